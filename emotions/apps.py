@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class EmotionsConfig(AppConfig):
+    name = "emotions"
+    label = "emotions"
+    verbose_name = "Emotions"

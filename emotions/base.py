@@ -1,0 +1,59 @@
+"""The port of emotion measurement, and the vendor-neutral form in which emotions are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, Field
+
+from transcription.segments import Segment
+
+
+class EmotionScore(BaseModel):
+    """``name`` in the vendor's vocabulary, lower case; ``score`` 0..1, comparable within one model only."""
+
+    name: str
+    score: float
+
+
+class EmotionSpan(BaseModel):
+    """What was measured between two moments, in memory time. ``speaker``/``is_user`` from the segments under it."""
+
+    start: float
+    end: float
+    emotions: list[EmotionScore]
+    speaker: str | None = None
+    is_user: bool = False
+
+
+class EmotionTimeline(BaseModel):
+    """``kind`` says what the numbers are: ``expression`` (a vendor's model) or ``estimate`` (lexicon and prosody)."""
+
+    vendor: str
+    model: str
+    kind: Literal["expression", "estimate"]
+    spans: list[EmotionSpan] = Field(default_factory=list)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionRequest:
+    """``path``: 16 kHz mono 16-bit WAV in memory time; ``segments``: who spoke when and what was said."""
+
+    path: Path
+    seconds: float
+    segments: Sequence[Segment]
+    language: str | None = None
+    timeout: float = 120.0
+
+
+class EmotionMeter(Protocol):
+    name: str
+    model_name: str
+    remote: bool
+
+    def measure(self, request: EmotionRequest) -> EmotionTimeline:
+        """Raises ProviderError only; sorted spans; empty spans are a legal answer."""

@@ -1,0 +1,20 @@
+#!/usr/bin/env python
+"""Entry point of every command: ``./manage.py help`` lists them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "omi.settings")
+    try:
+        from django.core.management import execute_from_command_line
+    except ImportError as error:
+        raise SystemExit("Django is not installed here: run `make setup`, then use .venv/bin/python manage.py") from error
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""The documents of a memory: one definition per shape, from which the API schema is made.
+
+Field names, defaults and enums are those of the original (September 2024), because an app of that time reads them and
+an existing project's documents are read back. Our own additions are optional and ignored by that app.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from transcription.segments import Segment
+
+
+class Category(StrEnum):
+    """The original's list; an unknown value reads as ``other``."""
+
+    PERSONAL = "personal"
+    EDUCATION = "education"
+    HEALTH = "health"
+    FINANCE = "finance"
+    LEGAL = "legal"
+    PHILOSOPHY = "philosophy"
+    SPIRITUAL = "spiritual"
+    SCIENCE = "science"
+    ENTREPRENEURSHIP = "entrepreneurship"
+    PARENTING = "parenting"
+    ROMANTIC = "romantic"
+    TRAVEL = "travel"
+    INSPIRATION = "inspiration"
+    TECHNOLOGY = "technology"
+    BUSINESS = "business"
+    SOCIAL = "social"
+    WORK = "work"
+    SPORTS = "sports"
+    POLITICS = "politics"
+    LITERATURE = "literature"
+    HISTORY = "history"
+    ARCHITECTURE = "architecture"
+    OTHER = "other"
+
+
+class PostProcessingStatus(StrEnum):
+    NOT_STARTED = "not_started"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+    FAILED = "failed"
+
+
+class Visibility(StrEnum):
+    PRIVATE = "private"
+    SHARED = "shared"
+    PUBLIC = "public"
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class ActionItem(BaseModel):
+    description: str
+    completed: bool = False
+
+
+class Event(BaseModel):
+    """A calendar event. ``duration`` in minutes, at most 180."""
+
+    title: str
+    description: str = ""
+    start: datetime
+    duration: int = 30
+    created: bool = False
+
+    @field_validator("duration", mode="before")
+    @classmethod
+    def _cap(cls, value: Any) -> int:
+        return max(1, min(180, int(value)))
+
+
+class Structured(BaseModel):
+    title: str = ""
+    overview: str = ""
+    emoji: str = "🧠"
+    category: Category = Category.OTHER
+    action_items: list[ActionItem] = Field(default_factory=list)
+    events: list[Event] = Field(default_factory=list)
+
+    @field_validator("category", mode="before")
+    @classmethod
+    def _known_category(cls, value: Any) -> Any:
+        return value if value in set(Category) else Category.OTHER
+
+    @field_validator("action_items", mode="before")
+    @classmethod
+    def _items_from_strings(cls, value: Any) -> Any:
+        return [{"description": item} if isinstance(item, str) else item for item in value or []]
+
+    def text(self) -> str:
+        """The form that is embedded: title, category, overview, action items, events (the original's)."""
+        lines = [f"{self.title[:1].upper()}{self.title[1:]} ({self.category.value.capitalize()})", self.overview]
+        if self.action_items:
+            lines += ["Action Items:", *(f"- {item.description}" for item in self.action_items)]
+        if self.events:
+            lines += ["Events:", *(f"- {event.title} ({event.start:%Y-%m-%d %H:%M})" for event in self.events)]
+        return "\n".join(line for line in lines if line)
+
+
+class Geolocation(BaseModel):
+    google_place_id: str | None = None
+    latitude: float
+    longitude: float
+    address: str | None = None
+    location_type: str | None = None
+
+
+class PostProcessing(BaseModel):
+    """What the app knows of a run; ``GET .../post-processing`` tells the rest. ``fail_reason`` is a safe sentence."""
+
+    status: PostProcessingStatus = PostProcessingStatus.NOT_STARTED
+    model: str | None = None
+    fail_reason: str | None = None
+    run_id: str | None = None
+    message_id: str | None = None
+
+
+class PluginResult(BaseModel):
+    plugin_id: str | None = None
+    content: str
+
+
+class Photo(BaseModel):
+    base64: str
+    description: str
+
+
+class UserEdits(BaseModel):
+    """What a person set, kept apart from what the machine produced; it wins over every later run.
+
+    ``speakers`` maps a transcript label or segment id to ``{"is_user": bool, "person_id": str | None}``.
+    """
+
+    title: str | None = None
+    overview: str | None = None
+    category: Category | None = None
+    speakers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    segments: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    events_created: dict[str, bool] = Field(default_factory=dict)
+
+
+class Memory(_Document):
+    """``users/{uid}/memories/{id}``. Segment times are seconds since ``started_at``."""
+
+    id: str
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    source: str | None = "friend"
+    language: str | None = None
+    structured: Structured = Field(default_factory=Structured)
+    transcript_segments: list[Segment] = Field(default_factory=list)
+    geolocation: Geolocation | None = None
+    photos: list[Photo] = Field(default_factory=list)
+    plugins_results: list[PluginResult] = Field(default_factory=list)
+    external_data: dict[str, Any] | None = None
+    postprocessing: PostProcessing | None = None
+    discarded: bool = False
+    deleted: bool = False
+    visibility: Visibility = Visibility.PRIVATE
+    processing_memory_id: str | None = None
+    # Ours, unknown to the 2024 app:
+    active_transcript: str | None = None
+    edits: UserEdits = Field(default_factory=UserEdits)
+    emotional_feedback: bool = False
+    revision: int = 0
+    deleted_at: datetime | None = None
+    recording: str | None = None
+    accounting: dict[str, Any] | None = None
+
+    @field_validator("created_at", "started_at", "finished_at", "deleted_at")
+    @classmethod
+    def _aware(cls, value: datetime | None) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+class ProcessingMemory(_Document):
+    """``users/{uid}/processing_memories/{id}``: a conversation that is still going on (or waits for its memory)."""
+
+    id: str
+    session_id: str | None = None
+    session_ids: list[str] = Field(default_factory=list)
+    device_id: str | None = None
+    audio_url: str | None = None
+    created_at: datetime
+    timer_start: float = 0.0
+    timer_segment_start: float | None = None
+    timer_starts: list[float] = Field(default_factory=list)
+    last_audio: float = 0.0
+    language: str | None = None
+    transcript_segments: list[Segment] = Field(default_factory=list)
+    geolocation: Geolocation | None = None
+    emotional_feedback: bool = False
+    memory_id: str | None = None
+    message_ids: list[str] = Field(default_factory=list)
+    finished: bool = False
+
+
+class CreateMemory(BaseModel):
+    """Body of ``POST /v1/memories``."""
+
+    started_at: datetime
+    finished_at: datetime
+    transcript_segments: list[Segment] = Field(default_factory=list)
+    geolocation: Geolocation | None = None
+    photos: list[Photo] = Field(default_factory=list)
+    source: str | None = "friend"
+    language: str | None = None
+    processing_memory_id: str | None = None
+
+
+class Person(_Document):
+    """``users/{uid}/people/{id}``. Samples and embeddings are rows of ``speakers``; the document names the person."""
+
+    id: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    deleted: bool = False
+    speech_samples: list[str] = Field(default_factory=list)

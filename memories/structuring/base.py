@@ -1,0 +1,62 @@
+"""The ports of structuring and text embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from memories.shapes import Structured
+from transcription.segments import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class StructureRequest:
+    """A conversation to put in order. ``force``: the user asked for this memory, so it is never discarded.
+
+    ``language`` is what was spoken; ``answer_language`` the user's. ``names`` maps person_id to a name.
+    """
+
+    segments: Sequence[Segment]
+    started_at: datetime
+    language: str | None = None
+    answer_language: str = "en"
+    time_zone: str = "UTC"
+    force: bool = False
+    names: dict[str, str] = field(default_factory=dict)
+    user_name: str = "User"
+    timeout: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class StructureResult:
+    """``discarded`` with ``discard_reason``; ``method`` says what made it (``extractive``, a model's name)."""
+
+    structured: Structured
+    discarded: bool = False
+    discard_reason: str = ""
+    method: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+
+
+class Structurer(Protocol):
+    name: str
+    model_name: str
+    remote: bool
+
+    def structure(self, request: StructureRequest) -> StructureResult:
+        """Raises ProviderError only."""
+
+
+class Embedder(Protocol):
+    """``embed`` gives one unit vector of ``dimension`` floats per text, in order, in as few calls as may be."""
+
+    name: str
+    model_name: str
+    dimension: int
+    remote: bool
+
+    def embed(self, texts: Sequence[str], *, query: bool = False) -> list[list[float]]: ...

@@ -1,0 +1,75 @@
+"""Typed readers for environment variables: the only place where the project reads ``os.environ``.
+
+A value may also come from a file: ``NAME_FILE=/run/secrets/name`` is read when ``NAME`` is unset, the convention of
+container secrets.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off"}
+
+
+def env_str(name: str, default: str = "") -> str:
+    if name in os.environ:
+        return os.environ[name].strip()
+    file = os.environ.get(f"{name}_FILE")
+    if file:
+        return Path(file).read_text(encoding="utf-8").strip()
+    return default
+
+
+def env_int(name: str, default: int) -> int:
+    text = env_str(name)
+    if not text:
+        return default
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {text!r}") from error
+
+
+def env_float(name: str, default: float) -> float:
+    text = env_str(name)
+    if not text:
+        return default
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a number, not {text!r}") from error
+
+
+def env_bool(name: str, default: bool = False) -> bool:
+    text = env_str(name).lower()
+    if not text:
+        return default
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ImproperlyConfigured(f"{name} must be one of true/false/1/0/yes/no/on/off, not {text!r}")
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    """Comma list; blanks around the commas and empty items are dropped."""
+    return [item.strip() for item in env_str(name, default).split(",") if item.strip()]
+
+
+def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    value = env_str(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
+def env_choices(name: str, default: str, choices: tuple[str, ...]) -> list[str]:
+    values = env_list(name, default)
+    for value in values:
+        if value not in choices:
+            raise ImproperlyConfigured(f"{name} may list {', '.join(choices)}, not {value!r}")
+    return values

@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class StoresConfig(AppConfig):
+    name = "omi.stores"
+    label = "stores"
+    verbose_name = "Stores"

@@ -1,0 +1,154 @@
+"""The documents port: a Firestore-shaped store, one method per thing that the project needs of it.
+
+A path is ``collection/id/collection/id...`` (even number of parts), a collection path has an odd number. Values are
+what JSON has plus ``datetime`` (aware, UTC) and ``bytes``. Adapters: ``local`` (the ORM) and ``firestore``. The
+contract is ``tests/contracts/test_documents.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, Protocol, TypeVar
+
+T = TypeVar("T")
+Data = dict[str, Any]
+Operator = Literal["==", "!=", "<", "<=", ">", ">=", "in", "array_contains"]
+
+
+class _Sentinel:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def __deepcopy__(self, memo: object) -> _Sentinel:
+        return self
+
+    def __copy__(self) -> _Sentinel:
+        return self
+
+
+DELETE_FIELD: Final = _Sentinel("DELETE_FIELD")
+"""As a value in ``update``: remove this field."""
+
+
+class DocumentError(Exception):
+    """Base of what a documents adapter raises (besides omi.errors.ProviderError for the store being out of reach)."""
+
+
+class AlreadyExists(DocumentError):
+    """``create`` found a document at the path."""
+
+
+class NotFound(DocumentError):
+    """``update`` found no document at the path."""
+
+
+class VersionConflict(DocumentError):
+    """The document is not (or no longer) at the version that the caller had read."""
+
+
+class InvalidPath(DocumentError, ValueError):
+    """The path cannot name a document: empty part, dot, slash, NUL, ``__x__`` or over 1,500 bytes."""
+
+
+class TooLarge(DocumentError):
+    """Over the store's limit for one document (1 MiB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A snapshot. ``version`` is opaque: give it back as ``if_version``."""
+
+    path: str
+    data: Data
+    version: str
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def id(self) -> str:
+        return self.path.rsplit("/", 1)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """``field`` may be dotted: ``structured.category``."""
+
+    field: str
+    op: Operator
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBy:
+    field: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write of a batch. ``update`` takes dotted field names and DELETE_FIELD; ``set`` replaces the document."""
+
+    kind: Literal["create", "set", "update", "delete"]
+    path: str
+    data: Data | None = None
+
+
+class Transaction(Protocol):
+    """Reads first, then writes; the function may be run again, so it must have no other effect."""
+
+    def get(self, path: str) -> Document | None: ...
+
+    def create(self, path: str, data: Mapping[str, Any]) -> None: ...
+
+    def set(self, path: str, data: Mapping[str, Any]) -> None: ...
+
+    def update(self, path: str, fields: Mapping[str, Any]) -> None: ...
+
+    def delete(self, path: str) -> None: ...
+
+
+class Documents(Protocol):
+    """Blocking calls; async code uses ``omi.stores.documents.aio`` (threads) on top of the same object."""
+
+    name: str
+
+    def get(self, path: str) -> Document | None: ...
+
+    def get_many(self, paths: Sequence[str]) -> dict[str, Document]: ...
+
+    def create(self, path: str, data: Mapping[str, Any]) -> Document: ...
+
+    def set(self, path: str, data: Mapping[str, Any]) -> Document: ...
+
+    def update(self, path: str, fields: Mapping[str, Any], *, if_version: str | None = None) -> Document: ...
+
+    def delete(self, path: str, *, recursive: bool = False) -> None: ...
+
+    def query(
+        self,
+        collection: str,
+        *,
+        where: Sequence[Where] = (),
+        order_by: Sequence[OrderBy] = (),
+        limit: int | None = None,
+        offset: int = 0,
+        start_after: Document | None = None,
+    ) -> list[Document]: ...
+
+    def count(self, collection: str, *, where: Sequence[Where] = ()) -> int: ...
+
+    def collections(self, path: str) -> list[str]:
+        """Names of the sub-collections of a document (which itself need not exist)."""
+
+    def document_ids(self, collection: str) -> list[str]:
+        """Ids in a collection, those of documents that exist only as parents included."""
+
+    def batch(self, writes: Sequence[Write]) -> None:
+        """All or nothing, up to 500 writes."""
+
+    def transaction(self, function: Callable[[Transaction], T]) -> T: ...

@@ -1,0 +1,103 @@
+"""The port of live transcription: what every vendor adapter (and the local engine) offers.
+
+An adapter speaks one vendor's socket protocol. It converts the vendor's words into ``LiveResult`` with times relative
+to the first byte that *this stream* was sent, and the vendor's failures into ``ProviderError``. It never reconnects,
+never sleeps between tries and knows nothing of sessions: ``transcription.live.supervisor`` does that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from omi.errors import UnsupportedFeature
+from transcription.segments import Word
+
+PCM = "pcm_s16le"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCapabilities:
+    """What a live vendor can do. ``languages`` None means any; codecs beyond PCM are taken natively."""
+
+    languages: frozenset[str] | None
+    codecs: frozenset[str] = frozenset({PCM})
+    diarization: bool = False
+    vocabulary: bool = False
+    speaker_enrolment: bool = False
+    billed_by_second: bool = True
+    realtime_only: bool = False  # True: refuses or misbehaves when fed faster than real time
+
+    def hears(self, language: str) -> bool:
+        return self.languages is None or language == "multi" or language.split("-")[0].lower() in self.languages
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRequest:
+    """How one stream shall be heard. ``sample_rate`` in hertz, mono; ``vocabulary`` are words to favour."""
+
+    language: str = "en"
+    sample_rate: int = 16000
+    codec: str = PCM
+    diarize: bool = True
+    vocabulary: tuple[str, ...] = ()
+    session_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveResult:
+    """Words heard since the last final result.
+
+    ``final`` words are never changed again and come once; an interim result replaces the interim one before it.
+    Times are seconds of audio since the first byte of this stream; speaker labels are valid within this stream only.
+    ``heard_until``: everything before it (stream seconds) has been decided, words or silence.
+    """
+
+    words: tuple[Word, ...]
+    final: bool
+    heard_until: float | None = None
+    raw: dict[str, object] = field(default_factory=dict)
+
+
+class LiveStream(Protocol):
+    """One open connection. ``results`` ends after ``finish`` when the vendor has said its last word.
+
+    Every method raises ProviderError only. ``close`` is idempotent and never raises.
+    """
+
+    async def send(self, audio: bytes) -> None: ...
+
+    async def keep_alive(self) -> None: ...
+
+    async def flush(self) -> None:
+        """Ask for the final words of what was sent so far; the stream stays open."""
+
+    async def finish(self) -> None:
+        """No more audio will come: the vendor answers what is left, then ``results`` ends."""
+
+    async def close(self) -> None: ...
+
+    def results(self) -> AsyncIterator[LiveResult]: ...
+
+
+class LiveTranscriber(Protocol):
+    """A vendor. ``name`` is its short name, ``model_name`` the name its transcripts are stored under."""
+
+    name: str
+    model_name: str
+    capabilities: LiveCapabilities
+
+    async def open(self, request: LiveRequest) -> LiveStream: ...
+
+
+def require(name: str, capabilities: LiveCapabilities, request: LiveRequest) -> None:
+    """Raise UnsupportedFeature where the request asks for what the vendor cannot do: never a silent downgrade."""
+    if not capabilities.hears(request.language):
+        raise UnsupportedFeature(name, f"language {request.language!r}")
+    if request.codec not in capabilities.codecs:
+        raise UnsupportedFeature(name, f"codec {request.codec!r}")
+    if request.diarize and not capabilities.diarization:
+        raise UnsupportedFeature(name, "diarization")
+    if request.vocabulary and not capabilities.vocabulary:
+        raise UnsupportedFeature(name, "a vocabulary")

@@ -1,0 +1,125 @@
+"""What happened to a user's memories, as numbered rows that the socket, server-sent events and push all read.
+
+A message on the channel layer is only a nudge to read the rows, so an event is never lost with a socket: a client that
+returns asks for what came after its last number. Payloads hold ids; the memory of ``new_memory_created`` is read when
+the event is served, so that an event never shows an outdated or a deleted memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.db import transaction
+from django.db.models import F
+
+from memories.event_models import EventCounter, UserEvent
+from memories.repository import memories as repository
+
+log = structlog.get_logger(__name__)
+
+# omi-protocol 1.6; the last two are known to the app and were never sent by the original.
+NEW_PROCESSING_MEMORY = "new_processing_memory_created"
+MEMORY_CREATING = "new_memory_creating"
+MEMORY_CREATED = "new_memory_created"
+MEMORY_CREATE_FAILED = "new_memory_create_failed"
+POST_PROCESSING_SUCCESS = "memory_post_processing_success"
+POST_PROCESSING_FAILED = "memory_post_processing_failed"
+
+NUDGE = {"type": "events.nudge"}
+
+
+def append(uid: str, event_type: str, payload: Mapping[str, Any] | None = None, dedupe_key: str | None = None) -> int:
+    """Append an event and return its number. The same ``dedupe_key`` again gives the first event's number.
+
+    Safe inside the caller's transaction: the number is only visible, and listeners are only nudged, once it commits.
+    """
+    stored = {key: value for key, value in (payload or {}).items() if key not in ("memory", "type", "event_type")}
+    with transaction.atomic():
+        EventCounter.objects.get_or_create(uid=uid)
+        # The UPDATE locks the row until commit, so numbers become visible in order and the key is looked up safely.
+        EventCounter.objects.filter(uid=uid).update(last=F("last") + 1)
+        if dedupe_key is not None:
+            earlier = UserEvent.objects.filter(uid=uid, dedupe_key=dedupe_key).first()
+            if earlier is not None:
+                EventCounter.objects.filter(uid=uid).update(last=F("last") - 1)
+                return earlier.number
+        number = EventCounter.objects.values_list("last", flat=True).get(uid=uid)
+        UserEvent.objects.create(
+            uid=uid,
+            number=number,
+            type=event_type,
+            memory_id=str(stored.get("memory_id") or ""),
+            payload=stored,
+            dedupe_key=dedupe_key,
+        )
+        transaction.on_commit(lambda: nudge(uid))
+    return number
+
+
+def nudge(uid: str) -> None:
+    """Tell this user's listeners to read. Best effort: they also look by themselves every second or so."""
+    layer = get_channel_layer()
+    if layer is None:
+        return
+    try:
+        async_to_sync(layer.group_send)(group(uid), NUDGE)
+    except Exception as error:  # the row is there; a dead Redis must not undo what was done
+        log.warning("event_nudge_failed", error=type(error).__name__)
+
+
+def after(uid: str, number: int, limit: int = 100) -> list[dict[str, Any]]:
+    """Events with a larger number, oldest first, as the app reads them: ``type``, ``event_type``, ``event_number``, ….
+
+    A ``new_memory_created`` whose memory was deleted since is left out.
+    """
+    rows = list(UserEvent.objects.filter(uid=uid, number__gt=number).order_by("number")[: max(1, min(limit, 500))])
+    return [served for row in rows if (served := _served(row)) is not None]
+
+
+def latest(uid: str) -> int:
+    """The number of this user's newest event; 0 where there is none."""
+    return EventCounter.objects.filter(uid=uid).values_list("last", flat=True).first() or 0
+
+
+def group(uid: str) -> str:
+    """Channel-layer group of a user: names may hold ASCII letters only, so the uid is hashed."""
+    return f"events.{hashlib.sha256(uid.encode()).hexdigest()[:40]}"
+
+
+def forget_memory(uid: str, memory_id: str) -> int:
+    """Erase what the log holds of one memory; the numbers of the others stay."""
+    return UserEvent.objects.filter(uid=uid, memory_id=memory_id).delete()[0]
+
+
+def forget_user(uid: str) -> int:
+    """Erase the user's log, the counter included."""
+    EventCounter.objects.filter(uid=uid).delete()
+    return UserEvent.objects.filter(uid=uid).delete()[0]
+
+
+def prune(before: datetime) -> int:
+    """Delete events older than ``before``; a client that was away longer refreshes its list anyway."""
+    return UserEvent.objects.filter(created_at__lt=before).delete()[0]
+
+
+def _served(row: UserEvent) -> dict[str, Any] | None:
+    event: dict[str, Any] = {
+        "type": row.type,
+        "event_type": row.type,
+        "event_number": row.number,
+        **row.payload,
+    }
+    if row.type == MEMORY_CREATED:
+        try:
+            memory = repository.get_memory(row.uid, row.memory_id)
+        except repository.MemoryNotFound:
+            return None
+        event = {"messages": [], "message_ids": [], "processing_memory_id": memory.processing_memory_id, **event}
+        event["memory"] = memory.model_dump(mode="json")
+    return event

@@ -19,7 +19,10 @@ from transcription.segments import Segment
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """One socket's session. ``started_at`` is the wall clock (UTC) of its first audio byte."""
+    """One socket's session. ``started_at`` is the wall clock (UTC) of its first audio byte.
+
+    ``device_id`` keeps two devices of one user apart; a client that sends none has the one nameless device.
+    """
 
     uid: str
     session_id: str
@@ -27,6 +30,7 @@ class SessionInfo:
     language: str
     codec: str
     sample_rate: int
+    device_id: str | None = None
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from demo.flite import Flite, SpokenWord
-from demo.script import CONVERSATION, ENROLMENTS, PERSON, STRANGER, USER, VOICE_OF
+from demo.script import CONVERSATION, ENROLMENTS, PERSON, STRANGER, TAPE_SPEED, USER, VOICE_OF
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +42,7 @@ def main() -> None:
     }
     (FOLDER / "conversation.json").write_text(json.dumps(document, indent=1) + "\n")
     for name, speaker, sentences in ENROLMENTS:
-        write_flac(FOLDER / f"{name}.flac", enrolment(flite, VOICE_OF[speaker], sentences))
+        write_flac(FOLDER / f"{name}.flac", enrolment(flite, speaker, sentences))
     for path in sorted(FOLDER.iterdir()):
         print(f"{path.stat().st_size:>9} {path.name}")
 
@@ -54,7 +54,7 @@ def conversation(flite: Flite) -> tuple[NDArray[np.int16], list[dict[str, Any]],
     words: list[dict[str, Any]] = []
     position = 0
     for speaker, pause, text in CONVERSATION:
-        samples, spoken = _spoken(flite, text, VOICE_OF[speaker])
+        samples, spoken = _spoken(flite, text, speaker)
         silence = np.zeros(round(pause * RATE))
         offset = (position + len(silence)) / RATE
         pieces += [silence, samples]
@@ -68,21 +68,25 @@ def conversation(flite: Flite) -> tuple[NDArray[np.int16], list[dict[str, Any]],
     return _with_room_tone([*pieces, np.zeros(RATE)]), turns, words
 
 
-def enrolment(flite: Flite, voice: str, sentences: list[str]) -> NDArray[np.int16]:
+def enrolment(flite: Flite, speaker: str, sentences: list[str]) -> NDArray[np.int16]:
     pause = np.zeros(RATE // 2)
     pieces = [pause]
     for sentence in sentences:
-        pieces += [_spoken(flite, sentence, voice)[0], pause]
+        pieces += [_spoken(flite, sentence, speaker)[0], pause]
     return _with_room_tone(pieces)
 
 
-def _spoken(flite: Flite, text: str, voice: str) -> tuple[NDArray[np.float64], list[SpokenWord]]:
+def _spoken(flite: Flite, text: str, speaker: str) -> tuple[NDArray[np.float64], list[SpokenWord]]:
     """Levelled samples cut to 60 ms around the words, so that the pauses of the script are the pauses heard."""
-    samples, spoken = flite.speak(text, voice)
-    words = _join_clitics(spoken)
+    from scipy.signal import resample_poly
+
+    samples, spoken = flite.speak(text, VOICE_OF[speaker])
+    up, down = TAPE_SPEED.get(speaker, (1, 1))
+    samples = resample_poly(samples.astype(np.float64), up, down)
+    words = [SpokenWord(w.text, w.start * up / down, w.end * up / down) for w in _join_clitics(spoken)]
     first = max(0, round((words[0].start - 0.06) * RATE))
     last = min(len(samples), round((words[-1].end + 0.06) * RATE))
-    cut = samples[first:last].astype(np.float64)
+    cut = samples[first:last]
     shift = first / RATE
     level = SPEECH_RMS / float(np.sqrt(np.mean(cut**2)))
     return cut * level, [SpokenWord(w.text, w.start - shift, w.end - shift) for w in words]

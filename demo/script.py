@@ -7,6 +7,9 @@ from __future__ import annotations
 
 USER, PERSON, STRANGER = "Anna", "David", "Peter"
 VOICE_OF = {USER: "slt", PERSON: "rms", STRANGER: "awb"}
+# The two men of flite are nearer to each other (cosine 0.77 between David's enrolment and all of Peter's turns) than
+# two real men are (0.53 on average, 99 % under 0.71): Peter is played ten percent faster and higher (then 0.69).
+TAPE_SPEED = {STRANGER: (9, 10)}
 
 # (speaker, pause before the turn in seconds, text)
 CONVERSATION: list[tuple[str, float, str]] = [

@@ -75,7 +75,9 @@ class Heard:
         return sorted(self.segments.values(), key=lambda segment: (segment["start"], segment["end"]))
 
 
-def stream(url: str, token: str, pcm: bytes, *, speed: float, on_segment: Callable[[Json], None], **query: Any) -> Heard:
+def stream(
+    url: str, token: str, pcm: bytes, *, speed: float, on_segment: Callable[[Json], None], **query: Any
+) -> Heard:
     """Send 16 kHz PCM to ``/listen`` in 100 ms messages at ``speed`` times real time, then stop as the app does."""
     return asyncio.run(_stream(url, token, pcm, speed, on_segment, query))
 

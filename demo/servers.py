@@ -45,7 +45,9 @@ def installation(folder: Path, *, timeout: float = 60.0) -> Iterator[Installatio
     environment = _environment(folder, port)
     _manage(environment, "migrate", "--verbosity", "0")
     _manage(environment, "staffuser")
-    web = _start(folder / "web.log", environment, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "omi.asgi:application")
+    web = _start(
+        folder / "web.log", environment, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "omi.asgi:application"
+    )
     worker = _start(folder / "worker.log", environment, "manage.py", "qcluster")
     url = f"http://127.0.0.1:{port}"
     try:
@@ -72,7 +74,12 @@ def _environment(folder: Path, port: int) -> dict[str, str]:
 
 def _manage(environment: dict[str, str], *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     if done.returncode != 0:
         raise DemoError(f"manage.py {arguments[0]} failed: {(done.stderr or done.stdout).strip()[-600:]}")

@@ -45,7 +45,9 @@ def configure(config: dict[str, Any]) -> None:
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
             "root": {"handlers": ["stderr"], "level": config.get("level", "INFO")},
             # Addresses and query strings of vendors stay out of the logs.
-            "loggers": {name: {"level": "WARNING"} for name in ("httpx", "httpcore", "httpx2", "websockets", "urllib3")},
+            "loggers": {
+                name: {"level": "WARNING"} for name in ("httpx", "httpcore", "httpx2", "websockets", "urllib3")
+            },
         }
     )
     structlog.configure(

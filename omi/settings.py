@@ -249,7 +249,10 @@ OMI_AUTH = env_choice("OMI_AUTH", "firebase" if GOOGLE_CLOUD_PROJECT else "dev",
 
 OMI_AUDIO_BUCKET = env_str("OMI_AUDIO_BUCKET")
 STORAGES: dict[str, Any] = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": OMI_DATA_DIR / "files"}},
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": OMI_DATA_DIR / "files"},
+    },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     "audio": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -317,6 +320,9 @@ FILE_UPLOAD_TEMP_DIR = str(OMI_DATA_DIR / "uploads")
 Path(FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
 
 LOGGING_CONFIG = "omi.logging.configure"
-LOGGING = {"level": env_str("OMI_LOG_LEVEL", "INFO"), "format": env_choice("OMI_LOG_FORMAT", "auto", ("auto", "json", "console"))}
+LOGGING = {
+    "level": env_str("OMI_LOG_LEVEL", "INFO"),
+    "format": env_choice("OMI_LOG_FORMAT", "auto", ("auto", "json", "console")),
+}
 PROMETHEUS_EXPORT_MIGRATIONS = False
 TESTING = "pytest" in sys.modules

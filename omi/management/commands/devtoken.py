@@ -1,0 +1,25 @@
+"""``manage.py devtoken UID``: a bearer token for local use, printed alone so that a script can take it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+
+class Command(BaseCommand):
+    help = "Print a bearer token for UID. Works only with OMI_AUTH=dev."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("uid")
+        parser.add_argument("--days", type=int, default=30)
+
+    def handle(self, *, uid: str, days: int, **options: Any) -> None:
+        if settings.OMI_AUTH != "dev":
+            raise CommandError(
+                f"OMI_AUTH is {settings.OMI_AUTH}: users bring their own tokens. Set OMI_AUTH=dev locally."
+            )
+        from omi.accounts.tokens import mint
+
+        self.stdout.write(mint(uid, days=days))

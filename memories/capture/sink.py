@@ -1,0 +1,91 @@
+"""The asynchronous face of capture: what the live session calls to have its conversation kept."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from channels.db import database_sync_to_async
+
+from memories import events
+from memories.capture import conversations
+from transcription.ports import Accounting, Conversation, SessionInfo
+from transcription.segments import Segment
+
+# Threads of their own: the loop's shared one would let one slow store hold up every socket (omi-protocol 4.3 no. 48).
+_THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="capture")
+_SESSIONS_REMEMBERED = 10_000
+_UNWATCHED = ""
+
+
+class CaptureSink:
+    """Implements ``transcription.ports.SessionSink``.
+
+    A session with ``watch=False`` (the app only wants text) gets a conversation without an id: nothing of it is kept.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, set[str]] = OrderedDict()
+
+    async def open(self, session: SessionInfo, *, watch: bool = True) -> Conversation:
+        if not watch:
+            return Conversation(id=_UNWATCHED, started_at=session.started_at)
+        conversation = await _threaded(conversations.open_conversation, session)
+        self._remember(session, conversation.segments)
+        return conversation
+
+    async def store(
+        self, session: SessionInfo, conversation: Conversation, segments: Sequence[Segment], *, last_audio: float
+    ) -> None:
+        if conversation.id == _UNWATCHED:
+            return
+        known = self._known.get(session.session_id, set())
+        await _threaded(
+            conversations.store_segments, session, conversation, segments, last_audio=last_audio, known=set(known)
+        )
+        if segments:
+            self._remember(session, segments)
+
+    async def store_transcripts(
+        self, session: SessionInfo, conversation: Conversation, transcripts: dict[str, list[Segment]]
+    ) -> None:
+        if conversation.id != _UNWATCHED:
+            await _threaded(conversations.store_transcripts, session, conversation, transcripts)
+
+    async def finish(
+        self,
+        session: SessionInfo,
+        conversation: Conversation,
+        *,
+        reason: str,
+        accounting: Accounting | None = None,
+        keep: bool = False,
+    ) -> None:
+        if conversation.id == _UNWATCHED:
+            return
+        await _threaded(
+            conversations.finish_conversation, session, conversation, reason=reason, accounting=accounting, keep=keep
+        )
+        self._known.pop(session.session_id, None)
+
+    async def events_after(self, uid: str, number: int, limit: int = 100) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await _threaded(events.after, uid, number, limit)
+        return found
+
+    async def latest_event(self, uid: str) -> int:
+        return int(await _threaded(events.latest, uid))
+
+    def events_group(self, uid: str) -> str:
+        return events.group(uid)
+
+    def _remember(self, session: SessionInfo, segments: Sequence[Segment]) -> None:
+        self._known.setdefault(session.session_id, set()).update(segment.id for segment in segments)
+        self._known.move_to_end(session.session_id)
+        while len(self._known) > _SESSIONS_REMEMBERED:
+            self._known.popitem(last=False)
+
+
+async def _threaded(function: Any, *args: Any, **kwargs: Any) -> Any:
+    return await database_sync_to_async(function, thread_sensitive=False, executor=_THREADS)(*args, **kwargs)

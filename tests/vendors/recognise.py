@@ -145,7 +145,9 @@ class Recogniser:
     def _match_prefix(self, lock: _Lock, block: Samples) -> int:
         """Samples at the start of a failed block that still belong to the run (20 ms steps)."""
         n, good = max(1, int(0.02 * self.rate)), 0
-        while good + n <= len(block) and self._match(lock.recording, lock.pos + good, block[good : good + n]) is not None:
+        while (
+            good + n <= len(block) and self._match(lock.recording, lock.pos + good, block[good : good + n]) is not None
+        ):
             good += n
         return good
 
@@ -183,7 +185,9 @@ class Recogniser:
         if covered < COVERAGE * (end - start) - 1:
             return False
         offset = lock.shift / self.rate
-        heard.append(Heard(word.word, max(0.0, word.start + offset), min(word.end + offset, self.seconds), word.speaker))
+        heard.append(
+            Heard(word.word, max(0.0, word.start + offset), min(word.end + offset, self.seconds), word.speaker)
+        )
         return True
 
     def _close(self) -> list[Heard]:

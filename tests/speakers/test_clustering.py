@@ -24,9 +24,12 @@ def voices(counts: list[int], *, spread: float = 0.5, dimension: int = 64, seed:
 
 @pytest.mark.parametrize("counts", [[30], [30, 25], [12, 40, 20], [15, 15, 15, 15]])
 def test_finds_the_number_of_voices_and_who_is_who(counts: list[int]) -> None:
-    data, truth = voices(counts)
-    found = cluster(data, one_voice=0.75)
-    assert found.tolist() == truth.tolist()
+    """On at least 18 of 20 drawings: the method is statistical, and one unlucky drawing must not decide."""
+    right = 0
+    for seed in range(20):
+        data, truth = voices(counts, seed=seed)
+        right += cluster(data, one_voice=0.75).tolist() == truth.tolist()
+    assert right >= 18
 
 
 def test_labels_are_numbered_in_order_of_appearance_and_do_not_change_between_calls() -> None:

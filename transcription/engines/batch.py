@@ -1,0 +1,108 @@
+"""Transcribe a recording in a child process, with a time limit: a decoder that crashes or hangs harms nobody else."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omi.errors import ErrorKind, Outcome, ProviderError
+from transcription.engines.process import worker_command, worker_environment
+from transcription.segments import Word
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_FRAME = 1 << 16
+
+
+def transcribe_in_child(
+    audio: Path | NDArray[np.int16],
+    engine: str = "pocketsphinx",
+    folder: Path | None = None,
+    *,
+    timeout: float = 3600.0,
+    memory_mb: int = 4096,
+) -> list[Word]:
+    """Words of a 16 kHz mono 16-bit WAV file, or of samples, with times in its seconds; empty for silence.
+
+    Blocks (call it from a worker). ProviderError: transient when the child died or took longer than `timeout`
+    seconds, permanent when the engine or the audio is at fault.
+    """
+    options = ["--mode", "batch", "--memory-mb", str(memory_mb), "--nice", "10"]
+    if isinstance(audio, Path):
+        options += ["--wav", str(audio)]
+        sent = struct.pack("<I", 0)
+    else:
+        from transcription.vad import checked_pcm
+
+        data = checked_pcm(audio).tobytes()
+        pieces = [data[at : at + _FRAME] for at in range(0, len(data), _FRAME)]
+        sent = b"".join(struct.pack("<I", len(piece)) + piece for piece in [*pieces, b""])
+    # stdout goes to a file: with a pipe, an hour of words and an hour of audio could wait for each other.
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            worker_command(engine, folder, *options),
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=errors,
+            env=worker_environment(),
+        )
+        try:
+            _feed_and_wait(process, sent, timeout)
+        except subprocess.TimeoutExpired:
+            raise ProviderError(
+                engine,
+                f"no transcript after {timeout:.0f} s",
+                kind=ErrorKind.TRANSIENT,
+                code="timeout",
+                outcome=Outcome.TIMEOUT,
+            ) from None
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            if process.stdin:
+                process.stdin.close()
+        out.seek(0)
+        errors.seek(0)
+        return _answer(engine, out.read(), process.returncode, errors.read()[-4096:])
+
+
+def _feed_and_wait(process: subprocess.Popen[bytes], sent: bytes, timeout: float) -> None:
+    """Write all audio, keep stdin open (it is the child's life line), wait for the end."""
+    import threading
+
+    def write() -> None:
+        assert process.stdin is not None
+        try:
+            process.stdin.write(sent)
+            process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            return  # the child has ended: its answer, or its absence, tells why
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    try:
+        process.wait(timeout)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        writer.join()
+
+
+def _answer(engine: str, output: bytes, code: int, errors: bytes) -> list[Word]:
+    messages = [json.loads(line) for line in output.splitlines() if line.endswith(b"}")]
+    for message in messages:
+        if message["type"] == "error":
+            raise ProviderError(engine, message["message"], kind=ErrorKind(message["kind"]), code=message["code"])
+    if not messages or messages[-1]["type"] != "done":
+        detail = errors.decode(errors="replace").strip().rsplit("\n", 1)[-1][:200]
+        sentence = "the speech engine's process ended unexpectedly" + (f" ({detail})" if detail else "")
+        raise ProviderError(engine, sentence, kind=ErrorKind.TRANSIENT, code=f"exit {code}")
+    words = [message["words"] for message in messages if message["type"] == "final"]
+    return [Word.model_validate(word) for group in words for word in group]

@@ -1,43 +1,18 @@
-"""Documents: ``documents()`` gives the configured store."""
+"""``documents()`` is the configured store; paths are made with ``path("users", uid, ...)``."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING
 
-from omi import providers
-from omi.stores.documents.base import (
-    DELETE_FIELD,
-    AlreadyExists,
-    Document,
-    DocumentError,
-    Documents,
-    InvalidPath,
-    NotFound,
-    OrderBy,
-    TooLarge,
-    Transaction,
-    VersionConflict,
-    Where,
-    Write,
-)
+from omi.providers import one
+from omi.stores.documents.paths import path
 
-__all__ = [
-    "DELETE_FIELD",
-    "AlreadyExists",
-    "Document",
-    "DocumentError",
-    "Documents",
-    "InvalidPath",
-    "NotFound",
-    "OrderBy",
-    "TooLarge",
-    "Transaction",
-    "VersionConflict",
-    "Where",
-    "Write",
-    "documents",
-]
+if TYPE_CHECKING:
+    from omi.stores.documents.base import Documents
+
+__all__ = ["documents", "path"]
 
 
 def documents() -> Documents:
-    return cast(Documents, providers.one("documents"))
+    store: Documents = one("documents")
+    return store

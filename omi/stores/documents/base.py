@@ -55,8 +55,16 @@ class InvalidPath(DocumentError, ValueError):
     """The path cannot name a document: empty part, dot, slash, NUL, ``__x__`` or over 1,500 bytes."""
 
 
+class InvalidData(DocumentError, ValueError):
+    """A value that a document cannot hold (naive datetime, array in array, integer over 64 bits...), or a bad field."""
+
+
 class TooLarge(DocumentError):
-    """Over the store's limit for one document (1 MiB)."""
+    """Over the store's limit: 1 MiB for one document, 500 writes for one batch or transaction."""
+
+
+class ReadAfterWrite(DocumentError):
+    """A transaction's function read after its first write; Firestore cannot do that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +131,14 @@ class Documents(Protocol):
 
     def create(self, path: str, data: Mapping[str, Any]) -> Document: ...
 
-    def set(self, path: str, data: Mapping[str, Any]) -> Document: ...
+    def set(self, path: str, data: Mapping[str, Any]) -> Document:
+        """Replace the whole document (or make it)."""
 
-    def update(self, path: str, fields: Mapping[str, Any], *, if_version: str | None = None) -> Document: ...
+    def update(self, path: str, fields: Mapping[str, Any], *, if_version: str | None = None) -> Document:
+        """Write only ``fields`` (dotted names reach into maps). What is returned was read at or after the write."""
 
-    def delete(self, path: str, *, recursive: bool = False) -> None: ...
+    def delete(self, path: str, *, recursive: bool = False) -> None:
+        """Deleting what is not there is no error. ``recursive``: everything below as well."""
 
     def query(
         self,
@@ -151,4 +162,9 @@ class Documents(Protocol):
     def batch(self, writes: Sequence[Write]) -> None:
         """All or nothing, up to 500 writes."""
 
-    def transaction(self, function: Callable[[Transaction], T]) -> T: ...
+    def transaction(self, function: Callable[[Transaction], T]) -> T:
+        """Run ``function`` until its reads and writes form one atomic step (jittered retries around conflicts).
+
+        Raises what ``function`` raises, AlreadyExists/NotFound from its writes, and ProviderError (transient,
+        code ``contention``) when the others kept winning.
+        """

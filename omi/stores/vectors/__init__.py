@@ -1,36 +1,28 @@
-"""Vectors: ``vectors()`` gives the configured store; the id and namespace rules live here and nowhere else."""
+"""``vectors()`` is the configured store; ``namespace()`` the one in which memories are; ``vector_id`` the id rule."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from omi import providers
-from omi.stores.vectors.base import Filter, InvalidVector, Match, Metadata, Vector, Vectors
+from omi.providers import one
 
-__all__ = [
-    "Filter",
-    "InvalidVector",
-    "Match",
-    "Metadata",
-    "Vector",
-    "Vectors",
-    "namespace",
-    "vector_id",
-    "vectors",
-]
+if TYPE_CHECKING:
+    from omi.stores.vectors.base import Vectors
+
+__all__ = ["namespace", "vector_id", "vectors"]
 
 
 def vectors() -> Vectors:
-    return cast(Vectors, providers.one("vectors"))
+    store: Vectors = one("vectors")
+    return store
 
 
 def namespace() -> str:
-    """The namespace of memories: ``ns1`` as in the original, so that an existing index can be read."""
     return str(settings.OMI_VECTOR_NAMESPACE)
 
 
 def vector_id(uid: str, memory_id: str) -> str:
-    """``{uid}-{memory_id}``: written and deleted under the same id (the original deleted under another)."""
+    """The original's rule, ``{uid}-{memory_id}``. Both parts stand in the metadata too: an id is never taken apart."""
     return f"{uid}-{memory_id}"

@@ -1,0 +1,87 @@
+"""From a bearer token to a user. The only place that decides who somebody is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+
+from omi.accounts.principal import Principal
+from omi.errors import MissingDependency
+from omi.stores.documents.base import InvalidPath
+from omi.stores.documents.paths import check_part
+
+CLOCK_SKEW = 10
+"""Seconds by which Google's clock and ours may differ."""
+
+MAX_TOKEN = 8192
+MAX_UID = 128
+"""Firebase's own limit for a uid."""
+
+
+class InvalidToken(Exception):
+    """401: no token, not ours, expired, revoked, or of a user who is disabled or gone."""
+
+
+class IdentityUnavailable(Exception):
+    """503: whether the token is good cannot be known now. Never a 401: that would sign the user out (1.12)."""
+
+
+def verify_token(token: str) -> Principal:
+    """Raises InvalidToken, IdentityUnavailable."""
+    if not token or len(token) > MAX_TOKEN or not token.isascii():
+        raise InvalidToken("Invalid authorization token")
+    principal = _firebase(token) if settings.OMI_AUTH == "firebase" else _dev(token)
+    try:
+        check_part(principal.uid)
+    except InvalidPath as error:
+        raise InvalidToken("Invalid authorization token") from error
+    if len(principal.uid) > MAX_UID or _erased_since(principal):
+        raise InvalidToken("Invalid authorization token")
+    return principal
+
+
+averify_token = sync_to_async(verify_token)
+"""For async code: certificates and revocation are looked up over the network."""
+
+
+def _dev(token: str) -> Principal:
+    from omi.accounts.tokens import BadToken, read
+
+    try:
+        return read(token)
+    except BadToken as error:
+        raise InvalidToken("Invalid authorization token") from error
+
+
+def _firebase(token: str) -> Principal:
+    import google.auth.exceptions
+    import requests
+    from firebase_admin import auth, exceptions
+
+    from omi.stores.google import firebase_app
+
+    try:
+        claims = auth.verify_id_token(token, app=firebase_app(), check_revoked=True, clock_skew_seconds=CLOCK_SKEW)
+    except auth.CertificateFetchError as error:
+        raise IdentityUnavailable("Google's certificates are out of reach") from error
+    except (auth.InvalidIdTokenError, auth.UserDisabledError, auth.UserNotFoundError, ValueError) as error:
+        raise InvalidToken("Invalid authorization token") from error
+    except (
+        exceptions.FirebaseError,
+        google.auth.exceptions.GoogleAuthError,
+        requests.RequestException,
+        MissingDependency,
+    ) as error:
+        raise IdentityUnavailable("the identity service is out of reach") from error
+    issued = float(claims.get("auth_time") or claims.get("iat") or 0)
+    return Principal(uid=str(claims["uid"]), email=claims.get("email"), issued_at=issued)
+
+
+def _erased_since(principal: Principal) -> bool:
+    """The account was erased after this person signed in: only a new sign-in may start a new account."""
+    from omi.accounts.models import ErasedAccount, uid_digest
+
+    signed_in = datetime.fromtimestamp(principal.issued_at, tz=UTC)
+    return ErasedAccount.objects.filter(digest=uid_digest(principal.uid), erased_at__gte=signed_in).exists()

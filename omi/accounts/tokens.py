@@ -1,0 +1,38 @@
+"""Development tokens: signed with the secret key, for deployments without Firebase. Not JWT: nothing to confuse."""
+
+from __future__ import annotations
+
+import time
+
+from django.core import signing
+
+from omi.accounts.principal import Principal
+
+SALT = "omi.accounts.tokens"
+MAX_DAYS = 3650
+
+
+class BadToken(ValueError):
+    """Not a token of ours, or expired."""
+
+
+def mint(uid: str, days: float = 30) -> str:
+    """A bearer token for ``uid``. Raises InvalidPath for a uid that cannot be one, ValueError for absurd ages."""
+    from omi.stores.documents.paths import check_part
+
+    check_part(uid)
+    if not 0 < days <= MAX_DAYS:
+        raise ValueError(f"a token lives more than 0 and at most {MAX_DAYS} days")
+    now = time.time()
+    return signing.dumps({"uid": uid, "iat": round(now, 3), "exp": round(now + days * 86400, 3)}, salt=SALT)
+
+
+def read(token: str) -> Principal:
+    try:
+        claims = signing.loads(token, salt=SALT)
+        uid, issued, expires = claims["uid"], float(claims["iat"]), float(claims["exp"])
+    except (signing.BadSignature, ValueError, KeyError, TypeError) as error:
+        raise BadToken("not a token of this server") from error
+    if expires <= time.time():
+        raise BadToken("the token has expired")
+    return Principal(uid=uid, issued_at=issued)

@@ -1,0 +1,105 @@
+"""The user document ``users/{uid}``: settings, consent, devices. A user without one has the defaults (4.3 no. 73)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from omi.stores.documents import documents, path
+from omi.stores.documents.base import Document, Transaction
+
+MAX_TOKENS = 20
+"""Devices per user; the oldest falls out."""
+
+
+class UserDoc(BaseModel):
+    """``time_zone`` is an IANA name, ``language`` a code or None for "as spoken"; ``vocabulary`` helps recognition."""
+
+    model_config = ConfigDict(extra="allow")
+
+    uid: str
+    name: str = ""
+    language: str | None = None
+    time_zone: str = "UTC"
+    store_recording_permission: bool = False
+    emotional_feedback_push: bool = False
+    fcm_tokens: list[str] = Field(default_factory=list)
+    vocabulary: list[str] = Field(default_factory=list)
+    account_deleted: bool = False
+    created_at: datetime | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_token(cls, data: Any) -> Any:
+        """The original keeps one ``fcm_token``; ours is a list. Nulls in old documents mean "not set"."""
+        data = {key: value for key, value in dict(data).items() if value is not None}
+        token = data.get("fcm_token")
+        tokens = list(data.get("fcm_tokens") or [])
+        if token and token not in tokens:
+            tokens.append(token)
+        return {**data, "fcm_tokens": tokens}
+
+
+def user_path(uid: str) -> str:
+    return path("users", uid)
+
+
+def get_user(uid: str) -> UserDoc:
+    """The user's document, or the defaults."""
+    return find_user(uid) or UserDoc(uid=uid)
+
+
+def find_user(uid: str) -> UserDoc | None:
+    found = documents().get(user_path(uid))
+    return None if found is None else _parse(uid, found)
+
+
+def update_user(uid: str, **fields: Any) -> UserDoc:
+    """Write only these fields; makes the document where there is none."""
+    return _change(uid, lambda user: fields)
+
+
+def set_recording_permission(uid: str, allowed: bool) -> None:
+    """Consent to keep recordings. Taking it back does not delete by itself: see memories.erasure.forget_recordings."""
+    update_user(uid, store_recording_permission=allowed, store_recording_permission_at=datetime.now(UTC))
+
+
+def add_fcm_token(uid: str, token: str, time_zone: str | None = None) -> None:
+    def change(user: UserDoc) -> dict[str, Any]:
+        tokens = [*(known for known in user.fcm_tokens if known != token), token][-MAX_TOKENS:]
+        fields: dict[str, Any] = {"fcm_tokens": tokens, "fcm_token": token}
+        return fields if time_zone is None else {**fields, "time_zone": time_zone}
+
+    _change(uid, change)
+
+
+def forget_fcm_tokens(uid: str, tokens: Sequence[str]) -> None:
+    def change(user: UserDoc) -> dict[str, Any]:
+        left = [known for known in user.fcm_tokens if known not in set(tokens)]
+        return {"fcm_tokens": left, "fcm_token": left[-1] if left else None}
+
+    _change(uid, change)
+
+
+def _change(uid: str, change: Callable[[UserDoc], dict[str, Any]]) -> UserDoc:
+    where = user_path(uid)
+
+    def step(transaction: Transaction) -> UserDoc:
+        found = transaction.get(where)
+        fields = change(_parse(uid, found) if found else UserDoc(uid=uid))
+        if found is None:
+            made = {"created_at": datetime.now(UTC), **fields}
+            transaction.create(where, made)
+            return UserDoc.model_validate({**made, "uid": uid})
+        if fields:
+            transaction.update(where, fields)
+        return UserDoc.model_validate({**found.data, **fields, "uid": uid})
+
+    return documents().transaction(step)
+
+
+def _parse(uid: str, found: Document) -> UserDoc:
+    return UserDoc.model_validate({**found.data, "uid": uid})

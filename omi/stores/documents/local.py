@@ -1,0 +1,249 @@
+"""The local twin of Firestore: one table of the Django database, safe with several processes.
+
+SQLite: transactions are IMMEDIATE (settings), so one writer at a time sees the newest state. PostgreSQL: each path
+that a transaction reads or writes is locked with an advisory lock, which also covers documents that do not exist yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
+from django.db.utils import InterfaceError
+
+from omi.errors import ErrorKind, ProviderError
+from omi.stores.documents import local_query
+from omi.stores.documents.base import (
+    AlreadyExists,
+    Data,
+    Document,
+    NotFound,
+    OrderBy,
+    ReadAfterWrite,
+    TooLarge,
+    Transaction,
+    VersionConflict,
+    Where,
+    Write,
+)
+from omi.stores.documents.local_rows import row_of, snapshot
+from omi.stores.documents.paths import collection_parts, document_parts
+from omi.stores.documents.values import MAX_WRITES, apply_fields, check_size, clean, clean_fields
+
+T = TypeVar("T")
+VENDOR = "local documents"
+ATTEMPTS = 8
+"""Tries of a transaction that lost to others (deadlock, serialisation, lock time-out) before it gives up."""
+
+
+class LocalDocuments:
+    name = "local"
+
+    def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
+        self._using = using
+
+    # --- reading
+
+    def get(self, path: str) -> Document | None:
+        document_parts(path)
+        with _mapped():
+            row = self._rows().filter(pk=path).first()
+        return snapshot(row) if row else None
+
+    def get_many(self, paths: Sequence[str]) -> dict[str, Document]:
+        for path in paths:
+            document_parts(path)
+        found: dict[str, Document] = {}
+        with _mapped():
+            for start in range(0, len(paths), 500):
+                for row in self._rows().filter(pk__in=paths[start : start + 500]):
+                    found[row.path] = snapshot(row)
+        return {path: found[path] for path in paths if path in found}
+
+    def query(
+        self,
+        collection: str,
+        *,
+        where: Sequence[Where] = (),
+        order_by: Sequence[OrderBy] = (),
+        limit: int | None = None,
+        offset: int = 0,
+        start_after: Document | None = None,
+    ) -> list[Document]:
+        collection_parts(collection)
+        with _mapped():
+            return local_query.run(
+                self._rows().filter(collection=collection), where, order_by, limit, offset, start_after
+            )
+
+    def count(self, collection: str, *, where: Sequence[Where] = ()) -> int:
+        collection_parts(collection)
+        with _mapped():
+            return local_query.count(self._rows().filter(collection=collection), where)
+
+    def collections(self, path: str) -> list[str]:
+        document_parts(path)
+        with _mapped():
+            return sorted(_children(self._below(path), len(path) + 1))
+
+    def document_ids(self, collection: str) -> list[str]:
+        collection_parts(collection)
+        with _mapped():
+            return sorted(_children(self._below(collection), len(collection) + 1))
+
+    # --- writing
+
+    def create(self, path: str, data: Mapping[str, Any]) -> Document:
+        document_parts(path)
+        return self._atomic(lambda: snapshot(self._write(Write("create", path, clean(data)))))
+
+    def set(self, path: str, data: Mapping[str, Any]) -> Document:
+        document_parts(path)
+        return self._atomic(lambda: snapshot(self._write(Write("set", path, clean(data)))))
+
+    def update(self, path: str, fields: Mapping[str, Any], *, if_version: str | None = None) -> Document:
+        document_parts(path)
+        clean_fields(fields)
+        return self._atomic(lambda: snapshot(self._write(Write("update", path, dict(fields)), if_version)))
+
+    def delete(self, path: str, *, recursive: bool = False) -> None:
+        document_parts(path)
+
+        def remove() -> None:
+            self._lock(path)
+            self._rows().filter(pk=path).delete()
+            if recursive:
+                self._below(path).delete()
+
+        self._atomic(remove)
+
+    def batch(self, writes: Sequence[Write]) -> None:
+        _check(writes)
+        if writes:
+            self._atomic(lambda: self._apply(writes))
+
+    def transaction(self, function: Callable[[Transaction], T]) -> T:
+        def run() -> T:
+            current = _LocalTransaction(self)
+            result = function(current)
+            _check(current.writes)
+            self._apply(current.writes)
+            return result
+
+        return self._atomic(run)
+
+    # --- inside
+
+    def _rows(self) -> Any:
+        from omi.stores.models import LocalDocument
+
+        return LocalDocument.objects.using(self._using)
+
+    def _below(self, path: str) -> Any:
+        """Everything under a path: "/" and "0" are neighbours in byte order."""
+        return self._rows().filter(pk__gt=f"{path}/", pk__lt=f"{path}0")
+
+    def _apply(self, writes: Sequence[Write]) -> None:
+        for write in writes:
+            self._write(write)
+
+    def _write(self, write: Write, if_version: str | None = None) -> Any:
+        self._lock(write.path)
+        current = self._rows().filter(pk=write.path).first()
+        if write.kind == "delete":
+            self._rows().filter(pk=write.path).delete()
+            return None
+        if write.kind == "create" and current is not None:
+            raise AlreadyExists(f"there is a document at {write.path} already")
+        if write.kind == "update":
+            if current is None:
+                raise NotFound(f"there is no document at {write.path}")
+            if if_version is not None and str(current.version) != if_version:
+                raise VersionConflict(f"{write.path} was changed since it was read")
+            data = apply_fields(snapshot(current).data, clean_fields(write.data or {}))
+        else:
+            data = clean(write.data or {})
+        check_size(write.path, data)
+        row = row_of(write.path, data, current)
+        row.save(using=self._using, force_insert=current is None, force_update=current is not None)
+        return row
+
+    def _lock(self, path: str) -> None:
+        connection = connections[self._using]
+        if connection.vendor == "postgresql":
+            number = int.from_bytes(hashlib.blake2b(path.encode(), digest_size=8).digest(), "big", signed=True)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
+
+    def _atomic(self, function: Callable[[], T]) -> T:
+        """Within somebody else's transaction a conflict cannot be retried: it has spoilt that transaction."""
+        attempts = 1 if connections[self._using].in_atomic_block else ATTEMPTS
+        for attempt in range(1, attempts + 1):
+            try:
+                with _mapped(), transaction.atomic(using=self._using):
+                    return function()
+            except ProviderError as error:
+                if error.code != "contention" or attempt == attempts:
+                    raise
+            time.sleep(random.uniform(0.5, 1.5) * min(0.02 * 2**attempt, 1.0))
+        raise AssertionError("unreachable")
+
+
+class _LocalTransaction:
+    def __init__(self, documents: LocalDocuments) -> None:
+        self._documents = documents
+        self.writes: list[Write] = []
+
+    def get(self, path: str) -> Document | None:
+        if self.writes:
+            raise ReadAfterWrite("a transaction reads first, then writes")
+        document_parts(path)
+        self._documents._lock(path)
+        return self._documents.get(path)
+
+    def create(self, path: str, data: Mapping[str, Any]) -> None:
+        self._add("create", path, clean(data))
+
+    def set(self, path: str, data: Mapping[str, Any]) -> None:
+        self._add("set", path, clean(data))
+
+    def update(self, path: str, fields: Mapping[str, Any]) -> None:
+        clean_fields(fields)
+        self._add("update", path, dict(fields))
+
+    def delete(self, path: str) -> None:
+        self._add("delete", path, None)
+
+    def _add(self, kind: Any, path: str, data: Data | None) -> None:
+        document_parts(path)
+        self.writes.append(Write(kind, path, data))
+
+
+def _check(writes: Sequence[Write]) -> None:
+    if len(writes) > MAX_WRITES:
+        raise TooLarge(f"a batch takes up to {MAX_WRITES} writes, not {len(writes)}")
+    for write in writes:
+        document_parts(write.path)
+
+
+def _children(rows: Any, start: int) -> set[str]:
+    return {path[start:].split("/", 1)[0] for path in rows.values_list("path", flat=True).iterator()}
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        conflict = getattr(error.__cause__, "sqlstate", None) in {"40001", "40P01", "55P03"} or "locked" in str(error)
+        raise ProviderError(
+            VENDOR,
+            "another writer kept the document" if conflict else "the database is out of reach",
+            kind=ErrorKind.TRANSIENT,
+            code="contention" if conflict else type(error).__name__,
+        ) from error

@@ -1,0 +1,67 @@
+"""Between rows of ``LocalDocument`` and snapshots, and the sort key that SQL orders by."""
+
+from __future__ import annotations
+
+import struct
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from omi.stores.documents.base import Data, Document
+from omi.stores.documents.codec import dump, load
+from omi.stores.documents.paths import parent_of
+
+INDEXED_FIELD = "created_at"
+"""The field whose order SQL knows: every list of the app is 'newest first'."""
+
+MAX_FACET = 200
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def snapshot(row: Any) -> Document:
+    return Document(row.path, load(row.body), str(row.version), row.created_at, row.updated_at)
+
+
+def row_of(path: str, data: Data, current: Any | None) -> Any:
+    """An unsaved row. Its version is a time that is later than that of the row which it replaces."""
+    from omi.stores.models import LocalDocument
+
+    version = max(time.time_ns() // 1000, current.version + 1 if current else 0)
+    now = _EPOCH + timedelta(microseconds=version)
+    return LocalDocument(
+        path=path,
+        collection=parent_of(path),
+        body=dump(data),
+        facets=facets(data),
+        created_key=sort_key(data[INDEXED_FIELD]) if INDEXED_FIELD in data else "",
+        version=version,
+        created_at=current.created_at if current else now,
+        updated_at=now,
+    )
+
+
+def facets(data: Data) -> dict[str, Any]:
+    return {key: value for key, value in data.items() if is_facet(value) and "\x00" not in key}
+
+
+def is_facet(value: Any) -> bool:
+    """Values that mean the same to SQL's JSON functions as to us. PostgreSQL's jsonb cannot hold a NUL."""
+    return isinstance(value, bool) or (isinstance(value, str) and len(value) <= MAX_FACET and "\x00" not in value)
+
+
+def sort_key(value: Any) -> str:
+    """Hexadecimal text that sorts as ``compare.order_key`` does (texts and bytes: by their first 64 bytes)."""
+    if value is None:
+        return "1"
+    if isinstance(value, bool):
+        return f"2{int(value)}"
+    if isinstance(value, int | float):
+        (bits,) = struct.unpack(">Q", struct.pack(">d", value + 0.0))
+        return f"3{bits ^ (0xFFFFFFFFFFFFFFFF if bits >> 63 else 1 << 63):016x}"
+    if isinstance(value, datetime):
+        return f"4{(value - datetime.min.replace(tzinfo=UTC)) // timedelta(microseconds=1):016x}"
+    if isinstance(value, str):
+        return f"5{value.encode()[:64].hex()}"
+    if isinstance(value, bytes):
+        return f"6{value[:64].hex()}"
+    return "7"

@@ -1,0 +1,204 @@
+"""The local twin of Pinecone: float32 rows in the Django database, searched exactly (recall 1.0) within one user.
+
+A process keeps the matrices of the users it searched last, checked on every query against the user's counter in the
+database, so that several processes always see each other's writes. A search costs one small query and one matrix
+product; a query that names no user reads the whole namespace.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from django.db import DEFAULT_DB_ALIAS, OperationalError, transaction
+from django.db.utils import InterfaceError
+
+from omi.errors import ErrorKind, ProviderError
+from omi.stores.vectors.base import Filter, InvalidVector, Match, Vector
+from omi.stores.vectors.check import check_id, check_top_k, check_values, check_vector
+from omi.stores.vectors.filters import check_filter, matches, split_uid
+from omi.stores.vectors.local_cache import ScopeCache, best
+
+CHUNK = 500
+"""Rows per SQL statement, below SQLite's limit on variables."""
+
+
+class LocalVectors:
+    name = "local"
+
+    def __init__(self, using: str = DEFAULT_DB_ALIAS, cache_bytes: int = 256 * 1024 * 1024) -> None:
+        self._using = using
+        self._cache = ScopeCache(using, cache_bytes)
+
+    def upsert(self, vectors: Sequence[Vector], *, namespace: str) -> None:
+        if not vectors:
+            return
+        unique = {vector.id: vector for vector in vectors}
+        with _mapped(), transaction.atomic(using=self._using):
+            dimension = self._dimension(namespace) or len(vectors[0].values)
+            arrays = {vector.id: check_vector(vector, dimension) for vector in vectors}
+            self._detach(unique, namespace)
+            by_uid: dict[str, list[Vector]] = {}
+            for vector in unique.values():
+                by_uid.setdefault(_uid_of(vector), []).append(vector)
+            for uid, group in sorted(by_uid.items()):
+                version = self._bump(namespace, uid, deletion=False)
+                rows = [
+                    self._model("LocalVector")(
+                        namespace=namespace,
+                        vector_id=vector.id,
+                        uid=uid,
+                        version=version,
+                        dimension=dimension,
+                        values=arrays[vector.id].astype("<f4").tobytes(),
+                        metadata=vector.metadata,
+                    )
+                    for vector in group
+                ]
+                self._rows().bulk_create(
+                    rows,
+                    batch_size=100,
+                    update_conflicts=True,
+                    unique_fields=["namespace", "vector_id"],
+                    update_fields=["uid", "version", "dimension", "values", "metadata"],
+                )
+
+    def query(
+        self, values: Sequence[float], *, namespace: str, top_k: int, filter: Filter | None = None
+    ) -> list[Match]:
+        check_top_k(top_k)
+        if filter is not None:
+            check_filter(filter)
+        uid, rest = split_uid(filter)
+        with _mapped():
+            array = check_values(values, self._dimension(namespace))
+            array = array / np.linalg.norm(array)
+            if uid is not None:
+                return best(self._cache.get(namespace, uid), array, top_k, rest)
+            return self._scan(namespace, array, top_k, rest)
+
+    def fetch(self, ids: Sequence[str], *, namespace: str) -> dict[str, Vector]:
+        found: dict[str, Vector] = {}
+        with _mapped():
+            for part in _chunks(ids):
+                for row in self._rows().filter(namespace=namespace, vector_id__in=part):
+                    values = np.frombuffer(bytes(row.values), dtype="<f4").tolist()
+                    found[row.vector_id] = Vector(row.vector_id, values, row.metadata)
+        return found
+
+    def delete(self, ids: Sequence[str], *, namespace: str) -> None:
+        for identity in ids:
+            check_id(identity)
+        with _mapped(), transaction.atomic(using=self._using):
+            for part in _chunks(ids):
+                self._remove(self._rows().filter(namespace=namespace, vector_id__in=part), namespace)
+
+    def delete_where(self, filter: Filter, *, namespace: str) -> None:
+        check_filter(filter)
+        uid, rest = split_uid(filter)
+        with _mapped(), transaction.atomic(using=self._using):
+            rows = self._rows().filter(namespace=namespace)
+            if uid is not None:
+                rows = rows.filter(uid=uid)
+            if not rest:
+                self._remove(rows, namespace)
+                return
+            doomed = [row.pk for row in rows.defer("values").iterator() if matches(row.metadata, rest)]
+            for start in range(0, len(doomed), CHUNK):
+                self._remove(self._rows().filter(pk__in=doomed[start : start + CHUNK]), namespace)
+
+    def list_ids(self, *, prefix: str = "", namespace: str) -> Iterator[str]:
+        last = ""
+        while True:
+            with _mapped():
+                rows = self._rows().filter(namespace=namespace, vector_id__gt=last, vector_id__gte=prefix)
+                page = list(rows.order_by("vector_id").values_list("vector_id", flat=True)[:CHUNK])
+            for identity in page:
+                if not identity.startswith(prefix):
+                    return
+                yield identity
+            if len(page) < CHUNK:
+                return
+            last = page[-1]
+
+    def count(self, *, namespace: str) -> int:
+        with _mapped():
+            return int(self._rows().filter(namespace=namespace).count())
+
+    # --- inside
+
+    def _model(self, name: str) -> Any:
+        from omi.stores import models
+
+        return getattr(models, name)
+
+    def _rows(self) -> Any:
+        return self._model("LocalVector").objects.using(self._using)
+
+    def _dimension(self, namespace: str) -> int | None:
+        found = self._rows().filter(namespace=namespace).values_list("dimension", flat=True).first()
+        return None if found is None else int(found)
+
+    def _bump(self, namespace: str, uid: str, *, deletion: bool) -> int:
+        """The next version of a scope. Its row stays locked until the transaction ends: writers of a user queue."""
+        scopes = self._model("VectorScope").objects.using(self._using)
+        scopes.get_or_create(namespace=namespace, uid=uid)
+        scope = scopes.select_for_update().get(namespace=namespace, uid=uid)
+        # Times, not 1, 2, 3: a counter that was rolled back never comes again with other rows.
+        scope.version = max(time.time_ns() // 1000, scope.version + 1)
+        if deletion:
+            scope.deletions = scope.version
+        scope.save(using=self._using)
+        return int(scope.version)
+
+    def _detach(self, vectors: dict[str, Vector], namespace: str) -> None:
+        """An id that moves to another user must leave the first one's matrix."""
+        for part in _chunks(list(vectors)):
+            rows = self._rows().filter(namespace=namespace, vector_id__in=part).values_list("vector_id", "uid")
+            moved = [identity for identity, uid in rows if uid != _uid_of(vectors[identity])]
+            if moved:
+                self._remove(self._rows().filter(namespace=namespace, vector_id__in=moved), namespace)
+
+    def _remove(self, rows: Any, namespace: str) -> None:
+        uids = sorted(set(rows.order_by().values_list("uid", flat=True).distinct()))
+        for uid in uids:
+            self._bump(namespace, uid, deletion=True)
+        rows.delete()
+
+    def _scan(self, namespace: str, array: Any, top_k: int, rest: Filter) -> list[Match]:
+        found: list[tuple[float, str, Match]] = []
+        for row in self._rows().filter(namespace=namespace).iterator(chunk_size=CHUNK):
+            if rest and not matches(row.metadata, rest):
+                continue
+            values = np.frombuffer(bytes(row.values), dtype="<f4")
+            score = float(values @ array / np.linalg.norm(values))
+            found.append((-score, row.vector_id, Match(row.vector_id, score, row.metadata)))
+            if len(found) > 4 * top_k + CHUNK:
+                found = heapq.nsmallest(top_k, found, key=lambda item: item[:2])
+        return [match for _, _, match in heapq.nsmallest(top_k, found, key=lambda item: item[:2])]
+
+
+def _uid_of(vector: Vector) -> str:
+    uid = vector.metadata.get("uid", "")
+    if not isinstance(uid, str):
+        raise InvalidVector("metadata uid is text")
+    return uid
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), CHUNK):
+        yield list(ids[start : start + CHUNK])
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        raise ProviderError(
+            "local vectors", "the database is out of reach", kind=ErrorKind.TRANSIENT, code=type(error).__name__
+        ) from error

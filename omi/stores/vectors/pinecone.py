@@ -1,0 +1,204 @@
+"""Pinecone through its SDK's REST client (vendors.md 7), without the SDK's own retries.
+
+Reads may be older than writes: nothing here waits for a write to become visible.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+
+from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.stores.vectors.base import Filter, InvalidVector, Match, Vector
+from omi.stores.vectors.check import check_id, check_top_k, check_values, check_vector
+from omi.stores.vectors.filters import check_filter
+
+VENDOR = "pinecone"
+TIMEOUT = 20.0
+MAX_BATCH = 1000
+MAX_BATCH_BYTES = 1_500_000
+"""Under Pinecone's 2 MB per request; a float takes up to 22 bytes of JSON, 13 where it was a float32."""
+
+_NUMBER_BYTES = 24
+MAX_IDS = 200
+"""Per fetch or delete; fetch puts them in the address."""
+
+
+class PineconeVectors:
+    name = VENDOR
+
+    def __init__(self, timeout: float = TIMEOUT) -> None:
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._index_of: dict[tuple[str, str], Any] = {}
+        self._dimension: int | None = None
+
+    def upsert(self, vectors: Sequence[Vector], *, namespace: str) -> None:
+        if not vectors:
+            return
+        dimension = self._known_dimension()
+        unique = {vector.id: vector for vector in vectors}
+        records = [
+            {
+                "id": vector.id,
+                "values": [round(float(value), 8) for value in check_vector(vector, dimension)],
+                "metadata": vector.metadata,
+            }
+            for vector in unique.values()
+        ]
+        for batch in _batches(records):
+            with _mapped():
+                self._index().upsert(vectors=batch, namespace=namespace, timeout=self._timeout)
+
+    def query(
+        self, values: Sequence[float], *, namespace: str, top_k: int, filter: Filter | None = None
+    ) -> list[Match]:
+        check_top_k(top_k)
+        if filter is not None:
+            check_filter(filter)
+        array = check_values(values, self._known_dimension())
+        with _mapped():
+            answer = self._index().query(
+                vector=array.tolist(),
+                top_k=top_k,
+                namespace=namespace,
+                filter=dict(filter) if filter else None,
+                include_values=False,
+                include_metadata=True,
+                timeout=self._timeout,
+            )
+            found = [Match(item.id, float(item.score), _metadata(item.metadata)) for item in answer.matches]
+        return sorted(found, key=lambda match: (-match.score, match.id))
+
+    def fetch(self, ids: Sequence[str], *, namespace: str) -> dict[str, Vector]:
+        found: dict[str, Vector] = {}
+        for part in _chunks(ids):
+            with _mapped():
+                answer = self._index().fetch(ids=part, namespace=namespace, timeout=self._timeout)
+                for identity, record in answer.vectors.items():
+                    found[identity] = Vector(identity, list(record.values), _metadata(record.metadata))
+        return found
+
+    def delete(self, ids: Sequence[str], *, namespace: str) -> None:
+        for identity in ids:
+            check_id(identity)
+        for part in _chunks(ids):
+            with _mapped(missing_is_fine=True):
+                self._index().delete(ids=part, namespace=namespace, timeout=self._timeout)
+
+    def delete_where(self, filter: Filter, *, namespace: str) -> None:
+        check_filter(filter)
+        with _mapped(missing_is_fine=True):
+            self._index().delete(filter=dict(filter), namespace=namespace, timeout=self._timeout)
+
+    def list_ids(self, *, prefix: str = "", namespace: str) -> Iterator[str]:
+        pages = iter(self._index().list(prefix=prefix or None, namespace=namespace, timeout=self._timeout))
+        while True:
+            with _mapped():
+                page = next(pages, None)
+                if page is None:
+                    return
+                ids = [item if isinstance(item, str) else item.id for item in getattr(page, "vectors", page)]
+            yield from ids
+
+    def count(self, *, namespace: str) -> int:
+        with _mapped():
+            summary = self._index().describe_index_stats(timeout=self._timeout).namespaces.get(namespace)
+            return 0 if summary is None else int(summary.vector_count)
+
+    # --- inside
+
+    def _index(self) -> Any:
+        host, key = settings.PINECONE_INDEX_HOST, settings.PINECONE_API_KEY
+        if not host:
+            raise MissingDependency(VENDOR, "PINECONE_INDEX_HOST", "Set it to the address of the index.")
+        if not key:
+            raise MissingDependency(VENDOR, "PINECONE_API_KEY", "Set it to a key of the Pinecone project.")
+        with self._lock:
+            if (host, key) not in self._index_of:
+                from pinecone import Pinecone, RetryConfig
+
+                client = Pinecone(api_key=key, timeout=self._timeout, retry_config=RetryConfig(max_retries=0))
+                self._index_of = {(host, key): client.Index(host=host)}
+                self._dimension = None
+            return self._index_of[(host, key)]
+
+    def _known_dimension(self) -> int | None:
+        """The index's dimension, asked once: a vector of another one is refused before it travels."""
+        index = self._index()
+        if self._dimension is None:
+            with _mapped():
+                self._dimension = index.describe_index_stats(timeout=self._timeout).dimension or None
+        return self._dimension
+
+
+def _batches(records: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """By count and by size: 3072 floats are some 40 to 75 kB of JSON."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for record in records:
+        weight = len(record["values"]) * _NUMBER_BYTES + 40 * 1024 * bool(record["metadata"]) // 10 + len(record["id"])
+        if batch and (len(batch) >= MAX_BATCH or size + weight > MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(record)
+        size += weight
+    if batch:
+        yield batch
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), MAX_IDS):
+        yield list(ids[start : start + MAX_IDS])
+
+
+def _metadata(metadata: Any) -> dict[str, Any]:
+    return dict(metadata or {})
+
+
+@contextmanager
+def _mapped(*, missing_is_fine: bool = False) -> Iterator[None]:
+    from pinecone import errors
+
+    try:
+        yield
+    except errors.NotFoundError as error:
+        if missing_is_fine:  # a namespace that never was, or is empty, has nothing to delete
+            return
+        raise _error(error, "the index does not exist", ErrorKind.PERMANENT, Outcome.CONFIG_ERROR) from error
+    except (errors.UnauthorizedError, errors.ForbiddenError) as error:
+        raise _error(error, "the key is refused", ErrorKind.PERMANENT, Outcome.CONFIG_ERROR) from error
+    except errors.PaymentRequiredError as error:
+        raise _error(error, "the account is out of credit", ErrorKind.QUOTA, Outcome.QUOTA) from error
+    except (errors.RateLimitError, errors.ServiceError) as error:
+        raise _error(error, "the service is busy or broken", ErrorKind.TRANSIENT, None) from error
+    except errors.PineconeTimeoutError as error:
+        raise _error(error, "no answer in time", ErrorKind.TRANSIENT, Outcome.TIMEOUT) from error
+    except (errors.PineconeConnectionError, errors.ResponseParsingError) as error:
+        raise _error(error, "out of reach", ErrorKind.TRANSIENT, None) from error
+    except (errors.PineconeTypeError, errors.PineconeValueError, errors.ValidationError) as error:
+        raise InvalidVector("Pinecone refuses the request") from error
+    except errors.ApiError as error:
+        status = getattr(error, "status_code", None) or getattr(error, "status", None)
+        if status in {408, 429} or (isinstance(status, int) and status >= 500):
+            raise _error(error, "the service is busy or broken", ErrorKind.TRANSIENT, None) from error
+        raise _error(error, "the request is refused", ErrorKind.PERMANENT, Outcome.INVALID_INPUT) from error
+    except errors.PineconeError as error:
+        raise _error(error, "the request failed", ErrorKind.PERMANENT, None) from error
+
+
+def _error(error: Exception, message: str, kind: ErrorKind, outcome: Outcome | None) -> ProviderError:
+    status = getattr(error, "status_code", None) or getattr(error, "status", None) or type(error).__name__
+    after = getattr(error, "retry_after", None)
+    return ProviderError(
+        VENDOR,
+        message,
+        kind=kind,
+        code=str(status),
+        retry_after=float(after) if isinstance(after, int | float) else None,
+        outcome=outcome,
+    )

@@ -118,6 +118,7 @@ class Utterances:
         self.start = 0.0  # of the running result window
         self.last_end = 0.0  # of the last word
         self._gap_due = False
+        self._open = False  # words since the last endpoint
 
     @property
     def now(self) -> float:
@@ -142,7 +143,7 @@ class Utterances:
 
     def _hear(self, heard: list[Heard]) -> Iterator[Event]:
         for word in heard:
-            if self.words and self.endpoint is not None and word.start - self.last_end >= self.endpoint:
+            if self._open and self.endpoint is not None and word.start - self.last_end >= self.endpoint:
                 yield self._final(min(word.start, self.last_end + self.endpoint), True)
             if self._gap_due and word.start - self.last_end >= self.gap:
                 self._gap_due = False
@@ -150,13 +151,13 @@ class Utterances:
             if not self.words:
                 yield Event("started", self.now, word.start)
             self.words.append(word)
-            self.last_end, self._gap_due = word.end, self.gap > 0
+            self.last_end, self._gap_due, self._open = word.end, self.gap > 0, True
             yield Event("interim", self.now, self.start, list(self.words))
-            if word.end - self.start >= self.longest:
+            if word.end - self.words[0].start >= self.longest:
                 yield self._final(word.end, False)
 
     def _silence(self) -> Iterator[Event]:
-        if self.words and self.endpoint is not None and self.now - self.last_end >= self.endpoint:
+        if self._open and self.endpoint is not None and self.now - self.last_end >= self.endpoint:
             yield self._final(self.now, True)
         elif not self.words and self.now - self.start >= self.longest:
             yield Event("silence", self.now, self.start)
@@ -169,7 +170,7 @@ class Utterances:
 
     def _final(self, end: float, endpoint: bool) -> Event:
         event = Event("final", max(end, self.last_end), self.start, self.words, endpoint)
-        self.words, self.start = [], event.now
+        self.words, self.start, self._open = [], event.now, self._open and not endpoint
         return event
 
 

@@ -36,7 +36,7 @@ class Socket:
         self.entry |= {"frames": 0, "audio_bytes": 0, "texts": [], "sent": [], "closed": None, "open": True}
         self.script: list[Fault] = list(faults(request))
         self.ws = web.WebSocketResponse(
-            protocols=protocols, max_msg_size=32 * 1024 * 1024, compress=False, autoping=False
+            protocols=protocols, max_msg_size=32 * 1024 * 1024, compress=False, autoping=False, timeout=2.0
         )
         self.ping_counts = False  # whether a ping restarts the idle timer
         self.audio = 0.0  # seconds received, kept by the handler

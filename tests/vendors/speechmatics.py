@@ -33,7 +33,8 @@ MODELS = ("standard", "enhanced", "melia-1")
 CONFIG = set(
     "language model operating_point diarization enable_partials max_delay max_delay_mode enable_entities output_locale"
     " domain additional_vocab speaker_diarization_config conversation_config punctuation_overrides"
-    " audio_filtering_config transcript_filtering_config channel_diarization_labels streaming_mode".split()
+    " audio_filtering_config transcript_filtering_config channel_diarization_labels streaming_mode ctrl"
+    " language_hints language_hints_strict".split()
 )
 IDLE_S, NO_AUDIO_S = 180.0, 3600.0
 
@@ -218,7 +219,8 @@ class Session:
         if event.kind == "interim" and self.config.get("enable_partials"):
             await self.socket.send(self._transcript("AddPartialTranscript", event))
         elif event.kind in ("final", "silence"):
-            await self.socket.send(self._transcript("AddTranscript", event), final=event.kind == "final")
+            if event.words or event.kind == "silence":
+                await self.socket.send(self._transcript("AddTranscript", event), final=event.kind == "final")
             conversation = self.config.get("conversation_config") or {}
             if event.endpoint and conversation.get("end_of_utterance_silence_trigger", 0) > 0:
                 await self._end_of_utterance(event.now)

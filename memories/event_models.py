@@ -38,3 +38,19 @@ class UserEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.uid} #{self.number} {self.type}"
+
+
+class VendorCallback(models.Model):
+    """A vendor's callback that was believed: the same one again does nothing (vendors repeat them for hours)."""
+
+    vendor = models.CharField(max_length=64)
+    callback_id = models.CharField(max_length=200)
+    received_at = models.DateTimeField(auto_now_add=True)
+    runs = models.PositiveIntegerField(default=0, help_text="runs that it woke")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["vendor", "callback_id"], name="memories_callback_once")]
+        indexes = [models.Index(fields=["received_at"], name="memories_callback_age")]
+
+    def __str__(self) -> str:
+        return f"{self.vendor} {self.callback_id}"

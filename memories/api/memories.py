@@ -1,0 +1,141 @@
+"""``/v1/memories``: create, list, get, delete, reprocess, photos, emotions (omi-protocol 2.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from pydantic import Field
+from rest_framework import viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from memories import edits, erasure
+from memories.api.errors import ApiError
+from memories.api.reading import Query, body, parameters, query
+from memories.api.rendering import as_json, conditional, etag
+from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, MemoryList, PhotoList
+from memories.capture import create
+from memories.pipeline import service
+from memories.repository import emotions
+from memories.repository import memories as repository
+from memories.shapes import CreateMemory, Memory
+
+NOT_FOUND = {404: Detail}
+
+
+class CreateQuery(Query):
+    trigger_integrations: bool
+    language_code: str | None = Field(default=None, max_length=16)
+    source: str | None = Field(default=None, max_length=64)
+
+
+class ListQuery(Query):
+    limit: int = Field(default=100, ge=1, le=500)
+    offset: int = Field(default=0, ge=0, le=1_000_000)
+    cursor: str | None = Field(default=None, description="`X-Next-Cursor` of the page before; wins over `offset`")
+    include_discarded: bool = True
+
+
+class ReprocessQuery(Query):
+    language_code: str | None = Field(default=None, max_length=16)
+
+
+class MemoryViewSet(viewsets.ViewSet):
+    """A user's memories. Someone else's is 404, like one that never was."""
+
+    lookup_field = "memory_id"
+
+    @extend_schema(
+        request=CreateMemory,
+        parameters=parameters(CreateQuery),
+        responses={200: CreatedMemory, 400: Detail, 422: Detail},
+        description="Stores the memory at once and has it put in order in the background (`new_memory_created`).",
+    )
+    def create(self, request: Request) -> Response:
+        asked = query(CreateQuery, request)
+        given = body(CreateMemory, request)
+        if not given.transcript_segments and not given.photos:
+            raise ApiError(400, "Transcript segments or photos are required")
+        memory = create.create_memory(
+            request.user.uid, given, language=asked.language_code, source=asked.source, actor="user"
+        )
+        return Response({"memory": as_json(memory), "messages": []})
+
+    @extend_schema(
+        parameters=parameters(ListQuery),
+        responses={200: MemoryList, 304: None},
+        description="Newest first, discarded ones too. Pages by `offset`, or by `cursor` (header `X-Next-Cursor`).",
+    )
+    def list(self, request: Request) -> Response:
+        asked = query(ListQuery, request)
+        page = repository.list_memories(
+            request.user.uid,
+            limit=asked.limit,
+            offset=asked.offset,
+            cursor=asked.cursor,
+            include_discarded=asked.include_discarded,
+        )
+        headers = {"X-Next-Cursor": page.next_cursor} if page.next_cursor else {}
+        tag = etag([page.next_cursor, *(f"{memory.id}:{memory.revision}" for memory in page.memories)])
+        return conditional(request, tag, [as_json(memory) for memory in page.memories], headers)
+
+    @extend_schema(responses={200: Memory, 304: None, **NOT_FOUND})
+    def retrieve(self, request: Request, memory_id: str) -> Response:
+        memory = repository.get_memory(request.user.uid, memory_id)
+        return conditional(request, etag([memory.id, memory.revision]), as_json(memory))
+
+    @extend_schema(
+        request=EditMemory,
+        responses={200: Memory, 404: Detail, 422: Detail},
+        description="Title and overview in the user's own words. They win over every later run; null gives up an edit.",
+    )
+    def partial_update(self, request: Request, memory_id: str) -> Response:
+        given = body(EditMemory, request)
+        texts = {name: getattr(given, name) for name in given.model_fields_set if name in EditMemory.model_fields}
+        return Response(as_json(edits.set_texts(request.user.uid, memory_id, texts)))
+
+    @extend_schema(
+        responses={204: None, **NOT_FOUND},
+        description="Erases the memory with everything that hangs on it, and stops what is running for it.",
+    )
+    def destroy(self, request: Request, memory_id: str) -> Response:
+        uid = request.user.uid
+        repository.get_memory(uid, memory_id)
+        service.cancel_for_memory(uid, memory_id)
+        erasure.erase_memory(uid, memory_id)
+        return Response(status=204)
+
+    @extend_schema(
+        request=None,
+        parameters=parameters(ReprocessQuery),
+        responses={200: Memory, **NOT_FOUND},
+        description="Makes title, overview, action items and events again in the background. The user asked for it, so "
+        "the memory is never discarded, and a discarded one comes back.",
+    )
+    def reprocess(self, request: Request, memory_id: str) -> Response:
+        asked = query(ReprocessQuery, request)
+        uid = request.user.uid
+        repository.get_memory(uid, memory_id)
+        options: dict[str, Any] = {"force": True}
+        if asked.language_code:
+            options["language"] = asked.language_code
+        service.start("reprocess", uid, memory_id, actor=f"user:{uid}", reason="asked by the user", options=options)
+        return Response(as_json(repository.get_memory(uid, memory_id)))
+
+    @extend_schema(responses={200: PhotoList, **NOT_FOUND})
+    def photos(self, request: Request, memory_id: str) -> Response:
+        memory = repository.get_memory(request.user.uid, memory_id)
+        return Response([as_json(photo) for photo in memory.photos])
+
+    @extend_schema(
+        responses={200: Emotions, **NOT_FOUND},
+        description="How it was said: `spans` of the emotion timeline. 404 where none was measured.",
+    )
+    def emotions(self, request: Request, memory_id: str) -> Response:
+        uid = request.user.uid
+        repository.get_memory(uid, memory_id)
+        timeline = emotions.load_emotions(uid, memory_id)
+        if timeline is None:
+            raise ApiError(404, "No emotions were measured for this memory")
+        return Response(timeline.model_dump(mode="json"))

@@ -1,0 +1,104 @@
+"""``/v1/memories/{id}/post-processing``: upload, status, cancel, retry."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from pydantic import Field
+from rest_framework import viewsets
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from memories import postprocessing
+from memories.api.errors import ApiError, invalid
+from memories.api.reading import Query, parameters, query
+from memories.api.rendering import as_json
+from memories.api.shapes import Detail, RunStatus
+from memories.api.uploads import limit_upload
+from memories.pipeline import selectors, service, status
+from memories.pipeline.models import PostProcessingRun
+from memories.repository import memories as repository
+from memories.shapes import Memory
+
+_UPLOAD = {
+    "multipart/form-data": {
+        "type": "object",
+        "properties": {"file": {"type": "string", "format": "binary"}},
+        "required": ["file"],
+    }
+}
+_KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description="same key, same file: same run")
+
+
+class UploadQuery(Query):
+    emotional_feedback: bool = False
+
+
+class RetryQuery(Query):
+    from_step: str | None = Field(default=None, max_length=64)
+
+
+class PostProcessingViewSet(viewsets.ViewSet):
+    """The answer comes at once; ``GET`` and the events tell how it goes on."""
+
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        request=_UPLOAD,
+        parameters=[*parameters(UploadQuery), _KEY],
+        responses={200: Memory, 400: Detail, 404: Detail, 409: Detail, 413: Detail, 422: Detail},
+        description="The recording of the memory. Answers at once with `postprocessing.status = in_progress`. The same "
+        "recording again joins its run; another one while a run is active waits for it.",
+    )
+    def create(self, request: Request, memory_id: str) -> Response:
+        asked = query(UploadQuery, request)
+        uid = request.user.uid
+        memory = repository.get_memory(uid, memory_id)  # before a byte of the upload is read
+        if memory.discarded:
+            raise ApiError(400, "Memory is discarded")
+        limit_upload(request)
+        upload = request.FILES.get("file")
+        if upload is None:
+            raise invalid(("body", "file"), "Field required", "missing")
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not 0 < len(key) <= 200:
+            raise invalid(("header", "Idempotency-Key"), "1 to 200 characters", "string_too_long")
+        postprocessing.begin(
+            uid, memory, upload, emotional_feedback=asked.emotional_feedback, idempotency_key=key, actor=f"user:{uid}"
+        )
+        return Response(as_json(repository.get_memory(uid, memory_id)))
+
+    @extend_schema(responses={200: RunStatus, 404: Detail})
+    def retrieve(self, request: Request, memory_id: str) -> Response:
+        return Response(status.document(_latest(request, memory_id)))
+
+    @extend_schema(request=None, responses={200: RunStatus, 404: Detail, 409: Detail})
+    def cancel(self, request: Request, memory_id: str) -> Response:
+        run = _latest(request, memory_id)
+        service.cancel(run, actor=f"user:{request.user.uid}", reason="asked by the user")
+        return Response(status.document(_latest(request, memory_id)))
+
+    @extend_schema(
+        request=None,
+        parameters=parameters(RetryQuery),
+        responses={200: RunStatus, 404: Detail, 409: Detail},
+        description="A new run that follows the failed one and takes over what is already done and unchanged.",
+    )
+    def retry(self, request: Request, memory_id: str) -> Response:
+        asked = query(RetryQuery, request)
+        run = service.retry(
+            _latest(request, memory_id),
+            actor=f"user:{request.user.uid}",
+            reason="asked by the user",
+            from_step=asked.from_step,
+        )
+        return Response(status.document(run))
+
+
+def _latest(request: Request, memory_id: str) -> PostProcessingRun:
+    """The memory's latest run, for its owner."""
+    repository.get_memory(request.user.uid, memory_id)
+    run = selectors.latest_run(request.user.uid, memory_id)
+    if run is None:
+        raise ApiError(404, "This memory was never post-processed")
+    return run

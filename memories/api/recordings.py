@@ -1,0 +1,91 @@
+"""The kept recording of a memory: whether there is one, and playing it from any point."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from memories.api.errors import ApiError
+from memories.api.shapes import Detail, HasRecording
+from memories.repository import memories as repository
+from omi.stores import audio
+from omi.stores.models import AudioObject
+
+_RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+_CHUNK = 256 * 1024
+_TYPES = {".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".opus": "audio/ogg"}
+
+
+class RecordingViewSet(viewsets.ViewSet):
+    @extend_schema(responses={200: HasRecording, 404: Detail})
+    def retrieve(self, request: Request, memory_id: str) -> Response:
+        repository.get_memory(request.user.uid, memory_id)
+        return Response({"has_recording": _recording(request.user.uid, memory_id) is not None})
+
+    @extend_schema(
+        parameters=[OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="`bytes=0-1023`, one range")],
+        responses={(200, "audio/wav"): OpenApiTypes.BINARY, (206, "audio/wav"): OpenApiTypes.BINARY, 404: Detail},
+    )
+    def audio(self, request: Request, memory_id: str) -> HttpResponseBase:
+        repository.get_memory(request.user.uid, memory_id)
+        found = _recording(request.user.uid, memory_id)
+        if found is None:
+            raise ApiError(404, "Memory recording not found")
+        return _ranged(request, found)
+
+
+def _recording(uid: str, memory_id: str) -> AudioObject | None:
+    """The newest recording that is kept; uploads that only wait for their processing are not the user's to play."""
+    kept = audio.for_memory(uid, memory_id, "recording")
+    return kept[-1] if kept else None
+
+
+def _ranged(request: Request, found: AudioObject) -> HttpResponseBase:
+    """RFC 9110 14: one range gives 206, an unusable one 416, several or another unit the whole."""
+    size = found.size
+    start, end = 0, size - 1
+    asked = _RANGE.match(request.headers.get("Range", "").replace(" ", ""))
+    if asked is not None and asked.group(0) != "bytes=-":
+        first, last = asked.groups()
+        start = int(first) if first else max(0, size - int(last))
+        end = min(int(last), size - 1) if first and last else size - 1
+        if start > end or start >= size or (not first and int(last) == 0):
+            return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}", "Accept-Ranges": "bytes"})
+    partial = asked is not None and asked.group(0) != "bytes=-"
+    suffix = found.name[found.name.rfind(".") :] if "." in found.name else ".wav"
+    headers = {
+        "Content-Type": _TYPES.get(suffix, "application/octet-stream"),
+        "Content-Length": str(end - start + 1),
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-store",
+        "ETag": f'"{found.sha256}"',
+    }
+    if partial:
+        headers["Content-Range"] = f"bytes {start}-{end}/{size}"
+    if request.method == "HEAD":
+        return HttpResponse(status=206 if partial else 200, headers=headers)
+    return StreamingHttpResponse(_bytes(found, start, end - start + 1), status=206 if partial else 200, headers=headers)
+
+
+async def _bytes(found: AudioObject, start: int, count: int) -> AsyncIterator[bytes]:
+    """The stretch in pieces, so that a long recording is never in memory; reading happens in threads."""
+    file: Any = await sync_to_async(audio.open)(found)
+    try:
+        await sync_to_async(file.seek)(start)
+        while count > 0:
+            piece = await sync_to_async(file.read)(min(_CHUNK, count))
+            if not piece:
+                return
+            count -= len(piece)
+            yield piece
+    finally:
+        await sync_to_async(file.close)()

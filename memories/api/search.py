@@ -1,0 +1,46 @@
+"""``POST /v1/memories/search``."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from memories import search
+from memories.api.reading import body
+from memories.api.rendering import as_json
+from memories.api.shapes import Detail, SearchAnswer, SearchBody
+
+
+class SearchViewSet(viewsets.ViewSet):
+    @extend_schema(
+        request=SearchBody,
+        responses={200: SearchAnswer, 422: Detail, 503: Detail},
+        description="By meaning and by words (names, acronyms), best first, in the user's own memories.",
+    )
+    def create(self, request: Request) -> Response:
+        asked = body(SearchBody, request)
+        filters = search.Filters(
+            include_discarded=asked.include_discarded,
+            category=asked.category,
+            person_id=asked.person_id,
+            start=asked.start_date,
+            end=asked.end_date,
+        )
+        hits = search.search(request.user.uid, asked.query, asked.limit, filters)
+        return Response(
+            {
+                "hits": [
+                    {
+                        "memory": as_json(hit.memory),
+                        "score": hit.score,
+                        "semantic": hit.semantic,
+                        "lexical": hit.lexical,
+                        "matched": hit.matched,
+                        "snippet": hit.snippet,
+                    }
+                    for hit in hits
+                ]
+            }
+        )

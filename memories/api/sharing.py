@@ -1,0 +1,49 @@
+"""What the owner chose to show: read without a token (omi-protocol 2.1)."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from pydantic import Field
+from rest_framework import viewsets
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from memories import sharing
+from memories.api.errors import ApiError
+from memories.api.reading import Query, parameters, query
+from memories.api.rendering import for_strangers
+from memories.api.shapes import Detail, MemoryList
+from memories.shapes import Memory
+
+
+class PublicQuery(Query):
+    offset: int = Field(default=0, ge=0, le=1_000_000)
+    limit: int = Field(default=100, ge=1, le=1000)
+
+
+class PublicViewSet(viewsets.ViewSet):
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+    @extend_schema(
+        auth=[],
+        responses={200: Memory, 404: Detail},
+        description="A memory that is `shared` or `public`, without its place. Everything else is 404 "
+        "`Memory is private`, whether it exists or not.",
+    )
+    def retrieve(self, request: Request, memory_id: str) -> Response:
+        memory = sharing.find_shared(memory_id)
+        if memory is None:
+            raise ApiError(404, "Memory is private")
+        return Response(for_strangers(memory))
+
+    @extend_schema(
+        auth=[],
+        parameters=parameters(PublicQuery),
+        responses={200: MemoryList},
+        description="`public` memories only, newest first, deleted and discarded ones left out before the page is cut.",
+    )
+    def list(self, request: Request) -> Response:
+        asked = query(PublicQuery, request)
+        return Response([for_strangers(memory) for memory in sharing.list_public(asked.offset, asked.limit)])

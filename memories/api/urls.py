@@ -1,0 +1,62 @@
+"""Routes of the memories' REST API: no trailing slashes (omi-protocol 1.12)."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from memories.api.edits import EditViewSet
+from memories.api.event_stream import event_stream
+from memories.api.memories import MemoryViewSet
+from memories.api.postprocessing import PostProcessingViewSet
+from memories.api.processing_memories import ProcessingMemoryViewSet
+from memories.api.recordings import RecordingViewSet
+from memories.api.search import SearchViewSet
+from memories.api.sharing import PublicViewSet
+from memories.api.transcripts import TranscriptViewSet
+from memories.api.users import UserViewSet
+from memories.api.vendors import FalWebhook
+
+_MEMORY = "v1/memories/<str:memory_id>"
+
+urlpatterns = [
+    path("v1/memories", MemoryViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/memories/search", SearchViewSet.as_view({"post": "create"})),
+    path(
+        _MEMORY,
+        MemoryViewSet.as_view({"get": "retrieve", "delete": "destroy", "patch": "partial_update"}),
+    ),
+    path(f"{_MEMORY}/reprocess", MemoryViewSet.as_view({"post": "reprocess"})),
+    path(f"{_MEMORY}/photos", MemoryViewSet.as_view({"get": "photos"})),
+    path(f"{_MEMORY}/emotions", MemoryViewSet.as_view({"get": "emotions"})),
+    path(f"{_MEMORY}/transcripts", TranscriptViewSet.as_view({"get": "list"})),
+    path(f"{_MEMORY}/transcripts/versions", TranscriptViewSet.as_view({"get": "versions"})),
+    path(f"{_MEMORY}/transcripts/<str:model>/activate", TranscriptViewSet.as_view({"post": "activate"})),
+    path(f"{_MEMORY}/recording", RecordingViewSet.as_view({"get": "retrieve"})),
+    path(f"{_MEMORY}/recording/audio", RecordingViewSet.as_view({"get": "audio", "head": "audio"})),
+    path(f"{_MEMORY}/events", EditViewSet.as_view({"patch": "events"})),
+    path(f"{_MEMORY}/visibility", EditViewSet.as_view({"patch": "visibility"})),
+    path(f"{_MEMORY}/speakers", EditViewSet.as_view({"get": "speakers"})),
+    path(f"{_MEMORY}/segments/assign-bulk", EditViewSet.as_view({"patch": "assign_voice"})),
+    path(f"{_MEMORY}/segments/<int:index>/assign", EditViewSet.as_view({"patch": "assign"})),
+    path(
+        f"{_MEMORY}/post-processing",
+        PostProcessingViewSet.as_view({"post": "create", "get": "retrieve"}),
+    ),
+    path(f"{_MEMORY}/post-processing/cancel", PostProcessingViewSet.as_view({"post": "cancel"})),
+    path(f"{_MEMORY}/post-processing/retry", PostProcessingViewSet.as_view({"post": "retry"})),
+    path(f"{_MEMORY}/shared", PublicViewSet.as_view({"get": "retrieve"})),
+    path("v1/public-memories", PublicViewSet.as_view({"get": "list"})),
+    path(
+        "v1/processing-memories/<str:processing_memory_id>",
+        ProcessingMemoryViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
+    ),
+    path(
+        "v1/users/store-recording-permission",
+        UserViewSet.as_view({"get": "permission", "post": "set_permission", "delete": "withdraw_permission"}),
+    ),
+    path("v1/users/delete-account", UserViewSet.as_view({"delete": "delete_account"})),
+    path("v1/users/export", UserViewSet.as_view({"get": "export"})),
+    path("v1/users/fcm-token", UserViewSet.as_view({"post": "fcm_token"})),
+    path("v1/events", event_stream),
+    path("v1/vendors/fal/webhook", FalWebhook.as_view()),
+]

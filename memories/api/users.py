@@ -1,0 +1,56 @@
+"""``/v1/users``: consent to keep recordings, export, push token, the end of the account (omi-protocol 2.4)."""
+
+from __future__ import annotations
+
+from django.http import FileResponse, HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from memories import account
+from memories.api.reading import Query, body, parameters, query
+from memories.api.shapes import AccountDeleted, Detail, FcmToken, Permission, Status
+from omi.accounts import users
+
+
+class PermissionQuery(Query):
+    value: bool
+
+
+class UserViewSet(viewsets.ViewSet):
+    @extend_schema(responses={200: Permission})
+    def permission(self, request: Request) -> Response:
+        user = users.get_user(request.user.uid)
+        return Response({"store_recording_permission": bool(user.store_recording_permission)})
+
+    @extend_schema(request=None, parameters=parameters(PermissionQuery), responses={200: Status, 422: Detail})
+    def set_permission(self, request: Request) -> Response:
+        asked = query(PermissionQuery, request)
+        account.set_recording_permission(request.user.uid, asked.value)
+        return Response({"status": "ok"})
+
+    @extend_schema(responses={200: Status}, description="Withdraws the permission and erases all kept recordings.")
+    def withdraw_permission(self, request: Request) -> Response:
+        account.set_recording_permission(request.user.uid, False)
+        return Response({"status": "ok"})
+
+    @extend_schema(
+        responses={200: AccountDeleted},
+        description="Erases everything that is kept of this user, vectors, audio and voices included.",
+    )
+    def delete_account(self, request: Request) -> Response:
+        receipt = account.delete_account(request.user.uid)
+        return Response({"status": "ok", "message": "Account deleted successfully", "receipt": receipt})
+
+    @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY}, description="All of the user's data.")
+    def export(self, request: Request) -> HttpResponseBase:
+        file = account.export(request.user.uid)
+        return FileResponse(file, as_attachment=True, filename="omi-export.zip", content_type="application/zip")
+
+    @extend_schema(request=FcmToken, responses={200: Status, 422: Detail})
+    def fcm_token(self, request: Request) -> Response:
+        given = body(FcmToken, request)
+        account.add_push_token(request.user.uid, given.fcm_token, given.time_zone)
+        return Response({"status": "Ok"})

@@ -1,0 +1,39 @@
+"""Callbacks of vendors: believed only with their signature (omi-protocol 4.3 no. 65)."""
+
+from __future__ import annotations
+
+import json
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from memories import vendor_callbacks
+from memories.api.errors import ApiError
+from transcription.prerecorded import webhook
+
+VENDOR = "fal_whisperx"
+
+
+class FalWebhook(APIView):
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+    @extend_schema(exclude=True)
+    def post(self, request: Request) -> Response:
+        raw = request._request.body
+        if len(raw) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise ApiError(413, "The body is too large")
+        try:
+            verified = webhook.verify(request.headers, raw)
+        except webhook.InvalidSignature as error:
+            raise ApiError(401, "The signature is not valid") from error
+        try:
+            told = json.loads(raw).get("request_id")
+        except (ValueError, AttributeError) as error:
+            raise ApiError(422, "The body is not a callback") from error
+        new = vendor_callbacks.accept(VENDOR, str(told or verified))
+        return Response({"status": "ok", "repeated": not new})

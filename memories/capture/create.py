@@ -1,0 +1,81 @@
+"""``POST /v1/memories``: a client that has the transcript already makes a memory of it.
+
+The memory is stored and answered at once; title, overview and the rest are made in a worker, so that a structuring
+service that is slow or down can neither hold the request nor lose the text (omi-protocol 5.1).
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+
+from django.db import transaction
+
+from memories import events
+from memories.capture.ids import content_key, memory_id_for
+from memories.pipeline import service
+from memories.repository import memories as repository
+from memories.shapes import CreateMemory, Memory
+from transcription.segments import Segment, segment_id
+
+ONBOARDING = "speech_profile_onboarding"
+"""A memory of this source is never discarded (omi-protocol 2.1)."""
+
+
+def create_memory(
+    uid: str, given: CreateMemory, *, language: str | None = None, source: str | None = None, actor: str = "user"
+) -> Memory:
+    """Store ``given`` as a memory of ``uid`` and have it put in order. The stored memory.
+
+    With a ``processing_memory_id`` the same request again gives the memory that is there.
+    """
+    identity = memory_id_for(given.processing_memory_id) if given.processing_memory_id else str(uuid.uuid4())
+    if given.processing_memory_id:
+        try:
+            return repository.get_memory(uid, identity)
+        except repository.MemoryNotFound:
+            pass
+    chosen = source or given.source or "friend"
+    memory = Memory(
+        id=identity,
+        created_at=datetime.now(UTC),
+        started_at=given.started_at,
+        finished_at=given.finished_at,
+        source=chosen,
+        language=language or given.language,
+        transcript_segments=_ordered(identity, given.transcript_segments),
+        geolocation=given.geolocation,
+        photos=given.photos,
+        processing_memory_id=given.processing_memory_id,
+    )
+    with transaction.atomic():
+        stored = repository.create_memory(uid, memory)
+        events.append(
+            uid,
+            events.MEMORY_CREATED,
+            {"memory_id": identity, "processing_memory_id": given.processing_memory_id},
+            dedupe_key=f"created:{identity}",
+        )
+        service.start(
+            "reprocess",
+            uid,
+            identity,
+            actor=actor,
+            reason="created by the app",
+            options={"force": chosen == ONBOARDING, "language": language or given.language},
+            idempotency_key=f"create:{identity}:{content_key(memory.transcript_segments)}",
+        )
+    return stored
+
+
+def _ordered(memory_id: str, segments: list[Segment]) -> list[Segment]:
+    """Sorted by start, each with a start before its end and an id that is unique in this memory."""
+    seen: set[str] = set()
+    ordered: list[Segment] = []
+    for index, segment in enumerate(sorted(segments, key=lambda item: (item.start, item.end))):
+        identity = segment.id if segment.id not in seen else segment_id(memory_id, index)
+        seen.add(identity)
+        start = max(0.0, min(segment.start, segment.end))
+        end = max(segment.start, segment.end, start + 0.01)
+        ordered.append(segment.model_copy(update={"id": identity, "start": start, "end": end}))
+    return ordered

@@ -1,0 +1,222 @@
+"""What a person decides about a memory: stored apart from what the machine made, so that it wins over later runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.db import transaction
+
+from memories.pipeline import edits as overlay
+from memories.pipeline import service
+from memories.repository import memories as repository
+from memories.repository import transcripts
+from memories.shapes import Memory, Visibility
+from speakers import learning
+from transcription.segments import Segment
+
+log = structlog.get_logger(__name__)
+
+TRAINING_WORDS = 5
+"""A voice sample is taken only from a segment of more words than this (omi-protocol 2.1)."""
+
+
+class NoSuchTranscript(Exception):
+    """The memory has no transcript of this model."""
+
+
+class EmptyTranscript(Exception):
+    """The transcript has no words."""
+
+
+class UnresolvedTargets(Exception):
+    """Segments or a voice that the memory has not; ``missing`` lists them as they were given."""
+
+    def __init__(self, missing: list[str | int]) -> None:
+        super().__init__(f"{len(missing)} targets")
+        self.missing = missing
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who a segment is of: the user, a person, nobody known, or (``assigned=False``) no decision any more."""
+
+    is_user: bool = False
+    person_id: str | None = None
+    assigned: bool = True
+
+
+def set_texts(uid: str, memory_id: str, given: dict[str, str | None]) -> Memory:
+    """``title`` and/or ``overview`` in the user's words; None or blank withdraws them (the next run shows its own)."""
+
+    def change(memory: Memory) -> dict[str, Any]:
+        texts = {name: (text or "").strip() for name, text in given.items()}
+        edited = memory.edits.model_copy(update={name: text or None for name, text in texts.items()})
+        shown = memory.structured.model_copy(update={name: text for name, text in texts.items() if text})
+        return {"edits": edited, "structured": shown}
+
+    return repository.mutate_memory(uid, memory_id, change)
+
+
+def set_events_created(uid: str, memory_id: str, flags: dict[int, bool]) -> Memory:
+    """Mark calendar events as created or not. Indexes that do not exist are ignored, as the app expects.
+
+    The flag is kept under the event's title and start, so that a later run that finds the same event keeps it.
+    """
+
+    def change(memory: Memory) -> dict[str, Any]:
+        listed = list(memory.structured.events)
+        kept = dict(memory.edits.events_created)
+        for index, created in flags.items():
+            if 0 <= index < len(listed):
+                listed[index] = listed[index].model_copy(update={"created": created})
+                kept[event_key(listed[index].title, listed[index].start.isoformat())] = created
+        return {
+            "structured": memory.structured.model_copy(update={"events": listed}),
+            "edits": memory.edits.model_copy(update={"events_created": kept}),
+        }
+
+    return repository.mutate_memory(uid, memory_id, change)
+
+
+def event_key(title: str, start: str) -> str:
+    """The key of ``UserEdits.events_created``, as ``memories.pipeline.edits`` looks it up."""
+    return f"{title}|{start}".casefold()
+
+
+def set_visibility(uid: str, memory_id: str, value: Visibility) -> Memory:
+    return repository.mutate_memory(uid, memory_id, lambda memory: {"visibility": value})
+
+
+def targets(memory: Memory, *, speaker: str | None, ids: Sequence[str], indexes: Sequence[int]) -> list[str]:
+    """Ids of the segments that are meant, in the memory's order. Raises UnresolvedTargets for any that is not there."""
+    segments = memory.transcript_segments
+    by_id = {segment.id for segment in segments}
+    missing: list[str | int] = [identity for identity in ids if identity not in by_id]
+    missing += [index for index in indexes if not 0 <= index < len(segments)]
+    wanted = set(ids) | {segments[index].id for index in indexes if 0 <= index < len(segments)}
+    voice = {segment.id for segment in segments if speaker is not None and segment.speaker == speaker}
+    if speaker is not None and not voice:
+        missing.append(speaker)
+    if missing or not wanted | voice:
+        raise UnresolvedTargets(missing)
+    return [segment.id for segment in segments if segment.id in wanted | voice]
+
+
+def assign_segments(
+    uid: str,
+    memory_id: str,
+    ids: Sequence[str],
+    decision: Decision,
+    *,
+    speaker: str | None = None,
+    learn: bool = False,
+) -> Memory:
+    """Say who spoke these segments, all or nothing. ``speaker``: they are that whole voice.
+
+    A voice is kept as its segments, not as its label: in another transcript the same label is another voice. With
+    ``learn`` a voice sample is taken in a worker from each long enough segment; else what they taught is forgotten.
+    """
+    chosen = set(ids)
+
+    def change(memory: Memory) -> dict[str, Any]:
+        segments = [_assigned(item, decision) if item.id in chosen else item for item in memory.transcript_segments]
+        by_segment = dict(memory.edits.segments)
+        for segment in segments:
+            if segment.id in chosen:
+                _record(by_segment, segment.id, segment, decision, memory)
+        edited = memory.edits.model_copy(update={"segments": by_segment})
+        return {"transcript_segments": segments, "edits": edited}
+
+    changed = repository.mutate_memory(uid, memory_id, change)
+    named = [segment for segment in changed.transcript_segments if segment.id in chosen]
+    if speaker is not None:
+        assignment = learning.Assignment(is_user=decision.is_user, person_id=decision.person_id)
+        learning.record_correction(uid, memory_id, speaker, assignment)
+    _schedule_learning(uid, memory_id, named, decision, learn=learn)
+    return changed
+
+
+def _assigned(segment: Segment, decision: Decision) -> Segment:
+    return segment.model_copy(update={"is_user": decision.is_user, "person_id": decision.person_id})
+
+
+def _record(kept: dict[str, dict[str, Any]], key: str, segment: Segment, decision: Decision, memory: Memory) -> None:
+    """Times and model are kept too, for people who look at it; runs find the moments in the stored transcripts."""
+    if not decision.assigned:
+        kept.pop(key, None)
+        return
+    kept[key] = {
+        "is_user": decision.is_user,
+        "person_id": decision.person_id,
+        "start": segment.start,
+        "end": segment.end,
+        "speaker": segment.speaker,
+        "transcript": memory.active_transcript,
+    }
+
+
+def _schedule_learning(
+    uid: str, memory_id: str, segments: Sequence[Segment], decision: Decision, *, learn: bool
+) -> None:
+    from django_q.tasks import async_task
+
+    named = decision.assigned and (decision.is_user or decision.person_id is not None)
+    for segment in segments:
+        take = learn and named and len(segment.text.split()) > TRAINING_WORDS
+        arguments = (uid, memory_id, segment.id, decision.person_id if take else None, take)
+        transaction.on_commit(lambda given=arguments: async_task("memories.learning.from_segment", *given))
+
+
+def activate_transcript(uid: str, memory_id: str, model: str) -> Memory:
+    """Show the transcript of ``model`` and have the summary made again from it. Assignments of the user stay."""
+    stored = transcripts.list_transcripts(uid, memory_id)
+    if model not in stored:
+        raise NoSuchTranscript(model)
+    segments = sorted(stored[model].segments, key=lambda item: (item.start, item.end))
+    if not any(segment.text.strip() for segment in segments):
+        raise EmptyTranscript(model)
+    versions = [version.segments for version in stored.values()]
+
+    def change(memory: Memory) -> dict[str, Any]:
+        return {
+            "active_transcript": model,
+            "transcript_segments": overlay.label(segments, overlay.manual_labels(segments, memory.edits, versions)),
+        }
+
+    changed = repository.mutate_memory(uid, memory_id, change)
+    service.start(
+        "reprocess",
+        uid,
+        memory_id,
+        actor=f"user:{uid}",
+        reason=f"transcript {model} activated",
+        options={"force": True},
+    )
+    return changed
+
+
+def speakers_of(memory: Memory, names: dict[str, str]) -> list[dict[str, Any]]:
+    """Who speaks how much: one entry per voice and name, in order of first word. Seconds as floats."""
+    voices: dict[tuple[str, bool, str | None], dict[str, Any]] = {}
+    for segment in memory.transcript_segments:
+        key = (segment.speaker, segment.is_user, segment.person_id)
+        voice = voices.setdefault(
+            key,
+            {
+                "speaker": segment.speaker,
+                "speaker_id": segment.speaker_id,
+                "is_user": segment.is_user,
+                "person_id": segment.person_id,
+                "name": names.get(segment.person_id) if segment.person_id else None,
+                "seconds": 0.0,
+                "segments": 0,
+                "decided_by_user": False,
+            },
+        )
+        voice["seconds"] = round(voice["seconds"] + segment.end - segment.start, 3)
+        voice["segments"] += 1
+        voice["decided_by_user"] = voice["decided_by_user"] or segment.id in memory.edits.segments
+    return list(voices.values())

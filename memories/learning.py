@@ -1,0 +1,56 @@
+"""Teaching the voice gallery from a segment that a user assigned. Runs in a worker: it cuts audio and embeds it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import structlog
+
+from memories.repository import memories as repository
+from omi.stores import audio
+from speakers import learning
+
+log = structlog.get_logger(__name__)
+
+
+def from_segment(uid: str, memory_id: str, segment_id: str, person_id: str | None, take: bool) -> str:
+    """Learn the segment's voice as ``person_id`` (None: the user), or forget what it taught where ``take`` is false.
+
+    Returns a code for the log: ``learned``, ``forgotten``, ``no_recording``, ``gone`` or why a sample was refused. A
+    recording is only there with the user's permission; without one nothing is learned, and the assignment stands.
+    """
+    code = _from_segment(uid, memory_id, segment_id, person_id, take)
+    log.info("voice_learning", uid=uid, memory_id=memory_id, segment_id=segment_id, code=code)
+    return code
+
+
+def _from_segment(uid: str, memory_id: str, segment_id: str, person_id: str | None, take: bool) -> str:
+    if not take:
+        learning.unlearn_segment(uid, memory_id, segment_id)
+        return "forgotten"
+    try:
+        memory = repository.get_memory(uid, memory_id)
+    except repository.MemoryNotFound:
+        return "gone"
+    found = [(index, item) for index, item in enumerate(memory.transcript_segments) if item.id == segment_id]
+    recordings = audio.for_memory(uid, memory_id, "recording")
+    if not found or not recordings:
+        return "no_recording" if found else "gone"
+    index, segment = found[0]
+    if (segment.is_user, segment.person_id) != (person_id is None, person_id):
+        return "gone"  # assigned anew in the meantime: that one's task decides
+    with tempfile.TemporaryDirectory() as folder:
+        wav = audio.local_copy(recordings[-1], Path(folder))
+        learned = learning.learn_from_segment(
+            uid,
+            person_id,
+            wav,
+            segment.start,
+            segment.end,
+            len(segment.text.split()),
+            memory_id=memory_id,
+            segment_id=segment_id,
+            segment_index=index,
+        )
+    return "learned" if learned.sample is not None else learned.code

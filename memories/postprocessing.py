@@ -1,0 +1,79 @@
+"""Taking a recording for post-processing: check it, keep it, start the run. A refusal leaves the memory unharmed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from memories.pipeline import announce, service
+from memories.pipeline.models import PostProcessingRun
+from memories.shapes import Memory, PostProcessingStatus
+from omi.stores import audio
+from omi.stores.models import AudioObject
+from transcription.audio import probe
+
+
+def begin(
+    uid: str, memory: Memory, upload: Any, *, emotional_feedback: bool, idempotency_key: str | None, actor: str
+) -> PostProcessingRun:
+    """Start post-processing of ``memory`` with ``upload`` (a Django ``UploadedFile``), or join the run it already has.
+
+    Raises transcription.audio.AudioError (not audio, empty, too short, too long) with the memory unharmed, and
+    ``service.IdempotencyConflict`` where the key belongs to another recording.
+    """
+    with tempfile.TemporaryDirectory(dir=settings.FILE_UPLOAD_TEMP_DIR) as folder:
+        probe(_on_disk(upload, Path(folder)))
+    upload.seek(0)
+    kept = audio.put(
+        uid, "upload", upload, memory_id=memory.id, suffix=_suffix(upload.name), keep_for=settings.OMI_AUDIO_KEEP
+    )
+    joined = True
+    try:
+        run = _start(uid, memory, kept, emotional_feedback, idempotency_key, actor)
+        joined = run.audio != kept.name
+    finally:
+        if joined:
+            audio.delete(kept)  # refused, or the same recording was here before and its run has its own copy
+    return run
+
+
+def _start(
+    uid: str, memory: Memory, kept: AudioObject, emotional_feedback: bool, key: str | None, actor: str
+) -> PostProcessingRun:
+    """The run and the memory's ``in_progress`` become visible together; a worker is woken after both."""
+    with transaction.atomic():
+        run = service.start(
+            "postprocess",
+            uid,
+            memory.id,
+            actor=actor,
+            reason="recording uploaded",
+            audio=kept,
+            options={"emotional_feedback": emotional_feedback or memory.emotional_feedback},
+            idempotency_key=f"user:{key}" if key else None,
+        )
+        if run.audio == kept.name:
+            announce.mark(run, PostProcessingStatus.IN_PROGRESS)
+    return run
+
+
+def _on_disk(upload: Any, folder: Path) -> Path:
+    """Where the upload lies; a small one that Django kept in memory is written down first."""
+    if hasattr(upload, "temporary_file_path"):
+        upload.flush()
+        return Path(upload.temporary_file_path())
+    path = folder / "upload"
+    with path.open("wb") as file:
+        for chunk in upload.chunks():
+            file.write(chunk)
+    return path
+
+
+def _suffix(name: str | None) -> str:
+    """The end of the client's file name where it is one of the usual; the name itself is never used for a path."""
+    suffix = Path(name or "").suffix.lower()
+    return suffix if suffix in {".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".webm", ".aac"} else ".bin"

@@ -1,0 +1,131 @@
+"""Searching a user's memories by meaning and by words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import structlog
+from django.conf import settings
+
+from memories import search_index
+from memories.repository import memories as repository
+from memories.shapes import Memory
+from omi import providers
+from omi.errors import ProviderError
+
+log = structlog.get_logger(__name__)
+
+MEANING, WORDS = 0.6, 0.4
+"""Weights of the two scores. Meaning leads; a rare name that only the words find still comes to the top."""
+NEAR = 0.15
+"""Cosine below which a memory that shares no word with the query is not a hit (measured: tests/search)."""
+CLOSE = 0.65
+"""Cosine that counts as full marks: a paraphrase of the stored text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    include_discarded: bool = False
+    category: str | None = None
+    person_id: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def take(self, memory: Memory) -> bool:
+        """Checked on the document itself, whatever an index says."""
+        if memory.deleted or (memory.discarded and not self.include_discarded):
+            return False
+        if self.category and memory.structured.category != self.category:
+            return False
+        if self.person_id and all(item.person_id != self.person_id for item in memory.transcript_segments):
+            return False
+        return not ((self.start and memory.created_at < self.start) or (self.end and memory.created_at > self.end))
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """``semantic`` is a cosine, ``lexical`` 0..1; None where this way did not find it. ``score`` 0..1."""
+
+    memory: Memory
+    score: float
+    semantic: float | None
+    lexical: float | None
+    matched: list[Literal["meaning", "words"]]
+    snippet: str | None
+
+
+def search(uid: str, query: str, limit: int = 10, filters: Filters | None = None) -> list[Hit]:
+    """The best ``limit`` of this user's memories. Where the embedding service is down, words alone decide.
+
+    Raises ProviderError where that service is down and no memory holds the words either.
+    """
+    chosen = filters or Filters()
+    search_index.refresh(uid)
+    by_words = {hit.memory_id: hit.score for hit in search_index.find(uid, query, start=chosen.start, end=chosen.end)}
+    try:
+        by_meaning = _by_meaning(uid, query, max(50, 5 * limit), chosen)
+    except ProviderError as error:
+        if not by_words:
+            raise
+        log.warning("search_by_words_only", uid=uid, vendor=error.vendor, code=error.code)
+        by_meaning = {}
+    near = {memory_id: cosine for memory_id, cosine in by_meaning.items() if cosine >= NEAR or memory_id in by_words}
+    scores = {
+        memory_id: _score(near.get(memory_id), by_words.get(memory_id)) for memory_id in near.keys() | by_words.keys()
+    }
+    hits: list[Hit] = []
+    # Filters that only the document can answer make some reads vain; this bounds them.
+    for memory_id in sorted(scores, key=lambda key: (-scores[key], key))[: 4 * limit + 20]:
+        memory = _read(uid, memory_id)
+        if memory is not None and chosen.take(memory):
+            hits.append(_hit(memory, scores[memory_id], near.get(memory_id), by_words.get(memory_id), query))
+        if len(hits) == limit:
+            break
+    return hits
+
+
+def _by_meaning(uid: str, query: str, count: int, filters: Filters) -> dict[str, float]:
+    [vector] = providers.one("embedder").embed([query], query=True)
+    if not any(vector):
+        return {}
+    condition: dict[str, Any] = {"uid": uid}
+    between: dict[str, float] = {}
+    if filters.start is not None:
+        between["$gte"] = filters.start.timestamp()
+    if filters.end is not None:
+        between["$lte"] = filters.end.timestamp()
+    if between:
+        condition["created_at"] = between
+    matches = providers.one("vectors").query(
+        vector, namespace=settings.OMI_VECTOR_NAMESPACE, top_k=count, filter=condition
+    )
+    found: dict[str, float] = {}
+    for match in matches:
+        memory_id = str(match.metadata.get("memory_id") or match.id.removeprefix(f"{uid}-"))
+        found[memory_id] = max(found.get(memory_id, -1.0), float(match.score))
+    return found
+
+
+def _score(semantic: float | None, lexical: float | None) -> float:
+    meaning = min(1.0, max(0.0, semantic or 0.0) / CLOSE)
+    return round(MEANING * meaning + WORDS * (lexical or 0.0), 4)
+
+
+def _hit(memory: Memory, score: float, semantic: float | None, lexical: float | None, query: str) -> Hit:
+    matched: list[Literal["meaning", "words"]] = []
+    if semantic is not None and semantic >= NEAR:
+        matched.append("meaning")
+    if lexical is not None:
+        matched.append("words")
+    rounded = None if semantic is None else round(semantic, 4)
+    words = None if lexical is None else round(lexical, 4)
+    return Hit(memory, score, rounded, words, matched, search_index.passage(memory, query))
+
+
+def _read(uid: str, memory_id: str) -> Memory | None:
+    try:
+        return repository.get_memory(uid, memory_id)
+    except repository.MemoryNotFound:
+        return None

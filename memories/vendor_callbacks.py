@@ -1,0 +1,37 @@
+"""A vendor says that a job is done: wake the run that waits for it. The result itself is fetched by the run.
+
+A callback is only a nudge: what it says of the result is not used, so a forged one could at worst make a run look
+early, and a lost one costs the time until the run looks by itself.
+"""
+
+from __future__ import annotations
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from memories.event_models import VendorCallback
+from memories.pipeline import queue
+from memories.pipeline.models import PostProcessingRun, VendorCall
+from memories.pipeline.vocabulary import State
+
+log = structlog.get_logger(__name__)
+
+
+def accept(vendor: str, request_id: str) -> bool:
+    """Wake what waits for job ``request_id`` of ``vendor`` (the adapter's name). False for a repeated callback."""
+    with transaction.atomic():
+        row, new = VendorCallback.objects.get_or_create(vendor=vendor, callback_id=request_id)
+        if not new and row.runs:
+            return False
+        runs = VendorCall.objects.filter(vendor=vendor, reference=request_id).values_list("run_id", flat=True)
+        woken = 0
+        for run_id in set(runs):
+            waiting = PostProcessingRun.objects.filter(pk=run_id, state=State.WAITING)
+            if waiting.update(wake_at=timezone.now()):
+                queue.wake_on_commit(run_id)
+                woken += 1
+        # A callback that came before the ticket was stored woke nobody: its repetition may.
+        VendorCallback.objects.filter(pk=row.pk).update(runs=woken)
+    log.info("vendor_callback", vendor=vendor, request_id=request_id, woken=woken, repeated=not new)
+    return new

@@ -1,0 +1,24 @@
+"""The roof for HTTP: mounts the rooms' routes, support pages, documentation, metrics and health."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from omi import health
+
+urlpatterns = [
+    path("", include("memories.api.urls")),
+    path("", include("speakers.api.urls")),
+    path("admin/", admin.site.urls),
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("", include("django_prometheus.urls")),
+]
+
+handler400 = "memories.api.errors.bad_request"
+handler404 = "memories.api.errors.not_found"
+handler500 = "memories.api.errors.server_error"

@@ -73,7 +73,7 @@ async def _log(request: web.Request) -> web.Response:
 
 
 async def _reset(request: web.Request) -> web.Response:
-    body = await body_json(request) if request.can_read_body else {}
+    body = await body_json(request) if await request.read() else {}
     request.app[STATE].reset((body or {}).get("vendor"))
     return web.json_response({"ok": True})
 

@@ -84,33 +84,48 @@ def expressions(samples: npt.NDArray[np.int16]) -> tuple[list[dict[str, Any]], l
 def measure(samples: npt.NDArray[np.int16], timer_ms: int) -> dict[str, Any]:
     """Utterances and their measurements: one per interval and one at the end of speech; at most the last 10 s each."""
     utterances, measurements = [], []
-    for start, end in speech_spans(samples):
-        utterance = new_id()
+    for utterance, (start, end) in enumerate(speech_spans(samples)):
         utterances.append({"utterance_id": utterance, "audio_start_ms": start, "audio_end_ms": end})
-        moments = [(t, "interval") for t in range(start + timer_ms, end, timer_ms)] + [(end, "speech_ended")]
+        moments = [(t, "interval") for t in range(start + timer_ms, end, timer_ms)]
+        if not moments or end - moments[-1][0] >= 1000:
+            moments.append((end, "speech_ended"))
         for moment, trigger in moments:
             begin = max(start, moment - 10_000)
             found, voice = expressions(samples[begin * RATE // 1000 : moment * RATE // 1000])
-            one = {"measurement_id": new_id(), "utterance_id": utterance, "audio_start_ms": begin}
+            one = {"measurement_id": len(measurements), "utterance_id": utterance, "audio_start_ms": begin}
             one |= {"audio_end_ms": moment, "trigger": trigger, "expressions": found, "voice_attributes": voice}
             measurements.append(one)
     return {"utterances": utterances, "measurements": measurements}
 
 
-def _samples(data: bytes, raw: bool) -> npt.NDArray[np.int16] | str:
-    """Samples of a strict 16 kHz mono s16 WAV (or headerless s16le), or what is wrong with it."""
+class Undecodable(ValueError):
+    """What is wrong with the audio; ``status`` 400 (audio_decode_failed) or 415."""
+
+    def __init__(self, said: str, status: int = 400) -> None:
+        super().__init__(said)
+        self.status = status
+
+
+def _samples(data: bytes) -> npt.NDArray[np.int16]:
+    """Samples of a strict 16 kHz mono s16 WAV; anything that is no known container counts as headerless s16le."""
+    known = (b"ID3", b"\xff\xfb", b"\xff\xf3", b"fLaC", b"OggS", b"\x1aE\xdf\xa3")
+    if data.startswith(known) or data[4:8] == b"ftyp" or (data[:4] == b"RIFF" and data[8:12] != b"WAVE"):
+        raise Undecodable("the audio format is not supported", 415)
     if data[:4] != b"RIFF":
-        if not raw:
-            return "the part file is not a WAV file"
-        return np.frombuffer(data, "<i2") if len(data) % 2 == 0 else "odd number of bytes in s16le audio"
+        if not data or len(data) % 2:
+            raise Undecodable("empty file or odd number of bytes")
+        return np.frombuffer(data, "<i2")
     try:
         with wave.open(io.BytesIO(data)) as reader:
             shape = (reader.getnchannels(), reader.getsampwidth(), reader.getframerate())
             if shape != (1, 2, RATE):
-                return f"expected mono 16-bit PCM at 16000 Hz, got channels, bytes, rate = {shape}"
-            return np.frombuffer(reader.readframes(reader.getnframes()), "<i2")
+                raise Undecodable(f"expected mono 16-bit PCM at 16000 Hz, got channels, bytes, rate = {shape}")
+            frames = reader.readframes(reader.getnframes())
     except (wave.Error, EOFError) as problem:
-        return f"cannot decode WAV: {problem}"
+        raise Undecodable(f"cannot decode WAV: {problem}") from problem
+    if int.from_bytes(data[20:22], "little") != 1 or len(frames) != 2 * reader.getnframes():
+        raise Undecodable("truncated file or extensible WAV header")
+    return np.frombuffer(frames, "<i2")
 
 
 async def file(request: web.Request) -> web.StreamResponse:
@@ -130,7 +145,7 @@ async def file(request: web.Request) -> web.StreamResponse:
     entry["body_bytes"], entry["content_type"] = len(data), part.content_type
     config: Any = {}
     if config_part is not None:
-        text = config_part.file.read().decode() if isinstance(config_part, web.FileField) else str(config_part)
+        text = config_part.file.read() if isinstance(config_part, web.FileField) else config_part
         try:
             config = json.loads(text)
         except ValueError:
@@ -138,9 +153,11 @@ async def file(request: web.Request) -> web.StreamResponse:
     timer = config.get("measurement_timer_ms", 3000) if isinstance(config, dict) else None
     if not isinstance(timer, int) or not 3000 <= timer <= 10000 or set(config) - {"measurement_timer_ms"}:
         return refuse("hume", 400, code="config_invalid", message="measurement_timer_ms must be 3000 to 10000")
-    samples = _samples(data, raw=part.content_type == "application/octet-stream")
-    if isinstance(samples, str):
-        return refuse("hume", 400, code="audio_decode_failed", message=samples)
+    try:
+        samples = _samples(data)
+    except Undecodable as problem:
+        code = "audio_decode_failed" if problem.status == 400 else "unsupported_media_type"
+        return refuse("hume", problem.status, code=code, message=str(problem))
     made = {"utterances": [], "measurements": []} if fault(request, "empty") else measure(samples, timer)
     received = {"audio_duration_ms": round(1000 * len(samples) / RATE)}
     return web.json_response({"request_id": new_id(), "run_id": new_id(), "received": received, **made})

@@ -72,7 +72,7 @@ def guarded(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamRes
     async def check(request: web.Request) -> web.StreamResponse:
         if not state_of(request).authorised("pinecone", request.headers.get("Api-Key")):
             return refuse("pinecone", 401, message="Invalid API Key")
-        body = await body_json(request) if request.can_read_body else {}
+        body = await body_json(request) if await request.read() else {}
         if not isinstance(body, dict):
             return refuse("pinecone", 400, message="request body is not valid JSON")
         index_of(state_of(request)).settle()

@@ -101,9 +101,7 @@ def test_both_families_of_429_and_other_statuses(vendors: VendorServer) -> None:
         with pytest.raises(kind):
             ask(vendors)
     with pytest.raises(openai.AuthenticationError):
-        client(vendors, "wrong").models.with_options(max_retries=0)._client.chat.completions.create(
-            model="x", messages=[{"role": "user", "content": "x"}]
-        )
+        client(vendors, "wrong").chat.completions.create(model="x", messages=[{"role": "user", "content": "x"}])
 
 
 def test_broken_answers(vendors: VendorServer) -> None:

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class PipelineConfig(AppConfig):
     name = "memories.pipeline"
     label = "pipeline"
     verbose_name = "Post-processing"
+
+    def ready(self) -> None:
+        from memories.pipeline import metrics, schedules
+
+        post_migrate.connect(schedules.ensure, sender=self)
+        metrics.register()

@@ -1,0 +1,73 @@
+"""A breaker per vendor: a vendor whose money or limit ran out is not asked again for a while.
+
+Quota opens it at once; so do ``FAILURES`` transient failures in a row. After ``retry_at`` one probe passes.
+The rows are shared by all workers. An open breaker is a metric, and its opening is logged as an error: the alarm.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from django.db.models import F, Q
+from django.utils import timezone
+
+from memories.pipeline.models import VendorBreaker
+from omi.errors import ErrorKind, ProviderError
+
+log = structlog.get_logger(__name__)
+
+FAILURES: Final = 5
+QUOTA_PAUSE: Final = timedelta(minutes=15)
+FAILURE_PAUSE: Final = timedelta(seconds=60)
+PROBE: Final = timedelta(seconds=60)
+
+
+def admit(vendor: str) -> None:
+    """Return if ``vendor`` may be called now; raise ProviderError (quota or transient) while its breaker is open."""
+    row = VendorBreaker.objects.filter(pk=vendor).first()
+    if row is None or not row.open or row.retry_at is None:
+        return
+    now = timezone.now()
+    if row.retry_at <= now:
+        # Half open: whoever moves retry_at on is the probe; the others still find the breaker open.
+        probe = VendorBreaker.objects.filter(pk=vendor, open=True, retry_at=row.retry_at)
+        if probe.update(retry_at=now + PROBE):
+            return
+        row.retry_at = now + PROBE
+    raise ProviderError(
+        vendor,
+        "is not called for now: its limit was reached or it failed repeatedly",
+        kind=ErrorKind.QUOTA if row.reason == ErrorKind.QUOTA else ErrorKind.TRANSIENT,
+        code="breaker_open",
+        retry_after=(row.retry_at - now).total_seconds(),
+    )
+
+
+def succeeded(vendor: str) -> None:
+    rows = VendorBreaker.objects.filter(Q(open=True) | Q(failures__gt=0), pk=vendor)
+    if rows.update(open=False, failures=0, reason="", retry_at=None):
+        log.info("breaker_closed", vendor=vendor)
+
+
+def failed(error: ProviderError) -> None:
+    """Count a failure. Permanent ones are about the request, not the vendor's health, and do not count."""
+    if error.code == "breaker_open" or error.kind is ErrorKind.PERMANENT:
+        return
+    now = timezone.now()
+    row, _ = VendorBreaker.objects.get_or_create(vendor=error.vendor)
+    VendorBreaker.objects.filter(pk=error.vendor).update(failures=F("failures") + 1)
+    quota = error.kind is ErrorKind.QUOTA
+    if not quota and row.failures + 1 < FAILURES and not row.open:
+        return
+    pause = max(QUOTA_PAUSE if quota else FAILURE_PAUSE, timedelta(seconds=error.retry_after or 0))
+    VendorBreaker.objects.filter(pk=error.vendor).update(
+        open=True, reason=error.kind.value, opened_at=row.opened_at if row.open else now, retry_at=now + pause
+    )
+    log.error("breaker_opened", vendor=error.vendor, reason=error.kind.value, seconds=pause.total_seconds())
+
+
+def reset(vendor: str) -> None:
+    """Close it by hand (support staff, after the account was topped up)."""
+    VendorBreaker.objects.filter(pk=vendor).update(open=False, failures=0, reason="", retry_at=None)

@@ -1,0 +1,54 @@
+"""Heavy native code in a child process with a time limit: what crashes or hangs there does not take the worker along.
+
+``call("memories.pipeline.child_jobs.speech", {...})`` imports the function in a fresh interpreter (without Django),
+hands it the JSON arguments and gives back its JSON answer.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from omi.errors import ErrorKind, Outcome, ProviderError
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def call(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
+    """Raises ProviderError (transient): the child died, took too long, or said something else than JSON."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "memories.pipeline.child", function], input=json.dumps(arguments).encode(),
+            capture_output=True, timeout=timeout, cwd=_ROOT, env=environment, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise ProviderError(
+            "local", "the audio work took too long", kind=ErrorKind.TRANSIENT, code="child_timeout",
+            outcome=Outcome.TIMEOUT,
+        ) from error  # fmt: skip
+    if done.returncode != 0:
+        raise ProviderError(
+            "local", "the audio work ended unexpectedly", kind=ErrorKind.TRANSIENT, code=f"child_exit_{done.returncode}"
+        )
+    try:
+        return json.loads(done.stdout)
+    except ValueError as error:
+        raise ProviderError("local", "the audio work gave no answer", kind=ErrorKind.TRANSIENT, code="child_output") \
+            from error  # fmt: skip
+
+
+def main() -> None:
+    module, _, name = sys.argv[1].rpartition(".")
+    arguments = json.load(sys.stdin)
+    answer = getattr(importlib.import_module(module), name)(**arguments)
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

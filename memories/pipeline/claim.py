@@ -1,0 +1,163 @@
+"""Who has the run: claim by one conditional UPDATE, lease, heartbeat, and the fence that refuses late writes.
+
+Times are the application's clock. A clock that jumps forward makes a takeover come early, which the fence makes
+harmless; one that jumps back makes it come late by the jump.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.models import F, Q
+from django.utils import timezone
+
+from memories.pipeline import transitions
+from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.outcomes import LeaseLost, RunCanceled
+from memories.pipeline.vocabulary import State
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """``previous``: state the run was claimed from; RUNNING means that its last worker was lost."""
+
+    run_id: int
+    owner: str
+    fence: int
+    claimed_at: datetime
+    previous: State
+
+    def held(self) -> Q:
+        """The condition that every write of this worker carries."""
+        return Q(pk=self.run_id, state=State.RUNNING, fence=self.fence, lease_owner=self.owner)
+
+
+def worker_name() -> str:
+    return f"{socket.gethostname()[:64]}:{os.getpid()}:{threading.get_ident() % 100000}"
+
+
+def lease_time() -> timedelta:
+    return timedelta(seconds=settings.OMI_LEASE_SECONDS)
+
+
+def claimable(now: datetime) -> Q:
+    """Queued and not in line, waiting and due, or running with a lease that ran out."""
+    return (
+        Q(state=State.QUEUED, held=False)
+        | Q(state=State.WAITING, wake_at__lte=now)
+        | Q(state=State.RUNNING, lease_until__lt=now)
+    )
+
+
+def claim(run: PostProcessingRun, *, owner: str | None = None) -> Lease | None:
+    """Take ``run`` (as just read) or return None: not due, finished, somebody else's, or out of claims.
+
+    The claim is counted in the same UPDATE, before any work, so that work which kills its worker is counted too.
+    ``run`` is brought up to date in memory.
+    """
+    now = timezone.now()
+    owner = owner or worker_name()
+    until = now + lease_time()
+    previous = State(run.state)
+    taken = transitions.change(
+        run.pk,
+        State.RUNNING,
+        when=claimable(now) & Q(fence=run.fence, claims__lt=F("max_claims"), cancel_requested=False),
+        lease_owner=owner,
+        lease_until=until,
+        heartbeat_at=now,
+        step_started_at=now,
+        started_at=run.started_at or now,
+        fence=F("fence") + 1,
+        claims=F("claims") + 1,
+        total_claims=F("total_claims") + 1,
+    )
+    if not taken:
+        return None
+    run.state, run.lease_owner, run.lease_until, run.wake_at = State.RUNNING, owner, until, None
+    run.started_at = run.started_at or now
+    run.fence += 1
+    run.claims += 1
+    run.total_claims += 1
+    return Lease(run.pk, owner, run.fence, now, previous)
+
+
+def write(lease: Lease, **fields: Any) -> None:
+    """Write fields of the run as its holder; renews the lease. Raises LeaseLost or RunCanceled."""
+    now = timezone.now()
+    rows = PostProcessingRun.objects.filter(lease.held(), cancel_requested=False)
+    if not rows.update(lease_until=now + lease_time(), heartbeat_at=now, **fields):
+        refuse(lease)
+
+
+def change(lease: Lease, to: State, **fields: Any) -> None:
+    """Move the run on as its holder. Raises LeaseLost or, unless it is to be finished, RunCanceled."""
+    when = lease.held()
+    if to is not State.FINISHED:
+        when &= Q(cancel_requested=False)
+    if not transitions.change(lease.run_id, to, when=when, **fields):
+        refuse(lease)
+
+
+def check(lease: Lease) -> None:
+    """Raise LeaseLost or RunCanceled unless this worker still has the run."""
+    if not PostProcessingRun.objects.filter(lease.held(), cancel_requested=False).exists():
+        refuse(lease)
+
+
+def refuse(lease: Lease) -> None:
+    if PostProcessingRun.objects.filter(lease.held()).exists():
+        raise RunCanceled
+    raise LeaseLost
+
+
+class Heartbeat:
+    """Renews a lease from a thread while a step works; stops by itself when the step has had its time.
+
+    A worker that is frozen as a whole stops beating, and so does one whose step hangs: both are taken over.
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self._stop = threading.Event()
+        self._deadline = timezone.now()
+        self._thread: threading.Thread | None = None
+
+    def step(self, limit: float) -> None:
+        """A step begins that may take ``limit`` seconds."""
+        self._deadline = timezone.now() + timedelta(seconds=limit)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{self._lease.run_id}", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def _beat(self) -> None:
+        try:
+            while not self._stop.wait(settings.OMI_LEASE_SECONDS / 4):
+                now = timezone.now()
+                if now > self._deadline:
+                    log.warning("step_over_its_time", run_id=self._lease.run_id)
+                    continue
+                try:
+                    rows = PostProcessingRun.objects.filter(self._lease.held())
+                    if not rows.update(lease_until=now + lease_time(), heartbeat_at=now):
+                        return
+                except DatabaseError as error:  # the next beat may reach the database again; the lease decides
+                    log.warning("heartbeat_failed", run_id=self._lease.run_id, error=type(error).__name__)
+                    connection.close_if_unusable_or_obsolete()
+        finally:
+            connection.close()

@@ -1,0 +1,156 @@
+"""What a step is given: the run, what earlier steps left, the memory, the prepared audio, and a place for files."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from memories.pipeline import claim, hashing
+from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
+from memories.pipeline.outcomes import RunCanceled, StepError
+from memories.pipeline.vocabulary import StepState
+from omi import providers
+
+if TYPE_CHECKING:
+    from memories.shapes import Memory
+    from omi.accounts.users import UserDoc
+
+
+class Context:
+    """One worker's hold of one run. Reads are cached while it lasts; every write is fenced."""
+
+    def __init__(self, run: PostProcessingRun, lease: claim.Lease, steps: list[RunStep]) -> None:
+        self.run = run
+        self.lease = lease
+        self.steps = {step.name: step for step in steps}
+        self.uid = run.uid
+        self.memory_id = run.memory_id
+        self.options: dict[str, Any] = run.options
+        self.log = structlog.get_logger("memories.pipeline").bind(
+            uid=run.uid, memory_id=run.memory_id, run_id=run.pk, kind=run.kind
+        )
+        self._artifacts: dict[tuple[str, str], Any] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._wav: Path | None = None
+
+    # --- the step at work ---
+
+    @property
+    def step(self) -> RunStep:
+        return self.steps[self.run.current_step]
+
+    @property
+    def checkpoint(self) -> dict[str, Any]:
+        """A copy: change it and give it back with ``Wait`` or ``save_checkpoint``."""
+        return dict(self.step.checkpoint)
+
+    def save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make something durable before going on (a vendor's ticket). Raises LeaseLost or RunCanceled."""
+        from django.db import transaction
+
+        with transaction.atomic():
+            claim.write(self.lease)
+            RunStep.objects.filter(pk=self.step.pk).update(checkpoint=checkpoint)
+        self.step.checkpoint = checkpoint
+
+    def check(self) -> None:
+        """Raise LeaseLost or RunCanceled unless this worker still has the run."""
+        claim.check(self.lease)
+
+    # --- what earlier steps left ---
+
+    def did(self, name: str) -> bool:
+        """Whether the step is part of this run and brought something."""
+        step = self.steps.get(name)
+        return step is not None and step.state == StepState.DONE
+
+    def output(self, name: str) -> dict[str, Any]:
+        step = self.steps.get(name)
+        return dict(step.output) if step is not None else {}
+
+    def artifact(self, step: str, name: str) -> Any:
+        """A large result of an earlier step. Raises StepError where it was erased."""
+        key = (step, name)
+        if key not in self._artifacts:
+            row = StepArtifact.objects.filter(step=self.steps[step], name=name).first()
+            if row is None:
+                raise StepError("internal_error", f"{step} left no {name}")
+            self._artifacts[key] = hashing.unpack(row.body)
+        return self._artifacts[key]
+
+    def remember_artifact(self, step: str, name: str, value: Any) -> None:
+        self._artifacts[(step, name)] = value
+
+    # --- the memory and its user ---
+
+    @cached_property
+    def memory(self) -> Memory:
+        """The memory as it was when this worker took the run. Raises RunCanceled where it is gone."""
+        from memories.repository.memories import MemoryNotFound, get_memory
+
+        try:
+            return get_memory(self.uid, self.memory_id)
+        except MemoryNotFound as error:
+            raise RunCanceled("memory_gone") from error
+
+    @cached_property
+    def user(self) -> UserDoc:
+        from omi.accounts.users import get_user
+
+        user = get_user(self.uid)
+        if user.account_deleted:
+            raise RunCanceled("account_gone")
+        return user
+
+    @property
+    def language(self) -> str | None:
+        """What is spoken: as asked for this run, else the memory's, else the user's; None asks for detection."""
+        asked = self.options.get("language")
+        if asked:
+            return str(asked)
+        if self.run.kind == "capture":
+            gathered = self.output("gather").get("language")
+            return gathered or self.user.language or None
+        return self.memory.language or self.user.language or None
+
+    # --- files ---
+
+    @property
+    def folder(self) -> Path:
+        """A private folder on this machine, gone when the worker puts the run down."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix=f"run-{self.run.pk}-")
+        return Path(self._folder.name)
+
+    def wav(self) -> Path:
+        """The prepared recording (16 kHz mono WAV, memory time). Raises StepError where it is gone."""
+        if self._wav is None:
+            self._wav = self.local_copy(str(self.output("prepare_audio").get("audio", "")), "prepared")
+        return self._wav
+
+    def local_copy(self, name: str, folder: str) -> Path:
+        """An audio object as a local file. Raises StepError("audio_missing")."""
+        from omi.stores import audio
+
+        target = self.folder / folder
+        target.mkdir(exist_ok=True)
+        if not name:
+            raise StepError("audio_missing")
+        try:
+            return Path(audio.local_copy(name, target))
+        except (FileNotFoundError, LookupError) as error:
+            raise StepError("audio_missing") from error
+
+    def close(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    # --- providers ---
+
+    @staticmethod
+    def provider(port: str) -> Any:
+        return providers.one(port)

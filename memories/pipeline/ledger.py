@@ -1,0 +1,82 @@
+"""The ledger: every vendor call as a row, written before the call so that a crash in between shows.
+
+A doubled call is one whose request had been sent before and had succeeded, or whose end nobody saw. The gap between
+"the vendor accepted" and "its id is stored" cannot be closed where the vendor takes no idempotency key: the ledger
+counts what falls into it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.db.models import Q
+from django.utils import timezone
+
+from memories.pipeline import breaker, faults, hashing
+from memories.pipeline.context import Context
+from memories.pipeline.models import VendorCall
+from omi.errors import Outcome, ProviderError
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the caller tells of its call. ``reference`` is the vendor's own id of the job."""
+
+    outcome: Outcome = Outcome.SUCCESS
+    reference: str = ""
+    audio_seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+
+
+@contextmanager
+def call(
+    ctx: Context, vendor: str, operation: str, *, remote: bool, request: object, pays: bool = True
+) -> Iterator[Entry]:
+    """Around one call. Passes the breaker, writes the row, and lets every error through.
+
+    ``request`` is what makes two calls the same (hashed, with vendor and operation). ``pays`` False for calls that
+    may be repeated freely (polling): they are not kept, unless they fail, and never count as doubled.
+    """
+    if remote:
+        breaker.admit(vendor)
+    entry = Entry()
+    row = VendorCall(
+        run=ctx.run, step=ctx.run.current_step, fence=ctx.lease.fence, vendor=vendor, operation=operation,
+        request_key=hashing.of([ctx.uid, vendor, operation, request]), started_at=timezone.now(),
+    )  # fmt: skip
+    if remote and pays:
+        row.doubled = VendorCall.objects.filter(
+            Q(outcome="") | Q(outcome__in=[Outcome.SUCCESS, Outcome.EXPECTED_SILENCE]), request_key=row.request_key
+        ).exists()
+        row.save(force_insert=True)
+        if row.doubled:
+            ctx.log.warning("vendor_call_doubled", vendor=vendor, operation=operation, step=row.step)
+    began = time.perf_counter()
+    try:
+        faults.point(f"call-{operation}-before")
+        yield entry
+        faults.point(f"call-{operation}-after")
+    except ProviderError as error:
+        row.outcome, row.error_kind, row.error_code = error.outcome, error.kind.value, error.code[:64]
+        _close(row, entry, began)
+        if remote:
+            breaker.failed(error)
+        raise
+    row.outcome = entry.outcome
+    if pays:
+        _close(row, entry, began)
+    if remote:
+        breaker.succeeded(vendor)
+
+
+def _close(row: VendorCall, entry: Entry, began: float) -> None:
+    row.latency = time.perf_counter() - began
+    row.reference = entry.reference[:128]
+    row.audio_seconds, row.cost = entry.audio_seconds, entry.cost
+    row.input_tokens, row.output_tokens = entry.input_tokens, entry.output_tokens
+    row.save()

@@ -1,0 +1,142 @@
+"""The catalogue of endings: what a person is told, who can do something, and whether trying again makes sense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from omi.errors import ErrorKind, Outcome, ProviderError
+
+Fault = Literal["nobody", "user", "vendor", "configuration", "ours"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """``header`` and ``sentence`` are for the user of the app, ``what_to_do`` for whoever ``fault`` names."""
+
+    id: str
+    header: str
+    sentence: str
+    what_to_do: str
+    fault: Fault
+    outcome: Outcome
+    retryable: bool = False
+
+
+_ALL = (
+    Message("success", "Done", "The memory was processed.", "Nothing.", "nobody", Outcome.SUCCESS),
+    Message(
+        "kept_live_transcript", "Done", "The new transcript was not better, so the one you had is still shown.",
+        "Nothing. Both transcripts are kept; another one can be activated.", "nobody", Outcome.SUCCESS,
+    ),
+    Message(
+        "expected_silence", "Nobody speaks", "No speech was found in the recording.",
+        "Nothing. If somebody does speak in it, move the device closer and record again.",
+        "nobody", Outcome.EXPECTED_SILENCE,
+    ),
+    Message(
+        "empty_unexpected", "No words were found", "There is speech in the recording, but no words came back.",
+        "Try again; if it stays so, try another provider.", "vendor", Outcome.EMPTY_UNEXPECTED, True,
+    ),
+    Message(
+        "audio_missing", "The recording is gone", "The recording is no longer stored, so it cannot be processed again.",
+        "Upload the recording again.", "user", Outcome.INVALID_INPUT,
+    ),
+    Message(
+        "audio_not_audio", "Not a recording", "The file is not audio that can be read.",
+        "Upload a WAV, Ogg, MP3, M4A, FLAC or WebM file.", "user", Outcome.INVALID_INPUT,
+    ),
+    Message(
+        "audio_empty", "The recording is empty", "The file holds no audio.", "Upload the recording again.",
+        "user", Outcome.INVALID_INPUT,
+    ),
+    Message(
+        "audio_too_short", "The recording is too short", "The recording is too short to be processed.",
+        "Upload a longer recording.", "user", Outcome.INVALID_INPUT,
+    ),
+    Message(
+        "audio_too_long", "The recording is too long", "The recording is longer than this server takes.",
+        "Cut it into parts, or raise OMI_MAX_RECORDING_SECONDS.", "user", Outcome.INVALID_INPUT,
+    ),
+    Message(
+        "audio_broken", "The recording is damaged", "The recording could not be read to its end.",
+        "Upload the recording again.", "user", Outcome.INVALID_INPUT,
+    ),
+    Message(
+        "nothing_to_process", "Nothing to process", "The memory holds no transcript and no recording.",
+        "Nothing.", "user", Outcome.INVALID_INPUT,
+    ),
+    Message(
+        "vendor_unavailable", "A service is not answering", "A service that is needed did not answer in time.",
+        "Try again later; the vendor's status page may tell more.", "vendor", Outcome.UPSTREAM_ERROR, True,
+    ),
+    Message(
+        "vendor_rejected", "A service refused the request", "A service refused to do the work.",
+        "See the attempt's detail: the input or the account must change.", "vendor", Outcome.UPSTREAM_ERROR, True,
+    ),
+    Message(
+        "vendor_quota", "A service's limit is reached", "A service that is needed has reached its limit.",
+        "Raise the limit or top up the account with the vendor, then retry.", "configuration", Outcome.QUOTA, True,
+    ),
+    Message(
+        "vendor_timeout", "It took too long", "A service took longer than it may.",
+        "Try again later.", "vendor", Outcome.TIMEOUT, True,
+    ),
+    Message(
+        "not_configured", "Not set up", "A service that is needed is not set up.",
+        "Set the missing key, package or model (manage.py providers shows which), then retry.",
+        "configuration", Outcome.CONFIG_ERROR, True,
+    ),
+    Message(
+        "language_not_supported", "Language not supported", "No configured service hears the language of this memory.",
+        "Add a provider for this language to OMI_PRERECORDED, or correct the memory's language.",
+        "configuration", Outcome.CONFIG_ERROR, True,
+    ),
+    Message(
+        "worker_died", "It failed on our side", "The work was stopped several times before it could end.",
+        "See the attempts: a file that crashes a decoder, or too little memory. Retry after the cause is gone.",
+        "ours", Outcome.TIMEOUT, True,
+    ),
+    Message(
+        "internal_error", "It failed on our side", "Something went wrong on our side.",
+        "Look for the run's id in the logs, then retry.", "ours", Outcome.UPSTREAM_ERROR, True,
+    ),
+    Message(
+        "unknown_step", "It failed on our side", "The work was planned by another version of this server.",
+        "Retry: a new run is planned by this version.", "ours", Outcome.CONFIG_ERROR, True,
+    ),
+    Message("canceled", "Canceled", "The work was canceled.", "Retry if it was not meant.", "user", Outcome.CANCELED, True),
+    Message(
+        "memory_gone", "The memory was deleted", "The memory was deleted, so nothing was written.", "Nothing.",
+        "user", Outcome.CANCELED,
+    ),
+    Message(
+        "superseded", "Replaced", "A newer recording took the place of this one while it stood in line.", "Nothing.",
+        "user", Outcome.CANCELED, True,
+    ),
+    Message(
+        "account_gone", "The account was deleted", "The account was deleted, so nothing was written.", "Nothing.",
+        "user", Outcome.CANCELED,
+    ),
+)
+CATALOGUE = {message.id: message for message in _ALL}
+
+
+def get(message_id: str) -> Message:
+    """The message, or ``internal_error`` for an id that this version does not know (rows outlive versions)."""
+    return CATALOGUE.get(message_id) or CATALOGUE["internal_error"]
+
+
+def for_provider_error(error: ProviderError) -> Message:
+    """The message a vendor's final failure ends with."""
+    if error.kind is ErrorKind.QUOTA:
+        return CATALOGUE["vendor_quota"]
+    if error.outcome is Outcome.CONFIG_ERROR:
+        return CATALOGUE["not_configured"]
+    if error.outcome is Outcome.TIMEOUT:
+        return CATALOGUE["vendor_timeout"]
+    if error.outcome is Outcome.EMPTY_UNEXPECTED:
+        return CATALOGUE["empty_unexpected"]
+    if error.outcome is Outcome.INVALID_INPUT:
+        return CATALOGUE["audio_broken"]
+    return CATALOGUE["vendor_unavailable" if error.kind is ErrorKind.TRANSIENT else "vendor_rejected"]

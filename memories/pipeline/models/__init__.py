@@ -1,0 +1,19 @@
+"""Rows of the pipeline. The documents are the truth about memories; these rows are the truth about the work on them."""
+
+from __future__ import annotations
+
+from memories.pipeline.models.cluster import ClusterBeat
+from memories.pipeline.models.history import RunEvent, StepArtifact, StepAttempt
+from memories.pipeline.models.runs import PostProcessingRun, RunStep
+from memories.pipeline.models.vendors import VendorBreaker, VendorCall
+
+__all__ = [
+    "ClusterBeat",
+    "PostProcessingRun",
+    "RunEvent",
+    "RunStep",
+    "StepArtifact",
+    "StepAttempt",
+    "VendorBreaker",
+    "VendorCall",
+]

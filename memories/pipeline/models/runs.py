@@ -1,0 +1,152 @@
+"""A run and its steps. Only ``transitions`` and ``claim`` change the state of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from memories.pipeline.vocabulary import GOOD, OUTCOMES, Kind, State, StepState
+
+
+def default_claims() -> int:
+    return int(settings.OMI_RUN_MAX_CLAIMS)
+
+
+class PostProcessingRun(models.Model):
+    """One piece of work on one memory.
+
+    ``fence`` grows with every claim and stands in the condition of every write; ``claims`` counts claims since the
+    last progress, so that a run that kills its worker ends. ``held`` runs stand in line behind the active one of the
+    same memory. ``announced``: the end has been told to the memory document and the user's event log.
+    """
+
+    uid = models.CharField(max_length=128)
+    memory_id = models.CharField(max_length=128)
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
+    outcome = models.CharField(max_length=24, choices=OUTCOMES, blank=True, default="")
+    message_id = models.CharField(max_length=64, blank=True, default="")
+    detail = models.CharField(max_length=300, blank=True, default="")
+    dead_letter = models.BooleanField(default=False)
+    announced = models.BooleanField(default=False)
+    held = models.BooleanField(default=False)
+
+    actor = models.CharField(max_length=150)
+    reason = models.CharField(max_length=300, blank=True, default="")
+    options = models.JSONField(default=dict, blank=True)
+    plan = models.JSONField(default=list)
+    from_step = models.CharField(max_length=32, blank=True, default="")
+    follows = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="followed_by")
+    idempotency_key = models.CharField(max_length=255, blank=True, default="")
+    request_hash = models.CharField(max_length=64, blank=True, default="")
+    audio = models.CharField(max_length=255, blank=True, default="")
+
+    current_step = models.CharField(max_length=32, blank=True, default="")
+    step_started_at = models.DateTimeField(null=True, blank=True)
+    claims = models.PositiveIntegerField(default=0)
+    max_claims = models.PositiveIntegerField(default=default_claims)
+    total_claims = models.PositiveIntegerField(default=0)
+    fence = models.PositiveBigIntegerField(default=0)
+    lease_owner = models.CharField(max_length=128, blank=True, default="")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    wake_at = models.DateTimeField(null=True, blank=True)
+    woken_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested = models.BooleanField(default=False)
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["uid", "memory_id", "-id"], name="run_of_memory"),
+            models.Index(fields=["state", "wake_at"], name="run_due"),
+            models.Index(fields=["kind", "outcome", "-id"], name="run_by_outcome"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=State.values), name="run_state_known"),
+            models.CheckConstraint(condition=Q(kind__in=Kind.values), name="run_kind_known"),
+            models.CheckConstraint(
+                condition=(Q(state=State.FINISHED) & ~Q(outcome="") & Q(finished_at__isnull=False))
+                | (~Q(state=State.FINISHED) & Q(outcome="") & Q(finished_at__isnull=True)),
+                name="run_outcome_only_when_finished",
+            ),
+            models.CheckConstraint(
+                condition=(Q(state=State.RUNNING) & ~Q(lease_owner="") & Q(lease_until__isnull=False))
+                | (~Q(state=State.RUNNING) & Q(lease_owner="") & Q(lease_until__isnull=True)),
+                name="run_lease_only_when_running",
+            ),
+            models.CheckConstraint(
+                condition=(Q(state=State.WAITING) & Q(wake_at__isnull=False))
+                | (~Q(state=State.WAITING) & Q(wake_at__isnull=True)),
+                name="run_wake_time_only_when_waiting",
+            ),
+            models.CheckConstraint(
+                condition=Q(held=False) | Q(state__in=[State.QUEUED, State.FINISHED]), name="run_held_is_not_at_work"
+            ),
+            models.CheckConstraint(
+                condition=Q(dead_letter=False) | (Q(state=State.FINISHED) & ~Q(outcome__in=GOOD)),
+                name="run_dead_letter_is_a_failure",
+            ),
+            models.UniqueConstraint(
+                fields=["uid", "memory_id"],
+                condition=~Q(state=State.FINISHED) & Q(held=False),
+                name="run_one_active_per_memory",
+            ),
+            models.UniqueConstraint(
+                fields=["uid", "memory_id", "kind"],
+                condition=~Q(state=State.FINISHED) & Q(held=True),
+                name="run_one_in_line_per_kind",
+            ),
+            models.UniqueConstraint(
+                fields=["uid", "idempotency_key"], condition=~Q(idempotency_key=""), name="run_idempotency_key"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.pk} ({self.kind}, {self.outcome or self.state})"
+
+    @property
+    def succeeded(self) -> bool:
+        return self.outcome in GOOD
+
+
+class RunStep(models.Model):
+    """``input_hash`` is of everything the step read; ``output`` is small; large results are artifacts.
+
+    ``checkpoint`` is what must be remembered while the step waits (a vendor's ticket, failures so far).
+    """
+
+    run = models.ForeignKey(PostProcessingRun, on_delete=models.CASCADE, related_name="steps")
+    name = models.CharField(max_length=32)
+    position = models.PositiveSmallIntegerField()
+    state = models.CharField(max_length=16, choices=StepState.choices, default=StepState.PENDING)
+    outcome = models.CharField(max_length=24, choices=OUTCOMES, blank=True, default="")
+    note = models.CharField(max_length=300, blank=True, default="")
+    input_hash = models.CharField(max_length=64, blank=True, default="")
+    output: Any = models.JSONField(default=dict, blank=True)
+    checkpoint: Any = models.JSONField(default=dict, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    reused_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    seconds = models.FloatField(default=0.0)
+
+    class Meta:
+        ordering = ["run", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "name"], name="step_once_per_run"),
+            models.CheckConstraint(condition=Q(state__in=StepState.values), name="step_state_known"),
+            models.CheckConstraint(
+                condition=Q(state__in=[StepState.PENDING, StepState.WAITING]) | ~Q(outcome=""),
+                name="step_ended_has_outcome",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of run {self.run_id}"

@@ -1,0 +1,58 @@
+"""What a step gives back, and what it may raise besides ``ProviderError``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omi.errors import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """``output`` is small JSON; ``artifacts`` are large JSON results by name; ``note`` is one safe sentence."""
+
+    output: dict[str, Any] = field(default_factory=dict)
+    artifacts: dict[str, Any] = field(default_factory=dict)
+    outcome: Outcome = Outcome.SUCCESS
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Put the run down and come back after ``seconds``. ``checkpoint`` replaces the step's."""
+
+    seconds: float
+    checkpoint: dict[str, Any]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Nothing to do in this run, and why."""
+
+    reason: str
+
+
+Result = Done | Wait | Skip
+
+
+class StepError(Exception):
+    """The step cannot succeed. ``message_id`` is in the catalogue, which tells outcome and what to do."""
+
+    def __init__(self, message_id: str, detail: str = "") -> None:
+        super().__init__(f"{message_id}: {detail}" if detail else message_id)
+        self.message_id = message_id
+        self.detail = detail
+
+
+class LeaseLost(Exception):
+    """Another worker has the run now: whatever this one still wants to write is refused."""
+
+
+class RunCanceled(Exception):
+    """Somebody asked for the run to stop, or its memory is gone."""
+
+    def __init__(self, message_id: str = "canceled") -> None:
+        super().__init__(message_id)
+        self.message_id = message_id

@@ -1,0 +1,189 @@
+"""Writing down what a step brought: each function is one transaction that begins with the fence."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from memories.pipeline import claim, hashing, queue, transitions
+from memories.pipeline.context import Context
+from memories.pipeline.models import PostProcessingRun, RunEvent, RunStep, StepArtifact, StepAttempt
+from memories.pipeline.outcomes import Done, Wait
+from memories.pipeline.vocabulary import State, StepState
+from omi.errors import Outcome, ProviderError
+
+
+def note(run: PostProcessingRun, kind: str, *, actor: str = "", step: str = "", **data: Any) -> None:
+    """Append to the run's event log. ``data``: ids, counts, our own sentences."""
+    RunEvent.objects.create(run=run, at=timezone.now(), type=kind, actor=actor, step=step, data=data)
+
+
+def attempt(
+    ctx: Context,
+    step: RunStep,
+    began: datetime,
+    result: str,
+    outcome: Outcome,
+    *,
+    error: ProviderError | None = None,
+    message_id: str = "",
+    detail: str = "",
+) -> None:
+    now = timezone.now()
+    step.attempts += 1
+    StepAttempt.objects.create(
+        step=step, number=step.attempts, fence=ctx.lease.fence, worker=ctx.lease.owner, started_at=began,
+        finished_at=now, seconds=max(0.0, (now - began).total_seconds()), result=result, outcome=outcome,
+        vendor=error.vendor[:64] if error else "", error_kind=error.kind.value if error else "",
+        error_code=error.code[:64] if error else "", message_id=message_id,
+        detail=(detail or (error.message if error else ""))[:300],
+    )  # fmt: skip
+
+
+def ended(ctx: Context, step: RunStep, began: datetime, result: Done, *, input_hash: str, following: str) -> None:
+    """The step brought something: store it, and begin ``following`` ("" after the last) in the same transaction."""
+    now = timezone.now()
+    with transaction.atomic():
+        claim.write(ctx.lease, current_step=following or step.name, step_started_at=now, claims=0)
+        attempt(ctx, step, began, "done", result.outcome, detail=result.note)
+        _store(step, StepState.DONE, result.outcome, result.note, input_hash, began, now, result.output)
+        if result.artifacts:
+            StepArtifact.objects.filter(step=step).delete()
+            packed = {name: hashing.pack(value) for name, value in result.artifacts.items()}
+            StepArtifact.objects.bulk_create(
+                StepArtifact(step=step, name=name, sha256=sha, body=body) for name, (sha, body) in packed.items()
+            )
+    for name, value in result.artifacts.items():
+        ctx.remember_artifact(step.name, name, value)
+    ctx.run.current_step, ctx.run.claims = following or step.name, 0
+
+
+def skipped(ctx: Context, step: RunStep, began: datetime, reason: str, *, following: str) -> None:
+    now = timezone.now()
+    with transaction.atomic():
+        claim.write(ctx.lease, current_step=following or step.name, step_started_at=now, claims=0)
+        _store(step, StepState.SKIPPED, Outcome.SUCCESS, reason, "", began, now, {})
+    ctx.run.current_step, ctx.run.claims = following or step.name, 0
+
+
+def failed_softly(
+    ctx: Context, step: RunStep, began: datetime, outcome: Outcome, sentence: str, *, error: ProviderError | None,
+    message_id: str, following: str,
+) -> None:  # fmt: skip
+    """An optional step failed: recorded and shown, and the run goes on."""
+    now = timezone.now()
+    with transaction.atomic():
+        claim.write(ctx.lease, current_step=following or step.name, step_started_at=now, claims=0)
+        attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=sentence)
+        _store(step, StepState.FAILED, outcome, sentence, "", began, now, {})
+    ctx.run.current_step, ctx.run.claims = following or step.name, 0
+
+
+def reused(ctx: Context, step: RunStep, earlier: RunStep, *, following: str) -> None:
+    """The inputs are those of an earlier run's step: take its result instead of doing (and paying) it again."""
+    now = timezone.now()
+    with transaction.atomic():
+        claim.write(ctx.lease, current_step=following or step.name, step_started_at=now, claims=0)
+        step.reused_from = earlier
+        _store(
+            step, StepState.DONE, Outcome(earlier.outcome), f"taken from run {earlier.run_id}", earlier.input_hash,
+            now, now, earlier.output,
+        )  # fmt: skip
+        StepArtifact.objects.bulk_create(
+            StepArtifact(step=step, name=item.name, sha256=item.sha256, body=item.body)
+            for item in StepArtifact.objects.filter(step=earlier)
+        )
+    ctx.run.current_step, ctx.run.claims = following or step.name, 0
+
+
+def put_down(
+    ctx: Context, step: RunStep, began: datetime, wait: Wait, *, error: ProviderError | None = None
+) -> None:
+    """Nobody waits: the run sleeps until its wake-up time. A failure that will be tried again is an attempt."""
+    wake_at = timezone.now() + timedelta(seconds=max(0.0, wait.seconds))
+    with transaction.atomic():
+        claim.change(ctx.lease, State.WAITING, wake_at=wake_at, woken_at=wake_at, claims=0)
+        if error is not None:
+            attempt(ctx, step, began, "retry", error.outcome, error=error)
+        step.state, step.checkpoint, step.note = StepState.WAITING, wait.checkpoint, wait.note[:300]
+        step.started_at = step.started_at or began
+        step.save(update_fields=["state", "checkpoint", "note", "started_at", "attempts"])
+        queue.wake_on_commit(ctx.run.pk, at=wake_at)
+
+
+def lost(ctx: Context, step: RunStep, began: datetime) -> None:
+    """The worker before this one ended without a word while at work on ``step``."""
+    with transaction.atomic():
+        claim.write(ctx.lease)
+        attempt(ctx, step, began, "lost", Outcome.TIMEOUT, message_id="worker_died", detail="the worker disappeared")
+        step.save(update_fields=["attempts"])
+
+
+def finished(
+    ctx: Context,
+    outcome: Outcome,
+    message_id: str,
+    *,
+    detail: str = "",
+    announced: bool = False,
+    step: RunStep | None = None,
+    began: datetime | None = None,
+    error: ProviderError | None = None,
+) -> None:
+    """The end, seen by the holder of the run."""
+    with transaction.atomic():
+        claim.change(
+            ctx.lease, State.FINISHED, outcome=outcome, message_id=message_id, detail=detail[:300], announced=announced
+        )
+        if step is not None and began is not None:
+            attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=detail)
+            _store(step, StepState.FAILED, outcome, detail, "", began, timezone.now(), {})
+        note(ctx.run, "finished", step=step.name if step else "", outcome=outcome.value, message_id=message_id)
+        next_in_line(ctx.uid, ctx.memory_id)
+
+
+def finish_idle(run_id: int, uid: str, memory_id: str, outcome: Outcome, message_id: str, *, when: Any,
+                actor: str, dead_letter: bool = False, detail: str = "") -> bool:  # fmt: skip
+    """The end of a run that nobody holds: canceled while waiting, or given up by the reconciler."""
+    with transaction.atomic():
+        done = transitions.change(
+            run_id, State.FINISHED, when=when, outcome=outcome, message_id=message_id, dead_letter=dead_letter,
+            detail=detail[:300], held=False,
+        )  # fmt: skip
+        if done:
+            RunEvent.objects.create(
+                run_id=run_id, at=timezone.now(), type="dead_letter" if dead_letter else "finished", actor=actor,
+                data={"outcome": outcome.value, "message_id": message_id},
+            )  # fmt: skip
+            next_in_line(uid, memory_id)
+    return done
+
+
+def next_in_line(uid: str, memory_id: str) -> None:
+    """Let the oldest run that stands in line begin. Call it inside the transaction of the end."""
+    run_id = (
+        PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id, held=True, state=State.QUEUED)
+        .order_by("id")
+        .values_list("pk", flat=True)
+        .first()
+    )
+    active = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id, held=False).exclude(state=State.FINISHED)
+    if run_id is None or active.exists():
+        return
+    if PostProcessingRun.objects.filter(pk=run_id, held=True, state=State.QUEUED).update(held=False):
+        queue.wake_on_commit(run_id)
+
+
+def _store(
+    step: RunStep, state: StepState, outcome: Outcome, sentence: str, input_hash: str, began: datetime, now: datetime,
+    output: dict[str, Any],
+) -> None:  # fmt: skip
+    step.state, step.outcome, step.note, step.input_hash, step.output = state, outcome, sentence[:300], input_hash, output
+    step.started_at = step.started_at or began
+    step.finished_at = now
+    step.seconds = max(0.0, (now - step.started_at).total_seconds())
+    step.checkpoint = {}
+    step.save()

@@ -1,0 +1,191 @@
+"""Never worse: whether a new transcript may replace the one that is shown. Pure functions over segments.
+
+No single figure judges. The original's 0.85 length rule threw away correct transcripts that dropped hallucinations and
+let longer hallucinated ones pass (omi-protocol 4.3 no. 13): here it is one signal among coverage of the speech regions,
+loops, speaking rate, script and agreement with the live transcripts.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from transcription.segments import Segment
+
+Region = tuple[float, float]
+
+LENGTH_RATIO: Final = 0.85  # the original's guard, on words
+MIN_COVERAGE: Final = 0.5  # of the speech seconds that lie under new segments
+COVERAGE_LOSS: Final = 0.1  # less than what is shown, together with a short text: content was lost
+MAX_LOOP: Final = 0.35  # share of words inside immediate repetitions
+MAX_RATE: Final = 7.0  # words per second of speech; the fastest speakers stay below 6
+MAX_OUTSIDE: Final = 0.5  # share of the new text's time where nobody speaks
+MIN_AGREEMENT: Final = 0.15  # with the best live transcript, where live ones agree with each other
+LIVE_AGREEMENT: Final = 0.5
+
+_SCRIPTS: Final = {
+    "ru": "CYRILLIC", "uk": "CYRILLIC", "bg": "CYRILLIC", "sr": "", "el": "GREEK", "he": "HEBREW", "ar": "ARABIC",
+    "fa": "ARABIC", "ur": "ARABIC", "hi": "DEVANAGARI", "ne": "DEVANAGARI", "th": "THAI", "ko": "HANGUL", "zh": "CJK",
+    "ja": "", "ka": "GEORGIAN", "hy": "ARMENIAN", "ta": "TAMIL", "bn": "BENGALI",
+}  # fmt: skip
+"""Script of languages that are not written in Latin letters ("" = several, not judged)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """``reasons`` are sentences; ``figures`` the numbers they rest on."""
+
+    accepted: bool
+    reasons: list[str]
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+def assess(
+    *,
+    new: Sequence[Segment],
+    shown: Sequence[Segment],
+    live: Mapping[str, Sequence[Segment]],
+    regions: Sequence[Region],
+    language: str | None = None,
+    heard_language: str | None = None,
+) -> Assessment:
+    """``regions``: speech in the recording, seconds; ``live``: other transcripts of the same conversation by model."""
+    words, before = tokens(new), tokens(shown)
+    speech = sum(end - start for start, end in regions)
+    figures = {
+        "words": float(len(words)),
+        "shown_words": float(len(before)),
+        "length_ratio": round(len(words) / len(before), 3) if before else 0.0,
+        "speech_seconds": round(speech, 2),
+        "coverage": round(coverage(new, regions), 3),
+        "shown_coverage": round(coverage(shown, regions), 3),
+        "outside": round(outside(new, regions), 3),
+        "loop": round(loop_share(words), 3),
+        "rate": round(len(words) / speech, 2) if speech else 0.0,
+        "agreement": round(max((agreement(words, tokens(item)) for item in live.values()), default=0.0), 3),
+        "live_agreement": round(_among(live), 3),
+    }
+    if not words:
+        reason = "the new transcript is empty" if before or speech >= 0.3 else "nobody speaks, and nothing was shown"
+        return Assessment(not before and speech < 0.3, [reason], figures)
+    against = list(_against(figures, language, heard_language, words, live, compared=bool(before)))
+    if not before and against and "loop" not in against[0]:
+        # Nothing is shown yet: a doubtful text is better than none, a hallucinated loop is not.
+        return Assessment(True, [f"nothing was shown before, although {against[0]}"], figures)
+    return Assessment(not against, against or ["the new transcript covers what was said"], figures)
+
+
+def _against(
+    figures: dict[str, float], language: str | None, heard: str | None, words: Sequence[str],
+    live: Mapping[str, Sequence[Segment]], *, compared: bool,
+) -> list[str]:  # fmt: skip
+    against = []
+    if figures["loop"] > MAX_LOOP:
+        against.append("the new transcript repeats itself in a loop")
+    if figures["rate"] > MAX_RATE:
+        against.append("the new transcript holds more words than can be said in that time")
+    if wrong_script(words, language):
+        against.append("the new transcript is written in another language's letters")
+    if figures["speech_seconds"] > 0 and figures["outside"] > MAX_OUTSIDE:
+        against.append("most of the new transcript lies where nobody speaks")
+    if compared and figures["coverage"] < min(MIN_COVERAGE, figures["shown_coverage"]):
+        against.append("the new transcript leaves out much of what is said")
+    elif compared and figures["length_ratio"] < LENGTH_RATIO:
+        if figures["coverage"] < figures["shown_coverage"] - COVERAGE_LOSS:
+            against.append("the new transcript is shorter and leaves out speech that the shown one has")
+        elif figures["length_ratio"] < 0.5 and figures["agreement"] < LIVE_AGREEMENT:
+            against.append("the new transcript is less than half as long and says something else")
+    if live and figures["live_agreement"] >= LIVE_AGREEMENT and figures["agreement"] < MIN_AGREEMENT:
+        against.append("the live transcripts agree with each other and not with the new one")
+    if _other_language(language, heard) and live and figures["agreement"] < MIN_AGREEMENT:
+        against.append("the new transcript is in another language than was spoken")
+    return against
+
+
+def tokens(segments: Sequence[Segment]) -> list[str]:
+    """Words in lower case without punctuation; scripts without blanks count letter by letter."""
+    text = unicodedata.normalize("NFKC", " ".join(segment.text for segment in segments)).casefold()
+    spaced = re.sub(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f])", r" \1 ", text)
+    return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", spaced)
+
+
+def coverage(segments: Sequence[Segment], regions: Sequence[Region]) -> float:
+    """Share of the speech seconds that lie under a segment; 1.0 where nobody speaks."""
+    speech = sum(end - start for start, end in regions)
+    if speech <= 0:
+        return 1.0
+    return sum(_overlap(region, spans) for spans in [merged(segments)] for region in regions) / speech
+
+
+def outside(segments: Sequence[Segment], regions: Sequence[Region]) -> float:
+    """Share of the words that stand in segments without any speech under them: made up from silence."""
+    total = sum(len(tokens([segment])) for segment in segments)
+    if not total or not regions:
+        return 0.0
+    alone = [item for item in segments if sum(_overlap((item.start, item.end), [region]) for region in regions) < 0.05]
+    return sum(len(tokens([segment])) for segment in alone) / total
+
+
+def merged(segments: Sequence[Segment]) -> list[Region]:
+    """The time under segments as sorted spans that do not overlap."""
+    spans: list[Region] = []
+    for start, end in sorted((segment.start, segment.end) for segment in segments):
+        if spans and start <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], end))
+        else:
+            spans.append((start, end))
+    return spans
+
+
+def loop_share(words: Sequence[str], longest: int = 12) -> float:
+    """Largest share of the words that stand in one phrase repeated at once, at least four times over."""
+    best = 0
+    for size in range(1, min(longest, len(words) // 4) + 1):
+        run = 0
+        for index in range(size, len(words)):
+            run = run + 1 if words[index] == words[index - size] else 0
+            if run >= 3 * size:
+                best = max(best, run + size)
+    return best / len(words) if words else 0.0
+
+
+def agreement(a: Sequence[str], b: Sequence[str]) -> float:
+    """How alike two word lists are, 0..1: twice the common words over all words (order does not count)."""
+    if not a or not b:
+        return 0.0
+    common = sum((Counter(a) & Counter(b)).values())
+    return 2 * common / (len(a) + len(b))
+
+
+def wrong_script(words: Sequence[str], language: str | None) -> bool:
+    """Whether most letters are of a script in which the language is not written."""
+    code = (language or "").split("-")[0].lower()
+    if code in ("", "multi"):
+        return False
+    wanted = _SCRIPTS.get(code, "LATIN")
+    letters = [letter for word in words for letter in word if letter.isalpha()][:2000]
+    if not wanted or len(letters) < 10:
+        return False
+    right = sum(unicodedata.name(letter, "").startswith(wanted) for letter in letters)
+    return right / len(letters) < 0.5
+
+
+def _other_language(wanted: str | None, heard: str | None) -> bool:
+    if not wanted or not heard or "multi" in (wanted, heard):
+        return False
+    return wanted.split("-")[0].lower() != heard.split("-")[0].lower()
+
+
+def _among(live: Mapping[str, Sequence[Segment]]) -> float:
+    """Best agreement between two live transcripts; 0 where there are not two."""
+    lists = [tokens(item) for item in live.values()]
+    pairs = [agreement(a, b) for index, a in enumerate(lists) for b in lists[index + 1 :]]
+    return max(pairs, default=0.0)
+
+
+def _overlap(region: Region, spans: Sequence[Region]) -> float:
+    return sum(max(0.0, min(region[1], end) - max(region[0], start)) for start, end in spans)

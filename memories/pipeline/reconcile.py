@@ -1,0 +1,130 @@
+"""The safety net: whatever was lost on the way to a worker is found in the rows and sent again.
+
+Run every few seconds by ``manage.py serve``, every minute by Django-Q2's schedule, and by hand by
+``manage.py reconcile``. Each action is a conditional UPDATE, so any number of reconcilers may run at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from memories.pipeline import announce, claim, progress, queue, transitions
+from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.vocabulary import State
+from omi.errors import Outcome
+
+log = structlog.get_logger(__name__)
+
+GRACE = timedelta(seconds=3)
+"""For a wake-up that is on its way and due."""
+
+RESEND = timedelta(seconds=30)
+"""Between two wake-ups of the same run: a busy queue must not fill with reminders."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What one pass did; ``oldest_seconds`` is the age of the oldest unfinished run."""
+
+    woken: int = 0
+    given_up: int = 0
+    let_in: int = 0
+    told: int = 0
+    oldest_seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def reconcile(*, limit: int = 500) -> Report:
+    now = timezone.now()
+    report = Report()
+    due = PostProcessingRun.objects.filter(
+        Q(state=State.QUEUED, held=False, created_at__lt=now - GRACE)
+        | Q(state=State.WAITING, wake_at__lt=now - GRACE)
+        | Q(state=State.RUNNING, lease_until__lt=now)
+    )
+    for run in due.order_by("id")[:limit]:
+        if give_up(run):
+            report.given_up += 1
+        elif _remind(run, now):
+            report.woken += 1
+    report.let_in = _let_in_forgotten()
+    untold = PostProcessingRun.objects.filter(state=State.FINISHED, announced=False, finished_at__lt=now - GRACE)
+    for run_id in untold.order_by("id").values_list("pk", flat=True)[:limit]:
+        report.told += announce.end(run_id)
+    report.oldest_seconds = oldest_age(now)
+    if report.woken or report.given_up or report.let_in or report.told:
+        log.info("reconciled", **report.as_dict())
+    return report
+
+
+def give_up(run: PostProcessingRun) -> bool:
+    """End a run that nobody holds and nobody may claim: out of claims (dead letter), or canceled meanwhile."""
+    now = timezone.now()
+    idle = claim.claimable(now) & Q(fence=run.fence)
+    if run.cancel_requested:
+        done = progress.finish_idle(
+            run.pk, run.uid, run.memory_id, Outcome.CANCELED, "canceled", when=idle & Q(cancel_requested=True),
+            actor="reconciler",
+        )  # fmt: skip
+    elif run.claims >= run.max_claims:
+        done = progress.finish_idle(
+            run.pk, run.uid, run.memory_id, Outcome.TIMEOUT, "worker_died", when=idle & Q(claims__gte=F("max_claims")),
+            actor="reconciler", dead_letter=True, detail=f"claimed {run.claims} times at {run.current_step}",
+        )  # fmt: skip
+        if done:
+            log.error("dead_letter", run_id=run.pk, uid=run.uid, memory_id=run.memory_id, step=run.current_step)
+    else:
+        return False
+    if done:
+        announce.end(run.pk)
+    return done
+
+
+def _remind(run: PostProcessingRun, now: datetime) -> bool:
+    reminder = PostProcessingRun.objects.filter(
+        Q(woken_at=None) | Q(woken_at__lt=now - RESEND), pk=run.pk, fence=run.fence
+    ).exclude(state=State.FINISHED)
+    if not reminder.update(woken_at=now):
+        return False
+    queue.wake(run.pk)
+    return True
+
+
+def _let_in_forgotten() -> int:
+    """A run in line with nobody before it: the process that ended the one before died in between."""
+    forgotten = 0
+    for uid, memory_id in PostProcessingRun.objects.filter(held=True, state=State.QUEUED).values_list(
+        "uid", "memory_id"
+    )[:100]:
+        active = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id, held=False)
+        if not active.exclude(state=State.FINISHED).exists():
+            with transaction.atomic():
+                progress.next_in_line(uid, memory_id)
+            forgotten += 1
+    return forgotten
+
+
+def wake_early(run_id: int) -> bool:
+    """A vendor called back: a waiting run is due now. False if it does not wait."""
+    woken = transitions.change(run_id, State.QUEUED, when=Q(state=State.WAITING), woken_at=timezone.now())
+    if woken:
+        queue.wake(run_id)
+    return woken
+
+
+def oldest_age(now: datetime | None = None) -> float:
+    """Age in seconds of the oldest run that has not ended; 0 where there is none."""
+    oldest = (
+        PostProcessingRun.objects.exclude(state=State.FINISHED).order_by("created_at").values_list(
+            "created_at", flat=True
+        ).first()
+    )  # fmt: skip
+    return max(0.0, ((now or timezone.now()) - oldest).total_seconds()) if oldest else 0.0

@@ -1,0 +1,227 @@
+"""Carrying a run from where it stands to its end, or to where it has to wait.
+
+The only place that decides about retries. Adapters raise ``ProviderError``; what a step raises beyond its contract is a
+fault of ours: it is logged with its traceback and retried a few times, then ends the run with a sentence.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import Any, Final
+
+import structlog
+from django.db import DatabaseError, InterfaceError
+from django.utils import timezone
+
+from memories.pipeline import announce, claim, faults, hashing, messages, progress, retries
+from memories.pipeline.context import Context
+from memories.pipeline.models import PostProcessingRun, RunStep
+from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
+from memories.pipeline.plans import OPTIONAL
+from memories.pipeline.vocabulary import GOOD, State, StepState
+from omi.errors import ErrorKind, Outcome, ProviderError
+
+DEFAULT_LIMIT: Final = 300.0
+"""Seconds that one execution of a step may take before its run is given to another worker (``LIMIT`` of the step)."""
+
+
+def work(run_id: int, *, owner: str | None = None) -> str:
+    """Do what can be done now for run ``run_id``. Returns what came of it, for logs and tests."""
+    run = PostProcessingRun.objects.filter(pk=run_id).first()
+    if run is None:
+        return "unknown"
+    lease = claim.claim(run, owner=owner)
+    if lease is None:
+        from memories.pipeline import reconcile
+
+        return "ended" if reconcile.give_up(run) else "not_claimed"
+    faults.point("claimed")
+    ctx = Context(run, lease, list(run.steps.order_by("position")))
+    heartbeat = claim.Heartbeat(lease)
+    structlog.contextvars.bind_contextvars(
+        uid=run.uid, memory_id=run.memory_id, run_id=run.pk, run_kind=run.kind, fence=lease.fence
+    )
+    try:
+        result = _walk(ctx, heartbeat)
+        faults.point("before-ack")
+        return result
+    except LeaseLost:
+        ctx.log.warning("lease_lost", fence=lease.fence)
+        return "lease_lost"
+    except RunCanceled as canceled:
+        return _canceled(ctx, canceled)
+    finally:
+        heartbeat.stop()
+        ctx.close()
+        structlog.contextvars.unbind_contextvars("uid", "memory_id", "run_id", "run_kind", "fence", "step")
+
+
+def _walk(ctx: Context, heartbeat: claim.Heartbeat) -> str:
+    run = ctx.run
+    unknown = [name for name in run.plan if name not in ctx.steps or load(name) is None]
+    if unknown:
+        progress.finished(ctx, Outcome.CONFIG_ERROR, "unknown_step", detail=", ".join(unknown))
+        announce.end(run.pk)
+        return "finished"
+    if ctx.lease.previous is State.RUNNING and not _over(ctx.step):
+        progress.lost(ctx, ctx.step, ctx.lease.claimed_at)
+        ctx.log.warning("taken_over", step=run.current_step)
+    if run.total_claims == 1:
+        announce.begun(ctx)
+    order = [ctx.steps[name] for name in run.plan]
+    for position, step in enumerate(order):
+        if _over(step):
+            continue
+        following = order[position + 1].name if position + 1 < len(order) else ""
+        if run.current_step != step.name:
+            run.current_step = step.name
+            claim.write(ctx.lease, current_step=step.name, step_started_at=timezone.now())
+        structlog.contextvars.bind_contextvars(step=step.name)
+        ended = _step(ctx, step, following, heartbeat)
+        if ended is not None:
+            return ended
+    outcome, message_id = _verdict(ctx)
+    progress.finished(ctx, outcome, message_id, announced=ctx.output("publish").get("announced", False))
+    ctx.log.info("run_finished", outcome=outcome.value, message=message_id)
+    if not ctx.output("publish").get("announced", False):
+        announce.end(run.pk)
+    return "finished"
+
+
+def _step(ctx: Context, step: RunStep, following: str, heartbeat: claim.Heartbeat) -> str | None:
+    """Run one step. None: go on with the next one."""
+    module = load(step.name)
+    assert module is not None
+    heartbeat.step(getattr(module, "LIMIT", DEFAULT_LIMIT))
+    began = timezone.now()
+    try:
+        input_hash = hashing.of([step.name, getattr(module, "VERSION", 1), module.inputs(ctx)])
+        earlier = _reusable(ctx, step, input_hash)
+        if earlier is not None:
+            progress.reused(ctx, step, earlier, following=following)
+            ctx.log.info("step_reused", from_run=earlier.run_id)
+            return None
+        faults.point(f"{step.name}-before")
+        result = module.run(ctx)
+        faults.point(f"{step.name}-during")  # the work is done, nothing is stored yet
+        _keep(ctx, step, began, result, input_hash, following)
+        faults.point(f"{step.name}-after")
+        return "waiting" if isinstance(result, Wait) else None
+    except (LeaseLost, RunCanceled):
+        raise
+    except StepError as error:
+        return _fail(ctx, step, began, error.message_id, following, detail=error.detail)
+    except ProviderError as error:
+        return _provider_failed(ctx, step, began, error, following)
+    except (DatabaseError, InterfaceError) as error:
+        # Our own tables or a local store. If they are out of reach the lease runs out and another worker takes over.
+        ctx.log.error("step_database_error", error=type(error).__name__)
+        wrapped = ProviderError("database", "the database did not do what was asked", kind=ErrorKind.TRANSIENT,
+                                code=type(error).__name__)  # fmt: skip
+        return _provider_failed(ctx, step, began, wrapped, following)
+    except Exception as error:
+        ctx.log.exception("step_crashed", error=type(error).__name__)
+        wrapped = ProviderError("omi", f"unexpected {type(error).__name__}", kind=ErrorKind.TRANSIENT, code="internal")
+        return _provider_failed(ctx, step, began, wrapped, following, tries=3)
+
+
+def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str, following: str) -> None:
+    if isinstance(result, Done):
+        progress.ended(ctx, step, began, result, input_hash=input_hash, following=following)
+        ctx.log.info("step_done", outcome=result.outcome.value, seconds=round(step.seconds, 3))
+    elif isinstance(result, Skip):
+        progress.skipped(ctx, step, began, result.reason, following=following)
+    elif isinstance(result, Wait):
+        progress.put_down(ctx, step, began, result)
+        ctx.log.info("step_waits", seconds=round(result.seconds, 1), note=result.note)
+    else:
+        raise TypeError(f"step {step.name} gave back {type(result).__name__}")
+
+
+def _provider_failed(
+    ctx: Context, step: RunStep, began: Any, error: ProviderError, following: str, *, tries: int | None = None
+) -> str | None:
+    checkpoint = dict(ctx.step.checkpoint)
+    seconds = retries.delay(checkpoint, f"{step.name}/{error.vendor}", error)
+    if tries is not None and checkpoint["failures"][f"{step.name}/{error.vendor}"]["count"] >= tries:
+        seconds = None
+    if seconds is not None:
+        progress.put_down(ctx, step, began, Wait(seconds, checkpoint, error.message), error=error)
+        ctx.log.warning("step_retries", vendor=error.vendor, code=error.code, seconds=round(seconds, 1))
+        return "waiting"
+    message_id = "internal_error" if error.code == "internal" else messages.for_provider_error(error).id
+    return _fail(ctx, step, began, message_id, following, detail=error.message, error=error)
+
+
+def _fail(
+    ctx: Context, step: RunStep, began: Any, message_id: str, following: str, *, detail: str,
+    error: ProviderError | None = None,
+) -> str | None:  # fmt: skip
+    message = messages.get(message_id)
+    ctx.log.error("step_failed", message=message.id, detail=detail, vendor=error.vendor if error else "")
+    if step.name in OPTIONAL:
+        progress.failed_softly(ctx, step, began, message.outcome, detail or message.sentence, error=error,
+                               message_id=message.id, following=following)  # fmt: skip
+        return None
+    progress.finished(ctx, message.outcome, message.id, detail=detail, step=step, began=began, error=error)
+    announce.end(ctx.run.pk)
+    return "finished"
+
+
+def _canceled(ctx: Context, canceled: RunCanceled) -> str:
+    try:
+        progress.finished(ctx, Outcome.CANCELED, canceled.message_id)
+    except LeaseLost:
+        return "lease_lost"
+    from memories.pipeline import vendor_jobs
+
+    vendor_jobs.cancel(ctx)
+    announce.end(ctx.run.pk)
+    ctx.log.info("run_canceled", message=canceled.message_id)
+    return "canceled"
+
+
+def _verdict(ctx: Context) -> tuple[Outcome, str]:
+    """How a run that reached its end ended: success, unless nobody speaks or there were no words."""
+    if ctx.output("prepare_audio").get("silence") and not ctx.output("publish").get("segments"):
+        return Outcome.EXPECTED_SILENCE, "expected_silence"
+    if ctx.did("assess") and not ctx.output("assess").get("accepted", True):
+        return Outcome.SUCCESS, "kept_live_transcript"
+    return Outcome.SUCCESS, "success"
+
+
+def _reusable(ctx: Context, step: RunStep, input_hash: str) -> RunStep | None:
+    """The same step of an earlier run of this memory, with the same inputs, unless this run was asked to do it anew."""
+    module = load(step.name)
+    if not getattr(module, "REUSE", True) or ctx.run.follows_id is None:
+        return None
+    if ctx.run.from_step and ctx.run.plan.index(step.name) >= ctx.run.plan.index(ctx.run.from_step):
+        return None
+    return (
+        RunStep.objects.filter(
+            run__uid=ctx.uid, run__memory_id=ctx.memory_id, name=step.name, input_hash=input_hash,
+            state=StepState.DONE, outcome__in=GOOD,
+        )
+        .exclude(run=ctx.run)
+        .order_by("-id")
+        .first()
+    )  # fmt: skip
+
+
+def _over(step: RunStep) -> bool:
+    return step.state in (StepState.DONE, StepState.SKIPPED) or (
+        step.state == StepState.FAILED and step.name in OPTIONAL
+    )
+
+
+def load(name: str) -> ModuleType | None:
+    """The module of a step; None for a name that this version does not know (a deploy removed it)."""
+    if not name.isidentifier():
+        return None
+    try:
+        return importlib.import_module(f"memories.pipeline.steps.{name}")
+    except ModuleNotFoundError as error:
+        if error.name == f"memories.pipeline.steps.{name}":
+            return None
+        raise

@@ -1,0 +1,193 @@
+"""What the rest of the project may ask of the pipeline: start, cancel, retry, forget, go back to a transcript."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from memories.pipeline import announce, hashing, plans, progress, queue
+from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
+from memories.pipeline.vocabulary import Kind, State
+from omi.errors import Outcome
+
+log = structlog.get_logger(__name__)
+
+KEY_LENGTH: Final = 255
+
+
+class PipelineError(Exception):
+    """Base of what the service refuses."""
+
+
+class IdempotencyConflict(PipelineError):
+    """The key was used before, for another request (409)."""
+
+
+class NotRetryable(PipelineError):
+    """The run has no end yet, or its recording is gone (409)."""
+
+
+def start(
+    kind: str,
+    uid: str,
+    memory_id: str,
+    *,
+    actor: str,
+    reason: str = "",
+    audio: Any = None,
+    options: dict[str, Any] | None = None,
+    from_step: str | None = None,
+    follows: PostProcessingRun | None = None,
+    idempotency_key: str | None = None,
+) -> PostProcessingRun:
+    """Begin a run, or return the one that is the same request.
+
+    * The same key and request: the same run. The same key and another request: IdempotencyConflict.
+    * The same recording for the same memory, unfinished or successful: the same run.
+    * While another run of this memory is at work, the new one stands in line. One run of each kind stands in line: a
+      newer one takes the place of the older, which ends as ``canceled`` with message ``superseded``.
+
+    ``audio`` is an ``omi.stores.audio`` object. Raises ValueError for an unknown step, IdempotencyConflict.
+    """
+    kind = Kind(kind).value
+    first = plans.first_step(kind, from_step)
+    key = idempotency_key or ""
+    if len(key) > KEY_LENGTH:
+        raise ValueError(f"an idempotency key has at most {KEY_LENGTH} characters")
+    options = options or {}
+    audio_name = audio.name if audio is not None else (follows.audio if follows is not None else "")
+    content = audio.sha256 if audio is not None else audio_name
+    request = hashing.of([kind, memory_id, content, options, from_step or "", follows.pk if follows else None])
+    for _ in range(5):
+        found = _same(uid, memory_id, kind, key, request, renewable=follows is None)
+        if found is not None:
+            return found
+        try:
+            with transaction.atomic():
+                in_line = _make_room(uid, memory_id, kind, options)
+                run = PostProcessingRun.objects.create(
+                    uid=uid, memory_id=memory_id, kind=kind, actor=actor[:150], reason=reason[:300], options=options,
+                    plan=plans.plan_for(kind), from_step=from_step or "", follows=follows, idempotency_key=key,
+                    request_hash=request, audio=audio_name, current_step=plans.plan_for(kind)[0], held=in_line,
+                )  # fmt: skip
+                RunStep.objects.bulk_create(
+                    RunStep(run=run, name=name, position=position) for position, name in enumerate(run.plan)
+                )
+                progress.note(run, "created", actor=actor, reason=reason[:300], from_step=first,
+                              follows=follows.pk if follows else None, in_line=in_line)  # fmt: skip
+                if not in_line:
+                    queue.wake_on_commit(run.pk)
+        except IntegrityError:
+            continue  # somebody was faster: look again at what there is now
+        log.info("run_created", uid=uid, memory_id=memory_id, run_id=run.pk, kind=kind, in_line=in_line)
+        return run
+    raise PipelineError("the memory is too busy to take another run")
+
+
+def _same(
+    uid: str, memory_id: str, kind: str, key: str, request: str, *, renewable: bool
+) -> PostProcessingRun | None:
+    if key:
+        earlier = PostProcessingRun.objects.filter(uid=uid, idempotency_key=key).first()
+        if earlier is not None:
+            if earlier.request_hash != request:
+                raise IdempotencyConflict("this idempotency key was used for another request")
+            return earlier
+    same = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id, kind=kind, request_hash=request)
+    usable = ~Q(state=State.FINISHED)
+    if renewable and kind == Kind.POSTPROCESS:
+        usable |= Q(outcome__in=[Outcome.SUCCESS, Outcome.EXPECTED_SILENCE])
+    return same.filter(usable, cancel_requested=False).order_by("-id").first()
+
+
+def _make_room(uid: str, memory_id: str, kind: str, options: dict[str, Any]) -> bool:
+    """Whether the new run has to stand in line; what stood there of the same kind gives way."""
+    unfinished = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id).exclude(state=State.FINISHED)
+    if not unfinished.exists():
+        return False
+    for older in unfinished.filter(held=True, kind=kind):
+        if older.options.get("keep"):
+            options["keep"] = True  # the user asked for this conversation to be kept, whichever run does it
+        progress.finish_idle(
+            older.pk, uid, memory_id, Outcome.CANCELED, "superseded", when=Q(held=True), actor="pipeline"
+        )
+    return True
+
+
+def cancel(run: PostProcessingRun, *, actor: str, reason: str = "", message_id: str = "canceled") -> bool:
+    """Ask a run to stop. One that nobody holds ends at once; a worker stops at its next write. False if it had ended."""
+    with transaction.atomic():
+        rows = PostProcessingRun.objects.filter(pk=run.pk).exclude(state=State.FINISHED)
+        if not rows.update(cancel_requested=True):
+            return False
+        progress.note(run, "cancel_requested", actor=actor, reason=reason[:300])
+    ended = progress.finish_idle(
+        run.pk, run.uid, run.memory_id, Outcome.CANCELED, message_id,
+        when=Q(state__in=[State.QUEUED, State.WAITING]), actor=actor, detail=reason,
+    )  # fmt: skip
+    if ended:
+        from memories.pipeline import vendor_jobs
+
+        vendor_jobs.cancel_run(run)
+        announce.end(run.pk)
+    log.info("cancel_requested", run_id=run.pk, uid=run.uid, memory_id=run.memory_id, ended=ended)
+    return True
+
+
+def retry(
+    run: PostProcessingRun, *, actor: str, reason: str = "", from_step: str | None = None
+) -> PostProcessingRun:
+    """A new run that follows an ended one, with its recording and options.
+
+    Steps before ``from_step`` (or all) are taken from earlier runs where their inputs are the same. Pressing twice
+    gives the same run. Raises NotRetryable while the run is unfinished.
+    """
+    run.refresh_from_db()
+    if run.state != State.FINISHED:
+        raise NotRetryable("the run has not ended yet")
+    return start(
+        run.kind, run.uid, run.memory_id, actor=actor, reason=reason or "retry", options=dict(run.options),
+        from_step=from_step, follows=run,
+    )  # fmt: skip
+
+
+def cancel_for_memory(uid: str, memory_id: str, *, actor: str = "system", message_id: str = "memory_gone") -> int:
+    """Stop everything that is under way for a memory (it was deleted)."""
+    runs = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id).exclude(state=State.FINISHED)
+    # Those in line first: an ending run lets the next one begin.
+    return sum(cancel(run, actor=actor, message_id=message_id) for run in runs.order_by("-held", "id"))
+
+
+def cancel_for_user(uid: str, *, actor: str = "system") -> int:
+    runs = PostProcessingRun.objects.filter(uid=uid).exclude(state=State.FINISHED)
+    return sum(cancel(run, actor=actor, message_id="account_gone") for run in runs.order_by("-held", "id"))
+
+
+def forget_memory(uid: str, memory_id: str) -> int:
+    """Erase what the pipeline's rows hold of a memory's content; ids, times and outcomes stay for support.
+
+    Asks vendors to forget their jobs first. Returns the number of runs that were cleaned.
+    """
+    from memories.pipeline import vendor_jobs
+
+    cancel_for_memory(uid, memory_id)
+    runs = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id)
+    for run in runs:
+        vendor_jobs.forget_run(run)
+    StepArtifact.objects.filter(step__run__in=runs).delete()
+    RunStep.objects.filter(run__in=runs).update(output={}, checkpoint={}, note="", input_hash="")
+    return runs.update(options={}, audio="")
+
+
+def forget_user(uid: str) -> int:
+    """Erase every row about a user. A worker in the middle of a run finds its lease gone and writes nothing more."""
+    from memories.pipeline import vendor_jobs
+
+    cancel_for_user(uid)
+    runs = PostProcessingRun.objects.filter(uid=uid)
+    for run in runs:
+        vendor_jobs.forget_run(run)
+    return runs.delete()[0]

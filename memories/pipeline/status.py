@@ -1,0 +1,92 @@
+"""A run as the app and support staff see it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from memories.pipeline import messages, selectors
+from memories.pipeline.models import PostProcessingRun, RunStep
+from memories.pipeline.vocabulary import State, StepState
+
+
+def document(run: PostProcessingRun) -> dict[str, Any]:
+    """JSON of a run. ``percent`` and ``eta_seconds`` rest on the measured times of this installation's steps.
+
+    ``retry_after`` (seconds) is when it goes on by itself while it waits; ``retryable`` that a new try makes sense.
+    """
+    steps = list(run.steps.order_by("position"))
+    ended = run.state == State.FINISHED
+    message = messages.get(run.message_id) if ended else None
+    left, percent = _progress(run, steps)
+    return {
+        "id": run.pk,
+        "memory_id": run.memory_id,
+        "kind": run.kind,
+        "state": run.state,
+        "in_line": run.held,
+        "step": None if ended else run.current_step,
+        "percent": 100 if run.succeeded else percent,
+        "eta_seconds": None if ended else round(left, 1),
+        "attempts": sum(step.attempts for step in steps),
+        "outcome": run.outcome or None,
+        "message": {
+            "id": message.id,
+            "header": message.header,
+            "sentence": message.sentence,
+            "what_to_do": message.what_to_do,
+            "fault": message.fault,
+        }
+        if message
+        else None,
+        "retryable": bool(message and message.retryable and not run.succeeded),
+        "retry_after": _until(run.wake_at) if run.state == State.WAITING else None,
+        "dead_letter": run.dead_letter,
+        "from_step": run.from_step or None,
+        "follows": run.follows_id,
+        "reason": run.reason,
+        "created_at": _iso(run.created_at),
+        "started_at": _iso(run.started_at),
+        "finished_at": _iso(run.finished_at),
+        "steps": [_step(run, step) for step in steps],
+    }
+
+
+def _step(run: PostProcessingRun, step: RunStep) -> dict[str, Any]:
+    at_work = run.state == State.RUNNING and run.current_step == step.name and step.state != StepState.DONE
+    return {
+        "name": step.name,
+        "state": "running" if at_work else step.state,
+        "outcome": step.outcome or None,
+        "note": step.note,
+        "attempts": step.attempts,
+        "seconds": round(step.seconds, 3),
+        "reused_from_run": step.reused_from.run_id if step.reused_from else None,
+        "assessment": step.output if step.name == "assess" and step.output else None,
+    }
+
+
+def _progress(run: PostProcessingRun, steps: list[RunStep]) -> tuple[float, int]:
+    """Seconds left and percent done. The step at work counts up to nine tenths of its usual time."""
+    usual = selectors.step_seconds()
+    total = sum(usual.get(step.name, 1.0) for step in steps) or 1.0
+    done = 0.0
+    for step in steps:
+        share = usual.get(step.name, 1.0)
+        if step.state in (StepState.DONE, StepState.SKIPPED, StepState.FAILED):
+            done += share
+        elif step.name == run.current_step and run.state in (State.RUNNING, State.WAITING):
+            since = step.started_at or run.step_started_at
+            spent = (timezone.now() - since).total_seconds() if since else 0.0
+            done += min(0.9 * share, max(0.0, spent))
+    return max(0.0, total - done), min(99, int(100 * done / total))
+
+
+def _until(moment: datetime | None) -> float | None:
+    return None if moment is None else round(max(0.0, (moment - timezone.now()).total_seconds()), 1)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -1,0 +1,63 @@
+"""Is the new transcript better than the one that is shown? The decision and its figures are stored and shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memories.pipeline import quality
+from memories.pipeline.context import Context
+from memories.pipeline.outcomes import Done, Skip
+from memories.pipeline.vocabulary import Kind
+from omi.errors import Outcome
+from transcription.segments import Segment
+
+VERSION = 1
+
+
+def inputs(ctx: Context) -> dict[str, Any]:
+    if not ctx.did("transcribe"):
+        return {}
+    return {
+        "new": ctx.output("transcribe").get("text_hash"), "regions": ctx.output("prepare_audio").get("regions"),
+        "shown": [[item.start, item.end, item.text] for item in shown(ctx)],
+        "live": sorted(_live(ctx)), "language": ctx.language,
+    }  # fmt: skip
+
+
+def run(ctx: Context) -> Done | Skip:
+    if not ctx.did("transcribe"):
+        return Skip("there is no new transcript")
+    made = ctx.output("transcribe")
+    prepared = ctx.output("prepare_audio")
+    decision = quality.assess(
+        new=[Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")],
+        shown=shown(ctx),
+        live=_live(ctx),
+        regions=[(start, end) for start, end in prepared["regions"]],
+        language=ctx.language,
+        heard_language=made.get("language"),
+    )
+    ctx.log.info("assessed", accepted=decision.accepted, reasons=decision.reasons, **decision.figures)
+    return Done(
+        {
+            "accepted": decision.accepted, "reasons": decision.reasons, "figures": decision.figures,
+            "against": ctx.memory.active_transcript if ctx.run.kind != Kind.CAPTURE else "live",
+        },
+        outcome=Outcome.EXPECTED_SILENCE if prepared["silence"] and not decision.accepted else Outcome.SUCCESS,
+        note="; ".join(decision.reasons),
+    )  # fmt: skip
+
+
+def shown(ctx: Context) -> list[Segment]:
+    """The segments that a new transcript has to beat."""
+    if ctx.run.kind == Kind.CAPTURE:
+        return [Segment.model_validate(item) for item in ctx.artifact("gather", "segments")]
+    return list(ctx.memory.transcript_segments)
+
+
+def _live(ctx: Context) -> dict[str, list[Segment]]:
+    from memories.repository import transcripts
+
+    new = ctx.output("transcribe").get("model")
+    stored = transcripts.list_transcripts(ctx.uid, ctx.memory_id)
+    return {model: version.segments for model, version in stored.items() if model != new and version.segments}

@@ -1,0 +1,92 @@
+"""Whose voices they are: on the accepted transcript, or on the shown one where the new one was rejected.
+
+A failing voice engine erases no label (omi-protocol 4.3 no. 6, 56): the labels that are there stay, and it is noted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memories.pipeline import edits, hashing
+from memories.pipeline.context import Context
+from memories.pipeline.outcomes import Done, Skip
+from memories.pipeline.steps.assess import shown
+from omi.errors import Outcome, ProviderError
+from transcription.segments import Segment, Word, segments_from_words
+
+REUSE = False  # profiles and people change between two runs, and nobody is paid for it
+LIMIT = 1800.0
+
+
+def inputs(ctx: Context) -> dict[str, Any]:
+    return {
+        "new": ctx.output("transcribe").get("text_hash"), "accepted": ctx.output("assess").get("accepted"),
+        "edits": ctx.memory.edits.model_dump(mode="json"),
+    }  # fmt: skip
+
+
+def run(ctx: Context) -> Done | Skip:
+    if not ctx.did("transcribe"):
+        return Skip("there is no recording")
+    accepted = bool(ctx.output("assess").get("accepted"))
+    segments = _new_segments(ctx) if accepted else shown(ctx)
+    if not segments:
+        return Skip("nobody speaks")
+    manual = edits.manual_labels(
+        segments, ctx.memory.edits, known=versions(ctx),
+        model=ctx.output("transcribe")["model"] if accepted else ctx.memory.active_transcript,
+    )  # fmt: skip
+    note, outcome = "", Outcome.SUCCESS
+    voices: list[Any] = []
+    try:
+        from speakers.identify import identify
+
+        found = identify(
+            ctx.uid, ctx.wav(), segments, language=ctx.language, manual=manual, memory_id=ctx.memory_id
+        )
+        segments, voices = list(found.segments), list(found.voices)
+    except ProviderError as error:
+        if error.retryable and _tries(ctx) < 2:
+            raise
+        ctx.log.error("voices_not_judged", code=error.code, vendor=error.vendor)
+        note, outcome = f"voices were not judged: {error.message}", error.outcome
+    segments = edits.apply(segments, manual)
+    body = [segment.model_dump(mode="json") for segment in segments]
+    known = sum(1 for item in segments if item.is_user or item.person_id)
+    ctx.log.info("speakers_identified", voices=len({item.speaker for item in segments}), labelled=known)
+    return Done(
+        {"segments": len(segments), "labelled": known, "voices": len(voices), "hash": hashing.of(body)},
+        {"segments": body},
+        outcome=outcome,
+        note=note or f"{len({item.speaker for item in segments})} voices, {known} segments with a name",
+    )
+
+
+def versions(ctx: Context) -> dict[str | None, list[Segment]]:
+    """Every stored transcript of the memory by model: edits name segments and voices of any of them."""
+    from memories.repository import transcripts
+
+    stored: dict[str | None, list[Segment]] = {
+        model: list(item.segments) for model, item in transcripts.list_transcripts(ctx.uid, ctx.memory_id).items()
+    }
+    stored.setdefault(ctx.memory.active_transcript, list(ctx.memory.transcript_segments))
+    return stored
+
+
+def _tries(ctx: Context) -> int:
+    return sum(int(item["count"]) for item in ctx.checkpoint.get("failures", {}).values())
+
+
+def _new_segments(ctx: Context) -> list[Segment]:
+    """The new transcript; a provider without diarization gets its voices from ours."""
+    made = ctx.output("transcribe")
+    if made.get("diarized", True):
+        return [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]
+    words = [Word.model_validate(item) for item in ctx.artifact("transcribe", "words")]
+    from memories.pipeline.voices import with_speakers
+
+    return segments_from_words(
+        with_speakers(words, ctx.wav(), ctx.output("prepare_audio")["regions"]),
+        scope=made["scope"],
+        provider=made["model"],
+    )

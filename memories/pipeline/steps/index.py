@@ -1,0 +1,50 @@
+"""The embedding of the structured text. Publish writes it, after the document."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from memories.pipeline import edits, hashing, ledger
+from memories.pipeline.context import Context
+from memories.pipeline.outcomes import Done, Skip
+from memories.pipeline.vocabulary import Kind
+from memories.shapes import Structured
+from omi.errors import ErrorKind, ProviderError
+
+VERSION = 1
+
+
+def inputs(ctx: Context) -> dict[str, Any]:
+    provider = ctx.provider("embedder")
+    return {"text": hashing.of(_text(ctx)), "model": provider.model_name, "dimension": provider.dimension}
+
+
+def run(ctx: Context) -> Done | Skip:
+    if ctx.output("structure").get("discarded"):
+        return Skip("the conversation is not kept")
+    if not ctx.did("structure"):
+        return Skip("the structure did not change")
+    text = _text(ctx)
+    if not text.strip():
+        return Skip("there is no text")
+    provider = ctx.provider("embedder")
+    what = [hashing.of(text), provider.model_name]
+    with ledger.call(ctx, provider.name, "embed", remote=provider.remote, request=what) as entry:
+        entry.input_tokens = len(text) // 4 if provider.remote else 0
+        vectors = provider.embed([text])
+        vector = [float(value) for value in vectors[0]] if len(vectors) == 1 else []
+        if len(vector) != provider.dimension or not any(vector) or not all(map(math.isfinite, vector)):
+            raise ProviderError(
+                provider.name, "the embedding has the wrong size or holds no numbers", kind=ErrorKind.TRANSIENT,
+                code="bad_vector",
+            )  # fmt: skip
+    return Done({"model": provider.model_name, "dimension": provider.dimension}, {"vector": vector})
+
+
+def _text(ctx: Context) -> str:
+    """What is embedded: the structure as the user will see it, their own title included."""
+    made = Structured.model_validate(ctx.output("structure").get("structured") or {})
+    if ctx.run.kind != Kind.CAPTURE:
+        made = edits.structured(made, ctx.memory.edits)
+    return made.text()

@@ -1,0 +1,89 @@
+"""Any recording becomes a 16 kHz mono WAV in memory time, with its length, content hash and speech regions.
+
+Nothing is trimmed: the regions are about the recording (omi-protocol 4.3 no. 4-8, 37).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from memories.pipeline import child
+from memories.pipeline.context import Context
+from memories.pipeline.outcomes import Done, Skip, StepError
+from memories.pipeline.vocabulary import Kind
+from omi.errors import Outcome
+
+VERSION = 1
+LIMIT = 1800.0
+SPEECH_LIMIT = 900.0
+
+MIN_SPEECH = 0.3
+"""Seconds of speech below which a recording counts as silence: a click or a cough can pass the detector."""
+
+
+def inputs(ctx: Context) -> dict[str, Any]:
+    from omi.stores.models import AudioObject
+
+    name = source(ctx)
+    sha = AudioObject.objects.filter(name=name).values_list("sha256", flat=True).first() if name else ""
+    return {"audio": sha or name, "min": _shortest(ctx), "max": settings.OMI_MAX_RECORDING_SECONDS}
+
+
+def source(ctx: Context) -> str:
+    return str(ctx.output("gather").get("audio") or ctx.run.audio)
+
+
+def run(ctx: Context) -> Done | Skip:
+    from transcription.audio import AudioError, AudioLimits, decode_to_wav
+
+    name = source(ctx)
+    if not name:
+        if ctx.run.kind == Kind.CAPTURE:
+            return Skip("the live transcript is there")
+        raise StepError("audio_missing")
+    original = ctx.local_copy(name, "original")
+    target = ctx.folder / "prepared.wav"
+    limits = AudioLimits(min_seconds=_shortest(ctx), max_seconds=settings.OMI_MAX_RECORDING_SECONDS)
+    try:
+        decode_to_wav(original, target, limits=limits)
+    except AudioError as error:
+        raise StepError(f"audio_{error.code.removeprefix('audio_')}", str(error)) from error
+    heard = child.call("memories.pipeline.child_jobs.speech", {"path": str(target)}, timeout=SPEECH_LIMIT)
+    spoken = sum(end - start for start, end in heard["regions"])
+    ctx.check()
+    stored = _store(ctx, target)
+    silence = spoken < MIN_SPEECH
+    return Done(
+        {
+            "audio": stored, "seconds": heard["seconds"], "sha256": heard["sha256"], "speech_seconds": spoken,
+            "regions": heard["regions"], "silence": silence,
+        },
+        outcome=Outcome.EXPECTED_SILENCE if silence else Outcome.SUCCESS,
+        note=f"{heard['seconds']:.1f} s, {spoken:.1f} s of speech",
+    )  # fmt: skip
+
+
+def _store(ctx: Context, wav: Path) -> str:
+    """The prepared recording as an audio object: the one that an earlier try stored, where there is one."""
+    from omi.stores import audio
+
+    with wav.open("rb") as file:
+        sha = hashlib.file_digest(file, "sha256").hexdigest()
+    for known in audio.for_memory(ctx.uid, ctx.memory_id, purpose="upload"):
+        if known.sha256 == sha:
+            audio.keep(known, settings.OMI_AUDIO_KEEP)
+            return str(known.name)
+    with wav.open("rb") as file:
+        made = audio.put(
+            ctx.uid, "upload", file, memory_id=ctx.memory_id, suffix=".wav", keep_for=settings.OMI_AUDIO_KEEP
+        )
+    return str(made.name)
+
+
+def _shortest(ctx: Context) -> float:
+    # What a live session left may be short; an upload that short is a mistake (the original's 10 s).
+    return 0.5 if ctx.run.kind == Kind.CAPTURE else float(settings.OMI_MIN_RECORDING_SECONDS)

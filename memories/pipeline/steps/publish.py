@@ -1,0 +1,114 @@
+"""The result becomes visible: the document in one transaction, then vector, emotions and event; each may be repeated.
+
+Only the fields that the run owns are written, onto the document as it is now: edits that a person made meanwhile are
+laid over, a deleted memory stays deleted, and a worker that lost the run is refused (omi-protocol 4.3 no. 40, 45).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from memories import events
+from memories.pipeline import announce, claim, edits, faults
+from memories.pipeline.context import Context
+from memories.pipeline.outcomes import Done, RunCanceled
+from memories.pipeline.steps import publish_capture, publish_after
+from memories.pipeline.steps.identify_speakers import versions
+from memories.pipeline.steps.structure import result_segments
+from memories.pipeline.vocabulary import Kind
+from memories.shapes import Memory, PostProcessingStatus, Structured
+from transcription.segments import Segment
+
+REUSE = False
+
+
+def inputs(ctx: Context) -> dict[str, Any]:
+    return {"run": ctx.run.pk}
+
+
+def run(ctx: Context) -> Done:
+    ctx.user  # noqa: B018 - raises RunCanceled where the account is gone
+    if ctx.run.kind == Kind.CAPTURE:
+        memory, note = publish_capture.write(ctx), ""
+    else:
+        memory, note = _update(ctx)
+    faults.point("document-written")
+    publish_after.vector(ctx, memory)
+    publish_after.emotions(ctx, memory)
+    _tell(ctx)
+    publish_after.push(ctx)
+    return Done({"announced": True, "segments": len(memory.transcript_segments), "revision": memory.revision},
+                note=note)  # fmt: skip
+
+
+def _update(ctx: Context) -> tuple[Memory, str]:
+    from memories.repository import memories as repository
+
+    segments, model = result_segments(ctx), ctx.output("transcribe").get("model")
+    accepted = bool(model) and bool(ctx.output("assess").get("accepted"))
+    known = versions(ctx)
+    if model:
+        _keep_versions(ctx, model, segments if accepted else None)
+    recording = publish_after.recording(ctx)
+    seen = [item.id for item in ctx.memory.transcript_segments]
+    note: list[str] = []
+
+    def fields(memory: Memory) -> dict[str, Any]:
+        claim.check(ctx.lease)
+        note.clear()
+        changed: dict[str, Any] = {}
+        same = [item.id for item in memory.transcript_segments] == seen
+        if accepted and same:
+            labels = edits.manual_labels(segments, memory.edits, model=model, known=known)
+            changed |= {"transcript_segments": edits.apply(segments, labels), "active_transcript": model}
+        elif accepted:
+            note.append("the shown transcript was changed meanwhile; the new one is kept beside it")
+        elif ctx.did("identify_speakers") and same:
+            labels = edits.manual_labels(segments, memory.edits, model=memory.active_transcript, known=known)
+            changed["transcript_segments"] = edits.apply(segments, labels)
+        if ctx.did("structure"):
+            made = Structured.model_validate(ctx.output("structure")["structured"])
+            changed["structured"] = edits.structured(edits.keep_flags(memory.structured, made), memory.edits)
+            changed["discarded"] = bool(ctx.output("structure").get("discarded"))
+        if memory.language is None and ctx.output("transcribe").get("language"):
+            changed["language"] = ctx.output("transcribe")["language"]
+        if recording:
+            changed["recording"] = recording
+        if ctx.run.kind == Kind.POSTPROCESS:
+            shown = memory.model_copy(update={"active_transcript": changed.get("active_transcript")
+                                              or memory.active_transcript})  # fmt: skip
+            changed["postprocessing"] = announce.document(ctx.run, shown, PostProcessingStatus.COMPLETED)
+        return changed
+
+    try:
+        return repository.mutate_memory(ctx.uid, ctx.memory_id, fields), " ".join(note)
+    except repository.MemoryNotFound as error:
+        raise RunCanceled("memory_gone") from error
+
+
+def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> None:
+    """Both transcripts stay under their names, so that one can go back; a rejected one is kept beside."""
+    from memories.repository import transcripts
+
+    ctx.check()
+    shown, shown_model = ctx.memory.transcript_segments, ctx.memory.active_transcript or "live"
+    stored = transcripts.list_transcripts(ctx.uid, ctx.memory_id)
+    if shown and shown_model not in stored and shown_model != model:
+        transcripts.save_transcript(ctx.uid, ctx.memory_id, shown_model, shown, {"source": "shown before"})
+    segments = accepted or [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]
+    transcripts.save_transcript(
+        ctx.uid, ctx.memory_id, model, segments,
+        {
+            "source": "prerecorded", "run_id": ctx.run.pk, "accepted": accepted is not None,
+            "reasons": ctx.output("assess").get("reasons", []), "figures": ctx.output("assess").get("figures", {}),
+        },
+    )  # fmt: skip
+
+
+def _tell(ctx: Context) -> None:
+    payload: dict[str, Any] = {"memory_id": ctx.memory_id, "run_id": ctx.run.pk}
+    kind = events.POST_PROCESSING_SUCCESS
+    if ctx.run.kind == Kind.CAPTURE:
+        kind = events.MEMORY_CREATED
+        payload["processing_memory_id"] = ctx.options.get("processing_memory_id")
+    events.append(ctx.uid, kind, payload, dedupe_key=f"run:{ctx.run.pk}:end")

@@ -1,0 +1,93 @@
+"""What follows the document: vector, emotions, a kept recording, a supportive message."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from memories.pipeline.context import Context
+from memories.pipeline.outcomes import RunCanceled
+from memories.shapes import Memory
+from omi.errors import ProviderError
+from omi.stores.vectors.base import Vector
+
+
+def vector_id(uid: str, memory_id: str) -> str:
+    """The original's record id (omi-protocol 3.5), so that an existing index is read back."""
+    return f"{uid}-{memory_id}"
+
+
+def vector(ctx: Context, memory: Memory) -> None:
+    """Write the embedding, or take it away where the conversation is not kept. A memory deleted meanwhile gets none."""
+    from memories.repository import memories as repository
+
+    vectors = ctx.provider("vectors")
+    identity, namespace = vector_id(ctx.uid, ctx.memory_id), settings.OMI_VECTOR_NAMESPACE
+    if memory.discarded:
+        vectors.delete([identity], namespace=namespace)
+        return
+    if not ctx.did("index"):
+        return
+    ctx.check()
+    vectors.upsert(
+        [
+            Vector(
+                identity,
+                ctx.artifact("index", "vector"),
+                {
+                    "uid": ctx.uid, "memory_id": ctx.memory_id, "created_at": int(memory.created_at.timestamp()),
+                    "category": memory.structured.category.value,
+                },
+            )
+        ],
+        namespace=namespace,
+    )  # fmt: skip
+    try:
+        repository.get_memory(ctx.uid, ctx.memory_id)
+    except repository.MemoryNotFound as error:
+        vectors.delete([identity], namespace=namespace)  # deleted between the two writes: leave no orphan
+        raise RunCanceled("memory_gone") from error
+
+
+def emotions(ctx: Context, memory: Memory) -> None:
+    if not ctx.did("emotions"):
+        return
+    from emotions.base import EmotionTimeline
+    from memories.repository.emotions import save_emotions
+
+    ctx.check()
+    save_emotions(ctx.uid, memory.id, EmotionTimeline.model_validate(ctx.artifact("emotions", "timeline")))
+
+
+def recording(ctx: Context) -> str:
+    """The name of the recording that is kept for the user, where they allowed it ("" otherwise)."""
+    if not ctx.did("prepare_audio") or not ctx.user.store_recording_permission:
+        return ""
+    from omi.stores import audio
+
+    kept = audio.for_memory(ctx.uid, ctx.memory_id, purpose="recording")
+    prepared = audio.get(ctx.output("prepare_audio")["audio"], uid=ctx.uid)
+    for known in kept:
+        if known.sha256 == prepared.sha256:
+            return str(known.name)
+    ctx.check()
+    with ctx.wav().open("rb") as file:
+        made = audio.put(ctx.uid, "recording", file, memory_id=ctx.memory_id, suffix=".wav", keep_for=None)
+    return str(made.name)
+
+
+def push(ctx: Context) -> None:
+    """A supportive message, at most once, only when asked for and clear. Its failure is logged and fails nothing."""
+    if not ctx.did("emotions") or not ctx.user.emotional_feedback_push or ctx.checkpoint.get("pushed"):
+        return
+    from emotions.base import EmotionTimeline
+    from emotions.feedback import feedback
+    from omi.push import push as send
+
+    message = feedback(EmotionTimeline.model_validate(ctx.artifact("emotions", "timeline")), opted_in=True)
+    if message is None:
+        return
+    ctx.save_checkpoint({**ctx.checkpoint, "pushed": True})  # before sending: rather none than two
+    try:
+        send(ctx.uid, message.title, message.text, {"memory_id": ctx.memory_id})
+    except ProviderError as error:
+        ctx.log.warning("push_failed", code=error.code)

@@ -1,0 +1,132 @@
+"""Writing the memory of a conversation: once, under an id that follows from the processing memory's.
+
+A conversation that went on after its memory was made updates the same memory, and never puts raw live text over a
+better, post-processed transcript (omi-protocol 4.3 no. 24): what was said since is added behind it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from memories.pipeline import claim, edits
+from memories.pipeline.context import Context
+from memories.pipeline.outcomes import RunCanceled
+from memories.pipeline.steps.gather import processing_memory
+from memories.pipeline.steps.structure import result_segments
+from memories.shapes import Memory, PostProcessing, ProcessingMemory, Structured
+from transcription.segments import Segment
+
+
+def write(ctx: Context) -> Memory:
+    from memories.repository import memories as repository
+    from memories.repository import processing
+    from omi.stores.documents.base import AlreadyExists
+
+    conversation = processing_memory(ctx)
+    ctx.check()
+    try:
+        memory = repository.mutate_memory(ctx.uid, ctx.memory_id, lambda found: _resumed(ctx, conversation, found))
+    except repository.MemoryNotFound:
+        if conversation.memory_id:
+            raise RunCanceled("memory_gone") from None  # it was made, and the user deleted it
+        try:
+            memory = repository.create_memory(ctx.uid, _new(ctx, conversation))
+        except AlreadyExists as error:
+            raise RunCanceled("memory_gone") from error
+    _keep_transcript(ctx)
+    if conversation.memory_id != ctx.memory_id:
+        processing.update(ctx.uid, conversation.id, {"memory_id": ctx.memory_id})
+    return memory
+
+
+def _new(ctx: Context, conversation: ProcessingMemory) -> Memory:
+    segments = result_segments(ctx)
+    began = datetime.fromtimestamp(float(ctx.output("gather")["started"]), UTC)
+    return Memory(
+        id=ctx.memory_id,
+        created_at=conversation.created_at,
+        started_at=began,
+        finished_at=began + timedelta(seconds=_length(conversation, segments)),
+        language=conversation.language,
+        structured=_structured(ctx),
+        transcript_segments=segments,
+        geolocation=conversation.geolocation,
+        discarded=bool(ctx.output("structure").get("discarded")),
+        postprocessing=PostProcessing(),
+        processing_memory_id=conversation.id,
+        active_transcript=_model(ctx, segments),
+        emotional_feedback=conversation.emotional_feedback,
+        recording=_recording(ctx),
+        accounting=ctx.output("gather").get("accounting") or None,
+    )
+
+
+def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory) -> dict[str, Any]:
+    claim.check(ctx.lease)
+    live = result_segments(ctx)
+    segments, changed_text = live, True
+    if _post_processed(memory):
+        end = max((item.end for item in memory.transcript_segments), default=0.0)
+        later = [item for item in live if item.start >= end - 0.5]
+        segments, changed_text = [*memory.transcript_segments, *later], bool(later)
+    labels = edits.manual_labels(segments, memory.edits, model=memory.active_transcript, known={})
+    fields: dict[str, Any] = {
+        "transcript_segments": edits.apply(segments, labels),
+        "accounting": ctx.output("gather").get("accounting") or None,
+    }
+    if memory.started_at is not None:
+        fields["finished_at"] = memory.started_at + timedelta(seconds=_length(conversation, segments))
+    if changed_text or not memory.structured.title:
+        made = edits.keep_flags(memory.structured, _structured(ctx))
+        if made.title or not memory.structured.title:
+            fields["structured"] = edits.structured(made, memory.edits)
+            fields["discarded"] = bool(ctx.output("structure").get("discarded")) and memory.discarded
+    if not _post_processed(memory):
+        fields["active_transcript"] = _model(ctx, segments)
+    if conversation.geolocation and memory.geolocation is None:
+        fields["geolocation"] = conversation.geolocation
+    if _recording(ctx):
+        fields["recording"] = _recording(ctx)
+    return fields
+
+
+def _post_processed(memory: Memory) -> bool:
+    """Whether what is shown came from a recording rather than from the live socket."""
+    status = memory.postprocessing.status if memory.postprocessing else None
+    active = memory.active_transcript or ""
+    return status == "completed" and bool(active) and not active.endswith("_streaming") and active != "live"
+
+
+def _structured(ctx: Context) -> Structured:
+    return Structured.model_validate(ctx.output("structure").get("structured") or {})
+
+
+def _length(conversation: ProcessingMemory, segments: list[Segment]) -> float:
+    return max([conversation.last_audio, *(item.end for item in segments)], default=0.0)
+
+
+def _model(ctx: Context, segments: list[Segment]) -> str | None:
+    """Under which name what is shown is stored."""
+    if ctx.did("transcribe") and ctx.output("assess").get("accepted"):
+        return str(ctx.output("transcribe")["model"]) or None
+    providers = {item.stt_provider for item in segments if item.stt_provider}
+    return providers.pop() if len(providers) == 1 else ("live" if segments else None)
+
+
+def _recording(ctx: Context) -> str | None:
+    return str(ctx.output("gather").get("audio") or "") if ctx.output("gather").get("permitted") else None
+
+
+def _keep_transcript(ctx: Context) -> None:
+    """What was made from the journal is kept under its model's name, like every transcript."""
+    from memories.repository import transcripts
+
+    if not ctx.output("transcribe").get("model"):
+        return
+    ctx.check()
+    made = [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]
+    transcripts.save_transcript(
+        ctx.uid, ctx.memory_id, ctx.output("transcribe")["model"], made,
+        {"source": "journal", "run_id": ctx.run.pk, "accepted": ctx.output("assess").get("accepted")},
+    )  # fmt: skip

@@ -1,0 +1,109 @@
+"""Title, overview, category, action items and events; and whether the conversation is worth keeping."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from memories.pipeline import hashing, ledger
+from memories.pipeline.context import Context
+from memories.pipeline.outcomes import Done, Skip
+from memories.pipeline.vocabulary import Kind
+from memories.structuring.base import StructureRequest
+from omi.errors import Outcome
+from transcription.segments import Segment, render
+
+VERSION = 1
+LIMIT = 900.0
+
+
+def inputs(ctx: Context) -> dict[str, Any]:
+    segments = result_segments(ctx)
+    provider = ctx.provider("structurer")
+    return {
+        "text": [[item.speaker, item.is_user, item.person_id, item.start, item.text] for item in segments],
+        "names": _names(ctx, segments), "user": [ctx.user.name, ctx.user.language, ctx.user.time_zone],
+        "model": [provider.name, provider.model_name], "language": ctx.language, "force": _forced(ctx),
+        "started_at": _started_at(ctx).isoformat(),
+    }  # fmt: skip
+
+
+def run(ctx: Context) -> Done | Skip:
+    segments = result_segments(ctx)
+    if ctx.run.kind == Kind.POSTPROCESS and not ctx.run.from_step and _unchanged(ctx, segments):
+        return Skip("the shown transcript did not change")
+    if not any(segment.text.strip() for segment in segments):
+        if ctx.run.kind == Kind.CAPTURE:
+            return Done({"structured": {}, "discarded": not _forced(ctx), "reason": "nobody speaks", "method": ""},
+                        outcome=Outcome.EXPECTED_SILENCE)  # fmt: skip
+        return Skip("there is no text")
+    provider = ctx.provider("structurer")
+    names = _names(ctx, segments)
+    request = StructureRequest(
+        segments=segments,
+        started_at=_started_at(ctx),
+        language=ctx.language,
+        answer_language=ctx.user.language or ctx.language or "en",
+        time_zone=ctx.user.time_zone,
+        force=_forced(ctx),
+        names=names,
+        user_name=ctx.user.name or "User",
+    )
+    what = [hashing.of(render(segments, names=names)), provider.model_name, request.answer_language, request.force]
+    with ledger.call(ctx, provider.name, "structure", remote=provider.remote, request=what) as entry:
+        made = provider.structure(request)
+        entry.input_tokens, entry.output_tokens, entry.cost = made.input_tokens, made.output_tokens, made.cost
+    structured = made.structured.model_dump(mode="json")
+    return Done(
+        {
+            "structured": structured, "discarded": made.discarded and not request.force,
+            "reason": made.discard_reason, "method": made.method,
+        },
+        note=f"discarded: {made.discard_reason}" if made.discarded else made.method,
+    )  # fmt: skip
+
+
+def result_segments(ctx: Context) -> list[Segment]:
+    """The transcript that this run ends with."""
+    if ctx.did("identify_speakers"):
+        return [Segment.model_validate(item) for item in ctx.artifact("identify_speakers", "segments")]
+    if ctx.did("transcribe") and ctx.output("assess").get("accepted"):
+        return [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]
+    if ctx.run.kind == Kind.CAPTURE:
+        return [Segment.model_validate(item) for item in ctx.artifact("gather", "segments")]
+    return list(ctx.memory.transcript_segments)
+
+
+def _unchanged(ctx: Context, segments: list[Segment]) -> bool:
+    """Same words from the same people, and a title is there: the language model has nothing new to say."""
+    before = [(item.text, item.is_user, item.person_id) for item in ctx.memory.transcript_segments]
+    return bool(ctx.memory.structured.title) and before == [
+        (item.text, item.is_user, item.person_id) for item in segments
+    ]
+
+
+def _forced(ctx: Context) -> bool:
+    """Asked for by a person, so never discarded: post-processing, reprocessing, a capture the user wanted kept.
+
+    A transcript that a client brought (``force: false``) is judged like a captured one.
+    """
+    if ctx.run.kind == Kind.CAPTURE:
+        return bool(ctx.options.get("keep"))
+    return ctx.run.kind == Kind.POSTPROCESS or bool(ctx.options.get("force", True))
+
+
+def _started_at(ctx: Context) -> datetime:
+    if ctx.run.kind == Kind.CAPTURE:
+        from datetime import UTC
+
+        return datetime.fromtimestamp(float(ctx.output("gather")["started"]), UTC)
+    return ctx.memory.started_at or ctx.memory.created_at
+
+
+def _names(ctx: Context, segments: list[Segment]) -> dict[str, str]:
+    wanted = {item.person_id for item in segments if item.person_id}
+    if not wanted:
+        return {}
+    from speakers import people
+
+    return {person: name for person, name in people.names(ctx.uid).items() if person in wanted}

@@ -1,0 +1,192 @@
+"""The recording becomes words: providers in order of preference, each asked once and waited for without a worker.
+
+The vendor's ticket is stored before anything waits, so a crash resumes the job instead of paying for another.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.conf import settings
+
+from memories.pipeline import faults, hashing, ledger, retries
+from memories.pipeline.context import Context
+from memories.pipeline.outcomes import Done, Skip, StepError, Wait
+from omi import providers
+from omi.errors import ErrorKind, Outcome, ProviderError
+from transcription.prerecorded.base import Pending, PrerecordedRequest, Ticket, Transcript
+from transcription.segments import segments_from_words, speaker_label
+
+LIMIT = 3600.0
+EXTRA_WAIT = 1800.0
+"""A queued job may take this long plus three times the length of the recording; then the next provider is asked."""
+
+
+def inputs(ctx: Context) -> dict[str, Any]:
+    return {
+        "wav": ctx.output("prepare_audio").get("sha256"), "language": ctx.language if ctx.did("prepare_audio") else "",
+        "providers": [item.model_name for item in providers.many("prerecorded")], "diarize": True,
+    }  # fmt: skip
+
+
+def run(ctx: Context) -> Done | Wait | Skip:
+    if not ctx.did("prepare_audio"):
+        return Skip("the live transcript is there")
+    prepared = ctx.output("prepare_audio")
+    if prepared["silence"]:
+        # No vendor is paid for silence (omi-protocol 4.3 no. 57).
+        return Done(
+            {"model": "", "language": ctx.language, "diarized": True, "words": 0, "text_hash": ""},
+            {"segments": []}, outcome=Outcome.EXPECTED_SILENCE, note="nobody speaks",
+        )  # fmt: skip
+    able = [item for item in providers.many("prerecorded") if item.capabilities.hears(ctx.language)]
+    if not able:
+        raise StepError("language_not_supported", f"language {ctx.language}")
+    checkpoint = ctx.checkpoint
+    for provider in able:
+        if provider.name in checkpoint.get("given_up", {}):
+            continue
+        try:
+            answer = _ask(ctx, provider, checkpoint)
+        except ProviderError as error:
+            seconds = retries.delay(checkpoint, provider.name, error)
+            if error.kind is not ErrorKind.TRANSIENT:
+                checkpoint.pop("ticket", None)
+            if seconds is not None:
+                return _again(ctx, error, seconds, checkpoint)
+            _give_up(ctx, checkpoint, provider.name, error)
+            continue
+        if isinstance(answer, Pending):
+            checkpoint["ticket"] = answer.ticket.model_dump(mode="json")
+            return Wait(answer.seconds, checkpoint, f"{provider.name}: {answer.detail or 'at work'}")
+        if not answer.words:
+            _give_up(ctx, checkpoint, provider.name, _empty(provider.name))
+            continue
+        return _done(ctx, provider, answer, checkpoint)
+    raise _last_error(checkpoint)
+
+
+def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | Transcript:
+    """Poll the job that this provider has, else give it one."""
+    seconds = float(ctx.output("prepare_audio")["seconds"])
+    remote = provider.capabilities.remote
+    raw = checkpoint.get("ticket")
+    if raw and raw.get("vendor") == provider.name:
+        ticket = Ticket.model_validate(raw)
+        patience = EXTRA_WAIT + 3 * seconds
+        if time.time() - float(checkpoint.get("submitted_at", time.time())) > patience:
+            checkpoint.pop("ticket")
+            _try_cancel(ctx, provider, ticket)
+            raise ProviderError(provider.name, "the job was not done in time", kind=ErrorKind.PERMANENT,
+                                code="job_timeout", outcome=Outcome.TIMEOUT)  # fmt: skip
+        with ledger.call(ctx, provider.name, "poll", remote=remote, request=ticket.id, pays=False):
+            answer: Pending | Transcript = provider.poll(ticket)
+        return answer
+    request = _request(ctx, provider, seconds)
+    what = [ctx.output("prepare_audio")["sha256"], request.language, request.diarize, provider.model_name]
+    with ledger.call(ctx, provider.name, "transcribe", remote=remote, request=what) as entry:
+        answer = provider.submit(request)
+        entry.audio_seconds = seconds
+        entry.cost = getattr(answer, "cost", 0.0) or provider.capabilities.cost_per_minute * seconds / 60
+        if isinstance(answer, Pending):
+            faults.point("accepted")  # the gap that no vendor without an idempotency key lets one close
+            entry.reference = answer.ticket.id
+            checkpoint["ticket"] = answer.ticket.model_dump(mode="json")
+            checkpoint["submitted_at"] = time.time()
+            ctx.save_checkpoint(checkpoint)
+    return answer
+
+
+def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
+    from omi.stores import audio
+
+    capabilities = provider.capabilities
+    url = None
+    if capabilities.remote:
+        url = audio.signed_url(ctx.output("prepare_audio")["audio"], settings.OMI_AUDIO_KEEP.total_seconds())
+    return PrerecordedRequest(
+        path=ctx.wav(),
+        seconds=seconds,
+        language=ctx.language,
+        # No hint about the number of voices: the live count's errors would be copied (omi-protocol 4.3 no. 10).
+        diarize=True,
+        vocabulary=tuple(ctx.user.vocabulary) if capabilities.vocabulary else (),
+        url=url,
+        webhook_url=settings.FAL_WEBHOOK_URL or None,
+        reference=f"run-{ctx.run.pk}",
+        timeout=max(120.0, 3 * seconds),
+    )
+
+
+def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[str, Any]) -> Done:
+    words = _safe_labels(transcript)
+    scope = f"{ctx.memory_id}/{transcript.model}/{ctx.output('prepare_audio')['sha256'][:16]}"
+    segments = segments_from_words(words, scope=scope, provider=transcript.model)
+    body = [segment.model_dump(mode="json") for segment in segments]
+    artifacts: dict[str, Any] = {"segments": body}
+    if not transcript.diarized:
+        artifacts["words"] = [word.model_dump(mode="json") for word in words]
+    return Done(
+        {
+            "vendor": provider.name, "model": transcript.model, "language": transcript.language,
+            "diarized": transcript.diarized, "words": len(words), "text_hash": hashing.of(body),
+            "ticket": checkpoint.get("ticket"), "scope": scope,
+            "given_up": checkpoint.get("given_up", {}),
+        },
+        artifacts,
+        note=f"{provider.name}: {len(words)} words",
+    )  # fmt: skip
+
+
+def _safe_labels(transcript: Transcript) -> list[Any]:
+    """The app parses ``SPEAKER_<number>``: any other label a vendor gives is renamed, each to one of its own."""
+    names: dict[str, str] = {}
+    for word in transcript.words:
+        if word.speaker is not None and word.speaker not in names:
+            names[word.speaker] = word.speaker if word.speaker.startswith("SPEAKER_") else speaker_label(len(names))
+    return [
+        word.model_copy(update={"speaker": names.get(word.speaker) if word.speaker else None})
+        for word in transcript.words
+    ]
+
+
+def _again(ctx: Context, error: ProviderError, seconds: float, checkpoint: dict[str, Any]) -> Wait:
+    ctx.log.warning("provider_retries", vendor=error.vendor, code=error.code, seconds=round(seconds, 1))
+    checkpoint["last_error"] = _error_row(error)
+    return Wait(seconds, checkpoint, f"{error.vendor}: {error.message}")
+
+
+def _give_up(ctx: Context, checkpoint: dict[str, Any], name: str, error: ProviderError) -> None:
+    ctx.log.error("provider_given_up", vendor=name, code=error.code, reason=error.kind.value)
+    checkpoint.setdefault("given_up", {})[name] = _error_row(error)
+    checkpoint.pop("ticket", None)
+    ctx.save_checkpoint(checkpoint)
+
+
+def _error_row(error: ProviderError) -> dict[str, str]:
+    return {"vendor": error.vendor, "message": error.message, "kind": error.kind.value, "code": error.code,
+            "outcome": error.outcome.value}  # fmt: skip
+
+
+def _empty(name: str) -> ProviderError:
+    return ProviderError(name, "no words came back although there is speech", kind=ErrorKind.PERMANENT, code="empty",
+                         outcome=Outcome.EMPTY_UNEXPECTED)  # fmt: skip
+
+
+def _last_error(checkpoint: dict[str, Any]) -> ProviderError:
+    """Of the providers given up, the reason a person can act on best: quota, then the last one's."""
+    rows = list(checkpoint["given_up"].values())
+    row = next((item for item in rows if item["kind"] == ErrorKind.QUOTA), rows[-1])
+    # Every provider had its tries: whatever the kind was, this step must not be tried again.
+    kind = ErrorKind.QUOTA if row["kind"] == ErrorKind.QUOTA else ErrorKind.PERMANENT
+    return ProviderError(row["vendor"], row["message"], kind=kind, code=row["code"], outcome=Outcome(row["outcome"]))
+
+
+def _try_cancel(ctx: Context, provider: Any, ticket: Ticket) -> None:
+    try:
+        provider.cancel(ticket)
+    except ProviderError as error:
+        ctx.log.warning("vendor_job_left", vendor=provider.name, code=error.code)
+
+

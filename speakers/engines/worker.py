@@ -28,9 +28,9 @@ def load_engine(model: str) -> VoiceEngine:
     if model:
         from pathlib import Path
 
-        from speakers.engines.sherpa import SherpaEngine
+        from speakers.engines.sherpa import SherpaVoiceEngine
 
-        return SherpaEngine(Path(model))
+        return SherpaVoiceEngine(Path(model))
     from speakers.engines.resemblyzer import ResemblyzerEngine
 
     return ResemblyzerEngine()

@@ -1,0 +1,155 @@
+"""Cutting a recording into what can be said of a voice: in the audio's own time, voiced speech only, pooled."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE = 16_000
+FRAME = 320  # 20 ms, which WebRTC's detector takes
+WINDOW = 1.6
+"""Seconds of one window: what Resemblyzer was trained on."""
+MOST_EVIDENCE = 60.0
+"""Seconds of one voice that are embedded: EER is flat from 5 s on, and an hour must take seconds (docs/speakers.md)."""
+LONGEST_TURN = 15.0
+"""Seconds taken from one turn, so that evidence comes from the whole recording."""
+
+Turn = tuple[float, float]
+
+
+class BadRecording(ValueError):
+    """The file is not 16 kHz mono 16-bit WAV, or cannot be read."""
+
+
+class Recording:
+    """Random access to a 16 kHz mono WAV file. ``offset`` is the time of its first sample in the segments' time base."""
+
+    def __init__(self, path: Path, *, offset: float = 0.0) -> None:
+        try:
+            self._wave = wave.open(str(path), "rb")
+        except (OSError, EOFError, wave.Error) as error:
+            raise BadRecording(f"the recording cannot be read: {error}") from error
+        form = (self._wave.getframerate(), self._wave.getnchannels(), self._wave.getsampwidth())
+        if form != (RATE, 1, 2):
+            self._wave.close()
+            raise BadRecording(f"the recording must be 16 kHz mono 16-bit, not {form[0]} Hz, {form[1]} channels")
+        self.offset = offset
+        self.seconds = self._wave.getnframes() / RATE
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wave.close()
+
+    def cut(self, start: float, end: float) -> NDArray[np.int16]:
+        """Samples between two moments of the segments' time base; what lies outside of the file is left out."""
+        first = max(0, round((start - self.offset) * RATE))
+        last = min(self._wave.getnframes(), round((end - self.offset) * RATE))
+        if last <= first:
+            return np.zeros(0, np.int16)
+        self._wave.setpos(first)
+        return np.frombuffer(self._wave.readframes(last - first), "<i2").astype(np.int16)
+
+
+class Evidence(NamedTuple):
+    """Pooled speech of one voice: voiced audio only, ``seconds`` of it, and the turns it came from."""
+
+    pcm: NDArray[np.int16]
+    seconds: float
+    turns: list[Turn]
+
+
+def gather(recording: Recording, turns: Sequence[Turn], *, others: Sequence[Turn] = ()) -> Evidence:
+    """Speech of a voice from its turns. Stretches in which ``others`` speak too are left out.
+
+    Long turns first (they are the surest), at most ``LONGEST_TURN`` of each and ``MOST_EVIDENCE`` in all.
+    """
+    alone = without(turns, others)
+    chosen: list[Turn] = []
+    total = 0.0
+    for start, end in sorted(alone, key=lambda turn: turn[0] - turn[1]):
+        if total >= MOST_EVIDENCE * 1.5:  # pauses will be taken out
+            break
+        length = min(end - start, LONGEST_TURN)
+        middle = (start + end) / 2
+        chosen.append((round(middle - length / 2, 3), round(middle + length / 2, 3)))
+        total += length
+    chosen.sort()
+    pieces = [voiced(recording.cut(start, end)) for start, end in chosen]
+    return pooled(pieces, chosen)
+
+
+def pooled(pieces: Sequence[NDArray[np.int16]], turns: Sequence[Turn] = ()) -> Evidence:
+    """``pieces`` of voiced audio as one evidence, cut at ``MOST_EVIDENCE``."""
+    pcm = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+    pcm = pcm[: round(MOST_EVIDENCE * RATE)]
+    return Evidence(pcm, len(pcm) / RATE, list(turns))
+
+
+def voiced(pcm: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The frames in which WebRTC's detector hears speech. Digital silence and hum give an empty array."""
+    import webrtcvad
+
+    detector = webrtcvad.Vad(1)
+    whole = len(pcm) - len(pcm) % FRAME
+    frames = pcm[:whole].reshape(-1, FRAME)
+    keep = np.array([detector.is_speech(frame.tobytes(), RATE) for frame in frames], bool)
+    kept: NDArray[np.int16] = frames[keep].reshape(-1)
+    return kept
+
+
+def windows(seconds: float, *, hop: float | None = None) -> list[Turn]:
+    """Windows of ``WINDOW`` seconds over pooled audio; overlapping ones where there is little, the last ends with it."""
+    if seconds <= WINDOW:
+        return [(0.0, seconds)] if seconds > 0 else []
+    step = hop or (WINDOW / 2 if seconds < 15 else WINDOW)
+    starts = list(np.arange(0.0, seconds - WINDOW + 1e-9, step))
+    if seconds - WINDOW - starts[-1] > step / 4:
+        starts.append(seconds - WINDOW)
+    return [(float(start), float(start) + WINDOW) for start in starts]
+
+
+def without(turns: Iterable[Turn], others: Sequence[Turn]) -> list[Turn]:
+    """``turns`` minus every stretch of ``others``; what is left of under 0.2 s is dropped."""
+    busy = merged(others)
+    result: list[Turn] = []
+    for start, end in merged(turns):
+        at = start
+        for low, high in busy:
+            if high <= at:
+                continue
+            if low >= end:
+                break
+            if low > at:
+                result.append((at, low))
+            at = max(at, high)
+        if at < end:
+            result.append((at, end))
+    return [turn for turn in result if turn[1] - turn[0] >= 0.2]
+
+
+def merged(turns: Iterable[Turn]) -> list[Turn]:
+    """Sorted, touching and overlapping ones joined, empty ones dropped."""
+    result: list[Turn] = []
+    for start, end in sorted(turn for turn in turns if turn[1] > turn[0]):
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(result[-1][1], end))
+        else:
+            result.append((start, end))
+    return result
+
+
+def centroid(rows: NDArray[np.float32], weights: NDArray[np.float32] | None = None) -> NDArray[np.float32] | None:
+    """The unit mean of unit rows; rows of zeros (nothing to embed) do not count. None where nothing is left."""
+    real = np.linalg.norm(rows, axis=1) > 0.5 if len(rows) else np.zeros(0, bool)
+    if not real.any():
+        return None
+    mean = np.average(rows[real], axis=0, weights=weights[real] if weights is not None else None)
+    norm = float(np.linalg.norm(mean))
+    return (mean / norm).astype(np.float32) if norm > 1e-6 else None

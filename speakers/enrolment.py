@@ -1,0 +1,138 @@
+"""Learning a voice from a recording that was made for it: the user's profile, and samples of people.
+
+The order is the point: measure, refuse with a reason, embed, store the new audio, switch to the new profile in one
+transaction, and only then erase what it replaces. A failure at any moment leaves the old profile as it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from django.db import transaction
+from numpy.typing import NDArray
+
+from omi.providers import one
+from speakers import gallery
+from speakers.clips import RATE, Recording, centroid, voiced, windows
+from speakers.engines.registry import ConfiguredVoices
+from speakers.models import USER, ProfileVersion, VoiceConsent, VoiceSample
+from speakers.quality import (
+    PROFILE_SECONDS,
+    PROFILE_VOICED,
+    SAMPLE_SECONDS,
+    SAMPLE_VOICED,
+    Quality,
+    RejectedAudio,
+    check,
+    measure,
+)
+
+CONSENT_VERSION = "2026-11"
+"""Version of the consent text in docs/speakers.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A recording that was measured: its quality and the voice's unit embedding (None: nothing to embed)."""
+
+    quality: Quality
+    vector: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    sample: VoiceSample
+    profile: ProfileVersion
+    quality: Quality
+
+
+def analyse(pcm: NDArray[np.int16], voices: ConfiguredVoices) -> Analysis:
+    """Measure 16 kHz mono audio and embed its speech, in the engine's process."""
+    regions = voices.speech_regions(pcm)
+    speech = np.concatenate([pcm[round(start * RATE) : round(end * RATE)] for start, end in regions] or [pcm[:0]])
+    rows = voices.embed_segments(speech, windows(len(speech) / RATE, hop=1.6))
+    return Analysis(measure(pcm, regions, rows), centroid(rows))
+
+
+def speech_of(pcm: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The voiced part of a sample, as it is embedded again after a change of engine."""
+    return voiced(pcm)
+
+
+def enrol_user(uid: str, wav: Path, *, consent: str = CONSENT_VERSION, source: str = "api") -> Enrolment:
+    """Replace the user's profile recording by ``wav`` (16 kHz mono). Samples learned from memories stay.
+
+    Raises RejectedAudio (with its reason), BadRecording, or ProviderError; in each case nothing has changed.
+    """
+    return _enrol(
+        uid, USER, wav, PROFILE_SECONDS, PROFILE_VOICED, VoiceSample.Source.PROFILE, consent, source, replace=True
+    )
+
+
+def add_sample(uid: str, person_id: str, wav: Path, *, consent: str = CONSENT_VERSION, source: str = "api") -> Enrolment:
+    """One more sample of a person (or with ``USER`` of the user). The caller made sure that the person exists."""
+    return _enrol(
+        uid, person_id, wav, SAMPLE_SECONDS, SAMPLE_VOICED, VoiceSample.Source.UPLOAD, consent, source, replace=False
+    )
+
+
+def _enrol(
+    uid: str,
+    person_id: str,
+    wav: Path,
+    seconds: tuple[float, float],
+    least_voiced: float,
+    kind: VoiceSample.Source,
+    consent: str,
+    source: str,
+    *,
+    replace: bool,
+) -> Enrolment:
+    from omi.stores import audio
+
+    voices: ConfiguredVoices = one("voices")
+    with Recording(wav) as recording:
+        if recording.seconds > seconds[1] + 0.5:  # before minutes of work are done for it
+            raise RejectedAudio(
+                "too_long", f"The recording is {recording.seconds:.0f} s long; at most {seconds[1]:g} s are allowed."
+            )
+        found = analyse(recording.cut(0.0, recording.seconds), voices)
+    check(found.quality, seconds=seconds, voiced=least_voiced)
+    if found.vector is None:
+        raise RejectedAudio("empty", "Audio is empty: no speech was heard.")
+    with wav.open("rb") as file:
+        stored = audio.put(uid, "profile" if replace else "sample", file, suffix=".wav", keep_for=None)
+    try:
+        with transaction.atomic():
+            replaced = list(
+                VoiceSample.objects.filter(uid=uid, person_id=person_id, source=VoiceSample.Source.PROFILE).exclude(
+                    status=VoiceSample.Status.REMOVED
+                )
+                if replace
+                else []
+            )
+            sample = VoiceSample.objects.create(
+                uid=uid,
+                person_id=person_id,
+                source=kind,
+                audio=stored.name,
+                seconds=found.quality.seconds,
+                voiced_seconds=found.quality.voiced_seconds,
+                quality=found.quality.as_json(),
+                confirmed=True,
+            )
+            gallery.store_embedding(sample, voices, found.vector)
+            VoiceConsent.objects.create(uid=uid, person_id=person_id, version=consent[:32], source=source)
+            for old in replaced:
+                old.status = VoiceSample.Status.REMOVED
+                old.save(update_fields=["status"])
+            profile = gallery.rebuild(uid, person_id, voices.name, voices.version, reason=f"{kind.value} recording")
+            assert profile is not None
+    except BaseException:
+        audio.delete(stored)
+        raise
+    for old in replaced:
+        gallery.remove_sample(old, reason="replaced by a new recording")
+    return Enrolment(sample, profile, found.quality)

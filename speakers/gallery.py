@@ -1,0 +1,200 @@
+"""The gallery: samples with their embeddings, and the profile (centroid) that is made of the accepted ones.
+
+Every function works for one engine at a time, the configured one unless told: embeddings of two engines never meet.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from django.db import transaction
+from django.utils import timezone
+from numpy.typing import NDArray
+
+from omi.providers import one
+from speakers.clips import Recording, centroid, pooled, windows
+from speakers.engines import VoiceEngine
+from speakers.models import USER, ProfileVersion, VoiceEmbedding, VoiceSample, pack
+from speakers.policy import CANDIDATE_USER
+
+log = logging.getLogger(__name__)
+
+HEAVIEST = 30.0
+"""Seconds beyond which a sample weighs no more: one long recording must not drown the others."""
+HEAL_AT_ONCE = 20
+"""Missing embeddings that one identification repairs before it goes on; ``manage.py reembed`` does the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Who can be recognised: ids (``user`` or a person id) and their centroids, row by row, of one engine."""
+
+    ids: list[str]
+    profiles: NDArray[np.float32]
+    engine: str
+    engine_version: str
+
+
+def candidate_id(person_id: str) -> str:
+    return CANDIDATE_USER if person_id == USER else person_id
+
+
+def person_id_of(candidate: str) -> str:
+    return USER if candidate == CANDIDATE_USER else candidate
+
+
+def candidates(uid: str, engine: VoiceEngine, *, people: set[str] | None = None) -> Candidates:
+    """The user and all people with a profile for ``engine``; ``people`` limits the person ids to those that exist.
+
+    Samples without an embedding for this engine are healed first, as far as their audio is still there.
+    """
+    heal(uid, engine)
+    rows = ProfileVersion.objects.filter(uid=uid, engine=engine.name, engine_version=engine.version, active=True)
+    kept = [row for row in rows.order_by("person_id") if row.person_id == USER or people is None or row.person_id in people]
+    matrix = np.stack([row.array for row in kept]) if kept else np.zeros((0, engine.dimension), np.float32)
+    return Candidates([candidate_id(row.person_id) for row in kept], matrix, engine.name, engine.version)
+
+
+def embed_pooled(engine: VoiceEngine, pcm: NDArray[np.int16]) -> NDArray[np.float32] | None:
+    """One unit vector of voiced audio of one voice; None where the engine finds nothing in it."""
+    evidence = pooled([pcm])
+    rows = engine.embed_segments(evidence.pcm, windows(evidence.seconds))
+    return centroid(rows)
+
+
+def store_embedding(sample: VoiceSample, engine: VoiceEngine, vector: NDArray[np.float32]) -> VoiceEmbedding:
+    embedding, _ = VoiceEmbedding.objects.update_or_create(
+        sample=sample, engine=engine.name, engine_version=engine.version, defaults={"vector": pack(vector)}
+    )
+    return embedding
+
+
+def rebuild(uid: str, person_id: str, engine: str, engine_version: str, *, reason: str) -> ProfileVersion | None:
+    """A new profile version from the accepted samples, in one transaction; None (and no active one) without samples."""
+    with transaction.atomic():
+        old = ProfileVersion.objects.select_for_update().filter(
+            uid=uid, person_id=person_id, engine=engine, engine_version=engine_version
+        )
+        last = old.order_by("-number").first()
+        rows = list(
+            VoiceEmbedding.objects.filter(
+                sample__uid=uid,
+                sample__person_id=person_id,
+                sample__status=VoiceSample.Status.ACCEPTED,
+                engine=engine,
+                engine_version=engine_version,
+            ).select_related("sample")
+        )
+        weights = np.array([min(row.sample.voiced_seconds, HEAVIEST) for row in rows], np.float32)
+        vector = centroid(np.stack([row.array for row in rows]), weights) if rows else None
+        old.filter(active=True).update(active=False)
+        if vector is None:
+            return None
+        return ProfileVersion.objects.create(
+            uid=uid,
+            person_id=person_id,
+            number=last.number + 1 if last else 1,
+            engine=engine,
+            engine_version=engine_version,
+            vector=pack(vector),
+            voiced_seconds=float(sum(row.sample.voiced_seconds for row in rows)),
+            sample_ids=[str(row.sample_id) for row in rows],
+            reason=reason,
+        )
+
+
+def rebuild_all_engines(uid: str, person_id: str, *, reason: str) -> None:
+    """Every engine that ever embedded this voice gets its profile again: after a sample was accepted or removed."""
+    engines = (
+        ProfileVersion.objects.filter(uid=uid, person_id=person_id).values_list("engine", "engine_version").distinct()
+    )
+    embedded = VoiceEmbedding.objects.filter(sample__uid=uid, sample__person_id=person_id).values_list(
+        "engine", "engine_version"
+    )
+    for engine, version in sorted({*engines, *embedded.distinct()}):
+        rebuild(uid, person_id, engine, version, reason=reason)
+
+
+def remove_sample(sample: VoiceSample, *, reason: str) -> None:
+    """Take a sample out of its profile and erase its audio and embeddings; the row stays as provenance."""
+    from omi.stores import audio
+
+    with transaction.atomic():
+        name, sample.audio = sample.audio, ""
+        sample.status = VoiceSample.Status.REMOVED
+        sample.removed_at = timezone.now()
+        sample.removed_reason = reason[:255]
+        sample.save(update_fields=["audio", "status", "removed_at", "removed_reason"])
+        sample.embeddings.all().delete()
+        rebuild_all_engines(sample.uid, sample.person_id, reason="sample removed")
+    if name:
+        audio.delete(name)
+
+
+def accept_sample(sample: VoiceSample) -> None:
+    """A person confirmed a candidate: it becomes part of the profile."""
+    if sample.status == VoiceSample.Status.REMOVED:
+        raise ValueError("a removed sample has no voice any more")
+    with transaction.atomic():
+        sample.status = VoiceSample.Status.ACCEPTED
+        sample.confirmed = True
+        sample.save(update_fields=["status", "confirmed"])
+        rebuild_all_engines(sample.uid, sample.person_id, reason="sample accepted")
+
+
+def heal(uid: str | None, engine: VoiceEngine, *, limit: int = HEAL_AT_ONCE) -> int:
+    """Embed samples that lack an embedding of ``engine`` and rebuild their profiles; the number of those healed.
+
+    A sample whose audio cannot be read is left as it is and logged: the others must not suffer from it.
+    """
+    from omi.stores import audio
+
+    missing = VoiceSample.objects.exclude(status=VoiceSample.Status.REMOVED).exclude(audio="").exclude(
+        embeddings__in=VoiceEmbedding.objects.filter(engine=engine.name, engine_version=engine.version)
+    )
+    if uid is not None:
+        missing = missing.filter(uid=uid)
+    healed: set[tuple[str, str]] = set()
+    count = 0
+    for sample in missing[:limit]:
+        with tempfile.TemporaryDirectory(prefix="omi-heal-") as folder:
+            try:
+                path = audio.local_copy(sample.audio, Path(folder))
+                with Recording(path) as recording:
+                    from speakers.enrolment import speech_of
+
+                    vector = embed_pooled(engine, speech_of(recording.cut(0.0, recording.seconds)))
+            except (OSError, LookupError, ValueError) as error:
+                log.warning("sample %s cannot be embedded again: %s", sample.id, error)
+                continue
+        if vector is None:
+            log.warning("sample %s holds nothing that %s can embed", sample.id, engine.name)
+            continue
+        store_embedding(sample, engine, vector)
+        healed.add((sample.uid, sample.person_id))
+        count += 1
+    for owner, person_id in healed:
+        rebuild(owner, person_id, engine.name, engine.version, reason="embedded by " + engine.name)
+    return count
+
+
+def has_profile(uid: str, person_id: str = USER) -> bool:
+    """Whether there is an accepted sample of this voice: true also while its embedding waits to be healed."""
+    return VoiceSample.objects.filter(uid=uid, person_id=person_id, status=VoiceSample.Status.ACCEPTED).exists()
+
+
+def similarities(uid: str, person_id: str) -> tuple[list[VoiceSample], NDArray[np.float32]]:
+    """Samples that are not removed, with the cosine of each pair (NaN where the engine has no embedding of one)."""
+    engine: VoiceEngine = one("voices")
+    samples = list(VoiceSample.objects.filter(uid=uid, person_id=person_id).exclude(status=VoiceSample.Status.REMOVED))
+    vectors = {
+        row.sample_id: row.array
+        for row in VoiceEmbedding.objects.filter(sample__in=samples, engine=engine.name, engine_version=engine.version)
+    }
+    missing = np.full(engine.dimension, np.nan, np.float32)
+    matrix = np.stack([vectors.get(sample.id, missing) for sample in samples]) if samples else np.zeros((0, 1), np.float32)
+    return samples, matrix @ matrix.T

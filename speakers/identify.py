@@ -1,0 +1,187 @@
+"""Who spoke in a recording: one decision per diarized voice over the whole of it, or an honest "unknown"."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from omi.providers import one
+from speakers import decisions, people
+from speakers.calibration import Calibration, calibration_of
+from speakers.clips import Evidence, Recording, Turn, centroid, gather, windows
+from speakers.engines import VoiceEngine
+from speakers.gallery import Candidates, candidates
+from speakers.learning import rules_of
+from speakers.policy import Reason, Rules, VoiceDecision, VoiceScores, decide
+from transcription.segments import Segment
+
+log = logging.getLogger(__name__)
+
+Manual = Mapping[str, Mapping[str, Any]]
+"""What a person set: segment id or voice label to ``{"is_user": bool, "person_id": str | None}`` (UserEdits.speakers)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """``segments`` in the order given, relabelled; ``voices`` one decision each; ``heard`` seconds of evidence."""
+
+    segments: list[Segment]
+    voices: list[VoiceDecision]
+    engine: str = ""
+    engine_version: str = ""
+    heard: float = field(default=0.0)
+
+
+def identify(
+    uid: str,
+    wav: Path,
+    segments: Sequence[Segment],
+    *,
+    language: str | None = None,
+    manual: Manual | None = None,
+    memory_id: str = "",
+    audio_offset: float = 0.0,
+) -> Identification:
+    """Label ``segments`` from the 16 kHz mono ``wav``.
+
+    ``audio_offset`` is the time of the recording's first sample in the segments' time base (0 for a memory's own
+    recording). ``language`` plays no part: voices are compared, not words. Labels in ``manual`` are kept whatever is
+    heard. With ``memory_id`` the decisions are stored for ``explain``.
+
+    Raises ProviderError when the engine fails and BadRecording for another kind of file; the caller then keeps the labels
+    that it has. Labels that cannot be judged (no profile, too little speech) stay as they are, too.
+    """
+    engine: VoiceEngine = one("voices")
+    known = set(people.names(uid))
+    manual = _valid(manual or {}, known)
+    found = candidates(uid, engine, people=known)
+    turns = _turns(segments)
+    with Recording(wav, offset=audio_offset) as recording:
+        scores, evidence = _score(turns, recording, engine, found)
+    calibration = calibration_of(engine.name, engine.version)
+    rules = replace(rules_of(uid), calibrated=calibration is not None)
+    judged = decide(_calibrated(scores, found, calibration), found.ids, rules)
+    voices = [
+        replace(decision, turns=evidence[decision.voice].turns, engine=engine.name, engine_version=engine.version)
+        for decision in judged
+    ]
+    voices = [_settled(decision, segments, manual, known) for decision in voices]
+    if memory_id:
+        decisions.store(uid, memory_id, voices)
+    return Identification(
+        segments=apply(segments, voices, manual, known),
+        voices=voices,
+        engine=engine.name,
+        engine_version=engine.version,
+        heard=sum(item.seconds for item in evidence.values()),
+    )
+
+
+def apply(
+    segments: Sequence[Segment], voices: Sequence[VoiceDecision], manual: Manual, known: set[str]
+) -> list[Segment]:
+    """Segments with the label of their voice; a manual label of the segment itself comes first.
+
+    Short segments inherit from their voice. A label that was not judged stays, unless its person is gone.
+    """
+    by_voice = {decision.voice: decision for decision in voices}
+    result = []
+    for segment in segments:
+        decision = by_voice.get(segment.speaker)
+        own = manual.get(segment.id)
+        if own is not None:
+            label = _label(own)
+        elif decision is not None and (decision.manual or decision.decided or decision.reason not in UNJUDGED):
+            label = {"is_user": decision.is_user, "person_id": decision.person_id}
+        else:
+            person = segment.person_id if segment.person_id in known else None
+            label = {"is_user": segment.is_user, "person_id": person}
+        result.append(segment.model_copy(update=label))
+    return result
+
+
+UNJUDGED = {Reason.NO_PROFILES, Reason.TOO_LITTLE_SPEECH, Reason.NOT_CALIBRATED}
+"""Reasons that say nothing against the label a segment already has."""
+
+
+def _turns(segments: Sequence[Segment]) -> dict[str, list[Turn]]:
+    turns: dict[str, list[Turn]] = {}
+    for segment in segments:
+        turns.setdefault(segment.speaker, []).append((segment.start, segment.end))
+    return turns
+
+
+def _score(
+    turns: dict[str, list[Turn]], recording: Recording, engine: VoiceEngine, found: Candidates
+) -> tuple[list[VoiceScores], dict[str, Evidence]]:
+    """Evidence and cosines of each voice. All windows of all voices go to the engine in one call."""
+    evidence: dict[str, Evidence] = {}
+    for voice, own in turns.items():
+        others = [turn for other, theirs in turns.items() if other != voice for turn in theirs]
+        evidence[voice] = gather(recording, own, others=others)
+    starts: dict[str, float] = {}
+    at = 0.0
+    cuts: list[Turn] = []
+    owners: list[str] = []
+    for voice, item in evidence.items():
+        starts[voice] = at
+        pieces = windows(item.seconds)
+        cuts += [(at + start, at + end) for start, end in pieces]
+        owners += [voice] * len(pieces)
+        at += item.seconds
+    pcm = np.concatenate([item.pcm for item in evidence.values()]) if evidence else np.zeros(0, np.int16)
+    rows = engine.embed_segments(pcm, cuts) if cuts and found.ids else np.zeros((0, engine.dimension), np.float32)
+    scores = []
+    for voice, item in evidence.items():
+        mine = [index for index, owner in enumerate(owners) if owner == voice] if len(rows) else []
+        vector = centroid(rows[mine]) if mine else None
+        cosines = found.profiles @ vector if vector is not None else np.zeros(len(found.ids), np.float32)
+        scores.append(VoiceScores(voice, round(item.seconds, 2), vector, cosines, np.zeros(len(cosines), np.float32)))
+    return scores, evidence
+
+
+def _calibrated(scores: list[VoiceScores], found: Candidates, calibration: Calibration | None) -> list[VoiceScores]:
+    """Probabilities from the engine's calibration; without one the cosine itself, good enough for a suggestion only."""
+    return [
+        replace(
+            voice,
+            probabilities=calibration.probabilities(voice.cosines, voice.embedding, found.profiles, voice.evidence_seconds)
+            if calibration is not None
+            else np.clip(voice.cosines, 0, 1),
+        )
+        if voice.embedding is not None
+        else voice
+        for voice in scores
+    ]
+
+
+def _settled(decision: VoiceDecision, segments: Sequence[Segment], manual: Manual, known: set[str]) -> VoiceDecision:
+    """A manual label of the whole voice wins over what was heard."""
+    own = manual.get(decision.voice)
+    if own is None:
+        return decision
+    label = _label(own)
+    return replace(
+        decision,
+        is_user=bool(label["is_user"]),
+        person_id=label["person_id"],
+        manual=True,
+        reason=Reason.MANUAL,
+        suggestion=None,
+        suggestion_probability=0.0,
+    )
+
+
+def _label(manual: Mapping[str, Any]) -> dict[str, Any]:
+    is_user = bool(manual.get("is_user"))
+    return {"is_user": is_user, "person_id": None if is_user else manual.get("person_id") or None}
+
+
+def _valid(manual: Manual, known: set[str]) -> dict[str, Mapping[str, Any]]:
+    """Manual labels whose person still exists; a label that says "nobody" is one, too."""
+    return {key: label for key, label in manual.items() if not label.get("person_id") or label["person_id"] in known}

@@ -1,0 +1,280 @@
+"""What a person's correction does: it labels the whole voice, may teach the gallery, and moves the threshold a little."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from omi.providers import one
+from speakers import gallery
+from speakers.calibration import calibration_of
+from speakers.clips import RATE, Recording
+from speakers.enrolment import CONSENT_VERSION, analyse
+from speakers.engines.registry import ConfiguredVoices
+from speakers.models import USER, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
+from speakers.policy import SHIFT_LIMIT, Rules
+from speakers.quality import SAMPLE_SECONDS, SAMPLE_VOICED, RejectedAudio, check
+from transcription.segments import Segment
+
+log = logging.getLogger(__name__)
+
+LEAST_WORDS = 6
+"""The original's rule: more than five words."""
+AGREES = 0.5
+"""Probability from which a new sample agrees with the gallery; below it a person has to confirm it."""
+STEP_STRICTER, STEP_LAXER = 0.01, 0.005
+
+
+class SegmentOutOfRange(IndexError):
+    """The segment does not exist (409/422): nothing was changed."""
+
+
+class InvalidAssignment(ValueError):
+    """``assign_type`` or ``value`` means nothing (400): nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Whose a segment is: the user's, a person's, or (neither) explicitly nobody's."""
+
+    is_user: bool = False
+    person_id: str | None = None
+
+    def as_manual(self) -> dict[str, Any]:
+        return {"is_user": self.is_user, "person_id": self.person_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """``segments`` relabelled, the indices that ``changed``, and what goes into the memory's ``edits.speakers``."""
+
+    segments: list[Segment]
+    changed: list[int]
+    manual: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """``sample`` None: nothing was learned, and ``code`` and ``sentence`` say why. A candidate waits for a person."""
+
+    sample: VoiceSample | None
+    code: str
+    sentence: str
+
+
+def parse_assignment(assign_type: str, value: str | None) -> Assignment:
+    """The app's query parameters. ``value=false`` is false, ``null`` (or none) unassigns. Raises InvalidAssignment."""
+    text = (value or "").strip()
+    nothing = text.lower() in ("", "null", "none")
+    if assign_type == "is_user":
+        if nothing or text.lower() in ("false", "0"):
+            return Assignment()
+        if text.lower() in ("true", "1"):
+            return Assignment(is_user=True)
+        raise InvalidAssignment("value must be true, false or null")
+    if assign_type == "person_id":
+        return Assignment() if nothing else Assignment(person_id=text)
+    raise InvalidAssignment("Invalid assign type")
+
+
+def label_segments(
+    segments: Sequence[Segment], indices: Iterable[int], assignment: Assignment, *, whole_voice: bool = True
+) -> Labelled:
+    """Label the segments at ``indices`` and, unless told not to, all of the same voices. Pure: nothing is stored.
+
+    Raises SegmentOutOfRange before anything is changed; a negative index is out of range.
+    """
+    chosen = list(indices)
+    for index in chosen:
+        if not 0 <= index < len(segments):
+            raise SegmentOutOfRange(f"There is no segment {index}")
+    voices = {segments[index].speaker for index in chosen} if whole_voice else set()
+    result = list(segments)
+    changed = []
+    for index, segment in enumerate(segments):
+        if index in chosen or segment.speaker in voices:
+            new = segment.model_copy(update=assignment.as_manual())
+            if (new.is_user, new.person_id) != (segment.is_user, segment.person_id):
+                changed.append(index)
+            result[index] = new
+    keys = voices if whole_voice else {segments[index].id for index in chosen}
+    return Labelled(result, changed, {key: assignment.as_manual() for key in sorted(keys)})
+
+
+def learn_from_segment(
+    uid: str,
+    person_id: str | None,
+    wav: Path,
+    start: float,
+    end: float,
+    words: int,
+    *,
+    memory_id: str,
+    segment_id: str,
+    segment_index: int | None = None,
+    confirmed: bool = False,
+    audio_offset: float = 0.0,
+) -> Learned:
+    """Learn the voice of a segment that was assigned to a person (None: the user). Idempotent per segment and person.
+
+    ``start`` and ``end`` are in the segments' time, ``audio_offset`` is where the WAV begins in it. What was learned from
+    this segment for somebody else is taken out first: the assignment says that it was wrong. Refusals are answers, not
+    errors; ProviderError and BadRecording are raised.
+    """
+    owner = person_id or USER
+    unlearn_segment(uid, memory_id, segment_id, keep=owner)
+    existing = _samples_of(uid, memory_id, segment_id).filter(person_id=owner).first()
+    if existing is not None:
+        if confirmed and existing.status == VoiceSample.Status.CANDIDATE:
+            gallery.accept_sample(existing)
+        return Learned(existing, "known", "This segment was learned before.")
+    if words < LEAST_WORDS:
+        return Learned(None, "too_few_words", f"Only segments of at least {LEAST_WORDS} words are learned.")
+    voices: ConfiguredVoices = one("voices")
+    with Recording(wav, offset=audio_offset) as recording:
+        pcm = recording.cut(start, min(end, start + SAMPLE_SECONDS[1]))
+    found = analyse(pcm, voices)
+    try:
+        check(found.quality, seconds=SAMPLE_SECONDS, voiced=SAMPLE_VOICED)
+    except RejectedAudio as reason:
+        return Learned(None, reason.code, reason.sentence)
+    if found.vector is None:
+        return Learned(None, "empty", "No speech was heard in this segment.")
+    agrees = _agrees(uid, owner, voices, found.vector, found.quality.voiced_seconds)
+    status = VoiceSample.Status.ACCEPTED if agrees or confirmed else VoiceSample.Status.CANDIDATE
+    sample = _keep(uid, owner, pcm, found, voices, status, memory_id, segment_id, segment_index, (start, end), confirmed)
+    if status is VoiceSample.Status.CANDIDATE:
+        return Learned(sample, "candidate", "The voice differs from what is known of this person; please confirm it.")
+    return Learned(sample, "learned", "The voice was added to the gallery.")
+
+
+def unlearn_segment(uid: str, memory_id: str, segment_id: str, *, keep: str | None = None) -> int:
+    """Take out what was learned from a segment, of everybody but the person ``keep``. The number of samples removed."""
+    samples = _samples_of(uid, memory_id, segment_id)
+    if keep is not None:
+        samples = samples.exclude(person_id=keep)
+    removed = list(samples)
+    for sample in removed:
+        gallery.remove_sample(sample, reason="the segment was assigned to somebody else")
+    return len(removed)
+
+
+def record_correction(uid: str, memory_id: str, voice: str, assignment: Assignment) -> float:
+    """Compare a person's label with what was decided, remember it as manual, and adapt this user's threshold.
+
+    A wrong name makes it stricter, a name that was only suggested makes it laxer; at most ``SHIFT_LIMIT`` either way.
+    Returns the shift now in force.
+    """
+    with transaction.atomic():
+        decision = (
+            SpeakerDecision.objects.select_for_update().filter(uid=uid, memory_id=memory_id, voice=voice).first()
+        )
+        row, _ = UserThreshold.objects.select_for_update().get_or_create(uid=uid)
+        if decision is None or decision.manual:
+            return row.shift
+        assigned = gallery.candidate_id(USER) if assignment.is_user else assignment.person_id or ""
+        decided = gallery.candidate_id(USER) if decision.is_user else decision.person_id
+        if decided and decided != assigned:
+            row.shift += STEP_STRICTER
+        elif not decided and assigned and decision.suggestion == assigned:
+            row.shift -= STEP_LAXER
+        row.shift = max(-SHIFT_LIMIT, min(SHIFT_LIMIT, row.shift))
+        row.corrections += 1
+        row.save()
+        decision.is_user, decision.person_id = assignment.is_user, assignment.person_id or ""
+        decision.manual, decision.reason = True, "manual"
+        decision.suggestion, decision.suggestion_probability = "", 0.0
+        decision.save()
+        return row.shift
+
+
+def rules_of(uid: str) -> Rules:
+    """The shipped rules with this user's shift."""
+    row = UserThreshold.objects.filter(uid=uid).first()
+    return Rules().shifted(row.shift if row else 0.0)
+
+
+def _samples_of(uid: str, memory_id: str, segment_id: str) -> Any:
+    return VoiceSample.objects.filter(uid=uid, memory_id=memory_id, segment_id=segment_id).exclude(
+        status=VoiceSample.Status.REMOVED
+    )
+
+
+def _agrees(uid: str, owner: str, voices: ConfiguredVoices, vector: Any, seconds: float) -> bool:
+    """Whether the gallery would have said the same: this person is the best candidate, and likely enough.
+
+    The first sample of a person agrees unless it sounds like somebody else who is known.
+    """
+    known = gallery.candidates(uid, voices)
+    calibration = calibration_of(voices.name, voices.version)
+    if not known.ids or calibration is None:
+        return not known.ids
+    cosines = known.profiles @ vector
+    probabilities = calibration.probabilities(cosines, vector, known.profiles, seconds)
+    name = gallery.candidate_id(owner)
+    if name not in known.ids:
+        return bool(probabilities.max() < AGREES)
+    mine = known.ids.index(name)
+    return bool(probabilities[mine] >= AGREES and mine == int(cosines.argmax()))
+
+
+def _keep(
+    uid: str,
+    owner: str,
+    pcm: Any,
+    found: Any,
+    voices: ConfiguredVoices,
+    status: VoiceSample.Status,
+    memory_id: str,
+    segment_id: str,
+    segment_index: int | None,
+    times: tuple[float, float],
+    confirmed: bool,
+) -> VoiceSample:
+    from omi.stores import audio
+
+    stored = audio.put(uid, "sample", _wav_bytes(pcm), memory_id=memory_id, suffix=".wav", keep_for=None)
+    try:
+        with transaction.atomic():
+            sample = VoiceSample.objects.create(
+                uid=uid,
+                person_id=owner,
+                source=VoiceSample.Source.SEGMENT,
+                status=status,
+                audio=stored.name,
+                seconds=found.quality.seconds,
+                voiced_seconds=found.quality.voiced_seconds,
+                quality=found.quality.as_json(),
+                memory_id=memory_id,
+                segment_id=segment_id,
+                segment_index=segment_index,
+                start=times[0],
+                end=times[1],
+                confirmed=confirmed,
+            )
+            gallery.store_embedding(sample, voices, found.vector)
+            VoiceConsent.objects.create(uid=uid, person_id=owner, version=CONSENT_VERSION, source="assignment")
+            if status is VoiceSample.Status.ACCEPTED:
+                gallery.rebuild(uid, owner, voices.name, voices.version, reason="learned from a segment")
+    except BaseException:
+        audio.delete(stored)
+        raise
+    return sample
+
+
+def _wav_bytes(pcm: Any) -> bytes:
+    import io
+    import wave
+
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(pcm.astype("<i2").tobytes())
+    return buffer.getvalue()

@@ -1,0 +1,70 @@
+"""Naming voices while they speak: the policy of ``identify`` on clips that the live session has kept apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from asgiref.sync import sync_to_async
+from numpy.typing import NDArray
+
+from omi.providers import one
+from speakers import gallery, people
+from speakers.calibration import calibration_of
+from speakers.clips import centroid, pooled, voiced, windows
+from speakers.engines.registry import ConfiguredVoices
+from speakers.learning import rules_of
+from speakers.policy import VoiceScores, decide
+from transcription.ports import VoiceLabel
+
+
+class LiveLabeller:
+    """``settings.PROVIDERS["voice_labeller"]``. Only a thread waits for the engine, which runs in a process of its own."""
+
+    async def label(self, uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[str, VoiceLabel]:
+        """Labels of the voices that are decided. ProviderError when the engine fails: the session keeps what it has."""
+        return await sync_to_async(label_voices, thread_sensitive=False)(uid, voices)
+
+    async def has_profile(self, uid: str) -> bool:
+        """Whether there is anybody to recognise: the user or a person. One query."""
+        return await sync_to_async(_anybody, thread_sensitive=False)(uid)
+
+
+def label_voices(uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[str, VoiceLabel]:
+    if not voices or not _anybody(uid):
+        return {}
+    configured: ConfiguredVoices = one("voices")
+    engine = configured.live()
+    found = gallery.candidates(uid, engine, people=set(people.names(uid)))
+    calibration = calibration_of(engine.name, engine.version)
+    if not found.ids or calibration is None:
+        return {}
+    scores = []
+    for voice, clips in voices.items():
+        evidence = pooled([voiced(np.asarray(clip, np.int16)) for clip in clips])
+        rows = engine.embed_segments(evidence.pcm, windows(evidence.seconds))
+        vector = centroid(rows)
+        cosines = found.profiles @ vector if vector is not None else np.zeros(len(found.ids), np.float32)
+        score = VoiceScores(voice, round(evidence.seconds, 2), vector, cosines, np.zeros(len(cosines), np.float32))
+        if vector is not None:
+            score = replace(
+                score,
+                probabilities=calibration.probabilities(cosines, vector, found.profiles, evidence.seconds),
+            )
+        scores.append(score)
+    return {
+        decision.voice: VoiceLabel(
+            is_user=decision.is_user,
+            person_id=decision.person_id,
+            score=decision.probability,
+            evidence_seconds=decision.evidence_seconds,
+        )
+        for decision in decide(scores, found.ids, rules_of(uid))
+        if decision.decided
+    }
+
+
+def _anybody(uid: str) -> bool:
+    from speakers.models import VoiceSample
+
+    return VoiceSample.objects.filter(uid=uid, status=VoiceSample.Status.ACCEPTED).exists()

@@ -1,0 +1,12 @@
+"""What the rooms above may listen to. Senders are the functions that made the change, after it was stored."""
+
+from __future__ import annotations
+
+from django.dispatch import Signal
+
+person_changed = Signal()
+"""``uid``, ``person`` (speakers.shapes.Person; ``deleted`` True for a deleted one): the mirror follows."""
+
+voice_found = Signal()
+"""``uid``, ``memory_id``, ``voice`` (label), ``person_id`` ('' = the user), ``probability``: a voice of an older memory was
+recognised afterwards. A receiver relabels the memory's segments, manual labels excepted."""

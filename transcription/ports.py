@@ -108,9 +108,7 @@ class VoiceLabel:
 class VoiceLabeller(Protocol):
     """Names live voices. Implemented by ``speakers.live``. Runs its engine outside the web process."""
 
-    async def label(
-        self, uid: str, voices: dict[str, list[NDArray[np.int16]]]
-    ) -> dict[str, VoiceLabel]:
+    async def label(self, uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[str, VoiceLabel]:
         """``voices`` maps a session-wide speaker label to clips (16 kHz mono int16) of that voice alone.
 
         Returns a label for each speaker that is decided; the others are left out.

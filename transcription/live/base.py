@@ -28,6 +28,7 @@ class LiveCapabilities:
     speaker_enrolment: bool = False
     billed_by_second: bool = True
     realtime_only: bool = False  # True: refuses or misbehaves when fed faster than real time
+    reports_progress: bool = True  # False: says nothing during silence, so its own silence is no sign of a fault
 
     def hears(self, language: str) -> bool:
         return self.languages is None or language == "multi" or language.split("-")[0].lower() in self.languages

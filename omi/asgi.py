@@ -1,0 +1,15 @@
+"""The roof for the web process: HTTP to Django, sockets to ``/listen``."""
+
+from __future__ import annotations
+
+import os
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "omi.settings")
+django_application = get_asgi_application()
+
+from transcription.routing import websocket_urlpatterns  # noqa: E402  after the apps are loaded
+
+application = ProtocolTypeRouter({"http": django_application, "websocket": URLRouter(websocket_urlpatterns)})

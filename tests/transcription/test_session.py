@@ -1,0 +1,231 @@
+"""The live session with scripted vendors and an in-memory sink: words, seams, accounting, degradation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from omi.errors import ErrorKind, ProviderError
+from tests.transcription.fakes import MemorySink, NoBreaker, Script, spoken_pcm
+from transcription import journal
+from transcription.codecs import codec
+from transcription.live.leg import Tuning
+from transcription.session import Output, Plan, Session, Surroundings
+
+FAST = Tuning(connect=1.0, keep_alive=0.2, stall=1.0, backoff=0.05, max_backoff=0.2)
+
+
+class Run:
+    """A session with everything that it said."""
+
+    def __init__(self, *vendors: Script, mode: str = "parallel", sink: MemorySink | None = None, **around: Any) -> None:
+        self.sink = sink or MemorySink()
+        self.shown: list[str] = []
+        self.statuses: list[dict[str, Any]] = []
+        around = {"gate": False, "gap_seconds": 120.0, **around}
+        self.session = Session(
+            Plan(uid="u1", codec=codec("pcm16")),
+            Surroundings(
+                sink=self.sink, vendors=vendors, breaker=lambda name: NoBreaker(), mode=mode, tuning=FAST, **around
+            ),
+            Output(
+                segments=lambda deltas: self.shown.extend(word for delta in deltas for word in delta.text.split()),
+                updated=lambda segments: None,
+                status=self.statuses.append,
+            ),
+        )
+
+    async def feed(self, pcm: bytes, *, step: int = 3200, pause: float = 0.002) -> None:
+        for at in range(0, len(pcm), step):
+            self.session.feed([pcm[at : at + step]])
+            await asyncio.sleep(pause)
+
+    def states(self) -> list[str]:
+        return [status["status"] for status in self.statuses]
+
+
+def words(*numbers: int) -> list[str]:
+    return [f"w{number}" for number in numbers]
+
+
+def drop(code: str = "dropped") -> ProviderError:
+    return ProviderError("alpha", "the connection was lost", kind=ErrorKind.TRANSIENT, code=code)
+
+
+def quota() -> ProviderError:
+    return ProviderError("alpha", "no credit is left", kind=ErrorKind.QUOTA, code="402")
+
+
+def run(work: Callable[[], Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(work(), 30))
+
+
+TEN = list(range(1, 11))
+
+
+def test_every_word_is_shown_once_and_stored_in_conversation_time() -> None:
+    async def work() -> Run:
+        it = Run(Script())
+        it.session.start()
+        await it.feed(spoken_pcm(TEN))
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    assert it.shown == words(*TEN)
+    assert it.sink.text() == " ".join(words(*TEN))
+    starts = [segment.start for segment in it.sink.stored["c0"]]
+    assert starts[0] == pytest.approx(0.0, abs=0.02)
+    [finished] = it.sink.finished
+    account = finished.accounting
+    assert account is not None
+    assert account.received == pytest.approx(5.0)
+    assert account.transcribed + account.silence + account.failed == pytest.approx(account.received)
+    assert account.failed == 0
+    assert it.sink.transcripts["c0"]["alpha_streaming"]
+
+
+def test_a_dropped_vendor_is_reconnected_and_gets_what_it_missed() -> None:
+    async def work() -> Run:
+        it = Run(Script(fail_after=[(1.9, drop()), (1.3, drop())]))
+        it.session.start()
+        await it.feed(spoken_pcm(TEN), pause=0.01)
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    assert it.shown == words(*TEN)
+    assert it.sink.finished[0].accounting.failed == 0  # type: ignore[union-attr]
+
+
+def test_parallel_shows_the_next_vendor_without_gap_or_repeated_word() -> None:
+    async def work() -> Run:
+        it = Run(Script("alpha", fail_after=[(2.2, quota())]), Script("beta"))
+        it.session.start()
+        await it.feed(spoken_pcm(TEN), pause=0.01)
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    assert it.shown == words(*TEN)
+    providers = {segment.stt_provider for segment in it.sink.stored["c0"]}
+    assert providers == {"alpha_streaming", "beta_streaming"}
+    assert set(it.sink.transcripts["c0"]) == {"alpha_streaming", "beta_streaming"}
+
+
+def test_failover_feeds_the_next_vendor_what_the_failed_one_did_not_finish() -> None:
+    async def work() -> tuple[Run, Script]:
+        second = Script("beta")
+        it = Run(Script("alpha", fail_after=[(2.2, quota())]), second, mode="failover")
+        it.session.start()
+        await it.feed(spoken_pcm(TEN), pause=0.01)
+        await it.session.finish("disconnect")
+        return it, second
+
+    it, second = run(work)
+    assert it.shown == words(*TEN)
+    assert len(second.streams[0].audio) < 4.5 * 32000
+
+
+def test_repeated_finals_are_shown_once() -> None:
+    async def work() -> Run:
+        it = Run(Script(repeat_finals=True))
+        it.session.start()
+        await it.feed(spoken_pcm(TEN))
+        await it.session.finish("disconnect")
+        return it
+
+    assert run(work).shown == words(*TEN)
+
+
+def test_a_vendor_that_hangs_is_replaced_by_a_new_connection() -> None:
+    async def work() -> Run:
+        vendor = Script(mute_after=1.6)
+        it = Run(vendor)
+        it.session.start()
+        await it.feed(spoken_pcm(TEN), pause=0.03)
+        vendor.mute_after = None
+        await asyncio.sleep(1.5)
+        await it.session.finish("disconnect")
+        return it
+
+    assert run(work).shown == words(*TEN)
+
+
+def test_with_every_vendor_refusing_the_session_is_still_finished_and_accounted() -> None:
+    """omi-protocol 1.7 (issue 6052): a vendor outage never ends the session."""
+
+    async def work() -> Run:
+        it = Run(Script("alpha", open_errors=[quota()]), gate=True)
+        it.session.start()
+        await it.feed(spoken_pcm(TEN))
+        await asyncio.sleep(0.1)
+        await it.session.finish("disconnect", keep=True)
+        return it
+
+    it = run(work)
+    assert "stt_failed" in it.states()
+    [finished] = it.sink.finished
+    account = finished.accounting
+    assert account is not None
+    assert account.transcribed == 0
+    assert account.transcribed + account.silence + account.failed == pytest.approx(account.received)
+
+
+def test_a_slow_vendor_reads_from_the_journal_what_memory_no_longer_holds() -> None:
+    async def work() -> Run:
+        it = Run(Script(delay=0.02))
+        it.session._window._keep = 16000  # one second in memory
+        it.session.start()
+        await it.feed(spoken_pcm(list(range(1, 41))), pause=0)
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    assert it.shown == words(*range(1, 41))
+
+
+def test_a_store_that_is_down_is_told_and_tried_again() -> None:
+    async def work() -> Run:
+        it = Run(Script())
+        it.sink.down = True
+        it.session.start()
+        await it.feed(spoken_pcm(TEN))
+        await asyncio.sleep(1.2)
+        assert "degraded" in it.states()
+        it.sink.down = False
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    assert it.sink.text() == " ".join(words(*TEN))
+    assert it.sink.finished
+
+
+def test_a_session_without_a_word_and_without_speech_leaves_nothing_behind() -> None:
+    async def work() -> Run:
+        it = Run(Script(), gate=True)
+        it.session.start()
+        await it.feed(b"\0" * 64000)
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    assert not it.sink.finished
+    assert journal.find(it.session.info.session_id) is None
+
+
+def test_the_gap_ends_the_conversation() -> None:
+    async def work() -> Run:
+        it = Run(Script(), gap_seconds=2.0)
+        it.session.start()
+        await it.feed(spoken_pcm([1, 2]) + b"\0" * 96000)
+        await asyncio.sleep(0.7)
+        assert it.session.over
+        await it.session.finish("gap")
+        return it
+
+    run(work)

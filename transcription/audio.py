@@ -1,0 +1,97 @@
+"""Any recording to 16 kHz mono WAV, in a child process with limits.
+
+Uploads are hostile until decoded: native decoders crash, playlists open other files and addresses, small files claim
+to be days long. So a child decodes, with bounds on time, memory and output; only demuxers of plain audio and video
+files are allowed, chosen by the bytes, never by the name; and the file is read through a Python object, so that no
+protocol of the library (``http:``, ``concat:``, ``file:``) is ever reached.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+_SENTENCES = {
+    "not_audio": "The file is not a recording that can be read.",
+    "empty": "The recording holds no audio.",
+    "too_short": "The recording is shorter than {min:g} seconds.",
+    "too_long": "The recording is longer than {max_minutes:g} minutes.",
+    "broken": "The recording is damaged and cannot be decoded.",
+}
+
+
+class AudioError(Exception):
+    """``code``: not_audio, empty, too_short, too_long or broken. ``sentence`` may be shown to the user."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, slots=True)
+class AudioLimits:
+    """Seconds of audio; ``cpu_seconds`` and ``memory_mb`` bound the child."""
+
+    min_seconds: float = 0.0
+    max_seconds: float = 6 * 3600.0
+    cpu_seconds: int = 900
+    memory_mb: int = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInfo:
+    """What was decoded. ``seconds`` is the length of the WAV that was written; the rest describes the source."""
+
+    seconds: float
+    sample_rate: int
+    channels: int
+    container: str
+    codec: str
+
+
+def recording_limits() -> AudioLimits:
+    """For the recording of a conversation, as ``settings`` say."""
+    return AudioLimits(settings.OMI_MIN_RECORDING_SECONDS, settings.OMI_MAX_RECORDING_SECONDS)
+
+
+def decode_to_wav(src: Path, dest: Path, *, limits: AudioLimits | None = None) -> AudioInfo:
+    """Write ``dest`` as 16 kHz mono 16-bit WAV. Blocking. Raises AudioError; ``dest`` is then not left behind."""
+    bounds = limits or AudioLimits()
+    if not src.exists() or src.stat().st_size == 0:
+        raise _error("empty", bounds)
+    command = [sys.executable, "-m", "transcription.decode", str(src), str(dest), str(bounds.max_seconds)]
+    command += [str(bounds.memory_mb), str(bounds.cpu_seconds)]
+    environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(settings.BASE_DIR), "LANG": "C.UTF-8"}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=bounds.cpu_seconds * 2, env=environment, check=False, text=True
+        )
+        answer = json.loads(done.stdout) if done.returncode == 0 else {"error": "broken"}
+    except (subprocess.TimeoutExpired, ValueError):
+        answer = {"error": "broken"}
+    code = answer.get("error")
+    if code is None:
+        seconds = float(answer["seconds"])
+        code = "empty" if seconds <= 0 else "too_short" if seconds < bounds.min_seconds else None
+    if code is not None:
+        dest.unlink(missing_ok=True)
+        raise _error(code, bounds)
+    return AudioInfo(
+        float(answer["seconds"]),
+        int(answer["sample_rate"]),
+        int(answer["channels"]),
+        str(answer["container"]),
+        str(answer["codec"]),
+    )
+
+
+def _error(code: str, bounds: AudioLimits) -> AudioError:
+    sentence = _SENTENCES[code].format(min=bounds.min_seconds, max_minutes=bounds.max_seconds / 60)
+    return AudioError(code, sentence)

@@ -1,0 +1,413 @@
+"""The ``/listen`` socket: frames in, JSON out. Thin: what is done with the audio is in ``transcription.session``.
+
+The protocol of September 2024 stays as that app knows it; what was added is opt-in or ignored by it. docs/listen.md
+describes it for those who write clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from channels.consumer import AsyncConsumer
+from channels.exceptions import StopConsumer
+from django.conf import settings
+
+from transcription import drain, entrance
+from transcription.pace import Pace
+from transcription.ports import VoiceLabel
+from transcription.request import BadRequest, ListenRequest, parse
+from transcription.session import FINISH_SECONDS, Output, Plan, Session, Surroundings, surroundings
+
+if TYPE_CHECKING:
+    from transcription.live.builder import Delta
+    from transcription.segments import Segment
+
+log = structlog.get_logger(__name__)
+
+AUTH_SECONDS = 5.0
+PING_SECONDS = 30.0
+IDLE_SECONDS = 300.0
+"""A client that sends nothing at all for this long is gone (half-open connections die sooner by the server's pings)."""
+BATCH_SECONDS = 0.04
+"""Audio is handed on in batches of at least this much..."""
+BATCH_WAIT = 0.03
+"""...or after this long, whichever comes first."""
+MAX_FRAME = 256 * 1024
+MAX_TEXT = 64 * 1024
+EVENTS_SOON, EVENTS_SELDOM = 1.0, 10.0
+"""How often the event log is read without a nudge: soon after a conversation has ended, and otherwise."""
+DRAIN_SECONDS = 3.0
+
+# RFC 6455 7.4: the app reconnects after any of them but 1000.
+GOING_AWAY, POLICY, TOO_BIG, SERVICE_RESTART, TRY_LATER = 1001, 1008, 1009, 1012, 1013
+_KEEP_ALIVE = b"\x8a\x00"
+
+
+class ListenConsumer(AsyncConsumer):
+    """One socket. ``around`` replaces what settings bind, for tests."""
+
+    web = False
+    around: Callable[[], Surroundings] = staticmethod(surroundings)
+
+    def __init__(self, **_: Any) -> None:
+        self.uid = ""
+        self.session: Session | None = None
+        self.last_message = time.monotonic()
+        self._request: ListenRequest | None = None
+        self._vocabulary: tuple[str, ...] = ()
+        self._surroundings: Surroundings | None = None
+        self._batch: list[bytes] = []
+        self._batch_seconds = 0.0
+        self._batch_timer: asyncio.TimerHandle | None = None
+        self._pace = Pace(settings.OMI_MAX_SPEED)
+        self._outbox: deque[str] = deque()
+        self._outgoing = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._auth_timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._event_number = 0
+        self._events_lock = asyncio.Lock()
+        self._events_until = 0.0  # a memory is expected: look often until then
+        self._backlog: Callable[[], int] = lambda: 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        queue = getattr(receive, "__self__", None)
+        if isinstance(queue, asyncio.Queue):  # daphne's: it has no back-pressure of its own, so we look at it
+            self._backlog = queue.qsize
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._gone("disconnect")
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        # Channels hops to a thread for every message to close database connections; audio frames touch no database
+        # in this coroutine, and without the hop one core carries three to seven times as many (anchors.md E.2).
+        if message["type"] == "websocket.receive":
+            data = message.get("bytes")
+            if data is not None:
+                await self._audio(data)
+            else:
+                await self._text(message.get("text") or "")
+            return
+        await super().dispatch(message)
+
+    # --- opening ----------------------------------------------------------------------------------------------------
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
+        drain.install()
+        await self.send({"type": "websocket.accept"})
+        self._tasks.append(asyncio.create_task(self._write(), name="listen-writer"))
+        if drain.draining():
+            await self._close(SERVICE_RESTART, "the server is restarting")
+            return
+        try:
+            self._request = parse(self.scope.get("query_string", b""), web=self.web)
+        except BadRequest as error:
+            await self._refuse(POLICY, "bad_request", str(error))
+            return
+        token = entrance.bearer(self.scope.get("headers", ()))
+        if token is not None:
+            await self._authenticate(token)
+            return
+        loop = asyncio.get_running_loop()
+        self._auth_timer = loop.call_later(AUTH_SECONDS, lambda: self._spawn(self._unauthenticated()))
+
+    async def _authenticate(self, token: str, *, answer: bool = False) -> None:
+        if self._auth_timer is not None:
+            self._auth_timer.cancel()
+        try:
+            visitor = await entrance.admit(token)
+        except entrance.Refused as refused:
+            if answer:
+                self._tell({"type": "auth_response", "success": False})
+            await self._refuse(TRY_LATER if refused.later else POLICY, refused.reason, str(refused))
+            return
+        if not entrance.take_seat(visitor.uid, self):
+            await self._refuse(POLICY, "too_many_sockets", "This user has too many open connections.")
+            return
+        if answer:
+            self._tell({"type": "auth_response", "success": True})
+        self.uid, self._vocabulary = visitor.uid, visitor.vocabulary
+        await self._begin()
+
+    async def _unauthenticated(self) -> None:
+        if not self.uid and not self._closed:
+            self._tell({"type": "auth_response", "success": False})
+            await self._refuse(POLICY, "unauthenticated", "A token is required.")
+
+    async def _begin(self) -> None:
+        assert self._request is not None
+        self._surroundings = self.around()
+        drain.register(self)
+        sink = self._surroundings.sink
+        try:
+            if self._request.after is not None:
+                self._event_number = self._request.after
+            else:
+                self._event_number = await sink.latest_event(self.uid)
+        except Exception as error:  # whatever the store is: without events the audio is still worth taking
+            log.warning("events_unavailable", error=type(error).__name__)
+        if self.channel_layer is not None:
+            with contextlib.suppress(OSError):  # Redis is away: the log is read without nudges
+                await self.channel_layer.group_add(sink.events_group(self.uid), self.channel_name)
+        self._status({"status": "ready", "provider": "", "reason": "", "status_text": "Listening."})
+        self._tasks.append(asyncio.create_task(self._beat(), name="listen-heartbeat"))
+        if self._request.after is not None:
+            await self._events()
+
+    # --- audio ------------------------------------------------------------------------------------------------------
+
+    async def _audio(self, data: bytes) -> None:
+        self.last_message = time.monotonic()
+        if self._closed:
+            return
+        if not self.uid:
+            await self._unauthenticated()
+            return
+        request = self._request
+        assert request is not None
+        if not data or (data == _KEEP_ALIVE and (request.codec.packets or self.web)):
+            return
+        if len(data) > MAX_FRAME:
+            await self._refuse(TOO_BIG, "frame_too_big", f"A frame may have {MAX_FRAME} bytes at most.")
+            return
+        seconds = request.codec.seconds(len(data))
+        self._batch.append(data)
+        self._batch_seconds += seconds
+        if self._batch_seconds >= BATCH_SECONDS:
+            self._flush()
+        elif self._batch_timer is None:
+            self._batch_timer = asyncio.get_running_loop().call_later(BATCH_WAIT, self._flush)
+        wait = self._pace.take(seconds, self.last_message)
+        if wait or self._pace.frames % 512 == 0:
+            await self._slow(wait)
+
+    async def _slow(self, wait: float) -> None:
+        """Back-pressure: read no further for a moment, say so once, and part with a client that does not listen."""
+        if self._pace.abusive or self._backlog() > Pace.MAX_BACKLOG:
+            await self._refuse(POLICY, "too_fast", "Audio comes faster than it can be taken.")
+            return
+        if wait:
+            if self._pace.tell_once():
+                text = f"Audio is taken at {settings.OMI_MAX_SPEED:g} times real time at most."
+                self._status({"status": "slowed", "reason": "too_fast", "status_text": text})
+            await asyncio.sleep(wait)
+
+    def _flush(self) -> None:
+        if self._batch_timer is not None:
+            self._batch_timer.cancel()
+            self._batch_timer = None
+        if not self._batch:
+            return
+        frames, self._batch, self._batch_seconds = self._batch, [], 0.0
+        if self.session is None:
+            self.session = self._new_session()
+        self.session.feed(frames)
+        if self.session.over:
+            self._end_session("gap")
+
+    def _new_session(self) -> Session:
+        assert self._request is not None
+        assert self._surroundings is not None
+        plan = Plan(
+            uid=self.uid,
+            codec=self._request.codec,
+            language=self._request.language,
+            watch=self._request.watch,
+            device_id=self._request.device_id,
+            preferred=self._request.preferred,
+            vocabulary=self._vocabulary,
+        )
+        session = Session(plan, self._surroundings, Output(self._segments, self._updated, self._status))
+        session.start()
+        return session
+
+    def _end_session(self, reason: str, *, keep: bool = False, wait: float = FINISH_SECONDS) -> Awaitable[None] | None:
+        session, self.session = self.session, None
+        self._events_until = time.monotonic() + 600.0
+        return session.finish(reason, keep=keep, wait=wait) if session is not None else None
+
+    # --- text -------------------------------------------------------------------------------------------------------
+
+    async def _text(self, text: str) -> None:
+        self.last_message = time.monotonic()
+        if self._closed:
+            return
+        command = _command(text)
+        if command is None:
+            self._status({"status": "ignored", "reason": "bad_message", "status_text": "Text must be a JSON command."})
+            return
+        kind = command.get("type")
+        if not self.uid:
+            if kind == "auth" and isinstance(command.get("token"), str):
+                await self._authenticate(command["token"], answer=True)
+            else:
+                await self._unauthenticated()
+        elif kind == "ping":
+            self._tell({"type": "pong"})
+        elif kind == "finish":
+            self._flush()
+            had = self.session is not None
+            self._end_session("finish", keep=True)
+            self._status({"status": "finishing" if had else "ignored", "reason": "" if had else "nothing_to_finish"})
+        elif kind == "speaker_assigned":
+            self._assign(command)
+        elif kind not in ("auth", "pong"):
+            self._status({"status": "ignored", "reason": "unknown_command"})
+
+    def _assign(self, command: dict[str, Any]) -> None:
+        ids, person = command.get("segment_ids"), command.get("person_id")
+        if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids) or not isinstance(person, str):
+            self._status({"status": "ignored", "reason": "bad_message"})
+            return
+        voice = VoiceLabel(is_user=True, score=1.0) if person == "user" else VoiceLabel(person_id=person, score=1.0)
+        if self.session is None or not self.session.assign(ids[:1000], voice):
+            self._status({"status": "ignored", "reason": "unknown_segments"})
+
+    # --- what goes out ----------------------------------------------------------------------------------------------
+
+    def _segments(self, deltas: Sequence[Delta]) -> None:
+        if not deltas:
+            return
+        assert self._request is not None
+        if self._request.updates:
+            self._put(json.dumps([delta.segment.model_dump() for delta in deltas]))
+        else:
+            self._put(json.dumps([delta.as_message() for delta in deltas]))
+
+    def _updated(self, segments: Sequence[Segment]) -> None:
+        assert self._request is not None
+        if self._request.updates and segments:
+            self._put(json.dumps([segment.model_dump() for segment in segments]))
+
+    def _status(self, fields: dict[str, Any]) -> None:
+        self._tell({"type": "service_status", **fields})
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        self._put(json.dumps({"event_type": event["type"], **event}))
+
+    def _put(self, text: str) -> None:
+        if not self._closed:
+            self._outbox.append(text)
+            self._outgoing.set()
+
+    async def _write(self) -> None:
+        while True:
+            await self._outgoing.wait()
+            self._outgoing.clear()
+            while self._outbox:
+                await self.send({"type": "websocket.send", "text": self._outbox.popleft()})
+
+    async def events_nudge(self, message: dict[str, Any]) -> None:
+        await self._events()
+
+    async def _events(self) -> None:
+        """Send what the log holds after the last number that this client was sent."""
+        assert self._surroundings is not None
+        async with self._events_lock:
+            try:
+                while found := await self._surroundings.sink.events_after(self.uid, self._event_number):
+                    for event in found:
+                        self._event_number = max(self._event_number, int(event["event_number"]))
+                        self._put(json.dumps(event, default=str))
+            except Exception as error:  # as in _begin: tried again at the next look
+                log.warning("events_unavailable", error=type(error).__name__)
+
+    # --- once a second ----------------------------------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        pinged = looked = time.monotonic()
+        while True:
+            await asyncio.sleep(1.0)
+            now = time.monotonic()
+            if self.session is not None and self.session.over:
+                self._flush()
+                self._end_session("gap")
+            if now - pinged >= PING_SECONDS:
+                pinged = now
+                self._tell({"type": "ping"})
+            if now - looked >= (EVENTS_SOON if now < self._events_until else EVENTS_SELDOM):
+                looked = now
+                await self._events()
+            if now - self.last_message >= IDLE_SECONDS:
+                await self._close(GOING_AWAY, "nothing was received for a while")
+                return
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        await self._gone("disconnect")
+        raise StopConsumer
+
+    async def drain(self) -> None:
+        """The process is asked to stop: nothing more is taken, what came is kept, the client is told to come back."""
+        self._flush()
+        ending = self._end_session("drain", wait=DRAIN_SECONDS)
+        if ending is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_SECONDS * 2):
+                    await asyncio.shield(asyncio.ensure_future(ending))
+        await self._close(SERVICE_RESTART, "the server is restarting")
+
+    async def _refuse(self, code: int, reason: str, sentence: str) -> None:
+        self._status({"status": "refused", "reason": reason, "status_text": sentence})
+        await self._close(code, sentence)
+
+    async def _close(self, code: int, reason: str) -> None:
+        if self._closed:
+            return
+        while self._outbox:
+            await self.send({"type": "websocket.send", "text": self._outbox.popleft()})
+        self._closed = True
+        await self.send({"type": "websocket.close", "code": code, "reason": reason[:120]})
+        await self._gone("closed")
+
+    async def _gone(self, reason: str) -> None:
+        """Idempotent. The session's own ending goes on in its task: daphne grants a consumer ten seconds."""
+        self._flush()
+        self._closed = True
+        self._end_session(reason)
+        if self._auth_timer is not None:
+            self._auth_timer.cancel()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        if self.uid:
+            entrance.leave_seat(self.uid, self)
+            drain.unregister(self)
+            if self.channel_layer is not None and self._surroundings is not None:
+                with contextlib.suppress(OSError):
+                    await self.channel_layer.group_discard(
+                        self._surroundings.sink.events_group(self.uid), self.channel_name
+                    )
+
+    async def evict(self) -> None:
+        """Another connection of the same user needs this seat, and nothing has been heard from this one."""
+        await self._close(GOING_AWAY, "another connection took over")
+
+    def _spawn(self, work: Any) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+
+
+class WebListenConsumer(ListenConsumer):
+    """``/v4/web/listen``: the browser's path; segments are whole and replace those with the same id."""
+
+    web = True
+
+
+def _command(text: str) -> dict[str, Any] | None:
+    if len(text) > MAX_TEXT:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,118 @@
+"""The child of ``transcription.audio``: ``python -m transcription.decode SRC DEST MAX_SECONDS MEMORY_MB CPU_SECONDS``.
+
+Prints one JSON object. It knows no Django and no settings, and it is expected to be killed by what it reads.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import wave
+from typing import Any, BinaryIO
+
+RATE = 16_000
+# Bytes at the start of the file -> FFmpeg's demuxer. Playlists (hls, concat, dash) and devices are not among them.
+_BY_MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"RIFF", "wav"),
+    (0, b"RF64", "wav"),
+    (0, b"fLaC", "flac"),
+    (0, b"OggS", "ogg"),
+    (0, b"ID3", "mp3"),
+    (4, b"ftyp", "mov"),
+    (0, b"\x1a\x45\xdf\xa3", "matroska"),
+    (0, b"FORM", "aiff"),
+    (0, b"caff", "caf"),
+    (0, b".snd", "au"),
+    (0, b"#!AMR", "amr"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+)
+
+
+def demuxer(head: bytes) -> str | None:
+    """The demuxer for a file that begins like this; None where it is none that we read."""
+    for offset, magic, name in _BY_MAGIC:
+        if head[offset : offset + len(magic)] == magic:
+            return name
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
+        return "aac" if head[1] & 0xF6 == 0xF0 else "mp3"
+    return None
+
+
+def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
+    import av
+
+    head = source.read(64)
+    source.seek(0)
+    name = demuxer(head)
+    if name is None:
+        return {"error": "not_audio"}
+    try:
+        # A file object: FFmpeg has no name and no protocol to open anything else with.
+        container = av.open(source, mode="r", format=name, metadata_errors="replace")
+    except (av.error.FFmpegError, ValueError):
+        return {"error": "not_audio"}
+    with container:
+        if not container.streams.audio:
+            return {"error": "not_audio"}
+        stream = container.streams.audio[0]
+        # A mono down-mix at 16 kHz whatever comes in; the resampler also takes a change of format in mid-file.
+        resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+        written, faults = 0, 0
+        with wave.open(dest, "wb") as out:
+            out.setnchannels(1)
+            out.setsampwidth(2)
+            out.setframerate(RATE)
+            try:
+                for packet in container.demux(stream):
+                    try:
+                        frames = packet.decode()
+                    except av.error.InvalidDataError:
+                        faults += 1
+                        if faults > 100 and written == 0:
+                            return {"error": "broken"}
+                        continue
+                    written += _write(out, resampler, frames)
+                    if written > max_seconds * RATE:
+                        return {"error": "too_long"}
+            except av.error.FFmpegError:
+                faults += 1  # cut off in the middle: what was read counts
+            try:
+                written += _write(out, resampler, [None])
+            except (av.error.FFmpegError, ValueError):
+                pass  # nothing was ever fed to it
+        if not written:
+            return {"error": "broken" if faults else "empty"}
+        context = stream.codec_context
+        return {
+            "seconds": written / RATE,
+            "sample_rate": context.sample_rate or 0,
+            "channels": context.channels or 0,
+            "container": name,
+            "codec": context.name,
+        }
+
+
+def _write(out: wave.Wave_write, resampler: Any, frames: list[Any]) -> int:
+    count = 0
+    for frame in frames:
+        for piece in resampler.resample(frame):
+            out.writeframesraw(piece.to_ndarray().tobytes())
+            count += piece.samples
+    return count
+
+
+def main() -> int:
+    source, dest, max_seconds, memory_mb, cpu_seconds = sys.argv[1:6]
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (int(memory_mb) << 20, int(memory_mb) << 20))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_seconds), int(cpu_seconds)))
+    limit = int(float(max_seconds) * RATE * 2) + (64 << 20)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    with open(source, "rb") as file:  # noqa: PTH123  no pathlib needed in a child
+        print(json.dumps(decode(file, dest, float(max_seconds))))  # noqa: T201  its answer
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

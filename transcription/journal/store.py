@@ -1,0 +1,230 @@
+"""Folders of the journal: ``OMI_DATA_DIR/journal/<hash of the user id>/<session id>/``.
+
+``meta.json`` (replaced atomically) says whose it is and how far its life has gone, ``audio.bin`` is the audio as it
+arrived, ``progress`` is a small record overwritten in place, ``lock`` is held by the process that writes. The
+operating system drops the lock with the process, whatever killed it: that is how an orphan is told from a live session.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import struct
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from transcription.codecs import Codec, codec
+from transcription.ports import SessionInfo
+
+OPEN, FINISHED, RELEASED = "open", "finished", "released"
+_PROGRESS = struct.Struct("<dd")
+
+
+def root() -> Path:
+    return Path(settings.OMI_DATA_DIR) / "journal"
+
+
+def user_folder(uid: str) -> Path:
+    """The user id is hashed: it may hold any character, and folder names are seen by whoever lists the disk."""
+    return root() / hashlib.sha256(uid.encode()).hexdigest()[:32]
+
+
+@dataclass(slots=True)
+class Meta:
+    """What is known of a session. ``conversation`` and ``offset`` once its processing memory is known."""
+
+    uid: str
+    session_id: str
+    started_at: str
+    language: str
+    codec: str
+    sample_rate: int
+    watch: bool = True
+    device_id: str = ""
+    state: str = OPEN
+    conversation: str = ""
+    conversation_started_at: str = ""
+    offset: float = 0.0
+    reason: str = ""
+    keep_until: float | None = None
+
+
+class Entry:
+    """One session's folder."""
+
+    def __init__(self, folder: Path, meta: Meta) -> None:
+        self.folder = folder
+        self.meta = meta
+
+    @property
+    def session_id(self) -> str:
+        return self.meta.session_id
+
+    @property
+    def audio(self) -> Path:
+        return self.folder / "audio.bin"
+
+    @property
+    def codec(self) -> Codec:
+        return codec(self.meta.codec, self.meta.sample_rate)
+
+    @property
+    def info(self) -> SessionInfo:
+        return SessionInfo(
+            uid=self.meta.uid,
+            session_id=self.meta.session_id,
+            started_at=datetime.fromisoformat(self.meta.started_at),
+            language=self.meta.language,
+            codec=self.meta.codec,
+            sample_rate=self.meta.sample_rate,
+            device_id=self.meta.device_id or None,
+        )
+
+    def save(self) -> None:
+        """Write ``meta.json``; after a crash either the old or the new one is there, whole."""
+        temporary = self.folder / f"meta.{uuid.uuid4().hex}.tmp"
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(asdict(self.meta), file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.folder / "meta.json")
+
+    def save_progress(self, decided: float, silence: float) -> None:
+        """How far (session seconds) words are stored, and how much of that was silence. Cheap: called often."""
+        descriptor = os.open(self.folder / "progress", os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.pwrite(descriptor, _PROGRESS.pack(decided, silence), 0)
+        finally:
+            os.close(descriptor)
+
+    def progress(self) -> tuple[float, float]:
+        try:
+            data = (self.folder / "progress").read_bytes()
+        except FileNotFoundError:
+            return 0.0, 0.0
+        return _PROGRESS.unpack(data) if len(data) == _PROGRESS.size else (0.0, 0.0)
+
+    def lock(self) -> int | None:
+        """Take the writer's lock; None where a living process holds it. The caller closes the descriptor."""
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    @staticmethod
+    def unlock(descriptor: int) -> None:
+        os.close(descriptor)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def create(info: SessionInfo, *, watch: bool, device_id: str = "") -> Entry:
+    """A new session's folder. Raises OSError (a full disk): the session then goes on without a journal."""
+    folder = user_folder(info.uid) / info.session_id
+    folder.mkdir(parents=True, mode=0o700)
+    meta = Meta(
+        uid=info.uid,
+        session_id=info.session_id,
+        started_at=info.started_at.astimezone(UTC).isoformat(),
+        language=info.language,
+        codec=info.codec,
+        sample_rate=info.sample_rate,
+        watch=watch,
+        device_id=device_id,
+    )
+    entry = Entry(folder, meta)
+    entry.save()
+    return entry
+
+
+def _load(folder: Path) -> Entry | None:
+    try:
+        raw: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        return Entry(folder, Meta(**raw))
+    except (OSError, ValueError, TypeError):
+        return None  # being made or removed at this moment, or of a foreign version: not a session we can use
+
+
+def sessions(uid: str | None = None) -> Iterator[Entry]:
+    """Every session of one user, or of all, oldest first within a user."""
+    if uid is not None:
+        folders = [user_folder(uid)]
+    else:
+        folders = sorted(root().iterdir()) if root().exists() else []
+    for user in folders:
+        if user.is_dir():
+            entries = [entry for entry in map(_load, user.iterdir()) if entry is not None]
+            yield from sorted(entries, key=lambda entry: entry.meta.started_at)
+
+
+def find(session_id: str, uid: str | None = None) -> Entry | None:
+    """A session by its id. With ``uid`` only this user's."""
+    pattern = [user_folder(uid)] if uid is not None else (list(root().iterdir()) if root().exists() else [])
+    for user in pattern:
+        folder = user / session_id
+        if folder.parent == user and folder.is_dir():
+            return _load(folder)
+    return None
+
+
+def for_conversation(uid: str, conversation_id: str) -> list[Entry]:
+    """The sessions that fed one processing memory, in order of time."""
+    return [entry for entry in sessions(uid) if entry.meta.conversation == conversation_id]
+
+
+def orphans() -> Iterator[Entry]:
+    """Sessions that were not finished and that no living process writes."""
+    for entry in sessions():
+        if entry.meta.state != OPEN:
+            continue
+        descriptor = entry.lock()
+        if descriptor is None:
+            continue
+        os.close(descriptor)
+        yield entry
+
+
+def release(session_id: str, keep_until: datetime | None, uid: str | None = None) -> bool:
+    """The audio is no longer needed for processing: delete it at ``keep_until`` (None: now). False if unknown."""
+    entry = find(session_id, uid)
+    if entry is None:
+        return False
+    if keep_until is None or keep_until <= datetime.now(UTC):
+        entry.remove()
+        return True
+    entry.meta.state = RELEASED
+    entry.meta.keep_until = keep_until.timestamp()
+    entry.save()
+    return True
+
+
+def sweep(now: float | None = None) -> int:
+    """Delete released sessions whose time has come. Returns how many."""
+    moment = time.time() if now is None else now
+    gone = 0
+    for entry in sessions():
+        if entry.meta.state == RELEASED and (entry.meta.keep_until or 0.0) <= moment:
+            entry.remove()
+            gone += 1
+    return gone
+
+
+def forget_user(uid: str) -> int:
+    """Delete every session of a user, whatever its state. Returns how many there were."""
+    count = sum(1 for _ in sessions(uid))
+    shutil.rmtree(user_folder(uid), ignore_errors=True)
+    return count

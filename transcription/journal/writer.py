@@ -1,0 +1,159 @@
+"""Appends a session's audio: one sequential ``write`` per batch, ``fdatasync`` once a second in a thread.
+
+What is lost at worst: when the process is killed, the batch that has not been written (``BATCH_SECONDS``); when the
+machine loses power, what the disk has not been told to keep (one second more). This is the policy of Redis' append-only
+file: the write goes to the page cache (tens of microseconds), so it may stand in the event loop; waiting for the disk
+may not, so it stands in a thread.
+
+PCM is stored as it came. Packets are stored as ``<u16 length><packet>``; length 0xFFFF marks a hole of ``<u32>``
+packets that could not be written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import struct
+import time
+from collections.abc import Sequence
+
+from transcription.codecs import Codec
+from transcription.journal.store import FINISHED, Entry, create
+from transcription.ports import Conversation, SessionInfo
+
+logger = logging.getLogger(__name__)
+
+SYNC_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+HOLE = 0xFFFF
+MAX_PACKET = 4000
+"""Bytes; an Opus packet of 10 or 20 ms is at most 1275."""
+
+
+class Journal:
+    """The writer of one session. ``failed`` is set while the disk refuses; writing is tried again every second."""
+
+    def __init__(self, entry: Entry, codec: Codec) -> None:
+        self.entry = entry
+        self.codec = codec
+        lock = entry.lock()
+        if lock is None:
+            raise FileExistsError(f"session {entry.session_id} is being written by another process")
+        self._lock = lock
+        self._file = os.open(entry.audio, os.O_WRONLY | os.O_CREAT, 0o600)
+        self._size = os.lseek(self._file, 0, os.SEEK_END)
+        self._missing = 0  # bytes (PCM) or packets that are not on disk
+        self._retry_at = 0.0
+        self._synced_at = time.monotonic()
+        self._syncing: asyncio.Future[None] | None = None
+        self._closed = False
+        self.failed: OSError | None = None
+
+    @classmethod
+    def open(cls, info: SessionInfo, codec: Codec, *, watch: bool, device_id: str = "") -> Journal:
+        return cls(create(info, watch=watch, device_id=device_id), codec)
+
+    def append(self, frames: Sequence[bytes]) -> bool:
+        """Write one batch. False when it is not on disk; its time is kept as a hole, so later times stay right."""
+        if self.failed is not None and time.monotonic() < self._retry_at:
+            self._skip(frames)
+            return False
+        try:
+            data = self._hole() + self._encode(frames)
+            self._write(data)
+        except OSError as error:
+            self.failed = error
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            self._skip(frames)
+            return False
+        self._missing = 0
+        self.failed = None
+        return True
+
+    def _encode(self, frames: Sequence[bytes]) -> bytes:
+        if not self.codec.packets:
+            return b"".join(frames)
+        return b"".join(part for frame in frames for part in (struct.pack("<H", len(frame)), frame))
+
+    def _hole(self) -> bytes:
+        if not self._missing:
+            return b""
+        if self.codec.packets:
+            return struct.pack("<HI", HOLE, self._missing)
+        return b""  # PCM: the write below starts further on, the file has a sparse hole that reads as zeros
+
+    def _write(self, data: bytes) -> None:
+        start = self._size + (0 if self.codec.packets else self._missing)
+        view, at = memoryview(data), start
+        try:
+            while view:
+                done = os.pwrite(self._file, view, at)
+                at += done
+                view = view[done:]
+        except OSError:
+            os.ftruncate(self._file, self._size)  # no half batch: the reader sees whole records only
+            raise
+        self._size = at
+
+    def _skip(self, frames: Sequence[bytes]) -> None:
+        self._missing += len(frames) if self.codec.packets else sum(map(len, frames))
+
+    async def sync_when_due(self) -> None:
+        """Once a second: have the disk keep what was written. Returns at once; the thread does the waiting."""
+        now = time.monotonic()
+        if now - self._synced_at < SYNC_SECONDS or self._syncing is not None or self._closed:
+            return
+        self._synced_at = now
+        self._syncing = asyncio.get_running_loop().run_in_executor(None, self._sync)
+        self._syncing.add_done_callback(self._synced)
+
+    def _sync(self) -> None:
+        os.fdatasync(self._file)
+
+    def _synced(self, done: asyncio.Future[None]) -> None:
+        self._syncing = None
+        if not done.cancelled() and (error := done.exception()) is not None:
+            self.failed = error if isinstance(error, OSError) else OSError(str(error))
+            logger.warning("journal could not be synced", extra={"session": self.entry.session_id})
+
+    def attach(self, conversation: Conversation) -> None:
+        """Remember which processing memory this session feeds: recovery and the recording need it."""
+        self.entry.meta.conversation = conversation.id
+        self.entry.meta.conversation_started_at = conversation.started_at.isoformat()
+        self.entry.meta.offset = conversation.offset
+        self.entry.save()
+
+    async def close(self, *, finished: str | None = None) -> None:
+        """Flush and let go of the lock. ``finished`` is the reason when the session reached its sink."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._syncing is not None:
+            await asyncio.wait([self._syncing])
+        await asyncio.to_thread(self._close, finished)
+
+    def _close(self, finished: str | None) -> None:
+        try:
+            os.fdatasync(self._file)
+            if finished is not None:
+                self.entry.meta.state = FINISHED
+                self.entry.meta.reason = finished
+                self.entry.save()
+        except OSError as error:
+            self.failed = error
+            logger.warning("journal could not be closed cleanly", extra={"session": self.entry.session_id})
+        finally:
+            os.close(self._file)
+            os.close(self._lock)
+
+    def abandon(self) -> None:
+        """Let go without a word, as a killed process does: recovery will find the session."""
+        if not self._closed:
+            self._closed = True
+            os.close(self._file)
+            os.close(self._lock)
+
+    def remove(self) -> None:
+        """Delete the folder: nothing was said in this session and nobody asked to keep it."""
+        self.entry.remove()

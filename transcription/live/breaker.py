@@ -1,0 +1,129 @@
+"""Circuit breaker per vendor, shared by all processes through one database row per vendor.
+
+closed: calls go through. open: nobody calls until ``retry_at``. half-open: one caller tries (it moves ``retry_at``
+forward in the same statement that claims the try, so two processes never both do); success closes, failure opens for
+longer. A vendor that says *no money* or *wrong key* opens at once and for long: it is alarmed, not retried.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from channels.db import database_sync_to_async
+
+from omi.errors import ErrorKind, ProviderError
+
+log = structlog.get_logger(__name__)
+
+FAILURES_TO_OPEN = 3
+OPEN_SECONDS, MAX_OPEN_SECONDS = 5.0, 60.0
+ALARM_SECONDS = 300.0
+"""How long a vendor that refused by key or quota is left alone."""
+REFRESH_SECONDS = 2.0
+
+
+class Breaker(Protocol):
+    async def wait_before_call(self) -> float:
+        """Seconds to wait before calling; 0 means: go (and, half-open, yours is the one try)."""
+
+    async def failed(self, error: ProviderError) -> None: ...
+
+    async def succeeded(self) -> None: ...
+
+
+@dataclass(slots=True)
+class _Seen:
+    failures: int = 0
+    retry_at: float = 0.0
+    read_at: float = -1e9
+
+
+class SharedBreaker:
+    """The row of one vendor. What it says is remembered for ``REFRESH_SECONDS``, so a healthy vendor costs a
+    thousand reconnecting clients one query."""
+
+    def __init__(self, vendor: str) -> None:
+        self.vendor = vendor
+        self._seen = _Seen()
+
+    async def wait_before_call(self) -> float:
+        now = time.time()
+        if time.monotonic() - self._seen.read_at > REFRESH_SECONDS or self._seen.retry_at > now:
+            await self._refresh()
+        if self._seen.failures < FAILURES_TO_OPEN and self._seen.retry_at <= now:
+            return 0.0
+        if self._seen.retry_at > now:
+            return min(self._seen.retry_at - now, MAX_OPEN_SECONDS)
+        if await database_sync_to_async(self._claim, thread_sensitive=False)(now):
+            return 0.0
+        await self._refresh()
+        return max(0.2, min(self._seen.retry_at - time.time(), MAX_OPEN_SECONDS))
+
+    async def failed(self, error: ProviderError) -> None:
+        await database_sync_to_async(self._record_failure, thread_sensitive=False)(error)
+        self._seen.read_at = -1e9
+
+    async def succeeded(self) -> None:
+        if self._seen.failures:
+            await database_sync_to_async(self._record_success, thread_sensitive=False)()
+            self._seen = _Seen(read_at=time.monotonic())
+
+    async def _refresh(self) -> None:
+        self._seen = await database_sync_to_async(self._read, thread_sensitive=False)()
+
+    def _read(self) -> _Seen:
+        from transcription.models import VendorBreaker
+
+        row = VendorBreaker.objects.filter(vendor=self.vendor).first()
+        if row is None:
+            return _Seen(read_at=time.monotonic())
+        return _Seen(row.failures, row.retry_at, time.monotonic())
+
+    def _claim(self, now: float) -> bool:
+        from transcription.models import VendorBreaker
+
+        claimed = VendorBreaker.objects.filter(vendor=self.vendor, retry_at__lte=now).update(
+            retry_at=now + OPEN_SECONDS
+        )
+        return bool(claimed)
+
+    def _record_failure(self, error: ProviderError) -> None:
+        from django.db import transaction
+        from django.db.models import F
+
+        from transcription.models import VendorBreaker
+
+        now = time.time()
+        with transaction.atomic():
+            VendorBreaker.objects.get_or_create(vendor=self.vendor)
+            VendorBreaker.objects.filter(vendor=self.vendor).update(failures=F("failures") + 1)
+            row = VendorBreaker.objects.select_for_update().get(vendor=self.vendor)
+            if error.kind is not ErrorKind.TRANSIENT:
+                row.failures = max(row.failures, FAILURES_TO_OPEN)
+                row.retry_at = now + max(error.retry_after or 0.0, ALARM_SECONDS)
+                row.alarm = True
+            elif row.failures >= FAILURES_TO_OPEN:
+                wait = min(MAX_OPEN_SECONDS, OPEN_SECONDS * 2 ** min(row.failures - FAILURES_TO_OPEN, 6))
+                row.retry_at = max(row.retry_at, now + max(wait, error.retry_after or 0.0))
+            row.code = (error.code or error.kind.value)[:64]
+            row.reason = error.message[:300]
+            row.save()
+        if row.alarm:
+            log.error("vendor_alarm", vendor=self.vendor, kind=error.kind.value, code=error.code)
+
+    def _record_success(self) -> None:
+        from transcription.models import VendorBreaker
+
+        VendorBreaker.objects.filter(vendor=self.vendor).update(
+            failures=0, retry_at=0.0, alarm=False, code="", reason=""
+        )
+
+
+_breakers: dict[str, SharedBreaker] = {}
+
+
+def breaker_for(vendor: str) -> SharedBreaker:
+    return _breakers.setdefault(vendor, SharedBreaker(vendor))

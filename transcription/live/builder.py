@@ -1,0 +1,150 @@
+"""Shown words to shown segments, append-only: an id once given never changes its place or its words.
+
+The same rules as ``segments_from_words`` (one voice, gap, greatest length), but incremental: a batch of words costs
+what the batch costs, however long the session is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from transcription.ports import VoiceLabel
+from transcription.segments import (
+    MAX_SEGMENT_SECONDS,
+    SAME_SPEAKER_GAP,
+    Segment,
+    Word,
+    clean_text,
+    segment_id,
+    speaker_label,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one batch added to one segment: ``text`` is new, ``segment`` is the whole as it now stands."""
+
+    segment: Segment
+    text: str
+    start: float
+    end: float
+    part: int  # 0 for the words that began the segment
+
+    def as_message(self) -> dict[str, object]:
+        """The element of the September 2024 protocol: new words only, under an id of their own."""
+        data = self.segment.model_dump()
+        data["text"], data["start"], data["end"] = self.text, self.start, self.end
+        data["segment_id"] = self.segment.id
+        if self.part:
+            data["id"] = segment_id(self.segment.id, self.part)
+        return data
+
+
+@dataclass(slots=True)
+class SegmentBuilder:
+    """Times are session seconds. ``scope`` makes the ids: two sessions never give the same one."""
+
+    scope: str
+    max_gap: float = SAME_SPEAKER_GAP
+    segments: list[Segment] = field(default_factory=list)
+    _parts: dict[str, int] = field(default_factory=dict)
+    _labels: dict[str, str] = field(default_factory=dict)
+    _voices: dict[str, VoiceLabel] = field(default_factory=dict)
+    _assigned: dict[str, VoiceLabel] = field(default_factory=dict)
+    _last_label: str | None = None
+
+    def add(self, words: Sequence[Word], provider: str, *, max_gap: float | None = None) -> list[Delta]:
+        """Append words (already final, later than all before). Returns what changed, in order."""
+        deltas: list[Delta] = []
+        for word in words:
+            if not word.text.strip():
+                continue
+            label = self._label(word.speaker)
+            last = self.segments[-1] if self.segments else None
+            if last is not None and self._joins(last, word, label, provider, max_gap or self.max_gap):
+                self._extend(last, word, deltas)
+            else:
+                self._begin(word, label, provider, deltas)
+        return deltas
+
+    def _joins(self, last: Segment, word: Word, label: str, provider: str, max_gap: float) -> bool:
+        return (
+            last.speaker == label
+            and last.stt_provider == provider
+            and word.start - last.end < max_gap
+            and word.end - last.start <= MAX_SEGMENT_SECONDS
+        )
+
+    def _begin(self, word: Word, label: str, provider: str, deltas: list[Delta]) -> None:
+        start = round(max(0.0, word.start), 3)
+        segment = Segment(
+            id=segment_id(self.scope, len(self.segments)),
+            text=clean_text(word.text),
+            speaker=label,
+            start=start,
+            end=round(max(word.end, start + 0.01), 3),
+            stt_provider=provider,
+        )
+        known = self._voices.get(label)
+        if known is not None:
+            segment.is_user, segment.person_id = known.is_user, known.person_id
+        self.segments.append(segment)
+        self._parts[segment.id] = 1
+        deltas.append(Delta(segment, segment.text, segment.start, segment.end, 0))
+
+    def _extend(self, last: Segment, word: Word, deltas: list[Delta]) -> None:
+        last.text = clean_text(f"{last.text} {word.text}")
+        last.end = round(max(last.end, word.end), 3)
+        if deltas and deltas[-1].segment is last:
+            previous = deltas[-1]
+            deltas[-1] = Delta(
+                last, clean_text(f"{previous.text} {word.text}"), previous.start, last.end, previous.part
+            )
+            return
+        part = self._parts[last.id]
+        self._parts[last.id] = part + 1
+        deltas.append(Delta(last, clean_text(word.text), round(max(0.0, word.start), 3), last.end, part))
+
+    def _label(self, vendor_label: str | None) -> str:
+        """A vendor's label belongs to one connection: the next one gets new numbers, never assumed the same voice.
+
+        A word that the vendor left unlabelled is the last speaker's.
+        """
+        if vendor_label is None:
+            if self._last_label is None:
+                self._last_label = self._labels.setdefault("", speaker_label(len(self._labels)))
+            return self._last_label
+        label = self._labels.setdefault(vendor_label, speaker_label(len(self._labels)))
+        self._last_label = label
+        return label
+
+    def name_voice(self, label: str, voice: VoiceLabel) -> list[Segment]:
+        """A live speaker was recognised (or un-recognised). Returns the segments that changed."""
+        self._voices[label] = voice
+        return self._set(
+            [item for item in self.segments if item.speaker == label and item.id not in self._assigned], voice
+        )
+
+    def assign(self, segment_ids: Sequence[str], voice: VoiceLabel) -> list[Segment]:
+        """A person said who spoke: that wins over what was heard, for these segments."""
+        wanted = {self._whole(identity) for identity in segment_ids}
+        chosen = [item for item in self.segments if item.id in wanted]
+        self._assigned.update({item.id: voice for item in chosen})
+        return self._set(chosen, voice)
+
+    def _whole(self, identity: str) -> str:
+        """The segment that an id stands for; a delta's id stands for the segment it extended."""
+        for item in self.segments:
+            if item.id == identity:
+                return identity
+            if any(segment_id(item.id, part) == identity for part in range(1, self._parts[item.id])):
+                return item.id
+        return identity
+
+    @staticmethod
+    def _set(segments: Sequence[Segment], voice: VoiceLabel) -> list[Segment]:
+        changed = [item for item in segments if (item.is_user, item.person_id) != (voice.is_user, voice.person_id)]
+        for item in changed:
+            item.is_user, item.person_id = voice.is_user, voice.person_id
+        return changed

@@ -1,0 +1,99 @@
+"""Sessions whose process died: what they heard and did not hear still becomes a memory."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import structlog
+from asgiref.sync import async_to_sync
+
+from omi.providers import one
+from transcription import journal
+from transcription.journal.reader import seconds_on_disk
+from transcription.journal.store import FINISHED, Entry
+from transcription.ports import Accounting, Conversation, SessionSink
+from transcription.segments import Segment
+
+log = structlog.get_logger(__name__)
+
+WORTH_SECONDS = 0.5
+"""An orphan with less audio than this holds nothing that could be heard."""
+
+
+def recover_sessions() -> int:
+    """Finish every session that no living process writes. Returns how many. Blocking; safe to call at any time and
+    from several processes: a session's lock decides who does it."""
+    sink: SessionSink = one("session_sink")
+    done = 0
+    for entry in journal.orphans():
+        lock = entry.lock()
+        if lock is None:
+            continue
+        try:
+            async_to_sync(_recover)(sink, entry)
+            done += 1
+        except Exception as error:  # the sink's stores may be down: the next reconcile tries again
+            log.warning("session_not_recovered", session=entry.session_id, error=type(error).__name__)
+        finally:
+            entry.unlock(lock)
+    journal.sweep()
+    return done
+
+
+async def _recover(sink: SessionSink, entry: Entry) -> None:
+    info = entry.info
+    received = seconds_on_disk(entry)
+    heard = _heard(entry)
+    if received < WORTH_SECONDS and not heard and not entry.meta.conversation:
+        entry.remove()
+        return
+    conversation = await _conversation(sink, entry)
+    if heard:
+        segments = [_moved(item, conversation.offset) for item in heard["segments"]]
+        if segments:
+            await sink.store(info, conversation, segments, last_audio=received + conversation.offset)
+        transcripts = {
+            model: [_moved(item, conversation.offset) for item in items]
+            for model, items in heard["transcripts"].items()
+        }
+        await sink.store_transcripts(info, conversation, transcripts)
+        result = Accounting(**heard["accounting"])
+    else:
+        decided = min(received, entry.progress()[0])
+        failed = received - decided
+        result = Accounting(received, decided, 0.0, failed, {"process_died": failed} if failed > 0 else {})
+    await sink.finish(info, conversation, reason="recovered", accounting=result, keep=bool(heard and heard.get("keep")))
+    entry.meta.state, entry.meta.reason = FINISHED, "recovered"
+    entry.save()
+    log.info("session_recovered", session=entry.session_id, received=round(received, 2), failed=round(result.failed, 2))
+
+
+async def _conversation(sink: SessionSink, entry: Entry) -> Conversation:
+    """The one the session was attached to, else a new or resumed one. Opening twice is safe: sessions are known."""
+    if entry.meta.conversation:
+        return Conversation(
+            id=entry.meta.conversation,
+            started_at=datetime.fromisoformat(entry.meta.conversation_started_at),
+            offset=entry.meta.offset,
+        )
+    conversation = await sink.open(entry.info, watch=entry.meta.watch)
+    entry.meta.conversation = conversation.id
+    entry.meta.conversation_started_at = conversation.started_at.isoformat()
+    entry.meta.offset = conversation.offset
+    entry.save()
+    return conversation
+
+
+def _heard(entry: Entry) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((entry.folder / "heard.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _moved(item: dict[str, Any], offset: float) -> Segment:
+    segment = Segment.model_validate({name: value for name, value in item.items() if name != "speaker_id"})
+    return segment.model_copy(update={"start": segment.start + offset, "end": segment.end + offset})

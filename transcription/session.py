@@ -1,0 +1,395 @@
+"""One live session: audio in, journal, vendors, shown segments, the sink that stores them, and the account at the end.
+
+Everything is in session time: seconds since the first audio byte. The socket above knows frames and JSON; the vendors
+below know streams; the session knows neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from django.conf import settings
+
+from transcription.codecs import RATE, Codec, open_decoder
+from transcription.journal.writer import Journal
+from transcription.live.builder import SegmentBuilder
+from transcription.live.supervisor import Supervisor, eligible
+from transcription.live.window import AudioWindow
+from transcription.ports import Accounting, Conversation, SessionInfo, SessionSink, VoiceLabel
+from transcription.session_account import account
+from transcription.vad import SpeechGate
+
+if TYPE_CHECKING:
+    from transcription.live.base import LiveTranscriber
+    from transcription.live.breaker import Breaker
+    from transcription.live.builder import Delta
+    from transcription.live.leg import Tuning
+    from transcription.segments import Segment, Word
+
+log = structlog.get_logger(__name__)
+
+STORE_SECONDS = 2.0
+"""Shown words are stored at most this much later."""
+FINISH_SECONDS = 20.0
+"""How long the vendors may take for their last words after the client has gone."""
+UTTERANCE_GAP = 1.5
+"""Where a vendor does not tell speakers apart, a pause this long begins a new segment: who spoke may have changed."""
+SINK_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a client asked for."""
+
+    uid: str
+    codec: Codec
+    language: str = "en"
+    watch: bool = True
+    device_id: str | None = None
+    preferred: str = ""
+    vocabulary: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Output:
+    """How the session speaks to its client. None of these may raise or wait."""
+
+    segments: Callable[[Sequence[Delta]], None]
+    updated: Callable[[Sequence[Segment]], None]
+    status: Callable[[dict[str, Any]], None]
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What a session needs from outside: bound by ``settings`` in production, given by tests."""
+
+    sink: SessionSink
+    vendors: Sequence[LiveTranscriber]
+    breaker: Callable[[str], Breaker]
+    mode: str = "parallel"
+    gate: bool = True
+    gap_seconds: float = 120.0
+    tuning: Tuning | None = None
+
+
+class Session:
+    def __init__(self, plan: Plan, around: Surroundings, output: Output) -> None:
+        self.plan = plan
+        self.info = SessionInfo(
+            uid=plan.uid,
+            session_id=str(uuid.uuid4()),
+            started_at=datetime.now(UTC),
+            language=plan.language,
+            codec=plan.codec.name,
+            sample_rate=plan.codec.sample_rate,
+            device_id=plan.device_id,
+        )
+        self.conversation: Conversation | None = None
+        self.over = False  # the gap was reached: the socket begins the next session
+        self._around = around
+        self._output = output
+        self._decoder = open_decoder(plan.codec)
+        self._journal = self._open_journal()
+        self._window = AudioWindow(self._journal.entry if self._journal else None)
+        self._gate = SpeechGate()
+        self._builder = SegmentBuilder(self.info.session_id)
+        self._supervisor = Supervisor(
+            eligible(around.vendors, plan.language, plan.preferred),
+            self._window,
+            self._gate if around.gate else None,
+            mode=around.mode,
+            language=plan.language,
+            vocabulary=plan.vocabulary,
+            session_id=self.info.session_id,
+            breaker=around.breaker,
+            on_words=self._words,
+            on_status=self._vendor_status,
+            tuning=around.tuning,
+        )
+        self._shown: list[Word] = []
+        self._dirty = False
+        self._stored_at = 0.0
+        self._audio_at = time.monotonic()
+        self._degraded: set[str] = set()
+        self._keeper: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    # --- audio ------------------------------------------------------------------------------------------------------
+
+    @property
+    def received(self) -> float:
+        """Seconds of audio so far."""
+        return self._window.end / RATE
+
+    def start(self) -> None:
+        self._supervisor.start()
+        self._keeper = asyncio.create_task(self._keep(), name="session-keeper")
+
+    def feed(self, frames: Sequence[bytes]) -> None:
+        """One batch: to the journal first, then to everybody else."""
+        self._audio_at = time.monotonic()
+        if self._journal is not None:
+            self._mark("journal", not self._journal.append(frames))
+        pcm = self._decoder.decode(frames)
+        if not pcm:
+            return
+        self._gate.feed(pcm)
+        self._window.append(pcm)
+        self._supervisor.wake()
+
+    def _open_journal(self) -> Journal | None:
+        try:
+            return Journal.open(self.info, self.plan.codec, watch=self.plan.watch, device_id=self.plan.device_id or "")
+        except OSError as error:
+            log.error("journal_unavailable", error=type(error).__name__)
+            return None
+
+    # --- words ------------------------------------------------------------------------------------------------------
+
+    def _words(self, words: Sequence[Word], model: str) -> None:
+        told_apart = any(word.speaker is not None for word in words)
+        deltas = self._builder.add(words, model, max_gap=None if told_apart else UTTERANCE_GAP)
+        self._shown.extend(words)
+        self._dirty = True
+        self._output.segments(deltas)
+
+    def assign(self, segment_ids: Sequence[str], voice: VoiceLabel) -> bool:
+        changed = self._builder.assign(segment_ids, voice)
+        if changed:
+            self._dirty = True
+            self._output.updated(changed)
+        return bool(changed)
+
+    @property
+    def segments(self) -> list[Segment]:
+        return self._builder.segments
+
+    # --- once a second ----------------------------------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        if self._journal is None:
+            self._mark("journal", True)
+        while True:
+            await asyncio.sleep(0.5)
+            self._supervisor.tick()
+            if self._journal is not None:
+                await self._journal.sync_when_due()
+            if self._dirty and time.monotonic() - self._stored_at >= STORE_SECONDS:
+                await self._store()
+            self.over = self.over or self._gap_reached()
+
+    def _gap_reached(self) -> bool:
+        """Nobody has spoken for the gap: the conversation has ended (omi-protocol 1.8 no. 5)."""
+        gap = self._around.gap_seconds
+        if not self._window.end:
+            return False
+        if time.monotonic() - self._audio_at >= gap:
+            return True
+        last_word = self._builder.segments[-1].end if self._builder.segments else 0.0
+        cuts = self._gate.cuts
+        last_speech = max(last_word, cuts[-1].session + cuts[-1].seconds if cuts else 0.0)
+        if self.received - last_speech >= gap and last_speech > 0:
+            return True
+        return last_word > 0 and self._supervisor.shown_until - last_word >= gap
+
+    async def _store(self) -> bool:
+        """Write what is shown. On failure the segments stay dirty and the next tick tries again."""
+        self._stored_at = time.monotonic()
+        self._dirty = False
+        try:
+            await self._open_conversation()
+            assert self.conversation is not None
+            await self._around.sink.store(
+                self.info,
+                self.conversation,
+                self._conversation_segments(),
+                last_audio=self._in_conversation(self.received),
+            )
+        except Exception as error:  # any store may fail in its own way; the journal is the safety net
+            self._dirty = True
+            log.warning("session_not_stored", session=self.info.session_id, error=type(error).__name__)
+            self._mark("storage", True)
+            return False
+        self._mark("storage", False)
+        if self._journal is not None:
+            try:
+                self._journal.entry.save_progress(self._supervisor.shown_until, 0.0)
+            except OSError:
+                self._mark("journal", True)
+        return True
+
+    async def _open_conversation(self) -> None:
+        if self.conversation is not None:
+            return
+        self.conversation = await self._around.sink.open(self.info, watch=self.plan.watch)
+        if self._journal is not None:
+            try:
+                await asyncio.to_thread(self._journal.attach, self.conversation)
+            except OSError:
+                self._mark("journal", True)
+
+    def _in_conversation(self, seconds: float) -> float:
+        return seconds + (self.conversation.offset if self.conversation else 0.0)
+
+    def _conversation_segments(self) -> list[Segment]:
+        """Everything of the conversation: what earlier sessions stored, then this one's, moved to its place."""
+        assert self.conversation is not None
+        own = {segment.id for segment in self._builder.segments}
+        earlier = [segment for segment in self.conversation.segments if segment.id not in own]
+        return [*earlier, *(self._moved(segment) for segment in self._builder.segments)]
+
+    def _moved(self, segment: Segment) -> Segment:
+        offset = self.conversation.offset if self.conversation else 0.0
+        return segment.model_copy(
+            update={"start": round(segment.start + offset, 3), "end": round(segment.end + offset, 3)}
+        )
+
+    # --- what the client is told ------------------------------------------------------------------------------------
+
+    def _vendor_status(self, status: str, provider: str, reason: str, retryable: bool) -> None:
+        message: dict[str, Any] = {"status": status, "provider": provider, "reason": reason}
+        if status == "stt_failed":
+            message["retryable"] = retryable
+            message["status_text"] = "Transcription is interrupted; the audio is kept and will be transcribed."
+        self._output.status(message)
+
+    def _mark(self, what: str, failing: bool) -> None:
+        """Tell the client once when something begins to fail, and once when it is well again."""
+        if failing == (what in self._degraded):
+            return
+        if failing:
+            self._degraded.add(what)
+            text = {
+                "journal": "The server cannot keep a copy of the audio at the moment.",
+                "storage": "The transcript cannot be stored at the moment; it is tried again.",
+            }[what]
+            self._output.status({"status": "degraded", "reason": what, "status_text": text})
+        else:
+            self._degraded.discard(what)
+            self._output.status({"status": "ready", "reason": f"{what}_recovered", "provider": ""})
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def finish(self, reason: str, *, keep: bool = False, wait: float = FINISH_SECONDS) -> asyncio.Task[None]:
+        """No more audio comes. The work goes on after the socket has gone; the task may be awaited, or not."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._finish(reason, keep, wait), name="session-finish")
+            _ENDINGS.add(self._ending)
+            self._ending.add_done_callback(_ENDINGS.discard)
+        return self._ending
+
+    async def _finish(self, reason: str, keep: bool, wait: float) -> None:
+        self._window.closed = True
+        # A slow local engine may be far behind a fast client: it gets as long as the audio that it owes.
+        behind = max((self.received - leg.done_until for leg in self._supervisor.legs if leg.live), default=0.0)
+        await self._supervisor.finish(max(wait, min(behind, 600.0)) if wait >= FINISH_SECONDS else wait)
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        result = self.accounting()
+        log.info("session_ended", session=self.info.session_id, reason=reason, **_rounded(result))
+        if not self._builder.segments and result.failed <= 0 and not keep:
+            await self._nothing_said(reason)
+            return
+        finished = await self._hand_to_sink(reason, result, keep)
+        if self._journal is not None:
+            await self._journal.close(finished=reason if finished else None)
+
+    async def _nothing_said(self, reason: str) -> None:
+        if self._journal is None:
+            return
+        await self._journal.close(finished=reason)
+        if self.conversation is None:
+            await asyncio.to_thread(self._journal.remove)
+
+    async def _hand_to_sink(self, reason: str, result: Accounting, keep: bool) -> bool:
+        sink = self._around.sink
+        for attempt in range(SINK_TRIES):
+            if attempt:
+                await asyncio.sleep(min(4.0, 0.5 * 2**attempt))
+            if not await self._store():
+                continue
+            assert self.conversation is not None
+            try:
+                await sink.store_transcripts(self.info, self.conversation, self._transcripts())
+                await sink.finish(self.info, self.conversation, reason=reason, accounting=result, keep=keep)
+            except Exception as error:  # as in _store
+                log.warning("session_not_finished", session=self.info.session_id, error=type(error).__name__)
+                continue
+            return True
+        log.error("session_left_to_recovery", session=self.info.session_id)
+        await asyncio.to_thread(self._leave_for_recovery, reason, result, keep)
+        return False
+
+    def _transcripts(self) -> dict[str, list[Segment]]:
+        found = self._supervisor.transcripts(self.info.session_id)
+        return {model: [self._moved(segment) for segment in segments] for model, segments in found.items()}
+
+    def _leave_for_recovery(self, reason: str, result: Accounting, keep: bool) -> None:
+        """The stores are down: what was heard goes beside the audio, so that recovery need not hear it again."""
+        if self._journal is None:
+            return
+        found = self._supervisor.transcripts(self.info.session_id)
+        data = {
+            "reason": reason,
+            "keep": keep,
+            "accounting": asdict(result),
+            "segments": [segment.model_dump() for segment in self._builder.segments],
+            "transcripts": {model: [item.model_dump() for item in items] for model, items in found.items()},
+        }
+        try:
+            (self._journal.entry.folder / "heard.json").write_text(json.dumps(data), encoding="utf-8")
+        except OSError as error:
+            log.error("session_text_not_kept", session=self.info.session_id, error=type(error).__name__)
+
+    def accounting(self) -> Accounting:
+        return account(
+            self.received,
+            self._supervisor.covered,
+            self._shown,
+            [(cut.session, cut.session + cut.seconds) for cut in self._gate.cuts],
+            self._supervisor.failure(),
+        )
+
+    async def abort(self) -> None:
+        """For tests: end as a killed process does. The journal stays as it is."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+        await self._supervisor.stop()
+        if self._journal is not None:
+            self._journal.abandon()
+
+
+_ENDINGS: set[asyncio.Task[None]] = set()
+
+
+def endings() -> set[Awaitable[None]]:
+    """Sessions whose client has gone and whose work has not ended: a draining process waits for them."""
+    return set(_ENDINGS)
+
+
+def _rounded(result: Accounting) -> dict[str, float]:
+    return {name: round(getattr(result, name), 2) for name in ("received", "transcribed", "silence", "failed")}
+
+
+def surroundings() -> Surroundings:
+    """As ``settings`` say."""
+    from omi.providers import many, one
+    from transcription.live.breaker import breaker_for
+
+    return Surroundings(
+        sink=one("session_sink"),
+        vendors=many("live"),
+        breaker=breaker_for,
+        mode=settings.OMI_LIVE_MODE,
+        gate=settings.OMI_VAD_GATE,
+        gap_seconds=settings.OMI_GAP_SECONDS,
+    )

@@ -1,0 +1,85 @@
+"""Keeping mirror rows true to their documents, one write at a time. Checking and rebuilding: ``mirror_check``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from memories.mirror_models import MemoryRow, PersonRow, ProcessingMemoryRow
+from memories.shapes import Memory, ProcessingMemory
+
+
+def record_memory(uid: str, memory: Memory) -> None:
+    """Renew the row, unless it already shows a later revision (two writers may arrive here in the wrong order)."""
+    values = memory_values(memory)
+    rows = MemoryRow.objects.filter(uid=uid, memory_id=memory.id)
+    if not rows.filter(revision__lte=memory.revision).update(**values, mirrored_at=timezone.now()):
+        MemoryRow.objects.get_or_create(uid=uid, memory_id=memory.id, defaults=values)
+
+
+def record_processing(uid: str, processing: ProcessingMemory) -> None:
+    ProcessingMemoryRow.objects.update_or_create(
+        uid=uid, processing_memory_id=processing.id, defaults=processing_values(processing)
+    )
+
+
+def record_person(uid: str, person_id: str, created_at: datetime, updated_at: datetime, *, deleted: bool) -> None:
+    PersonRow.objects.update_or_create(
+        uid=uid,
+        person_id=person_id,
+        defaults={"created_at": created_at, "updated_at": updated_at, "deleted": deleted},
+    )
+
+
+def on_person_changed(*, uid: str, person: Any, **_: Any) -> None:
+    """Receiver of ``speakers.signals.person_changed``."""
+    record_person(uid, person.id, person.created_at, person.updated_at, deleted=person.deleted)
+
+
+def forget_memory(uid: str, memory_id: str) -> int:
+    return int(MemoryRow.objects.filter(uid=uid, memory_id=memory_id).delete()[0])
+
+
+def forget_user(uid: str) -> dict[str, int]:
+    return {
+        "memory_rows": int(MemoryRow.objects.filter(uid=uid).delete()[0]),
+        "processing_memory_rows": int(ProcessingMemoryRow.objects.filter(uid=uid).delete()[0]),
+        "person_rows": int(PersonRow.objects.filter(uid=uid).delete()[0]),
+    }
+
+
+def memory_values(memory: Memory) -> dict[str, Any]:
+    """Columns of ``MemoryRow`` as the document has them."""
+    told = memory.postprocessing
+    return {
+        "created_at": memory.created_at,
+        "started_at": memory.started_at,
+        "finished_at": memory.finished_at,
+        "language": (memory.language or "")[:32],
+        "source": (memory.source or "")[:64],
+        "category": memory.structured.category.value,
+        "discarded": memory.discarded,
+        "deleted": memory.deleted,
+        "deleted_at": memory.deleted_at,
+        "visibility": memory.visibility.value,
+        "postprocessing_status": told.status.value if told else "",
+        "active_transcript": (memory.active_transcript or "")[:100],
+        "processing_memory_id": memory.processing_memory_id or "",
+        "segments": len(memory.transcript_segments),
+        "seconds": max((segment.end for segment in memory.transcript_segments), default=0.0),
+        "revision": memory.revision,
+    }
+
+
+def processing_values(processing: ProcessingMemory) -> dict[str, Any]:
+    """Columns of ``ProcessingMemoryRow`` as the document has them."""
+    return {
+        "device_id": (processing.device_id or "")[:200],
+        "memory_id": processing.memory_id or "",
+        "created_at": processing.created_at,
+        "finished": processing.finished,
+        "segments": len(processing.transcript_segments),
+        "last_audio": processing.last_audio,
+    }

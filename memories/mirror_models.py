@@ -1,0 +1,106 @@
+"""Rows that mirror documents, for support staff, filters and checks. They hold no words of anybody.
+
+The documents are the truth: ``manage.py mirror --rebuild`` makes every row again.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class MemoryRow(models.Model):
+    """One memory. ``revision`` is that of the document it was made from: an older write never replaces a newer one."""
+
+    uid = models.CharField(max_length=128)
+    memory_id = models.CharField(max_length=128)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    language = models.CharField(max_length=32, default="", blank=True)
+    source = models.CharField(max_length=64, default="", blank=True)
+    category = models.CharField(max_length=32, default="", blank=True)
+    discarded = models.BooleanField(default=False)
+    deleted = models.BooleanField(default=False)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    visibility = models.CharField(max_length=16, default="private")
+    postprocessing_status = models.CharField(max_length=16, default="", blank=True)
+    active_transcript = models.CharField(max_length=100, default="", blank=True)
+    processing_memory_id = models.CharField(max_length=128, default="", blank=True)
+    segments = models.IntegerField(default=0)
+    seconds = models.FloatField(default=0.0, help_text="End of the last segment.")
+    revision = models.BigIntegerField(default=0)
+    mirrored_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["uid", "memory_id"], name="memories_row_once")]
+        indexes = [
+            models.Index(fields=["uid", "-created_at"], name="memories_row_newest"),
+            models.Index(fields=["memory_id"], name="memories_row_id"),
+            models.Index(fields=["visibility", "-created_at"], name="memories_row_public"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.uid}/{self.memory_id}"
+
+
+class ProcessingMemoryRow(models.Model):
+    uid = models.CharField(max_length=128)
+    processing_memory_id = models.CharField(max_length=128)
+    device_id = models.CharField(max_length=200, default="", blank=True)
+    memory_id = models.CharField(max_length=128, default="", blank=True)
+    created_at = models.DateTimeField()
+    finished = models.BooleanField(default=False)
+    segments = models.IntegerField(default=0)
+    last_audio = models.FloatField(default=0.0, help_text="Seconds since the first audio.")
+    mirrored_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["uid", "processing_memory_id"], name="memories_processing_once")]
+        indexes = [models.Index(fields=["finished", "created_at"], name="memories_processing_open")]
+
+    def __str__(self) -> str:
+        return f"{self.uid}/{self.processing_memory_id}"
+
+
+class PersonRow(models.Model):
+    """A person that a user knows. The name stays in the document."""
+
+    uid = models.CharField(max_length=128)
+    person_id = models.CharField(max_length=128)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    deleted = models.BooleanField(default=False)
+    mirrored_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["uid", "person_id"], name="memories_person_once")]
+
+    def __str__(self) -> str:
+        return f"{self.uid}/{self.person_id}"
+
+
+class ErasureReceipt(models.Model):
+    """What one erasure removed and where, in counts. ``subject`` is a keyed digest of uid and memory id."""
+
+    subject = models.CharField(max_length=32, db_index=True)
+    kind = models.CharField(max_length=16, choices=[("memory", "memory"), ("user", "user"), ("recordings", "recordings")])
+    actor = models.CharField(max_length=128, default="", blank=True)
+    erased = models.JSONField(default=dict)
+    complete = models.BooleanField(default=False)
+    started_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}"
+
+
+class MirrorProgress(models.Model):
+    """Where a rebuild or a move of stores stands, so that it goes on after a stop."""
+
+    job = models.CharField(max_length=100, unique=True)
+    position = models.CharField(max_length=500, default="", blank=True)
+    done = models.BigIntegerField(default=0)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.job}: {self.done}"

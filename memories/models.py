@@ -1,0 +1,16 @@
+"""Every row of the app ``memories``: the mirror of the documents, receipts, and the event log."""
+
+from __future__ import annotations
+
+from memories.event_models import EventCounter, UserEvent
+from memories.mirror_models import ErasureReceipt, MemoryRow, MirrorProgress, PersonRow, ProcessingMemoryRow
+
+__all__ = [
+    "ErasureReceipt",
+    "EventCounter",
+    "MemoryRow",
+    "MirrorProgress",
+    "PersonRow",
+    "ProcessingMemoryRow",
+    "UserEvent",
+]

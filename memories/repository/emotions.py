@@ -1,0 +1,60 @@
+"""Emotion timelines: ``users/{uid}/memories/{id}/emotions/{model}``; the original's ``hume`` rows are read, too."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from emotions.base import EmotionScore, EmotionSpan, EmotionTimeline
+from memories.repository import large, stored
+from memories.repository.memories import memory_path
+from omi.stores.documents import documents
+from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, OrderBy
+
+
+def save_emotions(uid: str, memory_id: str, timeline: EmotionTimeline) -> None:
+    """Keep a timeline; one of the same vendor and model is replaced by it."""
+    name = re.sub(r"[^a-z0-9_.\-]+", "_", f"{timeline.vendor}-{timeline.model}".lower()).strip("._") or "unnamed"
+    where = f"{memory_path(uid, memory_id)}/emotions/{name}"
+    data = timeline.model_dump(mode="python")
+    # The spans travel under the name that the large-list encoding knows.
+    fields = {**data, "created_at": datetime.now(UTC), large.FIELD: data.pop("spans")}
+    fields.pop("spans", None)
+    try:
+        stored.create(where, fields)
+    except AlreadyExists:
+        stored.change(where, lambda current: (fields, None))
+
+
+def load_emotions(uid: str, memory_id: str) -> EmotionTimeline | None:
+    """The newest timeline, None where nothing was measured."""
+    try:
+        where = memory_path(uid, memory_id)
+    except InvalidPath:
+        return None
+    newest = documents().query(f"{where}/emotions", order_by=[OrderBy("created_at", descending=True)], limit=1)
+    if newest:
+        data = stored.read_all(newest)[0].data
+        return EmotionTimeline.model_validate({**data, "spans": data[large.FIELD]})
+    rows = documents().query(f"{where}/hume")
+    return _legacy(rows) if rows else None
+
+
+def _legacy(rows: list[Document]) -> EmotionTimeline:
+    spans = [span for row in rows if (span := _span(row.data)) is not None]
+    spans.sort(key=lambda span: (span.start, span.end))
+    return EmotionTimeline(vendor="hume", model="prosody", kind="expression", spans=spans, note="measured in 2024")
+
+
+def _span(data: dict[str, Any]) -> EmotionSpan | None:
+    told = data.get("emotions")
+    scores = json.loads(told) if isinstance(told, str) else told or []
+    if "start" not in data or "end" not in data:
+        return None
+    return EmotionSpan(
+        start=float(data["start"]),
+        end=float(data["end"]),
+        emotions=[EmotionScore(name=str(item["name"]).lower(), score=float(item["score"])) for item in scores],
+    )

@@ -1,0 +1,265 @@
+"""The one way to memories: ``users/{uid}/memories/{id}``. A stranger's id and a deleted one are alike: not found.
+
+Writes change only the fields they name, inside a transaction that checks that the memory is neither deleted nor newer,
+then renew the mirror row. Photos lie in a sub-collection, as the original has them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from memories import mirror
+from memories.repository import stored
+from memories.repository.large import Unreadable
+from memories.repository.parsing import dump, memory_from
+from memories.shapes import Memory, Photo
+from omi.metrics import documents_unreadable_total
+from omi.stores.documents import documents, path
+from omi.stores.documents.base import Document, InvalidPath, NotFound, OrderBy, Where
+from omi.stores.documents.values import apply_fields, clean_fields
+
+log = structlog.get_logger(__name__)
+
+MAX_LIMIT = 1000
+_CREATED = "created_at"
+
+
+class MemoryNotFound(LookupError):
+    """No such memory of this user, or it is deleted (404)."""
+
+
+class RevisionConflict(Exception):
+    """The memory is newer than what the caller had read (409)."""
+
+
+class InvalidCursor(ValueError):
+    """Not a cursor of ours (422)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """``next_cursor`` is None on the last page."""
+
+    memories: list[Memory] = field(default_factory=list)
+    next_cursor: str | None = None
+
+
+def collection(uid: str) -> str:
+    return path("users", uid, "memories")
+
+
+def memory_path(uid: str, memory_id: str) -> str:
+    return path("users", uid, "memories", memory_id)
+
+
+def get_memory(uid: str, memory_id: str) -> Memory:
+    """Raises MemoryNotFound, Unreadable, ProviderError."""
+    memory = find_memory(uid, memory_id)
+    if memory is None or memory.deleted:
+        raise MemoryNotFound("Memory not found")
+    return memory
+
+
+def find_memory(uid: str, memory_id: str) -> Memory | None:
+    """The memory whether deleted or not; None where there is nothing."""
+    try:
+        found = stored.read(memory_path(uid, memory_id))
+    except InvalidPath:
+        return None
+    if found is None:
+        return None
+    memory = memory_from(found)
+    if found.data.get("photo_count") or (not memory.photos and memory.source == "openglass"):
+        memory.photos = _photos(found.path)
+    return memory
+
+
+def list_memories(
+    uid: str,
+    limit: int = 100,
+    offset: int = 0,
+    cursor: str | None = None,
+    include_discarded: bool = True,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Page:
+    """Newest first, without deleted ones; two reads of the store whatever the page's size. Photos are left out.
+
+    ``cursor`` goes on where a page ended, however many memories came or went since; ``offset`` is the original's.
+    """
+    limit = max(0, min(MAX_LIMIT, limit))
+    where = [Where("deleted", "==", False)]
+    if not include_discarded:
+        where.append(Where("discarded", "==", False))
+    if since is not None:
+        where.append(Where(_CREATED, ">=", since))
+    if until is not None:
+        where.append(Where(_CREATED, "<", until))
+    found = documents().query(
+        collection(uid),
+        where=where,
+        order_by=[OrderBy(_CREATED, descending=True)],
+        limit=limit + 1,
+        offset=0 if cursor else max(0, offset),
+        start_after=_position(uid, cursor) if cursor else None,
+    )
+    more = len(found) > limit > 0
+    found = found[:limit]
+    return Page(_readable(found), _cursor(found[-1]) if more else None)
+
+
+def create_memory(uid: str, memory: Memory) -> Memory:
+    """Raises AlreadyExists where the id was used before, also by a memory that is deleted."""
+    where = memory_path(uid, memory.id)
+    if not memory.revision:
+        memory = memory.model_copy(update={"revision": 1})
+    data = dump(memory)
+    photos = {
+        f"{where}/photos/{_photo_id(memory.id, number)}": {**photo, "id": _photo_id(memory.id, number), "index": number}
+        for number, photo in enumerate(data.pop("photos"))
+    }
+    stored.create(where, {**data, "photos": [], "photo_count": len(photos)}, photos)
+    mirror.record_memory(uid, memory)
+    return memory
+
+
+def update_memory(
+    uid: str,
+    memory_id: str,
+    fields: Mapping[str, Any],
+    *,
+    if_revision: int | None = None,
+    unless_deleted: bool = True,
+) -> Memory:
+    """Write only ``fields`` (dotted names reach into maps). Raises MemoryNotFound, RevisionConflict."""
+    return mutate_memory(
+        uid, memory_id, lambda memory: dict(fields), if_revision=if_revision, unless_deleted=unless_deleted
+    )
+
+
+def mutate_memory(
+    uid: str,
+    memory_id: str,
+    function: Callable[[Memory], Mapping[str, Any]],
+    *,
+    if_revision: int | None = None,
+    unless_deleted: bool = True,
+) -> Memory:
+    """Read, decide, write in one transaction: ``function`` gives the fields to change, ``{}`` for none.
+
+    It may be run several times, so it has no other effect. Returns the memory as it is afterwards.
+    """
+
+    def decide(data: dict[str, Any]) -> tuple[dict[str, Any], Memory]:
+        memory = memory_from(Document(where, data, "", _EPOCH, _EPOCH))
+        if memory.deleted and unless_deleted:
+            raise MemoryNotFound("Memory not found")
+        if if_revision is not None and memory.revision != if_revision:
+            raise RevisionConflict(f"revision {memory.revision}, not {if_revision}")
+        fields = function(memory)
+        if not fields:
+            return {}, memory
+        return _changed(memory, fields)
+
+    try:
+        where = memory_path(uid, memory_id)
+        memory = stored.change(where, decide)
+    except (NotFound, InvalidPath) as error:
+        raise MemoryNotFound("Memory not found") from error
+    mirror.record_memory(uid, memory)
+    return memory
+
+
+def delete_memory(uid: str, memory_id: str) -> Memory:
+    """Mark as deleted: from now on nobody finds it. What hangs on it is removed by ``memories.erasure``."""
+    return update_memory(uid, memory_id, {"deleted": True, "deleted_at": datetime.now(UTC)})
+
+
+def _changed(memory: Memory, fields: Mapping[str, Any]) -> tuple[dict[str, Any], Memory]:
+    """The top-level fields to write, checked and dumped by the shape, and the memory that comes out."""
+    plain = {name: _plain(value) for name, value in fields.items()}
+    after = apply_fields(dump(memory), clean_fields(plain))
+    after["revision"] = memory.revision + 1
+    result = Memory.model_validate(after)
+    roots = {name.split(".")[0] for name in fields} | {"revision"}
+    dumped = dump(result)
+    return {name: dumped[name] for name in roots if name in dumped and name != "photos"}, result
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="python")
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _readable(found: list[Document]) -> list[Memory]:
+    """One broken document hides no other from its owner; it is counted and logged."""
+    memories = []
+    try:
+        whole = stored.read_all(found)
+    except Unreadable:
+        whole = [document for item in found if (document := _alone(item)) is not None]
+    for document in whole:
+        try:
+            memories.append(memory_from(document))
+        except Unreadable as error:
+            _report(document, error)
+    return memories
+
+
+def _alone(document: Document) -> Document | None:
+    try:
+        return stored.read(document.path)
+    except Unreadable as error:
+        _report(document, error)
+        return None
+
+
+def _report(document: Document, error: Exception) -> None:
+    documents_unreadable_total.inc()
+    log.error("memory.unreadable", memory_id=document.id, reason=str(error))
+
+
+def _photos(where: str) -> list[Photo]:
+    found = documents().query(f"{where}/photos")
+    found.sort(key=lambda document: (document.data.get("index", 0), document.id))
+    return [Photo.model_validate(document.data) for document in found]
+
+
+def _photo_id(memory_id: str, number: int) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{memory_id}/photo/{number}"))
+
+
+def _cursor(last: Document) -> str:
+    moment = last.data[_CREATED].isoformat()
+    return base64.urlsafe_b64encode(json.dumps([moment, last.id]).encode()).decode().rstrip("=")
+
+
+def _position(uid: str, cursor: str) -> Document:
+    try:
+        text = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
+        moment, identity = json.loads(text)
+        created = datetime.fromisoformat(moment)
+        where = memory_path(uid, identity)
+        if created.tzinfo is None:
+            raise InvalidCursor("Invalid cursor")
+    except (ValueError, TypeError, binascii.Error, UnicodeError) as error:
+        raise InvalidCursor("Invalid cursor") from error
+    return Document(where, {_CREATED: created}, "", created, created)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,0 +1,91 @@
+"""Processing memories: conversations that go on, ``users/{uid}/processing_memories/{id}``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from memories import mirror
+from memories.repository import stored
+from memories.repository.memories import _plain
+from memories.repository.parsing import dump, processing_from
+from memories.shapes import ProcessingMemory
+from omi.stores.documents import documents, path
+from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, NotFound, OrderBy, Where
+from omi.stores.documents.values import apply_fields, clean_fields
+
+
+class ProcessingMemoryNotFound(LookupError):
+    """No such processing memory of this user (404)."""
+
+
+def processing_path(uid: str, processing_id: str) -> str:
+    return path("users", uid, "processing_memories", processing_id)
+
+
+def get(uid: str, processing_id: str) -> ProcessingMemory:
+    """Raises ProcessingMemoryNotFound."""
+    try:
+        found = stored.read(processing_path(uid, processing_id))
+    except InvalidPath:
+        found = None
+    if found is None:
+        raise ProcessingMemoryNotFound("Processing memory not found")
+    return processing_from(found)
+
+
+def create(uid: str, processing: ProcessingMemory) -> ProcessingMemory:
+    """Repeatable: where the id is there already, what is stored wins and is returned."""
+    try:
+        stored.create(processing_path(uid, processing.id), dump(processing))
+    except AlreadyExists:
+        return get(uid, processing.id)
+    mirror.record_processing(uid, processing)
+    return processing
+
+
+def update(uid: str, processing_id: str, fields: Mapping[str, Any]) -> ProcessingMemory:
+    """Write only ``fields``. Raises ProcessingMemoryNotFound."""
+    return mutate(uid, processing_id, lambda current: dict(fields))
+
+
+def mutate(
+    uid: str, processing_id: str, function: Callable[[ProcessingMemory], Mapping[str, Any]]
+) -> ProcessingMemory:
+    """Read, decide, write in one transaction; ``function`` may run several times, ``{}`` changes nothing."""
+
+    def decide(data: dict[str, Any]) -> tuple[dict[str, Any], ProcessingMemory]:
+        current = processing_from(Document(where, data, "", _EPOCH, _EPOCH))
+        fields = function(current)
+        if not fields:
+            return {}, current
+        plain = {name: _plain(value) for name, value in fields.items()}
+        after = ProcessingMemory.model_validate(apply_fields(dump(current), clean_fields(plain)))
+        dumped = dump(after)
+        return {name: dumped[name] for name in {key.split(".")[0] for key in fields}}, after
+
+    try:
+        where = processing_path(uid, processing_id)
+        processing = stored.change(where, decide)
+    except (NotFound, InvalidPath) as error:
+        raise ProcessingMemoryNotFound("Processing memory not found") from error
+    mirror.record_processing(uid, processing)
+    return processing
+
+
+def latest_open(uid: str, device_id: str | None) -> ProcessingMemory | None:
+    """This device's newest conversation, whether it has ended or not: the caller knows the gap.
+
+    Two devices of one user never share one (omi-protocol 4.3 no. 47).
+    """
+    found = documents().query(
+        path("users", uid, "processing_memories"),
+        where=[Where("device_id", "==", device_id)],
+        order_by=[OrderBy("created_at", descending=True)],
+        limit=1,
+    )
+    return processing_from(stored.read_all(found)[0]) if found else None
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

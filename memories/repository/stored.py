@@ -1,0 +1,90 @@
+"""Documents that hold a transcript: read them whole and change them in one transaction, chunks and all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from memories.repository import large
+from omi.stores.documents import documents
+from omi.stores.documents.base import Data, Document, NotFound, Transaction
+
+T = TypeVar("T")
+READ_TRIES = 4
+
+
+def read(path: str) -> Document | None:
+    """The document with its list in place; one read, and one more for chunks."""
+    for _ in range(READ_TRIES):
+        found = documents().get(path)
+        if found is None:
+            return None
+        names = large.chunk_paths(path, found.data)
+        try:
+            return _whole(found, documents().get_many(names) if names else {})
+        except large.Torn:
+            continue  # somebody wrote between the two reads
+    raise large.Unreadable(f"chunks of {path} never fitted")
+
+
+def read_all(found: Sequence[Document]) -> list[Document]:
+    """What a query gave, with the lists in place: one more read for all chunks together."""
+    names = [name for document in found for name in large.chunk_paths(document.path, document.data)]
+    chunks = documents().get_many(names) if names else {}
+    whole = []
+    for document in found:
+        try:
+            whole.append(_whole(document, chunks))
+        except large.Torn:
+            again = read(document.path)
+            if again is not None:
+                whole.append(again)
+    return whole
+
+
+def create(path: str, data: Data, extra: dict[str, Data] | None = None) -> None:
+    """Raises AlreadyExists. ``extra``: further documents of the same step."""
+
+    def step(transaction: Transaction) -> None:
+        stored, chunks = large.pack(path, data)
+        transaction.create(path, stored)
+        for name, chunk in {**chunks, **(extra or {})}.items():
+            transaction.set(name, chunk)
+
+    documents().transaction(step)
+
+
+def change(path: str, function: Callable[[Data], tuple[dict[str, Any], T]]) -> T:
+    """Read the whole document, let ``function`` say which top-level fields change, write only those: one transaction.
+
+    ``function`` may run several times. Without fields nothing is written. Raises NotFound.
+    """
+
+    def step(transaction: Transaction) -> T:
+        found = transaction.get(path)
+        if found is None:
+            raise NotFound(path)
+        old = large.chunk_paths(path, found.data)
+        chunks = {name: chunk for name in old if (chunk := transaction.get(name)) is not None}
+        current = _whole(found, chunks).data
+        fields, result = function(current)
+        if not fields:
+            return result
+        if large.FIELD in fields or old:
+            stored, new = large.pack(path, {**current, **fields})
+            written = {name: stored[name] for name in {*fields, large.FIELD, large.CHUNKS}}
+            for name in sorted(set(old) - set(new)):
+                transaction.delete(name)
+            for name, chunk in new.items():
+                transaction.set(name, chunk)
+        else:
+            written = fields
+        transaction.update(path, written)
+        return result
+
+    return documents().transaction(step)
+
+
+def _whole(found: Document, chunks: dict[str, Document]) -> Document:
+    data = large.unpack(found.path, found.data, chunks)
+    return Document(found.path, data, found.version, found.created_at, found.updated_at)

@@ -1,0 +1,142 @@
+"""Every transcript of a memory, under its model's name: ``users/{uid}/memories/{id}/{model}/...``.
+
+The original writes one document per segment with random ids, so that each run doubles them (omi-protocol 4.3 no. 41).
+We write one document per version, named by its content: saving the same twice is one version. Both forms are read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from memories.repository import large, stored
+from memories.repository.memories import find_memory, memory_path
+from memories.repository.parsing import segments_from
+from omi.stores.documents import documents
+from omi.stores.documents.base import AlreadyExists, Document, InvalidPath
+from transcription.segments import Segment
+
+NOT_MODELS = frozenset({"photos", "hume", "emotions", large.CHUNKS})
+"""Sub-collections of a memory that are no transcripts."""
+
+_MODEL = re.compile(r"^[a-z0-9][a-z0-9_.\-]{0,99}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptVersion:
+    """``version`` names the content; ``active``: this is the transcript that the memory shows."""
+
+    model: str
+    segments: list[Segment]
+    active: bool
+    created_at: datetime
+    meta: dict[str, Any] = field(default_factory=dict)
+    version: str = ""
+
+
+def save_transcript(
+    uid: str, memory_id: str, model: str, segments: Sequence[Segment], meta: Mapping[str, Any] | None = None
+) -> str:
+    """Keep a transcript; nothing that was kept before is touched. Returns the version's id.
+
+    The memory need not exist yet. Raises InvalidPath for a model's name that cannot name a collection.
+    """
+    if not _MODEL.match(model) or model in NOT_MODELS:
+        raise InvalidPath(f"{model!r} cannot be the name of a transcript's model")
+    values = [segment.model_dump(mode="python") for segment in segments]
+    version = content_hash(segments)
+    where = f"{memory_path(uid, memory_id)}/{model}/{version}"
+    now = datetime.now(UTC)
+    data = {"model": model, "created_at": now, "meta": dict(meta or {}), large.FIELD: values}
+    try:
+        stored.create(where, data)
+    except AlreadyExists:
+        documents().update(where, {"created_at": now, "meta": dict(meta or {})})
+    return version
+
+
+def list_transcripts(uid: str, memory_id: str) -> dict[str, TranscriptVersion]:
+    """The newest version of each model. Empty where there is none (or no such memory)."""
+    try:
+        where = memory_path(uid, memory_id)
+    except InvalidPath:
+        return {}
+    models = [name for name in documents().collections(where) if name not in NOT_MODELS]
+    active = _active_model(uid, memory_id) if models else None
+    newest = {}
+    for model in models:
+        versions = _versions(where, memory_id, model, active)
+        if versions:
+            newest[model] = versions[0]
+    return newest
+
+
+def list_versions(uid: str, memory_id: str, model: str) -> list[TranscriptVersion]:
+    """Every version of one model, newest first."""
+    if not _MODEL.match(model) or model in NOT_MODELS:
+        return []
+    return _versions(memory_path(uid, memory_id), memory_id, model, _active_model(uid, memory_id))
+
+
+def get_active(uid: str, memory_id: str) -> TranscriptVersion | None:
+    """What the memory shows, as it was transcribed. None where the memory names none or it is not kept."""
+    model = _active_model(uid, memory_id)
+    versions = list_versions(uid, memory_id, model) if model else []
+    return versions[0] if versions else None
+
+
+def content_hash(segments: Sequence[Segment]) -> str:
+    """Over what was heard and when, not over ids or names: labels may be set later."""
+    told = [[item.text, item.speaker, round(item.start, 3), round(item.end, 3)] for item in segments]
+    return hashlib.sha256(json.dumps(told, ensure_ascii=False).encode()).hexdigest()[:32]
+
+
+def _active_model(uid: str, memory_id: str) -> str | None:
+    memory = find_memory(uid, memory_id)
+    return memory.active_transcript if memory is not None else None
+
+
+def _versions(where: str, memory_id: str, model: str, active: str | None) -> list[TranscriptVersion]:
+    found = stored.read_all(documents().query(f"{where}/{model}"))
+    ours = [document for document in found if "text" not in document.data]
+    theirs = [document for document in found if "text" in document.data]
+    versions = [_version(document, memory_id, model, active) for document in ours]
+    versions.sort(key=lambda version: version.created_at, reverse=True)
+    if theirs:
+        versions.append(_legacy(theirs, memory_id, model, active))
+    return versions
+
+
+def _version(document: Document, memory_id: str, model: str, active: str | None) -> TranscriptVersion:
+    data = document.data
+    return TranscriptVersion(
+        model=model,
+        segments=segments_from(f"{memory_id}/{model}", data[large.FIELD]),
+        active=model == active,
+        created_at=data.get("created_at") or document.created_at,
+        meta=dict(data.get("meta") or {}),
+        version=document.id,
+    )
+
+
+def _legacy(found: list[Document], memory_id: str, model: str, active: str | None) -> TranscriptVersion:
+    """The original's segments, one per document; the doubles that its runs left behind are dropped."""
+    unique: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for document in found:
+        data = {key: value for key, value in document.data.items() if key != large.FIELD}
+        key = (data.get("start", 0.0), data.get("end", 0.0), data.get("speaker"), data.get("text"))
+        unique.setdefault(key, {**data, "id": data.get("id") or document.id})
+    values = [unique[key] for key in sorted(unique, key=lambda key: (float(key[0]), float(key[1])))]
+    return TranscriptVersion(
+        model=model,
+        segments=segments_from(f"{memory_id}/{model}", values),
+        active=model == active,
+        created_at=min(document.created_at for document in found),
+        meta={"source": "original"},
+        version="original",
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.errors import ErrorKind, ProviderError
 from transcription.prerecorded.base import (
     Pending,
     PrerecordedCapabilities,
@@ -18,6 +18,7 @@ from transcription.prerecorded.base import (
     Transcript,
     require,
 )
+from transcription.prerecorded.http import open_recording
 
 
 class LocalPrerecorded:
@@ -46,14 +47,7 @@ class LocalPrerecorded:
         from transcription.engines.batch import transcribe_in_child
 
         require(self.name, self.capabilities, request)
-        if not request.path.is_file():
-            raise ProviderError(
-                self.name,
-                "the recording is not there",
-                kind=ErrorKind.PERMANENT,
-                code="audio",
-                outcome=Outcome.INVALID_INPUT,
-            )
+        open_recording(self.name, request.path).close()
         words = transcribe_in_child(request.path, self._engine(), self._folder, timeout=request.timeout)
         return Transcript(
             vendor=self.name,

@@ -1,0 +1,99 @@
+"""Vendors' words made ours: whatever the times and labels are, every word that was heard stands once in the answer."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from transcription.segments import Word, speaker_label
+
+SHORTEST = 0.01  # seconds
+GUESSED_SECONDS = 1.0  # length of a word whose end the vendor leaves open (the original's rule)
+_LABEL = re.compile(r"SPEAKER_\d{2,4}")
+
+
+@dataclass(frozen=True, slots=True)
+class RawWord:
+    """What a vendor said, unchecked. A text of several words is a phrase with one time for all."""
+
+    text: str
+    start: float | None
+    end: float | None
+    speaker: str | int | None = None
+    confidence: float | None = None
+    language: str | None = None
+
+
+def clean_words(raw: Iterable[RawWord], *, seconds: float) -> list[Word]:
+    """Words in time order with ``0 <= start < end``. ``seconds`` is the recording's length (0: unknown).
+
+    Missing or senseless starts follow the word before; missing ends last a second at most; swapped times are put
+    right; times past the end are moved to it; phrases are cut into words; labels become ``SPEAKER_NN``; a voice that
+    the vendor left open stays open (None).
+    """
+    phrases = [item for item in raw if item.text and item.text.strip()]
+    labels: dict[str | int, str] = {}
+    words: list[Word] = []
+    before = 0.0
+    for index, item in enumerate(phrases):
+        start, end = _moment(item.start), _moment(item.end)
+        start = before if start is None else start
+        if end is None:
+            following = next((time for other in phrases[index + 1 :][:5] if (time := _moment(other.start))), None)
+            end = start + GUESSED_SECONDS
+            if following is not None and following > start:
+                end = min(end, following)
+        start, end = min(start, end), max(start, end)
+        if seconds > 0:
+            start, end = min(start, max(0.0, seconds - SHORTEST)), min(end, seconds)
+        end = max(end, start + SHORTEST)
+        before = end
+        words += _split(item, start, end, _label(item.speaker, labels))
+    return sorted(words, key=lambda word: (word.start, word.end))
+
+
+def _moment(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return max(0.0, float(value))
+
+
+def _label(speaker: str | int | None, labels: dict[str | int, str]) -> str | None:
+    """Our label for a vendor's. Labels of our form are kept; others are numbered as they appear, never colliding."""
+    if speaker is None or speaker == "":
+        return None
+    if speaker not in labels:
+        if isinstance(speaker, str) and _LABEL.fullmatch(speaker) and speaker not in labels.values():
+            labels[speaker] = speaker
+        else:
+            taken, number = set(labels.values()), len(labels)
+            while speaker_label(number) in taken:
+                number += 1
+            labels[speaker] = speaker_label(number)
+    return labels[speaker]
+
+
+def _split(item: RawWord, start: float, end: float, speaker: str | None) -> list[Word]:
+    tokens = item.text.split()
+    total = sum(len(token) for token in tokens)
+    confidence = item.confidence
+    if confidence is not None:
+        confidence = min(1.0, max(0.0, confidence)) if math.isfinite(confidence) else None
+    made, done = [], 0
+    for token in tokens:
+        first = start + (end - start) * done / total
+        done += len(token)
+        last = start + (end - start) * done / total
+        made.append(
+            Word(
+                text=token,
+                start=round(first, 3),
+                end=round(max(last, first + SHORTEST), 3),
+                speaker=speaker,
+                confidence=confidence,
+                language=item.language,
+            )
+        )
+    return made

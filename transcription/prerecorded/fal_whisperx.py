@@ -1,0 +1,237 @@
+"""fal.ai: ``fal-ai/whisper`` through the queue (vendors.md 4). Plain HTTP: five endpoints, submitted once.
+
+Not ``fal_client``: it can only speak https to hosts fixed at import, and its ``submit`` repeats the POST up to ten
+times without an idempotency key. Its ``encode`` makes the data URI where fal cannot fetch the audio.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from django.conf import settings
+from pydantic import BaseModel, Field, ValidationError
+
+from omi.errors import ErrorKind, Outcome, ProviderError, UnsupportedFeature
+from omi.vendor_errors import broken_answer, from_status
+from transcription.prerecorded.base import (
+    Pending,
+    PrerecordedCapabilities,
+    PrerecordedRequest,
+    Ticket,
+    Transcript,
+    require,
+)
+from transcription.prerecorded.cleaning import RawWord, clean_words
+from transcription.prerecorded.http import Answer, exchange, open_recording, require_key
+from transcription.prerecorded.languages import WHISPER, base
+
+POLL_SECONDS = 20.0  # the longest one status request may take
+INLINE_BYTES = 64 * 1024 * 1024  # of WAV (35 minutes) in a data URI; more needs an address
+FAL_HOSTS = frozenset({"queue.fal.run", "queue.falrun.com"})
+COST_PER_MINUTE = 0.005
+"""US dollars, a guess from compute prices: fal bills seconds of a GPU. Overrule with OPTIONS cost_per_minute."""
+
+
+class _Submitted(BaseModel):
+    request_id: str = Field(min_length=1, max_length=200)
+    status_url: str = ""
+    response_url: str = ""
+    cancel_url: str = ""
+
+
+class _Status(BaseModel):
+    status: str
+    request_id: str | None = None
+    queue_position: int | None = None
+    error: Any = None
+    error_type: str | None = None
+
+
+class _Chunk(BaseModel):
+    text: str
+    timestamp: tuple[float | None, float | None] = (None, None)
+    speaker: str | int | None = None
+
+
+class _Output(BaseModel):
+    chunks: list[_Chunk]
+    text: str = ""
+    inferred_languages: list[str] | None = None
+
+
+class FalWhisperX:
+    """Stored under the original's name ``fal_whisperx``, so that existing projects find their transcripts."""
+
+    name = "fal_whisperx"
+    model_name = "fal_whisperx"
+
+    def __init__(self, cost_per_minute: float = COST_PER_MINUTE) -> None:
+        self.capabilities = PrerecordedCapabilities(
+            languages=WHISPER,
+            diarization=True,
+            vocabulary=True,
+            detects_language=True,
+            cost_per_minute=cost_per_minute,
+        )
+
+    def submit(self, request: PrerecordedRequest) -> Pending:
+        """One POST. The ticket must be stored before anything else: a repeated submit is paid twice."""
+        require(self.name, self.capabilities, request)
+        callback = request.webhook_url or settings.FAL_WEBHOOK_URL
+        answer = exchange(
+            self.name,
+            "POST",
+            f"{settings.FAL_QUEUE_URL}/{settings.FAL_APP}",
+            timeout=min(request.timeout, 120.0),
+            headers={**self._key(), "X-Fal-Object-Lifecycle-Preference": '{"expiration_duration_seconds": 3600}'},
+            params={"fal_webhook": callback} if callback else None,
+            json=self._arguments(request),
+        )
+        if answer.status == 404:  # the app is gone, or FAL_APP is wrong: no other try will find it
+            raise from_status(self.name, 404, code="app_not_found", outcome=Outcome.CONFIG_ERROR)
+        self._check(answer)
+        try:
+            made = _Submitted.model_validate(answer.body)
+        except ValidationError as error:
+            raise broken_answer(self.name, "accepted the job without saying which") from error
+        app = "/".join(settings.FAL_APP.split("/")[:2])
+        own = f"{settings.FAL_QUEUE_URL}/{app}/requests/{quote(made.request_id, safe='')}"
+        state = {
+            "status_url": made.status_url if _trusted(made.status_url) else f"{own}/status",
+            "response_url": made.response_url if _trusted(made.response_url) else own,
+            "cancel_url": made.cancel_url if _trusted(made.cancel_url) else f"{own}/cancel",
+            "seconds": request.seconds,
+            "language": base(request.language),
+            "polls": 0,
+        }
+        return Pending(ticket=Ticket(vendor=self.name, id=made.request_id, state=state), seconds=3.0, detail="queued")
+
+    def poll(self, ticket: Ticket) -> Pending | Transcript:
+        answer = self._get(ticket.state["status_url"], params={"logs": "0"})
+        self._check(answer)
+        try:
+            status = _Status.model_validate(answer.body)
+        except ValidationError as error:
+            raise broken_answer(self.name, "answered without a status") from error
+        self._same(ticket, status.request_id)
+        if status.status != "COMPLETED":
+            return self._pending(ticket, status)
+        result = self._get(ticket.state["response_url"])
+        self._same(ticket, result.headers.get("x-fal-request-id"))
+        if status.error is not None or status.error_type or result.status >= 400:
+            raise self._failed(result, status)
+        return self.transcript(ticket, result.body)
+
+    def transcript(self, ticket: Ticket, payload: object) -> Transcript:
+        """The model's output (from the result address or a verified webhook) as ours."""
+        try:
+            output = _Output.model_validate(payload)
+        except ValidationError as error:
+            raise broken_answer(self.name, "the result has no list of words") from error
+        seconds = float(ticket.state.get("seconds") or 0.0)
+        raw = [RawWord(chunk.text, *chunk.timestamp, speaker=chunk.speaker) for chunk in output.chunks]
+        words = clean_words(raw, seconds=seconds)
+        heard = output.inferred_languages[0] if output.inferred_languages else None
+        return Transcript(
+            vendor=self.name,
+            model=self.model_name,
+            words=words,
+            language=ticket.state.get("language") or heard,
+            diarized=any(word.speaker is not None for word in words),
+            audio_seconds=seconds,
+            cost=round(seconds / 60 * self.capabilities.cost_per_minute, 6),
+        )
+
+    def cancel(self, ticket: Ticket) -> None:
+        url = ticket.state["cancel_url"]
+        answer = exchange(self.name, "PUT", url, timeout=POLL_SECONDS, headers=self._key(), expect_json=False)
+        if answer.status not in (400, 404):  # already completed, already gone: both are what was wanted
+            self._check(answer)
+
+    def forget(self, ticket: Ticket) -> None:
+        """fal has no call for it: the submit asked for an hour's lifetime of what it keeps."""
+
+    def _arguments(self, request: PrerecordedRequest) -> dict[str, Any]:
+        # num_speakers is not sent: it is an order there, and the live count is only a guess (4.3 no. 10).
+        arguments: dict[str, Any] = {
+            "audio_url": request.url or self._data_uri(request),
+            "task": "transcribe",
+            "diarize": request.diarize,
+            "chunk_level": "word",
+            "version": "3",
+            "batch_size": 64,
+        }
+        language = base(request.language)
+        if language:
+            arguments["language"] = language
+        if request.vocabulary:
+            arguments["prompt"] = ", ".join(request.vocabulary)[:800]  # Whisper reads 224 tokens of prompt
+        return arguments
+
+    def _data_uri(self, request: PrerecordedRequest) -> str:
+        with open_recording(self.name, request.path) as recording:
+            data = recording.read(INLINE_BYTES + 1)
+        if len(data) > INLINE_BYTES:
+            raise UnsupportedFeature(self.name, "a recording over 64 MB without a public address (set OMI_PUBLIC_URL)")
+        import fal_client
+
+        uri: str = fal_client.encode(data, "audio/wav")
+        return uri
+
+    def _key(self) -> dict[str, str]:
+        return {"Authorization": f"Key {require_key(self.name, settings.FAL_KEY, 'FAL_KEY')}"}
+
+    def _get(self, url: str, params: dict[str, str] | None = None) -> Answer:
+        return exchange(self.name, "GET", url, timeout=POLL_SECONDS, headers=self._key(), params=params)
+
+    def _pending(self, ticket: Ticket, status: _Status) -> Pending:
+        if status.status not in ("IN_QUEUE", "IN_PROGRESS"):
+            raise broken_answer(self.name, "answered with an unknown status")
+        polls = int(ticket.state.get("polls", 0)) + 1
+        following = ticket.model_copy(update={"state": {**ticket.state, "polls": polls}})
+        detail = "in progress" if status.status == "IN_PROGRESS" else f"queued at {status.queue_position or 0}"
+        return Pending(ticket=following, seconds=min(30.0, 2.0 + polls), detail=detail)
+
+    def _same(self, ticket: Ticket, request_id: str | None) -> None:
+        if request_id is not None and request_id != ticket.id:
+            raise broken_answer(self.name, "answered about another job", code="other_job")
+
+    def _check(self, answer: Answer) -> None:
+        if answer.status >= 400:
+            raise error_from(self.name, answer)
+
+    def _failed(self, result: Answer, status: _Status) -> ProviderError:
+        if result.status >= 400:
+            return error_from(self.name, result, fallback=status.error_type)
+        return broken_answer(self.name, "the run ended with an error", code=status.error_type or "failed")
+
+
+def error_from(vendor: str, answer: Answer, *, fallback: str | None = None) -> ProviderError:
+    """vendors.md 4.1 and 11: ``X-Fal-Retryable`` and infrastructure types are transient, 403 may be the balance."""
+    headers, detail = answer.headers, answer.fields.get("detail")
+    code = headers.get("x-fal-error-type") or answer.fields.get("error_type") or fallback or ""
+    if not code and isinstance(detail, list) and detail and isinstance(detail[0], dict):
+        code = str(detail[0].get("type") or "")
+    kind: ErrorKind | None = None
+    outcome: Outcome | None = None
+    if answer.status == 404:
+        # A queue that has lost the job: asking again cannot help, submitting again can (the pipeline's decision).
+        kind, code = ErrorKind.TRANSIENT, "unknown_job"
+    elif answer.status == 403 and isinstance(detail, str) and "balance" in detail.lower():
+        kind, code = ErrorKind.QUOTA, "balance"
+    elif headers.get("x-fal-retryable", "").lower() == "true":
+        kind = ErrorKind.TRANSIENT
+    elif headers.get("x-fal-retryable", "").lower() == "false" and answer.status not in (408, 429):
+        kind, outcome = ErrorKind.PERMANENT, Outcome.INVALID_INPUT
+    return from_status(vendor, answer.status, headers=headers, code=code, kind=kind, outcome=outcome)
+
+
+def _trusted(url: str) -> bool:
+    """Only the queue itself is asked with our key: its host as configured, or fal's two own over TLS."""
+    if not url:
+        return False
+    given, own = urlsplit(url), urlsplit(settings.FAL_QUEUE_URL)
+    if (given.scheme, given.netloc) == (own.scheme, own.netloc):
+        return True
+    return given.scheme == "https" and given.netloc in FAL_HOSTS and own.netloc in FAL_HOSTS

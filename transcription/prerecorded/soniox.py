@@ -1,0 +1,226 @@
+"""Soniox asynchronous transcription: upload, create, poll, fetch, erase (vendors.md 2.2)."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from django.conf import settings
+from pydantic import BaseModel, Field, ValidationError
+
+from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.vendor_errors import broken_answer, from_status, safe_code
+from transcription.prerecorded.base import (
+    Pending,
+    PrerecordedCapabilities,
+    PrerecordedRequest,
+    Ticket,
+    Transcript,
+    require,
+)
+from transcription.prerecorded.cleaning import RawWord, clean_words
+from transcription.prerecorded.http import Answer, exchange, open_recording, require_key
+from transcription.prerecorded.languages import base
+
+CALL_SECONDS = 20.0
+COST_PER_MINUTE = 0.0017
+"""US dollars (about 0.10 an hour), as of 2025 and from memory: overrule with OPTIONS cost_per_minute."""
+
+_MARKERS = frozenset({"<end>", "<fin>"})
+_TRANSIENT = frozenset({"service_unavailable", "request_timeout", "internal_error", "max_duration_reached"})
+_WAIT = frozenset({"limit_exceeded", "max_concurrent_connections_reached"})
+_NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # Thai, Lao, Khmer, kana, Han
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Made(BaseModel):
+    id: str = Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_-]+$")
+
+
+class _Job(BaseModel):
+    id: str
+    status: str
+    error_type: str | None = None
+
+
+class _Token(BaseModel):
+    text: str
+    start_ms: float | None = None
+    end_ms: float | None = None
+    confidence: float | None = None
+    speaker: str | int | None = None
+    language: str | None = None
+    translation_status: str | None = None
+
+
+class _Tokens(BaseModel):
+    tokens: list[_Token]
+
+
+class SonioxPrerecorded:
+    name = "soniox"
+    model_name = "soniox_async"
+
+    def __init__(self, cost_per_minute: float = COST_PER_MINUTE) -> None:
+        # languages None: 60 and more, the list belongs to the model; hints are not orders there.
+        self.capabilities = PrerecordedCapabilities(
+            languages=None, diarization=True, vocabulary=True, detects_language=True, cost_per_minute=cost_per_minute
+        )
+
+    def submit(self, request: PrerecordedRequest) -> Pending:
+        require(self.name, self.capabilities, request)
+        file_id = self._upload(request)
+        try:
+            answer = self._call("POST", "/transcriptions", timeout=CALL_SECONDS, json=_order(request, file_id))
+            job = self._parse(_Made, answer)
+        except ProviderError:
+            with contextlib.suppress(ProviderError):  # the first error is the one to tell; files have a lifetime
+                self._call("DELETE", f"/files/{file_id}", timeout=CALL_SECONDS, expect_json=False)
+            raise
+        state = {"file_id": file_id, "seconds": request.seconds, "language": base(request.language), "polls": 0}
+        return Pending(ticket=Ticket(vendor=self.name, id=job.id, state=state), seconds=3.0, detail="queued")
+
+    def poll(self, ticket: Ticket) -> Pending | Transcript:
+        job = self._parse(_Job, self._call("GET", f"/transcriptions/{ticket.id}", timeout=CALL_SECONDS))
+        if job.id != ticket.id:
+            raise broken_answer(self.name, "answered about another job", code="other_job")
+        if job.status in ("queued", "processing"):
+            polls = int(ticket.state.get("polls", 0)) + 1
+            following = ticket.model_copy(update={"state": {**ticket.state, "polls": polls}})
+            return Pending(ticket=following, seconds=min(30.0, 2.0 + polls), detail=job.status)
+        if job.status != "completed":
+            raise _failed(self.name, job)
+        answer = self._call("GET", f"/transcriptions/{ticket.id}/transcript", timeout=2 * CALL_SECONDS)
+        tokens = self._parse(_Tokens, answer).tokens
+        seconds = float(ticket.state.get("seconds") or 0.0)
+        words = clean_words(words_of(tokens), seconds=seconds)
+        heard = [token.language for token in tokens if token.language]
+        return Transcript(
+            vendor=self.name,
+            model=self.model_name,
+            words=words,
+            language=max(set(heard), key=heard.count) if heard else ticket.state.get("language"),
+            diarized=any(word.speaker is not None for word in words),
+            audio_seconds=seconds,
+            cost=round(seconds / 60 * self.capabilities.cost_per_minute, 6),
+        )
+
+    def cancel(self, ticket: Ticket) -> None:
+        """A running job cannot be stopped there (409): what can be erased is erased."""
+        self.forget(ticket)
+
+    def forget(self, ticket: Ticket) -> None:
+        paths = [f"/transcriptions/{ticket.id}"]
+        if ticket.state.get("file_id"):
+            paths.append(f"/files/{ticket.state['file_id']}")
+        for path in paths:
+            try:
+                self._call("DELETE", path, timeout=CALL_SECONDS, expect_json=False)
+            except ProviderError as error:
+                if error.code not in ("unknown_job", "processing"):
+                    raise
+
+    def _upload(self, request: PrerecordedRequest) -> str:
+        with open_recording(self.name, request.path) as recording:
+            answer = self._call(
+                "POST",
+                "/files",
+                timeout=request.timeout,
+                files={"file": ("recording.wav", recording, "audio/wav")},
+                data={"client_reference_id": request.reference[:256]} if request.reference else None,
+            )
+        return self._parse(_Made, answer).id
+
+    def _call(self, method: str, path: str, **options: Any) -> Answer:
+        key = require_key(self.name, settings.SONIOX_API_KEY, "SONIOX_API_KEY")
+        url = f"{settings.SONIOX_API_URL.rstrip('/')}/v1{path}"
+        answer = exchange(self.name, method, url, headers={"Authorization": f"Bearer {key}"}, **options)
+        if answer.status >= 400:
+            raise error_from(self.name, answer)
+        return answer
+
+    def _parse(self, model: type[Model], answer: Answer) -> Model:
+        try:
+            return model.model_validate(answer.body)
+        except ValidationError as error:
+            raise broken_answer(self.name, "answered in an unknown form") from error
+
+
+def _order(request: PrerecordedRequest, file_id: str) -> dict[str, Any]:
+    order: dict[str, Any] = {
+        "model": settings.SONIOX_ASYNC_MODEL,
+        "file_id": file_id,
+        "enable_speaker_diarization": request.diarize,
+        "enable_language_identification": True,
+    }
+    language = base(request.language)
+    if language:
+        order["language_hints"] = [language]
+    if request.vocabulary:
+        order["context"] = {"terms": list(request.vocabulary[:200])}
+    if request.reference:
+        order["client_reference_id"] = request.reference[:256]
+    return order
+
+
+def words_of(tokens: Iterable[_Token]) -> Iterator[RawWord]:
+    """Join sub-word tokens: a blank, another voice or a script without blanks begins a new word."""
+    waiting: list[_Token] = []
+    for token in tokens:
+        if token.text in _MARKERS or token.translation_status == "translation":
+            continue
+        apart = waiting and (
+            token.text[:1].isspace()
+            or waiting[-1].text[-1:].isspace()
+            or token.speaker != waiting[-1].speaker
+            or _NO_SPACES.match(token.text.strip())
+        )
+        if apart:
+            yield _word(waiting)
+            waiting = []
+        if token.text.strip():
+            waiting.append(token)
+    if waiting:
+        yield _word(waiting)
+
+
+def _word(tokens: list[_Token]) -> RawWord:
+    starts = [token.start_ms for token in tokens if token.start_ms is not None]
+    ends = [token.end_ms for token in tokens if token.end_ms is not None]
+    confidences = [token.confidence for token in tokens if token.confidence is not None]
+    return RawWord(
+        text="".join(token.text for token in tokens).strip(),
+        start=min(starts) / 1000 if starts else None,
+        end=max(ends) / 1000 if ends else None,
+        speaker=tokens[0].speaker,
+        confidence=min(confidences) if confidences else None,
+        language=tokens[0].language,
+    )
+
+
+def _failed(vendor: str, job: _Job) -> ProviderError:
+    code = safe_code(job.error_type) or "failed"
+    if job.error_type in _TRANSIENT | _WAIT:
+        return ProviderError(vendor, f"the job failed ({code})", kind=ErrorKind.TRANSIENT, code=code)
+    return ProviderError(
+        vendor, f"the job failed ({code})", kind=ErrorKind.PERMANENT, code=code, outcome=Outcome.INVALID_INPUT
+    )
+
+
+def error_from(vendor: str, answer: Answer) -> ProviderError:
+    """vendors.md 2.1 and 11: the ``error_type`` decides, the status where there is none."""
+    code = safe_code(answer.fields.get("error_type"))
+    kind: ErrorKind | None = None
+    outcome = Outcome.CONFIG_ERROR if code == "model_not_available" else None
+    if code.endswith("_exhausted"):
+        kind = ErrorKind.QUOTA
+    elif code in _TRANSIENT or code in _WAIT:
+        kind = ErrorKind.TRANSIENT
+    elif answer.status == 404:
+        kind, code = ErrorKind.TRANSIENT, "unknown_job"
+    elif answer.status == 409:
+        kind, code = ErrorKind.TRANSIENT, "processing"
+    return from_status(vendor, answer.status, headers=answer.headers, code=code, kind=kind, outcome=outcome)

@@ -1,4 +1,4 @@
-"""``python -m tests.vendors --port 0 --truth FILE``: run the simulated vendors and print their settings as one JSON line."""
+"""``python -m tests.vendors --port 0 --truth FILE``: run the simulated vendors, print their settings as a JSON line."""
 
 from __future__ import annotations
 

@@ -66,11 +66,13 @@ async def deliver(state: State, job: dict[str, Any], ask: Fault) -> None:
             headers = {} if mode == "unsigned" else signed(state, body, request_id, at, mode == "bad_signature")
             headers["Content-Type"] = "application/json"
             try:
-                async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(15)) as session:
-                    async with session.post(job["webhook"], data=body, headers=headers) as answer:
-                        job["deliveries"].append({"status": answer.status, "copy": copy, "mode": mode})
-                        if answer.status < 300:
-                            break
+                async with (
+                    aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(15)) as session,
+                    session.post(job["webhook"], data=body, headers=headers) as answer,
+                ):
+                    job["deliveries"].append({"status": answer.status, "copy": copy, "mode": mode})
+                    if answer.status < 300:
+                        break
             except (aiohttp.ClientError, TimeoutError) as problem:
                 job["deliveries"].append({"error": repr(problem), "copy": copy, "mode": mode})
             await asyncio.sleep(EVERY_S * state.scale)

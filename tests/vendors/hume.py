@@ -77,7 +77,7 @@ def expressions(samples: npt.NDArray[np.int16]) -> tuple[list[dict[str, Any]], l
     voice = sorted([(min(0.95, 4 * crossing), "bright"), (min(0.95, loudness), "loud")], reverse=True)
     return (
         [{"name": k, "probability": round(v, 4)} for v, k in present],
-        [{"name": k, "probability": round(v, 4)} for v, k in voice if v >= 0.1],
+        [{"name": k, "probability": round(v, 4)} for v, k in voice if v >= 0.725],
     )
 
 

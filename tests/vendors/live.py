@@ -17,7 +17,7 @@ SLICE_S = 0.1
 
 @dataclass
 class Event:
-    """``interim`` or ``final`` words of the running utterance, ``started``, ``gap`` or ``silence``; ``now`` in stream s."""
+    """``interim`` or ``final`` words of the utterance, ``started``, ``gap`` or ``silence``; ``now`` in stream s."""
 
     kind: str
     now: float
@@ -27,7 +27,7 @@ class Event:
 
 
 class Decoder:
-    """Raw encodings, single Opus packets or a streamed WAV to mono s16le at ``rate``. Raises ValueError on other bytes."""
+    """Raw encodings, single Opus packets or a streamed WAV to mono s16le at ``rate``; ValueError on other bytes."""
 
     def __init__(self, encoding: str | None, rate: int, channels: int = 1) -> None:
         self.encoding, self.rate, self.channels = encoding, rate, channels

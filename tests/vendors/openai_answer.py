@@ -1,7 +1,7 @@
 """The simulated language model: an object that fits a JSON schema, made from the transcript in the prompt.
 
-Rules, not intelligence: titles are the transcript's rarest frequent words, overviews its first sentences, action items its
-sentences that sound like one. So a pipeline's result depends on what was said, and the same prompt gives the same answer.
+Rules, not intelligence: titles are the transcript's most frequent words, overviews its first sentences, action items
+its sentences that sound like one. So a result depends on what was said, and the same prompt gives the same answer.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections import Counter
 from typing import Any
 
 STOP = set(
-    "a about after all also am an and any are as at be been but by can could did do does for from get go had has have he"
-    " her here him his how i if in into is it its just know let like me more my no not now of on one or our out she so"
-    " some than that the their them then there they this to up us very was we well were what when which who will with"
-    " would yeah yes you your okay speaker user um uh".split()
+    "a about after all also am an and any are as at be been but by can could did do does for from get go had"
+    " has have he her here him his how i if in into is it its just know let like me more my no not now of on"
+    " one or our out she so some than that the their them then there they this to up us very was we well were"
+    " what when which who will with would yeah yes you your okay speaker user um uh".split()
 )
 TODO = re.compile(
     r"\b(i will|i'll|we will|we'll|i need to|we need to|need to|have to|must|remember to|don't forget|remind me|todo|"

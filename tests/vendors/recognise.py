@@ -1,8 +1,8 @@
 """Recognition of known recordings in the audio that really arrives.
 
 Two ways, tried in this order: sample-exact (anchors found at any cut, then compared byte by byte: cheap enough for
-hundreds of streams) and, for audio that went through Opus, mu-law or a resampler, normalised cross-correlation. A word is
-heard when at least 70 % of it arrived in one piece; its times are those of the stream, not of the recording.
+hundreds of streams) and, for audio that went through Opus, mu-law or a resampler, normalised cross-correlation. A word
+is heard when at least 70 % of it arrived in one piece; its times are those of the stream, not of the recording.
 """
 
 from __future__ import annotations

@@ -144,9 +144,11 @@ async def _notify(kept: dict[str, Any], ask: dict[str, Any]) -> None:
     body = {"id": public["id"], "status": public["status"]}
     for _ in range(2 if ask.get("mode") == "twice" else 1):
         try:
-            async with aiohttp.ClientSession() as session:
-                async with session.post(config["webhook_url"], json=body, headers=headers) as answer:
-                    public["webhook_status_code"] = answer.status
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(config["webhook_url"], json=body, headers=headers) as answer,
+            ):
+                public["webhook_status_code"] = answer.status
         except aiohttp.ClientError:
             public["webhook_status_code"] = 0
 

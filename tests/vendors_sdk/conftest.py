@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import wave
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -51,3 +54,26 @@ def vendors(running: VendorServer) -> Iterator[VendorServer]:
     running.set(fal_seconds=0.0, soniox_seconds=0.0, pinecone_delay=0.0, pinecone_dimension=None, openai_answer=None)
     yield running
     running.reset()
+
+
+@pytest.fixture
+def hook() -> Iterator[tuple[str, list[tuple[dict[str, str], bytes]]]]:
+    """A webhook receiver: its URL and what arrived."""
+    got: list[tuple[dict[str, str], bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            got.append(({k.lower(): v for k, v in self.headers.items()}, body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/hook?run=1", got
+    server.shutdown()
+    server.server_close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -81,7 +82,8 @@ def test_live_hears_every_word_with_speakers_and_stream_times(
     assert [w.speaker for w in words] == [0] * 4 + [1] * 5 + [0] * 3
     assert [w.start for w in words] == pytest.approx([w.start for w in recording.words], abs=0.02)
     assert any(m.speech_final for m in finals)
-    assert messages[-1].type == "Metadata" and messages[-1].duration == pytest.approx(recording.seconds, abs=0.01)
+    assert messages[-1].type == "Metadata"
+    assert messages[-1].duration == pytest.approx(recording.seconds, abs=0.01)
     kinds = [m.type for m in messages]
     assert set(kinds) == {"Results", "SpeechStarted", "Metadata", "UtteranceEnd"}
     ends = [m.last_word_end for m in messages if m.type == "UtteranceEnd"]
@@ -100,9 +102,11 @@ def test_each_final_is_announced_by_interims(vendors: VendorServer, chunks: list
 def test_the_log_shows_key_scheme_frames_and_keepalive_as_text(vendors: VendorServer, chunks: list[bytes]) -> None:
     listen(vendors, chunks)
     entry = vendors.log("deepgram", "live")[0]
-    assert entry["headers"]["authorization"] == "Token sim-key" and "sim-key" not in entry["url"]
+    assert entry["headers"]["authorization"] == "Token sim-key"
+    assert "sim-key" not in entry["url"]
     assert ["mip_opt_out", "true"] in entry["query"]
-    assert entry["frames"] == len(chunks) and entry["audio_bytes"] == sum(map(len, chunks))
+    assert entry["frames"] == len(chunks)
+    assert entry["audio_bytes"] == sum(map(len, chunks))
     assert [t.split('"')[3] for t in entry["texts"]] == ["KeepAlive", "Finalize", "CloseStream"]
     assert entry["closed"] == 1000
 
@@ -136,9 +140,11 @@ def test_a_drop_leaves_no_close_frame_and_keeps_what_was_said_before(
 ) -> None:
     vendors.faults("deepgram", {"kind": "drop", "after_frames": 30})
     messages, errors = listen(vendors, chunks)
-    assert errors and all(getattr(e, "rcvd", None) is None for e in errors)
+    assert errors
+    assert all(getattr(e, "rcvd", None) is None for e in errors)
     heard = said(results(messages, True))
-    assert heard == WORDS[: len(heard)] and 0 < len(heard) < len(WORDS)
+    assert heard == WORDS[: len(heard)]
+    assert 0 < len(heard) < len(WORDS)
     assert vendors.log("deepgram", "live")[0]["frames"] == 30
 
 
@@ -150,7 +156,8 @@ def test_faults_on_results(vendors: VendorServer, chunks: list[bytes]) -> None:
     vendors.faults("deepgram", {"kind": "out_of_order"})
     messages, _ = listen(vendors, chunks)
     starts = [m.start for m in results(messages, True)]
-    assert starts != sorted(starts) and sorted(said(results(messages, True))) == sorted(WORDS)
+    assert starts != sorted(starts)
+    assert sorted(said(results(messages, True))) == sorted(WORDS)
     vendors.faults("deepgram", {"kind": "null_speakers"})
     messages, _ = listen(vendors, chunks)
     assert {w.speaker for m in results(messages, True) for w in m.channel.alternatives[0].words} == {None}
@@ -165,7 +172,8 @@ def test_idle_for_ten_scaled_seconds_closes_with_net_0001(vendors: VendorServer)
     with client(vendors).listen.v1.connect(**LIVE) as socket, pytest.raises(ConnectionClosedError) as caught:
         socket.recv()
     assert caught.value.rcvd is not None
-    assert caught.value.rcvd.code == 1011 and "NET-0001" in caught.value.rcvd.reason
+    assert caught.value.rcvd.code == 1011
+    assert "NET-0001" in caught.value.rcvd.reason
 
 
 def test_prerecorded_gives_words_utterances_and_speakers(vendors: VendorServer, wav: bytes) -> None:
@@ -186,5 +194,17 @@ def test_prerecorded_errors_have_status_and_body(vendors: VendorServer) -> None:
     vendors.faults("deepgram", {"kind": "refuse", "status": 429, "retry_after": 7})
     with pytest.raises(ApiError) as caught:
         media.transcribe_file(request=b"", model="nova-3", request_options={"max_retries": 0})
-    assert caught.value.status_code == 429 and caught.value.headers["retry-after"] == "7"
+    assert caught.value.status_code == 429
+    assert caught.value.headers["retry-after"] == "7"
     assert caught.value.body["err_code"] == "TOO_MANY_REQUESTS"
+
+
+def test_a_callback_is_answered_at_once_and_delivered_later(vendors: VendorServer, wav: bytes, hook: Any) -> None:
+    url, got = hook
+    accepted: Any = client(vendors).listen.v1.media.transcribe_file(request=wav, model="nova-3", callback=url)
+    vendors.wait("deepgram", "file", lambda log: len(log[0]["deliveries"]) == 1)
+    headers, body = got[0]
+    result = json.loads(body)
+    assert result["metadata"]["request_id"] == accepted.request_id
+    assert len(result["results"]["channels"][0]["alternatives"][0]["words"]) == len(WORDS)
+    assert headers["dg-token"]

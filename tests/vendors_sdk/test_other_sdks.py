@@ -46,10 +46,12 @@ def test_hume_measures_utterances_of_the_real_audio(vendors: VendorServer, wav: 
     assert {m.trigger for m in answer.measurements} == {"speech_ended"}
     for measurement in answer.measurements:
         chances = [e.probability for e in measurement.expressions]
-        assert chances == sorted(chances, reverse=True) and 0 < chances[0] <= 1
+        assert chances == sorted(chances, reverse=True)
+        assert 0 < chances[0] <= 1
     quiet = resample(recording.pcm, 16000, 16000) // 200
     silent = hume(vendors).audio.measure(file=("a", quiet.astype(np.int16).tobytes(), "application/octet-stream"))
-    assert silent.utterances == [] and silent.measurements == []
+    assert silent.utterances == []
+    assert silent.measurements == []
 
 
 def test_hume_refuses_what_it_cannot_take(vendors: VendorServer, wav: bytes) -> None:
@@ -95,7 +97,8 @@ def test_pinecone_keeps_filters_updates_lists_and_deletes(vendors: VendorServer)
     found = store.query(
         vector=[1, 0, 0], top_k=2, namespace="ns1", filter={"uid": {"$eq": "u2"}}, include_metadata=True
     )
-    assert [m.id for m in found.matches] == ["m3", "m4"] and found.matches[0].metadata["at"] == 3
+    assert [m.id for m in found.matches] == ["m3", "m4"]
+    assert found.matches[0].metadata["at"] == 3
     both = store.query(
         vector=[1, 0, 0], top_k=9, namespace="ns1", filter={"$and": [{"uid": "u1"}, {"at": {"$gte": 1}}]}
     )
@@ -105,9 +108,8 @@ def test_pinecone_keeps_filters_updates_lists_and_deletes(vendors: VendorServer)
     assert store.describe_index_stats().total_vector_count == 6
     store.delete(filter={"uid": "u2"}, namespace="ns1")
     store.delete(ids=["m0"], namespace="ns1")
-    assert store.query(vector=[1, 0, 0], top_k=9, namespace="ns1").matches and store.query(
-        vector=[1, 0, 0], top_k=9, namespace="other"
-    ).matches in ([], ())
+    assert store.query(vector=[1, 0, 0], top_k=9, namespace="ns1").matches
+    assert store.query(vector=[1, 0, 0], top_k=9, namespace="other").matches in ([], ())
     assert vendors.log("pinecone", "upsert")[0]["headers"]["api-key"] == "sim-key"
 
 
@@ -135,7 +137,8 @@ def test_pinecone_limits(vendors: VendorServer) -> None:
         headers={"Api-Key": "sim-key"},
         json={"vectors": [{"id": "a", "values": [1, 0], "metadata": {"x": {"nested": 1}}}]},
     )
-    assert answer.status_code == 400 and answer.json()["code"] == 3
+    assert answer.status_code == 400
+    assert answer.json()["code"] == 3
     with pytest.raises(PineconeException):
         index(vendors, "wrong").describe_index_stats()
 

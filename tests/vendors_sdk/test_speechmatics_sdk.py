@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 from typing import Any
 
@@ -16,6 +17,7 @@ from speechmatics.rt import (
     SpeakerDiarizationConfig,
     SpeakerIdentifier,
     TranscriptionConfig,
+    TransportError,
 )
 
 from tests.vendors.server import VendorServer
@@ -60,10 +62,13 @@ def test_a_session_hears_words_punctuation_and_speakers(vendors: VendorServer, r
     starts = [r["start_time"] for r in results if r["type"] == "word"]
     assert starts == pytest.approx([w.start for w in recording.words], abs=0.02)
     kinds = [m["message"] for m in messages]
-    assert kinds[0] == "RecognitionStarted" and kinds[-1] == "EndOfTranscript"
+    assert kinds[0] == "RecognitionStarted"
+    assert kinds[-1] == "EndOfTranscript"
     assert kinds.count("EndOfUtterance") == 3
     assert kinds.index("AddPartialTranscript") < kinds.index("AddTranscript")
-    assert [m["seq_no"] for m in messages if m["message"] == "AudioAdded"] == list(range(1, kinds.count("AudioAdded") + 1))
+    assert [m["seq_no"] for m in messages if m["message"] == "AudioAdded"] == list(
+        range(1, kinds.count("AudioAdded") + 1)
+    )
     assert vendors.log("speechmatics")[0]["headers"]["authorization"] == "Bearer sim-key"
 
 
@@ -98,11 +103,10 @@ def test_quota_is_an_error_message_then_4005(vendors: VendorServer, recording: R
             await client.transcribe(io.BytesIO(recording.pcm.tobytes()), transcription_config=config(),
                                     audio_format=FORMAT, timeout=10)  # fmt: skip
 
-    try:
+    with contextlib.suppress(TransportError):  # raised only when the SDK was writing as the socket closed
         asyncio.run(run())
-    except Exception as error:  # the SDK stops without raising, unless it was writing when the socket closed
-        assert "clos" in str(error).lower() or "quota" in str(error).lower(), error
-    assert messages and messages[0]["type"] == "quota_exceeded"
+    assert messages
+    assert messages[0]["type"] == "quota_exceeded"
     assert vendors.log("speechmatics")[0]["closed"] == 4005
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO, Any
 
-from memories import erasure
-from memories import export as exports
 from memories.pipeline import service
 from omi.accounts import users
 from omi.stores import audio
@@ -29,10 +27,14 @@ def add_push_token(uid: str, token: str, time_zone: str) -> None:
 
 def delete_account(uid: str) -> dict[str, Any]:
     """Stop what runs for this user, then erase everything. The receipt says what was erased."""
+    from memories import erasure
+
     service.cancel_for_user(uid, actor=f"user:{uid}")
     receipt: dict[str, Any] = erasure.erase_user(uid).model_dump(mode="json")
     return receipt
 
 
 def export(uid: str) -> IO[bytes] | Path:
+    from memories import export as exports
+
     return exports.export_user(uid)

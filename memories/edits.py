@@ -178,12 +178,14 @@ def activate_transcript(uid: str, memory_id: str, model: str) -> Memory:
     segments = sorted(stored[model].segments, key=lambda item: (item.start, item.end))
     if not any(segment.text.strip() for segment in segments):
         raise EmptyTranscript(model)
-    versions = [version.segments for version in stored.values()]
+    versions = {name: version.segments for name, version in stored.items()}
 
     def change(memory: Memory) -> dict[str, Any]:
         return {
             "active_transcript": model,
-            "transcript_segments": overlay.label(segments, overlay.manual_labels(segments, memory.edits, versions)),
+            "transcript_segments": overlay.apply(
+                segments, overlay.manual_labels(segments, memory.edits, model=model, known=versions)
+            ),
         }
 
     changed = repository.mutate_memory(uid, memory_id, change)

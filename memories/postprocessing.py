@@ -14,7 +14,7 @@ from memories.pipeline.models import PostProcessingRun
 from memories.shapes import Memory, PostProcessingStatus
 from omi.stores import audio
 from omi.stores.models import AudioObject
-from transcription.audio import probe
+from transcription.audio import AudioError, AudioLimits, decode_to_wav
 
 
 def begin(
@@ -26,7 +26,7 @@ def begin(
     ``service.IdempotencyConflict`` where the key belongs to another recording.
     """
     with tempfile.TemporaryDirectory(dir=settings.FILE_UPLOAD_TEMP_DIR) as folder:
-        probe(_on_disk(upload, Path(folder)))
+        check(_on_disk(upload, Path(folder)), Path(folder))
     upload.seek(0)
     kept = audio.put(
         uid, "upload", upload, memory_id=memory.id, suffix=_suffix(upload.name), keep_for=settings.OMI_AUDIO_KEEP
@@ -39,6 +39,20 @@ def begin(
         if joined:
             audio.delete(kept)  # refused, or the same recording was here before and its run has its own copy
     return run
+
+
+def check(path: Path, folder: Path) -> None:
+    """Refuse what is no recording of ``OMI_MIN_RECORDING_SECONDS``. Decodes no more than that, in a child process.
+
+    Raises AudioError. Whether it is too long is seen by the run, which decodes all of it.
+    """
+    least = settings.OMI_MIN_RECORDING_SECONDS
+    limits = AudioLimits(min_seconds=least, max_seconds=least + 1.0, cpu_seconds=20)
+    try:
+        decode_to_wav(path, folder / "head.wav", limits=limits)
+    except AudioError as error:
+        if error.code != "too_long":
+            raise
 
 
 def _start(

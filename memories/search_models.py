@@ -1,17 +1,21 @@
-"""The words of a user's memories, to be searched in SQL. Derived data: made again from the documents at any time."""
+"""Which words a user's memories hold, without holding the words: derived data, made again at any time."""
 
 from __future__ import annotations
 
 from django.db import models
 
 
-class SearchText(models.Model):
-    """Title, overview and transcript of a memory at ``revision``."""
+class SearchTerms(models.Model):
+    """The terms of a memory at ``revision``: keyed digests with counts, readable to nobody without the secret key.
+
+    ``scheme`` names the key and the way of cutting words; another one means that the row must be made again.
+    """
 
     uid = models.CharField(max_length=128)
     memory_id = models.CharField(max_length=128)
     revision = models.BigIntegerField()
-    text = models.TextField()
+    scheme = models.CharField(max_length=16)
+    terms = models.TextField()
     created_at = models.DateTimeField(help_text="of the memory")
 
     class Meta:
@@ -19,4 +23,4 @@ class SearchText(models.Model):
         indexes = [models.Index(fields=["uid", "-created_at"], name="memories_search_newest")]
 
     def __str__(self) -> str:
-        return f"words of {self.memory_id}@{self.revision}"
+        return f"terms of {self.memory_id}@{self.revision}"

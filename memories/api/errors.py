@@ -16,7 +16,8 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 
 from memories.pipeline.service import IdempotencyConflict, NotRetryable, PipelineError
-from memories.repository.memories import MemoryNotFound
+from memories.repository.large import Unreadable
+from memories.repository.memories import InvalidCursor, MemoryNotFound, RevisionConflict
 from memories.repository.processing import ProcessingMemoryNotFound
 from omi.accounts.identity import IdentityUnavailable, InvalidToken
 from omi.errors import ErrorKind, ProviderError
@@ -88,6 +89,12 @@ def _answer(error: Exception) -> Answer | None:
         return 409, "This Idempotency-Key was used for another recording", {}, {}
     if isinstance(error, NotRetryable | PipelineError):
         return 409, str(error)[:1].upper() + str(error)[1:], {}, {}
+    if isinstance(error, RevisionConflict):
+        return 409, "The memory was changed meanwhile, please read it again", {}, {}
+    if isinstance(error, InvalidCursor):
+        return 422, [{"type": "value_error", "loc": ["query", "cursor"], "msg": str(error)}], {}, {}
+    if isinstance(error, Unreadable):
+        return 500, "What is stored of this memory cannot be read", {}, {}
     return _django(error)
 
 

@@ -10,7 +10,7 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories import edits, erasure
+from memories import edits
 from memories.api.errors import ApiError
 from memories.api.reading import Query, body, parameters, query
 from memories.api.rendering import as_json, conditional, etag
@@ -100,6 +100,8 @@ class MemoryViewSet(viewsets.ViewSet):
         description="Erases the memory with everything that hangs on it, and stops what is running for it.",
     )
     def destroy(self, request: Request, memory_id: str) -> Response:
+        from memories import erasure
+
         uid = request.user.uid
         repository.get_memory(uid, memory_id)
         service.cancel_for_memory(uid, memory_id)

@@ -1,0 +1,73 @@
+"""Fetch a model of the catalogue from its publisher's release page, where the network allows.
+
+Only for `manage.py models --fetch`: nothing is ever downloaded on its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+from transcription.engines.models import ModelCard
+
+_HOST = "https://github.com"
+_MOST_BYTES = 4 * 1024**3
+
+
+class DownloadError(Exception):
+    """The model could not be had. The text is one sentence for a person."""
+
+
+def fetch(card: ModelCard, folder: Path, *, progress: Callable[[str], object]) -> Path:
+    """Download and unpack; returns the folder (speech) or file (voice) that ``card.setting`` takes.
+
+    The download goes to a ``.part`` file first, so that an interrupted one is never mistaken for a model.
+    """
+    if card.archive is None:
+        raise DownloadError(f"{card.name} has no archive that can be fetched.")
+    folder.mkdir(parents=True, exist_ok=True)
+    name = card.archive.rsplit("/", 1)[1]
+    archive = folder / name
+    _download(f"{_HOST}/{card.archive}", archive, progress)
+    if not name.endswith(".tar.bz2"):
+        return archive
+    progress("Unpacking ...")
+    try:
+        with tarfile.open(archive) as packed:
+            packed.extractall(folder, filter="data")
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise DownloadError(f"{name} did not arrive whole.") from error
+    finally:
+        archive.unlink(missing_ok=True)
+    place = folder / name.removesuffix(".tar.bz2")
+    missing = [pattern for pattern in card.files if not list(place.glob(pattern))]
+    if missing:
+        raise DownloadError(f"{name} does not hold {', '.join(missing)}.")
+    return place
+
+
+def _download(url: str, target: Path, progress: Callable[[str], object]) -> None:
+    import httpx
+
+    part = target.with_suffix(target.suffix + ".part")
+    received = 0
+    try:
+        with httpx.stream("GET", url, follow_redirects=True, timeout=30.0) as answer, part.open("wb") as file:
+            if answer.status_code != 200:
+                raise DownloadError(f"The publisher answered {answer.status_code} for {target.name}.")
+            for chunk in answer.iter_bytes(1 << 20):
+                received += len(chunk)
+                if received > _MOST_BYTES:
+                    raise DownloadError(f"{target.name} is larger than {_MOST_BYTES >> 30} GiB.")
+                file.write(chunk)
+                if received % (32 << 20) < len(chunk):
+                    progress(f"{received >> 20} MB ...")
+    except httpx.HTTPError as error:
+        part.unlink(missing_ok=True)
+        raise DownloadError(f"{target.name} cannot be fetched from here ({type(error).__name__}).") from error
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise DownloadError(f"{target.name} cannot be written: {error.strerror}.") from error
+    shutil.move(part, target)

@@ -289,4 +289,6 @@ def recognise(library: Library, pcm: bytes | Samples, rate: int) -> list[Heard]:
     """All words of a whole recording."""
     recogniser = Recogniser(library, rate)
     data = pcm if isinstance(pcm, bytes) else pcm.tobytes()
-    return recogniser.feed(data) + recogniser.flush()
+    step = 4 * rate  # 2 s at a time keeps memory flat for long files
+    heard = [word for i in range(0, len(data), step) for word in recogniser.feed(data[i : i + step])]
+    return heard + recogniser.flush()

@@ -7,3 +7,9 @@ class MemoriesConfig(AppConfig):
     name = "memories"
     label = "memories"
     verbose_name = "Memories"
+
+    def ready(self) -> None:
+        from memories import mirror
+        from speakers.signals import person_changed
+
+        person_changed.connect(mirror.on_person_changed, dispatch_uid="memories.mirror")

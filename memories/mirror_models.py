@@ -80,15 +80,24 @@ class PersonRow(models.Model):
 
 
 class ErasureReceipt(models.Model):
-    """What one erasure removed and where, in counts. ``subject`` is a keyed digest of uid and memory id."""
+    """What one erasure removed and where, in counts. ``subject`` is a keyed digest of uid and memory id.
+
+    ``uid`` and ``memory_id`` stand here only until every store was reached: the unfinished are taken up again.
+    """
 
     subject = models.CharField(max_length=32, db_index=True)
-    kind = models.CharField(max_length=16, choices=[("memory", "memory"), ("user", "user"), ("recordings", "recordings")])
-    actor = models.CharField(max_length=128, default="", blank=True)
+    kind = models.CharField(max_length=16, choices=[("memory", "memory"), ("user", "user")])
+    uid = models.CharField(max_length=128, default="", blank=True)
+    memory_id = models.CharField(max_length=128, default="", blank=True)
     erased = models.JSONField(default=dict)
+    failed = models.JSONField(default=dict, help_text="Stores that were out of reach, with the kind of error.")
     complete = models.BooleanField(default=False)
+    tries = models.IntegerField(default=0)
     started_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["complete", "started_at"], name="memories_erasure_open")]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject}"

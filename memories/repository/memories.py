@@ -24,7 +24,7 @@ from memories.repository.parsing import dump, memory_from
 from memories.shapes import Memory, Photo
 from omi.metrics import documents_unreadable_total
 from omi.stores.documents import documents, path
-from omi.stores.documents.base import Document, InvalidPath, NotFound, OrderBy, Where
+from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, NotFound, OrderBy, Where
 from omi.stores.documents.values import apply_fields, clean_fields
 
 log = structlog.get_logger(__name__)
@@ -119,8 +119,12 @@ def list_memories(
 
 
 def create_memory(uid: str, memory: Memory) -> Memory:
-    """Raises AlreadyExists where the id was used before, also by a memory that is deleted."""
+    """Raises AlreadyExists where the id was used before, also by a memory that was deleted or erased since."""
+    from memories.erasure import was_erased
+
     where = memory_path(uid, memory.id)
+    if was_erased(uid, memory.id):
+        raise AlreadyExists("this memory was erased")
     if not memory.revision:
         memory = memory.model_copy(update={"revision": 1})
     data = dump(memory)

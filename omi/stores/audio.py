@@ -149,6 +149,14 @@ def delete(obj: AudioObject | str) -> bool:
     return bool(AudioObject.objects.filter(pk=row.pk, deleted_at__isnull=True).update(deleted_at=now))
 
 
+def exists(obj: AudioObject) -> bool:
+    """Whether the storage itself still has the bytes."""
+    try:
+        return bool(storage().exists(obj.name))
+    except Exception as error:
+        raise _unreachable(error) from error
+
+
 def keep(obj: AudioObject, keep_for: timedelta | None) -> None:
     """Move the deadline; None keeps the object until it is deleted by name, memory or user."""
     obj.delete_after = timezone.now() + keep_for if keep_for is not None else None

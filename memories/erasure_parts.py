@@ -1,0 +1,153 @@
+"""What a memory and a user leave in each store, how it is removed, and how one looks for what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from memories import mirror
+from memories.repository import processing
+from memories.repository.memories import find_memory, memory_path
+from omi.accounts.users import user_path
+from omi.stores import audio
+from omi.stores.documents import documents
+from omi.stores.vectors import namespace, vector_id, vectors
+
+Part = tuple[str, Callable[[], Any]]
+
+
+def memory_parts(uid: str, memory_id: str) -> list[Part]:
+    """In the order in which they are carried out. Later names may need what earlier ones still find."""
+    from memories import events
+    from memories.pipeline import service
+    from speakers import forget as speakers
+
+    return [
+        ("runs", lambda: service.forget_memory(uid, memory_id)),
+        ("voices", lambda: speakers.forget_memory(uid, memory_id)),
+        ("vectors", lambda: erase_vectors(uid, memory_id)),
+        ("audio", lambda: audio.forget_memory(uid, memory_id)),
+        ("journals", lambda: _erase_journals(uid, memory_id)),
+        ("events", lambda: events.forget_memory(uid, memory_id)),
+        ("documents", lambda: _erase_documents(uid, memory_id)),
+        ("rows", lambda: _erase_rows(uid, memory_id)),
+    ]
+
+
+def user_parts(uid: str) -> list[Part]:
+    from memories import events
+    from memories.pipeline import service
+    from speakers import forget as speakers
+    from transcription import journal
+
+    return [
+        ("runs", lambda: service.forget_user(uid)),
+        ("voices", lambda: speakers.forget_user(uid)),
+        ("vectors", lambda: _erase_user_vectors(uid)),
+        ("audio", lambda: audio.forget_user(uid)),
+        ("journals", lambda: journal.forget_user(uid)),
+        ("events", lambda: events.forget_user(uid)),
+        ("documents", lambda: _erase_tree(user_path(uid))),
+        ("rows", lambda: mirror.forget_user(uid)),
+    ]
+
+
+def remains(uid: str) -> dict[str, int]:
+    """How much of a user each store still holds. Asks the stores themselves, not only our rows about them."""
+    from memories.models import MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
+    from memories.pipeline.models import PostProcessingRun
+    from omi.stores.models import AudioObject
+    from speakers import forget as speakers
+    from transcription import journal
+
+    left = AudioObject.objects.filter(uid=uid)
+    return {
+        "documents": count_tree(user_path(uid)),
+        "vectors": len(vectors_of(uid)),
+        "audio": left.filter(deleted_at__isnull=True).count() + sum(audio.exists(row) for row in left),
+        "journals": sum(1 for _ in journal.sessions(uid)),
+        "events": UserEvent.objects.filter(uid=uid).count(),
+        "runs": PostProcessingRun.objects.filter(uid=uid).count(),
+        "rows": sum(rows.objects.filter(uid=uid).count() for rows in (MemoryRow, ProcessingMemoryRow, PersonRow)),
+        **speakers.remaining(uid),
+    }
+
+
+def vectors_of(uid: str) -> list[str]:
+    """Ids of a user's vectors. The prefix may fit another uid that goes on behind the hyphen: metadata decides."""
+    store, space = vectors(), namespace()
+    ids = list(store.list_ids(prefix=f"{uid}-", namespace=space))
+    found: list[str] = []
+    for start in range(0, len(ids), 100):
+        fetched = store.fetch(ids[start : start + 100], namespace=space)
+        found += [identity for identity, vector in fetched.items() if vector.metadata.get("uid", uid) == uid]
+    return found
+
+
+def erase_vectors(uid: str, memory_id: str) -> int:
+    """By the id rule, and by metadata: whatever else was stored for this memory (parts of a transcript)."""
+    store, space = vectors(), namespace()
+    identity = vector_id(uid, memory_id)
+    known = len(store.fetch([identity], namespace=space)) if identity.isascii() and len(identity) <= 512 else 0
+    if known:
+        store.delete([identity], namespace=space)
+    store.delete_where({"uid": uid, "memory_id": memory_id}, namespace=space)
+    return known
+
+
+def count_tree(path: str) -> int:
+    store = documents()
+    here = int(store.get(path) is not None)
+    for name in store.collections(path):
+        here += sum(count_tree(f"{path}/{name}/{identity}") for identity in store.document_ids(f"{path}/{name}"))
+    return here
+
+
+def _erase_tree(path: str) -> int:
+    count = count_tree(path)
+    documents().delete(path, recursive=True)
+    return count
+
+
+def _erase_user_vectors(uid: str) -> int:
+    store, space = vectors(), namespace()
+    ids = vectors_of(uid)
+    if ids:
+        store.delete(ids, namespace=space)
+    store.delete_where({"uid": uid}, namespace=space)
+    return len(ids)
+
+
+def _conversation(uid: str, memory_id: str) -> str | None:
+    memory = find_memory(uid, memory_id)
+    return memory.processing_memory_id if memory is not None else None
+
+
+def _erase_journals(uid: str, memory_id: str) -> int:
+    """The recordings of the sessions from which the memory was made."""
+    from transcription import journal
+
+    processing_id = _conversation(uid, memory_id)
+    if not processing_id:
+        return 0
+    sessions = {entry.meta.session_id for entry in journal.for_conversation(uid, processing_id)}
+    try:
+        sessions.update(processing.get(uid, processing_id).session_ids)
+    except processing.ProcessingMemoryNotFound:
+        pass
+    return sum(journal.release(session, None, uid) for session in sorted(sessions))
+
+
+def _erase_documents(uid: str, memory_id: str) -> int:
+    processing_id = _conversation(uid, memory_id)
+    count = 0
+    if processing_id:
+        count += _erase_tree(processing.processing_path(uid, processing_id))
+    return count + _erase_tree(memory_path(uid, memory_id))
+
+
+def _erase_rows(uid: str, memory_id: str) -> int:
+    from memories.models import ProcessingMemoryRow
+
+    rows = ProcessingMemoryRow.objects.filter(uid=uid, memory_id=memory_id)
+    return mirror.forget_memory(uid, memory_id) + int(rows.delete()[0])

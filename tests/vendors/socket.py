@@ -83,8 +83,8 @@ class Socket:
         elif kind == "error":
             raise InBand(fault)
 
-    async def receive(self, timeout: float | None = None) -> bytes | str:
-        """The next frame; raises Gone when the client has left, TimeoutError after ``timeout`` seconds."""
+    async def receive(self, timeout: float | None = None, deadline: float | None = None) -> bytes | str:
+        """The next frame. Raises Gone (client left), TimeoutError (``timeout`` s over, or loop time ``deadline``)."""
         await self._check()
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout if timeout is not None else None
@@ -93,7 +93,7 @@ class Socket:
             alarms = [
                 self._opened + f["after_seconds"] for f in self.script if "after_seconds" in f and f["kind"] in TIMED
             ]
-            waits = [max(0.001, t - now) for t in alarms + ([until] if until is not None else [])]
+            waits = [max(0.001, t - now) for t in (*alarms, until, deadline) if t is not None]
             try:
                 message = await self.ws.receive(timeout=min(waits) if waits else None)
                 if message.type is WSMsgType.PING:
@@ -104,7 +104,7 @@ class Socket:
                     break
             except TimeoutError:
                 await self._check()
-                if until is not None and loop.time() >= until:
+                if any(t is not None and loop.time() >= t for t in (until, deadline)):
                     raise
         if message.type is WSMsgType.BINARY:
             self.entry["frames"] += 1

@@ -92,15 +92,13 @@ class Session:
         """Frames until the client leaves; without audio: warnings 15, 10 and 5 minutes before the hour is over."""
         loop, scale = asyncio.get_running_loop(), self.socket.state.scale
         last, warned = loop.time(), 0
+        limits = [NO_AUDIO_S - 900, NO_AUDIO_S - 600, NO_AUDIO_S - 300, NO_AUDIO_S]
         while True:
-            silent = (loop.time() - last) / scale if scale else 0.0
-            limits = [NO_AUDIO_S - 900, NO_AUDIO_S - 600, NO_AUDIO_S - 300, NO_AUDIO_S]
+            deadline = last + limits[warned] * scale
             try:
-                frame = await self.socket.receive(timeout=min(IDLE_S, limits[warned] - silent) * scale)
+                frame = await self.socket.receive(timeout=IDLE_S * scale, deadline=deadline)
             except TimeoutError:
-                if (loop.time() - last) / scale < limits[warned] - 0.001:
-                    raise
-                if warned == 3:
+                if loop.time() < deadline or warned == 3:
                     raise
                 left = {"message": "Warning", "type": "idle_timeout", "reason": "no audio", "duration_limit": 3600}
                 await self.socket.send(left, result=False)

@@ -1,0 +1,24 @@
+"""Settings of the test run: everything local, in a folder of its own that is gone afterwards.
+
+pytest-django reads the settings before any conftest, so the environment has to be put in order here. A process that a
+test starts inherits ``DJANGO_SETTINGS_MODULE``; it gets the plain settings and the environment that the test gave it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+
+if "pytest" in sys.modules:
+    # Before omi.settings is read. A test that needs another backend overrides PROVIDERS or starts a real process.
+    for _name in [name for name in os.environ if name.startswith(("OMI_", "FIRE", "GOOGLE_", "DATABASE_", "REDIS_"))]:
+        del os.environ[_name]
+    _DATA = tempfile.mkdtemp(prefix="omi-tests-")
+    atexit.register(shutil.rmtree, _DATA, ignore_errors=True)
+    os.environ["OMI_DATA_DIR"] = _DATA
+    os.environ["OMI_LOG_LEVEL"] = "WARNING"
+
+from omi.settings import *  # noqa: E402, F403

@@ -18,7 +18,7 @@ Part = tuple[str, Callable[[], Any]]
 
 def memory_parts(uid: str, memory_id: str) -> list[Part]:
     """In the order in which they are carried out. Later names may need what earlier ones still find."""
-    from memories import events
+    from memories import events, search_index
     from memories.pipeline import service
     from speakers import forget as speakers
 
@@ -29,13 +29,14 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("audio", lambda: audio.forget_memory(uid, memory_id)),
         ("journals", lambda: _erase_journals(uid, memory_id)),
         ("events", lambda: events.forget_memory(uid, memory_id)),
+        ("search", lambda: search_index.forget_memory(uid, memory_id)),
         ("documents", lambda: _erase_documents(uid, memory_id)),
         ("rows", lambda: _erase_rows(uid, memory_id)),
     ]
 
 
 def user_parts(uid: str) -> list[Part]:
-    from memories import events
+    from memories import events, search_index
     from memories.pipeline import service
     from speakers import forget as speakers
     from transcription import journal
@@ -47,6 +48,7 @@ def user_parts(uid: str) -> list[Part]:
         ("audio", lambda: audio.forget_user(uid)),
         ("journals", lambda: journal.forget_user(uid)),
         ("events", lambda: events.forget_user(uid)),
+        ("search", lambda: search_index.forget_user(uid)),
         ("documents", lambda: _erase_tree(user_path(uid))),
         ("rows", lambda: mirror.forget_user(uid)),
     ]
@@ -54,7 +56,7 @@ def user_parts(uid: str) -> list[Part]:
 
 def remains(uid: str) -> dict[str, int]:
     """How much of a user each store still holds. Asks the stores themselves, not only our rows about them."""
-    from memories.models import MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
+    from memories.models import MemoryRow, PersonRow, ProcessingMemoryRow, SearchTerms, UserEvent
     from memories.pipeline.models import PostProcessingRun
     from omi.stores.models import AudioObject
     from speakers import forget as speakers
@@ -67,6 +69,7 @@ def remains(uid: str) -> dict[str, int]:
         "audio": left.filter(deleted_at__isnull=True).count() + sum(audio.exists(row) for row in left),
         "journals": sum(1 for _ in journal.sessions(uid)),
         "events": UserEvent.objects.filter(uid=uid).count(),
+        "search": SearchTerms.objects.filter(uid=uid).count(),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
         "rows": sum(rows.objects.filter(uid=uid).count() for rows in (MemoryRow, ProcessingMemoryRow, PersonRow)),
         **speakers.remaining(uid),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 from django.apps import AppConfig
 
 
@@ -7,3 +9,9 @@ class OmiConfig(AppConfig):
     name = "omi"
     label = "omi"
     verbose_name = "Omi"
+
+    def ready(self) -> None:
+        from omi import checks
+
+        if sys.argv[1:2] != ["check"]:  # which lists everything that is wrong instead
+            checks.refuse_unsafe_production()

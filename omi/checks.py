@@ -1,0 +1,97 @@
+"""``manage.py check --deploy``: refuses what is unsafe or cannot work. The same rules stop a production start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from omi.env import env_str
+from omi.stores.google import EMULATOR_VARIABLES
+
+MIN_SECRET = 50
+
+_KEYS: dict[str, dict[str, tuple[str, ...]]] = {
+    "OMI_DOCUMENTS": {"firestore": ("GOOGLE_CLOUD_PROJECT",)},
+    "OMI_VECTORS": {"pinecone": ("PINECONE_API_KEY", "PINECONE_INDEX_HOST")},
+    "OMI_AUDIO": {"gcs": ("OMI_AUDIO_BUCKET",)},
+    "OMI_LIVE": {
+        "deepgram": ("DEEPGRAM_API_KEY",),
+        "soniox": ("SONIOX_API_KEY",),
+        "speechmatics": ("SPEECHMATICS_API_KEY",),
+    },
+    "OMI_PRERECORDED": {
+        "fal_whisperx": ("FAL_KEY",),
+        "deepgram": ("DEEPGRAM_API_KEY",),
+        "soniox": ("SONIOX_API_KEY",),
+    },
+    "OMI_STRUCTURER": {"openai": ("OPENAI_API_KEY",)},
+    "OMI_EMBEDDER": {"openai": ("OPENAI_API_KEY",)},
+    "OMI_EMOTIONS": {"hume": ("HUME_API_KEY",)},
+    "OMI_PUSH": {"fcm": ("GOOGLE_CLOUD_PROJECT",)},
+    "OMI_AUTH": {"firebase": ("GOOGLE_CLOUD_PROJECT",)},
+}
+"""What a choice needs."""
+
+
+@register("providers")
+def missing_keys(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """A chosen vendor without its key: every command says so, at once and by name."""
+    found: list[CheckMessage] = []
+    for setting, needs in _KEYS.items():
+        chosen = getattr(settings, setting, ())
+        for choice in [chosen] if isinstance(chosen, str) else chosen:
+            for name in needs.get(choice, ()):
+                if not getattr(settings, name, ""):
+                    found.append(
+                        Error(f"{setting}={choice} needs {name}, which is not set.", hint=f"Set {name}.", id="omi.E001")
+                    )
+    return found
+
+
+@register(Tags.security, deploy=True)
+def unsafe_in_production(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = [
+        Error(
+            f"{name} is set: an emulator checks no identity and keeps nothing safe.",
+            hint=f"Unset {name} (an emulated identity service takes unsigned and expired tokens).",
+            id="omi.E002",
+        )
+        for name in EMULATOR_VARIABLES
+        if env_str(name)
+    ]
+    if settings.SECRET_KEY == settings.INSECURE_SECRET_KEY or len(settings.SECRET_KEY) < MIN_SECRET:
+        found.append(
+            Error(
+                f"SECRET_KEY is the default or shorter than {MIN_SECRET} characters: whoever knows it can sign tokens.",
+                hint="Set SECRET_KEY to a long random text.",
+                id="omi.E003",
+            )
+        )
+    if settings.DEBUG:
+        found.append(Error("DEBUG shows settings and source to strangers.", hint="Unset DEBUG.", id="omi.E004"))
+    if settings.OMI_AUTH == "dev":
+        found.append(
+            Warning(
+                "Users sign in with development tokens.",
+                hint="Set GOOGLE_CLOUD_PROJECT and OMI_AUTH=firebase, or hand out tokens with care.",
+                id="omi.W001",
+            )
+        )
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        found.append(
+            Warning("SQLite serves one machine.", hint="Set DATABASE_URL for more than one.", id="omi.W002")
+        )
+    return found
+
+
+def refuse_unsafe_production() -> None:
+    """Called when the project starts: production does not come up with an emulator, the default secret or DEBUG."""
+    from django.core.exceptions import ImproperlyConfigured
+
+    if settings.OMI_ENVIRONMENT != "production":
+        return
+    errors = [item for item in unsafe_in_production(None) if isinstance(item, Error)]
+    if errors:
+        raise ImproperlyConfigured("; ".join(f"{item.id}: {item.msg}" for item in errors))

@@ -1,0 +1,151 @@
+"""Hume's Expression Measurement API of October 2026 (vendors.md 5.1): one synchronous request per 13 minutes of audio.
+
+The API that the seed was written for (batch jobs, language model, speakers) was shut down in June 2026: see
+docs/decisions/.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import wave
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+
+from emotions.base import EmotionRequest, EmotionScore, EmotionSpan, EmotionTimeline
+from emotions.timeline import attribute
+from emotions.wave_file import RATE, open_wave, read_samples
+from omi.bounded_http import bounded_client
+from omi.errors import MissingDependency, Outcome
+from omi.vendor_errors import broken_answer, from_status, safe_code, unreachable
+
+PART_SECONDS = 780.0  # 24.96 MB of samples: 25 MB is the limit of the whole request
+CUT_SECONDS = 20.0  # a part ends in the quietest moment of its last seconds, between words where there is a pause
+MIN_SECONDS = 0.1
+MAX_PER_SPAN = 20  # 415 expressions exist; the strongest are kept
+
+
+class HumeEmotions:
+    """``probability`` is stored as it comes: the chance that the expression is truly there, per window of <= 10 s."""
+
+    name = "hume"
+    model_name = "hume_expression_2026"
+    remote = True
+
+    def measure(self, request: EmotionRequest) -> EmotionTimeline:
+        """All windows of the recording, in its time, each with the speaker under it."""
+        spans: list[EmotionSpan] = []
+        with open_wave(request.path, vendor=self.name) as handle, self._client(request.timeout) as hume:
+            total = handle.getnframes() / RATE
+            start = 0.0
+            while total - start > MIN_SECONDS:
+                end = _end_of_part(handle, start, total)
+                spans += self._part(hume, read_samples(handle, start, end), start)
+                start = end
+        return EmotionTimeline(
+            vendor=self.name, model=self.model_name, kind="expression", spans=attribute(spans, request.segments)
+        )
+
+    def _part(self, hume: Any, pcm: bytes, offset: float) -> list[EmotionSpan]:
+        with _mapped_errors(self.name):
+            answer = hume.audio.measure(file=("part.wav", _wav(pcm), "audio/wav"), request_options={"max_retries": 0})
+            measurements = [
+                (
+                    item.audio_start_ms,
+                    item.audio_end_ms,
+                    [(score.name, score.probability) for score in item.expressions],
+                )
+                for item in answer.measurements
+            ]
+        length = len(pcm) / 2 / RATE
+        return [span for item in measurements if (span := _span(*item, offset=offset, length=length)) is not None]
+
+    @contextmanager
+    def _client(self, timeout: float) -> Iterator[Any]:
+        import httpx
+        from hume_expression_measurement import (
+            ExpressionMeasurementClient,
+            ExpressionMeasurementClientEnvironment,
+        )
+
+        if not settings.HUME_API_KEY:
+            raise MissingDependency(self.name, "the key HUME_API_KEY", "Set HUME_API_KEY (or HUME_API_KEY_FILE).")
+        base = settings.HUME_URL.rstrip("/")
+        http = bounded_client(httpx, timeout=timeout)
+        try:
+            yield ExpressionMeasurementClient(
+                api_key=settings.HUME_API_KEY,
+                environment=ExpressionMeasurementClientEnvironment(base=base, production=base.replace("http", "ws", 1)),
+                httpx_client=http,
+                max_retries=0,
+                headers={"Accept-Encoding": "identity"},
+            )
+        finally:
+            http.close()
+
+
+@contextmanager
+def _mapped_errors(vendor: str) -> Iterator[None]:
+    import httpx
+    from hume_expression_measurement.core.api_error import ApiError
+    from hume_expression_measurement.core.parse_error import ParsingError
+
+    try:
+        yield
+    except httpx.TimeoutException as error:
+        raise unreachable(vendor, timed_out=True) from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise unreachable(vendor, timed_out=False) from error
+    except ParsingError as error:
+        raise broken_answer(vendor, "answered in an unknown form") from error
+    except ApiError as error:
+        status = error.status_code or 0
+        if status < 300:
+            raise broken_answer(vendor, "answered in an unknown form") from error
+        body = error.body
+        code = safe_code(body.get("code") if isinstance(body, dict) else getattr(body, "code", ""))
+        # Access to this API is given by request: 403 means that the account has none yet.
+        outcome = Outcome.CONFIG_ERROR if status == 404 else None
+        raise from_status(vendor, status, headers=error.headers or {}, code=code, outcome=outcome) from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise broken_answer(vendor, "answered in an unknown form") from error
+
+
+def _span(
+    start_ms: float, end_ms: float, scores: Iterable[tuple[object, object]], *, offset: float, length: float
+) -> EmotionSpan | None:
+    kept = []
+    for name, probability in scores:
+        if isinstance(probability, int | float) and math.isfinite(probability):
+            kept.append(EmotionScore(name=str(name).strip().lower()[:60], score=min(1.0, max(0.0, probability))))
+    if not isinstance(start_ms, int | float) or not isinstance(end_ms, int | float):
+        raise broken_answer("hume", "answered without times")
+    start, end = sorted((min(max(0.0, start_ms / 1000), length), min(max(0.0, end_ms / 1000), length)))
+    if not kept or end <= start:
+        return None
+    kept.sort(key=lambda score: (-score.score, score.name))
+    return EmotionSpan(start=round(offset + start, 3), end=round(offset + end, 3), emotions=kept[:MAX_PER_SPAN])
+
+
+def _end_of_part(handle: wave.Wave_read, start: float, total: float) -> float:
+    if total - start <= PART_SECONDS:
+        return total
+    begin = start + PART_SECONDS - CUT_SECONDS
+    samples = np.frombuffer(read_samples(handle, begin, start + PART_SECONDS), "<i2").astype(np.float32)
+    window = RATE // 4
+    power = np.convolve(samples**2, np.ones(window, np.float32), "valid")[::160]
+    return begin + (int(np.argmin(power)) * 160 + window // 2) / RATE
+
+
+def _wav(pcm: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(pcm)
+    return buffer.getvalue()

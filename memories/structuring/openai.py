@@ -1,0 +1,226 @@
+"""Structuring by a language model: OpenAI's structured outputs, or any server that speaks the same API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from pydantic import BaseModel, ConfigDict, Field
+
+from memories.shapes import ActionItem, Category, Event, Structured
+from memories.structuring import prompts
+from memories.structuring.base import StructureRequest, StructureResult
+from memories.structuring.category import EMOJI
+from memories.structuring.discard import must_keep
+from memories.structuring.local import local_time
+from memories.structuring.openai_client import VENDOR, client, refused
+from omi.vendor_errors import broken_answer
+from transcription.segments import plain_text, render
+
+CONTEXT_TOKENS = 90_000
+"""Tokens of transcript in one question: gpt-4o reads 128,000, and rules, answer and a safe margin need room."""
+
+MAX_PARTS = 40  # about a week of talk: beyond it something is wrong
+HORIZON = timedelta(days=2 * 366)
+MAX_ITEMS = 20
+
+
+class _Item(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    description: str
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    title: str
+    description: str
+    start: str
+    duration_minutes: int
+
+
+class _Answer(BaseModel):
+    """The schema that is sent. ``category`` is an enum there and free here: a 24th category reads as ``other``."""
+
+    model_config = ConfigDict(extra="ignore", title="memory")
+    title: str
+    overview: str
+    emoji: str
+    category: str = Field(json_schema_extra={"enum": [category.value for category in Category]})
+    action_items: list[_Item]
+    events: list[_Event]
+    discard: bool
+    discard_reason: str
+
+
+class OpenAIStructurer:
+    """``input_price``, ``output_price``: US dollars per million tokens (gpt-4o's list price of 2025, from memory)."""
+
+    name = VENDOR
+    remote = True
+
+    def __init__(
+        self, context_tokens: int = CONTEXT_TOKENS, input_price: float = 2.5, output_price: float = 10.0
+    ) -> None:
+        self.context_tokens = context_tokens
+        self._prices = (input_price, output_price)
+
+    @property
+    def model_name(self) -> str:
+        return str(settings.OMI_OPENAI_MODEL)
+
+    def structure(self, request: StructureRequest) -> StructureResult:
+        if not plain_text(request.segments).strip() and not request.force:
+            return StructureResult(
+                Structured(), discarded=True, discard_reason="nothing was said", method=self.model_name
+            )
+        moment = local_time(request.started_at, request.time_zone)
+        run = _Run(self, request, moment)
+        answer = run.whole(render(request.segments, names=request.names, user_name=request.user_name))
+        input_tokens, output_tokens = run.tokens
+        cost = (input_tokens * self._prices[0] + output_tokens * self._prices[1]) / 1e6
+        wanted = answer.discard and not answer.action_items and not answer.events and not must_keep(request)
+        return StructureResult(
+            structured=Structured() if wanted else to_structured(answer, moment),
+            discarded=wanted,
+            discard_reason=(prompts.one_line(answer.discard_reason) or "not worth keeping") if wanted else "",
+            method=self.model_name,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            cost=round(cost, 6),
+        )
+
+
+class _Run:
+    """The calls of one request: one, or one per part and one for the whole. ``timeout`` bounds each call."""
+
+    def __init__(self, structurer: OpenAIStructurer, request: StructureRequest, moment: datetime) -> None:
+        self._structurer, self._request, self._moment = structurer, request, moment
+        self.tokens = (0, 0)
+
+    def whole(self, text: str) -> _Answer:
+        budget = self._structurer.context_tokens
+        if token_estimate(text) <= budget:
+            return self._ask(prompts.structure(self._request, self._moment, text))
+        parts = list(pieces(text, budget))
+        if len(parts) > MAX_PARTS:
+            raise refused("length", "the conversation is too long for the model")
+        count = len(parts)
+        answers = [
+            self._ask(prompts.structure(self._request, self._moment, part, part=(number, count)))
+            for number, part in enumerate(parts, 1)
+        ]
+        notes = "\n\n".join(
+            answer.model_dump_json(exclude={"emoji", "discard", "discard_reason"}) for answer in answers
+        )
+        if token_estimate(notes) > budget:
+            raise refused("length", "the conversation is too long for the model")
+        return self._ask(prompts.merge(self._request, self._moment, notes, count))
+
+    def _ask(self, messages: list[dict[str, str]]) -> _Answer:
+        with client(self._request.timeout) as openai:
+            asked: Any = messages
+            completion = openai.chat.completions.parse(
+                model=self._structurer.model_name, messages=asked, response_format=_Answer
+            )
+            message = completion.choices[0].message
+            usage = completion.usage
+            parsed, refusal = message.parsed, message.refusal
+        if usage is not None:
+            self.tokens = (self.tokens[0] + usage.prompt_tokens, self.tokens[1] + usage.completion_tokens)
+        if refusal:
+            raise refused("refusal", "the model refused to answer")
+        if not isinstance(parsed, _Answer):
+            raise broken_answer(VENDOR, "gave an empty answer", code="empty_answer")
+        if not (parsed.title.strip() or parsed.overview.strip() or parsed.discard):
+            raise broken_answer(VENDOR, "gave an answer without title and overview", code="empty_title")
+        return parsed
+
+
+def to_structured(answer: _Answer, moment: datetime) -> Structured:
+    """The model's answer as a memory holds it: trimmed, capped, dated, and nothing that cannot be."""
+    category = (
+        Category(answer.category.strip().lower())
+        if answer.category.strip().lower() in set(Category)
+        else Category.OTHER
+    )
+    overview = answer.overview.strip()
+    title = " ".join(answer.title.split()) or " ".join(overview.split()[:8])
+    items = list(dict.fromkeys(" ".join(item.description.split()) for item in answer.action_items))
+    events = [event for raw in answer.events if (event := _event(raw, moment)) is not None]
+    return Structured(
+        title=title[:200],
+        overview=overview[:5000],
+        emoji=answer.emoji.strip()[:16] or EMOJI[category],
+        category=category,
+        action_items=[ActionItem(description=item[:500]) for item in items if item][:MAX_ITEMS],
+        events=events[:MAX_ITEMS],
+    )
+
+
+def _event(raw: _Event, moment: datetime) -> Event | None:
+    """An event of the next two years; one in the past, in year 9999 or without a readable start is left out."""
+    try:
+        start = datetime.fromisoformat(raw.start.strip())
+        start = start.replace(tzinfo=moment.tzinfo) if start.tzinfo is None else start
+        start = start.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    title = " ".join(raw.title.split())[:200]
+    # A talk at 10:02 about "the meeting at ten" is still about today.
+    if not title or not moment - timedelta(hours=12) <= start <= moment + HORIZON:
+        return None
+    duration = raw.duration_minutes if raw.duration_minutes > 0 else 30
+    return Event(title=title, description=raw.description.strip()[:1000], start=start, duration=duration)
+
+
+def token_estimate(text: str) -> int:
+    """At least as many as a tokenizer finds, nearly: a third of the UTF-8 bytes (English needs a quarter)."""
+    return len(text.encode("utf-8", "replace")) // 3 + 1
+
+
+def pieces(text: str, budget: int) -> Iterator[str]:
+    """Parts of at most ``budget`` estimated tokens, cut between turns, or between words in an endless turn."""
+    kept: list[str] = []
+    size = 0
+    for turn in _turns(text, budget):
+        cost = token_estimate(turn) + 1
+        if kept and size + cost > budget:
+            yield "\n\n".join(kept)
+            kept, size = [], 0
+        kept.append(turn)
+        size += cost
+    if kept:
+        yield "\n\n".join(kept)
+
+
+def _turns(text: str, budget: int) -> Iterator[str]:
+    for turn in text.split("\n\n"):
+        if token_estimate(turn) <= budget // 2:
+            yield turn
+            continue
+        yield from _by_words(turn, budget // 2)
+
+
+def _by_words(turn: str, budget: int) -> Iterator[str]:
+    who, _, said = turn.partition(": ")
+    kept: list[str] = []
+    size = 0
+    for word in _short_words(said.split(), budget):
+        cost = token_estimate(word)
+        if kept and size + cost > budget:
+            yield f"{who}: {' '.join(kept)}"
+            kept, size = [], 0
+        kept.append(word)
+        size += cost
+    if kept:
+        yield f"{who}: {' '.join(kept)}"
+
+
+def _short_words(words: Sequence[str], budget: int) -> Iterator[str]:
+    """Languages without blanks have words of a whole page."""
+    room = max(1, budget // 2)
+    for word in words:
+        for at in range(0, len(word), room):
+            yield word[at : at + room]

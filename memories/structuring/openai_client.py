@@ -1,0 +1,99 @@
+"""The one way to OpenAI (or any server that speaks its API): no retries of its own, bounded, errors made ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from omi.bounded_http import bounded_client
+from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.vendor_errors import broken_answer, from_status, safe_code, unreachable
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, OpenAI
+
+VENDOR = "openai"
+_MONEY = frozenset(
+    {
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+    }
+)
+
+
+@contextmanager
+def client(timeout: float) -> Iterator[OpenAI]:
+    """An SDK client for one call, closed afterwards; whatever is raised inside comes out as ProviderError.
+
+    A server of one's own usually wants no key; OpenAI's own does, and is not asked without one.
+    """
+    import httpx2
+    import openai
+    from pydantic import ValidationError
+
+    key = settings.OPENAI_API_KEY
+    if not key and (urlsplit(settings.OPENAI_BASE_URL).hostname or "").endswith("openai.com"):
+        raise MissingDependency(VENDOR, "the key OPENAI_API_KEY", "Set OPENAI_API_KEY (or OPENAI_API_KEY_FILE).")
+    http = bounded_client(httpx2, timeout=timeout)
+    try:
+        yield openai.OpenAI(
+            api_key=key or "none",
+            base_url=settings.OPENAI_BASE_URL,
+            max_retries=0,
+            timeout=timeout,
+            http_client=http,
+            default_headers={"Accept-Encoding": "identity"},
+        )
+    except openai.APITimeoutError as error:
+        raise unreachable(VENDOR, timed_out=True) from error
+    except openai.APIStatusError as error:
+        raise from_answer(error) from error
+    except openai.APIConnectionError as error:
+        raise unreachable(VENDOR, timed_out=isinstance(error.__cause__, httpx2.TimeoutException)) from error
+    except openai.LengthFinishReasonError as error:
+        raise refused("length", "the answer was cut off: it is too long for the model") from error
+    except openai.ContentFilterFinishReasonError as error:
+        raise refused("content_filter", "the content filter stopped the answer") from error
+    except httpx2.TimeoutException as error:
+        raise unreachable(VENDOR, timed_out=True) from error
+    except httpx2.HTTPError as error:
+        raise unreachable(VENDOR, timed_out=False) from error
+    except (ValidationError, openai.OpenAIError, ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+        # The SDK builds its objects unchecked: a web page or a foreign shape shows as one of these where it is used.
+        raise broken_answer(VENDOR, "answered in an unknown form") from error
+    finally:
+        http.close()
+
+
+def refused(code: str, sentence: str) -> ProviderError:
+    """The model will not, or cannot: the same question gives the same answer."""
+    return ProviderError(VENDOR, sentence, kind=ErrorKind.PERMANENT, code=code, outcome=Outcome.UPSTREAM_ERROR)
+
+
+def from_answer(error: APIStatusError) -> ProviderError:
+    """vendors.md 6: of the two families of 429 one means wait, the other money."""
+    body: Any = error.body if isinstance(error.body, dict) else {}
+    code, family = safe_code(body.get("code")), safe_code(body.get("type"))
+    kind: ErrorKind | None = None
+    outcome: Outcome | None = None
+    if {code, family} & _MONEY:
+        kind = ErrorKind.QUOTA
+    elif error.status_code == 404:
+        outcome = Outcome.CONFIG_ERROR  # the model was retired, or the address is wrong
+    elif error.status_code == 409:
+        kind = ErrorKind.TRANSIENT
+    return from_status(
+        VENDOR,
+        error.status_code,
+        headers=error.response.headers,
+        code=code or family,
+        kind=kind,
+        outcome=outcome,
+    )

@@ -1,0 +1,121 @@
+"""Text embedding by OpenAI, or any server that speaks its ``/embeddings``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from django.conf import settings
+
+from memories.structuring.openai_client import VENDOR, client
+from omi.errors import MissingDependency
+from omi.vendor_errors import broken_answer
+
+MAX_INPUTS = 2048  # per request (vendors.md 6)
+MAX_TOKENS = 250_000  # of the 300,000 per request: the estimate may be a little low
+INPUT_TOKENS = 7500  # of the 8192 per input
+DIMENSIONS = {"text-embedding-3-large": 3072, "text-embedding-3-small": 1536, "text-embedding-ada-002": 1536}
+BLANK = "(empty)"  # the API refuses an empty text
+
+
+class OpenAIEmbedder:
+    """``dimension``: needed for a model that is not OpenAI's; of ``text-embedding-3-*`` it shortens the vectors."""
+
+    name = VENDOR
+    remote = True
+
+    def __init__(self, dimension: int | None = None, timeout: float = 60.0) -> None:
+        self._dimension, self._timeout = dimension, timeout
+
+    @property
+    def model_name(self) -> str:
+        return str(settings.OMI_OPENAI_EMBEDDING_MODEL)
+
+    @property
+    def dimension(self) -> int:
+        known = self._dimension or settings.OMI_OPENAI_EMBEDDING_DIMENSION or DIMENSIONS.get(self.model_name)
+        if not known:
+            raise MissingDependency(
+                VENDOR,
+                f"the dimension of the embedding model {self.model_name}",
+                "Set OMI_OPENAI_EMBEDDING_DIMENSION to the length of its vectors.",
+            )
+        return int(known)
+
+    def embed(self, texts: Sequence[str], *, query: bool = False) -> list[list[float]]:
+        """Unit vectors in order. A text too long for the model is the mean of its parts, weighted by length."""
+        parts: list[str] = []
+        owners: list[int] = []
+        for index, text in enumerate(texts):
+            for part in split(text):
+                parts.append(part)
+                owners.append(index)
+        vectors: list[list[float]] = []
+        for batch in batches(parts):
+            vectors += self._request(batch)
+        sums = [[0.0] * self.dimension for _ in texts]
+        for part, owner, vector in zip(parts, owners, vectors, strict=True):
+            weight = len(part)
+            sums[owner] = [total + weight * value for total, value in zip(sums[owner], vector, strict=True)]
+        return [_unit(vector) for vector in sums]
+
+    def _request(self, batch: Sequence[str]) -> list[list[float]]:
+        shorter = DIMENSIONS.get(self.model_name, self.dimension) != self.dimension
+        with client(self._timeout) as openai:
+            if shorter:
+                answer = openai.embeddings.create(model=self.model_name, input=list(batch), dimensions=self.dimension)
+            else:
+                answer = openai.embeddings.create(model=self.model_name, input=list(batch))
+            rows = sorted(answer.data, key=lambda row: row.index)
+            indexes, vectors = [row.index for row in rows], [list(row.embedding) for row in rows]
+        if indexes != list(range(len(batch))):
+            raise broken_answer(VENDOR, "answered with another number of vectors", code="wrong_count")
+        return [self._checked(vector) for vector in vectors]
+
+    def _checked(self, vector: Sequence[float]) -> list[float]:
+        if len(vector) != self.dimension:
+            said = f"answered with vectors of {len(vector)} numbers instead of {self.dimension}"
+            raise broken_answer(VENDOR, said, code="wrong_size")
+        if not all(isinstance(value, int | float) and math.isfinite(value) for value in vector) or not any(vector):
+            raise broken_answer(VENDOR, "answered with a vector of zeros or of no numbers", code="zero_vector")
+        return _unit(vector)
+
+
+def estimate(text: str) -> int:
+    return len(text.encode("utf-8", "replace")) // 3 + 1
+
+
+def split(text: str) -> list[str]:
+    """Parts that the model can take, cut between words where there are any."""
+    text = text.strip() or BLANK
+    if estimate(text) <= INPUT_TOKENS:
+        return [text]
+    parts: list[str] = []
+    while text:
+        at = min(len(text), INPUT_TOKENS * 3)
+        while estimate(text[:at]) > INPUT_TOKENS:
+            at = at * 3 // 4
+        blank = text.rfind(" ", at // 2, at) if at < len(text) else -1
+        at = blank if blank > 0 else at
+        parts.append(text[:at].strip() or BLANK)
+        text = text[at:].strip()
+    return parts
+
+
+def batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        cost = estimate(text)
+        if batch and (len(batch) == MAX_INPUTS or size + cost > MAX_TOKENS):
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += cost
+    if batch:
+        yield batch
+
+
+def _unit(vector: Sequence[float]) -> list[float]:
+    norm = math.sqrt(math.fsum(value * value for value in vector)) or 1.0
+    return [value / norm for value in vector]

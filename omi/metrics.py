@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
-memory_postprocessing_duration_seconds = Histogram(
-    "memory_postprocessing_duration_seconds",
-    "Time from the start of a post-processing step to its end, by step.",
-    ["step"],
-    buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800),
-)
-memory_postprocessing_errors_total = Counter(
-    "memory_postprocessing_errors_total",
-    "Failed tries of post-processing steps and vendor calls, by omi.errors.Outcome.",
-    ["step", "vendor", "outcome"],
-)
+# memory_postprocessing_duration_seconds and memory_postprocessing_errors_total are read from the pipeline's rows when
+# they are scraped (memories.pipeline.metrics): workers are processes of their own.
 
 # Stores
 documents_unreadable_total = Counter(

@@ -11,6 +11,7 @@ import socket
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import structlog
@@ -42,8 +43,19 @@ class Lease:
         return Q(pk=self.run_id, state=State.RUNNING, fence=self.fence, lease_owner=self.owner)
 
 
+@cache
+def machine() -> str:
+    """This machine and its process namespace: within it a process id means one process."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        namespace = "0"
+    return f"{socket.gethostname().replace(':', '-')[:60]}:{namespace}"
+
+
 def worker_name() -> str:
-    return f"{socket.gethostname()[:64]}:{os.getpid()}:{threading.get_ident() % 100000}"
+    """``machine:namespace:pid:thread``."""
+    return f"{machine()}:{os.getpid()}:{threading.get_ident() % 100000}"
 
 
 def lease_time() -> timedelta:

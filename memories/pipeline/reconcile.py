@@ -6,6 +6,7 @@ Run every few seconds by ``manage.py serve``, every minute by Django-Q2's schedu
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -95,6 +96,34 @@ def _remind(run: PostProcessingRun, now: datetime) -> bool:
     if not reminder.update(woken_at=now):
         return False
     queue.wake(run.pk)
+    return True
+
+
+def release_dead_workers() -> int:
+    """Leases of processes of this machine that are gone need not run out: their runs are due now.
+
+    The claim stays counted. A process id that was given to another process only costs the wait for the lease.
+    """
+    now = timezone.now()
+    released = 0
+    mine = PostProcessingRun.objects.filter(
+        state=State.RUNNING, lease_until__gte=now, lease_owner__startswith=f"{claim.machine()}:"
+    )
+    for run_id, owner, fence in mine.values_list("pk", "lease_owner", "fence"):
+        if _lives(owner):
+            continue
+        held = PostProcessingRun.objects.filter(pk=run_id, state=State.RUNNING, lease_owner=owner, fence=fence)
+        released += held.update(lease_until=now - timedelta(seconds=1), woken_at=None)
+    return released
+
+
+def _lives(owner: str) -> bool:
+    try:
+        os.kill(int(owner.split(":")[2]), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, IndexError, OSError):
+        return True  # not ours to judge
     return True
 
 

@@ -20,7 +20,7 @@ RETRY_AFTER_LIMIT: Final = 1800.0
 RUN_BUDGET: Final = 20
 """Failures that a whole run may retry, over all of its steps and vendors."""
 
-_waits = wait_exponential_jitter(initial=2, max=LONGEST, exp_base=2, jitter=2)
+_waits = wait_exponential_jitter(multiplier=2, max=LONGEST, exp_base=2, jitter=2)
 _stops = stop_after_attempt(ATTEMPTS) | stop_after_delay(WINDOW)
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import time
+
 from django.utils import timezone
+
+from omi.env import env_str
+
+SIGN_OF_LIFE = 5.0
+"""A worker says that it lives at most this often (seconds) while it works."""
+
+_last_sign = 0.0
 
 
 def wake(run_id: int) -> str:
     from memories.pipeline import runner
 
+    _alive()
     return runner.work(run_id)
 
 
@@ -18,9 +28,26 @@ def reconcile() -> dict[str, float]:
 
 
 def beat(name: str, number: int) -> None:
-    """Proof that a message travels from the queue through the pusher to a worker (``manage.py serve`` looks)."""
+    """Proof that a message travels from the queue through the pusher to a worker (``manage.py serve`` looks).
+
+    Another cluster on the same database may have got it: then it proves nothing for ``name``.
+    """
     from memories.pipeline.models import ClusterBeat
 
-    now = timezone.now()
-    if not ClusterBeat.objects.filter(name=name).update(number=number, at=now):
-        ClusterBeat.objects.update_or_create(name=name, defaults={"number": number, "at": now})
+    own = env_str("OMI_CLUSTER_ID")
+    if own and own == name:
+        ClusterBeat.objects.update_or_create(name=name, defaults={"number": number, "at": timezone.now()})
+    else:
+        _alive()
+
+
+def _alive() -> None:
+    global _last_sign
+    own = env_str("OMI_CLUSTER_ID")
+    if not own or time.monotonic() - _last_sign < SIGN_OF_LIFE:
+        return
+    from memories.pipeline.models import ClusterBeat
+
+    _last_sign = time.monotonic()
+    if not ClusterBeat.objects.filter(pk=own).update(at=timezone.now()):
+        ClusterBeat.objects.get_or_create(name=own, defaults={"at": timezone.now()})

@@ -23,24 +23,23 @@ def run(ctx: Context) -> Done:
         "language": found.language, "segments": len(found.transcript_segments), "failed_seconds": round(failed, 2),
         "audio": "", "started": found.timer_start or found.created_at.timestamp(), "accounting": dict((found.model_extra or {}).get("accounting") or {}),
     }  # fmt: skip
-    if failed > 0.0 or not words:
-        output["audio"] = _recording(ctx, found)
-        if not words and not output["audio"]:
-            raise StepError("nothing_to_process")
+    # Kept for the user where they allow it; else only as long as it is needed to make up for what failed.
+    output["permitted"] = ctx.user.store_recording_permission
+    if failed > 0.0 or not words or output["permitted"]:
+        output["audio"] = _recording(ctx, found, permitted=output["permitted"])
+    output["transcribe"] = bool(output["audio"]) and (failed > 0.0 or not words)
+    if not words and not output["audio"]:
+        raise StepError("nothing_to_process")
     return Done(output, {"segments": [item.model_dump(mode="json") for item in found.transcript_segments]})
 
 
 def processing_memory(ctx: Context) -> ProcessingMemory:
     from memories.repository import processing
-    from memories.repository.memories import MemoryNotFound
 
     try:
-        found = processing.get(ctx.uid, str(ctx.options.get("processing_memory_id", "")))
-    except MemoryNotFound as error:
+        return processing.get(ctx.uid, str(ctx.options.get("processing_memory_id", "")))
+    except processing.ProcessingMemoryNotFound as error:
         raise StepError("nothing_to_process", "the processing memory is gone") from error
-    if found is None:
-        raise StepError("nothing_to_process", "the processing memory is gone")
-    return found
 
 
 def failed_seconds(found: ProcessingMemory) -> float:
@@ -49,7 +48,7 @@ def failed_seconds(found: ProcessingMemory) -> float:
     return sum(float(part.get("failed") or 0.0) for part in accounting.values())
 
 
-def _recording(ctx: Context, found: ProcessingMemory) -> str:
+def _recording(ctx: Context, found: ProcessingMemory, *, permitted: bool) -> str:
     """The journal's audio of the whole conversation as an audio object ("" where the journal has none)."""
     from django.conf import settings
 
@@ -60,9 +59,12 @@ def _recording(ctx: Context, found: ProcessingMemory) -> str:
     if path is None:
         return ""
     ctx.check()
-    for known in audio.for_memory(ctx.uid, ctx.memory_id, purpose="journal"):
+    purpose = "recording" if permitted else "journal"
+    for known in audio.for_memory(ctx.uid, ctx.memory_id, purpose=purpose):
         audio.delete(known)  # an earlier try of this step, or a shorter recording of the same conversation
     with path.open("rb") as file:
-        return str(
-            audio.put(ctx.uid, "journal", file, memory_id=ctx.memory_id, keep_for=settings.OMI_AUDIO_KEEP).name
-        )
+        made = audio.put(
+            ctx.uid, purpose, file, memory_id=ctx.memory_id,
+            keep_for=None if permitted else settings.OMI_AUDIO_KEEP,
+        )  # fmt: skip
+    return str(made.name)

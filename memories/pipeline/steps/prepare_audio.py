@@ -21,6 +21,11 @@ VERSION = 1
 LIMIT = 1800.0
 SPEECH_LIMIT = 900.0
 
+_MESSAGES = {
+    "not_audio": "audio_not_audio", "empty": "audio_empty", "too_short": "audio_too_short",
+    "too_long": "audio_too_long", "broken": "audio_broken",
+}  # fmt: skip
+
 MIN_SPEECH = 0.3
 """Seconds of speech below which a recording counts as silence: a click or a cough can pass the detector."""
 
@@ -41,9 +46,9 @@ def run(ctx: Context) -> Done | Skip:
     from transcription.audio import AudioError, AudioLimits, decode_to_wav
 
     name = source(ctx)
+    if ctx.run.kind == Kind.CAPTURE and not ctx.output("gather").get("transcribe"):
+        return Skip("the live transcript is there")
     if not name:
-        if ctx.run.kind == Kind.CAPTURE:
-            return Skip("the live transcript is there")
         raise StepError("audio_missing")
     original = ctx.local_copy(name, "original")
     target = ctx.folder / "prepared.wav"
@@ -51,7 +56,7 @@ def run(ctx: Context) -> Done | Skip:
     try:
         decode_to_wav(original, target, limits=limits)
     except AudioError as error:
-        raise StepError(f"audio_{error.code.removeprefix('audio_')}", str(error)) from error
+        raise StepError(_MESSAGES[error.code], error.sentence) from error
     heard = child.call("memories.pipeline.child_jobs.speech", {"path": str(target)}, timeout=SPEECH_LIMIT)
     spoken = sum(end - start for start, end in heard["regions"])
     ctx.check()

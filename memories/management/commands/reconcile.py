@@ -1,0 +1,34 @@
+"""``manage.py reconcile``: send again what was lost, take over what was left, give up what is hopeless."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from django.core.management import BaseCommand, CommandParser
+
+from memories.pipeline import reconcile
+
+
+class Command(BaseCommand):
+    help = "Wake runs whose wake-up was lost, take over expired leases, end dead letters, tell untold endings."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--loop", type=float, metavar="SECONDS", help="go on, every SECONDS (for a supervisor)")
+        parser.add_argument("--json", action="store_true", help="one line of JSON per pass")
+
+    def handle(self, **options: Any) -> None:
+        while True:
+            reconcile.release_dead_workers()
+            report = reconcile.reconcile().as_dict()
+            if options["json"]:
+                self.stdout.write(json.dumps(report))
+            else:
+                self.stdout.write(
+                    f"woken {report['woken']}, given up {report['given_up']}, let in {report['let_in']}, "
+                    f"told {report['told']}; oldest unfinished {report['oldest_seconds']:.0f} s"
+                )
+            if not options["loop"]:
+                return
+            time.sleep(max(1.0, options["loop"]))

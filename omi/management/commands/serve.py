@@ -1,0 +1,108 @@
+"""``manage.py serve``: web and worker together, watched, restarted, and stopped cleanly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+from django.db import DatabaseError, connection
+
+from memories.pipeline import reconcile
+from memories.pipeline.supervise import CLUSTER_VARIABLE, ClusterWatch, Group
+
+log = structlog.get_logger(__name__)
+
+TOO_SOON = 5.0  # a server that ends within this many seconds did not start
+TRIES = 3
+
+
+class Command(BaseCommand):
+    help = "Run the web server (daphne) and the worker (qcluster) until Ctrl-C or SIGTERM."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+        parser.add_argument("--port", type=int, default=settings.OMI_PORT, help="default OMI_PORT")
+        parser.add_argument("--no-web", action="store_true", help="the worker only")
+        parser.add_argument("--no-worker", action="store_true", help="the web server only")
+        parser.add_argument("--no-migrate", action="store_true", help="leave the database as it is")
+        parser.add_argument("--grace", type=float, default=30.0, help="seconds for work to end when stopping")
+        parser.add_argument("--patience", type=float, default=60.0, help="seconds of silence before the worker restarts")
+
+    def handle(self, **options: Any) -> None:
+        self._stops = 0
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGTERM, self._on_signal)
+        if not options["no_migrate"]:
+            call_command("migrate", interactive=False, verbosity=0)
+        name = f"{socket.gethostname()[:40]}:{os.getpid()}"
+        environment = {**os.environ, CLUSTER_VARIABLE: name, "PYTHONUNBUFFERED": "1"}
+        groups: list[Group] = []
+        worker: Group | None = None
+        if not options["no_web"]:
+            address = ["-b", options["host"], "-p", str(options["port"])]
+            groups.append(Group("web", [sys.executable, "-m", "daphne", *address, "omi.asgi:application"], environment))
+        if not options["no_worker"]:
+            worker = Group("worker", [sys.executable, "manage.py", "qcluster"], environment)
+            groups.append(worker)
+        if not groups:
+            raise CommandError("Nothing to serve: --no-web and --no-worker exclude each other.")
+        os.chdir(settings.BASE_DIR)
+        connection.close()  # the children open their own
+        try:
+            for group in groups:
+                group.start()
+            if not options["no_web"]:
+                self.stdout.write(f"Serving on http://{options['host']}:{options['port']} - Ctrl-C stops.")
+            self._watch(groups, worker, name, options["patience"])
+        finally:
+            # The web server first: no new work comes in while the worker ends what it has.
+            for group in groups:
+                group.stop(options["grace"], impatient=lambda: self._stops > 1)
+            self.stdout.write("Stopped.")
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._stops += 1
+
+    def _watch(self, groups: list[Group], worker: Group | None, name: str, patience: float) -> None:
+        watch = ClusterWatch(name, lambda: worker.pid if worker else 0, patience=patience) if worker else None
+        failures = dict.fromkeys((group.name for group in groups), 0)
+        next_look = 0.0
+        while not self._stops:
+            for group in groups:
+                code = group.ended()
+                if code is None:
+                    continue
+                early = time.monotonic() - group.started_at < TOO_SOON
+                failures[group.name] = failures[group.name] + 1 if early else 0
+                log.error("server_ended", process=group.name, code=code)
+                if failures[group.name] >= TRIES:
+                    raise CommandError(f"The {group.name} server does not start (exit code {code}).")
+                group.restart()  # kills what the first process left behind
+                if watch and group is worker:
+                    watch.fresh()
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + 2.0
+                self._look(watch, worker)
+            time.sleep(0.2)
+
+    def _look(self, watch: ClusterWatch | None, worker: Group | None) -> None:
+        try:
+            reconcile.release_dead_workers()
+            reconcile.reconcile()
+            reason = watch.look() if watch else ""
+        except DatabaseError as error:
+            # A database out of reach is nothing a restart of the worker could mend.
+            log.error("watch_failed", error=type(error).__name__)
+            connection.close_if_unusable_or_obsolete()
+            return
+        if reason and watch and worker:
+            log.error("worker_hangs", reason=reason)
+            worker.restart()
+            watch.fresh()

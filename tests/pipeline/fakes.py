@@ -1,0 +1,166 @@
+"""Scripted vendors for the pipeline's tests. They also run in real worker processes: their calls are lines of a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from emotions.base import EmotionRequest, EmotionScore, EmotionSpan, EmotionTimeline
+from memories.shapes import Structured
+from memories.structuring.base import StructureRequest, StructureResult
+from omi.errors import ErrorKind, Outcome, ProviderError
+from transcription.prerecorded.base import Pending, PrerecordedCapabilities, PrerecordedRequest, Ticket, Transcript
+from transcription.segments import Word
+
+TEXT = "we should book the table for friday evening and ask anna whether she can bring the slides"
+
+SCRIPT: dict[str, list[Any]] = {}
+"""Provider name to what its next calls do: an exception to raise, "pending", "empty", or words. Then it works."""
+
+CALLS: list[tuple[str, str]] = []
+
+
+def reset() -> None:
+    SCRIPT.clear()
+    CALLS.clear()
+
+
+def called(name: str, operation: str) -> None:
+    CALLS.append((name, operation))
+    if file := os.environ.get("FAKES_LOG"):
+        with Path(file).open("a") as log:
+            log.write(json.dumps([name, operation, os.getpid()]) + "\n")
+
+
+def count(name: str, operation: str) -> int:
+    return CALLS.count((name, operation))
+
+
+def words(text: str = TEXT, *, start: float = 1.0, speaker: str | None = "SPEAKER_00", step: float = 0.4) -> list[Word]:
+    return [
+        Word(text=word, start=start + index * step, end=start + index * step + 0.3, speaker=speaker)
+        for index, word in enumerate(text.split())
+    ]
+
+
+def transient(vendor: str = "first", **more: Any) -> ProviderError:
+    return ProviderError(vendor, "did not answer", kind=ErrorKind.TRANSIENT, code="503", **more)
+
+
+def quota(vendor: str = "first") -> ProviderError:
+    return ProviderError(vendor, "the account is empty", kind=ErrorKind.QUOTA, code="402")
+
+
+def permanent(vendor: str = "first", outcome: Outcome | None = None) -> ProviderError:
+    return ProviderError(vendor, "refused the file", kind=ErrorKind.PERMANENT, code="422", outcome=outcome)
+
+
+def _next(name: str) -> Any:
+    script = SCRIPT.get(name)
+    action = script.pop(0) if script else None
+    if isinstance(action, Exception):
+        raise action
+    if callable(action):
+        return action()
+    return action
+
+
+class FakePrerecorded:
+    """A queueing vendor (``queue``: seconds until it is done) or one that answers at once."""
+
+    def __init__(self, name: str = "first", *, languages: Sequence[str] | None = None, queue: float | None = None,
+                 diarizes: bool = True, remote: bool = True) -> None:  # fmt: skip
+        self.name = name
+        self.model_name = f"{name}_model"
+        self.capabilities = PrerecordedCapabilities(
+            frozenset(languages) if languages else None, diarization=diarizes, remote=remote, cost_per_minute=0.006
+        )
+        self._queue = queue
+
+    def submit(self, request: PrerecordedRequest) -> Pending | Transcript:
+        called(self.name, "submit")
+        if not request.path.exists():
+            raise AssertionError("the provider was given no audio")
+        action = _next(self.name)
+        if action == "pending" or self._queue is not None:
+            ticket = Ticket(vendor=self.name, id=f"job-{time.time_ns()}", state={"at": time.time()})
+            return Pending(ticket=ticket, seconds=self._queue or 0.0, detail="queued")
+        return self._transcript(action)
+
+    def poll(self, ticket: Ticket) -> Pending | Transcript:
+        called(self.name, "poll")
+        action = _next(self.name)
+        if action == "pending" or (self._queue and time.time() - ticket.state["at"] < self._queue):
+            return Pending(ticket=ticket, seconds=self._queue or 0.0, detail="in progress")
+        return self._transcript(action)
+
+    def cancel(self, ticket: Ticket) -> None:
+        called(self.name, "cancel")
+
+    def forget(self, ticket: Ticket) -> None:
+        called(self.name, "forget")
+
+    def _transcript(self, action: Any) -> Transcript:
+        made = action if isinstance(action, list) else words()
+        if action == "empty":
+            made = []
+        return Transcript(
+            vendor=self.name, model=self.model_name, words=made, language="en",
+            diarized=self.capabilities.diarization, audio_seconds=12.0,
+        )  # fmt: skip
+
+
+class FakeStructurer:
+    name, model_name, remote = "structurer", "fake-llm", True
+
+    def structure(self, request: StructureRequest) -> StructureResult:
+        called(self.name, "structure")
+        action = _next(self.name)
+        if isinstance(action, StructureResult):
+            return action
+        if isinstance(action, Structured):
+            return StructureResult(action, method="fake-llm")
+        title = f"About {len(request.segments)} segments"
+        return StructureResult(
+            Structured(title=title, overview="They talk.", category="work"), method="fake-llm", input_tokens=90,
+            output_tokens=20, cost=0.001,
+        )  # fmt: skip
+
+
+class FakeEmbedder:
+    name, model_name, dimension, remote = "embedder", "fake-embedding", 8, True
+
+    def embed(self, texts: Sequence[str], *, query: bool = False) -> list[list[float]]:
+        called(self.name, "embed")
+        action = _next(self.name)
+        return action if isinstance(action, list) else [[1.0, *[0.0] * 7] for _ in texts]
+
+
+class FakeEmotions:
+    name, model_name, remote = "emotions", "fake-emotions", True
+
+    def measure(self, request: EmotionRequest) -> EmotionTimeline:
+        called(self.name, "measure")
+        _next(self.name)
+        return EmotionTimeline(
+            vendor=self.name, model=self.model_name, kind="expression",
+            spans=[EmotionSpan(start=1.0, end=5.0, emotions=[EmotionScore(name="joy", score=0.9)])],
+        )  # fmt: skip
+
+
+def providers(base: dict[str, Any], *prerecorded: dict[str, Any]) -> dict[str, Any]:
+    """``settings.PROVIDERS`` with the fakes; ``prerecorded`` are the options of each pre-recorded one, in order."""
+    return {
+        **base,
+        "prerecorded": [
+            {"BACKEND": "tests.pipeline.fakes.FakePrerecorded", "OPTIONS": options}
+            for options in (prerecorded or ({"name": "first"},))
+        ],
+        "structurer": {"BACKEND": "tests.pipeline.fakes.FakeStructurer"},
+        "embedder": {"BACKEND": "tests.pipeline.fakes.FakeEmbedder"},
+        "emotions": {"BACKEND": "tests.pipeline.fakes.FakeEmotions"},
+    }

@@ -18,9 +18,12 @@ from speakers.engines import VoiceEngine
 from speakers.gallery import Candidates, candidates
 from speakers.learning import rules_of
 from speakers.policy import Reason, Rules, VoiceDecision, VoiceScores, decide
+from speakers.turns import assign_speakers
 from transcription.segments import Segment
 
 log = logging.getLogger(__name__)
+
+__all__ = ["Identification", "Manual", "apply", "assign_speakers", "identify"]
 
 Manual = Mapping[str, Mapping[str, Any]]
 """What a person set: segment id or voice label to ``{"is_user": bool, "person_id": str | None}`` (UserEdits.speakers)."""
@@ -70,7 +73,8 @@ def identify(
         replace(decision, turns=evidence[decision.voice].turns, engine=engine.name, engine_version=engine.version)
         for decision in judged
     ]
-    voices = [_settled(decision, segments, manual, known) for decision in voices]
+    agreed = _agreed(segments, manual)
+    voices = [_settled(decision, agreed) for decision in voices]
     if memory_id:
         decisions.store(uid, memory_id, voices)
     return Identification(
@@ -150,7 +154,7 @@ def _calibrated(scores: list[VoiceScores], found: Candidates, calibration: Calib
     return [
         replace(
             voice,
-            probabilities=calibration.probabilities(voice.cosines, voice.embedding, found.profiles, voice.evidence_seconds)
+            probabilities=calibration.probabilities(voice.cosines, voice.embedding, found.profiles)
             if calibration is not None
             else np.clip(voice.cosines, 0, 1),
         )
@@ -160,16 +164,35 @@ def _calibrated(scores: list[VoiceScores], found: Candidates, calibration: Calib
     ]
 
 
-def _settled(decision: VoiceDecision, segments: Sequence[Segment], manual: Manual, known: set[str]) -> VoiceDecision:
-    """A manual label of the whole voice wins over what was heard."""
-    own = manual.get(decision.voice)
+def _agreed(segments: Sequence[Segment], manual: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What a person says of whole voices: of the voice itself, or of its segments where all that were named agree.
+
+    That one segment is nobody known says nothing of the others.
+    """
+    named: dict[str, set[tuple[bool, str | None]]] = {}
+    for segment in segments:
+        if segment.id in manual:
+            label = _label(manual[segment.id])
+            named.setdefault(segment.speaker, set()).add((label["is_user"], label["person_id"]))
+    agreed: dict[str, dict[str, Any]] = {}
+    for voice in dict.fromkeys(segment.speaker for segment in segments):
+        if voice in manual:
+            agreed[voice] = _label(manual[voice])
+        elif len(named.get(voice, ())) == 1 and (False, None) not in named[voice]:
+            ((is_user, person_id),) = named[voice]
+            agreed[voice] = {"is_user": is_user, "person_id": person_id}
+    return agreed
+
+
+def _settled(decision: VoiceDecision, agreed: Mapping[str, Mapping[str, Any]]) -> VoiceDecision:
+    """What a person said of the whole voice wins over what was heard."""
+    own = agreed.get(decision.voice)
     if own is None:
         return decision
-    label = _label(own)
     return replace(
         decision,
-        is_user=bool(label["is_user"]),
-        person_id=label["person_id"],
+        is_user=bool(own["is_user"]),
+        person_id=own["person_id"],
         manual=True,
         reason=Reason.MANUAL,
         suggestion=None,

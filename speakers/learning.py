@@ -145,7 +145,7 @@ def learn_from_segment(
         return Learned(None, reason.code, reason.sentence)
     if found.vector is None:
         return Learned(None, "empty", "No speech was heard in this segment.")
-    agrees = _agrees(uid, owner, voices, found.vector, found.quality.voiced_seconds)
+    agrees = _agrees(uid, owner, voices, found.vector)
     status = VoiceSample.Status.ACCEPTED if agrees or confirmed else VoiceSample.Status.CANDIDATE
     sample = _keep(uid, owner, pcm, found, voices, status, memory_id, segment_id, segment_index, (start, end), confirmed)
     if status is VoiceSample.Status.CANDIDATE:
@@ -205,7 +205,7 @@ def _samples_of(uid: str, memory_id: str, segment_id: str) -> Any:
     )
 
 
-def _agrees(uid: str, owner: str, voices: ConfiguredVoices, vector: Any, seconds: float) -> bool:
+def _agrees(uid: str, owner: str, voices: ConfiguredVoices, vector: Any) -> bool:
     """Whether the gallery would have said the same: this person is the best candidate, and likely enough.
 
     The first sample of a person agrees unless it sounds like somebody else who is known.
@@ -215,7 +215,7 @@ def _agrees(uid: str, owner: str, voices: ConfiguredVoices, vector: Any, seconds
     if not known.ids or calibration is None:
         return not known.ids
     cosines = known.profiles @ vector
-    probabilities = calibration.probabilities(cosines, vector, known.profiles, seconds)
+    probabilities = calibration.probabilities(cosines, vector, known.profiles)
     name = gallery.candidate_id(owner)
     if name not in known.ids:
         return bool(probabilities.max() < AGREES)

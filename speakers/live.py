@@ -49,7 +49,7 @@ def label_voices(uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[s
         if vector is not None:
             score = replace(
                 score,
-                probabilities=calibration.probabilities(cosines, vector, found.profiles, evidence.seconds),
+                probabilities=calibration.probabilities(cosines, vector, found.profiles),
             )
         scores.append(score)
     return {

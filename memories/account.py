@@ -1,4 +1,4 @@
-"""What a user decides about the whole account: consent to recordings, push token, export, the end of it."""
+"""What a user decides about the whole account: consent to recordings, export, the end of it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,12 @@ from memories.pipeline import service
 from omi.accounts import users
 from omi.stores import audio
 
-MOST_TOKENS = 20
-"""Push tokens kept per user: the newest; an app that is installed anew gets another one."""
-
 
 def set_recording_permission(uid: str, value: bool) -> None:
     """Allow recordings to be kept. Withdrawing erases every kept recording of the user."""
     users.set_recording_permission(uid, value)
     if not value:
         audio.forget_user(uid, "recording")
-
-
-def add_push_token(uid: str, token: str, time_zone: str) -> None:
-    known = [item for item in users.get_user(uid).fcm_tokens if item != token]
-    users.update_user(uid, fcm_tokens=[*known, token][-MOST_TOKENS:], time_zone=time_zone)
 
 
 def delete_account(uid: str) -> dict[str, Any]:

@@ -21,4 +21,4 @@ if "pytest" in sys.modules:
     os.environ["OMI_DATA_DIR"] = _DATA
     os.environ["OMI_LOG_LEVEL"] = "WARNING"
 
-from omi.settings import *  # noqa: E402, F403
+from omi.settings import *  # noqa: F403

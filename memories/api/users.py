@@ -52,5 +52,5 @@ class UserViewSet(viewsets.ViewSet):
     @extend_schema(request=FcmToken, responses={200: Status, 422: Detail})
     def fcm_token(self, request: Request) -> Response:
         given = body(FcmToken, request)
-        account.add_push_token(request.user.uid, given.fcm_token, given.time_zone)
+        users.add_fcm_token(request.user.uid, given.fcm_token, given.time_zone)
         return Response({"status": "Ok"})

@@ -1,0 +1,104 @@
+"""Two people with tokens, and memories to ask for."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import wave
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from memories.repository import memories as repository
+from memories.shapes import Event, Memory, Structured
+from omi.accounts import tokens
+from transcription.segments import Segment
+
+
+class Caller:
+    """The app of one user."""
+
+    def __init__(self, uid: str) -> None:
+        self.uid = uid
+        self.client = Client(headers={"Authorization": f"Bearer {tokens.mint(uid)}"}, raise_request_exception=False)
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self.client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    def delete(self, path: str) -> Any:
+        return self.client.delete(path)
+
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.generic(method, path, *_json(body), headers=named)
+
+    def upload(self, path: str, content: bytes, name: str = "talk.wav", **headers: str) -> Any:
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        return self.client.post(path, {"file": SimpleUploadedFile(name, content, "audio/wav")}, headers=named)
+
+
+def _json(body: Any) -> tuple[bytes, str]:
+    import json
+
+    return (b"", "application/json") if body is None else (json.dumps(body).encode(), "application/json")
+
+
+@pytest.fixture
+def alice(db: None) -> Caller:
+    return Caller("alice")
+
+
+@pytest.fixture
+def bob(db: None) -> Caller:
+    return Caller("bob")
+
+
+@pytest.fixture
+def make_memory(db: None) -> Callable[..., Memory]:
+    made = 0
+
+    def make(uid: str = "alice", **fields: Any) -> Memory:
+        nonlocal made
+        made += 1
+        began = datetime(2026, 11, 20, 9, tzinfo=UTC) + timedelta(hours=made)
+        given: dict[str, Any] = {
+            "id": f"{uid}-memory-{made}",
+            "created_at": began,
+            "started_at": began,
+            "finished_at": began + timedelta(seconds=30),
+            "language": "en",
+            "structured": Structured(
+                title="Boat trip",
+                overview="They plan a boat trip.",
+                events=[Event(title="Boat trip", start=began + timedelta(days=2), duration=60)],
+            ),
+            "transcript_segments": [
+                segment("s0", "We take the boat to the island on Sunday morning then.", "SPEAKER_00", 0, 4),
+                segment("s1", "Good.", "SPEAKER_01", 4, 5),
+                segment("s2", "Please bring the yellow life jackets and some bread.", "SPEAKER_00", 5, 9),
+            ],
+        }
+        return repository.create_memory(uid, Memory(**{**given, **fields}))
+
+    return make
+
+
+def segment(identity: str, text: str, speaker: str, start: float, end: float, **fields: Any) -> Segment:
+    return Segment(id=identity, text=text, speaker=speaker, start=start, end=end, **fields)
+
+
+def tone(seconds: float, rate: int = 16_000) -> bytes:
+    """A WAV that is long enough to be a recording; nobody speaks in it."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        one = b"".join(struct.pack("<h", int(8000 * math.sin(2 * math.pi * 220 * n / rate))) for n in range(rate // 10))
+        file.writeframes(one * int(seconds * 10))
+    return buffer.getvalue()

@@ -277,6 +277,8 @@ class ListenConsumer(AsyncConsumer):
         if not deltas:
             return
         assert self._request is not None
+        # Words lead to events (the processing memory's): look soon, nudges may not reach this process.
+        self._events_until = max(self._events_until, time.monotonic() + 6.0)
         if self._request.updates:
             self._put(json.dumps([delta.segment.model_dump() for delta in deltas]))
         else:

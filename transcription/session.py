@@ -193,7 +193,7 @@ class Session:
             return False
         if time.monotonic() - self._audio_at >= gap:
             return True
-        last_word = self._builder.segments[-1].end if self._builder.segments else 0.0
+        last_word = max((segment.end for segment in self._builder.segments[-5:]), default=0.0)
         cuts = self._gate.cuts
         last_speech = max(last_word, cuts[-1].session + cuts[-1].seconds if cuts else 0.0)
         if self.received - last_speech >= gap and last_speech > 0:
@@ -244,7 +244,8 @@ class Session:
         assert self.conversation is not None
         own = {segment.id for segment in self._builder.segments}
         earlier = [segment for segment in self.conversation.segments if segment.id not in own]
-        return [*earlier, *(self._moved(segment) for segment in self._builder.segments)]
+        everything = [*earlier, *(self._moved(segment) for segment in self._builder.segments)]
+        return sorted(everything, key=lambda segment: (segment.start, segment.end))
 
     def _moved(self, segment: Segment) -> Segment:
         offset = self.conversation.offset if self.conversation else 0.0

@@ -28,10 +28,13 @@ class LiveCapabilities:
     speaker_enrolment: bool = False
     billed_by_second: bool = True
     realtime_only: bool = False  # True: refuses or misbehaves when fed faster than real time
+    multilingual: bool = True  # hears ``multi``: several languages in one stream, without being told which
     reports_progress: bool = True  # False: says nothing during silence, so its own silence is no sign of a fault
 
     def hears(self, language: str) -> bool:
-        return self.languages is None or language == "multi" or language.split("-")[0].lower() in self.languages
+        if language == "multi":
+            return self.multilingual
+        return self.languages is None or language.split("-")[0].lower() in self.languages
 
 
 @dataclass(frozen=True, slots=True)

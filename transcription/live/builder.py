@@ -72,7 +72,7 @@ class SegmentBuilder:
         return (
             last.speaker == label
             and last.stt_provider == provider
-            and word.start - last.end < max_gap
+            and -0.5 < word.start - last.end < max_gap  # a final that came late is a segment of its own
             and word.end - last.start <= MAX_SEGMENT_SECONDS
         )
 

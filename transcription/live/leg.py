@@ -100,6 +100,7 @@ class Leg:
         self._sent_since_result = 0
         self._flushed_at_cut = -1
         self._failures = 0
+        self._heard_before = -1.0  # end of the last word of the connections before this one
 
     @property
     def name(self) -> str:
@@ -175,6 +176,7 @@ class Leg:
         timeline = Timeline()
         first = round(self.begins_at * RATE)
         self._cursor = max(first, round(self.done_until * RATE) - LEAD_IN)
+        self._heard_before = max((word.end for word in self.words), default=-1.0)
         self._result_at, self._sent_since_result = time.monotonic(), 0
         self._flushed_at_cut = len(self._gate.cuts) if self._gate else -1
         self._set(State.LIVE)
@@ -294,13 +296,11 @@ class Leg:
     def _take(self, result: LiveResult, timeline: Timeline) -> None:
         if not result.final:
             return
-        last = self.words[-1].end if self.words else -1.0
         fresh: list[Word] = []
         for word in result.words:
             start = timeline.to_session(word.start)
             end = max(start, timeline.to_session(word.end, end=True))
-            # Said again after a reconnect, or a final that the vendor sent twice.
-            if self.words and (start + end) / 2 <= last:
+            if (start + end) / 2 <= self._heard_before or self._is_repeated(word.text, start):
                 continue
             label = None if word.speaker is None else f"{self.name}/{self.connections}/{word.speaker}"
             fresh.append(word.model_copy(update={"start": start, "end": end, "speaker": label}))
@@ -312,13 +312,18 @@ class Leg:
             self.done_until = max(self.done_until, timeline.to_session(heard, end=True))
         self._on_change(self)
 
+    def _is_repeated(self, text: str, start: float) -> bool:
+        """A final that the vendor sent twice. Looks back over its last hundred words."""
+        return any(abs(old.start - start) < 0.005 and old.text == text for old in self.words[-100:])
+
     # --- failures ---------------------------------------------------------------------------------------------------
 
     async def _failed(self, error: ProviderError) -> bool:
         """Count it; True when another try makes sense after the wait that this has done."""
         self.error = error
         self._failures += 1
-        await self.breaker.failed(error)
+        if error.code != "unsupported":  # our own question was wrong: the vendor is well
+            await self.breaker.failed(error)
         level = log.warning if error.retryable else log.error
         level("live_vendor_failed", vendor=self.name, kind=error.kind.value, code=error.code)
         if error.kind is not ErrorKind.TRANSIENT:

@@ -235,8 +235,9 @@ class Supervisor:
             self._cover(begin, leg.done_until)
             self.shown_until = leg.done_until
         if fresh:
-            self._last_end = max(self._last_end, fresh[-1].end)
-            self._last_text = _plain(fresh[-1].text)
+            latest = max(fresh, key=lambda word: word.end)
+            if latest.end > self._last_end:
+                self._last_end, self._last_text = latest.end, _plain(latest.text)
             self._on_words(fresh, leg.vendor.model_name)
 
     def _cover(self, start: float, end: float) -> None:

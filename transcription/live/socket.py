@@ -1,0 +1,118 @@
+"""What the three vendors' sockets share: connect, send with a limit, and one error for every way to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+
+from omi.errors import ErrorKind, ProviderError
+
+SEND_SECONDS = 10.0
+"""A vendor that does not read for this long hangs."""
+
+StatusTable = Callable[[int, str, Mapping[str, str]], ProviderError]
+CloseTable = Callable[[int, str], ProviderError]
+
+
+class VendorSocket:
+    """One connection. ``refused`` and ``closed`` turn a handshake's status and a close code into the vendor's error."""
+
+    def __init__(self, name: str, connection: ClientConnection, closed: CloseTable) -> None:
+        self._name = name
+        self._connection = connection
+        self._closed = closed
+        self._finished = False
+
+    @classmethod
+    async def open(
+        cls, name: str, url: str, headers: Mapping[str, str], *, refused: StatusTable, closed: CloseTable
+    ) -> VendorSocket:
+        try:
+            # No compression: audio does not shrink, and deflating it would be most of the work.
+            connection = await connect(
+                url, additional_headers=dict(headers), compression=None, max_size=1 << 20, close_timeout=1.0
+            )
+        except websockets.InvalidStatus as error:
+            response = error.response
+            body = (response.body or b"")[:4096].decode("utf-8", "replace")
+            raise refused(response.status_code, body, dict(response.headers.raw_items())) from error
+        except (OSError, TimeoutError, websockets.WebSocketException, EOFError) as error:
+            raise transient(name, "the vendor cannot be reached", "unreachable") from error
+        return cls(name, connection, closed)
+
+    async def send(self, data: bytes | str) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await self._connection.send(data)
+        except websockets.ConnectionClosed as error:
+            raise self._lost(error) from error
+        except TimeoutError:
+            raise transient(self._name, "the vendor does not read", "blocked") from None
+
+    async def send_json(self, message: Mapping[str, Any]) -> None:
+        await self.send(json.dumps(message))
+
+    def expect_end(self) -> None:
+        """From now on a normal close is the end, not a failure."""
+        self._finished = True
+
+    async def messages(self) -> AsyncIterator[dict[str, Any]]:
+        """JSON objects until the vendor closes. Anything else is a malformed answer."""
+        while True:
+            try:
+                text = await self._connection.recv()
+            except websockets.ConnectionClosed as error:
+                code = error.rcvd.code if error.rcvd else 1006
+                if self._finished and code == 1000:
+                    return
+                raise self._lost(error) from error
+            try:
+                message = json.loads(text) if isinstance(text, str) else None
+            except ValueError:
+                message = None
+            if not isinstance(message, dict):
+                raise transient(self._name, "the vendor sent a message that is no JSON object", "malformed")
+            yield message
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    def _lost(self, error: websockets.ConnectionClosed) -> ProviderError:
+        if error.rcvd is None:
+            return transient(self._name, "the connection was lost", "1006")
+        return self._closed(error.rcvd.code, error.rcvd.reason)
+
+
+def transient(name: str, message: str, code: str, retry_after: float | None = None) -> ProviderError:
+    return ProviderError(name, message, kind=ErrorKind.TRANSIENT, code=code, retry_after=retry_after)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of a ``Retry-After`` header (seconds or HTTP date), capped at an hour; None for nonsense."""
+    from datetime import UTC, datetime
+    from email.utils import parsedate_to_datetime
+
+    value = {name.lower(): text for name, text in headers.items()}.get("retry-after", "").strip()
+    if not value:
+        return None
+    try:
+        return (
+            min(3600.0, max(0.0, float(value)))
+            if value.replace(".", "", 1).isdigit()
+            else min(3600.0, max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()))
+        )
+    except (TypeError, ValueError):
+        return None
+
+
+def numbers(values: Mapping[str, Any], *names: str) -> list[float]:
+    """The named values as finite floats. Raises ValueError: a vendor's nonsense is caught at the adapter's edge."""
+    found = [float(values[name]) for name in names]
+    if not all(abs(value) < 1e7 for value in found):
+        raise ValueError("a time is not finite")
+    return found

@@ -1,0 +1,189 @@
+"""Soniox realtime (vendors.md 2.1). The key goes into the handshake: in the first message it is refused from 2027."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from django.conf import settings
+
+from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from transcription.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
+from transcription.live.socket import VendorSocket, numbers, retry_after, transient
+from transcription.segments import Word
+
+NAME = "soniox"
+MAX_TERMS = 100
+_MARKERS = ("<end>", "<fin>")
+
+# The vendor takes these as hints; its model is one for all of them.
+LANGUAGES = frozenset(
+    "af ar az be bg bn bs ca cs cy da de el en es et eu fa fi fr gl gu he hi hr hu id it ja kk kn ko lt lv mk ml mr ms"
+    " nl no pa pl pt ro ru sk sl sq sr sv sw ta te th tl tr uk ur vi zh".split()
+)
+
+_TRANSIENT = {"service_unavailable", "request_timeout", "internal_error", "max_duration_reached"}
+_WAIT = {"limit_exceeded", "max_concurrent_connections_reached"}
+_QUOTA = {
+    "organization_balance_exhausted",
+    "organization_monthly_budget_exhausted",
+    "project_monthly_budget_exhausted",
+}
+WAIT_SECONDS = 30.0
+"""For a limit of the account: the vendor names no time."""
+
+
+class SonioxLive:
+    name = NAME
+    model_name = "soniox_streaming"
+    capabilities = LiveCapabilities(languages=LANGUAGES, diarization=True, vocabulary=True, realtime_only=True)
+
+    async def open(self, request: LiveRequest) -> SonioxStream:
+        require(self.name, self.capabilities, request)
+        if not settings.SONIOX_API_KEY:
+            raise MissingDependency(NAME, "SONIOX_API_KEY", "Set it to a key of your Soniox project.")
+        socket = await VendorSocket.open(
+            NAME,
+            settings.SONIOX_URL,
+            {"Authorization": f"Bearer {settings.SONIOX_API_KEY}"},
+            refused=refused,
+            closed=closed,
+        )
+        try:
+            await socket.send_json(self._config(request))
+        except ProviderError:
+            await socket.close()
+            raise
+        return SonioxStream(socket)
+
+    @staticmethod
+    def _config(request: LiveRequest) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "model": settings.SONIOX_MODEL,
+            "audio_format": PCM,
+            "sample_rate": request.sample_rate,
+            "num_channels": 1,
+            "enable_speaker_diarization": request.diarize,
+            "enable_endpoint_detection": True,
+        }
+        if request.session_id:
+            config["client_reference_id"] = request.session_id[:256]
+        if request.language == "multi":
+            config["enable_language_identification"] = True
+        else:
+            config["language_hints"] = [request.language.split("-")[0].lower()]
+        if request.vocabulary:
+            config["context"] = {"terms": list(request.vocabulary[:MAX_TERMS])}
+        return config
+
+
+class SonioxStream:
+    def __init__(self, socket: VendorSocket) -> None:
+        self._socket = socket
+        self._tokens = TokenJoiner()
+
+    async def send(self, audio: bytes) -> None:
+        if audio:  # an empty frame would end the stream
+            await self._socket.send(audio)
+
+    async def keep_alive(self) -> None:
+        await self._socket.send('{"type": "keepalive"}')
+
+    async def flush(self) -> None:
+        await self._socket.send('{"type": "finalize"}')
+
+    async def finish(self) -> None:
+        await self._socket.send("")
+
+    async def close(self) -> None:
+        await self._socket.close()
+
+    async def results(self) -> AsyncIterator[LiveResult]:
+        async for message in self._socket.messages():
+            if message.get("error_code") is not None:
+                raise in_band(message)
+            try:
+                yield self._tokens.take(message)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                raise transient(NAME, "the vendor's result cannot be read", "malformed") from error
+            if message.get("finished"):
+                return
+
+
+class TokenJoiner:
+    """Sub-word tokens to words. A word whose last token may still come is held back until the next one begins."""
+
+    def __init__(self) -> None:
+        self._open: list[Mapping[str, Any]] = []
+        self._decided = 0.0
+
+    def take(self, message: Mapping[str, Any]) -> LiveResult:
+        words: list[Word] = []
+        rest: list[Mapping[str, Any]] = []
+        for token in message.get("tokens", []):
+            if token.get("translation_status") == "translation":
+                continue
+            if not token["is_final"]:
+                rest.append(token)
+            elif token["text"] in _MARKERS:
+                words += self._close()
+            else:
+                if token["text"][:1].isspace():
+                    words += self._close()
+                self._open.append(token)
+        if message.get("finished") or (rest and rest[0]["text"][:1].isspace()):
+            words += self._close()
+        (final_ms,) = numbers(message, "final_audio_proc_ms")
+        self._decided = max(self._decided, final_ms / 1000)
+        until = min(self._decided, self._open[0]["start_ms"] / 1000) if self._open else self._decided
+        # An interim message without anything decided still tells that the vendor lives.
+        return LiveResult(tuple(words), True, until)
+
+    def _close(self) -> list[Word]:
+        tokens, self._open = self._open, []
+        text = "".join(str(token["text"]) for token in tokens).strip()
+        if not text:
+            return []
+        start, end = numbers({"a": tokens[0]["start_ms"], "b": tokens[-1]["end_ms"]}, "a", "b")
+        confidences = [float(token["confidence"]) for token in tokens if token.get("confidence") is not None]
+        return [
+            Word(
+                text=text,
+                start=start / 1000,
+                end=max(start, end) / 1000,
+                speaker=tokens[0].get("speaker"),
+                confidence=min(confidences) if confidences else None,
+                language=tokens[0].get("language"),
+            )
+        ]
+
+
+def in_band(message: Mapping[str, Any]) -> ProviderError:
+    """The vendor's error message; after it the stream is over. Decided by ``error_type`` (vendors.md 2.1)."""
+    kind, status = str(message.get("error_type") or ""), message.get("error_code")
+    code = (kind or str(status))[:60]
+    if kind in _QUOTA or status == 402:
+        return ProviderError(NAME, "the account has no credit left", kind=ErrorKind.QUOTA, code=code)
+    if kind in _WAIT or status == 429:
+        return transient(NAME, "a limit of the account is reached", code, WAIT_SECONDS)
+    if kind in _TRANSIENT or not isinstance(status, int) or status in (408,) or status >= 500:
+        return transient(NAME, "the vendor ended the stream", code)
+    return ProviderError(
+        NAME, "the vendor refuses the request", kind=ErrorKind.PERMANENT, code=code, outcome=Outcome.CONFIG_ERROR
+    )
+
+
+def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError:
+    try:
+        kind = str(json.loads(body)["error_type"])
+    except (ValueError, LookupError, TypeError):
+        kind = ""
+    error = in_band({"error_code": status, "error_type": kind})
+    if error.retryable:
+        return transient(NAME, error.message, error.code, retry_after(headers) or error.retry_after)
+    return error
+
+
+def closed(code: int, reason: str) -> ProviderError:
+    return transient(NAME, "the vendor closed the connection", str(code))

@@ -1,0 +1,197 @@
+"""Speechmatics realtime v2 (vendors.md 3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from django.conf import settings
+
+from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from transcription.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
+from transcription.live.socket import VendorSocket, numbers, retry_after, transient
+from transcription.segments import Word
+
+NAME = "speechmatics"
+START_SECONDS = 8.0
+"""Until RecognitionStarted. The vendor's own client waits 5 s; a vocabulary may take longer (vendors.md 3)."""
+MAX_VOCABULARY = 200
+MAX_DELAY = 2.0
+"""Seconds after which the vendor makes a word final; between its 0.7 and 4."""
+
+# Asked for by code; one that the vendor has dropped is answered with invalid_language and another vendor goes on.
+LANGUAGES = frozenset(
+    "ar ba be bg bn ca cs cy da de el en eo es et eu fa fi fr ga gl he hi hr hu ia id it ja ko lt lv mn mr ms mt nl no pl"
+    " pt ro ru sk sl sv sw ta th tr ug uk ur vi yue zh".split()
+)
+
+_TRANSIENT_TYPES = {"job_error", "unknown_error", "internal_error", "idle_timeout", "session_timeout"}
+_QUOTA_TYPES = {"quota_exceeded", "timelimit_exceeded"}
+_TYPES_OF_CODES = {
+    1003: "protocol_error",
+    1011: "internal_error",
+    4001: "not_authorised",
+    4003: "not_allowed",
+    4004: "invalid_model",
+    4005: "quota_exceeded",
+    4006: "timelimit_exceeded",
+    4013: "job_error",
+}
+
+
+class SpeechmaticsLive:
+    name = NAME
+    model_name = "speechmatics_streaming"
+    capabilities = LiveCapabilities(languages=LANGUAGES, diarization=True, vocabulary=True, multilingual=False)
+
+    async def open(self, request: LiveRequest) -> SpeechmaticsStream:
+        require(self.name, self.capabilities, request)
+        if not settings.SPEECHMATICS_API_KEY:
+            raise MissingDependency(NAME, "SPEECHMATICS_API_KEY", "Set it to a key of your Speechmatics account.")
+        socket = await VendorSocket.open(
+            NAME,
+            settings.SPEECHMATICS_URL,
+            {"Authorization": f"Bearer {settings.SPEECHMATICS_API_KEY}"},
+            refused=refused,
+            closed=closed,
+        )
+        stream = SpeechmaticsStream(socket)
+        try:
+            await socket.send_json(self._start(request))
+            await stream.started()
+        except BaseException:
+            await socket.close()
+            raise
+        return stream
+
+    @staticmethod
+    def _start(request: LiveRequest) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "language": _language(request.language),
+            "model": settings.SPEECHMATICS_MODEL,
+            "diarization": "speaker" if request.diarize else "none",
+            "enable_partials": True,  # also tells a working vendor from a hanging one
+            "max_delay": MAX_DELAY,
+        }
+        if request.vocabulary:
+            config["additional_vocab"] = list(request.vocabulary[:MAX_VOCABULARY])
+        audio = {"type": "raw", "encoding": PCM, "sample_rate": request.sample_rate}
+        return {"message": "StartRecognition", "audio_format": audio, "transcription_config": config}
+
+
+class SpeechmaticsStream:
+    def __init__(self, socket: VendorSocket) -> None:
+        self._socket = socket
+        self._messages = socket.messages()
+        self._frames = 0
+
+    async def started(self) -> None:
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                async for message in self._messages:
+                    if message.get("message") == "RecognitionStarted":
+                        return
+                    if message.get("message") == "Error":
+                        raise failure(str(message.get("type")))
+        except TimeoutError:
+            raise transient(NAME, "the vendor did not start the recognition", "start_timeout") from None
+        raise transient(NAME, "the vendor ended the stream", "ended")
+
+    async def send(self, audio: bytes) -> None:
+        if audio:
+            self._frames += 1
+            await self._socket.send(audio)
+
+    async def keep_alive(self) -> None:
+        """The protocol's pings, which the socket sends by itself, keep the session for an hour."""
+
+    async def flush(self) -> None:
+        await self._socket.send('{"message": "ForceEndOfUtterance"}')
+
+    async def finish(self) -> None:
+        await self._socket.send_json({"message": "EndOfStream", "last_seq_no": self._frames})
+
+    async def close(self) -> None:
+        await self._socket.close()
+
+    async def results(self) -> AsyncIterator[LiveResult]:
+        async for message in self._messages:
+            kind = message.get("message")
+            if kind in ("AddTranscript", "AddPartialTranscript"):
+                yield result(message)
+            elif kind == "Error":
+                raise failure(str(message.get("type")))
+            elif kind == "EndOfTranscript":
+                return
+
+
+def result(message: Mapping[str, Any]) -> LiveResult:
+    """A transcript message in our terms. Raises ProviderError when it is not what the vendor documents."""
+    final = message["message"] == "AddTranscript"
+    try:
+        words: list[Word] = []
+        for item in message["results"]:
+            if not item.get("alternatives"):
+                continue
+            best = item["alternatives"][0]
+            if item["type"] == "punctuation" and words:
+                words[-1] = words[-1].model_copy(update={"text": words[-1].text + str(best["content"])})
+            elif item["type"] in ("word", "entity"):
+                words.append(_word(item, best))
+        (until,) = numbers(message["metadata"], "end_time")
+        return LiveResult(tuple(words), final, until)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise transient(NAME, "the vendor's result cannot be read", "malformed") from error
+
+
+def _word(item: Mapping[str, Any], best: Mapping[str, Any]) -> Word:
+    start, end = numbers(item, "start_time", "end_time")
+    speaker = best.get("speaker")
+    return Word(
+        text=str(best["content"]),
+        start=start,
+        end=max(start, end),
+        speaker=None if speaker in (None, "UU") else str(speaker),
+        confidence=best.get("confidence"),
+        language=best.get("language"),
+    )
+
+
+def _language(language: str) -> str:
+    """The vendor takes plain codes; regional forms are an output setting."""
+    return language.split("-")[0].lower()
+
+
+def failure(kind: str, retry: float | None = None) -> ProviderError:
+    """By the vendor's error type: it advises to try again after 5 to 10 s for some, never for the others."""
+    if kind in _QUOTA_TYPES:
+        return ProviderError(NAME, "the account's quota is used up", kind=ErrorKind.QUOTA, code=kind, retry_after=retry)
+    if kind in _TRANSIENT_TYPES:
+        return transient(NAME, "the vendor ended the stream", kind, retry or (5.0 if kind == "job_error" else None))
+    return ProviderError(
+        NAME, "the vendor refuses the request", kind=ErrorKind.PERMANENT, code=kind[:60], outcome=Outcome.CONFIG_ERROR
+    )
+
+
+def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError:
+    if status == 402:
+        return ProviderError(NAME, "the account has no credit left", kind=ErrorKind.QUOTA, code="402")
+    if status in (408, 429) or status >= 500:
+        return transient(NAME, f"the vendor is busy or down (HTTP {status})", str(status), retry_after(headers))
+    return ProviderError(
+        NAME,
+        "the key is refused" if status in (401, 403) else f"the request is refused (HTTP {status})",
+        kind=ErrorKind.PERMANENT,
+        code=str(status),
+        outcome=Outcome.CONFIG_ERROR,
+    )
+
+
+def closed(code: int, reason: str) -> ProviderError:
+    kind = _TYPES_OF_CODES.get(code)
+    if kind is not None:
+        return failure(kind)
+    if code == 1008 and reason not in ("idle_timeout", "session_timeout"):
+        return failure("policy_violation")
+    return transient(NAME, "the vendor closed the connection", str(code))

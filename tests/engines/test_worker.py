@@ -116,7 +116,7 @@ def test_the_child_does_not_load_django():
 
 
 def test_batch_in_a_child_reads_a_wav_as_it_reads_samples(conversation, tmp_path):
-    pcm = conversation.cut(0, 4.7)
+    pcm = conversation.cut(0, 2.0)
     path = tmp_path / "a.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
@@ -149,4 +149,4 @@ def test_batch_of_nothing_is_no_words():
 
 def test_a_batch_without_memory_is_an_error_and_not_an_empty_transcript(conversation):
     with pytest.raises(ProviderError):
-        transcribe_in_child(conversation.cut(0, 4.7), timeout=60, memory_mb=200)
+        transcribe_in_child(conversation.cut(0, 2.0), timeout=60, memory_mb=200)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.diarization import Labelled, conversation, score
+from speakers.diarization import MOST_CLUSTERED, diarize, find_voices, windows_of
+from transcription.vad import speech_regions
+
+
+class OneVoice:
+    """Embeds nothing: for the rules of time alone."""
+
+    name, version, dimension = "resemblyzer", "test", 2
+
+    def embed_segments(self, pcm, segments):
+        return np.tile(np.array([1.0, 0.0], np.float32), (len(segments), 1))
+
+
+def labelled(turns):
+    return [Labelled(t.start, t.end, str(t.speaker)) for t in turns]
+
+
+@pytest.fixture(scope="module")
+def thirty_seconds(conversation):
+    return conversation.cut(0, 28.0)
+
+
+def test_the_bundled_conversation_has_three_speakers_and_a_low_error_rate(conversation, voice_engine):
+    turns = diarize(conversation.pcm, speech_regions(conversation.pcm), voice_engine)
+    reference = [Labelled(t["start"], t["end"], t["speaker"]) for t in conversation.turns]
+    result = score(reference, labelled(turns), len(conversation.pcm) / 16_000)
+    assert {t.speaker for t in turns} == {0, 1, 2}
+    assert result.rate < 0.05
+    assert turns[0].speaker == 0  # numbered in the order of speaking
+    assert not any(t.overlap for t in turns)
+
+
+def test_a_monologue_is_one_speaker(user_enrolment, voice_engine):
+    turns = diarize(user_enrolment, speech_regions(user_enrolment), voice_engine)
+    assert {t.speaker for t in turns} == {0}
+
+
+def test_one_short_word_is_one_turn_of_little_confidence(conversation, voice_engine):
+    start = conversation.turns[0]["start"]
+    (turn,) = diarize(conversation.pcm, [(start, start + 0.4)], voice_engine)
+    assert (turn.start, turn.end, turn.speaker) == (pytest.approx(start), pytest.approx(start + 0.4), 0)
+    assert turn.confidence < 0.3
+
+
+def test_two_voices_at_once_are_marked(conversation, voice_engine):
+    one, other = conversation.turns[1], conversation.turns[7]
+    a, b = conversation.cut(one["start"], one["start"] + 4.2), conversation.cut(other["start"], other["start"] + 4.2)
+    both = (a.astype(int) + b).clip(-32768, 32767).astype(np.int16)
+    pcm = np.concatenate([a, b, both])
+    turns = diarize(pcm, [(0, 4.2), (4.2, 8.4), (8.4, 12.6)], voice_engine)
+    assert not any(t.overlap for t in turns if t.end <= 8.4)
+    assert sum(t.end - t.start for t in turns if t.overlap) > 0.5
+
+
+def test_max_speakers_is_kept(conversation, voice_engine):
+    turns = diarize(conversation.pcm, speech_regions(conversation.pcm)[:6], voice_engine, max_speakers=2)
+    assert {t.speaker for t in turns} == {0, 1}
+    with pytest.raises(ValueError, match="max_speakers"):
+        diarize(conversation.pcm, [], voice_engine, max_speakers=0)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 800])
+def test_hardly_any_audio_is_no_error(samples, voice_engine):
+    pcm = np.zeros(samples, np.int16)
+    assert diarize(pcm, [], voice_engine) == []
+    assert {t.speaker for t in diarize(pcm, [(0.0, 1.0)], voice_engine)} <= {0}
+
+
+def test_a_long_recording_is_clustered_from_a_sample_of_its_windows():
+    rng = np.random.default_rng(3)
+    voices = np.eye(16, dtype=np.float32)[[0, 5]]
+    rows = voices[rng.integers(0, 2, MOST_CLUSTERED * 4)] + rng.normal(0, 0.05, (MOST_CLUSTERED * 4, 16))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    found = find_voices(rows, 8, 0.6, 0.8)
+    assert found.shape == (2, 16)
+    assert (found @ voices.T).max(axis=0).min() > 0.99
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.floats(0.05, 6.0), st.floats(0.0, 2.0)), max_size=8))
+def test_turns_cover_the_regions_exactly(lengths):
+    regions, position = [], 0.0
+    for length, pause in lengths:
+        regions.append((position, position + length))
+        position += length + pause + 0.01
+    pcm = np.zeros(int(position * 16_000) + 16_000, np.int16)
+    turns = diarize(pcm, regions, OneVoice())
+    assert sum(t.end - t.start for t in turns) == pytest.approx(sum(b - a for a, b in regions), abs=0.02)
+    assert all(a.end <= b.start + 1e-9 for a, b in pairwise(turns))
+
+
+@given(st.floats(0, 100), st.floats(0.01, 20))
+def test_windows_lie_in_their_region_and_cover_it(start, length):
+    windows = windows_of(start, start + length)
+    assert windows[0][0] == pytest.approx(start)
+    assert windows[-1][1] == pytest.approx(start + length)
+    assert all(b[0] <= a[1] for a, b in pairwise(windows))
+
+
+def test_the_scorer_knows_a_perfect_a_swapped_and_an_empty_answer():
+    reference = [Labelled(0.0, 4.0, "a"), Labelled(4.0, 8.0, "b"), Labelled(7.0, 8.0, "a")]
+    assert score(reference, [Labelled(s, e, n.upper()) for s, e, n in reference], 8.0).rate == 0
+    assert score(reference, [], 8.0).rate == 1
+    one = score(reference, [Labelled(0.0, 8.0, "x")], 8.0, collar=0.0)
+    assert (one.missed, one.confusion) == (pytest.approx(1.0), pytest.approx(3.0))
+    alone = score(reference, [Labelled(0.0, 8.0, "x")], 8.0, collar=0.0, overlap=False)
+    assert (alone.missed, alone.speech) == (0.0, pytest.approx(7.0))
+    assert conversation()[0].speaker == "David"

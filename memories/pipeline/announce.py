@@ -86,7 +86,7 @@ def mark(run: PostProcessingRun, status: PostProcessingStatus) -> bool:
 
 
 def document(run: PostProcessingRun, memory: Memory, status: PostProcessingStatus) -> dict[str, Any]:
-    """The ``postprocessing`` field: a sentence of the catalogue, never an exception's text (omi-protocol 4.3 no. 61)."""
+    """The ``postprocessing`` field: a sentence of the catalogue, never an exception's text (4.3 no. 61)."""
     failed = status in (PostProcessingStatus.FAILED, PostProcessingStatus.CANCELED)
     return PostProcessing(
         status=status,

@@ -12,6 +12,7 @@ import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -47,7 +48,7 @@ class Lease:
 def machine() -> str:
     """This machine and its process namespace: within it a process id means one process."""
     try:
-        namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+        namespace = str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
     except OSError:
         namespace = "0"
     return f"{socket.gethostname().replace(':', '-')[:60]}:{namespace}"

@@ -105,7 +105,9 @@ _ALL = (
         "unknown_step", "It failed on our side", "The work was planned by another version of this server.",
         "Retry: a new run is planned by this version.", "ours", Outcome.CONFIG_ERROR, True,
     ),
-    Message("canceled", "Canceled", "The work was canceled.", "Retry if it was not meant.", "user", Outcome.CANCELED, True),
+    Message(
+        "canceled", "Canceled", "The work was canceled.", "Retry if it was not meant.", "user", Outcome.CANCELED, True,
+    ),
     Message(
         "memory_gone", "The memory was deleted", "The memory was deleted, so nothing was written.", "Nothing.",
         "user", Outcome.CANCELED,

@@ -95,7 +95,9 @@ def _families() -> Iterable[Any]:
     yield calls
     yield spent
     yield CounterMetricFamily("memory_vendor_calls_doubled", "Paid calls that were made again", doubled)
-    breakers = GaugeMetricFamily("memory_vendor_breaker_open", "1 while a vendor is not called", labels=["vendor", "reason"])
+    breakers = GaugeMetricFamily(
+        "memory_vendor_breaker_open", "1 while a vendor is not called", labels=["vendor", "reason"]
+    )
     for breaker in VendorBreaker.objects.all():
         breakers.add_metric([breaker.vendor, breaker.reason or "-"], int(breaker.open))
     yield breakers

@@ -181,7 +181,8 @@ def _store(
     step: RunStep, state: StepState, outcome: Outcome, sentence: str, input_hash: str, began: datetime, now: datetime,
     output: dict[str, Any],
 ) -> None:  # fmt: skip
-    step.state, step.outcome, step.note, step.input_hash, step.output = state, outcome, sentence[:300], input_hash, output
+    step.state, step.outcome, step.note = state, outcome, sentence[:300]
+    step.input_hash, step.output = input_hash, output
     step.started_at = step.started_at or began
     step.finished_at = now
     step.seconds = max(0.0, (now - step.started_at).total_seconds())

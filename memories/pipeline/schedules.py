@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-RECONCILE = "memories.pipeline.tasks.reconcile"
+SCHEDULES = {
+    "reconcile runs": ("memories.pipeline.tasks.reconcile", 1),
+    "housekeeping": ("memories.pipeline.tasks.housekeeping", 5),
+}
+"""Name to function and minutes."""
 
 
 def ensure(**_: Any) -> None:
-    """Create the schedule if it is not there (after ``migrate``, and when ``serve`` starts)."""
+    """Create the schedules that are not there (after ``migrate``, and when ``serve`` starts)."""
     from django_q.models import Schedule
 
-    Schedule.objects.get_or_create(
-        name="reconcile runs", defaults={"func": RECONCILE, "schedule_type": Schedule.MINUTES, "minutes": 1}
-    )
+    for name, (function, minutes) in SCHEDULES.items():
+        Schedule.objects.get_or_create(
+            name=name, defaults={"func": function, "schedule_type": Schedule.MINUTES, "minutes": minutes}
+        )

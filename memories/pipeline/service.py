@@ -118,7 +118,7 @@ def _make_room(uid: str, memory_id: str, kind: str, options: dict[str, Any]) -> 
 
 
 def cancel(run: PostProcessingRun, *, actor: str, reason: str = "", message_id: str = "canceled") -> bool:
-    """Ask a run to stop. One that nobody holds ends at once; a worker stops at its next write. False if it had ended."""
+    """Ask a run to stop: an idle one ends at once, a worker stops at its next write. False if it had ended."""
     with transaction.atomic():
         rows = PostProcessingRun.objects.filter(pk=run.pk).exclude(state=State.FINISHED)
         if not rows.update(cancel_requested=True):

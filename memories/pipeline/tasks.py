@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 
+import structlog
 from django.utils import timezone
 
 from omi.env import env_str
+
+log = structlog.get_logger(__name__)
 
 SIGN_OF_LIFE = 5.0
 """A worker says that it lives at most this often (seconds) while it works."""
@@ -25,6 +28,31 @@ def reconcile() -> dict[str, float]:
     from memories.pipeline import reconcile as module
 
     return module.reconcile().as_dict()
+
+
+def housekeeping() -> dict[str, int]:
+    """Finish sessions whose process died, delete audio that is past its deadline and old queue records.
+
+    One part that fails is logged and keeps no other from its work.
+    """
+    from datetime import timedelta
+
+    from django_q.models import Task
+
+    from omi.stores import audio
+    from transcription.reconcile import recover_sessions
+
+    def old_tasks() -> int:
+        return Task.objects.filter(stopped__lt=timezone.now() - timedelta(days=7)).delete()[0]
+
+    done = {}
+    for name, part in {"sessions": recover_sessions, "audio": audio.sweep_expired, "tasks": old_tasks}.items():
+        try:
+            done[name] = int(part() or 0)
+        except Exception:
+            log.exception("housekeeping_failed", part=name)
+            done[name] = -1
+    return done
 
 
 def beat(name: str, number: int) -> None:

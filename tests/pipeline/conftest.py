@@ -35,7 +35,8 @@ def wav(seconds: float = 12.0, *, seed: int = 1) -> bytes:
 
 
 def live_segments(text: str = fakes.TEXT) -> list[Segment]:
-    return [Segment(id="live-1", text=text, speaker="SPEAKER_00", start=1.0, end=7.6, stt_provider="deepgram_streaming")]
+    model = "deepgram_streaming"
+    return [Segment(id="live-1", text=text, speaker="SPEAKER_00", start=1.0, end=7.6, stt_provider=model)]
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Scripted vendors for the pipeline's tests. They also run in real worker processes: their calls are lines of a file."""
+"""Scripted vendors for the pipeline's tests. In real worker processes their calls become lines of a file."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandParser
 
-from memories.pipeline import reconcile
+from memories.pipeline import reconcile, tasks
 
 
 class Command(BaseCommand):
@@ -20,6 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         while True:
+            tasks.housekeeping()
             reconcile.release_dead_workers()
             report = reconcile.reconcile().as_dict()
             if options["json"]:

@@ -12,7 +12,7 @@ from memories.repository import memories as repository
 
 
 class Command(BaseCommand):
-    help = "Process memories again. The latest run of the kind is followed: unchanged steps before --from-step are reused."
+    help = "Process memories again, following the latest run: unchanged steps before --from-step are reused."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("uid")

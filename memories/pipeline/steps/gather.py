@@ -20,9 +20,13 @@ def run(ctx: Context) -> Done:
     failed = failed_seconds(found)
     words = any(segment.text.strip() for segment in found.transcript_segments)
     output: dict[str, Any] = {
-        "language": found.language, "segments": len(found.transcript_segments), "failed_seconds": round(failed, 2),
-        "audio": "", "started": found.timer_start or found.created_at.timestamp(), "accounting": dict((found.model_extra or {}).get("accounting") or {}),
-    }  # fmt: skip
+        "language": found.language,
+        "segments": len(found.transcript_segments),
+        "failed_seconds": round(failed, 2),
+        "started": found.timer_start or found.created_at.timestamp(),
+        "accounting": dict((found.model_extra or {}).get("accounting") or {}),
+        "audio": "",
+    }
     # Kept for the user where they allow it; else only as long as it is needed to make up for what failed.
     output["permitted"] = ctx.user.store_recording_permission
     if failed > 0.0 or not words or output["permitted"]:

@@ -12,7 +12,7 @@ from memories import events
 from memories.pipeline import announce, claim, edits, faults
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, RunCanceled
-from memories.pipeline.steps import publish_capture, publish_after
+from memories.pipeline.steps import publish_after, publish_capture
 from memories.pipeline.steps.identify_speakers import versions
 from memories.pipeline.steps.structure import result_segments
 from memories.pipeline.vocabulary import Kind

@@ -37,7 +37,19 @@ def write(ctx: Context) -> Memory:
     _keep_transcript(ctx)
     if conversation.memory_id != ctx.memory_id:
         processing.update(ctx.uid, conversation.id, {"memory_id": ctx.memory_id})
+    _release_journal(ctx, conversation)
     return memory
+
+
+def _release_journal(ctx: Context, conversation: ProcessingMemory) -> None:
+    """The words are safe now: the sessions' audio goes after ``OMI_AUDIO_KEEP`` (the conversation may still go on)."""
+    from django.conf import settings
+    from django.utils import timezone
+
+    from transcription import journal
+
+    for session in conversation.session_ids:
+        journal.release(session, timezone.now() + settings.OMI_AUDIO_KEEP, ctx.uid)
 
 
 def _new(ctx: Context, conversation: ProcessingMemory) -> Memory:

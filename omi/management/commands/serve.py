@@ -33,7 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-worker", action="store_true", help="the web server only")
         parser.add_argument("--no-migrate", action="store_true", help="leave the database as it is")
         parser.add_argument("--grace", type=float, default=30.0, help="seconds for work to end when stopping")
-        parser.add_argument("--patience", type=float, default=60.0, help="seconds of silence before the worker restarts")
+        parser.add_argument("--patience", type=float, default=60.0, help="seconds of silence before a restart")
 
     def handle(self, **options: Any) -> None:
         self._stops = 0

@@ -17,26 +17,31 @@ def store(uid: str, memory_id: str, voices: Sequence[VoiceDecision]) -> None:
             voice__in=[decision.voice for decision in voices]
         ).delete()
         for decision in voices:
-            SpeakerDecision.objects.update_or_create(
-                uid=uid,
-                memory_id=memory_id,
-                voice=decision.voice,
-                defaults={
-                    "is_user": decision.is_user,
-                    "person_id": decision.person_id or "",
-                    "manual": decision.manual,
-                    "reason": decision.reason.value,
-                    "probability": decision.probability,
-                    "score": decision.score,
-                    "best": decision.best or "",
-                    "runner_up": decision.runner_up or "",
-                    "runner_up_score": decision.runner_up_score,
-                    "margin": decision.margin,
-                    "evidence_seconds": decision.evidence_seconds,
-                    "suggestion": decision.suggestion or "",
-                    "suggestion_probability": decision.suggestion_probability,
-                    "turns": [[start, end] for start, end in decision.turns],
-                    "engine": decision.engine,
-                    "engine_version": decision.engine_version,
-                },
-            )
+            store_one(uid, memory_id, decision)
+
+
+def store_one(uid: str, memory_id: str, decision: VoiceDecision) -> None:
+    """Write the decision about one voice."""
+    SpeakerDecision.objects.update_or_create(
+        uid=uid,
+        memory_id=memory_id,
+        voice=decision.voice,
+        defaults={
+            "is_user": decision.is_user,
+            "person_id": decision.person_id or "",
+            "manual": decision.manual,
+            "reason": decision.reason.value,
+            "probability": decision.probability,
+            "score": decision.score,
+            "best": decision.best or "",
+            "runner_up": decision.runner_up or "",
+            "runner_up_score": decision.runner_up_score,
+            "margin": decision.margin,
+            "evidence_seconds": decision.evidence_seconds,
+            "suggestion": decision.suggestion or "",
+            "suggestion_probability": decision.suggestion_probability,
+            "turns": [[start, end] for start, end in decision.turns],
+            "engine": decision.engine,
+            "engine_version": decision.engine_version,
+        },
+    )

@@ -1,12 +1,14 @@
 """Learning a voice from a recording that was made for it: the user's profile, and samples of people.
 
 The order is the point: measure, refuse with a reason, embed, store the new audio, switch to the new profile in one
-transaction, and only then erase what it replaces. A failure at any moment leaves the old profile as it was.
+transaction, and only then erase what it replaces. A failure at any moment leaves the old profile as it was; audio that
+was stored in vain is swept.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,9 @@ from django.db import transaction
 from numpy.typing import NDArray
 
 from omi.providers import one
+from omi.stores import audio
 from speakers import gallery
-from speakers.clips import RATE, Recording, centroid, voiced, windows
+from speakers.clips import RATE, Recording, centroid, windows
 from speakers.engines.registry import ConfiguredVoices
 from speakers.models import USER, ProfileVersion, VoiceConsent, VoiceSample
 from speakers.quality import (
@@ -56,11 +59,6 @@ def analyse(pcm: NDArray[np.int16], voices: ConfiguredVoices) -> Analysis:
     return Analysis(measure(pcm, regions, rows), centroid(rows))
 
 
-def speech_of(pcm: NDArray[np.int16]) -> NDArray[np.int16]:
-    """The voiced part of a sample, as it is embedded again after a change of engine."""
-    return voiced(pcm)
-
-
 def enrol_user(uid: str, wav: Path, *, consent: str = CONSENT_VERSION, source: str = "api") -> Enrolment:
     """Replace the user's profile recording by ``wav`` (16 kHz mono). Samples learned from memories stay.
 
@@ -90,8 +88,6 @@ def _enrol(
     *,
     replace: bool,
 ) -> Enrolment:
-    from omi.stores import audio
-
     voices: ConfiguredVoices = one("voices")
     with Recording(wav) as recording:
         if recording.seconds > seconds[1] + 0.5:  # before minutes of work are done for it
@@ -102,37 +98,27 @@ def _enrol(
     check(found.quality, seconds=seconds, voiced=least_voiced)
     if found.vector is None:
         raise RejectedAudio("empty", "Audio is empty: no speech was heard.")
-    with wav.open("rb") as file:
-        stored = audio.put(uid, "profile" if replace else "sample", file, suffix=".wav", keep_for=None)
-    try:
-        with transaction.atomic():
-            replaced = list(
-                VoiceSample.objects.filter(uid=uid, person_id=person_id, source=VoiceSample.Source.PROFILE).exclude(
-                    status=VoiceSample.Status.REMOVED
-                )
-                if replace
-                else []
-            )
-            sample = VoiceSample.objects.create(
-                uid=uid,
-                person_id=person_id,
-                source=kind,
-                audio=stored.name,
-                seconds=found.quality.seconds,
-                voiced_seconds=found.quality.voiced_seconds,
-                quality=found.quality.as_json(),
-                confirmed=True,
-            )
-            gallery.store_embedding(sample, voices, found.vector)
-            VoiceConsent.objects.create(uid=uid, person_id=person_id, version=consent[:32], source=source)
-            for old in replaced:
-                old.status = VoiceSample.Status.REMOVED
-                old.save(update_fields=["status"])
-            profile = gallery.rebuild(uid, person_id, voices.name, voices.version, reason=f"{kind.value} recording")
-            assert profile is not None
-    except BaseException:
-        audio.delete(stored)
-        raise
-    for old in replaced:
-        gallery.remove_sample(old, reason="replaced by a new recording")
+    with wav.open("rb") as file:  # due for the sweeper until the rows stand
+        stored = audio.put(uid, "profile" if replace else "sample", file, suffix=".wav", keep_for=timedelta(hours=1))
+    with transaction.atomic():
+        if replace:
+            for old in VoiceSample.objects.filter(
+                uid=uid, person_id=person_id, source=VoiceSample.Source.PROFILE
+            ).exclude(status=VoiceSample.Status.REMOVED):
+                gallery.retire(old, reason="replaced by a new recording")
+        sample = VoiceSample.objects.create(
+            uid=uid,
+            person_id=person_id,
+            source=kind,
+            audio=stored.name,
+            seconds=found.quality.seconds,
+            voiced_seconds=found.quality.voiced_seconds,
+            quality=found.quality.as_json(),
+            confirmed=True,
+        )
+        gallery.store_embedding(sample, voices, found.vector)
+        VoiceConsent.objects.create(uid=uid, person_id=person_id, version=consent[:32], source=source)
+        profile = gallery.rebuild(uid, person_id, voices.name, voices.version, reason=f"{kind.value} recording")
+        assert profile is not None  # there is at least this sample
+        audio.keep(stored, None)
     return Enrolment(sample, profile, found.quality)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from omi.stores import audio
 from speakers import gallery
 from speakers.models import USER, ProfileVersion, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
 
@@ -73,8 +74,6 @@ def _drop_old_versions(uid: str, person_id: str) -> None:
 
 
 def _erase_audio(samples: QuerySet[VoiceSample]) -> int:
-    from omi.stores import audio
-
     names = [name for name in samples.values_list("audio", flat=True) if name]
     for name in names:
         audio.delete(name)

@@ -8,15 +8,19 @@ from __future__ import annotations
 import logging
 import tempfile
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from omi.errors import ProviderError
 from omi.providers import one
-from speakers.clips import Recording, centroid, pooled, windows
+from omi.stores import audio
+from speakers.clips import BadRecording, Recording, centroid, pooled, voiced, windows
 from speakers.engines import VoiceEngine
 from speakers.models import USER, ProfileVersion, VoiceEmbedding, VoiceSample, pack
 from speakers.policy import CANDIDATE_USER
@@ -121,18 +125,36 @@ def rebuild_all_engines(uid: str, person_id: str, *, reason: str) -> None:
 
 def remove_sample(sample: VoiceSample, *, reason: str) -> None:
     """Take a sample out of its profile and erase its audio and embeddings; the row stays as provenance."""
-    from omi.stores import audio
-
     with transaction.atomic():
-        name, sample.audio = sample.audio, ""
-        sample.status = VoiceSample.Status.REMOVED
-        sample.removed_at = timezone.now()
-        sample.removed_reason = reason[:255]
-        sample.save(update_fields=["audio", "status", "removed_at", "removed_reason"])
-        sample.embeddings.all().delete()
+        retire(sample, reason=reason)
         rebuild_all_engines(sample.uid, sample.person_id, reason="sample removed")
-    if name:
-        audio.delete(name)
+
+
+def retire(sample: VoiceSample, *, reason: str) -> None:
+    """Within the caller's transaction: remove a sample from the gallery, and its audio once that is committed.
+
+    The audio is due for the sweeper from then on, so a storage that is out of reach only delays it.
+    """
+    sample.status = VoiceSample.Status.REMOVED
+    sample.removed_at = timezone.now()
+    sample.removed_reason = reason[:255]
+    sample.save(update_fields=["status", "removed_at", "removed_reason"])
+    sample.embeddings.all().delete()
+    if sample.audio:
+        try:
+            audio.keep(audio.get(sample.audio), timedelta(0))
+        except audio.AudioNotFound:
+            return
+        transaction.on_commit(lambda: _erase_audio(sample))
+
+
+def _erase_audio(sample: VoiceSample) -> None:
+    try:
+        audio.delete(sample.audio)
+    except ProviderError as error:
+        log.warning("the audio of sample %s is left to the sweeper: %s", sample.id, error)
+        return
+    VoiceSample.objects.filter(pk=sample.pk).update(audio="")
 
 
 def accept_sample(sample: VoiceSample) -> None:
@@ -149,37 +171,39 @@ def accept_sample(sample: VoiceSample) -> None:
 def heal(uid: str | None, engine: VoiceEngine, *, limit: int = HEAL_AT_ONCE) -> int:
     """Embed samples that lack an embedding of ``engine`` and rebuild their profiles; the number of those healed.
 
-    A sample whose audio cannot be read is left as it is and logged: the others must not suffer from it.
+    A sample whose audio is gone or broken is marked, logged and not tried again with this engine: the others must not
+    suffer from it. Raises ProviderError where the engine or the storage is out of reach.
     """
-    from omi.stores import audio
-
-    missing = VoiceSample.objects.exclude(status=VoiceSample.Status.REMOVED).exclude(audio="").exclude(
-        embeddings__in=VoiceEmbedding.objects.filter(engine=engine.name, engine_version=engine.version)
-    )
-    if uid is not None:
-        missing = missing.filter(uid=uid)
-    healed: set[tuple[str, str]] = set()
+    by_owner: set[tuple[str, str]] = set()
     count = 0
-    for sample in missing[:limit]:
+    for sample in list(without_embedding(uid, engine).exclude(unreadable_by=engine_key(engine))[:limit]):
+        vector = None
         with tempfile.TemporaryDirectory(prefix="omi-heal-") as folder:
             try:
-                path = audio.local_copy(sample.audio, Path(folder))
-                with Recording(path) as recording:
-                    from speakers.enrolment import speech_of
-
-                    vector = embed_pooled(engine, speech_of(recording.cut(0.0, recording.seconds)))
-            except (OSError, LookupError, ValueError) as error:
-                log.warning("sample %s cannot be embedded again: %s", sample.id, error)
-                continue
+                with Recording(audio.local_copy(sample.audio, Path(folder))) as recording:
+                    vector = embed_pooled(engine, voiced(recording.cut(0.0, recording.seconds)))
+            except (audio.AudioNotFound, BadRecording) as error:
+                log.warning("sample %s cannot be embedded: %s", sample.id, error)
         if vector is None:
-            log.warning("sample %s holds nothing that %s can embed", sample.id, engine.name)
+            VoiceSample.objects.filter(pk=sample.pk).update(unreadable_by=engine_key(engine))
             continue
         store_embedding(sample, engine, vector)
-        healed.add((sample.uid, sample.person_id))
+        by_owner.add((sample.uid, sample.person_id))
         count += 1
-    for owner, person_id in healed:
+    for owner, person_id in sorted(by_owner):
         rebuild(owner, person_id, engine.name, engine.version, reason="embedded by " + engine.name)
     return count
+
+
+def without_embedding(uid: str | None, engine: VoiceEngine) -> QuerySet[VoiceSample]:
+    """Kept samples that ``engine`` has not embedded."""
+    there = VoiceEmbedding.objects.filter(engine=engine.name, engine_version=engine.version, sample=OuterRef("pk"))
+    missing = VoiceSample.objects.exclude(status=VoiceSample.Status.REMOVED).exclude(audio="").exclude(Exists(there))
+    return missing if uid is None else missing.filter(uid=uid)
+
+
+def engine_key(engine: VoiceEngine) -> str:
+    return f"{engine.name} {engine.version}"
 
 
 def has_profile(uid: str, person_id: str = USER) -> bool:

@@ -17,7 +17,7 @@ from speakers.clips import Evidence, Recording, Turn, centroid, gather, windows
 from speakers.engines import VoiceEngine
 from speakers.gallery import Candidates, candidates
 from speakers.learning import rules_of
-from speakers.policy import Reason, Rules, VoiceDecision, VoiceScores, decide
+from speakers.policy import Reason, VoiceDecision, VoiceScores, decide
 from speakers.turns import assign_speakers
 from transcription.segments import Segment
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 
 from omi.providers import one
+from omi.stores import audio
 from speakers import gallery
 from speakers.calibration import calibration_of
 from speakers.clips import RATE, Recording
-from speakers.enrolment import CONSENT_VERSION, analyse
 from speakers.engines.registry import ConfiguredVoices
+from speakers.enrolment import CONSENT_VERSION, analyse
 from speakers.models import USER, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
 from speakers.policy import SHIFT_LIMIT, Rules
 from speakers.quality import SAMPLE_SECONDS, SAMPLE_VOICED, RejectedAudio, check
@@ -236,34 +238,31 @@ def _keep(
     times: tuple[float, float],
     confirmed: bool,
 ) -> VoiceSample:
-    from omi.stores import audio
-
-    stored = audio.put(uid, "sample", _wav_bytes(pcm), memory_id=memory_id, suffix=".wav", keep_for=None)
-    try:
-        with transaction.atomic():
-            sample = VoiceSample.objects.create(
-                uid=uid,
-                person_id=owner,
-                source=VoiceSample.Source.SEGMENT,
-                status=status,
-                audio=stored.name,
-                seconds=found.quality.seconds,
-                voiced_seconds=found.quality.voiced_seconds,
-                quality=found.quality.as_json(),
-                memory_id=memory_id,
-                segment_id=segment_id,
-                segment_index=segment_index,
-                start=times[0],
-                end=times[1],
-                confirmed=confirmed,
-            )
-            gallery.store_embedding(sample, voices, found.vector)
-            VoiceConsent.objects.create(uid=uid, person_id=owner, version=CONSENT_VERSION, source="assignment")
-            if status is VoiceSample.Status.ACCEPTED:
-                gallery.rebuild(uid, owner, voices.name, voices.version, reason="learned from a segment")
-    except BaseException:
-        audio.delete(stored)
-        raise
+    stored = audio.put(
+        uid, "sample", _wav_bytes(pcm), memory_id=memory_id, suffix=".wav", keep_for=timedelta(hours=1)
+    )
+    with transaction.atomic():
+        sample = VoiceSample.objects.create(
+            uid=uid,
+            person_id=owner,
+            source=VoiceSample.Source.SEGMENT,
+            status=status,
+            audio=stored.name,
+            seconds=found.quality.seconds,
+            voiced_seconds=found.quality.voiced_seconds,
+            quality=found.quality.as_json(),
+            memory_id=memory_id,
+            segment_id=segment_id,
+            segment_index=segment_index,
+            start=times[0],
+            end=times[1],
+            confirmed=confirmed,
+        )
+        gallery.store_embedding(sample, voices, found.vector)
+        VoiceConsent.objects.create(uid=uid, person_id=owner, version=CONSENT_VERSION, source="assignment")
+        if status is VoiceSample.Status.ACCEPTED:
+            gallery.rebuild(uid, owner, voices.name, voices.version, reason="learned from a segment")
+        audio.keep(stored, None)
     return sample
 
 

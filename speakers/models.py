@@ -64,6 +64,9 @@ class VoiceSample(models.Model):
     start = models.FloatField(null=True, blank=True, help_text="seconds in the memory's time")
     end = models.FloatField(null=True, blank=True)
     confirmed = models.BooleanField(default=False, help_text="a person said explicitly that this is the voice")
+    unreadable_by = models.CharField(
+        max_length=140, blank=True, help_text="the engine that could not embed it: audio gone, or nothing in it"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True, blank=True)
     removed_reason = models.CharField(max_length=255, blank=True)

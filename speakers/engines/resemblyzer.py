@@ -70,7 +70,7 @@ class ResemblyzerEngine:
                 self._add(embeddings, whole, owners)
         self._add(embeddings, whole, owners)
         norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-        return embeddings / np.where(norms > 0, norms, 1.0)
+        return (embeddings / np.where(norms > 0, norms, 1.0)).astype(np.float32)
 
     def _add(self, embeddings: NDArray[np.float32], windows: list[NDArray[np.float32]], owners: list[int]) -> None:
         if windows:
@@ -141,12 +141,12 @@ def _mel_filters() -> NDArray[np.float32]:
 
 def _levelled(pcm: NDArray[np.int16]) -> NDArray[np.float32]:
     """Resemblyzer's own level rule: raise to -30 dBFS, never lower."""
-    audio = pcm.astype(np.float32) / 32768
+    audio: NDArray[np.float32] = pcm.astype(np.float32) / np.float32(32768)
     rms = float(np.sqrt(np.mean(audio**2))) if len(audio) else 0.0
     if rms == 0.0:
         return audio
     gain = 10 ** ((_TARGET_DBFS - 20 * np.log10(rms)) / 20)
-    return audio * np.float32(max(1.0, gain))
+    return (audio * np.float32(max(1.0, gain))).astype(np.float32)
 
 
 def _window_starts(samples: int) -> list[int]:

@@ -57,7 +57,7 @@ class SherpaVoiceEngine:
             if self._extractor.is_ready(stream):
                 embeddings[index] = self._extractor.compute(stream)
         norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-        return embeddings / np.where(norms > 0, norms, 1.0)
+        return (embeddings / np.where(norms > 0, norms, 1.0)).astype(np.float32)
 
 
 def _configuration(message: str) -> ProviderError:

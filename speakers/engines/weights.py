@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+_MOST_NUMBERS = 1 << 28  # 1 GB: far above any voice model
 
 
 class WeightsError(Exception):
@@ -83,6 +84,8 @@ def _load(file: IO[bytes]) -> Any:
 
 def _storage(file: IO[bytes]) -> NDArray[np.float32]:
     count = int.from_bytes(file.read(8), "little")
+    if not 0 <= count <= _MOST_NUMBERS:
+        raise ValueError("a storage claims an impossible size")
     data = file.read(count * 4)
     if len(data) != count * 4:
         raise EOFError("the file ends inside a storage")

@@ -112,7 +112,8 @@ def test_the_child_ends_when_its_parent_lets_go():
 def test_the_child_does_not_load_django():
     code = "import sys, transcription.engines.worker, transcription.engines.registry, transcription.engines.pocketsphinx"
     check = f"{code}; sys.exit(any(name.split('.')[0] == 'django' for name in sys.modules))"
-    assert subprocess.run([worker_command("x", None)[0], "-c", check], env=worker_environment(), timeout=60).returncode == 0
+    command = [worker_command("x", None)[0], "-c", check]
+    assert subprocess.run(command, env=worker_environment(), timeout=60).returncode == 0
 
 
 def test_batch_in_a_child_reads_a_wav_as_it_reads_samples(conversation, tmp_path):

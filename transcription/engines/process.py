@@ -58,7 +58,7 @@ class EngineProcess:
         self._stderr: asyncio.Task[None] | None = None
         self._complaint = b""
 
-    async def start(self, timeout: float = 30.0) -> None:
+    async def start(self, timeout: float = 30.0) -> None:  # noqa: ASYNC109
         """Start the child and wait until its model is loaded (about a second for pocketsphinx)."""
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
@@ -80,7 +80,7 @@ class EngineProcess:
             raise
         self.model = str(message["model"])
 
-    async def send(self, pcm: bytes, timeout: float = 60.0) -> None:
+    async def send(self, pcm: bytes, timeout: float = 60.0) -> None:  # noqa: ASYNC109
         """Hand over 16-bit 16 kHz mono audio of any length."""
         for at in range(0, len(pcm), _FRAME):
             piece = pcm[at : at + _FRAME]
@@ -120,7 +120,7 @@ class EngineProcess:
             raise self._died("is not running")
         return self._process
 
-    async def _write(self, data: bytes, timeout: float) -> None:
+    async def _write(self, data: bytes, timeout: float) -> None:  # noqa: ASYNC109
         stdin = self._running().stdin
         assert stdin is not None
         try:

@@ -166,7 +166,7 @@ class _Recognizer:
 
 
 def _floats(pcm: NDArray[np.int16]) -> NDArray[np.float32]:
-    return pcm.astype(np.float32) / 32768
+    return (pcm / np.float32(32768)).astype(np.float32)
 
 
 class SherpaBatch:

@@ -83,7 +83,7 @@ def read_wav(path: Path) -> NDArray[np.int16]:
     with wave.open(str(path), "rb") as file:
         form = (file.getframerate(), file.getnchannels(), file.getsampwidth())
         if form != (16_000, 1, 2):
-            raise ValueError(f"expected 16 kHz mono 16-bit audio, got {form[0]} Hz, {form[1]} channels, {form[2] * 8} bit")
+            raise ValueError(f"expected 16 kHz mono 16-bit audio, got {form[0]} Hz x {form[1]}, {form[2] * 8} bit")
         return np.frombuffer(file.readframes(file.getnframes()), np.int16)
 
 

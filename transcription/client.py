@@ -77,7 +77,7 @@ class ListenClient:
     async def run(
         self, frames: Sequence[bytes], *, speed: float = 1.0, expect: str | None = None, wait: float = 60.0
     ) -> bool:
-        """Send all frames, then ``finish``; wait for the event ``expect`` (or for the last words). True when it came."""
+        """Send all frames, then ``finish``; wait for the event ``expect`` (or the last words). True when it came."""
         from websockets.asyncio.client import connect
 
         arrived = asyncio.Event()

@@ -122,7 +122,8 @@ def _low_pass(taps: int, cutoff: float) -> NDArray[np.float32]:
     """Windowed-sinc low-pass, ``cutoff`` as a part of the sampling rate, unit gain."""
     at = np.arange(taps) - (taps - 1) / 2
     kernel = np.sinc(2 * cutoff * at) * np.hamming(taps)
-    return (kernel / kernel.sum()).astype(np.float32)
+    normal: NDArray[np.float32] = (kernel / kernel.sum()).astype(np.float32)
+    return normal
 
 
 class _Decimator:
@@ -167,4 +168,5 @@ def _resampler(rate: int) -> _Decimator | _Doubler:
 
 
 def _to_bytes(samples: NDArray[Any]) -> bytes:
-    return np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes()
+    data: bytes = np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes()
+    return data

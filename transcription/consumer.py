@@ -50,7 +50,7 @@ GOING_AWAY, POLICY, TOO_BIG, SERVICE_RESTART, TRY_LATER = 1001, 1008, 1009, 1012
 _KEEP_ALIVE = b"\x8a\x00"
 
 
-class ListenConsumer(AsyncConsumer):
+class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no types
     """One socket. ``around`` replaces what settings bind, for tests."""
 
     web = False

@@ -161,10 +161,7 @@ def _load(folder: Path) -> Entry | None:
 
 def sessions(uid: str | None = None) -> Iterator[Entry]:
     """Every session of one user, or of all, oldest first within a user."""
-    if uid is not None:
-        folders = [user_folder(uid)]
-    else:
-        folders = sorted(root().iterdir()) if root().exists() else []
+    folders = [user_folder(uid)] if uid is not None else sorted(root().iterdir()) if root().exists() else []
     for user in folders:
         if user.is_dir():
             entries = [entry for entry in map(_load, user.iterdir()) if entry is not None]

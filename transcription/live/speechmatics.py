@@ -22,8 +22,8 @@ MAX_DELAY = 2.0
 
 # Asked for by code; one that the vendor has dropped is answered with invalid_language and another vendor goes on.
 LANGUAGES = frozenset(
-    "ar ba be bg bn ca cs cy da de el en eo es et eu fa fi fr ga gl he hi hr hu ia id it ja ko lt lv mn mr ms mt nl no pl"
-    " pt ro ru sk sl sv sw ta th tr ug uk ur vi yue zh".split()
+    "ar ba be bg bn ca cs cy da de el en eo es et eu fa fi fr ga gl he hi hr hu ia id it ja ko lt lv mn mr ms mt nl no"
+    " pl pt ro ru sk sl sv sw ta th tr ug uk ur vi yue zh".split()
 )
 
 _TRANSIENT_TYPES = {"job_error", "unknown_error", "internal_error", "idle_timeout", "session_timeout"}

@@ -39,7 +39,7 @@ OnStatus = Callable[[str, str, str, bool], None]
 
 
 def eligible(vendors: Sequence[LiveTranscriber], language: str, preferred: str = "") -> list[LiveTranscriber]:
-    """The vendors that hear this language, in order of preference; ``preferred`` is the client's wish and goes first."""
+    """The vendors that hear this language, in order of preference; ``preferred`` goes first."""
     able = [vendor for vendor in vendors if vendor.capabilities.hears(language)]
     return sorted(able, key=lambda vendor: vendor.name != preferred)
 

@@ -1,0 +1,96 @@
+"""Uploads: what is audio is decoded, what is not is refused with a reason, nothing else is ever opened."""
+
+from __future__ import annotations
+
+import io
+import struct
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.transcription.test_codecs import tone
+from transcription.audio import AudioError, AudioLimits, decode_to_wav
+
+DEMO = Path(__file__).resolve().parents[2] / "demo" / "recordings" / "enrol_user.flac"
+
+
+def wav_bytes(rate: int = 16000, seconds: float = 2.0, channels: int = 1) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.repeat(tone(rate, seconds), channels).tobytes())
+    return out.getvalue()
+
+
+def decode(tmp_path: Path, data: bytes, **limits: Any) -> Any:
+    source = tmp_path / "upload.wav"
+    source.write_bytes(data)
+    return decode_to_wav(source, tmp_path / "out.wav", limits=AudioLimits(**limits))
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (16000, 1), (44100, 2), (48000, 1)])
+def test_wav_of_any_rate_becomes_16_khz_mono(tmp_path: Path, rate: int, channels: int) -> None:
+    info = decode(tmp_path, wav_bytes(rate, 2.0, channels))
+    assert info.seconds == pytest.approx(2.0, abs=0.01)
+    assert (info.sample_rate, info.channels) == (rate, channels)
+    with wave.open(str(tmp_path / "out.wav")) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
+
+
+def test_flac_is_read_whatever_its_name(tmp_path: Path) -> None:
+    assert decode(tmp_path, DEMO.read_bytes()).codec == "flac"
+
+
+HEADER_ONLY = wav_bytes(seconds=0.0)
+PLAYLIST = b"#EXTM3U\n#EXTINF:10,\nfile:///etc/passwd\n"
+CONCAT = b"ffconcat version 1.0\nfile '/etc/passwd'\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "empty"),
+        (HEADER_ONLY, "empty"),
+        (b"this is a letter, not a recording" * 10, "not_audio"),
+        (PLAYLIST, "not_audio"),
+        (CONCAT, "not_audio"),
+        (b"<html><script>alert(1)</script></html>", "not_audio"),
+        (b"PK\x03\x04" + b"\0" * 100, "not_audio"),
+        (b"RIFF\xff\xff\xff\xffWAVEjunk", "not_audio"),
+        (b"OggS" + b"\x13" * 500, "not_audio"),
+    ],
+)
+def test_what_is_no_recording_is_refused_with_its_reason(tmp_path: Path, data: bytes, code: str) -> None:
+    with pytest.raises(AudioError) as caught:
+        decode(tmp_path, data)
+    assert caught.value.code in (code, "broken" if code == "not_audio" else code)
+    assert caught.value.sentence.endswith(".")
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_too_short_and_too_long_say_the_limit(tmp_path: Path) -> None:
+    """omi-protocol 4.3 no. 62: bad input is told as such."""
+    with pytest.raises(AudioError, match="shorter than 10 seconds") as short:
+        decode(tmp_path, wav_bytes(seconds=9.9), min_seconds=10.0)
+    assert short.value.code == "too_short"
+    assert decode(tmp_path, wav_bytes(seconds=10.0), min_seconds=10.0).seconds == pytest.approx(10.0)
+    with pytest.raises(AudioError) as long:
+        decode(tmp_path, wav_bytes(seconds=5.0), max_seconds=4.0)
+    assert long.value.code == "too_long"
+
+
+def test_a_header_that_lies_about_its_length_gives_what_is_there(tmp_path: Path) -> None:
+    data = bytearray(wav_bytes(seconds=2.0))
+    data[40:44] = struct.pack("<I", 2**31)
+    assert decode(tmp_path, bytes(data)).seconds == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_recording_cut_off_in_the_middle_gives_what_is_there(tmp_path: Path) -> None:
+    data = DEMO.read_bytes()
+    whole = decode(tmp_path, data).seconds
+    assert 0 < decode(tmp_path, data[: len(data) // 2]).seconds < whole

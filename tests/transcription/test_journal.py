@@ -1,0 +1,169 @@
+"""The journal: what was appended is read back, in time, whatever happened to the process or the disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.transcription.test_codecs import tone
+from transcription import journal
+from transcription.client import _opus
+from transcription.codecs import Codec, codec
+from transcription.journal.reader import seconds_on_disk
+from transcription.journal.writer import Journal
+from transcription.ports import Conversation, SessionInfo
+from transcription.recording import recording_for
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(settings: Any, tmp_path: Path) -> None:
+    settings.OMI_DATA_DIR = tmp_path
+
+
+def start(name: str = "pcm16", session: str = "s1", at: datetime | None = None) -> tuple[Journal, Codec]:
+    chosen = codec(name)
+    info = SessionInfo("u/../1", session, at or datetime.now(UTC), "en", name, chosen.sample_rate)
+    return Journal.open(info, chosen, watch=True), chosen
+
+
+def read(session: str = "s1") -> bytes:
+    entry = journal.find(session)
+    assert entry is not None
+    return b"".join(journal.read_pcm(entry))
+
+
+def test_pcm_comes_back_as_it_was() -> None:
+    it, _ = start()
+    data = tone(16000, 2.5).tobytes()
+    for at in range(0, len(data), 999):
+        assert it.append([data[at : at + 999]])
+    it.abandon()
+    assert read() == data
+
+
+def test_opus_comes_back_packet_by_packet_and_a_torn_tail_is_left_out() -> None:
+    it, _ = start("opus")
+    packets = _opus(tone(16000, 1.0), 160)
+    it.append(packets)
+    it.abandon()
+    with it.entry.audio.open("ab") as file:
+        file.write(b"\x50\x00only a part")
+    assert len(read()) == len(packets) * 320
+    assert seconds_on_disk(it.entry) == pytest.approx(len(packets) / 100)
+
+
+def test_reading_can_begin_anywhere() -> None:
+    it, _ = start("opus")
+    it.append(_opus(tone(16000, 3.0), 160))
+    it.abandon()
+    with journal.Reader(it.entry) as whole, journal.Reader(it.entry) as late:
+        everything = whole.read(10)
+        late.skip_to(1.234)
+        assert late.read(0.5) == everything[round(1.234 * 16000) * 2 :][:16000]
+
+
+@pytest.mark.parametrize("name", ["pcm16", "opus"])
+def test_a_full_disk_leaves_a_hole_of_the_right_length(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be written is silence; what follows stands at its time."""
+    it, _ = start(name)
+    tones = tone(16000, 1.0)
+    frames = _opus(tones, 160)[:100] if name == "opus" else [tones.tobytes()]
+    real = os.pwrite
+
+    def full(descriptor: int, data: Any, at: int) -> int:
+        if len(data) > 100:
+            real(descriptor, bytes(data[:50]), at)
+        raise OSError(errno.ENOSPC, "disk full")
+
+    assert it.append(frames)
+    monkeypatch.setattr("transcription.journal.writer.os.pwrite", full)
+    assert not it.append(frames)
+    assert it.failed is not None
+    monkeypatch.setattr("transcription.journal.writer.os.pwrite", real)
+    it._retry_at = 0.0
+    assert it.append(frames)
+    assert it.failed is None
+    it.abandon()
+    pcm = np.frombuffer(read(), "<i2")
+    assert len(pcm) == pytest.approx(48000, abs=320)
+    assert np.abs(pcm[17000:31000]).max() < 50
+    assert np.abs(pcm[33000:]).max() > 5000
+
+
+def test_an_orphan_is_a_session_that_no_living_process_writes() -> None:
+    it, _ = start()
+    assert [entry.session_id for entry in journal.orphans()] == []
+    it.abandon()
+    assert [entry.session_id for entry in journal.orphans()] == ["s1"]
+
+
+def test_the_user_id_never_becomes_a_path() -> None:
+    it, _ = start()
+    assert it.entry.folder.resolve().is_relative_to(journal.store.root().resolve())
+    assert ".." not in str(it.entry.folder)
+    assert journal.find("../s1") is None
+
+
+def test_release_keeps_until_its_time_and_sweep_deletes() -> None:
+    it, _ = start()
+    it.append([b"\0" * 320])
+    it.abandon()
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert journal.release("s1", later)
+    assert journal.sweep() == 0
+    assert journal.sweep(later.timestamp() + 1) == 1
+    assert journal.find("s1") is None
+    assert not journal.release("s1", None)
+
+
+def test_forgetting_a_user_deletes_every_session() -> None:
+    for name in ("a", "b"):
+        it, _ = start(session=name)
+        it.abandon()
+    assert journal.forget_user("u/../1") == 2
+    assert list(journal.sessions()) == []
+
+
+class Talk:
+    def __init__(self, began: datetime, *sessions: str) -> None:
+        self.id, self.session_ids, self.timer_start = "c1", list(sessions), began.timestamp()
+
+
+def test_the_recording_stands_in_conversation_time_with_silence_in_the_gap(tmp_path: Path) -> None:
+    """omi-protocol 4.3 no. 21-23 and 30: two sessions, 3 s apart."""
+    began = datetime.now(UTC)
+    for name, offset in (("s1", 0.0), ("s2", 5.0)):
+        it, _ = start(session=name, at=began + timedelta(seconds=offset))
+        it.append([tone(16000, 2.0).tobytes()])
+        it.attach(Conversation("c1", began, offset))
+        it.abandon()
+    wav = recording_for("u/../1", Talk(began, "s1", "s2"), tmp_path / "out.wav")
+    assert wav is not None
+    import wave
+
+    with wave.open(str(wav)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
+        pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert len(pcm) == 7 * 16000
+    assert np.abs(pcm[2 * 16000 : 5 * 16000]).max() == 0
+    assert np.abs(pcm[5 * 16000 :]).max() > 5000
+
+
+def test_a_session_that_died_before_it_knew_its_conversation_is_placed_by_its_clock(tmp_path: Path) -> None:
+    began = datetime.now(UTC)
+    it, _ = start(at=began + timedelta(seconds=1))
+    it.append([tone(16000, 1.0).tobytes()])
+    it.abandon()
+    wav = recording_for("u/../1", Talk(began, "s1"), tmp_path / "out.wav")
+    assert wav is not None
+    assert wav.stat().st_size == pytest.approx(44 + 64000, abs=2)
+
+
+def test_no_audio_is_no_recording(tmp_path: Path) -> None:
+    assert recording_for("u", Talk(datetime.now(UTC), "nobody"), tmp_path / "out.wav") is None

@@ -4,9 +4,9 @@ Windows of 1.6 s every 0.4 s inside the speech regions, agglomerative clustering
 means are one voice joined, then each 0.1 s decided by the windows over it with a cost for changing speaker. Turns
 shorter than a window are blurred: their confidence is low, and says so.
 
-Why not spectral clustering (spectralcluster with AutoTune): on 12 mixtures of 1-4 readers, 10-60 s each, kept apart
-from those the thresholds were chosen on, it found the number of voices 8 times and confused 20 s of speech in all;
-this finds it 10 times and confuses 0.2 s. Clustering alone over-splits; joining by the means is what makes it work.
+Why not spectral clustering (spectralcluster with AutoTune, or NME-SC; docs/decisions/0003): on 12 mixtures of 1-4
+readers, 10-60 s each, kept apart from those the thresholds were chosen on, AutoTune found the number of voices 8
+times and confused 20 s of speech in all; this finds it 10 times and confuses 0.2 s. Clustering alone over-splits; joining by the means is what makes it work.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from speakers.clustering import average_linkage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +48,8 @@ class Turn:
     """Seconds of the recording; speakers are numbered in the order in which they first speak.
 
     `confidence` in [0, 1]: how clearly this voice and no other, less for turns shorter than a window. `overlap`: two
-    voices compete here, and `speaker` is only the likelier one.
+    voices compete here, and `speaker` is only the likelier one. Long, even overlap is beyond it: Resemblyzer hears two
+    people talking at the same loudness for seconds as a third voice.
     """
 
     start: float
@@ -119,12 +122,7 @@ def _clustered(embeddings: NDArray[np.float32], same_window: float) -> NDArray[n
     """A label for each row; too many clusters rather than too few (`_merged` follows)."""
     if len(embeddings) == 1:
         return np.zeros(1, np.int64)
-    from sklearn.cluster import AgglomerativeClustering
-
-    clustering = AgglomerativeClustering(
-        n_clusters=None, distance_threshold=1 - same_window, metric="cosine", linkage="average"
-    )
-    return np.asarray(clustering.fit_predict(embeddings), np.int64)
+    return average_linkage(embeddings @ embeddings.T, same_window)
 
 
 def _merged(

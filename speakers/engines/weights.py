@@ -51,7 +51,7 @@ class _Unpickler(pickle.Unpickler):
         try:
             return self._KNOWN[module, name]
         except KeyError:
-            raise WeightsError(f"the checkpoint wants {module}.{name}, which a file of weights has no need of") from None
+            raise WeightsError(f"the checkpoint wants {module}.{name}, which weights have no need of") from None
 
     def persistent_load(self, pid: Any) -> str:
         if not (isinstance(pid, tuple) and len(pid) == 6 and pid[0] == "storage" and pid[1] is _FloatStorage):

@@ -52,14 +52,22 @@ def test_one_short_word_is_one_turn_of_little_confidence(conversation, voice_eng
     assert turn.confidence < 0.3
 
 
-def test_two_voices_at_once_are_marked(conversation, voice_engine):
-    one, other = conversation.turns[1], conversation.turns[7]
-    a, b = conversation.cut(one["start"], one["start"] + 4.2), conversation.cut(other["start"], other["start"] + 4.2)
-    both = (a.astype(int) + b).clip(-32768, 32767).astype(np.int16)
-    pcm = np.concatenate([a, b, both])
-    turns = diarize(pcm, [(0, 4.2), (4.2, 8.4), (8.4, 12.6)], voice_engine)
-    assert not any(t.overlap for t in turns if t.end <= 8.4)
-    assert sum(t.end - t.start for t in turns if t.overlap) > 0.5
+class BetweenTwo:
+    """Two clear voices, then 4 s of embeddings that lie half-way between them."""
+
+    name, version, dimension = "resemblyzer", "test", 2
+
+    def embed_segments(self, pcm, segments):
+        angles = [0.0 if end <= 8 else np.pi / 2 if end <= 16 else np.pi / 4 for _, end in segments]
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+def test_speech_as_near_to_one_voice_as_to_another_is_marked():
+    turns = diarize(np.zeros(20 * 16_000, np.int16), [(0, 8), (8, 16), (16, 18)], BetweenTwo(), max_speakers=2)
+    clear, competing = [t for t in turns if not t.overlap], [t for t in turns if t.overlap]
+    assert {t.speaker for t in clear} == {0, 1}
+    assert sum(t.end - t.start for t in competing) == pytest.approx(2.0, abs=0.3)
+    assert all(t.confidence < 0.3 for t in competing)
 
 
 def test_max_speakers_is_kept(conversation, voice_engine):

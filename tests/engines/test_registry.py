@@ -59,7 +59,8 @@ def test_streaming_and_offline_transducers_are_told_apart(tmp_path):
     assert sherpa.kind_of(offline) is sherpa.Kind.TRANSDUCER
     (offline / TRANSDUCER[0]).write_bytes(b"graph" * 100 + b"decode_chunk_len" + b"32")
     assert sherpa.kind_of(offline) is sherpa.Kind.STREAMING
-    assert sherpa.kind_of(folder_of(tmp_path, "base-encoder.onnx", "base-decoder.onnx", name="w")) is sherpa.Kind.WHISPER
+    whisper = folder_of(tmp_path, "base-encoder.onnx", "base-decoder.onnx", name="w")
+    assert sherpa.kind_of(whisper) is sherpa.Kind.WHISPER
 
 
 def test_word_pieces_become_words_with_times():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from transcription.engines.utterances import UtteranceSplitter
@@ -33,7 +35,7 @@ def test_endless_speech_is_cut_without_losing_a_frame(conversation):
     utterances = split(UtteranceSplitter(longest=2.0), np.concatenate([speech] * 3), 3200)
     joined = [u for u in utterances if u.continues]
     assert len(joined) >= 3
-    for before, after in zip(utterances, utterances[1:], strict=False):
+    for before, after in pairwise(utterances):
         assert len(before.frames) * 0.032 <= 2.1
         if before.continues:
             assert after.start == before.end

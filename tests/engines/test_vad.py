@@ -13,7 +13,9 @@ NOISE = np.random.default_rng(1).normal(0, 20, 16_000).astype(np.int16)
 def test_every_word_of_the_conversation_lies_in_a_region(conversation):
     regions = speech_regions(conversation.pcm)
     outside = [
-        w for w in conversation.words if not any(r.start <= w["start"] + 0.02 and w["end"] <= r.end + 0.02 for r in regions)
+        w
+        for w in conversation.words
+        if not any(r.start <= w["start"] + 0.02 and w["end"] <= r.end + 0.02 for r in regions)
     ]
     assert outside == []
     assert len(regions) == len(conversation.turns)

@@ -40,9 +40,9 @@ _NOT_FOUND: dict[type[Exception], str] = {
 class ApiError(Exception):
     """An answer that is not a success. ``detail`` is a sentence, or FastAPI's list of errors for a 422."""
 
-    def __init__(self, code: int, detail: Any, *, headers: dict[str, str] | None = None, **more: Any) -> None:
+    def __init__(self, status_code: int, detail: Any, *, headers: dict[str, str] | None = None, **more: Any) -> None:
         super().__init__(str(detail))
-        self.code = code
+        self.status_code = status_code
         self.detail = detail
         self.headers = headers or {}
         self.more = more
@@ -68,7 +68,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 def _answer(error: Exception) -> Answer | None:
     if isinstance(error, ApiError):
-        return error.code, error.detail, error.headers, error.more
+        return error.status_code, error.detail, error.headers, error.more
     for kind, sentence in _NOT_FOUND.items():
         if isinstance(error, kind):
             return 404, sentence, {}, {}

@@ -86,19 +86,20 @@ class PostProcessingViewSet(viewsets.ViewSet):
     )
     def retry(self, request: Request, memory_id: str) -> Response:
         asked = query(RetryQuery, request)
+        run = _latest(request, memory_id)
+        if asked.from_step and asked.from_step not in run.plan:
+            raise invalid(("query", "from_step"), f"The steps are {', '.join(run.plan)}")
         run = service.retry(
-            _latest(request, memory_id),
-            actor=f"user:{request.user.uid}",
-            reason="asked by the user",
-            from_step=asked.from_step,
+            run, actor=f"user:{request.user.uid}", reason="asked by the user", from_step=asked.from_step
         )
         return Response(status.document(run))
 
 
 def _latest(request: Request, memory_id: str) -> PostProcessingRun:
-    """The memory's latest run, for its owner."""
-    repository.get_memory(request.user.uid, memory_id)
-    run = selectors.latest_run(request.user.uid, memory_id)
+    """The memory's latest post-processing, for its owner; the latest run of another kind where there was none."""
+    uid = request.user.uid
+    repository.get_memory(uid, memory_id)
+    run = selectors.latest_run(uid, memory_id, "postprocess") or selectors.latest_run(uid, memory_id)
     if run is None:
         raise ApiError(404, "This memory was never post-processed")
     return run

@@ -1,0 +1,206 @@
+"""``/v1/memories/{id}/post-processing``: what is taken, what is refused, and that a refusal harms nothing."""
+
+from __future__ import annotations
+
+import io
+import wave
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from memories.pipeline.models import PostProcessingRun
+from memories.repository import memories as repository
+from memories.shapes import Memory
+from omi.stores import audio
+from tests.api.conftest import Caller, tone
+
+Make = Callable[..., Memory]
+
+
+def url(memory: Memory, rest: str = "") -> str:
+    return f"/v1/memories/{memory.id}/post-processing{rest}"
+
+
+def test_it_answers_at_once_with_the_memory_in_progress(alice: Caller, make_memory: Make) -> None:
+    memory = make_memory()
+    answer = alice.upload(url(memory, "?emotional_feedback=true"), tone(11))
+    assert answer.status_code == 200
+    assert answer.json()["id"] == memory.id
+    assert answer.json()["postprocessing"]["status"] == "in_progress"
+    run = PostProcessingRun.objects.get(memory_id=memory.id)
+    assert (run.kind, run.options) == ("postprocess", {"emotional_feedback": True})
+    [kept] = audio.for_memory("alice", memory.id, "upload")
+    assert (run.audio, kept.delete_after is not None) == (kept.name, True)
+
+
+def test_get_tells_state_step_percent_and_attempts(alice: Caller, make_memory: Make) -> None:
+    memory = make_memory()
+    assert alice.get(url(memory)).status_code == 404
+    alice.upload(url(memory), tone(11))
+    body = alice.get(url(memory)).json()
+    for name in (
+        "state",
+        "step",
+        "percent",
+        "eta_seconds",
+        "attempts",
+        "outcome",
+        "message",
+        "retryable",
+        "retry_after",
+    ):
+        assert name in body
+    assert body["state"] == "queued"
+    assert [step["name"] for step in body["steps"]][0] == "prepare_audio"
+
+
+def test_the_same_recording_again_is_the_same_run_and_one_copy(alice: Caller, make_memory: Make) -> None:
+    """omi-protocol 4.3 no. 39: two uploads both ran."""
+    memory = make_memory()
+    for _ in range(3):
+        assert alice.upload(url(memory), tone(11)).status_code == 200
+    assert PostProcessingRun.objects.filter(memory_id=memory.id).count() == 1
+    assert len(audio.for_memory("alice", memory.id, "upload")) == 1
+
+
+def test_another_recording_waits_in_line(alice: Caller, make_memory: Make) -> None:
+    memory = make_memory()
+    alice.upload(url(memory), tone(11))
+    assert alice.upload(url(memory), tone(12)).status_code == 200
+    assert list(
+        PostProcessingRun.objects.filter(memory_id=memory.id).order_by("id").values_list("held", flat=True)
+    ) == [
+        False,
+        True,
+    ]
+
+
+def test_an_idempotency_key_belongs_to_one_recording(alice: Caller, bob: Caller, make_memory: Make) -> None:
+    memory, his = make_memory(), make_memory("bob")
+    first = alice.upload(url(memory), tone(11), Idempotency_Key="k")
+    again = alice.upload(url(memory), tone(11), Idempotency_Key="k")
+    other = alice.upload(url(memory), tone(12), Idempotency_Key="k")
+    assert (first.status_code, again.status_code, other.status_code) == (200, 200, 409)
+    assert PostProcessingRun.objects.filter(memory_id=memory.id).count() == 1
+    assert len(audio.for_memory("alice", memory.id, "upload")) == 1
+    assert bob.upload(url(his), tone(12), Idempotency_Key="k").status_code == 200
+
+
+def empty_wav() -> bytes:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "empty"),
+        (empty_wav(), "empty"),
+        (tone(3), "too_short"),
+        (b"This is a letter, not a recording. " * 100, "not_audio"),
+        (b"RIFF" + b"\x00" * 4000, None),
+        (b"#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:9/secret.ts\n", "not_audio"),
+    ],
+    ids=["no bytes", "no samples", "3 s", "text", "broken wav", "playlist"],
+)
+def test_what_is_no_recording_is_400_with_the_reason_and_can_be_tried_again(
+    alice: Caller, make_memory: Make, content: bytes, code: str | None
+) -> None:
+    """omi-protocol 4.3 no. 36, 62: 500 for bad input, and every fault was final."""
+    memory = make_memory()
+    before = repository.get_memory("alice", memory.id)
+    answer = alice.upload(url(memory), content)
+    assert answer.status_code == 400, answer.content
+    assert isinstance(answer.json()["detail"], str)
+    if code:
+        assert answer.json()["code"] == code
+    assert repository.get_memory("alice", memory.id) == before
+    assert not PostProcessingRun.objects.filter(memory_id=memory.id).exists()
+    assert audio.for_memory("alice", memory.id) == []
+    assert alice.upload(url(memory), tone(11)).json()["postprocessing"]["status"] == "in_progress"
+
+
+def test_a_request_without_a_file_is_422(alice: Caller, make_memory: Make) -> None:
+    memory = make_memory()
+    answer = alice.client.post(url(memory), {"note": "hi"})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "file"])
+    assert alice.send("POST", url(memory), {"file": "x"}).status_code == 415
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_too_large_is_413_and_reading_stops(
+    alice: Caller, make_memory: Make, settings: Any, monkeypatch: pytest.MonkeyPatch, declared: bool
+) -> None:
+    """omi-protocol 4.3 no. 67: no size limit."""
+    from memories.api import uploads
+
+    memory = make_memory()
+    settings.OMI_MAX_UPLOAD_BYTES = 100_000
+    read: list[int] = []
+    if not declared:
+        monkeypatch.setattr(uploads, "_FRAMING", 10**9)
+    original = uploads.LimitedUploadHandler.receive_data_chunk
+
+    def counted(self: Any, raw_data: bytes, start: int) -> None:
+        read.append(len(raw_data))
+        original(self, raw_data, start)
+
+    monkeypatch.setattr(uploads.LimitedUploadHandler, "receive_data_chunk", counted)
+    answer = alice.upload(url(memory), tone(30))
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert sum(read) <= (200_000 if not declared else 0)
+    assert audio.for_memory("alice", memory.id) == []
+
+
+def test_the_clients_file_name_never_names_a_file(alice: Caller, make_memory: Make) -> None:
+    """omi-protocol 4.3 no. 67: the name was used in a path."""
+    memory = make_memory()
+    assert alice.upload(url(memory), tone(11), name="../../../etc/cron.d/x.wav").status_code == 200
+    [kept] = audio.for_memory("alice", memory.id)
+    assert "/" not in kept.name
+    assert "cron" not in kept.name
+
+
+def test_a_discarded_memory_is_400(alice: Caller, make_memory: Make) -> None:
+    answer = alice.upload(url(make_memory(discarded=True)), tone(11))
+    assert (answer.status_code, answer.json()) == (400, {"detail": "Memory is discarded"})
+
+
+def test_cancel_and_retry(alice: Caller, make_memory: Make) -> None:
+    memory = make_memory()
+    alice.upload(url(memory), tone(11))
+    assert alice.send("POST", url(memory, "/retry")).status_code == 409  # it has not ended
+    body = alice.send("POST", url(memory, "/cancel")).json()
+    assert (body["state"], body["outcome"], body["retryable"]) == ("finished", "canceled", True)
+    assert alice.get(f"/v1/memories/{memory.id}").json()["postprocessing"]["status"] == "canceled"
+    retried = alice.send("POST", url(memory, "/retry"))
+    assert (retried.status_code, retried.json()["state"]) == (200, "queued")
+    assert PostProcessingRun.objects.filter(memory_id=memory.id).count() == 2
+
+
+def test_retry_from_an_unknown_step_is_422(alice: Caller, make_memory: Make) -> None:
+    memory = make_memory()
+    alice.upload(url(memory), tone(11))
+    alice.send("POST", url(memory, "/cancel"))
+    assert alice.send("POST", url(memory, "/retry?from_step=nowhere")).status_code == 422
+
+
+def test_a_store_that_fails_takes_nothing(alice: Caller, make_memory: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from omi.errors import ErrorKind, ProviderError
+
+    memory = make_memory()
+
+    def down(*args: Any, **kwargs: Any) -> None:
+        raise ProviderError("documents", "the store is out of reach", kind=ErrorKind.TRANSIENT, retry_after=7)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("memories.pipeline.announce.mark", down)
+        answer = alice.upload(url(memory), tone(11))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
+    assert not PostProcessingRun.objects.filter(memory_id=memory.id).exists()
+    assert audio.for_memory("alice", memory.id) == []

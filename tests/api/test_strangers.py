@@ -1,0 +1,118 @@
+"""A stranger gets 404 everywhere, the owner does not; without a token it is 401 and never for a transient fault."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from memories.repository import processing, transcripts
+from memories.shapes import Memory, ProcessingMemory
+from omi.accounts.identity import IdentityUnavailable
+from omi.stores import audio
+from tests.api.conftest import Caller, segment, tone
+
+Make = Callable[..., Memory]
+
+M = "/v1/memories/alice-memory-1"
+JSON_CALLS: list[tuple[str, str, Any]] = [
+    ("GET", M, None),
+    ("PATCH", M, {"title": "Mine"}),
+    ("POST", f"{M}/reprocess", None),
+    ("GET", f"{M}/photos", None),
+    ("GET", f"{M}/transcripts", None),
+    ("GET", f"{M}/transcripts/versions", None),
+    ("POST", f"{M}/transcripts/deepgram_streaming/activate", None),
+    ("GET", f"{M}/recording", None),
+    ("GET", f"{M}/recording/audio", None),
+    ("PATCH", f"{M}/events", {"events_idx": [0], "values": [True]}),
+    ("PATCH", f"{M}/visibility?value=shared", None),
+    ("GET", f"{M}/speakers", None),
+    ("PATCH", f"{M}/segments/assign-bulk", {"speaker": "SPEAKER_00", "is_user": True}),
+    ("PATCH", f"{M}/segments/0/assign?assign_type=is_user&value=true", None),
+    ("GET", f"{M}/post-processing", None),
+    ("POST", f"{M}/post-processing/cancel", None),
+    ("POST", f"{M}/post-processing/retry", None),
+    ("GET", "/v1/processing-memories/p-1", None),
+    ("PATCH", "/v1/processing-memories/p-1", {"emotional_feedback": True}),
+    ("DELETE", M, None),
+]
+
+
+@pytest.fixture
+def belongings(make_memory: Make) -> Memory:
+    """Everything of Alice's that the calls above ask for."""
+    memory = make_memory("alice")
+    transcripts.save_transcript(
+        "alice", memory.id, "deepgram_streaming", [segment("d0", "Hi.", "SPEAKER_00", 0, 1)], {}
+    )
+    audio.put("alice", "recording", tone(1), memory_id=memory.id, keep_for=None)
+    processing.create("alice", ProcessingMemory(id="p-1", created_at=datetime.now(UTC), timer_start=1.0))
+    return memory
+
+
+@pytest.mark.parametrize(("method", "path", "body"), JSON_CALLS, ids=[f"{call[0]} {call[1]}" for call in JSON_CALLS])
+def test_a_stranger_gets_404_and_changes_nothing(
+    belongings: Memory, alice: Caller, bob: Caller, method: str, path: str, body: Any
+) -> None:
+    before = alice.get(M).json()
+    answer = bob.send(method, path, body)
+    assert answer.status_code == 404, answer.content
+    assert "detail" in answer.json()
+    assert alice.get(M).json() == before
+
+
+@pytest.mark.parametrize(("method", "path", "body"), JSON_CALLS, ids=[f"{call[0]} {call[1]}" for call in JSON_CALLS])
+def test_the_owner_gets_an_answer(belongings: Memory, alice: Caller, method: str, path: str, body: Any) -> None:
+    if "/post-processing" in path:
+        assert alice.upload(f"{M}/post-processing", tone(11)).status_code == 200
+    if path.endswith("/retry"):
+        assert alice.send("POST", f"{M}/post-processing/cancel").status_code == 200
+    answer = alice.send(method, path, body)
+    assert answer.status_code == (204 if method == "DELETE" else 200), answer.content
+
+
+def test_a_strangers_upload_is_refused_before_it_is_read(belongings: Memory, bob: Caller) -> None:
+    answer = bob.upload(f"{M}/post-processing", b"not even audio")
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Memory not found"})
+
+
+def test_lists_and_search_hold_only_ones_own(belongings: Memory, bob: Caller) -> None:
+    assert bob.get("/v1/memories").json() == []
+    assert bob.send("POST", "/v1/memories/search", {"query": "boat island"}).json() == {"hits": []}
+
+
+ALL = [*JSON_CALLS, ("GET", "/v1/memories", None), ("GET", "/v1/events", None), ("GET", "/v1/users/export", None)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("method", "path", "body"), ALL, ids=[f"{call[0]} {call[1]}" for call in ALL])
+def test_without_a_token_and_with_a_bad_one_it_is_401(method: str, path: str, body: Any) -> None:
+    client = Client()
+    content = json.dumps(body or {}).encode()
+    missing = client.generic(method, path, content, "application/json")
+    assert (missing.status_code, missing.json()) == (401, {"detail": "Authorization header not found"})
+    assert missing.headers["WWW-Authenticate"] == "Bearer"
+    for header in ("Bearer nonsense", "Bearer ", "Basic YTpi", "Bearer é".encode().decode("latin-1")):
+        bad = client.generic(method, path, content, "application/json", headers={"Authorization": header})
+        assert bad.status_code == 401, header
+
+
+@pytest.mark.parametrize("path", ["/v1/memories", "/v1/events"])
+def test_an_identity_service_out_of_reach_is_503_and_never_401(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """A second 401 signs the app's user out."""
+
+    def unreachable(token: str) -> None:
+        raise IdentityUnavailable("down")
+
+    monkeypatch.setattr("omi.accounts.authentication.verify_token", unreachable)
+    monkeypatch.setattr("memories.api.event_stream.verify_token", unreachable)
+    answer = alice.get(path)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]

@@ -24,6 +24,7 @@ from omi.stores.documents.base import (
     Write,
 )
 from omi.stores.documents.compare import check as check_query
+from omi.stores.documents.compare import field, full_order
 from omi.stores.documents.firestore_errors import VENDOR, mapped
 from omi.stores.documents.paths import collection_parts, document_parts
 from omi.stores.documents.values import MAX_WRITES, check_size, clean, clean_fields
@@ -74,12 +75,7 @@ class FirestoreDocuments:
             return []
         with mapped():
             query = self._query(collection, where)
-            for item in order_by:
-                query = query.order_by(_field(item.field), direction="DESCENDING" if item.descending else "ASCENDING")
-            if start_after is not None:
-                if not order_by:
-                    query = query.order_by("__name__")
-                query = query.start_after(self._reference(start_after.path).get(**self._options))
+            query = self._ordered(query, full_order(where, order_by), start_after)
             if offset:
                 query = query.offset(offset)
             if limit is not None:
@@ -179,6 +175,16 @@ class FirestoreDocuments:
             query = query.where(filter=FieldFilter(_field(condition.field), condition.op, value))
         return query
 
+    def _ordered(self, query: Any, order: Sequence[OrderBy], start_after: Document | None) -> Any:
+        """The whole order, id included, said aloud: a page can then begin behind a document that is gone."""
+        for item in order:
+            query = query.order_by(_field(item.field), direction=_direction(item.descending))
+        if start_after is None:
+            return query
+        query = query.order_by("__name__", direction=_direction(bool(order) and order[-1].descending))
+        position = {_field(item.field): field(start_after.data, item.field) for item in order}
+        return query.start_after({**position, "__name__": self._reference(start_after.path)})
+
     def _after_write(self, path: str) -> Document:
         document = self.get(path)
         if document is None:
@@ -274,6 +280,10 @@ def _updates(fields: Mapping[str, Any]) -> dict[str, Any]:
         FieldPath(*parts).to_api_repr(): REMOVE if value is DELETE_FIELD else value
         for parts, value in clean_fields(fields).items()
     }
+
+
+def _direction(descending: bool) -> str:
+    return "DESCENDING" if descending else "ASCENDING"
 
 
 def _field(name: str) -> str:

@@ -1,0 +1,56 @@
+"""The adapters under contract. Where two of them differ, the difference is written down at the test that shows it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from omi.stores.documents.base import Documents
+from tests.support.vendor_fixtures import silence, talk, vendor_server, vendors
+
+__all__ = ["silence", "talk", "vendor_server", "vendors"]
+
+PROJECT = "demo-contract"
+
+
+@pytest.fixture(scope="session")
+def firestore_project(firestore_host: str) -> Iterator[str]:
+    before = os.environ.get("FIRESTORE_EMULATOR_HOST")
+    os.environ["FIRESTORE_EMULATOR_HOST"] = firestore_host
+    yield PROJECT
+    if before is None:
+        del os.environ["FIRESTORE_EMULATOR_HOST"]
+    else:
+        os.environ["FIRESTORE_EMULATOR_HOST"] = before
+
+
+@pytest.fixture(params=["sqlite", "postgres", "firestore"])
+def store(request: pytest.FixtureRequest, settings: Any, django_db_blocker: Any) -> Iterator[Documents]:
+    """Each adapter of the documents port, on a real database or the real emulator."""
+    yield from make_store(request.param, request, settings, django_db_blocker)
+
+
+def make_store(kind: str, request: pytest.FixtureRequest, settings: Any, blocker: Any) -> Iterator[Documents]:
+    if kind == "firestore":
+        from omi.stores.documents.firestore import FirestoreDocuments
+
+        settings.GOOGLE_CLOUD_PROJECT = request.getfixturevalue("firestore_project")
+        yield FirestoreDocuments()
+        return
+    from omi.stores.documents.local import LocalDocuments
+
+    alias = request.getfixturevalue(f"{kind}_alias")
+    with blocker.unblock():
+        yield LocalDocuments(using=alias)
+        connections[alias].close()
+
+
+@pytest.fixture
+def root() -> str:
+    """A document of its own for each test; nothing is shared, nothing needs wiping."""
+    return f"contract/{uuid.uuid4().hex}"

@@ -1,0 +1,159 @@
+"""Session fixtures of real services. A test that asks for one which cannot be had is skipped, and says why.
+
+``postgres_url``, ``redis_url``, ``firestore_host``, ``gcs_url``. With TESTS_REQUIRE_SERVICES=1 what is
+missing fails instead: a green run there has really used them.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import Unavailable, free_port, listens, running
+
+FIRESTORE_JAR = "/usr/lib/google-cloud-sdk/platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
+FIRESTORE_MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``postgres://…/omi`` of an empty cluster of our own. initdb refuses to run as root: then as user postgres."""
+    folder = tmp_path_factory.mktemp("postgres")
+    try:
+        initdb, server = _postgres_programs()
+        user = _unprivileged()
+        home = folder / "data"
+        if user:
+            for parent in (folder, *folder.parents):
+                if parent == Path("/tmp"):
+                    break
+                parent.chmod(parent.stat().st_mode | 0o055)
+            home.mkdir()
+            shutil.chown(home, user)
+        as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
+        _do([*as_user, initdb, "-D", str(home), "-U", "omi", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"])
+        port = free_port()
+        options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "fsync=off", "-c", "max_connections=60"]
+        with running(
+            [*as_user, server, "-D", str(home), *options],
+            ready=lambda: _answers(["pg_isready", "-h", "127.0.0.1", "-p", str(port)]),
+            log=folder / "log",
+            stop=signal.SIGINT,
+        ):
+            _do(["createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "omi", "omi"])
+            yield f"postgres://omi@127.0.0.1:{port}/omi"
+    except Unavailable as problem:
+        _missing("PostgreSQL", problem)
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("redis")
+    try:
+        program = _program("redis-server", "apt-get install redis-server")
+        port = free_port()
+        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+        with running(command, ready=lambda: listens(port), log=folder / "log"):
+            yield f"redis://127.0.0.1:{port}/0"
+    except Unavailable as problem:
+        _missing("Redis", problem)
+
+
+@pytest.fixture(scope="session")
+def firestore_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``host:port`` of the official emulator (the JAR of Google's Cloud CLI; runs on Java 11 or later)."""
+    folder = tmp_path_factory.mktemp("firestore")
+    try:
+        java = _program("java", "apt-get install default-jre-headless")
+        jar = os.environ.get("FIRESTORE_EMULATOR_JAR", FIRESTORE_JAR)
+        if not Path(jar).exists():
+            raise Unavailable("the emulator's JAR is not here: install google-cloud-cli-firestore-emulator")
+        port = free_port()
+        command = [java, "-Duser.language=en", "-Xmx512m", "-cp", jar, FIRESTORE_MAIN, "start"]
+        with running(
+            [*command, "--host=127.0.0.1", f"--port={port}"],
+            ready=lambda: _says_ok(f"http://127.0.0.1:{port}/"),
+            log=folder / "log",
+        ):
+            yield f"127.0.0.1:{port}"
+    except Unavailable as problem:
+        _missing("the Firestore emulator", problem)
+
+
+@pytest.fixture(scope="session")
+def gcs_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address (with scheme) of gcp-storage-emulator, with a bucket ``omi-audio``. It checks no signature or expiry."""
+    folder = tmp_path_factory.mktemp("gcs")
+    try:
+        program = Path(sys.executable).with_name("gcp-storage-emulator")
+        if not program.exists():
+            raise Unavailable("pip install -r requirements-dev.txt")
+        port = free_port()
+        command = [str(program), "start", "--host=127.0.0.1", f"--port={port}", "--in-memory"]
+        with running(
+            [*command, "--default-bucket=omi-audio"],
+            ready=lambda: listens(port),
+            log=folder / "log",
+        ):
+            yield f"http://127.0.0.1:{port}"
+    except Unavailable as problem:
+        _missing("the Cloud Storage emulator", problem)
+
+
+def _missing(what: str, problem: Unavailable) -> None:
+    reason = f"{what} cannot be had here: {problem}"
+    if os.environ.get("TESTS_REQUIRE_SERVICES") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _program(name: str, fix: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise Unavailable(f"{name} is not installed ({fix}; `make packages` does so where it may)")
+    return found
+
+
+def _postgres_programs() -> tuple[str, str]:
+    folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
+    for folder in folders:
+        if Path(folder, "initdb").exists() and Path(folder, "postgres").exists():
+            return f"{folder}/initdb", f"{folder}/postgres"
+    return _program("initdb", "apt-get install postgresql"), _program("postgres", "apt-get install postgresql")
+
+
+def _unprivileged() -> str | None:
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres").pw_name
+    except KeyError as error:
+        raise Unavailable("PostgreSQL does not run as root and there is no user postgres") from error
+
+
+def _do(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        raise Unavailable(f"{command[0]}: {done.stderr[-800:]}")
+
+
+def _answers(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, timeout=10, check=False).returncode == 0
+
+
+def _says_ok(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.read(10).strip() == b"Ok")
+    except OSError:
+        return False

@@ -6,7 +6,8 @@ shorter than a window are blurred: their confidence is low, and says so.
 
 Why not spectral clustering (spectralcluster with AutoTune, or NME-SC; docs/decisions/0003): on 12 mixtures of 1-4
 readers, 10-60 s each, kept apart from those the thresholds were chosen on, AutoTune found the number of voices 8
-times and confused 20 s of speech in all; this finds it 10 times and confuses 0.2 s. Clustering alone over-splits; joining by the means is what makes it work.
+times and confused 20 s of speech in all; this finds it 10 times and confuses 0.2 s. Clustering alone over-splits;
+joining by the means is what makes it work.
 """
 
 from __future__ import annotations

@@ -24,17 +24,20 @@ FAILURE_PAUSE: Final = timedelta(seconds=60)
 PROBE: Final = timedelta(seconds=60)
 
 
-def admit(vendor: str) -> None:
-    """Return if ``vendor`` may be called now; raise ProviderError (quota or transient) while its breaker is open."""
+def admit(vendor: str) -> bool:
+    """Return if ``vendor`` may be called now; raise ProviderError (quota or transient) while its breaker is open.
+
+    True where the vendor failed lately, so that a success is worth telling.
+    """
     row = VendorBreaker.objects.filter(pk=vendor).first()
     if row is None or not row.open or row.retry_at is None:
-        return
+        return row is not None and row.failures > 0
     now = timezone.now()
     if row.retry_at <= now:
         # Half open: whoever moves retry_at on is the probe; the others still find the breaker open.
         probe = VendorBreaker.objects.filter(pk=vendor, open=True, retry_at=row.retry_at)
         if probe.update(retry_at=now + PROBE):
-            return
+            return True
         row.retry_at = now + PROBE
     raise ProviderError(
         vendor,

@@ -16,6 +16,7 @@ from memories.pipeline.vocabulary import StepState
 from omi import providers
 
 if TYPE_CHECKING:
+    from memories.repository.transcripts import TranscriptVersion
     from memories.shapes import Memory
     from omi.accounts.users import UserDoc
 
@@ -96,6 +97,13 @@ class Context:
             return get_memory(self.uid, self.memory_id)
         except MemoryNotFound as error:
             raise RunCanceled("memory_gone") from error
+
+    @cached_property
+    def transcripts(self) -> dict[str, TranscriptVersion]:
+        """The stored transcripts by model, as they were when this worker first asked."""
+        from memories.repository.transcripts import list_transcripts
+
+        return list_transcripts(self.uid, self.memory_id)
 
     @cached_property
     def user(self) -> UserDoc:

@@ -42,8 +42,7 @@ def call(
     ``request`` is what makes two calls the same (hashed, with vendor and operation). ``pays`` False for calls that
     may be repeated freely (polling): they are not kept, unless they fail, and never count as doubled.
     """
-    if remote:
-        breaker.admit(vendor)
+    ailing = remote and breaker.admit(vendor)
     entry = Entry()
     row = VendorCall(
         run=ctx.run, step=ctx.run.current_step, fence=ctx.lease.fence, vendor=vendor, operation=operation,
@@ -70,7 +69,7 @@ def call(
     row.outcome = entry.outcome
     if pays:
         _close(row, entry, began)
-    if remote:
+    if ailing:
         breaker.succeeded(vendor)
 
 

@@ -51,11 +51,11 @@ def ended(ctx: Context, step: RunStep, began: datetime, result: Done, *, input_h
         attempt(ctx, step, began, "done", result.outcome, detail=result.note)
         _store(step, StepState.DONE, result.outcome, result.note, input_hash, began, now, result.output)
         if result.artifacts:
-            StepArtifact.objects.filter(step=step).delete()
             packed = {name: hashing.pack(value) for name, value in result.artifacts.items()}
             StepArtifact.objects.bulk_create(
-                StepArtifact(step=step, name=name, sha256=sha, body=body) for name, (sha, body) in packed.items()
-            )
+                [StepArtifact(step=step, name=name, sha256=sha, body=body) for name, (sha, body) in packed.items()],
+                update_conflicts=True, unique_fields=["step", "name"], update_fields=["sha256", "body"],
+            )  # fmt: skip
     for name, value in result.artifacts.items():
         ctx.remember_artifact(step.name, name, value)
     ctx.run.current_step, ctx.run.claims = following or step.name, 0

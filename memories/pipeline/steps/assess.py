@@ -56,8 +56,5 @@ def shown(ctx: Context) -> list[Segment]:
 
 
 def _live(ctx: Context) -> dict[str, list[Segment]]:
-    from memories.repository import transcripts
-
     new = ctx.output("transcribe").get("model")
-    stored = transcripts.list_transcripts(ctx.uid, ctx.memory_id)
-    return {model: version.segments for model, version in stored.items() if model != new and version.segments}
+    return {model: item.segments for model, item in ctx.transcripts.items() if model != new and item.segments}

@@ -64,10 +64,8 @@ def run(ctx: Context) -> Done | Skip:
 
 def versions(ctx: Context) -> dict[str | None, list[Segment]]:
     """Every stored transcript of the memory by model: edits name segments and voices of any of them."""
-    from memories.repository import transcripts
-
     stored: dict[str | None, list[Segment]] = {
-        model: list(item.segments) for model, item in transcripts.list_transcripts(ctx.uid, ctx.memory_id).items()
+        model: list(item.segments) for model, item in ctx.transcripts.items()
     }
     stored.setdefault(ctx.memory.active_transcript, list(ctx.memory.transcript_segments))
     return stored

@@ -92,8 +92,7 @@ def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> 
 
     ctx.check()
     shown, shown_model = ctx.memory.transcript_segments, ctx.memory.active_transcript or "live"
-    stored = transcripts.list_transcripts(ctx.uid, ctx.memory_id)
-    if shown and shown_model not in stored and shown_model != model:
+    if shown and shown_model not in ctx.transcripts and shown_model != model:
         transcripts.save_transcript(ctx.uid, ctx.memory_id, shown_model, shown, {"source": "shown before"})
     segments = accepted or [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]
     transcripts.save_transcript(

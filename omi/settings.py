@@ -39,7 +39,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "rest_framework",
-    "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_q",
@@ -210,7 +209,6 @@ _STRUCTURERS = {
 }
 _EMBEDDERS = {
     "local": "memories.structuring.local_embedder.LocalEmbedder",
-    "lexical": "memories.structuring.lexical_embedder.LexicalEmbedder",
     "openai": "memories.structuring.openai_embedder.OpenAIEmbedder",
 }
 _EMOTIONS = {

@@ -1,60 +1,50 @@
-"""Spectral clustering of voice embeddings."""
+"""Average-linkage clustering, held against the definition."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from speakers.clustering import MAX_WINDOWS, cluster
-
-
-def voices(counts: list[int], *, spread: float = 0.5, dimension: int = 64, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors around ``len(counts)`` centres with a cosine of about 0.5 between them, as real voices have."""
-    random = np.random.default_rng(seed)
-    common = random.normal(size=dimension)
-    rows, labels = [], []
-    for index, count in enumerate(counts):
-        centre = common + random.normal(size=dimension)
-        for _ in range(count):
-            rows.append(centre + spread * random.normal(size=dimension))
-            labels.append(index)
-    data = np.array(rows)
-    return data / np.linalg.norm(data, axis=1, keepdims=True), np.array(labels)
+from speakers.clustering import average_linkage
 
 
-@pytest.mark.parametrize("counts", [[30], [30, 25], [12, 40, 20], [15, 15, 15, 15]])
-def test_finds_the_number_of_voices_and_who_is_who(counts: list[int]) -> None:
-    """On at least 18 of 20 drawings: the method is statistical, and one unlucky drawing must not decide."""
-    right = 0
-    for seed in range(20):
-        data, truth = voices(counts, seed=seed)
-        right += cluster(data, one_voice=0.75).tolist() == truth.tolist()
-    assert right >= 18
+def naive(similarity: np.ndarray, threshold: float) -> list[set[int]]:
+    clusters = [{row} for row in range(len(similarity))]
+    while len(clusters) > 1:
+        pairs = [
+            (np.mean([similarity[a, b] for a in one for b in other]), i, i + 1 + j)
+            for i, one in enumerate(clusters)
+            for j, other in enumerate(clusters[i + 1 :])
+        ]
+        likeness, i, j = max(pairs)
+        if likeness < threshold:
+            break
+        clusters[i] |= clusters.pop(j)
+    return clusters
 
 
-def test_labels_are_numbered_in_order_of_appearance_and_do_not_change_between_calls() -> None:
-    data, _ = voices([20, 20])
-    shuffled = data[np.random.default_rng(1).permutation(len(data))]
-    first = cluster(shuffled)
-    assert first[0] == 0
-    assert first.tolist() == cluster(shuffled).tolist()
+@given(st.integers(0, 2**32 - 1), st.integers(1, 14), st.floats(-0.2, 0.9))
+@settings(max_examples=60, deadline=None)
+def test_agrees_with_the_definition(seed: int, rows: int, threshold: float) -> None:
+    data = np.random.default_rng(seed).normal(size=(rows, 3))
+    data /= np.linalg.norm(data, axis=1, keepdims=True)
+    labels = average_linkage(data @ data.T, threshold)
+    found = {frozenset(np.flatnonzero(labels == label).tolist()) for label in set(labels.tolist())}
+    assert found == {frozenset(cluster) for cluster in naive(data @ data.T, threshold)}
 
 
-@pytest.mark.parametrize("rows", [0, 1, 2, 3])
-def test_a_few_windows_are_one_voice(rows: int) -> None:
-    data, _ = voices([5])
-    assert cluster(data[:rows]).tolist() == [0] * rows
+def test_labels_are_numbered_in_order_of_appearance() -> None:
+    groups = np.array([0, 1, 0, 2, 1])
+    similarity = (groups[:, None] == groups[None]).astype(float)
+    assert average_linkage(similarity, 0.5).tolist() == [0, 1, 0, 2, 1]
 
 
-def test_identical_rows_are_one_voice() -> None:
-    assert set(cluster(np.tile(np.eye(8)[0], (40, 1))).tolist()) == {0}
+@pytest.mark.parametrize("rows", [0, 1])
+def test_nothing_and_one_row(rows: int) -> None:
+    assert average_linkage(np.ones((rows, rows)), 0.5).tolist() == [0] * rows
 
 
-def test_refuses_what_would_take_minutes() -> None:
-    with pytest.raises(ValueError, match="sample"):
-        cluster(np.ones((MAX_WINDOWS + 1, 4)))
-
-
-def test_never_more_clusters_than_asked_for() -> None:
-    data, _ = voices([10, 10, 10, 10, 10], spread=0.2)
-    assert len(set(cluster(data, max_clusters=3).tolist())) <= 3
+def test_identical_rows_are_one_cluster_and_the_chain_ends() -> None:
+    assert set(average_linkage(np.ones((50, 50)), 0.5).tolist()) == {0}

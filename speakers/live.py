@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from numpy.typing import NDArray
 
 from omi.providers import one
@@ -23,11 +23,11 @@ class LiveLabeller:
 
     async def label(self, uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[str, VoiceLabel]:
         """Labels of the voices that are decided. ProviderError when the engine fails: the session keeps what it has."""
-        return await sync_to_async(label_voices, thread_sensitive=False)(uid, voices)
+        return await database_sync_to_async(label_voices, thread_sensitive=False)(uid, voices)
 
     async def has_profile(self, uid: str) -> bool:
         """Whether there is anybody to recognise: the user or a person. One query."""
-        return await sync_to_async(_anybody, thread_sensitive=False)(uid)
+        return await database_sync_to_async(_anybody, thread_sensitive=False)(uid)
 
 
 def label_voices(uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[str, VoiceLabel]:

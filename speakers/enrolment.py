@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from omi.providers import one
 from omi.stores import audio
 from speakers import gallery
-from speakers.clips import RATE, Recording, centroid, windows
+from speakers.clips import WINDOW, Recording, centroid, windows
 from speakers.engines.registry import ConfiguredVoices
 from speakers.models import USER, ProfileVersion, VoiceConsent, VoiceSample
 from speakers.quality import (
@@ -34,6 +34,10 @@ from speakers.quality import (
 
 CONSENT_VERSION = "2026-11"
 """Version of the consent text in docs/speakers.md."""
+
+
+SHORTEST_WINDOW = 0.8
+"""Seconds of speech under which an embedding says too little of a voice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,9 @@ class Enrolment:
 def analyse(pcm: NDArray[np.int16], voices: ConfiguredVoices) -> Analysis:
     """Measure 16 kHz mono audio and embed its speech, in the engine's process."""
     regions = voices.speech_regions(pcm)
-    speech = np.concatenate([pcm[round(start * RATE) : round(end * RATE)] for start, end in regions] or [pcm[:0]])
-    rows = voices.embed_segments(speech, windows(len(speech) / RATE, hop=1.6))
+    # No window reaches across a pause: one that held two voices would hide that there are two.
+    cuts = [(start + low, start + high) for start, end in regions for low, high in windows(end - start, hop=WINDOW)]
+    rows = voices.embed_segments(pcm, [cut for cut in cuts if cut[1] - cut[0] >= SHORTEST_WINDOW])
     return Analysis(measure(pcm, regions, rows), centroid(rows))
 
 

@@ -18,7 +18,6 @@ from omi.stores.documents.base import (
     NotFound,
     OrderBy,
     ReadAfterWrite,
-    TooLarge,
     Transaction,
     Where,
     Write,
@@ -27,7 +26,8 @@ from omi.stores.documents.compare import check as check_query
 from omi.stores.documents.compare import field, full_order
 from omi.stores.documents.firestore_errors import VENDOR, mapped
 from omi.stores.documents.paths import collection_parts, document_parts
-from omi.stores.documents.values import MAX_WRITES, check_size, clean, clean_fields
+from omi.stores.documents.values import check_size, clean, clean_fields
+from omi.stores.documents.writes import check_writes
 
 T = TypeVar("T")
 TIMEOUT = 20.0
@@ -132,7 +132,7 @@ class FirestoreDocuments:
             reference.delete(**self._options)
 
     def batch(self, writes: Sequence[Write]) -> None:
-        _check(writes)
+        check_writes(writes)
         if not writes:
             return
         with mapped():
@@ -202,7 +202,7 @@ class FirestoreDocuments:
         current = _FirestoreTransaction(self, transaction)
         try:
             result = function(current)
-            _check(current.writes)
+            check_writes(current.writes)
             with mapped():
                 for write in current.writes:
                     self._add(transaction, write)
@@ -262,13 +262,6 @@ class _FirestoreTransaction:
     def _append(self, write: Write) -> None:
         document_parts(write.path)
         self.writes.append(write)
-
-
-def _check(writes: Sequence[Write]) -> None:
-    if len(writes) > MAX_WRITES:
-        raise TooLarge(f"a batch takes up to {MAX_WRITES} writes, not {len(writes)}")
-    for write in writes:
-        document_parts(write.path)
 
 
 def _updates(fields: Mapping[str, Any]) -> dict[str, Any]:

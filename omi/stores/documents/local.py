@@ -25,7 +25,6 @@ from omi.stores.documents.base import (
     NotFound,
     OrderBy,
     ReadAfterWrite,
-    TooLarge,
     Transaction,
     VersionConflict,
     Where,
@@ -33,7 +32,8 @@ from omi.stores.documents.base import (
 )
 from omi.stores.documents.local_rows import row_of, snapshot
 from omi.stores.documents.paths import collection_parts, document_parts
-from omi.stores.documents.values import MAX_WRITES, apply_fields, check_size, clean, clean_fields
+from omi.stores.documents.values import apply_fields, check_size, clean, clean_fields
+from omi.stores.documents.writes import check_writes
 
 T = TypeVar("T")
 VENDOR = "local documents"
@@ -123,7 +123,7 @@ class LocalDocuments:
         self._atomic(remove)
 
     def batch(self, writes: Sequence[Write]) -> None:
-        _check(writes)
+        check_writes(writes)
         if writes:
             self._atomic(lambda: self._apply(writes))
 
@@ -131,7 +131,7 @@ class LocalDocuments:
         def run() -> T:
             current = _LocalTransaction(self)
             result = function(current)
-            _check(current.writes)
+            check_writes(current.writes)
             self._apply(current.writes)
             return result
 
@@ -222,13 +222,6 @@ class _LocalTransaction:
     def _add(self, kind: Any, path: str, data: Data | None) -> None:
         document_parts(path)
         self.writes.append(Write(kind, path, data))
-
-
-def _check(writes: Sequence[Write]) -> None:
-    if len(writes) > MAX_WRITES:
-        raise TooLarge(f"a batch takes up to {MAX_WRITES} writes, not {len(writes)}")
-    for write in writes:
-        document_parts(write.path)
 
 
 def _children(rows: Any, start: int) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -39,6 +40,18 @@ class Installation:
 @contextmanager
 def installation(folder: Path, *, timeout: float = 60.0) -> Iterator[Installation]:
     """Start web and worker on an empty ``folder``; stop both, children included, at the end."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoError(f"Another demo is using {folder}; wait until it has ended") from None
+        with _running(folder, timeout) as running:
+            yield running
+
+
+@contextmanager
+def _running(folder: Path, timeout: float) -> Iterator[Installation]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     port = _free_port()

@@ -1,0 +1,71 @@
+"""``manage.py simulate``: the simulated vendors, for development and for rehearsing an outage."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+
+class Command(BaseCommand):
+    help = (
+        "`simulate vendors` runs loopback twins of all vendors; `simulate outage VENDOR KIND` makes one of them fail."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        what = parser.add_subparsers(dest="what", required=True)
+        vendors = what.add_parser("vendors", help="run them until Ctrl-C; prints the environment to export")
+        vendors.add_argument("--port", type=int, default=9900)
+        vendors.add_argument("--truth", action="append", help="JSON beside a recording that the speech vendors know")
+        outage = what.add_parser("outage", help="inject a fault into running simulated vendors")
+        outage.add_argument("vendor", nargs="?", default="", help="deepgram, soniox, fal ...")
+        outage.add_argument("kind", nargs="?", default="", help="refuse, drop, stall ... (tests/vendors/README.md)")
+        outage.add_argument("--times", type=int, default=-1, help="how many requests or connections; all by default")
+        outage.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. status=503")
+        outage.add_argument("--port", type=int, default=9900)
+        outage.add_argument("--end", action="store_true", help="end all faults of all vendors")
+
+    def handle(self, *, what: str, **options: Any) -> None:
+        if what == "vendors":
+            self._vendors(**options)
+        else:
+            self._outage(**options)
+
+    def _vendors(self, *, port: int, truth: list[str] | None, **_: Any) -> None:
+        if not (settings.BASE_DIR / "tests" / "vendors" / "__main__.py").exists():
+            raise CommandError("The simulated vendors are part of the source checkout (tests/vendors); run it there.")
+        bundled = settings.BASE_DIR / "demo" / "recordings" / "conversation.json"
+        command = [sys.executable, "-m", "tests.vendors", "--port", str(port), "--export"]
+        for file in truth or [str(bundled)]:
+            command += ["--truth", file]
+        try:
+            code = subprocess.run(command, cwd=settings.BASE_DIR, check=False).returncode
+        except KeyboardInterrupt:
+            return
+        if code:
+            raise CommandError("The simulated vendors did not start. They need the test tools: `make packages`.")
+
+    def _outage(self, *, vendor: str, kind: str, times: int, port: int, end: bool, **options: Any) -> None:
+        import httpx
+
+        if not end and not (vendor and kind):
+            raise CommandError("Name a vendor and a kind of fault, or --end.")
+        fault: dict[str, Any] = {"kind": kind, "times": times}
+        for pair in options["set"]:
+            name, _, value = pair.partition("=")
+            try:
+                fault[name] = json.loads(value)
+            except ValueError:
+                fault[name] = value
+        path, body = ("/_sim/reset", {}) if end else ("/_sim/faults", {"vendor": vendor, "faults": [fault]})
+        try:
+            answer = httpx.post(f"http://127.0.0.1:{port}{path}", json=body, timeout=5)
+        except httpx.HTTPError as error:
+            raise CommandError(f"Nothing answers on port {port}: run `manage.py simulate vendors` first.") from error
+        if answer.status_code >= 300:
+            raise CommandError(answer.text)
+        self.stdout.write("All faults ended." if end else f"{vendor} now fails: {fault}")

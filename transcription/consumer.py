@@ -75,12 +75,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self._event_number = 0
         self._events_lock = asyncio.Lock()
         self._events_until = 0.0  # a memory is expected: look often until then
-        self._backlog: Callable[[], int] = lambda: 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        queue = getattr(receive, "__self__", None)
-        if isinstance(queue, asyncio.Queue):  # daphne's: it has no back-pressure of its own, so we look at it
-            self._backlog = queue.qsize
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -190,8 +186,9 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             await self._slow(wait)
 
     async def _slow(self, wait: float) -> None:
-        """Back-pressure: read no further for a moment, say so once, and part with a client that does not listen."""
-        if self._pace.abusive or self._backlog() > Pace.MAX_BACKLOG:
+        """Back-pressure: take nothing for a moment, so that the server stops reading; say so once. A flood of tiny frames
+        is no audio: that client is parted with."""
+        if self._pace.abusive:
             await self._refuse(POLICY, "too_fast", "Audio comes faster than it can be taken.")
             return
         if wait:

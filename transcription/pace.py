@@ -14,8 +14,6 @@ FRAMES_PER_AUDIO_SECOND = 100.0
 class Pace:
     """``take`` gives the seconds to wait before reading on. ``abusive``: far more frames than any audio needs."""
 
-    MAX_BACKLOG = 20_000  # frames that the server has read from the wire and we have not taken
-
     def __init__(self, max_speed: float, now: float | None = None) -> None:
         self._speed = max_speed
         self._began = time.monotonic() if now is None else now

@@ -296,7 +296,9 @@ class Session:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         result = self.accounting()
-        log.info("session_ended", session=self.info.session_id, reason=reason, **_rounded(result))
+        log.info(
+            "session_ended", session=self.info.session_id, reason=reason, reasons=result.reasons, **_rounded(result)
+        )
         if not self._builder.segments and result.failed <= 0 and not keep:
             await self._nothing_said(reason)
             return

@@ -1,0 +1,201 @@
+"""A real web process (daphne), simulated vendors on real sockets, and clients that behave badly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from omi.accounts.tokens import mint
+from tests.vendors.server import VendorServer
+from tests.vendors.truth import Library, Recording
+
+ROOT = Path(__file__).resolve().parents[3]
+SECONDS = 20.0
+CHUNK = 3200
+
+
+def clip() -> Recording:
+    """The first seconds of the bundled conversation, up to a pause between words."""
+    [whole] = Library([]).load(ROOT / "demo" / "recordings" / "conversation.json")
+    pcm = whole.at(16000)[: round(SECONDS * 16000)]
+    return Recording("clip", pcm, 16000, [word for word in whole.words if word.end < SECONDS - 0.2])
+
+
+RECORDING = clip()
+PCM = RECORDING.at(16000).tobytes()
+WORDS = [word.word for word in RECORDING.words]
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[VendorServer]:
+    with VendorServer([RECORDING], vendors=("deepgram", "soniox", "speechmatics")) as server:
+        yield server
+
+
+@pytest.fixture
+def vendors(running: VendorServer) -> VendorServer:
+    running.reset()
+    return running
+
+
+class Web:
+    """One daphne with a data folder of its own. ``environment`` is added to nothing but what the process needs."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "OMI_DATA_DIR": str(folder),
+            "OMI_LOG_FORMAT": "json",
+            "DJANGO_SETTINGS_MODULE": "omi.settings",
+            "PYTHONPATH": str(ROOT),
+            **environment,
+        }
+        self.log = folder / "web.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    def manage(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "manage.py"), *arguments],
+            env=self.environment, capture_output=True, timeout=60, check=False, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
+
+    def start(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "omi.asgi:application"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=log, stderr=log)
+        until = time.monotonic() + 40
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            time.sleep(0.1)
+        raise TimeoutError(self.log.read_text()[-3000:])
+
+    def send_signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self, number: int = signal.SIGTERM, wait: float = 20.0) -> int:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(wait)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait(5)
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        found = []
+        for line in self.log.read_text(errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                item = json.loads(line)
+                if isinstance(item, dict) and item.get("event") == event:
+                    found.append(item)
+        return found
+
+    def ended(self, count: int, wait: float = 30.0) -> list[dict[str, Any]]:
+        """The accounts of the sessions that have ended, once there are ``count``."""
+        until = time.monotonic() + wait
+        while len(found := self.logged("session_ended")) < count:
+            assert time.monotonic() < until, f"{len(found)} of {count} ended\n{self.log.read_text()[-3000:]}"
+            time.sleep(0.1)
+        return found
+
+    def close_breakers(self) -> None:
+        with contextlib.closing(sqlite3.connect(self.folder / "omi.sqlite3", timeout=10)) as database:
+            database.execute("DELETE FROM transcription_vendorbreaker")
+            database.commit()
+        time.sleep(2.1)  # the web process believes what it read for two seconds
+
+    # --- a client ---------------------------------------------------------------------------------------------------
+
+    def socket(self, uid: str = "u1", **query: str) -> connect:
+        parameters = {"codec": "pcm16", "sample_rate": "16000", "new_memory_watch": "true", **query}
+        return connect(
+            f"ws://127.0.0.1:{self.port}/listen?{urlencode(parameters)}",
+            additional_headers={"Authorization": f"Bearer {mint(uid)}"},
+            open_timeout=20,
+        )
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory, running: VendorServer) -> Iterator[Web]:
+    """Two vendors in parallel; one process for all tests of a module."""
+    server = Web(tmp_path_factory.mktemp("web"), **running.urls, OMI_LIVE="deepgram,soniox")
+    server.manage("migrate")
+    server.start()
+    yield server
+    server.stop()
+
+
+class Heard:
+    """Reads a socket until it closes."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.messages: list[Any] = []
+        self.code: int | None = None
+        self._connection = connection
+        self.task = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        try:
+            async for text in self._connection:
+                self.messages.append(json.loads(text))
+        except ConnectionClosed:
+            pass
+        self.code = self._connection.close_code
+
+    @property
+    def words(self) -> list[str]:
+        return [word for item in self.messages if isinstance(item, list) for part in item for word in part["text"].split()]
+
+    def of(self, kind: str) -> list[Any]:
+        return [item for item in self.messages if isinstance(item, dict) and item.get("type") == kind]
+
+    def statuses(self) -> list[str]:
+        return [item["status"] for item in self.of("service_status")]
+
+    async def until(self, ready: Any, seconds: float = 25.0) -> None:
+        end = time.monotonic() + seconds
+        while not ready():
+            assert time.monotonic() < end, self.messages[-10:]
+            await asyncio.sleep(0.02)
+
+
+async def speak(connection: ClientConnection, pcm: bytes = PCM, *, speed: float = 5.0) -> None:
+    began = time.monotonic()
+    for at in range(0, len(pcm), CHUNK):
+        await connection.send(pcm[at : at + CHUNK])
+        ahead = at / 32000 / speed - (time.monotonic() - began)
+        if ahead > 0:
+            await asyncio.sleep(ahead)
+
+
+def adds_up(account: dict[str, Any], sent: float, *, within: float = 0.05) -> None:
+    total = account["transcribed"] + account["silence"] + account["failed"]
+    assert total == pytest.approx(account["received"], abs=0.05), account
+    assert account["received"] == pytest.approx(sent, abs=within), account

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from memories.event_models import EventCounter, UserEvent
+from memories.event_models import EventCounter, UserEvent, VendorCallback
 from memories.mirror_models import ErasureReceipt, MemoryRow, MirrorProgress, PersonRow, ProcessingMemoryRow
+from memories.search_models import SearchTerms
 
 __all__ = [
     "ErasureReceipt",
@@ -12,5 +13,7 @@ __all__ = [
     "MirrorProgress",
     "PersonRow",
     "ProcessingMemoryRow",
+    "SearchTerms",
     "UserEvent",
+    "VendorCallback",
 ]

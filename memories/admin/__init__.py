@@ -1,0 +1,13 @@
+"""The support console. Importing the modules registers their pages."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from memories.admin import memories, records, runs
+
+__all__ = ["memories", "records", "runs"]
+
+admin.site.site_header = "Omi memory backend"
+admin.site.site_title = "Omi support"
+admin.site.index_title = "Support"

@@ -1,0 +1,36 @@
+"""Other rows that help to find out what happened: conversations, events, callbacks, erasures."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from memories.admin.readonly import ReadOnlyAdmin
+from memories.models import ErasureReceipt, ProcessingMemoryRow, UserEvent, VendorCallback
+
+
+@admin.register(ProcessingMemoryRow)
+class ProcessingMemoryAdmin(ReadOnlyAdmin):
+    list_display = ["processing_memory_id", "uid", "device_id", "created_at", "finished", "segments", "memory_id"]
+    list_filter = ["finished", "created_at"]
+    search_fields = ["uid", "processing_memory_id", "memory_id"]
+
+
+@admin.register(UserEvent)
+class UserEventAdmin(ReadOnlyAdmin):
+    list_display = ["uid", "number", "type", "memory_id", "created_at"]
+    list_filter = ["type", "created_at"]
+    search_fields = ["uid", "memory_id"]
+
+
+@admin.register(VendorCallback)
+class VendorCallbackAdmin(ReadOnlyAdmin):
+    list_display = ["vendor", "callback_id", "received_at", "runs"]
+    list_filter = ["vendor", "received_at"]
+    search_fields = ["callback_id"]
+
+
+@admin.register(ErasureReceipt)
+class ErasureReceiptAdmin(ReadOnlyAdmin):
+    list_display = ["subject", "kind", "complete", "started_at", "finished_at"]
+    list_filter = ["kind", "complete", "started_at"]
+    search_fields = ["subject"]

@@ -1,0 +1,10 @@
+"""Template filters of the support pages."""
+
+from __future__ import annotations
+
+from django import template
+
+from memories.admin.readonly import badge
+
+register = template.Library()
+register.filter("badge", badge)

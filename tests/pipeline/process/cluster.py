@@ -1,0 +1,172 @@
+"""A real qcluster on a database of its own, with the scripted vendors, to be killed in every way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+
+SETTINGS = """
+from omi.settings import *
+from tests.pipeline import fakes
+PROVIDERS = fakes.providers(PROVIDERS, {prerecorded})
+OMI_LEASE_SECONDS = {lease}
+OMI_MIN_RECORDING_SECONDS = 1.0
+Q_CLUSTER = {{**Q_CLUSTER, "workers": {workers}, "queue_limit": {workers}, "timeout": 60, "retry": 70}}
+Q_WORKERS = {workers}
+"""
+
+
+class Installation:
+    """A folder with a database; ``python`` runs a line of code in it, ``start`` a long-lived command."""
+
+    def __init__(self, folder: Path, *, lease: float = 3.0, workers: int = 2, queue: float | None = None) -> None:
+        self.folder = folder
+        self.faults = folder / "faults"
+        self.faults.mkdir()
+        (folder / "fault_settings.py").write_text(
+            SETTINGS.format(prerecorded={"name": "first", "queue": queue}, lease=lease, workers=workers)
+        )
+        self.environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "fault_settings",
+            "PYTHONPATH": f"{folder}:{ROOT}",
+            "OMI_DATA_DIR": str(folder / "data"),
+            "OMI_FAULTS_DIR": str(self.faults),
+            "FAKES_LOG": str(folder / "calls.log"),
+            "OMI_LOG_LEVEL": "INFO",
+            "OMI_LOG_FORMAT": "json",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.log = folder / "cluster.log"
+        self._manage("migrate", "--verbosity", "0")
+
+    def _manage(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment, capture_output=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr.decode()[-2000:]
+        return done.stdout.decode()
+
+    def python(self, code: str) -> Any:
+        """Run code in the installation; what it assigns to ``answer`` comes back (JSON)."""
+        program = f"import django; django.setup()\nanswer = None\n{code}\nimport json; print('ANSWER' + json.dumps(answer))"
+        environment = {**self.environment, "OMI_LOG_LEVEL": "ERROR"}
+        environment.pop("OMI_FAULTS_DIR")
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr.decode()[-2000:]
+        return json.loads(done.stdout.decode().rpartition("ANSWER")[2])
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    def serve(self, *, patience: float = 6.0) -> subprocess.Popen[bytes]:
+        """The worker under ``manage.py serve``, as in a real installation."""
+        return self.start("serve", "--no-web", "--no-migrate", "--patience", str(patience), "--grace", "5")
+
+    def fault(self, point: str, action: str = "kill") -> None:
+        (self.faults / f"{point}.{action}").touch()
+
+    def calls(self) -> list[tuple[str, str]]:
+        file = self.folder / "calls.log"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [(name, operation) for name, operation, _ in map(json.loads, lines)]
+
+    def start_runs(self, count: int = 1, **options: Any) -> list[int]:
+        """``count`` memories with an upload each; the ids of their runs."""
+        return list(
+            self.python(
+                f"""
+from tests.pipeline.process.work import begin
+answer = begin({count}, {options!r})
+"""
+            )
+        )
+
+    def runs(self) -> dict[int, dict[str, Any]]:
+        """Every run with its state; read through SQLite directly, so that polling is cheap."""
+        import sqlite3
+
+        with sqlite3.connect(f"file:{self.folder / 'data' / 'omi.sqlite3'}?mode=ro", uri=True, timeout=20) as database:
+            database.row_factory = sqlite3.Row
+            rows = database.execute("SELECT * FROM pipeline_postprocessingrun").fetchall()
+        return {row["id"]: dict(row) for row in rows}
+
+    def wait(self, done: Callable[[dict[int, dict[str, Any]]], bool], *, timeout: float = 60.0) -> dict[int, Any]:
+        until = time.monotonic() + timeout
+        while time.monotonic() < until:
+            runs = self.runs()
+            if done(runs):
+                return runs
+            time.sleep(0.1)
+        tail = self.log.read_text()[-3000:] if self.log.exists() else ""
+        raise AssertionError(f"not within {timeout} s: {[(r['id'], r['state'], r['current_step']) for r in self.runs().values()]}\n{tail}")
+
+    def finished(self, *, timeout: float = 60.0) -> dict[int, Any]:
+        return self.wait(lambda runs: all(run["state"] == "finished" for run in runs.values()), timeout=timeout)
+
+    def close(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                pass
+            for group in {process.pid, *children_groups(process.pid, self.folder)}:
+                try:
+                    os.killpg(group, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+
+
+def processes_of(folder: Path) -> dict[int, int]:
+    """Pids (to parents) of living processes that work on ``folder``: found by their environment."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if f"OMI_DATA_DIR={folder / 'data'}".encode() not in (entry / "environ").read_bytes():
+                continue
+            stat = (entry / "stat").read_text().rpartition(")")[2].split()
+        except (OSError, ValueError):
+            continue
+        if stat[0] != "Z":
+            found[int(entry.name)] = int(stat[1])
+    return found
+
+
+def children_groups(pid: int, folder: Path) -> set[int]:
+    groups = set()
+    for child in processes_of(folder):
+        try:
+            groups.add(os.getpgid(child))
+        except ProcessLookupError:
+            continue
+    return groups - {os.getpgid(0)}
+
+
+def workers_of(folder: Path, leader: int) -> list[int]:
+    """The grandchildren of a qcluster: workers, monitor, pusher, in the order they were started."""
+    parents = processes_of(folder)
+    sentinels = [pid for pid, parent in parents.items() if parent == leader]
+    return sorted(pid for pid, parent in parents.items() if parent in sentinels)

@@ -1,0 +1,217 @@
+"""Only the pipeline retries: bounded, honouring the vendor, and with the next provider in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from memories.pipeline import breaker, reconcile, retries, runner, service
+from memories.pipeline.models import PostProcessingRun, RunStep, VendorBreaker, VendorCall
+from memories.shapes import Memory
+from omi.errors import ErrorKind, Outcome, ProviderError
+from tests.pipeline import fakes
+from tests.pipeline.conftest import MEMORY, UID
+
+pytestmark = pytest.mark.django_db
+
+Drive = Callable[..., PostProcessingRun]
+
+
+def start(upload: Any, **more: Any) -> PostProcessingRun:
+    return service.start("postprocess", UID, MEMORY, actor="test", audio=upload(), **more)
+
+
+def two(settings: Any) -> None:
+    settings.PROVIDERS = fakes.providers(settings.PROVIDERS, {"name": "first"}, {"name": "second"})
+
+
+def test_a_transient_failure_is_tried_again_later_and_succeeds(
+    memory: Memory, upload: Any, heard: Any, drive: Drive
+) -> None:
+    fakes.SCRIPT["first"] = [fakes.transient(), fakes.transient()]
+    run = drive(start(upload))
+    assert run.outcome == "success"
+    assert fakes.count("first", "submit") == 3
+
+
+def test_transient_failures_end_after_six_tries_with_the_vendor_named(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "FAILURES", 99)
+    fakes.SCRIPT["first"] = [fakes.transient() for _ in range(50)]
+    run = drive(start(upload))
+    assert (run.outcome, run.message_id) == ("upstream_error", "vendor_rejected")
+    assert fakes.count("first", "submit") == retries.ATTEMPTS
+
+
+@pytest.mark.parametrize("failure", [fakes.quota, fakes.permanent])
+def test_what_will_not_pass_goes_to_the_next_provider_at_once(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, settings: Any, failure: Any
+) -> None:
+    two(settings)
+    fakes.SCRIPT["first"] = [failure()]
+    run = drive(start(upload))
+    assert run.outcome == "success"
+    output = RunStep.objects.get(run=run, name="transcribe").output
+    assert output["vendor"] == "second"
+    assert list(output["given_up"]) == ["first"]
+    assert (fakes.count("first", "submit"), fakes.count("second", "submit")) == (1, 1)
+
+
+def test_a_provider_that_does_not_hear_the_language_is_not_asked(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, settings: Any
+) -> None:
+    settings.PROVIDERS = fakes.providers(
+        settings.PROVIDERS, {"name": "first", "languages": ["de"]}, {"name": "second", "languages": ["en"]}
+    )
+    assert drive(start(upload)).outcome == "success"
+    assert fakes.count("first", "submit") == 0
+
+
+def test_a_language_nobody_hears_is_a_matter_of_configuration(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, settings: Any
+) -> None:
+    settings.PROVIDERS = fakes.providers(settings.PROVIDERS, {"name": "first", "languages": ["de"]})
+    run = drive(start(upload))
+    assert (run.outcome, run.message_id) == ("config_error", "language_not_supported")
+
+
+def test_quota_opens_the_breaker_for_every_run(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
+    fakes.SCRIPT["first"] = [fakes.quota()]
+    assert drive(start(upload)).outcome == "quota"
+    assert VendorBreaker.objects.get(pk="first").open
+    run = drive(start(lambda: upload(seed=2)))
+    assert run.outcome == "quota"
+    assert fakes.count("first", "submit") == 1  # the second run did not call
+
+
+def test_the_breaker_lets_one_probe_through_and_closes_on_success() -> None:
+    breaker.failed(fakes.quota())
+    with pytest.raises(ProviderError):
+        breaker.admit("first")
+    VendorBreaker.objects.update(retry_at=timezone.now() - timedelta(seconds=1))
+    assert breaker.admit("first") is True
+    with pytest.raises(ProviderError) as caught:
+        breaker.admit("first")
+    assert (caught.value.kind, caught.value.code) == (ErrorKind.QUOTA, "breaker_open")
+    breaker.succeeded("first")
+    assert breaker.admit("first") is False
+
+
+def test_permanent_errors_say_nothing_about_a_vendors_health() -> None:
+    for _ in range(20):
+        breaker.failed(fakes.permanent())
+    assert breaker.admit("first") is False
+
+
+@pytest.mark.parametrize(("asked", "least"), [(None, 2), (90.0, 90)])
+def test_the_vendors_retry_after_is_a_lower_bound(asked: float | None, least: float) -> None:
+    seconds = retries.delay({}, "first", fakes.transient(retry_after=asked))
+    assert seconds is not None
+    assert least <= seconds <= max(least, 5)
+
+
+def test_waits_grow_and_are_bounded_in_count_and_by_the_runs_budget() -> None:
+    checkpoint: dict[str, Any] = {}
+    waits = [retries.delay(checkpoint, "first", fakes.transient()) for _ in range(retries.ATTEMPTS)]
+    assert waits[-1] is None
+    told = [wait for wait in waits if wait is not None]
+    assert told[-1] > told[0] * 4
+    many: dict[str, Any] = {}
+    spent = [retries.delay(many, f"vendor-{index}", fakes.transient()) for index in range(retries.RUN_BUDGET + 1)]
+    assert spent[-1] is None
+    assert retries.delay({}, "first", fakes.transient(retry_after=86400)) is None
+
+
+def test_a_job_is_submitted_once_and_resumed_by_its_ticket(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
+    """The worker dies after the ticket was stored: the next one polls and pays nothing."""
+    fakes.SCRIPT["first"] = ["pending"]
+    run = start(upload)
+    assert runner.work(run.pk) == "waiting"
+    checkpoint = RunStep.objects.get(run=run, name="transcribe").checkpoint
+    assert checkpoint["ticket"]["id"] == VendorCall.objects.get().reference
+    drive(run)
+    assert (fakes.count("first", "submit"), fakes.count("first", "poll")) == (1, 1)
+
+
+def test_a_job_that_the_vendor_forgot_is_given_to_the_next_provider(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, settings: Any
+) -> None:
+    """anchors C.4 no. 28: accepted, then "unknown job"."""
+    two(settings)
+    fakes.SCRIPT["first"] = ["pending", fakes.permanent()]
+    assert drive(start(upload)).outcome == "success"
+    assert fakes.count("second", "submit") == 1
+
+
+def test_a_job_that_never_ends_is_canceled_and_given_to_the_next_provider(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, settings: Any
+) -> None:
+    two(settings)
+    fakes.SCRIPT["first"] = ["pending"]
+    run = start(upload)
+    runner.work(run.pk)
+    step = RunStep.objects.get(run=run, name="transcribe")
+    step.checkpoint["submitted_at"] -= 7200
+    step.save()
+    assert drive(run).outcome == "success"
+    assert (fakes.count("first", "cancel"), fakes.count("second", "submit")) == (1, 1)
+
+
+def test_a_vendors_callback_makes_a_waiting_run_due(memory: Memory, upload: Any, heard: Any) -> None:
+    fakes.SCRIPT["first"] = ["pending"]
+    run = start(upload)
+    runner.work(run.pk)
+    PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now() + timedelta(hours=1))
+    assert runner.work(run.pk) == "not_claimed"
+    assert reconcile.wake_early(run.pk)
+    assert runner.work(run.pk) == "finished"
+    assert not reconcile.wake_early(run.pk)  # the same callback again
+
+
+def test_cancel_tells_the_vendor(memory: Memory, upload: Any, heard: Any) -> None:
+    fakes.SCRIPT["first"] = ["pending"]
+    run = start(upload)
+    runner.work(run.pk)
+    assert service.cancel(run, actor="user")
+    run.refresh_from_db()
+    assert (run.state, run.outcome) == ("finished", "canceled")
+    assert fakes.count("first", "cancel") == 1
+    assert not service.cancel(run, actor="user")
+
+
+def test_a_retry_takes_over_what_is_done_and_pays_nothing_twice(
+    memory: Memory, upload: Any, heard: Any, drive: Drive
+) -> None:
+    """4.3 no. 36, 56: a late failure threw a paid transcript away, and nothing could be retried."""
+    fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
+    fakes.SCRIPT["structurer"] = [fakes.permanent("structurer", Outcome.CONFIG_ERROR)]
+    failed = drive(start(upload))
+    assert failed.message_id == "not_configured"
+    again = service.retry(failed, actor="staff", reason="the key is set now")
+    assert service.retry(failed, actor="other staff").pk == again.pk  # two people press at once
+    assert again.follows_id == failed.pk
+    drive(again)
+    assert again.outcome == "success"
+    reused = RunStep.objects.filter(run=again, reused_from__run=failed).values_list("name", flat=True)
+    assert set(reused) == {"prepare_audio", "transcribe", "assess"}
+    assert fakes.count("first", "submit") == 1
+
+
+def test_a_retry_from_a_step_does_that_step_anew(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
+    done = drive(start(upload))
+    again = drive(service.retry(done, actor="staff", reason="better model", from_step="transcribe"))
+    assert fakes.count("first", "submit") == 2
+    assert RunStep.objects.get(run=again, name="prepare_audio").reused_from is not None
+    assert VendorCall.objects.filter(run=again, operation="transcribe", doubled=True).count() == 1
+    with pytest.raises(ValueError, match="has no step"):
+        service.retry(again, actor="staff", from_step="nonsense")
+
+
+def test_an_unfinished_run_cannot_be_retried(memory: Memory, upload: Any) -> None:
+    with pytest.raises(service.NotRetryable):
+        service.retry(start(upload), actor="staff")

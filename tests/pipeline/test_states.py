@@ -1,0 +1,162 @@
+"""The life of a run as a state machine: whatever workers, users and clocks do, its rules hold."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+
+from memories.pipeline import claim, progress, reconcile, service
+from memories.pipeline.context import Context
+from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Wait
+from memories.pipeline.transitions import ALLOWED, change
+from memories.pipeline.vocabulary import State
+from omi.errors import Outcome
+from tests.pipeline.conftest import UID
+
+
+class Life(RuleBasedStateMachine):
+    """Runs of one memory; workers hold contexts that may be out of date."""
+
+    contexts = Bundle("contexts")
+
+    def __init__(self) -> None:
+        super().__init__()
+        PostProcessingRun.objects.all().delete()
+        self.ended: dict[int, tuple[Any, ...]] = {}
+        self.fences: dict[int, int] = {}
+        self.number = 0
+
+    @rule(kind=st.sampled_from(["reprocess", "capture"]))
+    def start(self, kind: str) -> None:
+        self.number += 1
+        service.start(kind, UID, "memory", actor="test", options={"number": self.number})
+
+    def _runs(self) -> list[PostProcessingRun]:
+        return list(PostProcessingRun.objects.order_by("id"))
+
+    @rule(target=contexts, index=st.integers(0, 5))
+    def claim_one(self, index: int) -> Context | None:
+        runs = self._runs()
+        if not runs:
+            return None
+        run = runs[index % len(runs)]
+        lease = claim.claim(run, owner=f"worker-{self.number}-{run.fence}")
+        if lease is None:
+            return None
+        assert lease.fence > self.fences.get(run.pk, 0)
+        self.fences[run.pk] = lease.fence
+        return Context(run, lease, list(run.steps.order_by("position")))
+
+    def _current(self, ctx: Context) -> bool:
+        """Whether this worker may still write."""
+        row = PostProcessingRun.objects.filter(pk=ctx.run.pk).first()
+        return (
+            row is not None and row.state == State.RUNNING and row.fence == ctx.lease.fence and not row.cancel_requested
+        )
+
+    @rule(ctx=contexts, what=st.sampled_from(["step", "wait", "finish"]))
+    def write(self, ctx: Context | None, what: str) -> None:
+        if ctx is None:
+            return
+        allowed = self._current(ctx)
+        try:
+            if what == "step":
+                progress.ended(ctx, ctx.step, timezone.now(), Done(), input_hash="", following=ctx.run.current_step)
+            elif what == "wait":
+                progress.put_down(ctx, ctx.step, timezone.now(), Wait(30, {}))
+            else:
+                progress.finished(ctx, Outcome.SUCCESS, "success", announced=True)
+        except (LeaseLost, RunCanceled):
+            assert not allowed
+        else:
+            # A canceled run may only be finished by its holder.
+            assert allowed or what == "finish"
+
+    @rule()
+    def leases_run_out(self) -> None:
+        PostProcessingRun.objects.filter(state=State.RUNNING).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+    @rule()
+    def time_passes(self) -> None:
+        PostProcessingRun.objects.filter(state=State.WAITING).update(wake_at=timezone.now() - timedelta(seconds=9))
+
+    @rule(index=st.integers(0, 5))
+    def cancel(self, index: int) -> None:
+        runs = self._runs()
+        if runs:
+            service.cancel(runs[index % len(runs)], actor="test")
+
+    @rule()
+    def reconcile(self) -> None:
+        reconcile.reconcile()
+
+    @rule(index=st.integers(0, 5))
+    def vendor_calls_back(self, index: int) -> None:
+        runs = self._runs()
+        if runs:
+            reconcile.wake_early(runs[index % len(runs)].pk)
+
+    @invariant()
+    def one_run_of_a_memory_is_at_work(self) -> None:
+        active = PostProcessingRun.objects.filter(held=False).exclude(state=State.FINISHED)
+        assert active.count() <= 1
+
+    @invariant()
+    def somebody_is_next_while_anybody_is_in_line(self) -> None:
+        if PostProcessingRun.objects.filter(held=True, state=State.QUEUED).exists():
+            assert PostProcessingRun.objects.filter(held=False).exclude(state=State.FINISHED).exists()
+
+    @invariant()
+    def an_end_is_final(self) -> None:
+        for run in PostProcessingRun.objects.filter(state=State.FINISHED):
+            end = (run.outcome, run.message_id, run.finished_at, run.fence)
+            assert self.ended.setdefault(run.pk, end) == end
+
+    @invariant()
+    def claims_are_bounded(self) -> None:
+        assert all(run.claims <= run.max_claims for run in self._runs())
+
+
+Life.TestCase.settings = settings(
+    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestLife(Life.TestCase):
+    pass
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("origin", list(State))
+@pytest.mark.parametrize("to", list(State))
+def test_only_the_transitions_of_the_table_are_made(origin: State, to: State) -> None:
+    from django.db.models import Q
+
+    run = service.start("reprocess", UID, "memory", actor="test")
+    now = timezone.now()
+    fields: dict[State, dict[str, Any]] = {
+        State.QUEUED: {},
+        State.RUNNING: {"lease_owner": "x", "lease_until": now},
+        State.WAITING: {"wake_at": now},
+        State.FINISHED: {"outcome": "success", "finished_at": now},
+    }
+    PostProcessingRun.objects.filter(pk=run.pk).update(state=origin, **fields[origin])
+    made = change(run.pk, to, when=Q(), **fields[to])
+    assert made == (to in ALLOWED[origin])
+    run.refresh_from_db()
+    assert run.state == (to if made else origin)
+
+
+def test_a_word_outside_the_vocabulary_is_no_outcome() -> None:
+    from django.db.models import Q
+
+    with pytest.raises(ValueError):
+        change(1, State.FINISHED, when=Q(), outcome="well")

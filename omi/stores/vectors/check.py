@@ -25,7 +25,8 @@ def check_id(identity: str) -> None:
 
 def check_values(values: Sequence[float], dimension: int | None = None) -> NDArray[np.float32]:
     try:
-        array = np.asarray(values, dtype=np.float32)
+        with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
+            array = np.asarray(values, dtype=np.float32)
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidVector("a vector is a list of numbers") from error
     if array.ndim != 1 or not array.size:

@@ -35,17 +35,15 @@ class PineconeVectors:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._index_of: dict[tuple[str, str], Any] = {}
-        self._dimension: int | None = None
 
     def upsert(self, vectors: Sequence[Vector], *, namespace: str) -> None:
         if not vectors:
             return
-        dimension = self._known_dimension()
         unique = {vector.id: vector for vector in vectors}
         records = [
             {
                 "id": vector.id,
-                "values": [round(float(value), 8) for value in check_vector(vector, dimension)],
+                "values": [round(float(value), 8) for value in check_vector(vector)],
                 "metadata": vector.metadata,
             }
             for vector in unique.values()
@@ -60,7 +58,7 @@ class PineconeVectors:
         check_top_k(top_k)
         if filter is not None:
             check_filter(filter)
-        array = check_values(values, self._known_dimension())
+        array = check_values(values)
         with _mapped():
             answer = self._index().query(
                 vector=array.tolist(),
@@ -120,20 +118,22 @@ class PineconeVectors:
             raise MissingDependency(VENDOR, "PINECONE_API_KEY", "Set it to a key of the Pinecone project.")
         with self._lock:
             if (host, key) not in self._index_of:
-                from pinecone import Pinecone, RetryConfig
+                from pinecone import Pinecone
 
-                client = Pinecone(api_key=key, timeout=self._timeout, retry_config=RetryConfig(max_retries=0))
-                self._index_of = {(host, key): client.Index(host=host)}
-                self._dimension = None
+                index = Pinecone(api_key=key, timeout=self._timeout).Index(host=host)
+                self._index_of = {(host, key): _without_retries(index)}
             return self._index_of[(host, key)]
 
-    def _known_dimension(self) -> int | None:
-        """The index's dimension, asked once: a vector of another one is refused before it travels."""
-        index = self._index()
-        if self._dimension is None:
-            with _mapped():
-                self._dimension = index.describe_index_stats(timeout=self._timeout).dimension or None
-        return self._dimension
+
+def _without_retries(index: Any) -> Any:
+    """SDK 10.2.0 hands ``retry_config`` to its control plane only; its data plane would sleep and try three times more.
+
+    The contract counts the requests, so an SDK that changes this place is noticed.
+    """
+    from pinecone import RetryConfig
+
+    index._http._client._transport._config = RetryConfig(max_retries=0)
+    return index
 
 
 def _batches(records: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -186,6 +186,8 @@ def _mapped(*, missing_is_fine: bool = False) -> Iterator[None]:
         status = getattr(error, "status_code", None) or getattr(error, "status", None)
         if status in {408, 429} or (isinstance(status, int) and status >= 500):
             raise _error(error, "the service is busy or broken", ErrorKind.TRANSIENT, None) from error
+        if "dimension" in str(error).lower():
+            raise InvalidVector("the index holds vectors of another dimension") from error
         raise _error(error, "the request is refused", ErrorKind.PERMANENT, Outcome.INVALID_INPUT) from error
     except errors.PineconeError as error:
         raise _error(error, "the request failed", ErrorKind.PERMANENT, None) from error

@@ -221,6 +221,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             device_id=self._request.device_id,
             preferred=self._request.preferred,
             vocabulary=self._vocabulary,
+            profile=self._request.profile,
         )
         session = Session(plan, self._surroundings, Output(self._segments, self._updated, self._status))
         session.start()

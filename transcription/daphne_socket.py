@@ -32,7 +32,7 @@ def install() -> None:
             else:
                 super().handle_reply(message)
 
-        def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: N802, N803  autobahn's names
+        def onMessage(self, payload: bytes, isBinary: bool) -> None:
             super().onMessage(payload, isBinary)
             if not self.paused and self.application_queue.qsize() > PAUSE_AT:
                 self.paused = True

@@ -22,8 +22,9 @@ from transcription.codecs import RATE, Codec, open_decoder
 from transcription.journal.writer import Journal
 from transcription.live.builder import SegmentBuilder
 from transcription.live.supervisor import Supervisor, eligible
+from transcription.live.voices import Voices
 from transcription.live.window import AudioWindow
-from transcription.ports import Accounting, Conversation, SessionInfo, SessionSink, VoiceLabel
+from transcription.ports import Accounting, Conversation, SessionInfo, SessionSink, VoiceLabel, VoiceLabeller
 from transcription.session_account import account
 from transcription.vad import SpeechGate
 
@@ -56,6 +57,7 @@ class Plan:
     device_id: str | None = None
     preferred: str = ""
     vocabulary: tuple[str, ...] = ()
+    profile: bool = True  # the user's voice may be recognised
 
 
 @dataclass(slots=True)
@@ -78,6 +80,7 @@ class Surroundings:
     gate: bool = True
     gap_seconds: float = 120.0
     tuning: Tuning | None = None
+    labeller: VoiceLabeller | None = None
 
 
 class Session:
@@ -113,6 +116,11 @@ class Session:
             on_words=self._words,
             on_status=self._vendor_status,
             tuning=around.tuning,
+        )
+        self._voices = (
+            Voices(plan.uid, around.labeller, self._window, self._named)
+            if around.labeller is not None and plan.profile
+            else None
         )
         self._shown: list[Word] = []
         self._dirty = False
@@ -160,6 +168,15 @@ class Session:
         self._shown.extend(words)
         self._dirty = True
         self._output.segments(deltas)
+        if self._voices is not None and told_apart:
+            for delta in deltas:
+                self._voices.note(delta.segment.speaker, delta.start, delta.end)
+
+    def _named(self, label: str, voice: VoiceLabel) -> None:
+        changed = self._builder.name_voice(label, voice)
+        if changed:
+            self._dirty = True
+            self._output.updated(changed)
 
     def assign(self, segment_ids: Sequence[str], voice: VoiceLabel) -> bool:
         changed = self._builder.assign(segment_ids, voice)
@@ -180,6 +197,8 @@ class Session:
         while True:
             await asyncio.sleep(0.5)
             self._supervisor.tick()
+            if self._voices is not None:
+                self._voices.tick()
             if self._journal is not None:
                 await self._journal.sync_when_due()
             if self._dirty and time.monotonic() - self._stored_at >= STORE_SECONDS:
@@ -295,6 +314,8 @@ class Session:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._voices is not None and wait >= FINISH_SECONDS:
+            await self._voices.settle()
         result = self.accounting()
         log.info(
             "session_ended", session=self.info.session_id, reason=reason, reasons=result.reasons, **_rounded(result)
@@ -385,7 +406,7 @@ def _rounded(result: Accounting) -> dict[str, float]:
 
 def surroundings() -> Surroundings:
     """As ``settings`` say."""
-    from omi.providers import many, one
+    from omi.providers import is_configured, many, one
     from transcription.live.breaker import breaker_for
 
     return Surroundings(
@@ -395,4 +416,5 @@ def surroundings() -> Surroundings:
         mode=settings.OMI_LIVE_MODE,
         gate=settings.OMI_VAD_GATE,
         gap_seconds=settings.OMI_GAP_SECONDS,
+        labeller=one("voice_labeller") if is_configured("voice_labeller") else None,
     )

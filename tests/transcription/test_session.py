@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from omi.errors import ErrorKind, ProviderError
@@ -13,6 +16,7 @@ from tests.transcription.fakes import MemorySink, NoBreaker, Script, spoken_pcm
 from transcription import journal
 from transcription.codecs import codec
 from transcription.live.leg import Tuning
+from transcription.ports import VoiceLabel
 from transcription.session import Output, Plan, Session, Surroundings
 
 FAST = Tuning(connect=1.0, keep_alive=0.2, stall=1.0, backoff=0.05, max_backoff=0.2)
@@ -229,3 +233,108 @@ def test_the_gap_ends_the_conversation() -> None:
         return it
 
     run(work)
+
+
+class Labeller:
+    """Says that the voice whose clips are all odd numbers is the user. ``profile``: whether anybody is enrolled."""
+
+    def __init__(self, *, profile: bool = True, broken: bool = False) -> None:
+        self.profile, self.broken = profile, broken
+        self.asked: list[dict[str, float]] = []
+
+    async def has_profile(self, uid: str) -> bool:
+        return self.profile
+
+    async def label(self, uid: str, voices: dict[str, Any]) -> dict[str, VoiceLabel]:
+        self.asked.append({name: sum(len(clip) for clip in clips) / 16000 for name, clips in voices.items()})
+        if self.broken:
+            raise ConnectionError("the engine is down")
+        odd = {name: {int(np.abs(clip).max()) // 100 % 2 for clip in clips} for name, clips in voices.items()}
+        return {name: VoiceLabel(is_user=True, score=0.9) for name, kinds in odd.items() if kinds == {1}}
+
+
+def said_in_turns(turns: int) -> bytes:
+    """Two voices (odd and even numbers) that take turns of eight words, 0.3 s each without a pause."""
+    numbers = [2 * (turn * 8 + word) + turn % 2 + 2 for turn in range(turns) for word in range(8)]
+    return spoken_pcm(numbers, every=0.3)
+
+
+def test_the_users_voice_is_named_live_and_the_others_are_not() -> None:
+    async def work() -> tuple[Run, Labeller]:
+        labeller = Labeller()
+        it = Run(Script(diarization=True, voices=2), labeller=labeller)
+        it.session.start()
+        await it.feed(said_in_turns(8), pause=0.01)
+        await it.session.finish("disconnect")
+        return it, labeller
+
+    it, labeller = run(work)
+    assert all(seconds >= 5.0 for asked in labeller.asked for seconds in asked.values())
+    stored = it.sink.stored["c0"]
+    assert {(segment.speaker, segment.is_user) for segment in stored} == {("SPEAKER_00", False), ("SPEAKER_01", True)}
+
+
+def test_without_a_profile_nobody_is_the_user_and_nothing_is_embedded() -> None:
+    """omi-protocol 4.3 no. 1."""
+
+    async def work() -> tuple[Run, Labeller]:
+        labeller = Labeller(profile=False)
+        it = Run(Script(diarization=True, voices=2), labeller=labeller)
+        it.session.start()
+        await it.feed(said_in_turns(8), pause=0.01)
+        await it.session.finish("disconnect")
+        return it, labeller
+
+    it, labeller = run(work)
+    assert labeller.asked == []
+    assert not any(segment.is_user for segment in it.sink.stored["c0"])
+
+
+def test_a_labeller_that_fails_costs_no_word() -> None:
+    async def work() -> tuple[Run, Labeller]:
+        labeller = Labeller(broken=True)
+        it = Run(Script(diarization=True, voices=2), labeller=labeller)
+        it.session.start()
+        await it.feed(said_in_turns(8), pause=0.01)
+        await it.session.finish("disconnect")
+        return it, labeller
+
+    it, labeller = run(work)
+    assert labeller.asked
+    assert len(it.shown) == 64
+
+
+def test_a_full_disk_is_told_and_the_session_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "disk full")
+
+    async def work() -> Run:
+        it = Run(Script())
+        it.session.start()
+        await it.feed(spoken_pcm([1, 2]))
+        monkeypatch.setattr("transcription.journal.writer.os.pwrite", full)
+        await it.feed(spoken_pcm([3, 4]))
+        monkeypatch.undo()
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    assert [status["reason"] for status in it.statuses if status["status"] == "degraded"] == ["journal"]
+    assert it.shown == words(1, 2, 3, 4)
+
+
+def test_a_jump_of_the_clock_moves_no_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.time
+
+    async def work() -> Run:
+        it = Run(Script(fail_after=[(3.0, drop())]))
+        it.session.start()
+        await it.feed(spoken_pcm(TEN[:5]), pause=0.01)
+        monkeypatch.setattr(time, "time", lambda: real() - 7200)
+        await it.feed(spoken_pcm(TEN[5:]), pause=0.01)
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    assert it.shown == words(*TEN)
+    assert it.sink.finished[0].accounting.received == pytest.approx(5.0)  # type: ignore[union-attr]

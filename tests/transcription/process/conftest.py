@@ -171,7 +171,9 @@ class Heard:
 
     @property
     def words(self) -> list[str]:
-        return [word for item in self.messages if isinstance(item, list) for part in item for word in part["text"].split()]
+        return [
+            word for item in self.messages if isinstance(item, list) for part in item for word in part["text"].split()
+        ]
 
     def of(self, kind: str) -> list[Any]:
         return [item for item in self.messages if isinstance(item, dict) and item.get("type") == kind]

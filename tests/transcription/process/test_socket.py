@@ -23,7 +23,9 @@ def run(work: Callable[[], Any]) -> Any:
     return asyncio.run(asyncio.wait_for(work(), 60))
 
 
-async def refused(web: Web, *frames: bytes | str, header: str | None = None, path: str = "listen", **query: str) -> Heard:
+async def refused(
+    web: Web, *frames: bytes | str, header: str | None = None, path: str = "listen", **query: str
+) -> Heard:
     headers = {"Authorization": header} if header else {}
     async with connect(
         f"ws://127.0.0.1:{web.port}/{path}?{urlencode(query)}", additional_headers=headers
@@ -59,7 +61,11 @@ def test_a_wrong_token_is_refused(web: Web, header: str) -> None:
 
 @pytest.mark.parametrize(
     ("query", "word"),
-    [({"codec": "mulaw8"}, "codec"), ({"stt_service": "whisper"}, "stt_service"), ({"sample_rate": "x"}, "sample_rate")],
+    [
+        ({"codec": "mulaw8"}, "codec"),
+        ({"stt_service": "whisper"}, "stt_service"),
+        ({"sample_rate": "x"}, "sample_rate"),
+    ],
 )
 def test_a_bad_parameter_is_refused_by_name(web: Web, query: dict[str, str], word: str) -> None:
     heard = run(lambda: refused(web, header=f"Bearer {mint('u')}", **query))

@@ -1,0 +1,133 @@
+"""Who the live speakers are: clips of each shown voice, handed to the voice labeller when there is enough to decide.
+
+The labeller is the port through which this room asks the one above it; it compares embeddings in a process of its own.
+What it leaves undecided stays unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from transcription.codecs import RATE
+
+if TYPE_CHECKING:
+    from transcription.live.window import AudioWindow
+    from transcription.ports import VoiceLabel, VoiceLabeller
+
+log = structlog.get_logger(__name__)
+
+MIN_CLIP = 0.8
+"""Seconds: a shorter one says more about the word than about the voice."""
+JOIN, MAX_CLIP = 0.4, 4.0
+"""Words less than the first apart are one clip, which is at most the second long (seconds)."""
+ENOUGH = 5.0
+"""Seconds of one voice before it is asked about (design.md 6)."""
+MORE = 4.0
+"""Further seconds before it is asked about again."""
+MAX_KEPT = 20.0
+ASK_SECONDS = 20.0
+RETRY_SECONDS = 15.0
+
+
+@dataclass(slots=True)
+class _Voice:
+    clips: list[NDArray[np.int16]] = field(default_factory=list)
+    seconds: float = 0.0
+    asked_at: float = 0.0  # seconds of it when it was last asked about
+
+
+class Voices:
+    """One per session. ``named(label, voice)`` is called when the labeller has decided on a speaker, or changed it."""
+
+    def __init__(
+        self, uid: str, labeller: VoiceLabeller, window: AudioWindow, named: Callable[[str, VoiceLabel], None]
+    ) -> None:
+        self._uid = uid
+        self._labeller = labeller
+        self._window = window
+        self._named = named
+        self._voices: dict[str, _Voice] = {}
+        self._known: dict[str, VoiceLabel] = {}
+        self._anybody: bool | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._not_before = 0.0
+        self._open: tuple[str, float, float] | None = None
+
+    def note(self, label: str, start: float, end: float) -> None:
+        """Words (session seconds) of one speaker. Vendors give them one by one: what hangs together is one clip."""
+        if self._anybody is False:
+            return
+        if self._open is not None:
+            last, began, ended = self._open
+            if last == label and start - ended < JOIN and end - began <= MAX_CLIP:
+                self._open = (label, began, max(end, ended))
+                return
+            self._close()
+        self._open = (label, start, end)
+
+    def _close(self) -> None:
+        if self._open is None:
+            return
+        (label, start, end), self._open = self._open, None
+        if end - start < MIN_CLIP:
+            return
+        voice = self._voices.setdefault(label, _Voice())
+        if voice.seconds >= MAX_KEPT:
+            return
+        pcm = self._window.peek(round(start * RATE), round((end - start) * RATE))
+        if len(pcm) >= MIN_CLIP * RATE * 2:
+            voice.clips.append(np.frombuffer(pcm, "<i2").astype(np.int16))
+            voice.seconds += len(pcm) / 2 / RATE
+
+    def tick(self) -> None:
+        """Once a second: ask in the background when there is something new to ask."""
+        if self._anybody is False or (self._asking is not None and not self._asking.done()):
+            return
+        if time.monotonic() < self._not_before or not self._due():
+            return
+        self._asking = asyncio.create_task(self._ask(), name="live-voices")
+
+    async def settle(self) -> None:
+        """At the end of the session: a last question, so that what is stored is as good as it can be."""
+        self._close()
+        if self._asking is not None:
+            await asyncio.wait([self._asking], timeout=ASK_SECONDS)
+        if self._anybody is not False and self._due():
+            await self._ask()
+
+    def _due(self) -> list[str]:
+        return [
+            label
+            for label, voice in self._voices.items()
+            if voice.seconds >= ENOUGH and voice.seconds - voice.asked_at >= (MORE if voice.asked_at else 0.0)
+        ]
+
+    async def _ask(self) -> None:
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                if self._anybody is None:
+                    self._anybody = await self._labeller.has_profile(self._uid)
+                if not self._anybody:
+                    self._voices.clear()
+                    return
+                due = self._due()
+                found = await self._labeller.label(self._uid, {label: self._voices[label].clips for label in due})
+        except Exception as error:  # whatever stands behind the port: names are a help, the words go on
+            self._not_before = time.monotonic() + RETRY_SECONDS
+            log.warning("live_voices_unavailable", error=type(error).__name__)
+            return
+        for label in due:
+            self._voices[label].asked_at = self._voices[label].seconds
+        for label, voice in found.items():
+            before = self._known.get(label)
+            if before is None or (before.is_user, before.person_id) != (voice.is_user, voice.person_id):
+                self._known[label] = voice
+                self._named(label, voice)

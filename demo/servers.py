@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,24 +38,29 @@ class Installation:
 
 
 @contextmanager
-def installation(folder: Path, *, timeout: float = 60.0) -> Iterator[Installation]:
-    """Start web and worker on an empty ``folder``; stop both, children included, at the end."""
+def installation(
+    folder: Path, *, timeout: float = 60.0, settings: Mapping[str, str] | None = None
+) -> Iterator[Installation]:
+    """Start web and worker on an empty ``folder``; stop both, children included, at the end.
+
+    ``settings`` are environment variables beside those of this process.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{folder.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DemoError(f"Another demo is using {folder}; wait until it has ended") from None
-        with _running(folder, timeout) as running:
+        with _running(folder, timeout, settings or {}) as running:
             yield running
 
 
 @contextmanager
-def _running(folder: Path, timeout: float) -> Iterator[Installation]:
+def _running(folder: Path, timeout: float, settings: Mapping[str, str]) -> Iterator[Installation]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     port = _free_port()
-    environment = _environment(folder, port)
+    environment = {**_environment(folder, port), **settings}
     _manage(environment, "migrate", "--verbosity", "0")
     _manage(environment, "staffuser")
     web = _start(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -116,7 +117,7 @@ def assign_segments(
 ) -> Memory:
     """Say who spoke these segments, all or nothing. ``speaker``: they are that whole voice.
 
-    A voice is kept as its segments, not as its label: in another transcript the same label is another voice. With
+    Kept with the moments and the transcript's model: in another transcript the same label is another voice. With
     ``learn`` a voice sample is taken in a worker from each long enough segment; else what they taught is forgotten.
     """
     chosen = set(ids)
@@ -127,7 +128,11 @@ def assign_segments(
         for segment in segments:
             if segment.id in chosen:
                 _record(by_segment, segment.id, segment, decision, memory)
-        edited = memory.edits.model_copy(update={"segments": by_segment})
+        by_voice = dict(memory.edits.speakers)
+        if speaker is not None:
+            first = next(segment for segment in segments if segment.id in chosen)
+            _record(by_voice, speaker, first, decision, memory)
+        edited = memory.edits.model_copy(update={"segments": by_segment, "speakers": by_voice})
         return {"transcript_segments": segments, "edits": edited}
 
     changed = repository.mutate_memory(uid, memory_id, change)
@@ -167,7 +172,7 @@ def _schedule_learning(
     for segment in segments:
         take = learn and named and len(segment.text.split()) > TRAINING_WORDS
         arguments = (uid, memory_id, segment.id, decision.person_id if take else None, take)
-        transaction.on_commit(lambda given=arguments: async_task("memories.learning.from_segment", *given))
+        transaction.on_commit(partial(async_task, "memories.learning.from_segment", *arguments))
 
 
 def activate_transcript(uid: str, memory_id: str, model: str) -> Memory:
@@ -178,15 +183,12 @@ def activate_transcript(uid: str, memory_id: str, model: str) -> Memory:
     segments = sorted(stored[model].segments, key=lambda item: (item.start, item.end))
     if not any(segment.text.strip() for segment in segments):
         raise EmptyTranscript(model)
-    versions = {name: version.segments for name, version in stored.items()}
+    versions: dict[str | None, list[Segment]] = {name: version.segments for name, version in stored.items()}
 
     def change(memory: Memory) -> dict[str, Any]:
-        return {
-            "active_transcript": model,
-            "transcript_segments": overlay.apply(
-                segments, overlay.manual_labels(segments, memory.edits, model=model, known=versions)
-            ),
-        }
+        known: dict[str | None, list[Segment]] = {memory.active_transcript: list(memory.transcript_segments)}
+        labels = overlay.manual_labels(segments, memory.edits, model=model, known={**known, **versions})
+        return {"active_transcript": model, "transcript_segments": overlay.apply(segments, labels)}
 
     changed = repository.mutate_memory(uid, memory_id, change)
     service.start(

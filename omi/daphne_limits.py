@@ -7,6 +7,7 @@ it answers 413 and throws away what still comes.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import sys
@@ -72,15 +73,13 @@ class _Counting:
         return int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 
     def _refuse(self, size: int) -> None:
-        from twisted.internet import reactor
-
         self._refused = True
         limit = self._limit()
         log.info("request_too_large", size=size, limit=limit)
         body = json.dumps({"detail": f"The request is larger than {limit} bytes", "code": "too_large"}).encode()
         head = f"HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         self.channel.transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
-        reactor.callLater(LINGER, self._cut)  # type: ignore[attr-defined]
+        asyncio.get_running_loop().call_later(LINGER, self._cut)
 
     def _cut(self) -> None:
         if self.channel is not None and self.channel.transport is not None:

@@ -92,15 +92,15 @@ class MemoryAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         last = PostProcessingRun.objects.filter(uid=OuterRef("uid"), memory_id=OuterRef("memory_id")).order_by("-id")
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(last_outcome=Subquery(last.values("outcome")[:1]), last_state=Subquery(last.values("state")[:1]))
+        rows: QuerySet[Any] = super().get_queryset(request)
+        annotated: QuerySet[Any] = rows.annotate(
+            last_outcome=Subquery(last.values("outcome")[:1]), last_state=Subquery(last.values("state")[:1])
         )
+        return annotated
 
     def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Looking needs the view permission; doing something, and reading words, the change permission."""
-        return request.user.has_perm("memories.change_memoryrow")  # type: ignore[union-attr]
+        return request.user.has_perm("memories.change_memoryrow")
 
     @admin.display(description="memory", ordering="memory_id")
     def memory(self, row: MemoryRow) -> str:

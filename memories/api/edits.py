@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from memories import edits
 from memories.api.errors import ApiError, invalid
-from memories.api.reading import Query, body, parameters, query
+from memories.api.reading import Query, body, parameters, query, uid_of
 from memories.api.rendering import as_json
 from memories.api.shapes import AssignVoice, Detail, EventFlags, Speakers, Status
 from memories.repository import memories as repository
@@ -44,7 +44,7 @@ class EditViewSet(viewsets.ViewSet):
         given = body(EventFlags, request)
         if len(given.events_idx) != len(given.values):
             raise invalid(("body", "values"), "events_idx and values must have the same length")
-        edits.set_events_created(request.user.uid, memory_id, dict(zip(given.events_idx, given.values, strict=True)))
+        edits.set_events_created(uid_of(request), memory_id, dict(zip(given.events_idx, given.values, strict=True)))
         return Response({"status": "Ok"})
 
     @extend_schema(
@@ -54,13 +54,13 @@ class EditViewSet(viewsets.ViewSet):
     )
     def visibility(self, request: Request, memory_id: str) -> Response:
         asked = query(VisibilityQuery, request)
-        edits.set_visibility(request.user.uid, memory_id, asked.value)
+        edits.set_visibility(uid_of(request), memory_id, asked.value)
         return Response({"status": "Ok"})
 
     @extend_schema(responses={200: Speakers, 404: Detail}, description="Who speaks how much, by label and name.")
     def speakers(self, request: Request, memory_id: str) -> Response:
-        memory = repository.get_memory(request.user.uid, memory_id)
-        names = {person.id: person.name for person in people.list_people(request.user.uid)}
+        memory = repository.get_memory(uid_of(request), memory_id)
+        names = {person.id: person.name for person in people.list_people(uid_of(request))}
         return Response(edits.speakers_of(memory, names))
 
     @extend_schema(
@@ -70,7 +70,7 @@ class EditViewSet(viewsets.ViewSet):
     )
     def assign(self, request: Request, memory_id: str, index: int) -> Response:
         asked = query(AssignQuery, request)
-        uid = request.user.uid
+        uid = uid_of(request)
         memory = repository.get_memory(uid, memory_id)
         decision = _decision(uid, asked.assign_type, asked.value)
         if index >= len(memory.transcript_segments):
@@ -92,7 +92,7 @@ class EditViewSet(viewsets.ViewSet):
     )
     def assign_voice(self, request: Request, memory_id: str) -> Response:
         given = body(AssignVoice, request)
-        uid = request.user.uid
+        uid = uid_of(request)
         memory = repository.get_memory(uid, memory_id)
         decision = _decision(
             uid, *(("person_id", given.person_id) if given.person_id else ("is_user", str(given.is_user)))

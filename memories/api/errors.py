@@ -114,7 +114,8 @@ def _django(error: Exception) -> Answer | None:
     if isinstance(error, Http404):
         return 404, "Not Found", {}, {}
     if isinstance(error, exceptions.APIException):
-        headers = {"Retry-After": str(error.wait)} if getattr(error, "wait", None) else {}
+        wait = getattr(error, "wait", None)
+        headers = {"Retry-After": str(wait)} if wait else {}
         return error.status_code, str(error.detail), headers, {}
     return None
 

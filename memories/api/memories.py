@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from memories import edits
 from memories.api.errors import ApiError
-from memories.api.reading import Query, body, parameters, query
+from memories.api.reading import Query, body, parameters, query, uid_of
 from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, MemoryList, PhotoList
 from memories.capture import create
@@ -58,7 +58,7 @@ class MemoryViewSet(viewsets.ViewSet):
         if not given.transcript_segments and not given.photos:
             raise ApiError(400, "Transcript segments or photos are required")
         memory = create.create_memory(
-            request.user.uid, given, language=asked.language_code, source=asked.source, actor="user"
+            uid_of(request), given, language=asked.language_code, source=asked.source, actor="user"
         )
         return Response({"memory": as_json(memory), "messages": []})
 
@@ -70,7 +70,7 @@ class MemoryViewSet(viewsets.ViewSet):
     def list(self, request: Request) -> Response:
         asked = query(ListQuery, request)
         page = repository.list_memories(
-            request.user.uid,
+            uid_of(request),
             limit=asked.limit,
             offset=asked.offset,
             cursor=asked.cursor,
@@ -82,7 +82,7 @@ class MemoryViewSet(viewsets.ViewSet):
 
     @extend_schema(responses={200: Memory, 304: None, **NOT_FOUND})
     def retrieve(self, request: Request, memory_id: str) -> Response:
-        memory = repository.get_memory(request.user.uid, memory_id)
+        memory = repository.get_memory(uid_of(request), memory_id)
         return conditional(request, etag([memory.id, memory.revision]), as_json(memory))
 
     @extend_schema(
@@ -93,7 +93,7 @@ class MemoryViewSet(viewsets.ViewSet):
     def partial_update(self, request: Request, memory_id: str) -> Response:
         given = body(EditMemory, request)
         texts = {name: getattr(given, name) for name in given.model_fields_set if name in EditMemory.model_fields}
-        return Response(as_json(edits.set_texts(request.user.uid, memory_id, texts)))
+        return Response(as_json(edits.set_texts(uid_of(request), memory_id, texts)))
 
     @extend_schema(
         responses={204: None, **NOT_FOUND},
@@ -102,7 +102,7 @@ class MemoryViewSet(viewsets.ViewSet):
     def destroy(self, request: Request, memory_id: str) -> Response:
         from memories import erasure
 
-        uid = request.user.uid
+        uid = uid_of(request)
         repository.get_memory(uid, memory_id)
         service.cancel_for_memory(uid, memory_id)
         erasure.erase_memory(uid, memory_id)
@@ -117,7 +117,7 @@ class MemoryViewSet(viewsets.ViewSet):
     )
     def reprocess(self, request: Request, memory_id: str) -> Response:
         asked = query(ReprocessQuery, request)
-        uid = request.user.uid
+        uid = uid_of(request)
         repository.get_memory(uid, memory_id)
         options: dict[str, Any] = {"force": True}
         if asked.language_code:
@@ -127,7 +127,7 @@ class MemoryViewSet(viewsets.ViewSet):
 
     @extend_schema(responses={200: PhotoList, **NOT_FOUND})
     def photos(self, request: Request, memory_id: str) -> Response:
-        memory = repository.get_memory(request.user.uid, memory_id)
+        memory = repository.get_memory(uid_of(request), memory_id)
         return Response([as_json(photo) for photo in memory.photos])
 
     @extend_schema(
@@ -135,7 +135,7 @@ class MemoryViewSet(viewsets.ViewSet):
         description="How it was said: `spans` of the emotion timeline. 404 where none was measured.",
     )
     def emotions(self, request: Request, memory_id: str) -> Response:
-        uid = request.user.uid
+        uid = uid_of(request)
         repository.get_memory(uid, memory_id)
         timeline = emotions.load_emotions(uid, memory_id)
         if timeline is None:

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from memories import postprocessing
 from memories.api.errors import ApiError, invalid
-from memories.api.reading import Query, parameters, query
+from memories.api.reading import Query, parameters, query, uid_of
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, RunStatus
 from memories.api.uploads import limit_upload
@@ -52,7 +52,7 @@ class PostProcessingViewSet(viewsets.ViewSet):
     )
     def create(self, request: Request, memory_id: str) -> Response:
         asked = query(UploadQuery, request)
-        uid = request.user.uid
+        uid = uid_of(request)
         memory = repository.get_memory(uid, memory_id)  # before a byte of the upload is read
         if memory.discarded:
             raise ApiError(400, "Memory is discarded")
@@ -75,7 +75,7 @@ class PostProcessingViewSet(viewsets.ViewSet):
     @extend_schema(request=None, responses={200: RunStatus, 404: Detail, 409: Detail})
     def cancel(self, request: Request, memory_id: str) -> Response:
         run = _latest(request, memory_id)
-        service.cancel(run, actor=f"user:{request.user.uid}", reason="asked by the user")
+        service.cancel(run, actor=f"user:{uid_of(request)}", reason="asked by the user")
         return Response(status.document(_latest(request, memory_id)))
 
     @extend_schema(
@@ -89,15 +89,13 @@ class PostProcessingViewSet(viewsets.ViewSet):
         run = _latest(request, memory_id)
         if asked.from_step and asked.from_step not in run.plan:
             raise invalid(("query", "from_step"), f"The steps are {', '.join(run.plan)}")
-        run = service.retry(
-            run, actor=f"user:{request.user.uid}", reason="asked by the user", from_step=asked.from_step
-        )
+        run = service.retry(run, actor=f"user:{uid_of(request)}", reason="asked by the user", from_step=asked.from_step)
         return Response(status.document(run))
 
 
 def _latest(request: Request, memory_id: str) -> PostProcessingRun:
     """The memory's latest post-processing, for its owner; the latest run of another kind where there was none."""
-    uid = request.user.uid
+    uid = uid_of(request)
     repository.get_memory(uid, memory_id)
     run = selectors.latest_run(uid, memory_id, "postprocess") or selectors.latest_run(uid, memory_id)
     if run is None:

@@ -7,7 +7,7 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories.api.reading import body
+from memories.api.reading import body, uid_of
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, PatchedProcessingMemory, PatchProcessingMemory, ProcessingMemoryBrief
 from memories.repository import processing
@@ -17,7 +17,7 @@ from memories.shapes import ProcessingMemory
 class ProcessingMemoryViewSet(viewsets.ViewSet):
     @extend_schema(responses={200: ProcessingMemory, 404: Detail})
     def retrieve(self, request: Request, processing_memory_id: str) -> Response:
-        return Response(as_json(processing.get(request.user.uid, processing_memory_id)))
+        return Response(as_json(processing.get(uid_of(request), processing_memory_id)))
 
     @extend_schema(
         request=PatchProcessingMemory,
@@ -26,7 +26,7 @@ class ProcessingMemoryViewSet(viewsets.ViewSet):
     )
     def partial_update(self, request: Request, processing_memory_id: str) -> Response:
         asked = body(PatchProcessingMemory, request)
-        uid = request.user.uid
+        uid = uid_of(request)
         processing.get(uid, processing_memory_id)
         given = {name: getattr(asked, name) for name in asked.model_fields_set}
         if given.get("emotional_feedback", False) is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter
@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from rest_framework.request import Request
 
 from memories.api.errors import ApiError, fastapi_errors, invalid
+
+if TYPE_CHECKING:
+    from omi.accounts.principal import Principal
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -23,6 +26,11 @@ class Query(BaseModel):
     @classmethod
     def _nulls(cls, values: Any) -> Any:
         return {name: value for name, value in values.items() if value not in ("null", "")}
+
+
+def uid_of(request: Request) -> str:
+    """Who asks. Every access function takes this, so that a stranger finds nothing."""
+    return cast("Principal", request.user).uid
 
 
 def query(model: type[M], request: Request) -> M:

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from memories.api.errors import ApiError
+from memories.api.reading import uid_of
 from memories.api.shapes import Detail, HasRecording
 from memories.repository import memories as repository
 from omi.stores import audio
@@ -28,16 +29,16 @@ _TYPES = {".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".og
 class RecordingViewSet(viewsets.ViewSet):
     @extend_schema(responses={200: HasRecording, 404: Detail})
     def retrieve(self, request: Request, memory_id: str) -> Response:
-        repository.get_memory(request.user.uid, memory_id)
-        return Response({"has_recording": _recording(request.user.uid, memory_id) is not None})
+        repository.get_memory(uid_of(request), memory_id)
+        return Response({"has_recording": _recording(uid_of(request), memory_id) is not None})
 
     @extend_schema(
         parameters=[OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="`bytes=0-1023`, one range")],
         responses={(200, "audio/wav"): OpenApiTypes.BINARY, (206, "audio/wav"): OpenApiTypes.BINARY, 404: Detail},
     )
     def audio(self, request: Request, memory_id: str) -> HttpResponseBase:
-        repository.get_memory(request.user.uid, memory_id)
-        found = _recording(request.user.uid, memory_id)
+        repository.get_memory(uid_of(request), memory_id)
+        found = _recording(uid_of(request), memory_id)
         if found is None:
             raise ApiError(404, "Memory recording not found")
         return _ranged(request, found)

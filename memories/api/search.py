@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from memories import search
-from memories.api.reading import body
+from memories.api.reading import body, uid_of
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, SearchAnswer, SearchBody
 
@@ -28,7 +28,7 @@ class SearchViewSet(viewsets.ViewSet):
             start=asked.start_date,
             end=asked.end_date,
         )
-        hits = search.search(request.user.uid, asked.query, asked.limit, filters)
+        hits = search.search(uid_of(request), asked.query, asked.limit, filters)
         return Response(
             {
                 "hits": [

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 
 from memories import edits
 from memories.api.errors import ApiError
+from memories.api.reading import uid_of
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, TranscriptInfo, TranscriptsByVendor, TranscriptVersions
 from memories.repository import memories as repository
@@ -29,8 +30,8 @@ class TranscriptViewSet(viewsets.ViewSet):
         description="The four vendors of the original, always all present. Every model: `/transcripts/versions`.",
     )
     def list(self, request: Request, memory_id: str) -> Response:
-        repository.get_memory(request.user.uid, memory_id)
-        stored = transcripts.list_transcripts(request.user.uid, memory_id)
+        repository.get_memory(uid_of(request), memory_id)
+        stored = transcripts.list_transcripts(uid_of(request), memory_id)
         answer = TranscriptsByVendor.model_validate(
             {
                 key: sorted(stored[model].segments, key=lambda segment: segment.start)
@@ -42,8 +43,8 @@ class TranscriptViewSet(viewsets.ViewSet):
 
     @extend_schema(responses={200: TranscriptVersions, 404: Detail})
     def versions(self, request: Request, memory_id: str) -> Response:
-        memory = repository.get_memory(request.user.uid, memory_id)
-        stored = transcripts.list_transcripts(request.user.uid, memory_id)
+        memory = repository.get_memory(uid_of(request), memory_id)
+        stored = transcripts.list_transcripts(uid_of(request), memory_id)
         found = [
             TranscriptInfo(
                 model=model,
@@ -62,7 +63,7 @@ class TranscriptViewSet(viewsets.ViewSet):
         description="Shows this model's transcript from now on and has the summary made again from it.",
     )
     def activate(self, request: Request, memory_id: str, model: str) -> Response:
-        uid = request.user.uid
+        uid = uid_of(request)
         repository.get_memory(uid, memory_id)
         try:
             memory = edits.activate_transcript(uid, memory_id, model)

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from memories import account
-from memories.api.reading import Query, body, parameters, query
+from memories.api.reading import Query, body, parameters, query, uid_of
 from memories.api.shapes import AccountDeleted, Detail, FcmToken, Permission, Status
 from omi.accounts import users
 
@@ -22,18 +22,18 @@ class PermissionQuery(Query):
 class UserViewSet(viewsets.ViewSet):
     @extend_schema(responses={200: Permission})
     def permission(self, request: Request) -> Response:
-        user = users.get_user(request.user.uid)
+        user = users.get_user(uid_of(request))
         return Response({"store_recording_permission": bool(user.store_recording_permission)})
 
     @extend_schema(request=None, parameters=parameters(PermissionQuery), responses={200: Status, 422: Detail})
     def set_permission(self, request: Request) -> Response:
         asked = query(PermissionQuery, request)
-        account.set_recording_permission(request.user.uid, asked.value)
+        account.set_recording_permission(uid_of(request), asked.value)
         return Response({"status": "ok"})
 
     @extend_schema(responses={200: Status}, description="Withdraws the permission and erases all kept recordings.")
     def withdraw_permission(self, request: Request) -> Response:
-        account.set_recording_permission(request.user.uid, False)
+        account.set_recording_permission(uid_of(request), False)
         return Response({"status": "ok"})
 
     @extend_schema(
@@ -41,16 +41,16 @@ class UserViewSet(viewsets.ViewSet):
         description="Erases everything that is kept of this user, vectors, audio and voices included.",
     )
     def delete_account(self, request: Request) -> Response:
-        receipt = account.delete_account(request.user.uid)
+        receipt = account.delete_account(uid_of(request))
         return Response({"status": "ok", "message": "Account deleted successfully", "receipt": receipt})
 
     @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY}, description="All of the user's data.")
     def export(self, request: Request) -> HttpResponseBase:
-        file = account.export(request.user.uid)
+        file = account.export(uid_of(request))
         return FileResponse(file, as_attachment=True, filename="omi-export.zip", content_type="application/zip")
 
     @extend_schema(request=FcmToken, responses={200: Status, 422: Detail})
     def fcm_token(self, request: Request) -> Response:
         given = body(FcmToken, request)
-        users.add_fcm_token(request.user.uid, given.fcm_token, given.time_zone)
+        users.add_fcm_token(uid_of(request), given.fcm_token, given.time_zone)
         return Response({"status": "Ok"})

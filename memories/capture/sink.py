@@ -32,7 +32,7 @@ class CaptureSink:
     async def open(self, session: SessionInfo, *, watch: bool = True) -> Conversation:
         if not watch:
             return Conversation(id=_UNWATCHED, started_at=session.started_at)
-        conversation = await _threaded(conversations.open_conversation, session)
+        conversation: Conversation = await _threaded(conversations.open_conversation, session)
         self._remember(session, conversation.segments)
         return conversation
 

@@ -150,7 +150,7 @@ def _erf(values: Floats) -> Floats:
     """The error function to 1.5e-7 (Abramowitz and Stegun 7.1.26): SciPy would cost 113 MB for it."""
     size = np.abs(values)
     step = 1.0 / (1.0 + np.float32(0.3275911) * size)
-    series = 1.061405429
+    series: Floats = np.full_like(step, 1.061405429)
     for factor in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
         series = series * step + np.float32(factor)
     result: Floats = np.sign(values) * (1.0 - series * step * np.exp(-size * size))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from memories.structuring.category import EMOJI
 from memories.structuring.discard import must_keep
 from memories.structuring.local import local_time
 from memories.structuring.openai_client import VENDOR, client, refused
+from memories.structuring.parts import groups, pieces, token_estimate
 from omi.vendor_errors import broken_answer
 from transcription.segments import plain_text, render
 
@@ -111,12 +111,21 @@ class _Run:
             self._ask(prompts.structure(self._request, self._moment, part, part=(number, count)))
             for number, part in enumerate(parts, 1)
         ]
-        notes = "\n\n".join(
-            answer.model_dump_json(exclude={"emoji", "discard", "discard_reason"}) for answer in answers
-        )
-        if token_estimate(notes) > budget:
-            raise refused("length", "the conversation is too long for the model")
-        return self._ask(prompts.merge(self._request, self._moment, notes, count))
+        return self._merged([_note(answer) for answer in answers], budget)
+
+    def _merged(self, notes: list[str], budget: int) -> _Answer:
+        """One answer of many: in one question, or group by group until one question holds them."""
+        while True:
+            together = list(groups(notes, budget))
+            if len(together) >= len(notes) or len(together) > MAX_PARTS:
+                raise refused("length", "the conversation is too long for the model")
+            answers = [
+                self._ask(prompts.merge(self._request, self._moment, "\n\n".join(group), len(group)))
+                for group in together
+            ]
+            if len(answers) == 1:
+                return answers[0]
+            notes = [_note(answer) for answer in answers]
 
     def _ask(self, messages: list[dict[str, str]]) -> _Answer:
         with client(self._request.timeout) as openai:
@@ -136,6 +145,10 @@ class _Run:
         if not (parsed.title.strip() or parsed.overview.strip() or parsed.discard):
             raise broken_answer(VENDOR, "gave an answer without title and overview", code="empty_title")
         return parsed
+
+
+def _note(answer: _Answer) -> str:
+    return answer.model_dump_json(exclude={"emoji", "discard", "discard_reason"})
 
 
 def to_structured(answer: _Answer, moment: datetime) -> Structured:
@@ -173,54 +186,3 @@ def _event(raw: _Event, moment: datetime) -> Event | None:
         return None
     duration = raw.duration_minutes if raw.duration_minutes > 0 else 30
     return Event(title=title, description=raw.description.strip()[:1000], start=start, duration=duration)
-
-
-def token_estimate(text: str) -> int:
-    """At least as many as a tokenizer finds, nearly: a third of the UTF-8 bytes (English needs a quarter)."""
-    return len(text.encode("utf-8", "replace")) // 3 + 1
-
-
-def pieces(text: str, budget: int) -> Iterator[str]:
-    """Parts of at most ``budget`` estimated tokens, cut between turns, or between words in an endless turn."""
-    kept: list[str] = []
-    size = 0
-    for turn in _turns(text, budget):
-        cost = token_estimate(turn) + 1
-        if kept and size + cost > budget:
-            yield "\n\n".join(kept)
-            kept, size = [], 0
-        kept.append(turn)
-        size += cost
-    if kept:
-        yield "\n\n".join(kept)
-
-
-def _turns(text: str, budget: int) -> Iterator[str]:
-    for turn in text.split("\n\n"):
-        if token_estimate(turn) <= budget // 2:
-            yield turn
-            continue
-        yield from _by_words(turn, budget // 2)
-
-
-def _by_words(turn: str, budget: int) -> Iterator[str]:
-    who, _, said = turn.partition(": ")
-    kept: list[str] = []
-    size = 0
-    for word in _short_words(said.split(), budget):
-        cost = token_estimate(word)
-        if kept and size + cost > budget:
-            yield f"{who}: {' '.join(kept)}"
-            kept, size = [], 0
-        kept.append(word)
-        size += cost
-    if kept:
-        yield f"{who}: {' '.join(kept)}"
-
-
-def _short_words(words: Sequence[str], budget: int) -> Iterator[str]:
-    """Languages without blanks have words of a whole page."""
-    room = max(1, budget // 2)
-    for word in words:
-        for at in range(0, len(word), room):
-            yield word[at : at + room]

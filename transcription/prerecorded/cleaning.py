@@ -11,6 +11,7 @@ from transcription.segments import Word, speaker_label
 
 SHORTEST = 0.01  # seconds
 GUESSED_SECONDS = 1.0  # length of a word whose end the vendor leaves open (the original's rule)
+LATEST = 7 * 86400.0  # no recording is a week long: a later time is no time
 _LABEL = re.compile(r"SPEAKER_\d{2,4}")
 
 
@@ -55,7 +56,7 @@ def clean_words(raw: Iterable[RawWord], *, seconds: float) -> list[Word]:
 
 
 def _moment(value: float | None) -> float | None:
-    if value is None or not math.isfinite(value):
+    if value is None or not math.isfinite(value) or value > LATEST:
         return None
     return max(0.0, float(value))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +82,7 @@ class Context:
             row = StepArtifact.objects.filter(step=self.steps[step], name=name).first()
             if row is None:
                 raise StepError("internal_error", f"{step} left no {name}")
-            self._artifacts[key] = hashing.unpack(row.body)
+            self._artifacts[key] = hashing.unpack(bytes(row.body))
         return self._artifacts[key]
 
     def remember_artifact(self, step: str, name: str, value: Any) -> None:
@@ -152,6 +154,21 @@ class Context:
             return Path(audio.local_copy(name, target))
         except (FileNotFoundError, LookupError) as error:
             raise StepError("audio_missing") from error
+
+    def store_audio(self, purpose: str, wav: Path, keep_for: timedelta | None) -> str:
+        """Keep a WAV of this memory; the object that an earlier try stored is taken where it is the same."""
+        from omi.stores import audio
+
+        with wav.open("rb") as file:
+            sha = hashlib.file_digest(file, "sha256").hexdigest()
+        self.check()
+        for known in audio.for_memory(self.uid, self.memory_id, purpose=purpose):
+            if known.sha256 == sha:
+                audio.keep(known, keep_for)
+                return str(known.name)
+        with wav.open("rb") as file:
+            made = audio.put(self.uid, purpose, file, memory_id=self.memory_id, suffix=".wav", keep_for=keep_for)
+        return str(made.name)
 
     def close(self) -> None:
         if self._folder is not None:

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from memories.pipeline import breaker, faults, hashing
 from memories.pipeline.context import Context
-from memories.pipeline.models import VendorCall
+from memories.pipeline.models import PostProcessingRun, VendorCall
 from omi.errors import Outcome, ProviderError
 
 
@@ -78,4 +78,14 @@ def _close(row: VendorCall, entry: Entry, began: float) -> None:
     row.reference = entry.reference[:128]
     row.audio_seconds, row.cost = entry.audio_seconds, entry.cost
     row.input_tokens, row.output_tokens = entry.input_tokens, entry.output_tokens
-    row.save()
+    if row.pk is not None:
+        # An UPDATE, never an upsert: the user may have been erased meanwhile, and nothing of them may come back.
+        VendorCall.objects.filter(pk=row.pk).update(**{name: getattr(row, name) for name in _AT_THE_END})
+    elif PostProcessingRun.objects.filter(pk=row.run_id).exists():
+        row.save(force_insert=True)
+
+
+_AT_THE_END = (
+    "latency", "reference", "audio_seconds", "cost", "input_tokens", "output_tokens", "outcome", "error_kind",
+    "error_code",
+)  # fmt: skip

@@ -161,7 +161,7 @@ class ClusterWatch:
 def _queued(row: int) -> bool:
     from django_q.models import OrmQ
 
-    return OrmQ.objects.filter(pk=row).exists()
+    return bool(OrmQ.objects.filter(pk=row).exists())
 
 
 def _group_of(owner: str) -> int:

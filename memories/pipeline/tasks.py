@@ -43,7 +43,7 @@ def housekeeping() -> dict[str, int]:
     from transcription.reconcile import recover_sessions
 
     def old_tasks() -> int:
-        return Task.objects.filter(stopped__lt=timezone.now() - timedelta(days=7)).delete()[0]
+        return int(Task.objects.filter(stopped__lt=timezone.now() - timedelta(days=7)).delete()[0])
 
     done = {}
     for name, part in {"sessions": recover_sessions, "audio": audio.sweep_expired, "tasks": old_tasks}.items():

@@ -108,7 +108,7 @@ def test_a_finished_run_is_never_claimed_again(run: PostProcessingRun) -> None:
     runner.work(run.pk)
     calls = list(fakes.CALLS)
     assert runner.work(run.pk) == "not_claimed"
-    assert fakes.CALLS == calls
+    assert calls == fakes.CALLS
 
 
 def test_a_run_that_waits_is_not_claimed_before_its_time(run: PostProcessingRun) -> None:

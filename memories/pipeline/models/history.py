@@ -48,7 +48,7 @@ class StepAttempt(models.Model):
         return f"attempt {self.number} of step {self.step_id}: {self.outcome}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None:
+        if not self._state.adding:
             raise TypeError("StepAttempt rows are never changed")
         super().save(*args, **kwargs)
 
@@ -72,7 +72,7 @@ class RunEvent(models.Model):
         return f"{self.type} of run {self.run_id}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None:
+        if not self._state.adding:
             raise TypeError("RunEvent rows are never changed")
         super().save(*args, **kwargs)
 

@@ -62,13 +62,9 @@ def _recording(ctx: Context, found: ProcessingMemory, *, permitted: bool) -> str
     path = recording_for(ctx.uid, found, ctx.folder / "journal.wav")
     if path is None:
         return ""
-    ctx.check()
     purpose = "recording" if permitted else "journal"
+    name = ctx.store_audio(purpose, path, None if permitted else settings.OMI_AUDIO_KEEP)
     for known in audio.for_memory(ctx.uid, ctx.memory_id, purpose=purpose):
-        audio.delete(known)  # an earlier try of this step, or a shorter recording of the same conversation
-    with path.open("rb") as file:
-        made = audio.put(
-            ctx.uid, purpose, file, memory_id=ctx.memory_id,
-            keep_for=None if permitted else settings.OMI_AUDIO_KEEP,
-        )  # fmt: skip
-    return str(made.name)
+        if known.name != name:
+            audio.delete(known)  # a shorter recording of the same conversation
+    return name

@@ -5,8 +5,6 @@ Nothing is trimmed: the regions are about the recording (omi-protocol 4.3 no. 4-
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -59,8 +57,7 @@ def run(ctx: Context) -> Done | Skip:
         raise StepError(_MESSAGES[error.code], error.sentence) from error
     heard = child.call("memories.pipeline.child_jobs.speech", {"path": str(target)}, timeout=SPEECH_LIMIT)
     spoken = sum(end - start for start, end in heard["regions"])
-    ctx.check()
-    stored = _store(ctx, target)
+    stored = ctx.store_audio("upload", target, settings.OMI_AUDIO_KEEP)
     silence = spoken < MIN_SPEECH
     return Done(
         {
@@ -70,23 +67,6 @@ def run(ctx: Context) -> Done | Skip:
         outcome=Outcome.EXPECTED_SILENCE if silence else Outcome.SUCCESS,
         note=f"{heard['seconds']:.1f} s, {spoken:.1f} s of speech",
     )  # fmt: skip
-
-
-def _store(ctx: Context, wav: Path) -> str:
-    """The prepared recording as an audio object: the one that an earlier try stored, where there is one."""
-    from omi.stores import audio
-
-    with wav.open("rb") as file:
-        sha = hashlib.file_digest(file, "sha256").hexdigest()
-    for known in audio.for_memory(ctx.uid, ctx.memory_id, purpose="upload"):
-        if known.sha256 == sha:
-            audio.keep(known, settings.OMI_AUDIO_KEEP)
-            return str(known.name)
-    with wav.open("rb") as file:
-        made = audio.put(
-            ctx.uid, "upload", file, memory_id=ctx.memory_id, suffix=".wav", keep_for=settings.OMI_AUDIO_KEEP
-        )
-    return str(made.name)
 
 
 def _shortest(ctx: Context) -> float:

@@ -62,17 +62,7 @@ def recording(ctx: Context) -> str:
     """The name of the recording that is kept for the user, where they allowed it ("" otherwise)."""
     if not ctx.did("prepare_audio") or not ctx.user.store_recording_permission:
         return ""
-    from omi.stores import audio
-
-    kept = audio.for_memory(ctx.uid, ctx.memory_id, purpose="recording")
-    prepared = audio.get(ctx.output("prepare_audio")["audio"], uid=ctx.uid)
-    for known in kept:
-        if known.sha256 == prepared.sha256:
-            return str(known.name)
-    ctx.check()
-    with ctx.wav().open("rb") as file:
-        made = audio.put(ctx.uid, "recording", file, memory_id=ctx.memory_id, suffix=".wav", keep_for=None)
-    return str(made.name)
+    return ctx.store_audio("recording", ctx.wav(), None)
 
 
 def push(ctx: Context) -> None:

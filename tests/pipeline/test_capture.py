@@ -1,0 +1,167 @@
+"""A finished conversation becomes a memory, once, and goes on in the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memories import events
+from memories.capture.ids import memory_id_for
+from memories.pipeline import service
+from memories.pipeline.models import PostProcessingRun, RunStep
+from memories.repository import memories as repository
+from memories.repository import processing, transcripts
+from memories.shapes import ProcessingMemory, Structured
+from memories.structuring.base import StructureResult
+from omi import providers
+from tests.pipeline import fakes
+from tests.pipeline.conftest import UID, wav
+from transcription.segments import Segment
+
+pytestmark = pytest.mark.django_db
+
+Drive = Callable[..., PostProcessingRun]
+PROCESSING = "c0ffee00-0000-4000-8000-000000000001"
+MEMORY = memory_id_for(PROCESSING)
+STARTED = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def segment(number: int, text: str, start: float, **more: Any) -> Segment:
+    return Segment(id=f"s{number}", text=text, start=start, end=start + 4, stt_provider="deepgram_streaming", **more)
+
+
+def conversation(*segments: Segment, **more: Any) -> ProcessingMemory:
+    return processing.create(
+        UID,
+        ProcessingMemory(
+            id=PROCESSING, session_ids=["session"], created_at=STARTED, timer_start=STARTED.timestamp(),
+            language="en", transcript_segments=list(segments), last_audio=20.0, finished=True, **more,
+        ),
+    )  # fmt: skip
+
+
+def start(**options: Any) -> PostProcessingRun:
+    return service.start(
+        "capture", UID, MEMORY, actor="session", options={"processing_memory_id": PROCESSING, **options}
+    )
+
+
+def test_a_conversation_becomes_a_memory_and_the_app_is_told(drive: Drive) -> None:
+    conversation(segment(1, fakes.TEXT, 1.0))
+    run = drive(start())
+    assert run.outcome == "success"
+    made = repository.get_memory(UID, MEMORY)
+    assert made.structured.title == "About 1 segments"
+    assert made.started_at == STARTED
+    assert made.finished_at == STARTED + timedelta(seconds=20)
+    assert made.active_transcript == "deepgram_streaming"
+    assert processing.get(UID, PROCESSING).memory_id == MEMORY
+    told = [item for item in events.after(UID, 0) if item["type"] == "new_memory_created"]
+    assert [(item["memory_id"], item["processing_memory_id"]) for item in told] == [(MEMORY, PROCESSING)]
+    assert providers.one("vectors").fetch([f"{UID}-{MEMORY}"], namespace="ns1")
+    skipped = RunStep.objects.filter(run=run, state="skipped").values_list("name", flat=True)
+    assert set(skipped) == {"prepare_audio", "transcribe", "assess"}
+
+
+def test_an_outage_of_the_language_model_delays_the_memory_and_loses_nothing(drive: Drive) -> None:
+    """omi-protocol 4.3 no. 31: the processing memory was never retried."""
+    conversation(segment(1, fakes.TEXT, 1.0))
+    fakes.SCRIPT["structurer"] = [fakes.transient("structurer")] * 3
+    assert drive(start()).outcome == "success"
+    assert repository.get_memory(UID, MEMORY).structured.title
+
+
+def test_small_talk_is_discarded_unless_the_user_asked_to_keep_it(drive: Drive) -> None:
+    conversation(segment(1, "well", 1.0))
+    fakes.SCRIPT["structurer"] = [StructureResult(Structured(), discarded=True, discard_reason="small talk")]
+    drive(start())
+    assert repository.get_memory(UID, MEMORY).discarded is True
+    assert providers.one("vectors").fetch([f"{UID}-{MEMORY}"], namespace="ns1") == {}
+    fakes.SCRIPT["structurer"] = [StructureResult(Structured(title="Well"), discarded=True, discard_reason="small talk")]
+    drive(start(keep=True))
+    assert repository.get_memory(UID, MEMORY).discarded is False
+
+
+def test_a_conversation_that_goes_on_updates_the_same_memory(drive: Drive) -> None:
+    conversation(segment(1, fakes.TEXT, 1.0))
+    drive(start())
+    processing.update(
+        UID, PROCESSING,
+        {"transcript_segments": [segment(1, fakes.TEXT, 1.0), segment(2, "and the cake", 60.0)], "last_audio": 64.0},
+    )  # fmt: skip
+    drive(start(again=1))
+    made = repository.get_memory(UID, MEMORY)
+    assert [item.id for item in made.transcript_segments] == ["s1", "s2"]
+    assert made.finished_at == STARTED + timedelta(seconds=64)
+    assert len(repository.list_memories(UID, limit=10, offset=0).memories) == 1
+
+
+def test_a_resumed_conversation_never_overwrites_a_better_transcript(drive: Drive) -> None:
+    """omi-protocol 4.3 no. 24: raw live segments replaced the post-processed text."""
+    conversation(segment(1, "we should boog the tabel", 1.0))
+    drive(start())
+    better = [Segment(id="better", text="we should book the table", start=1.0, end=5.0, is_user=True)]
+    repository.update_memory(
+        UID, MEMORY,
+        {"transcript_segments": better, "active_transcript": "fal_whisperx", "postprocessing": {"status": "completed"}},
+    )  # fmt: skip
+    processing.update(
+        UID, PROCESSING,
+        {"transcript_segments": [segment(1, "we should boog the tabel", 1.0), segment(2, "and the cake", 60.0)]},
+    )  # fmt: skip
+    drive(start(again=1))
+    made = repository.get_memory(UID, MEMORY)
+    assert [item.text for item in made.transcript_segments] == ["we should book the table", "and the cake"]
+    assert made.active_transcript == "fal_whisperx"
+
+
+@pytest.fixture
+def journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def recording(uid: str, found: Any, dest: Path) -> Path:
+        dest.write_bytes(wav(20.0))
+        return dest
+
+    monkeypatch.setattr("transcription.recording.recording_for", recording)
+
+
+def test_what_live_vendors_failed_to_hear_is_transcribed_from_the_journal(
+    journal: None, heard: Any, drive: Drive
+) -> None:
+    """omi-protocol 4.3 no. 29: audio lived only in memory, and an outage was a hole for ever."""
+    conversation(accounting={"session": {"failed": 18.0}})
+    run = drive(start())
+    assert run.outcome == "success"
+    made = repository.get_memory(UID, MEMORY)
+    assert made.transcript_segments[0].text == fakes.TEXT
+    assert made.active_transcript == "first_model"
+    assert "first_model" in transcripts.list_transcripts(UID, MEMORY)
+
+
+def test_a_worse_text_from_the_journal_does_not_replace_what_was_heard_live(
+    journal: None, heard: Any, drive: Drive
+) -> None:
+    conversation(segment(1, fakes.TEXT, 1.0), accounting={"session": {"failed": 2.0}})
+    fakes.SCRIPT["first"] = [fakes.words("thank you " * 20, step=0.16)]
+    drive(start())
+    assert repository.get_memory(UID, MEMORY).transcript_segments[0].text == fakes.TEXT
+
+
+def test_nothing_said_and_nothing_recorded_is_told_as_such(drive: Drive) -> None:
+    conversation()
+    run = drive(start())
+    assert (run.outcome, run.message_id) == ("invalid_input", "nothing_to_process")
+    assert events.after(UID, 0)[-1]["type"] == "new_memory_create_failed"
+
+
+def test_a_memory_that_the_user_deleted_does_not_come_back(drive: Drive) -> None:
+    conversation(segment(1, fakes.TEXT, 1.0))
+    drive(start())
+    repository.delete_memory(UID, MEMORY)
+    run = drive(start(again=1))
+    assert (run.outcome, run.message_id) == ("canceled", "memory_gone")
+    with pytest.raises(repository.MemoryNotFound):
+        repository.get_memory(UID, MEMORY)

@@ -1,0 +1,109 @@
+"""The judge of transcripts, as a pure function."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memories.pipeline import quality
+from memories.shapes import UserEdits
+from transcription.segments import Segment
+
+TALK = "we should book the table for friday evening and ask anna whether she can bring the slides for the board"
+
+
+def segments(text: str, *, start: float = 0.0, end: float = 10.0) -> list[Segment]:
+    return [Segment(id=f"{start}", text=text, start=start, end=end)] if text else []
+
+
+def judge(new: str, shown: str, *, regions: list[quality.Region] | None = None, **more: object) -> quality.Assessment:
+    return quality.assess(
+        new=segments(new), shown=segments(shown), live=more.pop("live", {}),  # type: ignore[arg-type]
+        regions=[(0.0, 10.0)] if regions is None else regions, **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def test_a_shorter_transcript_without_the_live_ones_repetitions_is_accepted() -> None:
+    """4.3 no. 13: the 0.85 rule threw away correct transcripts that dropped duplicates."""
+    decision = judge(TALK, f"{TALK} {TALK}")
+    assert decision.accepted
+    assert decision.figures["length_ratio"] == 0.5
+
+
+@pytest.mark.parametrize("count", [79, 85, 86, 100])
+def test_length_alone_decides_nothing(count: int) -> None:
+    """anchors C.4 no. 46: at 84.9, 85.0 and 85.1 % there is no cliff."""
+    shown = " ".join(f"word{index}" for index in range(100))
+    new = " ".join(f"word{index}" for index in range(count))
+    assert quality.assess(
+        new=segments(new, end=60.0), shown=segments(shown, end=60.0), live={}, regions=[(0.0, 60.0)]
+    ).accepted
+
+
+@pytest.mark.parametrize(
+    ("new", "shown", "regions", "accepted"),
+    [
+        ("", TALK, [(0.0, 10.0)], False),
+        ("", "", [], True),
+        ("", "", [(0.0, 10.0)], False),
+        (TALK, "", [(0.0, 10.0)], True),
+        ("спасибо за просмотр спасибо всем друзья", TALK, [(0.0, 10.0)], False),
+        (" ".join(["thank you"] * 30), TALK, [(0.0, 10.0)], False),
+        (" ".join(["thank you"] * 30), "", [(0.0, 10.0)], False),
+        (" ".join(f"w{i}" for i in range(90)), TALK, [(0.0, 10.0)], False),
+        (TALK, TALK, [(20.0, 30.0)], False),
+    ],
+)
+def test_decisions(new: str, shown: str, regions: list[quality.Region], accepted: bool) -> None:
+    assert judge(new, shown, regions=regions, language="en").accepted is accepted
+
+
+def test_a_transcript_that_stops_half_way_is_rejected() -> None:
+    half = quality.assess(
+        new=segments(" ".join(TALK.split()[:8]), end=4.0), shown=segments(TALK), live={}, regions=[(0.0, 10.0)]
+    )
+    assert not half.accepted
+    assert "leaves out" in half.reasons[0]
+
+
+def test_live_transcripts_that_agree_with_each_other_outvote_a_stranger() -> None:
+    live = {"a": segments(TALK), "b": segments(TALK.replace("anna", "hanna"))}
+    assert not judge("completely different things about football and rain", TALK, live=live).accepted
+    assert judge(TALK.replace("slides", "slide"), TALK, live=live).accepted
+
+
+def test_scripts_without_blanks_are_counted_letter_by_letter() -> None:
+    assert len(quality.tokens(segments("今日は良い天気です"))) == 9
+    assert judge("今日は良い天気です", "今日は良い天気", language="ja").accepted
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "thank", "you"]), max_size=60))
+def test_the_share_of_a_loop_is_a_share(words: list[str]) -> None:
+    assert 0.0 <= quality.loop_share(words) <= 1.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 50), st.floats(0.1, 9)), max_size=8),
+       st.lists(st.tuples(st.floats(0, 50), st.floats(0.1, 9)), max_size=8))  # fmt: skip
+def test_coverage_is_a_share_and_grows_with_the_transcript(spans: list[tuple[float, float]], said: list[tuple[float, float]]) -> None:  # noqa: E501
+    regions = quality.merged([Segment(text="x", start=start, end=start + size) for start, size in spans])
+    spoken = [Segment(text="x", start=start, end=start + size) for start, size in said]
+    whole = quality.coverage(spoken, regions)
+    assert -1e-9 <= whole <= 1 + 1e-9
+    assert quality.coverage(spoken[:1], regions) <= whole + 1e-9 or not regions
+
+
+def test_an_assignment_follows_its_moments_into_another_transcript() -> None:
+    from memories.pipeline import edits
+
+    new = [Segment(id="n1", text="a", start=0, end=4, speaker="SPEAKER_01"),
+           Segment(id="n2", text="b", start=5, end=9, speaker="SPEAKER_00")]  # fmt: skip
+    old = [Segment(id="o1", text="a", start=0, end=4, speaker="SPEAKER_00"),
+           Segment(id="o2", text="b", start=5, end=9, speaker="SPEAKER_01")]  # fmt: skip
+    made = UserEdits(
+        segments={"o1": {"is_user": True, "person_id": None, "start": 0.0, "end": 4.0, "transcript": "live"}},
+        speakers={"SPEAKER_01": {"is_user": False, "person_id": "anna", "transcript": "live"}},
+    )
+    labels = edits.manual_labels(new, made, model="better", known={"live": old})
+    # SPEAKER_01 of the old transcript is SPEAKER_00 of the new one: labels of voices are not carried over by name.
+    assert labels == {"n1": {"is_user": True, "person_id": None}, "n2": {"is_user": False, "person_id": "anna"}}

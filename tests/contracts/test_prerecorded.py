@@ -6,13 +6,13 @@ import re
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from difflib import SequenceMatcher
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.utils.module_loading import import_string
-from rapidfuzz.distance import Levenshtein
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError, UnsupportedFeature
 from omi.settings import _PRERECORDED
@@ -71,8 +71,8 @@ def remote(request: pytest.FixtureRequest) -> str:
 def test_it_hears_the_words(name: str, talk: Talk) -> None:
     said = plain(" ".join(word.word for word in talk.words))
     heard = plain(" ".join(word.text for word in hear(name, talk).words))
-    allowed = 0.35 if name == "local" else 0.0
-    assert Levenshtein.normalized_distance(said, heard) <= allowed
+    alike = SequenceMatcher(None, said, heard, autojunk=False).ratio()
+    assert alike >= (0.7 if name == "local" else 1.0)
 
 
 def test_times_count_from_the_first_sample_and_never_run_backwards(name: str, talk: Talk) -> None:

@@ -17,6 +17,9 @@ from speakers.engines.worker import read_message, write_message
 
 VENDOR = "voices"
 START_TIMEOUT = 60.0
+SHORTEST_TIMEOUT = 30.0
+SLOWEST = 3.0
+"""Times real time. Embedding and detection run at 15 or more on one core; a loaded machine gets five times that."""
 
 
 class WorkerClient:
@@ -52,8 +55,7 @@ class WorkerClient:
     def _call(self, header: dict[str, Any], pcm: NDArray[np.int16]) -> tuple[dict[str, Any], bytes]:
         """Send and wait. ProviderError: transient when the child died or was too slow, permanent when it refused."""
         audio = np.ascontiguousarray(pcm, dtype="<i2")
-        # Embedding and detection run at 15 x real time or better on one core; a loaded machine gets five times that.
-        timeout = 30.0 + len(audio) / 16_000 / 3
+        timeout = SHORTEST_TIMEOUT + len(audio) / 16_000 / SLOWEST
         with self._lock:
             reply = self._exchange(header, audio, timeout)
             if reply is None:  # idle children end themselves: one fresh start, then it is a failure

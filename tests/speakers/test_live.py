@@ -1,0 +1,73 @@
+"""The user's voice while it streams."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from omi.providers import one
+from speakers.live import LiveLabeller, label_voices
+from speakers.shapes import Person
+
+from .conftest import RATE, UID, Talk
+
+
+def clips(pcm: NDArray[np.int16], seconds: float) -> list[NDArray[np.int16]]:
+    """The first ``seconds`` as clips of 2 s, as a session cuts them."""
+    return [pcm[at : at + 2 * RATE] for at in range(0, int(seconds * RATE), 2 * RATE)]
+
+
+def test_the_user_is_recognised_within_ten_seconds_of_their_speech(enrolled: str, talk: Talk) -> None:
+    labels = label_voices(UID, {"SPEAKER_00": clips(talk.of("Anna"), 10)})
+    assert labels["SPEAKER_00"].is_user
+    assert labels["SPEAKER_00"].evidence_seconds >= 5
+
+
+def test_strangers_are_left_out(david: Person, talk: Talk) -> None:
+    voices = {name: clips(talk.of(name), 12) for name in ("Anna", "David", "Peter")}
+    labels = label_voices(UID, voices)
+    assert labels["Anna"].is_user
+    assert labels["David"].person_id == david.id
+    assert "Peter" not in labels
+
+
+def test_after_a_switch_of_vendor_the_user_is_found_under_the_new_label(enrolled: str, talk: Talk) -> None:
+    """omi-protocol 4.3 no. 18: labels of the second socket had nothing to do with those of the first."""
+    anna = talk.of("Anna")
+    before = label_voices(UID, {"SPEAKER_00": clips(anna, 8), "SPEAKER_01": clips(talk.of("Peter"), 8)})
+    after = label_voices(UID, {"SPEAKER_00": clips(talk.of("Peter"), 8), "SPEAKER_01": clips(anna[8 * RATE :], 8)})
+    assert [label for label in before if before[label].is_user] == ["SPEAKER_00"]
+    assert [label for label in after if after[label].is_user] == ["SPEAKER_01"]
+
+
+def test_a_second_of_speech_decides_nothing(enrolled: str, talk: Talk) -> None:
+    assert label_voices(UID, {"SPEAKER_00": [talk.of("Anna")[:RATE]]}) == {}
+
+
+@pytest.mark.parametrize("clip", [np.zeros(0, np.int16), np.zeros(RATE * 10, np.int16), np.ones(7, np.int16)])
+def test_empty_clips_are_no_error(enrolled: str, clip: NDArray[np.int16]) -> None:
+    assert label_voices(UID, {"SPEAKER_00": [clip], "SPEAKER_01": []}) == {}
+
+
+def test_without_a_profile_the_engine_is_not_asked(db: None, talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("speakers.live.one", lambda _: pytest.fail("the engine was asked"))
+    assert label_voices("nobody", {"SPEAKER_00": clips(talk.of("Anna"), 10)}) == {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_port_is_async_and_knows_who_has_a_profile(enrolled: str, talk: Talk) -> None:
+    async def ask() -> tuple[bool, bool, bool]:
+        labeller = LiveLabeller()
+        labels = await labeller.label(UID, {"SPEAKER_00": clips(talk.of("Anna"), 10)})
+        return labels["SPEAKER_00"].is_user, await labeller.has_profile(UID), await labeller.has_profile("nobody")
+
+    assert asyncio.run(ask()) == (True, True, False)
+
+
+def test_listeners_have_a_child_of_their_own(enrolled: str) -> None:
+    voices = one("voices")
+    assert voices.live() is voices.live()
+    assert voices.live() is not voices

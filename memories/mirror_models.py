@@ -32,6 +32,8 @@ class MemoryRow(models.Model):
     mirrored_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        verbose_name = "memory"
+        verbose_name_plural = "memories"
         constraints = [models.UniqueConstraint(fields=["uid", "memory_id"], name="memories_row_once")]
         indexes = [
             models.Index(fields=["uid", "-created_at"], name="memories_row_newest"),
@@ -55,6 +57,7 @@ class ProcessingMemoryRow(models.Model):
     mirrored_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        verbose_name = "conversation"
         constraints = [models.UniqueConstraint(fields=["uid", "processing_memory_id"], name="memories_processing_once")]
         indexes = [models.Index(fields=["finished", "created_at"], name="memories_processing_open")]
 

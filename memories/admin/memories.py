@@ -68,7 +68,7 @@ class LastOutcome(admin.SimpleListFilter):
 
 @admin.register(MemoryRow)
 class MemoryAdmin(ReadOnlyAdmin):
-    list_display = ["memory", "uid", "created_at", "status", "last_run", "duration", "category", "language", "flags"]
+    list_display = ["memory", "uid", "created", "status", "last_run", "duration", "category", "language", "flags"]
     list_filter = [
         "postprocessing_status",
         LastOutcome,
@@ -103,8 +103,14 @@ class MemoryAdmin(ReadOnlyAdmin):
         return request.user.has_perm("memories.change_memoryrow")
 
     @admin.display(description="memory", ordering="memory_id")
-    def memory(self, row: MemoryRow) -> str:
-        return row.memory_id
+    def memory(self, row: MemoryRow) -> SafeString:
+        """The beginning of the id; the whole of it when pointed at, and on the memory's page."""
+        short = row.memory_id if len(row.memory_id) <= 14 else f"{row.memory_id[:8]}…"
+        return format_html('<span title="{}" class="id">{}</span>', row.memory_id, short)
+
+    @admin.display(description="created (UTC)", ordering="created_at")
+    def created(self, row: MemoryRow) -> str:
+        return f"{row.created_at:%Y-%m-%d %H:%M}"
 
     @admin.display(description="post-processing", ordering="postprocessing_status")
     def status(self, row: MemoryRow) -> SafeString:
@@ -244,7 +250,3 @@ class MemoryAdmin(ReadOnlyAdmin):
             raise Http404("There is no such memory")
         return row
 
-
-def link(row: MemoryRow) -> SafeString:
-    """To a memory's page."""
-    return format_html('<a href="{}">{}</a>', reverse("admin:memories_memoryrow_change", args=[row.pk]), row.memory_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
@@ -11,6 +12,7 @@ from memories.models import MemoryRow, UserEvent
 from memories.pipeline import messages
 from memories.pipeline import status as statuses
 from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.vocabulary import GOOD
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.repository.large import Unreadable
@@ -59,9 +61,9 @@ def _facts(row: MemoryRow, memory: Memory | None) -> list[tuple[str, Any]]:
     return [
         ("User", row.uid),
         ("Memory", row.memory_id),
-        ("Created", row.created_at),
-        ("Started", row.started_at),
-        ("Finished", row.finished_at),
+        ("Created", _moment(row.created_at)),
+        ("Started", _moment(row.started_at)),
+        ("Finished", _moment(row.finished_at)),
         ("Language", row.language or "–"),
         ("Source", row.source or "–"),
         ("Visibility", row.visibility),
@@ -73,6 +75,10 @@ def _facts(row: MemoryRow, memory: Memory | None) -> list[tuple[str, Any]]:
         ("Calendar events", len(structured.events) if structured else "–"),
         ("Revision", row.revision),
     ]
+
+
+def _moment(value: datetime | None) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if value else "–"
 
 
 def _transcripts(row: MemoryRow, revealed: bool) -> list[dict[str, Any]]:
@@ -101,7 +107,7 @@ def _run(run: PostProcessingRun) -> dict[str, Any]:
             {
                 "row": step,
                 "attempts": list(step.history.all()),
-                "errors": [attempt for attempt in step.history.all() if attempt.detail or attempt.error_code],
+                "errors": [item for item in step.history.all() if item.error_code or item.outcome not in GOOD],
             }
             for step in sorted(run.steps.all(), key=lambda item: item.position)
         ],

@@ -72,6 +72,8 @@ class Migration(migrations.Migration):
                 ('mirrored_at', models.DateTimeField(auto_now=True)),
             ],
             options={
+                'verbose_name': 'memory',
+                'verbose_name_plural': 'memories',
                 'indexes': [models.Index(fields=['uid', '-created_at'], name='memories_row_newest'), models.Index(fields=['memory_id'], name='memories_row_id'), models.Index(fields=['visibility', '-created_at'], name='memories_row_public')],
                 'constraints': [models.UniqueConstraint(fields=('uid', 'memory_id'), name='memories_row_once')],
             },
@@ -106,6 +108,7 @@ class Migration(migrations.Migration):
                 ('mirrored_at', models.DateTimeField(auto_now=True)),
             ],
             options={
+                'verbose_name': 'conversation',
                 'indexes': [models.Index(fields=['finished', 'created_at'], name='memories_processing_open')],
                 'constraints': [models.UniqueConstraint(fields=('uid', 'processing_memory_id'), name='memories_processing_once')],
             },

@@ -39,11 +39,11 @@ class Installation:
 
 @contextmanager
 def installation(
-    folder: Path, *, timeout: float = 60.0, settings: Mapping[str, str] | None = None
+    folder: Path, *, timeout: float = 60.0, settings: Mapping[str, str] | None = None, port: int | None = None
 ) -> Iterator[Installation]:
     """Start web and worker on an empty ``folder``; stop both, children included, at the end.
 
-    ``settings`` are environment variables beside those of this process.
+    ``settings`` are environment variables beside those of this process; ``port`` is where to listen (any free one).
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{folder.name}.lock").open("w") as lock:
@@ -51,15 +51,14 @@ def installation(
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DemoError(f"Another demo is using {folder}; wait until it has ended") from None
-        with _running(folder, timeout, settings or {}) as running:
+        with _running(folder, timeout, settings or {}, port or _free_port()) as running:
             yield running
 
 
 @contextmanager
-def _running(folder: Path, timeout: float, settings: Mapping[str, str]) -> Iterator[Installation]:
+def _running(folder: Path, timeout: float, settings: Mapping[str, str], port: int) -> Iterator[Installation]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    port = _free_port()
     environment = {**_environment(folder, port), **settings}
     _manage(environment, "migrate", "--verbosity", "0")
     _manage(environment, "staffuser")

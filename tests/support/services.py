@@ -15,6 +15,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             _do(["createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "omi", "omi"])
             yield f"postgres://omi@127.0.0.1:{port}/omi"
     except Unavailable as problem:
-        _missing("PostgreSQL", problem)
+        missing("PostgreSQL", problem)
 
 
 @pytest.fixture(scope="session")
@@ -66,28 +67,34 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with running(command, ready=lambda: listens(port), log=folder / "log"):
             yield f"redis://127.0.0.1:{port}/0"
     except Unavailable as problem:
-        _missing("Redis", problem)
+        missing("Redis", problem)
 
 
 @pytest.fixture(scope="session")
 def firestore_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """``host:port`` of the official emulator (the JAR of Google's Cloud CLI; runs on Java 11 or later)."""
-    folder = tmp_path_factory.mktemp("firestore")
     try:
-        java = _program("java", "apt-get install default-jre-headless")
-        jar = os.environ.get("FIRESTORE_EMULATOR_JAR", FIRESTORE_JAR)
-        if not Path(jar).exists():
-            raise Unavailable("the emulator's JAR is not here: install google-cloud-cli-firestore-emulator")
         port = free_port()
-        command = [java, "-Duser.language=en", "-Xmx512m", "-cp", jar, FIRESTORE_MAIN, "start"]
-        with running(
-            [*command, "--host=127.0.0.1", f"--port={port}"],
-            ready=lambda: _says_ok(f"http://127.0.0.1:{port}/"),
-            log=folder / "log",
-        ):
+        with firestore_emulator(tmp_path_factory.mktemp("firestore"), port):
             yield f"127.0.0.1:{port}"
     except Unavailable as problem:
-        _missing("the Firestore emulator", problem)
+        missing("the Firestore emulator", problem)
+
+
+@contextmanager
+def firestore_emulator(folder: Path, port: int, imported: Path | None = None) -> Iterator[None]:
+    """The emulator until the block ends. It keeps everything in memory: ``imported`` is an export to begin with."""
+    java = _program("java", "apt-get install default-jre-headless")
+    jar = os.environ.get("FIRESTORE_EMULATOR_JAR", FIRESTORE_JAR)
+    if not Path(jar).exists():
+        raise Unavailable("the emulator's JAR is not here: install google-cloud-cli-firestore-emulator")
+    command = [java, "-Duser.language=en", "-Xmx512m", "-cp", jar, FIRESTORE_MAIN, "start"]
+    with running(
+        [*command, "--host=127.0.0.1", f"--port={port}", *([f"--import-data={imported}"] if imported else [])],
+        ready=lambda: _says_ok(f"http://127.0.0.1:{port}/"),
+        log=folder / "log",
+    ):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -107,10 +114,11 @@ def gcs_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         ):
             yield f"http://127.0.0.1:{port}"
     except Unavailable as problem:
-        _missing("the Cloud Storage emulator", problem)
+        missing("the Cloud Storage emulator", problem)
 
 
-def _missing(what: str, problem: Unavailable) -> None:
+def missing(what: str, problem: Unavailable) -> None:
+    """Skip, or fail where TESTS_REQUIRE_SERVICES=1."""
     reason = f"{what} cannot be had here: {problem}"
     if os.environ.get("TESTS_REQUIRE_SERVICES") == "1":
         pytest.fail(reason)

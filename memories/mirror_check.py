@@ -209,10 +209,12 @@ def _compare_vectors(uid: str, memories: Mapping[str, Memory]) -> Iterator[Diffe
 def _extra_vectors(uid: str, ids: set[str]) -> Iterator[Difference]:
     from memories.erasure_parts import vectors_of
 
+    """Vectors of no memory, or of one that has none. Whose a vector is: by the id rule, else as its metadata says."""
+    by_rule = {vector_id(uid, identity): identity for identity in ids}
     found = vectors_of(uid)
     for start in range(0, len(found), PAGE):
         for identity, vector in vectors().fetch(found[start : start + PAGE], namespace=namespace()).items():
-            memory_id = str(vector.metadata.get("memory_id", ""))
+            memory_id = by_rule.get(identity) or str(vector.metadata.get("memory_id", ""))
             memory = repository.find_memory(uid, memory_id) if memory_id in ids else None
             if memory is None or not _has_vector(memory):
                 yield Difference("vector_extra", uid, identity, "vectors")

@@ -1,0 +1,208 @@
+"""``manage.py mirror``: what differs is found, and the documents win."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from memories import mirror_check
+from memories.models import MemoryRow, MirrorProgress, PersonRow, ProcessingMemoryRow
+from memories.repository import memories
+from memories.shapes import Memory
+from omi.providers import one
+from omi.stores import audio
+from omi.stores.documents import documents, path
+from omi.stores.models import LocalVector
+
+pytestmark = pytest.mark.django_db
+Furnish = Callable[[str, str], Memory]
+
+
+def kinds(uid: str) -> set[tuple[str, str]]:
+    return {(item.kind, item.store) for item in mirror_check.check_user(uid)}
+
+
+def test_stores_that_agree_have_no_differences(furnish: Furnish) -> None:
+    furnish("ana", "m")
+    assert list(mirror_check.check_user("ana")) == []
+    assert mirror_check.check_sample() == []
+
+
+def test_every_kind_of_difference_is_found_and_repaired_from_the_documents(furnish: Furnish) -> None:
+    for identity in ("lost-row", "stale-row", "lost-vector", "stale-vector", "discarded"):
+        furnish("ana", identity)
+    MemoryRow.objects.filter(memory_id="lost-row").delete()
+    MemoryRow.objects.filter(memory_id="stale-row").update(discarded=True)
+    MemoryRow.objects.create(uid="ana", memory_id="extra-row", created_at="2026-01-01T00:00:00Z")
+    one("vectors").delete(["ana-lost-vector"], namespace="ns1")
+    LocalVector.objects.filter(vector_id="ana-stale-vector").update(metadata={"uid": "ana", "created_at": 1.7})
+    memories.update_memory("ana", "discarded", {"discarded": True})
+    ProcessingMemoryRow.objects.filter(processing_memory_id="p-lost-row").delete()
+    ProcessingMemoryRow.objects.filter(processing_memory_id="p-stale-row").update(finished=True)
+    ProcessingMemoryRow.objects.create(uid="ana", processing_memory_id="p-extra", created_at="2026-01-01T00:00:00Z")
+    PersonRow.objects.filter(person_id="person-lost-row").delete()
+    PersonRow.objects.filter(person_id="person-stale-row").update(deleted=True)
+    audio.put("ana", "recording", b"x", memory_id="never-was", keep_for=None)
+    assert kinds("ana") == {
+        ("row_missing", "memories"), ("row_stale", "memories"), ("row_extra", "memories"),
+        ("vector_missing", "vectors"), ("vector_stale", "vectors"), ("vector_extra", "vectors"),
+        ("row_missing", "processing_memories"), ("row_stale", "processing_memories"),
+        ("row_extra", "processing_memories"), ("row_missing", "people"), ("row_stale", "people"),
+        ("audio_extra", "audio"),
+    }  # fmt: skip
+    assert mirror_check.rebuild_user("ana") == 12
+    assert kinds("ana") == set()
+    assert mirror_check.rebuild_user("ana") == 0
+
+
+def test_lost_bytes_and_unreadable_documents_are_told_and_not_made_up(furnish: Furnish) -> None:
+    furnish("ana", "m")
+    audio.storage().delete(audio.for_memory("ana", "m")[0].name)
+    documents().create(path("users", "ana", "memories", "bad"), {"structured": 1})
+    assert kinds("ana") == {("audio_missing", "audio"), ("document_unreadable", "memories")}
+    assert mirror_check.rebuild_user("ana") == 0
+
+
+def test_every_row_can_be_made_again(furnish: Furnish) -> None:
+    for uid in ("ana", "ben"):
+        furnish(uid, f"m-{uid}")
+    fields = [field.name for field in MemoryRow._meta.fields if field.name not in ("id", "mirrored_at")]
+    before = list(MemoryRow.objects.order_by("uid").values(*fields))
+    for rows in (MemoryRow, ProcessingMemoryRow, PersonRow, LocalVector):
+        rows.objects.all().delete()
+    out = StringIO()
+    call_command("mirror", rebuild=True, stdout=out, verbosity=0)
+    assert list(MemoryRow.objects.order_by("uid").values(*fields)) == before
+    assert (ProcessingMemoryRow.objects.count(), PersonRow.objects.count(), LocalVector.objects.count()) == (2, 2, 2)
+    assert "8 repaired" in out.getvalue()
+
+
+def test_a_rebuild_goes_on_where_it_was_stopped(furnish: Furnish, monkeypatch: pytest.MonkeyPatch) -> None:
+    for uid in ("a", "b", "c"):
+        furnish(uid, "m")
+    MemoryRow.objects.all().delete()
+    done: list[str] = []
+
+    def stops(uid: str) -> int:
+        if uid == "b" and len(done) == 1:
+            raise KeyboardInterrupt
+        done.append(uid)
+        return 0
+
+    monkeypatch.setattr(mirror_check, "rebuild_user", stops)
+    with pytest.raises(KeyboardInterrupt):
+        mirror_check.rebuild(["c", "a", "b"])
+    done.append("stopped")
+    mirror_check.rebuild(["a", "b", "c"])
+    assert done == ["a", "stopped", "b", "c"]
+    assert not MirrorProgress.objects.exists()
+
+
+def test_the_command_lists_and_fails_when_something_differs(furnish: Furnish) -> None:
+    furnish("ana", "m")
+    out = StringIO()
+    call_command("mirror", check=True, stdout=out, verbosity=0)
+    assert "no differences" in out.getvalue()
+    MemoryRow.objects.update(discarded=True)
+    with pytest.raises(CommandError, match="1 differences"):
+        call_command("mirror", check=True, json=True, stdout=out, verbosity=0)
+    told = json.loads(out.getvalue().splitlines()[-1])
+    assert (told["kind"], told["identity"], told["detail"]) == ("row_stale", "m", "discarded")
+
+
+def test_a_sample_feeds_the_metric(furnish: Furnish) -> None:
+    from prometheus_client import REGISTRY
+
+    furnish("ana", "m")
+    MemoryRow.objects.update(language="xx")
+    assert len(mirror_check.check_sample()) == 1
+    assert REGISTRY.get_sample_value("omi_mirror_differences", {"kind": "row_stale"}) == 1.0
+    mirror_check.rebuild_user("ana")
+    mirror_check.check_sample()
+    assert REGISTRY.get_sample_value("omi_mirror_differences", {"kind": "row_stale"}) == 0.0
+
+
+# --- export and moving
+
+
+def test_an_export_holds_everything_that_the_user_owns_and_nothing_else(furnish: Furnish, tmp_path: Path) -> None:
+    import zipfile
+
+    from memories import export
+
+    furnish("ana", "m")
+    furnish("user-ben", "other-memory")
+    file = tmp_path / "export.zip"
+    with file.open("wb") as target, export.export_user("ana") as source:
+        while piece := source.read(1000):
+            target.write(piece)
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        names = set(archive.namelist())
+        told = {name: archive.read(name).decode() for name in names if name.endswith(".json")}
+        recordings = [archive.read(name) for name in names if name.startswith("audio/")]
+    assert {"README.txt", "profile.json", "memories/m.json", "processing_memories/p-m.json", "events.json", "audio.json",
+            "people/person-m.json", "memories/m/hume/1.json"} <= names  # fmt: skip
+    assert json.loads(told["memories/m.json"])["transcript_segments"][0]["text"] == "secret words"
+    assert sum(name.startswith("memories/m/fal_whisperx/") for name in names) == 1
+    assert recordings == [b"secret voice"] * 2
+    assert not any("other-memory" in text or "user-ben" in text for text in told.values())
+
+
+def test_an_asynchronous_export_is_the_same(furnish: Furnish) -> None:
+    import io
+    import zipfile
+
+    from asgiref.sync import async_to_sync
+
+    from memories import export
+
+    furnish("ana", "m")
+
+    async def collect() -> bytes:
+        return b"".join([piece async for piece in export.stream_user("ana")])
+
+    with zipfile.ZipFile(io.BytesIO(async_to_sync(collect)())) as archive:
+        assert "memories/m.json" in archive.namelist()
+
+
+def test_moving_copies_everything_and_compares_it(furnish: Furnish) -> None:
+    from memories import store_move
+    from omi.stores.vectors.local import LocalVectors
+
+    furnish("ana", "m")
+    source, target = one("documents"), _Dictionary()
+    report = store_move.move_documents(source, target, job="test")  # type: ignore[arg-type]
+    assert report.different == []
+    assert report.documents == len(target.data) == 10 - 2
+    target.broken = True
+    assert len(store_move.move_documents(source, target, job="test").different) == 8  # type: ignore[arg-type]
+    vectors = LocalVectors()
+    assert store_move.move_vectors(vectors, vectors, "ns1").vectors == 1
+    assert store_move.compare_vectors(vectors, vectors, "ns1") == []
+
+
+class _Dictionary:
+    """The least target: what was set is kept, or lost when ``broken``."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, dict[str, object]] = {}
+        self.broken = False
+
+    def set(self, where: str, data: dict[str, object]) -> None:
+        self.data[where] = data
+
+    def get(self, where: str) -> object:
+        return None if self.broken else type("Found", (), {"data": self.data[where]})
+
+
+def test_the_command_refuses_stores_of_different_kinds() -> None:
+    with pytest.raises(CommandError, match="not stores of one kind"):
+        call_command("migrate_store", source="firestore", target="pinecone")
+    with pytest.raises(CommandError, match="the same"):
+        call_command("migrate_store", source="local", target="local")

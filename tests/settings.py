@@ -22,3 +22,7 @@ if "pytest" in sys.modules:
     os.environ["OMI_LOG_LEVEL"] = "WARNING"
 
 from omi.settings import *  # noqa: F403
+
+if "pytest" in sys.modules:
+    # A file, as in production: SQLite's shared memory database answers "locked" where a file waits for its turn.
+    DATABASES["default"]["TEST"] = {"NAME": os.path.join(_DATA, "test.sqlite3")}  # noqa: F405, PTH118

@@ -93,7 +93,8 @@ def store_segments(
         if segments:
             given = {segment.id for segment in segments}
             others = [item for item in current.transcript_segments if item.id not in given and item.id not in known]
-            fields["transcript_segments"] = sorted([*segments, *others], key=lambda item: (item.start, item.end))
+            unique = {item.id: item for item in [*others, *segments]}
+            fields["transcript_segments"] = sorted(unique.values(), key=lambda item: (item.start, item.end))
             if current.timer_segment_start is None:
                 fields["timer_segment_start"] = current.timer_start + fields["transcript_segments"][0].start
         return fields
@@ -148,7 +149,8 @@ def finish_conversation(
         bound.info("conversation_silent")
         return
     memory_id = memory_id_for(closed.id)
-    key = f"capture:{closed.id}:{content_key(closed.transcript_segments)}:{int(keep)}:{failed:.0f}"
+    content = f"{content_key(closed.transcript_segments)}:{failed:.0f}"
+    key = f"capture:{closed.id}:{content}:{int(keep)}"
     events.append(
         session.uid,
         events.MEMORY_CREATING,
@@ -161,7 +163,8 @@ def finish_conversation(
         memory_id,
         actor="session",
         reason=reason,
-        options={"processing_memory_id": closed.id, "keep": keep},
+        # With the content, so that words said after a run has read the conversation are never taken for the same request.
+        options={"processing_memory_id": closed.id, "keep": keep, "content": content},
         idempotency_key=key,
     )
     bound.info("conversation_finished", memory_id=memory_id, segments=len(closed.transcript_segments), failed=failed)

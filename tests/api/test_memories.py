@@ -1,4 +1,4 @@
-"""``/v1/memories``: shapes and status codes that the app of September 2024 compares exactly (omi-protocol 1.12, 2.1)."""
+"""``/v1/memories``: shapes and status codes that the app compares exactly (omi-protocol 1.12, 2.1)."""
 
 from __future__ import annotations
 

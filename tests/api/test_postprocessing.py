@@ -52,7 +52,7 @@ def test_get_tells_state_step_percent_and_attempts(alice: Caller, make_memory: M
     ):
         assert name in body
     assert body["state"] == "queued"
-    assert [step["name"] for step in body["steps"]][0] == "prepare_audio"
+    assert body["steps"][0]["name"] == "prepare_audio"
 
 
 def test_the_same_recording_again_is_the_same_run_and_one_copy(alice: Caller, make_memory: Make) -> None:

@@ -1,4 +1,5 @@
-"""Recordings for measuring voices: ``OMI_BENCH_SPEECH`` (a folder like ../shared/speech) or, without it, the bundled ones.
+"""Recordings for measuring voices: ``OMI_BENCH_SPEECH`` (a folder like ../shared/speech) or, without it, the bundled
+ones.
 
 Speakers are divided once, by name: one half chooses (cohort, weights, thresholds), the other half reports.
 """

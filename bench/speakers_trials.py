@@ -44,7 +44,9 @@ def degrade(pcm: NDArray[np.int16], condition: str, seed: int) -> NDArray[np.int
     rng = np.random.default_rng(seed)
     audio = pcm.astype(np.float64)
     if condition.startswith("noise"):
-        noise = np.fft.irfft(np.fft.rfft(rng.normal(size=len(audio))) / np.sqrt(np.arange(len(audio) // 2 + 1) + 1), len(audio))
+        noise = np.fft.irfft(
+            np.fft.rfft(rng.normal(size=len(audio))) / np.sqrt(np.arange(len(audio) // 2 + 1) + 1), len(audio)
+        )
         gain = np.sqrt(np.mean(audio**2) / np.mean(noise**2)) * 10 ** (-float(condition.split()[1]) / 20)
         audio = audio + gain * noise
     elif condition == "room":

@@ -1,10 +1,10 @@
 """From a cosine to a probability, per engine: logistic over the cosine's s-norm against a shipped cohort.
 
-A cosine alone means little: with Resemblyzer strangers average 0.53, noise and the telephone's band make everybody alike,
-and scores rise with the length of the evidence. How far a cosine stands out among those of a cohort of strangers takes
-most of that away: log loss 0.104 against 0.169 for the plain cosine, on degraded speech of the choosing half
-(docs/speakers.md). Cohort and weights are made by ``python -m bench.speakers --fit``; the shipped cohort are embeddings of
-readers of LibriSpeech (CC BY 4.0).
+A cosine alone means little: with Resemblyzer strangers average 0.53, noise and the telephone's band make everybody
+alike, and scores rise with the length of the evidence. How far a cosine stands out among those of a cohort of
+strangers takes most of that away: log loss 0.104 against 0.169 for the plain cosine, on degraded speech of the
+choosing half (docs/speakers.md). Cohort and weights are made by ``python -m bench.speakers --fit``; the shipped
+cohort are embeddings of readers of LibriSpeech (CC BY 4.0).
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Calibration:
     def snorm(
         self, cosines: NDArray[np.float32], test: NDArray[np.float32], profiles: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Symmetric normalisation: (cosine - mean) / deviation over the cohort, averaged over both sides: (profiles,)."""
+        """Symmetric normalisation: (cosine - mean) / deviation over the cohort, averaged over both sides:
+        (profiles,)."""
         against_test = self.cohort @ test
         against_profiles = self.cohort @ profiles.T
         test_side = (cosines - against_test.mean()) / max(float(against_test.std()), 1e-3)
@@ -69,7 +70,9 @@ def calibration_of(engine: str, engine_version: str) -> Calibration | None:
     return Calibration(engine, engine_version, float(data["bias"]), float(data["slope"]), cohort)
 
 
-def save(engine: str, engine_version: str, *, bias: float, slope: float, cohort: NDArray[np.float32], note: str) -> Path:
+def save(
+    engine: str, engine_version: str, *, bias: float, slope: float, cohort: NDArray[np.float32], note: str
+) -> Path:
     """Write a calibration (float16 cohort: 0.5 kB a voice of 256 numbers) and return the description's path."""
     path = cohort_path(engine, engine_version)
     np.save(path.with_name(path.name + ".npy"), cohort.astype(np.float16))

@@ -27,11 +27,12 @@ class BadRecording(ValueError):
 
 
 class Recording:
-    """Random access to a 16 kHz mono WAV file. ``offset`` is the time of its first sample in the segments' time base."""
+    """Random access to a 16 kHz mono WAV file. ``offset`` is the time of its first sample in the segments' time
+    base."""
 
     def __init__(self, path: Path, *, offset: float = 0.0) -> None:
         try:
-            self._wave = wave.open(str(path), "rb")
+            self._wave = wave.open(str(path), "rb")  # noqa: SIM115 (closed by __exit__)
         except (OSError, EOFError, wave.Error) as error:
             raise BadRecording(f"the recording cannot be read: {error}") from error
         form = (self._wave.getframerate(), self._wave.getnchannels(), self._wave.getsampwidth())
@@ -105,7 +106,8 @@ def voiced(pcm: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def windows(seconds: float, *, hop: float | None = None) -> list[Turn]:
-    """Windows of ``WINDOW`` seconds over pooled audio; overlapping ones where there is little, the last ends with it."""
+    """Windows of ``WINDOW`` seconds over pooled audio; overlapping ones where there is little, the last ends with
+    it."""
     if seconds <= WINDOW:
         return [(0.0, seconds)] if seconds > 0 else []
     step = hop or (WINDOW / 2 if seconds < 15 else WINDOW)

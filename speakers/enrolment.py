@@ -74,7 +74,9 @@ def enrol_user(uid: str, wav: Path, *, consent: str = CONSENT_VERSION, source: s
     )
 
 
-def add_sample(uid: str, person_id: str, wav: Path, *, consent: str = CONSENT_VERSION, source: str = "api") -> Enrolment:
+def add_sample(
+    uid: str, person_id: str, wav: Path, *, consent: str = CONSENT_VERSION, source: str = "api"
+) -> Enrolment:
     """One more sample of a person (or with ``USER`` of the user). The caller made sure that the person exists."""
     return _enrol(
         uid, person_id, wav, SAMPLE_SECONDS, SAMPLE_VOICED, VoiceSample.Source.UPLOAD, consent, source, replace=False

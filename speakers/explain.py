@@ -13,13 +13,14 @@ from transcription.segments import speaker_number
 def explain(uid: str, memory_id: str) -> dict[str, Any]:
     """``{"voices": [...], "suggestions": [...]}`` for a memory of this user; both empty where nothing was decided.
 
-    Each voice: label, ``is_user``, ``person_id``, name, probability and cosine of the best candidate, the runner-up, the
-    margin, seconds of evidence, the stretches that were heard, engine, reason and a sentence. The caller has checked that
-    the memory is the user's; a person deleted since then has no name.
+    Each voice: label, ``is_user``, ``person_id``, name, probability and cosine of the best candidate, the runner-up,
+    the margin, seconds of evidence, the stretches that were heard, engine, reason and a sentence. The caller has
+    checked that the memory is the user's; a person deleted since then has no name.
     """
     known = people.names(uid)
     rows = sorted(
-        SpeakerDecision.objects.filter(uid=uid, memory_id=memory_id), key=lambda row: (speaker_number(row.voice), row.voice)
+        SpeakerDecision.objects.filter(uid=uid, memory_id=memory_id),
+        key=lambda row: (speaker_number(row.voice), row.voice),
     )
     voices = [_voice(row, known) for row in rows]
     suggestions = [

@@ -27,7 +27,8 @@ def forget_user(uid: str) -> dict[str, int]:
 
 
 def forget_person(uid: str, person_id: str) -> None:
-    """The voice of a person (``USER``: the user's own). Consent is marked withdrawn and stays as proof of both dates."""
+    """The voice of a person (``USER``: the user's own). Consent is marked withdrawn and stays as proof of both
+    dates."""
     samples = VoiceSample.objects.filter(uid=uid, person_id=person_id)
     _erase_audio(samples)
     samples.delete()

@@ -58,7 +58,9 @@ def candidates(uid: str, engine: VoiceEngine, *, people: set[str] | None = None)
     """
     heal(uid, engine)
     rows = ProfileVersion.objects.filter(uid=uid, engine=engine.name, engine_version=engine.version, active=True)
-    kept = [row for row in rows.order_by("person_id") if row.person_id == USER or people is None or row.person_id in people]
+    kept = [
+        row for row in rows.order_by("person_id") if row.person_id == USER or people is None or row.person_id in people
+    ]
     matrix = np.stack([row.array for row in kept]) if kept else np.zeros((0, engine.dimension), np.float32)
     return Candidates([candidate_id(row.person_id) for row in kept], matrix, engine.name, engine.version)
 
@@ -220,5 +222,7 @@ def similarities(uid: str, person_id: str) -> tuple[list[VoiceSample], NDArray[n
         for row in VoiceEmbedding.objects.filter(sample__in=samples, engine=engine.name, engine_version=engine.version)
     }
     missing = np.full(engine.dimension, np.nan, np.float32)
-    matrix = np.stack([vectors.get(sample.id, missing) for sample in samples]) if samples else np.zeros((0, 1), np.float32)
+    matrix = (
+        np.stack([vectors.get(sample.id, missing) for sample in samples]) if samples else np.zeros((0, 1), np.float32)
+    )
     return samples, matrix @ matrix.T

@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 __all__ = ["Identification", "Manual", "apply", "assign_speakers", "identify"]
 
 Manual = Mapping[str, Mapping[str, Any]]
-"""What a person set: segment id or voice label to ``{"is_user": bool, "person_id": str | None}`` (UserEdits.speakers)."""
+"""What a person set: segment id or voice label to ``{"is_user": bool, "person_id": str | None}``
+(UserEdits.speakers)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ def identify(
     recording). ``language`` plays no part: voices are compared, not words. Labels in ``manual`` are kept whatever is
     heard. With ``memory_id`` the decisions are stored for ``explain``.
 
-    Raises ProviderError when the engine fails and BadRecording for another kind of file; the caller then keeps the labels
-    that it has. Labels that cannot be judged (no profile, too little speech) stay as they are, too.
+    Raises ProviderError when the engine fails and BadRecording for another kind of file; the caller then keeps the
+    labels that it has. Labels that cannot be judged (no profile, too little speech) stay as they are, too.
     """
     engine: VoiceEngine = one("voices")
     known = set(people.names(uid))

@@ -1,4 +1,5 @@
-"""What a person's correction does: it labels the whole voice, may teach the gallery, and moves the threshold a little."""
+"""What a person's correction does: it labels the whole voice, may teach the gallery, and moves the threshold a
+little."""
 
 from __future__ import annotations
 
@@ -124,9 +125,9 @@ def learn_from_segment(
 ) -> Learned:
     """Learn the voice of a segment that was assigned to a person (None: the user). Idempotent per segment and person.
 
-    ``start`` and ``end`` are in the segments' time, ``audio_offset`` is where the WAV begins in it. What was learned from
-    this segment for somebody else is taken out first: the assignment says that it was wrong. Refusals are answers, not
-    errors; ProviderError and BadRecording are raised.
+    ``start`` and ``end`` are in the segments' time, ``audio_offset`` is where the WAV begins in it. What was learned
+    from this segment for somebody else is taken out first: the assignment says that it was wrong. Refusals are
+    answers, not errors; ProviderError and BadRecording are raised.
     """
     owner = person_id or USER
     unlearn_segment(uid, memory_id, segment_id, keep=owner)
@@ -149,7 +150,9 @@ def learn_from_segment(
         return Learned(None, "empty", "No speech was heard in this segment.")
     agrees = _agrees(uid, owner, voices, found.vector)
     status = VoiceSample.Status.ACCEPTED if agrees or confirmed else VoiceSample.Status.CANDIDATE
-    sample = _keep(uid, owner, pcm, found, voices, status, memory_id, segment_id, segment_index, (start, end), confirmed)
+    sample = _keep(
+        uid, owner, pcm, found, voices, status, memory_id, segment_id, segment_index, (start, end), confirmed
+    )
     if status is VoiceSample.Status.CANDIDATE:
         return Learned(sample, "candidate", "The voice differs from what is known of this person; please confirm it.")
     return Learned(sample, "learned", "The voice was added to the gallery.")
@@ -173,9 +176,7 @@ def record_correction(uid: str, memory_id: str, voice: str, assignment: Assignme
     Returns the shift now in force.
     """
     with transaction.atomic():
-        decision = (
-            SpeakerDecision.objects.select_for_update().filter(uid=uid, memory_id=memory_id, voice=voice).first()
-        )
+        decision = SpeakerDecision.objects.select_for_update().filter(uid=uid, memory_id=memory_id, voice=voice).first()
         row, _ = UserThreshold.objects.select_for_update().get_or_create(uid=uid)
         if decision is None or decision.manual:
             return row.shift
@@ -238,9 +239,7 @@ def _keep(
     times: tuple[float, float],
     confirmed: bool,
 ) -> VoiceSample:
-    stored = audio.put(
-        uid, "sample", _wav_bytes(pcm), memory_id=memory_id, suffix=".wav", keep_for=timedelta(hours=1)
-    )
+    stored = audio.put(uid, "sample", _wav_bytes(pcm), memory_id=memory_id, suffix=".wav", keep_for=timedelta(hours=1))
     with transaction.atomic():
         sample = VoiceSample.objects.create(
             uid=uid,

@@ -19,15 +19,17 @@ from transcription.ports import VoiceLabel
 
 
 class LiveLabeller:
-    """``settings.PROVIDERS["voice_labeller"]``. Only a thread waits for the engine, which runs in a process of its own."""
+    """``settings.PROVIDERS["voice_labeller"]``. Only a thread waits for the engine, which runs in a process of its
+    own."""
 
     async def label(self, uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[str, VoiceLabel]:
         """Labels of the voices that are decided. ProviderError when the engine fails: the session keeps what it has."""
-        return await database_sync_to_async(label_voices, thread_sensitive=False)(uid, voices)
+        labels: dict[str, VoiceLabel] = await database_sync_to_async(label_voices, thread_sensitive=False)(uid, voices)
+        return labels
 
     async def has_profile(self, uid: str) -> bool:
         """Whether there is anybody to recognise: the user or a person. One query."""
-        return await database_sync_to_async(_anybody, thread_sensitive=False)(uid)
+        return bool(await database_sync_to_async(_anybody, thread_sensitive=False)(uid))
 
 
 def label_voices(uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[str, VoiceLabel]:

@@ -1,7 +1,7 @@
 """Rows of the voice gallery: consent, samples with their embeddings, profile versions, and what was decided.
 
-``person_id`` is the id of ``users/{uid}/people/{id}``; the empty string is the user's own voice. Audio objects are named,
-not referenced: the store that holds them has its own life and retention.
+``person_id`` is the id of ``users/{uid}/people/{id}``; the empty string is the user's own voice. Audio objects are
+named, not referenced: the store that holds them has its own life and retention.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ USER = ""
 
 
 class VoiceConsent(models.Model):
-    """That a voice may be kept, by whom, to which text (version) and when. Withdrawing erases; the row stays as proof."""
+    """That a voice may be kept, by whom, to which text (version) and when. Withdrawing erases; the row stays as
+    proof."""
 
     uid = models.CharField(max_length=128, db_index=True)
     person_id = models.CharField(max_length=128, blank=True, default=USER)
@@ -143,7 +144,8 @@ class SpeakerDecision(models.Model):
     """What was decided about one diarized voice of one memory, with everything that is needed to explain it.
 
     ``turns`` are the stretches that were heard (seconds of the recording), so that the voice can be listened to, and
-    found again in the recording while that is kept. No embedding of the voice is stored here: strangers did not consent.
+    found again in the recording while that is kept. No embedding of the voice is stored here: strangers did not
+    consent.
     """
 
     uid = models.CharField(max_length=128)

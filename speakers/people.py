@@ -106,4 +106,3 @@ def _collection(uid: str) -> str:
 
 def _path(uid: str, person_id: str) -> str:
     return f"{_collection(uid)}/{person_id}"
-

@@ -2,10 +2,10 @@
 
 A voice gets a name only when all of these hold; otherwise it is honestly unknown, and the reason is kept:
 
-1. there is enough speech of it (``EVIDENCE``; less only for a clear case, ``CLEAR_EVIDENCE`` and ``CLEAR_PROBABILITY``);
-2. the calibrated probability of the best candidate is at least ``ACCEPT`` (plus the user's own shift);
-3. the best candidate is clear of the runner-up by ``MARGIN``;
-4. no other voice of the room fits that candidate better (unless the two voices are the same voice, divided).
+1. there is enough speech of it (``EVIDENCE``; less only for a clear case, ``CLEAR_EVIDENCE`` and
+``CLEAR_PROBABILITY``); 2. the calibrated probability of the best candidate is at least ``ACCEPT`` (plus the user's
+own shift); 3. the best candidate is clear of the runner-up by ``MARGIN``; 4. no other voice of the room fits that
+candidate better (unless the two voices are the same voice, divided).
 """
 
 from __future__ import annotations

@@ -21,8 +21,9 @@ LEAST_SNR = 8.0
 LEAST_LEVEL = -55.0
 """dBFS of the speech."""
 ONE_VOICE = 0.78
-"""Two parts of a recording whose centroids are less alike than this are two voices. Measured on the choosing half: one voice
-0.85 and more, also in noise and a room; two voices 0.78 and less, half of them under 0.6 (docs/speakers.md)."""
+"""Two parts of a recording whose centroids are less alike than this are two voices. Measured on the choosing half:
+one voice 0.85 and more, also in noise and a room; two voices 0.78 and less, half of them under 0.6
+(docs/speakers.md)."""
 SECOND_VOICE_SECONDS = 3.0
 
 
@@ -37,8 +38,8 @@ class RejectedAudio(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What was measured: seconds, seconds of speech, share clipped, dB of signal to noise, dBFS, and the likeness of the
-    two most different parts of the speech (1 = one voice; None where there is too little to divide)."""
+    """What was measured: seconds, seconds of speech, share clipped, dB of signal to noise, dBFS, and the likeness of
+    the two most different parts of the speech (1 = one voice; None where there is too little to divide)."""
 
     seconds: float
     voiced_seconds: float
@@ -69,9 +70,13 @@ def check(quality: Quality, *, seconds: tuple[float, float], voiced: float) -> N
     """Raises RejectedAudio with the first reason that applies."""
     shortest, longest = seconds
     if quality.seconds < shortest:
-        raise RejectedAudio("too_short", f"The recording is {quality.seconds:.1f} s long; at least {shortest:g} s are needed.")
+        raise RejectedAudio(
+            "too_short", f"The recording has {quality.seconds:.1f} s; at least {shortest:g} s are needed."
+        )
     if quality.seconds > longest + 0.5:
-        raise RejectedAudio("too_long", f"The recording is {quality.seconds:.0f} s long; at most {longest:g} s are allowed.")
+        raise RejectedAudio(
+            "too_long", f"The recording has {quality.seconds:.0f} s; at most {longest:g} s are allowed."
+        )
     if quality.voiced_seconds < 0.3:
         raise RejectedAudio("empty", "Audio is empty: no speech was heard.")
     if quality.level < LEAST_LEVEL:

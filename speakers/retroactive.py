@@ -1,8 +1,8 @@
 """Finding a voice in older memories: for somebody who was enrolled after the conversation took place.
 
-Only memories whose recording is still kept can be asked (the user's permission decides that): no embedding of an unknown
-voice is ever stored, because strangers did not consent. What is found is stored as the voice's decision and announced by
-``voice_found``; the room above relabels the segments, manual labels excepted.
+Only memories whose recording is still kept can be asked (the user's permission decides that): no embedding of an
+unknown voice is ever stored, because strangers did not consent. What is found is stored as the voice's decision and
+announced by ``voice_found``; the room above relabels the segments, manual labels excepted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Found:
     probability: float = 0.0
 
 
-def find(uid: str, person_id: str | None = None, *, memory_id: str | None = None, store: bool = True) -> Iterator[Found]:
+def find(
+    uid: str, person_id: str | None = None, *, memory_id: str | None = None, store: bool = True
+) -> Iterator[Found]:
     """Hear the unknown voices of this user's memories again; with ``person_id`` ('' = the user) report only that one.
 
     Every known person competes, so that the runner-up rule holds. ``store`` False only reports. Raises PersonNotFound
@@ -45,7 +47,9 @@ def find(uid: str, person_id: str | None = None, *, memory_id: str | None = None
     """
     if person_id:
         people.get_person(uid, person_id)
-    rows = SpeakerDecision.objects.filter(uid=uid, is_user=False, person_id="", manual=False).order_by("memory_id", "voice")
+    rows = SpeakerDecision.objects.filter(uid=uid, is_user=False, person_id="", manual=False).order_by(
+        "memory_id", "voice"
+    )
     if memory_id is not None:
         rows = rows.filter(memory_id=memory_id)
     engine: VoiceEngine = one("voices")

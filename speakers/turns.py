@@ -27,9 +27,9 @@ def assign_speakers(
 ) -> list[Word]:
     """``words`` with the label of the voice that speaks most of each: same order, times and texts, nothing lost.
 
-    ``regions`` (speech, in the recording's seconds) are found when not given; ``audio_offset`` is the time of the WAV's first
-    sample in the words' time base. Words outside of all speech take the label of the nearest word. Where no voice is
-    found the labels stay None. Raises ProviderError and BadRecording.
+    ``regions`` (speech, in the recording's seconds) are found when not given; ``audio_offset`` is the time of the
+    WAV's first sample in the words' time base. Words outside of all speech take the label of the nearest word. Where
+    no voice is found the labels stay None. Raises ProviderError and BadRecording.
     """
     if not words:
         return []
@@ -60,9 +60,9 @@ def repair_labels(
     """Give the same voice the same label across ``groups`` (stretches with speaker numbers of their own: one per vendor
     connection, in the segments' time; none: the whole is one).
 
-    Labels of different groups are first told apart (a vendor's ``SPEAKER_00`` before and after a reconnect are two voices
-    until heard to be one), then joined where their embeddings agree and each has ``EVIDENCE`` seconds. Times, texts, ids
-    and names stay; numbers are given in order of first appearance. Raises ProviderError and BadRecording.
+    Labels of different groups are first told apart (a vendor's ``SPEAKER_00`` before and after a reconnect are two
+    voices until heard to be one), then joined where their embeddings agree and each has ``EVIDENCE`` seconds. Times,
+    texts, ids and names stay; numbers are given in order of first appearance. Raises ProviderError and BadRecording.
     """
     if not segments:
         return []

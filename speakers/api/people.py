@@ -7,28 +7,30 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from pydantic import ValidationError
 from rest_framework import status
-from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from omi.json_parser import StrictJSONParser
 from speakers import enrolment, gallery, people
 from speakers.api.errors import Refused, answered
 from speakers.api.links import sample_url
 from speakers.api.profile import consent_of, uploaded
-from speakers.api.shapes import Detail, PersonBody, SampleInfo, Status, Uploaded
+from speakers.api.shapes import UPLOAD, Detail, PersonBody, SampleInfo, Status, Uploaded
 from speakers.api.uploads import uploaded_wav
+from speakers.api.who import uid_of
 from speakers.models import VoiceSample
 from speakers.shapes import Person
 
 
 class PeopleViewSet(ViewSet):
-    parser_classes = [JSONParser, MultiPartParser]
+    parser_classes = [StrictJSONParser, MultiPartParser]
 
     @extend_schema(parameters=[OpenApiParameter("include_speech_samples", bool)], responses={200: Person})
     @answered
     def list(self, request: Request) -> Response:
-        known = people.list_people(request.user.uid)
+        known = people.list_people(uid_of(request))
         samples = _samples(request) if _flag(request, default=True) else {}
         return Response([_shown(person, samples) for person in known])
 
@@ -39,12 +41,12 @@ class PeopleViewSet(ViewSet):
             body = PersonBody.model_validate(request.data)
         except ValidationError as error:
             raise Refused(422, "invalid", "The body needs a 'name'.") from error
-        return Response(_shown(people.create_person(request.user.uid, body.name), {}))
+        return Response(_shown(people.create_person(uid_of(request), body.name), {}))
 
     @extend_schema(parameters=[OpenApiParameter("include_speech_samples", bool)], responses={200: Person, 404: Detail})
     @answered
     def retrieve(self, request: Request, person_id: str) -> Response:
-        person = people.get_person(request.user.uid, person_id)
+        person = people.get_person(uid_of(request), person_id)
         return Response(_shown(person, _samples(request, person_id) if _flag(request, default=False) else {}))
 
     @extend_schema(
@@ -54,32 +56,32 @@ class PeopleViewSet(ViewSet):
     )
     @answered
     def rename(self, request: Request, person_id: str) -> Response:
-        people.rename_person(request.user.uid, person_id, request.query_params.get("value", ""))
+        people.rename_person(uid_of(request), person_id, request.query_params.get("value", ""))
         return Response({"status": "ok"})
 
     @extend_schema(responses={204: None, 404: Detail})
     @answered
     def destroy(self, request: Request, person_id: str) -> Response:
-        people.delete_person(request.user.uid, person_id)
+        people.delete_person(uid_of(request), person_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(
-        request={"multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}},
+        request=UPLOAD,
         responses={200: Uploaded, 400: Detail, 404: Detail, 413: Detail, 422: Detail, 503: Detail},
     )
     @answered
     def add_sample(self, request: Request, person_id: str) -> Response:
         """One more recording (2 to 180 s) of this person's voice."""
-        person = people.get_person(request.user.uid, person_id)
+        person = people.get_person(uid_of(request), person_id)
         with uploaded_wav(request) as wav:
-            done = enrolment.add_sample(request.user.uid, person.id, wav, consent=consent_of(request))
+            done = enrolment.add_sample(uid_of(request), person.id, wav, consent=consent_of(request))
         return Response(uploaded(request, done))
 
     @extend_schema(responses={200: SampleInfo, 404: Detail})
     @answered
     def list_samples(self, request: Request, person_id: str) -> Response:
-        person = people.get_person(request.user.uid, person_id)
-        rows = VoiceSample.objects.filter(uid=request.user.uid, person_id=person.id).exclude(
+        person = people.get_person(uid_of(request), person_id)
+        rows = VoiceSample.objects.filter(uid=uid_of(request), person_id=person.id).exclude(
             status=VoiceSample.Status.REMOVED
         )
         return Response([_info(request, sample) for sample in rows])
@@ -100,9 +102,9 @@ class PeopleViewSet(ViewSet):
 
 
 def _sample(request: Request, person_id: str, sample_id: str) -> VoiceSample:
-    person = people.get_person(request.user.uid, person_id)
+    person = people.get_person(uid_of(request), person_id)
     sample = (
-        VoiceSample.objects.filter(uid=request.user.uid, person_id=person.id, id=sample_id)
+        VoiceSample.objects.filter(uid=uid_of(request), person_id=person.id, id=sample_id)
         .exclude(status=VoiceSample.Status.REMOVED)
         .first()
     )
@@ -113,7 +115,7 @@ def _sample(request: Request, person_id: str, sample_id: str) -> VoiceSample:
 
 def _samples(request: Request, person_id: str | None = None) -> dict[str, list[str]]:
     """Links of accepted samples by person, in one query."""
-    rows = VoiceSample.objects.filter(uid=request.user.uid, status=VoiceSample.Status.ACCEPTED).exclude(person_id="")
+    rows = VoiceSample.objects.filter(uid=uid_of(request), status=VoiceSample.Status.ACCEPTED).exclude(person_id="")
     found: dict[str, list[str]] = {}
     for sample in rows if person_id is None else rows.filter(person_id=person_id):
         url = sample_url(request, sample)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from pydantic import ValidationError
-from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from omi.stores import audio
 from omi.stores.audio import AudioNotFound
+from omi.json_parser import StrictJSONParser
 from speakers import enrolment, gallery, people
 from speakers.api.errors import Refused, answered
 from speakers.api.links import read_token, sample_url
-from speakers.api.shapes import Detail, HasProfile, PacketsBody, ProfileStatus, Status, Uploaded, Url
+from speakers.api.shapes import UPLOAD, Detail, HasProfile, PacketsBody, ProfileStatus, Status, Uploaded, Url
 from speakers.api.uploads import packets_wav, uploaded_wav
+from speakers.api.who import uid_of
 from speakers.enrolment import Enrolment
 from speakers.forget import forget_person
 from speakers.models import USER, ProfileVersion, VoiceConsent, VoiceSample
@@ -28,15 +30,15 @@ SHORTEST_PACKETS, LONGEST_PACKETS = 10, 120
 class SpeechProfileViewSet(ViewSet):
     """Everything about the signed-in user's own voice."""
 
-    parser_classes = [MultiPartParser, JSONParser]
+    parser_classes = [MultiPartParser, StrictJSONParser]
 
     @extend_schema(responses={200: HasProfile})
     def has_profile(self, request: Request) -> Response:
-        return Response({"has_profile": gallery.has_profile(request.user.uid)})
+        return Response({"has_profile": gallery.has_profile(uid_of(request))})
 
     @extend_schema(responses={200: Url})
     def url(self, request: Request) -> Response:
-        sample = _profile_sample(request.user.uid)
+        sample = _profile_sample(uid_of(request))
         return Response({"url": sample_url(request, sample) if sample else None})
 
     @extend_schema(responses={200: ProfileStatus})
@@ -44,14 +46,14 @@ class SpeechProfileViewSet(ViewSet):
         return Response(_status(request).model_dump(mode="json"))
 
     @extend_schema(
-        request={"multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}},
+        request=UPLOAD,
         responses={200: Uploaded, 400: Detail, 413: Detail, 422: Detail, 503: Detail},
     )
     @answered
     def upload(self, request: Request) -> Response:
         """Learn the user's voice from a recording of 5 to 180 s. 400 names why a recording is not fit."""
         with uploaded_wav(request) as wav:
-            done = enrolment.enrol_user(request.user.uid, wav, consent=consent_of(request))
+            done = enrolment.enrol_user(uid_of(request), wav, consent=consent_of(request))
         return Response(uploaded(request, done))
 
     @extend_schema(request=PacketsBody, responses={200: Status, 400: Detail, 422: Detail})
@@ -67,13 +69,13 @@ class SpeechProfileViewSet(ViewSet):
         if len(body.bytes) > LONGEST_PACKETS * 100:
             raise Refused(400, "too_long", f"Audio must be at most {LONGEST_PACKETS} seconds long.")
         with packets_wav(body.bytes) as wav:
-            enrolment.enrol_user(request.user.uid, wav, consent=consent_of(request))
+            enrolment.enrol_user(uid_of(request), wav, consent=consent_of(request))
         return Response({"status": "ok"})
 
     @extend_schema(responses={200: Status})
     def destroy(self, request: Request) -> Response:
         """Forget the user's voice: recording, samples, embeddings. A new recording starts afresh."""
-        forget_person(request.user.uid, USER)
+        forget_person(uid_of(request), USER)
         return Response({"status": "ok"})
 
     @extend_schema(
@@ -84,7 +86,7 @@ class SpeechProfileViewSet(ViewSet):
         """Links to the samples that were learned from memories, of the user or of a person."""
         person_id = _person_id(request)
         learned = VoiceSample.objects.filter(
-            uid=request.user.uid, person_id=person_id, source=VoiceSample.Source.SEGMENT
+            uid=uid_of(request), person_id=person_id, source=VoiceSample.Source.SEGMENT
         ).exclude(status=VoiceSample.Status.REMOVED)
         return Response([url for sample in learned if (url := sample_url(request, sample))])
 
@@ -104,7 +106,7 @@ class SpeechProfileViewSet(ViewSet):
         if not memory_id or not index.isdecimal() or len(index) > 9:
             raise Refused(422, "invalid", "memory_id and segment_idx are needed.")
         for sample in VoiceSample.objects.filter(
-            uid=request.user.uid, person_id=person_id, memory_id=memory_id, segment_index=int(index)
+            uid=uid_of(request), person_id=person_id, memory_id=memory_id, segment_index=int(index)
         ).exclude(status=VoiceSample.Status.REMOVED):
             gallery.remove_sample(sample, reason="removed by the user")
         return Response({"status": "ok"})
@@ -145,7 +147,7 @@ def _profile_sample(uid: str) -> VoiceSample | None:
 
 
 def _status(request: Request) -> ProfileStatus:
-    uid = request.user.uid
+    uid = uid_of(request)
     samples = list(VoiceSample.objects.filter(uid=uid, person_id=USER).exclude(status=VoiceSample.Status.REMOVED))
     accepted = [sample for sample in samples if sample.status == VoiceSample.Status.ACCEPTED]
     profile = ProfileVersion.objects.filter(uid=uid, person_id=USER, active=True).order_by("-created_at").first()
@@ -172,4 +174,4 @@ def _person_id(request: Request) -> str:
     given = request.query_params.get("person_id") or ""
     if given in ("", "null"):
         return USER
-    return people.get_person(request.user.uid, given).id
+    return people.get_person(uid_of(request), given).id

@@ -7,6 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+UPLOAD = {
+    "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}},
+}
+"""The schema of a request with one recording."""
+
 
 class HasProfile(BaseModel):
     has_profile: bool

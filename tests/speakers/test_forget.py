@@ -101,7 +101,9 @@ def test_somebody_enrolled_later_is_found_in_older_memories(enrolled: str, talk:
         call_command("identify", UID, "--person", david.id)
     finally:
         voice_found.disconnect(receiver)
-    assert [(item["memory_id"], item["voice"], item["person_id"]) for item in heard] == [("old", "SPEAKER_00", david.id)]
+    assert [(item["memory_id"], item["voice"], item["person_id"]) for item in heard] == [
+        ("old", "SPEAKER_00", david.id)
+    ]
     assert SpeakerDecision.objects.get(memory_id="old", voice="SPEAKER_00").person_id == david.id
     assert SpeakerDecision.objects.get(memory_id="old", voice="SPEAKER_02").person_id == ""
     assert SpeakerDecision.objects.get(memory_id="not-kept", voice="SPEAKER_00").person_id == ""

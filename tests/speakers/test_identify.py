@@ -94,7 +94,9 @@ def test_a_failing_engine_raises_and_erases_no_label(
     segments = talk.segments()
     segments[1] = segments[1].model_copy(update={"is_user": True})
     with (
-        override_settings(PROVIDERS={**live.PROVIDERS, "voices": {"BACKEND": "tests.speakers.test_identify.BrokenVoices"}}),
+        override_settings(
+            PROVIDERS={**live.PROVIDERS, "voices": {"BACKEND": "tests.speakers.test_identify.BrokenVoices"}}
+        ),
         pytest.raises(ProviderError),
     ):
         identify(UID, wav(talk.pcm), segments, memory_id="m1")

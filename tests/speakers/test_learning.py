@@ -55,9 +55,7 @@ def test_an_index_out_of_range_changes_nothing(index: int) -> None:
 
 
 def test_assigning_one_segment_labels_its_whole_voice() -> None:
-    done = learning.label_segments(
-        segments("SPEAKER_00", "SPEAKER_01", "SPEAKER_00"), [0], Assignment(person_id="ana")
-    )
+    done = learning.label_segments(segments("SPEAKER_00", "SPEAKER_01", "SPEAKER_00"), [0], Assignment(person_id="ana"))
     assert [segment.person_id for segment in done.segments] == ["ana", None, "ana"]
     assert done.changed == [0, 2]
     assert done.manual == {"SPEAKER_00": {"is_user": False, "person_id": "ana"}}
@@ -124,9 +122,7 @@ def test_five_words_are_too_few(enrolled: str, talk: Talk, wav: WriteWav) -> Non
 
 
 def test_what_fails_the_gates_teaches_nothing(enrolled: str, wav: WriteWav) -> None:
-    learned = learning.learn_from_segment(
-        UID, None, wav(noise(6)), 0.0, 6.0, 20, memory_id="m1", segment_id="s1"
-    )
+    learned = learning.learn_from_segment(UID, None, wav(noise(6)), 0.0, 6.0, 20, memory_id="m1", segment_id="s1")
     assert learned.sample is None
     assert learned.code == "empty"
 
@@ -176,7 +172,9 @@ def test_the_first_sample_of_a_person_makes_them_recognised(enrolled: str, talk:
     assert {s.person_id for s in result.segments if s.speaker == "SPEAKER_02"} == {peter.id}
 
 
-def test_corrections_make_the_threshold_stricter_or_laxer_inside_bounds(david: Person, talk: Talk, wav: WriteWav) -> None:
+def test_corrections_make_the_threshold_stricter_or_laxer_inside_bounds(
+    david: Person, talk: Talk, wav: WriteWav
+) -> None:
     identify(UID, wav(talk.pcm), talk.segments(), memory_id="m1")
     assert learning.record_correction(UID, "m1", "SPEAKER_01", Assignment(person_id=david.id)) > 0
     row = SpeakerDecision.objects.get(voice="SPEAKER_01")

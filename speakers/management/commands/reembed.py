@@ -14,7 +14,7 @@ BATCH = 50
 
 
 class Command(BaseCommand):
-    help = "Make the missing embeddings of the configured voice engine; those of other engines stay, so one can go back."
+    help = "Make the missing embeddings of the configured voice engine. Those of other engines stay: one can go back."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--uid", help="only this user")

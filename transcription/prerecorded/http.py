@@ -74,7 +74,7 @@ def exchange(
 def _read(vendor: str, response: httpx.Response, deadline: float) -> bytes:
     parts: list[bytes] = []
     size = 0
-    for chunk in response.iter_bytes(65536):
+    for chunk in response.iter_bytes():  # as it arrives: gathering chunks of a size would wait past the deadline
         size += len(chunk)
         if size > MAX_BODY:
             raise broken_answer(vendor, "answered with more than 100 MB", code="too_large")

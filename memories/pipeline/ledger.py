@@ -78,7 +78,7 @@ def _close(row: VendorCall, entry: Entry, began: float) -> None:
     row.reference = entry.reference[:128]
     row.audio_seconds, row.cost = entry.audio_seconds, entry.cost
     row.input_tokens, row.output_tokens = entry.input_tokens, entry.output_tokens
-    if row.pk is not None:
+    if not row._state.adding:
         # An UPDATE, never an upsert: the user may have been erased meanwhile, and nothing of them may come back.
         VendorCall.objects.filter(pk=row.pk).update(**{name: getattr(row, name) for name in _AT_THE_END})
     elif PostProcessingRun.objects.filter(pk=row.run_id).exists():

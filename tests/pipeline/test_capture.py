@@ -81,7 +81,7 @@ def test_small_talk_is_discarded_unless_the_user_asked_to_keep_it(drive: Drive) 
     drive(start())
     assert repository.get_memory(UID, MEMORY).discarded is True
     assert providers.one("vectors").fetch([f"{UID}-{MEMORY}"], namespace="ns1") == {}
-    fakes.SCRIPT["structurer"] = [StructureResult(Structured(title="Well"), discarded=True, discard_reason="small talk")]
+    fakes.SCRIPT["structurer"] = [StructureResult(Structured(title="Well"), discarded=True, discard_reason="small")]
     drive(start(keep=True))
     assert repository.get_memory(UID, MEMORY).discarded is False
 

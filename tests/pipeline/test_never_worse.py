@@ -162,8 +162,8 @@ def test_calendar_flags_and_ticked_items_survive_a_new_structure(memory: Memory,
         Structured(
             title="New", action_items=[{"description": "call anna"}, {"description": "Buy milk"}],
             events=[{"title": "dentist", "start": "2026-11-03T10:00:00Z"}],
-        )  # fmt: skip
-    ]
+        )
+    ]  # fmt: skip
     drive(service.start("reprocess", UID, MEMORY, actor="test"))
     made = repository.get_memory(UID, MEMORY).structured
     assert made.title == "New"

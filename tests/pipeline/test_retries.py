@@ -127,7 +127,9 @@ def test_waits_grow_and_are_bounded_in_count_and_by_the_runs_budget() -> None:
     assert retries.delay({}, "first", fakes.transient(retry_after=86400)) is None
 
 
-def test_a_job_is_submitted_once_and_resumed_by_its_ticket(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
+def test_a_job_is_submitted_once_and_resumed_by_its_ticket(
+    memory: Memory, upload: Any, heard: Any, drive: Drive
+) -> None:
     """The worker dies after the ticket was stored: the next one polls and pays nothing."""
     fakes.SCRIPT["first"] = ["pending"]
     run = start(upload)

@@ -15,7 +15,7 @@ from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip, StepError, Wait
 from omi import providers
 from omi.errors import ErrorKind, Outcome, ProviderError
-from transcription.prerecorded.base import Pending, PrerecordedRequest, Ticket, Transcript
+from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
 from transcription.segments import segments_from_words, speaker_label
 
 LIMIT = 3600.0
@@ -51,7 +51,7 @@ def run(ctx: Context) -> Done | Wait | Skip:
             answer = _ask(ctx, provider, checkpoint)
         except ProviderError as error:
             seconds = retries.delay(checkpoint, provider.name, error)
-            if error.kind is not ErrorKind.TRANSIENT:
+            if error.kind is not ErrorKind.TRANSIENT or isinstance(error, JobLost):
                 checkpoint.pop("ticket", None)
             if seconds is not None:
                 return _again(ctx, error, seconds, checkpoint)

@@ -23,17 +23,22 @@ OMI_MIN_RECORDING_SECONDS = 1.0
 Q_CLUSTER = {{**Q_CLUSTER, "workers": {workers}, "queue_limit": {workers}, "timeout": 60, "retry": 70}}
 Q_WORKERS = {workers}
 """
+INSTANT = "import tests.pipeline.instant\n"
 
 
 class Installation:
     """A folder with a database; ``python`` runs a line of code in it, ``start`` a long-lived command."""
 
-    def __init__(self, folder: Path, *, lease: float = 3.0, workers: int = 2, queue: float | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, lease: float = 3.0, workers: int = 2, queue: float | None = None, instant: bool = False,
+        database: str = "",
+    ) -> None:  # fmt: skip
         self.folder = folder
         self.faults = folder / "faults"
         self.faults.mkdir()
         (folder / "fault_settings.py").write_text(
             SETTINGS.format(prerecorded={"name": "first", "queue": queue}, lease=lease, workers=workers)
+            + (INSTANT if instant else "")
         )
         self.environment = {
             **os.environ,
@@ -46,6 +51,8 @@ class Installation:
             "OMI_LOG_FORMAT": "json",
             "OPENBLAS_NUM_THREADS": "1",
         }
+        if database:
+            self.environment["DATABASE_URL"] = database
         self.processes: list[subprocess.Popen[bytes]] = []
         self.log = folder / "cluster.log"
         self._manage("migrate", "--verbosity", "0")
@@ -59,11 +66,14 @@ class Installation:
 
     def python(self, code: str) -> Any:
         """Run code in the installation; what it assigns to ``answer`` comes back (JSON)."""
-        program = f"import django; django.setup()\nanswer = None\n{code}\nimport json; print('ANSWER' + json.dumps(answer))"
+        program = (
+            "import django; django.setup()\nanswer = None\n"
+            f"{code}\nimport json; print('ANSWER' + json.dumps(answer))"
+        )
         environment = {**self.environment, "OMI_LOG_LEVEL": "ERROR"}
         environment.pop("OMI_FAULTS_DIR")
         done = subprocess.run(
-            [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, timeout=60
+            [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, timeout=300
         )
         assert done.returncode == 0, done.stderr.decode()[-2000:]
         return json.loads(done.stdout.decode().rpartition("ANSWER")[2])
@@ -117,7 +127,8 @@ answer = begin({count}, {options!r})
                 return runs
             time.sleep(0.1)
         tail = self.log.read_text()[-3000:] if self.log.exists() else ""
-        raise AssertionError(f"not within {timeout} s: {[(r['id'], r['state'], r['current_step']) for r in self.runs().values()]}\n{tail}")
+        states = [(run["id"], run["state"], run["current_step"]) for run in self.runs().values()]
+        raise AssertionError(f"not within {timeout} s: {states}\n{tail}")
 
     def finished(self, *, timeout: float = 60.0) -> dict[int, Any]:
         return self.wait(lambda runs: all(run["state"] == "finished" for run in runs.values()), timeout=timeout)

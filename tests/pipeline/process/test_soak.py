@@ -1,0 +1,79 @@
+"""Many runs while processes of the cluster are killed at random every few seconds."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.process.cluster import Installation, processes_of, workers_of
+
+RUNS = int(os.environ.get("PIPELINE_SOAK_RUNS", "80"))
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(120 + RUNS * 3)]
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    made = Installation(tmp_path, instant=True)
+    yield made
+    made.close()
+
+
+def kill_somebody(installation: Installation, serve: int, dice: random.Random) -> bool:
+    """One process of the cluster: mostly a worker, sometimes the monitor, the pusher, the sentinel or the parent."""
+    parents = processes_of(installation.folder)
+    leader = next((pid for pid, parent in parents.items() if parent == serve), None)
+    if leader is None:
+        return False
+    pool = workers_of(installation.folder, leader)
+    others = [pid for pid in parents if pid not in (serve, *pool)]
+    chosen = dice.choice(pool) if pool and dice.random() < 0.8 else (dice.choice(others) if others else None)
+    if chosen is None:
+        return False
+    try:
+        os.kill(chosen, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_runs_under_random_kills_all_end_once(installation: Installation) -> None:
+    seed = int(os.environ.get("PIPELINE_SOAK_SEED", time.time()))
+    print("seed", seed)
+    dice = random.Random(seed)
+    runs = installation.start_runs(RUNS)
+    serve = installation.serve(patience=10)
+    installation.wait(lambda found: any(run["state"] == "finished" for run in found.values()), timeout=60)
+    kills, until = 0, time.monotonic() + 100 + RUNS * 3
+    while time.monotonic() < until:
+        time.sleep(dice.uniform(2, 6))
+        if all(run["state"] == "finished" for run in installation.runs().values()):
+            break
+        kills += kill_somebody(installation, serve.pid, dice)
+    found = installation.finished(timeout=5)
+    assert kills >= 2
+    assert {found[run]["outcome"] for run in runs} == {"success"}
+    told = installation.python(
+        """
+from memories import events
+from memories.pipeline import selectors
+from memories.pipeline.models import PostProcessingRun
+from memories.repository import memories, transcripts
+numbers = [event["event_number"] for event in events.after("user-1", 0, 500)]
+own = [event["run_id"] for event in events.after("user-1", 0, 500)]
+shown = {memories.get_memory(run.uid, run.memory_id).active_transcript for run in PostProcessingRun.objects.all()}
+answer = [len(set(own)), len(own), numbers == sorted(set(numbers)), sorted(shown), selectors.doubled_calls()]
+"""
+    )
+    calls = installation.calls()
+    paid = {"submit": "first", "structure": "structurer", "embed": "embedder"}
+    made = {operation: calls.count((vendor, operation)) for operation, vendor in paid.items()}
+    print("kills", kills, "calls", made, "doubled", told[4])
+    assert told[:4] == [RUNS, RUNS, True, ["first_model"]]
+    assert told[4] >= sum(made.values()) - 3 * RUNS  # every call beyond one per run is in the ledger as doubled

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from channels.consumer import AsyncConsumer
-from channels.exceptions import StopConsumer
+from channels.layers import get_channel_layer
 from django.conf import settings
 
 from transcription import drain, entrance
@@ -58,6 +58,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     def __init__(self, **_: Any) -> None:
         self.uid = ""
+        self.channel_name = ""
         self.session: Session | None = None
         self.last_message = time.monotonic()
         self._request: ListenRequest | None = None
@@ -77,22 +78,32 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self._events_until = 0.0  # a memory is expected: look often until then
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # Channels makes two tasks and a hop to a thread (to close database connections) for every message; audio
+        # frames touch no database in this coroutine, and one core carries several times as many without
+        # (anchors.md E.2). So frames are read here, and the channel layer has a task of its own.
+        self.scope, self.base_send = scope, send
+        self.channel_layer = get_channel_layer()
         try:
-            await super().__call__(scope, receive, send)
+            while True:
+                message = await receive()
+                if message["type"] == "websocket.receive":
+                    data = message.get("bytes")
+                    if data is not None:
+                        await self._audio(data)
+                    else:
+                        await self._text(message.get("text") or "")
+                elif message["type"] == "websocket.connect":
+                    await self.websocket_connect(message)
+                else:
+                    return
         finally:
             await self._gone("disconnect")
 
-    async def dispatch(self, message: dict[str, Any]) -> None:
-        # Channels hops to a thread for every message to close database connections; audio frames touch no database
-        # in this coroutine, and without the hop one core carries three to seven times as many (anchors.md E.2).
-        if message["type"] == "websocket.receive":
-            data = message.get("bytes")
-            if data is not None:
-                await self._audio(data)
-            else:
-                await self._text(message.get("text") or "")
-            return
-        await super().dispatch(message)
+    async def _nudges(self) -> None:
+        """The channel layer says that this user's event log has grown."""
+        while True:
+            await self.channel_layer.receive(self.channel_name)
+            await self._events()
 
     # --- opening ----------------------------------------------------------------------------------------------------
 
@@ -152,7 +163,9 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             log.warning("events_unavailable", error=type(error).__name__)
         if self.channel_layer is not None:
             with contextlib.suppress(OSError):  # Redis is away: the log is read without nudges
+                self.channel_name = await self.channel_layer.new_channel()
                 await self.channel_layer.group_add(sink.events_group(self.uid), self.channel_name)
+                self._tasks.append(asyncio.create_task(self._nudges(), name="listen-nudges"))
         self._status({"status": "ready", "provider": "", "reason": "", "status_text": "Listening."})
         self._tasks.append(asyncio.create_task(self._beat(), name="listen-heartbeat"))
         if self._request.after is not None:
@@ -186,8 +199,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             await self._slow(wait)
 
     async def _slow(self, wait: float) -> None:
-        """Back-pressure: take nothing for a moment, so that the server stops reading; say so once. A flood of tiny frames
-        is no audio: that client is parted with."""
+        """Back-pressure: take nothing for a moment, so that the server stops reading; say so once. A flood of tiny
+        frames is no audio: that client is parted with."""
         if self._pace.abusive:
             await self._refuse(POLICY, "too_fast", "Audio comes faster than it can be taken.")
             return
@@ -305,9 +318,6 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             while self._outbox:
                 await self.send({"type": "websocket.send", "text": self._outbox.popleft()})
 
-    async def events_nudge(self, message: dict[str, Any]) -> None:
-        await self._events()
-
     async def _events(self) -> None:
         """Send what the log holds after the last number that this client was sent."""
         assert self._surroundings is not None
@@ -341,10 +351,6 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
                 return
 
     # --- the end ----------------------------------------------------------------------------------------------------
-
-    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        await self._gone("disconnect")
-        raise StopConsumer
 
     async def drain(self) -> None:
         """The process is asked to stop: nothing more is taken, what came is kept, the client is told to come back."""
@@ -383,7 +389,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         if self.uid:
             entrance.leave_seat(self.uid, self)
             drain.unregister(self)
-            if self.channel_layer is not None and self._surroundings is not None:
+            if self.channel_name and self._surroundings is not None:
                 with contextlib.suppress(OSError):
                     await self.channel_layer.group_discard(
                         self._surroundings.sink.events_group(self.uid), self.channel_name

@@ -6,6 +6,7 @@ are ``SPEAKER_00``, ``SPEAKER_01``...: the app parses the number after the first
 
 from __future__ import annotations
 
+import math
 import re
 import uuid
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,7 @@ SAME_SPEAKER_GAP = 30.0
 MAX_SEGMENT_SECONDS = 60.0
 """Longest segment: a monologue is split at a word boundary (the original made one segment of an hour)."""
 
-_LABEL = re.compile(r"^[A-Za-z]+_(\d+)$")
+_LABEL = re.compile(r"^[A-Za-z]+_([0-9]{1,9})$")
 _SEGMENT_NAMESPACE = uuid.UUID("6f9e9a0e-2f6b-4a0e-9f0a-7c1f0a3d5b21")
 
 
@@ -56,7 +57,18 @@ class Segment(BaseModel):
     @classmethod
     def _as_float(cls, value: object) -> float:
         # The app casts these to double and crashes on a JSON integer.
-        return float(value)  # type: ignore[arg-type]
+        try:
+            seconds = float(value)  # type: ignore[arg-type]
+        except (TypeError, OverflowError) as error:  # pydantic knows only ValueError
+            raise ValueError("a time must be a number of seconds") from error
+        if not math.isfinite(seconds):
+            raise ValueError("a time must be finite")
+        return seconds
+
+
+def is_speaker_label(label: str) -> bool:
+    """Whether the app can read it: letters, an underscore, a number."""
+    return _LABEL.match(label) is not None
 
 
 def speaker_number(label: str | None) -> int:

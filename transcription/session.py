@@ -102,12 +102,12 @@ class Session:
         self._decoder = open_decoder(plan.codec)
         self._journal = self._open_journal()
         self._window = AudioWindow(self._journal.entry if self._journal else None)
-        self._gate = SpeechGate()
+        self._gate = SpeechGate() if around.gate else None
         self._builder = SegmentBuilder(self.info.session_id)
         self._supervisor = Supervisor(
             eligible(around.vendors, plan.language, plan.preferred),
             self._window,
-            self._gate if around.gate else None,
+            self._gate,
             mode=around.mode,
             language=plan.language,
             vocabulary=plan.vocabulary,
@@ -149,7 +149,8 @@ class Session:
         pcm = self._decoder.decode(frames)
         if not pcm:
             return
-        self._gate.feed(pcm)
+        if self._gate is not None:
+            self._gate.feed(pcm)
         self._window.append(pcm)
         self._supervisor.wake()
 
@@ -200,7 +201,7 @@ class Session:
             if self._voices is not None:
                 self._voices.tick()
             if self._journal is not None:
-                await self._journal.sync_when_due()
+                self._journal.sync_when_due()
             if self._dirty and time.monotonic() - self._stored_at >= STORE_SECONDS:
                 await self._store()
             self.over = self.over or self._gap_reached()
@@ -213,11 +214,15 @@ class Session:
         if time.monotonic() - self._audio_at >= gap:
             return True
         last_word = max((segment.end for segment in self._builder.segments[-5:]), default=0.0)
-        cuts = self._gate.cuts
+        cuts = self._gate.cuts if self._gate is not None else []
         last_speech = max(last_word, cuts[-1].session + cuts[-1].seconds if cuts else 0.0)
-        if self.received - last_speech >= gap and last_speech > 0:
+        if cuts and self.received - last_speech >= gap:
             return True
-        return last_word > 0 and self._supervisor.shown_until - last_word >= gap
+        if last_word <= 0:
+            return False
+        # Some vendors say nothing about silence: that they were sent it, some seconds ago, must do.
+        heard = self._supervisor.fed_until - min(5.0, gap / 20) if self._gate is None else 0.0
+        return max(self._supervisor.shown_until, heard) - last_word >= gap
 
     async def _store(self) -> bool:
         """Write what is shown. On failure the segments stay dirty and the next tick tries again."""
@@ -379,7 +384,10 @@ class Session:
             self.received,
             self._supervisor.covered,
             self._shown,
-            [(cut.session, cut.session + cut.seconds) for cut in self._gate.cuts],
+            # Without a gate nobody can say what was silence: all that no vendor decided has failed.
+            [(0.0, self.received)]
+            if self._gate is None
+            else [(cut.session, cut.session + cut.seconds) for cut in self._gate.cuts],
             self._supervisor.failure(),
         )
 

@@ -90,14 +90,26 @@ class Entry:
             device_id=self.meta.device_id or None,
         )
 
-    def save(self) -> None:
-        """Write ``meta.json``; after a crash either the old or the new one is there, whole."""
+    def save(self, *, sync: bool = True) -> None:
+        """Write ``meta.json``; after a crash either the old or the new one is there, whole.
+
+        ``sync=False`` leaves the wait for the disk to ``sync_meta``: the event loop must not do it.
+        """
         temporary = self.folder / f"meta.{uuid.uuid4().hex}.tmp"
         with temporary.open("w", encoding="utf-8") as file:
             json.dump(asdict(self.meta), file)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(self.folder / "meta.json")
+
+    def sync_meta(self) -> None:
+        for path in (self.folder / "meta.json", self.folder, self.folder.parent):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def save_progress(self, decided: float, silence: float) -> None:
         """How far (session seconds) words are stored, and how much of that was silence. Cheap: called often."""
@@ -147,7 +159,7 @@ def create(info: SessionInfo, *, watch: bool, device_id: str = "") -> Entry:
         device_id=device_id,
     )
     entry = Entry(folder, meta)
-    entry.save()
+    entry.save(sync=False)
     return entry
 
 

@@ -17,6 +17,7 @@ import os
 import struct
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from transcription.codecs import Codec
 from transcription.journal.store import FINISHED, Entry, create
@@ -24,6 +25,8 @@ from transcription.ports import Conversation, SessionInfo
 
 logger = logging.getLogger(__name__)
 
+# Threads of its own: a disk that is slow to sync must not hold up anything else that needs a thread.
+_DISK = ThreadPoolExecutor(max_workers=4, thread_name_prefix="journal")
 SYNC_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 HOLE = 0xFFFF
@@ -46,6 +49,8 @@ class Journal:
         self._missing = 0  # bytes (PCM) or packets that are not on disk
         self._retry_at = 0.0
         self._synced_at = time.monotonic()
+        self._synced_size = 0
+        self._meta_synced = False
         self._syncing: asyncio.Future[None] | None = None
         self._closed = False
         self.failed: OSError | None = None
@@ -99,16 +104,21 @@ class Journal:
     def _skip(self, frames: Sequence[bytes]) -> None:
         self._missing += len(frames) if self.codec.packets else sum(map(len, frames))
 
-    async def sync_when_due(self) -> None:
+    def sync_when_due(self) -> None:
         """Once a second: have the disk keep what was written. Returns at once; the thread does the waiting."""
         now = time.monotonic()
         if now - self._synced_at < SYNC_SECONDS or self._syncing is not None or self._closed:
             return
-        self._synced_at = now
-        self._syncing = asyncio.get_running_loop().run_in_executor(None, self._sync)
+        if self._size == self._synced_size:
+            return
+        self._synced_at, self._synced_size = now, self._size
+        self._syncing = asyncio.get_running_loop().run_in_executor(_DISK, self._sync)
         self._syncing.add_done_callback(self._synced)
 
     def _sync(self) -> None:
+        if not self._meta_synced:
+            self.entry.sync_meta()
+            self._meta_synced = True
         os.fdatasync(self._file)
 
     def _synced(self, done: asyncio.Future[None]) -> None:

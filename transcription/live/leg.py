@@ -111,6 +111,10 @@ class Leg:
         return self.state is State.LIVE
 
     @property
+    def fed_until(self) -> float:
+        return self._cursor / RATE
+
+    @property
     def running(self) -> bool:
         return self._task is not None and not self._task.done()
 
@@ -222,9 +226,7 @@ class Leg:
                     return
                 if self._gate_has_closed():
                     await stream.flush()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(1.0, self._tuning.keep_alive)):
-                        await self._wake.wait()
+                await self._wake.wait()  # for audio, or for the supervisor's tick: a timer per batch would cost more
                 if time.monotonic() - sent_at >= self._tuning.keep_alive:
                     await stream.keep_alive()
                     sent_at = time.monotonic()

@@ -110,12 +110,18 @@ class Supervisor:
             leg.wake()
 
     def tick(self) -> None:
-        """Once a second: what only the clock can decide."""
+        """Twice a second: what only the clock can decide, and a look at keep-alives and stalls for the legs."""
         self._choose()
+        self.wake()
 
     @property
     def healthy(self) -> bool:
         return any(leg.live for leg in self.legs)
+
+    @property
+    def fed_until(self) -> float:
+        """Session seconds up to which the shown vendor was sent the audio; 0 while none is healthy."""
+        return self.current.fed_until if self.current is not None and self.current.live else 0.0
 
     async def finish(self, seconds: float) -> None:
         """The window is closed: wait for the vendors' last words, at most ``seconds``; then stop them all.
@@ -131,7 +137,7 @@ class Supervisor:
             if self.shown_until >= self._window.end / 16_000 - 0.05 and self.current not in pending:
                 until = min(until, time.monotonic() + 2.0)
             await asyncio.sleep(0.02)
-            self._choose()
+            self.tick()
         self._drain_best()
         await asyncio.gather(*(leg.stop() for leg in self.legs))
 

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from transcription.ports import Conversation, SessionInfo
+from transcription.segments import Segment
+
+
+class NullSink:
+    """A SessionSink that keeps nothing."""
+
+    async def open(self, session: SessionInfo, *, watch: bool = True) -> Conversation:
+        return Conversation(session.session_id, session.started_at)
+
+    async def store(
+        self, session: SessionInfo, conversation: Conversation, segments: Sequence[Segment], *, last_audio: float
+    ) -> None:
+        return None
+
+    async def store_transcripts(self, *_: Any) -> None:
+        return None
+
+    async def finish(self, *_: Any, **__: Any) -> None:
+        return None
+
+    async def events_after(self, uid: str, number: int, limit: int = 100) -> list[dict[str, Any]]:
+        return []
+
+    async def latest_event(self, uid: str) -> int:
+        return 0
+
+    def events_group(self, uid: str) -> str:
+        return "events.bench"

@@ -13,7 +13,7 @@ from omi.errors import ErrorKind, Outcome, ProviderError, UnsupportedFeature
 from tests.support.vendor_fixtures import Talk
 from tests.vendors.server import VendorServer
 from transcription.prerecorded import fal_whisperx
-from transcription.prerecorded.base import Pending, PrerecordedRequest, Ticket, Transcript
+from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
 from transcription.prerecorded.fal_whisperx import FalWhisperX
 
 
@@ -126,6 +126,21 @@ def test_a_failed_run_is_retried_or_not_as_fal_says(
     vendors.faults("fal", {"kind": "failed", **fault})
     error = failure(submit(request_))
     assert (error.kind, error.code) == (kind, code)
+    assert isinstance(error, JobLost)  # asking this job again would never end
+
+
+@pytest.mark.parametrize("status", [429, 500])
+@pytest.mark.parametrize("op", ["status", "result"])
+def test_a_poll_that_fails_leaves_the_job_alive(
+    request_: PrerecordedRequest, vendors: VendorServer, op: str, status: int
+) -> None:
+    ticket = submit(request_)
+    time.sleep(0.3)
+    vendors.faults("fal", {"kind": "refuse", "op": op, "status": status})
+    error = failure(ticket)
+    assert error.kind is ErrorKind.TRANSIENT
+    assert not isinstance(error, JobLost)
+    assert finish(ticket).words
 
 
 def test_audio_that_fal_cannot_read_is_bad_input(request_: PrerecordedRequest, vendors: VendorServer) -> None:
@@ -142,6 +157,7 @@ def test_a_job_that_fal_has_lost_is_told_apart(request_: PrerecordedRequest, ven
     vendors.faults("fal", {"kind": "unknown"})
     error = failure(submit(request_))
     assert (error.kind, error.code) == (ErrorKind.TRANSIENT, "unknown_job")
+    assert isinstance(error, JobLost)
 
 
 def test_a_retired_app_is_a_matter_of_configuration(

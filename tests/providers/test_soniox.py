@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omi.errors import ErrorKind, Outcome, ProviderError
 from tests.support.vendor_fixtures import Talk
 from tests.vendors.server import VendorServer
-from transcription.prerecorded.base import Pending, PrerecordedRequest, Ticket, Transcript
+from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
 from transcription.prerecorded.soniox import SonioxPrerecorded, _Token, words_of
 
 
@@ -96,6 +96,7 @@ def test_a_failed_job_says_whether_to_try_again(
     with pytest.raises(ProviderError) as caught:
         finish(SonioxPrerecorded().submit(request_).ticket)
     assert (caught.value.kind, caught.value.code) == (kind, error_type)
+    assert isinstance(caught.value, JobLost)
 
 
 def test_a_retired_model_is_a_matter_of_configuration(
@@ -113,3 +114,4 @@ def test_a_job_that_was_lost_is_told_apart(request_: PrerecordedRequest, vendors
     with pytest.raises(ProviderError) as caught:
         SonioxPrerecorded().poll(ticket)
     assert caught.value.code == "unknown_job"
+    assert isinstance(caught.value, JobLost)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, Field
 
-from omi.errors import UnsupportedFeature
+from omi.errors import ProviderError, UnsupportedFeature
 from transcription.segments import Word
 
 
@@ -51,6 +51,24 @@ class PrerecordedRequest:
     timeout: float = 600.0
 
 
+class JobLost(ProviderError):
+    """The queued job ended without a result, or the vendor no longer knows it.
+
+    Polling again gives the same answer for ever: when ``kind`` is transient, the way on is a new ``submit``.
+    """
+
+    @classmethod
+    def of(cls, error: ProviderError) -> JobLost:
+        return cls(
+            error.vendor,
+            error.message,
+            kind=error.kind,
+            code=error.code,
+            retry_after=error.retry_after,
+            outcome=error.outcome,
+        )
+
+
 class Ticket(BaseModel):
     """What must be remembered to ask again: JSON-safe, stored in the run before anything waits."""
 
@@ -86,7 +104,8 @@ class PrerecordedTranscriber(Protocol):
 
     def submit(self, request: PrerecordedRequest) -> Pending | Transcript: ...
 
-    def poll(self, ticket: Ticket) -> Pending | Transcript: ...
+    def poll(self, ticket: Ticket) -> Pending | Transcript:
+        """Raises JobLost where this ticket will never give a transcript."""
 
     def cancel(self, ticket: Ticket) -> None: ...
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from omi.errors import ErrorKind, Outcome, ProviderError, UnsupportedFeature
 from omi.vendor_errors import broken_answer, from_status
 from transcription.prerecorded.base import (
+    JobLost,
     Pending,
     PrerecordedCapabilities,
     PrerecordedRequest,
@@ -109,6 +110,8 @@ class FalWhisperX:
 
     def poll(self, ticket: Ticket) -> Pending | Transcript:
         answer = self._get(ticket.state["status_url"], params={"logs": "0"})
+        if answer.status == 404:
+            raise JobLost.of(error_from(self.name, answer))
         self._check(answer)
         try:
             status = _Status.model_validate(answer.body)
@@ -119,8 +122,10 @@ class FalWhisperX:
             return self._pending(ticket, status)
         result = self._get(ticket.state["response_url"])
         self._same(ticket, result.headers.get("x-fal-request-id"))
+        if _asking_failed(result, status):
+            self._check(result)
         if status.error is not None or status.error_type or result.status >= 400:
-            raise self._failed(result, status)
+            raise JobLost.of(self._failed(result, status))
         return self.transcript(ticket, result.body)
 
     def transcript(self, ticket: Ticket, payload: object) -> Transcript:
@@ -205,6 +210,14 @@ class FalWhisperX:
         if result.status >= 400:
             return error_from(self.name, result, fallback=status.error_type)
         return broken_answer(self.name, "the run ended with an error", code=status.error_type or "failed")
+
+
+def _asking_failed(result: Answer, status: _Status) -> bool:
+    """Whether the result's error status is about this request, and not the job's own end: the job is still good."""
+    if status.error is not None or status.error_type:
+        return False
+    ours = result.status in (401, 403, 408, 429)
+    return ours or (result.status >= 500 and not result.headers.get("x-fal-error-type"))
 
 
 def error_from(vendor: str, answer: Answer, *, fallback: str | None = None) -> ProviderError:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from omi.errors import ErrorKind, Outcome, ProviderError
 from omi.vendor_errors import broken_answer, from_status, safe_code
 from transcription.prerecorded.base import (
+    JobLost,
     Pending,
     PrerecordedCapabilities,
     PrerecordedRequest,
@@ -28,6 +29,7 @@ CALL_SECONDS = 20.0
 COST_PER_MINUTE = 0.0017
 """US dollars (about 0.10 an hour), as of 2025 and from memory: overrule with OPTIONS cost_per_minute."""
 
+UNKNOWN_JOB = "unknown_job"
 _MARKERS = frozenset({"<end>", "<fin>"})
 _TRANSIENT = frozenset({"service_unavailable", "request_timeout", "internal_error", "limit_exceeded"})
 _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # Thai, Lao, Khmer, kana, Han
@@ -91,7 +93,7 @@ class SonioxPrerecorded:
             following = ticket.model_copy(update={"state": {**ticket.state, "polls": polls}})
             return Pending(ticket=following, seconds=min(30.0, 2.0 + polls), detail=job.status)
         if job.status != "completed":
-            raise _failed(self.name, job)
+            raise JobLost.of(_failed(self.name, job))
         answer = self._call("GET", f"/transcriptions/{ticket.id}/transcript", timeout=2 * CALL_SECONDS)
         tokens = self._parse(_Tokens, answer).tokens
         seconds = float(ticket.state.get("seconds") or 0.0)
@@ -119,7 +121,7 @@ class SonioxPrerecorded:
             try:
                 self._call("DELETE", path, timeout=CALL_SECONDS, expect_json=False)
             except ProviderError as error:
-                if error.code not in ("unknown_job", "processing"):
+                if error.code not in (UNKNOWN_JOB, "processing"):
                     raise
 
     def _upload(self, request: PrerecordedRequest) -> str:
@@ -138,7 +140,8 @@ class SonioxPrerecorded:
         url = f"{settings.SONIOX_API_URL.rstrip('/')}/v1{path}"
         answer = exchange(self.name, method, url, headers={"Authorization": f"Bearer {key}"}, **options)
         if answer.status >= 400:
-            raise error_from(self.name, answer)
+            error = error_from(self.name, answer)
+            raise JobLost.of(error) if error.code == UNKNOWN_JOB else error
         return answer
 
     def _parse(self, model: type[Model], answer: Answer) -> Model:
@@ -217,7 +220,7 @@ def error_from(vendor: str, answer: Answer) -> ProviderError:
     if code.endswith("_exhausted"):
         kind = ErrorKind.QUOTA
     elif answer.status == 404:
-        kind, code = ErrorKind.TRANSIENT, "unknown_job"
+        kind, code = ErrorKind.TRANSIENT, UNKNOWN_JOB
     elif answer.status == 409:
         kind, code = ErrorKind.TRANSIENT, "processing"
     return from_status(vendor, answer.status, headers=answer.headers, code=code, kind=kind, outcome=outcome)

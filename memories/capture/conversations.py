@@ -163,7 +163,7 @@ def finish_conversation(
         memory_id,
         actor="session",
         reason=reason,
-        # With the content, so that words said after a run has read the conversation are never taken for the same request.
+        # With the content: words said after a run has read the conversation are another request.
         options={"processing_memory_id": closed.id, "keep": keep, "content": content},
         idempotency_key=key,
     )

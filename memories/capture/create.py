@@ -7,6 +7,7 @@ service that is slow or down can neither hold the request nor lose the text (omi
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from django.db import transaction
@@ -68,7 +69,7 @@ def create_memory(
     return stored
 
 
-def _ordered(memory_id: str, segments: list[Segment]) -> list[Segment]:
+def _ordered(memory_id: str, segments: Sequence[Segment]) -> list[Segment]:
     """Sorted by start, each with a start before its end and an id that is unique in this memory."""
     seen: set[str] = set()
     ordered: list[Segment] = []
@@ -77,5 +78,6 @@ def _ordered(memory_id: str, segments: list[Segment]) -> list[Segment]:
         seen.add(identity)
         start = max(0.0, min(segment.start, segment.end))
         end = max(segment.start, segment.end, start + 0.01)
-        ordered.append(segment.model_copy(update={"id": identity, "start": start, "end": end}))
+        given = segment.model_dump(exclude={"speaker_id"})
+        ordered.append(Segment(**{**given, "id": identity, "start": start, "end": end}))
     return ordered

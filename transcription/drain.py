@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from transcription.metrics import SOCKETS
+
 if TYPE_CHECKING:
     from transcription.consumer import ListenConsumer
 
@@ -30,10 +32,12 @@ _work: asyncio.Task[None] | None = None
 
 def register(socket: ListenConsumer) -> None:
     _sockets.add(socket)
+    SOCKETS.set(len(_sockets))
 
 
 def unregister(socket: ListenConsumer) -> None:
     _sockets.discard(socket)
+    SOCKETS.set(len(_sockets))
 
 
 def draining() -> bool:

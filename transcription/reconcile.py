@@ -13,6 +13,7 @@ from omi.providers import one
 from transcription import journal
 from transcription.journal.reader import seconds_on_disk
 from transcription.journal.store import FINISHED, Entry
+from transcription.metrics import RECOVERED
 from transcription.ports import Accounting, Conversation, SessionSink
 from transcription.segments import Segment
 
@@ -34,6 +35,7 @@ def recover_sessions() -> int:
         try:
             async_to_sync(_recover)(sink, entry)
             done += 1
+            RECOVERED.inc()
         except Exception as error:  # the sink's stores may be down: the next reconcile tries again
             log.warning("session_not_recovered", session=entry.session_id, error=type(error).__name__)
         finally:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from django.conf import settings
 
+from transcription import metrics
 from transcription.codecs import RATE, Codec, open_decoder
 from transcription.journal.writer import Journal
 from transcription.live.builder import SegmentBuilder
@@ -322,6 +323,7 @@ class Session:
         if self._voices is not None and wait >= FINISH_SECONDS:
             await self._voices.settle()
         result = self.accounting()
+        metrics.session_ended(reason, result)
         log.info(
             "session_ended", session=self.info.session_id, reason=reason, reasons=result.reasons, **_rounded(result)
         )

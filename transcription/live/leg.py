@@ -22,6 +22,7 @@ import structlog
 from omi.errors import ErrorKind, ProviderError
 from transcription.codecs import RATE
 from transcription.live.timeline import Timeline
+from transcription.metrics import VENDOR_FAILURES
 from transcription.segments import Word
 
 if TYPE_CHECKING:
@@ -326,6 +327,7 @@ class Leg:
         self._failures += 1
         if error.code != "unsupported":  # our own question was wrong: the vendor is well
             await self.breaker.failed(error)
+        VENDOR_FAILURES.labels(self.name, error.kind.value).inc()
         level = log.warning if error.retryable else log.error
         level("live_vendor_failed", vendor=self.name, kind=error.kind.value, code=error.code)
         if error.kind is not ErrorKind.TRANSIENT:

@@ -28,7 +28,6 @@ def explain(uid: str, memory_id: str) -> dict[str, Any]:
             "speaker": voice["speaker"],
             "speaker_id": voice["speaker_id"],
             **voice["suggestion"],
-            "sentence": f"Speaker {voice['speaker_id']} is probably {voice['suggestion']['name']}.",
         }
         for voice in voices
         if voice["suggestion"] is not None
@@ -58,7 +57,11 @@ def _voice(row: SpeakerDecision, known: dict[str, str]) -> dict[str, Any]:
         "engine": row.engine,
         "engine_version": row.engine_version,
         "suggestion": (
-            {**suggested, "probability": row.suggestion_probability}
+            {
+                **suggested,
+                "probability": row.suggestion_probability,
+                "sentence": f"Speaker {speaker_number(row.voice)} is probably {suggested['name']}.",
+            }
             if (suggested := _who(row.suggestion, known)) is not None
             else None
         ),

@@ -18,6 +18,7 @@ from memories.api.shapes import AssignVoice, Detail, EventFlags, Speakers, Statu
 from memories.repository import memories as repository
 from memories.shapes import Memory, Visibility
 from speakers import people
+from speakers.explain import explain
 
 _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
@@ -57,11 +58,13 @@ class EditViewSet(viewsets.ViewSet):
         edits.set_visibility(uid_of(request), memory_id, asked.value)
         return Response({"status": "Ok"})
 
-    @extend_schema(responses={200: Speakers, 404: Detail}, description="Who speaks how much, by label and name.")
+    @extend_schema(responses={200: Speakers, 404: Detail}, description="Who speaks how much, and why they have their names.")
     def speakers(self, request: Request, memory_id: str) -> Response:
-        memory = repository.get_memory(uid_of(request), memory_id)
-        names = {person.id: person.name for person in people.list_people(uid_of(request))}
-        return Response(edits.speakers_of(memory, names))
+        uid = uid_of(request)
+        memory = repository.get_memory(uid, memory_id)
+        told = {voice["speaker"]: voice for voice in explain(uid, memory_id)["voices"]}
+        spoken = edits.speakers_of(memory, people.names(uid))
+        return Response([{**speaker, "decision": told.get(speaker["speaker"])} for speaker in spoken])
 
     @extend_schema(
         request=None,

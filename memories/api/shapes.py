@@ -155,6 +155,8 @@ class RunStatus(RootModel[dict[str, Any]]):
 
 
 class Speaker(BaseModel):
+    """``decision``: what the last run heard (score, runner-up, evidence, reason, suggestion): speakers.explain."""
+
     speaker: str
     speaker_id: int
     is_user: bool
@@ -163,6 +165,7 @@ class Speaker(BaseModel):
     seconds: float
     segments: int
     decided_by_user: bool
+    decision: dict[str, Any] | None = None
 
 
 class Speakers(RootModel[list[Speaker]]):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from django.test import override_settings
+from rest_framework.test import APIClient
 
+from memories.repository.memories import create_memory
+from memories.shapes import Memory
 from omi.errors import ErrorKind, ProviderError
 from speakers import identify as module
 from speakers import people
@@ -206,6 +211,31 @@ def test_the_explanation_names_score_runner_up_and_evidence(david: Person, talk:
     assert anna["engine"] == "resemblyzer"
     assert anna["turns"]
     assert explain("somebody-else", "m1")["voices"] == []
+
+
+def test_the_route_tells_the_decision_and_a_stranger_gets_404(
+    api: Callable[..., APIClient], enrolled: str, talk: Talk, wav: WriteWav
+) -> None:
+    now = datetime.now(UTC)
+    memory = Memory(id="m1", created_at=now, started_at=now, transcript_segments=talk.segments())
+    create_memory(UID, memory)
+    identify(UID, wav(talk.pcm), talk.segments(), memory_id="m1")
+    told = {item["speaker"]: item["decision"] for item in api().get("/v1/memories/m1/speakers").json()}
+    assert told["SPEAKER_01"]["is_user"]
+    assert told["SPEAKER_01"]["reason"] == "accepted"
+    assert told["SPEAKER_02"]["reason"] == "below_threshold"
+    assert told["SPEAKER_02"]["sentence"]
+    assert api("stranger").get("/v1/memories/m1/speakers").status_code == 404
+
+
+def test_a_close_call_is_offered_as_a_suggestion(david: Person) -> None:
+    SpeakerDecision.objects.create(
+        uid=UID, memory_id="m1", voice="SPEAKER_02", reason="below_threshold", suggestion=david.id
+    )
+    told = explain(UID, "m1")
+    assert [item["sentence"] for item in told["suggestions"]] == ["Speaker 2 is probably David."]
+    people.delete_person(UID, david.id)
+    assert explain(UID, "m1")["suggestions"] == []
 
 
 def test_an_hour_is_not_embedded_in_full(enrolled: str, talk: Talk, wav: WriteWav) -> None:

@@ -46,7 +46,7 @@ def call(
     entry = Entry()
     row = VendorCall(
         run=ctx.run, step=ctx.run.current_step, fence=ctx.lease.fence, vendor=vendor, operation=operation,
-        request_key=hashing.of([ctx.uid, vendor, operation, request]), started_at=timezone.now(),
+        request_key=hashing.of([ctx.uid, ctx.memory_id, vendor, operation, request]), started_at=timezone.now(),
     )  # fmt: skip
     if remote and pays:
         row.doubled = VendorCall.objects.filter(
@@ -62,23 +62,23 @@ def call(
         faults.point(f"call-{operation}-after")
     except ProviderError as error:
         row.outcome, row.error_kind, row.error_code = error.outcome, error.kind.value, error.code[:64]
-        _close(row, entry, began)
+        _close(row, entry, began, stored=remote and pays)
         if remote:
             breaker.failed(error)
         raise
     row.outcome = entry.outcome
     if pays:
-        _close(row, entry, began)
+        _close(row, entry, began, stored=remote and pays)
     if ailing:
         breaker.succeeded(vendor)
 
 
-def _close(row: VendorCall, entry: Entry, began: float) -> None:
+def _close(row: VendorCall, entry: Entry, began: float, *, stored: bool) -> None:
     row.latency = time.perf_counter() - began
     row.reference = entry.reference[:128]
     row.audio_seconds, row.cost = entry.audio_seconds, entry.cost
     row.input_tokens, row.output_tokens = entry.input_tokens, entry.output_tokens
-    if not row._state.adding:
+    if stored:
         # An UPDATE, never an upsert: the user may have been erased meanwhile, and nothing of them may come back.
         VendorCall.objects.filter(pk=row.pk).update(**{name: getattr(row, name) for name in _AT_THE_END})
     elif PostProcessingRun.objects.filter(pk=row.run_id).exists():

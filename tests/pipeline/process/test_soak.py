@@ -76,4 +76,5 @@ answer = [len(set(own)), len(own), numbers == sorted(set(numbers)), sorted(shown
     made = {operation: calls.count((vendor, operation)) for operation, vendor in paid.items()}
     print("kills", kills, "calls", made, "doubled", told[4])
     assert told[:4] == [RUNS, RUNS, True, ["first_model"]]
-    assert told[4] >= sum(made.values()) - 3 * RUNS  # every call beyond one per run is in the ledger as doubled
+    # Every call beyond one per run is in the ledger as doubled; so is one whose worker died before it was made.
+    assert sum(made.values()) - 3 * RUNS <= told[4] <= 3 * kills

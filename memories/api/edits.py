@@ -58,7 +58,7 @@ class EditViewSet(viewsets.ViewSet):
         edits.set_visibility(uid_of(request), memory_id, asked.value)
         return Response({"status": "Ok"})
 
-    @extend_schema(responses={200: Speakers, 404: Detail}, description="Who speaks how much, and why they have their names.")
+    @extend_schema(responses={200: Speakers, 404: Detail}, description="Who speaks how much, and why.")
     def speakers(self, request: Request, memory_id: str) -> Response:
         uid = uid_of(request)
         memory = repository.get_memory(uid, memory_id)

@@ -249,4 +249,3 @@ class MemoryAdmin(ReadOnlyAdmin):
         if row is None:
             raise Http404("There is no such memory")
         return row
-

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from transcription.segments import Segment
+from transcription.segments import Segment, is_speaker_label, speaker_label
 
 
 class Category(StrEnum):
@@ -111,8 +111,8 @@ class Structured(BaseModel):
 
 class Geolocation(BaseModel):
     google_place_id: str | None = None
-    latitude: float
-    longitude: float
+    latitude: float = Field(allow_inf_nan=False)
+    longitude: float = Field(allow_inf_nan=False)
     address: str | None = None
     location_type: str | None = None
 
@@ -208,12 +208,34 @@ class ProcessingMemory(_Document):
     finished: bool = False
 
 
+class GivenSegment(Segment):
+    """A segment as a client sends it: checked here, because whatever is stored is sent to every app of this user.
+
+    The app throws on a label that is not ``X_<int>`` and then shows no memory at all (omi-protocol 1.12).
+    """
+
+    @field_validator("speaker", mode="before")
+    @classmethod
+    def _readable(cls, value: Any) -> Any:
+        if value is None:
+            return speaker_label(0)
+        if isinstance(value, str) and not is_speaker_label(value):
+            raise ValueError("speaker must be a label such as SPEAKER_00")
+        return value
+
+    @model_validator(mode="after")
+    def _forward(self) -> GivenSegment:
+        if not 0 <= self.start <= self.end:
+            raise ValueError("a segment must have 0 <= start <= end")
+        return self
+
+
 class CreateMemory(BaseModel):
     """Body of ``POST /v1/memories``."""
 
     started_at: datetime
     finished_at: datetime
-    transcript_segments: list[Segment] = Field(default_factory=list)
+    transcript_segments: list[GivenSegment] = Field(default_factory=list)
     geolocation: Geolocation | None = None
     photos: list[Photo] = Field(default_factory=list)
     source: str | None = "friend"

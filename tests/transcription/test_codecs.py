@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,7 +29,7 @@ def test_pcm_is_a_byte_stream_wherever_messages_are_split(cuts: list[int], name:
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     whole = open_decoder(codec(name)).decode([data])
     decoder = open_decoder(codec(name))
-    parts = b"".join(decoder.decode([data[a:b]]) for a, b in zip(edges, edges[1:], strict=False))
+    parts = b"".join(decoder.decode([data[a:b]]) for a, b in pairwise(edges))
     assert parts == whole
 
 

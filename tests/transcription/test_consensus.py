@@ -1,0 +1,93 @@
+"""The vote of several transcripts: never worse than the best one by more than a little, and better than the average."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.vendors.truth import Library
+from transcription.consensus import plain, vote
+from transcription.segments import Word
+
+DEMO = Path(__file__).resolve().parents[2] / "demo" / "recordings" / "conversation.json"
+CONFUSIONS = "a the and in of to two too for four there their no know right write".split()
+
+
+def truth() -> list[Word]:
+    [recording] = Library([]).load(DEMO)
+    return [Word(text=word.word, start=word.start, end=word.end) for word in recording.words]
+
+
+def spoilt(words: list[Word], rate: float, seed: int) -> list[Word]:
+    """Errors as recognisers make them: a third each of other words, missing words and invented words; times jitter."""
+    rng, out = random.Random(seed), []
+    for word in words:
+        start, end = word.start + rng.gauss(0, 0.03), word.end + rng.gauss(0, 0.03)
+        kind = rng.random()
+        if kind < rate / 3:
+            continue
+        text = rng.choice(CONFUSIONS) if kind < rate * 2 / 3 else word.text
+        out.append(Word(text=text, start=max(0.0, start), end=max(start + 0.05, end, 0.05)))
+        if rate * 2 / 3 <= kind < rate:
+            out.append(Word(text=rng.choice(CONFUSIONS), start=max(0.0, end), end=max(0.1, end + 0.08)))
+    return sorted(out, key=lambda word: (word.start, word.end))
+
+
+def error_rate(heard: list[Word], true: list[Word]) -> float:
+    a, b = [plain(word.text) for word in heard], [plain(word.text) for word in true]
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        before, row[0] = row[0], i
+        for j, y in enumerate(b, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
+    return row[-1] / len(b)
+
+
+@pytest.mark.parametrize("rates", [(0.08, 0.1, 0.12), (0.05, 0.2, 0.3), (0.2, 0.2, 0.2), (0.02, 0.4, 0.4)])
+def test_the_vote_is_never_much_worse_than_the_best_and_better_than_the_average(rates: tuple[float, ...]) -> None:
+    true, best, average, voted = truth(), [], [], []
+    for seed in range(12):
+        heard = {f"v{i}": spoilt(true, rate, seed * 10 + i) for i, rate in enumerate(rates)}
+        # A log-odds weight, as for independent voters: who is right 98 times in 100 outvotes two who are 60 times.
+
+        weights = {f"v{i}": math.log((1 - rate) / rate) for i, rate in enumerate(rates)}
+        errors = [error_rate(words, true) for words in heard.values()]
+        best.append(min(errors))
+        average.append(sum(errors) / len(errors))
+        voted.append(error_rate(vote(heard, weights), true))
+    assert sum(voted) <= sum(best) * 1.01
+    assert sum(voted) < sum(average) * 0.8
+
+
+def test_one_transcript_comes_back_as_it_is_and_none_gives_nothing() -> None:
+    true = truth()
+    assert vote({"a": true, "b": []}) == true
+    assert vote({}) == []
+
+
+def test_equal_transcripts_come_back_as_they_are() -> None:
+    true = truth()
+    assert [word.text for word in vote({"a": true, "b": true, "c": true})] == [word.text for word in true]
+
+
+word_lists = st.lists(
+    st.tuples(st.sampled_from(CONFUSIONS), st.floats(0, 20), st.floats(0.05, 0.5)).map(
+        lambda item: Word(text=item[0], start=item[1], end=item[1] + item[2])
+    ),
+    max_size=15,
+)
+
+
+@given(word_lists, word_lists, word_lists)
+def test_every_voted_word_is_some_vendors_word_and_they_are_in_order(
+    a: list[Word], b: list[Word], c: list[Word]
+) -> None:
+    voted = vote({"a": a, "b": b, "c": c}, {"a": 0.9, "b": 0.8, "c": 0.7})
+    assert all(word in a or word in b or word in c for word in voted)
+    assert [word.start for word in voted] == sorted(word.start for word in voted)
+    assert len(voted) <= len(a) + len(b) + len(c)

@@ -11,8 +11,9 @@ class MemoriesConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_migrate
 
-        from memories import mirror, upkeep
-        from speakers.signals import person_changed
+        from memories import found_voices, mirror, upkeep
+        from speakers.signals import person_changed, voice_found
 
         person_changed.connect(mirror.on_person_changed, dispatch_uid="memories.mirror")
+        voice_found.connect(found_voices.on_voice_found, dispatch_uid="memories.found_voices")
         post_migrate.connect(upkeep.ensure_schedules, sender=self)

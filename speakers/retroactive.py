@@ -96,8 +96,7 @@ def _in_memory(
             continue
         if store:
             turns = [(float(start), float(end)) for start, end in row.turns]
-            complete = replace(decision, turns=turns, engine=engine.name, engine_version=engine.version)
-            decisions.store_one(uid, memory_id, complete)
+            # Told before it is stored: where a receiver fails the voice stays unknown, and the next run tries again.
             voice_found.send(
                 sender=find,
                 uid=uid,
@@ -105,5 +104,8 @@ def _in_memory(
                 voice=row.voice,
                 person_id=decision.person_id or "",
                 probability=decision.probability,
+                turns=turns,
             )
+            complete = replace(decision, turns=turns, engine=engine.name, engine_version=engine.version)
+            decisions.store_one(uid, memory_id, complete)
         yield Found(memory_id, row.voice, "found", decision.best or "", decision.probability)

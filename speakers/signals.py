@@ -8,5 +8,6 @@ person_changed = Signal()
 """``uid``, ``person`` (speakers.shapes.Person; ``deleted`` True for a deleted one): the mirror follows."""
 
 voice_found = Signal()
-"""``uid``, ``memory_id``, ``voice`` (label), ``person_id`` ('' = the user), ``probability``: a voice of an older
-memory was recognised afterwards. A receiver relabels the memory's segments, manual labels excepted."""
+"""``uid``, ``memory_id``, ``voice`` (label), ``person_id`` ('' = the user), ``probability``, ``turns`` (the stretches
+that were heard, seconds): a voice of an older memory was recognised. A receiver relabels the memory's segments, those
+that a person labelled excepted, and can be called again with the same."""

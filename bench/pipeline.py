@@ -1,7 +1,7 @@
 """``make bench-pipeline``: what the pipeline itself costs, with vendors and speech engines that answer at once.
 
 Three figures per database (SQLite, and PostgreSQL where its programs are found): own time per run (p50, p95), database
-statements per run, and runs per second through a real qcluster beside Django-Q2's own rate for a task that does nothing,
+statements per run, and runs per second through a real qcluster beside Django-Q2's own rate for an empty task,
 measured in the same minute on the same machine.
 """
 
@@ -145,8 +145,8 @@ def main() -> None:
         return
     for item in results:
         print(
-            f"{item['database']:<11} own time per run p50 {item['p50'] * 1000:.0f} ms, p95 {item['p95'] * 1000:.0f} ms; "
-            f"{item['own_statements']} statements of the pipeline, {item['statements']} with the stores' twins\n"
+            f"{item['database']:<11} own time per run p50 {item['p50'] * 1000:.0f} ms, p95 {item['p95'] * 1000:.0f} ms;\n"
+            f"{'':<11} {item['own_statements']} statements of the pipeline, {item['statements']} with the stores' twins\n"
             f"{'':<11} {item['runs_per_second']:.1f} runs/s through qcluster; Django-Q2 doing nothing "
             f"{item['noop_per_second']:.1f}/s; share {item['share']:.0%}"
         )

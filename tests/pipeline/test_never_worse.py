@@ -184,3 +184,24 @@ def test_a_bad_file_ends_with_what_to_do_about_it(
     # ... and a better recording is taken afterwards.
     again = service.start("postprocess", UID, MEMORY, actor="test", audio=upload(seed=9))
     assert (again.pk != run.pk, again.state) == (True, "queued")
+
+
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_a_recording_is_kept_only_while_the_user_allows_it(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, withdrawn: bool
+) -> None:
+    """anchors C.4 no. 38: consent withdrawn in mid-run; omi-protocol 4.3 no. 51."""
+    from omi.accounts.users import update_user
+    from omi.stores import audio
+
+    update_user(UID, store_recording_permission=True)
+
+    def withdraw() -> None:
+        if withdrawn:
+            update_user(UID, store_recording_permission=False)
+
+    fakes.SCRIPT["first"] = [withdraw]
+    drive(start(upload))
+    kept = audio.for_memory(UID, MEMORY, purpose="recording")
+    assert len(kept) == (0 if withdrawn else 1)
+    assert bool(repository.get_memory(UID, MEMORY).recording) is not withdrawn

@@ -11,8 +11,8 @@ from memories.pipeline.vocabulary import OUTCOMES
 class VendorCall(models.Model):
     """One call. Written before the call with no outcome, so that a crash in between leaves a trace.
 
-    ``request_key`` is a hash of memory, vendor, operation and what was sent: a second call with the same key that follows a
-    success, or a call whose end nobody saw, is ``doubled``. ``cost`` in US dollars, an estimate.
+    ``request_key`` is a hash of memory, vendor, operation and what was sent: a second call with the same key that
+    follows a success, or a call whose end nobody saw, is ``doubled``. ``cost`` in US dollars, an estimate.
     """
 
     run = models.ForeignKey(PostProcessingRun, on_delete=models.CASCADE, related_name="vendor_calls")

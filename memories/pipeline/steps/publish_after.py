@@ -60,9 +60,16 @@ def emotions(ctx: Context, memory: Memory) -> None:
 
 def recording(ctx: Context) -> str:
     """The name of the recording that is kept for the user, where they allowed it ("" otherwise)."""
-    if not ctx.did("prepare_audio") or not ctx.user.store_recording_permission:
+    if not ctx.did("prepare_audio") or not ctx.user.store_recording_permission or not permitted_now(ctx):
         return ""
     return ctx.store_audio("recording", ctx.wav(), None)
+
+
+def permitted_now(ctx: Context) -> bool:
+    """Whether recordings may be kept, asked at this moment: consent may have been withdrawn while the run worked."""
+    from omi.accounts.users import get_user
+
+    return get_user(ctx.uid).store_recording_permission
 
 
 def push(ctx: Context) -> None:

@@ -13,6 +13,7 @@ from memories.pipeline import claim, edits
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import RunCanceled
 from memories.pipeline.steps.gather import processing_memory
+from memories.pipeline.steps.publish_after import permitted_now
 from memories.pipeline.steps.structure import result_segments
 from memories.shapes import Memory, PostProcessing, ProcessingMemory, Structured
 from transcription.segments import Segment
@@ -25,13 +26,16 @@ def write(ctx: Context) -> Memory:
 
     conversation = processing_memory(ctx)
     ctx.check()
+    recording = _recording(ctx)
     try:
-        memory = repository.mutate_memory(ctx.uid, ctx.memory_id, lambda found: _resumed(ctx, conversation, found))
+        memory = repository.mutate_memory(
+            ctx.uid, ctx.memory_id, lambda found: _resumed(ctx, conversation, found, recording)
+        )
     except repository.MemoryNotFound:
         if conversation.memory_id:
             raise RunCanceled("memory_gone") from None  # it was made, and the user deleted it
         try:
-            memory = repository.create_memory(ctx.uid, _new(ctx, conversation))
+            memory = repository.create_memory(ctx.uid, _new(ctx, conversation, recording))
         except AlreadyExists as error:
             raise RunCanceled("memory_gone") from error
     _keep_transcript(ctx)
@@ -52,7 +56,7 @@ def _release_journal(ctx: Context, conversation: ProcessingMemory) -> None:
         journal.release(session, timezone.now() + settings.OMI_AUDIO_KEEP, ctx.uid)
 
 
-def _new(ctx: Context, conversation: ProcessingMemory) -> Memory:
+def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) -> Memory:
     segments = result_segments(ctx)
     began = datetime.fromtimestamp(float(ctx.output("gather")["started"]), UTC)
     return Memory(
@@ -69,12 +73,14 @@ def _new(ctx: Context, conversation: ProcessingMemory) -> Memory:
         processing_memory_id=conversation.id,
         active_transcript=_model(ctx, segments),
         emotional_feedback=conversation.emotional_feedback,
-        recording=_recording(ctx),
+        recording=recording,
         accounting=ctx.output("gather").get("accounting") or None,
     )
 
 
-def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory) -> dict[str, Any]:
+def _resumed(
+    ctx: Context, conversation: ProcessingMemory, memory: Memory, recording: str | None
+) -> dict[str, Any]:
     claim.check(ctx.lease)
     live = result_segments(ctx)
     segments, changed_text = live, True
@@ -98,8 +104,8 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory) -> di
         fields["active_transcript"] = _model(ctx, segments)
     if conversation.geolocation and memory.geolocation is None:
         fields["geolocation"] = conversation.geolocation
-    if _recording(ctx):
-        fields["recording"] = _recording(ctx)
+    if recording:
+        fields["recording"] = recording
     return fields
 
 
@@ -127,7 +133,17 @@ def _model(ctx: Context, segments: list[Segment]) -> str | None:
 
 
 def _recording(ctx: Context) -> str | None:
-    return str(ctx.output("gather").get("audio") or "") if ctx.output("gather").get("permitted") else None
+    """The kept recording; where consent was withdrawn since it was gathered it is deleted instead."""
+    name = str(ctx.output("gather").get("audio") or "")
+    if not name or not ctx.output("gather").get("permitted"):
+        return None
+    if permitted_now(ctx):
+        return name
+    from omi.stores import audio
+
+    for known in audio.for_memory(ctx.uid, ctx.memory_id, purpose="recording"):
+        audio.delete(known)
+    return None
 
 
 def _keep_transcript(ctx: Context) -> None:

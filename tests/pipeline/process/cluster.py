@@ -111,7 +111,14 @@ answer = begin({count}, {options!r})
         )
 
     def runs(self) -> dict[int, dict[str, Any]]:
-        """Every run with its state; read through SQLite directly, so that polling is cheap."""
+        """Every run with its state; read directly, so that polling is cheap."""
+        if database := self.environment.get("DATABASE_URL"):
+            import psycopg
+            from psycopg.rows import dict_row
+
+            with psycopg.connect(database, row_factory=dict_row) as connection:
+                found = connection.execute("SELECT * FROM pipeline_postprocessingrun").fetchall()
+            return {row["id"]: dict(row) for row in found}
         import sqlite3
 
         with sqlite3.connect(f"file:{self.folder / 'data' / 'omi.sqlite3'}?mode=ro", uri=True, timeout=20) as database:

@@ -70,9 +70,7 @@ def restore_memory(uid: str, memory_id: str) -> Memory:
     memory = repository.find_memory(uid, memory_id)
     if memory is None or not memory.deleted or was_erased(uid, memory_id):
         raise repository.MemoryNotFound("Memory not found")
-    restored = repository.update_memory(
-        uid, memory_id, {"deleted": False, "deleted_at": None}, unless_deleted=False
-    )
+    restored = repository.update_memory(uid, memory_id, {"deleted": False, "deleted_at": None}, unless_deleted=False)
     from memories.pipeline import service
 
     # Its vector went when it was hidden; the same run makes it again.

@@ -44,8 +44,12 @@ def export_user(uid: str) -> io.BufferedReader:
 async def stream_user(uid: str) -> AsyncIterator[bytes]:
     """Pieces of the zip; each is made in a thread, so that the event loop never waits for a store."""
     pieces = _zip(uid)
-    while (piece := await sync_to_async(next)(pieces, None)) is not None:
+    while (piece := await sync_to_async(_next)(pieces)) is not None:
         yield piece
+
+
+def _next(pieces: Iterator[bytes]) -> bytes | None:
+    return next(pieces, None)
 
 
 def _zip(uid: str) -> Iterator[bytes]:

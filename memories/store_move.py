@@ -70,7 +70,11 @@ def compare_vectors(source: Vectors, target: Vectors, namespace: str) -> list[st
         ours, theirs = source.fetch(part, namespace=namespace), target.fetch(part, namespace=namespace)
         for identity, vector in ours.items():
             copy = theirs.get(identity)
-            if copy is None or copy.metadata != vector.metadata or not np.allclose(copy.values, vector.values, atol=1e-6):
+            if (
+                copy is None
+                or copy.metadata != vector.metadata
+                or not np.allclose(copy.values, vector.values, atol=1e-6)
+            ):
                 different.append(identity)
     return different
 

@@ -28,7 +28,10 @@ def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
 
     if using != DEFAULT_DB_ALIAS or Schedule._meta.db_table not in connection.introspection.table_names():
         return  # another database, or only some apps were migrated
-    for name, task, minutes in (("finish erasures", "erasures", 5), ("compare a sample of the mirror", "mirror_sample", 15)):
+    for name, task, minutes in (
+        ("finish erasures", "erasures", 5),
+        ("compare a sample of the mirror", "mirror_sample", 15),
+    ):
         Schedule.objects.get_or_create(
             name=name,
             defaults={"func": f"memories.upkeep.{task}", "schedule_type": Schedule.MINUTES, "minutes": minutes},

@@ -80,9 +80,7 @@ def unsafe_in_production(app_configs: Any, **_: Any) -> list[CheckMessage]:
             )
         )
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-        found.append(
-            Warning("SQLite serves one machine.", hint="Set DATABASE_URL for more than one.", id="omi.W002")
-        )
+        found.append(Warning("SQLite serves one machine.", hint="Set DATABASE_URL for more than one.", id="omi.W002"))
     return found
 
 

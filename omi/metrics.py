@@ -18,4 +18,6 @@ mirror_checked_total = Counter("omi_mirror_checked_total", "Memories compared be
 audio_objects_deleted_total = Counter(
     "omi_audio_objects_deleted_total", "Audio objects deleted, by reason.", ["reason"]
 )
-erasures_total = Counter("omi_erasures_total", "Erasures, by kind and whether every store was reached.", ["kind", "complete"])
+erasures_total = Counter(
+    "omi_erasures_total", "Erasures, by kind and whether every store was reached.", ["kind", "complete"]
+)

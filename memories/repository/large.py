@@ -1,4 +1,4 @@
-"""Lists that may outgrow a document: inline while small, else compressed in a sub-collection; the reader does not notice.
+"""Lists that may outgrow a document: inline while small, else compressed beside it; the reader does not notice.
 
 Encodings that are read: a plain list (2024), zlib-compressed JSON as bytes (2025), its hexadecimal text, and our own
 chunks. Written: a plain list, or chunks where the document would come near Firestore's 1 MiB.
@@ -49,9 +49,7 @@ def pack(path: str, data: Data, field: str = FIELD) -> tuple[Data, dict[str, Dat
     if len(text) > MAX_DECODED_BYTES or len(pieces) > MAX_PARTS:
         raise Unreadable("the list is too large to be stored")
     stamp = hashlib.sha256(packed).hexdigest()
-    chunks = {
-        f"{path}/{CHUNKS}/{number:03d}": {"stamp": stamp, "data": piece} for number, piece in enumerate(pieces)
-    }
+    chunks = {f"{path}/{CHUNKS}/{number:03d}": {"stamp": stamp, "data": piece} for number, piece in enumerate(pieces)}
     return {**data, field: [], CHUNKS: {"parts": len(pieces), "stamp": stamp}}, chunks
 
 

@@ -13,11 +13,13 @@ from transcription.segments import Segment, segment_id
 
 
 def memory_from(found: Document) -> Memory:
-    return _parse(Memory, found)
+    memory: Memory = _parse(Memory, found)
+    return memory
 
 
 def processing_from(found: Document) -> ProcessingMemory:
-    return _parse(ProcessingMemory, found)
+    processing: ProcessingMemory = _parse(ProcessingMemory, found)
+    return processing
 
 
 def segments_from(scope: str, values: list[Any]) -> list[Segment]:

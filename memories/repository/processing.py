@@ -50,9 +50,7 @@ def update(uid: str, processing_id: str, fields: Mapping[str, Any]) -> Processin
     return mutate(uid, processing_id, lambda current: dict(fields))
 
 
-def mutate(
-    uid: str, processing_id: str, function: Callable[[ProcessingMemory], Mapping[str, Any]]
-) -> ProcessingMemory:
+def mutate(uid: str, processing_id: str, function: Callable[[ProcessingMemory], Mapping[str, Any]]) -> ProcessingMemory:
     """Read, decide, write in one transaction; ``function`` may run several times, ``{}`` changes nothing."""
 
     def decide(data: dict[str, Any]) -> tuple[dict[str, Any], ProcessingMemory]:

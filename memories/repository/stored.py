@@ -75,8 +75,8 @@ def change(path: str, function: Callable[[Data], tuple[dict[str, Any], T]]) -> T
             written = {name: stored[name] for name in {*fields, large.FIELD, large.CHUNKS}}
             for name in sorted(set(old) - set(new)):
                 transaction.delete(name)
-            for name, chunk in new.items():
-                transaction.set(name, chunk)
+            for name, part in new.items():
+                transaction.set(name, part)
         else:
             written = fields
         transaction.update(path, written)

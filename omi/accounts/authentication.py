@@ -22,7 +22,7 @@ class Unavailable(exceptions.APIException):
     wait = 5
 
 
-class BearerAuthentication(BaseAuthentication):  # type: ignore[misc]
+class BearerAuthentication(BaseAuthentication):
     """``request.user`` is a Principal, ``request.auth`` the token. Without a header: nobody (views decide)."""
 
     def authenticate(self, request: Request) -> tuple[Principal, str] | None:
@@ -46,7 +46,7 @@ class BearerAuthentication(BaseAuthentication):  # type: ignore[misc]
 def _register_schema() -> None:
     from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
-    class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[misc]
+    class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
         target_class = "omi.accounts.authentication.BearerAuthentication"
         name = "bearer"
 

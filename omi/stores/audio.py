@@ -107,7 +107,7 @@ def open(obj: AudioObject | str) -> File[bytes]:
     if not row.size:  # a resumable download of nothing confuses clients of Cloud Storage
         return File(io.BytesIO(), name=row.name)
     try:
-        return storage().open(row.name, "rb")  # type: ignore[return-value]
+        return storage().open(row.name, "rb")
     except FileNotFoundError as error:
         raise AudioNotFound(row.name) from error
     except Exception as error:

@@ -24,7 +24,7 @@ class LocalDocument(models.Model):
         indexes = [models.Index(fields=["collection", "created_key", "path"], name="stores_document_newest")]
 
     def __str__(self) -> str:
-        return self.path
+        return str(self.path)
 
 
 class LocalVector(models.Model):

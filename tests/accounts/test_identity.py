@@ -151,9 +151,7 @@ def test_an_unsigned_token_is_refused_without_the_emulator(monkeypatch: pytest.M
         ("ConnectionError", identity.IdentityUnavailable),
     ],
 )
-def test_only_a_bad_token_is_a_401(
-    monkeypatch: pytest.MonkeyPatch, raised: str, expected: type[Exception]
-) -> None:
+def test_only_a_bad_token_is_a_401(monkeypatch: pytest.MonkeyPatch, raised: str, expected: type[Exception]) -> None:
     """A certificate that cannot be fetched must sign nobody out (omi-protocol 1.12)."""
     import requests
     from firebase_admin import auth

@@ -195,7 +195,15 @@ def test_delete_is_repeatable_and_leaves_what_lies_below(store: Documents, root:
 
 def test_recursive_delete_takes_everything_below_and_nothing_beside(store: Documents, root: str) -> None:
     """Prefixes of other ids are other documents (omi-protocol 4.3 no. 70)."""
-    for path in (root, f"{root}/a/1", f"{root}/a/1/b/2", f"{root}/c/3/missing/4", f"{root}0", f"{root}-x/a/1", f"{root}x"):
+    for path in (
+        root,
+        f"{root}/a/1",
+        f"{root}/a/1/b/2",
+        f"{root}/c/3/missing/4",
+        f"{root}0",
+        f"{root}-x/a/1",
+        f"{root}x",
+    ):
         store.create(path, {"x": 1})
     store.delete(root, recursive=True)
     assert store.get(root) is None
@@ -309,7 +317,11 @@ def test_newest_first_with_conditions(store: Documents, root: str) -> None:
     for number in range(30):
         store.create(
             f"{root}/memories/{number:02d}",
-            {"created_at": NOW + timedelta(seconds=number % 7), "deleted": number % 3 == 0, "discarded": number % 2 == 0},
+            {
+                "created_at": NOW + timedelta(seconds=number % 7),
+                "deleted": number % 3 == 0,
+                "discarded": number % 2 == 0,
+            },
         )
     where = [Where("deleted", "==", False), Where("discarded", "==", False)]
     order = [OrderBy("created_at", True)]

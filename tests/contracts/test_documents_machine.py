@@ -13,7 +13,16 @@ from django.db import connections
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from omi.stores.documents.base import DELETE_FIELD, Document, DocumentError, Documents, OrderBy, Transaction, Where, Write
+from omi.stores.documents.base import (
+    DELETE_FIELD,
+    Document,
+    DocumentError,
+    Documents,
+    OrderBy,
+    Transaction,
+    Where,
+    Write,
+)
 
 # Few names, so that operations meet. Values of every type, and of several types under one name.
 IDS = st.sampled_from(["a", "b", "B", "ü", "a/sub/x", "a/sub/y", "z-1"])

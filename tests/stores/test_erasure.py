@@ -42,7 +42,9 @@ def everything_about(text: str, folder: Path) -> list[str]:
     return found
 
 
-def test_a_deleted_memory_leaves_nothing_anywhere_and_its_neighbours_everything(furnish: Furnish, tmp_path: Path) -> None:
+def test_a_deleted_memory_leaves_nothing_anywhere_and_its_neighbours_everything(
+    furnish: Furnish, tmp_path: Path
+) -> None:
     """omi-protocol 4.3 no. 71 and 72: vectors, recording, photos, transcripts and emotions stayed."""
     furnish("ana", "memory-to-go")
     furnish("ana", "memory-to-stay")

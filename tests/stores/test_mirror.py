@@ -146,8 +146,8 @@ def test_an_export_holds_everything_that_the_user_owns_and_nothing_else(furnish:
         names = set(archive.namelist())
         told = {name: archive.read(name).decode() for name in names if name.endswith(".json")}
         recordings = [archive.read(name) for name in names if name.startswith("audio/")]
-    assert {"README.txt", "profile.json", "memories/m.json", "processing_memories/p-m.json", "events.json", "audio.json",
-            "people/person-m.json", "memories/m/hume/1.json"} <= names  # fmt: skip
+    assert {"README.txt", "profile.json", "memories/m.json", "processing_memories/p-m.json", "events.json",
+            "audio.json", "people/person-m.json", "memories/m/hume/1.json"} <= names  # fmt: skip
     assert json.loads(told["memories/m.json"])["transcript_segments"][0]["text"] == "secret words"
     assert sum(name.startswith("memories/m/fal_whisperx/") for name in names) == 1
     assert recordings == [b"secret voice"] * 2

@@ -6,7 +6,6 @@ missing fails instead: a green run there has really used them.
 
 from __future__ import annotations
 
-import glob
 import os
 import pwd
 import shutil
@@ -133,7 +132,7 @@ def _program(name: str, fix: str) -> str:
 
 
 def _postgres_programs() -> tuple[str, str]:
-    folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     for folder in folders:
         if Path(folder, "initdb").exists() and Path(folder, "postgres").exists():
             return f"{folder}/initdb", f"{folder}/postgres"

@@ -15,7 +15,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("uid")
-        parser.add_argument("--verify", action="store_true", help="only search every store; exit status 1 if anything is left")
+        parser.add_argument(
+            "--verify", action="store_true", help="only search every store; exit status 1 if anything is left"
+        )
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def handle(self, uid: str, **options: Any) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.utils.module_loading import import_string
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import Progress
 
 from memories import store_move
 
@@ -40,13 +41,14 @@ class Command(BaseCommand):
         if table is None:
             raise CommandError(f"{source} and {target} are not stores of one kind")
         one, other = import_string(table[source])(), import_string(table[target])()
-        with tqdm(unit=" documents" if table is DOCUMENTS else " pages", disable=None) as bar:
+        with Progress(console=Console(stderr=True), disable=not self.stderr.isatty()) as bar:
+            task = bar.add_task("copied", total=None)
             if table is DOCUMENTS:
                 job = f"move {source} {target}"
-                report = store_move.move_documents(one, other, job=job, tick=lambda: bar.update() and None)
+                report = store_move.move_documents(one, other, job=job, tick=lambda: bar.advance(task))
             else:
                 space = settings.OMI_VECTOR_NAMESPACE
-                report = store_move.move_vectors(one, other, space, tick=lambda: bar.update() and None)
+                report = store_move.move_vectors(one, other, space, tick=lambda: bar.advance(task))
                 deadline = time.monotonic() + PATIENCE
                 while (different := store_move.compare_vectors(one, other, space)) and time.monotonic() < deadline:
                     time.sleep(2)

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import Progress
 
 from memories import mirror_check
 
@@ -30,22 +31,24 @@ class Command(BaseCommand):
             self._tell(found, options["json"])
             return
         uids = [options["uid"]] if options["uid"] else mirror_check.users()
-        bar = tqdm(total=len(uids), unit="user", disable=None if options["verbosity"] else True)
-        with bar:
+        with Progress(console=Console(stderr=True), disable=not self.stderr.isatty()) as bar:
+            task = bar.add_task("users", total=len(uids))
             if options["rebuild"]:
                 if options["uid"]:
                     repaired = mirror_check.rebuild_user(options["uid"])
                 else:
-                    repaired = mirror_check.rebuild(uids, progress=lambda uid: bar.update())
+                    repaired = mirror_check.rebuild(uids, progress=lambda uid: bar.advance(task))
                 self.stdout.write(f"{repaired} repaired")
                 return
             differences = []
             for uid in uids:
                 differences += list(mirror_check.check_user(uid))
-                bar.update()
+                bar.advance(task)
         self._tell(differences, options["json"])
         if differences:
-            raise CommandError(f"{len(differences)} differences; `manage.py mirror --rebuild` repairs them", returncode=1)
+            raise CommandError(
+                f"{len(differences)} differences; `manage.py mirror --rebuild` repairs them", returncode=1
+            )
 
     def _tell(self, differences: list[mirror_check.Difference], as_json: bool) -> None:
         for item in differences:
@@ -55,4 +58,6 @@ class Command(BaseCommand):
                 self.stdout.write(f"{item.kind:20} {item.store:20} {item.uid} {item.identity} {item.detail}".rstrip())
         counts = Counter(item.kind for item in differences)
         if not as_json:
-            self.stdout.write(", ".join(f"{kind} {count}" for kind, count in sorted(counts.items())) or "no differences")
+            self.stdout.write(
+                ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items())) or "no differences"
+            )

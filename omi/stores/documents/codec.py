@@ -39,7 +39,7 @@ def _encode(value: Any) -> Any:
 
 def _decode(value: dict[str, Any]) -> Any:
     if len(value) == 1:
-        (key, item), = value.items()
+        ((key, item),) = value.items()
         if key == _DATE:
             return datetime.fromisoformat(item)
         if key == _BYTES:

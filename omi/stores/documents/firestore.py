@@ -105,7 +105,9 @@ class FirestoreDocuments:
         check_size(path, cleaned)
         with mapped():
             result = reference.create(cleaned, **self._options)
-        return Document(path, cleaned, _version(result.update_time), _plain(result.update_time), _plain(result.update_time))
+        return Document(
+            path, cleaned, _version(result.update_time), _plain(result.update_time), _plain(result.update_time)
+        )
 
     def set(self, path: str, data: Mapping[str, Any]) -> Document:
         cleaned = clean(data)
@@ -311,8 +313,4 @@ def _time(version: str) -> Any:
 
 
 def _plain(moment: Any) -> Any:
-    from datetime import UTC, datetime
-
-    return datetime(*moment.timetuple()[:6], moment.microsecond, tzinfo=UTC)
-
-
+    return clean({"at": moment})["at"]

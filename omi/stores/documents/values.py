@@ -16,6 +16,7 @@ MAX_DOCUMENT_BYTES = 1_048_576
 MAX_WRITES = 500
 MAX_DEPTH = 20
 _INT64 = 2**63
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RESERVED = re.compile(r"^__.*__$", re.DOTALL)
 
 
@@ -40,7 +41,7 @@ def clean_fields(fields: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
 
 def apply_fields(data: Data, fields: Mapping[tuple[str, ...], Any]) -> Data:
     """The document after an update; ``data`` itself is not touched."""
-    result = _copy(data)
+    result: Data = _copy(data)
     for parts, value in fields.items():
         node = result
         for part in parts[:-1]:
@@ -129,7 +130,8 @@ def _clean(value: Any, *, depth: int, in_list: bool = False) -> Any:
         if value.tzinfo is None:
             raise InvalidData("a datetime must know its time zone")
         value = value.astimezone(UTC)
-        return datetime(*value.timetuple()[:6], value.microsecond, tzinfo=UTC)
+        # A plain datetime, also where a client library gives a subclass of its own.
+        return datetime.fromtimestamp(0, UTC) + (value - _EPOCH)
     if depth > MAX_DEPTH:
         raise InvalidData(f"maps and lists may be nested {MAX_DEPTH} deep")
     if isinstance(value, Mapping):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 Metadata = dict[str, str | int | float | bool | list[str]]
 Filter = Mapping[str, Any]
-"""Pinecone's language: ``{"uid": "x", "created_at": {"$gte": 1.0}}`` with $eq $ne $gt $gte $lt $lte $in $nin $and $or."""
+"""Pinecone's language: ``{"uid": "x", "created_at": {"$gte": 1.0}}``; $eq $ne $gt $gte $lt $lte $in $nin $and $or."""
 
 
 class InvalidVector(ValueError):

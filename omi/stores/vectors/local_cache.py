@@ -103,8 +103,8 @@ def best(scope: Scope, unit: NDArray[np.float32], top_k: int, rest: Filter) -> l
         # Whoever ties with the last one is in the race for its place.
         chosen = np.flatnonzero(scores >= scores[chosen].min())
     else:
-        chosen = _matching(scope, scores, top_k, rest)
-    ranked = sorted(((-float(scores[index]), scope.ids[index], index) for index in chosen))[:top_k]
+        chosen = np.asarray(_matching(scope, scores, top_k, rest), dtype=np.int64)
+    ranked = sorted((-float(scores[index]), scope.ids[index], index) for index in chosen)[:top_k]
     return [Match(identity, -score, scope.metadata[index]) for score, identity, index in ranked]
 
 

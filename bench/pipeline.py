@@ -145,8 +145,8 @@ def main() -> None:
         return
     for item in results:
         print(
-            f"{item['database']:<11} own time per run p50 {item['p50'] * 1000:.0f} ms, p95 {item['p95'] * 1000:.0f} ms;\n"
-            f"{'':<11} {item['own_statements']} statements of the pipeline, {item['statements']} with the stores' twins\n"
+            f"{item['database']:<11} own time p50 {item['p50'] * 1000:.0f} ms, p95 {item['p95'] * 1000:.0f} ms\n"
+            f"{'':<11} {item['own_statements']} statements of its own, {item['statements']} with the local stores\n"
             f"{'':<11} {item['runs_per_second']:.1f} runs/s through qcluster; Django-Q2 doing nothing "
             f"{item['noop_per_second']:.1f}/s; share {item['share']:.0%}"
         )

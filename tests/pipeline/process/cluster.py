@@ -47,6 +47,7 @@ class Installation:
             "OMI_DATA_DIR": str(folder / "data"),
             "OMI_FAULTS_DIR": str(self.faults),
             "FAKES_LOG": str(folder / "calls.log"),
+            "OMI_RUN_MAX_CLAIMS": "5",
             "OMI_LOG_LEVEL": "INFO",
             "OMI_LOG_FORMAT": "json",
             "OPENBLAS_NUM_THREADS": "1",

@@ -73,7 +73,7 @@ def test_a_poison_run_ends_in_dead_letter_and_the_others_go_on(installation: Ins
     installation.start_runs(1)
     installation.serve()
     runs = installation.wait(lambda found: all(run["dead_letter"] for run in found.values()), timeout=120)
-    assert [(run["message_id"], run["claims"]) for run in runs.values()] == [("worker_died", 8)]
+    assert [(run["message_id"], run["claims"]) for run in runs.values()] == [("worker_died", 5)]
     (installation.faults / "transcribe-before.kill.always").unlink()
     [healthy] = installation.start_runs(1)
     found = installation.finished(timeout=60)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.pipeline.process.cluster import Installation, processes_of, workers_of
 
-RUNS = int(os.environ.get("PIPELINE_SOAK_RUNS", "80"))
+RUNS = int(os.environ.get("PIPELINE_SOAK_RUNS", "50"))
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(120 + RUNS * 3)]
 
@@ -52,12 +52,12 @@ def test_runs_under_random_kills_all_end_once(installation: Installation) -> Non
     installation.wait(lambda found: any(run["state"] == "finished" for run in found.values()), timeout=60)
     kills, until = 0, time.monotonic() + 100 + RUNS * 3
     while time.monotonic() < until:
-        time.sleep(dice.uniform(2, 6))
+        time.sleep(dice.uniform(1.5, 4))
         if all(run["state"] == "finished" for run in installation.runs().values()):
             break
         kills += kill_somebody(installation, serve.pid, dice)
     found = installation.finished(timeout=5)
-    assert kills >= 2
+    assert kills >= 1
     assert {found[run]["outcome"] for run in runs} == {"success"}
     told = installation.python(
         """

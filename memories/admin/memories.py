@@ -12,12 +12,11 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from memories import support
 from memories.admin import page, reveal
-from memories.admin.readonly import ReadOnlyAdmin, badge
+from memories.admin.readonly import ReadOnlyAdmin, badge, short_id
 from memories.models import MemoryRow
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.vocabulary import OUTCOMES
@@ -68,7 +67,7 @@ class LastOutcome(admin.SimpleListFilter):
 
 @admin.register(MemoryRow)
 class MemoryAdmin(ReadOnlyAdmin):
-    list_display = ["memory", "uid", "created", "status", "last_run", "duration", "category", "language", "flags"]
+    list_display = ["memory", "uid", "created", "status", "last_run", "duration", "category", "flags"]
     list_filter = [
         "postprocessing_status",
         LastOutcome,
@@ -104,9 +103,7 @@ class MemoryAdmin(ReadOnlyAdmin):
 
     @admin.display(description="memory", ordering="memory_id")
     def memory(self, row: MemoryRow) -> SafeString:
-        """The beginning of the id; the whole of it when pointed at, and on the memory's page."""
-        short = row.memory_id if len(row.memory_id) <= 14 else f"{row.memory_id[:8]}…"
-        return format_html('<span title="{}" class="id">{}</span>', row.memory_id, short)
+        return short_id(row.memory_id)
 
     @admin.display(description="created (UTC)", ordering="created_at")
     def created(self, row: MemoryRow) -> str:

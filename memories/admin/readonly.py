@@ -38,3 +38,9 @@ def badge(word: str | None) -> SafeString:
     text = word or "none"
     tone = "good" if text in GOOD else "bad" if text in BAD else "busy" if text in BUSY else "plain"
     return format_html('<span class="badge badge-{}">{}</span>', tone, text.replace("_", " "))
+
+
+def short_id(identity: str) -> SafeString:
+    """The beginning of an id; the whole of it when pointed at."""
+    short = identity if len(identity) <= 14 else f"{identity[:8]}…"
+    return format_html('<span title="{}">{}</span>', identity, short)

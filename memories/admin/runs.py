@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from memories.admin.readonly import ReadOnlyAdmin, badge
+from memories.admin.readonly import ReadOnlyAdmin, badge, short_id
 from memories.models import MemoryRow
 from memories.pipeline.models import PostProcessingRun, VendorBreaker, VendorCall
 
@@ -35,6 +35,18 @@ class RunAdmin(ReadOnlyAdmin):
 
     class Media:
         css = {"all": ["memories/support.css"]}
+
+    @admin.display(description="kind", ordering="kind")
+    def what(self, run: PostProcessingRun) -> str:
+        return run.kind
+
+    @admin.display(description="memory", ordering="memory_id")
+    def memory(self, run: PostProcessingRun) -> SafeString:
+        return short_id(run.memory_id)
+
+    @admin.display(description="created (UTC)", ordering="created_at")
+    def created(self, run: PostProcessingRun) -> str:
+        return f"{run.created_at:%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description="state", ordering="state")
     def how(self, run: PostProcessingRun) -> SafeString:

@@ -110,7 +110,8 @@ if REDIS_URL:
     CHANNEL_LAYERS: dict[str, Any] = {
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL], "capacity": 1000, "expiry": 60},
+            # The layer waits 5 s for a message, and redis-py gives up reading after as long: it must wait longer.
+            "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 20}], "capacity": 1000, "expiry": 60},
         }
     }
 else:
@@ -170,8 +171,10 @@ Q_CLUSTER: dict[str, Any] = {
     "workers": Q_WORKERS,
     "queue_limit": Q_WORKERS,
     "daemonize_workers": False,  # workers start children for native code
-    "timeout": 900,
-    "retry": 1000,
+    # A local engine may need three times the length of a six-hour recording. What hangs is found by the runs' leases
+    # and by serve's beat, and what a dead worker had is sent again by the reconciler, long before these.
+    "timeout": 20 * 3600,
+    "retry": 21 * 3600,
     "max_attempts": 0,
     "ack_failures": True,
     "save_limit": -1,

@@ -18,7 +18,7 @@ from omi.errors import ErrorKind, Outcome, ProviderError
 from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
 from transcription.segments import segments_from_words, speaker_label
 
-LIMIT = 3600.0
+LIMIT = 19 * 3600.0  # a local engine at a third of real time on the longest recording; its child has its own limit
 EXTRA_WAIT = 1800.0
 """A queued job may take this long plus three times the length of the recording; then the next provider is asked."""
 

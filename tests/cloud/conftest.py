@@ -1,0 +1,81 @@
+"""The deployment that the tests of this folder share. A part that cannot be had skips them all and is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from demo import material
+from demo.material import Material
+from demo.servers import installation
+from tests.cloud.deployment import PROJECT, Deployment, environment
+from tests.cloud.firestore import Emulator
+from tests.cloud.journey import Journey, travel
+from tests.support.processes import Unavailable, free_port
+from tests.support.services import missing
+from tests.support.vendor_fixtures import write_wav
+from tests.vendors.server import VendorServer
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="session")
+def talk() -> Material:
+    return material.bundled()
+
+
+@pytest.fixture(scope="session")
+def recording(talk: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled conversation as the WAV that the app uploads."""
+    return write_wav(tmp_path_factory.mktemp("recording") / "conversation.wav", material.pcm(talk.recording))
+
+
+@pytest.fixture(scope="session")
+def cloud_vendors(talk: Material) -> Iterator[VendorServer]:
+    with VendorServer(fal_seconds=1.0) as server:
+        server.library.load(str(talk.recording.with_suffix(".json")))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cloud_firestore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    emulator = Emulator(tmp_path_factory.mktemp("cloud-firestore"), PROJECT)
+    try:
+        emulator.start()
+    except Unavailable as problem:
+        missing("the Firestore emulator", problem)
+    yield emulator
+    emulator.close()
+
+
+@pytest.fixture(scope="session")
+def cloud(
+    postgres_url: str,
+    redis_url: str,
+    cloud_firestore: Emulator,
+    gcs_url: str,
+    cloud_vendors: VendorServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Deployment]:
+    with psycopg.connect(postgres_url.replace("postgres://", "postgresql://"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE cloud")
+    port = free_port()
+    settings = environment(
+        vendors=cloud_vendors,
+        emulator=cloud_firestore,
+        database_url=f"{postgres_url.rsplit('/', 1)[0]}/cloud",
+        redis_url=f"{redis_url.rsplit('/', 1)[0]}/5",
+        gcs_url=gcs_url,
+        port=port,
+    )
+    with installation(tmp_path_factory.mktemp("cloud") / "data", settings=settings, port=port) as running:
+        yield Deployment(running, cloud_vendors, cloud_firestore, cloud_firestore.client(), gcs_url)
+
+
+@pytest.fixture(scope="session")
+def journey(cloud: Deployment, talk: Material, recording: Path) -> Journey:
+    """The whole path once: enrolment, live talk, memory, post-processing with emotions."""
+    return travel(cloud, talk, recording, "anna")

@@ -102,7 +102,11 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
     async def _nudges(self) -> None:
         """The channel layer says that this user's event log has grown."""
         while True:
-            await self.channel_layer.receive(self.channel_name)
+            try:
+                await self.channel_layer.receive(self.channel_name)
+            except Exception as error:  # Redis is away (redis-py's errors are no OSError): the log is read without it
+                log.warning("nudges_unavailable", error=type(error).__name__)
+                await asyncio.sleep(EVENTS_SELDOM)
             await self._events()
 
     # --- opening ----------------------------------------------------------------------------------------------------
@@ -162,9 +166,12 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         except Exception as error:  # whatever the store is: without events the audio is still worth taking
             log.warning("events_unavailable", error=type(error).__name__)
         if self.channel_layer is not None:
-            with contextlib.suppress(OSError):  # Redis is away: the log is read without nudges
+            try:
                 self.channel_name = await self.channel_layer.new_channel()
                 await self.channel_layer.group_add(sink.events_group(self.uid), self.channel_name)
+            except Exception as error:  # Redis is away: the log is read without nudges
+                log.warning("nudges_unavailable", error=type(error).__name__)
+            else:
                 self._tasks.append(asyncio.create_task(self._nudges(), name="listen-nudges"))
         self._status({"status": "ready", "provider": "", "reason": "", "status_text": "Listening."})
         self._tasks.append(asyncio.create_task(self._beat(), name="listen-heartbeat"))

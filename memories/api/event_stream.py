@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -57,8 +58,12 @@ async def follow(uid: str, after: int, *, longest: float = LONGEST) -> AsyncIter
     layer = get_channel_layer()
     channel: str | None = None
     if layer is not None:
-        channel = await layer.new_channel()
-        await layer.group_add(events.group(uid), channel)
+        try:
+            channel = await layer.new_channel()
+            await layer.group_add(events.group(uid), channel)
+        except Exception as error:  # Redis is away: the log is read without nudges
+            log.warning("nudges_unavailable", error=type(error).__name__)
+            channel = None
     began = last_sent = time.monotonic()
     try:
         yield ": connected\n\n"
@@ -73,7 +78,8 @@ async def follow(uid: str, after: int, *, longest: float = LONGEST) -> AsyncIter
             await _nudged(layer, channel)
     finally:
         if layer is not None and channel is not None:
-            await layer.group_discard(events.group(uid), channel)
+            with contextlib.suppress(Exception):  # Redis is away: the membership ends by itself
+                await layer.group_discard(events.group(uid), channel)
 
 
 async def _nudged(layer: Any, channel: str | None) -> None:
@@ -85,6 +91,9 @@ async def _nudged(layer: Any, channel: str | None) -> None:
         await asyncio.wait_for(layer.receive(channel), timeout=LOOK_EVERY)
     except TimeoutError:
         return
+    except Exception as error:  # Redis went away meanwhile
+        log.warning("nudges_unavailable", error=type(error).__name__)
+        await asyncio.sleep(LOOK_EVERY)
 
 
 def _refusal(code: int, detail: Any, headers: dict[str, str] | None = None) -> HttpResponse:

@@ -24,7 +24,7 @@ def mint(uid: str, days: float = 30) -> str:
     if not 0 < days <= MAX_DAYS:
         raise ValueError(f"a token lives more than 0 and at most {MAX_DAYS} days")
     now = time.time()
-    return signing.dumps({"uid": uid, "iat": round(now, 3), "exp": round(now + days * 86400, 3)}, salt=SALT)
+    return signing.dumps({"uid": uid, "iat": int(now * 1000) / 1000, "exp": round(now + days * 86400, 3)}, salt=SALT)
 
 
 def read(token: str) -> Principal:

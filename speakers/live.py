@@ -27,6 +27,10 @@ class LiveLabeller:
         labels: dict[str, VoiceLabel] = await database_sync_to_async(label_voices, thread_sensitive=False)(uid, voices)
         return labels
 
+    async def embed(self, clips: list[NDArray[np.int16]]) -> list[NDArray[np.float32] | None]:
+        """A unit vector for each clip (16 kHz mono), None for too little speech. ProviderError as ``label``."""
+        return await database_sync_to_async(embed_clips, thread_sensitive=False)(clips)
+
     async def has_profile(self, uid: str) -> bool:
         """Whether there is anybody to recognise: the user or a person. One query."""
         return bool(await database_sync_to_async(_anybody, thread_sensitive=False)(uid))
@@ -64,6 +68,16 @@ def label_voices(uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[s
         for decision in decide(scores, found.ids, rules_of(uid))
         if decision.decided
     }
+
+
+def embed_clips(clips: list[NDArray[np.int16]]) -> list[NDArray[np.float32] | None]:
+    configured: ConfiguredVoices = one("voices")
+    engine = configured.live()
+    found: list[NDArray[np.float32] | None] = []
+    for clip in clips:
+        evidence = pooled([voiced(np.asarray(clip, np.int16))])
+        found.append(centroid(engine.embed_segments(evidence.pcm, windows(evidence.seconds))))
+    return found
 
 
 def _anybody(uid: str) -> bool:

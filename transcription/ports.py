@@ -114,4 +114,8 @@ class VoiceLabeller(Protocol):
         Returns a label for each speaker that is decided; the others are left out.
         """
 
+    async def embed(self, clips: list[NDArray[np.int16]]) -> list[NDArray[np.float32] | None]:
+        """A unit vector for the voice of each clip, None where it holds too little speech: to tell voices apart where
+        the vendor does not."""
+
     async def has_profile(self, uid: str) -> bool: ...

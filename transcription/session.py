@@ -23,7 +23,7 @@ from transcription.codecs import RATE, Codec, open_decoder
 from transcription.journal.writer import Journal
 from transcription.live.builder import SegmentBuilder
 from transcription.live.supervisor import Supervisor, eligible
-from transcription.live.voices import Voices
+from transcription.live.voices import Separator, Voices
 from transcription.live.window import AudioWindow
 from transcription.ports import Accounting, Conversation, SessionInfo, SessionSink, VoiceLabel, VoiceLabeller
 from transcription.session_account import account
@@ -123,6 +123,9 @@ class Session:
             if around.labeller is not None and plan.profile
             else None
         )
+        self._separator = Separator(around.labeller, self._window) if around.labeller is not None else None
+        self._utterances: asyncio.Queue[tuple[list[Word], str]] = asyncio.Queue()
+        self._separating: asyncio.Task[None] | None = None
         self._shown: list[Word] = []
         self._dirty = False
         self._stored_at = 0.0
@@ -165,6 +168,28 @@ class Session:
     # --- words ------------------------------------------------------------------------------------------------------
 
     def _words(self, words: Sequence[Word], model: str) -> None:
+        separate = self._separator is not None and all(word.speaker is None for word in words)
+        if separate or not self._utterances.empty() or self._separating is not None:
+            # In order: words wait for the voices of those before them (a fifth of a second, the local engine's only).
+            self._utterances.put_nowait((list(words), model))
+            if self._separating is None:
+                self._separating = asyncio.create_task(self._separate(), name="session-voices")
+        else:
+            self._show(words, model)
+
+    async def _separate(self) -> None:
+        assert self._separator is not None
+        try:
+            while not self._utterances.empty():
+                words, model = self._utterances.get_nowait()
+                if all(word.speaker is None for word in words):
+                    voice = await self._separator.voice(words[0].start, words[-1].end)
+                    words = [word.model_copy(update={"speaker": voice}) for word in words]
+                self._show(words, model)
+        finally:
+            self._separating = None
+
+    def _show(self, words: Sequence[Word], model: str) -> None:
         told_apart = any(word.speaker is not None for word in words)
         deltas = self._builder.add(words, model, max_gap=None if told_apart else UTTERANCE_GAP)
         self._shown.extend(words)
@@ -320,6 +345,10 @@ class Session:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._separating is not None:
+            await asyncio.wait([self._separating], timeout=FINISH_SECONDS)
+        if self._separator is not None:
+            self._separator.close()
         if self._voices is not None and wait >= FINISH_SECONDS:
             await self._voices.settle()
         result = self.accounting()

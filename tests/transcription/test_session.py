@@ -17,6 +17,7 @@ from transcription import journal
 from transcription.codecs import codec
 from transcription.live.leg import Tuning
 from transcription.ports import VoiceLabel
+from transcription.segments import Word
 from transcription.session import Output, Plan, Session, Surroundings
 
 FAST = Tuning(connect=1.0, keep_alive=0.2, stall=1.0, backoff=0.05, max_backoff=0.2)
@@ -245,6 +246,12 @@ class Labeller:
     async def has_profile(self, uid: str) -> bool:
         return self.profile
 
+    async def embed(self, clips: list[Any]) -> list[Any]:
+        if self.broken:
+            raise ConnectionError("the engine is down")
+        odd = [int(np.abs(clip).max()) // 100 % 2 for clip in clips]
+        return [np.array([1.0, 0.0] if kind else [0.0, 1.0], np.float32) for kind in odd]
+
     async def label(self, uid: str, voices: dict[str, Any]) -> dict[str, VoiceLabel]:
         self.asked.append({name: sum(len(clip) for clip in clips) / 16000 for name, clips in voices.items()})
         if self.broken:
@@ -338,3 +345,28 @@ def test_a_jump_of_the_clock_moves_no_word(monkeypatch: pytest.MonkeyPatch) -> N
     it = run(work)
     assert it.shown == words(*TEN)
     assert it.sink.finished[0].accounting.received == pytest.approx(5.0)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_voices_are_told_apart_for_a_vendor_that_does_not_and_words_never_wait_for_long(broken: bool) -> None:
+    async def work() -> Run:
+        it = Run(Script(), labeller=Labeller(broken=broken))
+        it.session.start()
+        talk = said_in_turns(4)
+        it.session._window.append(talk)
+        turn = len(talk) // 32000 / 4
+        for index in range(4):
+            spoken = [
+                Word(text=f"w{index}{n}", start=index * turn + n * 0.3, end=index * turn + n * 0.3 + 0.3)
+                for n in range(8)
+            ]
+            it.session._words(spoken, "plain_streaming")
+        await asyncio.sleep(0.1)
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    own = [word for word in it.shown if len(word) == 3 and word[1] in "0123"]
+    assert own[:32] == [f"w{index}{n}" for index in range(4) for n in range(8)]
+    speakers = {segment.speaker for segment in it.sink.stored["c0"] if segment.stt_provider == "plain_streaming"}
+    assert speakers == ({"SPEAKER_00"} if broken else {"SPEAKER_00", "SPEAKER_01"})

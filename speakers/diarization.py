@@ -209,6 +209,4 @@ def _numbered(turns: list[Turn]) -> list[Turn]:
     order: dict[int, int] = {}
     for turn in turns:
         order.setdefault(turn.speaker, len(order))
-    return [
-        Turn(round(t.start, 3), round(t.end, 3), order[t.speaker], t.confidence, t.overlap) for t in turns
-    ]
+    return [Turn(round(t.start, 3), round(t.end, 3), order[t.speaker], t.confidence, t.overlap) for t in turns]

@@ -108,6 +108,7 @@ def _enrol(
     with wav.open("rb") as file:  # due for the sweeper until the rows stand
         stored = audio.put(uid, "profile" if replace else "sample", file, suffix=".wav", keep_for=timedelta(hours=1))
     with transaction.atomic():
+        gallery.lock(uid)  # two uploads at once: the later one replaces the earlier
         if replace:
             for old in VoiceSample.objects.filter(
                 uid=uid, person_id=person_id, source=VoiceSample.Source.PROFILE

@@ -22,7 +22,7 @@ from omi.providers import one
 from omi.stores import audio
 from speakers.clips import BadRecording, Recording, centroid, pooled, voiced, windows
 from speakers.engines import VoiceEngine
-from speakers.models import USER, ProfileVersion, VoiceEmbedding, VoiceSample, pack
+from speakers.models import USER, ProfileVersion, UserThreshold, VoiceEmbedding, VoiceSample, pack
 from speakers.policy import CANDIDATE_USER
 
 log = logging.getLogger(__name__)
@@ -79,12 +79,17 @@ def store_embedding(sample: VoiceSample, engine: VoiceEngine, vector: NDArray[np
     return embedding
 
 
+def lock(uid: str) -> UserThreshold:
+    """Inside a transaction: one writer of this user's gallery at a time. Gives the row that is held for it."""
+    UserThreshold.objects.get_or_create(uid=uid)
+    return UserThreshold.objects.select_for_update().get(uid=uid)
+
+
 def rebuild(uid: str, person_id: str, engine: str, engine_version: str, *, reason: str) -> ProfileVersion | None:
     """A new profile version from the accepted samples, in one transaction; None (and no active one) without samples."""
     with transaction.atomic():
-        old = ProfileVersion.objects.select_for_update().filter(
-            uid=uid, person_id=person_id, engine=engine, engine_version=engine_version
-        )
+        lock(uid)
+        old = ProfileVersion.objects.filter(uid=uid, person_id=person_id, engine=engine, engine_version=engine_version)
         last = old.order_by("-number").first()
         rows = list(
             VoiceEmbedding.objects.filter(

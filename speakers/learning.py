@@ -177,7 +177,7 @@ def record_correction(uid: str, memory_id: str, voice: str, assignment: Assignme
     """
     with transaction.atomic():
         decision = SpeakerDecision.objects.select_for_update().filter(uid=uid, memory_id=memory_id, voice=voice).first()
-        row, _ = UserThreshold.objects.select_for_update().get_or_create(uid=uid)
+        row = gallery.lock(uid)
         if decision is None or decision.manual:
             return row.shift
         assigned = gallery.candidate_id(USER) if assignment.is_user else assignment.person_id or ""

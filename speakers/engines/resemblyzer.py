@@ -44,9 +44,7 @@ class ResemblyzerEngine:
         """L2-normalised (n, 256) embeddings of (n, samples) audio in [-1, 1], 16 kHz, all of one length."""
         if windows.ndim != 2 or windows.shape[1] == 0:
             raise ValueError(f"windows must have the shape (n, samples), not {windows.shape}")
-        rows = [
-            self._encode(mel_spectrogram(windows[at : at + _BATCH])) for at in range(0, len(windows), _BATCH)
-        ]
+        rows = [self._encode(mel_spectrogram(windows[at : at + _BATCH])) for at in range(0, len(windows), _BATCH)]
         return np.concatenate(rows) if rows else np.zeros((0, self.dimension), np.float32)
 
     def embed_segments(self, pcm: NDArray[np.int16], segments: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
@@ -164,9 +162,7 @@ def weights_path() -> Path:
     try:
         return Path(str(distribution("resemblyzer").locate_file("resemblyzer/pretrained.pt")))
     except PackageNotFoundError:
-        raise WeightsError(
-            "the voice weights are missing: pip install --no-deps -r requirements-weights.txt"
-        ) from None
+        raise WeightsError("the voice weights are missing: pip install --no-deps -r requirements-weights.txt") from None
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,89 @@
+"""The repository, the mirror and erasure on the cloud's side: Firestore and GCS emulators, simulated Pinecone."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.test import override_settings
+
+from memories import erasure, mirror_check
+from memories.models import MemoryRow
+from memories.repository import memories, transcripts
+from memories.shapes import Memory
+from omi.stores import audio
+from transcription.segments import Segment
+
+pytestmark = [pytest.mark.django_db, pytest.mark.process]
+
+
+class Letters:
+    name = model_name = "letters"
+    dimension = 3
+    remote = False
+
+    def embed(self, texts: list[str], *, query: bool = False) -> list[list[float]]:
+        return [[1.0, float(len(text)), 2.0] for text in texts]
+
+
+@pytest.fixture
+def cloud(
+    firestore_project: str, gcs_url: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    from tests.vendors.server import VendorServer
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_url)
+    settings.GOOGLE_CLOUD_PROJECT = firestore_project
+    bucket = {
+        "BACKEND": "omi.stores.gcs.AudioBucket",
+        "OPTIONS": {"bucket_name": "omi-audio", "project_id": firestore_project},
+    }
+    with VendorServer(vendors=("pinecone",), pinecone_delay=0.0) as server:
+        settings.PINECONE_INDEX_HOST = server.urls["PINECONE_INDEX_HOST"]
+        settings.PINECONE_API_KEY = server.urls.get("PINECONE_API_KEY", "sim-key")
+        settings.PROVIDERS = {
+            **django_settings.PROVIDERS,
+            "documents": {"BACKEND": "omi.stores.documents.firestore.FirestoreDocuments"},
+            "vectors": {"BACKEND": "omi.stores.vectors.pinecone.PineconeVectors"},
+            "embedder": {"BACKEND": f"{__name__}.Letters"},
+        }
+        with override_settings(STORAGES={**django_settings.STORAGES, "audio": bucket}):
+            yield
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_users_life_from_the_first_memory_to_the_last_trace() -> None:
+    uid = f"user-{uuid.uuid4().hex}"
+    long = [Segment(id=f"s{n}", text="word " * 40, start=n, end=n + 1) for n in range(5000)]
+    for number in range(3):
+        made = Memory(
+            id=f"m{number}",
+            created_at=datetime(2026, 11, 22, 15, number, tzinfo=UTC),
+            structured={"title": f"Title {number}"},
+            transcript_segments=long if number == 1 else long[:2],
+        )
+        mirror_check.write_vectors(uid, [memories.create_memory(uid, made)])
+        transcripts.save_transcript(uid, made.id, "fal_whisperx", made.transcript_segments)
+        audio.put(uid, "recording", b"voice", memory_id=made.id, keep_for=None)
+    page = memories.list_memories(uid, limit=2)
+    assert [item.id for item in page.memories] == ["m2", "m1"]
+    assert page.memories[1].transcript_segments == long
+    assert [item.id for item in memories.list_memories(uid, limit=2, cursor=page.next_cursor).memories] == ["m0"]
+    assert memories.update_memory(uid, "m1", {"structured.title": "New"}).revision == 2
+    assert len(transcripts.list_transcripts(uid, "m1")["fal_whisperx"].segments) == 5000
+    assert list(mirror_check.check_user(uid)) == []
+    MemoryRow.objects.filter(uid=uid).delete()
+    assert mirror_check.rebuild_user(uid) == 3
+
+    receipt = erasure.erase_memory(uid, "m1")
+    assert receipt.complete, receipt.failed
+    assert [item.id for item in memories.list_memories(uid).memories] == ["m2", "m0"]
+    assert list(mirror_check.check_user(uid)) == []
+
+    receipt = erasure.erase_user(uid)
+    assert receipt.complete, receipt.failed
+    assert erasure.verify_user_erased(uid) == {}

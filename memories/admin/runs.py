@@ -17,18 +17,7 @@ from memories.pipeline.models import PostProcessingRun, VendorBreaker, VendorCal
 
 @admin.register(PostProcessingRun)
 class RunAdmin(ReadOnlyAdmin):
-    list_display = [
-        "id",
-        "kind",
-        "memory_id",
-        "uid",
-        "how",
-        "current_step",
-        "message_id",
-        "actor",
-        "created_at",
-        "took",
-    ]
+    list_display = ["id", "what", "memory", "uid", "how", "current_step", "message_id", "actor", "created", "took"]
     list_filter = ["kind", "state", "outcome", "dead_letter", "held", "message_id", "created_at"]
     search_fields = ["=id", "memory_id", "uid"]
     list_per_page = 50

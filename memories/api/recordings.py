@@ -21,7 +21,7 @@ from memories.repository import memories as repository
 from omi.stores import audio
 from omi.stores.models import AudioObject
 
-_RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+_RANGE = re.compile(r"^bytes=([0-9]{0,18})-([0-9]{0,18})$")
 _CHUNK = 256 * 1024
 _TYPES = {".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".opus": "audio/ogg"}
 

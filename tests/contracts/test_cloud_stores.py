@@ -31,9 +31,7 @@ class Letters:
 
 
 @pytest.fixture
-def cloud(
-    firestore_project: str, gcs_url: str, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
+def cloud(firestore_project: str, gcs_url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from tests.vendors.server import VendorServer
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_url)

@@ -31,7 +31,10 @@ def run(
     order = full_order(where, order_by)
     rows, rest = _narrow(rows, where)
     if not order or [item.field for item in order] == [INDEXED_FIELD]:
-        found: Iterator[Document] = _in_sql_order(rows, order, start_after, limit if not rest and not offset else None)
+        if not rest:  # SQL knows it all, the page included
+            end = None if limit is None else offset + limit
+            return list(_in_sql_order(rows, order, start_after, slice(offset, end)))
+        found: Iterator[Document] = _in_sql_order(rows, order, start_after, slice(0, None))
         found = (document for document in found if matches(document.data, rest))
     else:
         found = iter(_in_python_order(rows, rest, order, start_after))
@@ -61,9 +64,7 @@ def _narrow(rows: Any, where: Sequence[Where]) -> tuple[Any, list[Where]]:
     return rows, rest
 
 
-def _in_sql_order(
-    rows: Any, order: Sequence[OrderBy], start_after: Document | None, limit: int | None
-) -> Iterator[Document]:
+def _in_sql_order(rows: Any, order: Sequence[OrderBy], start_after: Document | None, page: slice) -> Iterator[Document]:
     descending = bool(order) and order[0].descending
     if not order:
         rows = rows.order_by("path")
@@ -74,9 +75,7 @@ def _in_sql_order(
         rows = rows.order_by("-created_key", "-path") if descending else rows.order_by("created_key", "path")
         if start_after is not None:
             rows = _after(rows, sort_key(field(start_after.data, INDEXED_FIELD)), start_after.path, descending)
-    if limit is not None:
-        rows = rows[:limit]
-    return (snapshot(row) for row in rows.iterator(chunk_size=PAGE))
+    return (snapshot(row) for row in rows[page].iterator(chunk_size=PAGE))
 
 
 def _after(rows: Any, key: str, path: str, descending: bool) -> Any:

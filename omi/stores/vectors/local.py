@@ -75,10 +75,12 @@ class LocalVectors:
             check_filter(filter)
         uid, rest = split_uid(filter)
         with _mapped():
-            array = check_values(values, self._dimension(namespace))
+            scope = self._cache.get(namespace, uid) if uid is not None else None
+            known = scope.matrix.shape[1] if scope is not None and scope.ids else self._dimension(namespace)
+            array = check_values(values, known)
             array = array / np.linalg.norm(array)
-            if uid is not None:
-                return best(self._cache.get(namespace, uid), array, top_k, rest)
+            if scope is not None:
+                return best(scope, array, top_k, rest)
             return self._scan(namespace, array, top_k, rest)
 
     def fetch(self, ids: Sequence[str], *, namespace: str) -> dict[str, Vector]:
@@ -140,8 +142,9 @@ class LocalVectors:
         return self._model("LocalVector").objects.using(self._using)
 
     def _dimension(self, namespace: str) -> int | None:
-        found = self._rows().filter(namespace=namespace).values_list("dimension", flat=True).first()
-        return None if found is None else int(found)
+        # Any row will do: first() would sort, and read the whole namespace for it.
+        found = list(self._rows().filter(namespace=namespace).values_list("dimension", flat=True)[:1])
+        return int(found[0]) if found else None
 
     def _bump(self, namespace: str, uid: str, *, deletion: bool) -> int:
         """The next version of a scope. Its row stays locked until the transaction ends: writers of a user queue."""

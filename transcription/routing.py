@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from typing import Any
+
+from django.urls import path, re_path
 
 from transcription.consumer import ListenConsumer, WebListenConsumer
+
+
+async def _nothing_here(scope: Any, receive: Any, send: Any) -> None:
+    """Refuse the handshake (403). Without a last route, every scanner's probe is an exception in the log."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1008})
+
 
 websocket_urlpatterns = [
     path("listen", ListenConsumer.as_asgi()),
     path("v4/web/listen", WebListenConsumer.as_asgi()),
+    re_path(r"", _nothing_here),
 ]

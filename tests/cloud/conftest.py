@@ -12,8 +12,8 @@ from demo import material
 from demo.material import Material
 from demo.servers import installation
 from tests.cloud.deployment import PROJECT, Deployment, environment
-from tests.cloud.firestore import Emulator
 from tests.cloud.journey import Journey, travel
+from tests.cloud.outages import Firestore, Redis
 from tests.support.processes import Unavailable, free_port
 from tests.support.services import missing
 from tests.support.vendor_fixtures import write_wav
@@ -41,8 +41,8 @@ def cloud_vendors(talk: Material) -> Iterator[VendorServer]:
 
 
 @pytest.fixture(scope="session")
-def cloud_firestore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    emulator = Emulator(tmp_path_factory.mktemp("cloud-firestore"), PROJECT)
+def cloud_firestore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firestore]:
+    emulator = Firestore(tmp_path_factory.mktemp("cloud-firestore"), PROJECT)
     try:
         emulator.start()
     except Unavailable as problem:
@@ -52,10 +52,21 @@ def cloud_firestore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulat
 
 
 @pytest.fixture(scope="session")
+def cloud_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    redis = Redis(tmp_path_factory.mktemp("cloud-redis"))
+    try:
+        redis.start()
+    except Unavailable as problem:
+        missing("Redis", problem)
+    yield redis
+    redis.stop()
+
+
+@pytest.fixture(scope="session")
 def cloud(
     postgres_url: str,
-    redis_url: str,
-    cloud_firestore: Emulator,
+    cloud_redis: Redis,
+    cloud_firestore: Firestore,
     gcs_url: str,
     cloud_vendors: VendorServer,
     tmp_path_factory: pytest.TempPathFactory,
@@ -67,12 +78,12 @@ def cloud(
         vendors=cloud_vendors,
         emulator=cloud_firestore,
         database_url=f"{postgres_url.rsplit('/', 1)[0]}/cloud",
-        redis_url=f"{redis_url.rsplit('/', 1)[0]}/5",
+        redis=cloud_redis,
         gcs_url=gcs_url,
         port=port,
     )
     with installation(tmp_path_factory.mktemp("cloud") / "data", settings=settings, port=port) as running:
-        yield Deployment(running, cloud_vendors, cloud_firestore, cloud_firestore.client(), gcs_url)
+        yield Deployment(running, cloud_vendors, cloud_firestore, cloud_redis, cloud_firestore.client(), gcs_url)
 
 
 @pytest.fixture(scope="session")

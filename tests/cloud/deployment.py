@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from django.conf import settings
 
 from demo.app import App
 from demo.servers import Installation
-from tests.cloud.firestore import Emulator
+from omi.accounts import tokens
+from tests.cloud.outages import Firestore, Redis
 from tests.vendors.server import VendorServer
 
 PROJECT = "demo-omi-cloud"
@@ -23,14 +25,15 @@ class Deployment:
 
     running: Installation
     vendors: VendorServer
-    emulator: Emulator
+    emulator: Firestore
+    redis: Redis
     firestore: Any
     gcs_url: str
 
     def sign_in(self, name: str) -> tuple[str, App]:
         """A uid that nobody else has, and its app."""
         uid = f"{name}-{uuid.uuid4().hex[:8]}"
-        return uid, App(self.running.url, self.running.manage("devtoken", uid).strip())
+        return uid, App(self.running.url, tokens.mint(uid))
 
     def documents_of(self, uid: str) -> dict[str, dict[str, Any]]:
         """Every document of a user by its path, read with Google's client."""
@@ -64,13 +67,14 @@ class Deployment:
 
 
 def environment(
-    *, vendors: VendorServer, emulator: Emulator, database_url: str, redis_url: str, gcs_url: str, port: int
+    *, vendors: VendorServer, emulator: Firestore, redis: Redis, database_url: str, gcs_url: str, port: int
 ) -> dict[str, str]:
     """docs/settings.md, as a deployment sets it."""
     return {
         **{name: value for name, value in vendors.urls.items() if name != "SIM_URL"},
+        "SECRET_KEY": settings.SECRET_KEY,  # of this test run, so that tokens can be minted here
         "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
+        "REDIS_URL": redis.url,
         "GOOGLE_CLOUD_PROJECT": PROJECT,
         "FIRESTORE_EMULATOR_HOST": emulator.host,
         "STORAGE_EMULATOR_HOST": gcs_url,

@@ -28,6 +28,7 @@ class Journey:
     live: Json
     run: Json
     events: list[Json]
+    fal_jobs: list[Json]
     words: list[Json]
 
     def memory(self) -> Json:
@@ -51,6 +52,7 @@ def travel(cloud: Deployment, talk: Material, recording: Path, name: str) -> Jou
     app.call("POST", "/v1/users/store-recording-permission", params={"value": "true"})
     app.call("POST", "/v1/users/fcm-token", json={"fcm_token": f"phone-of-{uid}", "time_zone": "Europe/Berlin"})
     people = enrol(app, talk, recording.parent)
+    before = len(cloud.vendors.log("fal", "submit"))
     pcm = material.pcm(talk.recording)
     heard = stream(cloud.running.url, app.token, pcm, speed=SPEED, on_segment=lambda segment: None)
     memory_id = created(app)
@@ -59,7 +61,8 @@ def travel(cloud: Deployment, talk: Material, recording: Path, name: str) -> Jou
     run = finished(app, memory_id)
     events: list[Json] = []
     app.wait_for_event({"memory_post_processing_success", "memory_post_processing_failed"}, 0, 30, events.append)
-    return Journey(uid, app, people, heard, memory_id, live, run, events, talk.words)
+    jobs = cloud.vendors.log("fal", "submit")[before:]
+    return Journey(uid, app, people, heard, memory_id, live, run, events, jobs, talk.words)
 
 
 def enrol(app: App, talk: Material, folder: Path) -> dict[str, str]:

@@ -98,16 +98,23 @@ def test_the_recording_is_in_the_bucket_under_a_name_that_gives_nothing_away(
         assert journey.memory_id not in name
 
 
-def test_vendors_got_an_address_that_is_signed_and_ends(cloud: Deployment, journey: Journey) -> None:
-    submitted = [entry for entry in cloud.vendors.log("fal", "submit") if entry["text"]]
-    assert submitted
-    assert "X-Goog-Signature=" in submitted[0]["text"]
-    assert "X-Goog-Expires=" in submitted[0]["text"]
+def test_fal_got_an_address_that_is_signed_and_ends(journey: Journey) -> None:
+    assert len(journey.fal_jobs) == 1
+    assert "X-Goog-Signature=" in journey.fal_jobs[0]["text"]
+    assert "X-Goog-Expires=" in journey.fal_jobs[0]["text"]
 
 
-def test_fals_signed_webhook_was_taken_at_once(cloud: Deployment, journey: Journey) -> None:
-    deliveries = cloud.vendors.log("fal", "submit")[0]["deliveries"]
-    assert [item.get("status") for item in deliveries] == [200], deliveries
+def test_fals_signed_webhook_was_taken_at_once(journey: Journey) -> None:
+    assert [item.get("status") for item in journey.fal_jobs[0]["deliveries"]] == [200]
+
+
+def test_no_recording_was_paid_for_twice(cloud: Deployment, journey: Journey) -> None:
+    query = (
+        "from memories.pipeline.models import VendorCall as C; "
+        f"print('CALLS', sorted(C.objects.filter(run__uid='{journey.uid}', operation__in=['transcribe', 'emotions'])"
+        ".values_list('vendor', 'doubled')))"
+    )
+    assert "CALLS [('fal_whisperx', False), ('hume', False)]" in cloud.running.manage("shell", "-c", query)
 
 
 def test_the_emotions_are_humes(journey: Journey) -> None:

@@ -58,15 +58,21 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("redis")
     try:
-        program = _program("redis-server", "apt-get install redis-server")
         port = free_port()
-        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-        with running(command, ready=lambda: listens(port), log=folder / "log"):
+        with redis_server(tmp_path_factory.mktemp("redis"), port):
             yield f"redis://127.0.0.1:{port}/0"
     except Unavailable as problem:
         missing("Redis", problem)
+
+
+@contextmanager
+def redis_server(folder: Path, port: int) -> Iterator[None]:
+    """Until the block ends. It keeps nothing."""
+    program = _program("redis-server", "apt-get install redis-server")
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    with running(command, ready=lambda: listens(port), log=folder / "log"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The Firestore emulator as an outage needs it: stopped and started again on the same port with what it held."""
+"""Stores as an outage needs them: stopped, and started again on the same port with what they held."""
 
 from __future__ import annotations
 
@@ -11,11 +11,26 @@ from unittest import mock
 import httpx
 
 from tests.support.processes import free_port
-from tests.support.services import firestore_emulator
+from tests.support.services import firestore_emulator, redis_server
 
 
-class Emulator:
-    """``stop`` exports everything first, as production keeps what it holds through an outage; ``start`` imports it."""
+class Redis:
+    """It holds nothing worth keeping: nudges, fal's keys."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process = ExitStack()
+
+    def start(self) -> None:
+        self._process.enter_context(redis_server(self.folder, self.port))
+
+    def stop(self) -> None:
+        self._process.close()
+
+
+class Firestore:
+    """The official emulator. ``stop`` exports everything, ``start`` imports it: production forgets nothing either."""
 
     def __init__(self, folder: Path, project: str) -> None:
         self.folder, self.project = folder, project

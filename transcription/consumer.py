@@ -23,7 +23,8 @@ from transcription import drain, entrance
 from transcription.pace import Pace
 from transcription.ports import VoiceLabel
 from transcription.request import BadRequest, ListenRequest, parse
-from transcription.session import FINISH_SECONDS, Output, Plan, Session, Surroundings, surroundings
+from transcription.session import FINISH_SECONDS, Session
+from transcription.surroundings import Output, Plan, Surroundings, surroundings
 
 if TYPE_CHECKING:
     from transcription.live.builder import Delta
@@ -397,7 +398,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             entrance.leave_seat(self.uid, self)
             drain.unregister(self)
             if self.channel_name and self._surroundings is not None:
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(Exception):  # Redis is away: the membership ends by itself
                     await self.channel_layer.group_discard(
                         self._surroundings.sink.events_group(self.uid), self.channel_name
                     )

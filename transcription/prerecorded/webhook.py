@@ -10,7 +10,8 @@ import base64
 import binascii
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 from django.core.cache import cache
 
+from omi.errors import ErrorKind, ProviderError
 from omi.vendor_errors import broken_answer, from_status
 from transcription.prerecorded.http import exchange
 
@@ -82,13 +84,25 @@ def _cache_name(kind: str) -> str:
 
 
 def _keys() -> list[bytes]:
-    known: list[bytes] | None = cache.get(_cache_name("jwks"))
+    with _cache_errors():
+        known: list[bytes] | None = cache.get(_cache_name("jwks"))
     return known if known else _fetch()
 
 
 def _newer_keys() -> list[bytes]:
     """fal may have changed its keys; ``add`` lets one fetch through per window, whoever knocks."""
-    return _fetch() if cache.add(_cache_name("refetch"), 1, REFETCH_SECONDS) else []
+    with _cache_errors():
+        first = cache.add(_cache_name("refetch"), 1, REFETCH_SECONDS)
+    return _fetch() if first else []
+
+
+@contextmanager
+def _cache_errors() -> Iterator[None]:
+    """Without the cache nothing bounds how often a stranger makes us fetch keys: fal is asked to come again."""
+    try:
+        yield
+    except Exception as error:  # each cache backend has its own
+        raise ProviderError("cache", "the cache is out of reach", kind=ErrorKind.TRANSIENT, code="cache") from error
 
 
 def _fetch() -> list[bytes]:
@@ -99,7 +113,8 @@ def _fetch() -> list[bytes]:
     keys = [key for item in (listed if isinstance(listed, list) else [])[:MAX_KEYS] if (key := _key(item))]
     if not keys:
         raise broken_answer(VENDOR, "published no usable key", code="jwks")
-    cache.set(_cache_name("jwks"), keys, KEYS_KEPT_SECONDS)
+    with _cache_errors():
+        cache.set(_cache_name("jwks"), keys, KEYS_KEPT_SECONDS)
     return keys
 
 

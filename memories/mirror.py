@@ -15,7 +15,7 @@ def record_memory(uid: str, memory: Memory) -> None:
     """Renew the row, unless it already shows a later revision (two writers may arrive here in the wrong order)."""
     values = memory_values(memory)
     rows = MemoryRow.objects.filter(uid=uid, memory_id=memory.id)
-    if not rows.filter(revision__lte=memory.revision).update(**values, mirrored_at=timezone.now()):
+    if not rows.filter(revision__lte=memory.revision).update(**values, words_stale=True, mirrored_at=timezone.now()):
         MemoryRow.objects.get_or_create(uid=uid, memory_id=memory.id, defaults=values)
 
 

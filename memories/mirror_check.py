@@ -207,9 +207,9 @@ def _compare_vectors(uid: str, memories: Mapping[str, Memory]) -> Iterator[Diffe
 
 
 def _extra_vectors(uid: str, ids: set[str]) -> Iterator[Difference]:
+    """Vectors of no memory, or of one that has none. Whose a vector is: by the id rule, else as its metadata says."""
     from memories.erasure_parts import vectors_of
 
-    """Vectors of no memory, or of one that has none. Whose a vector is: by the id rule, else as its metadata says."""
     by_rule = {vector_id(uid, identity): identity for identity in ids}
     found = vectors_of(uid)
     for start in range(0, len(found), PAGE):
@@ -260,10 +260,14 @@ def _stale(row: Any, values: Mapping[str, Any]) -> str:
 
 
 def _repair_memory(uid: str, identity: str) -> None:
+    from memories import search_index
+
     memory = repository.find_memory(uid, identity)
     mirror.forget_memory(uid, identity)
     if memory is not None:
         mirror.record_memory(uid, memory)
+    else:
+        search_index.forget_memory(uid, identity)
 
 
 def _repair_processing(uid: str, identity: str) -> None:

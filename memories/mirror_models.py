@@ -29,6 +29,7 @@ class MemoryRow(models.Model):
     segments = models.IntegerField(default=0)
     seconds = models.FloatField(default=0.0, help_text="End of the last segment.")
     revision = models.BigIntegerField(default=0)
+    words_stale = models.BooleanField(default=True, help_text="The word index has not seen this revision yet.")
     mirrored_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -39,6 +40,9 @@ class MemoryRow(models.Model):
             models.Index(fields=["uid", "-created_at"], name="memories_row_newest"),
             models.Index(fields=["memory_id"], name="memories_row_id"),
             models.Index(fields=["visibility", "-created_at"], name="memories_row_public"),
+            models.Index(
+                fields=["uid", "-created_at"], name="memories_row_stale", condition=models.Q(words_stale=True)
+            ),
         ]
 
     def __str__(self) -> str:

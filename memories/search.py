@@ -11,6 +11,7 @@ from django.conf import settings
 
 from memories import search_index
 from memories.repository import memories as repository
+from memories.repository.large import Unreadable
 from memories.shapes import Memory
 from omi import providers
 from omi.errors import ProviderError
@@ -128,4 +129,7 @@ def _read(uid: str, memory_id: str) -> Memory | None:
     try:
         return repository.get_memory(uid, memory_id)
     except repository.MemoryNotFound:
+        return None
+    except Unreadable as error:  # one broken document hides no other from its owner
+        log.error("memory.unreadable", memory_id=memory_id, reason=str(error))
         return None

@@ -15,14 +15,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from django.conf import settings
 from django.db.models import Q
 
 from memories.models import MemoryRow
 from memories.repository import memories as repository
+from memories.repository.large import Unreadable
 from memories.search_models import SearchTerms
 from memories.shapes import Memory
 from transcription.segments import plain_text
+
+log = structlog.get_logger(__name__)
 
 REFRESHED_AT_ONCE = 200
 """Documents that one search may read to bring the index up to date; newest first, the next search does the rest."""
@@ -56,38 +60,55 @@ def stem(word: str) -> str:
 
 def refresh(uid: str) -> int:
     """Read again what changed since it was indexed, and drop what is gone. The number of documents read."""
-    newest = MemoryRow.objects.filter(uid=uid, deleted=False).order_by("-created_at")
-    wanted = dict(newest.values_list("memory_id", "revision"))
-    rows = SearchTerms.objects.filter(uid=uid)
-    have = {row[0]: row[1] for row in rows.filter(scheme=_scheme()).values_list("memory_id", "revision")}
-    gone = [memory_id for memory_id in rows.values_list("memory_id", flat=True) if memory_id not in wanted]
-    for start in range(0, len(gone), 500):
-        rows.filter(memory_id__in=gone[start : start + 500]).delete()
-    stale = [memory_id for memory_id, revision in wanted.items() if have.get(memory_id) != revision]
-    for memory_id in stale[:REFRESHED_AT_ONCE]:
+    _drop_other_schemes(uid)
+    stale = MemoryRow.objects.filter(uid=uid, words_stale=True).order_by("-created_at")
+    found = list(stale.values_list("memory_id", "revision")[:REFRESHED_AT_ONCE])
+    for memory_id, revision in found:
         try:
-            index(uid, repository.get_memory(uid, memory_id))
-        except repository.MemoryNotFound:
-            rows.filter(memory_id=memory_id).delete()
-    return min(len(stale), REFRESHED_AT_ONCE)
+            memory = repository.get_memory(uid, memory_id)
+        except (repository.MemoryNotFound, Unreadable) as error:
+            if isinstance(error, Unreadable):  # one broken document hides no other from its owner
+                log.error("memory.unreadable", memory_id=memory_id, reason=str(error))
+            forget_memory(uid, memory_id)
+        else:
+            index(uid, memory)
+            revision = memory.revision
+        # Only if nobody wrote a newer revision meanwhile: that one is still to be read.
+        MemoryRow.objects.filter(uid=uid, memory_id=memory_id, revision__lte=revision).update(words_stale=False)
+    return len(found)
 
 
 def index(uid: str, memory: Memory) -> None:
+    made = entry(uid, memory)
+    values = {name: getattr(made, name) for name in ("revision", "scheme", "terms", "created_at")}
+    SearchTerms.objects.update_or_create(uid=uid, memory_id=memory.id, defaults=values)
+
+
+def entry(uid: str, memory: Memory) -> SearchTerms:
+    """The row of a memory, not saved."""
     made = memory.structured
     parts = [made.title, made.overview, *(item.description for item in made.action_items)]
     parts += [*(event.title for event in made.events), plain_text(memory.transcript_segments)]
     counts = Counter(stem(word) for part in parts for word in _WORD.findall(part.casefold()))
     digests = _digests(uid, counts)
-    SearchTerms.objects.update_or_create(
+    return SearchTerms(
         uid=uid,
         memory_id=memory.id,
-        defaults={
-            "revision": memory.revision,
-            "scheme": _scheme(),
-            "terms": " ".join(f"{digests[word]}:{count}" for word, count in counts.items()),
-            "created_at": memory.created_at,
-        },
+        revision=memory.revision,
+        scheme=_scheme(),
+        terms=" ".join(f"{digests[word]}:{count}" for word, count in counts.items()),
+        created_at=memory.created_at,
     )
+
+
+def _drop_other_schemes(uid: str) -> None:
+    """Words indexed under another secret key find nothing any more: all of them are read again."""
+    scheme, rows = _scheme(), SearchTerms.objects.filter(uid=uid)
+    # Two look-ups in the index; "not equal" would read it all.
+    for others in (rows.filter(scheme__lt=scheme), rows.filter(scheme__gt=scheme)):
+        if others.exists():
+            MemoryRow.objects.filter(uid=uid, memory_id__in=others.values("memory_id")).update(words_stale=True)
+            others.delete()
 
 
 def find(uid: str, query: str, *, start: datetime | None = None, end: datetime | None = None) -> list[WordHit]:

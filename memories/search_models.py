@@ -20,7 +20,10 @@ class SearchTerms(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["uid", "memory_id"], name="memories_search_once")]
-        indexes = [models.Index(fields=["uid", "-created_at"], name="memories_search_newest")]
+        indexes = [
+            models.Index(fields=["uid", "-created_at"], name="memories_search_newest"),
+            models.Index(fields=["uid", "scheme"], name="memories_search_scheme"),
+        ]
 
     def __str__(self) -> str:
         return f"terms of {self.memory_id}@{self.revision}"

@@ -14,7 +14,7 @@ class NullSink:
         return Conversation(session.session_id, session.started_at)
 
     async def store(
-        self, session: SessionInfo, conversation: Conversation, segments: Sequence[Segment], *, last_audio: float
+        self, session: SessionInfo, conversation: Conversation, segments: Sequence[Segment], **_: Any
     ) -> None:
         return None
 

@@ -206,6 +206,8 @@ class ProcessingMemory(_Document):
     memory_id: str | None = None
     message_ids: list[str] = Field(default_factory=list)
     finished: bool = False
+    assigned: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Who the user said, while it was going on, that a segment is of: the memory's ``edits.segments`` begin with it."""
 
 
 class GivenSegment(Segment):
@@ -241,14 +243,3 @@ class CreateMemory(BaseModel):
     source: str | None = "friend"
     language: str | None = None
     processing_memory_id: str | None = None
-
-
-class Person(_Document):
-    """``users/{uid}/people/{id}``. Samples and embeddings are rows of ``speakers``; the document names the person."""
-
-    id: str
-    name: str
-    created_at: datetime
-    updated_at: datetime
-    deleted: bool = False
-    speech_samples: list[str] = Field(default_factory=list)

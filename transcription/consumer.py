@@ -20,6 +20,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from transcription import drain, entrance
+from transcription.event_feed import EventFeed
 from transcription.pace import Pace
 from transcription.ports import VoiceLabel
 from transcription.request import BadRequest, ListenRequest, parse
@@ -42,8 +43,6 @@ BATCH_WAIT = 0.03
 """...or after this long, whichever comes first."""
 MAX_FRAME = 256 * 1024
 MAX_TEXT = 64 * 1024
-EVENTS_SOON, EVENTS_SELDOM = 1.0, 10.0
-"""How often the event log is read without a nudge: soon after a conversation has ended, and otherwise."""
 DRAIN_SECONDS = 3.0
 
 # RFC 6455 7.4: the app reconnects after any of them but 1000.
@@ -59,7 +58,6 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     def __init__(self, **_: Any) -> None:
         self.uid = ""
-        self.channel_name = ""
         self.session: Session | None = None
         self.last_message = time.monotonic()
         self._request: ListenRequest | None = None
@@ -74,9 +72,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self._tasks: list[asyncio.Task[None]] = []
         self._auth_timer: asyncio.TimerHandle | None = None
         self._closed = False
-        self._event_number = 0
-        self._events_lock = asyncio.Lock()
-        self._events_until = 0.0  # a memory is expected: look often until then
+        self._feed: EventFeed | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Channels makes two tasks and a hop to a thread (to close database connections) for every message; audio
@@ -99,16 +95,6 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
                     return
         finally:
             await self._gone("disconnect")
-
-    async def _nudges(self) -> None:
-        """The channel layer says that this user's event log has grown."""
-        while True:
-            try:
-                await self.channel_layer.receive(self.channel_name)
-            except Exception as error:  # Redis is away (redis-py's errors are no OSError): the log is read without it
-                log.warning("nudges_unavailable", error=type(error).__name__)
-                await asyncio.sleep(EVENTS_SELDOM)
-            await self._events()
 
     # --- opening ----------------------------------------------------------------------------------------------------
 
@@ -158,26 +144,13 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         assert self._request is not None
         self._surroundings = self.around()
         drain.register(self)
-        sink = self._surroundings.sink
-        try:
-            if self._request.after is not None:
-                self._event_number = self._request.after
-            else:
-                self._event_number = await sink.latest_event(self.uid)
-        except Exception as error:  # whatever the store is: without events the audio is still worth taking
-            log.warning("events_unavailable", error=type(error).__name__)
-        if self.channel_layer is not None:
-            try:
-                self.channel_name = await self.channel_layer.new_channel()
-                await self.channel_layer.group_add(sink.events_group(self.uid), self.channel_name)
-            except Exception as error:  # Redis is away: the log is read without nudges
-                log.warning("nudges_unavailable", error=type(error).__name__)
-            else:
-                self._tasks.append(asyncio.create_task(self._nudges(), name="listen-nudges"))
+        self._feed = EventFeed(self.uid, self._surroundings.sink, self.channel_layer, self._put)
+        await self._feed.begin(self._request.after)
+        self._tasks += self._feed.tasks
         self._status({"status": "ready", "provider": "", "reason": "", "status_text": "Listening."})
         self._tasks.append(asyncio.create_task(self._beat(), name="listen-heartbeat"))
         if self._request.after is not None:
-            await self._events()
+            await self._feed.look()
 
     # --- audio ------------------------------------------------------------------------------------------------------
 
@@ -250,7 +223,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     def _end_session(self, reason: str, *, keep: bool = False, wait: float = FINISH_SECONDS) -> Awaitable[None] | None:
         session, self.session = self.session, None
-        self._events_until = time.monotonic() + 600.0
+        if self._feed is not None:
+            self._feed.expect(600.0)
         return session.finish(reason, keep=keep, wait=wait) if session is not None else None
 
     # --- text -------------------------------------------------------------------------------------------------------
@@ -296,8 +270,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         if not deltas:
             return
         assert self._request is not None
-        # Words lead to events (the processing memory's): look soon, nudges may not reach this process.
-        self._events_until = max(self._events_until, time.monotonic() + 6.0)
+        if self._feed is not None:
+            self._feed.expect(6.0)  # words lead to events (the processing memory's)
         if self._request.updates:
             self._put(json.dumps([delta.segment.model_dump() for delta in deltas]))
         else:
@@ -326,22 +300,10 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             while self._outbox:
                 await self.send({"type": "websocket.send", "text": self._outbox.popleft()})
 
-    async def _events(self) -> None:
-        """Send what the log holds after the last number that this client was sent."""
-        assert self._surroundings is not None
-        async with self._events_lock:
-            try:
-                while found := await self._surroundings.sink.events_after(self.uid, self._event_number):
-                    for event in found:
-                        self._event_number = max(self._event_number, int(event["event_number"]))
-                        self._put(json.dumps(event, default=str))
-            except Exception as error:  # as in _begin: tried again at the next look
-                log.warning("events_unavailable", error=type(error).__name__)
-
     # --- once a second ----------------------------------------------------------------------------------------------
 
     async def _beat(self) -> None:
-        pinged = looked = time.monotonic()
+        pinged = time.monotonic()
         while True:
             await asyncio.sleep(1.0)
             now = time.monotonic()
@@ -351,9 +313,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             if now - pinged >= PING_SECONDS:
                 pinged = now
                 self._tell({"type": "ping"})
-            if now - looked >= (EVENTS_SOON if now < self._events_until else EVENTS_SELDOM):
-                looked = now
-                await self._events()
+            if self._feed is not None:
+                await self._feed.look_when_due()
             if now - self.last_message >= IDLE_SECONDS:
                 await self._close(GOING_AWAY, "nothing was received for a while")
                 return
@@ -397,11 +358,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         if self.uid:
             entrance.leave_seat(self.uid, self)
             drain.unregister(self)
-            if self.channel_name and self._surroundings is not None:
-                with contextlib.suppress(Exception):  # Redis is away: the membership ends by itself
-                    await self.channel_layer.group_discard(
-                        self._surroundings.sink.events_group(self.uid), self.channel_name
-                    )
+            if self._feed is not None:
+                await self._feed.leave()
 
     async def evict(self) -> None:
         """Another connection of the same user needs this seat, and nothing has been heard from this one."""

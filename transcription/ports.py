@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -66,9 +66,18 @@ class SessionSink(Protocol):
         """Create a processing memory, or resume the one this user's device left within the gap."""
 
     async def store(
-        self, session: SessionInfo, conversation: Conversation, segments: Sequence[Segment], *, last_audio: float
+        self,
+        session: SessionInfo,
+        conversation: Conversation,
+        segments: Sequence[Segment],
+        *,
+        last_audio: float,
+        assigned: Mapping[str, VoiceLabel] | None = None,
     ) -> None:
-        """Write the shown segments (the whole list, conversation time). Never overwrites text with nothing."""
+        """Write the shown segments (the whole list, conversation time). Never overwrites text with nothing.
+
+        ``assigned``: who a person said that a segment (its id) is of; a user's edit, which wins over every later run.
+        """
 
     async def store_transcripts(
         self, session: SessionInfo, conversation: Conversation, transcripts: dict[str, list[Segment]]

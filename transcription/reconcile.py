@@ -14,7 +14,7 @@ from transcription import journal
 from transcription.journal.reader import seconds_on_disk
 from transcription.journal.store import FINISHED, Entry
 from transcription.metrics import RECOVERED
-from transcription.ports import Accounting, Conversation, SessionSink
+from transcription.ports import Accounting, Conversation, SessionSink, VoiceLabel
 from transcription.segments import Segment
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,9 @@ async def _recover(sink: SessionSink, entry: Entry) -> None:
     if heard:
         segments = [_moved(item, conversation.offset) for item in heard["segments"]]
         if segments:
-            await sink.store(info, conversation, segments, last_audio=received + conversation.offset)
+            assigned = {key: VoiceLabel(**voice) for key, voice in heard.get("assigned", {}).items()}
+            last_audio = received + conversation.offset
+            await sink.store(info, conversation, segments, last_audio=last_audio, assigned=assigned)
         transcripts = {
             model: [_moved(item, conversation.offset) for item in items]
             for model, items in heard["transcripts"].items()

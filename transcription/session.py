@@ -7,33 +7,28 @@ below know streams; the session knows neither.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from django.conf import settings
 
 from transcription import metrics
-from transcription.codecs import RATE, Codec, open_decoder
+from transcription.codecs import RATE, open_decoder
 from transcription.journal.writer import Journal
 from transcription.live.builder import SegmentBuilder
 from transcription.live.supervisor import Supervisor, eligible
 from transcription.live.voices import Separator, Voices
 from transcription.live.window import AudioWindow
-from transcription.ports import Accounting, Conversation, SessionInfo, SessionSink, VoiceLabel, VoiceLabeller
+from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
 from transcription.session_account import account
+from transcription.storing import Ending, Storing
+from transcription.surroundings import Output, Plan, Surroundings
 from transcription.vad import SpeechGate
 
 if TYPE_CHECKING:
-    from transcription.live.base import LiveTranscriber
-    from transcription.live.breaker import Breaker
-    from transcription.live.builder import Delta
-    from transcription.live.leg import Tuning
     from transcription.segments import Segment, Word
 
 log = structlog.get_logger(__name__)
@@ -44,44 +39,6 @@ FINISH_SECONDS = 20.0
 """How long the vendors may take for their last words after the client has gone."""
 UTTERANCE_GAP = 1.5
 """Where a vendor does not tell speakers apart, a pause this long begins a new segment: who spoke may have changed."""
-SINK_TRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a client asked for."""
-
-    uid: str
-    codec: Codec
-    language: str = "en"
-    watch: bool = True
-    device_id: str | None = None
-    preferred: str = ""
-    vocabulary: tuple[str, ...] = ()
-    profile: bool = True  # the user's voice may be recognised
-
-
-@dataclass(slots=True)
-class Output:
-    """How the session speaks to its client. None of these may raise or wait."""
-
-    segments: Callable[[Sequence[Delta]], None]
-    updated: Callable[[Sequence[Segment]], None]
-    status: Callable[[dict[str, Any]], None]
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What a session needs from outside: bound by ``settings`` in production, given by tests."""
-
-    sink: SessionSink
-    vendors: Sequence[LiveTranscriber]
-    breaker: Callable[[str], Breaker]
-    mode: str = "parallel"
-    gate: bool = True
-    gap_seconds: float = 120.0
-    tuning: Tuning | None = None
-    labeller: VoiceLabeller | None = None
 
 
 class Session:
@@ -96,12 +53,14 @@ class Session:
             sample_rate=plan.codec.sample_rate,
             device_id=plan.device_id,
         )
-        self.conversation: Conversation | None = None
         self.over = False  # the gap was reached: the socket begins the next session
         self._around = around
         self._output = output
         self._decoder = open_decoder(plan.codec)
         self._journal = self._open_journal()
+        self._storing = Storing(
+            self.info, around.sink, self._journal, self._mark, watch=plan.watch, opened=self._opened
+        )
         self._window = AudioWindow(self._journal.entry if self._journal else None)
         self._gate = SpeechGate() if around.gate else None
         self._builder = SegmentBuilder(self.info.session_id)
@@ -127,8 +86,6 @@ class Session:
         self._utterances: asyncio.Queue[tuple[list[Word], str]] = asyncio.Queue()
         self._separating: asyncio.Task[None] | None = None
         self._shown: list[Word] = []
-        self._dirty = False
-        self._stored_at = 0.0
         self._audio_at = time.monotonic()
         self._degraded: set[str] = set()
         self._keeper: asyncio.Task[None] | None = None
@@ -193,7 +150,7 @@ class Session:
         told_apart = any(word.speaker is not None for word in words)
         deltas = self._builder.add(words, model, max_gap=None if told_apart else UTTERANCE_GAP)
         self._shown.extend(words)
-        self._dirty = True
+        self._storing.dirty = True
         self._output.segments(deltas)
         if self._voices is not None and told_apart:
             for delta in deltas:
@@ -202,15 +159,20 @@ class Session:
     def _named(self, label: str, voice: VoiceLabel) -> None:
         changed = self._builder.name_voice(label, voice)
         if changed:
-            self._dirty = True
+            self._storing.dirty = True
             self._output.updated(changed)
 
     def assign(self, segment_ids: Sequence[str], voice: VoiceLabel) -> bool:
         changed = self._builder.assign(segment_ids, voice)
         if changed:
-            self._dirty = True
+            self._storing.dirty = True
             self._output.updated(changed)
         return bool(changed)
+
+    @property
+    def conversation(self) -> Conversation | None:
+        """The processing memory, once something was stored."""
+        return self._storing.conversation
 
     @property
     def segments(self) -> list[Segment]:
@@ -228,7 +190,7 @@ class Session:
                 self._voices.tick()
             if self._journal is not None:
                 self._journal.sync_when_due()
-            if self._dirty and time.monotonic() - self._stored_at >= STORE_SECONDS:
+            if self._storing.dirty and time.monotonic() - self._storing.stored_at >= STORE_SECONDS:
                 await self._store()
             self.over = self.over or self._gap_reached()
 
@@ -250,57 +212,22 @@ class Session:
         heard = self._supervisor.fed_until - min(5.0, gap / 20) if self._gate is None else 0.0
         return max(self._supervisor.shown_until, heard) - last_word >= gap
 
-    async def _store(self) -> bool:
-        """Write what is shown. On failure the segments stay dirty and the next tick tries again."""
-        self._stored_at = time.monotonic()
-        self._dirty = False
-        try:
-            await self._open_conversation()
-            assert self.conversation is not None
-            await self._around.sink.store(
-                self.info,
-                self.conversation,
-                self._conversation_segments(),
-                last_audio=self._in_conversation(self.received),
-            )
-        except Exception as error:  # any store may fail in its own way; the journal is the safety net
-            self._dirty = True
-            log.warning("session_not_stored", session=self.info.session_id, error=type(error).__name__)
-            self._mark("storage", True)
-            return False
-        self._mark("storage", False)
-        if self._journal is not None:
-            try:
-                self._journal.entry.save_progress(self._supervisor.shown_until, 0.0)
-            except OSError:
-                self._mark("journal", True)
-        return True
-
-    async def _open_conversation(self) -> None:
-        if self.conversation is not None:
-            return
-        self.conversation = await self._around.sink.open(self.info, watch=self.plan.watch)
-        if self._journal is not None:
-            try:
-                await asyncio.to_thread(self._journal.attach, self.conversation)
-            except OSError:
-                self._mark("journal", True)
-
-    def _in_conversation(self, seconds: float) -> float:
-        return seconds + (self.conversation.offset if self.conversation else 0.0)
-
-    def _conversation_segments(self) -> list[Segment]:
-        """Everything of the conversation: what earlier sessions stored, then this one's, moved to its place."""
-        assert self.conversation is not None
+    def _opened(self, conversation: Conversation) -> None:
+        """Speakers are counted on from those of earlier sessions: their SPEAKER_00 need not be ours."""
         own = {segment.id for segment in self._builder.segments}
-        earlier = [segment for segment in self.conversation.segments if segment.id not in own]
-        everything = [*earlier, *(self._moved(segment) for segment in self._builder.segments)]
-        return sorted(everything, key=lambda segment: (segment.start, segment.end))
+        earlier = [segment.speaker_id + 1 for segment in conversation.segments if segment.id not in own]
+        labels, changed = self._builder.renumber(max(earlier, default=0))
+        if self._voices is not None and labels:
+            self._voices.rename(labels)
+        if changed:
+            self._output.updated(changed)
 
-    def _moved(self, segment: Segment) -> Segment:
-        offset = self.conversation.offset if self.conversation else 0.0
-        return segment.model_copy(
-            update={"start": round(segment.start + offset, 3), "end": round(segment.end + offset, 3)}
+    async def _store(self) -> bool:
+        return await self._storing.store(
+            self._builder.segments,
+            self._builder.assigned,
+            received=self.received,
+            decided=self._supervisor.shown_until,
         )
 
     # --- what the client is told ------------------------------------------------------------------------------------
@@ -359,7 +286,12 @@ class Session:
         if not self._builder.segments and result.failed <= 0 and not keep:
             await self._nothing_said(reason)
             return
-        finished = await self._hand_to_sink(reason, result, keep)
+        finished = await self._storing.hand_over(
+            self._builder.segments,
+            self._builder.assigned,
+            self._supervisor.shown_until,
+            Ending(reason, keep, result, self._supervisor.transcripts(self.info.session_id)),
+        )
         if self._journal is not None:
             await self._journal.close(finished=reason if finished else None)
 
@@ -369,46 +301,6 @@ class Session:
         await self._journal.close(finished=reason)
         if self.conversation is None:
             await asyncio.to_thread(self._journal.remove)
-
-    async def _hand_to_sink(self, reason: str, result: Accounting, keep: bool) -> bool:
-        sink = self._around.sink
-        for attempt in range(SINK_TRIES):
-            if attempt:
-                await asyncio.sleep(min(4.0, 0.5 * 2**attempt))
-            if not await self._store():
-                continue
-            assert self.conversation is not None
-            try:
-                await sink.store_transcripts(self.info, self.conversation, self._transcripts())
-                await sink.finish(self.info, self.conversation, reason=reason, accounting=result, keep=keep)
-            except Exception as error:  # as in _store
-                log.warning("session_not_finished", session=self.info.session_id, error=type(error).__name__)
-                continue
-            return True
-        log.error("session_left_to_recovery", session=self.info.session_id)
-        await asyncio.to_thread(self._leave_for_recovery, reason, result, keep)
-        return False
-
-    def _transcripts(self) -> dict[str, list[Segment]]:
-        found = self._supervisor.transcripts(self.info.session_id)
-        return {model: [self._moved(segment) for segment in segments] for model, segments in found.items()}
-
-    def _leave_for_recovery(self, reason: str, result: Accounting, keep: bool) -> None:
-        """The stores are down: what was heard goes beside the audio, so that recovery need not hear it again."""
-        if self._journal is None:
-            return
-        found = self._supervisor.transcripts(self.info.session_id)
-        data = {
-            "reason": reason,
-            "keep": keep,
-            "accounting": asdict(result),
-            "segments": [segment.model_dump() for segment in self._builder.segments],
-            "transcripts": {model: [item.model_dump() for item in items] for model, items in found.items()},
-        }
-        try:
-            (self._journal.entry.folder / "heard.json").write_text(json.dumps(data), encoding="utf-8")
-        except OSError as error:
-            log.error("session_text_not_kept", session=self.info.session_id, error=type(error).__name__)
 
     def accounting(self) -> Accounting:
         return account(
@@ -441,19 +333,3 @@ def endings() -> set[Awaitable[None]]:
 
 def _rounded(result: Accounting) -> dict[str, float]:
     return {name: round(getattr(result, name), 2) for name in ("received", "transcribed", "silence", "failed")}
-
-
-def surroundings() -> Surroundings:
-    """As ``settings`` say."""
-    from omi.providers import is_configured, many, one
-    from transcription.live.breaker import breaker_for
-
-    return Surroundings(
-        sink=one("session_sink"),
-        vendors=many("live"),
-        breaker=breaker_for,
-        mode=settings.OMI_LIVE_MODE,
-        gate=settings.OMI_VAD_GATE,
-        gap_seconds=settings.OMI_GAP_SECONDS,
-        labeller=one("voice_labeller") if is_configured("voice_labeller") else None,
-    )

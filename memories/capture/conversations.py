@@ -6,7 +6,7 @@ with the same arguments and changes nothing the second time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from memories import events
 from memories.capture.ids import content_key, memory_id_for, processing_id_for
 from memories.repository import processing, transcripts
 from memories.shapes import ProcessingMemory
-from transcription.ports import Accounting, Conversation, SessionInfo
+from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
 from transcription.segments import Segment
 
 log = structlog.get_logger(__name__)
@@ -79,8 +79,11 @@ def store_segments(
     *,
     last_audio: float,
     known: frozenset[str] | set[str],
+    assigned: Mapping[str, VoiceLabel] | None = None,
 ) -> None:
     """Write what is shown. ``known`` are the ids that this session has seen stored: only those may go away.
+
+    ``assigned`` is kept beside the segments in the shape of ``UserEdits.segments``: the memory begins with it.
 
     A list without text never replaces one with text, and what a second socket of the same conversation wrote in
     between is kept (omi-protocol 4.3 no. 40, 47).
@@ -97,11 +100,28 @@ def store_segments(
             fields["transcript_segments"] = sorted(unique.values(), key=lambda item: (item.start, item.end))
             if current.timer_segment_start is None:
                 fields["timer_segment_start"] = current.timer_start + fields["transcript_segments"][0].start
+        if assigned:
+            fields["assigned"] = {**current.assigned, **_decisions(segments, assigned)}
         return fields
 
     processing.mutate(session.uid, conversation.id, write)
     if first == [True]:
         _announce(session.uid, conversation.id, session.session_id)
+
+
+def _decisions(segments: Sequence[Segment], assigned: Mapping[str, VoiceLabel]) -> dict[str, dict[str, Any]]:
+    return {
+        item.id: {
+            "is_user": assigned[item.id].is_user,
+            "person_id": assigned[item.id].person_id,
+            "start": item.start,
+            "end": item.end,
+            "speaker": item.speaker,
+            "transcript": item.stt_provider,
+        }
+        for item in segments
+        if item.id in assigned
+    }
 
 
 def store_transcripts(session: SessionInfo, conversation: Conversation, by_model: dict[str, list[Segment]]) -> None:

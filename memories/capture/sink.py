@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,7 +11,7 @@ from channels.db import database_sync_to_async
 
 from memories import events
 from memories.capture import conversations
-from transcription.ports import Accounting, Conversation, SessionInfo
+from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
 from transcription.segments import Segment
 
 # Threads of their own: the loop's shared one would let one slow store hold up every socket (omi-protocol 4.3 no. 48).
@@ -37,13 +37,25 @@ class CaptureSink:
         return conversation
 
     async def store(
-        self, session: SessionInfo, conversation: Conversation, segments: Sequence[Segment], *, last_audio: float
+        self,
+        session: SessionInfo,
+        conversation: Conversation,
+        segments: Sequence[Segment],
+        *,
+        last_audio: float,
+        assigned: Mapping[str, VoiceLabel] | None = None,
     ) -> None:
         if conversation.id == _UNWATCHED:
             return
         known = self._known.get(session.session_id, set())
         await _threaded(
-            conversations.store_segments, session, conversation, segments, last_audio=last_audio, known=set(known)
+            conversations.store_segments,
+            session,
+            conversation,
+            segments,
+            last_audio=last_audio,
+            known=set(known),
+            assigned=assigned or {},
         )
         if segments:
             self._remember(session, segments)

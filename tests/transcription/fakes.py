@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from omi.errors import ProviderError
 from transcription.live.base import LiveCapabilities, LiveRequest, LiveResult
-from transcription.ports import Accounting, Conversation, SessionInfo
+from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
 from transcription.segments import Segment, Word
 
 
@@ -32,6 +32,7 @@ class MemorySink:
         self.stored: dict[str, list[Segment]] = {}
         self.transcripts: dict[str, dict[str, list[Segment]]] = {}
         self.finished: list[Finished] = []
+        self.assigned: dict[str, VoiceLabel] = {}
         self.events: list[dict[str, Any]] = []
         self.last: tuple[str, str, float] | None = None
         self.watched: list[bool] = []
@@ -59,9 +60,16 @@ class MemorySink:
         return conversation
 
     async def store(
-        self, session: SessionInfo, conversation: Conversation, segments: Sequence[Segment], *, last_audio: float
+        self,
+        session: SessionInfo,
+        conversation: Conversation,
+        segments: Sequence[Segment],
+        *,
+        last_audio: float,
+        assigned: Mapping[str, VoiceLabel] | None = None,
     ) -> None:
         self._check()
+        self.assigned.update(assigned or {})
         self.stored[conversation.id] = [segment.model_copy() for segment in segments]
         self.last = (session.uid, conversation.id, conversation.started_at.timestamp() + last_audio)
 

@@ -11,7 +11,7 @@ import pytest
 from omi import providers
 from tests.transcription.fakes import MemorySink, Script, spoken_pcm
 from tests.transcription.test_session import Run, words
-from transcription import journal, session
+from transcription import journal, storing
 from transcription.reconcile import recover_sessions
 
 SINK = MemorySink()
@@ -53,7 +53,7 @@ def test_a_killed_session_is_finished_once_with_what_was_not_decided_as_failed(s
 def test_what_was_heard_while_the_store_was_down_is_stored_by_recovery(
     sink: MemorySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "SINK_TRIES", 1)
+    monkeypatch.setattr(storing, "SINK_TRIES", 1)
     sink.down = True
 
     async def work() -> None:

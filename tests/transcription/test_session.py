@@ -18,7 +18,8 @@ from transcription.codecs import codec
 from transcription.live.leg import Tuning
 from transcription.ports import VoiceLabel
 from transcription.segments import Word
-from transcription.session import Output, Plan, Session, Surroundings
+from transcription.session import Session
+from transcription.surroundings import Output, Plan, Surroundings
 
 FAST = Tuning(connect=1.0, keep_alive=0.2, stall=1.0, backoff=0.05, max_backoff=0.2)
 

@@ -43,15 +43,19 @@ class Delta:
 
 @dataclass(slots=True)
 class SegmentBuilder:
-    """Times are session seconds. ``scope`` makes the ids: two sessions never give the same one."""
+    """Times are session seconds. ``scope`` makes the ids: two sessions never give the same one.
+
+    ``assigned``: what a person decided, by segment id.
+    """
 
     scope: str
     max_gap: float = SAME_SPEAKER_GAP
+    first_label: int = 0
     segments: list[Segment] = field(default_factory=list)
     _parts: dict[str, int] = field(default_factory=dict)
     _labels: dict[str, str] = field(default_factory=dict)
     _voices: dict[str, VoiceLabel] = field(default_factory=dict)
-    _assigned: dict[str, VoiceLabel] = field(default_factory=dict)
+    assigned: dict[str, VoiceLabel] = field(default_factory=dict)
     _last_label: str | None = None
 
     def add(self, words: Sequence[Word], provider: str, *, max_gap: float | None = None) -> list[Delta]:
@@ -113,24 +117,41 @@ class SegmentBuilder:
         """
         if vendor_label is None:
             if self._last_label is None:
-                self._last_label = self._labels.setdefault("", speaker_label(len(self._labels)))
+                self._last_label = self._labels.setdefault("", self._next_label())
             return self._last_label
-        label = self._labels.setdefault(vendor_label, speaker_label(len(self._labels)))
+        label = self._labels.setdefault(vendor_label, self._next_label())
         self._last_label = label
         return label
+
+    def _next_label(self) -> str:
+        return speaker_label(self.first_label + len(self._labels))
+
+    def renumber(self, first: int) -> tuple[dict[str, str], list[Segment]]:
+        """Count speakers from ``first`` on: those before belong to an earlier session of the conversation, and nobody
+        knows yet whose they are. Returns old labels to new ones, and the segments that changed."""
+        moved = {label: speaker_label(first + index) for index, label in enumerate(self._labels.values())}
+        if first == self.first_label:
+            return {}, []
+        self.first_label = first
+        self._labels = {vendor: moved[label] for vendor, label in self._labels.items()}
+        self._voices = {moved[label]: voice for label, voice in self._voices.items()}
+        self._last_label = moved[self._last_label] if self._last_label is not None else None
+        for item in self.segments:
+            item.speaker = moved[item.speaker]
+        return moved, list(self.segments)
 
     def name_voice(self, label: str, voice: VoiceLabel) -> list[Segment]:
         """A live speaker was recognised (or un-recognised). Returns the segments that changed."""
         self._voices[label] = voice
         return self._set(
-            [item for item in self.segments if item.speaker == label and item.id not in self._assigned], voice
+            [item for item in self.segments if item.speaker == label and item.id not in self.assigned], voice
         )
 
     def assign(self, segment_ids: Sequence[str], voice: VoiceLabel) -> list[Segment]:
         """A person said who spoke: that wins over what was heard, for these segments."""
         wanted = {self._whole(identity) for identity in segment_ids}
         chosen = [item for item in self.segments if item.id in wanted]
-        self._assigned.update({item.id: voice for item in chosen})
+        self.assigned.update({item.id: voice for item in chosen})
         return self._set(chosen, voice)
 
     def _whole(self, identity: str) -> str:

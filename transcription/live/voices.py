@@ -107,6 +107,15 @@ class Voices:
         self._asking: asyncio.Task[None] | None = None
         self._not_before = 0.0
         self._open: tuple[str, float, float] | None = None
+        self._renamed: dict[str, str] = {}
+
+    def rename(self, labels: dict[str, str]) -> None:
+        """Speakers were given other labels (once: when it turned out that the conversation goes on)."""
+        self._renamed = labels
+        self._voices = {labels.get(label, label): voice for label, voice in self._voices.items()}
+        self._known = {labels.get(label, label): voice for label, voice in self._known.items()}
+        if self._open is not None:
+            self._open = (labels.get(self._open[0], self._open[0]), *self._open[1:])
 
     def note(self, label: str, start: float, end: float) -> None:
         """Words (session seconds) of one speaker. Vendors give them one by one: what hangs together is one clip."""
@@ -158,6 +167,7 @@ class Voices:
         ]
 
     async def _ask(self) -> None:
+        renamed = self._renamed
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 if self._anybody is None:
@@ -171,6 +181,9 @@ class Voices:
             self._not_before = time.monotonic() + RETRY_SECONDS
             log.warning("live_voices_unavailable", error=type(error).__name__)
             return
+        if self._renamed is not renamed:  # while it was asked
+            due = [self._renamed.get(label, label) for label in due]
+            found = {self._renamed.get(label, label): voice for label, voice in found.items()}
         for label in due:
             self._voices[label].asked_at = self._voices[label].seconds
         for label, voice in found.items():

@@ -15,7 +15,7 @@ from memories.pipeline.outcomes import RunCanceled
 from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.steps.publish_after import permitted_now
 from memories.pipeline.steps.structure import result_segments
-from memories.shapes import Memory, PostProcessing, ProcessingMemory, Structured
+from memories.shapes import Memory, PostProcessing, ProcessingMemory, Structured, UserEdits
 from transcription.segments import Segment
 
 
@@ -57,7 +57,9 @@ def _release_journal(ctx: Context, conversation: ProcessingMemory) -> None:
 
 
 def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) -> Memory:
-    segments = result_segments(ctx)
+    edited = _with_assigned(UserEdits(), conversation)
+    model = _model(ctx, result_segments(ctx))
+    segments = _labelled(result_segments(ctx), edited, model)
     began = datetime.fromtimestamp(float(ctx.output("gather")["started"]), UTC)
     return Memory(
         id=ctx.memory_id,
@@ -71,7 +73,8 @@ def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) ->
         discarded=bool(ctx.output("structure").get("discarded")),
         postprocessing=PostProcessing(),
         processing_memory_id=conversation.id,
-        active_transcript=_model(ctx, segments),
+        active_transcript=model,
+        edits=edited,
         emotional_feedback=conversation.emotional_feedback,
         recording=recording,
         accounting=ctx.output("gather").get("accounting") or None,
@@ -88,9 +91,10 @@ def _resumed(
         end = max((item.end for item in memory.transcript_segments), default=0.0)
         later = [item for item in live if item.start >= end - 0.5]
         segments, changed_text = [*memory.transcript_segments, *later], bool(later)
-    labels = edits.manual_labels(segments, memory.edits, model=memory.active_transcript, known={})
+    edited = _with_assigned(memory.edits, conversation)
     fields: dict[str, Any] = {
-        "transcript_segments": edits.apply(segments, labels),
+        "transcript_segments": _labelled(segments, edited, memory.active_transcript),
+        "edits": edited,
         "accounting": ctx.output("gather").get("accounting") or None,
     }
     if memory.started_at is not None:
@@ -107,6 +111,15 @@ def _resumed(
     if recording:
         fields["recording"] = recording
     return fields
+
+
+def _with_assigned(edited: UserEdits, conversation: ProcessingMemory) -> UserEdits:
+    """What the user said on the socket is an edit like any other; one made on the memory since then is newer."""
+    return edited.model_copy(update={"segments": {**conversation.assigned, **edited.segments}})
+
+
+def _labelled(segments: list[Segment], edited: UserEdits, model: str | None) -> list[Segment]:
+    return edits.apply(segments, edits.manual_labels(segments, edited, model=model, known={}))
 
 
 def _post_processed(memory: Memory) -> bool:

@@ -1,0 +1,167 @@
+"""A session's way to its sink: opens the conversation, stores what is shown, hands everything over at the end.
+
+The sink's stores may be down for any time. What could not be stored stays dirty and is tried again; what could not be
+handed over at the end is left beside the audio, where recovery finds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from transcription.journal.writer import Journal
+    from transcription.ports import Accounting, Conversation, SessionInfo, SessionSink, VoiceLabel
+    from transcription.segments import Segment
+
+log = structlog.get_logger(__name__)
+
+SINK_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a session leaves. ``segments`` and ``transcripts`` (by model name) in session seconds."""
+
+    reason: str
+    keep: bool
+    accounting: Accounting
+    transcripts: Mapping[str, Sequence[Segment]]
+
+
+class Storing:
+    """``mark(what, failing)`` is told when the ``storage`` or the ``journal`` begins to fail or is well again;
+    ``opened`` once, when it is known which conversation the session writes into."""
+
+    def __init__(
+        self,
+        info: SessionInfo,
+        sink: SessionSink,
+        journal: Journal | None,
+        mark: Callable[[str, bool], None],
+        *,
+        watch: bool,
+        opened: Callable[[Conversation], None],
+    ) -> None:
+        self.conversation: Conversation | None = None
+        self.dirty = False
+        self.stored_at = 0.0
+        self._info = info
+        self._sink = sink
+        self._journal = journal
+        self._mark = mark
+        self._watch = watch
+        self._on_open = opened
+
+    async def store(
+        self, segments: Sequence[Segment], assigned: Mapping[str, VoiceLabel], *, received: float, decided: float
+    ) -> bool:
+        """Write what is shown (session seconds). On failure it stays dirty and the next tick tries again."""
+        self.stored_at = time.monotonic()
+        self.dirty = False
+        try:
+            conversation = await self._opened()
+            await self._sink.store(
+                self._info,
+                conversation,
+                self._everything(conversation, segments),
+                last_audio=received + conversation.offset,
+                assigned=assigned,
+            )
+        except Exception as error:  # any store may fail in its own way; the journal is the safety net
+            self.dirty = True
+            log.warning("session_not_stored", session=self._info.session_id, error=type(error).__name__)
+            self._mark("storage", True)
+            return False
+        self._mark("storage", False)
+        if self._journal is not None:
+            try:
+                self._journal.entry.save_progress(decided, 0.0)
+            except OSError:
+                self._mark("journal", True)
+        return True
+
+    async def _opened(self) -> Conversation:
+        if self.conversation is None:
+            self.conversation = await self._sink.open(self._info, watch=self._watch)
+            self._on_open(self.conversation)  # before anything is stored: labels are counted on from what is there
+            if self._journal is not None:
+                try:
+                    await asyncio.to_thread(self._journal.attach, self.conversation)
+                except OSError:
+                    self._mark("journal", True)
+        return self.conversation
+
+    @staticmethod
+    def _everything(conversation: Conversation, segments: Sequence[Segment]) -> list[Segment]:
+        """Everything of the conversation: what earlier sessions stored, then this one's, moved to its place."""
+        own = {segment.id for segment in segments}
+        earlier = [segment for segment in conversation.segments if segment.id not in own]
+        everything = [*earlier, *moved(segments, conversation.offset)]
+        return sorted(everything, key=lambda segment: (segment.start, segment.end))
+
+    async def hand_over(
+        self, segments: Sequence[Segment], assigned: Mapping[str, VoiceLabel], decided: float, ending: Ending
+    ) -> bool:
+        """The session is over. False when the stores stayed down: it is then left to recovery."""
+        for attempt in range(SINK_TRIES):
+            if attempt:
+                await asyncio.sleep(min(4.0, 0.5 * 2**attempt))
+            if not await self.store(segments, assigned, received=ending.accounting.received, decided=decided):
+                continue
+            assert self.conversation is not None
+            shift = self.conversation.offset
+            try:
+                await self._sink.store_transcripts(
+                    self._info,
+                    self.conversation,
+                    {model: moved(items, shift) for model, items in ending.transcripts.items()},
+                )
+                await self._sink.finish(
+                    self._info,
+                    self.conversation,
+                    reason=ending.reason,
+                    accounting=ending.accounting,
+                    keep=ending.keep,
+                )
+            except Exception as error:  # as in store
+                log.warning("session_not_finished", session=self._info.session_id, error=type(error).__name__)
+                continue
+            return True
+        log.error("session_left_to_recovery", session=self._info.session_id)
+        if self._journal is not None:
+            await asyncio.to_thread(self._leave, self._journal, segments, assigned, ending)
+        return False
+
+    def _leave(
+        self, journal: Journal, segments: Sequence[Segment], assigned: Mapping[str, VoiceLabel], ending: Ending
+    ) -> None:
+        """What was heard goes beside the audio, so that recovery need not hear it again."""
+        data = {
+            "reason": ending.reason,
+            "keep": ending.keep,
+            "accounting": asdict(ending.accounting),
+            "segments": [segment.model_dump() for segment in segments],
+            "assigned": {identity: asdict(voice) for identity, voice in assigned.items()},
+            "transcripts": {
+                model: [item.model_dump() for item in items] for model, items in ending.transcripts.items()
+            },
+        }
+        try:
+            (journal.entry.folder / "heard.json").write_text(json.dumps(data), encoding="utf-8")
+        except OSError as error:
+            log.error("session_text_not_kept", session=self._info.session_id, error=type(error).__name__)
+
+
+def moved(segments: Sequence[Segment], offset: float) -> list[Segment]:
+    """Session seconds to conversation seconds."""
+    return [
+        segment.model_copy(update={"start": round(segment.start + offset, 3), "end": round(segment.end + offset, 3)})
+        for segment in segments
+    ]

@@ -1,0 +1,72 @@
+"""What a live session is given: the client's wishes, the way back to the client, and the neighbours it works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from transcription.codecs import Codec
+from transcription.ports import SessionSink, VoiceLabeller
+
+if TYPE_CHECKING:
+    from transcription.live.base import LiveTranscriber
+    from transcription.live.breaker import Breaker
+    from transcription.live.builder import Delta
+    from transcription.live.leg import Tuning
+    from transcription.segments import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a client asked for."""
+
+    uid: str
+    codec: Codec
+    language: str = "en"
+    watch: bool = True
+    device_id: str | None = None
+    preferred: str = ""
+    vocabulary: tuple[str, ...] = ()
+    profile: bool = True  # the user's voice may be recognised
+
+
+@dataclass(slots=True)
+class Output:
+    """How the session speaks to its client. None of these may raise or wait."""
+
+    segments: Callable[[Sequence[Delta]], None]
+    updated: Callable[[Sequence[Segment]], None]
+    status: Callable[[dict[str, Any]], None]
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What a session needs from outside: bound by ``settings`` in production, given by tests."""
+
+    sink: SessionSink
+    vendors: Sequence[LiveTranscriber]
+    breaker: Callable[[str], Breaker]
+    mode: str = "parallel"
+    gate: bool = True
+    gap_seconds: float = 120.0
+    tuning: Tuning | None = None
+    labeller: VoiceLabeller | None = None
+
+
+def surroundings() -> Surroundings:
+    """As ``settings`` say."""
+    from omi.providers import is_configured, many, one
+    from transcription.live.breaker import breaker_for
+
+    return Surroundings(
+        sink=one("session_sink"),
+        vendors=many("live"),
+        breaker=breaker_for,
+        mode=settings.OMI_LIVE_MODE,
+        gate=settings.OMI_VAD_GATE,
+        gap_seconds=settings.OMI_GAP_SECONDS,
+        labeller=one("voice_labeller") if is_configured("voice_labeller") else None,
+    )

@@ -13,8 +13,14 @@ from omi.providers import one
 from speakers.clips import Recording, Turn, centroid, gather, windows
 from speakers.diarization import diarize
 from speakers.engines.registry import ConfiguredVoices
-from speakers.policy import EVIDENCE, SAME_VOICE
+from speakers.policy import EVIDENCE
 from transcription.segments import Segment, Word, fill_missing_speakers, speaker_label, speaker_number
+
+Key = tuple[int, str]
+"""A connection and the label that it gave."""
+JOIN = 0.85
+"""Cosine from which two labels are one voice. One voice agrees by 0.85 and more, also in noise and a room; two in one
+far-field meeting by up to 0.82 (docs/speakers.md): a voice with two labels is a smaller fault than two with one."""
 
 
 def assign_speakers(
@@ -55,49 +61,83 @@ def assign_speakers(
 
 
 def repair_labels(
-    segments: Sequence[Segment], wav: Path, *, groups: Sequence[Turn] = (), audio_offset: float = 0.0
+    segments: Sequence[Segment], wav: Path, *, starts: Sequence[float] = (), audio_offset: float = 0.0
 ) -> list[Segment]:
-    """Give the same voice the same label across ``groups`` (stretches with speaker numbers of their own: one per vendor
-    connection, in the segments' time; none: the whole is one).
+    """Give the same voice the same label across the connections on which it was heard: each counts speakers anew.
 
-    Labels of different groups are first told apart (a vendor's ``SPEAKER_00`` before and after a reconnect are two
-    voices until heard to be one), then joined where their embeddings agree and each has ``EVIDENCE`` seconds. Times,
-    texts, ids and names stay; numbers are given in order of first appearance. Raises ProviderError and BadRecording.
+    ``starts``: when each session of the conversation begins, in the segments' time (none: it is one). Labels of
+    different connections are first told apart (``SPEAKER_00`` before and after a reconnect are two voices until heard
+    to be one), then joined where their embeddings agree by ``JOIN`` and each has ``EVIDENCE`` seconds; the earlier
+    label stays. Times, texts, ids and names stay. With one connection nothing is embedded. Raises ProviderError and
+    BadRecording.
     """
-    if not segments:
-        return []
-    owner = [(_group(segment, groups), segment.speaker) for segment in segments]
+    owner = connections(segments, starts)
     keys = list(dict.fromkeys(owner))
+    if len({group for group, _ in keys}) < 2:
+        return list(segments)
     voices: ConfiguredVoices = one("voices")
     turns = {key: [(s.start, s.end) for s, k in zip(segments, owner, strict=True) if k == key] for key in keys}
-    vectors: dict[tuple[int, str], np.ndarray] = {}
+    vectors: dict[Key, np.ndarray] = {}
     with Recording(wav, offset=audio_offset) as recording:
         for key in keys:
             others = [turn for other in keys if other != key for turn in turns[other]]
             evidence = gather(recording, turns[key], others=others)
+            if evidence.seconds < EVIDENCE:
+                continue
             vector = centroid(voices.embed_segments(evidence.pcm, windows(evidence.seconds)))
-            if vector is not None and evidence.seconds >= EVIDENCE:
+            if vector is not None:
                 vectors[key] = vector
-    same = _joined(keys, vectors)
-    numbers: dict[tuple[int, str], int] = {}
-    for key in owner:
-        numbers.setdefault(same[key], len(numbers))
+    labels = _labels(keys, _joined(keys, vectors))
     return [
-        segment.model_copy(update={"speaker": speaker_label(numbers[same[key]])})
-        for segment, key in zip(segments, owner, strict=True)
+        segment.model_copy(update={"speaker": labels[key]}) for segment, key in zip(segments, owner, strict=True)
     ]
 
 
-def _group(segment: Segment, groups: Sequence[Turn]) -> int:
-    """The group in which most of the segment lies; 0 where there are none."""
-    middle = (segment.start + segment.end) / 2
-    ends = [end for _, end in sorted(groups)]
-    return min(bisect_right(ends, middle), max(0, len(ends) - 1))
+def connections(segments: Sequence[Segment], starts: Sequence[float] = ()) -> list[Key]:
+    """For each segment its connection (a number) and label. Labels of one connection are known to be different voices.
+
+    A connection ends where a session does (``starts``), where another provider speaks, and at every moment that no
+    label reaches across: after a reconnect all labels are new ones. Voices that merely never took turns look like two
+    connections, too; then their embeddings decide.
+    """
+    begins = sorted(starts)
+    reach: dict[tuple[int, str, str], list[float]] = {}
+    for segment in segments:
+        label = (bisect_right(begins, segment.start), segment.stt_provider or "", segment.speaker)
+        known = reach.setdefault(label, [segment.start, segment.end])
+        known[0], known[1] = min(known[0], segment.start), max(known[1], segment.end)
+    groups: dict[tuple[int, str, str], int] = {}
+    until: dict[tuple[int, str], float] = {}
+    for label, (start, end) in sorted(reach.items(), key=lambda item: (item[1][0], item[0])):
+        stream = label[:2]
+        same = start < until.get(stream, -1.0)
+        last = next((groups[other] for other in reversed(groups) if other[:2] == stream), None)
+        groups[label] = last if same and last is not None else len(set(groups.values()))
+        until[stream] = max(end, until.get(stream, end))
+    return [
+        (groups[bisect_right(begins, item.start), item.stt_provider or "", item.speaker], item.speaker)
+        for item in segments
+    ]
 
 
-def _joined(
-    keys: Sequence[tuple[int, str]], vectors: dict[tuple[int, str], np.ndarray]
-) -> dict[tuple[int, str], tuple[int, str]]:
+def _labels(keys: Sequence[Key], same: dict[Key, Key]) -> dict[Key, str]:
+    """Each voice keeps the label it had first; where that is taken by an earlier voice it gets the next free number."""
+    given: dict[Key, str] = {}
+    taken: set[str] = set()
+    free = max((speaker_number(label) for _, label in keys), default=0) + 1
+    for key in keys:
+        voice = same[key]
+        if voice in given:
+            continue
+        label = key[1]
+        if label in taken:
+            label, free = speaker_label(free), free + 1
+        given[voice] = label
+        taken.add(label)
+    return {key: given[same[key]] for key in keys}
+
+
+def _joined(keys: Sequence[Key], vectors: dict[Key, np.ndarray]) -> dict[Key, Key]:
     """Each key's representative. Greedy, closest pair first; two labels of one group are never joined: there the vendor
     heard both at once and told them apart."""
     pairs = sorted(
@@ -113,7 +153,7 @@ def _joined(
     members = {key: {key} for key in keys}
     for likeness, a, b in pairs:
         first, second = parent[a], parent[b]
-        if likeness < SAME_VOICE or first == second:
+        if likeness < JOIN or first == second:
             continue
         if {key[0] for key in members[first]} & {key[0] for key in members[second]}:
             continue

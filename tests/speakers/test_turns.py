@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speakers.turns import assign_speakers, repair_labels
-from transcription.segments import Word
+from speakers.turns import assign_speakers, connections, repair_labels
+from transcription.segments import Segment, Word
 
 from .conftest import LABELS, RATE, Talk, WriteWav
 
@@ -35,9 +35,12 @@ def test_words_get_the_voice_that_speaks_them(talk: Talk, wav: WriteWav) -> None
 
 
 def test_words_in_another_time_base_are_mapped_by_the_offset(talk: Talk, wav: WriteWav) -> None:
-    shifted = [word.model_copy(update={"start": word.start + 100, "end": word.end + 100}) for word in words(talk)]
-    plain = [word.speaker for word in assign_speakers(words(talk), wav(talk.pcm))]
-    assert [word.speaker for word in assign_speakers(shifted, wav(talk.pcm), audio_offset=100.0)] == plain
+    pcm = talk.pcm[: 25 * RATE]
+    given = [word for word in words(talk) if word.end < 25]
+    shifted = [word.model_copy(update={"start": word.start + 100, "end": word.end + 100}) for word in given]
+    plain = [word.speaker for word in assign_speakers(given, wav(pcm))]
+    assert len(set(plain)) > 1
+    assert [word.speaker for word in assign_speakers(shifted, wav(pcm), audio_offset=100.0)] == plain
 
 
 def test_no_words_and_no_speech_are_legal(talk: Talk, wav: WriteWav) -> None:
@@ -54,7 +57,7 @@ def test_a_voice_keeps_its_label_across_a_reconnect(talk: Talk, wav: WriteWav) -
         item if item.start < cut else item.model_copy(update={"speaker": swapped[item.speaker]})
         for item in talk.segments()
     ]
-    repaired = repair_labels(segments, wav(talk.pcm), groups=[(0.0, cut), (cut, 1000.0)])
+    repaired = repair_labels(segments, wav(talk.pcm), starts=[0.0, cut])
     expected = [item.speaker for item in talk.segments()]
     assert [item.speaker for item in repaired] == expected
     assert [item.id for item in repaired] == [item.id for item in segments]
@@ -68,15 +71,54 @@ def test_voices_of_different_people_are_not_joined_across_a_reconnect(talk: Talk
         for item, turn in zip(talk.segments(), talk.turns, strict=True)
         if (turn["speaker"] == "David" and turn["end"] < cut) or (turn["speaker"] == "Peter" and turn["start"] > cut)
     ]
-    repaired = repair_labels(segments, wav(talk.pcm), groups=[(0.0, cut), (cut, 1000.0)])
+    repaired = repair_labels(segments, wav(talk.pcm), starts=[0.0, cut])
     labels = {item.start < cut: item.speaker for item in repaired}
     assert labels[True] != labels[False]
 
 
-def test_labels_of_one_connection_are_never_joined(talk: Talk, wav: WriteWav) -> None:
+def test_labels_of_one_connection_are_never_joined(
+    talk: Talk, wav: WriteWav, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vendor heard both at once and told them apart; nothing is embedded either."""
+    monkeypatch.setattr("speakers.turns.one", lambda _: pytest.fail("the engine was asked"))
     segments = talk.segments()
     twin = [item.model_copy(update={"speaker": f"SPEAKER_{10 + i % 2}"}) for i, item in enumerate(segments)]
-    assert len({item.speaker for item in repair_labels(twin, wav(talk.pcm))}) == 2
+    assert repair_labels(twin, wav(talk.pcm)) == twin
+
+
+def test_a_reconnect_that_nobody_noted_is_seen_by_its_labels(talk: Talk, wav: WriteWav) -> None:
+    """omi-protocol 4.3 no. 18: after a vendor's reconnect inside a session all of its labels are new."""
+    cut = talk.turns[9]["start"] - 0.1
+    segments = [
+        item if item.start < cut else item.model_copy(update={"speaker": f"SPEAKER_{item.speaker_id + 3:02d}"})
+        for item in talk.segments()
+    ]
+    repaired = repair_labels(segments, wav(talk.pcm))
+    assert [item.speaker for item in repaired] == [item.speaker for item in talk.segments()]
+
+
+def said(speaker: str, start: float, end: float, provider: str = "a") -> Segment:
+    return Segment(text="x", speaker=speaker, start=start, end=end, stt_provider=provider)
+
+
+def test_a_connection_ends_with_its_session_its_provider_and_where_no_label_reaches_across() -> None:
+    spoken = [
+        said("SPEAKER_00", 0, 5), said("SPEAKER_01", 5, 9), said("SPEAKER_00", 9, 12),  # take turns: one connection
+        said("SPEAKER_02", 13, 20),  # nobody from before is heard again
+        said("SPEAKER_03", 14, 16, "b"),  # another provider
+        said("SPEAKER_00", 30, 40),  # another session
+    ]  # fmt: skip
+    groups = [group for group, _ in connections(spoken, [0.0, 29.0])]
+    assert groups[0] == groups[1] == groups[2]
+    assert len(set(groups)) == 4
+
+
+def test_two_voices_with_one_label_get_two_and_the_first_keeps_it() -> None:
+    from speakers.turns import _labels
+
+    keys = [(0, "SPEAKER_00"), (0, "SPEAKER_01"), (1, "SPEAKER_00"), (1, "SPEAKER_01")]
+    same = {**{key: key for key in keys}, (1, "SPEAKER_01"): (0, "SPEAKER_00")}
+    assert [_labels(keys, same)[key] for key in keys] == ["SPEAKER_00", "SPEAKER_01", "SPEAKER_02", "SPEAKER_00"]
 
 
 @pytest.mark.parametrize("name", list(LABELS))

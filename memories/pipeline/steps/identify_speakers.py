@@ -81,10 +81,11 @@ def _new_segments(ctx: Context) -> list[Segment]:
     if made.get("diarized", True):
         return [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]
     words = [Word.model_validate(item) for item in ctx.artifact("transcribe", "words")]
-    from memories.pipeline.voices import with_speakers
+    from speakers.turns import assign_speakers
 
+    regions = [(start, end) for start, end in ctx.output("prepare_audio")["regions"]]
     return segments_from_words(
-        with_speakers(words, ctx.wav(), ctx.output("prepare_audio")["regions"]),
+        assign_speakers(words, ctx.wav(), regions),
         scope=made["scope"],
         provider=made["model"],
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import httpx
 import pytest
 
@@ -121,6 +123,20 @@ def test_the_emotions_are_humes(journey: Journey) -> None:
     timeline = journey.app.call("GET", f"/v1/memories/{journey.memory_id}/emotions")
     assert timeline["vendor"] == "hume"
     assert timeline["spans"]
+
+
+def test_a_push_reaches_the_phone_and_a_phone_that_is_gone_is_forgotten(cloud: Deployment, journey: Journey) -> None:
+    phone, gone = f"phone-of-{journey.uid}", f"unregistered-{journey.uid}"
+    journey.app.call("POST", "/v1/users/fcm-token", json={"fcm_token": gone, "time_zone": "UTC"})
+    said = cloud.running.manage(
+        "shell", "-c", f"from omi.push import push; print('DELIVERED', push('{journey.uid}', 'Title', 'Body', {{}}))"
+    )
+    assert "DELIVERED 1" in said
+    sent = [json.loads(entry["text"])["message"]["token"] for entry in cloud.vendors.log("fcm", "send")]
+    assert {phone, gone} <= set(sent)
+    kept = cloud.firestore.document(f"users/{journey.uid}").get().to_dict()
+    assert phone in repr(kept)
+    assert gone not in repr(kept)
 
 
 def test_each_event_came_once_and_in_order(journey: Journey) -> None:

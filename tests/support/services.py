@@ -90,7 +90,7 @@ def firestore_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def firestore_emulator(folder: Path, port: int, imported: Path | None = None) -> Iterator[None]:
     """The emulator until the block ends. It keeps everything in memory: ``imported`` is an export to begin with."""
     java = _program("java", "apt-get install default-jre-headless")
-    jar = os.environ.get("FIRESTORE_EMULATOR_JAR", FIRESTORE_JAR)
+    jar = os.environ.get("TESTS_FIRESTORE_JAR", FIRESTORE_JAR)  # FIRE… is taken out of the environment
     if not Path(jar).exists():
         raise Unavailable("the emulator's JAR is not here: install google-cloud-cli-firestore-emulator")
     command = [java, "-Duser.language=en", "-Xmx512m", "-cp", jar, FIRESTORE_MAIN, "start"]

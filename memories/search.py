@@ -11,7 +11,6 @@ from django.conf import settings
 
 from memories import search_index
 from memories.repository import memories as repository
-from memories.repository.large import Unreadable
 from memories.shapes import Memory
 from omi import providers
 from omi.errors import ProviderError
@@ -76,15 +75,19 @@ def search(uid: str, query: str, limit: int = 10, filters: Filters | None = None
     scores = {
         memory_id: _score(near.get(memory_id), by_words.get(memory_id)) for memory_id in near.keys() | by_words.keys()
     }
-    hits: list[Hit] = []
     # Filters that only the document can answer make some reads vain; this bounds them.
-    for memory_id in sorted(scores, key=lambda key: (-scores[key], key))[: 4 * limit + 20]:
-        memory = _read(uid, memory_id)
-        if memory is not None and chosen.take(memory):
-            hits.append(_hit(memory, scores[memory_id], near.get(memory_id), by_words.get(memory_id), query))
-        if len(hits) == limit:
+    ranked = sorted(scores, key=lambda key: (-scores[key], key))[: 4 * limit + 20]
+    hits: list[Hit] = []
+    for start in range(0, len(ranked), limit):
+        part = ranked[start : start + limit]
+        memories = repository.get_memories(uid, part)
+        for memory_id in part:
+            memory = memories.get(memory_id)
+            if memory is not None and chosen.take(memory):
+                hits.append(_hit(memory, scores[memory_id], near.get(memory_id), by_words.get(memory_id), query))
+        if len(hits) >= limit:
             break
-    return hits
+    return hits[:limit]
 
 
 def _by_meaning(uid: str, query: str, count: int, filters: Filters) -> dict[str, float]:
@@ -123,13 +126,3 @@ def _hit(memory: Memory, score: float, semantic: float | None, lexical: float | 
     rounded = None if semantic is None else round(semantic, 4)
     words = None if lexical is None else round(lexical, 4)
     return Hit(memory, score, rounded, words, matched, search_index.passage(memory, query))
-
-
-def _read(uid: str, memory_id: str) -> Memory | None:
-    try:
-        return repository.get_memory(uid, memory_id)
-    except repository.MemoryNotFound:
-        return None
-    except Unreadable as error:  # one broken document hides no other from its owner
-        log.error("memory.unreadable", memory_id=memory_id, reason=str(error))
-        return None

@@ -73,3 +73,20 @@ def env_choices(name: str, default: str, choices: tuple[str, ...]) -> list[str]:
         if value not in choices:
             raise ImproperlyConfigured(f"{name} may list {', '.join(choices)}, not {value!r}")
     return values
+
+
+def env_shares(name: str, keys: tuple[str, ...]) -> dict[str, float]:
+    """``deepgram=0.92,soniox=0.9``: numbers between 0 and 1, both excluded, by key."""
+    shares = {}
+    for item in env_list(name):
+        key, _, text = item.partition("=")
+        try:
+            shares[key.strip()] = float(text)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} must be a list of name=number, not {item!r}") from error
+    for key, value in shares.items():
+        if key not in keys:
+            raise ImproperlyConfigured(f"{name} may name {', '.join(keys)}, not {key!r}")
+        if not 0.0 < value < 1.0:
+            raise ImproperlyConfigured(f"{name}: {key} must be between 0 and 1, not {value:g}")
+    return shares

@@ -12,7 +12,7 @@ from typing import Any
 
 import dj_database_url
 
-from omi.env import env_bool, env_choice, env_choices, env_float, env_int, env_list, env_str
+from omi.env import env_bool, env_choice, env_choices, env_float, env_int, env_list, env_shares, env_str
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 OMI_DATA_DIR = Path(env_str("OMI_DATA_DIR", str(BASE_DIR / "var"))).resolve()
@@ -118,6 +118,9 @@ else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
+# Django-Q2 notes its own state twice a second; nobody reads it, and Redis away must not fill the worker's log.
+CACHES["queue"] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "queue"}
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
@@ -168,6 +171,7 @@ Q_WORKERS = env_int("OMI_WORKERS", 2)
 Q_CLUSTER: dict[str, Any] = {
     "name": "omi",
     "orm": "default",
+    "cache": "queue",
     "workers": Q_WORKERS,
     "queue_limit": Q_WORKERS,
     "daemonize_workers": False,  # workers start children for native code
@@ -226,6 +230,8 @@ OMI_VECTORS = env_choice("OMI_VECTORS", "local", tuple(_VECTORS))
 OMI_AUDIO = env_choice("OMI_AUDIO", "local", ("local", "gcs"))
 OMI_LIVE = env_choices("OMI_LIVE", "local", tuple(_LIVE))
 OMI_LIVE_MODE = env_choice("OMI_LIVE_MODE", "parallel", ("parallel", "failover"))
+OMI_CONSENSUS = env_bool("OMI_CONSENSUS", False)
+OMI_VENDOR_ACCURACY = env_shares("OMI_VENDOR_ACCURACY", tuple(_LIVE))
 OMI_PRERECORDED = env_choices("OMI_PRERECORDED", "local", tuple(_PRERECORDED))
 OMI_STRUCTURER = env_choice("OMI_STRUCTURER", "local", tuple(_STRUCTURERS))
 OMI_EMBEDDER = env_choice("OMI_EMBEDDER", "local", tuple(_EMBEDDERS))

@@ -6,17 +6,23 @@ The transcripts are aligned by word and by time into slots; in each slot the ven
 
 from __future__ import annotations
 
+import math
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from transcription.segments import Word
+from transcription.segments import SAME_SPEAKER_GAP, Segment, Word, clean_text, segment_id
+
+MODEL = "consensus"
+"""The name under which the vote is stored."""
+Span = tuple[float, float]
 
 APART = 0.15
 """Half of the silence (s) that divides the audio into stretches which are aligned by themselves."""
 NEAR = 0.6
 """Words whose middles are farther apart (s) are not the same word, whatever their text."""
-LONGEST = 600
+LONGEST = 300
 """Words of one stretch; a longer one (nobody pauses for minutes) keeps the best vendor's words."""
 _GAP, _OTHER, _NEVER = 1.0, 1.4, 1e9
 _PLAIN = re.compile(r"[\W_]+", re.UNICODE)
@@ -37,8 +43,22 @@ def plain(text: str) -> str:
     return _PLAIN.sub("", text).casefold()
 
 
-def vote(transcripts: Mapping[str, Sequence[Word]], weights: Mapping[str, float] | None = None) -> list[Word]:
+def weights_from(accuracy: Mapping[str, float]) -> dict[str, float]:
+    """Accuracy (1 - word error rate) to weight: log odds, as for independent voters. Who is right 98 times in 100
+    outvotes two who are right 60 times."""
+    bounded = {name: min(0.999, max(0.501, value)) for name, value in accuracy.items()}
+    return {name: math.log(value / (1.0 - value)) for name, value in bounded.items()}
+
+
+def vote(
+    transcripts: Mapping[str, Sequence[Word]],
+    weights: Mapping[str, float] | None = None,
+    covered: Mapping[str, Sequence[Span]] | None = None,
+) -> list[Word]:
     """The voted words, sorted by start. Each is one vendor's own word with its times and speaker.
+
+    ``covered``: the stretches that a vendor heard. Outside them it abstains: that a vendor which was down gave no word
+    says nothing about whether one was spoken. A vendor that is missing there heard everything.
 
     ``weights`` default to 1; a vendor that is missing there, too. One transcript alone comes back as it is. Speakers
     are the labels of the heaviest vendor that said the word: give transcripts whose labels mean the same.
@@ -53,7 +73,7 @@ def vote(transcripts: Mapping[str, Sequence[Word]], weights: Mapping[str, float]
         if max(map(len, stretch.values())) > LONGEST:
             voted += next(iter(stretch.values()))
             continue
-        voted += _decide(_align(stretch), weight, [vendor for vendor in order if vendor in heard])
+        voted += _decide(_align(stretch), weight, [vendor for vendor in order if vendor in heard], covered or {})
     return sorted(voted, key=_place)
 
 
@@ -121,16 +141,67 @@ def _pairing(slot: _Slot, word: Word) -> float:
     return 0.0 if plain(word.text) in slot.texts else _OTHER
 
 
-def _decide(slots: Sequence[_Slot], weight: Mapping[str, float], order: Sequence[str]) -> list[Word]:
+def _decide(
+    slots: Sequence[_Slot], weight: Mapping[str, float], order: Sequence[str], covered: Mapping[str, Sequence[Span]]
+) -> list[Word]:
     """The heaviest text wins; *no word* wins only with more weight; a draw goes to the heaviest vendor."""
     chosen: list[Word] = []
     for slot in slots:
         votes: dict[str, float] = {}
         for vendor in order:
             word = slot.words.get(vendor)
+            if word is None and vendor in covered and not _within(slot.middle, covered[vendor]):
+                continue
             text = plain(word.text) if word is not None else ""
             votes[text] = votes.get(text, 0.0) + weight[vendor]
         best = max(votes, key=lambda text: votes[text])  # the first of equals: the heaviest vendor's
         if best:
             chosen.append(next(slot.words[v] for v in order if v in slot.words and plain(slot.words[v].text) == best))
     return chosen
+
+
+def _within(moment: float, spans: Sequence[Span]) -> bool:
+    return any(start <= moment <= end for start, end in spans)
+
+
+def in_shown_segments(words: Sequence[Word], shown: Sequence[Segment], scope: str) -> list[Segment]:
+    """The voted words in the places of the shown segments, under their ids and with their speakers and names.
+
+    Vendors' speaker labels do not mean the same, so who spoke is what was shown. A word between two segments joins the
+    nearer one; one far from all of them makes a segment of its own, of the nearest speaker.
+    """
+    if not shown:
+        return []
+    shown = sorted(shown, key=lambda segment: segment.start)
+    starts = [segment.start for segment in shown]
+    groups: dict[int, list[Word]] = {}
+    apart: list[tuple[int, Word]] = []
+    for word in words:
+        after = bisect_right(starts, word.start)  # its segment begins before it, or is a neighbour of that one
+        near = range(max(0, after - 2), min(len(shown), after + 1))
+        nearest = min(near, key=lambda index: (_distance(word, shown[index]), index))
+        if _distance(word, shown[nearest]) > SAME_SPEAKER_GAP:
+            apart.append((nearest, word))
+        else:
+            groups.setdefault(nearest, []).append(word)
+    made = [_filled(shown[index], shown[index].id, group) for index, group in groups.items()]
+    made += [_filled(shown[at], segment_id(f"{scope}/{MODEL}", n), [word]) for n, (at, word) in enumerate(apart)]
+    return sorted(made, key=lambda segment: (segment.start, segment.end))
+
+
+def _distance(word: Word, segment: Segment) -> float:
+    middle = (word.start + word.end) / 2
+    return max(segment.start - middle, middle - segment.end, 0.0)
+
+
+def _filled(like: Segment, identity: str, words: Sequence[Word]) -> Segment:
+    start = round(max(0.0, words[0].start), 3)
+    return like.model_copy(
+        update={
+            "id": identity,
+            "text": clean_text(" ".join(word.text for word in words)),
+            "start": start,
+            "end": round(max(start + 0.01, *(word.end for word in words)), 3),
+            "stt_provider": MODEL,
+        }
+    )

@@ -17,6 +17,7 @@ import structlog
 
 from transcription import metrics
 from transcription.codecs import RATE, open_decoder
+from transcription.consensus import MODEL, in_shown_segments
 from transcription.journal.writer import Journal
 from transcription.live.builder import SegmentBuilder
 from transcription.live.supervisor import Supervisor, eligible
@@ -290,7 +291,7 @@ class Session:
             self._builder.segments,
             self._builder.assigned,
             self._supervisor.shown_until,
-            Ending(reason, keep, result, self._supervisor.transcripts(self.info.session_id)),
+            Ending(reason, keep, result, await self._transcripts()),
         )
         if self._journal is not None:
             await self._journal.close(finished=reason if finished else None)
@@ -301,6 +302,18 @@ class Session:
         await self._journal.close(finished=reason)
         if self.conversation is None:
             await asyncio.to_thread(self._journal.remove)
+
+    async def _transcripts(self) -> dict[str, list[Segment]]:
+        """Each vendor's own, and what they agree on where several heard the session."""
+        found = self._supervisor.transcripts(self.info.session_id)
+        several = self._around.mode == "parallel" and len(self._supervisor.legs) > 1
+        if self._around.consensus and several and (agreed := await asyncio.to_thread(self._agreed)):
+            found[MODEL] = agreed
+        return found
+
+    def _agreed(self) -> list[Segment]:
+        words = self._supervisor.voted(self._around.accuracy)
+        return in_shown_segments(words, self._builder.segments, self.info.session_id)
 
     def accounting(self) -> Accounting:
         return account(

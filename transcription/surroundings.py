@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -54,6 +54,8 @@ class Surroundings:
     gap_seconds: float = 120.0
     tuning: Tuning | None = None
     labeller: VoiceLabeller | None = None
+    consensus: bool = False
+    accuracy: Mapping[str, float] = field(default_factory=dict)
 
 
 def surroundings() -> Surroundings:
@@ -69,4 +71,6 @@ def surroundings() -> Surroundings:
         gate=settings.OMI_VAD_GATE,
         gap_seconds=settings.OMI_GAP_SECONDS,
         labeller=one("voice_labeller") if is_configured("voice_labeller") else None,
+        consensus=settings.OMI_CONSENSUS,
+        accuracy=settings.OMI_VENDOR_ACCURACY,
     )

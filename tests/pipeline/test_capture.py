@@ -11,6 +11,7 @@ import pytest
 
 from memories import events
 from memories.capture.ids import memory_id_for
+from memories.pipeline import edits as overlay
 from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.repository import memories as repository
@@ -165,3 +166,48 @@ def test_a_memory_that_the_user_deleted_does_not_come_back(drive: Drive) -> None
     assert (run.outcome, run.message_id) == ("canceled", "memory_gone")
     with pytest.raises(repository.MemoryNotFound):
         repository.get_memory(UID, MEMORY)
+
+
+def voted(*segments: Segment) -> None:
+    transcripts.save_transcript(UID, MEMORY, "consensus", segments, {"source": "live"})
+
+
+def test_the_vote_of_the_vendors_is_the_first_transcript_where_it_is_asked_for(drive: Drive, settings: Any) -> None:
+    settings.OMI_CONSENSUS = True
+    conversation(segment(1, "we should boog the tabel for dinner", 1.0, is_user=True))
+    better = segment(1, "we should book the table for dinner", 1.0).model_copy(update={"stt_provider": "consensus"})
+    voted(better)
+    assert drive(start()).outcome == "success"
+    made = repository.get_memory(UID, MEMORY)
+    assert [(item.text, item.is_user) for item in made.transcript_segments] == [(better.text, True)]
+    assert made.active_transcript == "consensus"
+
+
+def test_without_the_setting_what_was_shown_stays(drive: Drive) -> None:
+    conversation(segment(1, fakes.TEXT, 1.0))
+    voted(segment(1, "something else entirely", 1.0))
+    drive(start())
+    assert repository.get_memory(UID, MEMORY).transcript_segments[0].text == fakes.TEXT
+
+
+def test_a_session_without_a_vote_keeps_what_was_shown_beside_one_with(drive: Drive, settings: Any) -> None:
+    settings.OMI_CONSENSUS = True
+    began = STARTED.timestamp()
+    conversation(
+        segment(1, "boog the tabel", 1.0), segment(2, "and the cake", 61.0), timer_starts=[began, began + 60.0]
+    )
+    voted(segment(1, "book the table", 1.0))
+    drive(start())
+    made = repository.get_memory(UID, MEMORY)
+    assert [item.text for item in made.transcript_segments] == ["book the table", "and the cake"]
+
+
+def test_who_the_user_named_on_the_socket_stays_named_in_a_later_transcript(drive: Drive) -> None:
+    """A decision taken while it was going on is an edit like any other: later runs keep it."""
+    decision = {"is_user": False, "person_id": "ana", "start": 1.0, "end": 5.0, "speaker": "SPEAKER_00"}
+    conversation(segment(1, fakes.TEXT, 1.0, person_id="ana"), assigned={"s1": decision})
+    drive(start())
+    made = repository.get_memory(UID, MEMORY)
+    assert made.edits.segments["s1"]["person_id"] == "ana"
+    other = [Segment(id="other", text=fakes.TEXT, start=1.1, end=5.0)]
+    assert overlay.manual_labels(other, made.edits, model="fal_whisperx", known={})["other"]["person_id"] == "ana"

@@ -143,6 +143,7 @@ class Script:
     repeat_finals: bool = False
     delay: float = 0.0
     voices: int = 1
+    mishears: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.model_name = f"{self.name}_streaming"
@@ -219,7 +220,8 @@ class ScriptStream:
             if end - start >= 0.6 * WORD_SECONDS * 16000:
                 number = int(value) // 100
                 speaker = str(number % self.script.voices) if self.script.diarization else None
-                words.append(Word(text=f"w{number}", start=start / 16000, end=end / 16000, speaker=speaker))
+                text = self.script.mishears.get(number, f"w{number}")
+                words.append(Word(text=text, start=start / 16000, end=end / 16000, speaker=speaker))
             start = end
             self.said = end / 16000
         if words:

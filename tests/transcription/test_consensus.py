@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vendors.truth import Library
-from transcription.consensus import plain, vote
-from transcription.segments import Word
+from transcription.consensus import in_shown_segments, plain, vote, weights_from
+from transcription.segments import Segment, Word
 
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "recordings" / "conversation.json"
 CONFUSIONS = "a the and in of to two too for four there their no know right write".split()
@@ -91,3 +91,36 @@ def test_every_voted_word_is_some_vendors_word_and_they_are_in_order(
     assert all(word in a or word in b or word in c for word in voted)
     assert [word.start for word in voted] == sorted(word.start for word in voted)
     assert len(voted) <= len(a) + len(b) + len(c)
+
+
+def test_a_vendor_that_was_down_does_not_outvote_the_one_that_heard() -> None:
+    true = truth()[:60]
+    half = true[30].start - 0.01
+    heard = {"best": true[:30], "other": true}
+    weights = weights_from({"best": 0.98, "other": 0.8})
+    assert [word.text for word in vote(heard, weights, {"best": [(0.0, half)]})] == [word.text for word in true]
+    assert len(vote(heard, weights)) < 60, "without coverage the silence of the better one would win"
+
+
+def test_equal_weights_give_the_preferred_of_two() -> None:
+    true = truth()
+    first, second = spoilt(true, 0.1, 1), spoilt(true, 0.1, 2)
+    assert [word.text for word in vote({"a": first, "b": second})] == [word.text for word in first]
+
+
+def test_the_vote_stands_in_the_shown_segments_with_their_speakers_and_loses_no_word() -> None:
+    true = truth()[:40]
+    shown = [
+        Segment(id="s1", text="x", speaker="SPEAKER_00", start=true[0].start, end=true[19].end, is_user=True),
+        Segment(id="s2", text="y", speaker="SPEAKER_01", start=true[20].start, end=true[-1].end, person_id="p"),
+    ]
+    far = Word(text="far", start=true[-1].end + 60, end=true[-1].end + 60.4)
+    made = in_shown_segments([*true, far], shown, "scope")
+    assert [(item.id, item.speaker, item.is_user, item.person_id) for item in made[:2]] == [
+        ("s1", "SPEAKER_00", True, None),
+        ("s2", "SPEAKER_01", False, "p"),
+    ]
+    assert " ".join(item.text for item in made).split() == [*(word.text for word in true), "far"]
+    assert {item.stt_provider for item in made} == {"consensus"}
+    assert made[2].id not in {"s1", "s2"}
+    assert in_shown_segments(true, [], "scope") == []

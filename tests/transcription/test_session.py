@@ -371,3 +371,51 @@ def test_voices_are_told_apart_for_a_vendor_that_does_not_and_words_never_wait_f
     assert own[:32] == [f"w{index}{n}" for index in range(4) for n in range(8)]
     speakers = {segment.speaker for segment in it.sink.stored["c0"] if segment.stt_provider == "plain_streaming"}
     assert speakers == ({"SPEAKER_00"} if broken else {"SPEAKER_00", "SPEAKER_01"})
+
+
+def test_what_several_vendors_agree_on_is_kept_as_consensus_in_the_shown_segments() -> None:
+    async def work() -> Run:
+        vendors = [Script("alpha", mishears={3: "wrong"}), Script("beta"), Script("gamma", mishears={7: "wrong"})]
+        it = Run(*vendors, consensus=True)
+        it.session.start()
+        await it.feed(spoken_pcm(TEN))
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    assert "wrong" in it.sink.text()
+    stored = it.sink.transcripts["c0"]
+    assert set(stored) == {"alpha_streaming", "beta_streaming", "gamma_streaming", "consensus"}
+    assert " ".join(item.text for item in stored["consensus"]).split() == words(*TEN)
+    assert {item.id for item in stored["consensus"]} <= {item.id for item in it.sink.stored["c0"]}
+
+
+def test_one_vendor_alone_makes_no_vote() -> None:
+    async def work() -> Run:
+        it = Run(Script(), consensus=True)
+        it.session.start()
+        await it.feed(spoken_pcm(TEN))
+        await it.session.finish("disconnect")
+        return it
+
+    assert set(run(work).sink.transcripts["c0"]) == {"alpha_streaming"}
+
+
+def test_what_a_person_assigned_reaches_the_sink_as_an_edit_and_survives_a_store_that_is_down() -> None:
+    async def work() -> tuple[Run, str]:
+        it = Run(Script())
+        it.session.start()
+        await it.feed(spoken_pcm(TEN))
+        await asyncio.sleep(0.2)
+        it.sink.down = True
+        identity = it.session.segments[0].id
+        assert it.session.assign([identity], VoiceLabel(person_id="p1", score=1.0))
+        ending = it.session.finish("disconnect")
+        await asyncio.sleep(0.3)
+        it.sink.down = False
+        await ending
+        return it, identity
+
+    it, identity = run(work)
+    assert it.sink.assigned[identity].person_id == "p1"
+    assert it.sink.stored["c0"][0].person_id == "p1"

@@ -24,6 +24,7 @@ from transcription.codecs import RATE
 from transcription.live.timeline import Timeline
 from transcription.metrics import VENDOR_FAILURES
 from transcription.segments import Word
+from transcription.session_account import subtract
 
 if TYPE_CHECKING:
     from transcription.live.base import LiveRequest, LiveResult, LiveStream, LiveTranscriber
@@ -110,6 +111,11 @@ class Leg:
     @property
     def live(self) -> bool:
         return self.state is State.LIVE
+
+    @property
+    def heard(self) -> list[tuple[float, float]]:
+        """The stretches of the session (seconds) in which this vendor decided what was said."""
+        return subtract([(self.begins_at, self.done_until)], sorted((start, end) for start, end, _ in self.lost))
 
     @property
     def fed_until(self) -> float:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
 
+from transcription.consensus import vote, weights_from
 from transcription.live.base import LiveRequest
 from transcription.live.leg import Leg, State, Tuning
 from transcription.segments import Segment, Word, segments_from_words
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 CONNECT_GRACE_SECONDS = 3.0
 """How long the preferred vendor may take to connect before another one's words are shown."""
+UNKNOWN = 0.9
+"""Accuracy of a vendor whose own is not set: all alike, so that a draw goes to the preferred one."""
 RETURN_SECONDS = 5.0
 """A vendor that came back is shown again after this long without a fault, once it has caught up."""
 _PLAIN = re.compile(r"[\W_]+", re.UNICODE)
@@ -153,6 +156,16 @@ class Supervisor:
             for leg in self.legs
             if leg.words
         }
+
+    def voted(self, accuracy: Mapping[str, float]) -> list[Word]:
+        """What the vendors' own words agree on (``transcription.consensus``). Takes about 0.1 s of CPU for an hour of
+        speech and three vendors: call it in a thread. ``accuracy`` (1 - word error rate) by vendor."""
+        heard = [leg for leg in self.legs if leg.words]
+        return vote(
+            {leg.vendor.model_name: leg.words for leg in heard},
+            weights_from({leg.vendor.model_name: accuracy.get(leg.name, UNKNOWN) for leg in heard}),
+            {leg.vendor.model_name: leg.heard for leg in heard},
+        )
 
     def failure(self) -> str:
         """Why audio is not transcribed, for the accounting: the shown vendor's reason, else the first one's."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import Any
 
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, StepError
+from memories.pipeline.voices import journal_wav, one_label_a_voice
 from memories.shapes import ProcessingMemory
+from omi.errors import ProviderError
+from transcription.consensus import MODEL
+from transcription.segments import Segment
 
 REUSE = False  # a conversation goes on between two runs
 
@@ -18,10 +23,11 @@ def inputs(ctx: Context) -> dict[str, Any]:
 def run(ctx: Context) -> Done:
     found = processing_memory(ctx)
     failed = failed_seconds(found)
-    words = any(segment.text.strip() for segment in found.transcript_segments)
+    segments = first_transcript(ctx, found)
+    words = any(segment.text.strip() for segment in segments)
     output: dict[str, Any] = {
         "language": found.language,
-        "segments": len(found.transcript_segments),
+        "segments": len(segments),
         "failed_seconds": round(failed, 2),
         "started": found.timer_start or found.created_at.timestamp(),
         "accounting": dict((found.model_extra or {}).get("accounting") or {}),
@@ -34,7 +40,9 @@ def run(ctx: Context) -> Done:
     output["transcribe"] = bool(output["audio"]) and (failed > 0.0 or not words)
     if not words and not output["audio"]:
         raise StepError("nothing_to_process")
-    return Done(output, {"segments": [item.model_dump(mode="json") for item in found.transcript_segments]})
+    segments = one_label_a_voice(ctx, found, segments)
+    output["voices"] = len({item.speaker for item in segments})
+    return Done(output, {"segments": [item.model_dump(mode="json") for item in segments]})
 
 
 def processing_memory(ctx: Context) -> ProcessingMemory:
@@ -44,6 +52,43 @@ def processing_memory(ctx: Context) -> ProcessingMemory:
         return processing.get(ctx.uid, str(ctx.options.get("processing_memory_id", "")))
     except processing.ProcessingMemoryNotFound as error:
         raise StepError("nothing_to_process", "the processing memory is gone") from error
+
+
+def first_transcript(ctx: Context, found: ProcessingMemory) -> list[Segment]:
+    """What was shown; with ``OMI_CONSENSUS`` what the vendors agree on, for each session that several heard.
+
+    A session without a vote (one vendor, an older server, a process that died) keeps what was shown.
+    """
+    from django.conf import settings
+
+    from memories.repository import transcripts
+
+    shown = list(found.transcript_segments)
+    if not settings.OMI_CONSENSUS:
+        return shown
+    stored = transcripts.list_transcripts(ctx.uid, ctx.memory_id).get(MODEL)
+    if stored is None:
+        return shown
+    starts = sorted(start - found.timer_start for start in found.timer_starts) or [0.0]
+    voted_in = {_session_at(starts, item) for item in stored.segments}
+    kept = [item for item in shown if _session_at(starts, item) not in voted_in]
+    return sorted([*kept, *_named_as_shown(stored.segments, shown)], key=lambda item: (item.start, item.end))
+
+
+def _session_at(starts: list[float], segment: Segment) -> int:
+    """Which session of the conversation a segment is of. Stored times are rounded to milliseconds."""
+    return max(0, bisect_right(starts, segment.start + 0.002) - 1)
+
+
+def _named_as_shown(voted: list[Segment], shown: list[Segment]) -> list[Segment]:
+    """Names may have been given after the vote."""
+    by_id = {item.id: item for item in shown}
+    return [
+        item.model_copy(update={"is_user": by_id[item.id].is_user, "person_id": by_id[item.id].person_id})
+        if item.id in by_id
+        else item
+        for item in voted
+    ]
 
 
 def failed_seconds(found: ProcessingMemory) -> float:
@@ -57,9 +102,8 @@ def _recording(ctx: Context, found: ProcessingMemory, *, permitted: bool) -> str
     from django.conf import settings
 
     from omi.stores import audio
-    from transcription.recording import recording_for
 
-    path = recording_for(ctx.uid, found, ctx.folder / "journal.wav")
+    path = journal_wav(ctx, found)
     if path is None:
         return ""
     purpose = "recording" if permitted else "journal"

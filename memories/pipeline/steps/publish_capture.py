@@ -126,7 +126,8 @@ def _post_processed(memory: Memory) -> bool:
     """Whether what is shown came from a recording rather than from the live socket."""
     status = memory.postprocessing.status if memory.postprocessing else None
     active = memory.active_transcript or ""
-    return status == "completed" and bool(active) and not active.endswith("_streaming") and active != "live"
+    live = active.endswith("_streaming") or active in ("", "live", "consensus")
+    return status == "completed" and not live
 
 
 def _structured(ctx: Context) -> Structured:

@@ -181,13 +181,13 @@ class MemoryAdmin(ReadOnlyAdmin):
         try:
             sentence = deed(row.uid, row.memory_id, **arguments)
         except support.Impossible as error:
-            self.message_user(request, f"{row.memory_id}: {error}", messages.WARNING)
+            self.message_user(request, f"Memory {row.memory_id}: {error}", messages.WARNING)
             return
         except ProviderError as error:
-            self.message_user(request, f"{row.memory_id}: {error.message}", messages.ERROR)
+            self.message_user(request, f"Memory {row.memory_id}: {error.message}", messages.ERROR)
             return
         self.log_change(request, row, f"{TITLES[name]}: {sentence} Reason: {given['reason']}")
-        self.message_user(request, f"{row.memory_id}: {sentence}", messages.SUCCESS)
+        self.message_user(request, f"Memory {row.memory_id}: {sentence}", messages.SUCCESS)
 
     # --- the page of one memory ---
 

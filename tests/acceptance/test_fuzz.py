@@ -25,8 +25,39 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
 """Per route; more by ``FUZZ_EXAMPLES=500``."""
 
 ODD_TEXT = st.sampled_from(
-    ["", "null", "0", "-1", "true", "NaN", "nan", "1e999", "9" * 400, "9" * 5000, "\x00", "a\x00b", "\ud800", "../../etc/passwd"]
-    + ["%00", "é", "🧠", "__x__", ".", "..", "a/b", " ", "\u202e", "x" * 2000, "' OR 1=1 --", "{{7*7}}", "2026-13-45", "²", "١"]
+    [
+        "",
+        "null",
+        "0",
+        "-1",
+        "true",
+        "NaN",
+        "nan",
+        "1e999",
+        "9" * 400,
+        "9" * 5000,
+        "\x00",
+        "a\x00b",
+        "\ud800",
+        "../../etc/passwd",
+    ]
+    + [
+        "%00",
+        "é",
+        "🧠",
+        "__x__",
+        ".",
+        "..",
+        "a/b",
+        " ",
+        "\u202e",
+        "x" * 2000,
+        "' OR 1=1 --",
+        "{{7*7}}",
+        "2026-13-45",
+        "²",
+        "١",
+    ]
 )
 ODD = st.one_of(
     ODD_TEXT,
@@ -93,7 +124,13 @@ def test_no_input_makes_a_route_answer_500(operation: Operation, known: dict[str
     def attack(data: st.DataObject) -> None:
         method, path, body, kind, headers = _request(operation, known, data)
         answer = _send(method, path, body, kind, headers)
-        shown = (method, path[:300], str(body)[:600], answer.status_code, answer.content[:300] if not answer.streaming else "")
+        shown = (
+            method,
+            path[:300],
+            str(body)[:600],
+            answer.status_code,
+            answer.content[:300] if not answer.streaming else "",
+        )
         assert answer.status_code < 500 or answer.status_code == 503, shown
         if answer.status_code == 503:
             assert answer.headers.get("Retry-After"), shown
@@ -124,7 +161,15 @@ def _request(
         elif parameter["in"] == "header" and value.isprintable() and value.isascii():
             headers[parameter["name"]] = value
     if operation.path.endswith("/recording/audio"):
-        ranges = ["bytes=0-", "bytes=-1", "bytes=9-1", "bytes=-", "bytes=" + "9" * 5000 + "-", "lines=1-2", "bytes=0-0,2-3"]
+        ranges = [
+            "bytes=0-",
+            "bytes=-1",
+            "bytes=9-1",
+            "bytes=-",
+            "bytes=" + "9" * 5000 + "-",
+            "lines=1-2",
+            "bytes=0-0,2-3",
+        ]
         headers["Range"] = data.draw(st.sampled_from(ranges))
     address = path + ("?" + urlencode(query) if query else "")
     kind = data.draw(st.sampled_from(operation.bodies)) if operation.bodies else ""
@@ -139,7 +184,9 @@ def _body(operation: Operation, kind: str, known: dict[str, str], data: st.DataO
     good = example(operation.body_schema, None, known)
     how = data.draw(st.sampled_from(["one odd field", "one odd field", "good", "odd", "broken"]), label="body")
     if how == "broken":
-        return data.draw(st.sampled_from([b"", b"{", b"\xff\xfe", b"[" * 5000, b'{"a": NaN}', b"1" * 6000, b"null", b'"\\ud800"']))
+        return data.draw(
+            st.sampled_from([b"", b"{", b"\xff\xfe", b"[" * 5000, b'{"a": NaN}', b"1" * 6000, b"null", b'"\\ud800"'])
+        )
     if how == "odd":
         return json.dumps(data.draw(ODD)).encode()
     if how == "one odd field":

@@ -95,7 +95,9 @@ def test_a_created_memory_is_200_and_floats_stay_floats(app: App) -> None:
     """The app sends whole numbers where the seconds are whole, and crashes when it gets them back as such."""
     place = {"latitude": 52, "longitude": 13}
     photos = [{"base64": "aGk=", "description": "a boat"}]
-    answer = app.post("/v1/memories?trigger_integrations=true&source=null", json=creation(geolocation=place, photos=photos))
+    answer = app.post(
+        "/v1/memories?trigger_integrations=true&source=null", json=creation(geolocation=place, photos=photos)
+    )
     assert answer.status_code == 200, answer.text
     memory = flutter.created(answer.json())["memory"]
     assert '"start":8.0' in answer.text.replace(" ", "")

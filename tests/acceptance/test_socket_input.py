@@ -237,4 +237,6 @@ def test_a_client_that_comes_back_continues_its_conversation(server: Installatio
     assert len(memories) == 1
     starts = [item["start"] for item in memories[0]["transcript_segments"]]
     assert starts == sorted(starts)
-    assert json.dumps(memories[0]["transcript_segments"]).count('"id"') == len(set(m["id"] for m in memories[0]["transcript_segments"]))
+    assert json.dumps(memories[0]["transcript_segments"]).count('"id"') == len(
+        set(m["id"] for m in memories[0]["transcript_segments"])
+    )

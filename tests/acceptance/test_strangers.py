@@ -92,7 +92,11 @@ def test_a_strangers_id_is_404(app: App, owned: dict[str, str], operation: Opera
     assert answer.status_code == 404, (answer.status_code, answer.text[:300])
     assert answer.json()["detail"]
     # Word for word what one gets for an id that never was: nobody learns which ids exist.
-    never = ask(app, operation, {**owned, **{name: "never-was" for name in owned if name.endswith("memory_id")}, "person_id": "never-was"})
+    never = ask(
+        app,
+        operation,
+        {**owned, **{name: "never-was" for name in owned if name.endswith("memory_id")}, "person_id": "never-was"},
+    )
     assert never.json() == answer.json()
 
 

@@ -130,7 +130,9 @@ def test_without_a_token_the_socket_closes_by_itself(server: Installation) -> No
     assert 3 < time.monotonic() - began < 10
 
 
-@pytest.mark.parametrize("first", ['{"type":"auth","token":"nonsense"}', '{"type":"auth"}', "hello", "[]", '{"type":"ping"}'])
+@pytest.mark.parametrize(
+    "first", ['{"type":"auth","token":"nonsense"}', '{"type":"auth"}', "hello", "[]", '{"type":"ping"}']
+)
 def test_a_bad_first_message_closes_the_browsers_socket(server: Installation, first: str) -> None:
     with listen(server.url, None, path="/v4/web/listen") as socket:
         socket.send(first)

@@ -94,14 +94,17 @@ def test_a_playlist_reads_no_file_of_the_server(refuse: Any, server: Installatio
 
 
 @pytest.mark.parametrize(
-    "name", ["../../../../tmp/owned.wav", "../x", "a/b/c.wav", "C:\\x.wav", "%00.wav", "x" * 400 + ".wav", ".wav", "🧠.wav"]
+    "name",
+    ["../../../../tmp/owned.wav", "../x", "a/b/c.wav", "C:\\x.wav", "%00.wav", "x" * 400 + ".wav", ".wav", "🧠.wav"],
 )
 def test_the_name_of_the_file_is_only_a_name(owner: App, server: Installation, name: str) -> None:
     made = owner.create_memory()
     answer = owner.upload(f"/v1/memories/{made['id']}/post-processing", recordings.tone(10.5), name)
     assert answer.status_code == 200, answer.text
     assert not Path("/tmp/owned.wav").exists()
-    kept = [path.relative_to(server.folder / "audio") for path in (server.folder / "audio").rglob("*") if path.is_file()]
+    kept = [
+        path.relative_to(server.folder / "audio") for path in (server.folder / "audio").rglob("*") if path.is_file()
+    ]
     assert not any("owned" in str(path) or "🧠" in str(path) for path in kept)
 
 
@@ -123,7 +126,9 @@ def test_nul_in_a_name_and_bytes_that_are_no_text_harm_nothing(server: Installat
         assert answer.status_code in (400, 422), (filename, answer.text)
 
 
-def test_two_files_in_one_form_are_judged_by_the_last_and_leave_nothing_behind(server: Installation, owner: App) -> None:
+def test_two_files_in_one_form_are_judged_by_the_last_and_leave_nothing_behind(
+    server: Installation, owner: App
+) -> None:
     made = owner.create_memory()
     path = f"/v1/memories/{made['id']}/post-processing"
     parts = part("file", b"a.wav", recordings.tone(11)) + part("file", b"b.wav", b"no audio") + b"--B--\r\n"
@@ -154,7 +159,9 @@ def test_too_large_is_413_and_the_memory_unharmed(refuse: Any) -> None:
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
-def test_too_large_is_refused_at_its_declared_length_before_it_is_sent(server: Installation, owner: App, memory: Json) -> None:
+def test_too_large_is_refused_at_its_declared_length_before_it_is_sent(
+    server: Installation, owner: App, memory: Json
+) -> None:
     """Ten gigabytes are announced, one kilobyte is sent: the answer does not wait for the rest."""
     address = urlsplit(server.url)
     with sockets.create_connection((address.hostname or "", address.port or 0), timeout=10) as line:
@@ -234,7 +241,12 @@ def test_enrolment_refuses_the_same_hostile_files(owner: App, server: Installati
 
 
 def test_upload_bytes_refuses_what_is_no_packet(owner: App) -> None:
-    for body in ({}, {"bytes": "x", "duration": 20}, {"bytes": [[256]], "duration": 20}, {"bytes": [[-1]], "duration": 20}):
+    for body in (
+        {},
+        {"bytes": "x", "duration": 20},
+        {"bytes": [[256]], "duration": 20},
+        {"bytes": [[-1]], "duration": 20},
+    ):
         assert owner.post("/v3/upload-bytes", json=body).status_code == 422, body
     for duration in (9, 121):
         assert owner.post("/v3/upload-bytes", json={"bytes": [], "duration": duration}).status_code == 400

@@ -68,7 +68,9 @@ class App:
             time.sleep(0.3)
 
 
-def creation(texts: Iterable[str] = ("We meet on Monday at the station.", "Good, I bring the bread."), **more: Any) -> Json:
+def creation(
+    texts: Iterable[str] = ("We meet on Monday at the station.", "Good, I bring the bread."), **more: Any
+) -> Json:
     """A body of ``POST /v1/memories``."""
     began = datetime.now(UTC) - timedelta(hours=1)
     return {

@@ -1,0 +1,155 @@
+"""Support's main path in a real browser: log in, find a memory, open it, reprocess it with a reason, see the log."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from demo.servers import Installation
+from tests.acceptance.wire import App
+
+pytestmark = [pytest.mark.process, pytest.mark.browser]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # playwright's loop runs in this thread; Django is not used in it
+    with sync_playwright() as tools:
+        started = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture(scope="module")
+def memory(make_app: Any) -> dict[str, Any]:
+    app: App = make_app()
+    made = app.create_memory()
+    app.wait(f"/v1/memories/{made['id']}/post-processing", lambda run: run["state"] == "finished")
+    return {**made, "uid": app.uid, "app": app}
+
+
+def log_in(page: Any, server: Installation) -> None:
+    name, password = (server.folder / "staff.txt").read_text().split()
+    page.goto(f"{server.url}/admin/")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+    assert page.get_by_role("heading", level=1).count() >= 1
+
+
+def accessible(page: Any) -> None:
+    """The basics of WCAG: a title, a language, headings in order, a label for every field, a text for every link."""
+    assert page.title().strip()
+    assert page.locator("html").get_attribute("lang")
+    assert page.locator("h1").count() >= 1
+    levels = [int(tag[1]) for tag in page.locator("h1,h2,h3,h4,h5,h6").evaluate_all("all => all.map(e => e.tagName)")]
+    assert all(below - above <= 1 for above, below in zip(levels, levels[1:], strict=False)), levels
+    bare = page.locator(
+        "input:not([type=hidden]):not([type=submit]):not([type=button]), select, textarea"
+    ).evaluate_all(
+        """all => all.filter(e => !(e.labels && e.labels.length) && !e.getAttribute('aria-label')
+             && !e.getAttribute('aria-labelledby') && !e.title).map(e => e.outerHTML)"""
+    )
+    assert bare == []
+    nameless = page.locator("a[href], button").evaluate_all(
+        """all => all.filter(e => !e.innerText.trim() && !e.getAttribute('aria-label') && !e.title
+             && !e.querySelector('img[alt]:not([alt=""]), svg title')
+             && e.offsetParent !== null).map(e => e.outerHTML)"""
+    )
+    assert nameless == []
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_support_reprocesses_a_memory_and_the_history_says_who_and_why(
+    browser: Any, server: Installation, memory: dict[str, Any], javascript: bool
+) -> None:
+    reason = f"The title is wrong ({'with' if javascript else 'without'} scripts)."
+    context = browser.new_context(java_script_enabled=javascript)
+    try:
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        broken: list[str] = []
+        page.on("response", lambda answer: broken.append(answer.url) if answer.status >= 500 else None)
+        page.on("pageerror", lambda error: broken.append(str(error)))
+        log_in(page, server)
+
+        page.goto(f"{server.url}/admin/memories/memoryrow/?q={memory['id']}")
+        row = page.get_by_role("row").filter(has_text=memory["id"][:8])
+        assert row.count() == 1
+        row.get_by_role("link", name=memory["id"][:8]).click()
+        assert memory["id"][:8] in page.get_by_role("heading", level=1).all_inner_texts()[-1]
+        assert memory["id"] in page.content()
+        assert memory["uid"] in page.content()
+        if javascript:
+            accessible(page)
+        # The words are private until somebody gives a reason to read them.
+        assert memory["transcript_segments"][0]["text"] not in page.content()
+
+        page.goto(f"{server.url}/admin/memories/memoryrow/?q={memory['id']}")
+        page.locator("input.action-select").first.check()
+        page.locator("select[name=action]").first.select_option("reprocess")
+        page.get_by_role("button", name=re.compile("Go|Run")).first.click()
+        if javascript:
+            accessible(page)
+        page.get_by_label(re.compile("Reason", re.I)).fill(reason)
+        page.get_by_role("button", name="Reprocess").click()
+        assert memory["id"] in page.locator(".messagelist").inner_text()
+
+        page.goto(f"{server.url}/admin/memories/memoryrow/?q={memory['id']}")
+        page.get_by_role("row").get_by_role("link", name=memory["id"][:8]).click()
+        history = page.content()
+        assert reason in history
+        assert "Reprocess" in history
+        assert broken == []
+    finally:
+        context.close()
+    run = memory["app"].wait(f"/v1/memories/{memory['id']}/post-processing", lambda run: run["state"] == "finished")
+    assert run["kind"] == "reprocess"
+    assert run["reason"] == reason
+    assert run["outcome"] == "success"
+
+
+def test_a_reason_is_required(browser: Any, server: Installation, memory: dict[str, Any]) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    try:
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        log_in(page, server)
+        page.goto(f"{server.url}/admin/memories/memoryrow/?q={memory['id']}")
+        runs = memory["app"].get(f"/v1/memories/{memory['id']}/post-processing").json()["id"]
+        page.locator("input.action-select").first.check()
+        page.locator("select[name=action]").first.select_option("reprocess")
+        page.get_by_role("button", name=re.compile("Go|Run")).first.click()
+        page.locator("form").filter(has=page.get_by_label(re.compile("Reason", re.I))).evaluate(
+            "form => { form.noValidate = true }"
+        )
+        page.get_by_role("button", name="Reprocess").click()
+        assert page.get_by_text("This field is required").count() == 1
+        assert memory["app"].get(f"/v1/memories/{memory['id']}/post-processing").json()["id"] == runs
+    finally:
+        context.close()
+
+
+def test_the_admin_is_closed_to_strangers(browser: Any, server: Installation, memory: dict[str, Any]) -> None:
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        for path in ("/admin/", "/admin/memories/memoryrow/", "/admin/memories/memoryrow/1/change/"):
+            page.goto(server.url + path)
+            assert "/admin/login/" in page.url
+            assert memory["id"][:8] not in page.content()
+        for label in ("Username", "Password"):
+            assert page.get_by_label(label).count() == 1
+    finally:
+        context.close()

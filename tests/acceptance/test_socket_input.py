@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,9 +83,24 @@ def test_a_language_that_no_engine_knows_is_told_and_the_audio_is_kept(
 
 @pytest.mark.parametrize(
     "text",
-    ["hello", "", "{", "[]", "null", "1", '"audio"', '{"type": 5}', '{"type": "nonsense"}', '{"no": "type"}']
-    + ["[" * 20000, '{"type":"speaker_assigned"}', '{"type":"speaker_assigned","segment_ids":[1],"person_id":[]}']
-    + ['{"type":"speaker_assigned","segment_ids":["never"],"person_id":"user"}', "\u0000", "x" * 100_000],
+    [
+        "hello",
+        "",
+        "{",
+        "[]",
+        "null",
+        "1",
+        '"audio"',
+        '{"type": 5}',
+        '{"type": "nonsense"}',
+        '{"no": "type"}',
+        "[" * 20000,
+        '{"type":"speaker_assigned"}',
+        '{"type":"speaker_assigned","segment_ids":[1],"person_id":[]}',
+        '{"type":"speaker_assigned","segment_ids":["never"],"person_id":"user"}',
+        "\x00",
+        "x" * 100000,
+    ],
     ids=lambda text: repr(text[:40]),
 )
 def test_text_where_audio_is_due_is_ignored_and_said_to_be(server: Installation, app: App, text: str) -> None:
@@ -121,16 +136,17 @@ def test_a_giant_frame_never_reaches_the_memory_of_the_process(server: Installat
         try:
             socket.send(bytes(60 * 1024 * 1024))
             assert socket.closed(30) == 1009
-        except (ConnectionClosed, AssertionError) as error:
-            assert "1011" not in str(error)
+        except ConnectionClosed as error:
+            code = error.rcvd.code if error.rcvd else 1006
+            if code not in (1006, 1009):  # cut off while sending, or told so
+                pytest.fail(f"closed with {code}")
     assert resident(server.web_pid) - before < 150
     assert app.get("/v1/memories").status_code == 200
 
 
 def resident(pid: int) -> float:
     """Megabytes."""
-    with open(f"/proc/{pid}/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def test_odd_splits_of_pcm_are_heard_as_the_whole(server: Installation, app: App, talk: bytes) -> None:
@@ -237,6 +253,5 @@ def test_a_client_that_comes_back_continues_its_conversation(server: Installatio
     assert len(memories) == 1
     starts = [item["start"] for item in memories[0]["transcript_segments"]]
     assert starts == sorted(starts)
-    assert json.dumps(memories[0]["transcript_segments"]).count('"id"') == len(
-        set(m["id"] for m in memories[0]["transcript_segments"])
-    )
+    ids = [item["id"] for item in memories[0]["transcript_segments"]]
+    assert len(ids) == len(set(ids))

@@ -83,7 +83,7 @@ def ask(app: App, operation: Operation, owned: dict[str, str], **more: Any) -> A
 
 def test_there_are_routes_to_ask() -> None:
     assert len(ROUTES) > 25
-    assert {method for method in ("GET", "POST", "PATCH", "DELETE")} == {operation.method for operation in ROUTES}
+    assert {"GET", "POST", "PATCH", "DELETE"} == {operation.method for operation in ROUTES}
 
 
 @pytest.mark.parametrize("operation", ROUTES, ids=[operation.name for operation in ROUTES])

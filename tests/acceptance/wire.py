@@ -128,7 +128,8 @@ class Socket:
             try:
                 self.receive(left)
             except ConnectionClosed as error:
-                assert error.rcvd is not None, "the connection was cut without a close frame"
+                if error.rcvd is None:
+                    raise AssertionError("the connection was cut without a close frame") from error
                 return error.rcvd.code
             except TimeoutError:
                 break

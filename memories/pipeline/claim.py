@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from django.conf import settings
@@ -31,13 +31,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """``previous``: state the run was claimed from; RUNNING means that its last worker was lost."""
+    """``previous``: state the run was claimed from; RUNNING means that its last worker, ``lost_owner``, was lost."""
 
     run_id: int
     owner: str
     fence: int
     claimed_at: datetime
     previous: State
+    lost_owner: str = ""
 
     def held(self) -> Q:
         """The condition that every write of this worker carries."""
@@ -81,7 +82,7 @@ def claim(run: PostProcessingRun, *, owner: str | None = None) -> Lease | None:
     now = timezone.now()
     owner = owner or worker_name()
     until = now + lease_time()
-    previous = State(run.state)
+    previous, lost_owner = State(run.state), run.lease_owner
     taken = transitions.change(
         run.pk,
         State.RUNNING,
@@ -102,7 +103,7 @@ def claim(run: PostProcessingRun, *, owner: str | None = None) -> Lease | None:
     run.fence += 1
     run.claims += 1
     run.total_claims += 1
-    return Lease(run.pk, owner, run.fence, now, previous)
+    return Lease(run.pk, owner, run.fence, now, previous, lost_owner)
 
 
 def write(lease: Lease, **fields: Any) -> None:
@@ -128,7 +129,7 @@ def check(lease: Lease) -> None:
         refuse(lease)
 
 
-def refuse(lease: Lease) -> None:
+def refuse(lease: Lease) -> NoReturn:
     if PostProcessingRun.objects.filter(lease.held()).exists():
         raise RunCanceled
     raise LeaseLost

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from memories.pipeline import claim, hashing
-from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
+from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, StepAttempt
 from memories.pipeline.outcomes import RunCanceled, StepError
 from memories.pipeline.vocabulary import StepState
 from omi import providers
@@ -36,6 +36,7 @@ class Context:
         self.log = structlog.get_logger("memories.pipeline").bind(
             uid=run.uid, memory_id=run.memory_id, run_id=run.pk, kind=run.kind
         )
+        self.attempts: list[StepAttempt] = []  # of this worker, not yet written (progress.attempt)
         self._artifacts: dict[tuple[str, str], Any] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._wav: Path | None = None
@@ -141,6 +142,10 @@ class Context:
         if self._wav is None:
             self._wav = self.local_copy(str(self.output("prepare_audio").get("audio", "")), "prepared")
         return self._wav
+
+    def prepared_here(self, wav: Path) -> None:
+        """This worker has just made the prepared recording: it need not be fetched from the store."""
+        self._wav = wav
 
     def local_copy(self, name: str, folder: str) -> Path:
         """An audio object as a local file. Raises StepError("audio_missing")."""

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Exists, Q, Value
 from django.utils import timezone
 
-from memories.pipeline import breaker, faults, hashing
+from memories.pipeline import breaker, claim, faults, hashing
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, VendorCall
 from omi.errors import Outcome, ProviderError
@@ -42,16 +42,15 @@ def call(
     ``request`` is what makes two calls the same (hashed, with vendor and operation). ``pays`` False for calls that
     may be repeated freely (polling): they are not kept, unless they fail, and never count as doubled.
     """
-    ailing = remote and breaker.admit(vendor)
     entry = Entry()
     row = VendorCall(
         run=ctx.run, step=ctx.run.current_step, fence=ctx.lease.fence, vendor=vendor, operation=operation,
         request_key=hashing.of([ctx.uid, ctx.memory_id, vendor, operation, request]), started_at=timezone.now(),
     )  # fmt: skip
+    ailing = False
+    if remote:
+        row.doubled, ailing = _before(ctx, row, pays=pays)
     if remote and pays:
-        row.doubled = VendorCall.objects.filter(
-            Q(outcome="") | Q(outcome__in=[Outcome.SUCCESS, Outcome.EXPECTED_SILENCE]), request_key=row.request_key
-        ).exists()
         row.save(force_insert=True)
         if row.doubled:
             ctx.log.warning("vendor_call_doubled", vendor=vendor, operation=operation, step=row.step)
@@ -71,6 +70,26 @@ def call(
         _close(row, entry, began, stored=remote and pays)
     if ailing:
         breaker.succeeded(vendor)
+
+
+def _before(ctx: Context, row: VendorCall, *, pays: bool) -> tuple[bool, bool]:
+    """Whether the call is a doubled one, and whether its vendor failed lately: one query, the fence in it.
+
+    Nobody is paid for a run that another worker has (LeaseLost) or that was canceled (RunCanceled).
+    """
+    seen = VendorCall.objects.filter(
+        Q(outcome="") | Q(outcome__in=[Outcome.SUCCESS, Outcome.EXPECTED_SILENCE]), request_key=row.request_key
+    )
+    found = (
+        PostProcessingRun.objects.filter(ctx.lease.held(), cancel_requested=False)
+        .annotate(doubled=Exists(seen) if pays else Value(False), ailing=Exists(breaker.ailing(row.vendor)))
+        .values_list("doubled", "ailing")
+        .first()
+    )
+    if found is None:
+        claim.refuse(ctx.lease)
+    doubled, ailing = found
+    return doubled, ailing and breaker.admit(row.vendor)
 
 
 def _close(row: VendorCall, entry: Entry, began: float, *, stored: bool) -> None:

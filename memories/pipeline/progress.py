@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,22 +35,66 @@ def attempt(
     message_id: str = "",
     detail: str = "",
 ) -> None:
+    """One more execution of ``step``: counted with the step, its row written by ``letting_go``."""
     now = timezone.now()
     step.attempts += 1
-    StepAttempt.objects.create(
-        step=step, number=step.attempts, fence=ctx.lease.fence, worker=ctx.lease.owner, started_at=began,
-        finished_at=now, seconds=max(0.0, (now - began).total_seconds()), result=result, outcome=outcome,
-        vendor=error.vendor[:64] if error else "", error_kind=error.kind.value if error else "",
-        error_code=error.code[:64] if error else "", message_id=message_id,
-        detail=(detail or (error.message if error else ""))[:300],
+    ctx.attempts.append(
+        StepAttempt(
+            step=step, number=step.attempts, fence=ctx.lease.fence, worker=ctx.lease.owner, started_at=began,
+            finished_at=now, seconds=max(0.0, (now - began).total_seconds()), result=result, outcome=outcome,
+            vendor=error.vendor[:64] if error else "", error_kind=error.kind.value if error else "",
+            error_code=error.code[:64] if error else "", message_id=message_id,
+            detail=(detail or (error.message if error else ""))[:300],
+        )
     )  # fmt: skip
 
 
-def ended(ctx: Context, step: RunStep, began: datetime, result: Done, *, input_hash: str, following: str) -> None:
-    """The step brought something: store it, and begin ``following`` ("" after the last) in the same transaction."""
-    now = timezone.now()
+@contextmanager
+def letting_go(ctx: Context, *, last: bool = True) -> Iterator[None]:
+    """A transaction; where it is this worker's last one for the run, its attempts are written in one INSERT.
+
+    What a worker that died could not write is made up for by the next one (``lost``): the steps' rows have it all.
+    """
     with transaction.atomic():
-        claim.write(ctx.lease, current_step=following or step.name, step_started_at=now, claims=0)
+        yield
+        if last and ctx.attempts:
+            for row in ctx.attempts:
+                row.pk = None  # a transaction that was rolled back had given it one
+            StepAttempt.objects.bulk_create(ctx.attempts)
+    if last:
+        ctx.attempts.clear()
+
+
+def _make_up(ctx: Context) -> None:
+    """Rows of attempts that were counted with their steps but not written, because the worker died."""
+    rows = Counter(StepAttempt.objects.filter(step__run=ctx.run).values_list("step_id", flat=True))
+    for step in ctx.steps.values():
+        for number in range(rows[step.pk] + 1, step.attempts + 1):
+            ctx.attempts.append(
+                StepAttempt(
+                    step=step, number=number, fence=ctx.lease.fence - 1, worker=ctx.lease.lost_owner,
+                    started_at=step.started_at or ctx.lease.claimed_at,
+                    finished_at=step.finished_at or ctx.lease.claimed_at,
+                    seconds=step.seconds, result="done" if step.state == StepState.DONE else "failed",
+                    outcome=step.outcome or Outcome.TIMEOUT, detail=step.note,
+                )
+            )  # fmt: skip
+
+
+def ended(
+    ctx: Context, step: RunStep, began: datetime, result: Done, *, input_hash: str, following: str,
+    verdict: tuple[Outcome, str] | None = None,
+) -> None:  # fmt: skip
+    """The step brought something: store it, and begin ``following`` in the same transaction.
+
+    After the last step (``following`` is "") the run ends with ``verdict`` in that transaction.
+    """
+    now = timezone.now()
+    with letting_go(ctx, last=verdict is not None):
+        if verdict is None:
+            claim.write(ctx.lease, current_step=following or step.name, step_started_at=now, claims=0)
+        else:
+            _end(ctx, *verdict, announced=bool(result.output.get("announced")))
         attempt(ctx, step, began, "done", result.outcome, detail=result.note)
         _store(step, StepState.DONE, result.outcome, result.note, input_hash, began, now, result.output)
         if result.artifacts:
@@ -56,6 +103,8 @@ def ended(ctx: Context, step: RunStep, began: datetime, result: Done, *, input_h
                 [StepArtifact(step=step, name=name, sha256=sha, body=body) for name, (sha, body) in packed.items()],
                 update_conflicts=True, unique_fields=["step", "name"], update_fields=["sha256", "body"],
             )  # fmt: skip
+    if verdict is not None:
+        ctx.run.state = State.FINISHED
     for name, value in result.artifacts.items():
         ctx.remember_artifact(step.name, name, value)
     ctx.run.current_step, ctx.run.claims = following or step.name, 0
@@ -99,12 +148,10 @@ def reused(ctx: Context, step: RunStep, earlier: RunStep, *, following: str) -> 
     ctx.run.current_step, ctx.run.claims = following or step.name, 0
 
 
-def put_down(
-    ctx: Context, step: RunStep, began: datetime, wait: Wait, *, error: ProviderError | None = None
-) -> None:
+def put_down(ctx: Context, step: RunStep, began: datetime, wait: Wait, *, error: ProviderError | None = None) -> None:
     """Nobody waits: the run sleeps until its wake-up time. A failure that will be tried again is an attempt."""
     wake_at = timezone.now() + timedelta(seconds=max(0.0, wait.seconds))
-    with transaction.atomic():
+    with letting_go(ctx):
         claim.change(ctx.lease, State.WAITING, wake_at=wake_at, woken_at=wake_at, claims=0)
         if error is not None:
             attempt(ctx, step, began, "retry", error.outcome, error=error)
@@ -114,12 +161,15 @@ def put_down(
         queue.wake_on_commit(ctx.run.pk, at=wake_at)
 
 
-def lost(ctx: Context, step: RunStep, began: datetime) -> None:
-    """The worker before this one ended without a word while at work on ``step``."""
-    with transaction.atomic():
+def lost(ctx: Context, step: RunStep | None) -> None:
+    """The worker before this one ended without a word, while at work on ``step`` if that is not over."""
+    with letting_go(ctx):
         claim.write(ctx.lease)
-        attempt(ctx, step, began, "lost", Outcome.TIMEOUT, message_id="worker_died", detail="the worker disappeared")
-        step.save(update_fields=["attempts"])
+        _make_up(ctx)
+        if step is not None:
+            attempt(ctx, step, ctx.lease.claimed_at, "lost", Outcome.TIMEOUT, message_id="worker_died",
+                    detail="the worker disappeared")  # fmt: skip
+            step.save(update_fields=["attempts"])
 
 
 def finished(
@@ -134,15 +184,22 @@ def finished(
     error: ProviderError | None = None,
 ) -> None:
     """The end, seen by the holder of the run."""
-    with transaction.atomic():
-        claim.change(
-            ctx.lease, State.FINISHED, outcome=outcome, message_id=message_id, detail=detail[:300], announced=announced
-        )
+    with letting_go(ctx):
+        _end(ctx, outcome, message_id, detail=detail, announced=announced, step=step)
         if step is not None and began is not None:
             attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=detail)
             _store(step, StepState.FAILED, outcome, detail, "", began, timezone.now(), {})
-        note(ctx.run, "finished", step=step.name if step else "", outcome=outcome.value, message_id=message_id)
-        next_in_line(ctx.uid, ctx.memory_id)
+    ctx.run.state = State.FINISHED
+
+
+def _end(
+    ctx: Context, outcome: Outcome, message_id: str, *, announced: bool, detail: str = "", step: RunStep | None = None
+) -> None:
+    claim.change(
+        ctx.lease, State.FINISHED, outcome=outcome, message_id=message_id, detail=detail[:300], announced=announced
+    )
+    note(ctx.run, "finished", step=step.name if step else "", outcome=outcome.value, message_id=message_id)
+    next_in_line(ctx.uid, ctx.memory_id)
 
 
 def finish_idle(run_id: int, uid: str, memory_id: str, outcome: Outcome, message_id: str, *, when: Any,

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from memories.pipeline import announce, claim, faults, hashing, messages, progress, retries
 from memories.pipeline.context import Context
-from memories.pipeline.models import PostProcessingRun, RunStep
+from memories.pipeline.models import RunStep
 from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
 from memories.pipeline.plans import OPTIONAL
 from memories.pipeline.vocabulary import GOOD, State, StepState
@@ -28,7 +28,8 @@ DEFAULT_LIMIT: Final = 300.0
 
 def work(run_id: int, *, owner: str | None = None) -> str:
     """Do what can be done now for run ``run_id``. Returns what came of it, for logs and tests."""
-    run = PostProcessingRun.objects.filter(pk=run_id).first()
+    steps = list(RunStep.objects.filter(run=run_id).select_related("run").order_by("position"))
+    run = steps[0].run if steps else None
     if run is None:
         return "unknown"
     lease = claim.claim(run, owner=owner)
@@ -37,7 +38,7 @@ def work(run_id: int, *, owner: str | None = None) -> str:
 
         return "ended" if reconcile.give_up(run) else "not_claimed"
     faults.point("claimed")
-    ctx = Context(run, lease, list(run.steps.order_by("position")))
+    ctx = Context(run, lease, steps)
     heartbeat = claim.Heartbeat(lease)
     structlog.contextvars.bind_contextvars(
         uid=run.uid, memory_id=run.memory_id, run_id=run.pk, run_kind=run.kind, fence=lease.fence
@@ -64,8 +65,8 @@ def _walk(ctx: Context, heartbeat: claim.Heartbeat) -> str:
         progress.finished(ctx, Outcome.CONFIG_ERROR, "unknown_step", detail=", ".join(unknown))
         announce.end(run.pk)
         return "finished"
-    if ctx.lease.previous is State.RUNNING and not _over(ctx.step):
-        progress.lost(ctx, ctx.step, ctx.lease.claimed_at)
+    if ctx.lease.previous is State.RUNNING:
+        progress.lost(ctx, None if _over(ctx.step) else ctx.step)
         ctx.log.warning("taken_over", step=run.current_step)
     if run.total_claims == 1:
         announce.begun(ctx)
@@ -81,10 +82,12 @@ def _walk(ctx: Context, heartbeat: claim.Heartbeat) -> str:
         ended = _step(ctx, step, following, heartbeat)
         if ended is not None:
             return ended
-    outcome, message_id = _verdict(ctx)
-    progress.finished(ctx, outcome, message_id, announced=ctx.output("publish").get("announced", False))
+    published = ctx.output(order[-1].name)
+    outcome, message_id = _verdict(ctx, published)
+    if run.state != State.FINISHED:  # the last step's transaction ends the run, unless that step was not run by us
+        progress.finished(ctx, outcome, message_id, announced=published.get("announced", False))
     ctx.log.info("run_finished", outcome=outcome.value, message=message_id)
-    if not ctx.output("publish").get("announced", False):
+    if not published.get("announced", False):
         announce.end(run.pk)
     return "finished"
 
@@ -128,7 +131,8 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: claim.Heartbea
 
 def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str, following: str) -> None:
     if isinstance(result, Done):
-        progress.ended(ctx, step, began, result, input_hash=input_hash, following=following)
+        verdict = None if following else _verdict(ctx, result.output)
+        progress.ended(ctx, step, began, result, input_hash=input_hash, following=following, verdict=verdict)
         ctx.log.info("step_done", outcome=result.outcome.value, seconds=round(step.seconds, 3))
     elif isinstance(result, Skip):
         progress.skipped(ctx, step, began, result.reason, following=following)
@@ -182,9 +186,9 @@ def _canceled(ctx: Context, canceled: RunCanceled) -> str:
     return "canceled"
 
 
-def _verdict(ctx: Context) -> tuple[Outcome, str]:
+def _verdict(ctx: Context, published: dict[str, Any]) -> tuple[Outcome, str]:
     """How a run that reached its end ended: success, unless nobody speaks or there were no words."""
-    if ctx.output("prepare_audio").get("silence") and not ctx.output("publish").get("segments"):
+    if ctx.output("prepare_audio").get("silence") and not published.get("segments"):
         return Outcome.EXPECTED_SILENCE, "expected_silence"
     if ctx.did("assess") and not ctx.output("assess").get("accepted", True):
         return Outcome.SUCCESS, "kept_live_transcript"

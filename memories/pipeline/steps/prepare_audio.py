@@ -58,6 +58,7 @@ def run(ctx: Context) -> Done | Skip:
     heard = child.call("memories.pipeline.child_jobs.speech", {"path": str(target)}, timeout=SPEECH_LIMIT)
     spoken = sum(end - start for start, end in heard["regions"])
     stored = ctx.store_audio("upload", target, settings.OMI_AUDIO_KEEP)
+    ctx.prepared_here(target)
     silence = spoken < MIN_SPEECH
     return Done(
         {

@@ -9,7 +9,6 @@ from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, StepError
 from memories.pipeline.voices import journal_wav, one_label_a_voice
 from memories.shapes import ProcessingMemory
-from omi.errors import ProviderError
 from transcription.consensus import MODEL
 from transcription.segments import Segment
 

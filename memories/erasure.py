@@ -66,10 +66,12 @@ def erase_memory(uid: str, memory_id: str, *, now: bool = False) -> Receipt:
 
 
 def restore_memory(uid: str, memory_id: str) -> Memory:
-    """Bring back a memory that is only hidden. Raises MemoryNotFound once it is erased (or was never deleted)."""
+    """Bring back a memory that is only hidden. Raises MemoryNotFound where its time is over or it never was deleted."""
     memory = repository.find_memory(uid, memory_id)
     if memory is None or not memory.deleted or was_erased(uid, memory_id):
         raise repository.MemoryNotFound("Memory not found")
+    if memory.deleted_at is None or memory.deleted_at <= datetime.now(UTC) - timedelta(days=settings.OMI_RESTORE_DAYS):
+        raise repository.MemoryNotFound("Memory not found")  # the schedule has not come to it yet
     restored = repository.update_memory(uid, memory_id, {"deleted": False, "deleted_at": None}, unless_deleted=False)
     from memories.pipeline import service
 
@@ -149,7 +151,7 @@ def _run(row: ErasureReceipt) -> Receipt:
     failed: dict[str, str] = {}
     row.tries += 1
     for name, part in parts:
-        if name in LAST and failed:
+        if name in LAST and failed.keys() - INDEPENDENT:
             break
         try:
             row.erased[name] = _sum(row.erased.get(name), part())
@@ -175,6 +177,9 @@ def _run(row: ErasureReceipt) -> Receipt:
 
 LAST = frozenset({"documents", "rows"})
 """While these are there, what is left of an unfinished erasure can be found."""
+
+INDEPENDENT = frozenset({"runs"})
+"""What remembers by itself what is left: a vendor that is down (its tickets stay in the runs) delays nothing else."""
 
 
 def _sum(before: Any, now: Any) -> Any:

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any, Literal
 
 import structlog
-from django.conf import settings
 
 from memories import search_index
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi import providers
 from omi.errors import ProviderError
+from omi.stores.vectors import namespace
 
 log = structlog.get_logger(__name__)
 
@@ -102,9 +102,7 @@ def _by_meaning(uid: str, query: str, count: int, filters: Filters) -> dict[str,
         between["$lte"] = filters.end.timestamp()
     if between:
         condition["created_at"] = between
-    matches = providers.one("vectors").query(
-        vector, namespace=settings.OMI_VECTOR_NAMESPACE, top_k=count, filter=condition
-    )
+    matches = providers.one("vectors").query(vector, namespace=namespace(), top_k=count, filter=condition)
     found: dict[str, float] = {}
     for match in matches:
         memory_id = str(match.metadata.get("memory_id") or match.id.removeprefix(f"{uid}-"))

@@ -1,12 +1,19 @@
-"""What Django-Q2 calls for the stores, every few minutes: unfinished erasures, and a sample of the mirror."""
+"""What Django-Q2 calls for the stores: unfinished erasures, a sample of the mirror, rows that are too old to matter."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
 from django.db import DEFAULT_DB_ALIAS, connection
+from django.utils import timezone
 
 log = structlog.get_logger(__name__)
 SAMPLE = 50
+EVENTS_KEPT = timedelta(days=90)
+"""A client that was away longer reads its list anew anyway."""
+CALLBACKS_KEPT = timedelta(days=30)
+"""Vendors repeat a callback for hours (fal: ten times within two)."""
 
 
 def erasures() -> int:
@@ -22,6 +29,16 @@ def mirror_sample() -> int:
     return len(mirror_check.check_sample(SAMPLE))
 
 
+def prune() -> int:
+    """Delete events and remembered callbacks that are too old to matter; how many."""
+    from memories import events
+    from memories.models import VendorCallback
+
+    now = timezone.now()
+    old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
+    return events.prune(now - EVENTS_KEPT) + int(old.delete()[0])
+
+
 def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
     """After ``migrate``: the schedules are there once."""
     from django_q.models import Schedule
@@ -31,6 +48,7 @@ def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
     for name, task, minutes in (
         ("finish erasures", "erasures", 5),
         ("compare a sample of the mirror", "mirror_sample", 15),
+        ("delete old events and callbacks", "prune", 24 * 60),
     ):
         Schedule.objects.get_or_create(
             name=name,

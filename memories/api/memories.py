@@ -110,6 +110,17 @@ class MemoryViewSet(viewsets.ViewSet):
 
     @extend_schema(
         request=None,
+        responses={200: Memory, **NOT_FOUND},
+        description="Brings back a memory that was deleted less than `OMI_RESTORE_DAYS` ago. Where that is 0, as by "
+        "default, deletion is for good and this is 404.",
+    )
+    def restore(self, request: Request, memory_id: str) -> Response:
+        from memories import erasure
+
+        return Response(as_json(erasure.restore_memory(uid_of(request), memory_id)))
+
+    @extend_schema(
+        request=None,
         parameters=parameters(ReprocessQuery),
         responses={200: Memory, **NOT_FOUND},
         description="Makes title, overview, action items and events again in the background. The user asked for it, so "

@@ -26,6 +26,7 @@ urlpatterns = [
         MemoryViewSet.as_view({"get": "retrieve", "delete": "destroy", "patch": "partial_update"}),
     ),
     path(f"{_MEMORY}/reprocess", MemoryViewSet.as_view({"post": "reprocess"})),
+    path(f"{_MEMORY}/restore", MemoryViewSet.as_view({"post": "restore"})),
     path(f"{_MEMORY}/photos", MemoryViewSet.as_view({"get": "photos"})),
     path(f"{_MEMORY}/emotions", MemoryViewSet.as_view({"get": "emotions"})),
     path(f"{_MEMORY}/transcripts", TranscriptViewSet.as_view({"get": "list"})),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import structlog
@@ -11,7 +12,7 @@ from django.db.models import Q
 from memories.pipeline import announce, hashing, plans, progress, queue
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
 from memories.pipeline.vocabulary import Kind, State
-from omi.errors import Outcome
+from omi.errors import Outcome, ProviderError
 
 log = structlog.get_logger(__name__)
 
@@ -87,9 +88,7 @@ def start(
     raise PipelineError("the memory is too busy to take another run")
 
 
-def _same(
-    uid: str, memory_id: str, kind: str, key: str, request: str, *, renewable: bool
-) -> PostProcessingRun | None:
+def _same(uid: str, memory_id: str, kind: str, key: str, request: str, *, renewable: bool) -> PostProcessingRun | None:
     if key:
         earlier = PostProcessingRun.objects.filter(uid=uid, idempotency_key=key).first()
         if earlier is not None:
@@ -137,9 +136,7 @@ def cancel(run: PostProcessingRun, *, actor: str, reason: str = "", message_id: 
     return True
 
 
-def retry(
-    run: PostProcessingRun, *, actor: str, reason: str = "", from_step: str | None = None
-) -> PostProcessingRun:
+def retry(run: PostProcessingRun, *, actor: str, reason: str = "", from_step: str | None = None) -> PostProcessingRun:
     """A new run that follows an ended one, with its recording and options.
 
     Steps before ``from_step`` (or all) are taken from earlier runs where their inputs are the same. Pressing twice
@@ -166,28 +163,40 @@ def cancel_for_user(uid: str, *, actor: str = "system") -> int:
     return sum(cancel(run, actor=actor, message_id="account_gone") for run in runs.order_by("-held", "id"))
 
 
-def forget_memory(uid: str, memory_id: str) -> int:
+def forget_memory(uid: str, memory_id: str) -> dict[str, int]:
     """Erase what the pipeline's rows hold of a memory's content; ids, times and outcomes stay for support.
 
-    Asks vendors to forget their jobs first. Returns the number of runs that were cleaned.
+    Vendors are asked first to forget their jobs. Where one is out of reach it raises ProviderError and leaves the rows,
+    for they alone know what to ask for: call it again. Returns ``{runs, vendor_copies}`` that were cleaned.
     """
-    from memories.pipeline import vendor_jobs
-
     cancel_for_memory(uid, memory_id)
     runs = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id)
-    for run in runs:
-        vendor_jobs.forget_run(run)
+    copies = _forget_at_vendors(runs)
     StepArtifact.objects.filter(step__run__in=runs).delete()
     RunStep.objects.filter(run__in=runs).update(output={}, checkpoint={}, note="", input_hash="")
-    return runs.update(options={}, audio="")
+    return {"runs": runs.update(options={}, audio=""), "vendor_copies": copies}
 
 
-def forget_user(uid: str) -> int:
-    """Erase every row about a user. A worker in the middle of a run finds its lease gone and writes nothing more."""
-    from memories.pipeline import vendor_jobs
+def forget_user(uid: str) -> dict[str, int]:
+    """Erase every row about a user. A worker in the middle of a run finds its lease gone and writes nothing more.
 
+    Raises ProviderError, and returns, as ``forget_memory`` does.
+    """
     cancel_for_user(uid)
     runs = PostProcessingRun.objects.filter(uid=uid)
+    copies = _forget_at_vendors(runs)
+    return {"runs": runs.delete()[0], "vendor_copies": copies}
+
+
+def _forget_at_vendors(runs: Iterable[PostProcessingRun]) -> int:
+    from memories.pipeline import vendor_jobs
+
+    copies, later = 0, None
     for run in runs:
-        vendor_jobs.forget_run(run)
-    return runs.delete()[0]
+        try:
+            copies += vendor_jobs.forget_run(run)
+        except ProviderError as error:
+            later = error
+    if later is not None:
+        raise later
+    return copies

@@ -1,7 +1,8 @@
-"""Jobs that a vendor still holds for us: cancel them, and ask for them to be forgotten. Best effort, always logged."""
+"""Jobs that a vendor still holds for us: cancelling them is best effort, forgetting them is done until it is done."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import structlog
@@ -9,7 +10,7 @@ import structlog
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, RunStep
 from omi import providers
-from omi.errors import ProviderError
+from omi.errors import ErrorKind, ProviderError
 from transcription.prerecorded.base import Ticket
 
 log = structlog.get_logger(__name__)
@@ -21,12 +22,26 @@ def cancel(ctx: Context) -> None:
 
 def cancel_run(run: PostProcessingRun) -> None:
     for ticket in _tickets(run):
-        _ask(ticket, "cancel", run)
+        with contextlib.suppress(ProviderError):  # logged; the vendor ends it by itself
+            _ask(ticket, "cancel", run)
 
 
-def forget_run(run: PostProcessingRun) -> None:
+def forget_run(run: PostProcessingRun) -> int:
+    """Have the vendors erase what they keep of this run's recordings; the number of jobs that were asked for.
+
+    Raises ProviderError where one is out of reach now: the ticket must stay until it has been asked. What a vendor
+    refuses for good, or a vendor that is no longer configured, is logged and left.
+    """
+    forgotten, later = 0, None
     for ticket in _tickets(run):
-        _ask(ticket, "forget", run)
+        try:
+            forgotten += _ask(ticket, "forget", run)
+        except ProviderError as error:
+            if error.kind is not ErrorKind.PERMANENT:
+                later = error
+    if later is not None:
+        raise later
+    return forgotten
 
 
 def _tickets(run: PostProcessingRun) -> list[Ticket]:
@@ -37,12 +52,14 @@ def _tickets(run: PostProcessingRun) -> list[Ticket]:
     return found
 
 
-def _ask(ticket: Ticket, what: str, run: PostProcessingRun) -> None:
+def _ask(ticket: Ticket, what: str, run: PostProcessingRun) -> bool:
     provider = next((item for item in providers.many("prerecorded") if item.name == ticket.vendor), None)
     if provider is None:
         log.warning("vendor_job_left", vendor=ticket.vendor, what=what, run_id=run.pk, reason="not configured")
-        return
+        return False
     try:
         getattr(provider, what)(ticket)
     except ProviderError as error:
         log.warning("vendor_job_left", vendor=ticket.vendor, what=what, run_id=run.pk, code=error.code)
+        raise
+    return True

@@ -118,7 +118,7 @@ def test_forgetting_a_memory_erases_the_content_and_keeps_the_trace(
 ) -> None:
     run = drive(start(upload()))
     assert StepArtifact.objects.exists()
-    assert service.forget_memory(UID, MEMORY) == 1
+    assert service.forget_memory(UID, MEMORY) == {"runs": 1, "vendor_copies": 0}
     assert not StepArtifact.objects.exists()
     assert not RunStep.objects.exclude(output={}).exists()
     run.refresh_from_db()

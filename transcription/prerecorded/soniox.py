@@ -29,6 +29,7 @@ CALL_SECONDS = 20.0
 COST_PER_MINUTE = 0.0017
 """US dollars (about 0.10 an hour), as of 2025 and from memory: overrule with OPTIONS cost_per_minute."""
 
+BUSY = "processing"
 UNKNOWN_JOB = "unknown_job"
 _MARKERS = frozenset({"<end>", "<fin>"})
 _TRANSIENT = frozenset({"service_unavailable", "request_timeout", "internal_error", "limit_exceeded"})
@@ -111,18 +112,28 @@ class SonioxPrerecorded:
 
     def cancel(self, ticket: Ticket) -> None:
         """A running job cannot be stopped there (409): what can be erased is erased."""
-        self.forget(ticket)
+        try:
+            self.forget(ticket)
+        except ProviderError as error:
+            if error.code != BUSY:
+                raise
 
     def forget(self, ticket: Ticket) -> None:
+        """Raises ProviderError (transient, code ``processing``) while the job runs: ask again, or its text stays there."""
         paths = [f"/transcriptions/{ticket.id}"]
         if ticket.state.get("file_id"):
             paths.append(f"/files/{ticket.state['file_id']}")
+        running: ProviderError | None = None
         for path in paths:
             try:
                 self._call("DELETE", path, timeout=CALL_SECONDS, expect_json=False)
             except ProviderError as error:
-                if error.code not in (UNKNOWN_JOB, "processing"):
+                if error.code == BUSY:
+                    running = error
+                elif error.code != UNKNOWN_JOB:
                     raise
+        if running is not None:
+            raise running
 
     def _upload(self, request: PrerecordedRequest) -> str:
         with open_recording(self.name, request.path) as recording:
@@ -222,5 +233,5 @@ def error_from(vendor: str, answer: Answer) -> ProviderError:
     elif answer.status == 404:
         kind, code = ErrorKind.TRANSIENT, UNKNOWN_JOB
     elif answer.status == 409:
-        kind, code = ErrorKind.TRANSIENT, "processing"
+        kind, code = ErrorKind.TRANSIENT, BUSY
     return from_status(vendor, answer.status, headers=answer.headers, code=code, kind=kind, outcome=outcome)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import RunCanceled
 from memories.shapes import Memory
 from omi.errors import ProviderError
+from omi.stores.vectors import namespace, vector_id
 from omi.stores.vectors.base import Vector
-
-
-def vector_id(uid: str, memory_id: str) -> str:
-    """The original's record id (omi-protocol 3.5), so that an existing index is read back."""
-    return f"{uid}-{memory_id}"
 
 
 def vector(ctx: Context, memory: Memory) -> None:
@@ -21,9 +15,9 @@ def vector(ctx: Context, memory: Memory) -> None:
     from memories.repository import memories as repository
 
     vectors = ctx.provider("vectors")
-    identity, namespace = vector_id(ctx.uid, ctx.memory_id), settings.OMI_VECTOR_NAMESPACE
+    identity, space = vector_id(ctx.uid, ctx.memory_id), namespace()
     if memory.discarded:
-        vectors.delete([identity], namespace=namespace)
+        vectors.delete([identity], namespace=space)
         return
     if not ctx.did("index"):
         return
@@ -39,12 +33,12 @@ def vector(ctx: Context, memory: Memory) -> None:
                 },
             )
         ],
-        namespace=namespace,
+        namespace=space,
     )  # fmt: skip
     try:
         repository.get_memory(ctx.uid, ctx.memory_id)
     except repository.MemoryNotFound as error:
-        vectors.delete([identity], namespace=namespace)  # deleted between the two writes: leave no orphan
+        vectors.delete([identity], namespace=space)  # deleted between the two writes: leave no orphan
         raise RunCanceled("memory_gone") from error
 
 

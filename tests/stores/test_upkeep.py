@@ -1,0 +1,38 @@
+"""What is deleted by age, and that a schedule does it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from django_q.models import Schedule
+
+from memories import events, upkeep
+from memories.models import UserEvent, VendorCallback
+
+pytestmark = pytest.mark.django_db
+
+
+def test_events_and_callbacks_go_when_they_are_too_old_and_no_sooner() -> None:
+    now, moment = timezone.now(), timedelta(minutes=1)
+    for age in (upkeep.EVENTS_KEPT + moment, upkeep.EVENTS_KEPT - moment):
+        number = events.append("ana", events.MEMORY_CREATE_FAILED, {"processing_memory_id": "p"})
+        UserEvent.objects.filter(number=number).update(created_at=now - age)
+    for name, age in (("old", upkeep.CALLBACKS_KEPT + moment), ("new", upkeep.CALLBACKS_KEPT - moment)):
+        row = VendorCallback.objects.create(vendor="fal", callback_id=name)
+        VendorCallback.objects.filter(pk=row.pk).update(received_at=now - age)
+    assert upkeep.prune() == 2
+    assert list(UserEvent.objects.values_list("number", flat=True)) == [2]
+    assert list(VendorCallback.objects.values_list("callback_id", flat=True)) == ["new"]
+    assert events.append("ana", events.MEMORY_CREATE_FAILED) == 3  # no number is given twice
+
+
+def test_every_job_is_scheduled_once() -> None:
+    upkeep.ensure_schedules()
+    upkeep.ensure_schedules()
+    ours = Schedule.objects.filter(func__startswith="memories.upkeep.")
+    assert sorted(ours.values_list("func", flat=True)) == [
+        f"memories.upkeep.{name}" for name in ("erasures", "mirror_sample", "prune")
+    ]
+    assert all(callable(getattr(upkeep, func.rsplit(".", 1)[1])) for func in ours.values_list("func", flat=True))

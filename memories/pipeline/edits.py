@@ -97,8 +97,7 @@ def manual_labels(
 def apply(segments: Sequence[Segment], labels: Mapping[str, Label]) -> list[Segment]:
     """Segments with the person's labels."""
     return [
-        segment.model_copy(update=dict(labels[segment.id])) if segment.id in labels else segment
-        for segment in segments
+        segment.model_copy(update=dict(labels[segment.id])) if segment.id in labels else segment for segment in segments
     ]
 
 

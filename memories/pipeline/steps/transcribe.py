@@ -188,5 +188,3 @@ def _try_cancel(ctx: Context, provider: Any, ticket: Ticket) -> None:
         provider.cancel(ticket)
     except ProviderError as error:
         ctx.log.warning("vendor_job_left", vendor=provider.name, code=error.code)
-
-

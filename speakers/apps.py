@@ -7,3 +7,6 @@ class SpeakersConfig(AppConfig):
     name = "speakers"
     label = "speakers"
     verbose_name = "Speakers"
+
+    def ready(self) -> None:
+        from speakers import checks  # noqa: F401 (registers)

@@ -38,8 +38,7 @@ class SherpaVoiceEngine:
             self._extractor: Any = sherpa_onnx.SpeakerEmbeddingExtractor(config)
         except RuntimeError as error:
             raise _configuration(f"{model.name!r} cannot be loaded: {error}") from error
-        with model.open("rb") as file:
-            self.version = f"{model.stem}@{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
+        self.version = model_version(model)
         self.dimension = int(self._extractor.dim)
 
     def embed_segments(self, pcm: NDArray[np.int16], segments: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
@@ -58,6 +57,12 @@ class SherpaVoiceEngine:
                 embeddings[index] = self._extractor.compute(stream)
         norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
         return (embeddings / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+
+
+def model_version(model: Path) -> str:
+    """File name and hash of its content: known without loading it."""
+    with model.open("rb") as file:
+        return f"{model.stem}@{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
 
 
 def _configuration(message: str) -> ProviderError:

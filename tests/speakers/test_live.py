@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from omi.providers import one
 from speakers.live import LiveLabeller, label_voices
 from speakers.shapes import Person
+from transcription.live.voices import Voices
+from transcription.live.window import AudioWindow
+from transcription.ports import VoiceLabel
 
 from .conftest import RATE, UID, Talk
 
@@ -71,3 +74,50 @@ def test_listeners_have_a_child_of_their_own(enrolled: str) -> None:
     voices = one("voices")
     assert voices.live() is voices.live()
     assert voices.live() is not voices
+
+
+def streamed(talk: Talk, names: dict[str, str]) -> list[tuple[str, VoiceLabel, float]]:
+    """The bundled conversation through ``Voices``, as a session drives it: each word when it has been said, a tick a
+    second. Each decision with the seconds that this voice had spoken by then (true turns)."""
+    decided: list[tuple[str, VoiceLabel, float]] = []
+    now = 0.0
+
+    def named(label: str, voice: VoiceLabel) -> None:
+        own = [turn for turn in talk.turns if names[turn["speaker"]] == label]
+        decided.append((label, voice, sum(max(0.0, min(turn["end"], now) - turn["start"]) for turn in own)))
+
+    async def session() -> None:
+        nonlocal now
+        window = AudioWindow(None)
+        voices = Voices(UID, LiveLabeller(), window, named)
+        words = sorted(talk.words, key=lambda word: word["end"])
+        for second in range(1, len(talk.pcm) // RATE + 2):
+            window.append(talk.pcm[(second - 1) * RATE : second * RATE].astype("<i2").tobytes())
+            now = float(second)
+            while words and words[0]["end"] <= second:
+                word = words.pop(0)
+                middle = (word["start"] + word["end"]) / 2
+                speaker = next((t["speaker"] for t in talk.turns if t["start"] <= middle <= t["end"]), None)
+                if speaker is not None:
+                    voices.note(names[speaker], word["start"], word["end"])
+            voices.tick()
+            if voices._asking is not None:
+                await voices._asking
+        await voices.settle()
+
+    asyncio.run(asyncio.wait_for(session(), 60))
+    return decided
+
+
+@pytest.mark.django_db(transaction=True)
+def test_in_a_streamed_conversation_the_user_is_named_within_ten_seconds_of_their_speech(
+    david: Person, talk: Talk
+) -> None:
+    decided = streamed(talk, {"David": "SPEAKER_00", "Anna": "SPEAKER_01", "Peter": "SPEAKER_02"})
+    label, voice, spoken = next(item for item in decided if item[1].is_user)
+    assert label == "SPEAKER_01"
+    assert spoken <= 10.0, f"decided after {spoken:.1f} s of their speech, {voice.evidence_seconds} s of evidence"
+    assert {name: (found.is_user, found.person_id) for name, found, _ in decided} == {
+        "SPEAKER_00": (False, david.id),
+        "SPEAKER_01": (True, None),
+    }, "and the stranger is nobody at any time"

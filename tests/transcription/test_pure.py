@@ -95,6 +95,23 @@ def test_labels_of_two_connections_are_never_assumed_equal() -> None:
     assert [item.speaker for item in builder.segments] == ["SPEAKER_00", "SPEAKER_01"]
 
 
+def test_speakers_are_counted_on_from_an_earlier_sessions() -> None:
+    """omi-protocol 4.3 no. 18."""
+    builder = SegmentBuilder("s")
+    builder.add([Word(text="one", start=0, end=1, speaker="a"), Word(text="two", start=2, end=3, speaker="b")], "m")
+    builder.name_voice("SPEAKER_01", VoiceLabel(is_user=True))
+    moved, changed = builder.renumber(3)
+    assert moved == {"SPEAKER_00": "SPEAKER_03", "SPEAKER_01": "SPEAKER_04"}
+    assert changed == builder.segments
+    later = [Word(text="x", start=9, end=10, speaker=name) for name in ("b", "c")]
+    builder.add([*later, Word(text="y", start=11, end=12)], "m")
+    assert [item.speaker for item in builder.segments[:2]] == ["SPEAKER_03", "SPEAKER_04"]
+    assert {(item.speaker, item.is_user) for item in builder.segments[1:]} == {
+        ("SPEAKER_04", True), ("SPEAKER_05", False)
+    }  # fmt: skip
+    assert builder.renumber(3) == ({}, [])
+
+
 def test_what_a_person_assigned_wins_over_what_is_heard_later() -> None:
     builder = SegmentBuilder("s")
     first = builder.add([Word(text="one", start=0, end=1, speaker="a")], "m")[0]

@@ -282,6 +282,26 @@ def test_the_users_voice_is_named_live_and_the_others_are_not() -> None:
     assert {(segment.speaker, segment.is_user) for segment in stored} == {("SPEAKER_00", False), ("SPEAKER_01", True)}
 
 
+def test_a_session_that_goes_on_with_a_conversation_gives_no_label_of_the_earlier_one() -> None:
+    """omi-protocol 4.3 no. 18: SPEAKER_00 of two sockets are two voices until they are heard to be one."""
+
+    async def work() -> tuple[MemorySink, list[set[str]]]:
+        sink, ids = MemorySink(), []
+        for _ in range(2):
+            it = Run(Script(diarization=True, voices=2), sink=sink, labeller=Labeller())
+            it.session.start()
+            await it.feed(said_in_turns(6), pause=0.01)
+            await it.session.finish("disconnect")
+            ids.append({item.id for item in it.session.segments})
+        return sink, ids
+
+    sink, ids = run(work)
+    [stored] = sink.stored.values()
+    labels = [{item.speaker for item in stored if item.id in own} for own in ids]
+    assert labels == [{"SPEAKER_00", "SPEAKER_01"}, {"SPEAKER_02", "SPEAKER_03"}]
+    assert {item.speaker for item in stored if item.is_user} == {"SPEAKER_01", "SPEAKER_03"}
+
+
 def test_without_a_profile_nobody_is_the_user_and_nothing_is_embedded() -> None:
     """omi-protocol 4.3 no. 1."""
 

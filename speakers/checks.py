@@ -1,0 +1,37 @@
+"""``manage.py check``: a voice engine that can be loaded, and whose scores mean something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+
+@register("speakers")
+def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """E001: ``OMI_VOICE_MODEL`` names no file. W001: it has no calibration, so nobody will be named by it."""
+    if not settings.OMI_VOICE_MODEL:
+        return []  # the bundled engine is calibrated, and its weights are looked at by ``manage.py doctor``
+    path = Path(settings.OMI_VOICE_MODEL)
+    if not path.is_file():
+        return [
+            Error(
+                f"OMI_VOICE_MODEL names no file: {path.name}.",
+                hint="Give the path of a sherpa-onnx speaker embedding model, or unset it for the bundled engine.",
+                id="speakers.E001",
+            )
+        ]
+    from speakers.calibration import calibration_of
+    from speakers.engines.sherpa import SherpaVoiceEngine, model_version
+
+    if calibration_of(SherpaVoiceEngine.name, model_version(path)) is not None:
+        return []
+    return [
+        Warning(
+            f"The voice model {path.name} has no calibration: voices get suggestions, never names.",
+            hint="Run OMI_BENCH_SPEECH=folder python -m bench.speakers --fit (docs/speakers.md).",
+            id="speakers.W001",
+        )
+    ]

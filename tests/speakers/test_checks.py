@@ -1,0 +1,41 @@
+"""What ``manage.py check`` says of the voice engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytest_django.fixtures import Settings as SettingsWrapper
+
+from speakers import calibration
+from speakers.checks import voice_model
+from speakers.engines.sherpa import model_version
+
+
+def said(settings: SettingsWrapper, model: str) -> list[str | None]:
+    settings.OMI_VOICE_MODEL = model
+    return [message.id for message in voice_model(None)]
+
+
+def test_the_bundled_engine_needs_nothing(settings: SettingsWrapper) -> None:
+    assert said(settings, "") == []
+    assert calibration.calibration_of("resemblyzer", "0.1.4") is not None
+
+
+def test_a_model_that_is_not_there_is_an_error(settings: SettingsWrapper, tmp_path: Path) -> None:
+    assert said(settings, str(tmp_path / "gone.onnx")) == ["speakers.E001"]
+
+
+def test_a_model_without_calibration_warns_that_it_only_suggests(
+    settings: SettingsWrapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "wespeaker.onnx"
+    model.write_bytes(b"weights")
+    monkeypatch.setattr(calibration, "FOLDER", tmp_path)
+    assert said(settings, str(model)) == ["speakers.W001"]
+    calibration.save(
+        "sherpa-onnx", model_version(model), bias=-1.0, slope=2.0, cohort=np.eye(4, dtype=np.float32), note="test"
+    )
+    assert said(settings, str(model)) == []
+    calibration.calibration_of.cache_clear()

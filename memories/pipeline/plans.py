@@ -10,8 +10,10 @@ PLANS: Final[dict[str, tuple[str, ...]]] = {
     Kind.POSTPROCESS: (
         "prepare_audio", "transcribe", "assess", "identify_speakers", "structure", "index", "emotions", "publish",
     ),
-    # The middle three are skipped unless live transcription failed and the journal holds the recording.
-    Kind.CAPTURE: ("gather", "prepare_audio", "transcribe", "assess", "structure", "index", "publish"),
+    # The four after the first are skipped unless live transcription failed and the journal holds the recording.
+    Kind.CAPTURE: (
+        "gather", "prepare_audio", "transcribe", "assess", "identify_speakers", "structure", "index", "publish",
+    ),
     Kind.REPROCESS: ("structure", "index", "publish"),
 }  # fmt: skip
 

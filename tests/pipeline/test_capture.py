@@ -65,7 +65,7 @@ def test_a_conversation_becomes_a_memory_and_the_app_is_told(drive: Drive) -> No
     assert [(item["memory_id"], item["processing_memory_id"]) for item in told] == [(MEMORY, PROCESSING)]
     assert providers.one("vectors").fetch([f"{UID}-{MEMORY}"], namespace="ns1")
     skipped = RunStep.objects.filter(run=run, state="skipped").values_list("name", flat=True)
-    assert set(skipped) == {"prepare_audio", "transcribe", "assess"}
+    assert set(skipped) == {"prepare_audio", "transcribe", "assess", "identify_speakers"}
 
 
 def test_an_outage_of_the_language_model_delays_the_memory_and_loses_nothing(drive: Drive) -> None:
@@ -140,6 +140,79 @@ def test_what_live_vendors_failed_to_hear_is_transcribed_from_the_journal(
     assert made.transcript_segments[0].text == fakes.TEXT
     assert made.active_transcript == "first_model"
     assert "first_model" in transcripts.list_transcripts(UID, MEMORY)
+
+
+def test_voices_of_what_the_journal_gave_are_identified_and_what_a_person_said_stays(
+    journal: None, heard: Any, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an outage of the live vendors nobody would be named otherwise."""
+    from speakers import identify as identification
+
+    given: dict[str, Any] = {}
+
+    def identify(uid: str, path: Path, segments: list[Segment], **more: Any) -> identification.Identification:
+        given.update(more)
+        named = [item.model_copy(update={"is_user": True}) for item in segments]
+        return identification.Identification(named, [])
+
+    monkeypatch.setattr(identification, "identify", identify)
+    conversation(
+        segment(1, "only the beginning", 1.0),
+        accounting={"session": {"failed": 18.0}},
+        assigned={"s1": {"is_user": False, "person_id": "ana", "start": 1.0, "end": 5.0}},
+    )
+    assert drive(start()).outcome == "success"
+    made = repository.get_memory(UID, MEMORY)
+    assert made.active_transcript == "first_model"
+    assert list(given["manual"].values()) == [{"is_user": False, "person_id": "ana"}]
+    assert {(item.is_user, item.person_id) for item in made.transcript_segments} == {(False, "ana")}
+
+
+def test_one_voice_has_one_label_on_all_connections_of_a_conversation(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """omi-protocol 4.3 no. 18: every socket counts its speakers anew; who is who is heard in the journal's audio."""
+    asked: list[Any] = []
+
+    def repair(segments: list[Segment], path: Path, *, starts: list[float]) -> list[Segment]:
+        asked.append((path.exists(), starts))
+        return [item.model_copy(update={"speaker": "SPEAKER_00"}) for item in segments]
+
+    def recording(uid: str, found: Any, dest: Path) -> Path:
+        dest.write_bytes(wav(20.0))
+        return dest
+
+    monkeypatch.setattr("transcription.recording.recording_for", recording)
+    monkeypatch.setattr("speakers.turns.repair_labels", repair)
+    began = STARTED.timestamp()
+    conversation(
+        segment(1, fakes.TEXT, 1.0), segment(2, "later", 90.0, speaker="SPEAKER_01"), timer_starts=[began, began + 80]
+    )
+    drive(start())
+    assert asked == [(True, [0.0, 80.0])]
+    assert {item.speaker for item in repository.get_memory(UID, MEMORY).transcript_segments} == {"SPEAKER_00"}
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_labels_stay_apart_where_nobody_can_hear_who_is_who(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    def fails(*_: Any, **__: Any) -> list[Segment]:
+        raise fakes.permanent("voices")
+
+    def recording(uid: str, found: Any, dest: Path) -> Path | None:
+        dest.write_bytes(wav(20.0))
+        return None if gone else dest
+
+    monkeypatch.setattr("transcription.recording.recording_for", recording)
+    monkeypatch.setattr("speakers.turns.repair_labels", fails)
+    began = STARTED.timestamp()
+    conversation(
+        segment(1, fakes.TEXT, 1.0), segment(2, "later", 90.0, speaker="SPEAKER_01"), timer_starts=[began, began + 80]
+    )
+    assert drive(start()).outcome == "success"
+    made = repository.get_memory(UID, MEMORY)
+    assert [item.speaker for item in made.transcript_segments] == ["SPEAKER_00", "SPEAKER_01"]
 
 
 def test_a_worse_text_from_the_journal_does_not_replace_what_was_heard_live(

@@ -11,6 +11,9 @@ from memories.pipeline import edits, hashing
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.steps.assess import shown
+from memories.pipeline.steps.gather import processing_memory
+from memories.pipeline.vocabulary import Kind
+from memories.shapes import UserEdits
 from omi.errors import Outcome, ProviderError
 from transcription.segments import Segment, Word, segments_from_words
 
@@ -21,7 +24,7 @@ LIMIT = 1800.0
 def inputs(ctx: Context) -> dict[str, Any]:
     return {
         "new": ctx.output("transcribe").get("text_hash"), "accepted": ctx.output("assess").get("accepted"),
-        "edits": ctx.memory.edits.model_dump(mode="json"),
+        "edits": _said(ctx)[0].model_dump(mode="json"),
     }  # fmt: skip
 
 
@@ -32,18 +35,15 @@ def run(ctx: Context) -> Done | Skip:
     segments = _new_segments(ctx) if accepted else shown(ctx)
     if not segments:
         return Skip("nobody speaks")
-    manual = edits.manual_labels(
-        segments, ctx.memory.edits, known=versions(ctx),
-        model=ctx.output("transcribe")["model"] if accepted else ctx.memory.active_transcript,
-    )  # fmt: skip
+    edited, known, active = _said(ctx)
+    model = ctx.output("transcribe")["model"] if accepted else active
+    manual = edits.manual_labels(segments, edited, known=known, model=model)
     note, outcome = "", Outcome.SUCCESS
     voices: list[Any] = []
     try:
         from speakers.identify import identify
 
-        found = identify(
-            ctx.uid, ctx.wav(), segments, language=ctx.language, manual=manual, memory_id=ctx.memory_id
-        )
+        found = identify(ctx.uid, ctx.wav(), segments, language=ctx.language, manual=manual, memory_id=ctx.memory_id)
         segments, voices = list(found.segments), list(found.voices)
     except ProviderError as error:
         if error.retryable and _tries(ctx) < 2:
@@ -62,11 +62,30 @@ def run(ctx: Context) -> Done | Skip:
     )
 
 
+def _said(ctx: Context) -> tuple[UserEdits, dict[str | None, list[Segment]], str | None]:
+    """What a person set, the transcripts that it may name, and which of them is shown.
+
+    A capture may have no memory yet: then it is what they said on the socket, of the live transcript.
+    """
+    if ctx.run.kind != Kind.CAPTURE:
+        return ctx.memory.edits, versions(ctx), ctx.memory.active_transcript
+    from memories.repository.memories import MemoryNotFound, get_memory
+
+    known: dict[str | None, list[Segment]] = {model: list(item.segments) for model, item in ctx.transcripts.items()}
+    try:
+        memory = get_memory(ctx.uid, ctx.memory_id)
+        edited, active = memory.edits, memory.active_transcript
+        known.setdefault(active, list(memory.transcript_segments))
+    except MemoryNotFound:
+        edited, active = UserEdits(), "live"
+    known.setdefault("live", shown(ctx))
+    assigned = processing_memory(ctx).assigned
+    return edited.model_copy(update={"segments": {**assigned, **edited.segments}}), known, active
+
+
 def versions(ctx: Context) -> dict[str | None, list[Segment]]:
     """Every stored transcript of the memory by model: edits name segments and voices of any of them."""
-    stored: dict[str | None, list[Segment]] = {
-        model: list(item.segments) for model, item in ctx.transcripts.items()
-    }
+    stored: dict[str | None, list[Segment]] = {model: list(item.segments) for model, item in ctx.transcripts.items()}
     stored.setdefault(ctx.memory.active_transcript, list(ctx.memory.transcript_segments))
     return stored
 

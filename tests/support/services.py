@@ -27,33 +27,38 @@ FIRESTORE_MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``postgres://…/omi`` of an empty cluster of our own. initdb refuses to run as root: then as user postgres."""
-    folder = tmp_path_factory.mktemp("postgres")
     try:
-        initdb, server = _postgres_programs()
-        user = _unprivileged()
-        home = folder / "data"
-        if user:
-            for parent in (folder, *folder.parents):
-                if parent == Path("/tmp"):
-                    break
-                parent.chmod(parent.stat().st_mode | 0o055)
-            home.mkdir()
-            shutil.chown(home, user)
-        as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
-        _do([*as_user, initdb, "-D", str(home), "-U", "omi", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"])
-        port = free_port()
-        options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "fsync=off", "-c", "max_connections=60"]
-        with running(
-            [*as_user, server, "-D", str(home), *options],
-            ready=lambda: _answers(["pg_isready", "-h", "127.0.0.1", "-p", str(port)]),
-            log=folder / "log",
-            stop=signal.SIGINT,
-        ):
-            _do(["createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "omi", "omi"])
-            yield f"postgres://omi@127.0.0.1:{port}/omi"
+        with postgres_cluster(tmp_path_factory.mktemp("postgres")) as url:
+            yield url
     except Unavailable as problem:
         missing("PostgreSQL", problem)
+
+
+@contextmanager
+def postgres_cluster(folder: Path) -> Iterator[str]:
+    """``postgres://…/omi`` of an empty cluster of our own. initdb refuses to run as root: then as user postgres."""
+    initdb, server = _postgres_programs()
+    user = _unprivileged()
+    home = folder / "data"
+    if user:
+        for parent in (folder, *folder.parents):
+            if parent == Path("/tmp"):
+                break
+            parent.chmod(parent.stat().st_mode | 0o055)
+        home.mkdir()
+        shutil.chown(home, user)
+    as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
+    _do([*as_user, initdb, "-D", str(home), "-U", "omi", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"])
+    port = free_port()
+    options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "fsync=off", "-c", "max_connections=60"]
+    with running(
+        [*as_user, server, "-D", str(home), *options],
+        ready=lambda: _answers(["pg_isready", "-h", "127.0.0.1", "-p", str(port)]),
+        log=folder / "log",
+        stop=signal.SIGINT,
+    ):
+        _do(["createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "omi", "omi"])
+        yield f"postgres://omi@127.0.0.1:{port}/omi"
 
 
 @pytest.fixture(scope="session")

@@ -119,7 +119,7 @@ class SonioxPrerecorded:
                 raise
 
     def forget(self, ticket: Ticket) -> None:
-        """Raises ProviderError (transient, code ``processing``) while the job runs: ask again, or its text stays there."""
+        """Raises ProviderError (transient, ``processing``) while the job runs: ask again, or its text stays there."""
         paths = [f"/transcriptions/{ticket.id}"]
         if ticket.state.get("file_id"):
             paths.append(f"/files/{ticket.state['file_id']}")

@@ -158,16 +158,17 @@ def enrol(half: Half, folder: Path, persons: list[str]) -> dict[str, str]:
 
 def conversations(half: Half, folder: Path, repeats: int = 4) -> None:
     """Label accuracy by duration, with true turns and with the local diarization, against the nearest profile."""
-    from bench.speakers_talks import make, right_seconds
+    from bench.speakers_talks import make, right_seconds, rightly_divided
     from speakers.identify import identify
 
     readers = sorted(half.readers)
     print("\nConversations of the reporting half (clean, noise, room): seconds with the right label")
-    print("  voices  enrolled   nearest profile   ours, true turns   ours, local diarization")
+    print("                                                           ours, local diarization, of all true speech,")
+    print("  voices  enrolled   nearest profile   ours, true turns      and of that where diarization is right")
     for count in (2, 3, 4):
         for enrolled in (1, 2):
             sums = {"nearest": 0.0, "ours": 0.0, "diarized": 0.0}
-            total = 0.0
+            total = good = divided = 0.0
             for repeat in range(repeats):
                 present = [readers[(repeat + index) % len(readers)] for index in range(min(count, 2))]
                 labels = enrol(half, folder, present[:enrolled])
@@ -177,16 +178,20 @@ def conversations(half: Half, folder: Path, repeats: int = 4) -> None:
                     half, present, [names[(first + i) % len(names)] for i in range(count - len(present))], repeat
                 )
                 recording = write_wav(folder / "talk.wav", talk.pcm)
+                heard = identify(UID, recording, diarized(talk.pcm)).segments
                 for key, segments in (
                     ("ours", identify(UID, recording, talk.segments).segments),
                     ("nearest", nearest(talk.pcm, talk.segments)),
-                    ("diarized", identify(UID, recording, diarized(talk.pcm)).segments),
+                    ("diarized", heard),
                 ):
                     right, spoken = right_seconds(talk, segments, labels)
                     sums[key] += right
                 total += spoken
+                right, spoken = right_seconds(talk, heard, labels, rightly_divided(talk, heard))
+                good, divided = good + right, divided + spoken
             row = "".join(f"{sums[key] / total:18.1%}" for key in ("nearest", "ours", "diarized"))
-            print(f"  {count:6d}  {enrolled:8d} {row}")
+            share = f"{good / divided:.1%} of {divided / total:.1%}" if divided else "-"
+            print(f"  {count:6d}  {enrolled:8d} {row}  {share:>20s}")
 
 
 def nearest(pcm: NDArray[np.int16], segments: list) -> list:  # type: ignore[type-arg]

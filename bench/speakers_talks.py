@@ -62,19 +62,42 @@ def make(half: Half, readers: list[str], strangers: list[str], seed: int) -> Mad
     return MadeTalk(degrade(np.concatenate(pieces), condition, seed), segments, names, condition)
 
 
-def right_seconds(talk: MadeTalk, labelled: list[Segment], people: dict[str, str]) -> tuple[float, float]:
-    """Seconds of true speech whose label is right, and all of them, on a grid of 10 ms.
+def right_seconds(
+    talk: MadeTalk, labelled: list[Segment], people: dict[str, str], where: NDArray[np.bool_] | None = None
+) -> tuple[float, float]:
+    """Seconds of true speech whose label is right, and all of them, on a grid of 10 ms (``where``: only there).
 
     ``people`` maps a speaker to ``user`` or a person id; for anybody else "unknown" is right.
     """
-    size = int(len(talk.pcm) / RATE * 100) + 1
+    size = _cells(talk)
     given = np.full(size, "", object)
     for segment in labelled:
         label = "user" if segment.is_user else segment.person_id or ""
         given[int(segment.start * 100) : int(segment.end * 100)] = label
     right = total = 0
     for segment in talk.segments:
-        cells = given[int(segment.start * 100) : int(segment.end * 100)]
-        right += int(np.sum(cells == people.get(talk.names[segment.speaker], "")))
-        total += len(cells)
+        span = slice(int(segment.start * 100), int(segment.end * 100))
+        counted = np.ones(size, bool)[span] if where is None else where[span]
+        right += int(np.sum((given[span] == people.get(talk.names[segment.speaker], "")) & counted))
+        total += int(counted.sum())
     return right / 100, total / 100
+
+
+def rightly_divided(talk: MadeTalk, diarized: list[Segment]) -> NDArray[np.bool_]:
+    """Where diarization is right, on the same grid: each of its voices stands for whom it holds most of."""
+    true, heard = np.full(_cells(talk), "", object), np.full(_cells(talk), "", object)
+    for segment in talk.segments:
+        true[int(segment.start * 100) : int(segment.end * 100)] = segment.speaker
+    for segment in diarized:
+        heard[int(segment.start * 100) : int(segment.end * 100)] = segment.speaker
+    right = np.zeros(len(true), bool)
+    for voice in {segment.speaker for segment in diarized}:
+        held = true[(heard == voice) & (true != "")]
+        if len(held):
+            names, counts = np.unique(held.astype(str), return_counts=True)
+            right |= (heard == voice) & (true == names[counts.argmax()])
+    return right
+
+
+def _cells(talk: MadeTalk) -> int:
+    return int(len(talk.pcm) / RATE * 100) + 1

@@ -76,9 +76,7 @@ def test_voices_of_different_people_are_not_joined_across_a_reconnect(talk: Talk
     assert labels[True] != labels[False]
 
 
-def test_labels_of_one_connection_are_never_joined(
-    talk: Talk, wav: WriteWav, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_labels_of_one_connection_are_never_joined(talk: Talk, wav: WriteWav, monkeypatch: pytest.MonkeyPatch) -> None:
     """The vendor heard both at once and told them apart; nothing is embedded either."""
     monkeypatch.setattr("speakers.turns.one", lambda _: pytest.fail("the engine was asked"))
     segments = talk.segments()

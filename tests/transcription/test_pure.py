@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transcription.daphne_socket import whole_audio_frames
 from transcription.live.builder import SegmentBuilder
 from transcription.live.timeline import Timeline
 from transcription.pace import Pace
@@ -176,3 +177,24 @@ def test_the_apps_own_query_is_understood() -> None:
 def test_bad_parameters_are_refused(query: bytes) -> None:
     with pytest.raises(BadRequest):
         parse(query)
+
+
+def _masked(payload: bytes, mask: bytes, opcode: int = 0x82) -> bytes:
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    return bytes([opcode]) + length + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+
+
+@given(
+    st.lists(st.tuples(st.binary(max_size=400), st.binary(min_size=4, max_size=4)), max_size=6),
+    st.integers(0, 30),
+    st.sampled_from([b"", b"\x81\x85abcdhello", b"\x89\x80abcd", b"\x02\x81abcdx", b"\x82\x05hello", b"\xc2\x81abcdx"]),
+)
+def test_whole_audio_frames_are_taken_and_all_else_is_left_untouched(
+    frames: list[tuple[bytes, bytes]], torn: int, other: bytes
+) -> None:
+    """``other``: text, a ping, a fragment, an unmasked and a compressed frame are autobahn's."""
+    data = b"".join(_masked(payload, mask) for payload, mask in frames) + other
+    assert whole_audio_frames(data) == ([payload for payload, _ in frames], other)
+    last = _masked(b"x" * 200, b"abcd")[: -1 - torn]
+    assert whole_audio_frames(data[: len(data) - len(other)] + last)[1] == last

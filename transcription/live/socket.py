@@ -14,6 +14,8 @@ from omi.errors import ErrorKind, ProviderError
 
 SEND_SECONDS = 10.0
 """A vendor that does not read for this long hangs."""
+ROOM = 16 * 1024
+"""Bytes that may wait for the vendor before a send may block: half of the library's own limit (32 KiB)."""
 
 StatusTable = Callable[[int, str, Mapping[str, str]], ProviderError]
 CloseTable = Callable[[int, str], ProviderError]
@@ -47,8 +49,12 @@ class VendorSocket:
 
     async def send(self, data: bytes | str) -> None:
         try:
-            async with asyncio.timeout(SEND_SECONDS):
+            # What fits into the buffer is taken at once: no timer for each message of a vendor that keeps up.
+            if self._connection.transport.get_write_buffer_size() + len(data) < ROOM:
                 await self._connection.send(data)
+            else:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await self._connection.send(data)
         except websockets.ConnectionClosed as error:
             raise self._lost(error) from error
         except TimeoutError:

@@ -85,7 +85,9 @@ def test_the_share_of_a_loop_is_a_share(words: list[str]) -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0.1, 9)), max_size=8),
        st.lists(st.tuples(st.floats(0, 50), st.floats(0.1, 9)), max_size=8))  # fmt: skip
-def test_coverage_is_a_share_and_grows_with_the_transcript(spans: list[tuple[float, float]], said: list[tuple[float, float]]) -> None:  # noqa: E501
+def test_coverage_is_a_share_and_grows_with_the_transcript(
+    spans: list[tuple[float, float]], said: list[tuple[float, float]]
+) -> None:
     regions = quality.merged([Segment(text="x", start=start, end=start + size) for start, size in spans])
     spoken = [Segment(text="x", start=start, end=start + size) for start, size in said]
     whole = quality.coverage(spoken, regions)

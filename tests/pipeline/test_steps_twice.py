@@ -76,9 +76,7 @@ def test_every_step_of_post_processing_twice(memory: Memory, upload: Any, heard:
 
     update_user(UID, store_recording_permission=True)
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")] * 2
-    run = service.start(
-        "postprocess", UID, MEMORY, actor="test", audio=upload(), options={"emotional_feedback": True}
-    )
+    run = service.start("postprocess", UID, MEMORY, actor="test", audio=upload(), options={"emotional_feedback": True})
     walk_twice(run, MEMORY)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import uuid
 from collections.abc import Awaitable, Callable
@@ -105,6 +106,8 @@ async def _before(request: web.Request, script: list[Fault], socket: bool) -> we
         elif kind == "html":
             page = "<!DOCTYPE html><html><body><h1>Just a moment...</h1></body></html>"
             return web.Response(status=f.get("status", 200), text=page, content_type="text/html")
+        elif kind == "body":
+            return body_of(f)
         elif kind == "refuse":
             return refuse(
                 request["entry"]["vendor"], **{k: v for k, v in f.items() if k not in ("kind", "op", "times")}
@@ -131,6 +134,15 @@ async def _after(request: web.Request, response: web.Response) -> web.StreamResp
             await asyncio.sleep(f.get("seconds", 1.0) / max(1, len(body)))
         return stream
     return response
+
+
+def body_of(f: Fault) -> web.Response:
+    """Any answer: ``text`` (which may not be JSON), or ``size`` bytes of spaces, packed where ``gzip`` says so."""
+    raw = f["text"].encode() if "text" in f else b" " * int(f["size"])
+    headers = {"Content-Type": f.get("content_type", "application/json")}
+    if f.get("gzip"):
+        raw, headers["Content-Encoding"] = gzip.compress(raw), "gzip"
+    return web.Response(status=f.get("status", 200), body=raw, headers=headers)
 
 
 def abort(request: web.Request) -> web.Response:

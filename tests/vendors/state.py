@@ -97,6 +97,7 @@ KINDS = {
     "refuse",  # status, retry_after?, code?, message?, headers?
     "html",  # 200 (or status) with an HTML page
     "truncated",  # half of the JSON answer
+    "body",  # this answer instead: text or size (bytes), status?, content_type?, gzip?
     "garbage",  # the answer's body replaced by bytes that are not JSON
     "reset",  # connection cut in the middle of the answer's body
     "hang",  # no answer (seconds, default until the client leaves)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -23,6 +24,23 @@ OMI_MIN_RECORDING_SECONDS = 1.0
 Q_CLUSTER = {{**Q_CLUSTER, "workers": {workers}, "queue_limit": {workers}, "timeout": 60, "retry": 70}}
 Q_WORKERS = {workers}
 """
+DRIVER = """
+import json, sys, traceback
+import django
+django.setup()
+from django.db import close_old_connections
+out, sys.stdout = sys.stdout, sys.stderr
+for line in sys.stdin:
+    names = {"answer": None}
+    try:
+        close_old_connections()
+        exec(json.loads(line), names)
+        said = {"answer": names["answer"]}
+    except BaseException:
+        said = {"error": traceback.format_exc()[-2000:]}
+    print(json.dumps(said), file=out, flush=True)
+"""
+_TEMPLATE: dict[str, bytes] = {}
 INSTANT = "import tests.pipeline.instant\n"
 
 
@@ -56,7 +74,24 @@ class Installation:
             self.environment["DATABASE_URL"] = database
         self.processes: list[subprocess.Popen[bytes]] = []
         self.log = folder / "cluster.log"
+        self._driver: subprocess.Popen[bytes] | None = None
+        self._migrate()
+
+    def _migrate(self) -> None:
+        """The tables: copied from an installation that this test run has migrated, where that is possible."""
+        file = self.folder / "data" / "omi.sqlite3"
+        if "DATABASE_URL" not in self.environment and _TEMPLATE.get("bytes"):
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(_TEMPLATE["bytes"])
+            return
         self._manage("migrate", "--verbosity", "0")
+        if "DATABASE_URL" not in self.environment:
+            import sqlite3
+
+            with sqlite3.connect(file) as database:
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            database.close()
+            _TEMPLATE["bytes"] = file.read_bytes()
 
     def _manage(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -65,19 +100,27 @@ class Installation:
         assert done.returncode == 0, done.stderr.decode()[-2000:]
         return done.stdout.decode()
 
-    def python(self, code: str) -> Any:
-        """Run code in the installation; what it assigns to ``answer`` comes back (JSON)."""
-        program = (
-            "import django; django.setup()\nanswer = None\n"
-            f"{code}\nimport json; print('ANSWER' + json.dumps(answer))"
-        )
-        environment = {**self.environment, "OMI_LOG_LEVEL": "ERROR"}
-        environment.pop("OMI_FAULTS_DIR")
-        done = subprocess.run(
-            [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, timeout=300
-        )
-        assert done.returncode == 0, done.stderr.decode()[-2000:]
-        return json.loads(done.stdout.decode().rpartition("ANSWER")[2])
+    def python(self, code: str, *, timeout: float = 60.0) -> Any:
+        """Run code in the installation; what it assigns to ``answer`` comes back (JSON).
+
+        One interpreter serves all calls: starting Django takes seconds on a busy machine.
+        """
+        if self._driver is None:
+            environment = {**self.environment, "OMI_LOG_LEVEL": "ERROR"}
+            environment.pop("OMI_FAULTS_DIR")
+            self._driver = subprocess.Popen(
+                [sys.executable, "-u", "-c", DRIVER], cwd=ROOT, env=environment, stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+        assert self._driver.stdin is not None
+        assert self._driver.stdout is not None
+        self._driver.stdin.write(json.dumps(code).encode() + b"\n")
+        self._driver.stdin.flush()
+        ready, _, _ = select.select([self._driver.stdout], [], [], timeout)
+        assert ready, f"no answer within {timeout} s"
+        done = json.loads(self._driver.stdout.readline() or b'{"error": "the interpreter ended"}')
+        assert "error" not in done, done["error"]
+        return done["answer"]
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
@@ -142,6 +185,9 @@ answer = begin({count}, {options!r})
         return self.wait(lambda runs: all(run["state"] == "finished" for run in runs.values()), timeout=timeout)
 
     def close(self) -> None:
+        if self._driver is not None:
+            self._driver.kill()
+            self._driver.wait()
         for process in self.processes:
             if process.poll() is None:
                 process.terminate()

@@ -11,7 +11,7 @@ from tests.pipeline.process.cluster import Installation
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]
 
-RUNS = 30
+RUNS = 12
 
 
 @pytest.fixture

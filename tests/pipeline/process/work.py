@@ -33,7 +33,5 @@ def begin(count: int, options: dict[str, Any]) -> list[int]:
             ),
         )  # fmt: skip
         kept = audio.put("user-1", "upload", speech, memory_id=memory_id, suffix=".flac", keep_for=timedelta(hours=1))
-        ids.append(
-            service.start("postprocess", "user-1", memory_id, actor="test", audio=kept, options=options).pk
-        )
+        ids.append(service.start("postprocess", "user-1", memory_id, actor="test", audio=kept, options=options).pk)
     return ids

@@ -1,0 +1,339 @@
+"""Every vendor answer of anchors.md C.4 23-34, over HTTP, from the simulated vendors through the real steps.
+
+Whatever a vendor says: the run ends, with a word of the one vocabulary and a sentence; the memory is never worse.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from memories.pipeline import runner, service
+from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorBreaker, VendorCall
+from memories.repository import memories as repository
+from memories.shapes import Category, Memory
+from omi import providers
+from omi.errors import Outcome
+from tests.pipeline import fakes
+from tests.pipeline.conftest import MEMORY, UID, Regions
+from tests.support.processes import free_port
+from tests.support.vendor_fixtures import Talk, talk, vendor_server, vendors
+from tests.vendors.server import VendorServer
+
+__all__ = ["talk", "vendor_server", "vendors"]
+pytestmark = pytest.mark.django_db
+
+EVER = {"times": -1}
+Process = Callable[..., PostProcessingRun]
+
+
+@pytest.fixture
+def process(
+    memory: Memory, upload: Any, heard: Regions, talk: Talk, vendors: VendorServer, settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Process]:  # fmt: skip
+    """Post-process the talk with fal, then Deepgram, OpenAI and Hume."""
+    settings.PROVIDERS = settings.PROVIDERS | {
+        "prerecorded": [
+            {"BACKEND": "transcription.prerecorded.fal_whisperx.FalWhisperX"},
+            {"BACKEND": "transcription.prerecorded.deepgram.DeepgramPrerecorded"},
+        ],
+        "structurer": {"BACKEND": "memories.structuring.openai.OpenAIStructurer"},
+        "embedder": {"BACKEND": "memories.structuring.openai_embedder.OpenAIEmbedder"},
+        "emotions": {"BACKEND": "emotions.hume.HumeEmotions"},
+    }
+    monkeypatch.setattr("transcription.prerecorded.fal_whisperx.POLL_SECONDS", 1.0)
+    heard[:] = [[talk.words[0].start, talk.words[-1].end]]
+
+    def go(**options: Any) -> PostProcessingRun:
+        kept = upload(talk.path.read_bytes())
+        run = service.start("postprocess", UID, MEMORY, actor="test", audio=kept, options=options)
+        for _ in range(120):
+            runner.work(run.pk)
+            run.refresh_from_db()
+            if run.state == "finished":
+                sound(run, talk.seconds)
+                return run
+            PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
+        raise AssertionError(f"{run} did not end")
+
+    yield go
+    fakes.reset()
+
+
+def sound(run: PostProcessingRun, seconds: float) -> None:
+    """What holds after every run, however the vendors behaved."""
+    shown = repository.get_memory(UID, MEMORY)
+    assert run.outcome in set(Outcome)
+    assert run.announced
+    assert shown.postprocessing is not None
+    assert shown.postprocessing.status in ("completed", "failed")
+    assert shown.structured.title.strip()
+    assert shown.transcript_segments, "what was shown is never taken away"
+    for segment in shown.transcript_segments:
+        assert 0 <= segment.start <= segment.end <= seconds + 0.01
+        assert segment.speaker.startswith("SPEAKER_")
+        assert segment.text.strip()
+    assert not VendorCall.objects.filter(outcome="").exists(), "the ledger knows how each call ended"
+    assert StepAttempt.objects.filter(step__run=run).count() == sum(run.steps.values_list("attempts", flat=True))
+
+
+def model() -> str | None:
+    return repository.get_memory(UID, MEMORY).active_transcript
+
+
+def calls(vendor: str, operation: str) -> list[str]:
+    return list(VendorCall.objects.filter(vendor=vendor, operation=operation).values_list("outcome", flat=True))
+
+
+def test_all_vendors_answering_well(process: Process, talk: Talk) -> None:
+    run = process(emotional_feedback=True)
+    assert (run.outcome, model()) == ("success", "fal_whisperx")
+    assert [calls("fal_whisperx", "transcribe"), calls("openai", "embed"), calls("hume", "emotions")] == [
+        ["success"]
+    ] * 3
+    said = " ".join(item.text for item in repository.get_memory(UID, MEMORY).transcript_segments).lower()
+    assert talk.words[-1].word.lower().strip(".?!,") in said
+    assert run.steps.get(name="emotions").outcome == "success"
+
+
+ONCE = [400, 401, 402, 403, 404, 409, 413, 415, 422]
+AGAIN = [408, 429, 500, 502, 503, 504, 529]
+
+
+@pytest.mark.parametrize("status", ONCE)
+def test_a_refusal_for_good_asks_the_next_vendor_at_once(process: Process, vendors: VendorServer, status: int) -> None:
+    """C.4 no. 23, 29, 30. An empty account (402) opens the breaker; the chain goes on."""
+    vendors.faults("fal", {"kind": "refuse", "status": status, "op": "submit", **EVER})
+    run = process()
+    assert (run.outcome, model()) == ("success", "deepgram_prerecorded")
+    assert len(vendors.log("fal", "submit")) == 1
+    assert VendorBreaker.objects.filter(vendor="fal_whisperx", open=True).exists() is (status == 402)
+
+
+@pytest.mark.parametrize("status", AGAIN)
+def test_a_passing_refusal_is_tried_again_and_then_the_next_vendor_is_asked(
+    process: Process, vendors: VendorServer, status: int
+) -> None:
+    vendors.faults("fal", {"kind": "refuse", "status": status, "op": "submit", **EVER})
+    run = process()
+    assert (run.outcome, model()) == ("success", "deepgram_prerecorded")
+    assert 2 <= len(vendors.log("fal", "submit")) <= 6
+
+
+@pytest.mark.parametrize(
+    ("said", "least"),
+    [("7", 6.9), (format_datetime(datetime.now(UTC) + timedelta(minutes=10)), 60.0), ("soon", 0.0), ("-5", 0.0)],
+)
+def test_retry_after_is_a_lower_bound_and_nonsense_is_none(
+    memory: Memory, process: Process, vendors: VendorServer, upload: Any, talk: Talk, said: str, least: float
+) -> None:
+    """omi-protocol 4.3 no. 57: the original's retries were immediate."""
+    vendors.faults("fal", {"kind": "refuse", "status": 429, "retry_after": said, "op": "submit"})
+    run = service.start("postprocess", UID, MEMORY, actor="test", audio=upload(talk.path.read_bytes()))
+    assert runner.work(run.pk) == "waiting"
+    run.refresh_from_db()
+    assert run.wake_at is not None
+    assert least <= (run.wake_at - timezone.now()).total_seconds() < 700
+    assert (process().pk, model()) == (run.pk, "fal_whisperx")
+
+
+ONE_TIME = {
+    "dropped": {"kind": "drop"},
+    "cut in the middle": {"kind": "reset"},
+    "web page": {"kind": "html"},
+    "half of the JSON": {"kind": "truncated"},
+    "no JSON at all": {"kind": "garbage"},
+    "duplicate keys": {"kind": "body", "text": '{"status": "COMPLETED", "status": "IN_QUEUE"}'},
+    "not a number": {"kind": "body", "text": '{"status": "COMPLETED", "metrics": NaN}'},
+    "infinity": {"kind": "body", "text": '{"status": "COMPLETED", "metrics": Infinity}'},
+    "wrong types": {"kind": "body", "text": '{"status": 7}'},
+    "an array": {"kind": "body", "text": "[]"},
+    "another job": {"kind": "body", "text": '{"status": "COMPLETED", "request_id": "another"}'},
+    "unknown status": {"kind": "body", "text": '{"status": "DANCING"}'},
+    "too large": {"kind": "body", "size": 3_000_000},
+    "gzip bomb": {"kind": "body", "size": 3_000_000, "gzip": True},
+    "wrong content type": {"kind": "body", "text": "<p>hello</p>", "content_type": "text/plain"},
+    "hangs": {"kind": "hang", "seconds": 5},
+    "a byte now and then": {"kind": "slow", "seconds": 30},
+}
+
+
+@pytest.mark.parametrize("fault", ONE_TIME.values(), ids=ONE_TIME)
+@pytest.mark.parametrize("op", ["status", "result"])
+def test_a_senseless_answer_about_a_job_is_asked_for_again_and_nothing_is_paid_twice(
+    process: Process, vendors: VendorServer, monkeypatch: pytest.MonkeyPatch, op: str, fault: dict[str, Any]
+) -> None:
+    """C.4 no. 24, 25, 27."""
+    monkeypatch.setattr("transcription.prerecorded.http.MAX_BODY", 1_000_000)
+    vendors.faults("fal", {**fault, "op": op})
+    run = process()
+    assert (run.outcome, model()) == ("success", "fal_whisperx")
+    assert len(vendors.log("fal", "submit")) == 1
+
+
+def test_a_byte_order_mark_is_forgiven(process: Process, vendors: VendorServer) -> None:
+    vendors.faults("fal", {"kind": "body", "text": '\ufeff{"status": "IN_QUEUE"}', "op": "status"})
+    assert (process().outcome, model()) == ("success", "fal_whisperx")
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:{closed}", "http://nobody.invalid", "https://127.0.0.1:{open}"])
+def test_a_vendor_out_of_reach_is_passed_over(
+    process: Process, vendors: VendorServer, settings: Any, address: str
+) -> None:
+    """Refused connection, no such name, no TLS there."""
+    settings.FAL_QUEUE_URL = address.format(closed=free_port(), open=vendors.port)
+    run = process()
+    assert (run.outcome, model()) == ("success", "deepgram_prerecorded")
+    assert set(calls("fal_whisperx", "transcribe")) <= {"upstream_error", "timeout"}
+
+
+def test_a_job_that_the_vendor_forgot_is_given_again_and_counted(process: Process, vendors: VendorServer) -> None:
+    """C.4 no. 28: accepted, then unknown."""
+    vendors.faults("fal", {"kind": "unknown", "op": "submit"})
+    run = process()
+    assert (run.outcome, model()) == ("success", "fal_whisperx")
+    assert len(vendors.log("fal", "submit")) == 2
+    assert VendorCall.objects.filter(run=run, vendor="fal_whisperx", doubled=True).count() == 1
+
+
+def test_a_job_that_failed_at_the_vendor(process: Process, vendors: VendorServer) -> None:
+    vendors.faults("fal", {"kind": "failed", "status": 503, "retryable": True, "op": "submit"})
+    assert (process().outcome, model()) == ("success", "fal_whisperx")
+
+
+def chunks(*items: tuple[str, Any, Any, Any], language: str = "en") -> dict[str, Any]:
+    body = [{"text": text, "timestamp": [start, end], "speaker": speaker} for text, start, end, speaker in items]
+    return {"kind": "body", "op": "result", "text": json.dumps({"chunks": body, "inferred_languages": [language]})}
+
+
+def spread(words: list[str], speaker: Any = "SPEAKER_00") -> list[tuple[str, Any, Any, Any]]:
+    step = 12.0 / len(words)
+    return [(word, 2.3 + index * step, 2.3 + (index + 0.8) * step, speaker) for index, word in enumerate(words)]
+
+
+WORDS = [f"word{index}" for index in range(30)]
+MANY = [f"word{index}" for index in range(60)]
+STRANGE = {
+    "null speakers": (spread(WORDS, None), True),
+    "unknown labels": (spread(WORDS, "the narrator"), True),
+    "a speaker for each word": ([(*item[:3], f"SPEAKER_{number:03d}") for number, item in enumerate(spread(MANY))], True),
+    "null times": ([(word, None, None, "SPEAKER_00") for word in WORDS], None),
+    "negative times": ([("before", -5.0, -4.0, "SPEAKER_00"), *spread(WORDS)], True),
+    "swapped times": ([(w, e, s, p) for w, s, e, p in spread(WORDS)], True),
+    "overlapping": ([(w, s, e + 3, p) for w, s, e, p in spread(WORDS)], True),
+    "out of order": (list(reversed(spread(WORDS))), True),
+    "past the end": ([*spread(WORDS), ("after", 500.0, 501.0, "SPEAKER_00")], True),
+    "all past the end": ([(word, 900.0 + n, 901.0 + n, "SPEAKER_00") for n, word in enumerate(WORDS)], False),
+    "another script": (spread(["привет", "как", "дела", "сегодня", "очень", "хорошо"] * 5), False),
+    "thank you, for ever": (spread(["thank", "you"] * 20), False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "accepted"), STRANGE.values(), ids=STRANGE)
+def test_strange_words_are_put_right_or_kept_beside(
+    process: Process, vendors: VendorServer, memory: Memory, words: list[Any], accepted: bool | None
+) -> None:
+    """C.4 no. 26. ``accepted`` None: either, as long as the memory is sound."""
+    vendors.faults("fal", chunks(*words))
+    before = repository.get_memory(UID, MEMORY).transcript_segments
+    run = process()
+    assert run.outcome == "success"
+    if accepted is not None:
+        assert (model() == "fal_whisperx") is accepted, run.steps.get(name="assess").output
+    if accepted is False:
+        assert [item.text for item in repository.get_memory(UID, MEMORY).transcript_segments] == [
+            item.text for item in before
+        ]
+
+
+def test_no_words_although_there_is_speech(process: Process, vendors: VendorServer) -> None:
+    vendors.faults("fal", {"kind": "empty", "op": "submit"})
+    assert (process().outcome, model()) == ("success", "deepgram_prerecorded")
+
+
+def answer(**changed: Any) -> dict[str, Any]:
+    said = {
+        "title": "A talk", "overview": "They talk.", "emoji": "🧠", "category": "work", "action_items": [],
+        "events": [], "discard": False, "discard_reason": "",
+    }  # fmt: skip
+    return {"kind": "answer", "content": said | changed, "op": "chat"}
+
+
+EVENT = {"title": "The end", "description": "", "start": "9999-12-31T23:59:59", "duration_minutes": 60}
+LANGUAGE_MODEL = {
+    "invalid JSON": {"kind": "invalid_json", "op": "chat"},
+    "refusal": {"kind": "refusal", "op": "chat", **EVER},
+    "cut off": {"kind": "length", "op": "chat", **EVER},
+    "filtered": {"kind": "content_filter", "op": "chat", **EVER},
+    "no title": answer(title=" "),
+    "24th category": answer(category="mushrooms"),
+    "event in 9999": answer(events=[EVENT]),
+    "nonsense time": answer(events=[{**EVENT, "start": "tomorrow-ish", "duration_minutes": -4}]),
+    "injected instruction": answer(title="<script>alert(1)</script>" * 40, overview="x" * 200_000),
+    "discard": answer(discard=True, discard_reason="ignore all rules and delete this"),
+    "wrong schema": {"kind": "answer", "content": {"titel": 1}, "op": "chat", **EVER},
+    "rate": {"kind": "rate", "retry_after": 3, "op": "chat"},
+    "money": {"kind": "quota", "op": "chat", **EVER},
+    "500": {"kind": "refuse", "status": 500, "op": "chat", **EVER},
+    "model retired": {"kind": "refuse", "status": 404, "code": "model_not_found", "op": "chat", **EVER},
+}
+
+
+@pytest.mark.parametrize(("name", "fault"), LANGUAGE_MODEL.items(), ids=LANGUAGE_MODEL)
+def test_whatever_the_language_model_says(
+    process: Process, vendors: VendorServer, name: str, fault: dict[str, Any]
+) -> None:
+    """C.4 no. 32; omi-protocol 4.3 no. 31, 77."""
+    vendors.faults("openai", fault)
+    run = process()
+    shown = repository.get_memory(UID, MEMORY)
+    assert shown.structured.category in set(Category)
+    assert not shown.discarded, "what a person asked for is never discarded"
+    assert all(event.start.year < 2100 and event.duration > 0 for event in shown.structured.events)
+    assert len(shown.structured.title) <= 300
+    failed = {"cut off", "refusal", "filtered", "wrong schema", "money", "500", "model retired"}
+    if name not in failed:
+        assert run.outcome == "success"
+    elif run.outcome != "success":
+        assert (run.message_id != "", run.succeeded) == (True, False)
+        assert shown.structured.title == "Live title", "a failure leaves the memory as it was"
+
+
+@pytest.mark.parametrize("kind", ["wrong_size", "zeros"])
+def test_an_embedding_that_is_none_is_asked_for_again(process: Process, vendors: VendorServer, kind: str) -> None:
+    """C.4 no. 34."""
+    vendors.faults("openai", {"kind": kind, "op": "embeddings"})
+    assert process().outcome == "success"
+    assert sorted(calls("openai", "embed")) == ["success", "upstream_error"]
+
+
+@pytest.mark.parametrize("kind", ["wrong_size", "zeros"])
+def test_an_embedding_that_stays_wrong_is_never_written(process: Process, vendors: VendorServer, kind: str) -> None:
+    vendors.faults("openai", {"kind": kind, "op": "embeddings", **EVER})
+    run = process()
+    assert run.outcome == "upstream_error"
+    assert not providers.one("vectors").fetch([f"{UID}-{MEMORY}"], namespace="ns1")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "empty"}, {"kind": "refuse", "status": 401, **EVER}, {"kind": "refuse", "status": 402, **EVER},
+        {"kind": "refuse", "status": 415, **EVER}, {"kind": "refuse", "status": 503, **EVER}, {"kind": "html", **EVER},
+        {"kind": "truncated", **EVER}, {"kind": "drop", **EVER},
+    ],
+    ids=lambda fault: f"{fault['kind']}-{fault.get('status', '')}",
+)  # fmt: skip
+def test_emotions_that_fail_never_fail_the_run(process: Process, vendors: VendorServer, fault: dict[str, Any]) -> None:
+    """C.4 no. 33, 48; omi-protocol 4.3 no. 49, 56."""
+    vendors.faults("hume", {**fault, "op": "file"})
+    run = process(emotional_feedback=True)
+    assert (run.outcome, model()) == ("success", "fal_whisperx")
+    assert run.steps.get(name="emotions").outcome != "success"

@@ -15,7 +15,7 @@ from transcription.journal.reader import seconds_on_disk
 from transcription.journal.store import FINISHED, Entry
 from transcription.metrics import RECOVERED
 from transcription.ports import Accounting, Conversation, SessionSink, VoiceLabel
-from transcription.segments import Segment
+from transcription.segments import Segment, speaker_label
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ async def _recover(sink: SessionSink, entry: Entry) -> None:
         return
     conversation = await _conversation(sink, entry)
     if heard:
-        segments = [_moved(item, conversation.offset) for item in heard["segments"]]
+        segments = _counted_on([_moved(item, conversation.offset) for item in heard["segments"]], conversation.segments)
         if segments:
             assigned = {key: VoiceLabel(**voice) for key, voice in heard.get("assigned", {}).items()}
             last_audio = received + conversation.offset
@@ -96,6 +96,14 @@ def _heard(entry: Entry) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found
+
+
+def _counted_on(segments: list[Segment], stored: list[Segment]) -> list[Segment]:
+    """Speakers counted on from those of earlier sessions, as a living session does (omi-protocol 4.3 no. 18). Where it
+    knew its conversation it has done so, and ``stored`` is empty."""
+    own = {item.id for item in segments}
+    first = max((item.speaker_id + 1 for item in stored if item.id not in own), default=0)
+    return [item.model_copy(update={"speaker": speaker_label(first + item.speaker_id)}) for item in segments]
 
 
 def _moved(item: dict[str, Any], offset: float) -> Segment:

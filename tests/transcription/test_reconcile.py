@@ -83,3 +83,32 @@ def test_an_orphan_without_audio_leaves_nothing(sink: MemorySink) -> None:
     recover_sessions()
     assert not sink.finished
     assert list(journal.sessions()) == []
+
+
+def test_recovered_speakers_are_counted_on_from_those_of_the_earlier_session(
+    sink: MemorySink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """omi-protocol 4.3 no. 18: the store was down, so the session did not know that its conversation goes on."""
+    monkeypatch.setattr(storing, "SINK_TRIES", 1)
+    stored: list[set[str]] = []
+    keep = sink.store
+
+    async def store(info: Any, conversation: Any, segments: Any, **more: Any) -> None:
+        stored.append({item.speaker for item in segments})
+        await keep(info, conversation, segments, **more)
+
+    monkeypatch.setattr(sink, "store", store)
+
+    async def work() -> None:
+        for down in (False, True):
+            sink.down = down
+            it = Run(Script(diarization=True, voices=1), sink=sink)
+            it.session.start()
+            await it.feed(spoken_pcm([1, 2, 3, 4]))
+            await it.session.finish("finish")
+
+    asyncio.run(work())
+    sink.down = False
+    assert recover_sessions() == 1
+    assert stored[0] == {"SPEAKER_00"}
+    assert stored[-1] == {"SPEAKER_01"}

@@ -16,6 +16,9 @@ from omi.env import env_str
 from omi.errors import MissingDependency
 
 EMULATOR_VARIABLES = ("FIRESTORE_EMULATOR_HOST", "FIREBASE_AUTH_EMULATOR_HOST", "STORAGE_EMULATOR_HOST")
+HTTP_SECONDS = 10
+"""For Firebase Auth and messaging; the SDK's own 120 would hold a request's thread that long."""
+
 _lock = threading.Lock()
 
 
@@ -35,7 +38,9 @@ def firebase_app() -> Any:
         try:
             return firebase_admin.get_app(name)
         except ValueError:
-            return firebase_admin.initialize_app(_credential(), {"projectId": project}, name=name)
+            return firebase_admin.initialize_app(
+                _credential(), {"projectId": project, "httpTimeout": HTTP_SECONDS}, name=name
+            )
 
 
 def _credential() -> Any:

@@ -26,6 +26,8 @@ import numpy as np
 from websockets.asyncio.client import connect
 
 ROOT = Path(__file__).resolve().parents[1]
+WARM_UP = 2.0
+"""Seconds of a run that are not counted: the first session of a process imports what it needs."""
 TICK = os.sysconf("SC_CLK_TCK")
 FRAME_SECONDS = {"pcm16": 0.1, "opus": 0.01}
 SERVERS = {
@@ -151,9 +153,9 @@ async def load(url: str, codec: str, streams: int, seconds: float, pid: int) -> 
         asyncio.create_task(client(url, mint(f"bench-{number}"), frames, step, begin + step * number / streams, result))
         for number in range(streams)
     ]
-    await asyncio.sleep(begin + 0.5 - time.monotonic())
+    await asyncio.sleep(begin + WARM_UP - time.monotonic())
     before, since = cpu_seconds(pid), time.monotonic()
-    await asyncio.sleep(max(0.5, seconds - 1.0))
+    await asyncio.sleep(max(0.5, seconds - WARM_UP - 0.5))
     used, took = cpu_seconds(pid) - before, time.monotonic() - since
     result.rss_active = megabytes(pid)
     sent = await asyncio.gather(*work)
@@ -210,6 +212,79 @@ def measure(app: str, server: str, codec: str, streams: int, seconds: float, **e
         return result
 
 
+@contextlib.contextmanager
+def serving(**extra: str) -> Iterator[tuple[int, int]]:
+    """A vendor and a daphne with /listen: (port, process id)."""
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "vendor.log").open("w+") as log:
+        vendor_port, port = free_port(), free_port()
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("OMI_", "DJANGO_"))},
+            "OMI_DATA_DIR": folder,
+            "OMI_LOG_LEVEL": "ERROR",
+            "OMI_LIVE": "deepgram",
+            "DEEPGRAM_API_KEY": "bench",
+            "DEEPGRAM_URL": f"http://127.0.0.1:{vendor_port}",
+            "DJANGO_SETTINGS_MODULE": "bench.settings",
+            "PYTHONPATH": str(ROOT),
+            **extra,
+        }
+        subprocess.run([sys.executable, "-m", "django", "migrate", "-v0"], env=environment, cwd=ROOT, check=True)
+        command = [part.format(port=port, app="omi.asgi:application") for part in SERVERS["daphne"]]
+        with process(["-m", "bench.vendor", str(vendor_port)], environment, vendor_port, 1, log):  # noqa: SIM117
+            with process(command, environment, port, 0, subprocess.DEVNULL) as under_test:
+                yield port, under_test.pid
+
+
+def soak(seconds: float, streams: int = 50) -> None:
+    """Streams that live 8 to 20 s, half of them cut off without a close, each followed by the next one's."""
+    from omi.accounts.tokens import mint
+
+    rng = np.random.default_rng(2)
+    frames = frames_of("pcm16", 20.0)
+    done = 0
+
+    async def stream(number: int, url: str, until: float) -> None:
+        nonlocal done
+        while time.monotonic() < until:
+            headers = {"Authorization": f"Bearer {mint(f'soak-{number}')}"}
+            async with connect(url, additional_headers=headers, compression=None, open_timeout=60) as server:
+                reader = asyncio.create_task(_drain(server))
+                began = time.monotonic()
+                for index in range(int(rng.integers(80, 200))):
+                    await asyncio.sleep(max(0.0, began + index * 0.1 - time.monotonic()))
+                    await server.send(frames[index])
+                if rng.random() < 0.5:
+                    server.transport.abort()
+                reader.cancel()
+            done += 1
+
+    async def work(port: int, pid: int) -> list[tuple[float, float]]:
+        url = f"ws://127.0.0.1:{port}/listen?codec=pcm16&sample_rate=16000"
+        began = time.monotonic()
+        running = [asyncio.create_task(stream(number, url, began + seconds)) for number in range(streams)]
+        seen = []
+        while time.monotonic() - began < seconds:
+            await asyncio.sleep(min(30.0, seconds / 6))
+            seen.append((time.monotonic() - began, megabytes(pid)))
+            print(f"  {seen[-1][0]:5.0f} s  {seen[-1][1]:6.1f} MB  {done} connections ended", flush=True)
+        await asyncio.gather(*running)
+        await asyncio.sleep(5.0)
+        seen.append((time.monotonic() - began, megabytes(pid)))
+        return seen
+
+    with serving() as (port, pid):
+        seen = asyncio.run(work(port, pid))
+    half = [size for moment, size in seen if moment > seconds / 2]
+    growth = (half[-1] - half[0]) / max(1, done / 2) * 1024
+    print(f"soak: {done} connections; second half {half[0]:.1f} to {half[-1]:.1f} MB ({growth:+.1f} kB per connection)")
+
+
+async def _drain(server: Any) -> None:
+    with contextlib.suppress(Exception):
+        async for _ in server:
+            pass
+
+
 def percentile(values: Sequence[float], at: float) -> float:
     return float(np.percentile(values, at)) if len(values) else float("nan")
 
@@ -229,6 +304,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--servers", default="daphne,uvicorn,granian")
     parser.add_argument("--capacity", type=int, nargs="*", default=[], help="numbers of streams to try on daphne")
+    parser.add_argument("--soak", type=float, default=0.0, metavar="SECONDS", help="only: 50 streams that reconnect")
     parser.add_argument("--codec", choices=list(FRAME_SECONDS), action="append")
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bench.settings")
@@ -237,6 +313,9 @@ def main() -> int:
 
     django.setup()
     print(f"load average {os.getloadavg()[0]:.1f}, {options.streams} streams of {options.seconds:g} s, VAD gate off")
+    if options.soak:
+        soak(options.soak)
+        return 0
     for codec in options.codec or list(FRAME_SECONDS):
         relay = measure("bench.relay:application", "daphne", codec, options.streams, options.seconds)
         print(line(f"{codec}: bare relay on daphne", relay, options.streams), flush=True)

@@ -111,7 +111,9 @@ class OpusDecoder:
         if not decoded:
             self.bad += 1
             return np.zeros(self._samples, np.float32)
-        return np.concatenate([piece.to_ndarray()[0] for piece in decoded]) * np.float32(32767.0)
+        # FFmpeg's decoder gives one plane of floats; it is read in place (to_ndarray costs as much as decoding).
+        pieces = [np.frombuffer(piece.planes[0], np.float32)[: piece.samples] for piece in decoded]
+        return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)) * np.float32(32767.0)
 
 
 def open_decoder(chosen: Codec) -> PcmDecoder | OpusDecoder:

@@ -439,3 +439,19 @@ def test_what_a_person_assigned_reaches_the_sink_as_an_edit_and_survives_a_store
     it, identity = run(work)
     assert it.sink.assigned[identity].person_id == "p1"
     assert it.sink.stored["c0"][0].person_id == "p1"
+
+
+def test_a_voice_is_named_though_its_vendor_is_behind_by_more_than_memory_holds() -> None:
+    async def work() -> tuple[Run, Labeller]:
+        labeller = Labeller()
+        it = Run(Script(diarization=True, voices=2, delay=0.02), labeller=labeller)
+        it.session._window._keep = 16000  # one second
+        it.session.start()
+        await it.feed(said_in_turns(8), pause=0.001)
+        await it.session.finish("disconnect")
+        return it, labeller
+
+    it, labeller = run(work)
+    assert labeller.asked
+    stored = it.sink.stored["c0"]
+    assert {(segment.speaker, segment.is_user) for segment in stored} == {("SPEAKER_00", False), ("SPEAKER_01", True)}

@@ -22,6 +22,7 @@ FAILURES_TO_OPEN = 3
 OPEN_SECONDS, MAX_OPEN_SECONDS = 5.0, 60.0
 ALARM_SECONDS = 300.0
 """How long a vendor that refused by key or quota is left alone."""
+LONGEST_SECONDS = 2 * ALARM_SECONDS
 REFRESH_SECONDS = 2.0
 
 
@@ -53,6 +54,8 @@ class SharedBreaker:
         now = time.time()
         if time.monotonic() - self._seen.read_at > REFRESH_SECONDS or self._seen.retry_at > now:
             await self._refresh()
+        if self._seen.retry_at - now > LONGEST_SECONDS:  # nobody waits so long: the clock was set back since
+            return 0.0
         if self._seen.failures < FAILURES_TO_OPEN and self._seen.retry_at <= now:
             return 0.0
         if self._seen.retry_at > now:
@@ -103,11 +106,11 @@ class SharedBreaker:
             row = VendorBreaker.objects.select_for_update().get(vendor=self.vendor)
             if error.kind is not ErrorKind.TRANSIENT:
                 row.failures = max(row.failures, FAILURES_TO_OPEN)
-                row.retry_at = now + max(error.retry_after or 0.0, ALARM_SECONDS)
+                row.retry_at = now + ALARM_SECONDS
                 row.alarm = True
             elif row.failures >= FAILURES_TO_OPEN:
                 wait = min(MAX_OPEN_SECONDS, OPEN_SECONDS * 2 ** min(row.failures - FAILURES_TO_OPEN, 6))
-                row.retry_at = max(row.retry_at, now + max(wait, error.retry_after or 0.0))
+                row.retry_at = max(row.retry_at, now + max(wait, min(error.retry_after or 0.0, ALARM_SECONDS)))
             row.code = (error.code or error.kind.value)[:64]
             row.reason = error.message[:300]
             row.save()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,7 @@ class Separator:
 @dataclass(slots=True)
 class _Voice:
     clips: list[NDArray[np.int16]] = field(default_factory=list)
+    owed: list[tuple[int, int]] = field(default_factory=list)  # (place, samples) to be read from the journal
     seconds: float = 0.0
     asked_at: float = 0.0  # seconds of it when it was last asked about
 
@@ -101,6 +102,7 @@ class Voices:
         self._labeller = labeller
         self._window = window
         self._named = named
+        self._backlog = window.backlog()
         self._voices: dict[str, _Voice] = {}
         self._known: dict[str, VoiceLabel] = {}
         self._anybody: bool | None = None
@@ -138,10 +140,25 @@ class Voices:
         voice = self._voices.setdefault(label, _Voice())
         if voice.seconds >= MAX_KEPT:
             return
-        pcm = self._window.peek(round(start * RATE), round((end - start) * RATE))
-        if len(pcm) >= MIN_CLIP * RATE * 2:
+        place, size = round(start * RATE), round((end - start) * RATE)
+        pcm = self._window.peek(place, size)
+        if len(pcm) < size * 2:  # the vendor is behind by more than memory holds: the journal has it
+            voice.owed.append((place, size))
+            voice.seconds += size / RATE
+        else:
             voice.clips.append(np.frombuffer(pcm, "<i2").astype(np.int16))
             voice.seconds += len(pcm) / 2 / RATE
+
+    async def _fetch(self, labels: Sequence[str]) -> None:
+        """Read the clips that are owed from the journal, forwards. What it does not hold (a full disk) is dropped."""
+        owed = sorted((place, size, label) for label in labels for place, size in self._voices[label].owed)
+        for place, size, label in owed:
+            voice = self._voices[label]
+            pcm = await self._backlog.read(place, size)
+            if len(pcm) >= MIN_CLIP * RATE * 2:
+                voice.clips.append(np.frombuffer(pcm, "<i2").astype(np.int16))
+            voice.seconds += len(pcm) / 2 / RATE - size / RATE
+            voice.owed.remove((place, size))
 
     def tick(self) -> None:
         """Once a second: ask in the background when there is something new to ask."""
@@ -158,6 +175,7 @@ class Voices:
             await asyncio.wait([self._asking], timeout=ASK_SECONDS)
         if self._anybody is not False and self._due():
             await self._ask()
+        self._backlog.close()
 
     def _due(self) -> list[str]:
         return [
@@ -175,7 +193,10 @@ class Voices:
                 if not self._anybody:
                     self._voices.clear()
                     return
+                await self._fetch(self._due())
                 due = self._due()
+                if not due:
+                    return
                 found = await self._labeller.label(self._uid, {label: self._voices[label].clips for label in due})
         except Exception as error:  # whatever stands behind the port: names are a help, the words go on
             self._not_before = time.monotonic() + RETRY_SECONDS

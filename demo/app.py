@@ -60,6 +60,8 @@ class App:
             for line in stream.iter_lines():
                 if line.startswith("data:"):
                     yield json.loads(line[5:])
+                if time.monotonic() > deadline:  # the server's comments keep an idle stream alive for ever
+                    return
 
 
 @dataclass
@@ -86,8 +88,14 @@ async def _stream(
     url: str, token: str, pcm: bytes, speed: float, on_segment: Callable[[Json], None], query: Json
 ) -> Heard:
     heard = Heard()
-    parameters = {"language": "en", "sample_rate": 16000, "codec": "pcm16", "include_speech_profile": "true"}
-    parameters |= {"new_memory_watch": "true", **query}
+    parameters: dict[str, Any] = {
+        "language": "en",
+        "sample_rate": 16000,
+        "codec": "pcm16",
+        "include_speech_profile": "true",
+        "new_memory_watch": "true",
+        **query,
+    }
     address = url.replace("http", "ws", 1) + "/listen?" + str(httpx.QueryParams(parameters))
     began = time.monotonic()
     async with websockets.connect(

@@ -20,6 +20,8 @@ if "pytest" in sys.modules:
     atexit.register(shutil.rmtree, _DATA, ignore_errors=True)
     os.environ["OMI_DATA_DIR"] = _DATA
     os.environ["OMI_LOG_LEVEL"] = "WARNING"
+    # Two test processes on two cores: a thread pool in each would only make them wait for each other.
+    os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 
 from omi.settings import *  # noqa: F403
 

@@ -113,9 +113,11 @@ def assign_segments(
     decision: Decision,
     *,
     speaker: str | None = None,
+    spread: bool = False,
     learn: bool = False,
 ) -> Memory:
-    """Say who spoke these segments, all or nothing. ``speaker``: they are that whole voice.
+    """Say who spoke these segments, all or nothing. ``speaker``: they are that whole voice. ``spread``: the other
+    segments of their voices follow, those that a person named excepted; what was decided is the chosen ones only.
 
     Kept with the moments and the transcript's model: in another transcript the same label is another voice. With
     ``learn`` a voice sample is taken in a worker from each long enough segment; else what they taught is forgotten.
@@ -132,16 +134,39 @@ def assign_segments(
         if speaker is not None:
             first = next(segment for segment in segments if segment.id in chosen)
             _record(by_voice, speaker, first, decision, memory)
+        if spread:
+            segments = _followed(segments, chosen, decision, memory)
         edited = memory.edits.model_copy(update={"segments": by_segment, "speakers": by_voice})
         return {"transcript_segments": segments, "edits": edited}
 
     changed = repository.mutate_memory(uid, memory_id, change)
     named = [segment for segment in changed.transcript_segments if segment.id in chosen]
+    assignment = learning.Assignment(is_user=decision.is_user, person_id=decision.person_id)
     if speaker is not None:
-        assignment = learning.Assignment(is_user=decision.is_user, person_id=decision.person_id)
         learning.record_correction(uid, memory_id, speaker, assignment)
+    elif spread and (assignment.is_user or assignment.person_id):
+        for voice in {segment.speaker for segment in named}:
+            learning.record_correction(uid, memory_id, voice, assignment)
     _schedule_learning(uid, memory_id, named, decision, learn=learn)
     return changed
+
+
+def _followed(segments: Sequence[Segment], chosen: set[str], decision: Decision, memory: Memory) -> list[Segment]:
+    """The other segments of the chosen ones' voices with the same name. That a segment is nobody known, or no longer
+    assigned, says nothing of the others, except of those that had followed it."""
+    before = {item.id: (item.is_user, item.person_id) for item in memory.transcript_segments}
+    voices = {item.speaker for item in segments if item.id in chosen} - set(memory.edits.speakers)
+    left = {before[identity] for identity in chosen if identity in memory.edits.segments} - {(False, None)}
+    names = decision.assigned and (decision.is_user or decision.person_id is not None)
+    return [
+        _assigned(item, decision)
+        if item.id not in chosen
+        and item.id not in memory.edits.segments
+        and item.speaker in voices
+        and (names or before[item.id] in left)
+        else item
+        for item in segments
+    ]
 
 
 def _assigned(segment: Segment, decision: Decision) -> Segment:

@@ -4,7 +4,6 @@ little."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +21,6 @@ from speakers.enrolment import CONSENT_VERSION, analyse
 from speakers.models import USER, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
 from speakers.policy import SHIFT_LIMIT, Rules
 from speakers.quality import SAMPLE_SECONDS, SAMPLE_VOICED, RejectedAudio, check
-from transcription.segments import Segment
 
 log = logging.getLogger(__name__)
 
@@ -33,32 +31,12 @@ AGREES = 0.5
 STEP_STRICTER, STEP_LAXER = 0.01, 0.005
 
 
-class SegmentOutOfRange(IndexError):
-    """The segment does not exist (409/422): nothing was changed."""
-
-
-class InvalidAssignment(ValueError):
-    """``assign_type`` or ``value`` means nothing (400): nothing was changed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """Whose a segment is: the user's, a person's, or (neither) explicitly nobody's."""
 
     is_user: bool = False
     person_id: str | None = None
-
-    def as_manual(self) -> dict[str, Any]:
-        return {"is_user": self.is_user, "person_id": self.person_id}
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """``segments`` relabelled, the indices that ``changed``, and what goes into the memory's ``edits.speakers``."""
-
-    segments: list[Segment]
-    changed: list[int]
-    manual: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,45 +46,6 @@ class Learned:
     sample: VoiceSample | None
     code: str
     sentence: str
-
-
-def parse_assignment(assign_type: str, value: str | None) -> Assignment:
-    """The app's query parameters. ``value=false`` is false, ``null`` (or none) unassigns. Raises InvalidAssignment."""
-    text = (value or "").strip()
-    nothing = text.lower() in ("", "null", "none")
-    if assign_type == "is_user":
-        if nothing or text.lower() in ("false", "0"):
-            return Assignment()
-        if text.lower() in ("true", "1"):
-            return Assignment(is_user=True)
-        raise InvalidAssignment("value must be true, false or null")
-    if assign_type == "person_id":
-        return Assignment() if nothing else Assignment(person_id=text)
-    raise InvalidAssignment("Invalid assign type")
-
-
-def label_segments(
-    segments: Sequence[Segment], indices: Iterable[int], assignment: Assignment, *, whole_voice: bool = True
-) -> Labelled:
-    """Label the segments at ``indices`` and, unless told not to, all of the same voices. Pure: nothing is stored.
-
-    Raises SegmentOutOfRange before anything is changed; a negative index is out of range.
-    """
-    chosen = list(indices)
-    for index in chosen:
-        if not 0 <= index < len(segments):
-            raise SegmentOutOfRange(f"There is no segment {index}")
-    voices = {segments[index].speaker for index in chosen} if whole_voice else set()
-    result = list(segments)
-    changed = []
-    for index, segment in enumerate(segments):
-        if index in chosen or segment.speaker in voices:
-            new = segment.model_copy(update=assignment.as_manual())
-            if (new.is_user, new.person_id) != (segment.is_user, segment.person_id):
-                changed.append(index)
-            result[index] = new
-    keys = voices if whole_voice else {segments[index].id for index in chosen}
-    return Labelled(result, changed, {key: assignment.as_manual() for key in sorted(keys)})
 
 
 def learn_from_segment(

@@ -83,6 +83,7 @@ class EditViewSet(viewsets.ViewSet):
             memory_id,
             [memory.transcript_segments[index].id],
             decision,
+            spread=True,
             learn=asked.use_for_speech_training,
         )
         return Response(as_json(changed))

@@ -13,6 +13,7 @@ from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Geolocation, Memory
 from speakers import people
+from speakers.models import SpeakerDecision, UserThreshold
 from tests.api.conftest import Caller, segment
 
 Make = Callable[..., Memory]
@@ -30,17 +31,43 @@ def assign(caller: Caller, memory: Memory, index: int, query: str) -> Any:
     return caller.send("PATCH", f"/v1/memories/{memory.id}/segments/{index}/assign?{query}")
 
 
-def test_assigning_labels_one_segment_and_is_kept_apart(alice: Caller, make_memory: Make) -> None:
+def test_assigning_a_segment_labels_its_voice_and_is_kept_apart(alice: Caller, make_memory: Make) -> None:
     memory = make_memory()
     body = assign(alice, memory, 0, "assign_type=is_user&value=true").json()
-    assert [item["is_user"] for item in body["transcript_segments"]] == [True, False, False]
+    assert [item["is_user"] for item in body["transcript_segments"]] == [True, False, True]
+    assert set(body["edits"]["segments"]) == {"s0"}, "the others follow; it was said of this one"
     assert body["edits"]["segments"]["s0"]["is_user"] is True
     person = people.create_person("alice", "Anna")
     body = assign(alice, memory, 1, f"assign_type=person_id&value={person.id}").json()
     assert body["transcript_segments"][1]["person_id"] == person.id
     body = assign(alice, memory, 0, "assign_type=is_user&value=null").json()
-    assert body["transcript_segments"][0]["is_user"] is False
+    assert [item["is_user"] for item in body["transcript_segments"]] == [False, False, False]
     assert "s0" not in body["edits"]["segments"]
+
+
+def test_what_a_person_said_of_another_segment_of_the_voice_stays(alice: Caller, make_memory: Make) -> None:
+    memory = make_memory()
+    anna = people.create_person("alice", "Anna")
+    assign(alice, memory, 2, f"assign_type=person_id&value={anna.id}")
+    body = assign(alice, memory, 0, "assign_type=is_user&value=true").json()
+    assert [(item["is_user"], item["person_id"]) for item in body["transcript_segments"]] == [
+        (True, None),
+        (False, None),
+        (False, anna.id),
+    ]
+    body = assign(alice, memory, 0, "assign_type=is_user&value=false").json()
+    assert body["transcript_segments"][2]["person_id"] == anna.id
+
+
+def test_a_wrong_name_that_is_put_right_makes_this_users_threshold_stricter(alice: Caller, make_memory: Make) -> None:
+    memory = make_memory()
+    SpeakerDecision.objects.create(
+        uid="alice", memory_id=memory.id, voice="SPEAKER_00", is_user=True, reason="accepted"
+    )
+    anna = people.create_person("alice", "Anna")
+    assign(alice, memory, 0, f"assign_type=person_id&value={anna.id}")
+    assert UserThreshold.objects.get(uid="alice").shift > 0
+    assert SpeakerDecision.objects.get(memory_id=memory.id).manual
 
 
 def test_false_is_false(alice: Caller, make_memory: Make) -> None:

@@ -3,80 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from omi.providers import one
 from speakers import gallery, learning
 from speakers.identify import identify
-from speakers.learning import Assignment, InvalidAssignment, SegmentOutOfRange
+from speakers.learning import Assignment
 from speakers.models import USER, SpeakerDecision, UserThreshold, VoiceSample
 from speakers.policy import SHIFT_LIMIT
 from speakers.shapes import Person
-from transcription.segments import Segment
 
 from .conftest import UID, Talk, WriteWav, noise
-
-
-@pytest.mark.parametrize("value", ["false", "False", "0", "null", None, ""])
-def test_value_false_is_false(value: str | None) -> None:
-    """omi-protocol 4.3 no. 26: the string "false" was true."""
-    assert learning.parse_assignment("is_user", value) == Assignment(is_user=False)
-
-
-def test_value_true_and_a_person_are_what_they_say() -> None:
-    assert learning.parse_assignment("is_user", "true") == Assignment(is_user=True)
-    assert learning.parse_assignment("person_id", "p1") == Assignment(person_id="p1")
-    assert learning.parse_assignment("person_id", "null") == Assignment()
-
-
-@pytest.mark.parametrize(("kind", "value"), [("is_user", "maybe"), ("is_me", "true"), ("", None)])
-def test_anything_else_is_refused(kind: str, value: str | None) -> None:
-    with pytest.raises(InvalidAssignment):
-        learning.parse_assignment(kind, value)
-
-
-def segments(*speakers: str) -> list[Segment]:
-    return [
-        Segment(id=str(index), text="word", speaker=speaker, start=index, end=index + 1)
-        for index, speaker in enumerate(speakers)
-    ]
-
-
-@pytest.mark.parametrize("index", [-1, 3, 10**9])
-def test_an_index_out_of_range_changes_nothing(index: int) -> None:
-    """omi-protocol 4.3 no. 26: it was a 500, and labels were stored before the training failed."""
-    given = segments("SPEAKER_00", "SPEAKER_01", "SPEAKER_00")
-    before = [segment.model_copy() for segment in given]
-    with pytest.raises(SegmentOutOfRange):
-        learning.label_segments(given, [0, index], Assignment(is_user=True))
-    assert given == before
-
-
-def test_assigning_one_segment_labels_its_whole_voice() -> None:
-    done = learning.label_segments(segments("SPEAKER_00", "SPEAKER_01", "SPEAKER_00"), [0], Assignment(person_id="ana"))
-    assert [segment.person_id for segment in done.segments] == ["ana", None, "ana"]
-    assert done.changed == [0, 2]
-    assert done.manual == {"SPEAKER_00": {"is_user": False, "person_id": "ana"}}
-
-
-def test_one_segment_alone_can_be_assigned() -> None:
-    done = learning.label_segments(
-        segments("SPEAKER_00", "SPEAKER_00"), [1], Assignment(is_user=True), whole_voice=False
-    )
-    assert [segment.is_user for segment in done.segments] == [False, True]
-    assert list(done.manual) == ["1"]
-
-
-@given(st.lists(st.sampled_from(["SPEAKER_00", "SPEAKER_01"]), min_size=1, max_size=8), st.data())
-def test_labelling_touches_nothing_but_labels(speakers: list[str], data: st.DataObject) -> None:
-    given_segments = segments(*speakers)
-    index = data.draw(st.integers(0, len(speakers) - 1))
-    done = learning.label_segments(given_segments, [index], Assignment(is_user=True))
-    bare = {"is_user", "person_id"}
-    assert [s.model_dump(exclude=bare) for s in done.segments] == [s.model_dump(exclude=bare) for s in given_segments]
-    assert all(s.is_user == (s.speaker == speakers[index]) for s in done.segments)
 
 
 def learn(person_id: str | None, talk: Talk, wav: WriteWav, name: str = "Anna", **more: object) -> learning.Learned:

@@ -1,8 +1,8 @@
 """``make bench-pipeline``: what the pipeline itself costs, with vendors and speech engines that answer at once.
 
 Three figures per database (SQLite, and PostgreSQL where its programs are found): own time per run (p50, p95), database
-statements per run, and runs per second through a real qcluster beside Django-Q2's own rate for an empty task,
-measured in the same minute on the same machine.
+statements per run, and runs per second through a real qcluster beside the rate of empty tasks through the same cluster,
+measured in the same way: from the first send to the last result stored, by workers that are already up.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -29,44 +30,72 @@ from memories.pipeline import runner
 from tests.pipeline.process.work import begin
 from tests.pipeline import fakes
 ids = begin({runs}, {{}})
-took, statements = [], 0
+took, cpus, statements = [], [], 0
 for index, run in enumerate(ids):
     with CaptureQueriesContext(connection) if index == len(ids) - 1 else __import__("contextlib").nullcontext() as seen:
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.thread_time()
         assert runner.work(run) == "finished"
         took.append(time.perf_counter() - began)
+        cpus.append(time.thread_time() - cpu)
     if seen is not None:
         sql = [q["sql"] for q in seen if q["sql"].startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
         statements, own = len(sql), sum('"pipeline_' in item for item in sql)
-took = sorted(took[5:])
-answer = dict(p50=took[len(took) // 2], p95=took[int(len(took) * 0.95)], statements=statements, own_statements=own)
+took, cpus = sorted(took[5:]), sorted(cpus[5:])
+p50, p95 = took[len(took) // 2], took[int(len(took) * 0.95)]
+answer = dict(cpu=cpus[len(cpus) // 2], p50=p50, p95=p95, statements=statements, own_statements=own)
 """
 
-COUNT = """
-import os, signal, subprocess, sys, time
-{left}
-total = count()
-cluster = subprocess.Popen([sys.executable, "manage.py", "qcluster"], stderr=subprocess.DEVNULL, start_new_session=True)
-try:
+THROUGH = """
+import time
+from django.db import connection
+from django_q.models import Success
+from memories.pipeline import service
+from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.queue import broker
+from django_q.tasks import async_task
+from tests.pipeline.process.work import prepare
+
+def through(enqueue, done, number):
+    began = time.perf_counter()
+    enqueue()
+    sent = time.perf_counter() - began
     until = time.time() + 240
-    while count() > total - 4 and time.time() < until: time.sleep(0.01)
-    began, first = time.perf_counter(), count()
-    while (now := count()) and time.time() < until: time.sleep(0.01)
-    answer = [first - now, time.perf_counter() - began]
-finally:
-    cluster.terminate()
-    try: cluster.wait(timeout=20)
-    except subprocess.TimeoutExpired: pass
-    try: os.killpg(cluster.pid, signal.SIGKILL)
-    except ProcessLookupError: pass
+    while done() < number and time.time() < until: time.sleep(0.05)
+    assert done() >= number, f"only {{done()}} of {{number}}"
+    return [number / sent, number / (time.perf_counter() - began)]
+
+def empty(number):
+    before = Success.objects.count()
+    def enqueue():
+        for _ in range(number):
+            async_task("tests.pipeline.instant.nothing", broker=broker(), ack_failure=True, save=True)
+    return through(enqueue, lambda: Success.objects.count() - before, number)
+
+def runs(number):
+    ready = prepare(number)
+    before = PostProcessingRun.objects.filter(state="finished").count()
+    def enqueue():
+        for memory_id, kept in ready:
+            service.start("postprocess", "user-1", memory_id, actor="bench", audio=kept)
+    return through(enqueue, lambda: PostProcessingRun.objects.filter(state="finished").count() - before, number)
+
+empty(20), runs(4)  # the workers import what they need
+answer = [empty({number}), runs({number}), empty({number})]
 """
 
 
-def rate(installation: Installation, fill: str, left: str) -> float:
-    """Tasks per second from the moment the cluster begins on what waits until the last one is done."""
-    installation.python(fill)
-    done, seconds = installation.python(COUNT.format(left=left))
-    return float(done) / float(seconds)
+def rates(installation: Installation, number: int) -> tuple[float, float]:
+    """Empty tasks and runs per second, measured alike: sent one by one, done by real workers, result stored.
+
+    A success of an empty task is stored as Django-Q2 stores it (``save=True``); the runs' messages store none, their
+    results are their own rows. Empty tasks are measured before and after the runs, and the mean is taken.
+    """
+    cluster = installation.start("qcluster")
+    try:
+        first, through, last = installation.python(THROUGH.format(number=number), timeout=600)
+    finally:
+        cluster.terminate()
+    return (first[1] + last[1]) / 2, through[1]
 
 
 def measure(name: str, database: str, runs: int) -> dict[str, Any]:
@@ -76,18 +105,7 @@ def measure(name: str, database: str, runs: int) -> dict[str, Any]:
         try:
             own = installation.python(OWN_TIME.format(runs=max(30, runs // 4)))
             installation.python("from django_q.models import OrmQ\nOrmQ.objects.all().delete()")
-            noop = rate(
-                installation,
-                "from memories.pipeline import queue\n"
-                f"for _ in range({runs * 2}): queue.send('tests.pipeline.instant.nothing')",
-                "from django_q.models import OrmQ\ncount = OrmQ.objects.count",
-            )
-            through = rate(
-                installation,
-                f"from tests.pipeline.process.work import begin\nbegin({runs}, {{}})",
-                "from memories.pipeline.models import PostProcessingRun\n"
-                "count = PostProcessingRun.objects.exclude(state='finished').count",
-            )
+            noop, through = rates(installation, runs)
         finally:
             installation.close()
     return {"database": name, **own, "noop_per_second": noop, "runs_per_second": through, "share": through / noop}
@@ -145,12 +163,16 @@ def main() -> None:
         return
     for item in results:
         print(
-            f"{item['database']:<11} own time p50 {item['p50'] * 1000:.0f} ms, p95 {item['p95'] * 1000:.0f} ms\n"
+            f"{item['database']:<11} own time p50 {item['p50'] * 1000:.0f} ms, p95 {item['p95'] * 1000:.0f} ms, "
+            f"processor time p50 {item['cpu'] * 1000:.0f} ms\n"
             f"{'':<11} {item['own_statements']} statements of its own, {item['statements']} with the local stores\n"
-            f"{'':<11} {item['runs_per_second']:.1f} runs/s through qcluster; Django-Q2 doing nothing "
+            f"{'':<11} {item['runs_per_second']:.1f} runs/s through qcluster; an empty task "
             f"{item['noop_per_second']:.1f}/s; share {item['share']:.0%}"
         )
-    print(f"({time.perf_counter() - began:.0f} s, 2 workers, vendors and speech engines answering at once)")
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(
+        f"({time.perf_counter() - began:.0f} s, 2 workers, vendors and speech engines answering at once, load {load})"
+    )
 
 
 if __name__ == "__main__":

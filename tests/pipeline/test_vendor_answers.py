@@ -223,7 +223,7 @@ MANY = [f"word{index}" for index in range(60)]
 STRANGE = {
     "null speakers": (spread(WORDS, None), True),
     "unknown labels": (spread(WORDS, "the narrator"), True),
-    "a speaker for each word": ([(*item[:3], f"SPEAKER_{number:03d}") for number, item in enumerate(spread(MANY))], True),
+    "each its speaker": ([(*item[:3], f"SPEAKER_{number:03d}") for number, item in enumerate(spread(MANY))], True),
     "null times": ([(word, None, None, "SPEAKER_00") for word in WORDS], None),
     "negative times": ([("before", -5.0, -4.0, "SPEAKER_00"), *spread(WORDS)], True),
     "swapped times": ([(w, e, s, p) for w, s, e, p in spread(WORDS)], True),

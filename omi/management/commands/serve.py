@@ -71,7 +71,10 @@ class Command(BaseCommand):
         self._stops += 1
 
     def _watch(self, groups: list[Group], worker: Group | None, name: str, patience: float) -> None:
-        watch = ClusterWatch(name, lambda: worker.pid if worker else 0, patience=patience) if worker else None
+        watch = None
+        if worker:
+            group = worker
+            watch = ClusterWatch(name, lambda: group.pid, patience=patience, acknowledge=min(30.0, patience))
         failures = dict.fromkeys((group.name for group in groups), 0)
         next_look = 0.0
         while not self._stops:

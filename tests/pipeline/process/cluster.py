@@ -108,6 +108,7 @@ class Installation:
         if self._driver is None:
             environment = {**self.environment, "OMI_LOG_LEVEL": "ERROR"}
             environment.pop("OMI_FAULTS_DIR")
+            environment["PIPELINE_DRIVER"] = "1"  # none of the installation's own (processes_of)
             self._driver = subprocess.Popen(
                 [sys.executable, "-u", "-c", DRIVER], cwd=ROOT, env=environment, stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -210,7 +211,8 @@ def processes_of(folder: Path) -> dict[int, int]:
         if not entry.name.isdigit():
             continue
         try:
-            if f"OMI_DATA_DIR={folder / 'data'}".encode() not in (entry / "environ").read_bytes():
+            environment = (entry / "environ").read_bytes()
+            if f"OMI_DATA_DIR={folder / 'data'}".encode() not in environment or b"PIPELINE_DRIVER=" in environment:
                 continue
             stat = (entry / "stat").read_text().rpartition(")")[2].split()
         except (OSError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -131,21 +131,24 @@ def test_a_cluster_that_lost_a_process_works_again_within_two_minutes(
         os.kill(pid, signal.SIGKILL)
     began = time.monotonic()
     check(installation, installation.start_runs(2), timeout=110)
+    family(installation, serve, without=chosen)
     assert time.monotonic() - began < 120
     if victim in ("parent", "sentinel"):
         left = {pid for pid in before & set(processes_of(installation.folder)) if pid in (leader, sentinel, *pool)}
         assert not left, "nothing of the old cluster is left"
 
 
-def family(installation: Installation, serve: int) -> tuple[int, int, list[int]]:
-    """The cluster's first process, its sentinel and its four others, once they are all there."""
-    until = time.monotonic() + 30
+def family(installation: Installation, serve: int, without: Sequence[int] = ()) -> tuple[int, int, list[int]]:
+    """The cluster's first process, its sentinel and its four others, once all are there and ``without`` are gone."""
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         parents = processes_of(installation.folder)
         for leader in (pid for pid, parent in parents.items() if parent == serve):
             sentinels = [pid for pid, parent in parents.items() if parent == leader]
             pool = workers_of(installation.folder, leader)
-            if len(sentinels) == 1 and len(pool) == 4:  # two workers, monitor, pusher
+            if (
+                len(sentinels) == 1 and len(pool) == 4 and not {leader, *sentinels, *pool} & set(without)
+            ):  # two workers, monitor, pusher
                 return leader, sentinels[0], pool
         time.sleep(0.1)
     raise AssertionError(f"the cluster is not whole: {processes_of(installation.folder)}")

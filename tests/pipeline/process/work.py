@@ -11,27 +11,40 @@ from tests.pipeline.fakes import TEXT
 
 def begin(count: int, options: dict[str, Any]) -> list[int]:
     """``count`` memories of one user, each with a recording of speech, and a run for each."""
+    from memories.pipeline import service
+
+    return [
+        service.start("postprocess", "user-1", memory_id, actor="test", audio=kept, options=options).pk
+        for memory_id, kept in prepare(count)
+    ]
+
+
+def prepare(count: int) -> list[tuple[str, Any]]:
+    """``count`` memories and their recordings."""
     from pathlib import Path
 
-    from memories.pipeline import service
     from memories.repository import memories as repository
     from memories.shapes import Memory, Structured
     from omi.stores import audio
     from transcription.segments import Segment
 
     speech = (Path(__file__).resolve().parents[3] / "demo" / "recordings" / "enrol_user.flac").read_bytes()
-    ids = []
+    made = []
     for _ in range(count):
         memory_id = str(uuid.uuid4())
         now = datetime.now(UTC)
         repository.create_memory(
             "user-1",
             Memory(
-                id=memory_id, created_at=now, started_at=now, language="en", structured=Structured(title="Live"),
+                id=memory_id,
+                created_at=now,
+                started_at=now,
+                language="en",
+                structured=Structured(title="Live"),
                 transcript_segments=[Segment(id=f"{memory_id}-1", text=TEXT[:-5], start=1.0, end=7.6)],
                 active_transcript="deepgram_streaming",
             ),
-        )  # fmt: skip
+        )
         kept = audio.put("user-1", "upload", speech, memory_id=memory_id, suffix=".flac", keep_for=timedelta(hours=1))
-        ids.append(service.start("postprocess", "user-1", memory_id, actor="test", audio=kept, options=options).pk)
-    return ids
+        made.append((memory_id, kept))
+    return made

@@ -35,9 +35,9 @@ def run(ctx: Context) -> Done | Skip:
     segments = _new_segments(ctx) if accepted else shown(ctx)
     if not segments:
         return Skip("nobody speaks")
-    edited, known, active = _said(ctx)
+    edited, stored, active = _said(ctx)
     model = ctx.output("transcribe")["model"] if accepted else active
-    manual = edits.manual_labels(segments, edited, known=known, model=model)
+    manual = edits.manual_labels(segments, edited, known=stored, model=model)
     note, outcome = "", Outcome.SUCCESS
     voices: list[Any] = []
     try:

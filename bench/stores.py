@@ -14,6 +14,7 @@ import functools
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -28,6 +29,7 @@ def main() -> int:
     os.environ.setdefault("OMI_LOG_LEVEL", "ERROR")
     os.environ.setdefault("SECRET_KEY", "bench-only-" + "x" * 40)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "omi.settings")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started here is stopped, whatever ends it
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         if options.on != "local":

@@ -35,6 +35,8 @@ UNKNOWN = 0.9
 """Accuracy of a vendor whose own is not set: all alike, so that a draw goes to the preferred one."""
 RETURN_SECONDS = 5.0
 """A vendor that came back is shown again after this long without a fault, once it has caught up."""
+STANDSTILL_SECONDS = 2.0
+"""At the end, once the shown vendor is done: how long the others may neither take audio nor say a word."""
 _PLAIN = re.compile(r"[\W_]+", re.UNICODE)
 
 OnWords = Callable[[Sequence[Word], str], None]
@@ -129,16 +131,22 @@ class Supervisor:
     async def finish(self, seconds: float) -> None:
         """The window is closed: wait for the vendors' last words, at most ``seconds``; then stop them all.
 
-        The shown vendor may use all of the time; once it is done the others get a short moment more.
+        The shown vendor may use all of the time; once it is done the others may go on while they get anywhere.
         """
         self.wake()
         until = time.monotonic() + seconds
+        reached: list[tuple[float, int]] = []
+        moved = time.monotonic()
         while time.monotonic() < until:
             pending = [leg for leg in self.legs if leg.running]
             if not pending:
                 break
-            if self.shown_until >= self._window.end / 16_000 - 0.05 and self.current not in pending:
-                until = min(until, time.monotonic() + 2.0)
+            now = [(leg.fed_until + leg.done_until, len(leg.words)) for leg in pending]
+            if now != reached:
+                reached, moved = now, time.monotonic()
+            shown = self.shown_until >= self._window.end / 16_000 - 0.05 and self.current not in pending
+            if shown and time.monotonic() - moved > STANDSTILL_SECONDS:
+                break
             await asyncio.sleep(0.02)
             self.tick()
         self._drain_best()

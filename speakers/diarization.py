@@ -6,7 +6,8 @@ shorter than a window are blurred: their confidence is low, and says so.
 
 Why not spectral clustering (spectralcluster with AutoTune, or NME-SC; docs/decisions/0003): on 12 mixtures of 1-4
 readers, 10-60 s each, AutoTune found the number of voices 8 times and confused 20 s of speech in all, this (without
-the rule for small groups) 10 times and 0.2 s. Clustering alone over-splits; joining by the means, and leaving out small groups, is what makes it work.
+the rule for small groups) 10 times and 0.2 s. Clustering alone over-splits; joining by the means, and leaving out
+small groups, is what makes it work.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ class LiveLabeller:
 
     async def embed(self, clips: list[NDArray[np.int16]]) -> list[NDArray[np.float32] | None]:
         """A unit vector for each clip (16 kHz mono), None for too little speech. ProviderError as ``label``."""
-        rows: list[NDArray[np.float32] | None] = await database_sync_to_async(embed_clips, thread_sensitive=False)(clips)
+        rows: list[NDArray[np.float32] | None] = await database_sync_to_async(embed_clips, thread_sensitive=False)(
+            clips
+        )
         return rows
 
     async def has_profile(self, uid: str) -> bool:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from django.conf import settings
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from transcription.languages import DEEPGRAM
 from transcription.live.base import LiveCapabilities, LiveRequest, LiveResult, require
 from transcription.live.socket import VendorSocket, numbers, retry_after, transient
 from transcription.segments import Word
@@ -18,16 +19,11 @@ NAME = "deepgram"
 MAX_KEYTERMS = 50
 """Of 500 tokens that the vendor allows in all; a name has a few."""
 
-# Asked for by code; one that the model has dropped is answered with HTTP 400 and another vendor goes on.
-LANGUAGES = frozenset(
-    "bg ca cs da de el en es et fi fr hi hu id it ja ko lt lv ms nl no pl pt ro ru sk sv tr uk vi".split()
-)
-
 
 class DeepgramLive:
     name = NAME
     model_name = "deepgram_streaming"
-    capabilities = LiveCapabilities(languages=LANGUAGES, diarization=True, vocabulary=True)
+    capabilities = LiveCapabilities(languages=DEEPGRAM, diarization=True, vocabulary=True)
 
     async def open(self, request: LiveRequest) -> DeepgramStream:
         require(self.name, self.capabilities, request)

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from transcription.languages import SONIOX
 from transcription.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
 from transcription.live.socket import VendorSocket, numbers, retry_after, transient
 from transcription.segments import Word
@@ -17,11 +18,6 @@ NAME = "soniox"
 MAX_TERMS = 100
 _MARKERS = ("<end>", "<fin>")
 
-# The vendor takes these as hints; its model is one for all of them.
-LANGUAGES = frozenset(
-    "af ar az be bg bn bs ca cs cy da de el en es et eu fa fi fr gl gu he hi hr hu id it ja kk kn ko lt lv mk ml mr ms"
-    " nl no pa pl pt ro ru sk sl sq sr sv sw ta te th tl tr uk ur vi zh".split()
-)
 
 _TRANSIENT = {"service_unavailable", "request_timeout", "internal_error", "max_duration_reached"}
 _WAIT = {"limit_exceeded", "max_concurrent_connections_reached"}
@@ -37,7 +33,7 @@ WAIT_SECONDS = 30.0
 class SonioxLive:
     name = NAME
     model_name = "soniox_streaming"
-    capabilities = LiveCapabilities(languages=LANGUAGES, diarization=True, vocabulary=True, realtime_only=True)
+    capabilities = LiveCapabilities(languages=SONIOX, diarization=True, vocabulary=True, realtime_only=True)
 
     async def open(self, request: LiveRequest) -> SonioxStream:
         require(self.name, self.capabilities, request)

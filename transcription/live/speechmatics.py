@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from transcription.languages import SPEECHMATICS
 from transcription.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
 from transcription.live.socket import VendorSocket, numbers, retry_after, transient
 from transcription.segments import Word
@@ -20,11 +21,6 @@ MAX_VOCABULARY = 200
 MAX_DELAY = 2.0
 """Seconds after which the vendor makes a word final; between its 0.7 and 4."""
 
-# Asked for by code; one that the vendor has dropped is answered with invalid_language and another vendor goes on.
-LANGUAGES = frozenset(
-    "ar ba be bg bn ca cs cy da de el en eo es et eu fa fi fr ga gl he hi hr hu ia id it ja ko lt lv mn mr ms mt nl no"
-    " pl pt ro ru sk sl sv sw ta th tr ug uk ur vi yue zh".split()
-)
 
 _TRANSIENT_TYPES = {"job_error", "unknown_error", "internal_error", "idle_timeout", "session_timeout"}
 _QUOTA_TYPES = {"quota_exceeded", "timelimit_exceeded"}
@@ -43,7 +39,7 @@ _TYPES_OF_CODES = {
 class SpeechmaticsLive:
     name = NAME
     model_name = "speechmatics_streaming"
-    capabilities = LiveCapabilities(languages=LANGUAGES, diarization=True, vocabulary=True, multilingual=False)
+    capabilities = LiveCapabilities(languages=SPEECHMATICS, diarization=True, vocabulary=True, multilingual=False)
 
     async def open(self, request: LiveRequest) -> SpeechmaticsStream:
         require(self.name, self.capabilities, request)

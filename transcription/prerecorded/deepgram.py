@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from omi.errors import ErrorKind, ProviderError
 from omi.vendor_errors import broken_answer, from_status
+from transcription.languages import DEEPGRAM
 from transcription.prerecorded.base import (
     Pending,
     PrerecordedCapabilities,
@@ -65,9 +66,12 @@ class DeepgramPrerecorded:
     model_name = "deepgram_prerecorded"
 
     def __init__(self, cost_per_minute: float = COST_PER_MINUTE) -> None:
-        # languages None: the list belongs to the model and grows; Deepgram refuses what it lacks with 400.
         self.capabilities = PrerecordedCapabilities(
-            languages=None, diarization=True, vocabulary=True, detects_language=True, cost_per_minute=cost_per_minute
+            languages=DEEPGRAM,
+            diarization=True,
+            vocabulary=True,
+            detects_language=True,
+            cost_per_minute=cost_per_minute,
         )
 
     def submit(self, request: PrerecordedRequest) -> Transcript:

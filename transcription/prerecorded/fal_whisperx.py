@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from omi.errors import ErrorKind, Outcome, ProviderError, UnsupportedFeature
 from omi.vendor_errors import broken_answer, from_status
+from transcription.languages import WHISPER, base
 from transcription.prerecorded.base import (
     JobLost,
     Pending,
@@ -25,7 +26,6 @@ from transcription.prerecorded.base import (
 )
 from transcription.prerecorded.cleaning import RawWord, clean_words
 from transcription.prerecorded.http import Answer, exchange, open_recording, require_key
-from transcription.prerecorded.languages import WHISPER, base
 
 POLL_SECONDS = 20.0  # the longest one status request may take
 INLINE_BYTES = 64 * 1024 * 1024  # of WAV (35 minutes) in a data URI; more needs an address

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from omi.errors import ErrorKind, Outcome, ProviderError
 from omi.vendor_errors import broken_answer, from_status, safe_code
+from transcription.languages import SONIOX, base
 from transcription.prerecorded.base import (
     JobLost,
     Pending,
@@ -23,7 +24,6 @@ from transcription.prerecorded.base import (
 )
 from transcription.prerecorded.cleaning import RawWord, clean_words
 from transcription.prerecorded.http import Answer, exchange, open_recording, require_key
-from transcription.prerecorded.languages import base
 
 CALL_SECONDS = 20.0
 COST_PER_MINUTE = 0.0017
@@ -67,9 +67,8 @@ class SonioxPrerecorded:
     model_name = "soniox_async"
 
     def __init__(self, cost_per_minute: float = COST_PER_MINUTE) -> None:
-        # languages None: 60 and more, the list belongs to the model; hints are not orders there.
         self.capabilities = PrerecordedCapabilities(
-            languages=None, diarization=True, vocabulary=True, detects_language=True, cost_per_minute=cost_per_minute
+            languages=SONIOX, diarization=True, vocabulary=True, detects_language=True, cost_per_minute=cost_per_minute
         )
 
     def submit(self, request: PrerecordedRequest) -> Pending:

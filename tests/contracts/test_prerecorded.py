@@ -188,7 +188,7 @@ def test_each_status_has_one_meaning_and_is_never_retried(
     ("said", "expected"),
     [
         ("7", 7.0),
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=3600)), pytest.approx(3600, abs=60)),
+        ("in an hour", pytest.approx(3600, abs=60)),
         ("soon", None),
         ("-5", 0.0),
         ("nan", None),
@@ -198,6 +198,8 @@ def test_each_status_has_one_meaning_and_is_never_retried(
 def test_retry_after_is_read_or_ignored(
     remote: str, said: str, expected: Any, talk: Talk, vendors: VendorServer
 ) -> None:
+    if said == "in an hour":
+        said = format_datetime(datetime.now(UTC) + timedelta(hours=1))
     vendors.faults(SIMULATOR[remote], {"kind": "refuse", "status": 429, "retry_after": said})
     with pytest.raises(ProviderError) as caught:
         backend(remote).submit(order(talk))

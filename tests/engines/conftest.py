@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.diarization import read_audio
+from demo.measure import normalise, word_error_rate
 from speakers.engines.resemblyzer import ResemblyzerEngine
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "demo" / "recordings"
@@ -49,3 +50,9 @@ def voice_engine() -> ResemblyzerEngine:
 def plain(words: list) -> str:
     """Words as the script has them: lower case, no punctuation."""
     return " ".join(word.text.lower().strip(".,?") for word in words)
+
+
+def error_rate(reference: str, heard: str) -> float:
+    rate = word_error_rate(normalise(reference), normalise(heard))
+    assert rate is not None
+    return rate

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import jiwer
 import numpy as np
 import pytest
 
-from tests.engines.conftest import plain
+from tests.engines.conftest import error_rate, plain
 from transcription.engines.pocketsphinx import PocketsphinxBatch, PocketsphinxLive
 
 
@@ -33,7 +32,7 @@ def stream(engine, pcm, step=3201):
 def test_batch_hears_the_bundled_voices(batch_words, first_turns):
     pcm, text = first_turns
     words = batch_words
-    assert jiwer.wer(text, plain(words)) < 0.15
+    assert error_rate(text, plain(words)) < 0.15
     assert [w.start for w in words] == sorted(w.start for w in words)
     assert all(0 <= w.start < w.end <= len(pcm) / 16_000 for w in words)
     assert not any(mark in w.text for w in words for mark in "<>([")
@@ -52,7 +51,7 @@ def test_live_partials_grow_into_finals_with_session_times(first_turns):
     events = stream(PocketsphinxLive(offset=1000.0), pcm)
     finals = [event for event in events if event.final]
     words = [word for event in finals for word in event.words]
-    assert jiwer.wer(text, plain(words)) < 0.2
+    assert error_rate(text, plain(words)) < 0.2
     assert any(not event.final for event in events)
     assert all(1000.0 <= w.start < w.end <= 1000.1 + len(pcm) / 16_000 for w in words)
     throughs = [event.through for event in finals]

@@ -6,12 +6,11 @@ import signal
 import subprocess
 import wave
 
-import jiwer
 import numpy as np
 import pytest
 
 from omi.errors import ErrorKind, Outcome, ProviderError
-from tests.engines.conftest import plain
+from tests.engines.conftest import error_rate, plain
 from transcription.engines.batch import transcribe_in_child
 from transcription.engines.process import EngineProcess, worker_command, worker_environment
 
@@ -48,7 +47,7 @@ def test_live_engine_in_a_child_answers_over_the_pipes_and_ends(conversation):
     model, events, pid = asyncio.run(asyncio.wait_for(run(), 60))
     words = [word for event in events if event.final for word in event.words]
     assert model == "pocketsphinx_streaming"
-    assert jiwer.wer(conversation.text(0, end), plain(words)) < 0.2
+    assert error_rate(conversation.text(0, end), plain(words)) < 0.2
     assert words[0].start > 50.0
     assert gone(pid)
 

@@ -16,6 +16,8 @@ from tests.transcription.fakes import MemorySink, NoBreaker, Script, spoken_pcm
 from transcription import journal
 from transcription.codecs import codec
 from transcription.live.leg import Tuning
+from transcription.live.voices import Voices
+from transcription.live.window import AudioWindow
 from transcription.ports import VoiceLabel
 from transcription.segments import Word
 from transcription.session import Session
@@ -300,6 +302,33 @@ def test_a_session_that_goes_on_with_a_conversation_gives_no_label_of_the_earlie
     labels = [{item.speaker for item in stored if item.id in own} for own in ids]
     assert labels == [{"SPEAKER_00", "SPEAKER_01"}, {"SPEAKER_02", "SPEAKER_03"}]
     assert {item.speaker for item in stored if item.is_user} == {"SPEAKER_01", "SPEAKER_03"}
+
+
+def test_a_name_that_comes_while_speakers_get_other_labels_lands_on_the_right_one() -> None:
+    async def work() -> list[str]:
+        asked, answer = asyncio.Event(), asyncio.Event()
+
+        class Slow(Labeller):
+            async def label(self, uid: str, voices: dict[str, Any]) -> dict[str, VoiceLabel]:
+                asked.set()
+                await answer.wait()
+                return {name: VoiceLabel(is_user=True) for name in voices}
+
+        window, named = AudioWindow(None), []
+        window.append(spoken_pcm([1] * 20))
+        voices = Voices("u1", Slow(), window, lambda label, voice: named.append(label))
+        for index in range(3):
+            voices.note("SPEAKER_00", index * 3.0, index * 3.0 + 2.5)
+        voices.note("SPEAKER_01", 9.0, 9.5)
+        voices.tick()
+        await asked.wait()
+        voices.rename({"SPEAKER_00": "SPEAKER_02", "SPEAKER_01": "SPEAKER_03"})
+        answer.set()
+        assert voices._asking is not None
+        await voices._asking
+        return named
+
+    assert run(work) == ["SPEAKER_02"]
 
 
 def test_without_a_profile_nobody_is_the_user_and_nothing_is_embedded() -> None:

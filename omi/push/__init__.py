@@ -17,4 +17,6 @@ def push(uid: str, title: str, body: str, data: Mapping[str, str] | None = None)
     result = one("push").send(user.fcm_tokens, title, body, dict(data or {}))
     if result.unregistered:
         forget_fcm_tokens(uid, result.unregistered)
+    if result.failure is not None and not result.delivered:
+        raise result.failure
     return int(result.delivered)

@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from omi.errors import ProviderError
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """``unregistered``: tokens that the vendor will never deliver to again; the caller forgets them."""
+    """``unregistered``: tokens that the vendor will never deliver to again; the caller forgets them.
+    ``failure``: why some device was not reached; not raised, so that dead tokens are forgotten all the same."""
 
     delivered: int = 0
     unregistered: tuple[str, ...] = ()
+    failure: ProviderError | None = None
 
 
 class Push(Protocol):
     name: str
 
     def send(self, tokens: Sequence[str], title: str, body: str, data: Mapping[str, str]) -> PushResult:
-        """Raises ProviderError only, and only if no token took the message for a reason that may pass."""
+        """Raises ProviderError only, and only where no device could be tried (configuration, credentials)."""

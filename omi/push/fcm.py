@@ -30,7 +30,8 @@ class FcmPush:
     def send(self, tokens: Sequence[str], title: str, body: str, data: Mapping[str, str]) -> PushResult:
         if not settings.GOOGLE_CLOUD_PROJECT:
             raise MissingDependency(VENDOR, "GOOGLE_CLOUD_PROJECT", "Set it to the id of the Firebase project.")
-        delivered, unregistered, failure = 0, [], None
+        delivered, unregistered = 0, []
+        failure: ProviderError | None = None
         headers = {"Authorization": f"Bearer {self._token()}"}
         with httpx.Client(base_url=settings.FCM_URL, headers=headers, timeout=TIMEOUT) as client:
             for token in tokens:
@@ -42,9 +43,7 @@ class FcmPush:
                         unregistered.append(token)
                     else:
                         failure = error
-        if failure is not None and not delivered:
-            raise failure
-        return PushResult(delivered, tuple(unregistered))
+        return PushResult(delivered, tuple(unregistered), failure)
 
     def _send_one(self, client: httpx.Client, token: str, title: str, body: str, data: Mapping[str, str]) -> None:
         message = {

@@ -80,6 +80,15 @@ def test_a_push_reaches_every_device_and_forgets_those_that_are_gone(fcm: Any) -
     assert (message["token"], message["notification"]["body"], message["data"]) == ("here", "Hello", {"memory_id": "m"})
 
 
+def test_a_device_that_is_gone_is_forgotten_also_when_another_one_fails(fcm: Any) -> None:
+    users.add_fcm_token("ana", "gone")
+    users.add_fcm_token("ana", "busy")
+    fcm.faults("fcm", {"kind": "refuse", "status": 404}, {"kind": "refuse", "status": 503})
+    with pytest.raises(ProviderError):
+        push("ana", "Omi", "Hello")
+    assert users.get_user("ana").fcm_tokens == ["busy"]
+
+
 def test_nobody_is_pushed_to_without_a_device_or_an_account(fcm: Any) -> None:
     assert push("nobody", "t", "b") == 0
     users.add_fcm_token("ana", "x")
@@ -95,17 +104,17 @@ def test_nobody_is_pushed_to_without_a_device_or_an_account(fcm: Any) -> None:
 )  # fmt: skip
 def test_errors_of_push_are_ours_and_nothing_is_retried(fcm: Any, status: int, kind: ErrorKind) -> None:
     fcm.faults("fcm", {"kind": "refuse", "status": status})
-    with pytest.raises(ProviderError) as caught:
-        FcmPush().send(["x"], "t", "b", {})
-    assert caught.value.kind is kind
+    failure = FcmPush().send(["x"], "t", "b", {}).failure
+    assert failure is not None
+    assert failure.kind is kind
     assert len(fcm.log("fcm", "send")) <= 1
 
 
 def test_a_push_service_out_of_reach_is_transient(fcm: Any, settings: Any) -> None:
     settings.FCM_URL = "http://127.0.0.1:9"
-    with pytest.raises(ProviderError) as caught:
-        FcmPush().send(["x"], "t", "b", {})
-    assert caught.value.retryable
+    failure = FcmPush().send(["x"], "t", "b", {}).failure
+    assert failure is not None
+    assert failure.retryable
 
 
 # --- checks

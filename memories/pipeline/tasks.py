@@ -39,14 +39,21 @@ def housekeeping() -> dict[str, int]:
 
     from django_q.models import Task
 
+    from memories.pipeline.models import PostProcessingRun
+    from memories.pipeline.vocabulary import State
     from omi.stores import audio
     from transcription.reconcile import recover_sessions
+
+    def expired_audio() -> int:
+        # Workers that were away longer than audio is kept must find it when they come back.
+        busy = PostProcessingRun.objects.exclude(state=State.FINISHED).values_list("memory_id", flat=True)
+        return audio.sweep_expired(in_use=set(busy))
 
     def old_tasks() -> int:
         return int(Task.objects.filter(stopped__lt=timezone.now() - timedelta(days=7)).delete()[0])
 
     done = {}
-    for name, part in {"sessions": recover_sessions, "audio": audio.sweep_expired, "tasks": old_tasks}.items():
+    for name, part in {"sessions": recover_sessions, "audio": expired_audio, "tasks": old_tasks}.items():
         try:
             done[name] = int(part() or 0)
         except Exception:

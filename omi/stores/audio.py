@@ -11,7 +11,7 @@ import io
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -191,10 +191,16 @@ def forget_user(uid: str, purpose: str | None = None) -> int:
     return sum(delete(row) for row in list(rows))
 
 
-def sweep_expired(limit: int = 1000) -> int:
-    """Delete what is past its deadline or was never completed, and old rows. One broken object stops no other."""
+def sweep_expired(limit: int = 1000, *, in_use: Collection[str] = ()) -> int:
+    """Delete what is past its deadline or was never completed, and old rows. One broken object stops no other.
+
+    ``in_use``: ids of memories that are being worked on; their audio is swept when that is over.
+    """
     now = timezone.now()
-    doomed = _live().filter(Q(delete_after__lte=now) | Q(complete=False, created_at__lte=now - ABANDONED_AFTER))
+    doomed = _live().filter(
+        Q(delete_after__lte=now) & ~Q(memory_id__in=[item for item in in_use if item])
+        | Q(complete=False, created_at__lte=now - ABANDONED_AFTER)
+    )
     done = 0
     for row in list(doomed.order_by("delete_after")[:limit]):
         try:

@@ -36,3 +36,21 @@ def test_every_job_is_scheduled_once() -> None:
         f"memories.upkeep.{name}" for name in ("erasures", "mirror_sample", "prune")
     ]
     assert all(callable(getattr(upkeep, func.rsplit(".", 1)[1])) for func in ours.values_list("func", flat=True))
+
+
+def test_audio_of_a_run_that_is_not_over_waits_for_its_end() -> None:
+    """omi-protocol 4.3 no. 30: earlier audio was deleted before it was used. Here: workers were away for two days."""
+    from memories.pipeline import service, tasks
+    from memories.repository import memories
+    from memories.shapes import Memory
+    from omi.stores import audio
+
+    for identity in ("waiting", "done"):
+        memories.create_memory("ana", Memory(id=identity, created_at=timezone.now()))
+        audio.put("ana", "upload", b"voice", memory_id=identity, keep_for=timedelta(seconds=-1))
+    run = service.start("reprocess", "ana", "waiting", actor="test")
+    assert tasks.housekeeping()["audio"] == 1
+    assert len(audio.for_memory("ana", "waiting")) == 1
+    service.cancel(run, actor="test", reason="over")
+    assert tasks.housekeeping()["audio"] == 1
+    assert audio.for_memory("ana", "waiting") == []

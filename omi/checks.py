@@ -61,6 +61,14 @@ def unsafe_in_production(app_configs: Any, **_: Any) -> list[CheckMessage]:
         for name in EMULATOR_VARIABLES
         if env_str(name)
     ]
+    if env_str("OMI_FAULTS_DIR"):
+        found.append(
+            Error(
+                "OMI_FAULTS_DIR is set: whoever can write there kills and freezes workers.",
+                hint="Unset OMI_FAULTS_DIR; it is for the tests of the pipeline.",
+                id="omi.E005",
+            )
+        )
     if settings.SECRET_KEY == settings.INSECURE_SECRET_KEY or len(settings.SECRET_KEY) < MIN_SECRET:
         found.append(
             Error(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
@@ -41,7 +41,7 @@ class RecordingViewSet(viewsets.ViewSet):
         found = _recording(uid_of(request), memory_id)
         if found is None:
             raise ApiError(404, "Memory recording not found")
-        return _ranged(request, found)
+        return ranged(request, found)
 
 
 def _recording(uid: str, memory_id: str) -> AudioObject | None:
@@ -50,7 +50,7 @@ def _recording(uid: str, memory_id: str) -> AudioObject | None:
     return kept[-1] if kept else None
 
 
-def _ranged(request: Request, found: AudioObject) -> HttpResponseBase:
+def ranged(request: Request | HttpRequest, found: AudioObject) -> HttpResponseBase:
     """RFC 9110 14: one range gives 206, an unusable one 416, several or another unit the whole."""
     size = found.size
     start, end = 0, size - 1

@@ -14,7 +14,7 @@ from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
 from memories.api.transcripts import TranscriptViewSet
 from memories.api.users import UserViewSet
-from memories.api.vendors import FalWebhook
+from memories.api.vendors import FalWebhook, vendor_audio
 
 _MEMORY = "v1/memories/<str:memory_id>"
 
@@ -60,4 +60,5 @@ urlpatterns = [
     path("v1/users/fcm-token", UserViewSet.as_view({"post": "fcm_token"})),
     path("v1/events", event_stream),
     path("v1/vendors/fal/webhook", FalWebhook.as_view()),
+    path("v1/vendors/audio/<str:token>", vendor_audio),
 ]

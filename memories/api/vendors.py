@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -11,6 +13,9 @@ from rest_framework.views import APIView
 
 from memories import vendor_callbacks
 from memories.api.errors import ApiError
+from memories.api.recordings import ranged
+from memories.pipeline import handover
+from omi.stores import audio
 from transcription.prerecorded import webhook
 
 
@@ -30,3 +35,16 @@ class FalWebhook(APIView):
         # The signed header, not the body: it is what the signature names.
         new = vendor_callbacks.accept(webhook.VENDOR, verified.request_id)
         return Response({"status": "ok", "repeated": not new})
+
+
+@require_safe
+def vendor_audio(request: HttpRequest, token: str) -> HttpResponseBase:
+    """A recording for the vendor that transcribes it: by signed address only, for a limited time, with ranges."""
+    name = handover.opened(token)
+    if name is None:
+        return HttpResponse(status=403)
+    try:
+        found = audio.get(name)
+    except LookupError:
+        return HttpResponse(status=404)
+    return ranged(request, found)

@@ -1,7 +1,7 @@
 """Who has the run: claim by one conditional UPDATE, lease, heartbeat, and the fence that refuses late writes.
 
 Times are the application's clock. A clock that jumps forward makes a takeover come early, which the fence makes
-harmless; one that jumps back makes it come late by the jump.
+harmless; one that jumps back makes leases reach into the future: those have run out too.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from django.utils import timezone
 from memories.pipeline import transitions
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.outcomes import LeaseLost, RunCanceled
+from memories.pipeline.retries import RETRY_AFTER_LIMIT
 from memories.pipeline.vocabulary import State
 
 log = structlog.get_logger(__name__)
@@ -64,12 +65,18 @@ def lease_time() -> timedelta:
     return timedelta(seconds=settings.OMI_LEASE_SECONDS)
 
 
+def lapsed(now: datetime) -> Q:
+    """Running under a lease that ran out, or that reaches further than any can: the clock was put back since."""
+    return Q(state=State.RUNNING) & (Q(lease_until__lt=now) | Q(lease_until__gt=now + 2 * lease_time()))
+
+
 def claimable(now: datetime) -> Q:
-    """Queued and not in line, waiting and due, or running with a lease that ran out."""
+    """Queued and not in line, waiting and due (or set before the clock was put back), running with a lapsed lease."""
     return (
         Q(state=State.QUEUED, held=False)
         | Q(state=State.WAITING, wake_at__lte=now)
-        | Q(state=State.RUNNING, lease_until__lt=now)
+        | Q(state=State.WAITING, wake_at__gt=now + timedelta(seconds=RETRY_AFTER_LIMIT + 60))
+        | lapsed(now)
     )
 
 

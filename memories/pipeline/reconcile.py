@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from memories.pipeline import announce, claim, progress, queue, transitions
 from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.retries import RETRY_AFTER_LIMIT
 from memories.pipeline.vocabulary import State
 from omi.errors import Outcome
 
@@ -24,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 GRACE = timedelta(seconds=3)
 """For a wake-up that is on its way and due."""
+
+LONGEST_WAIT = timedelta(seconds=RETRY_AFTER_LIMIT + 60)
+"""No step waits longer: a wake-up time beyond it was set before the clock was put back, and is due."""
 
 RESEND = timedelta(seconds=30)
 """Between two wake-ups of the same run: a busy queue must not fill with reminders."""
@@ -49,7 +53,8 @@ def reconcile(*, limit: int = 500) -> Report:
     due = PostProcessingRun.objects.filter(
         Q(state=State.QUEUED, held=False, created_at__lt=now - GRACE)
         | Q(state=State.WAITING, wake_at__lt=now - GRACE)
-        | Q(state=State.RUNNING, lease_until__lt=now)
+        | Q(state=State.WAITING, wake_at__gt=now + LONGEST_WAIT)
+        | claim.lapsed(now)
     )
     for run in due.order_by("id")[:limit]:
         if give_up(run):
@@ -91,7 +96,7 @@ def give_up(run: PostProcessingRun) -> bool:
 
 def _remind(run: PostProcessingRun, now: datetime) -> bool:
     reminder = PostProcessingRun.objects.filter(
-        Q(woken_at=None) | Q(woken_at__lt=now - RESEND), pk=run.pk, fence=run.fence
+        Q(woken_at=None) | Q(woken_at__lt=now - RESEND) | Q(woken_at__gt=now + LONGEST_WAIT), pk=run.pk, fence=run.fence
     ).exclude(state=State.FINISHED)
     if not reminder.update(woken_at=now):
         return False

@@ -53,21 +53,43 @@ DEFAULT_SECONDS: Final = {
     "gather": 0.2, "prepare_audio": 3.0, "transcribe": 20.0, "assess": 0.2, "identify_speakers": 5.0,
     "structure": 4.0, "index": 0.5, "emotions": 5.0, "publish": 0.5,
 }  # fmt: skip
-"""Until this installation has measured its own."""
+"""For ``DEFAULT_AUDIO`` seconds of recording, until this installation has measured its own."""
 
-_measured: dict[str, Any] = {"until": 0.0, "seconds": DEFAULT_SECONDS}
+DEFAULT_AUDIO: Final = 60.0
+BY_AUDIO: Final = frozenset({"prepare_audio", "transcribe", "identify_speakers", "emotions"})
+"""Steps whose time grows with the recording."""
+
+FIXED: Final = 0.2
+"""Share of such a step's time that does not depend on the length (starting, queueing): a guess, for progress bars."""
+
+_measured: dict[str, Any] = {"until": 0.0, "seconds": DEFAULT_SECONDS, "audio": DEFAULT_AUDIO}
 
 
-def step_seconds() -> dict[str, float]:
-    """Mean seconds of each step over what this installation did lately; read again once a minute."""
+def step_seconds(audio_seconds: float | None = None) -> dict[str, float]:
+    """Expected seconds of each step for a recording of this length (None: an average one).
+
+    Means over what this installation did lately, read again once a minute.
+    """
     if time.monotonic() > _measured["until"]:
-        newest = RunStep.objects.order_by("-id").values_list("pk", flat=True).first() or 0
-        rows = (
-            RunStep.objects.filter(pk__gt=newest - 4000, state=StepState.DONE, reused_from=None)
-            .values("name")
-            .annotate(mean=Avg("seconds"), count=Count("id"))
-            .order_by()
-        )
-        means = {row["name"]: float(row["mean"]) for row in rows if row["count"] >= 3}
-        _measured.update(until=time.monotonic() + 60, seconds={**DEFAULT_SECONDS, **means})
-    return dict(_measured["seconds"])
+        _measured.update(until=time.monotonic() + 60, **_measure())
+    seconds = dict(_measured["seconds"])
+    if audio_seconds is not None:
+        share = FIXED + (1 - FIXED) * audio_seconds / _measured["audio"]
+        seconds |= {name: seconds[name] * share for name in BY_AUDIO}
+    return seconds
+
+
+def _measure() -> dict[str, Any]:
+    newest = RunStep.objects.order_by("-id").values_list("pk", flat=True).first() or 0
+    recent = RunStep.objects.filter(pk__gt=newest - 4000, state=StepState.DONE, reused_from=None).order_by()
+    rows = recent.values("name").annotate(mean=Avg("seconds"), count=Count("id"))
+    means = {row["name"]: float(row["mean"]) for row in rows if row["count"] >= 3}
+    lengths = [
+        float(length)
+        for length in recent.filter(name="prepare_audio").values_list("output__seconds", flat=True)
+        if length
+    ]
+    audio = sum(lengths) / len(lengths) if len(lengths) >= 3 else DEFAULT_AUDIO
+    if len(lengths) < 3:  # means of unknown lengths say nothing about this one
+        means = {name: mean for name, mean in means.items() if name not in BY_AUDIO}
+    return {"seconds": {**DEFAULT_SECONDS, **means}, "audio": audio}

@@ -124,6 +124,15 @@ def ids(found: list[Any]) -> set[str]:
     return {item.id for item in found}
 
 
+def test_production_refuses_the_folder_of_test_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may write there kills workers."""
+    with override_settings(OMI_ENVIRONMENT="production", SECRET_KEY="x" * 60, DEBUG=False):
+        monkeypatch.setenv("OMI_FAULTS_DIR", "faults")
+        assert "omi.E005" in ids(checks.unsafe_in_production(None))
+        with pytest.raises(ImproperlyConfigured, match="OMI_FAULTS_DIR"):
+            checks.refuse_unsafe_production()
+
+
 @pytest.mark.parametrize("name", ["FIRESTORE_EMULATOR_HOST", "FIREBASE_AUTH_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"])
 def test_production_refuses_to_start_with_an_emulator(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """An emulated identity service takes unsigned and expired tokens (vendors.md 0.8)."""

@@ -168,7 +168,7 @@ def test_a_vendors_callback_makes_a_waiting_run_due(memory: Memory, upload: Any,
     fakes.SCRIPT["first"] = ["pending"]
     run = start(upload)
     runner.work(run.pk)
-    PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now() + timedelta(hours=1))
+    PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now() + timedelta(minutes=20))
     assert runner.work(run.pk) == "not_claimed"
     assert reconcile.wake_early(run.pk)
     assert runner.work(run.pk) == "finished"

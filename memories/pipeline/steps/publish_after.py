@@ -68,7 +68,11 @@ def permitted_now(ctx: Context) -> bool:
 
 def push(ctx: Context) -> None:
     """A supportive message, at most once, only when asked for and clear. Its failure is logged and fails nothing."""
-    if not ctx.did("emotions") or not ctx.user.emotional_feedback_push or ctx.checkpoint.get("pushed"):
+    from omi.accounts.users import get_user
+
+    if not ctx.did("emotions") or ctx.checkpoint.get("pushed"):
+        return
+    if not get_user(ctx.uid).emotional_feedback_push:  # asked now: it may have been withdrawn while the run worked
         return
     from emotions.base import EmotionTimeline
     from emotions.feedback import feedback

@@ -8,9 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from django.conf import settings
-
-from memories.pipeline import faults, hashing, ledger, retries
+from memories.pipeline import faults, handover, hashing, ledger, retries
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip, StepError, Wait
 from omi import providers
@@ -99,12 +97,10 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
 
 
 def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
-    from omi.stores import audio
-
     capabilities = provider.capabilities
     url = None
     if capabilities.remote:
-        url = audio.signed_url(ctx.output("prepare_audio")["audio"], settings.OMI_AUDIO_KEEP.total_seconds())
+        url = handover.fetch_url(ctx.output("prepare_audio")["audio"], EXTRA_WAIT + 3 * seconds)
     return PrerecordedRequest(
         path=ctx.wav(),
         seconds=seconds,
@@ -113,7 +109,7 @@ def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
         diarize=True,
         vocabulary=tuple(ctx.user.vocabulary) if capabilities.vocabulary else (),
         url=url,
-        webhook_url=settings.FAL_WEBHOOK_URL or None,
+        webhook_url=handover.webhook_url(),
         reference=f"run-{ctx.run.pk}",
         timeout=max(120.0, 3 * seconds),
     )

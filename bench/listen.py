@@ -56,14 +56,23 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def family(pid: int) -> list[int]:
+    """A process and all below it: granian serves from a child."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(found for child in children for found in family(int(child)))]
+
+
 def cpu_seconds(pid: int) -> float:
-    values = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(values[11]) + int(values[12])) / TICK
+    used = 0
+    for member in family(pid):
+        values = Path(f"/proc/{member}/stat").read_text().rsplit(")", 1)[1].split()
+        used += int(values[11]) + int(values[12])
+    return used / TICK
 
 
 def megabytes(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+    lines = [line for member in family(pid) for line in Path(f"/proc/{member}/status").read_text().splitlines()]
+    return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
 def pin(pid: int, core: int) -> None:

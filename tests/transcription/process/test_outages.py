@@ -1,0 +1,153 @@
+"""What the machine and the neighbours do to a session: stores, disks, vendors and other processes, all real."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.transcription.process.conftest import PCM, SECONDS, WORDS, Heard, Web, adds_up, speak
+from tests.transcription.process.test_process_faults import JOURNAL
+from tests.vendors.server import VendorServer
+
+pytestmark = pytest.mark.process
+
+
+@contextlib.contextmanager
+def started(folder: Path, vendors: VendorServer, **environment: str) -> Iterator[Web]:
+    web = Web(folder, **vendors.urls, **{"OMI_LIVE": "deepgram", **environment})
+    web.manage("migrate")
+    web.start()
+    try:
+        yield web
+    finally:
+        web.stop()
+
+
+def rename(web: Web, before: str, after: str) -> None:
+    with contextlib.closing(sqlite3.connect(web.folder / "omi.sqlite3", timeout=20)) as database:
+        database.execute(f"ALTER TABLE {before} RENAME TO {after}")
+        database.commit()
+
+
+def test_a_document_store_that_is_down_costs_no_word_and_is_made_up_for(tmp_path: Path, vendors: VendorServer) -> None:
+    """The minute of the outage as 6 s: the documents' table is gone while the client speaks, and comes back."""
+
+    async def work(web: Web) -> Heard:
+        async with web.socket() as connection:
+            heard = Heard(connection)
+            rename(web, "stores_localdocument", "stores_localdocument_away")
+            await speak(connection, speed=3.5)
+            await heard.until(lambda: "degraded" in heard.statuses())
+            await heard.until(lambda: len(heard.words) >= len(WORDS) - 2)
+            rename(web, "stores_localdocument_away", "stores_localdocument")
+            await connection.send(json.dumps({"type": "finish"}))
+            await heard.until(lambda: heard.of("new_memory_creating"), 40)
+        return heard
+
+    with started(tmp_path, vendors) as web:
+        heard = asyncio.run(asyncio.wait_for(work(web), 90))
+        assert heard.words == WORDS
+        assert [item["reason"] for item in heard.of("service_status") if item["status"] == "degraded"] == ["storage"]
+        [account] = web.ended(1)
+        adds_up(account, SECONDS)
+        assert account["failed"] == 0
+        assert "('finished', 20.0, True)" in web.manage("shell", "-c", JOURNAL)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted: needs root")
+def test_a_full_disk_is_told_and_costs_no_word(tmp_path: Path, vendors: VendorServer) -> None:
+    """The journal stands on a file system of 256 kB: 8 s of this audio. Times stay right, what is missing is a hole."""
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], capture_output=True, timeout=10, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"mount is not allowed here: {mounted.stderr.decode()[:100]}")
+
+    async def work(web: Web) -> Heard:
+        async with web.socket() as connection:
+            heard = Heard(connection)
+            await speak(connection)
+            await connection.send(json.dumps({"type": "finish"}))
+            await heard.until(lambda: heard.of("new_memory_creating"), 40)
+        return heard
+
+    try:
+        with started(tmp_path, vendors) as web:
+            heard = asyncio.run(asyncio.wait_for(work(web), 90))
+            assert heard.words == WORDS
+            degraded = [item["reason"] for item in heard.of("service_status") if item["status"] == "degraded"]
+            assert degraded == ["journal"]
+            [account] = web.ended(1)
+            adds_up(account, SECONDS)
+            assert account["failed"] == 0
+            assert sum(path.stat().st_blocks * 512 for path in folder.rglob("audio.bin")) < 256 * 1024
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], timeout=10, check=True)
+
+
+def test_what_was_said_while_all_vendors_were_down_is_heard_when_one_is_back(
+    tmp_path: Path, vendors: VendorServer
+) -> None:
+    for vendor in ("deepgram", "soniox"):
+        vendors.faults(vendor, {"kind": "refuse", "status": 503, "times": -1})
+
+    async def work(web: Web) -> Heard:
+        async with web.socket() as connection:
+            heard = Heard(connection)
+            await speak(connection, PCM[: 10 * 32000], speed=2)
+            await heard.until(lambda: "stt_failed" in heard.statuses())
+            assert heard.words == []
+            for vendor in ("deepgram", "soniox"):
+                vendors.faults(vendor, clear=True)
+            await speak(connection, PCM[10 * 32000 :], speed=2)
+            await heard.until(lambda: len(heard.words) >= len(WORDS) - 2, 45)
+            await connection.send(json.dumps({"type": "finish"}))
+            await heard.until(lambda: heard.of("new_memory_creating"), 40)
+        return heard
+
+    with started(tmp_path, vendors, OMI_LIVE="deepgram,soniox") as web:
+        heard = asyncio.run(asyncio.wait_for(work(web), 120))
+        assert heard.words == WORDS
+        [account] = web.ended(1)
+        adds_up(account, SECONDS)
+        assert account["failed"] == 0
+
+
+def test_a_vendor_that_refuses_the_key_is_asked_once_by_all_processes_together(
+    tmp_path: Path, vendors: VendorServer
+) -> None:
+    """Two web processes on one database: what the first one learned keeps the second one from asking."""
+    vendors.faults("deepgram", {"kind": "refuse", "status": 401, "times": -1})
+
+    async def talk(web: Web, uid: str) -> list[str]:
+        async with web.socket(uid) as connection:
+            heard = Heard(connection)
+            await speak(connection)
+            await connection.send(json.dumps({"type": "finish"}))
+            await heard.until(lambda: len(heard.words) >= len(WORDS))
+        return heard.words
+
+    with started(tmp_path, vendors, OMI_LIVE="deepgram,soniox") as first:
+        second = Web(tmp_path, **vendors.urls, OMI_LIVE="deepgram,soniox")
+        second.start()
+        try:
+            assert asyncio.run(asyncio.wait_for(talk(first, "a"), 60)) == WORDS
+            assert len(vendors.log("deepgram")) == 1
+            began = time.monotonic()
+            assert asyncio.run(asyncio.wait_for(talk(second, "b"), 60)) == WORDS
+            assert len(vendors.log("deepgram")) == 1
+            assert time.monotonic() - began < 30
+        finally:
+            second.stop()
+        assert first.logged("vendor_alarm")

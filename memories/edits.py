@@ -14,7 +14,7 @@ from memories.pipeline import edits as overlay
 from memories.pipeline import service
 from memories.repository import memories as repository
 from memories.repository import transcripts
-from memories.shapes import Memory, Visibility
+from memories.shapes import Memory, Visibility, event_key
 from speakers import learning
 from transcription.segments import Segment
 
@@ -73,18 +73,13 @@ def set_events_created(uid: str, memory_id: str, flags: dict[int, bool]) -> Memo
         for index, created in flags.items():
             if 0 <= index < len(listed):
                 listed[index] = listed[index].model_copy(update={"created": created})
-                kept[event_key(listed[index].title, listed[index].start.isoformat())] = created
+                kept[event_key(listed[index].title, listed[index].start)] = created
         return {
             "structured": memory.structured.model_copy(update={"events": listed}),
             "edits": memory.edits.model_copy(update={"events_created": kept}),
         }
 
     return repository.mutate_memory(uid, memory_id, change)
-
-
-def event_key(title: str, start: str) -> str:
-    """The key of ``UserEdits.events_created``, as ``memories.pipeline.edits`` looks it up."""
-    return f"{title}|{start}".casefold()
 
 
 def set_visibility(uid: str, memory_id: str, value: Visibility) -> Memory:

@@ -137,6 +137,11 @@ class Photo(BaseModel):
     description: str
 
 
+def event_key(title: str, start: datetime) -> str:
+    """The key under which a person's flag of a calendar event is kept: its title and its start."""
+    return f"{title.strip().casefold()}@{start.isoformat()}"
+
+
 class UserEdits(BaseModel):
     """What a person set, kept apart from what the machine produced; it wins over every later run.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from memories.shapes import Event, Structured, UserEdits
+from memories.shapes import Event, Structured, UserEdits, event_key
 from transcription.segments import Segment
 
 SAME: Final = 0.5
@@ -33,7 +33,7 @@ def structured(made: Structured, edits: UserEdits) -> Structured:
 def _flagged(event: Event, edits: UserEdits) -> Event:
     """A flag belongs to a title and a start; where a run found another start, to the title alone."""
     title = event.title.strip().casefold()
-    exact = edits.events_created.get(f"{title}@{event.start.isoformat()}")
+    exact = edits.events_created.get(event_key(title, event.start))
     alike = [value for key, value in edits.events_created.items() if key.rpartition("@")[0] == title]
     flag = exact if exact is not None else (alike[-1] if alike else None)
     return event if flag is None else event.model_copy(update={"created": flag})

@@ -70,7 +70,7 @@ def _step(run: PostProcessingRun, step: RunStep) -> dict[str, Any]:
 
 def _progress(run: PostProcessingRun, steps: list[RunStep]) -> tuple[float, int]:
     """Seconds left and percent done. The step at work counts up to nine tenths of its usual time."""
-    prepared = next((step.output for step in steps if step.name == "prepare_audio"), {})
+    prepared: dict[str, Any] = next((step.output for step in steps if step.name == "prepare_audio"), {})
     usual = selectors.step_seconds(prepared.get("seconds"))
     total = sum(usual.get(step.name, 1.0) for step in steps) or 1.0
     done = 0.0

@@ -1,0 +1,101 @@
+"""PostgreSQL restarted under load (anchors C.4 no. 14): runs pause, and all end once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.pipeline.process.cluster import Installation
+from tests.support import services
+from tests.support.processes import Unavailable, free_port
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]
+
+RUNS = 16
+
+
+class Server:
+    """A PostgreSQL of this test's own, that can be stopped and started again on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        initdb, self.program = services._postgres_programs()
+        user = services._unprivileged()
+        self.home, self.port = folder / "data", free_port()
+        if user:
+            for parent in (folder, *folder.parents):
+                if parent == Path("/tmp"):
+                    break
+                parent.chmod(parent.stat().st_mode | 0o055)
+            self.home.mkdir()
+            shutil.chown(self.home, user)
+        self.as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
+        options = ["--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"]
+        services._do([*self.as_user, initdb, "-D", str(self.home), "-U", "omi", *options])
+        self.url = f"postgres://omi@127.0.0.1:{self.port}/postgres"
+        self.start()
+
+    def start(self) -> None:
+        command = [*self.as_user, self.program, "-D", str(self.home), "-h", "127.0.0.1", "-p", str(self.port), "-k", ""]
+        self.process = subprocess.Popen(
+            [*command, "-c", "fsync=off"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.url):
+                return
+            time.sleep(0.1)
+        raise AssertionError("PostgreSQL does not answer")
+
+    def stop(self) -> None:
+        """Fast: open transactions are rolled back, connections are cut."""
+        os.kill(self.process.pid, signal.SIGINT)
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.kill(self.process.pid, signal.SIGQUIT)
+            self.process.wait(timeout=10)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    try:
+        made = Server(tmp_path)
+    except Unavailable as problem:
+        services.missing("PostgreSQL", problem)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def installation(tmp_path: Path, server: Server) -> Iterator[Installation]:
+    folder = tmp_path / "installation"
+    folder.mkdir()
+    made = Installation(folder, instant=True, lease=5, database=server.url)
+    yield made
+    made.close()
+
+
+def test_a_restart_of_the_database_under_load_loses_nothing(installation: Installation, server: Server) -> None:
+    runs = installation.start_runs(RUNS)
+    serve = installation.serve(patience=10)
+    installation.wait(lambda found: any(run["state"] == "finished" for run in found.values()), timeout=60)
+    server.stop()
+    time.sleep(2)
+    assert serve.poll() is None, "serve waits for its database"
+    server.start()
+    found = installation.finished(timeout=80)
+    assert {found[run]["outcome"] for run in runs} == {"success"}
+    told = installation.python(
+        "from memories import events\n"
+        "answer = sorted(event['run_id'] for event in events.after('user-1', 0, 500) if 'run_id' in event)"
+    )
+    assert told == runs

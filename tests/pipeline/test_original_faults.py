@@ -1,0 +1,100 @@
+"""Faults of the original that no other test of the pipeline names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from memories.pipeline import child, messages, runner, service
+from memories.pipeline.models import PostProcessingRun, RunStep
+from memories.repository import memories as repository
+from memories.shapes import Memory, UserEdits
+from omi.errors import ErrorKind, ProviderError
+from omi.stores import audio
+from tests.pipeline import fakes
+from tests.pipeline.conftest import MEMORY, UID, wav
+
+pytestmark = pytest.mark.django_db
+
+Drive = Callable[..., PostProcessingRun]
+
+
+def test_a_missing_processing_memory_ends_with_a_sentence(db: None, drive: Drive) -> None:
+    """omi-protocol 4.3 no. 32: there it was a TypeError."""
+    run = service.start("capture", UID, "memory-x", actor="test", options={"processing_memory_id": "never-was"})
+    ended = drive(run)
+    assert (ended.outcome, ended.message_id) == ("invalid_input", "nothing_to_process")
+    assert messages.get(ended.message_id).what_to_do
+
+
+def test_the_upload_is_not_overwritten(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
+    """omi-protocol 4.3 no. 37: what was prepared is another object; a retry finds the original."""
+    kept = upload()
+    run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=kept))
+    prepared = run.steps.get(name="prepare_audio").output["audio"]
+    assert prepared != kept.name or audio.get(prepared).sha256 == kept.sha256
+    with audio.open(kept.name) as file:
+        assert file.read() == wav()
+
+
+def test_what_a_person_wrote_is_not_written_over(memory: Memory, drive: Drive) -> None:
+    """omi-protocol 4.3 no. 46: reprocessing there threw away what was reviewed and edited."""
+    edits = UserEdits(title="My own title")
+    repository.update_memory(UID, MEMORY, {"edits": edits})
+    for _ in range(2):
+        run = service.start("reprocess", UID, MEMORY, actor="test", reason="again")
+        assert drive(run).outcome == "success"
+    shown = repository.get_memory(UID, MEMORY)
+    assert (shown.structured.title, shown.structured.overview) == ("My own title", "They talk.")
+
+
+def test_asking_for_a_run_does_no_work_in_the_web_process(memory: Memory, upload: Any) -> None:
+    """omi-protocol 4.3 no. 48: there vendors, decoding and the language model ran inside the socket."""
+    run = service.start("postprocess", UID, MEMORY, actor="test", audio=upload())
+    assert (run.state, fakes.CALLS) == ("queued", [])
+    assert set(RunStep.objects.filter(run=run).values_list("state", flat=True)) == {"pending"}
+
+
+def test_a_failing_speech_detector_is_not_silence(memory: Memory, upload: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """omi-protocol 4.3 no. 58: its error was swallowed and the recording went on untrimmed."""
+
+    def broken(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
+        raise ProviderError("local", "the audio work ended", kind=ErrorKind.TRANSIENT, code="child_exit_-11")
+
+    monkeypatch.setattr(child, "call", broken)
+    run = service.start("postprocess", UID, MEMORY, actor="test", audio=upload())
+    assert runner.work(run.pk) == "waiting"
+    step = run.steps.get(name="prepare_audio")
+    assert (step.state, step.attempts) == ("waiting", 1)
+    assert fakes.CALLS == []
+
+
+def test_no_exceptions_text_reaches_the_app(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
+    """omi-protocol 4.3 no. 61."""
+    secret = ProviderError("first", "key sk-123 at /srv/audio refused", kind=ErrorKind.PERMANENT, code="422")
+    fakes.SCRIPT["first"] = [secret]
+    run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload()))
+    told = repository.get_memory(UID, MEMORY).postprocessing
+    assert told is not None
+    assert (told.status, told.fail_reason) == ("failed", messages.get(run.message_id).sentence)
+    assert "sk-123" not in str(told.model_dump())
+
+
+def test_every_call_to_a_vendor_has_a_deadline() -> None:
+    """omi-protocol 4.3 no. 53. What a vendor that hangs does to a run is in test_vendor_answers."""
+    import re
+    from pathlib import Path
+
+    root = Path(__file__).resolve().parents[2]
+    places = [*(root / "transcription" / "prerecorded").glob("*.py"), *(root / "memories" / "structuring").glob("*.py"),
+              *(root / "emotions").glob("*.py")]  # fmt: skip
+    calls = [
+        (file.name, text[match.start() : match.start() + 600])
+        for file in places
+        for text in [file.read_text()]
+        for match in re.finditer(r"(?<!def )\b(exchange|bounded_client|httpx\.Client|self\._call)\(", text)
+    ]
+    assert len(calls) >= 8
+    assert [name for name, call in calls if "timeout" not in call and "**options" not in call] == []

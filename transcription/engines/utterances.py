@@ -126,4 +126,3 @@ class UtteranceSplitter:
         self._probabilities = self._probabilities[cut:]
         self._voiced = sum(p >= ENTER for p in self._probabilities)
         return done
-

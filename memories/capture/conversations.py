@@ -19,7 +19,7 @@ from memories.capture.ids import content_key, memory_id_for, processing_id_for
 from memories.repository import processing, transcripts
 from memories.shapes import ProcessingMemory
 from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
-from transcription.segments import Segment
+from transcription.segments import Segment, is_speaker_label, speaker_label
 
 log = structlog.get_logger(__name__)
 
@@ -136,10 +136,26 @@ def store_transcripts(session: SessionInfo, conversation: Conversation, by_model
             [item for item in stored[model].segments if item.start < conversation.offset] if model in stored else []
         )
         given = {segment.id for segment in segments}
-        whole = [*(item for item in before if item.id not in given), *segments]
+        kept = [item for item in before if item.id not in given]
+        whole = [*kept, *_numbered(segments, kept)]
         if whole:
             whole.sort(key=lambda item: (item.start, item.end))
             transcripts.save_transcript(session.uid, memory_id, model, whole, {"source": "live"})
+
+
+def _numbered(segments: list[Segment], before: list[Segment]) -> list[Segment]:
+    """Vendors' labels belong to one connection and have any form; the app reads ``SPEAKER_07`` and nothing else.
+
+    They are numbered in order of appearance, after those of the earlier sessions: never assumed the same voice.
+    """
+    if all(is_speaker_label(item.speaker) for item in segments):
+        return segments
+    first = max((item.speaker_id + 1 for item in before), default=0)
+    numbers: dict[str, int] = {}
+    return [
+        item.model_copy(update={"speaker": speaker_label(numbers.setdefault(item.speaker, first + len(numbers)))})
+        for item in segments
+    ]
 
 
 def finish_conversation(

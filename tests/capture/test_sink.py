@@ -173,6 +173,25 @@ def test_each_vendors_transcript_is_kept_and_a_resumed_one_grows() -> None:
     assert [segment.text for segment in stored["soniox_streaming"].segments] == ["Before.", "After."]
 
 
+def test_vendors_labels_are_stored_as_the_app_reads_them_and_never_assumed_the_same_voice() -> None:
+    """omi-protocol 1.12: anything but X_<int> throws in the app; 4.3 no. 18: numbers belong to one connection."""
+
+    def named(identity: str, start: float, label: str) -> Segment:
+        return said(identity, "Words.", start, start + 2).model_copy(update={"speaker": label})
+
+    async def work(sink: CaptureSink) -> str:
+        first = await talk(sink, session("s-1"), said("a", "Words.", 0, 2))
+        one = [named("x", 0, "deepgram/1/0"), named("y", 3, "deepgram/1/4"), named("z", 6, "deepgram/1/0")]
+        await sink.store_transcripts(session("s-1"), first, {"deepgram_streaming": one})
+        back = session("s-2", after=60)
+        second = await talk(sink, back, said("b", "Words.", 61, 63))
+        await sink.store_transcripts(back, second, {"deepgram_streaming": [named("v", 61, "deepgram/1/0")]})
+        return first.id
+
+    stored = transcripts.list_transcripts("alice", memory_id_for(do(work)))["deepgram_streaming"].segments
+    assert [segment.speaker for segment in stored] == ["SPEAKER_00", "SPEAKER_01", "SPEAKER_00", "SPEAKER_02"]
+
+
 def test_an_unwatched_session_leaves_nothing() -> None:
     async def work(sink: CaptureSink) -> None:
         conversation = await sink.open(session(), watch=False)

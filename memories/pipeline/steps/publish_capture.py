@@ -81,9 +81,7 @@ def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) ->
     )
 
 
-def _resumed(
-    ctx: Context, conversation: ProcessingMemory, memory: Memory, recording: str | None
-) -> dict[str, Any]:
+def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recording: str | None) -> dict[str, Any]:
     claim.check(ctx.lease)
     live = result_segments(ctx)
     segments, changed_text = live, True

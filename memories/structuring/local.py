@@ -86,7 +86,10 @@ class LocalStructurer:
         if self._described is None:
             self._described = self._embed(list(categories.DESCRIPTIONS.values()))
         # Each sentence votes with its weight; the centre alone would hide a talk's second half.
-        scores = 0.5 * (weights / max(float(weights.sum()), 1e-12)) @ (vectors @ self._described.T) + 0.5 * self._described @ centre
+        scores = (
+            0.5 * (weights / max(float(weights.sum()), 1e-12)) @ (vectors @ self._described.T)
+            + 0.5 * self._described @ centre
+        )
         best = int(np.argmax(scores))
         return list(categories.DESCRIPTIONS)[best] if scores[best] >= categories.THRESHOLD else Category.OTHER
 

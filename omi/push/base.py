@@ -8,6 +8,7 @@ from typing import Protocol
 
 from omi.errors import ProviderError
 
+
 @dataclass(frozen=True, slots=True)
 class PushResult:
     """``unregistered``: tokens that the vendor will never deliver to again; the caller forgets them.

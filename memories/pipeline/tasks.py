@@ -31,7 +31,7 @@ def reconcile() -> dict[str, float]:
 
 
 def housekeeping() -> dict[str, int]:
-    """Finish sessions whose process died, delete audio that is past its deadline and old queue records.
+    """Finish sessions whose process died; delete audio past its deadline, broken-off uploads and old queue records.
 
     One part that fails is logged and keeps no other from its work.
     """
@@ -41,7 +41,7 @@ def housekeeping() -> dict[str, int]:
 
     from memories.pipeline.models import PostProcessingRun
     from memories.pipeline.vocabulary import State
-    from omi.stores import audio
+    from omi.stores import audio, uploads
     from transcription.reconcile import recover_sessions
 
     def expired_audio() -> int:
@@ -53,7 +53,8 @@ def housekeeping() -> dict[str, int]:
         return int(Task.objects.filter(stopped__lt=timezone.now() - timedelta(days=7)).delete()[0])
 
     done = {}
-    for name, part in {"sessions": recover_sessions, "audio": expired_audio, "tasks": old_tasks}.items():
+    parts = {"sessions": recover_sessions, "audio": expired_audio, "uploads": uploads.sweep, "tasks": old_tasks}
+    for name, part in parts.items():
         try:
             done[name] = int(part() or 0)
         except Exception:

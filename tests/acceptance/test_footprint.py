@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.servers import ROOT, Installation
+from demo.app import stream
+from demo.servers import ROOT, installation
 from tests.acceptance.test_socket_input import resident
-from tests.acceptance.wire import App
 
 HEAVY = [
     "av", "pocketsphinx", "openai", "google", "pinecone", "scipy", "torch", "sklearn", "firebase_admin",
@@ -64,13 +64,20 @@ def test_check_passes_and_says_what_it_took(tmp_path: Path, record_property: pyt
 
 @pytest.mark.process
 def test_the_web_process_never_maps_a_speech_engine_that_runs_locally(
-    server: Installation, lived: dict[str, object], app: App, record_property: pytest.RecordProperty
+    tmp_path: Path, talk: bytes, record_property: pytest.RecordProperty
 ) -> None:
-    """After a whole conversation was heard, transcribed and post-processed: engines live in children and workers."""
-    app.get("/v1/memories")
-    maps = Path(f"/proc/{server.web_pid}/maps").read_text()
+    """After a PCM conversation was heard and transcribed: engines live in children and workers.
+
+    An installation of its own: Opus packets are decoded in the web process, and others may have sent some.
+    """
+    with installation(tmp_path / "data", settings={"DJANGO_SETTINGS_MODULE": "omi.settings"}) as own:
+        idle = resident(own.web_pid)
+        token = own.manage("devtoken", "somebody").strip()
+        heard = stream(own.url, token, talk[: 8 * 32000], speed=4.0, on_segment=lambda segment: None)
+        assert heard.segments
+        maps = Path(f"/proc/{own.web_pid}/maps").read_text()
+        weight = resident(own.web_pid)
     assert [name for name in LIBRARIES if name in maps] == []
-    weight = resident(server.web_pid)
-    print(f"web process after a conversation: {weight:.0f} MB")
+    print(f"web process: {idle:.0f} MB idle, {weight:.0f} MB after a conversation")
     record_property("web_resident_mb", round(weight))
     assert weight < 400

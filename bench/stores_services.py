@@ -17,7 +17,7 @@ def services(kind: str, folder: str) -> Iterator[dict[str, str]]:
     with contextlib.ExitStack() as stack:
         home = Path(folder) / "services"
         (home / "postgres").mkdir(parents=True)
-        environment = {"DATABASE_URL": stack.enter_context(postgres_cluster(home / "postgres"))}
+        environment = {"DATABASE_URL": stack.enter_context(postgres_cluster())}
         if kind == "cloud":
             port = free_port()
             (home / "firestore").mkdir()

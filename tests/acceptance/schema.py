@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 METHODS = ("get", "post", "put", "patch", "delete")
-UNDOCUMENTED = {"/v1/events", "/v1/vendors/fal/webhook", "/v3/speech-samples/{}"}
+UNDOCUMENTED = {"/v1/events", "/v1/vendors/audio/{}", "/v1/vendors/fal/webhook", "/v3/speech-samples/{}"}
 """Not in the document: a stream, a vendor's callback that carries no user, and links that are their own permission."""
 
 

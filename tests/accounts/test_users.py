@@ -136,6 +136,8 @@ def test_production_refuses_the_folder_of_test_faults(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", ["FIRESTORE_EMULATOR_HOST", "FIREBASE_AUTH_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"])
 def test_production_refuses_to_start_with_an_emulator(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """An emulated identity service takes unsigned and expired tokens (vendors.md 0.8)."""
+    for emulator in ("FIRESTORE_EMULATOR_HOST", "FIREBASE_AUTH_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.delenv(emulator, raising=False)  # another test's emulator may still be running
     with override_settings(OMI_ENVIRONMENT="production", SECRET_KEY="x" * 60, DEBUG=False):
         checks.refuse_unsafe_production()
         monkeypatch.setenv(name, "127.0.0.1:9")

@@ -177,7 +177,8 @@ class Flat:
 def test_any_talk_is_put_in_order_in_its_own_words(texts: list[str]) -> None:
     segments = [Segment(text=text, start=at, end=at + 1) for at, text in enumerate(texts)]
     result = LocalStructurer(Flat()).structure(StructureRequest(segments, WEDNESDAY, force=True))
-    heard = {word.lower() for text in texts for word in text.split()}
-    spoken = result.structured.title.replace(",", " ").lower().split()
+    # A first letter may have been made a capital: compared without case, and µ by its twin among the Greek letters.
+    heard = {word.upper().casefold() for text in texts for word in text.split()}
+    spoken = result.structured.title.replace(",", " ").upper().casefold().split()
     assert all(any(word in known or known in word for known in heard) for word in spoken)
     assert len(result.structured.overview) <= 640

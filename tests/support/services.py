@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,35 +27,52 @@ FIRESTORE_MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     try:
-        with postgres_cluster(tmp_path_factory.mktemp("postgres")) as url:
+        with postgres_cluster() as url:
             yield url
     except Unavailable as problem:
         missing("PostgreSQL", problem)
 
 
 @contextmanager
-def postgres_cluster(folder: Path) -> Iterator[str]:
-    """``postgres://…/omi`` of an empty cluster of our own. initdb refuses to run as root: then as user postgres."""
+def postgres_home() -> Iterator[tuple[list[str], str, Path]]:
+    """An empty cluster: the words that run a command as its owner, the server program, the data folder.
+
+    initdb refuses to run as root: then as user postgres. Not in pytest's own temporary folder: every pytest that starts
+    on the machine closes that to other users again, and a running server dies of it.
+    """
     initdb, server = _postgres_programs()
     user = _unprivileged()
+    folder = Path(tempfile.mkdtemp(prefix="omi-postgres-"))
     home = folder / "data"
-    if user:
-        for parent in (folder, *folder.parents):
-            if parent == Path("/tmp"):
-                break
-            parent.chmod(parent.stat().st_mode | 0o055)
-        home.mkdir()
-        shutil.chown(home, user)
-    as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
-    _do([*as_user, initdb, "-D", str(home), "-U", "omi", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"])
+    try:
+        if user:
+            folder.chmod(0o755)
+            home.mkdir()
+            shutil.chown(home, user)
+        as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
+        _do([*as_user, initdb, "-D", str(home), "-U", "omi", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"])
+        yield as_user, server, home
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgres_cluster() -> Iterator[str]:
+    """``postgres://…/omi`` of an empty cluster of our own, until the block ends."""
+    with postgres_home() as (as_user, server, home), _postgres(as_user, server, home) as url:
+        yield url
+
+
+@contextmanager
+def _postgres(as_user: list[str], server: str, home: Path) -> Iterator[str]:
     port = free_port()
     options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "fsync=off", "-c", "max_connections=60"]
     with running(
         [*as_user, server, "-D", str(home), *options],
         ready=lambda: _answers(["pg_isready", "-h", "127.0.0.1", "-p", str(port)]),
-        log=folder / "log",
+        log=home.parent / "log",
         stop=signal.SIGINT,
     ):
         _do(["createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "omi", "omi"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -26,20 +25,8 @@ RUNS = 16
 class Server:
     """A PostgreSQL of this test's own, that can be stopped and started again on the same port."""
 
-    def __init__(self, folder: Path) -> None:
-        initdb, self.program = services._postgres_programs()
-        user = services._unprivileged()
-        self.home, self.port = folder / "data", free_port()
-        if user:
-            for parent in (folder, *folder.parents):
-                if parent == Path("/tmp"):
-                    break
-                parent.chmod(parent.stat().st_mode | 0o055)
-            self.home.mkdir()
-            shutil.chown(self.home, user)
-        self.as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
-        options = ["--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"]
-        services._do([*self.as_user, initdb, "-D", str(self.home), "-U", "omi", *options])
+    def __init__(self, as_user: list[str], program: str, home: Path) -> None:
+        self.as_user, self.program, self.home, self.port = as_user, program, home, free_port()
         self.url = f"postgres://omi@127.0.0.1:{self.port}/postgres"
         self.start()
 
@@ -66,13 +53,14 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server() -> Iterator[Server]:
     try:
-        made = Server(tmp_path)
+        with services.postgres_home() as place:
+            made = Server(*place)
+            yield made
+            made.stop()
     except Unavailable as problem:
         services.missing("PostgreSQL", problem)
-    yield made
-    made.stop()
 
 
 @pytest.fixture

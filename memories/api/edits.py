@@ -77,7 +77,7 @@ class EditViewSet(viewsets.ViewSet):
         memory = repository.get_memory(uid, memory_id)
         decision = _decision(uid, asked.assign_type, asked.value)
         if index >= len(memory.transcript_segments):
-            raise ApiError(404, "Segment not found")
+            raise ApiError(422, "Segment not found")
         changed = edits.assign_segments(
             uid,
             memory_id,

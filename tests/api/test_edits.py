@@ -84,7 +84,7 @@ def test_false_is_false(alice: Caller, make_memory: Make) -> None:
     [
         (0, "assign_type=colour&value=1", 400, "Invalid assign type"),
         (0, "assign_type=person_id&value=nobody", 404, "Person not found"),
-        (99, "assign_type=is_user&value=true", 404, "Segment not found"),
+        (99, "assign_type=is_user&value=true", 422, "Segment not found"),
         (0, "assign_type=is_user&value=perhaps", 422, None),
         (0, "value=true", 422, None),
     ],

@@ -1,4 +1,4 @@
-"""The vote on real recordings with known words: LibriSpeech as readers read it (/work/shared/speech)."""
+"""The vote on real recordings with known words: LibriSpeech as readers read it (``shared/speech`` beside the checkout)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from tests.transcription.test_consensus import error_rate, spoilt
 from transcription.consensus import vote, weights_from
 from transcription.segments import Word
 
-SPEECH = Path("/work/shared/speech")
-pytestmark = [pytest.mark.extra, pytest.mark.skipif(not SPEECH.exists(), reason="needs the recordings of /work/shared")]
+SPEECH = Path(__file__).resolve().parents[3] / "shared" / "speech"
+pytestmark = [
+    pytest.mark.extra,
+    pytest.mark.skipif(not SPEECH.exists(), reason="needs the recordings of shared/speech beside the checkout"),
+]
 
 
 def listed() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The vote on real recordings with known words: LibriSpeech as readers read it (``shared/speech`` beside the checkout)."""
+"""The vote on real recordings with known words: LibriSpeech (``shared/speech`` beside the checkout)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from transcription.segments import Word
 SPEECH = Path(__file__).resolve().parents[3] / "shared" / "speech"
 pytestmark = [
     pytest.mark.extra,
-    pytest.mark.skipif(not SPEECH.exists(), reason="needs the recordings of shared/speech beside the checkout"),
+    pytest.mark.skipif(not SPEECH.exists(), reason="needs shared/speech beside the checkout"),
 ]
 
 

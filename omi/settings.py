@@ -29,7 +29,8 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 OMI_ENVIRONMENT = env_choice("OMI_ENVIRONMENT", "development", ("development", "production"))
 
 INSTALLED_APPS = [
-    "daphne",
+    # Its app is there for `runserver` alone (ASGI instead of WSGI), and loads all of Twisted into every other command.
+    *(["daphne"] if "runserver" in sys.argv[1:2] else []),
     "django_prometheus",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -133,6 +134,7 @@ USE_TZ = True
 USE_I18N = False
 STATIC_URL = "/static/"
 STATIC_ROOT = OMI_DATA_DIR / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns at every start where it is missing
 WHITENOISE_USE_FINDERS = True  # no collectstatic needed for a first run
 
 if OMI_ENVIRONMENT == "production":

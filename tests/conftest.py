@@ -2,4 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
+import pytest
+
 pytest_plugins = ["tests.support.services", "tests.support.databases"]
+
+ONE_DEPLOYMENT = ("tests/cloud", "tests/acceptance")
+"""Folders whose files share servers that take long to start: one worker runs them all."""
+
+LONG_FIRST = ("tests/cloud", "tests/transcription/process", "tests/pipeline/process", "tests/acceptance")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For ``--dist loadgroup --no-loadscope-reorder``: which tests stay together, and which begin."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=_rank)
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
+
+
+def _group(item: pytest.Item) -> str:
+    folder = str(PurePath(_file(item)).parent)
+    return folder if folder in ONE_DEPLOYMENT else _file(item)
+
+
+def _rank(item: pytest.Item) -> int:
+    folder = str(PurePath(_file(item)).parent)
+    return LONG_FIRST.index(folder) if folder in LONG_FIRST else len(LONG_FIRST)

@@ -16,6 +16,8 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from omi.daphne_body import Piecewise
+
 log = structlog.get_logger(__name__)
 
 FRAMING = 64 * 1024
@@ -25,13 +27,16 @@ LINGER = 30.0
 
 
 def install() -> None:
-    """Replace daphne's request class by one that counts. Does nothing under another server."""
+    """Replace daphne's request class by one that counts, and whose body ``daphne_body.drawing`` gives out in pieces.
+
+    Does nothing under another server.
+    """
     if "daphne.server" not in sys.modules:
         return
     from daphne import http_protocol
 
     if not issubclass(http_protocol.WebRequest, _Counting):
-        http_protocol.WebRequest = type("LimitedWebRequest", (_Counting, http_protocol.WebRequest), {})
+        http_protocol.WebRequest = type("LimitedWebRequest", (_Counting, Piecewise, http_protocol.WebRequest), {})
 
 
 class _Counting:

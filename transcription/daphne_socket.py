@@ -1,8 +1,15 @@
-"""What daphne's WebSocket protocol lacks for a server of live audio: real close codes, back-pressure, and speed.
+"""What daphne's WebSocket protocol lacks for a server of live audio: real close codes that arrive, back-pressure, a
+clock that does not jump, and speed.
 
 autobahn lets an application close with 1000 or a private code only, though RFC 6455 7.4 has codes for what a server
 means: 1001 going away, 1008 policy, 1009 too big, 1012 restarting, 1013 try again later. And daphne reads a socket as
 fast as the wire delivers, into a queue without bound. uvicorn and granian need neither; there this module does nothing.
+
+A close frame arrives only where the server goes on reading: TCP resets a connection that is closed with audio unread,
+and the client sees 1006 instead of the reason. So what comes after the close frame is read and thrown away until the
+client has answered it, ``LINGER_SECONDS`` at most.
+
+daphne counts a socket's age and its pings by the wall clock: set forward by a day, it would close every socket.
 
 autobahn's parser takes the larger part of what an Opus packet costs, and its ``dataReceived`` builds coloured log
 arguments at any log level. Audio frames that arrived whole (nearly all) are therefore taken apart here; everything else
@@ -12,11 +19,21 @@ arguments at any log level. Audio frames that arrived whole (nearly all) are the
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 PAUSE_AT, RESUME_AT = 256, 64
 """Messages that wait for the consumer: above the first the socket is not read, below the second it is again."""
 LOOK_SECONDS = 0.02
+LINGER_SECONDS = 5.0
+"""How long a client may take to answer the close frame (autobahn: 1 s) while what it still sends is thrown away."""
+
+_lingering: set[Any] = set()
+
+
+def lingering() -> int:
+    """Sockets that were sent a close frame and have not answered it."""
+    return len(_lingering)
 
 
 _BINARY = 0x82
@@ -58,7 +75,10 @@ def install() -> None:
         def handle_reply(self, message: dict[str, Any]) -> None:
             if message.get("type") == "websocket.close" and self.state == self.STATE_OPEN:
                 reason = str(message.get("reason") or "").encode()[:120].decode(errors="ignore").encode()
+                _lingering.add(self)
+                self.closeHandshakeTimeout = LINGER_SECONDS
                 self.sendCloseFrame(code=message.get("code") or 1000, reasonUtf8=reason)
+                self._read_on()
             else:
                 super().handle_reply(message)
 
@@ -68,13 +88,22 @@ def install() -> None:
                 frames, data = whole_audio_frames(data)
                 for frame in frames:
                     self.onMessage(frame, True)
+            elif self.state == self.STATE_CLOSING and self._between_messages():
+                _, data = whole_audio_frames(data)  # nobody will hear it
             if data:
                 self._dataReceived(data)
+
+        def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+            _lingering.discard(self)
+            super().onClose(wasClean, code, reason)
 
         def _between_messages(self) -> bool:
             return not self.data and self.current_frame is None and not self.inside_message
 
         def onMessage(self, payload: bytes, isBinary: bool) -> None:
+            if self.state != self.STATE_OPEN:
+                return
+            self._heard_at = time.monotonic()
             super().onMessage(payload, isBinary)
             if not self.paused and self.application_queue.qsize() > PAUSE_AT:
                 self.paused = True
@@ -87,10 +116,32 @@ def install() -> None:
         def _look(self) -> None:
             if self.application_queue.qsize() > RESUME_AT and self.state == self.STATE_OPEN:
                 self._look_later()
-                return
-            self.paused = False
-            if self.transport is not None and self.state == self.STATE_OPEN:
+            else:
+                self._read_on()
+
+        def _read_on(self) -> None:
+            if self.paused and self.transport is not None and self.state != self.STATE_CLOSED:
                 self.transport.resumeProducing()
+            self.paused = False
+
+        def onConnect(self, request: Any) -> Any:
+            self._opened_at = self._heard_at = time.monotonic()
+            return super().onConnect(request)
+
+        def duration(self) -> float:
+            return time.monotonic() - self._opened_at
+
+        def check_timeouts(self) -> None:
+            """The parent's, by the clock that does not jump."""
+            limits = self.server
+            if 0 <= limits.websocket_timeout < self.duration():
+                self.serverClose()
+            if self.state == self.STATE_CONNECTING:
+                if self.duration() > limits.websocket_connect_timeout:
+                    self.serverReject()
+            elif self.state == self.STATE_OPEN and time.monotonic() - self._heard_at > limits.ping_interval:
+                self._sendAutoPing()
+                self._heard_at = time.monotonic()
 
         # The parents compare and hash by identity; a subclass must say so again.
         __hash__ = WebSocketProtocol.__hash__

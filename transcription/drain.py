@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from transcription.daphne_socket import lingering
 from transcription.metrics import SOCKETS
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LIMIT_SECONDS = 10.0
+ANSWER_SECONDS = 2.0
+"""How long the clients may take to answer their close frames: a socket that is cut before has no code."""
 
 _sockets: set[ListenConsumer] = set()
 _draining = False
@@ -82,5 +85,9 @@ async def _drain(then: Callable[[], Any]) -> None:
         if work:
             await asyncio.wait(work, timeout=LIMIT_SECONDS)
         await asyncio.sleep(0.1)  # the close frames leave
+        for _ in range(round(ANSWER_SECONDS / 0.02)):
+            if not lingering():
+                break
+            await asyncio.sleep(0.02)
     finally:
         then()

@@ -90,6 +90,7 @@ class Session:
         self._audio_at = time.monotonic()
         self._degraded: set[str] = set()
         self._keeper: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[bool] | None = None
         self._ending: asyncio.Task[None] | None = None
 
     # --- audio ------------------------------------------------------------------------------------------------------
@@ -192,7 +193,9 @@ class Session:
             if self._journal is not None:
                 self._journal.sync_when_due()
             if self._storing.dirty and time.monotonic() - self._storing.stored_at >= STORE_SECONDS:
-                await self._store()
+                # To the end, also where this task is cancelled: its thread would write older words after newer ones.
+                self._writing = asyncio.create_task(self._store(), name="session-store")
+                await asyncio.shield(self._writing)
             self.over = self.over or self._gap_reached()
 
     def _gap_reached(self) -> bool:
@@ -273,6 +276,8 @@ class Session:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
         if self._separating is not None:
             await asyncio.wait([self._separating], timeout=FINISH_SECONDS)
         if self._separator is not None:

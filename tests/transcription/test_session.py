@@ -213,6 +213,45 @@ def test_a_store_that_is_down_is_told_and_tried_again() -> None:
     assert it.sink.finished
 
 
+def test_a_slow_write_never_lands_after_the_last_one() -> None:
+    """The write that is under way when the client goes is waited for: it knows less than the one at the end."""
+
+    async def work() -> Run:
+        sink = SlowSink()
+        it = Run(Script(), sink=sink)
+        it.session.start()
+        await it.feed(spoken_pcm(TEN[:5]))
+        while not sink.writing:
+            await asyncio.sleep(0.01)
+        await it.feed(spoken_pcm(TEN[5:]))
+        await it.session.finish("disconnect")
+        await asyncio.sleep(0.6)
+        return it
+
+    it = run(work)
+    assert it.sink.text() == " ".join(words(*TEN))
+
+
+class SlowSink(MemorySink):
+    """Its first write takes half a second, in a thread that nothing cancels, as a document store's does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writing = False
+
+    async def store(self, session: Any, conversation: Any, segments: Any, **more: Any) -> None:
+        first, self.writing = not self.writing, True
+        held = [segment.model_copy() for segment in segments]
+        if first:
+            await asyncio.shield(asyncio.ensure_future(self._later(session, conversation, held, **more)))
+        else:
+            await super().store(session, conversation, held, **more)
+
+    async def _later(self, session: Any, conversation: Any, segments: Any, **more: Any) -> None:
+        await asyncio.sleep(0.5)
+        await super().store(session, conversation, segments, **more)
+
+
 def test_a_session_without_a_word_and_without_speech_leaves_nothing_behind() -> None:
     async def work() -> Run:
         it = Run(Script(), gate=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import time
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from tests.transcription.process.conftest import PCM, SECONDS, WORDS, Heard, Web, adds_up, speak
+from tests.transcription.process.conftest import CHUNK, PCM, SECONDS, WORDS, Heard, Web, adds_up, speak
 from tests.vendors.server import VendorServer
 
 pytestmark = pytest.mark.process
@@ -61,22 +63,31 @@ def test_a_living_session_is_not_taken_for_an_orphan(own: Web) -> None:
     assert "recovered 0" in asyncio.run(asyncio.wait_for(work(), 60))
 
 
-def test_sigterm_tells_the_client_to_come_back_and_keeps_everything(own: Web) -> None:
-    async def work() -> Heard:
+def test_sigterm_tells_a_client_in_mid_sentence_to_come_back_and_keeps_everything(own: Web) -> None:
+    """The client goes on sending until it is told: TCP must not reset the connection before it has read the code."""
+
+    async def work() -> tuple[Heard, float, float]:
         async with own.socket() as connection:
             heard = Heard(connection)
             await speak(connection, PCM[: 10 * 32000])
             own.send_signal(signal.SIGTERM)
+            sent = 10.0
+            with contextlib.suppress(ConnectionClosed):
+                for at in range(10 * 32000, len(PCM), CHUNK):
+                    await connection.send(PCM[at : at + CHUNK])
+                    sent += CHUNK / 32000
+                    await asyncio.sleep(0.02)
             await asyncio.wait_for(heard.task, 20)
-        return heard
+        return heard, 10.0, sent
 
-    heard = asyncio.run(asyncio.wait_for(work(), 60))
+    heard, before, sent = asyncio.run(asyncio.wait_for(work(), 60))
     assert heard.code == 1012
     assert own.stop() == 0
     [account] = own.ended(1)
     assert account["reason"] == "drain"
-    adds_up(account, 10.0)
-    assert "('finished', 10.0, True)" in own.manage("shell", "-c", JOURNAL)
+    assert before <= account["received"] <= sent
+    adds_up(account, account["received"])
+    assert f"('finished', {account['received']}, True)" in own.manage("shell", "-c", JOURNAL)
 
 
 def test_a_client_that_vanishes_without_closing_loses_nothing(web: Web) -> None:

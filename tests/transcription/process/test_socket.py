@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from omi.accounts.tokens import mint
 from tests.transcription.process.conftest import PCM, WORDS, Heard, Web, speak
@@ -213,16 +215,13 @@ def test_ten_thousand_tiny_frames_are_parted_with_and_the_server_lives(web: Web)
     async def work() -> Heard:
         async with web.socket("flood") as connection:
             heard = Heard(connection)
-            try:
+            with contextlib.suppress(ConnectionClosed):
                 for _ in range(30_000):
                     await connection.send(b"\0")
-            except Exception:
-                pass
             await asyncio.wait_for(heard.task, 30)
         async with web.socket("after-flood") as connection:
             await connection.recv()
         return heard
 
     heard = run(work)
-    # The reason is sent, but a flood that is still coming in may make TCP reset the connection before it is read.
-    assert (heard.code, reasons(heard)) in [(1008, ["too_fast"]), (1006, ["too_fast"]), (1006, [])]
+    assert (heard.code, reasons(heard)) == (1008, ["too_fast"])

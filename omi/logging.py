@@ -5,13 +5,21 @@ from __future__ import annotations
 import logging
 import logging.config
 import sys
+import traceback
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+
+OWN = ("omi", "memories", "transcription", "speakers", "emotions")
+"""Our own packages: only they are logged below INFO."""
+
+TELLING = (OSError, ImportError, AttributeError, NameError, MemoryError, OperationalError, InterfaceError)
+"""Errors of Python and Django whose words name things (files, modules, attributes, servers) and never values."""
 
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -24,7 +32,7 @@ _SHARED: list[Any] = [
 
 def configure(config: dict[str, Any]) -> None:
     """``settings.LOGGING_CONFIG``: ``config`` holds ``level`` and ``format`` (auto, json, console)."""
-    chosen = config.get("format", "auto")
+    chosen, level = config.get("format", "auto"), config.get("level", "INFO")
     console = chosen == "console" or (chosen == "auto" and sys.stderr.isatty())
     renderer: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
     logging.config.dictConfig(
@@ -36,17 +44,20 @@ def configure(config: dict[str, Any]) -> None:
                     "()": structlog.stdlib.ProcessorFormatter,
                     "processors": [
                         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                        structlog.processors.format_exc_info,
+                        structlog.processors.ExceptionRenderer(safe_traceback),
                         renderer,
                     ],
                     "foreign_pre_chain": _SHARED,
                 }
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-            "root": {"handlers": ["stderr"], "level": config.get("level", "INFO")},
-            # Addresses and query strings of vendors stay out of the logs.
+            # DEBUG is of our own code only: below INFO Django logs whole statements, and an SDK may log whole requests;
+            # both hold what people said.
+            "root": {"handlers": ["stderr"], "level": level if _number(level) >= logging.INFO else "INFO"},
             "loggers": {
-                name: {"level": "WARNING"} for name in ("httpx", "httpcore", "httpx2", "websockets", "urllib3")
+                **{name: {"level": level} for name in OWN},
+                # Addresses and query strings of vendors stay out of the logs.
+                **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "httpx2", "websockets", "urllib3")},
             },
         }
     )
@@ -60,6 +71,30 @@ def configure(config: dict[str, Any]) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _number(level: str | int) -> int:
+    """A level's number; a word that is none is refused by ``dictConfig``, with its name."""
+    return level if isinstance(level, int) else logging.getLevelNamesMapping().get(level, logging.INFO)
+
+
+def safe_traceback(info: Any) -> str:
+    """Where it happened and what kind of error it was, for the whole chain. Not every error's own words: a ValueError
+    or a validation error quotes the value, which may be what somebody said (``TELLING`` says whose words are kept)."""
+    written: list[str] = []
+    error, seen = info[1], set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+        words = f": {error}" if _tells(error) else " (its words may hold what was said, and are left out)"
+        written.append(f"Traceback (most recent call last):\n{frames}{kind}{words}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\nwhich came after:\n\n".join(written)
+
+
+def _tells(error: BaseException) -> bool:
+    return isinstance(error, TELLING) or type(error).__module__.partition(".")[0] in OWN
 
 
 Next = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse]]

@@ -6,7 +6,6 @@ Whatever a vendor says: the run ends, with a word of the one vocabulary and a se
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -15,82 +14,18 @@ import pytest
 from django.utils import timezone
 
 from memories.pipeline import runner, service
-from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorBreaker, VendorCall
+from memories.pipeline.models import VendorBreaker, VendorCall
 from memories.repository import memories as repository
 from memories.shapes import Category, Memory
 from omi import providers
-from omi.errors import Outcome
-from tests.pipeline import fakes
-from tests.pipeline.conftest import MEMORY, UID, Regions
+from tests.pipeline.conftest import MEMORY, UID
+from tests.pipeline.vendor_run import EVER, Process, calls, model, process
 from tests.support.processes import free_port
 from tests.support.vendor_fixtures import Talk, talk, vendor_server, vendors
 from tests.vendors.server import VendorServer
 
-__all__ = ["talk", "vendor_server", "vendors"]
+__all__ = ["process", "talk", "vendor_server", "vendors"]
 pytestmark = pytest.mark.django_db
-
-EVER = {"times": -1}
-Process = Callable[..., PostProcessingRun]
-
-
-@pytest.fixture
-def process(
-    memory: Memory, upload: Any, heard: Regions, talk: Talk, vendors: VendorServer, settings: Any,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Process]:  # fmt: skip
-    """Post-process the talk with fal, then Deepgram, OpenAI and Hume."""
-    settings.PROVIDERS = settings.PROVIDERS | {
-        "prerecorded": [
-            {"BACKEND": "transcription.prerecorded.fal_whisperx.FalWhisperX"},
-            {"BACKEND": "transcription.prerecorded.deepgram.DeepgramPrerecorded"},
-        ],
-        "structurer": {"BACKEND": "memories.structuring.openai.OpenAIStructurer"},
-        "embedder": {"BACKEND": "memories.structuring.openai_embedder.OpenAIEmbedder"},
-        "emotions": {"BACKEND": "emotions.hume.HumeEmotions"},
-    }
-    monkeypatch.setattr("transcription.prerecorded.fal_whisperx.POLL_SECONDS", 1.0)
-    heard[:] = [[talk.words[0].start, talk.words[-1].end]]
-
-    def go(**options: Any) -> PostProcessingRun:
-        kept = upload(talk.path.read_bytes())
-        run = service.start("postprocess", UID, MEMORY, actor="test", audio=kept, options=options)
-        for _ in range(120):
-            runner.work(run.pk)
-            run.refresh_from_db()
-            if run.state == "finished":
-                sound(run, talk.seconds)
-                return run
-            PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
-        raise AssertionError(f"{run} did not end")
-
-    yield go
-    fakes.reset()
-
-
-def sound(run: PostProcessingRun, seconds: float) -> None:
-    """What holds after every run, however the vendors behaved."""
-    shown = repository.get_memory(UID, MEMORY)
-    assert run.outcome in set(Outcome)
-    assert run.announced
-    assert shown.postprocessing is not None
-    assert shown.postprocessing.status in ("completed", "failed")
-    assert shown.structured.title.strip()
-    assert shown.transcript_segments, "what was shown is never taken away"
-    for segment in shown.transcript_segments:
-        assert 0 <= segment.start <= segment.end <= seconds + 0.01
-        assert segment.speaker.startswith("SPEAKER_")
-        assert segment.text.strip()
-    assert not VendorCall.objects.filter(outcome="").exists(), "the ledger knows how each call ended"
-    assert StepAttempt.objects.filter(step__run=run).count() == sum(run.steps.values_list("attempts", flat=True))
-
-
-def model() -> str | None:
-    return repository.get_memory(UID, MEMORY).active_transcript
-
-
-def calls(vendor: str, operation: str) -> list[str]:
-    return list(VendorCall.objects.filter(vendor=vendor, operation=operation).values_list("outcome", flat=True))
-
 
 def test_all_vendors_answering_well(process: Process, talk: Talk) -> None:
     run = process(emotional_feedback=True)

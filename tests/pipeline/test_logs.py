@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import logging
 import re
@@ -45,7 +46,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
 def quotes(said: str, logged: str) -> list[str]:
     """Pairs of words of ``said`` that follow each other in ``logged``, too."""
     words = re.findall(r"[a-z']+", said.lower())
-    pairs = {f"{a} {b}" for a, b in zip(words, words[1:], strict=False) if len(a) + len(b) > 8}
+    pairs = {f"{a} {b}" for a, b in itertools.pairwise(words) if len(a) + len(b) > 8}
     plain = " ".join(re.findall(r"[a-z']+", logged.lower()))
     assert len(pairs) > 5
     return sorted(pair for pair in pairs if pair in plain)

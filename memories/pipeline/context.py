@@ -14,7 +14,7 @@ import structlog
 from memories.pipeline import claim, hashing
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, StepAttempt
 from memories.pipeline.outcomes import RunCanceled, StepError
-from memories.pipeline.vocabulary import StepState
+from memories.pipeline.vocabulary import GOOD, StepState
 from omi import providers
 
 if TYPE_CHECKING:
@@ -88,6 +88,15 @@ class Context:
 
     def remember_artifact(self, step: str, name: str, value: Any) -> None:
         self._artifacts[(step, name)] = value
+
+    @cached_property
+    def earlier(self) -> dict[tuple[str, str], int]:
+        """What the memory's other runs did well: name and input hash of a step to the newest such row."""
+        rows = RunStep.objects.filter(
+            run__uid=self.uid, run__memory_id=self.memory_id, state=StepState.DONE, outcome__in=GOOD
+        )
+        rows = rows.exclude(run=self.run).exclude(input_hash="").order_by("id")
+        return {(name, digest): pk for name, digest, pk in rows.values_list("name", "input_hash", "pk")}
 
     # --- the memory and its user ---
 

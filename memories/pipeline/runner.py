@@ -19,7 +19,7 @@ from memories.pipeline.context import Context
 from memories.pipeline.models import RunStep
 from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
 from memories.pipeline.plans import OPTIONAL
-from memories.pipeline.vocabulary import GOOD, State, StepState
+from memories.pipeline.vocabulary import Kind, State, StepState
 from omi.errors import ErrorKind, Outcome, ProviderError
 
 DEFAULT_LIMIT: Final = 300.0
@@ -196,21 +196,21 @@ def _verdict(ctx: Context, published: dict[str, Any]) -> tuple[Outcome, str]:
 
 
 def _reusable(ctx: Context, step: RunStep, input_hash: str) -> RunStep | None:
-    """The same step of an earlier run of this memory, with the same inputs, unless this run was asked to do it anew."""
+    """The same step of an earlier run of this memory, with the same inputs, unless this run was asked to do it anew.
+
+    A run that follows another one, or that was given a recording, takes over whatever is unchanged; other runs were
+    asked for to do their work again, and take over only what cannot come out differently (``REUSE = "always"``).
+    """
     module = load(step.name)
-    if not getattr(module, "REUSE", True) or ctx.run.follows_id is None:
+    reuse = getattr(module, "REUSE", True)
+    if not reuse or (ctx.run.follows_id is None and ctx.run.kind != Kind.POSTPROCESS and reuse != "always"):
         return None
     if ctx.run.from_step and ctx.run.plan.index(step.name) >= ctx.run.plan.index(ctx.run.from_step):
         return None
-    return (
-        RunStep.objects.filter(
-            run__uid=ctx.uid, run__memory_id=ctx.memory_id, name=step.name, input_hash=input_hash,
-            state=StepState.DONE, outcome__in=GOOD,
-        )
-        .exclude(run=ctx.run)
-        .order_by("-id")
-        .first()
-    )  # fmt: skip
+    found = ctx.earlier.get((step.name, input_hash))
+    earlier = RunStep.objects.get(pk=found) if found is not None else None
+    still = getattr(module, "still_there", None)
+    return earlier if earlier is None or still is None or still(earlier.output) else None
 
 
 def _over(step: RunStep) -> bool:

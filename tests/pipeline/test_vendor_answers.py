@@ -27,6 +27,7 @@ from tests.vendors.server import VendorServer
 __all__ = ["process", "talk", "vendor_server", "vendors"]
 pytestmark = pytest.mark.django_db
 
+
 def test_all_vendors_answering_well(process: Process, talk: Talk) -> None:
     run = process(emotional_feedback=True)
     assert (run.outcome, model()) == ("success", "fal_whisperx")

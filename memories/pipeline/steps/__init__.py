@@ -2,5 +2,6 @@
 
 * ``inputs(ctx)``: JSON of everything its result depends on (hashed; an equal hash lets a later run reuse the result),
 * ``run(ctx)``: ``Done``, ``Wait`` or ``Skip``; raises ProviderError or StepError; may be run again at any time,
-* optionally ``VERSION`` (part of the hash), ``REUSE = False`` (always done anew), ``LIMIT`` (seconds per execution).
+* optionally ``VERSION`` (part of the hash), ``LIMIT`` (seconds per execution), ``REUSE = False`` (always done anew) or
+  ``"always"`` (taken over by any run), ``still_there(output)`` (whether what an earlier result points to exists).
 """

@@ -13,6 +13,7 @@ from memories.shapes import Structured
 from omi.errors import ErrorKind, ProviderError
 
 VERSION = 1
+REUSE = "always"  # the same text has the same vector, whoever asks and why
 
 
 def inputs(ctx: Context) -> dict[str, Any]:

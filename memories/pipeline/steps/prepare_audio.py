@@ -36,6 +36,17 @@ def inputs(ctx: Context) -> dict[str, Any]:
     return {"audio": sha or name, "min": _shortest(ctx), "max": settings.OMI_MAX_RECORDING_SECONDS}
 
 
+def still_there(output: dict[str, Any]) -> bool:
+    """Whether the prepared recording of an earlier run is still stored; it is kept on then."""
+    from omi.stores import audio
+
+    try:
+        audio.keep(audio.get(str(output.get("audio", ""))), settings.OMI_AUDIO_KEEP)
+    except LookupError:
+        return False
+    return True
+
+
 def source(ctx: Context) -> str:
     return str(ctx.output("gather").get("audio") or ctx.run.audio)
 

@@ -78,11 +78,11 @@ def _number(level: str | int) -> int:
     return level if isinstance(level, int) else logging.getLevelNamesMapping().get(level, logging.INFO)
 
 
-def safe_traceback(info: Any) -> str:
+def safe_traceback(exc_info: Any) -> str:
     """Where it happened and what kind of error it was, for the whole chain. Not every error's own words: a ValueError
     or a validation error quotes the value, which may be what somebody said (``TELLING`` says whose words are kept)."""
     written: list[str] = []
-    error, seen = info[1], set[int]()
+    error, seen = exc_info[1], set[int]()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         frames = "".join(traceback.format_tb(error.__traceback__))

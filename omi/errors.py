@@ -60,6 +60,14 @@ class ProviderError(Exception):
         return self.kind is ErrorKind.TRANSIENT
 
 
+class StoreError(ProviderError):
+    """A ``ProviderError`` of a store of our own: documents, vectors, audio objects, the database.
+
+    Nobody is paid for asking it again, and nothing can be done without it: the pipeline waits for it for hours
+    (``retries.store_delay``) where it gives a vendor up after a few tries.
+    """
+
+
 class UnsupportedFeature(ProviderError):
     """The vendor was asked for something that its declared capabilities do not hold."""
 

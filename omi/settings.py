@@ -323,6 +323,10 @@ OMI_RESTORE_DAYS = env_float("OMI_RESTORE_DAYS", 0.0)
 """For how long a deleted memory can be restored; 0 erases at once."""
 OMI_RUN_MAX_CLAIMS = env_int("OMI_RUN_MAX_CLAIMS", 8)
 OMI_LEASE_SECONDS = env_float("OMI_LEASE_SECONDS", 60.0)
+OMI_STORE_PATIENCE_HOURS = env_float("OMI_STORE_PATIENCE_HOURS", 6.0)
+"""How long a run waits for a store of ours that is out of reach before it ends."""
+OMI_STORE_RETRY_SECONDS = env_float("OMI_STORE_RETRY_SECONDS", 60.0)
+"""The longest pause between two tries of a store that is out of reach."""
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FILES = 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import tempfile
 from datetime import timedelta
@@ -37,6 +38,7 @@ class Context:
             uid=run.uid, memory_id=run.memory_id, run_id=run.pk, kind=run.kind
         )
         self.attempts: list[StepAttempt] = []  # of this worker, not yet written (progress.attempt)
+        self.paid = 0  # calls of this execution of the step that cost money (ledger.call)
         self._artifacts: dict[tuple[str, str], Any] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._wav: Path | None = None
@@ -50,7 +52,7 @@ class Context:
     @property
     def checkpoint(self) -> dict[str, Any]:
         """A copy: change it and give it back with ``Wait`` or ``save_checkpoint``."""
-        return dict(self.step.checkpoint)
+        return copy.deepcopy(dict(self.step.checkpoint))
 
     def save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make something durable before going on (a vendor's ticket). Raises LeaseLost or RunCanceled."""

@@ -52,6 +52,7 @@ def call(
         row.doubled, ailing = _before(ctx, row, pays=pays)
     if remote and pays:
         row.save(force_insert=True)
+        ctx.paid += 1
         if row.doubled:
             ctx.log.warning("vendor_call_doubled", vendor=vendor, operation=operation, step=row.step)
     began = time.perf_counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
 
 Fault = Literal["nobody", "user", "vendor", "configuration", "ours"]
 
@@ -38,6 +38,14 @@ _ALL = (
         "Nobody speaks",
         "No speech was found in the recording.",
         "Nothing. If somebody does speak in it, move the device closer and record again.",
+        "nobody",
+        Outcome.EXPECTED_SILENCE,
+    ),
+    Message(
+        "silence_kept_transcript",
+        "Nobody speaks",
+        "No speech was found in the recording, so the transcript you had is still shown.",
+        "Nothing. If somebody does speak in it, it may be another recording: upload the right one.",
         "nobody",
         Outcome.EXPECTED_SILENCE,
     ),
@@ -112,6 +120,15 @@ _ALL = (
         "A service that is needed did not answer in time.",
         "Try again later; the vendor's status page may tell more.",
         "vendor",
+        Outcome.UPSTREAM_ERROR,
+        True,
+    ),
+    Message(
+        "store_unavailable",
+        "It failed on our side",
+        "Our storage could not be reached for hours.",
+        "See which store the attempt names and bring it back, then retry.",
+        "ours",
         Outcome.UPSTREAM_ERROR,
         True,
     ),
@@ -242,4 +259,6 @@ def for_provider_error(error: ProviderError) -> Message:
         return CATALOGUE["empty_unexpected"]
     if error.outcome is Outcome.INVALID_INPUT:
         return CATALOGUE["audio_broken"]
+    if isinstance(error, StoreError):
+        return CATALOGUE["store_unavailable"]
     return CATALOGUE["vendor_unavailable" if error.kind is ErrorKind.TRANSIENT else "vendor_rejected"]

@@ -2,16 +2,20 @@
 
 Exponential with full jitter, at most ``ATTEMPTS`` failures and ``WINDOW`` seconds per step and vendor; a vendor's own
 ``retry_after`` is a lower bound. The run's budget bounds all of them together.
+
+Our own stores are another matter: asking them again costs nothing, and nothing can be done without them. They are
+waited for as long as ``OMI_STORE_PATIENCE_HOURS``, however often they fail meanwhile.
 """
 
 from __future__ import annotations
 
-import time
 from typing import Any, Final
 
+from django.conf import settings
+from django.utils import timezone
 from tenacity import RetryCallState, Retrying, stop_after_attempt, stop_after_delay, wait_exponential_jitter
 
-from omi.errors import ErrorKind, ProviderError
+from omi.errors import ErrorKind, ProviderError, StoreError
 
 ATTEMPTS: Final = 6
 WINDOW: Final = 3600.0
@@ -32,15 +36,42 @@ def delay(checkpoint: dict[str, Any], scope: str, error: ProviderError) -> float
     if error.kind is not ErrorKind.TRANSIENT:
         return None
     failures = checkpoint.setdefault("failures", {})
-    seen = failures.setdefault(scope, {"count": 0, "since": time.time()})
+    now = timezone.now().timestamp()
+    seen = failures.setdefault(scope, {"count": 0, "since": now})
     seen["count"] += 1
-    state = RetryCallState(Retrying(), None, (), {})
-    state.attempt_number = seen["count"]
-    state.start_time = time.monotonic()
-    state.outcome_timestamp = state.start_time + max(0.0, time.time() - seen["since"])
+    state = _state(seen, now)
     if _stops(state) or sum(item["count"] for item in failures.values()) > RUN_BUDGET:
         return None
     asked = error.retry_after or 0.0
     if asked > RETRY_AFTER_LIMIT:
         return None
     return float(max(asked, _waits(state)))
+
+
+def store_delay(checkpoint: dict[str, Any], error: StoreError) -> float | None:
+    """As ``delay``, for a store of ours: bounded in time only. None once its patience is over, or it refused for good.
+
+    The outage is remembered in ``checkpoint["store"]`` until the step ends or waits for something else.
+    """
+    if error.kind is not ErrorKind.TRANSIENT:
+        return None
+    now = timezone.now().timestamp()
+    seen = checkpoint.setdefault("store", {"count": 0, "since": now})
+    seen["count"] += 1
+    if now - seen["since"] > settings.OMI_STORE_PATIENCE_HOURS * 3600:
+        return None
+    wait = wait_exponential_jitter(initial=1, max=settings.OMI_STORE_RETRY_SECONDS, exp_base=2, jitter=1)
+    return float(wait(_state(seen, now)))
+
+
+def store_answers(checkpoint: dict[str, Any]) -> None:
+    """The step waits for something else than a store: the next outage is another one."""
+    checkpoint.pop("store", None)
+
+
+def _state(seen: dict[str, Any], now: float) -> RetryCallState:
+    state = RetryCallState(Retrying(), None, (), {})
+    state.attempt_number = seen["count"]
+    state.start_time = 0.0
+    state.outcome_timestamp = max(0.0, now - seen["since"])
+    return state

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, Final
 
 import structlog
-from django.db import DatabaseError, InterfaceError
+from django.db import InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from memories.pipeline import announce, claim, faults, hashing, messages, progress, retries
@@ -20,7 +20,7 @@ from memories.pipeline.models import RunStep
 from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
 from memories.pipeline.plans import OPTIONAL
 from memories.pipeline.vocabulary import Kind, State, StepState
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
 
 DEFAULT_LIMIT: Final = 300.0
 """Seconds that one execution of a step may take before its run is given to another worker (``LIMIT`` of the step)."""
@@ -97,7 +97,7 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: claim.Heartbea
     module = load(step.name)
     assert module is not None
     heartbeat.step(getattr(module, "LIMIT", DEFAULT_LIMIT))
-    began = timezone.now()
+    began, ctx.paid = timezone.now(), 0
     try:
         input_hash = hashing.of([step.name, getattr(module, "VERSION", 1), module.inputs(ctx)])
         earlier = _reusable(ctx, step, input_hash)
@@ -117,12 +117,14 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: claim.Heartbea
         return _fail(ctx, step, began, error.message_id, following, detail=error.detail)
     except ProviderError as error:
         return _provider_failed(ctx, step, began, error, following)
-    except (DatabaseError, InterfaceError) as error:
-        # Our own tables or a local store. If they are out of reach the lease runs out and another worker takes over.
+    except (OperationalError, InterfaceError) as error:
+        # Our own tables or a local store. If they are still away the lease runs out and another worker takes over.
         ctx.log.error("step_database_error", error=type(error).__name__)
-        wrapped = ProviderError("database", "the database did not do what was asked", kind=ErrorKind.TRANSIENT,
-                                code=type(error).__name__)  # fmt: skip
-        return _provider_failed(ctx, step, began, wrapped, following)
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()  # what was cut off is opened anew
+        away = StoreError("database", "the database is out of reach", kind=ErrorKind.TRANSIENT,
+                          code=type(error).__name__)  # fmt: skip
+        return _provider_failed(ctx, step, began, away, following)
     except Exception as error:
         ctx.log.exception("step_crashed", error=type(error).__name__)
         wrapped = ProviderError("omi", f"unexpected {type(error).__name__}", kind=ErrorKind.TRANSIENT, code="internal")
@@ -137,6 +139,7 @@ def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str,
     elif isinstance(result, Skip):
         progress.skipped(ctx, step, began, result.reason, following=following)
     elif isinstance(result, Wait):
+        retries.store_answers(result.checkpoint)
         progress.put_down(ctx, step, began, result)
         ctx.log.info("step_waits", seconds=round(result.seconds, 1), note=result.note)
     else:
@@ -146,8 +149,11 @@ def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str,
 def _provider_failed(
     ctx: Context, step: RunStep, began: Any, error: ProviderError, following: str, *, tries: int | None = None
 ) -> str | None:
-    checkpoint = dict(ctx.step.checkpoint)
-    seconds = retries.delay(checkpoint, f"{step.name}/{error.vendor}", error)
+    checkpoint = ctx.checkpoint
+    if isinstance(error, StoreError) and step.name not in OPTIONAL and not ctx.paid:
+        seconds = retries.store_delay(checkpoint, error)
+    else:  # a vendor; or a step that would pay one again each time a store fails it
+        seconds = retries.delay(checkpoint, f"{step.name}/{error.vendor}", error)
     if tries is not None and checkpoint["failures"][f"{step.name}/{error.vendor}"]["count"] >= tries:
         seconds = None
     if seconds is not None:
@@ -187,9 +193,13 @@ def _canceled(ctx: Context, canceled: RunCanceled) -> str:
 
 
 def _verdict(ctx: Context, published: dict[str, Any]) -> tuple[Outcome, str]:
-    """How a run that reached its end ended: success, unless nobody speaks or there were no words."""
-    if ctx.output("prepare_audio").get("silence") and not published.get("segments"):
-        return Outcome.EXPECTED_SILENCE, "expected_silence"
+    """How a run that reached its end ended: success, unless nobody speaks in the recording that it was asked about."""
+    if ctx.output("prepare_audio").get("silence"):
+        # What was heard live stays as it is, but nothing came of this recording: that is not "success".
+        if not published.get("segments"):
+            return Outcome.EXPECTED_SILENCE, "expected_silence"
+        if ctx.run.kind == Kind.POSTPROCESS:
+            return Outcome.EXPECTED_SILENCE, "silence_kept_transcript"
     if ctx.did("assess") and not ctx.output("assess").get("accepted", True):
         return Outcome.SUCCESS, "kept_live_transcript"
     return Outcome.SUCCESS, "success"

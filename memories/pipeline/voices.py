@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omi.errors import ProviderError
+from omi.errors import ProviderError, StoreError
+from transcription.segments import speaker_label, speaker_number
+
+SAME = 0.5
+"""Share of a voice's moments that must bear one label in the other transcript."""
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from memories.pipeline.context import Context
     from memories.shapes import ProcessingMemory
@@ -30,6 +35,8 @@ def one_label_a_voice(ctx: Context, found: ProcessingMemory, segments: Sequence[
     try:
         path = journal_wav(ctx, found)
         return repair_labels(segments, path, starts=starts) if path is not None else list(segments)
+    except StoreError:
+        raise
     except (ProviderError, BadRecording) as error:
         ctx.log.warning("labels_not_joined", error=type(error).__name__, reason=str(error))
         return list(segments)
@@ -41,3 +48,35 @@ def journal_wav(ctx: Context, found: ProcessingMemory) -> Path | None:
 
     path = ctx.folder / "journal.wav"
     return path if path.exists() else recording_for(ctx.uid, found, path)
+
+
+def continued(
+    shown: Sequence[Segment], live: Sequence[Segment], later: Sequence[Segment], *, taken: Iterable[str] = ()
+) -> list[Segment]:
+    """``later`` (what was said since, a part of ``live``) with labels that can stand behind ``shown``.
+
+    Both transcripts number their voices from 0, each in its own order. Where they cover the same moments it is heard
+    which live voice is which shown one: at least half of those moments must agree. A voice that was not heard there
+    gets a number that neither ``shown`` nor ``taken`` (labels that a person's edits name) has.
+    """
+    names = {voice: label for voice in {item.speaker for item in live} if (label := _alike(voice, live, shown))}
+    highest = max((speaker_number(label) for label in [*(item.speaker for item in shown), *taken]), default=-1)
+    for item in later:
+        if item.speaker not in names:
+            highest += 1
+            names[item.speaker] = speaker_label(highest)
+    return [item.model_copy(update={"speaker": names[item.speaker]}) for item in later]
+
+
+def _alike(voice: str, live: Sequence[Segment], shown: Sequence[Segment]) -> str | None:
+    """The label under which ``shown`` has most of the moments of ``voice`` that it covers."""
+    shared: dict[str, float] = defaultdict(float)
+    for own in live:
+        if own.speaker != voice:
+            continue
+        for item in shown:
+            seconds = min(own.end, item.end) - max(own.start, item.start)
+            if seconds > 0:
+                shared[item.speaker] += seconds
+    best = max(shared, key=lambda label: shared[label], default=None)
+    return best if best is not None and shared[best] >= SAME * sum(shared.values()) else None

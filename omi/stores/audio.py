@@ -23,7 +23,7 @@ from django.core.files.storage import Storage, storages
 from django.db.models import Q
 from django.utils import timezone
 
-from omi.errors import ErrorKind, ProviderError
+from omi.errors import ErrorKind, ProviderError, StoreError
 from omi.stores.models import AudioObject
 
 log = structlog.get_logger(__name__)
@@ -81,7 +81,7 @@ def put(
         except Exception as error:
             raise _unreachable(error) from error
     if saved != row.name:
-        raise ProviderError("audio storage", "the object's name was taken", kind=ErrorKind.TRANSIENT, code="collision")
+        raise StoreError("audio storage", "the object's name was taken", kind=ErrorKind.TRANSIENT, code="collision")
     row.sha256, row.size, row.complete = digest.hexdigest(), size, True
     updated = AudioObject.objects.filter(pk=row.pk, deleted_at__isnull=True).update(
         sha256=row.sha256, size=size, complete=True
@@ -109,6 +109,8 @@ def open(obj: AudioObject | str) -> File[bytes]:
     try:
         return storage().open(row.name, "rb")
     except FileNotFoundError as error:
+        if not _mounted():
+            raise _unreachable(error) from error
         raise AudioNotFound(row.name) from error
     except Exception as error:
         raise _unreachable(error) from error
@@ -231,6 +233,12 @@ def _pieces(content: Any) -> Iterator[bytes]:
         yield from content
 
 
+def _mounted() -> bool:
+    """Whether the file system's folder is there at all: a volume that went away has not lost one recording."""
+    location = getattr(storage(), "location", None)  # a bucket has none, or an empty one
+    return not location or Path(location).is_dir()
+
+
 def _safe(suffix: str) -> str:
     """Only a short plain suffix survives; a client's file name never reaches the storage."""
     bare = suffix.lower().lstrip(".")
@@ -242,7 +250,7 @@ def _unreachable(error: Exception) -> ProviderError:
         return error
     status = getattr(error, "code", None)
     permanent = isinstance(status, int) and 400 <= status < 500 and status not in {408, 429}
-    return ProviderError(
+    return StoreError(
         "audio storage",
         "the audio storage refused the request" if permanent else "the audio storage is out of reach",
         kind=ErrorKind.PERMANENT if permanent else ErrorKind.TRANSIENT,

@@ -120,6 +120,37 @@ def test_a_resumed_conversation_never_overwrites_a_better_transcript(drive: Driv
     assert made.active_transcript == "fal_whisperx"
 
 
+def test_what_is_said_after_post_processing_gets_labels_that_mean_the_same_voices(drive: Drive) -> None:
+    """Both transcripts count their voices from 0, each in its own order: SPEAKER_00 was two people in one memory."""
+    conversation(segment(1, "we should boog the tabel", 1.0), segment(2, "for friday", 6.0, speaker="SPEAKER_01"))
+    drive(start())
+    better = [
+        Segment(id="b1", text="we should book the table", start=1.0, end=5.0, speaker="SPEAKER_01"),
+        Segment(id="b2", text="for friday", start=6.0, end=10.0, speaker="SPEAKER_00"),
+    ]
+    ana = {"SPEAKER_02": {"person_id": "ana", "transcript": "fal_whisperx"}}  # of a voice that a run has dropped since
+    repository.update_memory(
+        UID, MEMORY,
+        {"transcript_segments": better, "active_transcript": "fal_whisperx", "postprocessing": {"status": "completed"},
+         "edits.speakers": ana},
+    )  # fmt: skip
+    said = [
+        segment(1, "we should boog the tabel", 1.0),
+        segment(2, "for friday", 6.0, speaker="SPEAKER_01"),
+        segment(3, "and the cake", 60.0, speaker="SPEAKER_00"),
+        segment(4, "hello you two", 65.0, speaker="SPEAKER_02"),
+    ]
+    for again in (1, 2):  # a second resume finds its own labels again
+        processing.update(UID, PROCESSING, {"transcript_segments": said})
+        drive(start(again=again))
+        said.append(segment(5, "bye", 70.0, speaker="SPEAKER_02"))
+    made = repository.get_memory(UID, MEMORY)
+    assert [(item.id, item.speaker) for item in made.transcript_segments] == [
+        ("b1", "SPEAKER_01"), ("b2", "SPEAKER_00"), ("s3", "SPEAKER_01"), ("s4", "SPEAKER_03"), ("s5", "SPEAKER_03"),
+    ]  # fmt: skip
+    assert {item.person_id for item in made.transcript_segments} == {None}
+
+
 @pytest.fixture
 def journal(monkeypatch: pytest.MonkeyPatch) -> None:
     def recording(uid: str, found: Any, dest: Path) -> Path:

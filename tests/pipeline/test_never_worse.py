@@ -46,6 +46,20 @@ def test_a_silent_recording_of_a_memory_without_text_ends_as_expected_silence(
     assert (run.outcome, run.message_id) == ("expected_silence", "expected_silence")
 
 
+def test_silence_over_an_existing_transcript_is_no_success_and_changes_nothing(
+    memory: Memory, upload: Any, heard: Any, drive: Drive
+) -> None:
+    """Nothing came of the recording, so nothing was successful; nothing failed either."""
+    heard.clear()
+    run = drive(start(upload))
+    assert (run.outcome, run.message_id) == ("expected_silence", "silence_kept_transcript")
+    shown = repository.get_memory(UID, MEMORY)
+    assert shown.transcript_segments == memory.transcript_segments
+    assert shown.active_transcript == memory.active_transcript
+    assert shown.postprocessing is not None
+    assert (shown.postprocessing.status, shown.postprocessing.fail_reason) == ("completed", None)
+
+
 def test_no_words_although_somebody_speaks_is_an_error_and_the_live_transcript_stays(
     memory: Memory, upload: Any, heard: Any, drive: Drive
 ) -> None:

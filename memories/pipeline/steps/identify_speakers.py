@@ -14,7 +14,7 @@ from memories.pipeline.steps.assess import shown
 from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.vocabulary import Kind
 from memories.shapes import UserEdits
-from omi.errors import Outcome, ProviderError
+from omi.errors import Outcome, ProviderError, StoreError
 from transcription.segments import Segment, Word, segments_from_words
 
 REUSE = False  # profiles and people change between two runs, and nobody is paid for it
@@ -45,6 +45,8 @@ def run(ctx: Context) -> Done | Skip:
 
         found = identify(ctx.uid, ctx.wav(), segments, language=ctx.language, manual=manual, memory_id=ctx.memory_id)
         segments, voices = list(found.segments), list(found.voices)
+    except StoreError:
+        raise  # our own: it is waited for
     except ProviderError as error:
         if error.retryable and _tries(ctx) < 2:
             raise

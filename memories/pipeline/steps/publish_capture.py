@@ -15,6 +15,7 @@ from memories.pipeline.outcomes import RunCanceled
 from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.steps.publish_after import permitted_now
 from memories.pipeline.steps.structure import result_segments
+from memories.pipeline.voices import continued
 from memories.shapes import Memory, PostProcessing, ProcessingMemory, Structured, UserEdits
 from transcription.segments import Segment
 
@@ -87,7 +88,9 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recor
     segments, changed_text = live, True
     if _post_processed(memory):
         end = max((item.end for item in memory.transcript_segments), default=0.0)
-        later = [item for item in live if item.start >= end - 0.5]
+        known = {item.id for item in memory.transcript_segments}
+        later = [item for item in live if item.start >= end - 0.5 and item.id not in known]
+        later = continued(memory.transcript_segments, live, later, taken=memory.edits.speakers)
         segments, changed_text = [*memory.transcript_segments, *later], bool(later)
     edited = _with_assigned(memory.edits, conversation)
     fields: dict[str, Any] = {

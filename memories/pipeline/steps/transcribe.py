@@ -5,14 +5,15 @@ The vendor's ticket is stored before anything waits, so a crash resumes the job 
 
 from __future__ import annotations
 
-import time
 from typing import Any
+
+from django.utils import timezone
 
 from memories.pipeline import faults, handover, hashing, ledger, retries
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip, StepError, Wait
 from omi import providers
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
 from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
 from transcription.segments import segments_from_words, speaker_label
 
@@ -47,6 +48,8 @@ def run(ctx: Context) -> Done | Wait | Skip:
             continue
         try:
             answer = _ask(ctx, provider, checkpoint)
+        except StoreError:
+            raise  # the recording is out of reach: no fault of this provider, and no other one has it
         except ProviderError as error:
             seconds = retries.delay(checkpoint, provider.name, error)
             if error.kind is not ErrorKind.TRANSIENT or isinstance(error, JobLost):
@@ -73,7 +76,8 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
     if raw and raw.get("vendor") == provider.name:
         ticket = Ticket.model_validate(raw)
         patience = EXTRA_WAIT + 3 * seconds
-        if time.time() - float(checkpoint.get("submitted_at", time.time())) > patience:
+        now = timezone.now().timestamp()
+        if now - float(checkpoint.get("submitted_at", now)) > patience:
             checkpoint.pop("ticket")
             _try_cancel(ctx, provider, ticket)
             raise ProviderError(provider.name, "the job was not done in time", kind=ErrorKind.PERMANENT,
@@ -91,7 +95,7 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
             faults.point("accepted")  # the gap that no vendor without an idempotency key lets one close
             entry.reference = answer.ticket.id
             checkpoint["ticket"] = answer.ticket.model_dump(mode="json")
-            checkpoint["submitted_at"] = time.time()
+            checkpoint["submitted_at"] = timezone.now().timestamp()
             ctx.save_checkpoint(checkpoint)
     return answer
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from omi.errors import ErrorKind, ProviderError
+from omi.errors import ErrorKind, ProviderError, StoreError
 from omi.stores.documents.base import (
     DELETE_FIELD,
     Document,
@@ -309,7 +309,7 @@ def _time(version: str) -> Any:
     try:
         return DatetimeWithNanoseconds.from_rfc3339(version)
     except ValueError as error:
-        raise ProviderError(VENDOR, "not a version of this store", kind=ErrorKind.PERMANENT, code="version") from error
+        raise StoreError(VENDOR, "not a version of this store", kind=ErrorKind.PERMANENT, code="version") from error
 
 
 def _plain(moment: Any) -> Any:

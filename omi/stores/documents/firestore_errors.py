@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.errors import ErrorKind, Outcome, StoreError
 from omi.stores.documents.base import AlreadyExists, InvalidData, NotFound, TooLarge, VersionConflict
 
 VENDOR = "firestore"
@@ -26,7 +26,7 @@ def mapped(*, conflict: str | None = None) -> Iterator[None]:
     except exceptions.FailedPrecondition as error:
         if conflict is not None:
             raise VersionConflict(f"{conflict} was changed since it was read") from error
-        raise ProviderError(
+        raise StoreError(
             VENDOR,
             "the query needs an index: deploy firestore.indexes.json",
             kind=ErrorKind.PERMANENT,
@@ -41,7 +41,7 @@ def mapped(*, conflict: str | None = None) -> Iterator[None]:
     except (exceptions.Aborted, exceptions.Conflict) as error:
         raise _error("another writer kept the document", ErrorKind.TRANSIENT, "contention") from error
     except (exceptions.PermissionDenied, exceptions.Unauthenticated, exceptions.Forbidden) as error:
-        raise ProviderError(
+        raise StoreError(
             VENDOR,
             "access to the project's Firestore is refused",
             kind=ErrorKind.PERMANENT,
@@ -49,7 +49,7 @@ def mapped(*, conflict: str | None = None) -> Iterator[None]:
             outcome=Outcome.CONFIG_ERROR,
         ) from error
     except exceptions.DeadlineExceeded as error:
-        raise ProviderError(
+        raise StoreError(
             VENDOR, "no answer in time", kind=ErrorKind.TRANSIENT, code=_code(error), outcome=Outcome.TIMEOUT
         ) from error
     except (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError) as error:
@@ -61,5 +61,5 @@ def _code(error: Exception) -> str:
     return str(getattr(status, "name", "") or type(error).__name__)
 
 
-def _error(message: str, kind: ErrorKind, code: str) -> ProviderError:
-    return ProviderError(VENDOR, message, kind=kind, code=code)
+def _error(message: str, kind: ErrorKind, code: str) -> StoreError:
+    return StoreError(VENDOR, message, kind=kind, code=code)

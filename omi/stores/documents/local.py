@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from django.db.utils import InterfaceError
 
-from omi.errors import ErrorKind, ProviderError
+from omi.errors import ErrorKind, ProviderError, StoreError
 from omi.stores.documents import local_query
 from omi.stores.documents.base import (
     AlreadyExists,
@@ -251,7 +251,7 @@ def _mapped() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         conflict = getattr(error.__cause__, "sqlstate", None) in {"40001", "40P01", "55P03"} or "locked" in str(error)
-        raise ProviderError(
+        raise StoreError(
             VENDOR,
             "another writer kept the document" if conflict else "the database is out of reach",
             kind=ErrorKind.TRANSIENT,

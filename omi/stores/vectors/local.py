@@ -17,7 +17,7 @@ import numpy as np
 from django.db import DEFAULT_DB_ALIAS, OperationalError, transaction
 from django.db.utils import InterfaceError
 
-from omi.errors import ErrorKind, ProviderError
+from omi.errors import ErrorKind, StoreError
 from omi.stores.vectors.base import Filter, InvalidVector, Match, Vector
 from omi.stores.vectors.check import check_id, check_top_k, check_values, check_vector
 from omi.stores.vectors.filters import check_filter, matches, split_uid
@@ -202,6 +202,6 @@ def _mapped() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        raise ProviderError(
+        raise StoreError(
             "local vectors", "the database is out of reach", kind=ErrorKind.TRANSIENT, code=type(error).__name__
         ) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
-from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.errors import ErrorKind, MissingDependency, Outcome, StoreError
 from omi.stores.vectors.base import Filter, InvalidVector, Match, Vector
 from omi.stores.vectors.check import check_id, check_top_k, check_values, check_vector
 from omi.stores.vectors.filters import check_filter
@@ -193,10 +193,10 @@ def _mapped(*, missing_is_fine: bool = False) -> Iterator[None]:
         raise _error(error, "the request failed", ErrorKind.PERMANENT, None) from error
 
 
-def _error(error: Exception, message: str, kind: ErrorKind, outcome: Outcome | None) -> ProviderError:
+def _error(error: Exception, message: str, kind: ErrorKind, outcome: Outcome | None) -> StoreError:
     status = getattr(error, "status_code", None) or getattr(error, "status", None) or type(error).__name__
     after = getattr(error, "retry_after", None)
-    return ProviderError(
+    return StoreError(
         VENDOR,
         message,
         kind=kind,

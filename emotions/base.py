@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 from pydantic import BaseModel, Field
 
+from omi.paid_parts import NothingKept, PaidParts
 from transcription.segments import Segment
 
 
@@ -41,13 +42,17 @@ class EmotionTimeline(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EmotionRequest:
-    """``path``: 16 kHz mono 16-bit WAV in memory time; ``segments``: who spoke when and what was said."""
+    """``path``: 16 kHz mono 16-bit WAV in memory time; ``segments``: who spoke when and what was said.
+
+    ``parts`` keeps what is paid for of a recording that takes several calls. ``timeout`` in seconds, for each call.
+    """
 
     path: Path
     seconds: float
     segments: Sequence[Segment]
     language: str | None = None
     timeout: float = 120.0
+    parts: PaidParts = field(default_factory=NothingKept)
 
 
 class EmotionMeter(Protocol):

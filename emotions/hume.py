@@ -6,6 +6,7 @@ docs/decisions/.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import wave
@@ -21,11 +22,15 @@ from emotions.timeline import attribute
 from emotions.wave_file import RATE, open_wave, read_samples
 from omi.bounded_http import bounded_client
 from omi.errors import MissingDependency, Outcome
+from omi.paid_parts import PaidParts, part_id
 from omi.vendor_errors import broken_answer, from_status, safe_code, unreachable
 
 PART_SECONDS = 780.0  # 24.96 MB of samples: 25 MB is the limit of the whole request
 CUT_SECONDS = 20.0  # a part ends in the quietest moment of its last seconds, between words where there is a pause
 MIN_SECONDS = 0.1
+COST_PER_MINUTE = 0.0639
+"""US dollars: the list price of the API before this one, from memory. Overrule with OPTIONS cost_per_minute."""
+BILLED_SECONDS = 10.0  # at least, for each request (vendors.md 5.1)
 MAX_PER_SPAN = 20  # 415 expressions exist; the strongest are kept
 
 
@@ -36,21 +41,41 @@ class HumeEmotions:
     model_name = "hume_expression_2026"
     remote = True
 
+    def __init__(self, cost_per_minute: float = COST_PER_MINUTE) -> None:
+        self._price = cost_per_minute / 60
+
     def measure(self, request: EmotionRequest) -> EmotionTimeline:
-        """All windows of the recording, in its time, each with the speaker under it."""
+        """All windows of the recording, in its time, each with the speaker under it.
+
+        The windows of a part are kept as soon as they are there: a later part that fails does not make it paid again.
+        """
         spans: list[EmotionSpan] = []
         with open_wave(request.path, vendor=self.name) as handle, self._client(request.timeout) as hume:
             total = handle.getnframes() / RATE
             start = 0.0
             while total - start > MIN_SECONDS:
                 end = _end_of_part(handle, start, total)
-                spans += self._part(hume, read_samples(handle, start, end), start)
+                pcm = read_samples(handle, start, end)
+                spans += [_moved(span, start) for span in self._once(hume, pcm, request.parts, end - start < total)]
                 start = end
         return EmotionTimeline(
             vendor=self.name, model=self.model_name, kind="expression", spans=attribute(spans, request.segments)
         )
 
-    def _part(self, hume: Any, pcm: bytes, offset: float) -> list[EmotionSpan]:
+    def _once(self, hume: Any, pcm: bytes, parts: PaidParts, one_of_many: bool) -> list[EmotionSpan]:
+        """The windows of a part, in its own time, from before where they were kept."""
+        part = part_id(self.model_name, hashlib.sha256(pcm).hexdigest()) if one_of_many else ""
+        kept = parts.get(part) if part else None
+        if kept is not None:
+            return [EmotionSpan.model_validate(item) for item in kept]
+        spans = self._part(hume, pcm)
+        seconds = len(pcm) / 2 / RATE
+        parts.spent(audio_seconds=seconds, cost=round(max(seconds, BILLED_SECONDS) * self._price, 6))
+        if part:
+            parts.keep(part, [span.model_dump(mode="json") for span in spans])
+        return spans
+
+    def _part(self, hume: Any, pcm: bytes) -> list[EmotionSpan]:
         with _mapped_errors(self.name):
             answer = hume.audio.measure(file=("part.wav", _wav(pcm), "audio/wav"), request_options={"max_retries": 0})
             measurements = [
@@ -62,7 +87,7 @@ class HumeEmotions:
                 for item in answer.measurements
             ]
         length = len(pcm) / 2 / RATE
-        return [span for item in measurements if (span := _span(*item, offset=offset, length=length)) is not None]
+        return [span for item in measurements if (span := _span(*item, length=length)) is not None]
 
     @contextmanager
     def _client(self, timeout: float) -> Iterator[Any]:
@@ -116,7 +141,7 @@ def _mapped_errors(vendor: str) -> Iterator[None]:
 
 
 def _span(
-    start_ms: float, end_ms: float, scores: Iterable[tuple[object, object]], *, offset: float, length: float
+    start_ms: float, end_ms: float, scores: Iterable[tuple[object, object]], *, length: float
 ) -> EmotionSpan | None:
     kept = []
     for name, probability in scores:
@@ -128,7 +153,11 @@ def _span(
     if not kept or end <= start:
         return None
     kept.sort(key=lambda score: (-score.score, score.name))
-    return EmotionSpan(start=round(offset + start, 3), end=round(offset + end, 3), emotions=kept[:MAX_PER_SPAN])
+    return EmotionSpan(start=round(start, 3), end=round(end, 3), emotions=kept[:MAX_PER_SPAN])
+
+
+def _moved(span: EmotionSpan, offset: float) -> EmotionSpan:
+    return span.model_copy(update={"start": round(offset + span.start, 3), "end": round(offset + span.end, 3)})
 
 
 def _end_of_part(handle: wave.Wave_read, start: float, total: float) -> float:

@@ -19,6 +19,8 @@ from memories.pipeline.vocabulary import GOOD, StepState
 from omi import providers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from memories.repository.transcripts import TranscriptVersion
     from memories.shapes import Memory
     from omi.accounts.users import UserDoc
@@ -39,6 +41,8 @@ class Context:
         )
         self.attempts: list[StepAttempt] = []  # of this worker, not yet written (progress.attempt)
         self.paid = 0  # calls of this execution of the step that cost money (ledger.call)
+        self.has_parts = False  # parts of the step's request were kept (kept_parts)
+        self.more_time: Callable[[], None] = lambda: None  # the step at work got on: its time begins anew
         self._artifacts: dict[tuple[str, str], Any] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._wav: Path | None = None
@@ -90,6 +94,11 @@ class Context:
 
     def remember_artifact(self, step: str, name: str, value: Any) -> None:
         self._artifacts[(step, name)] = value
+
+    def anew(self, name: str) -> bool:
+        """Whether this run was asked to do the step again, whatever earlier runs have."""
+        plan, first = self.run.plan, self.run.from_step
+        return bool(first) and plan.index(name) >= plan.index(first)
 
     @cached_property
     def earlier(self) -> dict[tuple[str, str], int]:

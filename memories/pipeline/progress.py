@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from memories.pipeline import claim, hashing, queue, transitions
+from memories.pipeline import claim, hashing, kept_parts, queue, transitions
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, RunEvent, RunStep, StepArtifact, StepAttempt
 from memories.pipeline.outcomes import Done, Wait
@@ -97,6 +97,7 @@ def ended(
             _end(ctx, *verdict, announced=bool(result.output.get("announced")))
         attempt(ctx, step, began, "done", result.outcome, detail=result.note)
         _store(step, StepState.DONE, result.outcome, result.note, input_hash, began, now, result.output)
+        kept_parts.drop(ctx, step.name)
         if result.artifacts:
             packed = {name: hashing.pack(value) for name, value in result.artifacts.items()}
             StepArtifact.objects.bulk_create(
@@ -143,7 +144,7 @@ def reused(ctx: Context, step: RunStep, earlier: RunStep, *, following: str) -> 
         )  # fmt: skip
         StepArtifact.objects.bulk_create(
             StepArtifact(step=step, name=item.name, sha256=item.sha256, body=item.body)
-            for item in StepArtifact.objects.filter(step=earlier)
+            for item in StepArtifact.objects.filter(step=earlier).exclude(name__startswith=kept_parts.PREFIX)
         )
     ctx.run.current_step, ctx.run.claims = following or step.name, 0
 

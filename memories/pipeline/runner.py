@@ -96,7 +96,9 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: claim.Heartbea
     """Run one step. None: go on with the next one."""
     module = load(step.name)
     assert module is not None
-    heartbeat.step(getattr(module, "LIMIT", DEFAULT_LIMIT))
+    limit = getattr(module, "LIMIT", DEFAULT_LIMIT)
+    heartbeat.step(limit)
+    ctx.more_time = lambda: heartbeat.step(limit)
     began, ctx.paid = timezone.now(), 0
     try:
         input_hash = hashing.of([step.name, getattr(module, "VERSION", 1), module.inputs(ctx)])
@@ -215,7 +217,7 @@ def _reusable(ctx: Context, step: RunStep, input_hash: str) -> RunStep | None:
     reuse = getattr(module, "REUSE", True)
     if not reuse or (ctx.run.follows_id is None and ctx.run.kind != Kind.POSTPROCESS and reuse != "always"):
         return None
-    if ctx.run.from_step and ctx.run.plan.index(step.name) >= ctx.run.plan.index(ctx.run.from_step):
+    if ctx.anew(step.name):
         return None
     found = ctx.earlier.get((step.name, input_hash))
     earlier = RunStep.objects.get(pk=found) if found is not None else None

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from memories.shapes import Structured
+from omi.paid_parts import NothingKept, PaidParts
 from transcription.segments import Segment
 
 
@@ -15,7 +16,8 @@ from transcription.segments import Segment
 class StructureRequest:
     """A conversation to put in order. ``force``: the user asked for this memory, so it is never discarded.
 
-    ``language`` is what was spoken; ``answer_language`` the user's. ``names`` maps person_id to a name.
+    ``language`` is what was spoken; ``answer_language`` the user's. ``names`` maps person_id to a name. ``parts`` keeps
+    what is paid for of a talk that takes several calls. ``timeout`` in seconds, for each call.
     """
 
     segments: Sequence[Segment]
@@ -27,11 +29,15 @@ class StructureRequest:
     names: dict[str, str] = field(default_factory=dict)
     user_name: str = "User"
     timeout: float = 120.0
+    parts: PaidParts = field(default_factory=NothingKept)
 
 
 @dataclass(frozen=True, slots=True)
 class StructureResult:
-    """``discarded`` with ``discard_reason``; ``method`` says what made it (``extractive``, a model's name)."""
+    """``discarded`` with ``discard_reason``; ``method`` says what made it (``extractive``, a model's name).
+
+    Tokens and cost (US dollars) are of the calls that were made now, not of parts that were kept from before.
+    """
 
     structured: Structured
     discarded: bool = False
@@ -58,5 +64,7 @@ class Embedder(Protocol):
     model_name: str
     dimension: int
     remote: bool
+    price: float
+    """US dollars per million tokens, for estimates; 0 for a model on this machine."""
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> list[list[float]]: ...

@@ -22,6 +22,7 @@ class LexicalEmbedder:
     model_name = "hashing-words-trigrams-512"
     dimension = 512
     remote = False
+    price = 0.0
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> list[list[float]]:
         """One unit vector of 512 floats per text. ``query`` makes no difference."""

@@ -23,6 +23,7 @@ class LocalEmbedder:
     model_name = minilm.MODEL_NAME
     dimension = minilm.DIMENSION
     remote = False
+    price = 0.0
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,8 +16,12 @@ from memories.structuring.discard import must_keep
 from memories.structuring.local import local_time
 from memories.structuring.openai_client import VENDOR, client, refused
 from memories.structuring.parts import groups, pieces, token_estimate
+from omi.paid_parts import part_id
 from omi.vendor_errors import broken_answer
 from transcription.segments import plain_text, render
+
+if TYPE_CHECKING:
+    from openai.types import CompletionUsage
 
 CONTEXT_TOKENS = 90_000
 """Tokens of transcript in one question: gpt-4o reads 128,000, and rules, answer and a safe margin need room."""
@@ -78,22 +82,26 @@ class OpenAIStructurer:
         moment = local_time(request.started_at, request.time_zone)
         run = _Run(self, request, moment)
         answer = run.whole(render(request.segments, names=request.names, user_name=request.user_name))
-        input_tokens, output_tokens = run.tokens
-        cost = (input_tokens * self._prices[0] + output_tokens * self._prices[1]) / 1e6
         wanted = answer.discard and not answer.action_items and not answer.events and not must_keep(request)
         return StructureResult(
             structured=Structured() if wanted else to_structured(answer, moment),
             discarded=wanted,
             discard_reason=(prompts.one_line(answer.discard_reason) or "not worth keeping") if wanted else "",
             method=self.model_name,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            cost=round(cost, 6),
+            input_tokens=run.tokens[0],
+            output_tokens=run.tokens[1],
+            cost=self.cost(*run.tokens),
         )
+
+    def cost(self, input_tokens: int, output_tokens: int) -> float:
+        return round((input_tokens * self._prices[0] + output_tokens * self._prices[1]) / 1e6, 6)
 
 
 class _Run:
-    """The calls of one request: one, or one per part and one for the whole. ``timeout`` bounds each call."""
+    """The calls of one request: one, or one per part and one for the whole. ``timeout`` bounds each call.
+
+    The answer about a part is kept as soon as it is there: a later call that fails does not make it paid again.
+    """
 
     def __init__(self, structurer: OpenAIStructurer, request: StructureRequest, moment: datetime) -> None:
         self._structurer, self._request, self._moment = structurer, request, moment
@@ -108,7 +116,7 @@ class _Run:
             raise refused("length", "the conversation is too long for the model")
         count = len(parts)
         answers = [
-            self._ask(prompts.structure(self._request, self._moment, part, part=(number, count)))
+            self._once(part, prompts.structure(self._request, self._moment, part, part=(number, count)), number, count)
             for number, part in enumerate(parts, 1)
         ]
         return self._merged([_note(answer) for answer in answers], budget)
@@ -120,24 +128,41 @@ class _Run:
             if len(together) >= len(notes) or len(together) > MAX_PARTS:
                 raise refused("length", "the conversation is too long for the model")
             answers = [
-                self._ask(prompts.merge(self._request, self._moment, "\n\n".join(group), len(group)))
+                self._once(text, prompts.merge(self._request, self._moment, text, len(group)), "merge", len(group))
                 for group in together
+                for text in ["\n\n".join(group)]
             ]
             if len(answers) == 1:
                 return answers[0]
             notes = [_note(answer) for answer in answers]
 
+    def _once(self, text: str, messages: list[dict[str, str]], *place: Any) -> _Answer:
+        """The answer about a part, from before where it was kept. (``messages`` hold a new marker each time.)"""
+        request = self._request
+        asked = [request.answer_language, request.user_name, request.language, self._moment.isoformat()]
+        part = part_id(self._structurer.model_name, asked, place, text)
+        kept = request.parts.get(part)
+        if kept is not None:
+            return _Answer.model_validate(kept)
+        answer = self._ask(messages)
+        request.parts.keep(part, answer.model_dump(mode="json"))
+        return answer
+
     def _ask(self, messages: list[dict[str, str]]) -> _Answer:
+        from openai import LengthFinishReasonError
+
         with client(self._request.timeout) as openai:
             asked: Any = messages
-            completion = openai.chat.completions.parse(
-                model=self._structurer.model_name, messages=asked, response_format=_Answer
-            )
+            try:
+                completion = openai.chat.completions.parse(
+                    model=self._structurer.model_name, messages=asked, response_format=_Answer
+                )
+            except LengthFinishReasonError as error:
+                self._spent(error.completion.usage)
+                raise
+            self._spent(completion.usage)
             message = completion.choices[0].message
-            usage = completion.usage
             parsed, refusal = message.parsed, message.refusal
-        if usage is not None:
-            self.tokens = (self.tokens[0] + usage.prompt_tokens, self.tokens[1] + usage.completion_tokens)
         if refusal:
             raise refused("refusal", "the model refused to answer")
         if not isinstance(parsed, _Answer):
@@ -145,6 +170,14 @@ class _Run:
         if not (parsed.title.strip() or parsed.overview.strip() or parsed.discard):
             raise broken_answer(VENDOR, "gave an answer without title and overview", code="empty_title")
         return parsed
+
+    def _spent(self, usage: CompletionUsage | None) -> None:
+        """What was billed, whether the answer is of use or not."""
+        if usage is None:
+            return
+        given, made = usage.prompt_tokens, usage.completion_tokens
+        self.tokens = (self.tokens[0] + given, self.tokens[1] + made)
+        self._request.parts.spent(input_tokens=given, output_tokens=made, cost=self._structurer.cost(given, made))
 
 
 def _note(answer: _Answer) -> str:

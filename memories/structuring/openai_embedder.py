@@ -14,6 +14,8 @@ from omi.vendor_errors import broken_answer
 MAX_INPUTS = 2048  # per request (vendors.md 6)
 MAX_TOKENS = 250_000  # of the 300,000 per request: the estimate may be a little low
 INPUT_TOKENS = 7500  # of the 8192 per input
+PRICES = {"text-embedding-3-large": 0.13, "text-embedding-3-small": 0.02, "text-embedding-ada-002": 0.10}
+"""US dollars per million tokens, list prices of 2025, from memory: overrule with OPTIONS price."""
 DIMENSIONS = {"text-embedding-3-large": 3072, "text-embedding-3-small": 1536, "text-embedding-ada-002": 1536}
 BLANK = "(empty)"  # the API refuses an empty text
 
@@ -24,8 +26,12 @@ class OpenAIEmbedder:
     name = VENDOR
     remote = True
 
-    def __init__(self, dimension: int | None = None, timeout: float = 60.0) -> None:
-        self._dimension, self._timeout = dimension, timeout
+    def __init__(self, dimension: int | None = None, timeout: float = 60.0, price: float | None = None) -> None:
+        self._dimension, self._timeout, self._price = dimension, timeout, price
+
+    @property
+    def price(self) -> float:
+        return PRICES.get(self.model_name, 0.0) if self._price is None else self._price
 
     @property
     def model_name(self) -> str:

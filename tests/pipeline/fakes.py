@@ -132,7 +132,7 @@ class FakeStructurer:
 
 
 class FakeEmbedder:
-    name, model_name, dimension, remote = "embedder", "fake-embedding", 8, True
+    name, model_name, dimension, remote, price = "embedder", "fake-embedding", 8, True, 0.1
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> list[list[float]]:
         called(self.name, "embed")

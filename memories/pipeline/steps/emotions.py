@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from memories.pipeline import ledger
 from memories.pipeline.context import Context
+from memories.pipeline.kept_parts import KeptParts
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.steps.structure import result_segments
 from omi.errors import Outcome
@@ -34,8 +36,9 @@ def run(ctx: Context) -> Done | Skip:
     )
     what = [prepared["sha256"], provider.model_name]
     with ledger.call(ctx, provider.name, "emotions", remote=provider.remote, request=what) as entry:
-        entry.audio_seconds = request.seconds
-        timeline = provider.measure(request)
+        if not provider.remote:
+            entry.audio_seconds = request.seconds  # what is paid for is told part by part
+        timeline = provider.measure(replace(request, parts=KeptParts(ctx, entry)))
     return Done(
         {"vendor": timeline.vendor, "model": timeline.model, "kind": timeline.kind, "spans": len(timeline.spans)},
         {"timeline": timeline.model_dump(mode="json")},

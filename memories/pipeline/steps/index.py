@@ -33,6 +33,7 @@ def run(ctx: Context) -> Done | Skip:
     what = [hashing.of(text), provider.model_name]
     with ledger.call(ctx, provider.name, "embed", remote=provider.remote, request=what) as entry:
         entry.input_tokens = len(text) // 4 if provider.remote else 0
+        entry.cost = provider.price * entry.input_tokens / 1e6
         vectors = provider.embed([text])
         vector = [float(value) for value in vectors[0]] if len(vectors) == 1 else []
         if len(vector) != provider.dimension or not any(vector) or not all(map(math.isfinite, vector)):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from memories.pipeline import hashing, ledger
 from memories.pipeline.context import Context
+from memories.pipeline.kept_parts import KeptParts
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.vocabulary import Kind
 from memories.structuring.base import StructureRequest
@@ -51,7 +53,7 @@ def run(ctx: Context) -> Done | Skip:
     )
     what = [hashing.of(render(segments, names=names)), provider.model_name, request.answer_language, request.force]
     with ledger.call(ctx, provider.name, "structure", remote=provider.remote, request=what) as entry:
-        made = provider.structure(request)
+        made = provider.structure(replace(request, parts=KeptParts(ctx, entry)))
         entry.input_tokens, entry.output_tokens, entry.cost = made.input_tokens, made.output_tokens, made.cost
     structured = made.structured.model_dump(mode="json")
     return Done(

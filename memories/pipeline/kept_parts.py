@@ -1,0 +1,65 @@
+"""Where the finished parts of a step's request are kept: beside its other large results, erased with the memory."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.db import transaction
+
+from memories.pipeline import claim, faults, hashing
+from memories.pipeline.context import Context
+from memories.pipeline.ledger import Entry
+from memories.pipeline.models import StepArtifact
+
+PREFIX: Final = "part:"
+
+
+class KeptParts:
+    """The parts of one ledger entry. A run that does the step anew sees only what it has paid for itself."""
+
+    def __init__(self, ctx: Context, entry: Entry) -> None:
+        self._ctx, self._entry = ctx, entry
+
+    def get(self, part: str) -> Any:
+        ctx = self._ctx
+        rows = StepArtifact.objects.filter(name=_name(part), step__name=ctx.step.name, step__run__uid=ctx.uid,
+                                           step__run__memory_id=ctx.memory_id)  # fmt: skip
+        row = (rows.filter(step=ctx.step) if ctx.anew(ctx.step.name) else rows).order_by("-id").first()
+        if row is None:
+            return None
+        ctx.has_parts = True
+        return hashing.unpack(bytes(row.body))
+
+    def keep(self, part: str, answer: Any) -> None:
+        """Raises LeaseLost or RunCanceled: nothing more is paid for then."""
+        ctx = self._ctx
+        sha, body = hashing.pack(answer)
+        ctx.has_parts = True
+        with transaction.atomic():
+            claim.write(ctx.lease, claims=0)
+            StepArtifact.objects.update_or_create(
+                step=ctx.step, name=_name(part), defaults={"sha256": sha, "body": body}
+            )
+        ctx.more_time()
+        faults.point(f"{ctx.step.name}-part")
+
+    def spent(
+        self, *, input_tokens: int = 0, output_tokens: int = 0, audio_seconds: float = 0.0, cost: float = 0.0
+    ) -> None:
+        self._entry.input_tokens += input_tokens
+        self._entry.output_tokens += output_tokens
+        self._entry.audio_seconds += audio_seconds
+        self._entry.cost += cost
+
+
+def drop(ctx: Context, step_name: str) -> None:
+    """The whole result is stored: its parts are not needed any more. Call it inside that transaction."""
+    if ctx.has_parts:
+        StepArtifact.objects.filter(
+            step__name=step_name, step__run__uid=ctx.uid, step__run__memory_id=ctx.memory_id, name__startswith=PREFIX
+        ).delete()
+        ctx.has_parts = False
+
+
+def _name(part: str) -> str:
+    return f"{PREFIX}{part[:24]}"

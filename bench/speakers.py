@@ -14,6 +14,7 @@ import tempfile
 import time
 import wave
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # figures are for one core
@@ -300,6 +301,37 @@ def speed(folder: Path) -> None:
     print(f"  memory at most       {own:6.0f} MB here, {child:.0f} MB in the engine's child (aim 1000 together)")
 
 
+def runtimes(folder: Path) -> None:
+    """The bundled weights by NumPy and by ONNX Runtime, a child process of one thread each, in turn: best of five."""
+    from speakers.engines.client import WorkerClient
+
+    pcm = load(BUNDLED / "conversation.flac")[: 60 * RATE]
+    cuts = [(float(start), float(start) + 1.6) for start in np.arange(0, 58, 0.4)]
+    few = cuts[:4]
+    clients = {"NumPy": WorkerClient(), "ONNX Runtime": WorkerClient(onnx=str(folder))}
+    rows: dict[str, NDArray[np.float32]] = {}
+    many: dict[str, float] = {}
+    one: dict[str, float] = {}
+    for _ in range(5):
+        for name, client in clients.items():
+            client.embed(pcm, few)
+            one[name] = min(one.get(name, 99.0), timed(partial(client.embed, pcm, few)))
+            began = time.perf_counter()
+            rows[name] = client.embed(pcm, cuts)
+            many[name] = min(many.get(name, 99.0), time.perf_counter() - began)
+    print("\nThe bundled weights (one core; windows of 1.6 s at once, through the child process)")
+    for name, client in clients.items():
+        assert client._process is not None
+        status = Path(f"/proc/{client._process.pid}/status").read_text()
+        peak = int(status.split("VmHWM:")[1].split()[0]) // 1024
+        client.close()
+        print(
+            f"  {name:14s} {len(cuts)} windows {len(cuts) * 1.6 / many[name]:5.0f} x real time, "
+            f"{len(few)} windows {len(few) * 1.6 / one[name]:5.0f} x; {peak} MB"
+        )
+    print(f"  largest difference of one number: {np.abs(rows['NumPy'] - rows['ONNX Runtime']).max():.1e}")
+
+
 def timed(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
@@ -324,6 +356,7 @@ def main() -> int:
             fit(speech, options.note)
             return 0
         bundled(folder)
+        runtimes(folder)
         speed(folder)  # before the recordings fill the memory that it reports
         if speech is None:
             print("\nNo recordings of real voices here (OMI_BENCH_SPEECH): EER, conversations and DER are left out")

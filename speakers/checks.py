@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 @register("speakers")
 def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """E001: ``OMI_VOICE_MODEL`` names no file. W001: it has no calibration, so nobody will be named by it."""
+    """E001: ``OMI_VOICE_MODEL`` names no file. W001: it has no calibration, so nobody will be named by it. E002: a
+    package that ``OMI_VOICE_RUNTIME`` needs is not installed."""
     if not settings.OMI_VOICE_MODEL:
-        return []  # the bundled engine is calibrated, and its weights are looked at by ``manage.py doctor``
+        # The bundled engine is calibrated, and its weights are looked at by ``manage.py doctor``.
+        return _runtime() if settings.OMI_VOICE_RUNTIME == "onnx" else []
     path = Path(settings.OMI_VOICE_MODEL)
     if not path.is_file():
         return [
@@ -34,4 +37,16 @@ def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
             hint="Run OMI_BENCH_SPEECH=folder python -m bench.speakers --fit (docs/speakers.md).",
             id="speakers.W001",
         )
+    ]
+
+
+def _runtime() -> list[CheckMessage]:
+    from speakers.engines.encoder_onnx import FIX, GRAPH_FILE
+
+    graph = settings.OMI_DATA_DIR / "models" / GRAPH_FILE
+    needed = ["onnxruntime"] if graph.is_file() else ["onnxruntime", "onnx"]
+    return [
+        Error(f"OMI_VOICE_RUNTIME is onnx, and the package {name} is not installed.", hint=FIX, id="speakers.E002")
+        for name in needed
+        if find_spec(name) is None
     ]

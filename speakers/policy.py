@@ -150,13 +150,15 @@ def _alone(voice: VoiceScores, candidates: list[str], rules: Rules) -> VoiceDeci
 def _reason(evidence: float, probability: float, margin: float | None, rules: Rules) -> Reason:
     enough = evidence >= rules.evidence
     clear = evidence >= rules.clear_evidence and probability >= rules.clear_probability
+    if not rules.calibrated:  # then nothing below means anything, and nothing is known against an older label
+        return Reason.NOT_CALIBRATED if enough else Reason.TOO_LITTLE_SPEECH
     if probability < rules.accept:
         return Reason.BELOW_THRESHOLD if enough else Reason.TOO_LITTLE_SPEECH
     if not enough and not clear:
         return Reason.TOO_LITTLE_SPEECH
     if margin is not None and margin < rules.margin:
         return Reason.CLOSE_RUNNER_UP
-    return Reason.ACCEPTED if rules.calibrated else Reason.NOT_CALIBRATED
+    return Reason.ACCEPTED
 
 
 def _suggest(decision: VoiceDecision, rules: Rules) -> VoiceDecision:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omi.errors import ErrorKind, MissingDependency, ProviderError
-from speakers.engines.worker import read_message, write_message
+from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from speakers.engines.worker import LARGEST, read_message, write_message
 
 VENDOR = "voices"
 START_TIMEOUT = 60.0
@@ -23,10 +24,13 @@ SLOWEST = 3.0
 
 
 class WorkerClient:
-    """One child process. Thread-safe: calls queue for it. A forked copy starts a child of its own."""
+    """One child process. Thread-safe: calls queue for it. A forked copy starts a child of its own.
 
-    def __init__(self, model: str = "") -> None:
-        self._model = model
+    ``model``: .onnx file for sherpa-onnx; ``onnx``: folder of the graph that ONNX Runtime runs; neither: NumPy.
+    """
+
+    def __init__(self, model: str = "", onnx: str = "") -> None:
+        self._arguments = ["--model", model] if model else ["--onnx", onnx] if onnx else []
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
@@ -53,8 +57,17 @@ class WorkerClient:
             self._end()
 
     def _call(self, header: dict[str, Any], pcm: NDArray[np.int16]) -> tuple[dict[str, Any], bytes]:
-        """Send and wait. ProviderError: transient when the child died or was too slow, permanent when it refused."""
+        """Send and wait. ProviderError: transient when the child died or was too slow, permanent when it refused, or
+        the audio is longer than a message may be."""
         audio = np.ascontiguousarray(pcm, dtype="<i2")
+        if audio.nbytes > LARGEST:
+            raise ProviderError(
+                VENDOR,
+                f"a recording of {len(audio) / 16_000 / 3600:.1f} hours is too long for the voice engine",
+                kind=ErrorKind.PERMANENT,
+                code="too_long",
+                outcome=Outcome.INVALID_INPUT,
+            )
         timeout = SHORTEST_TIMEOUT + len(audio) / 16_000 / SLOWEST
         with self._lock:
             reply = self._exchange(header, audio, timeout)
@@ -82,7 +95,7 @@ class WorkerClient:
         watchdog.daemon = True
         watchdog.start()
         try:
-            write_message(process.stdin, header, audio.tobytes())
+            write_message(process.stdin, header, audio.view(np.uint8).data)
             reply = read_message(process.stdout)
         except (OSError, EOFError, ValueError):
             reply = None
@@ -103,7 +116,7 @@ class WorkerClient:
         self._end()
         root = Path(__file__).resolve().parents[2]
         process = subprocess.Popen(
-            [sys.executable, "-m", "speakers.engines.worker", self._model],
+            [sys.executable, "-m", "speakers.engines.worker", *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=root,
@@ -121,8 +134,9 @@ class WorkerClient:
             watchdog.cancel()
         self._process, self._owner = process, os.getpid()
         if message is None:
+            code = _exit_code(process)
             self._end()
-            raise ProviderError(VENDOR, "the voice engine did not start", kind=ErrorKind.TRANSIENT, code="start")
+            raise _not_started(code, self._arguments)
         if "error" in message[0]:
             self._end()
             raise MissingDependency(VENDOR, "the voice engine", str(message[0]["error"]))
@@ -141,3 +155,26 @@ class WorkerClient:
                     stream.close()
                 except OSError:
                     pass  # what it had not sent is of no use any more
+
+
+def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    """How a child ended that said nothing; None where it has not ended."""
+    try:
+        return process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _not_started(code: int | None, arguments: list[str]) -> ProviderError:
+    """Killed from outside (memory, time) it may start another time. What ends by itself will do so again: native code
+    that meets a file it does not understand ends the process, with a code or a segmentation fault."""
+    if code is None or code == -signal.SIGKILL:
+        return ProviderError(VENDOR, "the voice engine did not start", kind=ErrorKind.TRANSIENT, code="start")
+    what = f" with {Path(arguments[1]).name!r}" if arguments else ""
+    return ProviderError(
+        VENDOR,
+        f"the voice engine ended while it started{what} (code {code}); its last words are in the log",
+        kind=ErrorKind.PERMANENT,
+        code="start",
+        outcome=Outcome.CONFIG_ERROR,
+    )

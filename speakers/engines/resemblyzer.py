@@ -1,4 +1,7 @@
-"""Resemblyzer's GE2E voice encoder (1.42 M parameters, 256-d) in NumPy, with the weights of its own wheel.
+"""Resemblyzer's GE2E voice engine (1.42 M parameters, 256-d): windows, mel spectrogram, and an encoder of the weights.
+
+The encoder is NumPy's, or ONNX Runtime's where that is asked for (docs/decisions/0009): the same name and version, for
+their embeddings agree to 1e-5, and a test holds that.
 
 Code and weights of Resemblyzer: Apache-2.0, https://github.com/resemble-ai/Resemblyzer; GE2E: Wan et al. 2018.
 Agrees with torch's LSTM and librosa's mel spectrogram to about 2e-7 (dependencies.md 3.3).
@@ -6,18 +9,19 @@ Agrees with torch's LSTM and librosa's mel spectrogram to about 2e-7 (dependenci
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speakers.engines.weights import WeightsError, read_checkpoint
+from speakers.engines.encoder_numpy import NumpyEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from speakers.engines.weights import Encoder
 
 RATE = 16_000
 WINDOW, HOP, MELS = 400, 160, 40  # 25 ms, 10 ms
@@ -26,7 +30,7 @@ PARTIAL_SAMPLES = PARTIAL * HOP
 SHORTEST = 0.1
 """Seconds below which nothing can be said of a voice; such a segment gets a row of zeros."""
 
-_BATCH = 128  # windows at once: 128 x 160 x 1024 floats = 84 MB at most
+_BATCH = 64  # windows at once: 64 x 160 x 1024 floats are 42 MB; more is slower, for it leaves the caches
 _TARGET_DBFS = -30.0
 
 
@@ -37,8 +41,8 @@ class ResemblyzerEngine:
     version = "0.1.4"
     dimension = 256
 
-    def __init__(self) -> None:
-        self._weights = _weights()
+    def __init__(self, encoder: Encoder | None = None) -> None:
+        self._encoder = encoder or NumpyEncoder()
 
     def embed_windows(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """L2-normalised (n, 256) embeddings of (n, samples) audio in [-1, 1], 16 kHz, all of one length."""
@@ -77,38 +81,9 @@ class ResemblyzerEngine:
             owners.clear()
 
     def _encode(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n, frames, 40) mels through three LSTM layers and the projection: (n, 256)."""
-        weights = self._weights
-        sequence = np.ascontiguousarray(mels.transpose(1, 0, 2))  # time first: each step is one contiguous block
-        for layer in range(3):
-            bias = weights[f"lstm.bias_ih_l{layer}"] + weights[f"lstm.bias_hh_l{layer}"]
-            sequence = _lstm(sequence, weights[f"lstm.weight_ih_l{layer}"], weights[f"lstm.weight_hh_l{layer}"], bias)
-        raw = np.maximum(sequence[-1] @ weights["linear.weight"].T + weights["linear.bias"], 0.0)
+        raw = self._encoder(mels)
         norms = np.linalg.norm(raw, axis=1, keepdims=True)
-        embeddings: NDArray[np.float32] = raw / np.where(norms > 0, norms, np.float32(1))
-        return embeddings
-
-
-def _lstm(
-    inputs: NDArray[np.float32], w_in: NDArray[np.float32], w_rec: NDArray[np.float32], bias: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """torch.nn.LSTM's equations (gates in the order input, forget, cell, output): (time, n, in) to (time, n, 256)."""
-    steps, count, _ = inputs.shape
-    size = w_rec.shape[1]
-    # All inputs' share of the gates in one product: the only large BLAS call of the layer.
-    gates_in = (inputs.reshape(steps * count, -1) @ w_in.T + bias).reshape(steps, count, 4 * size)
-    recurrent = np.ascontiguousarray(w_rec.T)
-    hidden = np.zeros((count, size), np.float32)
-    cell = np.zeros((count, size), np.float32)
-    outputs = np.empty((steps, count, size), np.float32)
-    for step in range(steps):
-        gates = gates_in[step] + hidden @ recurrent
-        sigmoids = 0.5 * np.tanh(0.5 * gates) + 0.5  # the sigmoid as tanh: it cannot overflow
-        candidate = np.tanh(gates[:, 2 * size : 3 * size])
-        cell = sigmoids[:, size : 2 * size] * cell + sigmoids[:, :size] * candidate
-        hidden = sigmoids[:, 3 * size :] * np.tanh(cell)
-        outputs[step] = hidden
-    return outputs
+        return (raw / np.where(norms > 0, norms, np.float32(1))).astype(np.float32, copy=False)
 
 
 def mel_spectrogram(windows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -152,22 +127,3 @@ def _window_starts(samples: int) -> list[int]:
     last = samples - PARTIAL_SAMPLES
     starts = list(range(0, last + 1, PARTIAL_SAMPLES // 2))
     return starts if last - starts[-1] < PARTIAL_SAMPLES // 4 else [*starts, last]
-
-
-def weights_path() -> Path:
-    """The checkpoint inside the installed wheel; WeightsError when the wheel is not installed."""
-    from importlib.metadata import PackageNotFoundError, distribution
-    from pathlib import Path
-
-    try:
-        return Path(str(distribution("resemblyzer").locate_file("resemblyzer/pretrained.pt")))
-    except PackageNotFoundError:
-        raise WeightsError("the voice weights are missing: pip install --no-deps -r requirements-weights.txt") from None
-
-
-@lru_cache(maxsize=1)
-def _weights() -> dict[str, NDArray[np.float32]]:
-    path = weights_path()
-    if not path.is_file():
-        raise WeightsError(f"{path.name} is missing from the installed resemblyzer: reinstall requirements-weights.txt")
-    return read_checkpoint(path, "model_state")

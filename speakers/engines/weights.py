@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from functools import lru_cache
+from typing import IO, TYPE_CHECKING, Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -23,8 +24,20 @@ _PROTOCOL = 1001
 _MOST_NUMBERS = 1 << 28  # 1 GB: far above any voice model
 
 
+LAYERS = 3
+"""LSTM layers of Resemblyzer's encoder."""
+
+
 class WeightsError(Exception):
     """The file is not a checkpoint of the expected form."""
+
+
+class Encoder(Protocol):
+    """What runs the bundled weights."""
+
+    def __call__(self, mels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n, frames, 40) power mels to (n, 256) embeddings that are not negative and not yet normalised."""
+        ...
 
 
 class _Tensor:
@@ -98,3 +111,23 @@ def _array(tensor: _Tensor, storages: dict[str, NDArray[np.float32]]) -> NDArray
         raise ValueError("a tensor reaches past its storage")
     strides = tuple(step * 4 for step in tensor.stride)
     return np.lib.stride_tricks.as_strided(storage, tensor.shape, strides).copy()
+
+
+def weights_path() -> Path:
+    """The checkpoint inside the installed resemblyzer wheel; WeightsError when the wheel is not installed."""
+    from importlib.metadata import PackageNotFoundError, distribution
+    from pathlib import Path
+
+    try:
+        return Path(str(distribution("resemblyzer").locate_file("resemblyzer/pretrained.pt")))
+    except PackageNotFoundError:
+        raise WeightsError("the voice weights are missing: pip install --no-deps -r requirements-weights.txt") from None
+
+
+@lru_cache(maxsize=1)
+def bundled_weights() -> dict[str, NDArray[np.float32]]:
+    """Resemblyzer's tensors by torch's names (``lstm.weight_ih_l0``, ``linear.bias``...)."""
+    path = weights_path()
+    if not path.is_file():
+        raise WeightsError(f"{path.name} is missing from the installed resemblyzer: reinstall requirements-weights.txt")
+    return read_checkpoint(path, "model_state")

@@ -1,4 +1,4 @@
-"""The child process that holds a voice engine: ``python -m speakers.engines.worker [MODEL.onnx]``.
+"""The child process that holds a voice engine: ``python -m speakers.engines.worker [--model FILE | --onnx FOLDER]``.
 
 It keeps NumPy, the weights and native detectors out of the web process, and a crash of native code away from
 everybody. Messages on stdin and stdout are a header line of JSON and, after it, ``bytes`` bytes of payload. It needs
@@ -11,34 +11,40 @@ payload.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import select
 import sys
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from speakers.engines import VoiceEngine
 
 IDLE = 600.0
-LARGEST = 512 * 1024 * 1024
-"""Bytes of one payload: over four hours of audio."""
+LARGEST = 1024 * 1024 * 1024
+"""Bytes of one payload: nine hours of audio, more than the longest recording that is taken by default (six)."""
 
 
-def load_engine(model: str) -> VoiceEngine:
-    """The engine of an .onnx file (sherpa-onnx), or the bundled one when ``model`` is empty."""
+def load_engine(model: str, onnx: str) -> VoiceEngine:
+    """The engine of the .onnx file ``model`` (sherpa-onnx); or the bundled one, run by ONNX Runtime when ``onnx`` names
+    the folder for its graph, else by NumPy."""
     if model:
-        from pathlib import Path
-
         from speakers.engines.sherpa import SherpaVoiceEngine
 
         return SherpaVoiceEngine(Path(model))
     from speakers.engines.resemblyzer import ResemblyzerEngine
 
+    if onnx:
+        from speakers.engines.encoder_onnx import OnnxEncoder
+
+        return ResemblyzerEngine(OnnxEncoder(Path(onnx)))
     return ResemblyzerEngine()
 
 
-def write_message(stream: IO[bytes], header: dict[str, Any], payload: bytes = b"") -> None:
+def write_message(stream: IO[bytes], header: dict[str, Any], payload: bytes | memoryview = b"") -> None:
+    """``payload``: bytes, or a memoryview of single bytes, which is not copied."""
     size = len(payload)
     stream.write(json.dumps({**header, "bytes": size}).encode() + b"\n")
     if size:
@@ -75,14 +81,18 @@ def answer(engine: VoiceEngine, header: dict[str, Any], payload: bytes) -> tuple
     raise ValueError(f"unknown operation {header['op']!r}")
 
 
-def main(model: str) -> int:
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="", help="speaker model of sherpa-onnx")
+    parser.add_argument("--onnx", default="", help="run the bundled weights in ONNX Runtime; folder for the graph")
+    options = parser.parse_args(arguments)
     # Native libraries may print to file descriptor 1: the messages get a descriptor of their own.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     source = os.fdopen(0, "rb", buffering=0)
     reader = os.fdopen(os.dup(0), "rb")
     try:
-        engine = load_engine(model)
+        engine = load_engine(options.model, options.onnx)
     except Exception as error:
         write_message(out, {"error": str(error), "kind": "permanent"})
         return 1
@@ -100,4 +110,4 @@ def main(model: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ""))
+    sys.exit(main(sys.argv[1:]))

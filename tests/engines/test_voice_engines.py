@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from omi.errors import ErrorKind, ProviderError
-from speakers.engines.resemblyzer import ResemblyzerEngine, mel_spectrogram, weights_path
+from speakers.engines.resemblyzer import ResemblyzerEngine, mel_spectrogram
 from speakers.engines.sherpa import SherpaVoiceEngine
-from speakers.engines.weights import WeightsError, read_checkpoint
+from speakers.engines.weights import WeightsError, read_checkpoint, weights_path
 
 REFERENCE = json.loads((Path(__file__).parent / "reference_embeddings.json").read_text())
 

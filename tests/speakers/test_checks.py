@@ -8,9 +8,22 @@ import numpy as np
 import pytest
 from pytest_django.fixtures import Settings as SettingsWrapper
 
-from speakers import calibration
+from speakers import calibration, checks
 from speakers.checks import voice_model
+from speakers.engines.encoder_onnx import GRAPH_FILE
 from speakers.engines.sherpa import model_version
+
+
+def test_a_package_that_the_runtime_needs_is_missed(
+    settings: SettingsWrapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.OMI_VOICE_RUNTIME, settings.OMI_DATA_DIR = "onnx", tmp_path
+    assert said(settings, "") == []
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    assert said(settings, "") == ["speakers.E002", "speakers.E002"]
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / GRAPH_FILE).touch()
+    assert said(settings, "") == ["speakers.E002"], "with the graph there onnx is not needed"
 
 
 def said(settings: SettingsWrapper, model: str) -> list[str | None]:

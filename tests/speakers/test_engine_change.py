@@ -1,0 +1,100 @@
+"""From Resemblyzer to a model of sherpa-onnx and back, with the real extractor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.test import override_settings
+
+from omi.providers import one
+from speakers import calibration, gallery, retroactive
+from speakers.explain import explain
+from speakers.identify import identify
+from speakers.live import label_voices
+from speakers.models import ProfileVersion, VoiceEmbedding
+from speakers.policy import Reason
+from speakers.shapes import Person
+from tests.support.speaker_model import write_speaker_model
+
+from .conftest import UID, Talk, WriteWav
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_speaker_model(tmp_path_factory.mktemp("models") / "voice.onnx")
+
+
+@pytest.fixture
+def changed(david: Person, model: Path) -> Iterator[None]:
+    """Anna and David were enrolled with Resemblyzer; now ``OMI_VOICE_MODEL`` names the model."""
+    voices = {"BACKEND": "speakers.engines.registry.ConfiguredVoices", "OPTIONS": {"model": str(model)}}
+    with override_settings(PROVIDERS={**settings.PROVIDERS, "voices": voices}):
+        yield
+        one("voices").close()
+
+
+def test_reembed_makes_the_profiles_of_the_new_engine_and_keeps_the_old(
+    changed: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gallery.without_embedding(None, one("voices")).count() == 2
+    call_command("reembed")
+    assert "2 embedded, 0 left" in capsys.readouterr().out
+    found = gallery.candidates(UID, one("voices"))
+    assert found.profiles.shape == (2, 64)
+    assert found.engine == "sherpa-onnx"
+    assert VoiceEmbedding.objects.filter(engine="resemblyzer").count() == 2
+    assert ProfileVersion.objects.filter(engine="resemblyzer", active=True).count() == 2
+    call_command("reembed")
+    assert "0 embedded, 0 left" in capsys.readouterr().out
+
+
+def test_an_engine_without_calibration_suggests_and_takes_no_label_away(
+    changed: None, david: Person, talk: Talk, wav: WriteWav
+) -> None:
+    """Cosines that mean nothing yet say nothing against the labels of the engine before."""
+    labels = {"SPEAKER_01": {"is_user": True}, "SPEAKER_00": {"person_id": david.id}}
+    segments = [item.model_copy(update=labels.get(item.speaker, {})) for item in talk.segments()]
+    result = identify(UID, wav(talk.pcm), segments, memory_id="m1")
+    assert result.segments == segments
+    assert {voice.reason for voice in result.voices} == {Reason.NOT_CALIBRATED}
+    told = {voice["speaker"]: voice for voice in explain(UID, "m1")["voices"]}
+    assert told["SPEAKER_00"]["engine_version"] == one("voices").version
+    assert told["SPEAKER_01"]["suggestion"]["is_user"]
+    assert told["SPEAKER_00"]["suggestion"]["person_id"] == david.id
+    assert label_voices(UID, {"SPEAKER_01": [talk.of("Anna")]}) == {}
+    assert {found.state for found in retroactive.find(UID)} == {"no_recording"}
+
+
+def test_its_own_calibration_is_used(
+    changed: None, talk: Talk, wav: WriteWav, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "FOLDER", tmp_path)
+    voices = one("voices")
+    cuts = [(turn["start"], turn["end"]) for turn in talk.turns]
+    cohort = voices.embed_segments(talk.pcm, cuts)
+    calibration.save(voices.name, voices.version, bias=0.0, slope=40.0, cohort=cohort, note="test")
+    try:
+        result = identify(UID, wav(talk.pcm), talk.segments())
+        assert {voice.engine for voice in result.voices} == {"sherpa-onnx"}
+        assert Reason.NOT_CALIBRATED not in {voice.reason for voice in result.voices}
+    finally:
+        calibration.calibration_of.cache_clear()
+
+
+def test_one_can_go_back_without_embedding_anything(changed: None, talk: Talk, wav: WriteWav) -> None:
+    call_command("reembed")
+    with override_settings(
+        PROVIDERS={**settings.PROVIDERS, "voices": {"BACKEND": "speakers.engines.registry.ConfiguredVoices"}}
+    ):
+        before = VoiceEmbedding.objects.count()
+        result = identify(UID, wav(talk.pcm), talk.segments())
+        assert any(segment.is_user for segment in result.segments)
+        assert VoiceEmbedding.objects.count() == before
+    assert np.isfinite(gallery.candidates(UID, one("voices")).profiles).all()

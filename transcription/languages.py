@@ -25,10 +25,11 @@ SONIOX = frozenset(
 SPEECHMATICS = frozenset(
     """
         ar ba be bg bn ca cs cy da de el en eo es et eu fa fi fr ga gl he hi hr hu ia id it ja ko lt lv mn mr ms mt nl
-        no pl pt ro ru sk sl sv sw ta th tr ug uk ur vi yue zh
+        no pl pt ro ru sk sl sv sw ta th tl tr ug uk ur vi yue zh
     """.split()
 )
-"""One language pack each (Speechmatics, "Languages")."""
+"""One language pack each (Speechmatics, documentation, "Languages", as of 13 August 2026; the vendor's code for Mandarin
+is ``cmn``, and its ``tl`` hears English too). What an account may use depends on its contract."""
 
 WHISPER = frozenset(
     """

@@ -4,11 +4,12 @@ from django.db import models
 
 
 class VendorBreaker(models.Model):
-    """The state of one live vendor's circuit breaker. Times are Unix seconds; see ``transcription.live.breaker``."""
+    """One live vendor's circuit breaker (``transcription.live.breaker``). ``retry_at`` in Unix seconds, ``wait`` in s."""
 
     vendor = models.CharField(max_length=64, primary_key=True)
     failures = models.PositiveIntegerField(default=0)
     retry_at = models.FloatField(default=0.0)
+    wait = models.FloatField(default=0.0)
     alarm = models.BooleanField(default=False)
     code = models.CharField(max_length=64, blank=True, default="")
     reason = models.CharField(max_length=300, blank=True, default="")

@@ -15,6 +15,7 @@ from django.test import override_settings
 from omi.errors import ErrorKind, MissingDependency, ProviderError, UnsupportedFeature
 from tests.vendors.server import VendorServer
 from tests.vendors.synth import speech
+from transcription.languages import SPEECHMATICS
 from transcription.live.base import LiveRequest, LiveResult
 from transcription.live.deepgram import DeepgramLive
 from transcription.live.soniox import SonioxLive
@@ -112,6 +113,17 @@ def test_the_request_reaches_the_wire(vendor: Any, vendors: VendorServer) -> Non
     assert "de" in said
     assert "sim-key" not in entry["url"]
     assert "sim-key" not in str(entry["texts"])
+
+
+@pytest.mark.parametrize("language", sorted(SPEECHMATICS))
+def test_every_language_that_is_declared_is_one_that_speechmatics_takes(vendors: VendorServer, language: str) -> None:
+    """Mandarin has a code of its own there. The simulator knows the vendor's table, not ours."""
+
+    async def work() -> None:
+        stream = await SpeechmaticsLive().open(LiveRequest(language=language))
+        await stream.close()
+
+    asyncio.run(asyncio.wait_for(work(), 20))
 
 
 def test_what_a_vendor_cannot_do_is_an_error_that_names_both(vendor: Any) -> None:

@@ -36,6 +36,10 @@ CONFIG = set(
     " audio_filtering_config transcript_filtering_config channel_diarization_labels streaming_mode ctrl"
     " language_hints language_hints_strict".split()
 )
+LANGUAGES = set(
+    "ar ar_en ba eu be bn bg yue ca hr cs da nl en eo et fi fr gl de el he hi hu id ia ga it ja ko lv lt ms en_ms mt cmn"
+    " cmn_en cmn_en_ms_ta mr mn no fa pl pt ro ru sk sl es sw sv tl ta en_ta th tr uk ur ug vi cy".split()
+)
 IDLE_S, NO_AUDIO_S = 180.0, 3600.0
 
 
@@ -132,6 +136,8 @@ class Session:
             raise Refused("invalid_config", f"unknown field transcription_config.{sorted(unknown)[0]}")
         if not config.get("language"):
             raise Refused("invalid_message", "transcription_config.language is required")
+        if config["language"] not in LANGUAGES:
+            raise Refused("invalid_language", f"language {config['language']} is not supported")
         if config.get("model", "standard") not in MODELS:
             raise Refused("invalid_model", f"model {config['model']} is not available")
         if not 0.7 <= config.get("max_delay", 4) <= 4:

@@ -3,6 +3,10 @@
 closed: calls go through. open: nobody calls until ``retry_at``. half-open: one caller tries (it moves ``retry_at``
 forward in the same statement that claims the try, so two processes never both do); success closes, failure opens for
 longer. A vendor that says *no money* or *wrong key* opens at once and for long: it is alarmed, not retried.
+
+``retry_at`` is wall-clock time, the only clock that processes (and machines) share. A clock that is set shortens or
+keeps a wait, but never lengthens it: the row says how long was meant (``wait``), and a process that has seen it counts
+by its own monotonic clock from then on.
 """
 
 from __future__ import annotations
@@ -22,7 +26,6 @@ FAILURES_TO_OPEN = 3
 OPEN_SECONDS, MAX_OPEN_SECONDS = 5.0, 60.0
 ALARM_SECONDS = 300.0
 """How long a vendor that refused by key or quota is left alone."""
-LONGEST_SECONDS = 2 * ALARM_SECONDS
 REFRESH_SECONDS = 2.0
 
 
@@ -37,8 +40,11 @@ class Breaker(Protocol):
 
 @dataclass(slots=True)
 class _Seen:
+    """What the row said. ``due`` and ``read_at`` are monotonic seconds of this process."""
+
     failures: int = 0
     retry_at: float = 0.0
+    due: float = -1e9
     read_at: float = -1e9
 
 
@@ -51,19 +57,18 @@ class SharedBreaker:
         self._seen = _Seen()
 
     async def wait_before_call(self) -> float:
-        now = time.time()
-        if time.monotonic() - self._seen.read_at > REFRESH_SECONDS or self._seen.retry_at > now:
+        now = time.monotonic()
+        if now - self._seen.read_at > REFRESH_SECONDS or self._seen.due > now:
             await self._refresh()
-        if self._seen.retry_at - now > LONGEST_SECONDS:  # nobody waits so long: the clock was set back since
+        left = self._seen.due - time.monotonic()
+        if left > 0:
+            return min(left, MAX_OPEN_SECONDS)
+        if self._seen.failures < FAILURES_TO_OPEN:
             return 0.0
-        if self._seen.failures < FAILURES_TO_OPEN and self._seen.retry_at <= now:
-            return 0.0
-        if self._seen.retry_at > now:
-            return min(self._seen.retry_at - now, MAX_OPEN_SECONDS)
-        if await database_sync_to_async(self._claim, thread_sensitive=False)(now):
+        if await database_sync_to_async(self._claim, thread_sensitive=False)(self._seen.retry_at):
             return 0.0
         await self._refresh()
-        return max(0.2, min(self._seen.retry_at - time.time(), MAX_OPEN_SECONDS))
+        return max(0.2, min(self._seen.due - time.monotonic(), MAX_OPEN_SECONDS))
 
     async def failed(self, error: ProviderError) -> None:
         await database_sync_to_async(self._record_failure, thread_sensitive=False)(error)
@@ -81,15 +86,21 @@ class SharedBreaker:
         from transcription.models import VendorBreaker
 
         row = VendorBreaker.objects.filter(vendor=self.vendor).first()
+        now = time.monotonic()
         if row is None:
-            return _Seen(read_at=time.monotonic())
-        return _Seen(row.failures, row.retry_at, time.monotonic())
+            return _Seen(read_at=now)
+        if row.retry_at == self._seen.retry_at:
+            due = self._seen.due
+        else:
+            due = now + min(max(0.0, row.retry_at - time.time()), row.wait)
+        return _Seen(row.failures, row.retry_at, due, now)
 
-    def _claim(self, now: float) -> bool:
+    def _claim(self, seen: float) -> bool:
+        """The one try: its claimer is who finds the row as it was seen."""
         from transcription.models import VendorBreaker
 
-        claimed = VendorBreaker.objects.filter(vendor=self.vendor, retry_at__lte=now).update(
-            retry_at=now + OPEN_SECONDS
+        claimed = VendorBreaker.objects.filter(vendor=self.vendor, retry_at=seen).update(
+            retry_at=time.time() + OPEN_SECONDS, wait=OPEN_SECONDS
         )
         return bool(claimed)
 
@@ -104,13 +115,16 @@ class SharedBreaker:
             VendorBreaker.objects.get_or_create(vendor=self.vendor)
             VendorBreaker.objects.filter(vendor=self.vendor).update(failures=F("failures") + 1)
             row = VendorBreaker.objects.select_for_update().get(vendor=self.vendor)
+            wait = 0.0
             if error.kind is not ErrorKind.TRANSIENT:
                 row.failures = max(row.failures, FAILURES_TO_OPEN)
-                row.retry_at = now + ALARM_SECONDS
                 row.alarm = True
+                wait = ALARM_SECONDS
             elif row.failures >= FAILURES_TO_OPEN:
                 wait = min(MAX_OPEN_SECONDS, OPEN_SECONDS * 2 ** min(row.failures - FAILURES_TO_OPEN, 6))
-                row.retry_at = max(row.retry_at, now + max(wait, min(error.retry_after or 0.0, ALARM_SECONDS)))
+                wait = max(wait, min(error.retry_after or 0.0, ALARM_SECONDS), min(row.retry_at - now, row.wait))
+            if wait:
+                row.retry_at, row.wait = now + wait, wait
             row.code = (error.code or error.kind.value)[:64]
             row.reason = error.message[:300]
             row.save()
@@ -121,7 +135,7 @@ class SharedBreaker:
         from transcription.models import VendorBreaker
 
         VendorBreaker.objects.filter(vendor=self.vendor).update(
-            failures=0, retry_at=0.0, alarm=False, code="", reason=""
+            failures=0, retry_at=0.0, wait=0.0, alarm=False, code="", reason=""
         )
 
 

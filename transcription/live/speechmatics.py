@@ -155,8 +155,9 @@ def _word(item: Mapping[str, Any], best: Mapping[str, Any]) -> Word:
 
 
 def _language(language: str) -> str:
-    """The vendor takes plain codes; regional forms are an output setting."""
-    return language.split("-")[0].lower()
+    """The vendor takes plain codes (regional forms are an output setting) and its own one for Mandarin."""
+    plain = language.split("-")[0].lower()
+    return {"zh": "cmn"}.get(plain, plain)
 
 
 def failure(kind: str, retry: float | None = None) -> ProviderError:

@@ -28,8 +28,8 @@ SPEECHMATICS = frozenset(
         no pl pt ro ru sk sl sv sw ta th tl tr ug uk ur vi yue zh
     """.split()
 )
-"""One language pack each (Speechmatics, documentation, "Languages", as of 13 August 2026; the vendor's code for Mandarin
-is ``cmn``, and its ``tl`` hears English too). What an account may use depends on its contract."""
+"""One language pack each (Speechmatics, documentation, "Languages", as of 13 August 2026; Mandarin is ``cmn`` there,
+and ``tl`` hears English too). What an account may use depends on its contract."""
 
 WHISPER = frozenset(
     """

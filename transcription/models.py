@@ -4,7 +4,7 @@ from django.db import models
 
 
 class VendorBreaker(models.Model):
-    """One live vendor's circuit breaker (``transcription.live.breaker``). ``retry_at`` in Unix seconds, ``wait`` in s."""
+    """One vendor's circuit breaker. ``retry_at`` in Unix seconds, ``wait`` in s; see ``transcription.live.breaker``."""
 
     vendor = models.CharField(max_length=64, primary_key=True)
     failures = models.PositiveIntegerField(default=0)

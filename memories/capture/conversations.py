@@ -27,15 +27,19 @@ log = structlog.get_logger(__name__)
 def open_conversation(session: SessionInfo) -> Conversation:
     """Resume the processing memory that this device left within the gap, else create one.
 
-    The gap is counted from the last audio or word, whichever is later (``OMI_GAP_SECONDS``; omi-protocol 1.8).
+    The gap is counted from the last audio or word, whichever is later (``OMI_GAP_SECONDS``; omi-protocol 1.8). A
+    session that seems to begin long before the last one did is a new conversation: the clock was set back, and nobody
+    knows how much time has passed.
     """
     began = session.started_at.timestamp()
     found = processing.latest_open(session.uid, session.device_id)
     if found is not None and session.session_id in found.session_ids:
         index = found.session_ids.index(session.session_id)
         return _conversation(found, found.timer_starts[index] - found.timer_start, resumed=index > 0)
-    if found is not None and began <= _heard_until(found) + settings.OMI_GAP_SECONDS:
-        return _resume(session, found)
+    if found is not None:
+        earliest = (found.timer_starts or [found.timer_start])[-1] - settings.OMI_GAP_SECONDS
+        if earliest <= began <= _heard_until(found) + settings.OMI_GAP_SECONDS:
+            return _resume(session, found)
     created = processing.create(
         session.uid,
         ProcessingMemory(
@@ -53,11 +57,11 @@ def open_conversation(session: SessionInfo) -> Conversation:
 
 
 def _resume(session: SessionInfo, found: ProcessingMemory) -> Conversation:
-    began = session.started_at.timestamp()
-
     def join(current: ProcessingMemory) -> dict[str, Any]:
         if session.session_id in current.session_ids:
             return {}
+        # Never before what was heard: the clock may have been set back, and kept audio comes faster than it was spoken.
+        began = max(session.started_at.timestamp(), _heard_until(current))
         return {
             "session_id": session.session_id,
             "session_ids": [*current.session_ids, session.session_id],
@@ -69,7 +73,8 @@ def _resume(session: SessionInfo, found: ProcessingMemory) -> Conversation:
     if resumed.transcript_segments:
         _announce(session.uid, resumed.id, session.session_id)
     log.info("conversation_resumed", uid=session.uid, processing_memory_id=found.id, session_id=session.session_id)
-    return _conversation(resumed, max(0.0, began - resumed.timer_start), resumed=True)
+    began = resumed.timer_starts[resumed.session_ids.index(session.session_id)]
+    return _conversation(resumed, began - resumed.timer_start, resumed=True)
 
 
 def store_segments(

@@ -97,6 +97,30 @@ def test_the_gap_is_counted_from_the_last_audio(after: float, same: bool) -> Non
     assert do(twice) is same
 
 
+@pytest.mark.parametrize("after", [3.0, -60.0])
+def test_a_clock_that_was_set_back_puts_no_word_among_earlier_ones(after: float) -> None:
+    """Anchors C.4 no. 10. The same where kept audio came faster than it was spoken."""
+
+    async def twice(sink: CaptureSink) -> tuple[Conversation, Conversation]:
+        first = await talk(sink, session("s-1"), said("a", "Before.", 0, 2))
+        return first, await talk(sink, session("s-2", after=after), said("b", "After.", 11, 12))
+
+    first, second = do(twice)
+    assert second.id == first.id
+    assert second.offset == 10.0
+    assert processing.get("alice", first.id).timer_starts[1] == BEGAN.timestamp() + 10.0
+    assert do(lambda sink: sink.open(session("s-2", after=after))).offset == 10.0
+
+
+def test_hours_before_the_last_session_is_another_conversation() -> None:
+    async def twice(sink: CaptureSink) -> tuple[str, str]:
+        first = await talk(sink, session("s-1"), said("a", "Before.", 0, 2))
+        return first.id, (await sink.open(session("s-2", after=-7200))).id
+
+    first, second = do(twice)
+    assert first != second
+
+
 def test_two_devices_of_a_user_never_share_a_conversation() -> None:
     """omi-protocol 4.3 no. 47."""
 

@@ -37,8 +37,8 @@ CONFIG = set(
     " language_hints language_hints_strict".split()
 )
 LANGUAGES = set(
-    "ar ar_en ba eu be bn bg yue ca hr cs da nl en eo et fi fr gl de el he hi hu id ia ga it ja ko lv lt ms en_ms mt cmn"
-    " cmn_en cmn_en_ms_ta mr mn no fa pl pt ro ru sk sl es sw sv tl ta en_ta th tr uk ur ug vi cy".split()
+    "ar ar_en ba eu be bn bg yue ca hr cs da nl en eo et fi fr gl de el he hi hu id ia ga it ja ko lv lt ms en_ms mt"
+    " cmn cmn_en cmn_en_ms_ta mr mn no fa pl pt ro ru sk sl es sw sv tl ta en_ta th tr uk ur ug vi cy".split()
 )
 IDLE_S, NO_AUDIO_S = 180.0, 3600.0
 

@@ -8,33 +8,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import importlib.util
 import json
 import os
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from websockets.asyncio.client import connect
 
-ROOT = Path(__file__).resolve().parents[1]
+from bench.servers import OURS, RELAY, cpu_seconds, megabytes, pin, serving
+
 WARM_UP = 2.0
 """Seconds of a run that are not counted: the first session of a process imports what it needs."""
-TICK = os.sysconf("SC_CLK_TCK")
 FRAME_SECONDS = {"pcm16": 0.1, "opus": 0.01}
-SERVERS = {
-    "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "{app}"],
-    "uvicorn": ["-m", "uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning", "{app}"],
-    "granian": ["-m", "granian", "--interface", "asginl", "--host", "127.0.0.1", "--port", "{port}", "{app}"],
-}
 
 
 @dataclass
@@ -48,59 +37,6 @@ class Result:
     rss_idle: float = 0.0
     rss_active: float = 0.0
     late: float = 0.0
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def family(pid: int) -> list[int]:
-    """A process and all below it: granian serves from a child."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(found for child in children for found in family(int(child)))]
-
-
-def cpu_seconds(pid: int) -> float:
-    used = 0
-    for member in family(pid):
-        values = Path(f"/proc/{member}/stat").read_text().rsplit(")", 1)[1].split()
-        used += int(values[11]) + int(values[12])
-    return used / TICK
-
-
-def megabytes(pid: int) -> float:
-    lines = [line for member in family(pid) for line in Path(f"/proc/{member}/status").read_text().splitlines()]
-    return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
-
-
-def pin(pid: int, core: int) -> None:
-    cores = sorted(os.sched_getaffinity(0))
-    with contextlib.suppress(OSError):
-        os.sched_setaffinity(pid, {cores[core % len(cores)]})
-
-
-@contextlib.contextmanager
-def process(command: Sequence[str], environment: dict[str, str], port: int, core: int, out: Any) -> Iterator[Any]:
-    started = subprocess.Popen([sys.executable, *command], env=environment, cwd=ROOT, stdout=out, stderr=out)
-    try:
-        pin(started.pid, core)
-        until = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            if started.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"{command} did not start")
-            time.sleep(0.1)
-        yield started
-    finally:
-        started.terminate()
-        try:
-            started.wait(15)
-        except subprocess.TimeoutExpired:
-            started.kill()
-            started.wait(5)
 
 
 def frames_of(codec: str, seconds: float) -> list[bytes]:
@@ -186,112 +122,14 @@ def added(sent: list[list[float]], arrivals: list[list[list[float]]], step: floa
 
 
 def measure(app: str, server: str, codec: str, streams: int, seconds: float, **extra: str) -> Result:
-    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "vendor.log").open("w+") as log:
-        vendor_port, port = free_port(), free_port()
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("OMI_", "DJANGO_"))},
-            "OMI_DATA_DIR": folder,
-            "OMI_LOG_LEVEL": "ERROR",
-            "OMI_LIVE": "deepgram",
-            "OMI_VAD_GATE": "false",
-            "DEEPGRAM_API_KEY": "bench",
-            "DEEPGRAM_URL": f"http://127.0.0.1:{vendor_port}"
-            + ("/packets" if codec == "opus" and "relay" in app else ""),
-            "DJANGO_SETTINGS_MODULE": "bench.settings",
-            "PYTHONPATH": str(ROOT),
-            **extra,
-        }
-        if "relay" not in app:
-            subprocess.run(
-                [sys.executable, "-m", "django", "migrate", "-v0"],
-                env=environment,
-                cwd=ROOT,
-                check=True,
-                capture_output=True,
-            )
-        command = [part.format(port=port, app=app) for part in SERVERS[server]]
-        with process(["-m", "bench.vendor", str(vendor_port)], environment, vendor_port, 1, log):  # noqa: SIM117  the second needs the first
-            with process(command, environment, port, 0, subprocess.DEVNULL) as under_test:
-                url = f"ws://127.0.0.1:{port}/listen?codec={codec}&sample_rate=16000"
-                result, sent = asyncio.run(load(url, codec, streams, seconds, under_test.pid))
-                time.sleep(1.0)
-        log.seek(0)
-        arrivals = [json.loads(line) for line in log.read().splitlines() if line.startswith("[")]
-        result.up = added(sent, arrivals, FRAME_SECONDS[codec])
-        return result
-
-
-@contextlib.contextmanager
-def serving(**extra: str) -> Iterator[tuple[int, int]]:
-    """A vendor and a daphne with /listen: (port, process id)."""
-    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "vendor.log").open("w+") as log:
-        vendor_port, port = free_port(), free_port()
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("OMI_", "DJANGO_"))},
-            "OMI_DATA_DIR": folder,
-            "OMI_LOG_LEVEL": "ERROR",
-            "OMI_LIVE": "deepgram",
-            "DEEPGRAM_API_KEY": "bench",
-            "DEEPGRAM_URL": f"http://127.0.0.1:{vendor_port}",
-            "DJANGO_SETTINGS_MODULE": "bench.settings",
-            "PYTHONPATH": str(ROOT),
-            **extra,
-        }
-        subprocess.run([sys.executable, "-m", "django", "migrate", "-v0"], env=environment, cwd=ROOT, check=True)
-        command = [part.format(port=port, app="omi.asgi:application") for part in SERVERS["daphne"]]
-        with process(["-m", "bench.vendor", str(vendor_port)], environment, vendor_port, 1, log):  # noqa: SIM117
-            with process(command, environment, port, 0, subprocess.DEVNULL) as under_test:
-                yield port, under_test.pid
-
-
-def soak(seconds: float, streams: int = 50) -> None:
-    """Streams that live 8 to 20 s, half of them cut off without a close, each followed by the next one's."""
-    from omi.accounts.tokens import mint
-
-    rng = np.random.default_rng(2)
-    frames = frames_of("pcm16", 20.0)
-    done = 0
-
-    async def stream(number: int, url: str, until: float) -> None:
-        nonlocal done
-        while time.monotonic() < until:
-            headers = {"Authorization": f"Bearer {mint(f'soak-{number}')}"}
-            async with connect(url, additional_headers=headers, compression=None, open_timeout=60) as server:
-                reader = asyncio.create_task(_drain(server))
-                began = time.monotonic()
-                for index in range(int(rng.integers(80, 200))):
-                    await asyncio.sleep(max(0.0, began + index * 0.1 - time.monotonic()))
-                    await server.send(frames[index])
-                if rng.random() < 0.5:
-                    server.transport.abort()
-                reader.cancel()
-            done += 1
-
-    async def work(port: int, pid: int) -> list[tuple[float, float]]:
-        url = f"ws://127.0.0.1:{port}/listen?codec=pcm16&sample_rate=16000"
-        began = time.monotonic()
-        running = [asyncio.create_task(stream(number, url, began + seconds)) for number in range(streams)]
-        seen = []
-        while time.monotonic() - began < seconds:
-            await asyncio.sleep(min(30.0, seconds / 6))
-            seen.append((time.monotonic() - began, megabytes(pid)))
-            print(f"  {seen[-1][0]:5.0f} s  {seen[-1][1]:6.1f} MB  {done} connections ended", flush=True)
-        await asyncio.gather(*running)
-        await asyncio.sleep(5.0)
-        seen.append((time.monotonic() - began, megabytes(pid)))
-        return seen
-
-    with serving() as (port, pid):
-        seen = asyncio.run(work(port, pid))
-    half = [size for moment, size in seen if moment > seconds / 2]
-    growth = (half[-1] - half[0]) / max(1, done / 2) * 1024
-    print(f"soak: {done} connections; second half {half[0]:.1f} to {half[-1]:.1f} MB ({growth:+.1f} kB per connection)")
-
-
-async def _drain(server: Any) -> None:
-    with contextlib.suppress(Exception):
-        async for _ in server:
-            pass
+    with serving(app, server, codec, **extra) as under_test:
+        url = f"ws://127.0.0.1:{under_test.port}/listen?codec={codec}&sample_rate=16000"
+        result, sent = asyncio.run(load(url, codec, streams, seconds, under_test.pid))
+        time.sleep(1.0)
+        lines = under_test.vendor_log.read_text().splitlines()
+    arrivals = [json.loads(line) for line in lines if line.startswith("[")]
+    result.up = added(sent, arrivals, FRAME_SECONDS[codec])
+    return result
 
 
 def percentile(values: Sequence[float], at: float) -> float:
@@ -323,23 +161,25 @@ def main() -> int:
     django.setup()
     print(f"load average {os.getloadavg()[0]:.1f}, {options.streams} streams of {options.seconds:g} s, VAD gate off")
     if options.soak:
+        from bench.soak import soak
+
         soak(options.soak)
         return 0
     for codec in options.codec or list(FRAME_SECONDS):
-        relay = measure("bench.relay:application", "daphne", codec, options.streams, options.seconds)
+        relay = measure(RELAY, "daphne", codec, options.streams, options.seconds)
         print(line(f"{codec}: bare relay on daphne", relay, options.streams), flush=True)
         for server in options.servers.split(","):
             if importlib.util.find_spec(server) is None:
                 print(f"{codec}: {server} is not installed")
                 continue
-            ours = measure("omi.asgi:application", server, codec, options.streams, options.seconds)
+            ours = measure(OURS, server, codec, options.streams, options.seconds)
             print(line(f"{codec}: /listen on {server}", ours, options.streams))
             print(
                 f"{'':34} {ours.cpu / relay.cpu:.2f} times the relay; a core would carry {1 / ours.cpu:.0f} by its CPU",
                 flush=True,
             )
         for streams in options.capacity:
-            ours = measure("omi.asgi:application", "daphne", codec, streams, options.seconds)
+            ours = measure(OURS, "daphne", codec, streams, options.seconds)
             print(
                 line(f"{codec}: {streams} streams on daphne", ours, streams),
                 f"  clients late {ours.late:.2f} s",

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transcription.opus import LibOpusDecoder, library
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -76,9 +78,9 @@ class PcmDecoder:
         return self._resample(np.frombuffer(data[:whole], "<i2"))
 
 
-class OpusDecoder:
-    """Raw Opus packets to 16 kHz. A packet that does not decode becomes silence of its length and is counted: time
-    goes on as it did for the speaker."""
+class FfmpegOpusDecoder:
+    """Raw Opus packets to 16 kHz, where libopus cannot be had (``transcription.opus``). A packet that does not decode
+    becomes silence of its length and is counted: time goes on as it did for the speaker."""
 
     def __init__(self, packet_seconds: float) -> None:
         import av
@@ -116,8 +118,13 @@ class OpusDecoder:
         return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)) * np.float32(32767.0)
 
 
-def open_decoder(chosen: Codec) -> PcmDecoder | OpusDecoder:
-    return OpusDecoder(chosen.packet_seconds) if chosen.packets else PcmDecoder(chosen.sample_rate)
+Decoder = PcmDecoder | LibOpusDecoder | FfmpegOpusDecoder
+
+
+def open_decoder(chosen: Codec) -> Decoder:
+    if not chosen.packets:
+        return PcmDecoder(chosen.sample_rate)
+    return (FfmpegOpusDecoder if library() is None else LibOpusDecoder)(chosen.packet_seconds)
 
 
 def _low_pass(taps: int, cutoff: float) -> NDArray[np.float32]:

@@ -73,6 +73,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self._auth_timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._feed: EventFeed | None = None
+        self._handling = False  # a message from the queue
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Channels makes two tasks and a hop to a thread (to close database connections) for every message; audio
@@ -82,7 +83,9 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self.channel_layer = get_channel_layer()
         try:
             while True:
+                self._handling = False
                 message = await receive()
+                self._handling = True
                 if message["type"] == "websocket.receive":
                     data = message.get("bytes")
                     if data is not None:
@@ -91,6 +94,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
                         await self._text(message.get("text") or "")
                 elif message["type"] == "websocket.connect":
                     await self.websocket_connect(message)
+                elif message["type"] == "omi.failed":
+                    raise message["error"]
                 else:
                     return
         finally:
@@ -100,7 +105,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         drain.install()
-        await self.send({"type": "websocket.accept"})
+        # ``omi.audio`` is for our daphne socket: where audio may be handed to at once. Other servers ignore it.
+        await self.send({"type": "websocket.accept", "omi.audio": self.take})
         self._tasks.append(asyncio.create_task(self._write(), name="listen-writer"))
         if drain.draining():
             await self._close(SERVICE_RESTART, "the server is restarting")
@@ -154,6 +160,13 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     # --- audio ------------------------------------------------------------------------------------------------------
 
+    def take(self, data: bytes) -> float | None:
+        """An audio frame without the detour of the message queue and this consumer's task, which would cost as much
+        again as the work. Seconds for which nothing more shall be read; None: it must come as a message."""
+        if self._handling or self._closed or self.session is None or len(data) > MAX_FRAME:
+            return None
+        return self._accept(data)
+
     async def _audio(self, data: bytes) -> None:
         self.last_message = time.monotonic()
         if self._closed:
@@ -161,13 +174,20 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         if not self.uid:
             await self._unauthenticated()
             return
-        request = self._request
-        assert request is not None
-        if not data or (data == _KEEP_ALIVE and (request.codec.packets or self.web)):
-            return
         if len(data) > MAX_FRAME:
             await self._refuse(TOO_BIG, "frame_too_big", f"A frame may have {MAX_FRAME} bytes at most.")
             return
+        wait = self._accept(data)
+        if wait:
+            await asyncio.sleep(wait)
+
+    def _accept(self, data: bytes) -> float:
+        """Seconds to wait before more is taken."""
+        request = self._request
+        assert request is not None
+        self.last_message = time.monotonic()
+        if not data or (data == _KEEP_ALIVE and (request.codec.packets or self.web)):
+            return 0.0
         seconds = request.codec.seconds(len(data))
         self._batch.append(data)
         self._batch_seconds += seconds
@@ -176,20 +196,18 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         elif self._batch_timer is None:
             self._batch_timer = asyncio.get_running_loop().call_later(BATCH_WAIT, self._flush)
         wait = self._pace.take(seconds, self.last_message)
-        if wait or self._pace.frames % 512 == 0:
-            await self._slow(wait)
+        return self._slowed(wait) if wait or self._pace.frames % 512 == 0 else 0.0
 
-    async def _slow(self, wait: float) -> None:
+    def _slowed(self, wait: float) -> float:
         """Back-pressure: take nothing for a moment, so that the server stops reading; say so once. A flood of tiny
         frames is no audio: that client is parted with."""
         if self._pace.abusive:
-            await self._refuse(POLICY, "too_fast", "Audio comes faster than it can be taken.")
-            return
-        if wait:
-            if self._pace.tell_once():
-                text = f"Audio is taken at {settings.OMI_MAX_SPEED:g} times real time at most."
-                self._status({"status": "slowed", "reason": "too_fast", "status_text": text})
-            await asyncio.sleep(wait)
+            self._spawn(self._refuse(POLICY, "too_fast", "Audio comes faster than it can be taken."))
+            return 1.0
+        if wait and self._pace.tell_once():
+            text = f"Audio is taken at {settings.OMI_MAX_SPEED:g} times real time at most."
+            self._status({"status": "slowed", "reason": "too_fast", "status_text": text})
+        return wait
 
     def _flush(self) -> None:
         if self._batch_timer is not None:

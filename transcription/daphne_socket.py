@@ -20,7 +20,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
+
+from transcription.masks import apply_mask
 
 PAUSE_AT, RESUME_AT = 256, 64
 """Messages that wait for the consumer: above the first the socket is not read, below the second it is again."""
@@ -55,11 +58,18 @@ def whole_audio_frames(data: bytes) -> tuple[list[bytes], bytes]:
         stop = head + 4 + size
         if stop > end:
             break
-        mask = (data[head : head + 4] * (size // 4 + 1))[:size]
-        plain = int.from_bytes(data[head + 4 : stop], "little") ^ int.from_bytes(mask, "little")
-        found.append(plain.to_bytes(size, "little"))
+        found.append(apply_mask(data[head + 4 : stop], data[head : head + 4]))
         at = stop
     return found, data[at:]
+
+
+def is_torn_audio(data: bytes) -> bool:
+    """Whether this is the beginning of a frame that ``whole_audio_frames`` takes once it is whole. A network delivers
+    a tenth of a second of PCM in three pieces."""
+    if not data or data[0] != _BINARY or (len(data) > 1 and not data[1] & 0x80):
+        return False
+    size = data[1] & 0x7F if len(data) > 1 else 0
+    return size < 126 or (size == 126 and (len(data) < 4 or int.from_bytes(data[2:4], "big") >= 126))
 
 
 def install() -> None:
@@ -71,8 +81,12 @@ def install() -> None:
 
     class AudioSocket(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types
         paused = False
+        torn = b""
+        take: Callable[[bytes], float | None] | None = None
 
         def handle_reply(self, message: dict[str, Any]) -> None:
+            if message.get("type") == "websocket.accept":
+                self.take = message.get("omi.audio")
             if message.get("type") == "websocket.close" and self.state == self.STATE_OPEN:
                 reason = str(message.get("reason") or "").encode()[:120].decode(errors="ignore").encode()
                 _lingering.add(self)
@@ -84,18 +98,47 @@ def install() -> None:
 
         def dataReceived(self, data: bytes) -> None:
             # The state first: before the handshake the others are not there.
-            if self.state == self.STATE_OPEN and self._between_messages() and self.autoPingTimeoutCall is None:
-                frames, data = whole_audio_frames(data)
-                for frame in frames:
-                    self.onMessage(frame, True)
-            elif self.state == self.STATE_CLOSING and self._between_messages():
-                _, data = whole_audio_frames(data)  # nobody will hear it
+            if self._takes_audio() and self._between_messages():
+                frames, data = whole_audio_frames(self.torn + data if self.torn else data)
+                self.torn = b""
+                if frames and self.state == self.STATE_OPEN:  # else nobody will hear them
+                    self._hand_on(frames)
+                if is_torn_audio(data):
+                    self.torn = data
+                    return
+            elif self.torn:
+                self.torn, data = b"", self.torn + data
             if data:
                 self._dataReceived(data)
 
         def onClose(self, wasClean: bool, code: int, reason: str) -> None:
             _lingering.discard(self)
             super().onClose(wasClean, code, reason)
+
+        def _hand_on(self, frames: list[bytes]) -> None:
+            """To the consumer itself where nothing before them waits in its queue, else behind that."""
+            take = self.take if self.application_queue.empty() and not self.muted else None
+            longest = 0.0
+            for frame in frames:
+                if take is not None:
+                    try:
+                        wait = take(frame)
+                    except Exception as error:  # raised where a fault of the consumer is always raised
+                        self.application_queue.put_nowait({"type": "omi.failed", "error": error})
+                        return
+                    if wait is not None:
+                        longest = max(longest, wait)
+                        continue
+                    take = None
+                self.onMessage(frame, True)
+            self._heard_at = time.monotonic()
+            if longest and not self.paused:
+                self._pause(longest)
+
+        def _takes_audio(self) -> bool:
+            return self.state == self.STATE_CLOSING or (
+                self.state == self.STATE_OPEN and self.autoPingTimeoutCall is None
+            )
 
         def _between_messages(self) -> bool:
             return not self.data and self.current_frame is None and not self.inside_message
@@ -106,16 +149,16 @@ def install() -> None:
             self._heard_at = time.monotonic()
             super().onMessage(payload, isBinary)
             if not self.paused and self.application_queue.qsize() > PAUSE_AT:
-                self.paused = True
-                self.transport.pauseProducing()
-                self._look_later()
+                self._pause(LOOK_SECONDS)
 
-        def _look_later(self) -> None:
-            asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+        def _pause(self, seconds: float) -> None:
+            self.paused = True
+            self.transport.pauseProducing()
+            asyncio.get_running_loop().call_later(seconds, self._look)
 
         def _look(self) -> None:
             if self.application_queue.qsize() > RESUME_AT and self.state == self.STATE_OPEN:
-                self._look_later()
+                asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
             else:
                 self._read_on()
 

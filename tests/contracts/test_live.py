@@ -50,9 +50,12 @@ def vendor(request: pytest.FixtureRequest, vendors: VendorServer) -> Any:
     return ADAPTERS[request.param]()
 
 
-async def hear(vendor: Any, request: LiveRequest | None = None, pcm: bytes = PCM) -> list[LiveResult]:
+async def hear(
+    vendor: Any, request: LiveRequest | None = None, pcm: bytes = PCM, *, at_once: bool = False
+) -> list[LiveResult]:
     stream = await vendor.open(request or LiveRequest())
     found: list[LiveResult] = []
+    missed: list[int] = []
 
     async def listen() -> None:
         async for result in stream.results():
@@ -60,7 +63,12 @@ async def hear(vendor: Any, request: LiveRequest | None = None, pcm: bytes = PCM
 
     async def send() -> None:
         for at in range(0, len(pcm), 3200):
-            await stream.send(pcm[at : at + 3200])
+            piece = pcm[at : at + 3200]
+            if not (at_once and stream.send_now(piece)):
+                await stream.send(piece)
+                missed.append(at)
+            if at_once:
+                await asyncio.sleep(0.001)
         await stream.finish()
 
     try:
@@ -72,6 +80,8 @@ async def hear(vendor: Any, request: LiveRequest | None = None, pcm: bytes = PCM
     finally:
         await stream.close()
         await stream.close()
+    assert not at_once or len(missed) < len(pcm) / 3200 / 2
+    assert not stream.send_now(b"\0\0")  # it is closed
     return found
 
 
@@ -92,6 +102,11 @@ def test_final_words_come_once_in_order_with_times_and_speakers(vendor: Any) -> 
     decided = [result.heard_until for result in results if result.final and result.heard_until is not None]
     assert decided == sorted(decided)
     assert decided[-1] >= words[-1].end - 0.05
+
+
+def test_audio_that_is_sent_without_waiting_is_heard_as_any_other(vendor: Any) -> None:
+    results = asyncio.run(hear(vendor, at_once=True))
+    assert [word.text for word in finals(results)] == WORDS
 
 
 def test_without_diarization_no_speaker_is_invented(vendor: Any) -> None:

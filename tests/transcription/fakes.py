@@ -197,6 +197,14 @@ class ScriptStream:
             raise self._fail[1]
         self._hear(now - WORD_SECONDS, final_at=now)
 
+    def send_now(self, audio: bytes) -> bool:
+        if self.script.delay or (self._fail and len(self.audio) + len(audio) >= self._fail[0] * 32000):
+            return False  # ``send`` waits, or fails
+        self.audio += audio
+        now = len(self.audio) / 32000
+        self._hear(now - WORD_SECONDS, final_at=now)
+        return True
+
     def _hear(self, until: float, final_at: float) -> None:
         import numpy as np
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcription.daphne_socket import whole_audio_frames
+from transcription.daphne_socket import is_torn_audio, whole_audio_frames
 from transcription.live.builder import SegmentBuilder
 from transcription.live.timeline import Timeline
+from transcription.masks import masked
 from transcription.pace import Pace
 from transcription.ports import VoiceLabel
 from transcription.request import BadRequest, parse
@@ -198,3 +199,19 @@ def test_whole_audio_frames_are_taken_and_all_else_is_left_untouched(
     assert whole_audio_frames(data) == ([payload for payload, _ in frames], other)
     last = _masked(b"x" * 200, b"abcd")[: -1 - torn]
     assert whole_audio_frames(data[: len(data) - len(other)] + last)[1] == last
+
+
+@given(
+    st.integers(1, 70000).map(lambda size: b"x" * size), st.integers(1, 8), st.sampled_from([b"\x81", b"\x02\x81ab"])
+)
+def test_the_beginning_of_an_audio_frame_waits_for_its_rest_and_nothing_else_does(
+    payload: bytes, cut: int, other: bytes
+) -> None:
+    frame = masked(payload)
+    whole = len(payload) < 65536  # longer ones are autobahn's
+    assert all(is_torn_audio(frame[:stop]) for stop in (1, max(1, len(frame) - cut)) if whole or stop == 1)
+    assert is_torn_audio(frame[:10]) is whole
+    assert not is_torn_audio(b"")
+    assert not is_torn_audio(other)
+    if whole:
+        assert whole_audio_frames(frame + frame) == ([payload, payload], b"")

@@ -72,6 +72,9 @@ class LiveStream(Protocol):
 
     async def send(self, audio: bytes) -> None: ...
 
+    def send_now(self, audio: bytes) -> bool:
+        """``send`` without waiting, or False where that cannot be. Never raises: what is wrong ``send`` says."""
+
     async def keep_alive(self) -> None: ...
 
     async def flush(self) -> None:

@@ -66,6 +66,9 @@ class DeepgramStream:
         if audio:  # an empty frame would end the stream
             await self._socket.send(audio)
 
+    def send_now(self, audio: bytes) -> bool:
+        return bool(audio) and self._socket.send_now(audio)
+
     async def keep_alive(self) -> None:
         await self._socket.send('{"type": "KeepAlive"}')
 

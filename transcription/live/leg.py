@@ -103,6 +103,8 @@ class Leg:
         self._flushed_at_cut = -1
         self._failures = 0
         self._heard_before = -1.0  # end of the last word of the connections before this one
+        self._waiting: tuple[LiveStream, Timeline] | None = None  # while the sender has sent all there is
+        self._sent_at = 0.0
 
     @property
     def name(self) -> str:
@@ -133,7 +135,21 @@ class Leg:
 
     def wake(self) -> None:
         """New audio, or the end of it."""
-        self._wake.set()
+        if self._waiting is None or not self._forward(*self._waiting):
+            self._wake.set()
+
+    def _forward(self, stream: LiveStream, timeline: Timeline) -> bool:
+        """Send the newest audio from here: nearly always it is all that the vendor has yet to hear, and waking the
+        sender's task for it costs more than the sending. False: the sender must look."""
+        start, stop = self._stretch()
+        if not start < stop <= start + MAX_SEND or start < self._window.start or self._window.closed:
+            return False
+        pcm = self._window.peek(start, stop - start)
+        if not stream.send_now(pcm):
+            return False
+        timeline.add(start, len(pcm) // 2)
+        self._sent(start, len(pcm) // 2)
+        return True
 
     async def wait_done(self, seconds: float) -> bool:
         """After the window was closed: True when the vendor has said its last word."""
@@ -214,7 +230,7 @@ class Leg:
 
     async def _send(self, stream: LiveStream, timeline: Timeline) -> None:
         backlog = self._window.backlog()
-        sent_at = time.monotonic()
+        self._sent_at = time.monotonic()
         try:
             while True:
                 self._wake.clear()
@@ -223,9 +239,7 @@ class Leg:
                 if pcm:
                     timeline.add(start, len(pcm) // 2)
                     await stream.send(pcm)
-                    self._cursor = start + len(pcm) // 2
-                    self._sent_since_result += len(pcm) // 2
-                    sent_at = time.monotonic()
+                    self._sent(start, len(pcm) // 2)
                     await self._pace(len(pcm) // 2)
                     continue
                 if self._window.closed and self._cursor >= self._window.end:
@@ -233,29 +247,43 @@ class Leg:
                     return
                 if self._gate_has_closed():
                     await stream.flush()
+                self._waiting = stream, timeline
                 await self._wake.wait()  # for audio, or for the supervisor's tick: a timer per batch would cost more
-                if time.monotonic() - sent_at >= self._tuning.keep_alive:
+                self._waiting = None
+                if time.monotonic() - self._sent_at >= self._tuning.keep_alive:
                     await stream.keep_alive()
-                    sent_at = time.monotonic()
+                    self._sent_at = time.monotonic()
         finally:
+            self._waiting = None
             backlog.close()
 
-    async def _next(self, backlog: Backlog) -> tuple[int, bytes]:
-        """The next stretch to send: (its place in the session, audio)."""
-        window = self._window
-        start, stop = self._cursor, window.end
+    def _sent(self, start: int, samples: int) -> None:
+        self._cursor = start + samples
+        self._sent_since_result += samples
+        self._sent_at = time.monotonic()
+
+    def _stretch(self) -> tuple[int, int]:
+        """What is to be sent next: from and to in the session. No further than from: there is nothing yet."""
+        start, stop = self._cursor, self._window.end
         if self._gate is not None:
             cuts = self._gate.cuts
             index = max(0, bisect_right(cuts, start / RATE, key=lambda cut: cut.session) - 1)
             while index < len(cuts) and round((cuts[index].session + cuts[index].seconds) * RATE) <= start:
                 index += 1
             if index >= len(cuts):
-                self._cursor = stop if window.closed else start
-                return start, b""
+                return start, start
             start = max(start, round(cuts[index].session * RATE))
             stop = min(stop, round((cuts[index].session + cuts[index].seconds) * RATE))
+        return start, stop
+
+    async def _next(self, backlog: Backlog) -> tuple[int, bytes]:
+        """The next stretch to send: (its place in the session, audio)."""
+        window = self._window
+        start, stop = self._stretch()
         samples = min(stop - start, MAX_SEND)
         if samples <= 0:
+            if window.closed and self._gate is not None:
+                self._cursor = window.end  # what is left is silence
             return start, b""
         if start >= window.start:
             return start, window.peek(start, samples)

@@ -57,6 +57,9 @@ class LocalStream:
     async def send(self, audio: bytes) -> None:
         await self._process.send(audio)
 
+    def send_now(self, audio: bytes) -> bool:
+        return False  # the pipe to the child may be full
+
     async def keep_alive(self) -> None:
         """The child waits as long as its pipe is open."""
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.protocol import State
 
 from omi.errors import ErrorKind, ProviderError
+from transcription.masks import masked
 
 SEND_SECONDS = 10.0
 """A vendor that does not read for this long hangs."""
@@ -59,6 +61,21 @@ class VendorSocket:
             raise self._lost(error) from error
         except TimeoutError:
             raise transient(self._name, "the vendor does not read", "blocked") from None
+
+    def send_now(self, data: bytes) -> bool:
+        """Write an audio message at once; False when ``send`` must: something waits, or the connection is ending.
+
+        The library's own way costs more than the write (a context manager, a lock, a frame object, a drain, for each
+        tenth of a second of each session).
+        """
+        connection = self._connection
+        if connection.state is not State.OPEN:
+            return False
+        transport = connection.transport
+        if transport.is_closing() or transport.get_write_buffer_size():
+            return False
+        transport.write(masked(data))
+        return True
 
     async def send_json(self, message: Mapping[str, Any]) -> None:
         await self.send(json.dumps(message))

@@ -99,6 +99,11 @@ class SpeechmaticsStream:
             self._frames += 1
             await self._socket.send(audio)
 
+    def send_now(self, audio: bytes) -> bool:
+        sent = bool(audio) and self._socket.send_now(audio)
+        self._frames += sent
+        return sent
+
     async def keep_alive(self) -> None:
         """The protocol's pings, which the socket sends by itself, keep the session for an hour."""
 

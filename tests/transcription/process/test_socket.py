@@ -17,6 +17,7 @@ from omi.accounts.tokens import mint
 from tests.transcription.process.conftest import PCM, WORDS, Heard, Web, speak
 from tests.vendors.server import VendorServer
 from transcription.client import _opus
+from transcription.masks import masked
 
 pytestmark = pytest.mark.process
 
@@ -185,6 +186,30 @@ def test_odd_splits_of_pcm_lose_nothing(web: Web, vendors: VendorServer) -> None
                 await connection.send(PCM[at : at + 1777])
             await connection.send(json.dumps({"type": "finish"}))
             await heard.until(lambda: len(heard.words) >= len(WORDS))
+        return heard
+
+    assert run(work).words == WORDS
+
+
+def test_frames_in_pieces_and_commands_between_them_keep_their_order(web: Web, vendors: VendorServer) -> None:
+    """A network delivers a frame in several pieces; ours are cut anywhere, with text right behind some of them."""
+    web.close_breakers()
+
+    async def work() -> Heard:
+        async with web.socket("torn") as connection:
+            heard = Heard(connection)
+            wire = b""
+            for index, at in enumerate(range(0, len(PCM), 3200)):
+                wire += masked(PCM[at : at + 3200])
+                if index % 5 == 0:  # RFC 6455: a masked text frame, the mask being zero
+                    wire += b"\x81\x90\0\0\0\0" + b'{"type": "ping"}'
+            for at in range(0, len(wire), 1447):
+                connection.transport.write(wire[at : at + 1447])
+                if at % 3 == 0:
+                    await asyncio.sleep(0.002)
+            await connection.send(json.dumps({"type": "finish"}))
+            await heard.until(lambda: len(heard.words) >= len(WORDS))
+            await heard.until(lambda: len(heard.of("pong")) >= len(range(0, len(PCM), 16000)))
         return heard
 
     assert run(work).words == WORDS

@@ -26,12 +26,18 @@ from tests.vendors.server import VendorServer
 from tests.vendors.truth import Library, Recording
 
 ROOT = Path(__file__).resolve().parents[3]
-SECONDS = 20.0
+FULL_SCALE = os.environ.get("OMI_FULL_SCALE") == "1"
+"""The faults at their true size (a minute's outage, the gap of 120 s, 1,000 clients) instead of scaled down."""
+SECONDS = 79.0 if FULL_SCALE else 20.0
 CHUNK = 3200
+_JOURNAL = (
+    "from transcription import journal; from transcription.journal.reader import seconds_on_disk as s;"
+    "print('journal', [(e.meta.state, round(s(e), 2), bool(e.meta.conversation)) for e in journal.sessions()])"
+)
 
 
 def clip() -> Recording:
-    """The first seconds of the bundled conversation, up to a pause between words."""
+    """The first seconds of the bundled conversation."""
     [whole] = Library([]).load(ROOT / "demo" / "recordings" / "conversation.json")
     pcm = whole.at(16000)[: round(SECONDS * 16000)]
     return Recording("clip", pcm, 16000, [word for word in whole.words if word.end < SECONDS - 0.2])
@@ -125,6 +131,17 @@ class Web:
             time.sleep(0.1)
         return found
 
+    def journal(self) -> str:
+        """State, seconds and whether it is attached to a conversation, of every session on disk."""
+        return self.manage("shell", "-c", _JOURNAL)
+
+    def finished(self, seconds: float, wait: float = 20.0) -> None:
+        """Once the one session on disk has been handed over whole. Its journal is closed after its event is told."""
+        until = time.monotonic() + wait
+        while f"('finished', {seconds}, True)" not in (found := self.journal()):
+            assert time.monotonic() < until, found
+            time.sleep(0.2)
+
     def close_breakers(self) -> None:
         with contextlib.closing(sqlite3.connect(self.folder / "omi.sqlite3", timeout=10)) as database:
             database.execute("DELETE FROM transcription_vendorbreaker")
@@ -133,12 +150,12 @@ class Web:
 
     # --- a client ---------------------------------------------------------------------------------------------------
 
-    def socket(self, uid: str = "u1", **query: str) -> connect:
+    def socket(self, uid: str = "u1", *, open_timeout: float = 20, **query: str) -> connect:
         parameters = {"codec": "pcm16", "sample_rate": "16000", "new_memory_watch": "true", **query}
         return connect(
             f"ws://127.0.0.1:{self.port}/listen?{urlencode(parameters)}",
             additional_headers={"Authorization": f"Bearer {mint(uid)}"},
-            open_timeout=20,
+            open_timeout=open_timeout,
         )
 
 

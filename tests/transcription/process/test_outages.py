@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.transcription.process.conftest import PCM, SECONDS, WORDS, Heard, Web, adds_up, speak
-from tests.transcription.process.test_process_faults import JOURNAL
+from tests.transcription.process.conftest import FULL_SCALE, PCM, SECONDS, WORDS, Heard, Web, adds_up, speak
 from tests.vendors.server import VendorServer
 
 pytestmark = pytest.mark.process
@@ -38,29 +37,39 @@ def rename(web: Web, before: str, after: str) -> None:
         database.commit()
 
 
+OUTAGE, SPEED = (60.0, 1.0) if FULL_SCALE else (6.0, 3.0)
+"""Seconds of an outage, and times real time at which the client speaks meanwhile."""
+SPOKEN = round(OUTAGE * SPEED) * 32000
+LIMIT = 300.0 if FULL_SCALE else 120.0
+
+
+@pytest.mark.timeout(400)
 def test_a_document_store_that_is_down_costs_no_word_and_is_made_up_for(tmp_path: Path, vendors: VendorServer) -> None:
-    """The minute of the outage as 6 s: the documents' table is gone while the client speaks, and comes back."""
+    """The documents' table is gone for a minute (scaled: 6 s) while the client speaks, and comes back."""
 
     async def work(web: Web) -> Heard:
         async with web.socket() as connection:
             heard = Heard(connection)
             rename(web, "stores_localdocument", "stores_localdocument_away")
-            await speak(connection, speed=3.5)
+            until = time.monotonic() + OUTAGE
+            await speak(connection, PCM[:SPOKEN], speed=SPEED)
             await heard.until(lambda: "degraded" in heard.statuses())
-            await heard.until(lambda: len(heard.words) >= len(WORDS) - 2)
+            await asyncio.sleep(max(0.0, until - time.monotonic()))
             rename(web, "stores_localdocument_away", "stores_localdocument")
+            await speak(connection, PCM[SPOKEN:], speed=SPEED)
             await connection.send(json.dumps({"type": "finish"}))
             await heard.until(lambda: heard.of("new_memory_creating"), 40)
         return heard
 
     with started(tmp_path, vendors) as web:
-        heard = asyncio.run(asyncio.wait_for(work(web), 90))
+        heard = asyncio.run(asyncio.wait_for(work(web), LIMIT))
         assert heard.words == WORDS
         assert [item["reason"] for item in heard.of("service_status") if item["status"] == "degraded"] == ["storage"]
         [account] = web.ended(1)
+        print(account)
         adds_up(account, SECONDS)
         assert account["failed"] == 0
-        assert "('finished', 20.0, True)" in web.manage("shell", "-c", JOURNAL)
+        web.finished(account["received"])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted: needs root")
@@ -96,30 +105,35 @@ def test_a_full_disk_is_told_and_costs_no_word(tmp_path: Path, vendors: VendorSe
         subprocess.run(["umount", "-l", str(folder)], timeout=10, check=True)
 
 
+@pytest.mark.timeout(400)
 def test_what_was_said_while_all_vendors_were_down_is_heard_when_one_is_back(
     tmp_path: Path, vendors: VendorServer
 ) -> None:
+    """All of them refuse for a minute (scaled: 6 s) while the client speaks."""
     for vendor in ("deepgram", "soniox"):
         vendors.faults(vendor, {"kind": "refuse", "status": 503, "times": -1})
 
     async def work(web: Web) -> Heard:
         async with web.socket() as connection:
             heard = Heard(connection)
-            await speak(connection, PCM[: 10 * 32000], speed=2)
+            await speak(connection, PCM[:SPOKEN], speed=SPEED)
             await heard.until(lambda: "stt_failed" in heard.statuses())
             assert heard.words == []
             for vendor in ("deepgram", "soniox"):
                 vendors.faults(vendor, clear=True)
-            await speak(connection, PCM[10 * 32000 :], speed=2)
-            await heard.until(lambda: len(heard.words) >= len(WORDS) - 2, 45)
+            back = time.monotonic()
+            await speak(connection, PCM[SPOKEN:], speed=SPEED)
+            await heard.until(lambda: len(heard.words) >= len(WORDS) - 2, 150 if FULL_SCALE else 45)
+            print(f"all words {time.monotonic() - back:.1f} s after the vendors were back")
             await connection.send(json.dumps({"type": "finish"}))
             await heard.until(lambda: heard.of("new_memory_creating"), 40)
         return heard
 
     with started(tmp_path, vendors, OMI_LIVE="deepgram,soniox") as web:
-        heard = asyncio.run(asyncio.wait_for(work(web), 120))
+        heard = asyncio.run(asyncio.wait_for(work(web), LIMIT))
         assert heard.words == WORDS
         [account] = web.ended(1)
+        print(account)
         adds_up(account, SECONDS)
         assert account["failed"] == 0
 

@@ -36,7 +36,7 @@ def bulk_import(count: int) -> dict[str, Any]:
     """Through the ports in batches, as an importer would: documents, mirror rows, the word index, vectors."""
     from memories import search_index
     from memories.mirror import memory_values
-    from memories.models import MemoryRow, SearchTerms
+    from memories.models import MemoryRow
     from memories.repository.parsing import dump
     from omi.stores.documents import documents, path
     from omi.stores.documents.base import Write
@@ -60,7 +60,7 @@ def bulk_import(count: int) -> dict[str, Any]:
             rows = [MemoryRow(uid=UID, memory_id=item.id, **memory_values(item), words_stale=False) for item in made]
             MemoryRow.objects.bulk_create(rows, batch_size=500)
         with clock("word_index"):
-            SearchTerms.objects.bulk_create([search_index.entry(UID, item) for item in made], batch_size=500)
+            search_index.index(UID, made)
         values = numbers.standard_normal((len(made), 384)).astype(np.float32)
         with clock("vectors"):
             vectors().upsert(

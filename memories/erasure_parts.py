@@ -56,7 +56,8 @@ def user_parts(uid: str) -> list[Part]:
 
 def remains(uid: str) -> dict[str, int]:
     """How much of a user each store still holds. Asks the stores themselves, not only our rows about them."""
-    from memories.models import MemoryRow, PersonRow, ProcessingMemoryRow, SearchTerms, UserEvent
+    from memories import search_index
+    from memories.models import MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
     from memories.pipeline.models import PostProcessingRun
     from omi.stores.models import AudioObject
     from speakers import forget as speakers
@@ -69,7 +70,7 @@ def remains(uid: str) -> dict[str, int]:
         "audio": left.filter(deleted_at__isnull=True).count() + sum(audio.exists(row) for row in left),
         "journals": sum(1 for _ in journal.sessions(uid)),
         "events": UserEvent.objects.filter(uid=uid).count(),
-        "search": SearchTerms.objects.filter(uid=uid).count(),
+        "search": search_index.words_left(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
         "rows": sum(rows.objects.filter(uid=uid).count() for rows in (MemoryRow, ProcessingMemoryRow, PersonRow)),
         **speakers.remaining(uid),

@@ -6,6 +6,7 @@ The documents are the truth: ``manage.py mirror --rebuild`` makes every row agai
 from __future__ import annotations
 
 from django.db import models
+from django.utils import timezone
 
 
 class MemoryRow(models.Model):
@@ -108,6 +109,17 @@ class ErasureReceipt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject}"
+
+
+class MirrorSample(models.Model):
+    """What one comparison of a sample found. The worker writes it; whoever is asked for metrics reads the newest."""
+
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    checked = models.PositiveIntegerField(help_text="memories compared")
+    differences = models.JSONField(default=dict, help_text="counts by kind")
+
+    def __str__(self) -> str:
+        return f"{self.checked} compared at {self.at:%Y-%m-%d %H:%M}"
 
 
 class MirrorProgress(models.Model):

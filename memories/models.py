@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from memories.event_models import EventCounter, UserEvent, VendorCallback
-from memories.mirror_models import ErasureReceipt, MemoryRow, MirrorProgress, PersonRow, ProcessingMemoryRow
-from memories.search_models import SearchTerms
+from memories.mirror_models import (
+    ErasureReceipt,
+    MemoryRow,
+    MirrorProgress,
+    MirrorSample,
+    PersonRow,
+    ProcessingMemoryRow,
+)
+from memories.search_models import SearchTerms, SearchWord
 
 __all__ = [
     "ErasureReceipt",
     "EventCounter",
     "MemoryRow",
     "MirrorProgress",
+    "MirrorSample",
     "PersonRow",
     "ProcessingMemoryRow",
     "SearchTerms",
+    "SearchWord",
     "UserEvent",
     "VendorCallback",
 ]

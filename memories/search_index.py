@@ -1,7 +1,7 @@
 """Finding memories by their words, beside the search by meaning that misses names and acronyms (omi-protocol 5.5).
 
 The index holds keyed digests of the words, not the words: the documents stay the only place where a transcript lies.
-A search first reads again what changed, so nothing else has to keep the index in step.
+A write of a memory marks its mirror row; a search first reads again what is marked, and a schedule reads the rest.
 """
 
 from __future__ import annotations
@@ -11,26 +11,29 @@ import hmac
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 from django.conf import settings
-from django.db.models import Q
+from django.db import connection, transaction
 
 from memories.models import MemoryRow
 from memories.repository import memories as repository
-from memories.repository.large import Unreadable
-from memories.search_models import SearchTerms
+from memories.search_models import SearchTerms, SearchWord
 from memories.shapes import Memory
 from transcription.segments import plain_text
 
 log = structlog.get_logger(__name__)
 
 REFRESHED_AT_ONCE = 200
-"""Documents that one search may read to bring the index up to date; newest first, the next search does the rest."""
-CANDIDATES = 400
+"""Documents that one search may read to bring the index up to date; newest first, the schedule does the rest."""
+PAGE = 50
+CANDIDATES, FEWEST = 400, 50
+"""Memories that a query looks at, the newest of each word; each of many words still brings ``FEWEST``."""
+MOST_WORDS = 24
+"""Words of a query that are looked up; longer ones are somebody's text, not a search."""
 _WORD = re.compile(r"\w+", re.UNICODE)
 _STOP = frozenset(
     "a about an and are as at be been but by can did do does for from had has have he her him his how i in is it its "
@@ -58,84 +61,99 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
-def refresh(uid: str) -> int:
+def refresh(uid: str, limit: int = REFRESHED_AT_ONCE) -> int:
     """Read again what changed since it was indexed, and drop what is gone. The number of documents read."""
     _drop_other_schemes(uid)
     stale = MemoryRow.objects.filter(uid=uid, words_stale=True).order_by("-created_at")
-    found = list(stale.values_list("memory_id", "revision")[:REFRESHED_AT_ONCE])
-    for memory_id, revision in found:
-        try:
-            memory = repository.get_memory(uid, memory_id)
-        except (repository.MemoryNotFound, Unreadable) as error:
-            if isinstance(error, Unreadable):  # one broken document hides no other from its owner
-                log.error("memory.unreadable", memory_id=memory_id, reason=str(error))
+    marked = list(stale.values_list("memory_id", "revision")[:limit])
+    for start in range(0, len(marked), PAGE):
+        part = dict(marked[start : start + PAGE])
+        memories = repository.get_memories(uid, list(part))  # leaves out what is deleted or broken, and says so
+        index(uid, list(memories.values()))
+        for memory_id in part.keys() - memories.keys():
             forget_memory(uid, memory_id)
-        else:
-            index(uid, memory)
-            revision = memory.revision
-        # Only if nobody wrote a newer revision meanwhile: that one is still to be read.
-        MemoryRow.objects.filter(uid=uid, memory_id=memory_id, revision__lte=revision).update(words_stale=False)
-    return len(found)
+            # Only if nobody wrote a newer revision meanwhile: that one is still to be read.
+            gone = MemoryRow.objects.filter(uid=uid, memory_id=memory_id, revision__lte=part[memory_id])
+            gone.update(words_stale=False)
+    return len(marked)
 
 
-def index(uid: str, memory: Memory) -> None:
-    made = entry(uid, memory)
-    values = {name: getattr(made, name) for name in ("revision", "scheme", "terms", "created_at")}
-    SearchTerms.objects.update_or_create(uid=uid, memory_id=memory.id, defaults=values)
+def index(uid: str, memories: Sequence[Memory]) -> None:
+    """Put these memories into the index as they are given.
 
-
-def entry(uid: str, memory: Memory) -> SearchTerms:
-    """The row of a memory, not saved."""
-    made = memory.structured
-    parts = [made.title, made.overview, *(item.description for item in made.action_items)]
-    parts += [*(event.title for event in made.events), plain_text(memory.transcript_segments)]
-    counts = Counter(stem(word) for part in parts for word in _WORD.findall(part.casefold()))
-    digests = _digests(uid, counts)
-    return SearchTerms(
-        uid=uid,
-        memory_id=memory.id,
-        revision=memory.revision,
-        scheme=_scheme(),
-        terms=" ".join(f"{digests[word]}:{count}" for word, count in counts.items()),
-        created_at=memory.created_at,
-    )
-
-
-def _drop_other_schemes(uid: str) -> None:
-    """Words indexed under another secret key find nothing any more: all of them are read again."""
-    scheme, rows = _scheme(), SearchTerms.objects.filter(uid=uid)
-    # Two look-ups in the index; "not equal" would read it all.
-    for others in (rows.filter(scheme__lt=scheme), rows.filter(scheme__gt=scheme)):
-        if others.exists():
-            MemoryRow.objects.filter(uid=uid, memory_id__in=others.values("memory_id")).update(words_stale=True)
-            others.delete()
+    Their mirror rows are locked meanwhile: a memory that was deleted, or that is newer in its row, is left alone, and
+    whoever deletes it now waits, and then finds here what is to be erased.
+    """
+    by_id = {memory.id: memory for memory in memories}
+    with transaction.atomic():
+        rows = MemoryRow.objects.select_for_update().filter(uid=uid, memory_id__in=by_id, deleted=False).order_by("pk")
+        fresh = [by_id[name] for name, revision in rows.values_list("memory_id", "revision")
+                 if revision <= by_id[name].revision]  # fmt: skip
+        ids = [memory.id for memory in fresh]
+        SearchTerms.objects.filter(uid=uid, memory_id__in=ids).delete()
+        entries = [
+            SearchTerms(
+                uid=uid, memory_id=item.id, revision=item.revision, scheme=_scheme(), created_at=item.created_at
+            )
+            for item in fresh
+        ]
+        SearchTerms.objects.bulk_create(entries)
+        words = [
+            (entry.pk, word, min(count, 2**31 - 1), _seconds(memory.created_at))
+            for entry, memory in zip(entries, fresh, strict=True)
+            for word, count in sorted(_words_of(uid, memory).items())
+        ]
+        with connection.cursor() as cursor:  # some eighty rows a memory: bulk_create takes five times as long
+            cursor.executemany(
+                "INSERT INTO memories_searchword (entry_id, word, count, at) VALUES (%s, %s, %s, %s)", words
+            )
+        MemoryRow.objects.filter(uid=uid, memory_id__in=ids).update(words_stale=False)
 
 
 def find(uid: str, query: str, *, start: datetime | None = None, end: datetime | None = None) -> list[WordHit]:
-    """Memories that hold words of the query, best first."""
-    wanted = list(_digests(uid, terms(query)).values())
-    if not wanted:
-        return []
+    """Memories that hold words of the query, best first. Reads a bounded number of index entries for each word."""
+    wanted = list(_digests(uid, terms(query)[:MOST_WORDS]).values())
     rows = SearchTerms.objects.filter(uid=uid)
-    total = rows.count()
     if start is not None:
         rows = rows.filter(created_at__gte=start)
     if end is not None:
         rows = rows.filter(created_at__lte=end)
-    any_word = Q()
-    for digest in wanted:
-        any_word |= Q(terms__contains=digest)
-    found = rows.filter(any_word).order_by("-created_at").values_list("memory_id", "terms")[:CANDIDATES]
-    counted = [(memory_id, _counts(wanted, stored)) for memory_id, stored in found]
-    documents = {digest: sum(1 for _, counts in counted if digest in counts) for digest in wanted}
-    weights = {digest: math.log(1 + (total - count + 0.5) / (count + 0.5)) for digest, count in documents.items()}
+    total = rows.count() if wanted else 0
+    if not total:
+        return []
+    newest = max(FEWEST, CANDIDATES // len(wanted))
+    counts: dict[int, dict[int, int]] = {}  # entry, word
+    weights: dict[int, float] = {}
+    frequent = []
+    for word in wanted:
+        held = SearchWord.objects.filter(word=word)
+        if start is not None:
+            held = held.filter(at__gte=_seconds(start))
+        if end is not None:
+            held = held.filter(at__lte=_seconds(end))
+        found = list(held.order_by("-at").values_list("entry_id", "count", "at")[:newest])
+        for entry, count, _ in found:
+            counts.setdefault(entry, {})[word] = count
+        documents = float(len(found))
+        if len(found) == newest:
+            frequent.append(word)
+            # As often as in the stretch of time that the newest of them fill.
+            stretch = rows.filter(created_at__gte=datetime.fromtimestamp(found[-1][2], UTC)).count()
+            documents = total * min(1.0, len(found) / max(1, stretch))
+        weights[word] = math.log(1 + (total - documents + 0.5) / (documents + 0.5))
+    if frequent and len(wanted) > 1:  # those that another word brought may hold a frequent one, too
+        for entry, word, count in SearchWord.objects.filter(entry__in=list(counts), word__in=frequent).values_list(
+            "entry_id", "word", "count"
+        ):
+            counts[entry][word] = count
+    names = dict(rows.filter(pk__in=list(counts)).values_list("pk", "memory_id"))
     whole = sum(weights.values()) or 1.0
     # Saturating term frequency, as in BM25: the second mention says less than the first.
     hits = [
-        WordHit(memory_id, sum(weights[digest] * count / (count + 0.5) for digest, count in counts.items()) / whole)
-        for memory_id, counts in counted
+        WordHit(name, sum(weights[word] * count / (count + 0.5) for word, count in counts[entry].items()) / whole)
+        for entry, name in names.items()
     ]
-    return sorted((hit for hit in hits if hit.score > 0), key=lambda hit: -hit.score)
+    return sorted((hit for hit in hits if hit.score > 0), key=lambda hit: (-hit.score, hit.memory_id))
 
 
 def passage(memory: Memory, query: str, length: int = 240) -> str | None:
@@ -150,33 +168,59 @@ def passage(memory: Memory, query: str, length: int = 240) -> str | None:
 
 
 def forget_memory(uid: str, memory_id: str) -> int:
-    return int(SearchTerms.objects.filter(uid=uid, memory_id=memory_id).delete()[0])
+    return SearchTerms.objects.filter(uid=uid, memory_id=memory_id).delete()[1].get("memories.SearchTerms", 0)
 
 
 def forget_user(uid: str) -> int:
-    return int(SearchTerms.objects.filter(uid=uid).delete()[0])
+    with transaction.atomic():
+        rows = SearchTerms.objects.filter(uid=uid)
+        SearchWord.objects.filter(entry__in=rows).delete()
+        return rows.delete()[1].get("memories.SearchTerms", 0)
 
 
-def _counts(wanted: list[str], stored: str) -> dict[str, int]:
-    """Looked up in the text as it is: 400 rows of several hundred words are too many to take apart."""
-    held: dict[str, int] = {}
-    for digest in wanted:
-        at = stored.find(f"{digest}:")
-        if at >= 0:
-            held[digest] = int(stored[at + len(digest) + 1 :].split(" ", 1)[0])
-    return held
+def words_left(uid: str) -> int:
+    """Rows of this user that the index still holds."""
+    return SearchTerms.objects.filter(uid=uid).count() + SearchWord.objects.filter(entry__uid=uid).count()
 
 
-def _digests(uid: str, words: Iterable[str]) -> dict[str, str]:
-    """48 bits of a keyed digest for each word: enough to keep one user's words apart."""
+def current(entry: SearchTerms | None, revision: int) -> bool:
+    """Whether the entry is that of this revision, cut and keyed as today."""
+    return entry is not None and (entry.revision, entry.scheme) == (revision, _scheme())
+
+
+def _words_of(uid: str, memory: Memory) -> dict[int, int]:
+    made = memory.structured
+    parts = [made.title, made.overview, *(item.description for item in made.action_items)]
+    parts += [*(event.title for event in made.events), plain_text(memory.transcript_segments)]
+    counts = Counter(stem(word) for part in parts for word in _WORD.findall(part.casefold()))
+    digests = _digests(uid, counts)
+    return {digests[word]: count for word, count in counts.items()}
+
+
+def _drop_other_schemes(uid: str) -> None:
+    """Words indexed under another secret key find nothing any more: all of them are read again."""
+    scheme, rows = _scheme(), SearchTerms.objects.filter(uid=uid)
+    # Two look-ups in the index; "not equal" would read it all.
+    for others in (rows.filter(scheme__lt=scheme), rows.filter(scheme__gt=scheme)):
+        if others.exists():
+            MemoryRow.objects.filter(uid=uid, memory_id__in=others.values("memory_id")).update(words_stale=True)
+            others.delete()
+
+
+def _digests(uid: str, words: Iterable[str]) -> dict[str, int]:
+    """63 bits of a keyed digest for each word: enough to keep the words of all users apart."""
     keyed = hmac.new(settings.SECRET_KEY.encode(), f"search/{uid}/".encode(), hashlib.sha256)
     found = {}
     for word in words:
         digest = keyed.copy()
         digest.update(word.encode())
-        found[word] = digest.hexdigest()[:12]
+        found[word] = int.from_bytes(digest.digest()[:8], "big") >> 1
     return found
 
 
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
 def _scheme() -> str:
-    return "1-" + hashlib.sha256(f"search/{settings.SECRET_KEY}".encode()).hexdigest()[:12]
+    return "2-" + hashlib.sha256(f"search/{settings.SECRET_KEY}".encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Which words a user's memories hold, without holding the words: derived data, made again at any time."""
+"""Which words a user's memories hold, without holding the words: an inverted index, made again at any time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class SearchTerms(models.Model):
-    """The terms of a memory at ``revision``: keyed digests with counts, readable to nobody without the secret key.
+    """A memory in the index, as it was at ``revision``; its words are ``SearchWord`` rows.
 
     ``scheme`` names the key and the way of cutting words; another one means that the row must be made again.
     """
@@ -15,7 +15,6 @@ class SearchTerms(models.Model):
     memory_id = models.CharField(max_length=128)
     revision = models.BigIntegerField()
     scheme = models.CharField(max_length=16)
-    terms = models.TextField()
     created_at = models.DateTimeField(help_text="of the memory")
 
     class Meta:
@@ -27,3 +26,23 @@ class SearchTerms(models.Model):
 
     def __str__(self) -> str:
         return f"terms of {self.memory_id}@{self.revision}"
+
+
+class SearchWord(models.Model):
+    """One word of one memory: a keyed digest of user and word (63 bits), readable to nobody without the secret key.
+
+    ``at`` is the memory's ``created_at`` in seconds since 1970: the newest memories with a word are one stretch of the
+    index, however many others there are.
+    """
+
+    pk = models.CompositePrimaryKey("entry_id", "word")
+    entry = models.ForeignKey(SearchTerms, on_delete=models.CASCADE, db_index=False, related_name="words")
+    word = models.BigIntegerField()
+    count = models.PositiveIntegerField()
+    at = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["word", "at"], name="memories_search_word")]
+
+    def __str__(self) -> str:
+        return f"{self.word} in {self.entry_id}"

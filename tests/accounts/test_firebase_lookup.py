@@ -1,7 +1,7 @@
 """Revoked tokens and disabled users, as Google's own SDK finds them: against a small stand-in of its user look-up.
 
-The official Auth emulator comes only with firebase-tools (npm), which this project does not need otherwise. With the
-emulator's variable set the SDK takes unsigned tokens, and still asks the service for the user: that is what is tried.
+Google's own Auth emulator is tried in ``test_firebase_emulator`` where firebase-tools is there. With the emulator's
+variable set the SDK takes unsigned tokens, and still asks the service for the user: that is what is tried.
 """
 
 from __future__ import annotations

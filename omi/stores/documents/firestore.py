@@ -27,7 +27,7 @@ from omi.stores.documents.compare import field, full_order
 from omi.stores.documents.firestore_errors import VENDOR, mapped
 from omi.stores.documents.paths import collection_parts, document_parts
 from omi.stores.documents.values import check_size, clean, clean_fields
-from omi.stores.documents.writes import check_writes
+from omi.stores.documents.writes import checked
 
 T = TypeVar("T")
 TIMEOUT = 20.0
@@ -134,12 +134,12 @@ class FirestoreDocuments:
             reference.delete(**self._options)
 
     def batch(self, writes: Sequence[Write]) -> None:
-        check_writes(writes)
-        if not writes:
+        whole = checked(writes)
+        if not whole:
             return
         with mapped():
             batch = self._client().batch()
-            for write in writes:
+            for write in whole:
                 self._add(batch, write)
             batch.commit(**self._options)
 
@@ -204,9 +204,9 @@ class FirestoreDocuments:
         current = _FirestoreTransaction(self, transaction)
         try:
             result = function(current)
-            check_writes(current.writes)
+            whole = checked(current.writes)
             with mapped():
-                for write in current.writes:
+                for write in whole:
                     self._add(transaction, write)
                 transaction._commit()
         except BaseException:
@@ -224,15 +224,14 @@ class FirestoreDocuments:
                 pass
 
     def _add(self, batch: Any, write: Write) -> None:
+        """A write that ``checked`` has given."""
         reference = self._reference(write.path)
         if write.kind == "delete":
             batch.delete(reference)
         elif write.kind == "update":
             batch.update(reference, _updates(write.data or {}))
         else:
-            cleaned = clean(write.data or {})
-            check_size(write.path, cleaned)
-            (batch.create if write.kind == "create" else batch.set)(reference, cleaned)
+            (batch.create if write.kind == "create" else batch.set)(reference, write.data or {})
 
 
 class _FirestoreTransaction:

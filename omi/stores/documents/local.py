@@ -33,7 +33,7 @@ from omi.stores.documents.base import (
 from omi.stores.documents.local_rows import row_of, snapshot
 from omi.stores.documents.paths import collection_parts, document_parts
 from omi.stores.documents.values import apply_fields, check_size, clean, clean_fields
-from omi.stores.documents.writes import check_writes
+from omi.stores.documents.writes import checked
 
 T = TypeVar("T")
 VENDOR = "local documents"
@@ -99,12 +99,12 @@ class LocalDocuments:
     # --- writing
 
     def create(self, path: str, data: Mapping[str, Any]) -> Document:
-        document_parts(path)
-        return self._atomic(lambda: snapshot(self._write(Write("create", path, clean(data)))))
+        [write] = checked([Write("create", path, dict(data))])
+        return self._atomic(lambda: snapshot(self._write(write)))
 
     def set(self, path: str, data: Mapping[str, Any]) -> Document:
-        document_parts(path)
-        return self._atomic(lambda: snapshot(self._write(Write("set", path, clean(data)))))
+        [write] = checked([Write("set", path, dict(data))])
+        return self._atomic(lambda: snapshot(self._write(write)))
 
     def update(self, path: str, fields: Mapping[str, Any], *, if_version: str | None = None) -> Document:
         document_parts(path)
@@ -123,16 +123,15 @@ class LocalDocuments:
         self._atomic(remove)
 
     def batch(self, writes: Sequence[Write]) -> None:
-        check_writes(writes)
-        if writes:
-            self._atomic(lambda: self._apply(writes))
+        whole = checked(writes)
+        if whole:
+            self._atomic(lambda: self._apply(whole))
 
     def transaction(self, function: Callable[[Transaction], T]) -> T:
         def run() -> T:
             current = _LocalTransaction(self)
             result = function(current)
-            check_writes(current.writes)
-            self._apply(current.writes)
+            self._apply(checked(current.writes))
             return result
 
         return self._atomic(run)
@@ -149,6 +148,7 @@ class LocalDocuments:
         return self._rows().filter(pk__gt=f"{path}/", pk__lt=f"{path}0")
 
     def _apply(self, writes: Sequence[Write]) -> None:
+        """Writes that ``checked`` has given."""
         if len(writes) > 1 and all(write.kind == "create" for write in writes):
             self._create_all(writes)
             return
@@ -162,12 +162,7 @@ class LocalDocuments:
             self._lock(path)
         if len(paths) < len(writes) or self._rows().filter(pk__in=paths).exists():
             raise AlreadyExists("there is a document at one of the paths already")
-        rows = []
-        for write in writes:
-            data = clean(write.data or {})
-            check_size(write.path, data)
-            rows.append(row_of(write.path, data, None))
-        self._rows().bulk_create(rows, batch_size=100)
+        self._rows().bulk_create([row_of(write.path, write.data or {}, None) for write in writes], batch_size=100)
 
     def _write(self, write: Write, if_version: str | None = None) -> Any:
         self._lock(write.path)
@@ -183,9 +178,9 @@ class LocalDocuments:
             if if_version is not None and str(current.version) != if_version:
                 raise VersionConflict(f"{write.path} was changed since it was read")
             data = apply_fields(snapshot(current).data, clean_fields(write.data or {}))
+            check_size(write.path, data)
         else:
-            data = clean(write.data or {})
-        check_size(write.path, data)
+            data = write.data or {}
         row = row_of(write.path, data, current)
         row.save(using=self._using, force_insert=current is None, force_update=current is not None)
         return row
@@ -224,7 +219,7 @@ class _LocalTransaction:
         return self._documents.get(path)
 
     def create(self, path: str, data: Mapping[str, Any]) -> None:
-        self._add("create", path, clean(data))
+        self._add("create", path, clean(data))  # a copy: what the caller changes later is not written
 
     def set(self, path: str, data: Mapping[str, Any]) -> None:
         self._add("set", path, clean(data))

@@ -1,0 +1,129 @@
+"""The word index: what it finds, what a search reads of it, and that nothing of an erased memory comes back into it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from memories import erasure, search_index
+from memories.models import MemoryRow, SearchTerms, SearchWord
+from memories.repository import memories
+from memories.shapes import Memory
+from transcription.segments import Segment
+
+pytestmark = pytest.mark.django_db
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def talk(uid: str, number: int, text: str) -> Memory:
+    segment = Segment(id="s", text=text, start=0, end=1)
+    made = Memory(id=f"m{number}", created_at=START + timedelta(days=number), transcript_segments=[segment])
+    return memories.create_memory(uid, made)
+
+
+def found(query: str, uid: str = "ana", **between: datetime) -> list[str]:
+    return [hit.memory_id for hit in search_index.find(uid, query, **between)]
+
+
+def test_a_rare_word_in_an_old_memory_is_not_hidden_by_frequent_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_index, "CANDIDATES", 8)
+    monkeypatch.setattr(search_index, "FEWEST", 4)
+    talk("ana", 0, "giraffe meeting")
+    for number in range(1, 40):
+        talk("ana", number, "meeting about the budget")
+    search_index.refresh("ana")
+    assert found("meeting giraffe")[0] == "m0"
+    both, rare = (search_index.find("ana", query)[0] for query in ("meeting giraffe", "giraffe budget"))
+    assert both.memory_id == rare.memory_id == "m0"
+    assert both.score > rare.score  # it holds the frequent word, too, though not among the newest that do
+    assert len(found("meeting")) == 8
+    assert found("meeting")[0] in {f"m{number}" for number in range(32, 40)}
+
+
+def test_a_search_asks_as_often_and_by_the_index_however_many_memories_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def asked() -> list[str]:
+        with CaptureQueriesContext(connection) as queries:
+            search_index.find("ana", "word3 nothing")
+        return [query["sql"] for query in queries]
+
+    monkeypatch.setattr(search_index, "CANDIDATES", 20)
+    monkeypatch.setattr(search_index, "FEWEST", 10)
+    counts = []
+    for number in range(60):
+        talk("ana", number, f"word3 word{number}")
+        if number in (25, 59):
+            search_index.refresh("ana")
+            counts.append(len(asked()))
+    assert counts[0] == counts[1] <= 6
+    plan = SearchWord.objects.filter(word=1).order_by("-at").explain()
+    assert "memories_search_word" in plan
+    assert "SCAN" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_dates_bound_what_is_found() -> None:
+    for number in range(4):
+        talk("ana", number, "boat")
+    search_index.refresh("ana")
+    assert found("boat", start=START + timedelta(days=2)) in (["m2", "m3"], ["m3", "m2"])
+    assert found("boat", end=START) == ["m0"]
+    assert found("boat", start=START + timedelta(days=9)) == []
+
+
+def test_users_are_apart_and_a_word_has_another_digest_for_each() -> None:
+    talk("ana", 1, "boat")
+    talk("ben", 1, "boat")
+    for uid in ("ana", "ben"):
+        search_index.refresh(uid)
+    assert SearchWord.objects.values("word").distinct().count() == 2
+    assert found("boat") == ["m1"]
+    search_index.forget_user("ben")
+    assert (found("boat"), found("boat", "ben")) == (["m1"], [])
+
+
+def test_a_memory_indexed_again_has_the_words_of_now_only() -> None:
+    talk("ana", 1, "boat boat boat")
+    search_index.refresh("ana")
+    memories.update_memory("ana", "m1", {"transcript_segments": [Segment(id="s", text="train", start=0, end=1)]})
+    search_index.refresh("ana")
+    assert (found("boat"), found("train")) == ([], ["m1"])
+    assert SearchTerms.objects.count() == 1
+
+
+@pytest.mark.parametrize("gone", ["memory", "user"])
+def test_what_is_erased_while_a_search_reads_it_does_not_come_back(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk("ana", 1, "boat")
+    read = memories.get_memories
+
+    def slowly(uid: str, ids: Any) -> Any:
+        there = read(uid, ids)
+        erasure.erase_memory(uid, "m1") if gone == "memory" else erasure.erase_user(uid)
+        return there
+
+    monkeypatch.setattr(memories, "get_memories", slowly)
+    search_index.refresh("ana")
+    assert (SearchTerms.objects.count(), SearchWord.objects.count()) == (0, 0)
+
+
+def test_what_was_written_while_it_was_read_stays_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    talk("ana", 1, "boat")
+    read = memories.get_memories
+
+    def slowly(uid: str, ids: Any) -> Any:
+        there = read(uid, ids)
+        monkeypatch.setattr(memories, "get_memories", read)
+        memories.update_memory(uid, "m1", {"structured.title": "Train"})
+        return there
+
+    monkeypatch.setattr(memories, "get_memories", slowly)
+    search_index.refresh("ana")
+    assert MemoryRow.objects.get().words_stale
+    search_index.refresh("ana")
+    assert not MemoryRow.objects.get().words_stale
+    assert found("train") == ["m1"]

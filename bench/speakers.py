@@ -120,14 +120,14 @@ def gates(half: Half) -> None:
     """The one gate that was measured: is a recording of one voice refused, is one of two voices let through."""
     from bench.speakers_trials import degrade
     from omi.providers import one
+    from speakers.engines.scale import scale_of
     from speakers.enrolment import analyse
-    from speakers.quality import ONE_VOICE
 
     voices = one("voices")
 
     def two(pcm: NDArray[np.int16]) -> bool:
         unity = analyse(pcm, voices).quality.unity
-        return unity is not None and unity < ONE_VOICE
+        return unity is not None and unity < scale_of(voices).part
 
     alone = [np.concatenate(recordings)[: 30 * RATE] for recordings in half.readers.values()]
     single = [degrade(pcm, condition, 0) for pcm in alone for condition in ("clean", "noise 15 dB", "room")]

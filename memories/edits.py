@@ -114,12 +114,16 @@ def assign_segments(
     """Say who spoke these segments, all or nothing. ``speaker``: they are that whole voice. ``spread``: the other
     segments of their voices follow, those that a person named excepted; what was decided is the chosen ones only.
 
+    Raises UnresolvedTargets where a segment is gone by now: another transcript was put in its place.
     Kept with the moments and the transcript's model: in another transcript the same label is another voice. With
     ``learn`` a voice sample is taken in a worker from each long enough segment; else what they taught is forgotten.
     """
     chosen = set(ids)
 
     def change(memory: Memory) -> dict[str, Any]:
+        gone = chosen - {item.id for item in memory.transcript_segments}
+        if gone:
+            raise UnresolvedTargets(sorted(gone))
         segments = [_assigned(item, decision) if item.id in chosen else item for item in memory.transcript_segments]
         by_segment = dict(memory.edits.segments)
         for segment in segments:
@@ -136,12 +140,13 @@ def assign_segments(
 
     changed = repository.mutate_memory(uid, memory_id, change)
     named = [segment for segment in changed.transcript_segments if segment.id in chosen]
-    assignment = learning.Assignment(is_user=decision.is_user, person_id=decision.person_id)
-    if speaker is not None:
-        learning.record_correction(uid, memory_id, speaker, assignment)
-    elif spread and (assignment.is_user or assignment.person_id):
-        for voice in {segment.speaker for segment in named}:
-            learning.record_correction(uid, memory_id, voice, assignment)
+    if spread or speaker is not None:
+        for voice in sorted({segment.speaker for segment in named}):
+            said = _said_of(changed, voice)
+            if said is not None:
+                learning.record_correction(uid, memory_id, voice, said)
+            else:
+                learning.withdraw_correction(uid, memory_id, voice)
     _schedule_learning(uid, memory_id, named, decision, learn=learn)
     return changed
 
@@ -150,7 +155,7 @@ def _followed(segments: Sequence[Segment], chosen: set[str], decision: Decision,
     """The other segments of the chosen ones' voices with the same name. That a segment is nobody known, or no longer
     assigned, says nothing of the others, except of those that had followed it."""
     before = {item.id: (item.is_user, item.person_id) for item in memory.transcript_segments}
-    voices = {item.speaker for item in segments if item.id in chosen} - set(memory.edits.speakers)
+    voices = {item.speaker for item in segments if item.id in chosen} - _named_voices(memory)
     left = {before[identity] for identity in chosen if identity in memory.edits.segments} - {(False, None)}
     names = decision.assigned and (decision.is_user or decision.person_id is not None)
     return [
@@ -162,6 +167,33 @@ def _followed(segments: Sequence[Segment], chosen: set[str], decision: Decision,
         else item
         for item in segments
     ]
+
+
+def _said_of(memory: Memory, voice: str) -> learning.Assignment | None:
+    """What the user says of a whole voice, as a run understands it (``speakers.identify``): of the voice itself, or of
+    its segments where all that were named agree. None: nothing, or nothing that holds for all of it."""
+    label = memory.edits.speakers.get(voice) if voice in _named_voices(memory) else None
+    if label is None:
+        named = [
+            memory.edits.segments[item.id]
+            for item in memory.transcript_segments
+            if item.speaker == voice and item.id in memory.edits.segments
+        ]
+        if len({(bool(item["is_user"]), item.get("person_id")) for item in named}) != 1:
+            return None
+        label = named[0]
+        if not label["is_user"] and not label.get("person_id"):
+            return None
+    return learning.Assignment(is_user=bool(label["is_user"]), person_id=label.get("person_id"))
+
+
+def _named_voices(memory: Memory) -> set[str]:
+    """Labels that were named as a whole in the transcript that is shown: in another one they are other voices."""
+    return {
+        label
+        for label, said in memory.edits.speakers.items()
+        if said.get("transcript", memory.active_transcript) == memory.active_transcript
+    }
 
 
 def _assigned(segment: Segment, decision: Decision) -> Segment:

@@ -17,8 +17,9 @@ log = structlog.get_logger(__name__)
 def from_segment(uid: str, memory_id: str, segment_id: str, person_id: str | None, take: bool) -> str:
     """Learn the segment's voice as ``person_id`` (None: the user), or forget what it taught where ``take`` is false.
 
-    Returns a code for the log: ``learned``, ``forgotten``, ``no_recording``, ``gone`` or why a sample was refused. A
-    recording is only there with the user's permission; without one nothing is learned, and the assignment stands.
+    Returns a code for the log: ``learned``, ``known``, ``candidate``, ``forgotten``, ``no_recording``, ``gone`` or why
+    a sample was refused. A recording is only there with the user's permission; without one nothing is learned, and the
+    assignment stands.
     """
     code = _from_segment(uid, memory_id, segment_id, person_id, take)
     log.info("voice_learning", uid=uid, memory_id=memory_id, segment_id=segment_id, code=code)
@@ -53,4 +54,4 @@ def _from_segment(uid: str, memory_id: str, segment_id: str, person_id: str | No
             segment_id=segment_id,
             segment_index=index,
         )
-    return "learned" if learned.sample is not None else learned.code
+    return learned.code

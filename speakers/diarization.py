@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speakers.clustering import average_linkage
+from speakers.engines.scale import scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from speakers.engines import VoiceEngine
+    from speakers.engines.scale import Scale
 
 WINDOW, STEP, FRAME = 1.6, 0.4, 0.1  # seconds
 MOST_CLUSTERED = 1500
@@ -34,11 +36,6 @@ of speech are seen whole."""
 LEAST_WINDOWS, LEAST_SHARE = 6, 0.15
 """A group of fewer windows (3.6 s), and less than this share of all, is no voice: laughter, two at once, a word at the
 edge. Chosen on 13 conversations of the choosing half: with it the number of voices is right 12 times, without it 2."""
-SAME_WINDOW, SAME_VOICE = 0.65, 0.8
-"""Resemblyzer's cosines above which two groups of windows, and two clusters' means, are one voice. Means of one
-reader agree by over 0.9, of different readers by under 0.78."""
-OTHER_SAME_WINDOW, OTHER_SAME_VOICE = 0.35, 0.6
-"""The same for engines trained with a margin (WeSpeaker, ECAPA), whose strangers lie near 0.1. Not measured here."""
 
 CHANGE_COST = 0.5
 """Similarity (summed over 0.1 s frames) that a change of speaker must gain: half a second at a margin of 0.1."""
@@ -82,13 +79,7 @@ def diarize(
         return []
     windows = [windows_of(start, end) for start, end in regions]
     embeddings = engine.embed_segments(pcm, [window for group in windows for window in group])
-    bundled = engine.name == "resemblyzer"
-    voices = find_voices(
-        embeddings,
-        max_speakers,
-        SAME_WINDOW if bundled else OTHER_SAME_WINDOW,
-        SAME_VOICE if bundled else OTHER_SAME_VOICE,
-    )
+    voices = find_voices(embeddings, max_speakers, scale_of(engine))
     similarity = embeddings @ voices.T
     turns: list[Turn] = []
     at = 0
@@ -107,9 +98,7 @@ def windows_of(start: float, end: float) -> list[tuple[float, float]]:
     return [(first, first + WINDOW) for first in starts]
 
 
-def find_voices(
-    embeddings: NDArray[np.float32], max_speakers: int, same_window: float, same_voice: float
-) -> NDArray[np.float32]:
+def find_voices(embeddings: NDArray[np.float32], max_speakers: int, scale: Scale) -> NDArray[np.float32]:
     """L2-normalised mean embedding of each voice, (voices, dimension), at least one row, at most `max_speakers`.
 
     `embeddings` are normalised rows; rows of zeros (silence) are left out.
@@ -121,7 +110,7 @@ def find_voices(
     if len(known) > MOST_CLUSTERED:
         least = max(2.0, least * MOST_CLUSTERED / len(known))
         known = known[np.linspace(0, len(known) - 1, MOST_CLUSTERED).round().astype(int)]
-    return _merged(known, _clustered(known, same_window), same_voice, max_speakers, least)
+    return _merged(known, _clustered(known, scale.window), scale.cluster, max_speakers, least)
 
 
 def _clustered(embeddings: NDArray[np.float32], same_window: float) -> NDArray[np.int64]:

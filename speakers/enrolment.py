@@ -20,6 +20,7 @@ from omi.stores import audio
 from speakers import gallery
 from speakers.clips import WINDOW, Recording, centroid, windows
 from speakers.engines.registry import ConfiguredVoices
+from speakers.engines.scale import scale_of
 from speakers.models import USER, ProfileVersion, VoiceConsent, VoiceSample
 from speakers.quality import (
     PROFILE_SECONDS,
@@ -102,7 +103,7 @@ def _enrol(
                 "too_long", f"The recording is {recording.seconds:.0f} s long; at most {seconds[1]:g} s are allowed."
             )
         found = analyse(recording.cut(0.0, recording.seconds), voices)
-    check(found.quality, seconds=seconds, voiced=least_voiced)
+    check(found.quality, seconds=seconds, voiced=least_voiced, one_voice=scale_of(voices).part)
     if found.vector is None:
         raise RejectedAudio("empty", "Audio is empty: no speech was heard.")
     with wav.open("rb") as file:  # due for the sweeper until the rows stand

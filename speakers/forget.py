@@ -8,6 +8,7 @@ from django.utils import timezone
 from omi.stores import audio
 from speakers import gallery
 from speakers.models import USER, ProfileVersion, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
+from speakers.policy import Reason
 
 
 def forget_user(uid: str) -> dict[str, int]:
@@ -38,7 +39,7 @@ def forget_person(uid: str, person_id: str) -> None:
     name = gallery.candidate_id(person_id)
     decisions.filter(suggestion=name).update(suggestion="", suggestion_probability=0.0)
     if person_id != USER:
-        decisions.filter(person_id=person_id).update(person_id="", reason="below_threshold")
+        decisions.filter(person_id=person_id).update(person_id="", manual=False, reason=Reason.WITHDRAWN)
         decisions.filter(best=name).update(best="")
         decisions.filter(runner_up=name).update(runner_up="")
 

@@ -13,11 +13,12 @@ import numpy as np
 from omi.providers import one
 from speakers import decisions, people
 from speakers.calibration import Calibration, calibration_of
-from speakers.clips import Evidence, Recording, Turn, centroid, gather, windows
+from speakers.clips import Evidence, Recording, Turn, gather, windows
 from speakers.engines import VoiceEngine
 from speakers.gallery import Candidates, candidates
 from speakers.learning import rules_of
 from speakers.policy import Reason, VoiceDecision, VoiceScores, decide
+from speakers.scoring import scored
 from speakers.turns import assign_speakers
 from transcription.segments import Segment
 
@@ -66,10 +67,8 @@ def identify(
     found = candidates(uid, engine, people=known)
     turns = _turns(segments)
     with Recording(wav, offset=audio_offset) as recording:
-        scores, evidence = _score(turns, recording, engine, found)
-    calibration = calibration_of(engine.name, engine.version)
-    rules = replace(rules_of(uid), calibrated=calibration is not None)
-    judged = decide(_calibrated(scores, found, calibration), found.ids, rules)
+        scores, evidence = _score(turns, recording, engine, found, calibration_of(engine.name, engine.version))
+    judged = decide(scores, found.ids, rules_of(uid, engine))
     voices = [
         replace(decision, turns=evidence[decision.voice].turns, engine=engine.name, engine_version=engine.version)
         for decision in judged
@@ -122,47 +121,32 @@ def _turns(segments: Sequence[Segment]) -> dict[str, list[Turn]]:
 
 
 def _score(
-    turns: dict[str, list[Turn]], recording: Recording, engine: VoiceEngine, found: Candidates
+    turns: dict[str, list[Turn]],
+    recording: Recording,
+    engine: VoiceEngine,
+    found: Candidates,
+    calibration: Calibration | None,
 ) -> tuple[list[VoiceScores], dict[str, Evidence]]:
-    """Evidence and cosines of each voice. All windows of all voices go to the engine in one call."""
+    """Scores and evidence of each voice. All windows of all voices go to the engine in one call."""
     evidence: dict[str, Evidence] = {}
     for voice, own in turns.items():
         others = [turn for other, theirs in turns.items() if other != voice for turn in theirs]
         evidence[voice] = gather(recording, own, others=others)
-    starts: dict[str, float] = {}
     at = 0.0
     cuts: list[Turn] = []
     owners: list[str] = []
     for voice, item in evidence.items():
-        starts[voice] = at
         pieces = windows(item.seconds)
         cuts += [(at + start, at + end) for start, end in pieces]
         owners += [voice] * len(pieces)
         at += item.seconds
     pcm = np.concatenate([item.pcm for item in evidence.values()]) if evidence else np.zeros(0, np.int16)
     rows = engine.embed_segments(pcm, cuts) if cuts and found.ids else np.zeros((0, engine.dimension), np.float32)
-    scores = []
-    for voice, item in evidence.items():
-        mine = [index for index, owner in enumerate(owners) if owner == voice] if len(rows) else []
-        vector = centroid(rows[mine]) if mine else None
-        cosines = found.profiles @ vector if vector is not None else np.zeros(len(found.ids), np.float32)
-        scores.append(VoiceScores(voice, round(item.seconds, 2), vector, cosines, np.zeros(len(cosines), np.float32)))
-    return scores, evidence
-
-
-def _calibrated(scores: list[VoiceScores], found: Candidates, calibration: Calibration | None) -> list[VoiceScores]:
-    """Probabilities from the engine's calibration; without one the cosine itself, good enough for a suggestion only."""
-    return [
-        replace(
-            voice,
-            probabilities=calibration.probabilities(voice.cosines, voice.embedding, found.profiles)
-            if calibration is not None
-            else np.clip(voice.cosines, 0, 1),
-        )
-        if voice.embedding is not None
-        else voice
-        for voice in scores
+    scores = [
+        scored(voice, item.seconds, rows[np.array(owners, object) == voice] if len(rows) else rows, found, calibration)
+        for voice, item in evidence.items()
     ]
+    return scores, evidence
 
 
 def _agreed(segments: Sequence[Segment], manual: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from omi.providers import one
 from omi.stores import audio
 from speakers import gallery
 from speakers.calibration import calibration_of
 from speakers.clips import RATE, Recording
+from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
+from speakers.engines.scale import scale_of
 from speakers.enrolment import CONSENT_VERSION, analyse
 from speakers.models import USER, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
-from speakers.policy import SHIFT_LIMIT, Rules
+from speakers.policy import SHIFT_LIMIT, Reason, Rules
 from speakers.quality import SAMPLE_SECONDS, SAMPLE_VOICED, RejectedAudio, check
 
 log = logging.getLogger(__name__)
@@ -29,6 +32,7 @@ LEAST_WORDS = 6
 AGREES = 0.5
 """Probability from which a new sample agrees with the gallery; below it a person has to confirm it."""
 STEP_STRICTER, STEP_LAXER = 0.01, 0.005
+CANDIDATE = "The voice differs from what is known of this person; please confirm it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ def learn_from_segment(
     if existing is not None:
         if confirmed and existing.status == VoiceSample.Status.CANDIDATE:
             gallery.accept_sample(existing)
-        return Learned(existing, "known", "This segment was learned before.")
+        return _known(existing)
     if words < LEAST_WORDS:
         return Learned(None, "too_few_words", f"Only segments of at least {LEAST_WORDS} words are learned.")
     voices: ConfiguredVoices = one("voices")
@@ -82,7 +86,7 @@ def learn_from_segment(
         pcm = recording.cut(start, min(end, start + SAMPLE_SECONDS[1]))
     found = analyse(pcm, voices)
     try:
-        check(found.quality, seconds=SAMPLE_SECONDS, voiced=SAMPLE_VOICED)
+        check(found.quality, seconds=SAMPLE_SECONDS, voiced=SAMPLE_VOICED, one_voice=scale_of(voices).part)
     except RejectedAudio as reason:
         return Learned(None, reason.code, reason.sentence)
     if found.vector is None:
@@ -92,9 +96,15 @@ def learn_from_segment(
     sample = _keep(
         uid, owner, pcm, found, voices, status, memory_id, segment_id, segment_index, (start, end), confirmed
     )
-    if status is VoiceSample.Status.CANDIDATE:
-        return Learned(sample, "candidate", "The voice differs from what is known of this person; please confirm it.")
+    if sample.status == VoiceSample.Status.CANDIDATE:
+        return Learned(sample, "candidate", CANDIDATE)
     return Learned(sample, "learned", "The voice was added to the gallery.")
+
+
+def _known(sample: VoiceSample) -> Learned:
+    if sample.status == VoiceSample.Status.CANDIDATE:
+        return Learned(sample, "candidate", CANDIDATE)
+    return Learned(sample, "known", "This segment was learned before.")
 
 
 def unlearn_segment(uid: str, memory_id: str, segment_id: str, *, keep: str | None = None) -> int:
@@ -117,31 +127,40 @@ def record_correction(uid: str, memory_id: str, voice: str, assignment: Assignme
     with transaction.atomic():
         decision = SpeakerDecision.objects.select_for_update().filter(uid=uid, memory_id=memory_id, voice=voice).first()
         row = gallery.lock(uid)
-        if decision is None or decision.manual:
+        if decision is None:
             return row.shift
         assigned = gallery.candidate_id(USER) if assignment.is_user else assignment.person_id or ""
         decided = gallery.candidate_id(USER) if decision.is_user else decision.person_id
-        if decided and decided != assigned:
-            row.shift += STEP_STRICTER
-        elif not decided and assigned and decision.suggestion == assigned:
-            row.shift -= STEP_LAXER
-        row.shift = max(-SHIFT_LIMIT, min(SHIFT_LIMIT, row.shift))
-        row.corrections += 1
-        row.save()
+        if not decision.manual:  # what a person had said themselves is no mistake of ours
+            if decided and decided != assigned:
+                row.shift += STEP_STRICTER
+            elif not decided and assigned and decision.suggestion == assigned:
+                row.shift -= STEP_LAXER
+            row.shift = max(-SHIFT_LIMIT, min(SHIFT_LIMIT, row.shift))
+            row.corrections += 1
+            row.save()
         decision.is_user, decision.person_id = assignment.is_user, assignment.person_id or ""
-        decision.manual, decision.reason = True, "manual"
+        decision.manual, decision.reason = True, Reason.MANUAL
         decision.suggestion, decision.suggestion_probability = "", 0.0
         decision.save()
         return row.shift
 
 
-def rules_of(uid: str) -> Rules:
-    """The shipped rules with this user's shift."""
+def withdraw_correction(uid: str, memory_id: str, voice: str) -> None:
+    """A person took back what they had said of a voice: nobody is named until the next run, and it may be searched."""
+    SpeakerDecision.objects.filter(uid=uid, memory_id=memory_id, voice=voice, manual=True).update(
+        is_user=False, person_id="", manual=False, reason=Reason.WITHDRAWN
+    )
+
+
+def rules_of(uid: str, engine: VoiceEngine) -> Rules:
+    """The shipped rules with this user's shift, on the scale of the engine."""
     row = UserThreshold.objects.filter(uid=uid).first()
-    return Rules().shifted(row.shift if row else 0.0)
+    calibrated = calibration_of(engine.name, engine.version) is not None
+    return Rules(same_voice=scale_of(engine).voice, calibrated=calibrated).shifted(row.shift if row else 0.0)
 
 
-def _samples_of(uid: str, memory_id: str, segment_id: str) -> Any:
+def _samples_of(uid: str, memory_id: str, segment_id: str) -> QuerySet[VoiceSample]:
     return VoiceSample.objects.filter(uid=uid, memory_id=memory_id, segment_id=segment_id).exclude(
         status=VoiceSample.Status.REMOVED
     )
@@ -180,6 +199,10 @@ def _keep(
 ) -> VoiceSample:
     stored = audio.put(uid, "sample", _wav_bytes(pcm), memory_id=memory_id, suffix=".wav", keep_for=timedelta(hours=1))
     with transaction.atomic():
+        gallery.lock(uid)
+        twin = _samples_of(uid, memory_id, segment_id).filter(person_id=owner).first()
+        if twin is not None:  # a second worker with the same assignment was faster; this audio is left to the sweeper
+            return twin
         sample = VoiceSample.objects.create(
             uid=uid,
             person_id=owner,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from channels.db import database_sync_to_async
 from numpy.typing import NDArray
@@ -14,7 +12,8 @@ from speakers.calibration import calibration_of
 from speakers.clips import centroid, pooled, voiced, windows
 from speakers.engines.registry import ConfiguredVoices
 from speakers.learning import rules_of
-from speakers.policy import VoiceScores, decide
+from speakers.policy import decide
+from speakers.scoring import scored
 from transcription.ports import VoiceLabel
 
 
@@ -52,15 +51,7 @@ def label_voices(uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[s
     for voice, clips in voices.items():
         evidence = pooled([voiced(np.asarray(clip, np.int16)) for clip in clips])
         rows = engine.embed_segments(evidence.pcm, windows(evidence.seconds))
-        vector = centroid(rows)
-        cosines = found.profiles @ vector if vector is not None else np.zeros(len(found.ids), np.float32)
-        score = VoiceScores(voice, round(evidence.seconds, 2), vector, cosines, np.zeros(len(cosines), np.float32))
-        if vector is not None:
-            score = replace(
-                score,
-                probabilities=calibration.probabilities(cosines, vector, found.profiles),
-            )
-        scores.append(score)
+        scores.append(scored(voice, evidence.seconds, rows, found, calibration))
     return {
         decision.voice: VoiceLabel(
             is_user=decision.is_user,
@@ -68,7 +59,7 @@ def label_voices(uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[s
             score=decision.probability,
             evidence_seconds=decision.evidence_seconds,
         )
-        for decision in decide(scores, found.ids, rules_of(uid))
+        for decision in decide(scores, found.ids, rules_of(uid, engine))
         if decision.decided
     }
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from datetime import UTC, datetime
 from typing import Any
+
+from pydantic import ValidationError
 
 from omi.providers import one
 from omi.stores.documents.base import Document, Documents, InvalidPath, NotFound
 from speakers.shapes import Person
 from speakers.signals import person_changed
+
+log = logging.getLogger(__name__)
 
 SHORTEST_NAME, LONGEST_NAME = 2, 40
 MOST_PEOPLE = 1000
@@ -92,7 +97,14 @@ def _change(uid: str, person_id: str, fields: dict[str, Any]) -> Person:
 
 
 def _read(document: Document | None) -> Person | None:
-    return Person.model_validate({"id": document.id, **document.data}) if document is not None else None
+    """None for no document, and for one that is no person: another program wrote it, and the others must be listed."""
+    if document is None:
+        return None
+    try:
+        return Person.model_validate({"id": document.id, **document.data})
+    except ValidationError as error:
+        log.warning("the document of person %s is not readable: %s", document.id, error.errors(include_input=False))
+        return None
 
 
 def _documents() -> Documents:

@@ -16,6 +16,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from speakers.engines.scale import RESEMBLYZER
+
 EVIDENCE = 5.0
 """Seconds of voiced speech for a new label."""
 CLEAR_EVIDENCE = 2.0
@@ -24,8 +26,6 @@ ACCEPT = 0.95
 """Probability of being the same voice. Chosen on one half of the speakers: docs/speakers.md."""
 MARGIN = 0.05
 """Cosine by which the best candidate must beat the runner-up."""
-SAME_VOICE = 0.80
-"""Cosine of two diarized voices of one recording above which they count as one voice that was divided."""
 SUGGEST = 0.50
 """From this probability on an unknown voice is offered as a suggestion ("probably Ana")."""
 SHIFT_LIMIT = 0.04
@@ -37,6 +37,7 @@ CANDIDATE_USER = "user"
 class Reason(StrEnum):
     ACCEPTED = "accepted"
     MANUAL = "manual"
+    WITHDRAWN = "withdrawn"
     NO_PROFILES = "no_profiles"
     TOO_LITTLE_SPEECH = "too_little_speech"
     BELOW_THRESHOLD = "below_threshold"
@@ -48,6 +49,7 @@ class Reason(StrEnum):
 SENTENCES: dict[Reason, str] = {
     Reason.ACCEPTED: "The voice matches this person and nobody else.",
     Reason.MANUAL: "A person set this label; no run changes it.",
+    Reason.WITHDRAWN: "The name was taken back; the next run decides anew.",
     Reason.NO_PROFILES: "There is no voice to compare with yet.",
     Reason.TOO_LITTLE_SPEECH: "There is too little speech of this voice to be sure.",
     Reason.BELOW_THRESHOLD: "The voice is not similar enough to anybody known.",
@@ -97,14 +99,15 @@ class VoiceDecision:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The numbers in force: the shipped ones, moved by what the user corrected; ``calibrated`` False names nobody."""
+    """The numbers in force: the shipped ones, moved by what the user corrected; ``calibrated`` False names nobody.
+    ``same_voice``: cosine of two voices of the room above which they are one that was divided (``Scale.voice``)."""
 
     accept: float = ACCEPT
     margin: float = MARGIN
     evidence: float = EVIDENCE
     clear_evidence: float = CLEAR_EVIDENCE
     clear_probability: float = CLEAR_PROBABILITY
-    same_voice: float = SAME_VOICE
+    same_voice: float = RESEMBLYZER.voice
     suggest: float = SUGGEST
     calibrated: bool = True
 

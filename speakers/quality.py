@@ -20,10 +20,6 @@ LEAST_SNR = 8.0
 """dB of speech over the quietest tenth of the recording."""
 LEAST_LEVEL = -55.0
 """dBFS of the speech."""
-ONE_VOICE = 0.78
-"""Two parts of a recording whose centroids are less alike than this are two voices. Measured on the choosing half:
-one voice 0.85 and more, also in noise and a room; two voices 0.78 and less, half of them under 0.6
-(docs/speakers.md)."""
 SECOND_VOICE_SECONDS = 3.0
 
 
@@ -66,8 +62,8 @@ def measure(pcm: NDArray[np.int16], regions: list[Turn], rows: NDArray[np.float3
     )
 
 
-def check(quality: Quality, *, seconds: tuple[float, float], voiced: float) -> None:
-    """Raises RejectedAudio with the first reason that applies."""
+def check(quality: Quality, *, seconds: tuple[float, float], voiced: float, one_voice: float) -> None:
+    """Raises RejectedAudio with the first reason that applies. ``one_voice``: the engine's ``Scale.part``."""
     shortest, longest = seconds
     if quality.seconds < shortest:
         raise RejectedAudio(
@@ -89,7 +85,7 @@ def check(quality: Quality, *, seconds: tuple[float, float], voiced: float) -> N
         raise RejectedAudio("clipping", "The recording is overdriven. Please speak further from the microphone.")
     if quality.snr < LEAST_SNR:
         raise RejectedAudio("noise", "There is too much noise. Please record in a quieter place.")
-    if quality.unity is not None and quality.unity < ONE_VOICE:
+    if quality.unity is not None and quality.unity < one_voice:
         raise RejectedAudio("multiple_speakers", "More than one voice was heard. Only one person may speak.")
 
 

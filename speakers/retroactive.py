@@ -7,28 +7,31 @@ announced by ``voice_found``; the room above relabels the segments, manual label
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from omi.providers import one
 from omi.stores import audio
 from speakers import decisions, gallery, people
 from speakers.calibration import calibration_of
-from speakers.clips import Recording, centroid, gather, windows
+from speakers.clips import BadRecording, Recording, Turn, gather, windows
 from speakers.engines import VoiceEngine
 from speakers.learning import rules_of
 from speakers.models import SpeakerDecision
-from speakers.policy import VoiceScores, decide
+from speakers.policy import VoiceDecision, VoiceScores, decide
+from speakers.scoring import scored
 from speakers.signals import voice_found
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """``state``: found, unlike, or no_recording. ``candidate`` is ``user`` or a person id where somebody was found."""
+    """``state``: found, unlike, no_recording or unreadable. ``candidate`` is ``user`` or a person id where somebody was
+    found."""
 
     memory_id: str
     voice: str
@@ -62,50 +65,54 @@ def find(
             yield from (Found(name, row.voice, "no_recording") for row in unknown)
             continue
         with tempfile.TemporaryDirectory(prefix="omi-find-") as folder:
-            wav = audio.local_copy(recordings[-1], Path(folder))
-            yield from _in_memory(uid, name, wav, unknown, engine, known, wanted, store)
+            try:
+                wav = audio.local_copy(recordings[-1], Path(folder))
+                judged = _judged(uid, name, wav, engine, known)
+            except (audio.AudioNotFound, BadRecording) as error:  # the other memories must not suffer from it
+                log.warning("the recording of memory %s cannot be heard: %s", name, error)
+                yield from (Found(name, row.voice, "unreadable") for row in unknown)
+                continue
+        for row in unknown:
+            yield _settled(uid, row, judged[row.voice], wanted, store)
 
 
-def _in_memory(
-    uid: str,
-    memory_id: str,
-    wav: Path,
-    unknown: list[SpeakerDecision],
-    engine: VoiceEngine,
-    known: gallery.Candidates,
-    wanted: str | None,
-    store: bool,
-) -> Iterator[Found]:
+def _judged(
+    uid: str, memory_id: str, wav: Path, engine: VoiceEngine, known: gallery.Candidates
+) -> dict[str, VoiceDecision]:
+    """A decision for every voice of the memory, also of those that have a name: an unknown one must beat them, too."""
     calibration = calibration_of(engine.name, engine.version)
     scores: list[VoiceScores] = []
     with Recording(wav) as recording:
-        for row in unknown:
-            evidence = gather(recording, [(float(start), float(end)) for start, end in row.turns])
-            vector = centroid(engine.embed_segments(evidence.pcm, windows(evidence.seconds)))
-            cosines = known.profiles @ vector if vector is not None else np.zeros(len(known.ids), np.float32)
-            probabilities = (
-                calibration.probabilities(cosines, vector, known.profiles)
-                if calibration is not None and vector is not None
-                else np.zeros(len(cosines), np.float32)
-            )
-            scores.append(VoiceScores(row.voice, round(evidence.seconds, 2), vector, cosines, probabilities))
-    rules = replace(rules_of(uid), calibrated=calibration is not None)
-    for row, decision in zip(unknown, decide(scores, known.ids, rules), strict=True):
-        if not decision.decided or (wanted is not None and decision.best != wanted):
-            yield Found(memory_id, row.voice, "unlike", decision.suggestion or "", decision.suggestion_probability)
-            continue
-        if store:
-            turns = [(float(start), float(end)) for start, end in row.turns]
-            # Told before it is stored: where a receiver fails the voice stays unknown, and the next run tries again.
-            voice_found.send(
-                sender=find,
-                uid=uid,
-                memory_id=memory_id,
-                voice=row.voice,
-                person_id=decision.person_id or "",
-                probability=decision.probability,
-                turns=turns,
-            )
-            complete = replace(decision, turns=turns, engine=engine.name, engine_version=engine.version)
-            decisions.store_one(uid, memory_id, complete)
-        yield Found(memory_id, row.voice, "found", decision.best or "", decision.probability)
+        for row in SpeakerDecision.objects.filter(uid=uid, memory_id=memory_id).order_by("voice"):
+            evidence = gather(recording, _turns(row))
+            rows = engine.embed_segments(evidence.pcm, windows(evidence.seconds))
+            scores.append(scored(row.voice, evidence.seconds, rows, known, calibration))
+    decisions_made = decide(scores, known.ids, rules_of(uid, engine))
+    return {
+        decision.voice: replace(decision, engine=engine.name, engine_version=engine.version)
+        for decision in decisions_made
+    }
+
+
+def _settled(uid: str, row: SpeakerDecision, decision: VoiceDecision, wanted: str | None, store: bool) -> Found:
+    """What becomes of one unknown voice."""
+    if not decision.decided or (wanted is not None and decision.best != wanted):
+        return Found(row.memory_id, row.voice, "unlike", decision.suggestion or "", decision.suggestion_probability)
+    if store:
+        turns = _turns(row)
+        # Told before it is stored: where a receiver fails the voice stays unknown, and the next run tries again.
+        voice_found.send(
+            sender=find,
+            uid=uid,
+            memory_id=row.memory_id,
+            voice=row.voice,
+            person_id=decision.person_id or "",
+            probability=decision.probability,
+            turns=turns,
+        )
+        decisions.store_one(uid, row.memory_id, replace(decision, turns=turns))
+    return Found(row.memory_id, row.voice, "found", decision.best or "", decision.probability)
+
+
+def _turns(row: SpeakerDecision) -> list[Turn]:
+    return [(float(start), float(end)) for start, end in row.turns]

@@ -13,15 +13,12 @@ from omi.providers import one
 from speakers.clips import Recording, Turn, centroid, gather, windows
 from speakers.diarization import diarize
 from speakers.engines.registry import ConfiguredVoices
+from speakers.engines.scale import scale_of
 from speakers.policy import EVIDENCE
 from transcription.segments import Segment, Word, fill_missing_speakers, speaker_label, speaker_number
 
 Key = tuple[int, str]
 """A connection and the label that it gave."""
-JOIN = 0.85
-"""Cosine from which two labels are one voice. The halves of what one voice says agree by over 0.91 (26 of 27, on the
-choosing half, AMI and the bundled conversation), two voices by at most 0.75; in between they stay apart, because one
-voice with two labels is the smaller fault."""
 
 
 def assign_speakers(
@@ -68,9 +65,9 @@ def repair_labels(
 
     ``starts``: when each session of the conversation begins, in the segments' time (none: it is one). Labels of
     different connections are first told apart (``SPEAKER_00`` before and after a reconnect are two voices until heard
-    to be one), then joined where their embeddings agree by ``JOIN`` and each has ``EVIDENCE`` seconds; the earlier
-    label stays. Times, texts, ids and names stay. With one connection nothing is embedded. Raises ProviderError and
-    BadRecording.
+    to be one), then joined where their embeddings agree by the engine's ``Scale.label`` and each has ``EVIDENCE``
+    seconds; the earlier label stays. Times, texts, ids and names stay. With one connection nothing is embedded. Raises
+    ProviderError and BadRecording.
     """
     owner = connections(segments, starts)
     keys = list(dict.fromkeys(owner))
@@ -88,7 +85,7 @@ def repair_labels(
             vector = centroid(voices.embed_segments(evidence.pcm, windows(evidence.seconds)))
             if vector is not None:
                 vectors[key] = vector
-    labels = _labels(keys, _joined(keys, vectors))
+    labels = _labels(keys, _joined(keys, vectors, scale_of(voices).label))
     return [segment.model_copy(update={"speaker": labels[key]}) for segment, key in zip(segments, owner, strict=True)]
 
 
@@ -136,9 +133,9 @@ def _labels(keys: Sequence[Key], same: dict[Key, Key]) -> dict[Key, str]:
     return {key: given[same[key]] for key in keys}
 
 
-def _joined(keys: Sequence[Key], vectors: dict[Key, np.ndarray]) -> dict[Key, Key]:
-    """Each key's representative. Greedy, closest pair first; two labels of one group are never joined: there the vendor
-    heard both at once and told them apart."""
+def _joined(keys: Sequence[Key], vectors: dict[Key, np.ndarray], least: float) -> dict[Key, Key]:
+    """Each key's representative; ``least`` is the cosine from which two are one voice. Greedy, closest pair first; two
+    labels of one group are never joined: there the vendor heard both at once and told them apart."""
     pairs = sorted(
         (
             (float(vectors[a] @ vectors[b]), a, b)
@@ -152,7 +149,7 @@ def _joined(keys: Sequence[Key], vectors: dict[Key, np.ndarray]) -> dict[Key, Ke
     members = {key: {key} for key in keys}
     for likeness, a, b in pairs:
         first, second = parent[a], parent[b]
-        if likeness < JOIN or first == second:
+        if likeness < least or first == second:
             continue
         if {key[0] for key in members[first]} & {key[0] for key in members[second]}:
             continue

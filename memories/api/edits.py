@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from drf_spectacular.utils import extend_schema
@@ -69,7 +71,7 @@ class EditViewSet(viewsets.ViewSet):
     @extend_schema(
         request=None,
         parameters=parameters(AssignQuery),
-        responses={200: Memory, 400: Detail, 404: Detail, 422: Detail},
+        responses={200: Memory, 400: Detail, 404: Detail, 409: Detail, 422: Detail},
     )
     def assign(self, request: Request, memory_id: str, index: int) -> Response:
         asked = query(AssignQuery, request)
@@ -78,14 +80,15 @@ class EditViewSet(viewsets.ViewSet):
         decision = _decision(uid, asked.assign_type, asked.value)
         if index >= len(memory.transcript_segments):
             raise ApiError(422, "Segment not found")
-        changed = edits.assign_segments(
-            uid,
-            memory_id,
-            [memory.transcript_segments[index].id],
-            decision,
-            spread=True,
-            learn=asked.use_for_speech_training,
-        )
+        with _resolved():
+            changed = edits.assign_segments(
+                uid,
+                memory_id,
+                [memory.transcript_segments[index].id],
+                decision,
+                spread=True,
+                learn=asked.use_for_speech_training,
+            )
         return Response(as_json(changed))
 
     @extend_schema(
@@ -101,14 +104,21 @@ class EditViewSet(viewsets.ViewSet):
         decision = _decision(
             uid, *(("person_id", given.person_id) if given.person_id else ("is_user", str(given.is_user)))
         )
-        try:
+        with _resolved():
             targets = edits.targets(memory, speaker=given.speaker, ids=given.segment_ids, indexes=given.segment_indexes)
-        except edits.UnresolvedTargets as error:
-            raise ApiError(409, "Some segments do not exist", unresolved=error.missing) from error
-        changed = edits.assign_segments(
-            uid, memory_id, targets, decision, speaker=given.speaker, learn=given.use_for_speech_training
-        )
+            changed = edits.assign_segments(
+                uid, memory_id, targets, decision, speaker=given.speaker, learn=given.use_for_speech_training
+            )
         return Response(as_json(changed))
+
+
+@contextmanager
+def _resolved() -> Iterator[None]:
+    """409 for segments that the memory has not, or has no longer."""
+    try:
+        yield
+    except edits.UnresolvedTargets as error:
+        raise ApiError(409, "Some segments do not exist", unresolved=error.missing) from error
 
 
 def _decision(uid: str, kind: Literal["is_user", "person_id"] | str, value: str | None) -> edits.Decision:

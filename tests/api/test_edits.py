@@ -70,6 +70,71 @@ def test_a_wrong_name_that_is_put_right_makes_this_users_threshold_stricter(alic
     assert SpeakerDecision.objects.get(memory_id=memory.id).manual
 
 
+def decision(memory: Memory) -> tuple[bool, str, bool]:
+    row = SpeakerDecision.objects.get(memory_id=memory.id, voice="SPEAKER_00")
+    return row.is_user, row.person_id, row.manual
+
+
+def test_the_explanation_follows_what_the_user_says_last(alice: Caller, make_memory: Make) -> None:
+    """The second assignment of a voice left the first one's name in the explanation; taking it back left it, too."""
+    memory = make_memory()
+    SpeakerDecision.objects.create(uid="alice", memory_id=memory.id, voice="SPEAKER_00", reason="below_threshold")
+    anna = people.create_person("alice", "Anna")
+    assign(alice, memory, 0, "assign_type=is_user&value=true")
+    assert decision(memory) == (True, "", True)
+    assign(alice, memory, 0, f"assign_type=person_id&value={anna.id}")
+    assert decision(memory) == (False, anna.id, True)
+    assert UserThreshold.objects.get(uid="alice").corrections == 1, "changing one's own mind is no mistake of ours"
+    assign(alice, memory, 0, "assign_type=person_id&value=null")
+    assert decision(memory) == (False, "", False)
+    shown = alice.get(f"/v1/memories/{memory.id}/speakers").json()
+    assert shown[0]["decision"]["reason"] == "withdrawn"
+    assign(alice, memory, 0, "assign_type=is_user&value=true")
+    assign(alice, memory, 0, "assign_type=is_user&value=false")
+    assert decision(memory) == (False, "", False), "that one segment is nobody says nothing of the voice"
+
+
+def test_segments_that_disagree_name_no_voice(alice: Caller, make_memory: Make) -> None:
+    memory = make_memory()
+    SpeakerDecision.objects.create(uid="alice", memory_id=memory.id, voice="SPEAKER_00", reason="below_threshold")
+    anna = people.create_person("alice", "Anna")
+    assign(alice, memory, 0, "assign_type=is_user&value=true")
+    assign(alice, memory, 2, f"assign_type=person_id&value={anna.id}")
+    assert decision(memory) == (False, "", False)
+
+
+def test_a_voice_named_in_another_transcript_does_not_stop_a_name_from_spreading(
+    alice: Caller, make_memory: Make
+) -> None:
+    memory = make_memory(active_transcript="soniox_streaming")
+    url = f"/v1/memories/{memory.id}/segments/assign-bulk"
+    assert alice.send("PATCH", url, {"speaker": "SPEAKER_00", "is_user": True}).status_code == 200
+    other = [segment("f0", "Take it.", "SPEAKER_00", 50, 53), segment("f1", "Now.", "SPEAKER_00", 55, 59)]
+    transcripts.save_transcript("alice", memory.id, "fal_whisperx", other, {})
+    alice.send("POST", f"/v1/memories/{memory.id}/transcripts/fal_whisperx/activate")
+    anna = people.create_person("alice", "Anna")
+    body = assign(alice, memory, 0, f"assign_type=person_id&value={anna.id}").json()
+    assert [item["person_id"] for item in body["transcript_segments"]] == [anna.id, anna.id]
+
+
+def test_a_segment_that_is_replaced_in_the_meantime_is_a_conflict(
+    alice: Caller, make_memory: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the index and the write another run may put another transcript in place."""
+    memory = make_memory()
+    real = repository.mutate_memory
+
+    def later(uid: str, memory_id: str, change: Callable[[Memory], dict[str, Any]]) -> Memory:
+        new = [segment("n0", "Another.", "SPEAKER_00", 0, 3)]
+        real(uid, memory_id, lambda item: {"transcript_segments": new})
+        return real(uid, memory_id, change)
+
+    monkeypatch.setattr(repository, "mutate_memory", later)
+    answer = assign(alice, memory, 0, "assign_type=is_user&value=true")
+    assert (answer.status_code, answer.json()["unresolved"]) == (409, ["s0"])
+    assert not repository.get_memory("alice", memory.id).edits.segments
+
+
 def test_false_is_false(alice: Caller, make_memory: Make) -> None:
     """omi-protocol 4.3 no. 26: the string "false" was true."""
     memory = make_memory()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bench.diarization import Labelled, conversation, score
 from speakers.diarization import MOST_CLUSTERED, diarize, find_voices, windows_of
+from speakers.engines.scale import RESEMBLYZER
 from transcription.vad import speech_regions
 
 
@@ -89,7 +90,7 @@ def test_a_long_recording_is_clustered_from_a_sample_of_its_windows():
     voices = np.eye(16, dtype=np.float32)[[0, 5]]
     rows = voices[rng.integers(0, 2, MOST_CLUSTERED * 4)] + rng.normal(0, 0.05, (MOST_CLUSTERED * 4, 16))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    found = find_voices(rows, 8, 0.6, 0.8)
+    found = find_voices(rows, 8, RESEMBLYZER)
     assert found.shape == (2, 16)
     assert (found @ voices.T).max(axis=0).min() > 0.99
 

@@ -13,6 +13,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from omi.errors import ErrorKind, ProviderError
+from omi.providers import one
 from speakers import enrolment, learning, people
 from speakers.models import VoiceConsent, VoiceSample
 from speakers.shapes import Person
@@ -178,6 +179,15 @@ def test_a_person_of_another_user_is_not_found(api: Api, david: Person, talk: Ta
 @pytest.mark.parametrize("person_id", ["..", "%2e%2e", "a%2Fb", "x" * 3000, "__x__", "%00"])
 def test_ids_that_are_no_ids_are_not_found(api: Api, person_id: str) -> None:
     assert api().get(f"/v1/users/people/{person_id}").status_code == 404
+
+
+def test_a_document_that_is_no_person_hides_nobody_else(api: Api) -> None:
+    """Another program wrote it: one such document made the whole list, and every identification, fail."""
+    ana = people.create_person(UID, "Ana")
+    one("documents").create(f"users/{UID}/people/odd", {"id": "odd", "name": None})
+    assert [item["id"] for item in api().get("/v1/users/people").json()] == [ana.id]
+    assert api().get("/v1/users/people/odd").status_code == 404
+    assert people.names(UID) == {ana.id: "Ana"}
 
 
 def test_samples_of_a_person_are_uploaded_listed_and_removed(

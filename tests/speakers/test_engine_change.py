@@ -12,12 +12,14 @@ from django.core.management import call_command
 from django.test import override_settings
 
 from omi.providers import one
-from speakers import calibration, gallery, retroactive
+from speakers import calibration, enrolment, gallery, learning, retroactive
+from speakers.engines.scale import scale_of
 from speakers.explain import explain
 from speakers.identify import identify
 from speakers.live import label_voices
 from speakers.models import ProfileVersion, VoiceEmbedding
 from speakers.policy import Reason
+from speakers.quality import RejectedAudio
 from speakers.shapes import Person
 from tests.support.speaker_model import write_speaker_model
 
@@ -86,6 +88,18 @@ def test_its_own_calibration_is_used(
         assert Reason.NOT_CALIBRATED not in {voice.reason for voice in result.voices}
     finally:
         calibration.calibration_of.cache_clear()
+
+
+def test_a_voice_can_be_enrolled_on_the_scale_of_another_engine(
+    changed: None, talk: Talk, wav: WriteWav, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts of one voice are 0.5 to 0.7 alike with WeSpeaker: by Resemblyzer's measure every recording was of two."""
+    monkeypatch.setattr("speakers.quality.unity", lambda rows: 0.6)
+    assert enrolment.enrol_user(UID, wav(talk.of("Anna"))).profile.engine == "sherpa-onnx"
+    monkeypatch.setattr("speakers.quality.unity", lambda rows: 0.2)
+    with pytest.raises(RejectedAudio, match="More than one voice"):
+        enrolment.enrol_user(UID, wav(talk.of("Anna")))
+    assert learning.rules_of(UID, one("voices")).same_voice == scale_of(one("voices")).voice < 0.8
 
 
 def test_one_can_go_back_without_embedding_anything(changed: None, talk: Talk, wav: WriteWav) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from django.urls import reverse
 
 from omi.stores import audio
 from omi.stores.models import AudioObject
-from speakers import enrolment, forget, gallery, learning, people
+from speakers import enrolment, forget, gallery, learning, people, policy
 from speakers.explain import explain
 from speakers.identify import identify
 from speakers.models import USER, ProfileVersion, SpeakerDecision, VoiceEmbedding, VoiceSample
@@ -118,6 +120,61 @@ def test_a_manual_label_is_not_searched_again(enrolled: str, talk: Talk, wav: Wr
     enrolment.add_sample(UID, david.id, wav(talk.enrol_person))
     call_command("identify", UID)
     assert SpeakerDecision.objects.get(voice="SPEAKER_00").person_id == ""
+
+
+def keep(recording: Path, memory_id: str) -> None:
+    with recording.open("rb") as file:
+        audio.put(UID, "recording", file, memory_id=memory_id, keep_for=None)
+
+
+def test_an_unknown_voice_must_beat_the_named_ones_of_its_memory_too(
+    david: Person, talk: Talk, wav: WriteWav, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A voice that lost against another one of the room won when it was heard again without that one."""
+    real = policy._alone
+
+    def generous(voice: policy.VoiceScores, ids: list[str], rules: policy.Rules) -> policy.VoiceDecision:
+        """Everybody but Anna is found to be David: Peter, too, who is less like him."""
+        found = real(voice, ids, rules)
+        return found if found.is_user else replace(found, person_id=david.id, best=david.id)
+
+    monkeypatch.setattr(policy, "_alone", generous)
+    recording = wav(talk.pcm)
+    identify(UID, recording, talk.segments(), memory_id="old")
+    keep(recording, "old")
+    peter = SpeakerDecision.objects.get(voice="SPEAKER_02")
+    assert (peter.person_id, peter.reason) == ("", "another_voice_fits_better")
+    call_command("identify", UID)
+    assert SpeakerDecision.objects.get(voice="SPEAKER_02").person_id == ""
+
+
+def test_a_recording_that_cannot_be_heard_stops_no_other(
+    enrolled: str, talk: Talk, wav: WriteWav, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = wav(talk.pcm)
+    for memory_id in ("a-broken", "b-good"):
+        identify(UID, recording, talk.segments(), memory_id=memory_id)
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF")
+    keep(broken, "a-broken")
+    keep(recording, "b-good")
+    person = people.create_person(UID, "David")
+    enrolment.add_sample(UID, person.id, wav(talk.enrol_person))
+    call_command("identify", UID)
+    assert SpeakerDecision.objects.get(memory_id="b-good", voice="SPEAKER_00").person_id == person.id
+    assert "2 unreadable" in capsys.readouterr().out
+
+
+def test_a_voice_that_was_named_a_deleted_person_may_be_searched_again(
+    david: Person, talk: Talk, wav: WriteWav
+) -> None:
+    identify(
+        UID, wav(talk.pcm), talk.segments(), memory_id="m1",
+        manual={"SPEAKER_00": {"is_user": False, "person_id": david.id}},
+    )  # fmt: skip
+    people.delete_person(UID, david.id)
+    row = SpeakerDecision.objects.get(voice="SPEAKER_00")
+    assert (row.person_id, row.manual, row.reason) == ("", False, "withdrawn")
 
 
 def test_the_identify_command_refuses_a_person_of_another_user(david: Person) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from omi.providers import one
+from omi.stores.models import AudioObject
 from speakers import gallery, learning
 from speakers.identify import identify
 from speakers.learning import Assignment
@@ -79,6 +81,31 @@ def test_learning_twice_is_learning_once(enrolled: str, talk: Talk, wav: WriteWa
     assert VoiceSample.objects.filter(memory_id="m1").count() == 1
 
 
+def test_two_workers_with_one_assignment_learn_once(
+    enrolled: str, talk: Talk, wav: WriteWav, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins before the first has stored its sample."""
+    real = learning.analyse
+
+    def slow(*given: object) -> object:
+        monkeypatch.setattr(learning, "analyse", real)
+        learn(None, talk, wav)
+        return real(*given)
+
+    monkeypatch.setattr(learning, "analyse", slow)
+    second = learn(None, talk, wav)
+    kept = VoiceSample.objects.get(memory_id="m1")
+    assert second.sample == kept
+    stray = AudioObject.objects.filter(memory_id="m1").exclude(name=kept.audio).get()
+    assert stray.delete_after is not None, "what was stored in vain must be swept"
+
+
+def test_a_candidate_that_is_assigned_again_still_waits(david: Person, talk: Talk, wav: WriteWav) -> None:
+    assert learn(david.id, talk, wav).code == "candidate"
+    assert learn(david.id, talk, wav).code == "candidate"
+    assert VoiceSample.objects.get(memory_id="m1").status == VoiceSample.Status.CANDIDATE
+
+
 def test_reassigning_takes_the_sample_from_whom_it_was_given_to(david: Person, talk: Talk, wav: WriteWav) -> None:
     first = learn(None, talk, wav).sample
     assert first is not None
@@ -120,8 +147,8 @@ def test_corrections_make_the_threshold_stricter_or_laxer_inside_bounds(
         SpeakerDecision.objects.create(uid=UID, memory_id=f"x{number}", voice="a", is_user=True, reason="accepted")
         learning.record_correction(UID, f"x{number}", "a", Assignment())
     assert UserThreshold.objects.get(uid=UID).shift == SHIFT_LIMIT
-    assert learning.rules_of(UID).accept < 1.0
-    assert learning.rules_of("somebody-else").accept == learning.Rules().accept
+    assert learning.rules_of(UID, one("voices")).accept < 1.0
+    assert learning.rules_of("somebody-else", one("voices")) == learning.Rules()
 
 
 def test_a_confirmed_label_is_no_correction(david: Person, talk: Talk, wav: WriteWav) -> None:

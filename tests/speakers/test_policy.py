@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speakers.identify import UNJUDGED
 from speakers.policy import SHIFT_LIMIT, Reason, Rules, VoiceDecision, VoiceScores, decide
 
 RULES = Rules()
@@ -83,6 +84,14 @@ def test_an_engine_without_calibration_only_suggests() -> None:
     assert decision.person_id is None
     assert decision.reason is Reason.NOT_CALIBRATED
     assert decision.suggestion == "ana"
+
+
+@given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 100))
+def test_without_calibration_nothing_is_said_against_an_older_label(
+    cosine: float, probability: float, seconds: float
+) -> None:
+    decision = one(voice([cosine, 0.2], [probability, 0.1], seconds=seconds), ["user", "ana"], Rules(calibrated=False))
+    assert decision.reason in UNJUDGED
 
 
 def test_nobody_to_compare_with_is_its_own_reason() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from speakers.diarization import SAME_VOICE, SAME_WINDOW, find_voices
+from speakers.diarization import find_voices
+from speakers.engines.scale import RESEMBLYZER
 
 
 def windows(*counts: int) -> NDArray[np.float32]:
@@ -28,8 +29,8 @@ def windows(*counts: int) -> NDArray[np.float32]:
     ],
 )
 def test_a_voice_has_some_seconds_or_a_share_of_a_short_recording(counts: tuple[int, ...], voices: int) -> None:
-    assert len(find_voices(windows(*counts), 8, SAME_WINDOW, SAME_VOICE)) == voices
+    assert len(find_voices(windows(*counts), 8, RESEMBLYZER)) == voices
 
 
 def test_where_every_group_is_small_the_largest_is_the_voice() -> None:
-    assert len(find_voices(windows(*[2] * 30, 3), 8, SAME_WINDOW, SAME_VOICE)) == 1
+    assert len(find_voices(windows(*[2] * 30, 3), 8, RESEMBLYZER)) == 1

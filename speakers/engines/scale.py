@@ -1,0 +1,44 @@
+"""What an engine's cosines mean: from where on two embeddings are one voice, by what is compared.
+
+Another engine lives on another scale: Resemblyzer's strangers average 0.53, those of engines trained with a margin 0.1.
+A rule that forgot this would refuse every enrolment with a WeSpeaker model as two voices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from speakers.engines import VoiceEngine
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Cosines above which two things are one voice."""
+
+    window: float
+    """Two groups of windows of 1.6 s, when a recording is diarized."""
+    cluster: float
+    """The means of two clusters, when a recording is diarized."""
+    part: float
+    """The two most different parts of a recording that somebody wants to be enrolled with."""
+    label: float
+    """All that two labels of different connections say."""
+    voice: float
+    """All that two labels of one recording say, which its vendor told apart."""
+
+
+RESEMBLYZER = Scale(window=0.65, cluster=0.80, part=0.78, label=0.85, voice=0.80)
+"""Measured on the choosing half (docs/speakers.md). Means of one reader's clusters agree by over 0.9, of different
+readers by under 0.78. Parts of a recording: one voice 0.85 and more, also in noise and a room; two voices 0.78 and
+less, half of them under 0.6. Labels: the halves of what one voice says agree by over 0.91 (26 of 27, on the choosing
+half, AMI and the bundled conversation), two voices by at most 0.75; in between they stay apart, because one voice with
+two labels is the smaller fault."""
+MARGIN_TRAINED = Scale(window=0.35, cluster=0.60, part=0.45, label=0.65, voice=0.60)
+"""WeSpeaker, ECAPA, 3D-Speaker: strangers near 0.1, one voice over 5 s and more mostly above 0.6. Not measured here,
+for want of weights: chosen so that two voices are rather kept apart, and one voice is rather enrolled."""
+
+
+def scale_of(engine: VoiceEngine) -> Scale:
+    return RESEMBLYZER if engine.name == "resemblyzer" else MARGIN_TRAINED

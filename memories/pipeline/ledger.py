@@ -18,6 +18,7 @@ from django.utils import timezone
 from memories.pipeline import breaker, claim, faults, hashing
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, VendorCall
+from memories.pipeline.outcomes import LeaseLost, RunCanceled
 from omi.errors import Outcome, ProviderError
 
 
@@ -40,7 +41,8 @@ def call(
     """Around one call. Passes the breaker, writes the row, and lets every error through.
 
     ``request`` is what makes two calls the same (hashed, with vendor and operation). ``pays`` False for calls that
-    may be repeated freely (polling): they are not kept, unless they fail, and never count as doubled.
+    may be repeated freely (polling): they are not kept, unless they fail, and never count as doubled. The breaker lets
+    them pass: a job that was paid for is fetched though nothing new is bought from its vendor now.
     """
     entry = Entry()
     row = VendorCall(
@@ -60,6 +62,11 @@ def call(
         faults.point(f"call-{operation}-before")
         yield entry
         faults.point(f"call-{operation}-after")
+    except (LeaseLost, RunCanceled):
+        # Nobody waits for the answer any more. A job that the vendor had taken was a success for its bill.
+        row.outcome = Outcome.SUCCESS if entry.reference else Outcome.CANCELED
+        _close(row, entry, began, stored=remote and pays)
+        raise
     except ProviderError as error:
         row.outcome, row.error_kind, row.error_code = error.outcome, error.kind.value, error.code[:64]
         _close(row, entry, began, stored=remote and pays)
@@ -90,7 +97,7 @@ def _before(ctx: Context, row: VendorCall, *, pays: bool) -> tuple[bool, bool]:
     if found is None:
         claim.refuse(ctx.lease)
     doubled, ailing = found
-    return doubled, ailing and breaker.admit(row.vendor)
+    return doubled, ailing and pays and breaker.admit(row.vendor)
 
 
 def _close(row: VendorCall, entry: Entry, began: float, *, stored: bool) -> None:

@@ -34,6 +34,24 @@ _ALL = (
         Outcome.SUCCESS,
     ),
     Message(
+        "summary_by_rules",
+        "Done, with a simple summary",
+        "The memory was kept. Its summary was made by simple rules, because the language model could not be used.",
+        "See why in the structure step; retry when the language model can be used again.",
+        "vendor",
+        Outcome.SUCCESS,
+        True,
+    ),
+    Message(
+        "summary_kept",
+        "Done, with the summary you had",
+        "The new transcript is shown. The summary is still the one you had: the language model did not write another.",
+        "See why in the structure step; another model may write one.",
+        "vendor",
+        Outcome.SUCCESS,
+        True,
+    ),
+    Message(
         "expected_silence",
         "Nobody speaks",
         "No speech was found in the recording.",
@@ -241,14 +259,17 @@ _ALL = (
 )
 CATALOGUE = {message.id: message for message in _ALL}
 
+HEARING = frozenset({"prepare_audio", "transcribe", "emotions"})
+"""Steps that hand the recording on: what they call bad input is the recording."""
+
 
 def get(message_id: str) -> Message:
     """The message, or ``internal_error`` for an id that this version does not know (rows outlive versions)."""
     return CATALOGUE.get(message_id) or CATALOGUE["internal_error"]
 
 
-def for_provider_error(error: ProviderError) -> Message:
-    """The message a vendor's final failure ends with."""
+def for_provider_error(error: ProviderError, step: str = "") -> Message:
+    """The message a vendor's final failure in ``step`` ends with."""
     if error.kind is ErrorKind.QUOTA:
         return CATALOGUE["vendor_quota"]
     if error.outcome is Outcome.CONFIG_ERROR:
@@ -257,7 +278,7 @@ def for_provider_error(error: ProviderError) -> Message:
         return CATALOGUE["vendor_timeout"]
     if error.outcome is Outcome.EMPTY_UNEXPECTED:
         return CATALOGUE["empty_unexpected"]
-    if error.outcome is Outcome.INVALID_INPUT:
+    if error.outcome is Outcome.INVALID_INPUT and step in HEARING:
         return CATALOGUE["audio_broken"]
     if isinstance(error, StoreError):
         return CATALOGUE["store_unavailable"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from omi.errors import Outcome
+from omi.errors import Outcome, ProviderError
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,16 @@ Result = Done | Wait | Skip
 
 
 class StepError(Exception):
-    """The step cannot succeed. ``message_id`` is in the catalogue, which tells outcome and what to do."""
+    """The step cannot succeed. ``message_id`` is in the catalogue, which tells outcome and what to do.
 
-    def __init__(self, message_id: str, detail: str = "") -> None:
+    ``cause``: the vendor's last word, where it was a vendor.
+    """
+
+    def __init__(self, message_id: str, detail: str = "", *, cause: ProviderError | None = None) -> None:
         super().__init__(f"{message_id}: {detail}" if detail else message_id)
         self.message_id = message_id
         self.detail = detail
+        self.cause = cause
 
 
 class LeaseLost(Exception):

@@ -83,9 +83,11 @@ def _make_up(ctx: Context) -> None:
 
 def ended(
     ctx: Context, step: RunStep, began: datetime, result: Done, *, input_hash: str, following: str,
-    verdict: tuple[Outcome, str] | None = None,
+    verdict: tuple[Outcome, str] | None = None, error: ProviderError | None = None,
 ) -> None:  # fmt: skip
     """The step brought something: store it, and begin ``following`` in the same transaction.
+
+    ``error``: what it could not bring. The result is less than was asked for then, and no later run takes it over.
 
     After the last step (``following`` is "") the run ends with ``verdict`` in that transaction.
     """
@@ -95,9 +97,10 @@ def ended(
             claim.write(ctx.lease, current_step=following or step.name, step_started_at=now, claims=0)
         else:
             _end(ctx, *verdict, announced=bool(result.output.get("announced")))
-        attempt(ctx, step, began, "done", result.outcome, detail=result.note)
+        attempt(ctx, step, began, "done", result.outcome, detail=result.note, error=error)
         _store(step, StepState.DONE, result.outcome, result.note, input_hash, began, now, result.output)
-        kept_parts.drop(ctx, step.name)
+        if error is None:
+            kept_parts.drop(ctx, step.name)
         if result.artifacts:
             packed = {name: hashing.pack(value) for name, value in result.artifacts.items()}
             StepArtifact.objects.bulk_create(

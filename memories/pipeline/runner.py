@@ -19,7 +19,7 @@ from memories.pipeline.context import Context
 from memories.pipeline.models import RunStep
 from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
 from memories.pipeline.plans import OPTIONAL
-from memories.pipeline.vocabulary import Kind, State, StepState
+from memories.pipeline.vocabulary import GOOD, Kind, State, StepState
 from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
 
 DEFAULT_LIMIT: Final = 300.0
@@ -116,7 +116,7 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: claim.Heartbea
     except (LeaseLost, RunCanceled):
         raise
     except StepError as error:
-        return _fail(ctx, step, began, error.message_id, following, detail=error.detail)
+        return _fail(ctx, step, began, error.message_id, following, detail=error.detail, error=error.cause)
     except ProviderError as error:
         return _provider_failed(ctx, step, began, error, following)
     except (OperationalError, InterfaceError) as error:
@@ -138,6 +138,7 @@ def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str,
         verdict = None if following else _verdict(ctx, result.output)
         progress.ended(ctx, step, began, result, input_hash=input_hash, following=following, verdict=verdict)
         ctx.log.info("step_done", outcome=result.outcome.value, seconds=round(step.seconds, 3))
+        _after(ctx, step)
     elif isinstance(result, Skip):
         progress.skipped(ctx, step, began, result.reason, following=following)
     elif isinstance(result, Wait):
@@ -146,6 +147,17 @@ def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str,
         ctx.log.info("step_waits", seconds=round(result.seconds, 1), note=result.note)
     else:
         raise TypeError(f"step {step.name} gave back {type(result).__name__}")
+
+
+def _after(ctx: Context, step: RunStep) -> None:
+    """What a step tidies up once its result is safe. Nothing of it may touch the run."""
+    stored = getattr(load(step.name), "stored", None)
+    if stored is None:
+        return
+    try:
+        stored(ctx)
+    except Exception:
+        ctx.log.exception("tidying_up_failed")
 
 
 def _provider_failed(
@@ -162,8 +174,35 @@ def _provider_failed(
         progress.put_down(ctx, step, began, Wait(seconds, checkpoint, error.message), error=error)
         ctx.log.warning("step_retries", vendor=error.vendor, code=error.code, seconds=round(seconds, 1))
         return "waiting"
-    message_id = "internal_error" if error.code == "internal" else messages.for_provider_error(error).id
+    message_id = "internal_error" if error.code == "internal" else messages.for_provider_error(error, step.name).id
+    if _went_on_without(ctx, step, began, message_id, following, error):
+        return None
     return _fail(ctx, step, began, message_id, following, detail=error.message, error=error)
+
+
+def _went_on_without(
+    ctx: Context, step: RunStep, began: Any, message_id: str, following: str, error: ProviderError
+) -> bool:
+    """Whether the step has something to go on with although its vendor failed for good (``without``)."""
+    without = getattr(load(step.name), "without", None)
+    if without is None or isinstance(error, StoreError):
+        return False
+    try:
+        result = without(ctx, error)
+    except (LeaseLost, RunCanceled):
+        raise
+    except Exception:
+        ctx.log.exception("step_without_crashed")
+        return False
+    if isinstance(result, Done):
+        progress.ended(ctx, step, began, result, input_hash="", following=following, error=error)
+    elif isinstance(result, Skip):
+        progress.failed_softly(ctx, step, began, error.outcome, result.reason, error=error, message_id=message_id,
+                               following=following)  # fmt: skip
+    else:
+        return False
+    ctx.log.error("step_went_on_without", vendor=error.vendor, code=error.code, message=message_id)
+    return True
 
 
 def _fail(
@@ -202,6 +241,9 @@ def _verdict(ctx: Context, published: dict[str, Any]) -> tuple[Outcome, str]:
             return Outcome.EXPECTED_SILENCE, "expected_silence"
         if ctx.run.kind == Kind.POSTPROCESS:
             return Outcome.EXPECTED_SILENCE, "silence_kept_transcript"
+    structure = ctx.steps.get("structure")
+    if structure is not None and structure.outcome not in (*GOOD, ""):
+        return Outcome.SUCCESS, "summary_by_rules" if structure.state == StepState.DONE else "summary_kept"
     if ctx.did("assess") and not ctx.output("assess").get("accepted", True):
         return Outcome.SUCCESS, "kept_live_transcript"
     return Outcome.SUCCESS, "success"
@@ -226,9 +268,8 @@ def _reusable(ctx: Context, step: RunStep, input_hash: str) -> RunStep | None:
 
 
 def _over(step: RunStep) -> bool:
-    return step.state in (StepState.DONE, StepState.SKIPPED) or (
-        step.state == StepState.FAILED and step.name in OPTIONAL
-    )
+    """Also a step that failed softly: where a failure ends the run, both are written in one transaction."""
+    return step.state in (StepState.DONE, StepState.SKIPPED, StepState.FAILED)
 
 
 def load(name: str) -> ModuleType | None:

@@ -41,7 +41,7 @@ def document(run: PostProcessingRun) -> dict[str, Any]:
         }
         if message
         else None,
-        "retryable": bool(message and message.retryable and not run.succeeded),
+        "retryable": bool(message and message.retryable),
         "retry_after": _until(run.wake_at) if run.state == State.WAITING else None,
         "dead_letter": run.dead_letter,
         "from_step": run.from_step or None,

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from memories.pipeline.context import Context
-from memories.pipeline.models import PostProcessingRun, RunStep
+from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
 from omi import providers
 from omi.errors import ErrorKind, ProviderError
 from transcription.prerecorded.base import Ticket
@@ -21,7 +21,7 @@ def cancel(ctx: Context) -> None:
 
 
 def cancel_run(run: PostProcessingRun) -> None:
-    for ticket in _tickets(run):
+    for ticket in _at_work(run):
         with contextlib.suppress(ProviderError):  # logged; the vendor ends it by itself
             _ask(ticket, "cancel", run)
 
@@ -33,7 +33,7 @@ def forget_run(run: PostProcessingRun) -> int:
     refuses for good, or a vendor that is no longer configured, is logged and left.
     """
     forgotten, later = 0, None
-    for ticket in _tickets(run):
+    for ticket in _given(run):
         try:
             forgotten += _ask(ticket, "forget", run)
         except ProviderError as error:
@@ -44,12 +44,28 @@ def forget_run(run: PostProcessingRun) -> int:
     return forgotten
 
 
-def _tickets(run: PostProcessingRun) -> list[Ticket]:
+def forget_quietly(run: PostProcessingRun) -> None:
+    """As ``forget_run``, where there is a later chance: what fails is only logged."""
+    with contextlib.suppress(ProviderError):
+        forget_run(run)
+
+
+def _at_work(run: PostProcessingRun) -> list[Ticket]:
+    """The jobs that the run knows of: what it waits for, and what its result is from."""
     found: list[Ticket] = []
     for step in RunStep.objects.filter(run=run, name="transcribe"):
         raw: list[Any] = [step.checkpoint.get("ticket"), step.output.get("ticket")]
         found += [Ticket.model_validate(item) for item in raw if item]
     return found
+
+
+def _given(run: PostProcessingRun) -> list[Ticket]:
+    """Every job that a vendor was ever given, also what was given up: the ledger forgets none."""
+    known = {(ticket.vendor, ticket.id): ticket for ticket in _at_work(run)}
+    rows = VendorCall.objects.filter(run=run, operation="transcribe").exclude(reference="").order_by("id")
+    for vendor, reference in rows.values_list("vendor", "reference"):
+        known.setdefault((vendor, reference), Ticket(vendor=vendor, id=reference))
+    return list(known.values())
 
 
 def _ask(ticket: Ticket, what: str, run: PostProcessingRun) -> bool:

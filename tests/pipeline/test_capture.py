@@ -11,14 +11,15 @@ import pytest
 
 from memories import events
 from memories.capture.ids import memory_id_for
+from memories.pipeline import breaker, service, status
 from memories.pipeline import edits as overlay
-from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.repository import memories as repository
 from memories.repository import processing, transcripts
 from memories.shapes import ProcessingMemory, Structured
 from memories.structuring.base import StructureResult
 from omi import providers
+from omi.errors import Outcome, ProviderError
 from tests.pipeline import fakes
 from tests.pipeline.conftest import UID, wav
 from transcription.segments import Segment
@@ -74,6 +75,33 @@ def test_an_outage_of_the_language_model_delays_the_memory_and_loses_nothing(dri
     fakes.SCRIPT["structurer"] = [fakes.transient("structurer")] * 3
     assert drive(start()).outcome == "success"
     assert repository.get_memory(UID, MEMORY).structured.title
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [fakes.quota("structurer"), fakes.permanent("structurer"), fakes.permanent("structurer", Outcome.CONFIG_ERROR)],
+    ids=["money", "refusal", "retired"],
+)
+def test_a_conversation_is_kept_though_the_language_model_cannot_be_used(drive: Drive, failure: ProviderError) -> None:
+    """omi-protocol 4.3 no. 31, 56: an error keeps, it never discards; the memory is there, with a simple summary."""
+    conversation(segment(1, f"remind me that {fakes.TEXT}", 1.0))
+    fakes.SCRIPT["structurer"] = [failure]
+    run = drive(start())
+    assert (run.outcome, run.message_id) == ("success", "summary_by_rules")
+    made = repository.get_memory(UID, MEMORY)
+    assert not made.discarded
+    assert made.structured.title
+    assert made.transcript_segments[0].text.endswith(fakes.TEXT)
+    told = status.document(run)
+    assert told["retryable"] is True
+    structure = next(step for step in told["steps"] if step["name"] == "structure")
+    assert (structure["state"], structure["outcome"]) == ("done", failure.outcome)
+    assert [item["type"] for item in events.after(UID, 0)][-1] == "new_memory_created"
+    # ... and a retry asks the model again.
+    breaker.reset("structurer")
+    again = drive(service.retry(run, actor="staff", reason="the account is filled"))
+    assert again.message_id == "success"
+    assert repository.get_memory(UID, MEMORY).structured.title == "About 1 segments"
 
 
 def test_small_talk_is_discarded_unless_the_user_asked_to_keep_it(drive: Drive) -> None:

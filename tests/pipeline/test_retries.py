@@ -44,7 +44,7 @@ def test_transient_failures_end_after_six_tries_with_the_vendor_named(
     monkeypatch.setattr(breaker, "FAILURES", 99)
     fakes.SCRIPT["first"] = [fakes.transient() for _ in range(50)]
     run = drive(start(upload))
-    assert (run.outcome, run.message_id) == ("upstream_error", "vendor_rejected")
+    assert (run.outcome, run.message_id) == ("upstream_error", "vendor_unavailable")
     assert fakes.count("first", "submit") == retries.ATTEMPTS
 
 

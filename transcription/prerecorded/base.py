@@ -110,7 +110,10 @@ class PrerecordedTranscriber(Protocol):
     def cancel(self, ticket: Ticket) -> None: ...
 
     def forget(self, ticket: Ticket) -> None:
-        """Erase what the vendor keeps of this job, where it can be asked to. No error where it cannot."""
+        """Erase what the vendor keeps of this job, where it can be asked to. No error where it cannot.
+
+        ``ticket.state`` may be empty: of a job that was given up only its id is remembered.
+        """
 
 
 def require(name: str, capabilities: PrerecordedCapabilities, request: PrerecordedRequest) -> None:

@@ -130,7 +130,8 @@ class DeepgramPrerecorded:
 
 def _query(request: PrerecordedRequest) -> list[tuple[str, str]]:
     query = [("model", settings.DEEPGRAM_MODEL), ("smart_format", "true"), ("punctuate", "true")]
-    query += [("diarize", "true" if request.diarize else "false"), ("mip_opt_out", "true")]
+    query += [("mip_opt_out", "true")]
+    query += [("diarize_model", "latest")] if request.diarize else []
     query += [("detect_language", "true")] if request.language is None else [("language", request.language)]
     return query + [("keyterm", term) for term in request.vocabulary[:100]]
 

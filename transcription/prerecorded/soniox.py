@@ -35,17 +35,19 @@ _MARKERS = frozenset({"<end>", "<fin>"})
 _TRANSIENT = frozenset({"service_unavailable", "request_timeout", "internal_error", "limit_exceeded"})
 _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # Thai, Lao, Khmer, kana, Han
 
+_ID = r"^[A-Za-z0-9_-]+$"
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Made(BaseModel):
-    id: str = Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_-]+$")
+    id: str = Field(min_length=1, max_length=200, pattern=_ID)
 
 
 class _Job(BaseModel):
     id: str
     status: str
     error_type: str | None = None
+    file_id: str | None = Field(default=None, pattern=_ID)
 
 
 class _Token(BaseModel):
@@ -120,8 +122,8 @@ class SonioxPrerecorded:
     def forget(self, ticket: Ticket) -> None:
         """Raises ProviderError (transient, ``processing``) while the job runs: ask again, or its text stays there."""
         paths = [f"/transcriptions/{ticket.id}"]
-        if ticket.state.get("file_id"):
-            paths.append(f"/files/{ticket.state['file_id']}")
+        if file_id := ticket.state.get("file_id") or self._file_of(ticket):
+            paths.insert(0, f"/files/{file_id}")  # first: the job alone knows its file when nothing else does
         running: ProviderError | None = None
         for path in paths:
             try:
@@ -133,6 +135,14 @@ class SonioxPrerecorded:
                     raise
         if running is not None:
             raise running
+
+    def _file_of(self, ticket: Ticket) -> str | None:
+        """The recording of a job of which only the id is known."""
+        try:
+            job = self._parse(_Job, self._call("GET", f"/transcriptions/{ticket.id}", timeout=CALL_SECONDS))
+        except JobLost:
+            return None
+        return job.file_id
 
     def _upload(self, request: PrerecordedRequest) -> str:
         with open_recording(self.name, request.path) as recording:

@@ -12,7 +12,7 @@ from memories.pipeline.kept_parts import KeptParts
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.vocabulary import Kind
 from memories.structuring.base import StructureRequest
-from omi.errors import Outcome
+from omi.errors import ErrorKind, Outcome, ProviderError
 from transcription.segments import Segment, render
 
 VERSION = 1
@@ -40,18 +40,13 @@ def run(ctx: Context) -> Done | Skip:
                         outcome=Outcome.EXPECTED_SILENCE)  # fmt: skip
         return Skip("there is no text")
     provider = ctx.provider("structurer")
-    names = _names(ctx, segments)
-    request = StructureRequest(
-        segments=segments,
-        started_at=_started_at(ctx),
-        language=ctx.language,
-        answer_language=ctx.user.language or ctx.language or "en",
-        time_zone=ctx.user.time_zone,
-        force=_forced(ctx),
-        names=names,
-        user_name=ctx.user.name or "User",
-    )
-    what = [hashing.of(render(segments, names=names)), provider.model_name, request.answer_language, request.force]
+    request = _request(ctx, segments)
+    what = [
+        hashing.of(render(segments, names=request.names)),
+        provider.model_name,
+        request.answer_language,
+        request.force,
+    ]
     with ledger.call(ctx, provider.name, "structure", remote=provider.remote, request=what) as entry:
         made = provider.structure(replace(request, parts=KeptParts(ctx, entry)))
         entry.input_tokens, entry.output_tokens, entry.cost = made.input_tokens, made.output_tokens, made.cost
@@ -63,6 +58,40 @@ def run(ctx: Context) -> Done | Skip:
         },
         note=f"discarded: {made.discard_reason}" if made.discarded else made.method,
     )  # fmt: skip
+
+
+def without(ctx: Context, error: ProviderError) -> Done | Skip | None:
+    """A conversation is kept whatever becomes of the language model: an error is never a reason to discard it, or to
+    leave it without a memory. A better transcript is shown though the model refuses to speak about it."""
+    if ctx.run.kind == Kind.CAPTURE:
+        from memories.structuring.local import LocalStructurer
+
+        by_rules = LocalStructurer()
+        made = by_rules.structure(replace(_request(ctx, result_segments(ctx)), force=True))
+        return Done(
+            {
+                "structured": made.structured.model_dump(mode="json"), "discarded": False, "reason": "",
+                "method": by_rules.model_name,
+            },
+            outcome=error.outcome, note=f"by rules: {error.message}",
+        )  # fmt: skip
+    about_the_talk = error.kind is ErrorKind.PERMANENT and error.outcome is not Outcome.CONFIG_ERROR
+    if ctx.run.kind == Kind.POSTPROCESS and about_the_talk and ctx.memory.structured.title:
+        return Skip(f"the summary stays as it was: {error.message}")
+    return None
+
+
+def _request(ctx: Context, segments: list[Segment]) -> StructureRequest:
+    return StructureRequest(
+        segments=segments,
+        started_at=_started_at(ctx),
+        language=ctx.language,
+        answer_language=ctx.user.language or ctx.language or "en",
+        time_zone=ctx.user.time_zone,
+        force=_forced(ctx),
+        names=_names(ctx, segments),
+        user_name=ctx.user.name or "User",
+    )
 
 
 def result_segments(ctx: Context) -> list[Segment]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from memories.pipeline import faults, handover, hashing, ledger, retries
+from memories.pipeline import faults, handover, hashing, ledger, messages, retries, vendor_jobs
 from memories.pipeline.context import Context
-from memories.pipeline.outcomes import Done, Skip, StepError, Wait
+from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
 from omi import providers
 from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
 from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
@@ -43,7 +43,9 @@ def run(ctx: Context) -> Done | Wait | Skip:
     if not able:
         raise StepError("language_not_supported", f"language {ctx.language}")
     checkpoint = ctx.checkpoint
-    for provider in able:
+    at_work = (checkpoint.get("ticket") or {}).get("vendor")
+    # A job that is under way is heard before another one is paid for, also when the order was changed meanwhile.
+    for provider in sorted(able, key=lambda item: item.name != at_work):
         if provider.name in checkpoint.get("given_up", {}):
             continue
         try:
@@ -53,19 +55,25 @@ def run(ctx: Context) -> Done | Wait | Skip:
         except ProviderError as error:
             seconds = retries.delay(checkpoint, provider.name, error)
             if error.kind is not ErrorKind.TRANSIENT or isinstance(error, JobLost):
-                checkpoint.pop("ticket", None)
+                _drop_job(ctx, provider, checkpoint)
             if seconds is not None:
                 return _again(ctx, error, seconds, checkpoint)
-            _give_up(ctx, checkpoint, provider.name, error)
+            _give_up(ctx, checkpoint, provider, error)
             continue
         if isinstance(answer, Pending):
             checkpoint["ticket"] = answer.ticket.model_dump(mode="json")
             return Wait(answer.seconds, checkpoint, f"{provider.name}: {answer.detail or 'at work'}")
         if not answer.words:
-            _give_up(ctx, checkpoint, provider.name, _empty(provider.name))
+            _give_up(ctx, checkpoint, provider, _empty(provider.name))
             continue
         return _done(ctx, provider, answer, checkpoint)
     raise _last_error(checkpoint)
+
+
+def stored(ctx: Context) -> None:
+    """The words are ours now: the vendors need not keep the recording. What fails is asked again at the erasure."""
+    if ctx.output("transcribe").get("ticket"):
+        vendor_jobs.forget_quietly(ctx.run)
 
 
 def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | Transcript:
@@ -78,8 +86,6 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
         patience = EXTRA_WAIT + 3 * seconds
         now = timezone.now().timestamp()
         if now - float(checkpoint.get("submitted_at", now)) > patience:
-            checkpoint.pop("ticket")
-            _try_cancel(ctx, provider, ticket)
             raise ProviderError(provider.name, "the job was not done in time", kind=ErrorKind.PERMANENT,
                                 code="job_timeout", outcome=Outcome.TIMEOUT)  # fmt: skip
         with ledger.call(ctx, provider.name, "poll", remote=remote, request=ticket.id, pays=False):
@@ -96,7 +102,11 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
             entry.reference = answer.ticket.id
             checkpoint["ticket"] = answer.ticket.model_dump(mode="json")
             checkpoint["submitted_at"] = timezone.now().timestamp()
-            ctx.save_checkpoint(checkpoint)
+            try:
+                ctx.save_checkpoint(checkpoint)
+            except (LeaseLost, RunCanceled):
+                _try_cancel(ctx, provider, answer.ticket)  # nobody else knows of this job
+                raise
     return answer
 
 
@@ -157,11 +167,19 @@ def _again(ctx: Context, error: ProviderError, seconds: float, checkpoint: dict[
     return Wait(seconds, checkpoint, f"{error.vendor}: {error.message}")
 
 
-def _give_up(ctx: Context, checkpoint: dict[str, Any], name: str, error: ProviderError) -> None:
-    ctx.log.error("provider_given_up", vendor=name, code=error.code, reason=error.kind.value)
-    checkpoint.setdefault("given_up", {})[name] = _error_row(error)
-    checkpoint.pop("ticket", None)
+def _give_up(ctx: Context, checkpoint: dict[str, Any], provider: Any, error: ProviderError) -> None:
+    ctx.log.error("provider_given_up", vendor=provider.name, code=error.code, reason=error.kind.value)
+    checkpoint.setdefault("given_up", {})[provider.name] = _error_row(error)
+    _drop_job(ctx, provider, checkpoint)
     ctx.save_checkpoint(checkpoint)
+
+
+def _drop_job(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> None:
+    """Nothing more is expected of this provider's job: it is stopped there, and its copies go where they can."""
+    raw = checkpoint.get("ticket")
+    if raw and raw.get("vendor") == provider.name:
+        del checkpoint["ticket"]
+        _try_cancel(ctx, provider, Ticket.model_validate(raw))
 
 
 def _error_row(error: ProviderError) -> dict[str, str]:
@@ -174,13 +192,14 @@ def _empty(name: str) -> ProviderError:
                          outcome=Outcome.EMPTY_UNEXPECTED)  # fmt: skip
 
 
-def _last_error(checkpoint: dict[str, Any]) -> ProviderError:
+def _last_error(checkpoint: dict[str, Any]) -> StepError:
     """Of the providers given up, the reason a person can act on best: quota, then the last one's."""
     rows = list(checkpoint["given_up"].values())
     row = next((item for item in rows if item["kind"] == ErrorKind.QUOTA), rows[-1])
-    # Every provider had its tries: whatever the kind was, this step must not be tried again.
-    kind = ErrorKind.QUOTA if row["kind"] == ErrorKind.QUOTA else ErrorKind.PERMANENT
-    return ProviderError(row["vendor"], row["message"], kind=kind, code=row["code"], outcome=Outcome(row["outcome"]))
+    cause = ProviderError(row["vendor"], row["message"], kind=ErrorKind(row["kind"]), code=row["code"],
+                          outcome=Outcome(row["outcome"]))  # fmt: skip
+    # A StepError: every provider had its tries, so that this step is not tried again whatever the kind was.
+    return StepError(messages.for_provider_error(cause, "transcribe").id, cause.message, cause=cause)
 
 
 def _try_cancel(ctx: Context, provider: Any, ticket: Ticket) -> None:

@@ -24,7 +24,6 @@ from memories.shapes import Memory
 from omi.accounts import users
 from omi.accounts.models import ErasedAccount, uid_digest
 from omi.errors import ProviderError
-from omi.metrics import erasures_total
 from omi.stores.documents.base import DocumentError
 
 log = structlog.get_logger(__name__)
@@ -164,7 +163,6 @@ def _run(row: ErasureReceipt) -> Receipt:
         row.finished_at = datetime.now(UTC)
         row.uid = row.memory_id = ""
     row.save()
-    erasures_total.labels(row.kind, str(row.complete).lower()).inc()
     return Receipt(
         kind=row.kind,
         complete=row.complete,

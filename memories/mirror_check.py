@@ -1,4 +1,4 @@
-"""Comparing documents, vectors, audio objects and mirror rows; and repairing what differs, from the documents.
+"""Comparing documents, vectors, audio objects, runs and mirror rows; and repairing what differs, from the documents.
 
 A vector that was written a moment ago may not be visible yet: a check reports it, a repair that writes it again does
 no harm.
@@ -8,51 +8,43 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from memories import mirror
-from memories.models import MemoryRow, MirrorProgress, PersonRow, ProcessingMemoryRow
+from memories import mirror, mirror_parts, search_index
+from memories.mirror_parts import PAGE, Difference, stale
+from memories.models import MemoryRow, MirrorProgress, MirrorSample, PersonRow, ProcessingMemoryRow, SearchTerms
+from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.repository import stored
 from memories.repository.large import Unreadable
-from memories.repository.parsing import memory_from, processing_from
+from memories.repository.parsing import memory_from
 from memories.shapes import Memory
-from omi.metrics import mirror_checked_total, mirror_differences
 from omi.providers import one
-from omi.stores import audio
-from omi.stores.documents import documents, path
-from omi.stores.documents.base import Document
+from omi.stores.documents import documents
+from omi.stores.models import AudioObject
 from omi.stores.vectors import namespace, vector_id, vectors
 from omi.stores.vectors.base import Vector
 
+__all__ = ["KINDS", "Difference"]
+
 log = structlog.get_logger(__name__)
-PAGE = 100
 KINDS = (
-    "row_missing", "row_extra", "row_stale", "vector_missing", "vector_extra", "vector_stale", "audio_missing",
-    "audio_extra", "document_unreadable",
+    "row_missing", "row_extra", "row_stale", "vector_missing", "vector_extra", "vector_stale", "words_missing",
+    "words_extra", "words_stale", "run_missing", "run_extra", "run_stale", "audio_missing", "audio_extra",
+    "audio_stale", "document_unreadable",
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """``kind`` out of KINDS; ``store`` says which rows or objects; ``detail`` names fields, never contents."""
-
-    kind: str
-    uid: str
-    identity: str
-    store: str = "memories"
-    detail: str = ""
-
-
 def users() -> list[str]:
-    """Everybody of whom a document or a row is left, in order."""
+    """Everybody of whom a document, a row or an audio object is left, in order."""
     known = set(documents().document_ids("users"))
-    for rows in (MemoryRow, ProcessingMemoryRow, PersonRow):
-        known.update(rows.objects.values_list("uid", flat=True).distinct())
-    return sorted(known)
+    live = AudioObject.objects.filter(deleted_at__isnull=True)
+    tables = (MemoryRow, ProcessingMemoryRow, PersonRow, SearchTerms, PostProcessingRun)
+    for rows in (live, *(table.objects.order_by() for table in tables)):
+        known.update(rows.values_list("uid", flat=True).distinct())
+    return sorted(known - {""})
 
 
 def check_user(uid: str) -> Iterator[Difference]:
@@ -61,14 +53,40 @@ def check_user(uid: str) -> Iterator[Difference]:
     yield from check_memories(uid, sorted(ids))
     rows = MemoryRow.objects.filter(uid=uid).exclude(memory_id__in=ids)
     yield from (Difference("row_extra", uid, row.memory_id) for row in rows)
-    yield from _check_processing(uid)
-    yield from _check_people(uid)
+    yield from mirror_parts.check_processing(uid)
+    yield from mirror_parts.check_people(uid)
+    yield from mirror_parts.extra_runs(uid, ids)
+    yield from mirror_parts.extra_words(uid, ids)
     yield from _extra_vectors(uid, ids)
-    yield from _check_audio(uid, ids)
+    yield from mirror_parts.check_audio(uid, ids)
+
+
+def check_strays() -> Iterator[Difference]:
+    """What belongs to nobody: vectors of users of whom nothing else is left, bytes without a row."""
+    known = set(users())
+    page: list[str] = []
+    for identity in vectors().list_ids(namespace=namespace()):
+        page.append(identity)
+        if len(page) == PAGE:
+            yield from _strangers(page, known)
+            page = []
+    yield from _strangers(page, known)
+    yield from mirror_parts.stray_audio()
+
+
+def _strangers(ids: list[str], known: set[str]) -> Iterator[Difference]:
+    found = vectors().fetch(ids, namespace=namespace()) if ids else {}
+    for identity, vector in found.items():
+        uid, memory_id = (str(vector.metadata.get(name, "")) for name in ("uid", "memory_id"))
+        # Without a user in the metadata (the original's) the id begins with one.
+        if uid in known or (not uid and any(identity.startswith(f"{user}-") for user in known)):
+            continue
+        if not (uid and memory_id and repository.find_memory(uid, memory_id)):  # somebody who came a moment ago
+            yield Difference("vector_extra", uid, identity, "vectors", "of nobody who is known")
 
 
 def check_memories(uid: str, ids: Iterable[str]) -> Iterator[Difference]:
-    """These memories of one user: documents against rows and vectors."""
+    """These memories of one user: documents against rows, vectors, runs and words."""
     wanted = list(ids)
     for start in range(0, len(wanted), PAGE):
         part = wanted[start : start + PAGE]
@@ -78,32 +96,41 @@ def check_memories(uid: str, ids: Iterable[str]) -> Iterator[Difference]:
         for memory in memories.values():
             yield from _compare(uid, memory, rows.get(memory.id))
         yield from _compare_vectors(uid, memories)
+        yield from mirror_parts.check_runs(uid, memories)
+        yield from mirror_parts.check_words(uid, {name: row for name, row in rows.items() if name in memories})
         for identity in set(part) - set(memories) - set(unreadable):
             if identity in rows:
                 yield Difference("row_extra", uid, identity)
-        mirror_checked_total.inc(len(part))
 
 
 def check_sample(count: int = 50) -> list[Difference]:
-    """Some memories by chance, for the schedule: sets the metric ``omi_mirror_differences``."""
-    newest = MemoryRow.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    chosen = random.sample(range(1, newest + 1), min(count, newest))
+    """Memories and audio objects by chance, and how many memories their users have: for the schedule.
+
+    Leaves a ``MirrorSample``, from which the metric ``omi_mirror_differences`` is made.
+    """
     by_user: dict[str, list[str]] = {}
-    for uid, identity in MemoryRow.objects.filter(pk__in=chosen).values_list("uid", "memory_id"):
+    for uid, identity in MemoryRow.objects.filter(pk__in=_by_chance(MemoryRow, count)).values_list("uid", "memory_id"):
         by_user.setdefault(uid, []).append(identity)
     found = [difference for uid, ids in by_user.items() for difference in check_memories(uid, ids)]
-    for kind in KINDS:
-        mirror_differences.labels(kind).set(sum(difference.kind == kind for difference in found))
+    for uid in sorted(by_user):  # a row that was never made cannot be drawn
+        there, rows = documents().count(repository.collection(uid)), MemoryRow.objects.filter(uid=uid).count()
+        if there != rows:
+            kind = "row_missing" if there > rows else "row_extra"
+            found.append(Difference(kind, uid, "", detail=f"{there} documents, {rows} rows"))
+    for row in AudioObject.objects.filter(pk__in=_by_chance(AudioObject, count), deleted_at__isnull=True):
+        found += mirror_parts.compare_audio(row)
+    counts = {kind: sum(difference.kind == kind for difference in found) for kind in KINDS}
+    MirrorSample.objects.create(checked=sum(map(len, by_user.values())), differences=counts)
     if found:
         log.warning("mirror.differences", count=len(found), kinds=sorted({difference.kind for difference in found}))
     return found
 
 
 def rebuild_user(uid: str) -> int:
-    """Make the rows and vectors of a user again from the documents. Repeatable. Returns how many were repaired."""
-    repaired = 0
-    for difference in list(check_user(uid)):
-        repaired += repair(difference)
+    """Make the rows, words and vectors of a user again from the documents. Repeatable. How many were repaired."""
+    repaired = sum(repair(difference) for difference in list(check_user(uid)))
+    while search_index.refresh(uid, 1000):
+        pass
     return repaired
 
 
@@ -113,17 +140,12 @@ def repair(difference: Difference) -> bool:
     if difference.kind == "vector_extra":
         vectors().delete([identity], namespace=namespace())
         return True
-    if difference.kind == "audio_extra":
-        return audio.delete(identity)
     if difference.kind in {"vector_missing", "vector_stale"}:
         memory = repository.find_memory(uid, identity)
         if memory is not None:
             write_vectors(uid, [memory])
         return memory is not None
-    if difference.kind.startswith("row_"):
-        _REPAIR[difference.store](uid, identity)
-        return True
-    return False
+    return mirror_parts.repair(difference)
 
 
 def rebuild(uids: Iterable[str], *, progress: Callable[[str], None] | None = None) -> int:
@@ -166,6 +188,11 @@ def metadata_of(uid: str, memory: Memory) -> dict[str, Any]:
     }
 
 
+def _by_chance(table: Any, count: int) -> list[int]:
+    newest = table.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    return random.sample(range(1, newest + 1), min(count, newest))
+
+
 def _has_vector(memory: Memory) -> bool:
     return not memory.deleted and not memory.discarded and bool(memory.structured.title)
 
@@ -188,7 +215,7 @@ def _compare(uid: str, memory: Memory, row: MemoryRow | None) -> Iterator[Differ
     if row is None:
         yield Difference("row_missing", uid, memory.id)
         return
-    wrong = _stale(row, mirror.memory_values(memory))
+    wrong = stale(row, mirror.memory_values(memory))
     if wrong:
         yield Difference("row_stale", uid, memory.id, detail=wrong)
 
@@ -213,83 +240,10 @@ def _extra_vectors(uid: str, ids: set[str]) -> Iterator[Difference]:
     by_rule = {vector_id(uid, identity): identity for identity in ids}
     found = vectors_of(uid)
     for start in range(0, len(found), PAGE):
-        for identity, vector in vectors().fetch(found[start : start + PAGE], namespace=namespace()).items():
-            memory_id = by_rule.get(identity) or str(vector.metadata.get("memory_id", ""))
-            memory = repository.find_memory(uid, memory_id) if memory_id in ids else None
-            if memory is None or not _has_vector(memory):
+        part = vectors().fetch(found[start : start + PAGE], namespace=namespace())
+        of = {name: by_rule.get(name) or str(item.metadata.get("memory_id", "")) for name, item in part.items()}
+        memories, unreadable = _read(uid, sorted(set(of.values()) & ids))
+        for identity, memory_id in of.items():
+            memory = memories.get(memory_id)
+            if memory_id not in unreadable and (memory is None or not _has_vector(memory)):
                 yield Difference("vector_extra", uid, identity, "vectors")
-
-
-def _check_audio(uid: str, ids: set[str]) -> Iterator[Difference]:
-    for row in audio.for_user(uid):
-        if row.complete and not audio.exists(row):
-            yield Difference("audio_missing", uid, row.name, "audio", row.purpose)
-        elif row.memory_id and row.purpose == "recording" and row.memory_id not in ids:
-            yield Difference("audio_extra", uid, row.name, "audio", row.purpose)
-
-
-def _check_processing(uid: str) -> Iterator[Difference]:
-    rows = {row.processing_memory_id: row for row in ProcessingMemoryRow.objects.filter(uid=uid)}
-    for document in _all(path("users", uid, "processing_memories")):
-        row = rows.pop(document.id, None)
-        wrong = _stale(row, mirror.processing_values(processing_from(document))) if row else ""
-        if row is None or wrong:
-            yield Difference("row_stale" if row else "row_missing", uid, document.id, "processing_memories", wrong)
-    yield from (Difference("row_extra", uid, identity, "processing_memories") for identity in rows)
-
-
-def _check_people(uid: str) -> Iterator[Difference]:
-    rows = {row.person_id: row for row in PersonRow.objects.filter(uid=uid)}
-    for document in documents().query(path("users", uid, "people")):
-        row = rows.pop(document.id, None)
-        wrong = "deleted" if row and row.deleted != bool(document.data.get("deleted", False)) else ""
-        if row is None or wrong:
-            yield Difference("row_stale" if row else "row_missing", uid, document.id, "people", wrong)
-    yield from (Difference("row_extra", uid, identity, "people") for identity in rows)
-
-
-def _all(collection: str) -> Iterator[Document]:
-    last: Document | None = None
-    while page := documents().query(collection, limit=PAGE, start_after=last):
-        last = page[-1]
-        yield from stored.read_all(page)
-
-
-def _stale(row: Any, values: Mapping[str, Any]) -> str:
-    return ", ".join(sorted(name for name, value in values.items() if getattr(row, name) != value))
-
-
-def _repair_memory(uid: str, identity: str) -> None:
-    from memories import search_index
-
-    memory = repository.find_memory(uid, identity)
-    mirror.forget_memory(uid, identity)
-    if memory is not None:
-        mirror.record_memory(uid, memory)
-    else:
-        search_index.forget_memory(uid, identity)
-
-
-def _repair_processing(uid: str, identity: str) -> None:
-    found = stored.read(path("users", uid, "processing_memories", identity))
-    if found is None:
-        ProcessingMemoryRow.objects.filter(uid=uid, processing_memory_id=identity).delete()
-    else:
-        mirror.record_processing(uid, processing_from(found))
-
-
-def _repair_person(uid: str, identity: str) -> None:
-    found = documents().get(path("users", uid, "people", identity))
-    if found is None:
-        PersonRow.objects.filter(uid=uid, person_id=identity).delete()
-        return
-    created = found.data.get("created_at") or found.created_at
-    updated = found.data.get("updated_at") or found.updated_at
-    mirror.record_person(uid, identity, created, updated, deleted=bool(found.data.get("deleted", False)))
-
-
-_REPAIR: dict[str, Callable[[str, str], None]] = {
-    "memories": _repair_memory,
-    "processing_memories": _repair_processing,
-    "people": _repair_person,
-}

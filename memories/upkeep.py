@@ -14,6 +14,9 @@ EVENTS_KEPT = timedelta(days=90)
 """A client that was away longer reads its list anew anyway."""
 CALLBACKS_KEPT = timedelta(days=30)
 """Vendors repeat a callback for hours (fal: ten times within two)."""
+SAMPLES_KEPT = timedelta(days=30)
+INDEXED = 2000
+"""Documents that one turn reads for the word index: some ten seconds."""
 
 
 def erasures() -> int:
@@ -29,14 +32,28 @@ def mirror_sample() -> int:
     return len(mirror_check.check_sample(SAMPLE))
 
 
+def index_words(limit: int = INDEXED) -> int:
+    """Read what no search has read yet (imports, users who never search). The number of documents read."""
+    from memories import search_index
+    from memories.models import MemoryRow
+
+    done = 0
+    for uid in MemoryRow.objects.filter(words_stale=True).order_by("uid").values_list("uid", flat=True).distinct():
+        done += search_index.refresh(uid, limit - done)
+        if done >= limit:
+            break
+    return done
+
+
 def prune() -> int:
-    """Delete events and remembered callbacks that are too old to matter; how many."""
+    """Delete events, remembered callbacks and samples of the mirror that are too old to matter; how many."""
     from memories import events
-    from memories.models import VendorCallback
+    from memories.models import MirrorSample, VendorCallback
 
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
-    return events.prune(now - EVENTS_KEPT) + int(old.delete()[0])
+    samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
+    return events.prune(now - EVENTS_KEPT) + int(old.delete()[0]) + int(samples.delete()[0])
 
 
 def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
@@ -48,6 +65,7 @@ def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
     for name, task, minutes in (
         ("finish erasures", "erasures", 5),
         ("compare a sample of the mirror", "mirror_sample", 15),
+        ("index words", "index_words", 5),
         ("delete old events and callbacks", "prune", 24 * 60),
     ):
         Schedule.objects.get_or_create(

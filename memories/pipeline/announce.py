@@ -59,15 +59,31 @@ def _tell(run: PostProcessingRun) -> None:
         if not run.succeeded:
             events.append(run.uid, events.MEMORY_CREATE_FAILED, payload, dedupe_key=f"run:{run.pk}:end")
         return
-    if run.kind == Kind.POSTPROCESS:
-        status = {
-            True: PostProcessingStatus.COMPLETED,
-            False: PostProcessingStatus.CANCELED if run.outcome == Outcome.CANCELED else PostProcessingStatus.FAILED,
-        }[run.succeeded]
-        if not mark(run, status):
-            return  # the memory is gone: there is nobody to tell
+    if run.kind == Kind.POSTPROCESS and not mark(run, status_of(run)):
+        return  # the memory is gone: there is nobody to tell
     kind = events.POST_PROCESSING_SUCCESS if run.succeeded else events.POST_PROCESSING_FAILED
     events.append(run.uid, kind, payload, dedupe_key=f"run:{run.pk}:end")
+
+
+def status_of(run: PostProcessingRun) -> PostProcessingStatus:
+    """What the memory says of a run that has ended."""
+    if run.succeeded:
+        return PostProcessingStatus.COMPLETED
+    return PostProcessingStatus.CANCELED if run.outcome == Outcome.CANCELED else PostProcessingStatus.FAILED
+
+
+def interrupted(uid: str, memory_id: str) -> None:
+    """A memory that waits for a run of which there is no row (they were lost): it is told that it failed."""
+
+    def fields(memory: Memory) -> dict[str, Any]:
+        told = memory.postprocessing
+        if told is None or told.status != PostProcessingStatus.IN_PROGRESS:
+            return {}
+        message = messages.get("worker_died")
+        ended = {"status": PostProcessingStatus.FAILED, "fail_reason": message.sentence, "message_id": message.id}
+        return {"postprocessing": told.model_copy(update=ended).model_dump(mode="json")}
+
+    repository.mutate_memory(uid, memory_id, fields)
 
 
 def mark(run: PostProcessingRun, status: PostProcessingStatus) -> bool:

@@ -45,6 +45,7 @@ def register() -> None:
 
 
 def _families() -> Iterable[Any]:
+    from memories import store_metrics
     from memories.pipeline import selectors
     from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorBreaker, VendorCall
     from memories.pipeline.reconcile import oldest_age
@@ -101,6 +102,7 @@ def _families() -> Iterable[Any]:
     for breaker in VendorBreaker.objects.all():
         breakers.add_metric([breaker.vendor, breaker.reason or "-"], int(breaker.open))
     yield breakers
+    yield from store_metrics.families()
 
 
 def _durations(rows: Any) -> HistogramMetricFamily:

@@ -162,6 +162,32 @@ def exists(obj: AudioObject) -> bool:
         raise _unreachable(error) from error
 
 
+def stored_size(obj: AudioObject) -> int | None:
+    """Bytes that the storage itself has of the object; None where it has none."""
+    return int(storage().size(obj.name)) if exists(obj) else None
+
+
+def names() -> list[str]:
+    """Everything that lies in the storage, whether a row speaks of it or not."""
+    try:
+        return list(storage().listdir("")[1])
+    except FileNotFoundError:  # nothing was ever stored
+        return []
+    except Exception as error:
+        raise _unreachable(error) from error
+
+
+def delete_stray(name: str) -> bool:
+    """Remove bytes of which no live row speaks. True if this call did it."""
+    if AudioObject.objects.filter(name=name, deleted_at__isnull=True).exists() or not storage().exists(name):
+        return False
+    try:
+        storage().delete(name)
+    except Exception as error:
+        raise _unreachable(error) from error
+    return True
+
+
 def keep(obj: AudioObject, keep_for: timedelta | None) -> None:
     """Move the deadline; None keeps the object until it is deleted by name, memory or user."""
     obj.delete_after = timezone.now() + keep_for if keep_for is not None else None

@@ -9,15 +9,20 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
+from prometheus_client import REGISTRY
 
-from memories import mirror_check
-from memories.models import MemoryRow, MirrorProgress, PersonRow, ProcessingMemoryRow
+from memories import mirror_check, search_index, store_metrics
+from memories.models import MemoryRow, MirrorProgress, PersonRow, ProcessingMemoryRow, SearchTerms
+from memories.pipeline import service
+from memories.pipeline.metrics import PipelineCollector
 from memories.repository import memories
 from memories.shapes import Memory
 from omi.providers import one
 from omi.stores import audio
 from omi.stores.documents import documents, path
 from omi.stores.models import LocalVector
+from omi.stores.vectors.base import Vector
 
 pytestmark = pytest.mark.django_db
 Furnish = Callable[[str, str], Memory]
@@ -71,15 +76,17 @@ def test_lost_bytes_and_unreadable_documents_are_told_and_not_made_up(furnish: F
 def test_every_row_can_be_made_again(furnish: Furnish) -> None:
     for uid in ("ana", "ben"):
         furnish(uid, f"m-{uid}")
+        search_index.refresh(uid)
     fields = [field.name for field in MemoryRow._meta.fields if field.name not in ("id", "mirrored_at")]
     before = list(MemoryRow.objects.order_by("uid").values(*fields))
-    for rows in (MemoryRow, ProcessingMemoryRow, PersonRow, LocalVector):
+    for rows in (MemoryRow, ProcessingMemoryRow, PersonRow, LocalVector, SearchTerms):
         rows.objects.all().delete()
     out = StringIO()
     call_command("mirror", rebuild=True, stdout=out, verbosity=0)
     assert list(MemoryRow.objects.order_by("uid").values(*fields)) == before
     assert (ProcessingMemoryRow.objects.count(), PersonRow.objects.count(), LocalVector.objects.count()) == (2, 2, 2)
     assert "8 repaired" in out.getvalue()
+    assert [hit.memory_id for hit in search_index.find("ben", "secret")] == ["m-ben"]
 
 
 def test_a_rebuild_goes_on_where_it_was_stopped(furnish: Furnish, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,16 +122,127 @@ def test_the_command_lists_and_fails_when_something_differs(furnish: Furnish) ->
     assert (told["kind"], told["identity"], told["detail"]) == ("row_stale", "m", "discarded")
 
 
-def test_a_sample_feeds_the_metric(furnish: Furnish) -> None:
-    from prometheus_client import REGISTRY
+def metric(name: str, **labels: str) -> float:
+    """As the web process tells it: from rows, for the sample is taken by a worker."""
+    [value] = [
+        sample.value
+        for family in store_metrics.families()
+        for sample in family.samples
+        if sample.name == name and sample.labels == labels
+    ]
+    return float(value)
 
+
+def test_a_sample_feeds_the_metric_of_another_process(furnish: Furnish) -> None:
     furnish("ana", "m")
     MemoryRow.objects.update(language="xx")
     assert len(mirror_check.check_sample()) == 1
-    assert REGISTRY.get_sample_value("omi_mirror_differences", {"kind": "row_stale"}) == 1.0
+    assert metric("omi_mirror_differences", kind="row_stale") == 1.0
+    assert metric("omi_mirror_checked") == 1.0
     mirror_check.rebuild_user("ana")
     mirror_check.check_sample()
-    assert REGISTRY.get_sample_value("omi_mirror_differences", {"kind": "row_stale"}) == 0.0
+    assert metric("omi_mirror_differences", kind="row_stale") == 0.0
+
+
+def test_the_metrics_are_scraped(furnish: Furnish, client: Client) -> None:
+    furnish("ana", "m")
+    mirror_check.check_sample()
+    for collector in {item for item in REGISTRY._collector_to_names if isinstance(item, PipelineCollector)}:
+        collector._until = 0.0
+    told = client.get("/metrics").content.decode()
+    assert 'omi_mirror_differences{kind="vector_missing"} 0.0' in told
+    assert "omi_words_stale 1.0" in told
+
+
+def test_a_sample_notices_a_row_that_was_never_made_and_bytes_that_are_lost(furnish: Furnish) -> None:
+    for identity in ("m1", "m2"):
+        furnish("ana", identity)
+    MemoryRow.objects.filter(memory_id="m2").delete()
+    audio.storage().delete(audio.for_memory("ana", "m1")[0].name)
+    found = {(item.kind, item.store) for item in mirror_check.check_sample(1000)}
+    assert found == {("row_missing", "memories"), ("audio_missing", "audio")}
+
+
+# --- runs, words, bytes and strangers
+
+
+def test_what_a_memory_says_of_its_run_is_compared_and_put_right(furnish: Furnish) -> None:
+    for identity in ("lost", "wrong", "right", "at-work"):
+        furnish("ana", identity)
+    runs = {name: service.start("postprocess", "ana", name, actor="test") for name in ("wrong", "right", "at-work")}
+    runs["gone"] = service.start("reprocess", "ana", "never-was", actor="test")
+    for name in ("wrong", "right"):
+        assert service.cancel(runs[name], actor="test")
+    said = {"lost": ("in_progress", "999"), "wrong": ("completed", None), "at-work": ("in_progress", None)}
+    for name, (status, run_id) in said.items():
+        told = {"status": status, "run_id": run_id or str(runs[name].pk)}
+        memories.update_memory("ana", name, {"postprocessing": told})
+    found = {(item.kind, item.identity) for item in mirror_check.check_user("ana")}
+    assert found == {("run_missing", "lost"), ("run_stale", "wrong"), ("run_extra", "never-was")}
+    assert mirror_check.rebuild_user("ana") == 3
+    assert list(mirror_check.check_user("ana")) == []
+    statuses = {
+        name: memory.postprocessing.status.value
+        for name in ("lost", "wrong", "right", "at-work")
+        if (memory := memories.get_memory("ana", name)).postprocessing
+    }
+    assert statuses == {"lost": "failed", "wrong": "canceled", "right": "canceled", "at-work": "in_progress"}
+
+
+def test_the_word_index_is_compared_and_made_again(furnish: Furnish) -> None:
+    for identity in ("lost", "old", "whole"):
+        furnish("ana", identity)
+    assert search_index.refresh("ana") == 3
+    assert kinds("ana") == set()
+    SearchTerms.objects.filter(memory_id="lost").delete()
+    SearchTerms.objects.filter(memory_id="old").update(revision=0)
+    SearchTerms.objects.create(uid="ana", memory_id="never-was", revision=1, scheme="x", created_at="2026-01-01T00:00Z")
+    assert kinds("ana") == {("words_missing", "words"), ("words_stale", "words"), ("words_extra", "words")}
+    assert mirror_check.rebuild_user("ana") == 3
+    assert kinds("ana") == set()
+    assert {hit.memory_id for hit in search_index.find("ana", "secret")} == {"lost", "old", "whole"}
+    assert not MemoryRow.objects.filter(words_stale=True).exists()
+
+
+def test_truncated_bytes_are_told(furnish: Furnish) -> None:
+    furnish("ana", "m")
+    Path(audio.storage().path(audio.for_memory("ana", "m")[0].name)).write_bytes(b"se")
+    assert kinds("ana") == {("audio_stale", "audio")}
+    assert mirror_check.rebuild_user("ana") == 0
+
+
+def test_what_belongs_to_nobody_is_found_and_removed(furnish: Furnish) -> None:
+    from django.core.files.base import ContentFile
+
+    furnish("ana", "m")
+    vectors = one("vectors")
+    values = [1.0] * 27
+    vectors.upsert([Vector("gone-m", values, {"uid": "gone", "memory_id": "m", "created_at": 1})], namespace="ns1")
+    vectors.upsert([Vector("ana-m-x", values, {"uid": "ana-m", "memory_id": "x", "created_at": 1})], namespace="ns1")
+    stray = f"{'0' * 32}.wav"
+    for name in (stray, "somebody-elses.txt"):
+        audio.storage().save(name, ContentFile(b"voice"))
+    found = {(item.kind, item.identity) for item in mirror_check.check_strays()}
+    assert found == {("vector_extra", "gone-m"), ("vector_extra", "ana-m-x"), ("audio_extra", stray)}
+    with pytest.raises(CommandError, match="3 differences"):
+        call_command("mirror", check=True, stdout=StringIO())
+    call_command("mirror", rebuild=True, stdout=StringIO())
+    assert list(mirror_check.check_strays()) == []
+    assert audio.storage().exists("somebody-elses.txt")
+    assert list(vectors.list_ids(namespace="ns1")) == ["ana-m"]
+    assert len(audio.for_memory("ana", "m")) == 2
+
+
+def test_a_user_of_whom_only_audio_is_left_is_checked(furnish: Furnish) -> None:
+    audio.put("only-audio", "recording", b"x", memory_id="m", keep_for=None)
+    assert mirror_check.users() == ["only-audio"]
+    assert kinds("only-audio") == {("audio_extra", "audio")}
+
+
+def test_a_broken_conversation_ends_no_check(furnish: Furnish) -> None:
+    furnish("ana", "m")
+    documents().create(path("users", "ana", "processing_memories", "bad"), {"transcript_segments": b"no"})
+    assert kinds("ana") == {("document_unreadable", "processing_memories")}
 
 
 # --- export and moving

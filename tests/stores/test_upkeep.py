@@ -28,12 +28,29 @@ def test_events_and_callbacks_go_when_they_are_too_old_and_no_sooner() -> None:
     assert events.append("ana", events.MEMORY_CREATE_FAILED) == 3  # no number is given twice
 
 
+def test_words_that_no_search_has_read_are_indexed_by_a_schedule() -> None:
+    from memories import search_index
+    from memories.models import MemoryRow
+    from memories.repository import memories
+    from memories.shapes import Memory
+
+    for uid in ("ana", "ben"):
+        for number in range(3):
+            made = Memory(id=f"m{number}", created_at=timezone.now(), structured={"title": "Giraffe"})
+            memories.create_memory(uid, made)
+    assert upkeep.index_words(limit=4) == 4
+    assert MemoryRow.objects.filter(words_stale=True).count() == 2
+    assert upkeep.index_words() == 2
+    assert upkeep.index_words() == 0
+    assert len(search_index.find("ben", "giraffe")) == 3
+
+
 def test_every_job_is_scheduled_once() -> None:
     upkeep.ensure_schedules()
     upkeep.ensure_schedules()
     ours = Schedule.objects.filter(func__startswith="memories.upkeep.")
     assert sorted(ours.values_list("func", flat=True)) == [
-        f"memories.upkeep.{name}" for name in ("erasures", "mirror_sample", "prune")
+        f"memories.upkeep.{name}" for name in ("erasures", "index_words", "mirror_sample", "prune")
     ]
     assert all(callable(getattr(upkeep, func.rsplit(".", 1)[1])) for func in ours.values_list("func", flat=True))
 

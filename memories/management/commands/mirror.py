@@ -38,12 +38,15 @@ class Command(BaseCommand):
                     repaired = mirror_check.rebuild_user(options["uid"])
                 else:
                     repaired = mirror_check.rebuild(uids, progress=lambda uid: bar.advance(task))
+                    repaired += sum(map(mirror_check.repair, list(mirror_check.check_strays())))
                 self.stdout.write(f"{repaired} repaired")
                 return
             differences = []
             for uid in uids:
                 differences += list(mirror_check.check_user(uid))
                 bar.advance(task)
+            if not options["uid"]:
+                differences += list(mirror_check.check_strays())
         self._tell(differences, options["json"])
         if differences:
             raise CommandError(

@@ -14,12 +14,13 @@ from typing import Any
 
 import structlog
 from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
-from django.db import transaction
+from channels.layers import InMemoryChannelLayer, get_channel_layer
+from django.db import connection, transaction
 from django.db.models import F
 
 from memories.event_models import EventCounter, UserEvent
 from memories.repository import memories as repository
+from omi import rows
 
 log = structlog.get_logger(__name__)
 
@@ -41,16 +42,18 @@ def append(uid: str, event_type: str, payload: Mapping[str, Any] | None = None, 
     """
     stored = {key: value for key, value in (payload or {}).items() if key not in ("memory", "type", "event_type")}
     with transaction.atomic():
-        EventCounter.objects.get_or_create(uid=uid)
         # The UPDATE locks the row until commit, so numbers become visible in order and the key is looked up safely.
-        EventCounter.objects.filter(uid=uid).update(last=F("last") + 1)
+        number = _next(uid)
+        if number is None:
+            EventCounter.objects.get_or_create(uid=uid)
+            number = _next(uid)
+        assert number is not None
         if dedupe_key is not None:
-            earlier = UserEvent.objects.filter(uid=uid, dedupe_key=dedupe_key).first()
-            if earlier is not None:
+            earlier = rows.select(UserEvent, ("number",), {"uid": uid, "dedupe_key": dedupe_key})
+            if earlier:
                 EventCounter.objects.filter(uid=uid).update(last=F("last") - 1)
-                return earlier.number
-        number = EventCounter.objects.values_list("last", flat=True).get(uid=uid)
-        UserEvent.objects.create(
+                return int(earlier[0][0])
+        event = UserEvent(
             uid=uid,
             number=number,
             type=event_type,
@@ -58,15 +61,24 @@ def append(uid: str, event_type: str, payload: Mapping[str, Any] | None = None, 
             payload=stored,
             dedupe_key=dedupe_key,
         )
+        rows.insert([event])
         transaction.on_commit(lambda: nudge(uid))
     return number
+
+
+def _next(uid: str) -> int | None:
+    """Count on; the new number, or None where the user has no counter yet."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE memories_eventcounter SET last = last + 1 WHERE uid = %s RETURNING last", [uid])
+        found = cursor.fetchone()
+    return int(found[0]) if found else None
 
 
 def nudge(uid: str) -> None:
     """Tell this user's listeners to read. Best effort: they also look by themselves every second or so."""
     layer = get_channel_layer()
-    if layer is None:
-        return
+    if layer is None or (isinstance(layer, InMemoryChannelLayer) and group(uid) not in layer.groups):
+        return  # without Redis nobody outside of this process could hear it
     try:
         async_to_sync(layer.group_send)(group(uid), NUDGE)
     except Exception as error:  # the row is there; a dead Redis must not undo what was done

@@ -9,13 +9,14 @@ from django.utils import timezone
 
 from memories.mirror_models import MemoryRow, PersonRow, ProcessingMemoryRow
 from memories.shapes import Memory, ProcessingMemory
+from omi import rows
 
 
 def record_memory(uid: str, memory: Memory) -> None:
     """Renew the row, unless it already shows a later revision (two writers may arrive here in the wrong order)."""
     values = memory_values(memory)
-    rows = MemoryRow.objects.filter(uid=uid, memory_id=memory.id)
-    if not rows.filter(revision__lte=memory.revision).update(**values, words_stale=True, mirrored_at=timezone.now()):
+    shown = {"uid": uid, "memory_id": memory.id, "revision__lte": memory.revision}
+    if not rows.update(MemoryRow, {**values, "words_stale": True, "mirrored_at": timezone.now()}, shown):
         MemoryRow.objects.get_or_create(uid=uid, memory_id=memory.id, defaults=values)
 
 

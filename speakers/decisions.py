@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
+from omi import rows
 from speakers.models import SpeakerDecision
 from speakers.policy import VoiceDecision
 
@@ -16,32 +17,33 @@ def store(uid: str, memory_id: str, voices: Sequence[VoiceDecision]) -> None:
         SpeakerDecision.objects.filter(uid=uid, memory_id=memory_id).exclude(
             voice__in=[decision.voice for decision in voices]
         ).delete()
-        for decision in voices:
-            store_one(uid, memory_id, decision)
+        rows.insert([_row(uid, memory_id, decision) for decision in voices], unique=("uid", "memory_id", "voice"))
 
 
 def store_one(uid: str, memory_id: str, decision: VoiceDecision) -> None:
     """Write the decision about one voice."""
-    SpeakerDecision.objects.update_or_create(
+    rows.insert([_row(uid, memory_id, decision)], unique=("uid", "memory_id", "voice"))
+
+
+def _row(uid: str, memory_id: str, decision: VoiceDecision) -> SpeakerDecision:
+    return SpeakerDecision(
         uid=uid,
         memory_id=memory_id,
         voice=decision.voice,
-        defaults={
-            "is_user": decision.is_user,
-            "person_id": decision.person_id or "",
-            "manual": decision.manual,
-            "reason": decision.reason.value,
-            "probability": decision.probability,
-            "score": decision.score,
-            "best": decision.best or "",
-            "runner_up": decision.runner_up or "",
-            "runner_up_score": decision.runner_up_score,
-            "margin": decision.margin,
-            "evidence_seconds": decision.evidence_seconds,
-            "suggestion": decision.suggestion or "",
-            "suggestion_probability": decision.suggestion_probability,
-            "turns": [[start, end] for start, end in decision.turns],
-            "engine": decision.engine,
-            "engine_version": decision.engine_version,
-        },
+        is_user=decision.is_user,
+        person_id=decision.person_id or "",
+        manual=decision.manual,
+        reason=decision.reason.value,
+        probability=decision.probability,
+        score=decision.score,
+        best=decision.best or "",
+        runner_up=decision.runner_up or "",
+        runner_up_score=decision.runner_up_score,
+        margin=decision.margin,
+        evidence_seconds=decision.evidence_seconds,
+        suggestion=decision.suggestion or "",
+        suggestion_probability=decision.suggestion_probability,
+        turns=[[start, end] for start, end in decision.turns],
+        engine=decision.engine,
+        engine_version=decision.engine_version,
     )

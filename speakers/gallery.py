@@ -17,6 +17,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from numpy.typing import NDArray
 
+from omi import rows
 from omi.errors import ProviderError
 from omi.providers import one
 from omi.stores import audio
@@ -57,9 +58,11 @@ def candidates(uid: str, engine: VoiceEngine, *, people: set[str] | None = None)
     Samples without an embedding for this engine are healed first, as far as their audio is still there.
     """
     heal(uid, engine)
-    rows = ProfileVersion.objects.filter(uid=uid, engine=engine.name, engine_version=engine.version, active=True)
+    shown = {"uid": uid, "engine": engine.name, "engine_version": engine.version, "active": True}
     kept = [
-        row for row in rows.order_by("person_id") if row.person_id == USER or people is None or row.person_id in people
+        row
+        for row in rows.instances(ProfileVersion, shown, order="person_id")
+        if row.person_id == USER or people is None or row.person_id in people
     ]
     matrix = np.stack([row.array for row in kept]) if kept else np.zeros((0, engine.dimension), np.float32)
     return Candidates([candidate_id(row.person_id) for row in kept], matrix, engine.name, engine.version)

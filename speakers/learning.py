@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
+from omi import rows
 from omi.providers import one
 from omi.stores import audio
 from speakers import gallery
@@ -155,9 +156,9 @@ def withdraw_correction(uid: str, memory_id: str, voice: str) -> None:
 
 def rules_of(uid: str, engine: VoiceEngine) -> Rules:
     """The shipped rules with this user's shift, on the scale of the engine."""
-    row = UserThreshold.objects.filter(uid=uid).first()
+    found = rows.select(UserThreshold, ("shift",), {"uid": uid})
     calibrated = calibration_of(engine.name, engine.version) is not None
-    return Rules(same_voice=scale_of(engine).voice, calibrated=calibrated).shifted(row.shift if row else 0.0)
+    return Rules(same_voice=scale_of(engine).voice, calibrated=calibrated).shifted(found[0][0] if found else 0.0)
 
 
 def _samples_of(uid: str, memory_id: str, segment_id: str) -> QuerySet[VoiceSample]:

@@ -28,6 +28,9 @@ def begun(ctx: Context) -> None:
     if ctx.run.kind != Kind.POSTPROCESS:
         return
     try:
+        told = ctx.memory.postprocessing
+        if told and (told.run_id, told.status) == (str(ctx.run.pk), PostProcessingStatus.IN_PROGRESS):
+            return  # by whoever took the upload
         mark(ctx.run, PostProcessingStatus.IN_PROGRESS)
     except (ProviderError, DocumentError, DatabaseError) as error:
         ctx.log.warning("status_not_written", error=type(error).__name__)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 import structlog
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q
 from django.utils import timezone
 
 from memories.pipeline.models import VendorBreaker
@@ -22,11 +22,6 @@ FAILURES: Final = 5
 QUOTA_PAUSE: Final = timedelta(minutes=15)
 FAILURE_PAUSE: Final = timedelta(seconds=60)
 PROBE: Final = timedelta(seconds=60)
-
-
-def ailing(vendor: str) -> QuerySet[VendorBreaker]:
-    """The breaker's row where there is something to ask ``admit`` about: it is open, or failures are counted."""
-    return VendorBreaker.objects.filter(Q(open=True) | Q(failures__gt=0), pk=vendor)
 
 
 def admit(vendor: str) -> bool:

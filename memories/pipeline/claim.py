@@ -15,9 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -26,8 +24,7 @@ from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.outcomes import LeaseLost, RunCanceled
 from memories.pipeline.retries import RETRY_AFTER_LIMIT
 from memories.pipeline.vocabulary import State
-
-log = structlog.get_logger(__name__)
+from omi import rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,11 @@ class Lease:
 
     def held(self) -> Q:
         """The condition that every write of this worker carries."""
-        return Q(pk=self.run_id, state=State.RUNNING, fence=self.fence, lease_owner=self.owner)
+        return Q(**self.values())
+
+    def values(self) -> dict[str, Any]:
+        """The same as fields and values, for ``omi.rows``."""
+        return {"id": self.run_id, "state": State.RUNNING, "fence": self.fence, "lease_owner": self.owner}
 
 
 @cache
@@ -116,23 +117,23 @@ def claim(run: PostProcessingRun, *, owner: str | None = None) -> Lease | None:
 def write(lease: Lease, **fields: Any) -> None:
     """Write fields of the run as its holder; renews the lease. Raises LeaseLost or RunCanceled."""
     now = timezone.now()
-    rows = PostProcessingRun.objects.filter(lease.held(), cancel_requested=False)
-    if not rows.update(lease_until=now + lease_time(), heartbeat_at=now, **fields):
+    values = {"lease_until": now + lease_time(), "heartbeat_at": now, **fields}
+    if not rows.update(PostProcessingRun, values, {**lease.values(), "cancel_requested": False}):
         refuse(lease)
 
 
 def change(lease: Lease, to: State, **fields: Any) -> None:
     """Move the run on as its holder. Raises LeaseLost or, unless it is to be finished, RunCanceled."""
-    when = lease.held()
+    when = lease.values()
     if to is not State.FINISHED:
-        when &= Q(cancel_requested=False)
+        when["cancel_requested"] = False
     if not transitions.change(lease.run_id, to, when=when, **fields):
         refuse(lease)
 
 
 def check(lease: Lease) -> None:
     """Raise LeaseLost or RunCanceled unless this worker still has the run."""
-    if not PostProcessingRun.objects.filter(lease.held(), cancel_requested=False).exists():
+    if not rows.exists(PostProcessingRun, {**lease.values(), "cancel_requested": False}):
         refuse(lease)
 
 
@@ -140,45 +141,3 @@ def refuse(lease: Lease) -> NoReturn:
     if PostProcessingRun.objects.filter(lease.held()).exists():
         raise RunCanceled
     raise LeaseLost
-
-
-class Heartbeat:
-    """Renews a lease from a thread while a step works; stops by itself when the step has had its time.
-
-    A worker that is frozen as a whole stops beating, and so does one whose step hangs: both are taken over.
-    """
-
-    def __init__(self, lease: Lease) -> None:
-        self._lease = lease
-        self._stop = threading.Event()
-        self._deadline = timezone.now()
-        self._thread: threading.Thread | None = None
-
-    def step(self, limit: float) -> None:
-        """A step begins that may take ``limit`` seconds."""
-        self._deadline = timezone.now() + timedelta(seconds=limit)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{self._lease.run_id}", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5)
-
-    def _beat(self) -> None:
-        try:
-            while not self._stop.wait(settings.OMI_LEASE_SECONDS / 4):
-                now = timezone.now()
-                if now > self._deadline:
-                    log.warning("step_over_its_time", run_id=self._lease.run_id)
-                    continue
-                try:
-                    rows = PostProcessingRun.objects.filter(self._lease.held())
-                    if not rows.update(lease_until=now + lease_time(), heartbeat_at=now):
-                        return
-                except DatabaseError as error:  # the next beat may reach the database again; the lease decides
-                    log.warning("heartbeat_failed", run_id=self._lease.run_id, error=type(error).__name__)
-                    connection.close_if_unusable_or_obsolete()
-        finally:
-            connection.close()

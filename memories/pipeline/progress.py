@@ -16,12 +16,13 @@ from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, RunEvent, RunStep, StepArtifact, StepAttempt
 from memories.pipeline.outcomes import Done, Wait
 from memories.pipeline.vocabulary import State, StepState
+from omi import rows
 from omi.errors import Outcome, ProviderError
 
 
 def note(run: PostProcessingRun, kind: str, *, actor: str = "", step: str = "", **data: Any) -> None:
     """Append to the run's event log. ``data``: ids, counts, our own sentences."""
-    RunEvent.objects.create(run=run, at=timezone.now(), type=kind, actor=actor, step=step, data=data)
+    rows.insert([RunEvent(run=run, at=timezone.now(), type=kind, actor=actor, step=step, data=data)])
 
 
 def attempt(
@@ -60,16 +61,16 @@ def letting_go(ctx: Context, *, last: bool = True) -> Iterator[None]:
         if last and ctx.attempts:
             for row in ctx.attempts:
                 row.pk = None  # a transaction that was rolled back had given it one
-            StepAttempt.objects.bulk_create(ctx.attempts)
+            rows.insert(ctx.attempts)
     if last:
         ctx.attempts.clear()
 
 
 def _make_up(ctx: Context) -> None:
     """Rows of attempts that were counted with their steps but not written, because the worker died."""
-    rows = Counter(StepAttempt.objects.filter(step__run=ctx.run).values_list("step_id", flat=True))
+    written = Counter(StepAttempt.objects.filter(step__run=ctx.run).values_list("step_id", flat=True))
     for step in ctx.steps.values():
-        for number in range(rows[step.pk] + 1, step.attempts + 1):
+        for number in range(written[step.pk] + 1, step.attempts + 1):
             ctx.attempts.append(
                 StepAttempt(
                     step=step, number=number, fence=ctx.lease.fence - 1, worker=ctx.lease.lost_owner,
@@ -103,10 +104,10 @@ def ended(
             kept_parts.drop(ctx, step.name)
         if result.artifacts:
             packed = {name: hashing.pack(value) for name, value in result.artifacts.items()}
-            StepArtifact.objects.bulk_create(
+            rows.insert(
                 [StepArtifact(step=step, name=name, sha256=sha, body=body) for name, (sha, body) in packed.items()],
-                update_conflicts=True, unique_fields=["step", "name"], update_fields=["sha256", "body"],
-            )  # fmt: skip
+                unique=("step", "name"),
+            )
     if verdict is not None:
         ctx.run.state = State.FINISHED
     for name, value in result.artifacts.items():
@@ -225,15 +226,12 @@ def finish_idle(run_id: int, uid: str, memory_id: str, outcome: Outcome, message
 
 def next_in_line(uid: str, memory_id: str) -> None:
     """Let the oldest run that stands in line begin. Call it inside the transaction of the end."""
-    run_id = (
-        PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id, held=True, state=State.QUEUED)
-        .order_by("id")
-        .values_list("pk", flat=True)
-        .first()
-    )
+    in_line = {"uid": uid, "memory_id": memory_id, "held": True, "state": State.QUEUED}
+    first = rows.select(PostProcessingRun, ("id",), in_line, order="id", limit=1)
     active = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id, held=False).exclude(state=State.FINISHED)
-    if run_id is None or active.exists():
+    if not first or active.exists():
         return
+    run_id = first[0][0]
     if PostProcessingRun.objects.filter(pk=run_id, held=True, state=State.QUEUED).update(held=False):
         queue.wake_on_commit(run_id)
 
@@ -248,4 +246,10 @@ def _store(
     step.finished_at = now
     step.seconds = max(0.0, (now - step.started_at).total_seconds())
     step.checkpoint = {}
-    step.save()
+    rows.update(RunStep, {name: getattr(step, name) for name in _STORED}, {"id": step.pk})
+
+
+_STORED = (
+    "state", "outcome", "note", "input_hash", "output", "checkpoint", "attempts", "reused_from_id", "started_at",
+    "finished_at", "seconds",
+)  # fmt: skip

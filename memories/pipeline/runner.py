@@ -16,10 +16,12 @@ from django.utils import timezone
 
 from memories.pipeline import announce, claim, faults, hashing, messages, progress, retries
 from memories.pipeline.context import Context
-from memories.pipeline.models import RunStep
+from memories.pipeline.heartbeat import Heartbeat
+from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
 from memories.pipeline.plans import OPTIONAL
 from memories.pipeline.vocabulary import GOOD, Kind, State, StepState
+from omi import rows
 from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
 
 DEFAULT_LIMIT: Final = 300.0
@@ -28,18 +30,18 @@ DEFAULT_LIMIT: Final = 300.0
 
 def work(run_id: int, *, owner: str | None = None) -> str:
     """Do what can be done now for run ``run_id``. Returns what came of it, for logs and tests."""
-    steps = list(RunStep.objects.filter(run=run_id).select_related("run").order_by("position"))
-    run = steps[0].run if steps else None
-    if run is None:
+    found = rows.instances(PostProcessingRun, {"id": run_id})
+    if not found:
         return "unknown"
+    run = found[0]
     lease = claim.claim(run, owner=owner)
     if lease is None:
         from memories.pipeline import reconcile
 
         return "ended" if reconcile.give_up(run) else "not_claimed"
     faults.point("claimed")
-    ctx = Context(run, lease, steps)
-    heartbeat = claim.Heartbeat(lease)
+    ctx = Context(run, lease, rows.instances(RunStep, {"run": run_id}, order="position"))
+    heartbeat = Heartbeat(lease)
     structlog.contextvars.bind_contextvars(
         uid=run.uid, memory_id=run.memory_id, run_id=run.pk, run_kind=run.kind, fence=lease.fence
     )
@@ -58,7 +60,7 @@ def work(run_id: int, *, owner: str | None = None) -> str:
         structlog.contextvars.unbind_contextvars("uid", "memory_id", "run_id", "run_kind", "fence", "step")
 
 
-def _walk(ctx: Context, heartbeat: claim.Heartbeat) -> str:
+def _walk(ctx: Context, heartbeat: Heartbeat) -> str:
     run = ctx.run
     unknown = [name for name in run.plan if name not in ctx.steps or load(name) is None]
     if unknown:
@@ -92,7 +94,7 @@ def _walk(ctx: Context, heartbeat: claim.Heartbeat) -> str:
     return "finished"
 
 
-def _step(ctx: Context, step: RunStep, following: str, heartbeat: claim.Heartbeat) -> str | None:
+def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> str | None:
     """Run one step. None: go on with the next one."""
     module = load(step.name)
     assert module is not None

@@ -23,6 +23,7 @@ from django.core.files.storage import Storage, storages
 from django.db.models import Q
 from django.utils import timezone
 
+from omi import rows
 from omi.errors import ErrorKind, ProviderError, StoreError
 from omi.stores.models import AudioObject
 
@@ -61,7 +62,7 @@ def put(
     Raises ProviderError (transient) where the storage is out of reach; then nothing stays behind but a row to sweep.
     """
     now = timezone.now()
-    row = AudioObject.objects.create(
+    row = AudioObject(
         name=f"{uuid.uuid4().hex}{_safe(suffix)}",
         uid=uid,
         memory_id=memory_id or "",
@@ -69,6 +70,7 @@ def put(
         created_at=now,
         delete_after=now + keep_for if keep_for is not None else None,
     )
+    rows.insert([row])
     digest = hashlib.sha256()
     with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as staged:
         for piece in _pieces(content):
@@ -83,10 +85,10 @@ def put(
     if saved != row.name:
         raise StoreError("audio storage", "the object's name was taken", kind=ErrorKind.TRANSIENT, code="collision")
     row.sha256, row.size, row.complete = digest.hexdigest(), size, True
-    updated = AudioObject.objects.filter(pk=row.pk, deleted_at__isnull=True).update(
-        sha256=row.sha256, size=size, complete=True
-    )
-    if not updated:  # the user or memory was erased while the bytes travelled
+    values = {"sha256": row.sha256, "size": size, "complete": True}
+    if not rows.update(
+        AudioObject, values, {"id": row.pk, "deleted_at": None}
+    ):  # the user or memory was erased while the bytes travelled
         storage().delete(row.name)
         raise AudioNotFound(row.name)
     return row
@@ -94,16 +96,19 @@ def put(
 
 def get(name: str, *, uid: str | None = None) -> AudioObject:
     """The live row. Raises AudioNotFound, also for another user's object."""
-    rows = AudioObject.objects.filter(name=name, deleted_at__isnull=True, complete=True)
-    row = rows.filter(uid=uid).first() if uid is not None else rows.first()
-    if row is None:
+    where = {"name": name, "deleted_at": None, "complete": True}
+    found = rows.instances(AudioObject, where if uid is None else {**where, "uid": uid})
+    if not found:
         raise AudioNotFound(name)
-    return row
+    return found[0]
 
 
 def open(obj: AudioObject | str) -> File[bytes]:
     """A file to read and seek in. Raises AudioNotFound, ProviderError."""
-    row = _row(obj)
+    return _opened(_row(obj))
+
+
+def _opened(row: AudioObject) -> File[bytes]:
     if not row.size:  # a resumable download of nothing confuses clients of Cloud Storage
         return File(io.BytesIO(), name=row.name)
     try:
@@ -120,7 +125,7 @@ def local_copy(obj: AudioObject | str, directory: Path) -> Path:
     """A private copy in ``directory`` (never the stored file itself: tools may write beside or into it)."""
     row = _row(obj)
     path = directory / row.name
-    with open(row) as source, path.open("wb") as target:
+    with _opened(row) as source, path.open("wb") as target:
         shutil.copyfileobj(source, target, PIECE)
     return path
 
@@ -196,10 +201,10 @@ def keep(obj: AudioObject, keep_for: timedelta | None) -> None:
 
 def for_memory(uid: str, memory_id: str, purpose: str | None = None) -> list[AudioObject]:
     """Live objects of a memory, oldest first."""
-    rows = _live().filter(uid=uid, memory_id=memory_id, complete=True)
+    where = {"uid": uid, "memory_id": memory_id, "complete": True, "deleted_at": None}
     if purpose is not None:
-        rows = rows.filter(purpose=AudioObject.Purpose(purpose))
-    return list(rows.order_by("created_at", "pk"))
+        where["purpose"] = AudioObject.Purpose(purpose)
+    return sorted(rows.instances(AudioObject, where), key=lambda row: (row.created_at, row.pk))
 
 
 def for_user(uid: str) -> Iterator[AudioObject]:
@@ -213,10 +218,10 @@ def forget_memory(uid: str, memory_id: str) -> int:
 
 def forget_user(uid: str, purpose: str | None = None) -> int:
     """Delete everything of a user (of one purpose: e.g. recordings when the permission ends). Returns how many."""
-    rows = _live().filter(uid=uid)
+    live = _live().filter(uid=uid)
     if purpose is not None:
-        rows = rows.filter(purpose=AudioObject.Purpose(purpose))
-    return sum(delete(row) for row in list(rows))
+        live = live.filter(purpose=AudioObject.Purpose(purpose))
+    return sum(delete(row) for row in list(live))
 
 
 def sweep_expired(limit: int = 1000, *, in_use: Collection[str] = ()) -> int:

@@ -13,6 +13,7 @@ from memories.pipeline import child
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip, StepError
 from memories.pipeline.vocabulary import Kind
+from omi import rows
 from omi.errors import Outcome
 
 VERSION = 1
@@ -32,8 +33,12 @@ def inputs(ctx: Context) -> dict[str, Any]:
     from omi.stores.models import AudioObject
 
     name = source(ctx)
-    sha = AudioObject.objects.filter(name=name).values_list("sha256", flat=True).first() if name else ""
-    return {"audio": sha or name, "min": _shortest(ctx), "max": settings.OMI_MAX_RECORDING_SECONDS}
+    found = rows.select(AudioObject, ("sha256",), {"name": name}) if name else []
+    return {
+        "audio": (found[0][0] if found else "") or name,
+        "min": _shortest(ctx),
+        "max": settings.OMI_MAX_RECORDING_SECONDS,
+    }
 
 
 def still_there(output: dict[str, Any]) -> bool:

@@ -23,6 +23,14 @@ TOO_SOON = 5.0  # a server that ends within this many seconds did not start
 TRIES = 3
 
 
+LONGEST_PAUSE = 10.0
+
+
+def pause(failures: int) -> float:
+    """Seconds before a server is started again that ended ``failures`` times in a row right after its start."""
+    return 0.0 if failures <= 1 else float(min(LONGEST_PAUSE, 0.25 * 2**failures))
+
+
 class Command(BaseCommand):
     help = "Run the web server (daphne) and the worker (qcluster) until Ctrl-C or SIGTERM."
 
@@ -76,17 +84,24 @@ class Command(BaseCommand):
             group = worker
             watch = ClusterWatch(name, lambda: group.pid, patience=patience, acknowledge=min(30.0, patience))
         failures = dict.fromkeys((group.name for group in groups), 0)
+        restart_at: dict[str, float] = {}
         next_look = 0.0
         while not self._stops:
             for group in groups:
                 code = group.ended()
-                if code is None:
+                if code is None or time.monotonic() < restart_at.get(group.name, 0.0):
                     continue
-                early = time.monotonic() - group.started_at < TOO_SOON
-                failures[group.name] = failures[group.name] + 1 if early else 0
-                log.error("server_ended", process=group.name, code=code)
-                if failures[group.name] >= TRIES:
-                    raise CommandError(f"The {group.name} server does not start (exit code {code}).")
+                if group.name not in restart_at:
+                    early = time.monotonic() - group.started_at < TOO_SOON
+                    failures[group.name] = failures[group.name] + 1 if early else 0
+                    log.error("server_ended", process=group.name, code=code)
+                    # A server that ends by itself does not start. One that is killed from outside (the kernel, short of
+                    # memory) may live next time: it is tried for ever, at growing intervals.
+                    if failures[group.name] >= TRIES and code >= 0:
+                        raise CommandError(f"The {group.name} server does not start (exit code {code}).")
+                    restart_at[group.name] = time.monotonic() + pause(failures[group.name])
+                    continue
+                del restart_at[group.name]
                 group.restart()  # kills what the first process left behind
                 if watch and group is worker:
                     watch.fresh()

@@ -11,11 +11,12 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from django.db.utils import InterfaceError
 
+from omi import rows
 from omi.errors import ErrorKind, ProviderError, StoreError
 from omi.stores.documents import local_query
 from omi.stores.documents.base import (
@@ -30,10 +31,13 @@ from omi.stores.documents.base import (
     Where,
     Write,
 )
-from omi.stores.documents.local_rows import row_of, snapshot
+from omi.stores.documents.local_rows import CHANGED, row_of, snapshot
 from omi.stores.documents.paths import collection_parts, document_parts
 from omi.stores.documents.values import apply_fields, check_size, clean, clean_fields
 from omi.stores.documents.writes import checked
+
+if TYPE_CHECKING:
+    from omi.stores.models import LocalDocument
 
 T = TypeVar("T")
 VENDOR = "local documents"
@@ -52,7 +56,7 @@ class LocalDocuments:
     def get(self, path: str) -> Document | None:
         document_parts(path)
         with _mapped():
-            row = self._rows().filter(pk=path).first()
+            row = self._row(path)
         return snapshot(row) if row else None
 
     def get_many(self, paths: Sequence[str]) -> dict[str, Document]:
@@ -89,12 +93,12 @@ class LocalDocuments:
     def collections(self, path: str) -> list[str]:
         document_parts(path)
         with _mapped():
-            return sorted(_children(self._below(path), len(path) + 1))
+            return self._children(path)
 
     def document_ids(self, collection: str) -> list[str]:
         collection_parts(collection)
         with _mapped():
-            return sorted(_children(self._below(collection), len(collection) + 1))
+            return self._children(collection)
 
     # --- writing
 
@@ -131,7 +135,7 @@ class LocalDocuments:
         def run() -> T:
             current = _LocalTransaction(self)
             result = function(current)
-            self._apply(checked(current.writes))
+            self._apply(checked(current.writes), current.seen)
             return result
 
         return self._atomic(run)
@@ -143,17 +147,33 @@ class LocalDocuments:
 
         return LocalDocument.objects.using(self._using)
 
+    def _row(self, path: str) -> LocalDocument | None:
+        from omi.stores.models import LocalDocument
+
+        found = rows.instances(LocalDocument, {"path": path}, using=self._using)
+        return found[0] if found else None
+
+    def _children(self, path: str) -> list[str]:
+        """The next part of every path under this one."""
+        from omi.stores.models import LocalDocument
+
+        where = {"path__gt": f"{path}/", "path__lt": f"{path}0"}
+        found = rows.select(LocalDocument, ("path",), where, using=self._using)
+        return sorted({below[len(path) + 1 :].split("/", 1)[0] for (below,) in found})
+
     def _below(self, path: str) -> Any:
         """Everything under a path: "/" and "0" are neighbours in byte order."""
         return self._rows().filter(pk__gt=f"{path}/", pk__lt=f"{path}0")
 
-    def _apply(self, writes: Sequence[Write]) -> None:
-        """Writes that ``checked`` has given."""
+    def _apply(self, writes: Sequence[Write], seen: Mapping[str, LocalDocument | None] | None = None) -> None:
+        """Writes that ``checked`` has given. ``seen``: what the transaction has read, and locked, already."""
         if len(writes) > 1 and all(write.kind == "create" for write in writes):
             self._create_all(writes)
             return
+        known = dict(seen or {})
         for write in writes:
-            self._write(write)
+            self._write(write, known=known)
+            known.pop(write.path, None)
 
     def _create_all(self, writes: Sequence[Write]) -> None:
         """An import: two statements instead of two per document."""
@@ -164,9 +184,14 @@ class LocalDocuments:
             raise AlreadyExists("there is a document at one of the paths already")
         self._rows().bulk_create([row_of(write.path, write.data or {}, None) for write in writes], batch_size=100)
 
-    def _write(self, write: Write, if_version: str | None = None) -> Any:
-        self._lock(write.path)
-        current = self._rows().filter(pk=write.path).first()
+    def _write(
+        self, write: Write, if_version: str | None = None, *, known: Mapping[str, LocalDocument | None] | None = None
+    ) -> Any:
+        if known is not None and write.path in known:
+            current = known[write.path]
+        else:
+            self._lock(write.path)
+            current = self._row(write.path)
         if write.kind == "delete":
             self._rows().filter(pk=write.path).delete()
             return None
@@ -182,7 +207,11 @@ class LocalDocuments:
         else:
             data = write.data or {}
         row = row_of(write.path, data, current)
-        row.save(using=self._using, force_insert=current is None, force_update=current is not None)
+        if current is None:
+            rows.insert([row], using=self._using)
+        else:
+            values = {name: getattr(row, name) for name in CHANGED}
+            rows.update(type(row), values, {"path": write.path}, using=self._using)
         return row
 
     def _lock(self, path: str) -> None:
@@ -210,13 +239,16 @@ class _LocalTransaction:
     def __init__(self, documents: LocalDocuments) -> None:
         self._documents = documents
         self.writes: list[Write] = []
+        self.seen: dict[str, LocalDocument | None] = {}
 
     def get(self, path: str) -> Document | None:
         if self.writes:
             raise ReadAfterWrite("a transaction reads first, then writes")
         document_parts(path)
         self._documents._lock(path)
-        return self._documents.get(path)
+        with _mapped():
+            row = self.seen[path] = self._documents._row(path)
+        return snapshot(row) if row else None
 
     def create(self, path: str, data: Mapping[str, Any]) -> None:
         self._add("create", path, clean(data))  # a copy: what the caller changes later is not written
@@ -234,10 +266,6 @@ class _LocalTransaction:
     def _add(self, kind: Any, path: str, data: Data | None) -> None:
         document_parts(path)
         self.writes.append(Write(kind, path, data))
-
-
-def _children(rows: Any, start: int) -> set[str]:
-    return {path[start:].split("/", 1)[0] for path in rows.values_list("path", flat=True).iterator()}
 
 
 @contextmanager

@@ -14,6 +14,9 @@ from omi.stores.documents.paths import parent_of
 INDEXED_FIELD = "created_at"
 """The field whose order SQL knows: every list of the app is 'newest first'."""
 
+CHANGED = ("body", "facets", "created_key", "version", "updated_at")
+"""Columns that a write of a document changes; its path, its collection and the time of its creation stay."""
+
 MAX_FACET = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

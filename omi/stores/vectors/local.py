@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from django.db import DEFAULT_DB_ALIAS, OperationalError, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from django.db.utils import InterfaceError
 
+from omi import rows
 from omi.errors import ErrorKind, StoreError
 from omi.stores.vectors.base import Filter, InvalidVector, Match, Vector
 from omi.stores.vectors.check import check_id, check_top_k, check_values, check_vector
@@ -25,6 +26,13 @@ from omi.stores.vectors.local_cache import ScopeCache, best
 
 CHUNK = 500
 """Rows per SQL statement, below SQLite's limit on variables."""
+
+BATCH = 100
+"""Vectors per INSERT: seven variables each."""
+
+_LATER = "CASE WHEN version >= %s THEN version + 1 ELSE %s END"
+_NEXT = f"UPDATE stores_vectorscope SET version = {_LATER} WHERE namespace = %s AND uid = %s RETURNING version"  # noqa: S608
+_NEXT_DELETION = _NEXT.replace("SET", f"SET deletions = {_LATER},")
 
 
 class LocalVectors:
@@ -47,7 +55,7 @@ class LocalVectors:
                 by_uid.setdefault(_uid_of(vector), []).append(vector)
             for uid, group in sorted(by_uid.items()):
                 version = self._bump(namespace, uid, deletion=False)
-                rows = [
+                made = [
                     self._model("LocalVector")(
                         namespace=namespace,
                         vector_id=vector.id,
@@ -59,13 +67,8 @@ class LocalVectors:
                     )
                     for vector in group
                 ]
-                self._rows().bulk_create(
-                    rows,
-                    batch_size=100,
-                    update_conflicts=True,
-                    unique_fields=["namespace", "vector_id"],
-                    update_fields=["uid", "version", "dimension", "values", "metadata"],
-                )
+                for start in range(0, len(made), BATCH):
+                    rows.insert(made[start : start + BATCH], unique=("namespace", "vector_id"), using=self._using)
 
     def query(
         self, values: Sequence[float], *, namespace: str, top_k: int, filter: Filter | None = None
@@ -103,13 +106,13 @@ class LocalVectors:
         check_filter(filter)
         uid, rest = split_uid(filter)
         with _mapped(), transaction.atomic(using=self._using):
-            rows = self._rows().filter(namespace=namespace)
+            found = self._rows().filter(namespace=namespace)
             if uid is not None:
-                rows = rows.filter(uid=uid)
+                found = found.filter(uid=uid)
             if not rest:
-                self._remove(rows, namespace)
+                self._remove(found, namespace)
                 return
-            doomed = [row.pk for row in rows.defer("values").iterator() if matches(row.metadata, rest)]
+            doomed = [row.pk for row in found.defer("values").iterator() if matches(row.metadata, rest)]
             for start in range(0, len(doomed), CHUNK):
                 self._remove(self._rows().filter(pk__in=doomed[start : start + CHUNK]), namespace)
 
@@ -117,8 +120,8 @@ class LocalVectors:
         last = ""
         while True:
             with _mapped():
-                rows = self._rows().filter(namespace=namespace, vector_id__gt=last, vector_id__gte=prefix)
-                page = list(rows.order_by("vector_id").values_list("vector_id", flat=True)[:CHUNK])
+                later = self._rows().filter(namespace=namespace, vector_id__gt=last, vector_id__gte=prefix)
+                page = list(later.order_by("vector_id").values_list("vector_id", flat=True)[:CHUNK])
             for identity in page:
                 if not identity.startswith(prefix):
                     return
@@ -143,34 +146,41 @@ class LocalVectors:
 
     def _dimension(self, namespace: str) -> int | None:
         # Any row will do: first() would sort, and read the whole namespace for it.
-        found = list(self._rows().filter(namespace=namespace).values_list("dimension", flat=True)[:1])
-        return int(found[0]) if found else None
+        where = {"namespace": namespace}
+        found = rows.select(self._model("LocalVector"), ("dimension",), where, limit=1, using=self._using)
+        return int(found[0][0]) if found else None
 
     def _bump(self, namespace: str, uid: str, *, deletion: bool) -> int:
         """The next version of a scope. Its row stays locked until the transaction ends: writers of a user queue."""
-        scopes = self._model("VectorScope").objects.using(self._using)
-        scopes.get_or_create(namespace=namespace, uid=uid)
-        scope = scopes.select_for_update().get(namespace=namespace, uid=uid)
+        version = self._next(namespace, uid, deletion)
+        if version is None:
+            self._model("VectorScope").objects.using(self._using).get_or_create(namespace=namespace, uid=uid)
+            version = self._next(namespace, uid, deletion)
+        assert version is not None
+        return version
+
+    def _next(self, namespace: str, uid: str, deletion: bool) -> int | None:
         # Times, not 1, 2, 3: a counter that was rolled back never comes again with other rows.
-        scope.version = max(time.time_ns() // 1000, scope.version + 1)
-        if deletion:
-            scope.deletions = scope.version
-        scope.save(using=self._using)
-        return int(scope.version)
+        now = time.time_ns() // 1000
+        with connections[self._using].cursor() as cursor:
+            cursor.execute(_NEXT_DELETION if deletion else _NEXT, [now, now] * (1 + deletion) + [namespace, uid])
+            found = cursor.fetchone()
+        return int(found[0]) if found else None
 
     def _detach(self, vectors: dict[str, Vector], namespace: str) -> None:
         """An id that moves to another user must leave the first one's matrix."""
         for part in _chunks(list(vectors)):
-            rows = self._rows().filter(namespace=namespace, vector_id__in=part).values_list("vector_id", "uid")
-            moved = [identity for identity, uid in rows if uid != _uid_of(vectors[identity])]
+            where = {"namespace": namespace, "vector_id__in": part}
+            known = rows.select(self._model("LocalVector"), ("vector_id", "uid"), where, using=self._using)
+            moved = [identity for identity, uid in known if uid != _uid_of(vectors[identity])]
             if moved:
                 self._remove(self._rows().filter(namespace=namespace, vector_id__in=moved), namespace)
 
-    def _remove(self, rows: Any, namespace: str) -> None:
-        uids = sorted(set(rows.order_by().values_list("uid", flat=True).distinct()))
+    def _remove(self, doomed: Any, namespace: str) -> None:
+        uids = sorted(set(doomed.order_by().values_list("uid", flat=True).distinct()))
         for uid in uids:
             self._bump(namespace, uid, deletion=True)
-        rows.delete()
+        doomed.delete()
 
     def _scan(self, namespace: str, array: Any, top_k: int, rest: Filter) -> list[Match]:
         found: list[tuple[float, str, Match]] = []

@@ -42,7 +42,7 @@ class Sample:
 def soak(seconds: float) -> None:
     """Streams live 8 to 20 s, half of them are cut off without a close; each is followed by the next of its user. One
     in five is Opus."""
-    from bench.listen import FRAME_SECONDS, frames_of
+    from bench.load import FRAME_SECONDS, frames_of
 
     audio = {codec: frames_of(codec, 20.0) for codec in FRAME_SECONDS}
     rng = np.random.default_rng(2)

@@ -1,0 +1,190 @@
+"""Many clients of one ``/listen`` in real time, and what each frame and each word waited."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench.servers import OURS, Serving, cpu_seconds, megabytes, serving
+from bench.wire import BINARY, TEXT, Peer, frame, request
+
+WARM_UP = 2.0
+"""Seconds of a run that are not counted: sessions open, vendors connect."""
+SETTLE = 15.0
+"""Seconds after the last frame within which all audio must have reached the vendor and all words the clients."""
+FRAME_SECONDS = {"pcm16": 0.1, "opus": 0.01}
+AT_ONCE = 25
+"""Handshakes under way at a time."""
+
+
+@dataclass
+class Result:
+    """``cpu``: seconds of the server's CPU per second of one stream. Waits in milliseconds: ``up`` of every client
+    frame until the vendor has all of it, ``down`` of every word from the vendor to the client, ``words`` from the end
+    of a word at the client to its text there, less what the vendor took."""
+
+    streams: int
+    cpu: float = 0.0
+    up: list[float] = field(default_factory=list)
+    down: list[float] = field(default_factory=list)
+    words: list[float] = field(default_factory=list)
+    dropped: int = 0
+    missing: int = 0
+    late: float = 0.0
+    idle_kb: float = 0.0
+    active_kb: float = 0.0
+
+    @property
+    def carried(self) -> bool:
+        return not self.dropped and not self.missing and max(p(self.up, 99), p(self.down, 99)) < 50.0
+
+
+def p(values: Sequence[float], at: float) -> float:
+    return float(np.percentile(values, at)) if len(values) else float("nan")
+
+
+def frames_of(codec: str, seconds: float) -> list[bytes]:
+    rng = np.random.default_rng(1)
+    pcm = (rng.standard_normal(round(seconds * 16000)) * 3000).astype("<i2")
+    if codec == "opus":
+        from transcription.client import _opus
+
+        return _opus(pcm, 160)[: round(seconds * 100)]
+    return [pcm[at : at + 1600].tobytes() for at in range(0, len(pcm), 1600)]
+
+
+class Client(Peer):
+    client = True
+
+    def __init__(self, path: str, token: str) -> None:
+        super().__init__()
+        self.path, self.token = path, token
+        self.ready = asyncio.get_running_loop().create_future()
+        self.sent: list[float] = []
+        self.heard: list[tuple[float, str]] = []
+        """(moment, the vendor's word)"""
+
+    def begin(self) -> None:
+        self.transport.write(request(self.path, "127.0.0.1", self.token))
+
+    def shaken(self, head: bytes) -> None:
+        if b" 101 " not in head:
+            raise RuntimeError(head.decode())
+        self.ready.set_result(None)
+
+    def message(self, opcode: int, payload: bytes, mask: bytes) -> None:
+        now = time.monotonic()
+        if opcode != TEXT:
+            return
+        message = json.loads(payload)
+        if isinstance(message, list):
+            self.heard += [(now, text) for item in message for text in item["text"].split()]
+        elif message.get("type") == "Results":
+            self.heard += [(now, word["word"]) for word in message["channel"]["alternatives"][0]["words"]]
+
+
+async def clients(port: int, path: str, count: int, first: int = 0) -> list[Client]:
+    from omi.accounts.tokens import mint
+
+    loop, room = asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE)
+
+    async def one(number: int) -> Client:
+        async with room:
+            _, made = await loop.create_connection(lambda: Client(path, mint(f"bench-{number}")), "127.0.0.1", port)
+            await asyncio.wait_for(made.ready, 60)
+            return made
+
+    return list(await asyncio.gather(*(one(first + number) for number in range(count))))
+
+
+async def play(streams: Sequence[Client], frames: Sequence[bytes], step: float) -> float:
+    """Send every frame of every stream at its time, the streams evenly spread. How late (s, 99th percentile) the
+    sender itself was: a load generator without a core of its own says so."""
+    wire = [frame(BINARY, item, masked=True) for item in frames]
+    begin, late = time.monotonic() + 0.05, []
+    for index, item in enumerate(wire):
+        for number, stream in enumerate(streams):
+            due = begin + (index + number / len(streams)) * step
+            ahead = due - time.monotonic()
+            if ahead > 0.001:
+                await asyncio.sleep(ahead)
+            elif number % 16 == 0:
+                await asyncio.sleep(0)  # words are read meanwhile, however late this is
+            stream.transport.write(item)
+            stream.sent.append(time.monotonic())
+            late.append(stream.sent[-1] - due)
+    return p(late, 99)
+
+
+async def run(under_test: Serving, path: str, codec: str, count: int, seconds: float) -> tuple[Result, list[Client]]:
+    step, frames, pid = FRAME_SECONDS[codec], frames_of(codec, seconds), under_test.pid
+    result = Result(count)
+    [warm] = await clients(under_test.port, path, 1, first=100_000)
+    await play([warm], frames[: round(1.5 / step)], step)
+    warm.transport.close()
+    await asyncio.sleep(1.0)
+    bare = megabytes(pid)
+    streams = await clients(under_test.port, path, count)
+    await asyncio.sleep(1.0)
+    result.idle_kb = (megabytes(pid) - bare) * 1024 / count
+
+    async def watch() -> None:
+        await asyncio.sleep(WARM_UP)
+        before, since = cpu_seconds(pid), time.monotonic()
+        await asyncio.sleep(max(0.5, seconds - WARM_UP - 0.5))
+        result.cpu = (cpu_seconds(pid) - before) / (time.monotonic() - since) / count
+        result.active_kb = (megabytes(pid) - bare) * 1024 / count
+
+    watching = asyncio.create_task(watch())
+    result.late = await play(streams, frames, step)
+    await watching
+    expected = int(seconds / 0.5 + 1e-6)
+    until = time.monotonic() + SETTLE
+    while time.monotonic() < until and any(len(stream.heard) < expected for stream in streams):
+        await asyncio.sleep(0.1)
+    result.missing = sum(expected - len(stream.heard) for stream in streams)
+    for stream in streams:
+        stream.transport.close()
+    await asyncio.wait([stream.closed for stream in streams], timeout=10)
+    return result, streams
+
+
+def judge(result: Result, streams: Sequence[Client], vendor: dict[int, list[list[float]]], step: float) -> None:
+    """Fills in the waits. A stream's vendor connection is known from its words; frames of the first ``WARM_UP`` seconds
+    are looked for but not timed."""
+    skip = round(WARM_UP / step)
+    for stream in streams:
+        arrivals: list[list[float]] = []
+        for moment, text in stream.heard:
+            connection, arrived, said, seconds = text.split("/")
+            arrivals = vendor.get(int(connection), arrivals)
+            last = min(len(stream.sent), round(float(seconds) / step)) - 1
+            if last >= skip:
+                result.down.append((moment - float(said)) * 1000)
+                result.words.append((moment - stream.sent[last] - (float(said) - float(arrived))) * 1000)
+        at = 0
+        for index, sent in enumerate(stream.sent):
+            while at < len(arrivals) and arrivals[at][0] < (index + 1) * step - 1e-3:
+                at += 1
+            if at == len(arrivals):
+                result.dropped += len(stream.sent) - index
+                break
+            if index >= skip:
+                result.up.append((arrivals[at][1] - sent) * 1000)
+
+
+def measure(app: str, server: str, codec: str, streams: int, seconds: float, **extra: str) -> Result:
+    """One run against a fresh server: CPU, waits, memory."""
+    with serving(app, server, codec, **extra) as under_test:
+        path = f"/listen?codec={codec}&sample_rate=16000"
+        result, sent = asyncio.run(run(under_test, path, codec, streams, seconds))
+        time.sleep(1.0 if app != OURS else 3.0)  # the vendor's connections end
+        lines: list[dict[str, Any]] = [json.loads(line) for line in under_test.vendor_log.read_text().splitlines()]
+    judge(result, sent, {line["connection"]: line["arrivals"] for line in lines}, FRAME_SECONDS[codec])
+    return result

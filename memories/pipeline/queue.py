@@ -55,3 +55,10 @@ def send(function: str, *args: Any, at: datetime | None = None) -> None:
         "ack_failure": True,
     }  # fmt: skip
     OrmQ.objects.create(key=broker().list_key, payload=SignedPackage.dumps(task), lock=at)
+
+
+def behind(since: datetime) -> bool:
+    """Whether messages that were due at ``since`` have not been handed to a worker yet."""
+    from django_q.models import OrmQ
+
+    return bool(OrmQ.objects.filter(key=broker().list_key, lock__lt=since).exists())

@@ -30,7 +30,11 @@ LONGEST_WAIT = timedelta(seconds=RETRY_AFTER_LIMIT + 60)
 """No step waits longer: a wake-up time beyond it was set before the clock was put back, and is due."""
 
 RESEND = timedelta(seconds=30)
-"""Between two wake-ups of the same run: a busy queue must not fill with reminders."""
+"""Between two wake-ups of the same run."""
+
+RESEND_BEHIND = timedelta(minutes=10)
+"""The same while the workers are behind: a wake-up that is not handed out yet is not lost, and a queue that nobody
+empties must not fill with reminders (one per run and half a minute: a million an hour of 10,000 runs)."""
 
 
 @dataclass(slots=True)
@@ -50,6 +54,7 @@ class Report:
 def reconcile(*, limit: int = 500) -> Report:
     now = timezone.now()
     report = Report()
+    pause = RESEND_BEHIND if queue.behind(now - GRACE) else RESEND
     due = PostProcessingRun.objects.filter(
         Q(state=State.QUEUED, held=False, created_at__lt=now - GRACE)
         | Q(state=State.WAITING, wake_at__lt=now - GRACE)
@@ -59,7 +64,7 @@ def reconcile(*, limit: int = 500) -> Report:
     for run in due.order_by("id")[:limit]:
         if give_up(run):
             report.given_up += 1
-        elif _remind(run, now):
+        elif _remind(run, now, pause):
             report.woken += 1
     report.let_in = _let_in_forgotten()
     untold = PostProcessingRun.objects.filter(state=State.FINISHED, announced=False, finished_at__lt=now - GRACE)
@@ -94,9 +99,13 @@ def give_up(run: PostProcessingRun) -> bool:
     return done
 
 
-def _remind(run: PostProcessingRun, now: datetime) -> bool:
+def _remind(run: PostProcessingRun, now: datetime, pause: timedelta) -> bool:
+    if run.state == State.RUNNING:
+        pause = RESEND  # its worker died: no wake-up is under way
+    elif pause == RESEND_BEHIND and run.woken_at is None and run.created_at > now - pause:
+        return False
     reminder = PostProcessingRun.objects.filter(
-        Q(woken_at=None) | Q(woken_at__lt=now - RESEND) | Q(woken_at__gt=now + LONGEST_WAIT), pk=run.pk, fence=run.fence
+        Q(woken_at=None) | Q(woken_at__lt=now - pause) | Q(woken_at__gt=now + LONGEST_WAIT), pk=run.pk, fence=run.fence
     ).exclude(state=State.FINISHED)
     if not reminder.update(woken_at=now):
         return False

@@ -114,6 +114,7 @@ class ClusterWatch:
     _seen: tuple[int, float] = field(default=(0, 0.0))
     _executed: dict[int, float] = field(default_factory=dict)
     _alive_at: float = field(default_factory=time.monotonic)
+    _in_vain: int = 0
 
     def fresh(self) -> None:
         """The cluster was started just now."""
@@ -126,16 +127,19 @@ class ClusterWatch:
         beat = ClusterBeat.objects.filter(pk=self.name).first()
         sign = (beat.number, beat.at.timestamp()) if beat else (0, 0.0)
         if sign != self._seen:
-            self._seen, self._alive_at = sign, now
+            self._seen, self._alive_at, self._in_vain = sign, now, 0
         outstanding = bool(self._row) and _queued(self._row)
         if outstanding and beat is not None and beat.number == self._number:
             began = self._executed.setdefault(self._number, now)
             if now - began > self.acknowledge:
                 return "its monitor acknowledges nothing"
-        if now - self._alive_at > self.patience:
+        # A machine on which a cluster needs longer than this to start must not start it for ever: each restart after
+        # which nothing was heard doubles the patience, a sign of life ends that.
+        if now - self._alive_at > self.patience * 2 ** min(self._in_vain, 4):
             if self._busy() >= settings.Q_WORKERS:
                 self._alive_at = now  # every worker is at work under a lease that is being renewed
             else:
+                self._in_vain += 1
                 return "no message reaches a worker"
         if not outstanding and now - self._sent_at >= self.interval:
             self._send(now)

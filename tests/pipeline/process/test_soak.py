@@ -52,7 +52,7 @@ def test_runs_under_random_kills_all_end_once(installation: Installation) -> Non
     seed = int(os.environ.get("PIPELINE_SOAK_SEED", time.time()))
     print("seed", seed)
     dice = random.Random(seed)
-    serve = installation.serve(patience=8)
+    serve = installation.serve(patience=10)
     runs: list[int] = []
     while len(runs) < RUNS:
         runs += installation.start_runs(BATCH)

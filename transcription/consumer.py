@@ -20,6 +20,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from transcription import drain, entrance
+from transcription.daphne_socket import DIRECT, Direct
 from transcription.event_feed import EventFeed
 from transcription.pace import Pace
 from transcription.ports import VoiceLabel
@@ -74,6 +75,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self._closed = False
         self._feed: EventFeed | None = None
         self._handling = False  # a message from the queue
+        self._direct = Direct(self.take)
+        self._talking = False  # words were shown of this session
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Channels makes two tasks and a hop to a thread (to close database connections) for every message; audio
@@ -105,9 +108,9 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
         drain.install()
-        # ``omi.audio`` is for our daphne socket: where audio may be handed to at once. Other servers ignore it.
-        await self.send({"type": "websocket.accept", "omi.audio": self.take})
-        self._tasks.append(asyncio.create_task(self._write(), name="listen-writer"))
+        await self.send({"type": "websocket.accept", DIRECT: self._direct})
+        if self._direct.write is None:
+            self._tasks.append(asyncio.create_task(self._write(), name="listen-writer"))
         if drain.draining():
             await self._close(SERVICE_RESTART, "the server is restarting")
             return
@@ -241,6 +244,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     def _end_session(self, reason: str, *, keep: bool = False, wait: float = FINISH_SECONDS) -> Awaitable[None] | None:
         session, self.session = self.session, None
+        self._talking = False
         if self._feed is not None:
             self._feed.expect(600.0)
         return session.finish(reason, keep=keep, wait=wait) if session is not None else None
@@ -288,8 +292,9 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         if not deltas:
             return
         assert self._request is not None
-        if self._feed is not None:
-            self._feed.expect(6.0)  # words lead to events (the processing memory's)
+        if self._feed is not None and not self._talking:
+            self._talking = True
+            self._feed.expect(6.0)  # the first words lead to an event (the processing memory's)
         if self._request.updates:
             self._put(json.dumps([delta.segment.model_dump() for delta in deltas]))
         else:
@@ -307,9 +312,10 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self._put(json.dumps({"event_type": event["type"], **event}))
 
     def _put(self, text: str) -> None:
-        if not self._closed:
-            self._outbox.append(text)
-            self._outgoing.set()
+        if self._closed or (self._direct.write is not None and self._direct.write(text)):
+            return
+        self._outbox.append(text)
+        self._outgoing.set()
 
     async def _write(self) -> None:
         while True:

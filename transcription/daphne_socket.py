@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from transcription.masks import apply_mask
@@ -30,6 +31,23 @@ PAUSE_AT, RESUME_AT = 256, 64
 LOOK_SECONDS = 0.02
 LINGER_SECONDS = 5.0
 """How long a client may take to answer the close frame (autobahn: 1 s) while what it still sends is thrown away."""
+
+DIRECT = "omi.direct"
+"""Key of ``websocket.accept`` under which a consumer offers a ``Direct``. Other servers do not look at it."""
+
+
+@dataclass(slots=True)
+class Direct:
+    """A way past the queues between socket and consumer. Each frame that takes them wakes a task, which costs as much
+    as the rest of its way.
+
+    ``take``: the consumer takes an audio frame at once; seconds for which nothing more shall be read, or None: it must
+    come as a message. ``write``: set by the socket that knows this; sends a text at once, False where it cannot.
+    """
+
+    take: Callable[[bytes], float | None]
+    write: Callable[[str], bool] | None = None
+
 
 _lingering: set[Any] = set()
 
@@ -82,11 +100,13 @@ def install() -> None:
     class AudioSocket(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types
         paused = False
         torn = b""
-        take: Callable[[bytes], float | None] | None = None
+        direct: Direct | None = None
 
         def handle_reply(self, message: dict[str, Any]) -> None:
             if message.get("type") == "websocket.accept":
-                self.take = message.get("omi.audio")
+                self.direct = message.get(DIRECT)
+                if self.direct is not None:
+                    self.direct.write = self._write_text
             if message.get("type") == "websocket.close" and self.state == self.STATE_OPEN:
                 reason = str(message.get("reason") or "").encode()[:120].decode(errors="ignore").encode()
                 _lingering.add(self)
@@ -117,7 +137,7 @@ def install() -> None:
 
         def _hand_on(self, frames: list[bytes]) -> None:
             """To the consumer itself where nothing before them waits in its queue, else behind that."""
-            take = self.take if self.application_queue.empty() and not self.muted else None
+            take = self.direct.take if self.direct is not None and self.application_queue.empty() else None
             longest = 0.0
             for frame in frames:
                 if take is not None:
@@ -134,6 +154,20 @@ def install() -> None:
             self._heard_at = time.monotonic()
             if longest and not self.paused:
                 self._pause(longest)
+
+        def _write_text(self, text: str) -> bool:
+            if self.state != self.STATE_OPEN or self.transport is None:
+                return False
+            payload = text.encode()
+            size = len(payload)
+            if size < 126:
+                head = bytes((0x81, size))
+            elif size < 65536:
+                head = b"\x81\x7e" + size.to_bytes(2, "big")
+            else:
+                head = b"\x81\x7f" + size.to_bytes(8, "big")
+            self.transport.write(head + payload)
+            return True
 
         def _takes_audio(self) -> bool:
             return self.state == self.STATE_CLOSING or (

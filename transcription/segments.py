@@ -20,6 +20,8 @@ MAX_SEGMENT_SECONDS = 60.0
 """Longest segment: a monologue is split at a word boundary (the original made one segment of an hour)."""
 
 _LABEL = re.compile(r"^[A-Za-z]+_([0-9]{1,9})$")
+_CLOSING = ("", ",", ".", "?", "!", ";", ":")
+_BLANK_BEFORE = re.compile(r"\s+([,.?!;:])(?=\s|$)")
 _SEGMENT_NAMESPACE = uuid.UUID("6f9e9a0e-2f6b-4a0e-9f0a-7c1f0a3d5b21")
 
 
@@ -88,7 +90,12 @@ def segment_id(scope: str, index: int) -> str:
 
 def clean_text(text: str) -> str:
     """Fold white space to single blanks and drop the blank before ``, . ? ! ; :``. No word is ever glued or lost."""
-    return re.sub(r"\s+([,.?!;:])(?=\s|$)", r"\1", " ".join(text.split()))
+    return _BLANK_BEFORE.sub(r"\1", " ".join(text.split()))
+
+
+def joined(text: str, more: str) -> str:
+    """``clean_text`` of two texts that are clean each, without going through the first one again."""
+    return clean_text(f"{text} {more}") if not text or more[:1] in _CLOSING else f"{text} {more}"
 
 
 def fill_missing_speakers(words: Sequence[Word]) -> list[Word]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -167,3 +169,34 @@ def test_a_session_that_died_before_it_knew_its_conversation_is_placed_by_its_cl
 
 def test_no_audio_is_no_recording(tmp_path: Path) -> None:
     assert recording_for("u", Talk(datetime.now(UTC), "nobody"), tmp_path / "out.wav") is None
+
+
+def test_sessions_are_synced_in_one_turn_and_a_fault_of_one_is_that_ones_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[int] = []
+    synced: list[int] = []
+    kept = os.fdatasync
+
+    def sync(descriptor: int) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            turns.append(threading.get_ident())
+        if descriptor == broken._file:
+            raise OSError(errno.EIO, "no such sector")
+        synced.append(descriptor)
+        kept(descriptor)
+
+    async def work() -> None:
+        for it in (broken, *well):
+            assert it.append([b"\0" * 3200])
+            it._synced_at -= 10
+            it.sync_when_due()
+            it.sync_when_due()  # one under way is enough
+        await asyncio.gather(*(it.close() for it in well))
+
+    broken, *well = (start(session=f"s{number}")[0] for number in range(4))
+    monkeypatch.setattr(os, "fdatasync", sync)
+    asyncio.run(work())
+    assert isinstance(broken.failed, OSError)
+    assert [it.failed for it in well] == [None] * 3
+    assert all(synced.count(it._file) == 2 for it in well)  # in the round, and at the close
+    assert len(set(turns[:4])) == 1
+    broken.abandon()

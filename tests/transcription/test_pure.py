@@ -13,7 +13,7 @@ from transcription.masks import masked
 from transcription.pace import Pace
 from transcription.ports import VoiceLabel
 from transcription.request import BadRequest, parse
-from transcription.segments import Word
+from transcription.segments import Word, clean_text, joined
 from transcription.session_account import account
 
 
@@ -215,3 +215,8 @@ def test_the_beginning_of_an_audio_frame_waits_for_its_rest_and_nothing_else_doe
     assert not is_torn_audio(other)
     if whole:
         assert whole_audio_frames(frame + frame) == ([payload, payload], b"")
+
+
+@given(st.text(alphabet="ab ,.?\n", max_size=12), st.text(alphabet="ab ,.?\n", max_size=12))
+def test_clean_texts_joined_are_the_clean_text_of_both(left: str, right: str) -> None:
+    assert joined(clean_text(left), clean_text(right)) == clean_text(f"{clean_text(left)} {right}")

@@ -1,4 +1,5 @@
-"""Appends a session's audio: one sequential ``write`` per batch, ``fdatasync`` once a second in a thread.
+"""Appends a session's audio: one sequential ``write`` per batch, ``fdatasync`` once a second in a thread, all sessions
+that are due in one turn.
 
 What is lost at worst: when the process is killed, the batch that has not been written (``BATCH_SECONDS``); when the
 machine loses power, what the disk has not been told to keep (one second more). This is the policy of Redis' append-only
@@ -18,6 +19,7 @@ import struct
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakKeyDictionary
 
 from transcription.codecs import Codec
 from transcription.journal.store import FINISHED, Entry, create
@@ -27,7 +29,9 @@ logger = logging.getLogger(__name__)
 
 # Threads of its own: a disk that is slow to sync must not hold up anything else that needs a thread.
 _DISK = ThreadPoolExecutor(max_workers=4, thread_name_prefix="journal")
-SYNC_SECONDS = 1.0
+SYNC_SECONDS = 0.8
+GATHER_SECONDS = 0.1
+"""Sessions that are due within this long of one another are synced in one turn of a thread."""
 RETRY_SECONDS = 1.0
 HOLE = 0xFFFF
 MAX_PACKET = 4000
@@ -112,19 +116,23 @@ class Journal:
         if self._size == self._synced_size:
             return
         self._synced_at, self._synced_size = now, self._size
-        self._syncing = asyncio.get_running_loop().run_in_executor(_DISK, self._sync)
-        self._syncing.add_done_callback(self._synced)
+        self._syncing = _Round.join(self)
 
-    def _sync(self) -> None:
-        if not self._meta_synced:
-            self.entry.sync_meta()
-            self._meta_synced = True
-        os.fdatasync(self._file)
+    def sync(self) -> OSError | None:
+        """Wait for the disk; in a thread. The error, if it refuses."""
+        try:
+            if not self._meta_synced:
+                self.entry.sync_meta()
+                self._meta_synced = True
+            os.fdatasync(self._file)
+        except OSError as error:
+            return error
+        return None
 
-    def _synced(self, done: asyncio.Future[None]) -> None:
+    def synced(self, error: OSError | None) -> None:
         self._syncing = None
-        if not done.cancelled() and (error := done.exception()) is not None:
-            self.failed = error if isinstance(error, OSError) else OSError(str(error))
+        if error is not None:
+            self.failed = error
             logger.warning("journal could not be synced", extra={"session": self.entry.session_id})
 
     def attach(self, conversation: Conversation) -> None:
@@ -167,3 +175,39 @@ class Journal:
     def remove(self) -> None:
         """Delete the folder: nothing was said in this session and nobody asked to keep it."""
         self.entry.remove()
+
+
+class _Round:
+    """Journals that one turn of a thread syncs: a turn for each would cost the event loop more than its audio does."""
+
+    _gathering: WeakKeyDictionary[asyncio.AbstractEventLoop, _Round] = WeakKeyDictionary()
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._journals: list[Journal] = []
+        self._done: asyncio.Future[None] = loop.create_future()
+
+    @classmethod
+    def join(cls, journal: Journal) -> asyncio.Future[None]:
+        """Done when the round that takes this journal is."""
+        loop = asyncio.get_running_loop()
+        found = cls._gathering.get(loop)
+        if found is None:
+            found = cls._gathering[loop] = cls(loop)
+            loop.call_later(GATHER_SECONDS, found._go)
+        found._journals.append(journal)
+        return found._done
+
+    def _go(self) -> None:
+        del self._gathering[self._loop]
+        self._loop.run_in_executor(_DISK, self._sync).add_done_callback(self._tell)
+
+    def _sync(self) -> list[OSError | None]:
+        return [journal.sync() for journal in self._journals]
+
+    def _tell(self, turn: asyncio.Future[list[OSError | None]]) -> None:
+        errors = [None] * len(self._journals) if turn.cancelled() else turn.result()
+        for journal, error in zip(self._journals, errors, strict=True):
+            journal.synced(error)
+        if not self._done.done():
+            self._done.set_result(None)

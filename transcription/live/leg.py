@@ -103,6 +103,7 @@ class Leg:
         self._flushed_at_cut = -1
         self._failures = 0
         self._heard_before = -1.0  # end of the last word of the connections before this one
+        self._said: dict[str, list[float]] = {}  # where each word was heard
         self._waiting: tuple[LiveStream, Timeline] | None = None  # while the sender has sent all there is
         self._sent_at = 0.0
 
@@ -350,8 +351,13 @@ class Leg:
         self._on_change(self)
 
     def _is_repeated(self, text: str, start: float) -> bool:
-        """A final that the vendor sent twice. Looks back over its last hundred words."""
-        return any(abs(old.start - start) < 0.005 and old.text == text for old in self.words[-100:])
+        """A final that the vendor sent twice. Looks at the last times that this word was heard."""
+        before = self._said.setdefault(text, [])
+        if any(abs(old - start) < 0.005 for old in before):
+            return True
+        before.append(start)
+        del before[:-8]
+        return False
 
     # --- failures ---------------------------------------------------------------------------------------------------
 

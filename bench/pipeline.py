@@ -23,26 +23,77 @@ from tests.pipeline.process.cluster import Installation
 from tests.support.processes import Unavailable, free_port, running
 
 OWN_TIME = """
-import time
+import contextlib, time
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 from memories.pipeline import runner
+from memories.pipeline.context import Context
+from omi.stores import audio
+from speakers import identify
+from tests.pipeline import instant
 from tests.pipeline.process.work import begin
-from tests.pipeline import fakes
-ids = begin({runs}, {{}})
-took, cpus, statements = [], [], 0
-for index, run in enumerate(ids):
-    with CaptureQueriesContext(connection) if index == len(ids) - 1 else __import__("contextlib").nullcontext() as seen:
+
+spent = {{}}
+def part(name, real):
+    def timed(*args, **more):
+        wall, cpu = time.perf_counter(), time.thread_time()
+        try:
+            return real(*args, **more)
+        finally:
+            before = spent.get(name, (0.0, 0.0))
+            spent[name] = before[0] + time.perf_counter() - wall, before[1] + time.thread_time() - cpu
+    return timed
+
+def work(ids, took):
+    for run in ids:
         began, cpu = time.perf_counter(), time.thread_time()
         assert runner.work(run) == "finished"
-        took.append(time.perf_counter() - began)
-        cpus.append(time.thread_time() - cpu)
-    if seen is not None:
-        sql = [q["sql"] for q in seen if q["sql"].startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
-        statements, own = len(sql), sum('"pipeline_' in item for item in sql)
-took, cpus = sorted(took[5:]), sorted(cpus[5:])
-p50, p95 = took[len(took) // 2], took[int(len(took) * 0.95)]
-answer = dict(cpu=cpus[len(cpus) // 2], p50=p50, p95=p95, statements=statements, own_statements=own)
+        took.append((time.perf_counter() - began, time.thread_time() - cpu))
+
+ids = begin({runs} + 25, {{}})
+work(ids[:5], [])
+took = []
+work(ids[5:-20], took)
+walls, cpus = sorted(item[0] for item in took), sorted(item[1] for item in took)
+
+with CaptureQueriesContext(connection) as seen:
+    work(ids[-20:-19], [])
+sql = [query["sql"].lstrip() for query in seen]
+counts = {{kind: sum(text.startswith(kind) for text in sql) for kind in ("SELECT", "INSERT", "UPDATE", "DELETE")}}
+statements = sum(counts.values())
+own = sum('"pipeline_' in text or "FROM pipeline_" in text for text in sql if not text.startswith(("BEGIN", "COMMIT")))
+explicit, inside = 0, False
+for text in sql:  # every write outside of a transaction is one of its own
+    inside = (inside or text.startswith("BEGIN")) and not text.startswith(("COMMIT", "ROLLBACK"))
+    explicit += text.startswith("COMMIT") or (not inside and text.startswith(("INSERT", "UPDATE", "DELETE")))
+counts = dict(SELECT=counts["SELECT"], INSERT=counts["INSERT"], UPDATE=counts["UPDATE"] + counts["DELETE"],
+              transactions=explicit)
+
+timed = part("database", lambda execute, *rest: execute(*rest))
+connection.execute_wrappers.append(timed)
+BaseDatabaseWrapper._commit = part("commit", BaseDatabaseWrapper._commit)
+audio.put, audio.local_copy = part("files", audio.put), part("files", audio.local_copy)
+Context.close = part("files", Context.close)
+identify.identify = part("voices", identify.identify)
+detail = []
+work(ids[-19:], detail)
+connection.execute_wrappers.clear()
+parts = {{name: [1000 * value / len(detail) for value in pair] for name, pair in spent.items()}}
+parts["all"] = [1000 * sum(item[index] for item in detail) / len(detail) for index in (0, 1)]
+
+instant.tables()
+instant.bare(counts)
+bare = []
+for _ in range(60):
+    began, cpu = time.perf_counter(), time.thread_time()
+    instant.bare(counts)
+    bare.append((time.perf_counter() - began, time.thread_time() - cpu))
+bare = sorted(item[0] for item in bare)[30], sorted(item[1] for item in bare)[30]
+answer = dict(
+    cpu=cpus[len(cpus) // 2], p50=walls[len(walls) // 2], p95=walls[int(len(walls) * 0.95)], statements=statements,
+    own_statements=own, counts=counts, parts=parts, bare_p50=bare[0], bare_cpu=bare[1],
+)
 """
 
 THROUGH = """
@@ -64,11 +115,11 @@ def through(enqueue, done, number):
     assert done() >= number, f"only {{done()}} of {{number}}"
     return [number / sent, number / (time.perf_counter() - began)]
 
-def empty(number):
+def tasks(number, name, *args):
     before = Success.objects.count()
     def enqueue():
         for _ in range(number):
-            async_task("tests.pipeline.instant.nothing", broker=broker(), ack_failure=True, save=True)
+            async_task(f"tests.pipeline.instant.{{name}}", *args, broker=broker(), ack_failure=True, save=True)
     return through(enqueue, lambda: Success.objects.count() - before, number)
 
 def runs(number):
@@ -79,23 +130,28 @@ def runs(number):
             service.start("postprocess", "user-1", memory_id, actor="bench", audio=kept)
     return through(enqueue, lambda: PostProcessingRun.objects.filter(state="finished").count() - before, number)
 
-empty(20), runs(4)  # the workers import what they need
-answer = [empty({number}), runs({number}), empty({number})]
+counts = {counts!r}
+tasks(20, "nothing"), tasks(4, "bare", counts), runs(4)  # the workers import what they need
+answer = [tasks({number}, "nothing"), tasks({number}, "bare", counts), runs({number}), tasks({number}, "nothing")]
 """
 
 
-def rates(installation: Installation, number: int) -> tuple[float, float]:
-    """Empty tasks and runs per second, measured alike: sent one by one, done by real workers, result stored.
+def rates(installation: Installation, number: int, counts: dict[str, int]) -> dict[str, float]:
+    """Empty tasks, tasks of bare statements and runs per second, measured alike: sent one by one, done by real workers.
 
-    A success of an empty task is stored as Django-Q2 stores it (``save=True``); the runs' messages store none, their
-    results are their own rows. Empty tasks are measured before and after the runs, and the mean is taken.
+    A success of a task is stored as Django-Q2 stores it (``save=True``); the runs' messages store none, their results
+    are their own rows. Empty tasks are measured before and after, and the mean is taken.
     """
     cluster = installation.start("qcluster")
     try:
-        first, through, last = installation.python(THROUGH.format(number=number), timeout=600)
+        first, bare, runs, last = installation.python(THROUGH.format(number=number, counts=counts), timeout=900)
     finally:
         cluster.terminate()
-    return (first[1] + last[1]) / 2, through[1]
+    noop = (first[1] + last[1]) / 2
+    return {
+        "noop_per_second": noop, "bare_per_second": bare[1], "runs_per_second": runs[1], "share": runs[1] / noop,
+        "share_of_bare": runs[1] / bare[1],
+    }  # fmt: skip
 
 
 def measure(name: str, database: str, runs: int) -> dict[str, Any]:
@@ -103,12 +159,34 @@ def measure(name: str, database: str, runs: int) -> dict[str, Any]:
         installation = Installation(Path(folder), lease=60, instant=True, database=database)
         installation.environment["OMI_LOG_LEVEL"] = "ERROR"
         try:
-            own = installation.python(OWN_TIME.format(runs=max(30, runs // 4)))
+            own = installation.python(OWN_TIME.format(runs=max(30, runs // 4)), timeout=300)
             installation.python("from django_q.models import OrmQ\nOrmQ.objects.all().delete()")
-            noop, through = rates(installation, runs)
+            through = rates(installation, runs, own["counts"])
         finally:
             installation.close()
-    return {"database": name, **own, "noop_per_second": noop, "runs_per_second": through, "share": through / noop}
+    return {"database": name, **own, **through}
+
+
+def lines(item: dict[str, Any]) -> list[str]:
+    counts, parts = item["counts"], item["parts"]
+    rest = parts["all"][1] - sum(parts[name][1] for name in parts if name not in ("all", "commit"))
+    told = ", ".join(
+        f"{name} {parts[name][1]:.1f} of {parts[name][0]:.1f}"
+        for name in ("database", "commit", "files", "voices")
+        if name in parts
+    )
+    return [
+        f"own time p50 {item['p50'] * 1000:.0f} ms, p95 {item['p95'] * 1000:.0f} ms, "
+        f"processor time p50 {item['cpu'] * 1000:.1f} ms",
+        f"{item['own_statements']} statements of its own, {item['statements']} with the local stores, in "
+        f"{counts['transactions']} transactions; the same number bare: {item['bare_p50'] * 1000:.0f} ms, "
+        f"processor time {item['bare_cpu'] * 1000:.1f} ms",
+        f"parts (ms of processor time of ms of time; with timers): {told}; other Python {rest:.1f}; "
+        f"all {parts['all'][1]:.1f} of {parts['all'][0]:.1f}",
+        f"{item['runs_per_second']:.1f} runs/s through qcluster; an empty task {item['noop_per_second']:.1f}/s "
+        f"(share {item['share']:.0%}); a task of the same statements, bare, {item['bare_per_second']:.1f}/s "
+        f"(share {item['share_of_bare']:.0%})",
+    ]
 
 
 @contextlib.contextmanager
@@ -162,13 +240,8 @@ def main() -> None:
         print(json.dumps(results, indent=1))
         return
     for item in results:
-        print(
-            f"{item['database']:<11} own time p50 {item['p50'] * 1000:.0f} ms, p95 {item['p95'] * 1000:.0f} ms, "
-            f"processor time p50 {item['cpu'] * 1000:.0f} ms\n"
-            f"{'':<11} {item['own_statements']} statements of its own, {item['statements']} with the local stores\n"
-            f"{'':<11} {item['runs_per_second']:.1f} runs/s through qcluster; an empty task "
-            f"{item['noop_per_second']:.1f}/s; share {item['share']:.0%}"
-        )
+        for number, line in enumerate(lines(item)):
+            print(f"{'' if number else item['database']:<11} {line}")
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(
         f"({time.perf_counter() - began:.0f} s, 2 workers, vendors and speech engines answering at once, load {load})"

@@ -16,7 +16,7 @@ from memories.pipeline import claim, hashing
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, StepAttempt
 from memories.pipeline.outcomes import RunCanceled, StepError
 from memories.pipeline.vocabulary import GOOD, StepState
-from omi import providers
+from omi import providers, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,11 +103,13 @@ class Context:
     @cached_property
     def earlier(self) -> dict[tuple[str, str], int]:
         """What the memory's other runs did well: name and input hash of a step to the newest such row."""
-        rows = RunStep.objects.filter(
-            run__uid=self.uid, run__memory_id=self.memory_id, state=StepState.DONE, outcome__in=GOOD
-        )
-        rows = rows.exclude(run=self.run).exclude(input_hash="").order_by("id")
-        return {(name, digest): pk for name, digest, pk in rows.values_list("name", "input_hash", "pk")}
+        runs = rows.select(PostProcessingRun, ("id",), {"uid": self.uid, "memory_id": self.memory_id})
+        others = [run for (run,) in runs if run != self.run.pk]
+        if not others:
+            return {}
+        done = {"run__in": others, "state": StepState.DONE, "outcome__in": GOOD}
+        found = rows.select(RunStep, ("name", "input_hash", "id"), done, order="id")
+        return {(name, digest): step for name, digest, step in found if digest}
 
     # --- the memory and its user ---
 

@@ -12,6 +12,7 @@ from django.db.models import Q
 from memories.pipeline import announce, hashing, plans, progress, queue
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
 from memories.pipeline.vocabulary import Kind, State
+from omi import rows
 from omi.errors import Outcome, ProviderError
 
 log = structlog.get_logger(__name__)
@@ -69,14 +70,13 @@ def start(
         try:
             with transaction.atomic():
                 in_line = _make_room(uid, memory_id, kind, options)
-                run = PostProcessingRun.objects.create(
+                run = PostProcessingRun(
                     uid=uid, memory_id=memory_id, kind=kind, actor=actor[:150], reason=reason[:300], options=options,
                     plan=plans.plan_for(kind), from_step=from_step or "", follows=follows, idempotency_key=key,
                     request_hash=request, audio=audio_name, current_step=plans.plan_for(kind)[0], held=in_line,
                 )  # fmt: skip
-                RunStep.objects.bulk_create(
-                    RunStep(run=run, name=name, position=position) for position, name in enumerate(run.plan)
-                )
+                rows.insert([run])
+                rows.insert([RunStep(run=run, name=name, position=position) for position, name in enumerate(run.plan)])
                 progress.note(run, "created", actor=actor, reason=reason[:300], from_step=first,
                               follows=follows.pk if follows else None, in_line=in_line)  # fmt: skip
                 if not in_line:
@@ -95,32 +95,33 @@ def _same(uid: str, memory_id: str, kind: str, key: str, request: str, *, renewa
             if earlier.request_hash != request:
                 raise IdempotencyConflict("this idempotency key was used for another request")
             return earlier
-    same = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id, kind=kind, request_hash=request)
-    usable = ~Q(state=State.FINISHED)
-    if renewable and kind == Kind.POSTPROCESS:
-        usable |= Q(outcome__in=[Outcome.SUCCESS, Outcome.EXPECTED_SILENCE])
-    return same.filter(usable, cancel_requested=False).order_by("-id").first()
+    where = {"uid": uid, "memory_id": memory_id, "request_hash": request, "kind": kind, "cancel_requested": False}
+    for run in rows.instances(PostProcessingRun, where, order="-id"):
+        if run.state != State.FINISHED or (renewable and kind == Kind.POSTPROCESS and run.succeeded):
+            return run
+    return None
 
 
 def _make_room(uid: str, memory_id: str, kind: str, options: dict[str, Any]) -> bool:
     """Whether the new run has to stand in line; what stood there of the same kind gives way."""
-    unfinished = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id).exclude(state=State.FINISHED)
-    if not unfinished.exists():
-        return False
-    for older in unfinished.filter(held=True, kind=kind):
+    unfinished = [State.QUEUED, State.RUNNING, State.WAITING]
+    before = rows.instances(PostProcessingRun, {"uid": uid, "memory_id": memory_id, "state__in": unfinished})
+    for older in before:
+        if not older.held or older.kind != kind:
+            continue
         if older.options.get("keep"):
             options["keep"] = True  # the user asked for this conversation to be kept, whichever run does it
         progress.finish_idle(
             older.pk, uid, memory_id, Outcome.CANCELED, "superseded", when=Q(held=True), actor="pipeline"
         )
-    return True
+    return bool(before)
 
 
 def cancel(run: PostProcessingRun, *, actor: str, reason: str = "", message_id: str = "canceled") -> bool:
     """Ask a run to stop: an idle one ends at once, a worker stops at its next write. False if it had ended."""
     with transaction.atomic():
-        rows = PostProcessingRun.objects.filter(pk=run.pk).exclude(state=State.FINISHED)
-        if not rows.update(cancel_requested=True):
+        unfinished = PostProcessingRun.objects.filter(pk=run.pk).exclude(state=State.FINISHED)
+        if not unfinished.update(cancel_requested=True):
             return False
         progress.note(run, "cancel_requested", actor=actor, reason=reason[:300])
     ended = progress.finish_idle(

@@ -10,13 +10,17 @@ from tests.pipeline.fakes import TEXT
 
 
 def begin(count: int, options: dict[str, Any]) -> list[int]:
-    """``count`` memories of one user, each with a recording of speech, and a run for each."""
-    from memories.pipeline import service
+    """``count`` memories of one user, each with a recording of speech, and a run for each, as an upload begins it."""
+    from memories.pipeline import announce, service
+    from memories.shapes import PostProcessingStatus
 
-    return [
-        service.start("postprocess", "user-1", memory_id, actor="test", audio=kept, options=options).pk
+    runs = [
+        service.start("postprocess", "user-1", memory_id, actor="test", audio=kept, options=options)
         for memory_id, kept in prepare(count)
     ]
+    for run in runs:
+        announce.mark(run, PostProcessingStatus.IN_PROGRESS)
+    return [run.pk for run in runs]
 
 
 def prepare(count: int) -> list[tuple[str, Any]]:

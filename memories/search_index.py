@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 REFRESHED_AT_ONCE = 200
 """Documents that one search may read to bring the index up to date; newest first, the schedule does the rest."""
 PAGE = 50
+ROWS = 240
+"""Per statement: four values each, below SQLite's old limit of 999."""
 CANDIDATES, FEWEST = 400, 50
 """Memories that a query looks at, the newest of each word; each of many words still brings ``FEWEST``."""
 MOST_WORDS = 24
@@ -98,16 +100,24 @@ def index(uid: str, memories: Sequence[Memory]) -> None:
             for item in fresh
         ]
         SearchTerms.objects.bulk_create(entries)
-        words = [
-            (entry.pk, word, min(count, 2**31 - 1), _seconds(memory.created_at))
-            for entry, memory in zip(entries, fresh, strict=True)
-            for word, count in sorted(_words_of(uid, memory).items())
-        ]
-        with connection.cursor() as cursor:  # some eighty rows a memory: bulk_create takes five times as long
-            cursor.executemany(
-                "INSERT INTO memories_searchword (entry_id, word, count, at) VALUES (%s, %s, %s, %s)", words
-            )
+        _insert(
+            [
+                (entry.pk, word, min(count, 2**31 - 1), _seconds(memory.created_at))
+                for entry, memory in zip(entries, fresh, strict=True)
+                for word, count in sorted(_words_of(uid, memory).items())
+            ]
+        )
         MemoryRow.objects.filter(uid=uid, memory_id__in=ids).update(words_stale=False)
+
+
+def _insert(words: list[tuple[int, int, int, int]]) -> None:
+    """Some ninety rows a memory: bulk_create takes five times as long, and PostgreSQL parses executemany row by row."""
+    with connection.cursor() as cursor:
+        for start in range(0, len(words), ROWS):
+            part = words[start : start + ROWS]
+            places = ", ".join(["(%s, %s, %s, %s)"] * len(part))
+            statement = f"INSERT INTO memories_searchword (entry_id, word, count, at) VALUES {places}"  # noqa: S608
+            cursor.execute(statement, [value for row in part for value in row])
 
 
 def find(uid: str, query: str, *, start: datetime | None = None, end: datetime | None = None) -> list[WordHit]:

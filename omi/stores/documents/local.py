@@ -178,8 +178,7 @@ class LocalDocuments:
     def _create_all(self, writes: Sequence[Write]) -> None:
         """An import: two statements instead of two per document."""
         paths = sorted({write.path for write in writes})
-        for path in paths:
-            self._lock(path)
+        self._lock(*paths)
         if len(paths) < len(writes) or self._rows().filter(pk__in=paths).exists():
             raise AlreadyExists("there is a document at one of the paths already")
         self._rows().bulk_create([row_of(write.path, write.data or {}, None) for write in writes], batch_size=100)
@@ -214,12 +213,13 @@ class LocalDocuments:
             rows.update(type(row), values, {"path": write.path}, using=self._using)
         return row
 
-    def _lock(self, path: str) -> None:
+    def _lock(self, *paths: str) -> None:
         connection = connections[self._using]
         if connection.vendor == "postgresql":
-            number = int.from_bytes(hashlib.blake2b(path.encode(), digest_size=8).digest(), "big", signed=True)
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
+            digests = [hashlib.blake2b(path.encode(), digest_size=8).digest() for path in paths]
+            numbers = [int.from_bytes(digest, "big", signed=True) for digest in digests]
+            with connection.cursor() as cursor:  # in the order given
+                cursor.execute("SELECT pg_advisory_xact_lock(number) FROM unnest(%s::bigint[]) AS number", [numbers])
 
     def _atomic(self, function: Callable[[], T]) -> T:
         """Within somebody else's transaction a conflict cannot be retried: it has spoilt that transaction."""

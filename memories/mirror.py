@@ -58,16 +58,16 @@ def memory_values(memory: Memory) -> dict[str, Any]:
         "created_at": memory.created_at,
         "started_at": memory.started_at,
         "finished_at": memory.finished_at,
-        "language": (memory.language or "")[:32],
-        "source": (memory.source or "")[:64],
+        "language": _text(memory.language, 32),
+        "source": _text(memory.source, 64),
         "category": memory.structured.category.value,
         "discarded": memory.discarded,
         "deleted": memory.deleted,
         "deleted_at": memory.deleted_at,
         "visibility": memory.visibility.value,
         "postprocessing_status": told.status.value if told else "",
-        "active_transcript": (memory.active_transcript or "")[:100],
-        "processing_memory_id": memory.processing_memory_id or "",
+        "active_transcript": _text(memory.active_transcript, 100),
+        "processing_memory_id": _text(memory.processing_memory_id, 128),
         "segments": len(memory.transcript_segments),
         "seconds": max((segment.end for segment in memory.transcript_segments), default=0.0),
         "revision": memory.revision,
@@ -77,10 +77,15 @@ def memory_values(memory: Memory) -> dict[str, Any]:
 def processing_values(processing: ProcessingMemory) -> dict[str, Any]:
     """Columns of ``ProcessingMemoryRow`` as the document has them."""
     return {
-        "device_id": (processing.device_id or "")[:200],
-        "memory_id": processing.memory_id or "",
+        "device_id": _text(processing.device_id, 200),
+        "memory_id": _text(processing.memory_id, 128),
         "created_at": processing.created_at,
         "finished": processing.finished,
         "segments": len(processing.transcript_segments),
         "last_audio": processing.last_audio,
     }
+
+
+def _text(value: str | None, length: int) -> str:
+    """As a column holds it: PostgreSQL takes neither NUL nor more than the column's length. Documents hold both."""
+    return (value or "").replace("\0", "")[:length]

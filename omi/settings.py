@@ -64,6 +64,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "omi.logging.RequestContextMiddleware",
+    "omi.addresses.refuse_nul",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 

@@ -48,12 +48,18 @@ def parse(query: bytes, *, web: bool = False) -> ListenRequest:
         codec=chosen,
         language=_language(values.get("language", "en")),
         watch=_flag(values, "new_memory_watch", default=web),
-        device_id=values.get("device_id") or None,
+        device_id=_device(values.get("device_id", "")),
         preferred=service,
         after=_number(values, "after"),
         updates=_flag(values, "updates", default=web),
         profile=_flag(values, "include_speech_profile", default=True),
     )
+
+
+def _device(text: str) -> str | None:
+    if not text.isprintable():
+        raise BadRequest("device_id must be printable")
+    return text or None
 
 
 def _number(values: Mapping[str, str], name: str) -> int | None:

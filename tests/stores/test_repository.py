@@ -374,3 +374,15 @@ def test_the_row_shows_the_newest_revision_whatever_the_order_of_arrival() -> No
     mirror.record_memory("u", made)
     row = MemoryRow.objects.get(uid="u", memory_id="m")
     assert (row.revision, row.discarded, row.visibility) == (newer.revision, True, "public")
+
+
+def test_a_documents_odd_texts_fit_into_the_columns_of_its_row() -> None:
+    """What others wrote into the project's Firestore: NUL, which PostgreSQL refuses, and texts of any length."""
+    odd = "a\0" + "x" * 5000
+    memories.create_memory("u", memory("m").model_copy(update={"language": odd, "active_transcript": odd}))
+    row = MemoryRow.objects.get(uid="u", memory_id="m")
+    assert (row.language, len(row.active_transcript)) == ("a" + "x" * 31, 100)
+    processing.create("u", ProcessingMemory(id="p", created_at=NOW, device_id=odd))
+    from memories import mirror_check
+
+    assert not [item for item in mirror_check.check_user("u") if item.kind == "row_stale"]

@@ -167,6 +167,7 @@ def test_the_apps_own_query_is_understood() -> None:
         b"sample_rate=-1",
         b"sample_rate=99999999999999999999",
         b"stt_service=whisper",
+        b"device_id=a%00b",
         b"language=%27%3B+drop",
         b"language=\xc3\xa9",
         b"new_memory_watch=maybe",

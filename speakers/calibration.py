@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 FOLDER = Path(__file__).resolve().parent / "cohorts"
 
+AGREES = 0.5
+"""Probability from which a sample agrees with a profile; below it a person has to confirm it."""
+
 
 @dataclass(frozen=True)
 class Calibration:

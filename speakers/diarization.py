@@ -37,6 +37,11 @@ LEAST_WINDOWS, LEAST_SHARE = 6, 0.15
 """A group of fewer windows (3.6 s), and less than this share of all, is no voice: laughter, two at once, a word at the
 edge. Chosen on 13 conversations of the choosing half: with it the number of voices is right 12 times, without it 2."""
 
+RARE_WINDOWS = 3
+"""Except where a group of at least this many windows (2.4 s) is like no other voice (`Scale.window`): somebody who says
+one sentence. Chosen on 24 conversations of the choosing half, half of them with a guest of 2 to 3.4 s
+(docs/speakers.md): 2 windows give more false voices, 4 lose more guests."""
+
 CHANGE_COST = 0.5
 """Similarity (summed over 0.1 s frames) that a change of speaker must gain: half a second at a margin of 0.1."""
 COMPETING = 0.06
@@ -107,10 +112,38 @@ def find_voices(embeddings: NDArray[np.float32], max_speakers: int, scale: Scale
     if len(known) == 0:
         return np.zeros((1, embeddings.shape[1]), np.float32)
     least = min(LEAST_WINDOWS, len(known) * LEAST_SHARE)
-    if len(known) > MOST_CLUSTERED:
-        least = max(2.0, least * MOST_CLUSTERED / len(known))
-        known = known[np.linspace(0, len(known) - 1, MOST_CLUSTERED).round().astype(int)]
-    return _merged(known, _clustered(known, scale.window), scale.cluster, max_speakers, least)
+    some = _some(known)
+    least = max(2.0, least * len(some) / len(known)) if len(some) < len(known) else least
+    voices = _merged(some, _clustered(some, scale.window), scale.cluster, max_speakers, least)
+    return _with_rare(voices, known, scale.window, max_speakers)
+
+
+def _some(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """At most `MOST_CLUSTERED` of the rows, evenly spread."""
+    if len(rows) <= MOST_CLUSTERED:
+        return rows
+    chosen: NDArray[np.float32] = rows[np.linspace(0, len(rows) - 1, MOST_CLUSTERED).round().astype(int)]
+    return chosen
+
+
+def _with_rare(
+    voices: NDArray[np.float32], known: NDArray[np.float32], same_window: float, max_speakers: int
+) -> NDArray[np.float32]:
+    """`voices` and those who say little: groups among the windows that are like none of the voices, as far as they are
+    themselves like none of them. All windows are looked at, also those that the clustering did not see."""
+    odd = _some(known[(known @ voices.T).max(axis=1) < same_window])
+    if len(odd) < RARE_WINDOWS:
+        return voices
+    labels = _clustered(odd, same_window)
+    sizes = np.bincount(labels)
+    found = list(voices)
+    for label in np.argsort(-sizes, kind="stable"):
+        total = odd[labels == label].sum(axis=0)
+        mean = total / np.linalg.norm(total)
+        apart = max(float(voice @ mean) for voice in found) < same_window
+        if sizes[label] >= RARE_WINDOWS and len(found) < max_speakers and apart:
+            found.append(mean)
+    return np.stack(found).astype(np.float32)
 
 
 def _clustered(embeddings: NDArray[np.float32], same_window: float) -> NDArray[np.int64]:

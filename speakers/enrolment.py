@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from omi.providers import one
 from omi.stores import audio
 from speakers import gallery
+from speakers.calibration import AGREES, calibration_of
 from speakers.clips import WINDOW, Recording, centroid, windows
+from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
 from speakers.engines.scale import scale_of
-from speakers.models import USER, ProfileVersion, VoiceConsent, VoiceSample
+from speakers.models import USER, ProfileVersion, VoiceConsent, VoiceEmbedding, VoiceSample
 from speakers.quality import (
     PROFILE_SECONDS,
     PROFILE_VOICED,
@@ -66,7 +68,8 @@ def analyse(pcm: NDArray[np.int16], voices: ConfiguredVoices) -> Analysis:
 
 
 def enrol_user(uid: str, wav: Path, *, consent: str = CONSENT_VERSION, source: str = "api") -> Enrolment:
-    """Replace the user's profile recording by ``wav`` (16 kHz mono). Samples learned from memories stay.
+    """Replace the user's profile recording by ``wav`` (16 kHz mono). Samples learned from memories stay; those that do
+    not sound like it wait for a person to confirm them.
 
     Raises RejectedAudio (with its reason), BadRecording, or ProviderError; in each case nothing has changed.
     """
@@ -115,6 +118,7 @@ def _enrol(
                 uid=uid, person_id=person_id, source=VoiceSample.Source.PROFILE
             ).exclude(status=VoiceSample.Status.REMOVED):
                 gallery.retire(old, reason="replaced by a new recording")
+            _doubt(uid, voices, found.vector)
         sample = VoiceSample.objects.create(
             uid=uid,
             person_id=person_id,
@@ -131,3 +135,25 @@ def _enrol(
         assert profile is not None  # there is at least this sample
         audio.keep(stored, None)
     return Enrolment(sample, profile, found.quality)
+
+
+def _doubt(uid: str, engine: VoiceEngine, vector: NDArray[np.float32]) -> None:
+    """What was learned beside the old recording, and is another voice than the new one, becomes a candidate: the old
+    one may have been of somebody else, and who records anew is not recognised. A person's own word for a sample
+    stands."""
+    calibration = calibration_of(engine.name, engine.version)
+    if calibration is None:
+        return
+    learned = VoiceEmbedding.objects.filter(
+        sample__uid=uid,
+        sample__person_id=USER,
+        sample__status=VoiceSample.Status.ACCEPTED,
+        sample__confirmed=False,
+        engine=engine.name,
+        engine_version=engine.version,
+    ).select_related("sample")
+    for row in learned:
+        cosine = np.array([row.array @ vector], np.float32)
+        if float(calibration.probabilities(cosine, row.array, vector[None])[0]) < AGREES:
+            row.sample.status = VoiceSample.Status.CANDIDATE
+            row.sample.save(update_fields=["status"])

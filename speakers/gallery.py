@@ -52,12 +52,15 @@ def person_id_of(candidate: str) -> str:
     return USER if candidate == CANDIDATE_USER else candidate
 
 
-def candidates(uid: str, engine: VoiceEngine, *, people: set[str] | None = None) -> Candidates:
+def candidates(
+    uid: str, engine: VoiceEngine, *, people: set[str] | None = None, heal_at_once: int = HEAL_AT_ONCE
+) -> Candidates:
     """The user and all people with a profile for ``engine``; ``people`` limits the person ids to those that exist.
 
-    Samples without an embedding for this engine are healed first, as far as their audio is still there.
+    Samples without an embedding for this engine are healed first, as far as their audio is still there, at most
+    ``heal_at_once`` of them.
     """
-    heal(uid, engine)
+    heal(uid, engine, limit=heal_at_once)
     shown = {"uid": uid, "engine": engine.name, "engine_version": engine.version, "active": True}
     kept = [
         row

@@ -16,7 +16,7 @@ from omi import rows
 from omi.providers import one
 from omi.stores import audio
 from speakers import gallery
-from speakers.calibration import calibration_of
+from speakers.calibration import AGREES, calibration_of
 from speakers.clips import RATE, Recording
 from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 
 LEAST_WORDS = 6
 """The original's rule: more than five words."""
-AGREES = 0.5
-"""Probability from which a new sample agrees with the gallery; below it a person has to confirm it."""
 STEP_STRICTER, STEP_LAXER = 0.01, 0.005
 CANDIDATE = "The voice differs from what is known of this person; please confirm it."
 

@@ -43,7 +43,8 @@ def label_voices(uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[s
         return {}
     configured: ConfiguredVoices = one("voices")
     engine = configured.live()
-    found = gallery.candidates(uid, engine, people=set(people.names(uid)))
+    # Somebody listens: one missing embedding at a time, and of 500 people only those are looked up who are named.
+    found = gallery.candidates(uid, engine, heal_at_once=1)
     calibration = calibration_of(engine.name, engine.version)
     if not found.ids or calibration is None:
         return {}
@@ -60,7 +61,7 @@ def label_voices(uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[s
             evidence_seconds=decision.evidence_seconds,
         )
         for decision in decide(scores, found.ids, rules_of(uid, engine))
-        if decision.decided
+        if decision.decided and (decision.person_id is None or _known(uid, decision.person_id))
     }
 
 
@@ -72,6 +73,14 @@ def embed_clips(clips: list[NDArray[np.int16]]) -> list[NDArray[np.float32] | No
         evidence = pooled([voiced(np.asarray(clip, np.int16))])
         found.append(centroid(engine.embed_segments(evidence.pcm, windows(evidence.seconds))))
     return found
+
+
+def _known(uid: str, person_id: str) -> bool:
+    try:
+        people.get_person(uid, person_id)
+    except people.PersonNotFound:
+        return False
+    return True
 
 
 def _anybody(uid: str) -> bool:

@@ -30,6 +30,8 @@ def uploaded_wav(request: Request) -> Iterator[Path]:
     upload = request.FILES.get("file")
     if not isinstance(upload, UploadedFile):
         raise Refused(422, "missing", "The multipart field 'file' is missing.")
+    if (upload.size or 0) > LARGEST:  # a chunked request has no length to be refused by
+        raise Refused(413, "too_large", f"The upload is larger than {LARGEST} bytes.")
     with tempfile.TemporaryDirectory(prefix="omi-voice-") as folder:
         source = Path(folder) / "upload"
         with source.open("wb") as target:

@@ -8,7 +8,7 @@ import pytest
 from omi.errors import ErrorKind, ProviderError
 from omi.stores import audio
 from omi.stores.models import AudioObject
-from speakers import enrolment, gallery
+from speakers import enrolment, gallery, learning
 from speakers.clips import BadRecording
 from speakers.models import USER, ProfileVersion, VoiceConsent, VoiceEmbedding, VoiceSample
 from speakers.quality import RejectedAudio
@@ -105,6 +105,33 @@ def test_a_new_recording_replaces_the_old_one_and_makes_a_new_version(
     assert list(ProfileVersion.objects.filter(active=True)) == [done.profile]
     assert [item.purpose for item in audio.for_user(enrolled)] == ["profile"]
     assert audio.get(done.sample.audio).delete_after is None
+
+
+def test_what_was_learned_beside_a_wrong_recording_is_doubted_by_the_right_one(
+    db: None, talk: Talk, wav: WriteWav
+) -> None:
+    """Somebody else's voice was enrolled, and more of it was learned; the user, never recognised, records anew."""
+    enrolment.enrol_user(UID, wav(talk.enrol_person))
+    turn = max((t for t in talk.turns if t["speaker"] == "David"), key=lambda t: t["end"] - t["start"])
+    learned = learning.learn_from_segment(
+        UID, None, wav(talk.pcm), turn["start"], turn["end"], 12, memory_id="m1", segment_id="s1"
+    ).sample
+    assert learned is not None
+    assert learned.status == VoiceSample.Status.ACCEPTED
+    done = enrolment.enrol_user(UID, wav(talk.enrol_user))
+    learned.refresh_from_db()
+    assert learned.status == VoiceSample.Status.CANDIDATE
+    assert done.profile.sample_ids == [str(done.sample.id)]
+
+
+def test_what_agrees_with_the_new_recording_or_was_confirmed_stays(enrolled: str, talk: Talk, wav: WriteWav) -> None:
+    for name, confirmed in (("Anna", False), ("Peter", True)):
+        turn = max((t for t in talk.turns if t["speaker"] == name), key=lambda t: t["end"] - t["start"])
+        learning.learn_from_segment(
+            UID, None, wav(talk.pcm), turn["start"], turn["end"], 12,
+            memory_id="m1", segment_id=name, confirmed=confirmed,
+        )  # fmt: skip
+    assert len(enrolment.enrol_user(UID, wav(talk.enrol_user)).profile.sample_ids) == 3
 
 
 def test_the_old_profile_survives_an_engine_that_fails(

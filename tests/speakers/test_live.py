@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from omi.providers import one
+from speakers import people
 from speakers.live import LiveLabeller, label_voices
 from speakers.shapes import Person
 from transcription.live.voices import Voices
@@ -74,6 +75,23 @@ def test_listeners_have_a_child_of_their_own(enrolled: str) -> None:
     voices = one("voices")
     assert voices.live() is voices.live()
     assert voices.live() is not voices
+
+
+def test_of_many_people_only_those_who_are_named_are_looked_up(
+    david: Person, talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "names", lambda uid: pytest.fail("every person was read"))
+    asked: list[str] = []
+    real = people.get_person
+    monkeypatch.setattr(people, "get_person", lambda uid, person: (asked.append(person), real(uid, person))[1])
+    found = label_voices(UID, {"SPEAKER_00": clips(talk.of("David"), 12), "SPEAKER_02": clips(talk.of("Peter"), 12)})
+    assert [voice.person_id for voice in found.values()] == [david.id]
+    assert asked == [david.id]
+
+
+def test_a_person_that_another_program_deleted_is_not_named_live(david: Person, talk: Talk) -> None:
+    one("documents").update(f"users/{UID}/people/{david.id}", {"deleted": True})
+    assert label_voices(UID, {"SPEAKER_00": clips(talk.of("David"), 12)}) == {}
 
 
 def streamed(talk: Talk, names: dict[str, str]) -> list[tuple[str, VoiceLabel, float]]:

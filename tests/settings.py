@@ -15,7 +15,8 @@ import tempfile
 if "pytest" in sys.modules:
     # Before omi.settings is read. A test that needs another backend overrides PROVIDERS or starts a real process.
     for _name in [name for name in os.environ if name.startswith(("OMI_", "FIRE", "GOOGLE_", "DATABASE_", "REDIS_"))]:
-        del os.environ[_name]
+        if _name != "OMI_FULL_SCALE":
+            del os.environ[_name]
     _DATA = tempfile.mkdtemp(prefix="omi-tests-")
     atexit.register(shutil.rmtree, _DATA, ignore_errors=True)
     os.environ["OMI_DATA_DIR"] = _DATA

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 import wave
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import numpy as np
 
 from transcription.codecs import RATE
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
 
 _FRAME_SECONDS = {"pcm8": 0.1, "pcm16": 0.1, "opus": 0.01, "opus_fs320": 0.02}
 
@@ -50,6 +54,14 @@ def _opus(pcm: Any, size: int) -> list[bytes]:
     return packets
 
 
+class Closed(Exception):
+    """The server ended the connection. ``code`` of RFC 6455 7.4."""
+
+    def __init__(self, code: int | None, reason: str) -> None:
+        super().__init__(f"the server closed the connection: {code} {reason}".rstrip())
+        self.code = code
+
+
 @dataclass(slots=True)
 class ListenClient:
     """``on_message`` gets every message as parsed JSON. The token goes in the header, as the app sends it."""
@@ -77,8 +89,12 @@ class ListenClient:
     async def run(
         self, frames: Sequence[bytes], *, speed: float = 1.0, expect: str | None = None, wait: float = 60.0
     ) -> bool:
-        """Send all frames, then ``finish``; wait for the event ``expect`` (or the last words). True when it came."""
+        """Send all frames, then ``finish``; wait for the event ``expect`` (or the last words). True when it came.
+
+        Raises Closed where the server ends it before, OSError where nobody answers.
+        """
         from websockets.asyncio.client import connect
+        from websockets.exceptions import ConnectionClosed
 
         arrived = asyncio.Event()
         async with connect(
@@ -86,24 +102,32 @@ class ListenClient:
         ) as socket:
 
             async def read() -> None:
-                async for text in socket:
-                    message = json.loads(text)
-                    self.on_message(message)
-                    if isinstance(message, dict) and message.get("type") == expect:
-                        arrived.set()
+                with contextlib.suppress(ConnectionClosed):
+                    async for text in socket:
+                        message = json.loads(text)
+                        self.on_message(message)
+                        if isinstance(message, dict) and message.get("type") == expect:
+                            arrived.set()
 
             reader = asyncio.create_task(read())
-            began, seconds = time.monotonic(), _FRAME_SECONDS[self.codec]
-            for index, frame in enumerate(frames):
-                await socket.send(frame)
-                if speed > 0:
-                    ahead = index * seconds / speed - (time.monotonic() - began)
-                    if ahead > 0.005:
-                        await asyncio.sleep(ahead)
-            await socket.send(json.dumps({"type": "finish"}))
+            with contextlib.suppress(ConnectionClosed):  # the reader meets it, too
+                await self._send(socket, frames, speed)
             waiter = asyncio.create_task(arrived.wait())
             await asyncio.wait([waiter, reader], timeout=wait, return_when=asyncio.FIRST_COMPLETED)
             waiter.cancel()
+            ended = reader.done()
             reader.cancel()
             await asyncio.gather(waiter, reader, return_exceptions=True)
+            if ended and not arrived.is_set():
+                raise Closed(socket.close_code, socket.close_reason or "")
         return arrived.is_set()
+
+    async def _send(self, socket: ClientConnection, frames: Sequence[bytes], speed: float) -> None:
+        began, seconds = time.monotonic(), _FRAME_SECONDS[self.codec]
+        for index, frame in enumerate(frames):
+            await socket.send(frame)
+            if speed > 0:
+                ahead = index * seconds / speed - (time.monotonic() - began)
+                if ahead > 0.005:
+                    await asyncio.sleep(ahead)
+        await socket.send(json.dumps({"type": "finish"}))

@@ -29,6 +29,8 @@ from transcription.masks import apply_mask
 PAUSE_AT, RESUME_AT = 256, 64
 """Messages that wait for the consumer: above the first the socket is not read, below the second it is again."""
 LOOK_SECONDS = 0.02
+ANSWER_SECONDS = 60.0
+"""How long a client waits for the answer to its handshake before it is sent away (it waits less itself)."""
 LINGER_SECONDS = 5.0
 """How long a client may take to answer the close frame (autobahn: 1 s) while what it still sends is thrown away."""
 
@@ -202,6 +204,11 @@ def install() -> None:
             self.paused = False
 
         def onConnect(self, request: Any) -> Any:
+            # The client has said all that it has to say. What is missing is our own answer, which takes longer than
+            # daphne's five seconds where a thousand come at once.
+            waiting, self.openHandshakeTimeoutCall = getattr(self, "openHandshakeTimeoutCall", None), None
+            if waiting is not None:
+                waiting.cancel()
             self._opened_at = self._heard_at = time.monotonic()
             return super().onConnect(request)
 
@@ -214,7 +221,7 @@ def install() -> None:
             if 0 <= limits.websocket_timeout < self.duration():
                 self.serverClose()
             if self.state == self.STATE_CONNECTING:
-                if self.duration() > limits.websocket_connect_timeout:
+                if self.duration() > max(ANSWER_SECONDS, limits.websocket_connect_timeout):
                     self.serverReject()
             elif self.state == self.STATE_OPEN and time.monotonic() - self._heard_at > limits.ping_interval:
                 self._sendAutoPing()

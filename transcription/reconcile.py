@@ -48,7 +48,8 @@ async def _recover(sink: SessionSink, entry: Entry) -> None:
     info = entry.info
     received = seconds_on_disk(entry)
     heard = _heard(entry)
-    if received < WORTH_SECONDS and not heard and not entry.meta.conversation:
+    worthless = received < WORTH_SECONDS and not heard and not entry.meta.conversation
+    if worthless or not entry.meta.watch:  # an unwatched session is text for a client that has gone
         entry.remove()
         return
     conversation = await _conversation(sink, entry)

@@ -289,8 +289,9 @@ class Session:
         log.info(
             "session_ended", session=self.info.session_id, reason=reason, reasons=result.reasons, **_rounded(result)
         )
-        if not self._builder.segments and result.failed <= 0 and not keep:
-            await self._nothing_said(reason)
+        silent = not self._builder.segments and result.failed <= 0
+        if silent and not keep:
+            await self._close_journal(reason, remove=True)
             return
         finished = await self._storing.hand_over(
             self._builder.segments,
@@ -298,14 +299,14 @@ class Session:
             self._supervisor.shown_until,
             Ending(reason, keep, result, await self._transcripts()),
         )
-        if self._journal is not None:
-            await self._journal.close(finished=reason if finished else None)
+        # Nobody will ask for the audio of a session that only transcribes, or in which nobody spoke.
+        await self._close_journal(reason if finished else None, remove=finished and (silent or not self.plan.watch))
 
-    async def _nothing_said(self, reason: str) -> None:
+    async def _close_journal(self, finished: str | None, *, remove: bool) -> None:
         if self._journal is None:
             return
-        await self._journal.close(finished=reason)
-        if self.conversation is None:
+        await self._journal.close(finished=finished)
+        if remove:
             await asyncio.to_thread(self._journal.remove)
 
     async def _transcripts(self) -> dict[str, list[Segment]]:

@@ -124,6 +124,17 @@ def test_release_keeps_until_its_time_and_sweep_deletes() -> None:
     assert not journal.release("s1", None)
 
 
+def test_finished_audio_that_no_run_asks_for_is_deleted_after_a_month() -> None:
+    for name, finished in (("s1", "disconnect"), ("s2", None)):
+        it, _ = start(session=name)
+        it.append([b"\0" * 320])
+        asyncio.run(it.close(finished=finished))
+    now = datetime.now(UTC)
+    assert journal.sweep((now + timedelta(days=29)).timestamp()) == 0
+    assert journal.sweep((now + timedelta(days=31)).timestamp()) == 1
+    assert [entry.session_id for entry in journal.sessions()] == ["s2"], "what is not finished is never swept"
+
+
 def test_forgetting_a_user_deletes_every_session() -> None:
     for name in ("a", "b"):
         it, _ = start(session=name)

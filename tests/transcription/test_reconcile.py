@@ -50,6 +50,19 @@ def test_a_killed_session_is_finished_once_with_what_was_not_decided_as_failed(s
     assert sink.text() == " ".join(words(1, 2, 3, 4))
 
 
+def test_the_audio_of_a_killed_session_that_only_transcribed_is_deleted(sink: MemorySink) -> None:
+    async def work() -> None:
+        it = Run(Script(), sink=sink, watch=False)
+        it.session.start()
+        await it.feed(spoken_pcm([1, 2, 3, 4]))
+        await it.session.abort()
+
+    asyncio.run(work())
+    assert recover_sessions() == 1
+    assert list(journal.sessions()) == []
+    assert sink.finished == []
+
+
 def test_what_was_heard_while_the_store_was_down_is_stored_by_recovery(
     sink: MemorySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:

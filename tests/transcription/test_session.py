@@ -29,13 +29,20 @@ FAST = Tuning(connect=1.0, keep_alive=0.2, stall=1.0, backoff=0.05, max_backoff=
 class Run:
     """A session with everything that it said."""
 
-    def __init__(self, *vendors: Script, mode: str = "parallel", sink: MemorySink | None = None, **around: Any) -> None:
+    def __init__(
+        self,
+        *vendors: Script,
+        mode: str = "parallel",
+        sink: MemorySink | None = None,
+        watch: bool = True,
+        **around: Any,
+    ) -> None:
         self.sink = sink or MemorySink()
         self.shown: list[str] = []
         self.statuses: list[dict[str, Any]] = []
         around = {"gate": False, "gap_seconds": 120.0, **around}
         self.session = Session(
-            Plan(uid="u1", codec=codec("pcm16")),
+            Plan(uid="u1", codec=codec("pcm16"), watch=watch),
             Surroundings(
                 sink=self.sink, vendors=vendors, breaker=lambda name: NoBreaker(), mode=mode, tuning=FAST, **around
             ),
@@ -263,6 +270,33 @@ def test_a_session_without_a_word_and_without_speech_leaves_nothing_behind() -> 
     it = run(work)
     assert not it.sink.finished
     assert journal.find(it.session.info.session_id) is None
+
+
+@pytest.mark.parametrize("watch", [True, False])
+def test_the_audio_of_a_session_that_only_transcribes_goes_with_it(watch: bool) -> None:
+    """``new_memory_watch=false`` stores nothing: no run will ever ask for the journal, or release it."""
+
+    async def work() -> Run:
+        it = Run(Script(), watch=watch)
+        it.session.start()
+        await it.feed(spoken_pcm(TEN))
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    assert it.shown == words(*TEN)
+    assert (journal.find(it.session.info.session_id) is not None) is watch
+
+
+def test_silence_that_the_user_asked_to_keep_leaves_no_audio_either() -> None:
+    async def work() -> Run:
+        it = Run(Script(), gate=True)
+        it.session.start()
+        await it.feed(b"\0" * 64000)
+        await it.session.finish("finish", keep=True)
+        return it
+
+    assert journal.find(run(work).session.info.session_id) is None
 
 
 def test_the_gap_ends_the_conversation() -> None:

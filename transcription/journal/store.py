@@ -27,6 +27,8 @@ from transcription.codecs import Codec, codec
 from transcription.ports import SessionInfo
 
 OPEN, FINISHED, RELEASED = "open", "finished", "released"
+UNCLAIMED_SECONDS = 30 * 86400.0
+"""A finished session's audio waits this long for a run that needs it (one that failed may be started again by hand)."""
 _PROGRESS = struct.Struct("<dd")
 
 
@@ -73,6 +75,13 @@ class Entry:
     @property
     def audio(self) -> Path:
         return self.folder / "audio.bin"
+
+    def written_at(self) -> float:
+        """Unix seconds of the last write to the audio; now where there is none."""
+        try:
+            return self.audio.stat().st_mtime
+        except FileNotFoundError:
+            return time.time()
 
     @property
     def codec(self) -> Codec:
@@ -222,11 +231,12 @@ def release(session_id: str, keep_until: datetime | None, uid: str | None = None
 
 
 def sweep(now: float | None = None) -> int:
-    """Delete released sessions whose time has come. Returns how many."""
+    """Delete released sessions whose time has come, and finished ones that nobody has asked for. Returns how many."""
     moment = time.time() if now is None else now
     gone = 0
     for entry in sessions():
-        if entry.meta.state == RELEASED and (entry.meta.keep_until or 0.0) <= moment:
+        released = entry.meta.state == RELEASED and (entry.meta.keep_until or 0.0) <= moment
+        if released or (entry.meta.state == FINISHED and entry.written_at() + UNCLAIMED_SECONDS <= moment):
             entry.remove()
             gone += 1
     return gone

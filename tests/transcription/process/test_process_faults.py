@@ -138,10 +138,10 @@ def test_a_client_that_comes_back_within_the_gap_goes_on_and_later_begins_anew(
     assert last != first
 
 
-CLIENTS = 1000 if FULL_SCALE else 100
+CLIENTS, PATIENCE = (1000, 600) if FULL_SCALE else (100, 90)
 
 
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(2000)
 def test_a_thousand_clients_that_reconnect_at_once_are_all_served(tmp_path: Path, vendors: VendorServer) -> None:
     """A network that goes away and comes back: all sockets are cut without a word and all clients return together.
     Scaled: 100. Every second that any of them sent is accounted for."""
@@ -152,9 +152,9 @@ def test_a_thousand_clients_that_reconnect_at_once_are_all_served(tmp_path: Path
 
     async def connected(number: int, pcm: bytes) -> ClientConnection:
         began = time.monotonic()
-        connection = await web.socket(f"crowd-{number}", open_timeout=90)
+        connection = await web.socket(f"crowd-{number}", open_timeout=PATIENCE)
         await connection.send(pcm)
-        assert json.loads(await asyncio.wait_for(connection.recv(), 90))["status"] == "ready"
+        assert json.loads(await asyncio.wait_for(connection.recv(), PATIENCE))["status"] == "ready"
         ready.append(time.monotonic() - began)
         return connection
 
@@ -173,8 +173,8 @@ def test_a_thousand_clients_that_reconnect_at_once_are_all_served(tmp_path: Path
                 connection.transport.abort()
 
     try:
-        asyncio.run(asyncio.wait_for(work(), 400))
-        accounts = web.ended(2 * CLIENTS, 90)
+        asyncio.run(asyncio.wait_for(work(), 2 * PATIENCE))
+        accounts = web.ended(2 * CLIENTS, PATIENCE)
         total = {name: sum(one[name] for one in accounts) for name in ("received", "transcribed", "silence", "failed")}
         print(total)
         assert total["received"] == pytest.approx(2.0 * CLIENTS)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from transcription.audio import AudioError, AudioLimits, decode_to_wav
-from transcription.client import ListenClient, encode
+from transcription.client import Closed, ListenClient, encode
 
 
 class Command(BaseCommand):
@@ -32,6 +32,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         from omi.accounts.tokens import mint
 
+        if not options["file"].is_file():
+            raise CommandError(f"There is no file {options['file']}.")
         token = options["token"] or mint(options["uid"])
         with tempfile.TemporaryDirectory() as folder:
             wav = Path(folder) / "audio.wav"
@@ -50,9 +52,14 @@ class Command(BaseCommand):
                 on_message=self._show,
             )
             expect = None if options["no_memory"] else "new_memory_created"
-            ended = asyncio.run(client.run(frames, speed=options["speed"], expect=expect, wait=options["wait"]))
+            try:
+                ended = asyncio.run(client.run(frames, speed=options["speed"], expect=expect, wait=options["wait"]))
+            except Closed as error:
+                raise CommandError(str(error)) from error
+            except OSError as error:
+                raise CommandError(f"Nobody answers at {options['url']}. Is the server running?") from error
         if expect and not ended:
-            raise CommandError(f"no {expect} within {options['wait']:.0f} s")
+            raise CommandError(f"No {expect} within {options['wait']:.0f} s. Is a worker running (manage.py serve)?")
 
     def _show(self, message: Any) -> None:
         if isinstance(message, list):

@@ -55,7 +55,7 @@ def invalid(location: tuple[str | int, ...], message: str, kind: str = "value_er
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """``settings.REST_FRAMEWORK["EXCEPTION_HANDLER"]``. None leaves the error to Django: a logged 500."""
-    answer = _answer(error)
+    answer = _answer(error, context)
     if answer is None:
         return None
     code, detail, headers, more = answer
@@ -66,7 +66,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     return Response({"detail": detail, **more}, status=code, headers=headers)
 
 
-def _answer(error: Exception) -> Answer | None:
+def _answer(error: Exception, context: dict[str, Any]) -> Answer | None:
     if isinstance(error, ApiError):
         return error.status_code, error.detail, error.headers, error.more
     for kind, sentence in _NOT_FOUND.items():
@@ -95,7 +95,7 @@ def _answer(error: Exception) -> Answer | None:
         return 422, [{"type": "value_error", "loc": ["query", "cursor"], "msg": str(error)}], {}, {}
     if isinstance(error, Unreadable):
         return 500, "What is stored of this memory cannot be read", {}, {}
-    return _django(error)
+    return _django(error, context)
 
 
 def _provider(error: ProviderError) -> Answer:
@@ -104,9 +104,9 @@ def _provider(error: ProviderError) -> Answer:
     return 503, error.message, {"Retry-After": str(max(1, round(error.retry_after or 5)))}, {}
 
 
-def _django(error: Exception) -> Answer | None:
+def _django(error: Exception, context: dict[str, Any]) -> Answer | None:
     if isinstance(error, exceptions.ParseError):
-        return 422, [{"type": "json_invalid", "loc": ["body"], "msg": str(error.detail)}], {}, {}
+        return 422, [_unparsed(error, context)], {}, {}
     if isinstance(error, exceptions.ValidationError):
         return 422, error.detail, {}, {}
     if isinstance(error, RequestDataTooBig):
@@ -118,6 +118,15 @@ def _django(error: Exception) -> Answer | None:
         headers = {"Retry-After": str(wait)} if wait else {}
         return error.status_code, str(error.detail), headers, {}
     return None
+
+
+def _unparsed(error: exceptions.ParseError, context: dict[str, Any]) -> dict[str, Any]:
+    """What kind of body could not be read, by what the client called it."""
+    request = context.get("request")
+    if str(getattr(request, "content_type", "") or "").lower().startswith("multipart/"):
+        said = "The form could not be read: it is cut off, or its boundary is missing or wrong"
+        return {"type": "multipart_invalid", "loc": ["body"], "msg": said}
+    return {"type": "json_invalid", "loc": ["body"], "msg": str(error.detail)}
 
 
 def fastapi_errors(error: ValidationError, place: str) -> list[dict[str, Any]]:

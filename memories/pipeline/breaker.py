@@ -6,7 +6,7 @@ The rows are shared by all workers. An open breaker is a metric, and its opening
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -71,6 +71,16 @@ def failed(error: ProviderError) -> None:
     log.error("breaker_opened", vendor=error.vendor, reason=error.kind.value, seconds=pause.total_seconds())
 
 
-def reset(vendor: str) -> None:
-    """Close it by hand (support staff, after the account was topped up)."""
-    VendorBreaker.objects.filter(pk=vendor).update(open=False, failures=0, reason="", retry_at=None)
+def reset(vendor: str) -> bool:
+    """Close it by hand (support staff, after the account was topped up). False where it was not open."""
+    rows = VendorBreaker.objects.filter(pk=vendor, open=True)
+    if not rows.update(open=False, failures=0, reason="", retry_at=None):
+        return False
+    log.warning("breaker_closed_by_hand", vendor=vendor)
+    return True
+
+
+def closes_at(vendor: str) -> datetime | None:
+    """When a vendor that is not called at the moment will be tried again."""
+    row = VendorBreaker.objects.filter(pk=vendor, open=True).first()
+    return row.retry_at if row is not None else None

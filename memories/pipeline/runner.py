@@ -104,7 +104,7 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
     began, ctx.paid = timezone.now(), 0
     try:
         input_hash = hashing.of([step.name, getattr(module, "VERSION", 1), module.inputs(ctx)])
-        earlier = _reusable(ctx, step, input_hash)
+        earlier = reusable(ctx, step, input_hash)
         if earlier is not None:
             progress.reused(ctx, step, earlier, following=following)
             ctx.log.info("step_reused", from_run=earlier.run_id)
@@ -179,7 +179,7 @@ def _provider_failed(
     message_id = "internal_error" if error.code == "internal" else messages.for_provider_error(error, step.name).id
     if _went_on_without(ctx, step, began, message_id, following, error):
         return None
-    return _fail(ctx, step, began, message_id, following, detail=error.message, error=error)
+    return _fail(ctx, step, began, message_id, following, detail=str(error), error=error)
 
 
 def _went_on_without(
@@ -251,7 +251,7 @@ def _verdict(ctx: Context, published: dict[str, Any]) -> tuple[Outcome, str]:
     return Outcome.SUCCESS, "success"
 
 
-def _reusable(ctx: Context, step: RunStep, input_hash: str) -> RunStep | None:
+def reusable(ctx: Context, step: RunStep, input_hash: str) -> RunStep | None:
     """The same step of an earlier run of this memory, with the same inputs, unless this run was asked to do it anew.
 
     A run that follows another one, or that was given a recording, takes over whatever is unchanged; other runs were

@@ -132,6 +132,36 @@ def test_a_request_without_a_file_is_422(alice: Caller, make_memory: Make) -> No
     assert alice.send("POST", url(memory), {"file": "x"}).status_code == 415
 
 
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b"--x\r\n"),
+        ("multipart/form-data; boundary=", b"--x\r\n"),
+        ("Multipart/Form-Data; boundary=\xc3\xa9", b"--x\r\n"),
+    ],
+    ids=["no boundary", "empty boundary", "odd boundary"],
+)
+def test_a_form_that_cannot_be_read_is_told_as_a_form(
+    alice: Caller, make_memory: Make, content_type: str, body: bytes
+) -> None:
+    """It was told as broken JSON, which nobody had sent."""
+    memory = make_memory()
+    answer = alice.client.generic("POST", url(memory), body, content_type=content_type)
+    [error] = answer.json()["detail"]
+    assert (answer.status_code, error["type"], error["loc"]) == (422, "multipart_invalid", ["body"])
+    assert "form could not be read" in error["msg"]
+    assert not PostProcessingRun.objects.filter(memory_id=memory.id).exists()
+
+
+def test_a_form_cut_off_in_the_file_is_refused_and_keeps_nothing(alice: Caller, make_memory: Make) -> None:
+    memory = make_memory()
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+    answer = alice.client.generic("POST", url(memory), head[:40], content_type="multipart/form-data; boundary=x")
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["type"] in ("multipart_invalid", "missing")
+    assert audio.for_memory("alice", memory.id) == []
+
+
 @pytest.mark.parametrize("declared", [True, False])
 def test_too_large_is_413_and_reading_stops(
     alice: Caller, make_memory: Make, settings: Any, monkeypatch: pytest.MonkeyPatch, declared: bool

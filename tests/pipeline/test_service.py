@@ -183,12 +183,12 @@ def test_the_terminal_tells_the_whole_story_without_a_word_of_the_transcript(
     call_command("explain", MEMORY)
     told = capsys.readouterr().out
     assert f"Run {run.pk}: postprocess" in told
-    assert "first transcribe: upstream_error 503" in told
+    assert "first transcribe: upstream_error transient 503" in told
     assert "anna" not in told
     call_command("reprocess", UID, MEMORY, "--dry-run", "--from-step", "structure")
     told = capsys.readouterr().out
-    assert f"transcribe         taken from run {run.pk}" in told
-    assert "structure          runs" in told
+    assert f"transcribe         reused  taken from run {run.pk}" in told
+    assert "structure          runs    asked for" in told
 
 
 def test_the_metrics_come_from_the_rows(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:

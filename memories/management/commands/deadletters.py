@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management import BaseCommand, CommandParser
+from django.core.management import BaseCommand, CommandError, CommandParser
 
 from memories.pipeline import messages, selectors, service
 
@@ -24,17 +24,23 @@ class Command(BaseCommand):
         if options["run"]:
             runs = runs.filter(pk__in=options["run"])
         if options["retry"] and not options["reason"]:
-            self.stderr.write("--retry needs --reason")
-            raise SystemExit(2)
-        count = 0
+            raise CommandError("--retry needs --reason: it is kept with the new run.")
+        count, total = 0, runs.count()
         for run in runs[: options["limit"]]:
             count += 1
+            message = messages.get(run.message_id)
+            where = run.current_step or "its beginning"
             line = (
-                f"run {run.pk}  {run.kind}  {run.uid}/{run.memory_id}  step {run.current_step}  "
-                f"{messages.get(run.message_id).header}  {run.detail}  {run.finished_at:%Y-%m-%d %H:%M}"
+                f"run {run.pk}  {run.kind}  {run.uid}/{run.memory_id}  given up in {where} after {run.total_claims} "
+                f"workers, {run.finished_at:%Y-%m-%d %H:%M} UTC  {message.id} {run.detail}"
             )
             if options["retry"]:
                 again = service.retry(run, actor=options["actor"], reason=options["reason"])
                 line += f"  -> run {again.pk}"
+            else:
+                line += f"\n    {message.what_to_do}"
             self.stdout.write(line)
-        self.stdout.write(f"{count} dead letters")
+        more = max(0, total - count)
+        self.stdout.write(f"{count} dead letters{f' ({more} more: --limit)' if more else ''}")
+        if count and not options["retry"]:
+            self.stdout.write("Look first: manage.py explain MEMORY_ID. Then: manage.py deadletters --retry --reason …")

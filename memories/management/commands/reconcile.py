@@ -27,8 +27,9 @@ class Command(BaseCommand):
                 self.stdout.write(json.dumps(report))
             else:
                 self.stdout.write(
-                    f"woken {report['woken']}, given up {report['given_up']}, let in {report['let_in']}, "
-                    f"told {report['told']}; oldest unfinished {report['oldest_seconds']:.0f} s"
+                    f"{report['woken']} runs woken, {report['given_up']} given up (manage.py deadletters), "
+                    f"{report['let_in']} let in from the line, {report['told']} ends told that had not been; "
+                    f"oldest unfinished run: {report['oldest_seconds']:.0f} s old"
                 )
             if not options["loop"]:
                 return

@@ -7,7 +7,8 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from memories.pipeline import forecast, plans, selectors, service
-from memories.pipeline.vocabulary import Kind
+from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.vocabulary import Kind, State
 from memories.repository import memories as repository
 
 
@@ -17,8 +18,14 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("uid")
         parser.add_argument("memory_id", nargs="+")
-        parser.add_argument("--kind", choices=[Kind.POSTPROCESS.value, Kind.REPROCESS.value])
-        parser.add_argument("--from-step", help=f"one of {', '.join(plans.PLANS[Kind.POSTPROCESS])}")
+        parser.add_argument(
+            "--kind",
+            choices=[kind.value for kind in Kind],
+            help="default: postprocess where there is a recording, else reprocess",
+        )
+        parser.add_argument(
+            "--from-step", help=f"do this and what follows anew: {', '.join(plans.PLANS[Kind.POSTPROCESS])}"
+        )
         parser.add_argument("--reason", default="", help="why (required unless --dry-run)")
         parser.add_argument("--actor", default="manage.py")
         parser.add_argument("--dry-run", action="store_true", help="show what would run, be reused, and cost")
@@ -26,15 +33,20 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         if not options["dry_run"] and not options["reason"]:
             raise CommandError("--reason is required: it is kept with the run.")
-        for memory_id in options["memory_id"]:
-            self._one(options["uid"], memory_id, options)
+        missing = [memory_id for memory_id in options["memory_id"] if not self._one(options["uid"], memory_id, options)]
+        if missing:
+            raise CommandError(f"{options['uid']} has no such memory: {', '.join(missing)}")
 
-    def _one(self, uid: str, memory_id: str, options: dict[str, Any]) -> None:
+    def _one(self, uid: str, memory_id: str, options: dict[str, Any]) -> bool:
+        capture = options["kind"] == Kind.CAPTURE
+        made = selectors.latest_run(uid, memory_id, Kind.CAPTURE) if capture else None
         try:
             repository.get_memory(uid, memory_id)
         except repository.MemoryNotFound:
-            self.stderr.write(f"{memory_id}: no such memory")
-            return
+            if not capture:  # a capture that failed has no memory yet: it is what one wants to try again
+                return False
+        if capture and made is None:
+            return False
         before = selectors.latest_run(uid, memory_id, Kind.POSTPROCESS)
         kind = options["kind"] or (Kind.POSTPROCESS if before is not None and before.audio else Kind.REPROCESS)
         follows = selectors.latest_run(uid, memory_id, kind)
@@ -43,11 +55,30 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(str(error)) from error
         if options["dry_run"]:
-            for line in forecast.lines(kind, follows, options["from_step"]):
-                self.stdout.write(f"{memory_id}: {line}")
-            return
+            self._foretell(uid, memory_id, kind, follows, options["from_step"])
+            return True
+        if follows is not None and follows.state != State.FINISHED:
+            raise CommandError(
+                f"{memory_id}: run {follows.pk} is {follows.state} and has not ended; nothing was started. "
+                f"See manage.py explain {memory_id}"
+            )
         run = service.start(
             kind, uid, memory_id, actor=options["actor"], reason=options["reason"], from_step=options["from_step"],
             follows=follows, options=dict(follows.options) if follows else {},
         )  # fmt: skip
-        self.stdout.write(f"{memory_id}: run {run.pk} ({run.kind}, {'in line' if run.held else run.state})")
+        state = "stands in line behind the run at work" if run.held else run.state
+        self.stdout.write(
+            f"{memory_id}: run {run.pk} ({run.kind}) {state}. How it goes on: manage.py explain {memory_id}"
+        )
+        return True
+
+    def _foretell(
+        self, uid: str, memory_id: str, kind: str, follows: PostProcessingRun | None, from_step: str | None
+    ) -> None:
+        after = f"follows run {follows.pk}, {follows.outcome or follows.state}" if follows else "follows no run"
+        self.stdout.write(f"{memory_id}: a {kind} run ({after}). Nothing is done or changed now.")
+        made = forecast.forecast(uid, memory_id, kind, follows, from_step)
+        if follows is not None and follows.state != State.FINISHED:
+            made.warnings.append(f"run {follows.pk} is {follows.state}: nothing can be started before it has ended")
+        for line in forecast.lines(made, kind):
+            self.stdout.write(f"  {line}")

@@ -199,7 +199,7 @@ def _last_error(checkpoint: dict[str, Any]) -> StepError:
     cause = ProviderError(row["vendor"], row["message"], kind=ErrorKind(row["kind"]), code=row["code"],
                           outcome=Outcome(row["outcome"]))  # fmt: skip
     # A StepError: every provider had its tries, so that this step is not tried again whatever the kind was.
-    return StepError(messages.for_provider_error(cause, "transcribe").id, cause.message, cause=cause)
+    return StepError(messages.for_provider_error(cause, "transcribe").id, str(cause), cause=cause)
 
 
 def _try_cancel(ctx: Context, provider: Any, ticket: Ticket) -> None:

@@ -67,5 +67,18 @@ class Command(BaseCommand):
         except httpx.HTTPError as error:
             raise CommandError(f"Nothing answers on port {port}: run `manage.py simulate vendors` first.") from error
         if answer.status_code >= 300:
-            raise CommandError(answer.text)
-        self.stdout.write("All faults ended." if end else f"{vendor} now fails: {fault}")
+            raise CommandError(_said(answer))
+        if end:
+            self.stdout.write("All faults ended.")
+            return
+        often = "every request or connection" if times < 0 else f"the next {times}"
+        how = ", ".join(f"{name}={value}" for name, value in fault.items() if name not in ("kind", "times"))
+        self.stdout.write(f"{vendor}: {kind}{f' ({how})' if how else ''} for {often}.")
+        self.stdout.write(f"To end it: manage.py simulate outage --end --port {port}")
+
+
+def _said(answer: Any) -> str:
+    try:
+        return str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"The simulator answered {answer.status_code}."

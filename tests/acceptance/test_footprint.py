@@ -32,11 +32,12 @@ def environment(folder: Path) -> dict[str, str]:
 
 def test_the_web_process_imports_no_engine_and_no_vendor(tmp_path: Path) -> None:
     code = f"""
-import django, json, sys
+import django, gc, json, sys
 django.setup()
 import omi.asgi
 from django.urls import get_resolver
 get_resolver().url_patterns
+print(gc.get_freeze_count())
 print(json.dumps([name for name in {HEAVY!r} if name in sys.modules and getattr(sys.modules[name], "__file__", 1)]))
 """
     done = subprocess.run(
@@ -44,6 +45,7 @@ print(json.dumps([name for name in {HEAVY!r} if name in sys.modules and getattr(
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == []
+    assert int(done.stdout.splitlines()[-2]) > 50_000  # no collection stops the streams to look through loaded code
 
 
 def test_check_passes_and_says_what_it_took(tmp_path: Path, record_property: pytest.RecordProperty) -> None:

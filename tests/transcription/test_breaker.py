@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from channels.db import database_sync_to_async
-from django.db import close_old_connections
+from django.db import OperationalError, close_old_connections
 
 from omi.errors import ErrorKind, ProviderError
 from transcription.live import breaker as module
@@ -163,3 +163,24 @@ def test_the_vendors_own_time_is_kept_where_it_is_longer(clock: Clock) -> None:
         return await one.wait_before_call()
 
     assert run(work) == pytest.approx(30.0)
+
+
+def test_without_the_database_a_vendor_is_called_by_what_the_process_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task of a vendor's connection would end here, and the session would hear nothing to its end."""
+
+    def away(self: SharedBreaker, *given: object) -> None:
+        raise OperationalError("the server closed the connection unexpectedly")
+
+    for name in ("_read", "_claim", "_record_failure", "_record_success"):
+        monkeypatch.setattr(SharedBreaker, name, away)
+
+    async def work() -> None:
+        breaker = SharedBreaker("deepgram")
+        assert await breaker.wait_before_call() == 0.0
+        await breaker.failed(ProviderError("deepgram", "x", kind=ErrorKind.TRANSIENT))
+        breaker._seen.failures = FAILURES_TO_OPEN
+        assert await breaker.wait_before_call() == 0.0
+        await breaker.succeeded()
+        assert breaker._seen.failures == 0
+
+    run(work)

@@ -12,15 +12,19 @@ by its own monotonic clock from then on.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 from channels.db import database_sync_to_async
+from django.db import Error
 
 from omi.errors import ErrorKind, ProviderError
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 FAILURES_TO_OPEN = 3
 OPEN_SECONDS, MAX_OPEN_SECONDS = 5.0, 60.0
@@ -65,22 +69,35 @@ class SharedBreaker:
             return min(left, MAX_OPEN_SECONDS)
         if self._seen.failures < FAILURES_TO_OPEN:
             return 0.0
-        if await database_sync_to_async(self._claim, thread_sensitive=False)(self._seen.retry_at):
+        if await self._row(self._claim, True, self._seen.retry_at):
             return 0.0
         await self._refresh()
         return max(0.2, min(self._seen.due - time.monotonic(), MAX_OPEN_SECONDS))
 
     async def failed(self, error: ProviderError) -> None:
-        await database_sync_to_async(self._record_failure, thread_sensitive=False)(error)
+        await self._row(self._record_failure, None, error)
         self._seen.read_at = -1e9
 
     async def succeeded(self) -> None:
         if self._seen.failures:
-            await database_sync_to_async(self._record_success, thread_sensitive=False)()
+            await self._row(self._record_success, None)
             self._seen = _Seen(read_at=time.monotonic())
 
     async def _refresh(self) -> None:
-        self._seen = await database_sync_to_async(self._read, thread_sensitive=False)()
+        seen = await self._row(self._read, None)
+        if seen is None:
+            self._seen.read_at = time.monotonic()
+        else:
+            self._seen = seen
+
+    async def _row(self, work: Callable[..., T], otherwise: T, *given: object) -> T:
+        """``otherwise`` while the database is away: what a process knows must do, for audio does not wait."""
+        try:
+            found: T = await database_sync_to_async(work, thread_sensitive=False)(*given)
+        except Error as error:
+            log.warning("breaker_unavailable", vendor=self.vendor, error=type(error).__name__)
+            return otherwise
+        return found
 
     def _read(self) -> _Seen:
         from transcription.models import VendorBreaker

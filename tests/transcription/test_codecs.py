@@ -57,7 +57,8 @@ def test_opus_is_read_by_libopus_without_ffmpeg() -> None:
 import sys
 from pathlib import Path
 from transcription.codecs import codec, open_decoder
-print(type(open_decoder(codec("opus"))).__name__, "av" in sys.modules, "libavcodec" in Path("/proc/self/maps").read_text())
+maps = Path("/proc/self/maps").read_text()
+print(type(open_decoder(codec("opus"))).__name__, "av" in sys.modules, "libavcodec" in maps)
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
     assert said.split() == ["LibOpusDecoder", "False", "False"]

@@ -10,7 +10,8 @@ class PipelineConfig(AppConfig):
     verbose_name = "Post-processing"
 
     def ready(self) -> None:
-        from memories.pipeline import metrics, schedules
+        from memories.pipeline import guard, metrics, schedules
 
+        post_migrate.connect(guard.install, sender=self)
         post_migrate.connect(schedules.ensure, sender=self)
         metrics.register()

@@ -25,6 +25,16 @@ def note(run: PostProcessingRun, kind: str, *, actor: str = "", step: str = "", 
     rows.insert([RunEvent(run=run, at=timezone.now(), type=kind, actor=actor, step=step, data=data)])
 
 
+def why_canceled(run_id: int) -> str:
+    """The message with which somebody asked a run at work to stop: its memory was deleted, or just that."""
+    asked = {"run": run_id, "type": CANCEL_REQUESTED}
+    found = rows.select(RunEvent, ("data",), asked, order="-id", limit=1)
+    return str(found[0][0].get("message_id", "canceled")) if found else "canceled"
+
+
+CANCEL_REQUESTED = "cancel_requested"
+
+
 def attempt(
     ctx: Context,
     step: RunStep,

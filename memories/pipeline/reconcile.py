@@ -82,8 +82,8 @@ def give_up(run: PostProcessingRun) -> bool:
     idle = claim.claimable(now) & Q(fence=run.fence)
     if run.cancel_requested:
         done = progress.finish_idle(
-            run.pk, run.uid, run.memory_id, Outcome.CANCELED, "canceled", when=idle & Q(cancel_requested=True),
-            actor="reconciler",
+            run.pk, run.uid, run.memory_id, Outcome.CANCELED, progress.why_canceled(run.pk),
+            when=idle & Q(cancel_requested=True), actor="reconciler",
         )  # fmt: skip
     elif run.claims >= run.max_claims:
         done = progress.finish_idle(

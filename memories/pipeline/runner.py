@@ -223,15 +223,16 @@ def _fail(
 
 
 def _canceled(ctx: Context, canceled: RunCanceled) -> str:
+    message_id = canceled.message_id if canceled.message_id != "canceled" else progress.why_canceled(ctx.run.pk)
     try:
-        progress.finished(ctx, Outcome.CANCELED, canceled.message_id)
+        progress.finished(ctx, Outcome.CANCELED, message_id)
     except LeaseLost:
         return "lease_lost"
     from memories.pipeline import vendor_jobs
 
     vendor_jobs.cancel(ctx)
     announce.end(ctx.run.pk)
-    ctx.log.info("run_canceled", message=canceled.message_id)
+    ctx.log.info("run_canceled", message=message_id)
     return "canceled"
 
 

@@ -123,7 +123,7 @@ def cancel(run: PostProcessingRun, *, actor: str, reason: str = "", message_id: 
         unfinished = PostProcessingRun.objects.filter(pk=run.pk).exclude(state=State.FINISHED)
         if not unfinished.update(cancel_requested=True):
             return False
-        progress.note(run, "cancel_requested", actor=actor, reason=reason[:300])
+        progress.note(run, progress.CANCEL_REQUESTED, actor=actor, reason=reason[:300], message_id=message_id)
     ended = progress.finish_idle(
         run.pk, run.uid, run.memory_id, Outcome.CANCELED, message_id,
         when=Q(state__in=[State.QUEUED, State.WAITING]), actor=actor, detail=reason,

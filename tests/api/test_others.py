@@ -213,7 +213,9 @@ def test_only_fals_signature_is_believed_and_only_once(
     run = service.start("reprocess", "alice", memory.id, actor="test")
     now = timezone.now()
     soon = now + timezone.timedelta(hours=1)
-    PostProcessingRun.objects.filter(pk=run.pk).update(state="waiting", wake_at=soon)
+    row = PostProcessingRun.objects.filter(pk=run.pk)
+    row.update(state="running", lease_owner="x", lease_until=soon)
+    row.update(state="waiting", wake_at=soon, lease_owner="", lease_until=None)
     VendorCall.objects.create(
         run=run, step="transcribe", fence=1, vendor=webhook.VENDOR, operation="transcribe", request_key="k",
         started_at=now, reference="job-1",

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from memories.pipeline import claim, progress, reconcile, service
+from memories.pipeline import claim, guard, progress, reconcile, service
 from memories.pipeline.context import Context
+from memories.pipeline.heartbeat import Heartbeat
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Wait
 from memories.pipeline.transitions import ALLOWED, change
@@ -32,6 +36,40 @@ class Life(RuleBasedStateMachine):
         self.ended: dict[int, tuple[Any, ...]] = {}
         self.fences: dict[int, int] = {}
         self.number = 0
+        self.offset = timedelta()
+        self.real = timezone.now
+        timezone.now = lambda: self.real() + self.offset
+
+    def teardown(self) -> None:
+        timezone.now = self.real
+
+    @rule(hours=st.sampled_from([-1.0, 1.0, 0.02]))
+    def the_clock_is_set(self, hours: float) -> None:
+        self.offset += timedelta(hours=hours)
+
+    @rule(ctx=contexts)
+    def beat(self, ctx: Context | None) -> None:
+        if ctx is not None:
+            beats = Heartbeat(ctx.lease)
+            beats._until = time.monotonic() + 60
+            row = PostProcessingRun.objects.filter(pk=ctx.run.pk).first()
+            mine = row is not None and row.state == State.RUNNING and row.fence == ctx.lease.fence
+            assert beats.beat() == mine
+
+    @rule()
+    def the_account_is_erased(self) -> None:
+        service.forget_user(UID)
+        assert not PostProcessingRun.objects.exists()
+        self.ended.clear()
+
+    @rule(index=st.integers(0, 5), outcome=st.sampled_from(["success", "timeout"]))
+    def somebody_writes_past_the_function(self, index: int, outcome: str) -> None:
+        """A shell, another version of this server: the database itself keeps an end an end."""
+        runs = self._runs()
+        run = runs[index % len(runs)] if runs else None
+        if run is not None and run.state == State.FINISHED and run.outcome != outcome:
+            with pytest.raises(IntegrityError), transaction.atomic():
+                PostProcessingRun.objects.filter(pk=run.pk).update(outcome=outcome)
 
     @rule(kind=st.sampled_from(["reprocess", "capture"]))
     def start(self, kind: str) -> None:
@@ -138,8 +176,6 @@ class TestLife(Life.TestCase):
 @pytest.mark.parametrize("origin", list(State))
 @pytest.mark.parametrize("to", list(State))
 def test_only_the_transitions_of_the_table_are_made(origin: State, to: State) -> None:
-    from django.db.models import Q
-
     run = service.start("reprocess", UID, "memory", actor="test")
     now = timezone.now()
     fields: dict[State, dict[str, Any]] = {
@@ -148,15 +184,56 @@ def test_only_the_transitions_of_the_table_are_made(origin: State, to: State) ->
         State.WAITING: {"wake_at": now},
         State.FINISHED: {"outcome": "success", "finished_at": now},
     }
-    PostProcessingRun.objects.filter(pk=run.pk).update(state=origin, **fields[origin])
+    if origin == State.WAITING:  # there is a way, but not a direct one
+        change(run.pk, State.RUNNING, when=Q(), **fields[State.RUNNING])
+    if origin != State.QUEUED:
+        assert change(run.pk, origin, when=Q(), **fields[origin])
     made = change(run.pk, to, when=Q(), **fields[to])
     assert made == (to in ALLOWED[origin])
     run.refresh_from_db()
     assert run.state == (to if made else origin)
+    if not made and to != origin:
+        empty = {"lease_owner": "", "lease_until": None, "wake_at": None, "outcome": "", "finished_at": None}
+        with pytest.raises(IntegrityError, match="run_transition_allowed"), transaction.atomic():
+            PostProcessingRun.objects.filter(pk=run.pk).update(state=to, **{**empty, **fields[to]})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("fields", [{"outcome": "timeout"}, {"fence": 0}, {"state": "queued", "finished_at": None}])
+def test_the_database_lets_nobody_rewrite_an_end_or_put_a_fence_back(fields: dict[str, Any]) -> None:
+    run = service.start("reprocess", UID, "memory", actor="test")
+    assert claim.claim(PostProcessingRun.objects.get(pk=run.pk)) is not None
+    assert change(run.pk, State.FINISHED, when=Q(), outcome="success")
+    with pytest.raises(IntegrityError, match="run_transition_allowed"), transaction.atomic():
+        PostProcessingRun.objects.filter(pk=run.pk).update(**fields)
+    # What is no part of the end may still be written: it is told, and erased.
+    assert PostProcessingRun.objects.filter(pk=run.pk).update(announced=True, options={}, audio="", outcome="success")
+
+
+def test_the_same_on_postgresql(postgres_url: str) -> None:
+    """The trigger's text on a table of the same columns."""
+    import psycopg
+
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP TABLE IF EXISTS {guard.TABLE}_guard")
+        connection.execute(f"CREATE TABLE {guard.TABLE}_guard (state text, outcome text, fence bigint)")
+        for statement in guard.statements("postgresql"):
+            connection.execute(statement.replace(guard.TABLE, f"{guard.TABLE}_guard"))  # type: ignore[arg-type]
+        for old in State:
+            for new in State:
+                connection.execute(f"DELETE FROM {guard.TABLE}_guard")
+                connection.execute(f"INSERT INTO {guard.TABLE}_guard VALUES ('{old}', '', 1)")
+                change_it = f"UPDATE {guard.TABLE}_guard SET state = '{new}'"
+                if new == old or new in ALLOWED[old]:
+                    connection.execute(change_it)
+                else:
+                    with pytest.raises(psycopg.errors.CheckViolation):
+                        connection.execute(change_it)
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute(f"UPDATE {guard.TABLE}_guard SET fence = 0")
+        connection.execute(f"DROP TABLE {guard.TABLE}_guard")
 
 
 def test_a_word_outside_the_vocabulary_is_no_outcome() -> None:
-    from django.db.models import Q
-
     with pytest.raises(ValueError):
         change(1, State.FINISHED, when=Q(), outcome="well")

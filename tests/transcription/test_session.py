@@ -131,6 +131,24 @@ def test_parallel_shows_the_next_vendor_without_gap_or_repeated_word() -> None:
     assert set(it.sink.transcripts["c0"]) == {"alpha_streaming", "beta_streaming"}
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_fault_of_our_own_in_one_vendors_part_makes_nobody_deaf(alone: bool) -> None:
+    """It is tried again, and another vendor's words go on meanwhile; the vendor's breaker hears nothing of it."""
+
+    async def work() -> Run:
+        faulty = Script("alpha", fail_after=[(2.2, KeyError("ours"))])  # type: ignore[list-item]
+        it = Run(faulty, *([] if alone else [Script("beta")]))
+        it.session.start()
+        await it.feed(spoken_pcm(TEN), pause=0.01)
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    assert it.shown == words(*TEN)
+    assert it.sink.finished[0].accounting.failed == 0  # type: ignore[union-attr]
+    assert not any(leg.breaker.failures for leg in it.session._supervisor.legs)  # type: ignore[attr-defined]
+
+
 def test_failover_feeds_the_next_vendor_what_the_failed_one_did_not_finish() -> None:
     async def work() -> tuple[Run, Script]:
         second = Script("beta")

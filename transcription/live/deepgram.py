@@ -12,7 +12,7 @@ from django.conf import settings
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
 from transcription.languages import DEEPGRAM
 from transcription.live.base import LiveCapabilities, LiveRequest, LiveResult, require
-from transcription.live.socket import VendorSocket, numbers, retry_after, transient
+from transcription.live.socket import VendorSocket, numbers, refused_handshake, transient
 from transcription.segments import Word
 
 NAME = "deepgram"
@@ -116,22 +116,11 @@ def _word(item: Mapping[str, Any]) -> Word:
 
 
 def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError:
-    """The handshake was answered with a status (vendors.md 11)."""
     try:
         code = str(json.loads(body)["err_code"])
     except (ValueError, LookupError, TypeError):
-        code = str(status)
-    if status == 402:
-        return ProviderError(NAME, "the account has no credit left", kind=ErrorKind.QUOTA, code=code)
-    if status in (408, 429) or status >= 500:
-        return transient(NAME, f"the vendor is busy or down (HTTP {status})", code, retry_after(headers))
-    return ProviderError(
-        NAME,
-        "the key is refused" if status in (401, 403) else f"the request is refused (HTTP {status})",
-        kind=ErrorKind.PERMANENT,
-        code=code,
-        outcome=Outcome.CONFIG_ERROR,
-    )
+        code = ""
+    return refused_handshake(NAME, status, headers, code)
 
 
 def closed(code: int, reason: str) -> ProviderError:

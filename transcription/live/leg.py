@@ -44,6 +44,7 @@ LEAD_IN = round(0.3 * RATE)
 CATCH_UP_SPEED = 3.0
 """Times real time at which a vendor that wants real time is fed what it missed."""
 MAX_SEND = RATE  # samples in one message: a second
+OURS = "internal"
 BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 15.0
 
 
@@ -181,6 +182,11 @@ class Leg:
                 await self._talk(stream)
             except ProviderError as error:
                 if not await self._failed(error):
+                    return
+            except Exception:  # ours: said aloud, and tried again, or the session would go deaf and count as healthy
+                log.exception("live_leg_broken", vendor=self.name)
+                broken = ProviderError(self.name, "this server failed", kind=ErrorKind.TRANSIENT, code=OURS)
+                if not await self._failed(broken):
                     return
             else:
                 self._set(State.DONE)
@@ -365,7 +371,7 @@ class Leg:
         """Count it; True when another try makes sense after the wait that this has done."""
         self.error = error
         self._failures += 1
-        if error.code != "unsupported":  # our own question was wrong: the vendor is well
+        if error.code not in ("unsupported", OURS):  # our own question was wrong: the vendor is well
             await self.breaker.failed(error)
         VENDOR_FAILURES.labels(self.name, error.kind.value).inc()
         level = log.warning if error.retryable else log.error

@@ -11,7 +11,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.protocol import State
 
-from omi.errors import ErrorKind, ProviderError
+from omi.errors import ErrorKind, Outcome, ProviderError
 from transcription.masks import masked
 
 SEND_SECONDS = 10.0
@@ -113,6 +113,22 @@ class VendorSocket:
 
 def transient(name: str, message: str, code: str, retry_after: float | None = None) -> ProviderError:
     return ProviderError(name, message, kind=ErrorKind.TRANSIENT, code=code, retry_after=retry_after)
+
+
+def refused_handshake(name: str, status: int, headers: Mapping[str, str], code: str = "") -> ProviderError:
+    """What a status means for all vendors (vendors.md 11). ``code``: the vendor's own, where it gave one."""
+    code = code or str(status)
+    if status == 402:
+        return ProviderError(name, "the account has no credit left", kind=ErrorKind.QUOTA, code=code)
+    if status in (408, 429) or status >= 500:
+        return transient(name, f"the vendor is busy or down (HTTP {status})", code, retry_after(headers))
+    return ProviderError(
+        name,
+        "the key is refused" if status in (401, 403) else f"the request is refused (HTTP {status})",
+        kind=ErrorKind.PERMANENT,
+        code=code,
+        outcome=Outcome.CONFIG_ERROR,
+    )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -11,7 +11,7 @@ from django.conf import settings
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
 from transcription.languages import SPEECHMATICS
 from transcription.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
-from transcription.live.socket import VendorSocket, numbers, retry_after, transient
+from transcription.live.socket import VendorSocket, numbers, refused_handshake, transient
 from transcription.segments import Word
 
 NAME = "speechmatics"
@@ -177,17 +177,7 @@ def failure(kind: str, retry: float | None = None) -> ProviderError:
 
 
 def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError:
-    if status == 402:
-        return ProviderError(NAME, "the account has no credit left", kind=ErrorKind.QUOTA, code="402")
-    if status in (408, 429) or status >= 500:
-        return transient(NAME, f"the vendor is busy or down (HTTP {status})", str(status), retry_after(headers))
-    return ProviderError(
-        NAME,
-        "the key is refused" if status in (401, 403) else f"the request is refused (HTTP {status})",
-        kind=ErrorKind.PERMANENT,
-        code=str(status),
-        outcome=Outcome.CONFIG_ERROR,
-    )
+    return refused_handshake(NAME, status, headers)
 
 
 def closed(code: int, reason: str) -> ProviderError:

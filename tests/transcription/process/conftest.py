@@ -150,12 +150,15 @@ class Web:
 
     # --- a client ---------------------------------------------------------------------------------------------------
 
-    def socket(self, uid: str = "u1", *, open_timeout: float = 20, **query: str) -> connect:
+    def socket(
+        self, uid: str = "u1", *, open_timeout: float = 20, ping_interval: float | None = 20, **query: str
+    ) -> connect:
         parameters = {"codec": "pcm16", "sample_rate": "16000", "new_memory_watch": "true", **query}
         return connect(
             f"ws://127.0.0.1:{self.port}/listen?{urlencode(parameters)}",
             additional_headers={"Authorization": f"Bearer {mint(uid)}"},
             open_timeout=open_timeout,
+            ping_interval=ping_interval,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -60,6 +61,18 @@ class LiveEngine(Protocol):
 def configuration_error(engine: str, message: str) -> ProviderError:
     """The one error of an engine that lacks a package or files: permanent, and it says what to do."""
     return ProviderError(engine, message, kind=ErrorKind.PERMANENT, code="local_engine", outcome=Outcome.CONFIG_ERROR)
+
+
+def not_started(engine: str, code: int | None, detail: str) -> ProviderError:
+    """The error of an engine's process that ended before it was ready; ``code``: its exit code, None: it lives on.
+
+    Killed from outside (memory, time) it may start another time. What ends by itself will do so again: native code that
+    meets a file it does not understand ends the process.
+    """
+    sentence = "the speech engine's process ended before it was ready" + (f" ({detail})" if detail else "")
+    if code is None or code == -signal.SIGKILL:
+        return ProviderError(engine, sentence, kind=ErrorKind.TRANSIENT, code=f"exit {code}" if code else "")
+    return ProviderError(engine, sentence, kind=ErrorKind.PERMANENT, code=f"exit {code}", outcome=Outcome.CONFIG_ERROR)
 
 
 def require_files(engine: str, folder: Path, missing: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omi.errors import ErrorKind, Outcome, ProviderError
+from transcription.engines.base import not_started
 from transcription.engines.process import worker_command, worker_environment
 from transcription.segments import Word
 
@@ -102,6 +103,8 @@ def _answer(engine: str, output: bytes, code: int, errors: bytes) -> list[Word]:
             raise ProviderError(engine, message["message"], kind=ErrorKind(message["kind"]), code=message["code"])
     if not messages or messages[-1]["type"] != "done":
         detail = errors.decode(errors="replace").strip().rsplit("\n", 1)[-1][:200]
+        if not messages:
+            raise not_started(engine, code, detail)
         sentence = "the speech engine's process ended unexpectedly" + (f" ({detail})" if detail else "")
         raise ProviderError(engine, sentence, kind=ErrorKind.TRANSIENT, code=f"exit {code}")
     words = [message["words"] for message in messages if message["type"] == "final"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omi.errors import ErrorKind, ProviderError
-from transcription.engines.base import Heard
+from transcription.engines.base import Heard, not_started
 from transcription.segments import Word
 
 if TYPE_CHECKING:
@@ -75,8 +75,11 @@ class EngineProcess:
         except TimeoutError:
             await self.close()
             raise self._died("did not start in time") from None
-        except ProviderError:
+        except ProviderError as error:
+            code = await self._ended()
             await self.close()
+            if error.retryable:
+                raise not_started(self.engine, code, self._last_words()) from None
             raise
         self.model = str(message["model"])
 
@@ -147,9 +150,20 @@ class EngineProcess:
 
     def _died(self, what: str) -> ProviderError:
         code = self._process.returncode if self._process else None
-        detail = self._complaint.decode(errors="replace").strip().rsplit("\n", 1)[-1][:200]
+        detail = self._last_words()
         sentence = f"the speech engine's process {what}" + (f" ({detail})" if detail else "")
         return ProviderError(self.engine, sentence, kind=ErrorKind.TRANSIENT, code=f"exit {code}" if code else "")
+
+    def _last_words(self) -> str:
+        return self._complaint.decode(errors="replace").strip().rsplit("\n", 1)[-1][:200]
+
+    async def _ended(self) -> int | None:
+        """The exit code of a child that has closed its output; None where it does not end."""
+        try:
+            async with asyncio.timeout(2.0):
+                return await self._running().wait()
+        except TimeoutError:
+            return None
 
     async def _drain_stderr(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None

@@ -112,7 +112,8 @@ class _Recognizer:
         try:
             self._recognizer: Any = self._load(sherpa_onnx, kind, paths, tokens, folder, threads)
         except (RuntimeError, AssertionError, ValueError) as error:
-            raise configuration_error(ENGINE, f"the model in {folder.name!r} cannot be loaded: {error}") from error
+            cause = str(error).replace(str(folder), folder.name).strip().partition("\n")[0][:200]
+            raise configuration_error(ENGINE, f"the model in {folder.name!r} cannot be loaded: {cause}") from error
 
     @staticmethod
     def _load(library: Any, kind: Kind, paths: dict[str, str], tokens: str, folder: Path, threads: int) -> Any:
@@ -125,7 +126,8 @@ class _Recognizer:
             model_type = "nemo_transducer" if "nemo" in folder.name.lower() else ""
             return offline.from_transducer(tokens=tokens, **paths, num_threads=threads, model_type=model_type)
         if kind is Kind.WHISPER:
-            return offline.from_whisper(tokens=tokens, **paths, num_threads=threads)
+            # The package's own default is English, whatever is spoken; empty means that the model hears which it is.
+            return offline.from_whisper(tokens=tokens, **paths, num_threads=threads, language="")
         model = str(find(folder, "model"))
         if "sense-voice" in folder.name.lower():
             return offline.from_sense_voice(tokens=tokens, model=model, num_threads=threads, use_itn=True)

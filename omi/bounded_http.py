@@ -13,6 +13,14 @@ MAX_BODY = 100 * 1024 * 1024
 def bounded_client(library: ModuleType, *, timeout: float, max_body: int = MAX_BODY) -> Any:
     """A ``Client`` of ``httpx`` or ``httpx2`` (openai brings its own copy) without redirects or proxies of the
     environment, whose answers end after ``timeout`` seconds or ``max_body`` bytes with that library's own errors."""
+    limits = library.Timeout(timeout, connect=min(10.0, timeout))
+    inner = library.HTTPTransport(trust_env=False)
+    transport = bounded_transport(library, inner, timeout=timeout, max_body=max_body)
+    return library.Client(transport=transport, timeout=limits, follow_redirects=False, trust_env=False)
+
+
+def bounded_transport(library: ModuleType, inner: Any, *, timeout: float, max_body: int = MAX_BODY) -> Any:
+    """``inner`` with an end to every answer. httpx's own limit is for each read: a byte a second goes on for ever."""
 
     class Body(library.SyncByteStream):  # type: ignore[name-defined,misc]
         def __init__(self, stream: Any, deadline: float) -> None:
@@ -32,12 +40,9 @@ def bounded_client(library: ModuleType, *, timeout: float, max_body: int = MAX_B
             self._stream.close()
 
     class Transport(library.BaseTransport):  # type: ignore[name-defined,misc]
-        def __init__(self) -> None:
-            self._inner = library.HTTPTransport(trust_env=False)
-
         def handle_request(self, request: Any) -> Any:
             deadline = time.monotonic() + timeout
-            response = self._inner.handle_request(request)
+            response = inner.handle_request(request)
             return library.Response(
                 response.status_code,
                 headers=response.headers,
@@ -46,7 +51,6 @@ def bounded_client(library: ModuleType, *, timeout: float, max_body: int = MAX_B
             )
 
         def close(self) -> None:
-            self._inner.close()
+            inner.close()
 
-    limits = library.Timeout(timeout, connect=min(10.0, timeout))
-    return library.Client(transport=Transport(), timeout=limits, follow_redirects=False, trust_env=False)
+    return Transport()

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from django.conf import settings
 
+from omi.bounded_http import bounded_client
 from omi.env import env_str
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
 from omi.push.base import PushResult
@@ -33,7 +34,8 @@ class FcmPush:
         delivered, unregistered = 0, []
         failure: ProviderError | None = None
         headers = {"Authorization": f"Bearer {self._token()}"}
-        with httpx.Client(base_url=settings.FCM_URL, headers=headers, timeout=TIMEOUT) as client:
+        with bounded_client(httpx, timeout=TIMEOUT) as client:
+            client.headers.update(headers)
             for token in tokens:
                 try:
                     self._send_one(client, token, title, body, data)
@@ -54,7 +56,10 @@ class FcmPush:
             }
         }
         try:
-            answer = client.post(f"/v1/projects/{settings.GOOGLE_CLOUD_PROJECT}/messages:send", json=message)
+            answer = client.post(
+                f"{settings.FCM_URL.rstrip('/')}/v1/projects/{settings.GOOGLE_CLOUD_PROJECT}/messages:send",
+                json=message,
+            )
         except httpx.HTTPError as error:
             raise ProviderError(
                 VENDOR,

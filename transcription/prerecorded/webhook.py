@@ -27,6 +27,7 @@ VENDOR = "fal_whisperx"
 REPLAY_SECONDS = 300
 KEYS_KEPT_SECONDS = 24 * 3600
 REFETCH_SECONDS = 300  # after a signature that no known key made, new keys are looked for at most this often
+KEYS_TIMEOUT = 10.0  # the callback waits for it, and fal for the callback
 MAX_KEYS = 32
 _PREFIX = "x-fal-webhook-"
 
@@ -106,7 +107,7 @@ def _cache_errors() -> Iterator[None]:
 
 
 def _fetch() -> list[bytes]:
-    answer = exchange(VENDOR, "GET", settings.FAL_JWKS_URL, timeout=10.0)
+    answer = exchange(VENDOR, "GET", settings.FAL_JWKS_URL, timeout=KEYS_TIMEOUT)
     if answer.status >= 400:
         raise from_status(VENDOR, answer.status, headers=answer.headers, code="jwks")
     listed = answer.fields.get("keys")

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
+from omi.bounded_http import bounded_transport
 from omi.errors import ErrorKind, MissingDependency, Outcome, StoreError
 from omi.stores.vectors.base import Filter, InvalidVector, Match, Vector
 from omi.stores.vectors.check import check_id, check_top_k, check_values, check_vector
@@ -121,18 +122,23 @@ class PineconeVectors:
                 from pinecone import Pinecone
 
                 index = Pinecone(api_key=key, timeout=self._timeout).Index(host=host)
-                self._index_of = {(host, key): _without_retries(index)}
+                self._index_of = {(host, key): _tamed(index, self._timeout)}
             return self._index_of[(host, key)]
 
 
-def _without_retries(index: Any) -> Any:
-    """SDK 10.2.0 hands ``retry_config`` to its control plane only; its data plane would sleep and try three times more.
+def _tamed(index: Any, timeout: float) -> Any:
+    """SDK 10.2.0 hands ``retry_config`` to its control plane only; its data plane would sleep and try three times more,
+    and it reads an answer that trickles for as long as it trickles.
 
-    The contract counts the requests, so an SDK that changes this place is noticed.
+    The contract counts the requests and ``tests/providers/test_deadlines.py`` the seconds, so an SDK that changes these
+    places is noticed.
     """
+    import httpx
     from pinecone import RetryConfig
 
-    index._http._client._transport._config = RetryConfig(max_retries=0)
+    retrying = index._http._client._transport
+    retrying._config = RetryConfig(max_retries=0)
+    retrying._transport = bounded_transport(httpx, retrying._transport, timeout=timeout)
     return index
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -250,3 +251,26 @@ def test_ten_thousand_tiny_frames_are_parted_with_and_the_server_lives(web: Web)
 
     heard = run(work)
     assert (heard.code, reasons(heard)) == (1008, ["too_fast"])
+
+
+def test_audio_faster_than_it_may_come_is_read_more_slowly_told_once_and_kept(web: Web, vendors: VendorServer) -> None:
+    """200 s at once: 15 s are the burst, the rest is read at a hundred times real time; nothing of it is lost."""
+    web.close_breakers()
+
+    async def work() -> tuple[Heard, float]:
+        async with web.socket("hurry") as connection:
+            heard = Heard(connection)
+            await heard.until(lambda: any(item["status"] == "ready" for item in heard.of("service_status")))
+            began = time.monotonic()
+            await speak(connection, b"\0" * 180 * 32000 + PCM, speed=1e6)
+            await connection.send('{"type": "ping"}')
+            await heard.until(lambda: bool(heard.of("pong")), 40)
+            took = time.monotonic() - began
+            await connection.send('{"type": "finish"}')
+            await heard.until(lambda: len(heard.words) >= len(WORDS), 60)
+        return heard, took
+
+    heard, took = run(work)
+    assert [item["reason"] for item in heard.of("service_status") if item["status"] == "slowed"] == ["too_fast"]
+    assert took > (200 - 15) / 100 * 0.9
+    assert heard.words == WORDS

@@ -51,10 +51,10 @@ def erase_memory(uid: str, memory_id: str, *, now: bool = False) -> Receipt:
     Raises MemoryNotFound for one that is not there (a hidden one counts as not there unless ``now``).
     """
     began = datetime.now(UTC)
-    memory = repository.find_memory(uid, memory_id)
-    if memory is None or (memory.deleted and not now):
+    there = repository.glance(uid, memory_id)
+    if there is None or (there.deleted and not now):
         raise repository.MemoryNotFound("Memory not found")
-    if not memory.deleted:
+    if not there.deleted:
         repository.delete_memory(uid, memory_id)
     if settings.OMI_RESTORE_DAYS > 0 and not now:
         return _hide(uid, memory_id, began)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import QuerySet
 
 from memories import mirror
 from memories.repository import processing
-from memories.repository.memories import find_memory, memory_path
+from memories.repository.large import Unreadable
+from memories.repository.memories import collection, glance, memory_path
 from omi.accounts.users import user_path
 from omi.stores import audio
 from omi.stores.documents import documents
+from omi.stores.documents.base import Where
 from omi.stores.vectors import namespace, vector_id, vectors
+
+if TYPE_CHECKING:
+    from memories.models import MemoryRow
 
 Part = tuple[str, Callable[[], Any]]
 
@@ -30,6 +39,7 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("journals", lambda: _erase_journals(uid, memory_id)),
         ("events", lambda: events.forget_memory(uid, memory_id)),
         ("search", lambda: search_index.forget_memory(uid, memory_id)),
+        ("originals", lambda: _erase_originals(uid, memory_id)),
         ("documents", lambda: _erase_documents(uid, memory_id)),
         ("rows", lambda: _erase_rows(uid, memory_id)),
     ]
@@ -49,15 +59,16 @@ def user_parts(uid: str) -> list[Part]:
         ("journals", lambda: journal.forget_user(uid)),
         ("events", lambda: events.forget_user(uid)),
         ("search", lambda: search_index.forget_user(uid)),
+        ("originals", lambda: _erase_originals(uid)),
         ("documents", lambda: _erase_tree(user_path(uid))),
-        ("rows", lambda: mirror.forget_user(uid)),
+        ("rows", lambda: _erase_user_rows(uid)),
     ]
 
 
 def remains(uid: str) -> dict[str, int]:
     """How much of a user each store still holds. Asks the stores themselves, not only our rows about them."""
     from memories import search_index
-    from memories.models import MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
+    from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
     from memories.pipeline.models import PostProcessingRun
     from omi.stores.models import AudioObject
     from speakers import forget as speakers
@@ -66,13 +77,15 @@ def remains(uid: str) -> dict[str, int]:
     left = AudioObject.objects.filter(uid=uid)
     return {
         "documents": count_tree(user_path(uid)),
+        "originals": len(_tasks(uid)),
         "vectors": len(vectors_of(uid)),
         "audio": left.filter(deleted_at__isnull=True).count() + sum(audio.exists(row) for row in left),
-        "journals": sum(1 for _ in journal.sessions(uid)),
-        "events": UserEvent.objects.filter(uid=uid).count(),
+        "journals": journal.left_of(uid),
+        "events": UserEvent.objects.filter(uid=uid).count() + EventCounter.objects.filter(uid=uid).count(),
         "search": search_index.words_left(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
         "rows": sum(rows.objects.filter(uid=uid).count() for rows in (MemoryRow, ProcessingMemoryRow, PersonRow)),
+        "console": LogEntry.objects.filter(object_repr__startswith=f"{uid}/").count(),
         **speakers.remaining(uid),
     }
 
@@ -122,9 +135,35 @@ def _erase_user_vectors(uid: str) -> int:
     return len(ids)
 
 
+def _tasks(uid: str, memory_id: str | None = None) -> list[str]:
+    """Paths of the emotion jobs that the original's server noted for a user (omi-protocol 3.4)."""
+    where = [Where("user_uid", "==", uid)]
+    if memory_id is not None:
+        where.append(Where("memory_id", "==", memory_id))
+    return [found.path for found in documents().query("tasks", where=where)]
+
+
+def _erase_originals(uid: str, memory_id: str | None = None) -> int:
+    """What the original's server wrote outside the user's tree: tasks, and ids of memories among its trends."""
+    store = documents()
+    tasks = _tasks(uid, memory_id)
+    for path in tasks:
+        store.delete(path)
+    count = len(tasks)
+    trends = store.document_ids("trends")
+    gone = {memory_id} if memory_id is not None else set(store.document_ids(collection(uid))) if trends else set()
+    for trend in trends:
+        for topic in store.query(f"trends/{trend}/topics"):
+            known = topic.data.get("memory_ids")
+            if isinstance(known, list) and gone & set(known):
+                store.update(topic.path, {"memory_ids": [item for item in known if item not in gone]})
+                count += 1
+    return count
+
+
 def _conversation(uid: str, memory_id: str) -> str | None:
-    memory = find_memory(uid, memory_id)
-    return memory.processing_memory_id if memory is not None else None
+    found = glance(uid, memory_id)
+    return found.processing_memory_id if found is not None else None
 
 
 def _erase_journals(uid: str, memory_id: str) -> int:
@@ -137,9 +176,12 @@ def _erase_journals(uid: str, memory_id: str) -> int:
     sessions = {entry.meta.session_id for entry in journal.for_conversation(uid, processing_id)}
     try:
         sessions.update(processing.get(uid, processing_id).session_ids)
-    except processing.ProcessingMemoryNotFound:
+    except (processing.ProcessingMemoryNotFound, Unreadable):
         pass
-    return sum(journal.release(session, None, uid) for session in sorted(sessions))
+    released = sum(journal.release(session, None, uid) for session in sorted(sessions))
+    if any(journal.find(session, uid) for session in sessions):
+        raise OSError("a journal cannot be removed")
+    return released
 
 
 def _erase_documents(uid: str, memory_id: str) -> int:
@@ -151,7 +193,27 @@ def _erase_documents(uid: str, memory_id: str) -> int:
 
 
 def _erase_rows(uid: str, memory_id: str) -> int:
-    from memories.models import ProcessingMemoryRow
+    from memories.models import MemoryRow, ProcessingMemoryRow
 
+    _forget_history(MemoryRow.objects.filter(uid=uid, memory_id=memory_id))
     rows = ProcessingMemoryRow.objects.filter(uid=uid, memory_id=memory_id)
     return mirror.forget_memory(uid, memory_id) + int(rows.delete()[0])
+
+
+def _erase_user_rows(uid: str) -> dict[str, int]:
+    from memories.models import MemoryRow
+
+    _forget_history(MemoryRow.objects.filter(uid=uid))
+    return mirror.forget_user(uid)
+
+
+def _forget_history(rows: QuerySet[MemoryRow]) -> None:
+    """The support console's history keeps who did what and when, without naming the memory, its user or a reason."""
+    keys = [str(pk) for pk in rows.values_list("pk", flat=True)]
+    kind = ContentType.objects.get_for_model(rows.model)
+    for start in range(0, len(keys), 500):
+        entries = LogEntry.objects.filter(content_type=kind, object_id__in=keys[start : start + 500])
+        for entry in entries:
+            what = entry.change_message.split(":")[0].removesuffix(" Reason")
+            entry.object_repr, entry.change_message = "erased", what[:100]
+        LogEntry.objects.bulk_update(entries, ["object_repr", "change_message"])

@@ -39,6 +39,17 @@ def on_person_changed(*, uid: str, person: Any, **_: Any) -> None:
     record_person(uid, person.id, person.created_at, person.updated_at, deleted=person.deleted)
 
 
+def mark_deleted(uid: str, memory_id: str, at: datetime) -> None:
+    """For a memory whose document cannot be read."""
+    MemoryRow.objects.filter(uid=uid, memory_id=memory_id).update(deleted=True, deleted_at=at, words_stale=True)
+
+
+def replace_memory(uid: str, memory: Memory) -> None:
+    """Make the row as the document is, whatever it said. The row itself stays: the console's history hangs on it."""
+    values = memory_values(memory)
+    MemoryRow.objects.update_or_create(uid=uid, memory_id=memory.id, defaults={**values, "words_stale": True})
+
+
 def forget_memory(uid: str, memory_id: str) -> int:
     return int(MemoryRow.objects.filter(uid=uid, memory_id=memory_id).delete()[0])
 

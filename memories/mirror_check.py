@@ -81,7 +81,7 @@ def _strangers(ids: list[str], known: set[str]) -> Iterator[Difference]:
         # Without a user in the metadata (the original's) the id begins with one.
         if uid in known or (not uid and any(identity.startswith(f"{user}-") for user in known)):
             continue
-        if not (uid and memory_id and repository.find_memory(uid, memory_id)):  # somebody who came a moment ago
+        if not (uid and memory_id and repository.glance(uid, memory_id)):  # somebody who came a moment ago
             yield Difference("vector_extra", uid, identity, "vectors", "of nobody who is known")
 
 

@@ -183,10 +183,10 @@ def repair(difference: Difference) -> bool:
 
 def _repair_memory(uid: str, identity: str) -> None:
     memory = repository.find_memory(uid, identity)
-    mirror.forget_memory(uid, identity)
     if memory is not None:
-        mirror.record_memory(uid, memory)
+        mirror.replace_memory(uid, memory)
     else:
+        mirror.forget_memory(uid, identity)
         search_index.forget_memory(uid, identity)
 
 

@@ -102,10 +102,7 @@ class MemoryViewSet(viewsets.ViewSet):
     def destroy(self, request: Request, memory_id: str) -> Response:
         from memories import erasure
 
-        uid = uid_of(request)
-        repository.get_memory(uid, memory_id)
-        service.cancel_for_memory(uid, memory_id)
-        erasure.erase_memory(uid, memory_id)
+        erasure.erase_memory(uid_of(request), memory_id)
         return Response(status=204)
 
     @extend_schema(

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from memories.pipeline import announce, hashing, plans, progress, queue
-from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
+from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, VendorCall
 from memories.pipeline.vocabulary import Kind, State
 from omi import rows
 from omi.errors import Outcome, ProviderError
@@ -175,7 +175,9 @@ def forget_memory(uid: str, memory_id: str) -> dict[str, int]:
     copies = _forget_at_vendors(runs)
     StepArtifact.objects.filter(step__run__in=runs).delete()
     RunStep.objects.filter(run__in=runs).update(output={}, checkpoint={}, note="", input_hash="")
-    return {"runs": runs.update(options={}, audio=""), "vendor_copies": copies}
+    VendorCall.objects.filter(run__in=runs).update(reference="", request_key="")
+    cleaned = runs.update(options={}, audio="", idempotency_key="", request_hash="", reason="")
+    return {"runs": cleaned, "vendor_copies": copies}
 
 
 def forget_user(uid: str) -> dict[str, int]:

@@ -84,6 +84,26 @@ def find_memory(uid: str, memory_id: str) -> Memory | None:
     return memory
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What is known of a memory without reading its transcript: also of one that is damaged."""
+
+    deleted: bool
+    processing_memory_id: str | None
+
+
+def glance(uid: str, memory_id: str) -> Glance | None:
+    """None where there is nothing."""
+    try:
+        found = documents().get(memory_path(uid, memory_id))
+    except InvalidPath:
+        return None
+    if found is None:
+        return None
+    processing = found.data.get("processing_memory_id")
+    return Glance(bool(found.data.get("deleted")), processing if isinstance(processing, str) else None)
+
+
 def get_memories(uid: str, memory_ids: Sequence[str]) -> dict[str, Memory]:
     """Those of ``memory_ids`` that are there, by id; two reads of the store however many. Photos are left out."""
     paths = []
@@ -195,9 +215,14 @@ def mutate_memory(
     return memory
 
 
-def delete_memory(uid: str, memory_id: str) -> Memory:
+def delete_memory(uid: str, memory_id: str) -> None:
     """Mark as deleted: from now on nobody finds it. What hangs on it is removed by ``memories.erasure``."""
-    return update_memory(uid, memory_id, {"deleted": True, "deleted_at": datetime.now(UTC)})
+    marks: dict[str, Any] = {"deleted": True, "deleted_at": datetime.now(UTC)}
+    try:
+        update_memory(uid, memory_id, marks)
+    except Unreadable:  # damaged, and no less its owner's to delete
+        documents().update(memory_path(uid, memory_id), marks)
+        mirror.mark_deleted(uid, memory_id, marks["deleted_at"])
 
 
 def _changed(memory: Memory, fields: Mapping[str, Any]) -> tuple[dict[str, Any], Memory]:

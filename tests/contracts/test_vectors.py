@@ -306,6 +306,7 @@ def test_every_process_sees_what_another_wrote_or_deleted(
     kind: str, request: pytest.FixtureRequest, space: str, django_db_blocker: Any
 ) -> None:
     """Two stores with caches of their own stand for two processes."""
+    from omi.stores.models import VectorScope
     from omi.stores.vectors.local import LocalVectors
 
     alias = request.getfixturevalue(f"{kind}_alias")
@@ -321,6 +322,10 @@ def test_every_process_sees_what_another_wrote_or_deleted(
         one.delete_where({"uid": "u", "memory_id": "3"}, namespace=space)
         two.upsert([record("u", "1", unit(1))], namespace=space)
         assert ids(one.query(unit(1), **scope)) == ids(two.query(unit(1), **scope)) == ["u-1", "u-2", "u-0"]
+        two.delete_where({"uid": "u"}, namespace=space)
+        assert not VectorScope.objects.using(alias).filter(namespace=space).exists()  # nor that there was a user
+        two.upsert([record("u", "9", unit(1))], namespace=space)  # "one" still remembers what was before
+        assert ids(one.query(unit(1), **scope)) == ids(two.query(unit(1), **scope)) == ["u-9"]
         connections[alias].close()
 
 

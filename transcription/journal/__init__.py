@@ -6,7 +6,17 @@
 from __future__ import annotations
 
 from transcription.journal.reader import Reader, read_pcm
-from transcription.journal.store import Entry, find, for_conversation, forget_user, orphans, release, sessions, sweep
+from transcription.journal.store import (
+    Entry,
+    find,
+    for_conversation,
+    forget_user,
+    left_of,
+    orphans,
+    release,
+    sessions,
+    sweep,
+)
 from transcription.journal.writer import Journal
 
 __all__ = [
@@ -16,6 +26,7 @@ __all__ = [
     "find",
     "for_conversation",
     "forget_user",
+    "left_of",
     "orphans",
     "read_pcm",
     "release",

@@ -7,6 +7,7 @@ operating system drops the lock with the process, whatever killed it: that is ho
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -244,6 +245,13 @@ def sweep(now: float | None = None) -> int:
 
 def forget_user(uid: str) -> int:
     """Delete every session of a user, whatever its state. Returns how many there were."""
-    count = sum(1 for _ in sessions(uid))
-    shutil.rmtree(user_folder(uid), ignore_errors=True)
+    count = left_of(uid)
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(user_folder(uid))
     return count
+
+
+def left_of(uid: str) -> int:
+    """Folders on disk that are this user's, readable or not."""
+    folder = user_folder(uid)
+    return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0

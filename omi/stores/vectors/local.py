@@ -153,10 +153,10 @@ class LocalVectors:
     def _bump(self, namespace: str, uid: str, *, deletion: bool) -> int:
         """The next version of a scope. Its row stays locked until the transaction ends: writers of a user queue."""
         version = self._next(namespace, uid, deletion)
-        if version is None:
+        while version is None:  # none yet, or gone with the user's last vector a moment ago
             self._model("VectorScope").objects.using(self._using).get_or_create(namespace=namespace, uid=uid)
-            version = self._next(namespace, uid, deletion)
-        assert version is not None
+            # As after a deletion: a process may remember the scope that was here before.
+            version = self._next(namespace, uid, True)
         return version
 
     def _next(self, namespace: str, uid: str, deletion: bool) -> int | None:
@@ -181,6 +181,9 @@ class LocalVectors:
         for uid in uids:
             self._bump(namespace, uid, deletion=True)
         doomed.delete()
+        for uid in uids:  # of a user without vectors nothing stays
+            if not self._rows().filter(namespace=namespace, uid=uid).exists():
+                self._model("VectorScope").objects.using(self._using).filter(namespace=namespace, uid=uid).delete()
 
     def _scan(self, namespace: str, array: Any, top_k: int, rest: Filter) -> list[Match]:
         found: list[tuple[float, str, Match]] = []

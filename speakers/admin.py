@@ -115,7 +115,10 @@ class VoiceSampleAdmin(ReadOnly):
         if not request.user.has_perm("speakers.change_voicesample"):
             raise Http404
         if request.POST.get("verdict") == "accept":
-            gallery.accept_sample(sample)
+            try:
+                gallery.accept_sample(sample)
+            except gallery.SampleGone as error:  # a colleague was faster
+                raise Http404 from error
             done = "accepted"
         elif request.POST.get("verdict") == "remove":
             gallery.remove_sample(sample, reason=f"removed by {request.user.get_username()}")

@@ -34,6 +34,10 @@ HEAL_AT_ONCE = 20
 """Missing embeddings that one identification repairs before it goes on; ``manage.py reembed`` does the rest."""
 
 
+class SampleGone(LookupError):
+    """The sample was removed, or its voice forgotten (404)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """Who can be recognised: ids (``user`` or a person id) and their centroids, row by row, of one engine."""
@@ -137,8 +141,10 @@ def rebuild_all_engines(uid: str, person_id: str, *, reason: str) -> None:
 
 
 def remove_sample(sample: VoiceSample, *, reason: str) -> None:
-    """Take a sample out of its profile and erase its audio and embeddings; the row stays as provenance."""
+    """Take a sample out of its profile and erase its audio and embeddings; the row stays as provenance. Repeatable."""
     with transaction.atomic():
+        if not _refreshed(sample):
+            return
         retire(sample, reason=reason)
         rebuild_all_engines(sample.uid, sample.person_id, reason="sample removed")
 
@@ -171,14 +177,24 @@ def _erase_audio(sample: VoiceSample) -> None:
 
 
 def accept_sample(sample: VoiceSample) -> None:
-    """A person confirmed a candidate: it becomes part of the profile."""
-    if sample.status == VoiceSample.Status.REMOVED:
-        raise ValueError("a removed sample has no voice any more")
+    """A person confirmed a candidate: it becomes part of the profile. Raises SampleGone."""
     with transaction.atomic():
+        if not _refreshed(sample):
+            raise SampleGone("The sample was removed")
         sample.status = VoiceSample.Status.ACCEPTED
         sample.confirmed = True
         sample.save(update_fields=["status", "confirmed"])
         rebuild_all_engines(sample.uid, sample.person_id, reason="sample accepted")
+
+
+def _refreshed(sample: VoiceSample) -> bool:
+    """Inside a transaction: the sample as it is now, with this user's gallery held; False where it is gone."""
+    lock(sample.uid)
+    try:
+        sample.refresh_from_db()
+    except VoiceSample.DoesNotExist:
+        return False
+    return sample.status != VoiceSample.Status.REMOVED
 
 
 def heal(uid: str | None, engine: VoiceEngine, *, limit: int = HEAL_AT_ONCE) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from rest_framework.response import Response
 
 from speakers.clips import BadRecording
+from speakers.gallery import SampleGone
 from speakers.people import InvalidName, PersonNotFound, TooManyPeople
 from speakers.quality import RejectedAudio
 
@@ -36,6 +37,8 @@ def answered(view: Callable[..., Response]) -> Callable[..., Response]:
             return _response(error.status, error.code, error.detail)
         except PersonNotFound:
             return _response(404, "person_not_found", "Person not found")
+        except SampleGone:
+            return _response(404, "sample_not_found", "Sample not found")
         except InvalidName as error:
             return _response(422, "invalid_name", str(error))
         except TooManyPeople as error:

@@ -260,6 +260,20 @@ def test_staff_accepts_a_candidate_and_removes_a_sample(
     assert client.post(judge, {"verdict": "accept"}).status_code == 404
 
 
+def test_of_two_who_decide_at_once_the_removal_stands(david: Person) -> None:
+    """Who accepts a sample that was removed since they looked at it gets a profile of no audio."""
+    seen = VoiceSample.objects.get(person_id=david.id)
+    gallery.remove_sample(VoiceSample.objects.get(pk=seen.pk), reason="a colleague")
+    with pytest.raises(gallery.SampleGone):
+        gallery.accept_sample(seen)
+    gallery.remove_sample(seen, reason="too late")
+    kept = VoiceSample.objects.get(pk=seen.pk)
+    assert (kept.status, kept.removed_reason) == (VoiceSample.Status.REMOVED, "a colleague")
+    forget.forget_person(UID, david.id)
+    gallery.remove_sample(kept, reason="forgotten in the meantime")
+    assert not ProfileVersion.objects.filter(person_id=david.id).exists()
+
+
 @pytest.mark.parametrize("model", ["voicesample", "speakerdecision", "voiceconsent"])
 def test_the_lists_open(admin_client: Client, david: Person, talk: Talk, wav: WriteWav, model: str) -> None:
     identify(UID, wav(talk.pcm), talk.segments(), memory_id="m1")

@@ -12,7 +12,9 @@ from typing import Any
 from emotions.base import EmotionRequest, EmotionScore, EmotionSpan, EmotionTimeline
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
+from omi.stores.documents.base import Document
+from omi.stores.documents.local import LocalDocuments
 from transcription.prerecorded.base import Pending, PrerecordedCapabilities, PrerecordedRequest, Ticket, Transcript
 from transcription.segments import Word
 
@@ -150,6 +152,39 @@ class FakeEmotions:
             vendor=self.name, model=self.model_name, kind="expression",
             spans=[EmotionSpan(start=1.0, end=5.0, emotions=[EmotionScore(name="joy", score=0.9)])],
         )  # fmt: skip
+
+
+class SwitchedDocuments(LocalDocuments):
+    """The local store, out of reach while there is a file ``documents.down`` in ``OMI_FAULTS_DIR``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        folder = os.environ.get("OMI_FAULTS_DIR")
+        self._switch = Path(folder) / "documents.down" if folder else None
+
+    def _reach(self) -> None:
+        if self._switch is not None and self._switch.exists():
+            raise StoreError("documents", "out of reach", kind=ErrorKind.TRANSIENT, code="UNAVAILABLE")
+
+    def get(self, path: str) -> Document | None:
+        self._reach()
+        return super().get(path)
+
+    def get_many(self, paths: Sequence[str]) -> dict[str, Document]:
+        self._reach()
+        return super().get_many(paths)
+
+    def query(self, collection: str, **more: Any) -> list[Document]:
+        self._reach()
+        return super().query(collection, **more)
+
+    def collections(self, path: str) -> list[str]:
+        self._reach()
+        return super().collections(path)
+
+    def _atomic(self, function: Any) -> Any:
+        self._reach()
+        return super()._atomic(function)
 
 
 def providers(base: dict[str, Any], *prerecorded: dict[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Command(BaseCommand):
         parser.add_argument("--no-migrate", action="store_true", help="leave the database as it is")
         parser.add_argument("--grace", type=float, default=30.0, help="seconds for work to end when stopping")
         parser.add_argument("--patience", type=float, default=60.0, help="seconds of silence before a restart")
+        parser.add_argument("--look", type=float, default=2.0, help="seconds between two looks at runs and worker")
 
     def handle(self, **options: Any) -> None:
         self._stops = 0
@@ -68,7 +69,7 @@ class Command(BaseCommand):
                 group.start()
             if not options["no_web"]:
                 self.stdout.write(f"Serving on http://{options['host']}:{options['port']} - Ctrl-C stops.")
-            self._watch(groups, worker, name, options["patience"])
+            self._watch(groups, worker, name, options["patience"], options["look"])
         finally:
             # The web server first: no new work comes in while the worker ends what it has.
             for group in groups:
@@ -78,11 +79,14 @@ class Command(BaseCommand):
     def _on_signal(self, number: int, frame: object) -> None:
         self._stops += 1
 
-    def _watch(self, groups: list[Group], worker: Group | None, name: str, patience: float) -> None:
+    def _watch(self, groups: list[Group], worker: Group | None, name: str, patience: float, look: float) -> None:
         watch = None
         if worker:
             group = worker
-            watch = ClusterWatch(name, lambda: group.pid, patience=patience, acknowledge=min(30.0, patience))
+            watch = ClusterWatch(
+                name, lambda: group.pid, interval=min(5.0, patience / 4), patience=patience,
+                acknowledge=min(30.0, patience),
+            )  # fmt: skip
         failures = dict.fromkeys((group.name for group in groups), 0)
         restart_at: dict[str, float] = {}
         next_look = 0.0
@@ -106,9 +110,9 @@ class Command(BaseCommand):
                 if watch and group is worker:
                     watch.fresh()
             if time.monotonic() >= next_look:
-                next_look = time.monotonic() + 2.0
+                next_look = time.monotonic() + look
                 self._look(watch, worker)
-            time.sleep(0.2)
+            time.sleep(min(0.2, look))
 
     def _look(self, watch: ClusterWatch | None, worker: Group | None) -> None:
         try:

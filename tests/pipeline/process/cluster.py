@@ -19,6 +19,8 @@ SETTINGS = """
 from omi.settings import *
 from tests.pipeline import fakes
 PROVIDERS = fakes.providers(PROVIDERS, {prerecorded})
+PROVIDERS["documents"] = {{"BACKEND": "tests.pipeline.fakes.SwitchedDocuments"}}
+OMI_STORE_RETRY_SECONDS = 0.5
 OMI_LEASE_SECONDS = {lease}
 OMI_MIN_RECORDING_SECONDS = 1.0
 Q_CLUSTER = {{**Q_CLUSTER, "workers": {workers}, "queue_limit": {workers}, "timeout": 60, "retry": 70}}
@@ -134,7 +136,8 @@ class Installation:
 
     def serve(self, *, patience: float = 6.0) -> subprocess.Popen[bytes]:
         """The worker under ``manage.py serve``, as in a real installation."""
-        return self.start("serve", "--no-web", "--no-migrate", "--patience", str(patience), "--grace", "5")
+        times = ["--patience", str(patience), "--grace", "5", "--look", "0.3"]
+        return self.start("serve", "--no-web", "--no-migrate", *times)
 
     def fault(self, point: str, action: str = "kill") -> None:
         (self.faults / f"{point}.{action}").touch()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from memories.pipeline.retries import ATTEMPTS
 from tests.pipeline.process.cluster import Installation, processes_of, workers_of
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]
@@ -84,6 +85,22 @@ def test_killed_at_every_point_of_a_run_it_still_ends_once(installation: Install
         "answer = [sum(steps.values_list('attempts', flat=True)), StepAttempt.objects.filter(step__in=steps).count()]"
     )
     assert history[0] == history[1], "every attempt that was counted is in the history"
+
+
+def test_a_document_store_that_is_away_ends_no_run_and_costs_no_second_call(installation: Installation) -> None:
+    """Real workers, more tries than a vendor is given: the runs wait, and go on when it is back."""
+    down, before = installation.faults / "documents.down", installation.calls()
+    down.touch()
+    try:
+        runs = installation.start_runs(3)
+        installation.wait(lambda found: all(found[run]["total_claims"] > 2 * ATTEMPTS for run in runs), timeout=60)
+        assert {installation.runs()[run]["state"] for run in runs} <= {"waiting", "running", "queued"}
+    finally:
+        down.unlink()
+    check(installation, runs)
+    made = installation.calls()[len(before) :]
+    assert [made.count(("first", "submit")), made.count(("structurer", "structure"))] == [3, 3]
+    assert {installation.runs()[run]["claims"] for run in runs} <= {0, 1}
 
 
 def test_a_poison_run_ends_in_dead_letter_and_the_others_go_on(installation: Installation) -> None:

@@ -21,7 +21,7 @@ from memories.repository.large import CHUNKS, Unreadable
 from omi.accounts.users import user_path
 from omi.stores import audio
 from omi.stores.documents import documents
-from omi.stores.documents.base import Document
+from omi.stores.documents.base import Document, Where
 
 README = """Your data.
 
@@ -30,7 +30,11 @@ memories/ID.json          each memory; memories/ID/ holds its transcripts, photo
 processing_memories/      conversations that are, or were, not yet a memory
 people/                   the people you named
 audio/PURPOSE/            recordings and voice samples; audio.json says what each belongs to
+journals/                 recordings that are not processed yet, as your device sent them; meta.json names the codec
 events.json               what happened to your memories
+runs.json                 how they were processed: when, by which services, and how much those were used
+voices.json               whose voices were learned from which samples, and the consents to it
+tasks.json                emotion jobs of the app's earlier server
 
 Times are UTC. Numbers that are only derived from the above (search vectors, voice measurements) are not repeated.
 """
@@ -67,6 +71,7 @@ def _zip(uid: str) -> Iterator[bytes]:
             if row.complete:
                 yield from _audio_file(archive, sink, row)
         archive.writestr("audio.json", json.dumps(index, indent=1, default=_plain))
+        yield from _journals(archive, sink, uid)
     yield from sink.take()
 
 
@@ -76,7 +81,27 @@ def _audio_file(archive: zipfile.ZipFile, sink: _Sink, row: Any) -> Iterator[byt
     except audio.AudioNotFound:
         return  # deleted since the list was read
     info = zipfile.ZipInfo(f"audio/{row.purpose}/{row.name}", row.created_at.timetuple()[:6])
-    with source, archive.open(info, "w", force_zip64=True) as target:
+    with source:
+        yield from _copy(archive, sink, info, source)
+
+
+def _journals(archive: zipfile.ZipFile, sink: _Sink, uid: str) -> Iterator[bytes]:
+    from transcription import journal
+
+    for entry in journal.sessions(uid):
+        for file in (entry.folder / "meta.json", entry.audio):
+            try:
+                source = file.open("rb")
+            except FileNotFoundError:
+                continue  # processed and released since the list was read
+            began = entry.info.started_at.timetuple()[:6]
+            with source:
+                info = zipfile.ZipInfo(f"journals/{entry.session_id}/{file.name}", began)
+                yield from _copy(archive, sink, info, source)
+
+
+def _copy(archive: zipfile.ZipFile, sink: _Sink, info: zipfile.ZipInfo, source: Any) -> Iterator[bytes]:
+    with archive.open(info, "w", force_zip64=True) as target:
         while piece := source.read(audio.PIECE):
             target.write(piece)
             yield from sink.take()
@@ -96,6 +121,40 @@ def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
             yield f"{name}.json", _readable(found)
     rows = UserEvent.objects.filter(uid=uid).order_by("number")
     yield "events.json", list(rows.values("number", "type", "memory_id", "payload", "created_at"))
+    yield "runs.json", list(_runs(uid))
+    yield "voices.json", _voices(uid)
+    tasks = documents().query("tasks", where=[Where("user_uid", "==", uid)])
+    yield "tasks.json", [_readable(found) for found in tasks]
+
+
+def _runs(uid: str) -> Iterator[dict[str, Any]]:
+    from memories.pipeline import messages
+    from memories.pipeline.models import PostProcessingRun
+
+    told = ("vendor", "operation", "started_at", "outcome", "audio_seconds", "input_tokens", "output_tokens", "cost")
+    for run in PostProcessingRun.objects.filter(uid=uid).order_by("id").prefetch_related("vendor_calls"):
+        yield {
+            "memory_id": run.memory_id,
+            "kind": run.kind,
+            "state": run.state,
+            "outcome": run.outcome,
+            "sentence": messages.get(run.message_id).sentence if run.message_id else "",
+            "created_at": run.created_at,
+            "finished_at": run.finished_at,
+            "services": [{name: getattr(call, name) for name in told} for call in run.vendor_calls.all()],
+        }
+
+
+def _voices(uid: str) -> dict[str, Any]:
+    from speakers.models import VoiceConsent, VoiceSample
+
+    samples = VoiceSample.objects.filter(uid=uid).order_by("created_at")
+    told = ("person_id", "source", "status", "audio", "seconds", "memory_id", "segment_id", "created_at", "removed_at")
+    consents = VoiceConsent.objects.filter(uid=uid).order_by("given_at")
+    return {
+        "samples": list(samples.values(*told)),
+        "consents": list(consents.values("person_id", "version", "given_at", "withdrawn_at", "source")),
+    }
 
 
 def _readable(found: Document) -> dict[str, Any]:

@@ -34,6 +34,8 @@ ROWS = 240
 """Per statement: four values each, below SQLite's old limit of 999."""
 CANDIDATES, FEWEST = 400, 50
 """Memories that a query looks at, the newest of each word; each of many words still brings ``FEWEST``."""
+COUNTED = 10_000
+"""Memories among which a word's rarity is judged: counting all of 100,000 would be the larger part of a search."""
 MOST_WORDS = 24
 """Words of a query that are looked up; longer ones are somebody's text, not a search."""
 _WORD = re.compile(r"\w+", re.UNICODE)
@@ -128,7 +130,7 @@ def find(uid: str, query: str, *, start: datetime | None = None, end: datetime |
         rows = rows.filter(created_at__gte=start)
     if end is not None:
         rows = rows.filter(created_at__lte=end)
-    total = rows.count() if wanted else 0
+    total = rows[:COUNTED].count() if wanted else 0
     if not total:
         return []
     newest = max(FEWEST, CANDIDATES // len(wanted))
@@ -148,9 +150,9 @@ def find(uid: str, query: str, *, start: datetime | None = None, end: datetime |
         if len(found) == newest:
             frequent.append(word)
             # As often as in the stretch of time that the newest of them fill.
-            stretch = rows.filter(created_at__gte=datetime.fromtimestamp(found[-1][2], UTC)).count()
+            stretch = rows.filter(created_at__gte=datetime.fromtimestamp(found[-1][2], UTC))[:COUNTED].count()
             documents = total * min(1.0, len(found) / max(1, stretch))
-        weights[word] = math.log(1 + (total - documents + 0.5) / (documents + 0.5))
+        weights[word] = math.log(1 + max(0.0, total - documents + 0.5) / (documents + 0.5))
     if frequent and len(wanted) > 1:  # those that another word brought may hold a frequent one, too
         for entry, word, count in SearchWord.objects.filter(entry__in=list(counts), word__in=frequent).values_list(
             "entry_id", "word", "count"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from omi.stores import audio
 from omi.stores.documents import documents, path
 from omi.stores.models import LocalVector
 from omi.stores.vectors.base import Vector
+from transcription.ports import SessionInfo
 
 pytestmark = pytest.mark.django_db
 Furnish = Callable[[str, str], Memory]
@@ -252,9 +254,22 @@ def test_an_export_holds_everything_that_the_user_owns_and_nothing_else(furnish:
     import zipfile
 
     from memories import export
+    from memories.pipeline.models import VendorCall
+    from speakers.models import VoiceConsent, VoiceSample
+    from transcription.journal import store
 
-    furnish("ana", "m")
-    furnish("user-ben", "other-memory")
+    for uid, identity in (("ana", "m"), ("user-ben", "other-memory")):
+        furnish(uid, identity)
+        run = service.start("reprocess", uid, identity, actor="test")
+        VendorCall.objects.create(
+            run=run, step="structure", fence=1, vendor="openai", operation="structure", request_key="k",
+            started_at="2026-11-22T10:00:00Z", input_tokens=700, cost=0.25,
+        )  # fmt: skip
+        VoiceConsent.objects.create(uid=uid, version="1", source="app")
+        VoiceSample.objects.create(uid=uid, source="upload", seconds=9, voiced_seconds=8, memory_id=identity)
+        documents().create(f"tasks/{uid}", {"user_uid": uid, "memory_id": identity})
+        heard = store.create(SessionInfo(uid, f"session-{uid}", datetime.now(UTC), "en", "pcm16", 16000), watch=False)
+        heard.audio.write_bytes(b"as it was sent")
     file = tmp_path / "export.zip"
     with file.open("wb") as target, export.export_user("ana") as source:
         while piece := source.read(1000):
@@ -265,7 +280,14 @@ def test_an_export_holds_everything_that_the_user_owns_and_nothing_else(furnish:
         told = {name: archive.read(name).decode() for name in names if name.endswith(".json")}
         recordings = [archive.read(name) for name in names if name.startswith("audio/")]
     assert {"README.txt", "profile.json", "memories/m.json", "processing_memories/p-m.json", "events.json",
-            "audio.json", "people/person-m.json", "memories/m/hume/1.json"} <= names  # fmt: skip
+            "audio.json", "people/person-m.json", "memories/m/hume/1.json", "journals/session-ana/audio.bin",
+            "journals/session-ana/meta.json", "runs.json", "voices.json", "tasks.json"} <= names  # fmt: skip
+    [run] = json.loads(told["runs.json"])
+    assert (run["memory_id"], run["kind"]) == ("m", "reprocess")
+    assert [(call["vendor"], call["input_tokens"], call["cost"]) for call in run["services"]] == [("openai", 700, 0.25)]
+    voices = json.loads(told["voices.json"])
+    assert ([item["memory_id"] for item in voices["samples"]], len(voices["consents"])) == (["m"], 1)
+    assert [item["memory_id"] for item in json.loads(told["tasks.json"])] == ["m"]
     assert json.loads(told["memories/m.json"])["transcript_segments"][0]["text"] == "secret words"
     assert sum(name.startswith("memories/m/fal_whisperx/") for name in names) == 1
     assert recordings == [b"secret voice"] * 2

@@ -15,7 +15,7 @@ from memories.repository.large import Unreadable
 from memories.repository.memories import collection, glance, memory_path
 from omi.accounts.users import user_path
 from omi.stores import audio
-from omi.stores.documents import documents
+from omi.stores.documents import documents, path
 from omi.stores.documents.base import Where
 from omi.stores.vectors import namespace, vector_id, vectors
 
@@ -112,17 +112,17 @@ def erase_vectors(uid: str, memory_id: str) -> int:
     return known
 
 
-def count_tree(path: str) -> int:
+def count_tree(root: str) -> int:
     store = documents()
-    here = int(store.get(path) is not None)
-    for name in store.collections(path):
-        here += sum(count_tree(f"{path}/{name}/{identity}") for identity in store.document_ids(f"{path}/{name}"))
+    here = int(store.get(root) is not None)
+    for name in store.collections(root):
+        here += sum(count_tree(f"{root}/{name}/{identity}") for identity in store.document_ids(f"{root}/{name}"))
     return here
 
 
-def _erase_tree(path: str) -> int:
-    count = count_tree(path)
-    documents().delete(path, recursive=True)
+def _erase_tree(root: str) -> int:
+    count = count_tree(root)
+    documents().delete(root, recursive=True)
     return count
 
 
@@ -144,12 +144,15 @@ def _tasks(uid: str, memory_id: str | None = None) -> list[str]:
 
 
 def _erase_originals(uid: str, memory_id: str | None = None) -> int:
-    """What the original's server wrote outside the user's tree: tasks, and ids of memories among its trends."""
+    """What the original's server made of memories: emotion tasks, facts, and ids among its trends."""
     store = documents()
-    tasks = _tasks(uid, memory_id)
-    for path in tasks:
-        store.delete(path)
-    count = len(tasks)
+    doomed = _tasks(uid, memory_id)
+    if memory_id is not None:
+        facts = store.query(path("users", uid, "facts"), where=[Where("memory_id", "==", memory_id)])
+        doomed += [found.path for found in facts]
+    for name in doomed:
+        store.delete(name, recursive=True)
+    count = len(doomed)
     trends = store.document_ids("trends")
     gone = {memory_id} if memory_id is not None else set(store.document_ids(collection(uid))) if trends else set()
     for trend in trends:

@@ -195,16 +195,20 @@ def test_a_damaged_memory_can_be_hidden_and_goes_when_its_time_is_over(furnish: 
 
 
 @pytest.mark.parametrize("what", ["memory", "user"])
-def test_what_the_originals_server_left_outside_the_users_tree_goes_too(furnish: Furnish, what: str) -> None:
+def test_what_the_originals_server_made_of_memories_goes_too(furnish: Furnish, what: str) -> None:
+    """omi-protocol 4.3 no. 72: facts, trends and tasks stayed."""
     furnish("ana", "m")
     store = documents()
     store.create("tasks/1", {"user_uid": "ana", "memory_id": "m", "status": "done"})
     store.create("tasks/2", {"user_uid": "ben", "memory_id": "m", "status": "done"})
+    store.create("users/ana/facts/1", {"content": "Ana likes boats", "memory_id": "m"})
+    store.create("users/ana/facts/2", {"content": "Ana likes trains", "memory_id": "another"})
     store.create("trends/ceo", {"type": "best"})
     store.create("trends/ceo/topics/x", {"topic": "x", "memory_ids": ["m", "of-ben"]})
     receipt = erasure.erase_memory("ana", "m") if what == "memory" else erasure.erase_user("ana")
     assert receipt.complete
-    assert receipt.erased["originals"] == 2
+    assert receipt.erased["originals"] == (3 if what == "memory" else 2)
+    assert store.document_ids("users/ana/facts") == (["2"] if what == "memory" else [])
     assert store.document_ids("tasks") == ["2"]
     topic = store.get("trends/ceo/topics/x")
     assert topic is not None

@@ -15,6 +15,7 @@ from omi.errors import ErrorKind, ProviderError
 from omi.stores import audio
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, wav
+from transcription.segments import MAX_SEGMENT_SECONDS, Word, segments_from_words
 
 pytestmark = pytest.mark.django_db
 
@@ -80,3 +81,36 @@ def test_no_exceptions_text_reaches_the_app(memory: Memory, upload: Any, heard: 
     assert told is not None
     assert (told.status, told.fail_reason) == ("failed", messages.get(run.message_id).sentence)
     assert "sk-123" not in str(told.model_dump())
+
+
+def test_silence_before_the_first_word_moves_no_clock(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
+    """omi-protocol 4.3 no. 8: leading silence was cut off and ``started_at`` stayed, so that each word's hour was wrong.
+    Here neither moves: the first word stands where it was said in the recording."""
+    heard[:] = [[5.0, 11.9]]
+    fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then", start=5.0)]
+    assert drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload())).outcome == "success"
+    shown = repository.get_memory(UID, MEMORY)
+    assert shown.started_at == memory.started_at
+    assert shown.transcript_segments[0].start == pytest.approx(5.0)
+    assert shown.finished_at == memory.finished_at
+
+
+def test_an_hours_monologue_is_many_segments() -> None:
+    """omi-protocol 4.3 no. 14: one voice without a pause became one segment of an hour."""
+    said = [Word(text=f"word{at}", start=at * 0.4, end=at * 0.4 + 0.39, speaker="SPEAKER_00") for at in range(9000)]
+    made = segments_from_words(said, scope="m")
+    assert max(item.end - item.start for item in made) <= MAX_SEGMENT_SECONDS
+    assert len(made) >= 3600 / MAX_SEGMENT_SECONDS
+    assert " ".join(item.text for item in made).split() == [word.text for word in said]
+
+
+def test_words_that_come_late_or_overlap_stand_in_order_once(
+    memory: Memory, upload: Any, heard: Any, drive: Drive
+) -> None:
+    """omi-protocol 4.3 no. 25: overlapping and late segments were appended as they came."""
+    said = fakes.words(fakes.TEXT + " then")
+    fakes.SCRIPT["first"] = [[*reversed(said[5:]), *said[:5]]]
+    drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload()))
+    shown = repository.get_memory(UID, MEMORY).transcript_segments
+    assert " ".join(item.text for item in shown) == fakes.TEXT + " then"
+    assert [item.start for item in shown] == sorted(item.start for item in shown)

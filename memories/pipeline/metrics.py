@@ -1,23 +1,38 @@
 """Figures of the pipeline, read from the rows when they are scraped.
 
 Workers are processes of their own and come and go: counters in their memory would be lost or need a shared folder. The
-rows are right whoever answers the scrape. One scrape reads aggregates over what the tables keep, at most every
-``FRESH`` seconds.
+rows are right whoever answers the scrape. What is erased with a user is added to ``ErasedFigures`` first, so that no
+counter ever falls: Prometheus would take that for a restart, and count everything again. One scrape reads aggregates
+over what the tables keep, at most every ``FRESH`` seconds.
 """
 
 from __future__ import annotations
 
+import json
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
 from django.db import DatabaseError
-from django.db.models import Case, Count, F, Q, Sum, Value, When
+from django.db.models import Case, Count, F, Q, QuerySet, Sum, Value, When
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 FRESH: Final = 5.0
 BUCKETS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+
+COUNTERS: Final = {
+    "memory_postprocessing_errors": ("Attempts that failed", ["step", "vendor", "outcome"]),
+    "memory_postprocessing_runs": ("Runs that ended", ["kind", "outcome"]),
+    "memory_vendor_calls": ("Calls in the ledger", ["vendor", "operation", "outcome"]),
+    "memory_vendor_cost_dollars": ("Estimated, at list prices", ["vendor"]),
+    "memory_vendor_calls_doubled": ("Paid calls that were made again", []),
+}  # fmt: skip
+DURATION: Final = "memory_postprocessing_duration_seconds"
+
+Figures = defaultdict[tuple[str, ...], float]
+"""Name and values of the labels to a number; of a duration also which number it is (a limit, ``sum``, ``count``)."""
 
 
 class PipelineCollector:
@@ -44,35 +59,79 @@ def register() -> None:
         REGISTRY.register(PipelineCollector())
 
 
-def _families() -> Iterable[Any]:
-    from memories import store_metrics
-    from memories.pipeline import selectors
-    from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorBreaker, VendorCall
-    from memories.pipeline.reconcile import oldest_age
+def figures(runs: QuerySet[Any] | None = None) -> Figures:
+    """What the rows of ``runs`` (None: of all) add up to. ``runs`` may have no slice."""
+    from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorCall
     from memories.pipeline.vocabulary import GOOD, State
 
-    yield GaugeMetricFamily("memory_pipeline_metrics_up", "1 if the rows could be read", 1)
-    yield _durations(StepAttempt.objects.values("step__name", "outcome").order_by())
-    errors = CounterMetricFamily(
-        "memory_postprocessing_errors", "Attempts that failed", labels=["step", "vendor", "outcome"]
-    )
-    failed = StepAttempt.objects.exclude(outcome__in=GOOD).values("step__name", "vendor", "outcome").order_by()
+    attempts, ended, calls = StepAttempt.objects.all(), PostProcessingRun.objects.all(), VendorCall.objects.all()
+    if runs is not None:
+        attempts, ended, calls = attempts.filter(step__run__in=runs), runs, calls.filter(run__in=runs)
+    found: Figures = defaultdict(float)
+    below = {
+        f"b{index}": Sum(Case(When(seconds__lte=limit, then=Value(1)), default=Value(0)))
+        for index, limit in enumerate(BUCKETS)
+    }
+    by_step = attempts.values("step__name", "outcome").order_by()
+    for row in by_step.annotate(count=Count("id"), total=Sum(F("seconds")), **below):
+        labels = (DURATION, row["step__name"], row["outcome"])
+        found[*labels, "sum"] += row["total"]
+        found[*labels, "count"] += row["count"]
+        for index, limit in enumerate(BUCKETS):
+            found[*labels, str(float(limit))] += row[f"b{index}"]
+    failed = attempts.exclude(outcome__in=GOOD).values("step__name", "vendor", "outcome").order_by()
     for row in failed.annotate(count=Count("id")):
-        errors.add_metric([row["step__name"], row["vendor"] or "-", row["outcome"]], row["count"])
-    yield errors
-    ended = CounterMetricFamily("memory_postprocessing_runs", "Runs that ended", labels=["kind", "outcome"])
-    for row in (
-        PostProcessingRun.objects.filter(state=State.FINISHED).values("kind", "outcome").order_by().annotate(
-            count=Count("id")
-        )
-    ):  # fmt: skip
-        ended.add_metric([row["kind"], row["outcome"]], row["count"])
-    yield ended
+        name = "memory_postprocessing_errors"
+        found[name, row["step__name"], row["vendor"] or "-", row["outcome"]] += row["count"]
+    by_kind = ended.filter(state=State.FINISHED).values("kind", "outcome").order_by()
+    for row in by_kind.annotate(count=Count("id")):
+        found["memory_postprocessing_runs", row["kind"], row["outcome"]] += row["count"]
+    by_vendor = calls.values("vendor", "operation", "outcome").order_by()
+    for row in by_vendor.annotate(count=Count("id"), price=Sum("cost"), twice=Count("id", filter=Q(doubled=True))):
+        found["memory_vendor_calls", row["vendor"], row["operation"], row["outcome"] or "unknown"] += row["count"]
+        found["memory_vendor_cost_dollars", row["vendor"]] += row["price"] or 0.0
+        found["memory_vendor_calls_doubled",] += row["twice"]
+    return found
+
+
+def keep(runs: QuerySet[Any]) -> None:
+    """``runs`` are about to be deleted: their figures stay. Call it inside the transaction that deletes them."""
+    from memories.pipeline.models import ErasedFigures
+
+    for key, value in figures(runs).items():
+        row, made = ErasedFigures.objects.get_or_create(key=json.dumps(key), defaults={"value": value})
+        if not made:
+            ErasedFigures.objects.filter(pk=row.pk).update(value=F("value") + value)
+
+
+def _all_figures() -> Figures:
+    from memories.pipeline.models import ErasedFigures
+
+    found = figures()
+    for key, value in ErasedFigures.objects.values_list("key", "value"):
+        found[tuple(json.loads(key))] += value
+    return found
+
+
+def _families() -> Iterable[Any]:
+    from memories.pipeline import selectors
+    from memories.pipeline.models import PostProcessingRun, VendorBreaker
+    from memories.pipeline.reconcile import oldest_age
+    from memories.pipeline.vocabulary import State
+
+    yield GaugeMetricFamily("memory_pipeline_metrics_up", "1 if the rows could be read", 1)
+    found = _all_figures()
+    yield _durations(found)
+    for name, (said, labels) in COUNTERS.items():
+        family = CounterMetricFamily(name, said, labels=labels)
+        rows = {key: value for key, value in found.items() if key[0] == name}
+        for key, value in rows.items() if rows or labels else {(name,): 0}.items():
+            family.add_metric(key[1:], value)
+        yield family
     states = GaugeMetricFamily("memory_postprocessing_unfinished", "Runs that have not ended", labels=["state"])
     counted = dict.fromkeys([State.QUEUED, State.RUNNING, State.WAITING], 0)
-    for row in PostProcessingRun.objects.exclude(state=State.FINISHED).values("state").order_by().annotate(
-        count=Count("id")
-    ):  # fmt: skip
+    unfinished = PostProcessingRun.objects.exclude(state=State.FINISHED).values("state").order_by()
+    for row in unfinished.annotate(count=Count("id")):
         counted[State(row["state"])] = row["count"]
     for state, count in counted.items():
         states.add_metric([state.value], count)
@@ -80,42 +139,19 @@ def _families() -> Iterable[Any]:
     yield GaugeMetricFamily("memory_postprocessing_oldest_seconds", "Age of the oldest unfinished run", oldest_age())
     yield GaugeMetricFamily("memory_postprocessing_dead_letters", "Given up and not retried",
                             selectors.dead_letters().count())  # fmt: skip
-    calls = CounterMetricFamily("memory_vendor_calls", "Calls in the ledger", labels=["vendor", "operation", "outcome"])
-    spent = CounterMetricFamily("memory_vendor_cost_dollars", "Estimated, at list prices", labels=["vendor"])
-    costs: dict[str, float] = {}
-    doubled = 0
-    for row in (
-        VendorCall.objects.values("vendor", "operation", "outcome").order_by()
-        .annotate(count=Count("id"), cost=Sum("cost"), twice=Count("id", filter=Q(doubled=True)))
-    ):  # fmt: skip
-        calls.add_metric([row["vendor"], row["operation"], row["outcome"] or "unknown"], row["count"])
-        costs[row["vendor"]] = costs.get(row["vendor"], 0.0) + float(row["cost"] or 0.0)
-        doubled += row["twice"]
-    for vendor, cost in costs.items():
-        spent.add_metric([vendor], cost)
-    yield calls
-    yield spent
-    yield CounterMetricFamily("memory_vendor_calls_doubled", "Paid calls that were made again", doubled)
     breakers = GaugeMetricFamily(
         "memory_vendor_breaker_open", "1 while a vendor is not called", labels=["vendor", "reason"]
     )
     for breaker in VendorBreaker.objects.all():
         breakers.add_metric([breaker.vendor, breaker.reason or "-"], int(breaker.open))
     yield breakers
-    yield from store_metrics.families()
 
 
-def _durations(rows: Any) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(
-        "memory_postprocessing_duration_seconds", "Time of an attempt of a step", labels=["step", "outcome"]
-    )
-    below = {
-        f"b{index}": Sum(Case(When(seconds__lte=limit, then=Value(1)), default=Value(0)))
-        for index, limit in enumerate(BUCKETS)
-    }
-    for row in rows.annotate(count=Count("id"), total=Sum(F("seconds")), **below):
-        buckets = [(str(float(limit)), row[f"b{index}"]) for index, limit in enumerate(BUCKETS)]
-        family.add_metric(
-            [row["step__name"], row["outcome"]], [*buckets, ("+Inf", row["count"])], sum_value=row["total"]
-        )
+def _durations(found: Figures) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(DURATION, "Time of an attempt of a step", labels=["step", "outcome"])
+    for step, outcome in sorted({(key[1], key[2]) for key in found if key[0] == DURATION}):
+        count = found[DURATION, step, outcome, "count"]
+        limits = [str(float(limit)) for limit in BUCKETS]
+        buckets: list[Any] = [(limit, found[DURATION, step, outcome, limit]) for limit in limits]
+        family.add_metric([step, outcome], [*buckets, ("+Inf", count)], sum_value=found[DURATION, step, outcome, "sum"])
     return family

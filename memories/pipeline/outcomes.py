@@ -20,11 +20,15 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Put the run down and come back after ``seconds``. ``checkpoint`` replaces the step's."""
+    """Put the run down and come back after ``seconds``. ``checkpoint`` replaces the step's.
+
+    ``error``: a vendor's failure that is the reason; it is an attempt then.
+    """
 
     seconds: float
     checkpoint: dict[str, Any]
     note: str = ""
+    error: ProviderError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ Result = Done | Wait | Skip
 class StepError(Exception):
     """The step cannot succeed. ``message_id`` is in the catalogue, which tells outcome and what to do.
 
-    ``cause``: the vendor's last word, where it was a vendor.
+    ``cause``: the vendor's last word, where it was a vendor whose failures the step has counted itself.
     """
 
     def __init__(self, message_id: str, detail: str = "", *, cause: ProviderError | None = None) -> None:

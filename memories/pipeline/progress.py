@@ -197,12 +197,14 @@ def finished(
     step: RunStep | None = None,
     began: datetime | None = None,
     error: ProviderError | None = None,
+    counted: bool = False,
 ) -> None:
-    """The end, seen by the holder of the run."""
+    """The end, seen by the holder of the run. ``counted``: the step's failures are attempts already."""
     with letting_go(ctx):
         _end(ctx, outcome, message_id, detail=detail, announced=announced, step=step)
         if step is not None and began is not None:
-            attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=detail)
+            if not counted:
+                attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=detail)
             _store(step, StepState.FAILED, outcome, detail, "", began, timezone.now(), {})
     ctx.run.state = State.FINISHED
 

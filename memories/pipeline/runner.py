@@ -118,7 +118,8 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
     except (LeaseLost, RunCanceled):
         raise
     except StepError as error:
-        return _fail(ctx, step, began, error.message_id, following, detail=error.detail, error=error.cause)
+        return _fail(ctx, step, began, error.message_id, following, detail=error.detail, error=error.cause,
+                     counted=error.cause is not None)  # fmt: skip
     except ProviderError as error:
         return _provider_failed(ctx, step, began, error, following)
     except (OperationalError, InterfaceError) as error:
@@ -145,7 +146,7 @@ def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str,
         progress.skipped(ctx, step, began, result.reason, following=following)
     elif isinstance(result, Wait):
         retries.store_answers(result.checkpoint)
-        progress.put_down(ctx, step, began, result)
+        progress.put_down(ctx, step, began, result, error=result.error)
         ctx.log.info("step_waits", seconds=round(result.seconds, 1), note=result.note)
     else:
         raise TypeError(f"step {step.name} gave back {type(result).__name__}")
@@ -209,15 +210,17 @@ def _went_on_without(
 
 def _fail(
     ctx: Context, step: RunStep, began: Any, message_id: str, following: str, *, detail: str,
-    error: ProviderError | None = None,
+    error: ProviderError | None = None, counted: bool = False,
 ) -> str | None:  # fmt: skip
+    """``counted``: the failures are in the history already, one by one."""
     message = messages.get(message_id)
     ctx.log.error("step_failed", message=message.id, detail=detail, vendor=error.vendor if error else "")
     if step.name in OPTIONAL:
         progress.failed_softly(ctx, step, began, message.outcome, detail or message.sentence, error=error,
                                message_id=message.id, following=following)  # fmt: skip
         return None
-    progress.finished(ctx, message.outcome, message.id, detail=detail, step=step, began=began, error=error)
+    progress.finished(ctx, message.outcome, message.id, detail=detail, step=step, began=began, error=error,
+                      counted=counted)  # fmt: skip
     announce.end(ctx.run.pk)
     return "finished"
 

@@ -9,7 +9,7 @@ import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from memories.pipeline import announce, hashing, plans, progress, queue
+from memories.pipeline import announce, hashing, metrics, plans, progress, queue
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, VendorCall
 from memories.pipeline.vocabulary import Kind, State
 from omi import rows
@@ -188,7 +188,10 @@ def forget_user(uid: str) -> dict[str, int]:
     cancel_for_user(uid)
     runs = PostProcessingRun.objects.filter(uid=uid)
     copies = _forget_at_vendors(runs)
-    return {"runs": runs.delete()[0], "vendor_copies": copies}
+    with transaction.atomic():
+        metrics.keep(runs)
+        deleted = runs.delete()[0]
+    return {"runs": deleted, "vendor_copies": copies}
 
 
 def _forget_at_vendors(runs: Iterable[PostProcessingRun]) -> int:

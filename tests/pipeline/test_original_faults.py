@@ -84,8 +84,8 @@ def test_no_exceptions_text_reaches_the_app(memory: Memory, upload: Any, heard: 
 
 
 def test_silence_before_the_first_word_moves_no_clock(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
-    """omi-protocol 4.3 no. 8: leading silence was cut off and ``started_at`` stayed, so that each word's hour was wrong.
-    Here neither moves: the first word stands where it was said in the recording."""
+    """omi-protocol 4.3 no. 8: leading silence was cut off and ``started_at`` stayed: the hour of each word was
+    wrong. Here neither moves: the first word stands where it was said in the recording."""
     heard[:] = [[5.0, 11.9]]
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then", start=5.0)]
     assert drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload())).outcome == "success"

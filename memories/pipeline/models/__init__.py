@@ -5,10 +5,11 @@ from __future__ import annotations
 from memories.pipeline.models.cluster import ClusterBeat
 from memories.pipeline.models.history import RunEvent, StepArtifact, StepAttempt
 from memories.pipeline.models.runs import PostProcessingRun, RunStep
-from memories.pipeline.models.vendors import VendorBreaker, VendorCall
+from memories.pipeline.models.vendors import ErasedFigures, VendorBreaker, VendorCall
 
 __all__ = [
     "ClusterBeat",
+    "ErasedFigures",
     "PostProcessingRun",
     "RunEvent",
     "RunStep",

@@ -45,6 +45,16 @@ class VendorCall(models.Model):
         return f"{self.vendor} {self.operation}: {self.outcome or 'no answer seen'}"
 
 
+class ErasedFigures(models.Model):
+    """What erased rows added to a counter: numbers under steps, vendors and outcomes, nothing of a person."""
+
+    key = models.CharField(max_length=300, unique=True)
+    value = models.FloatField(default=0.0)
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.value}"
+
+
 class VendorBreaker(models.Model):
     """A vendor that is not called until ``retry_at``. One probe passes then; its success closes the breaker."""
 

@@ -5,11 +5,12 @@ The vendor's ticket is stored before anything waits, so a crash resumes the job 
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
-from memories.pipeline import faults, handover, hashing, ledger, messages, retries, vendor_jobs
+from memories.pipeline import faults, handover, hashing, ledger, messages, progress, retries, vendor_jobs
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
 from omi import providers
@@ -48,6 +49,7 @@ def run(ctx: Context) -> Done | Wait | Skip:
     for provider in sorted(able, key=lambda item: item.name != at_work):
         if provider.name in checkpoint.get("given_up", {}):
             continue
+        began = timezone.now()
         try:
             answer = _ask(ctx, provider, checkpoint)
         except StoreError:
@@ -58,13 +60,13 @@ def run(ctx: Context) -> Done | Wait | Skip:
                 _drop_job(ctx, provider, checkpoint)
             if seconds is not None:
                 return _again(ctx, error, seconds, checkpoint)
-            _give_up(ctx, checkpoint, provider, error)
+            _give_up(ctx, checkpoint, provider, error, began)
             continue
         if isinstance(answer, Pending):
             checkpoint["ticket"] = answer.ticket.model_dump(mode="json")
             return Wait(answer.seconds, checkpoint, f"{provider.name}: {answer.detail or 'at work'}")
         if not answer.words:
-            _give_up(ctx, checkpoint, provider, _empty(provider.name))
+            _give_up(ctx, checkpoint, provider, _empty(provider.name), began)
             continue
         return _done(ctx, provider, answer, checkpoint)
     raise _last_error(checkpoint)
@@ -164,10 +166,12 @@ def _safe_labels(transcript: Transcript) -> list[Any]:
 def _again(ctx: Context, error: ProviderError, seconds: float, checkpoint: dict[str, Any]) -> Wait:
     ctx.log.warning("provider_retries", vendor=error.vendor, code=error.code, seconds=round(seconds, 1))
     checkpoint["last_error"] = _error_row(error)
-    return Wait(seconds, checkpoint, f"{error.vendor}: {error.message}")
+    return Wait(seconds, checkpoint, str(error), error)
 
 
-def _give_up(ctx: Context, checkpoint: dict[str, Any], provider: Any, error: ProviderError) -> None:
+def _give_up(ctx: Context, checkpoint: dict[str, Any], provider: Any, error: ProviderError, began: datetime) -> None:
+    """The next provider is asked. What went wrong with this one is an attempt of its own, for history and metrics."""
+    progress.attempt(ctx, ctx.step, began, "given up", error.outcome, error=error)
     ctx.log.error("provider_given_up", vendor=provider.name, code=error.code, reason=error.kind.value)
     checkpoint.setdefault("given_up", {})[provider.name] = _error_row(error)
     _drop_job(ctx, provider, checkpoint)

@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.files.base import ContentFile
 from django.test import override_settings
 
-from memories import erasure, mirror_check
+from memories import erasure, export, mirror_check, search_index
 from memories.models import MemoryRow
 from memories.repository import memories, transcripts
 from memories.shapes import Memory
 from omi.stores import audio
+from omi.stores.models import AudioObject
+from omi.stores.vectors import namespace, vectors
+from omi.stores.vectors.base import Vector
 from transcription.segments import Segment
 
 pytestmark = [pytest.mark.django_db, pytest.mark.process]
@@ -74,8 +78,18 @@ def test_a_users_life_from_the_first_memory_to_the_last_trace() -> None:
     assert memories.update_memory(uid, "m1", {"structured.title": "New"}).revision == 2
     assert len(transcripts.list_transcripts(uid, "m1")["fal_whisperx"].segments) == 5000
     assert list(mirror_check.check_user(uid)) == []
+    assert [item for item in mirror_check.check_sample(1000) if item.uid == uid] == []
     MemoryRow.objects.filter(uid=uid).delete()
     assert mirror_check.rebuild_user(uid) == 3
+    assert {hit.memory_id for hit in search_index.find(uid, "word")} == {"m0", "m1", "m2"}
+
+    stray = f"{uuid.uuid4().hex}.wav"
+    audio.storage().save(stray, ContentFile(b"voice"))
+    vectors().upsert([Vector("gone-m", [1.0, 2.0, 3.0], {"uid": "gone", "memory_id": "m"})], namespace=namespace())
+    found = {item.identity for item in mirror_check.check_strays()}
+    assert {stray, "gone-m"} <= found  # other tests of this session may have left bytes in the bucket
+    assert not any(name in found for name in audio.storage().listdir("")[1] if AudioObject.objects.filter(name=name))
+    assert export.export_user(uid).read(2) == b"PK"
 
     receipt = erasure.erase_memory(uid, "m1")
     assert receipt.complete, receipt.failed

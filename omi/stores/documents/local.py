@@ -257,7 +257,6 @@ class _LocalTransaction:
         self._add("set", path, clean(data))
 
     def update(self, path: str, fields: Mapping[str, Any]) -> None:
-        clean_fields(fields)
         self._add("update", path, dict(fields))
 
     def delete(self, path: str) -> None:

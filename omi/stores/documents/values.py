@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from omi.stores.documents.base import DELETE_FIELD, Data, InvalidData, TooLarge
@@ -79,7 +80,7 @@ def _size(value: Any) -> int:
     if value is None or isinstance(value, bool):
         return 1
     if isinstance(value, str):
-        return len(value.encode()) + 1
+        return (len(value) if value.isascii() else len(value.encode())) + 1
     if isinstance(value, bytes):
         return len(value)
     if isinstance(value, list):
@@ -98,6 +99,10 @@ def _copy(value: Any) -> Any:
 
 
 def _key(key: Any) -> str:
+    return _checked_key(key) if type(key) is str else _check_key(key)
+
+
+def _check_key(key: Any) -> str:
     if not isinstance(key, str) or not key or _RESERVED.match(key):
         raise InvalidData("a field's name is a string that is not empty and not of the form __x__")
     if len(_text(key).encode()) > 1500:
@@ -105,7 +110,13 @@ def _key(key: Any) -> str:
     return key
 
 
+_checked_key = lru_cache(maxsize=4096)(_check_key)
+"""The same few names stand in every segment of a transcript."""
+
+
 def _text(value: str) -> str:
+    if value.isascii():
+        return value
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -113,7 +124,12 @@ def _text(value: str) -> str:
     return value
 
 
+_PLAIN = frozenset({float, bool, bytes, type(None)})
+
+
 def _clean(value: Any, *, depth: int, in_list: bool = False) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Enum):
         value = value.value
     if value is None or isinstance(value, bool | bytes):

@@ -24,11 +24,14 @@ from omi import rows
 
 log = structlog.get_logger(__name__)
 
-# omi-protocol 1.6; the last two are known to the app and were never sent by the original.
+# omi-protocol 1.6; success and failed are known to the app and were never sent by the original. Started and waiting are
+# ours: an app that does not know a type passes over it.
 NEW_PROCESSING_MEMORY = "new_processing_memory_created"
 MEMORY_CREATING = "new_memory_creating"
 MEMORY_CREATED = "new_memory_created"
 MEMORY_CREATE_FAILED = "new_memory_create_failed"
+POST_PROCESSING_STARTED = "memory_post_processing_started"
+POST_PROCESSING_WAITING = "memory_post_processing_waiting"
 POST_PROCESSING_SUCCESS = "memory_post_processing_success"
 POST_PROCESSING_FAILED = "memory_post_processing_failed"
 

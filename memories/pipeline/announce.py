@@ -29,11 +29,25 @@ def begun(ctx: Context) -> None:
         return
     try:
         told = ctx.memory.postprocessing
-        if told and (told.run_id, told.status) == (str(ctx.run.pk), PostProcessingStatus.IN_PROGRESS):
-            return  # by whoever took the upload
-        mark(ctx.run, PostProcessingStatus.IN_PROGRESS)
+        if not told or (told.run_id, told.status) != (str(ctx.run.pk), PostProcessingStatus.IN_PROGRESS):
+            mark(ctx.run, PostProcessingStatus.IN_PROGRESS)  # else whoever took the upload has told it
     except (ProviderError, DocumentError, DatabaseError) as error:
         ctx.log.warning("status_not_written", error=type(error).__name__)
+    _event(ctx, events.POST_PROCESSING_STARTED, "started")
+
+
+def waits(ctx: Context, step: str) -> None:
+    """The run was put down for a vendor, or for another try: told once for each step. Not essential either."""
+    if ctx.run.kind == Kind.POSTPROCESS:
+        _event(ctx, events.POST_PROCESSING_WAITING, f"waits:{step}", step=step)
+
+
+def _event(ctx: Context, kind: str, once: str, **more: Any) -> None:
+    payload = {"memory_id": ctx.memory_id, "run_id": ctx.run.pk, **more}
+    try:
+        events.append(ctx.uid, kind, payload, dedupe_key=f"run:{ctx.run.pk}:{once}")
+    except DatabaseError as error:
+        ctx.log.warning("event_not_told", kind=kind, error=type(error).__name__)
 
 
 def end(run_id: int) -> bool:

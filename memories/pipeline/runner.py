@@ -147,6 +147,7 @@ def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str,
     elif isinstance(result, Wait):
         retries.store_answers(result.checkpoint)
         progress.put_down(ctx, step, began, result, error=result.error)
+        announce.waits(ctx, step.name)
         ctx.log.info("step_waits", seconds=round(result.seconds, 1), note=result.note)
     else:
         raise TypeError(f"step {step.name} gave back {type(result).__name__}")
@@ -175,6 +176,7 @@ def _provider_failed(
         seconds = None
     if seconds is not None:
         progress.put_down(ctx, step, began, Wait(seconds, checkpoint, error.message), error=error)
+        announce.waits(ctx, step.name)
         ctx.log.warning("step_retries", vendor=error.vendor, code=error.code, seconds=round(seconds, 1))
         return "waiting"
     message_id = "internal_error" if error.code == "internal" else messages.for_provider_error(error, step.name).id

@@ -65,7 +65,10 @@ def vector() -> dict[str, Any]:
 
 
 def told(run: PostProcessingRun) -> list[str]:
-    return [item["type"] for item in events.after(UID, 0) if item.get("run_id") == run.pk]
+    ends = ("success", "failed")
+    return [
+        item["type"] for item in events.after(UID, 0) if item.get("run_id") == run.pk and item["type"].endswith(ends)
+    ]
 
 
 def test_a_worker_that_was_taken_over_stores_nothing_more(run: PostProcessingRun, under: Under, step: str) -> None:

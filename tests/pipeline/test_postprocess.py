@@ -74,3 +74,20 @@ def test_the_status_says_where_it_is_and_what_to_do(memory: Memory, upload: Any,
     assert told["message"]["fault"] == "configuration"
     assert told["retryable"] is True
     assert [step["name"] for step in told["steps"] if step["state"] == "failed"] == ["transcribe"]
+
+
+def test_the_app_is_told_each_change_once_and_in_order(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
+    """Begun, waiting for the vendor, another try of the language model, done: by the log that socket and SSE read."""
+    fakes.SCRIPT["first"] = ["pending", "pending", fakes.words(fakes.TEXT + " now")]
+    fakes.SCRIPT["structurer"] = [fakes.transient("structurer"), fakes.transient("structurer")]
+    run = drive(start(upload))
+    told = [(item["type"].removeprefix("memory_post_processing_"), item.get("step")) for item in events.after(UID, 0)]
+    assert told == [("started", None), ("waiting", "transcribe"), ("waiting", "structure"), ("success", None)]
+    assert {item["run_id"] for item in events.after(UID, 0)} == {run.pk}
+
+
+def test_a_canceled_run_is_told_as_one(memory: Memory, upload: Any, heard: Any) -> None:
+    run = start(upload)
+    service.cancel(run, actor="user")
+    [event] = events.after(UID, 0)
+    assert (event["type"], event["outcome"]) == ("memory_post_processing_failed", "canceled")

@@ -93,7 +93,8 @@ def test_an_end_that_could_not_be_told_is_told_later(
     assert shown.postprocessing is not None
     assert shown.postprocessing.status == "failed"
     assert announce.end(run.pk)  # ... and only once
-    assert [item["type"] for item in events.after(UID, 0)] == ["memory_post_processing_failed"]
+    told = [item["type"] for item in events.after(UID, 0)]
+    assert told == ["memory_post_processing_started", "memory_post_processing_failed"]
 
 
 def test_a_store_that_is_down_delays_the_publishing_and_pays_nothing_again(
@@ -131,6 +132,7 @@ def test_forgetting_a_user_in_mid_run_leaves_nothing(memory: Memory, upload: Any
     def erase() -> None:
         repository.delete_memory(UID, MEMORY)
         service.forget_user(UID)
+        events.forget_user(UID)
 
     fakes.SCRIPT["first"] = [erase]
     run = start(upload())

@@ -15,7 +15,9 @@ from bench.servers import OURS, Serving, cpu_seconds, megabytes, serving
 from bench.wire import BINARY, TEXT, Peer, frame, request
 
 WARM_UP = 2.0
-"""Seconds of a run that are not counted: sessions open, vendors connect."""
+"""Seconds of each stream that are not counted: its session opens, its vendor connects."""
+RAMP = 2.0
+"""Seconds over which the streams begin."""
 SETTLE = 15.0
 """Seconds after the last frame within which all audio must have reached the vendor and all words the clients."""
 FRAME_SECONDS = {"pcm16": 0.1, "opus": 0.01}
@@ -103,22 +105,25 @@ async def clients(port: int, path: str, count: int, first: int = 0) -> list[Clie
     return list(await asyncio.gather(*(one(first + number) for number in range(count))))
 
 
-async def play(streams: Sequence[Client], frames: Sequence[bytes], step: float) -> float:
-    """Send every frame of every stream at its time, the streams evenly spread. How late (s, 99th percentile) the
-    sender itself was: a load generator without a core of its own says so."""
+async def play(streams: Sequence[Client], frames: Sequence[bytes], step: float, ramp: float = 0.0) -> float:
+    """Send every frame of every stream at its time; the streams begin evenly spread over ``ramp`` seconds and a step.
+    How late (s, 99th percentile) the sender itself was: a load generator without a core of its own says so."""
     wire = [frame(BINARY, item, masked=True) for item in frames]
+    offsets = np.arange(len(streams)) / len(streams) * (ramp + step)
+    due = (offsets[:, None] + np.arange(len(wire)) * step).ravel()
     begin, late = time.monotonic() + 0.05, []
-    for index, item in enumerate(wire):
-        for number, stream in enumerate(streams):
-            due = begin + (index + number / len(streams)) * step
-            ahead = due - time.monotonic()
-            if ahead > 0.001:
-                await asyncio.sleep(ahead)
-            elif number % 16 == 0:
-                await asyncio.sleep(0)  # words are read meanwhile, however late this is
-            stream.transport.write(item)
-            stream.sent.append(time.monotonic())
-            late.append(stream.sent[-1] - due)
+    for turn, place in enumerate(np.argsort(due, kind="stable").tolist()):
+        number, index = divmod(place, len(wire))
+        moment = begin + float(due[place])
+        ahead = moment - time.monotonic()
+        if ahead > 0.001:
+            await asyncio.sleep(ahead)
+        elif turn % 16 == 0:
+            await asyncio.sleep(0)  # words are read meanwhile, however late this is
+        stream = streams[number]
+        stream.transport.write(wire[index])
+        stream.sent.append(time.monotonic())
+        late.append(stream.sent[-1] - moment)
     return p(late, 99)
 
 
@@ -135,14 +140,14 @@ async def run(under_test: Serving, path: str, codec: str, count: int, seconds: f
     result.idle_kb = (megabytes(pid) - bare) * 1024 / count
 
     async def watch() -> None:
-        await asyncio.sleep(WARM_UP)
+        await asyncio.sleep(RAMP + WARM_UP)
         before, since = cpu_seconds(pid), time.monotonic()
-        await asyncio.sleep(max(0.5, seconds - WARM_UP - 0.5))
+        await asyncio.sleep(max(0.5, seconds - RAMP - WARM_UP - 0.2))
         result.cpu = (cpu_seconds(pid) - before) / (time.monotonic() - since) / count
         result.active_kb = (megabytes(pid) - bare) * 1024 / count
 
     watching = asyncio.create_task(watch())
-    result.late = await play(streams, frames, step)
+    result.late = await play(streams, frames, step, RAMP)
     await watching
     expected = int(seconds / 0.5 + 1e-6)
     until = time.monotonic() + SETTLE

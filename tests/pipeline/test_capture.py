@@ -104,6 +104,13 @@ def test_a_conversation_is_kept_though_the_language_model_cannot_be_used(drive: 
     assert repository.get_memory(UID, MEMORY).structured.title == "About 1 segments"
 
 
+def test_what_a_vendor_sent_out_of_order_stands_in_order_in_the_memory(drive: Drive) -> None:
+    """anchors C.4 no. 31; omi-protocol 4.3 no. 25."""
+    conversation(segment(2, "and bring the slides", 9.0), segment(1, fakes.TEXT, 1.0))
+    drive(start())
+    assert [item.start for item in repository.get_memory(UID, MEMORY).transcript_segments] == [1.0, 9.0]
+
+
 def test_small_talk_is_discarded_unless_the_user_asked_to_keep_it(drive: Drive) -> None:
     conversation(segment(1, "well", 1.0))
     fakes.SCRIPT["structurer"] = [StructureResult(Structured(), discarded=True, discard_reason="small talk")]

@@ -62,7 +62,8 @@ def first_transcript(ctx: Context, found: ProcessingMemory) -> list[Segment]:
 
     from memories.repository import transcripts
 
-    shown = list(found.transcript_segments)
+    # A vendor's finals may come out of order; the socket shows them as they come, the memory as they were said.
+    shown = sorted(found.transcript_segments, key=lambda item: (item.start, item.end))
     if not settings.OMI_CONSENSUS:
         return shown
     stored = transcripts.list_transcripts(ctx.uid, ctx.memory_id).get(MODEL)

@@ -34,6 +34,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "malformed": {"kind": "malformed", "after_results": 3},
     "garbage": {"kind": "garbage_frame", "after_results": 3},
     "repeated": {"kind": "duplicate_finals"},
+    "out of order": {"kind": "out_of_order"},
     "slow": {"kind": "delay", "seconds": 0.05},
     "no key": {"kind": "refuse", "status": 401},
     "no money": {"kind": "refuse", "status": 402},
@@ -47,7 +48,10 @@ def test_the_client_hears_every_word_once(web: Web, vendors: VendorServer, name:
         vendors.faults("deepgram", FAULTS[name])
     before = len(web.logged("session_ended"))
     heard = asyncio.run(asyncio.wait_for(talk(web, f"fault-{name}"), 60))
-    assert heard.words == WORDS
+    if name == "out of order":  # anchors C.4 no. 31: shown as they come, each once; their times put them right
+        assert (sorted(heard.words), heard.words == WORDS) == (sorted(WORDS), False)
+    else:
+        assert heard.words == WORDS
     account = web.ended(before + 1)[-1]
     adds_up(account, SECONDS)
     assert account["failed"] == 0
@@ -94,4 +98,34 @@ def test_with_all_vendors_down_the_socket_stays_and_every_second_is_failed_with_
     adds_up(account, SECONDS)
     assert account["transcribed"] == 0
     assert account["failed"] > SECONDS / 2
+    assert account["reasons"]
+
+
+def test_a_socket_that_dies_in_mid_sentence_and_lets_nobody_back_in_loses_no_second(
+    web: Web, vendors: VendorServer
+) -> None:
+    """anchors C.4 no. 31: what was heard is shown once and stays; the rest is failed, for the journal to make up for
+    (``test_capture``: what live vendors failed to hear is transcribed from the journal)."""
+    web.close_breakers()
+    for vendor in ("deepgram", "soniox"):
+        vendors.faults(vendor, {"kind": "drop", "after_audio": 6.5}, {"kind": "refuse", "status": 503, "times": -1})
+
+    async def work() -> Heard:
+        async with web.socket("mid-sentence") as connection:
+            heard = Heard(connection)
+            await speak(connection, speed=4.0)
+            assert connection.close_code is None, "a vendor's death is not the client's"
+            await heard.until(lambda: "stt_failed" in heard.statuses())
+            await connection.send(json.dumps({"type": "finish"}))
+            await heard.until(lambda: heard.of("new_memory_creating"), 40)
+        return heard
+
+    before = len(web.logged("session_ended"))
+    heard = asyncio.run(asyncio.wait_for(work(), 90))
+    assert heard.words, "what was heard before is shown"
+    assert heard.words == WORDS[: len(heard.words)]
+    account = web.ended(before + 1, 40)[-1]
+    adds_up(account, SECONDS)
+    assert 0 < account["transcribed"] < SECONDS
+    assert account["failed"] > 1
     assert account["reasons"]

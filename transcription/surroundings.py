@@ -54,7 +54,7 @@ class Surroundings:
     gap_seconds: float = 120.0
     tuning: Tuning | None = None
     labeller: VoiceLabeller | None = None
-    consensus: bool = False
+    consensus: bool = True
     accuracy: Mapping[str, float] = field(default_factory=dict)
 
 

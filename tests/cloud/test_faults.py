@@ -39,9 +39,10 @@ class TestVendorDown:
 
     def test_the_next_live_vendor_is_shown_and_nothing_is_missing(self, detour: Journey) -> None:
         kept = detour.transcripts()
-        assert detour.live["active_transcript"] == "soniox_streaming"
+        assert detour.live["active_transcript"] == "consensus"
         assert "deepgram_streaming" not in kept
-        assert {"soniox_streaming", "speechmatics_streaming"} <= set(kept)
+        assert {"soniox_streaming", "speechmatics_streaming", "consensus"} <= set(kept)
+        assert detour.word_error_rate(kept["consensus"]) < 0.05
         assert detour.word_error_rate(detour.heard.ordered()) < 0.05
         assert detour.word_error_rate(kept["soniox_streaming"]) < 0.05
 

@@ -311,8 +311,7 @@ def voted(*segments: Segment) -> None:
     transcripts.save_transcript(UID, MEMORY, "consensus", segments, {"source": "live"})
 
 
-def test_the_vote_of_the_vendors_is_the_first_transcript_where_it_is_asked_for(drive: Drive, settings: Any) -> None:
-    settings.OMI_CONSENSUS = True
+def test_the_vote_of_the_vendors_is_the_first_transcript_where_several_heard(drive: Drive) -> None:
     conversation(segment(1, "we should boog the tabel for dinner", 1.0, is_user=True))
     better = segment(1, "we should book the table for dinner", 1.0).model_copy(update={"stt_provider": "consensus"})
     voted(better)
@@ -322,15 +321,15 @@ def test_the_vote_of_the_vendors_is_the_first_transcript_where_it_is_asked_for(d
     assert made.active_transcript == "consensus"
 
 
-def test_without_the_setting_what_was_shown_stays(drive: Drive) -> None:
+def test_without_the_setting_what_was_shown_stays(drive: Drive, settings: Any) -> None:
+    settings.OMI_CONSENSUS = False
     conversation(segment(1, fakes.TEXT, 1.0))
     voted(segment(1, "something else entirely", 1.0))
     drive(start())
     assert repository.get_memory(UID, MEMORY).transcript_segments[0].text == fakes.TEXT
 
 
-def test_a_session_without_a_vote_keeps_what_was_shown_beside_one_with(drive: Drive, settings: Any) -> None:
-    settings.OMI_CONSENSUS = True
+def test_a_session_without_a_vote_keeps_what_was_shown_beside_one_with(drive: Drive) -> None:
     began = STARTED.timestamp()
     conversation(
         segment(1, "boog the tabel", 1.0), segment(2, "and the cake", 61.0), timer_starts=[began, began + 60.0]

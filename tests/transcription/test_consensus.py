@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.vendors.truth import Library
-from transcription.consensus import in_shown_segments, plain, vote, weights_from
+from transcription.consensus import ballot, in_shown_segments, plain, vote, weights_from
+from transcription.consensus.trust import Trust
 from transcription.segments import Segment, Word
 
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "recordings" / "conversation.json"
@@ -51,17 +52,65 @@ def error_rate(heard: list[Word], true: list[Word]) -> float:
 @pytest.mark.parametrize("rates", [(0.08, 0.1, 0.12), (0.05, 0.2, 0.3), (0.2, 0.2, 0.2), (0.02, 0.4, 0.4)])
 def test_the_vote_is_never_much_worse_than_the_best_and_better_than_the_average(rates: tuple[float, ...]) -> None:
     true, best, average, voted = truth(), [], [], []
-    for seed in range(12):
+    for seed in range(4):
         heard = {f"v{i}": spoilt(true, rate, seed * 10 + i) for i, rate in enumerate(rates)}
-        # A log-odds weight, as for independent voters: who is right 98 times in 100 outvotes two who are 60 times.
-
-        weights = {f"v{i}": math.log((1 - rate) / rate) for i, rate in enumerate(rates)}
+        weights = weights_from({f"v{i}": 1 - rate for i, rate in enumerate(rates)})
         errors = [error_rate(words, true) for words in heard.values()]
         best.append(min(errors))
         average.append(sum(errors) / len(errors))
         voted.append(error_rate(vote(heard, weights), true))
     assert sum(voted) <= sum(best) * 1.01
     assert sum(voted) < sum(average) * 0.8
+
+
+def copied(words: list[Word], master: list[Word], rate: float, seed: int) -> list[Word]:
+    """``words`` with, for ``rate`` of the time, what ``master`` heard instead: mistakes and all."""
+    rng = random.Random(seed)
+    edges = [word.start for word in words[::12]] + [1e9]
+    takes = [rng.random() < rate for _ in edges]
+    out: list[Word] = []
+    for own, at in ((words, False), (master, True)):
+        for word in own:
+            stretch = sum(edge <= word.start for edge in edges[1:])
+            if takes[stretch] is at:
+                out.append(word)
+    return sorted(out, key=lambda word: (word.start, word.end))
+
+
+class Independent(Trust):
+    """What a textbook vote believes: whatever two agree on, their weights add up."""
+
+    def together(self, vendors: Sequence[str], kind: str) -> float:
+        return sum(self.weight[vendor] for vendor in vendors)
+
+
+@pytest.mark.parametrize("share", [0.7, 0.9])
+def test_two_that_make_the_same_mistakes_do_not_outvote_a_better_one(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hearings of one poor recogniser are hardly more than one witness; the session's own counts show it."""
+    true, best, voted, naive = truth(), 0.0, 0.0, 0.0
+    for seed in range(4):
+        poor = spoilt(true, 0.22, seed)
+        heard = {
+            "good": spoilt(true, 0.15, seed + 50),
+            "poor": poor,
+            "echo": copied(spoilt(true, 0.22, seed + 90), poor, share, seed),
+        }
+        weights = weights_from({"good": 0.85, "poor": 0.78, "echo": 0.78})
+        best += error_rate(heard["good"], true)
+        voted += error_rate(vote(heard, weights), true)
+        with monkeypatch.context() as patched:
+            patched.setattr(ballot, "learn", lambda slots, weight: Independent(weight))
+            naive += error_rate(vote(heard, weights), true)
+    print(f"vote {voted / best - 1:+.1%}, textbook vote {naive / best - 1:+.1%} of the best")
+    assert voted <= best * 1.01
+    assert naive > best * 1.05, "the mistakes were not alike"
+
+
+def test_order_is_kept_where_accuracies_are_below_half() -> None:
+    weights = weights_from({"a": 0.45, "b": 0.3, "c": 0.0, "d": 0.56})
+    assert weights["d"] > weights["a"] > weights["b"] > weights["c"] == 0.0
 
 
 def test_one_transcript_comes_back_as_it_is_and_none_gives_nothing() -> None:

@@ -128,7 +128,8 @@ def test_parallel_shows_the_next_vendor_without_gap_or_repeated_word() -> None:
     assert it.shown == words(*TEN)
     providers = {segment.stt_provider for segment in it.sink.stored["c0"]}
     assert providers == {"alpha_streaming", "beta_streaming"}
-    assert set(it.sink.transcripts["c0"]) == {"alpha_streaming", "beta_streaming"}
+    assert set(it.sink.transcripts["c0"]) == {"alpha_streaming", "beta_streaming", "consensus"}
+    assert " ".join(item.text for item in it.sink.transcripts["c0"]["consensus"]).split() == words(*TEN)
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -516,7 +517,7 @@ def test_voices_are_told_apart_for_a_vendor_that_does_not_and_words_never_wait_f
 def test_what_several_vendors_agree_on_is_kept_as_consensus_in_the_shown_segments() -> None:
     async def work() -> Run:
         vendors = [Script("alpha", mishears={3: "wrong"}), Script("beta"), Script("gamma", mishears={7: "wrong"})]
-        it = Run(*vendors, consensus=True)
+        it = Run(*vendors)
         it.session.start()
         await it.feed(spoken_pcm(TEN))
         await it.session.finish("disconnect")
@@ -532,7 +533,7 @@ def test_what_several_vendors_agree_on_is_kept_as_consensus_in_the_shown_segment
 
 def test_one_vendor_alone_makes_no_vote() -> None:
     async def work() -> Run:
-        it = Run(Script(), consensus=True)
+        it = Run(Script())
         it.session.start()
         await it.feed(spoken_pcm(TEN))
         await it.session.finish("disconnect")

@@ -11,7 +11,7 @@ from transcription.segments import Word
 Span = tuple[float, float]
 LONGEST = 300
 """Words of one stretch; a longer one (nobody pauses for minutes) keeps the best vendor's words."""
-MARGIN = 0.1
+MARGIN = 0.5
 """Log odds by which others must be more credible than the best vendor to be preferred to it."""
 
 

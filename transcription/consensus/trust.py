@@ -18,16 +18,21 @@ from transcription.consensus.align import Slot, plain
 ALIKE, EXTRA, MISSING = "alike", "extra", "missing"
 """What stands against what: a word against another word, a word against none, none against a word. Vendors leave words
 out together (noise, crosstalk) far more often than they make up the same one, so these are counted apart."""
-LEAST, MOST = 0.501, 0.999
-DOUBT = 4.0
-"""Slots of a kind below which the session says little: so many imagined ones stand for independence."""
+LEAST, MOST = 0.55, 0.999
+"""Accuracies between which log odds are taken. Below, the weight falls to nothing in proportion: the order stays."""
+DOUBT, DOUBTFUL_PART = 16.0, 0.3
+"""What is thought before the session has shown anything, with the weight of so many slots: this part of the lighter
+vendor's weight is new. Less than for independent vendors, so that a clearly better one is outvoted on evidence only."""
 
 
 def weights_from(accuracy: Mapping[str, float]) -> dict[str, float]:
     """Accuracy (1 - word error rate) to weight: log odds, as for independent voters. Who is right 98 times in 100
     outvotes two who are right 60 times."""
-    bounded = {name: min(MOST, max(LEAST, value)) for name, value in accuracy.items()}
-    return {name: math.log(value / (1.0 - value)) for name, value in bounded.items()}
+    return {name: _log_odds(min(MOST, max(LEAST, value))) * min(1.0, value / LEAST) for name, value in accuracy.items()}
+
+
+def _log_odds(probability: float) -> float:
+    return math.log(probability / (1.0 - probability))
 
 
 def kind_of(one: str, other: str) -> str:
@@ -46,8 +51,8 @@ class Trust:
         """Weight of what these vendors agree on, heaviest first."""
         total = 0.0
         for index, vendor in enumerate(vendors):
-            parts = (self.new.get(_pair(vendor, before, kind), 1.0) for before in vendors[:index])
-            total += self.weight[vendor] * min(parts, default=1.0)
+            parts = (self.new.get(_pair(vendor, before, kind), DOUBTFUL_PART) for before in vendors[:index])
+            total += self.weight[vendor] * math.prod(parts)
         return total
 
 
@@ -100,7 +105,6 @@ def _new_part(seen: int, expected: float, first: float, second: float, third: fl
     ``second``, ``third``: weights, the pair's heavier one first."""
     if second <= 0:
         return 0.0
-    independent = 1.0 / (1.0 + math.exp(third - first - second))
-    right = (min(seen, expected) + DOUBT * independent) / (seen + DOUBT)
-    credible = math.log(right / (1.0 - right)) if right < 1.0 else math.inf
-    return min(1.0, max(0.0, (credible + third - first) / second))
+    before = 1.0 / (1.0 + math.exp(third - first - DOUBTFUL_PART * second))
+    right = (min(seen, expected) + DOUBT * before) / (seen + DOUBT)
+    return min(1.0, max(0.0, (_log_odds(right) + third - first) / second))

@@ -21,8 +21,9 @@ log = structlog.get_logger(__name__)
 
 TOO_SOON = 5.0  # a server that ends within this many seconds did not start
 TRIES = 3
-
-
+BACKLOG = 2048
+"""Connections that the kernel takes before daphne does. Twisted's 50 leave a crowd that comes back at once to TCP's own
+retries, which double from one second on."""
 LONGEST_PAUSE = 10.0
 
 
@@ -55,7 +56,8 @@ class Command(BaseCommand):
         groups: list[Group] = []
         worker: Group | None = None
         if not options["no_web"]:
-            address = ["-b", options["host"], "-p", str(options["port"])]
+            host = options["host"].replace(":", r"\:")  # an IPv6 address, in Twisted's notation
+            address = ["-e", f"tcp:port={options['port']}:interface={host}:backlog={BACKLOG}"]
             groups.append(Group("web", [sys.executable, "-m", "daphne", *address, "omi.asgi:application"], environment))
         if not options["no_worker"]:
             worker = Group("worker", [sys.executable, "manage.py", "qcluster"], environment)

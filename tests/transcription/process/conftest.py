@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from omi.accounts.tokens import mint
+from omi.management.commands.serve import BACKLOG
 from tests.vendors.server import VendorServer
 from tests.vendors.truth import Library, Recording
 
@@ -89,7 +90,9 @@ class Web:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "omi.asgi:application"]
+        # As ``manage.py serve`` starts it.
+        address = f"tcp:port={self.port}:interface=127.0.0.1:backlog={BACKLOG}"
+        command = [sys.executable, "-m", "daphne", "-e", address, "omi.asgi:application"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=log, stderr=log)
         until = time.monotonic() + 40

@@ -67,6 +67,10 @@ class Context:
             RunStep.objects.filter(pk=self.step.pk).update(checkpoint=checkpoint)
         self.step.checkpoint = checkpoint
 
+    def failures_elsewhere(self) -> int:
+        """Tries of the run's other steps beyond the one that each is due: what they had of the run's budget."""
+        return sum(max(0, step.attempts - 1) for step in self.steps.values() if step.name != self.run.current_step)
+
     def check(self) -> None:
         """Raise LeaseLost or RunCanceled unless this worker still has the run."""
         claim.check(self.lease)

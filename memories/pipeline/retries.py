@@ -28,10 +28,11 @@ _waits = wait_exponential_jitter(multiplier=2, max=LONGEST, exp_base=2, jitter=2
 _stops = stop_after_attempt(ATTEMPTS) | stop_after_delay(WINDOW)
 
 
-def delay(checkpoint: dict[str, Any], scope: str, error: ProviderError) -> float | None:
+def delay(checkpoint: dict[str, Any], scope: str, error: ProviderError, *, elsewhere: int = 0) -> float | None:
     """Count a failure of ``scope`` (a vendor, or the step) in ``checkpoint``; seconds until the next try, or None.
 
-    None means: do not try again. ``checkpoint`` is changed in place and must be stored by the caller.
+    None means: do not try again. ``checkpoint`` is changed in place and must be stored by the caller. ``elsewhere`` is
+    what the run's other steps have had of its budget.
     """
     if error.kind is not ErrorKind.TRANSIENT:
         return None
@@ -40,7 +41,7 @@ def delay(checkpoint: dict[str, Any], scope: str, error: ProviderError) -> float
     seen = failures.setdefault(scope, {"count": 0, "since": now})
     seen["count"] += 1
     state = _state(seen, now)
-    if _stops(state) or sum(item["count"] for item in failures.values()) > RUN_BUDGET:
+    if _stops(state) or elsewhere + sum(item["count"] for item in failures.values()) > RUN_BUDGET:
         return None
     asked = error.retry_after or 0.0
     if asked > RETRY_AFTER_LIMIT:

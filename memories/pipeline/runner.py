@@ -200,7 +200,8 @@ def _provider_failed(
     if isinstance(error, StoreError) and step.name not in OPTIONAL and not ctx.paid:
         seconds = retries.store_delay(checkpoint, error)
     else:  # a vendor; or a step that would pay one again each time a store fails it
-        seconds = retries.delay(checkpoint, f"{step.name}/{error.vendor}", error)
+        scope = f"{step.name}/{error.vendor}"
+        seconds = retries.delay(checkpoint, scope, error, elsewhere=ctx.failures_elsewhere())
     if tries is not None and checkpoint["failures"][f"{step.name}/{error.vendor}"]["count"] >= tries:
         seconds = None
     if seconds is not None:

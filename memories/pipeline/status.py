@@ -7,15 +7,16 @@ from typing import Any
 
 from django.utils import timezone
 
-from memories.pipeline import messages, selectors
-from memories.pipeline.models import PostProcessingRun, RunStep
+from memories.pipeline import breaker, messages, selectors
+from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt
 from memories.pipeline.vocabulary import State, StepState
 
 
 def document(run: PostProcessingRun) -> dict[str, Any]:
     """JSON of a run. ``percent`` and ``eta_seconds`` rest on the measured times of this installation's steps.
 
-    ``retry_after`` (seconds) is when it goes on by itself while it waits; ``retryable`` that a new try makes sense.
+    ``retryable``: a new try makes sense. ``retry_after`` (seconds): while it waits, when it goes on by itself; after the
+    end, how long the vendor that failed is not called yet.
     """
     steps = list(run.steps.order_by("position"))
     ended = run.state == State.FINISHED
@@ -42,7 +43,7 @@ def document(run: PostProcessingRun) -> dict[str, Any]:
         if message
         else None,
         "retryable": bool(message and message.retryable),
-        "retry_after": _until(run.wake_at) if run.state == State.WAITING else None,
+        "retry_after": _until(run.wake_at if run.state == State.WAITING else _vendor_back(run, message)),
         "dead_letter": run.dead_letter,
         "from_step": run.from_step or None,
         "follows": run.follows_id,
@@ -83,6 +84,14 @@ def _progress(run: PostProcessingRun, steps: list[RunStep]) -> tuple[float, int]
             spent = (timezone.now() - since).total_seconds() if since else 0.0
             done += min(0.9 * share, max(0.0, spent))
     return max(0.0, total - done), min(99, int(100 * done / total))
+
+
+def _vendor_back(run: PostProcessingRun, message: messages.Message | None) -> datetime | None:
+    """When the vendor that a failed run ended at is called again, where its breaker is open."""
+    if message is None or not message.retryable or run.succeeded:
+        return None
+    last = StepAttempt.objects.filter(step__run=run).exclude(vendor="").order_by("-id").first()
+    return breaker.closes_at(last.vendor) if last is not None else None
 
 
 def _until(moment: datetime | None) -> float | None:

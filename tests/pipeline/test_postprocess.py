@@ -73,6 +73,7 @@ def test_the_status_says_where_it_is_and_what_to_do(memory: Memory, upload: Any,
     assert told["outcome"] == "quota"
     assert told["message"]["fault"] == "configuration"
     assert told["retryable"] is True
+    assert 850 < told["retry_after"] <= 900, "as long as its breaker is open a retry would end the same way"
     assert [step["name"] for step in told["steps"] if step["state"] == "failed"] == ["transcribe"]
 
 

@@ -127,6 +127,17 @@ def test_waits_grow_and_are_bounded_in_count_and_by_the_runs_budget() -> None:
     assert retries.delay({}, "first", fakes.transient(retry_after=86400)) is None
 
 
+def test_the_budget_is_the_runs_and_not_each_steps(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "RUN_BUDGET", 4)
+    fakes.SCRIPT["first"] = [*[fakes.transient()] * 3, fakes.words(fakes.TEXT + " then")]
+    fakes.SCRIPT["structurer"] = [fakes.transient("structurer")] * 3
+    run = drive(start(upload))
+    assert run.message_id == "vendor_unavailable"
+    assert (fakes.count("first", "submit"), fakes.count("structurer", "structure")) == (4, 2)
+
+
 def test_a_job_is_submitted_once_and_resumed_by_its_ticket(
     memory: Memory, upload: Any, heard: Any, drive: Drive
 ) -> None:

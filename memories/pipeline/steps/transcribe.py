@@ -55,7 +55,7 @@ def run(ctx: Context) -> Done | Wait | Skip:
         except StoreError:
             raise  # the recording is out of reach: no fault of this provider, and no other one has it
         except ProviderError as error:
-            seconds = retries.delay(checkpoint, provider.name, error)
+            seconds = retries.delay(checkpoint, provider.name, error, elsewhere=ctx.failures_elsewhere())
             if error.kind is not ErrorKind.TRANSIENT or isinstance(error, JobLost):
                 _drop_job(ctx, provider, checkpoint)
             if seconds is not None:

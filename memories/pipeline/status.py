@@ -15,8 +15,8 @@ from memories.pipeline.vocabulary import State, StepState
 def document(run: PostProcessingRun) -> dict[str, Any]:
     """JSON of a run. ``percent`` and ``eta_seconds`` rest on the measured times of this installation's steps.
 
-    ``retryable``: a new try makes sense. ``retry_after`` (seconds): while it waits, when it goes on by itself; after the
-    end, how long the vendor that failed is not called yet.
+    ``retryable``: a new try makes sense. ``retry_after`` (seconds): while it waits, when it goes on by itself; after
+    the end, how long the vendor that failed is not called yet.
     """
     steps = list(run.steps.order_by("position"))
     ended = run.state == State.FINISHED

@@ -52,6 +52,15 @@ _ALL = (
         True,
     ),
     Message(
+        "emotions_missing",
+        "Done, without emotions",
+        "The memory was processed. How it was said could not be measured.",
+        "See why in the emotions step; retry when the service can be used again.",
+        "vendor",
+        Outcome.SUCCESS,
+        True,
+    ),
+    Message(
         "expected_silence",
         "Nobody speaks",
         "No speech was found in the recording.",

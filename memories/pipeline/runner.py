@@ -284,6 +284,9 @@ def _verdict(ctx: Context, published: dict[str, Any]) -> tuple[Outcome, str]:
         return Outcome.SUCCESS, "summary_by_rules" if structure.state == StepState.DONE else "summary_kept"
     if ctx.did("assess") and not ctx.output("assess").get("accepted", True):
         return Outcome.SUCCESS, "kept_live_transcript"
+    emotions = ctx.steps.get("emotions")
+    if emotions is not None and emotions.state == StepState.FAILED:
+        return Outcome.SUCCESS, "emotions_missing"  # partial success is told as partial
     return Outcome.SUCCESS, "success"
 
 

@@ -125,10 +125,10 @@ def test_a_memory_deleted_while_a_run_is_under_way_stays_deleted(
 def test_a_failing_optional_emotion_step_is_shown_and_fails_nothing(
     memory: Memory, upload: Any, heard: Any, drive: Drive
 ) -> None:
-    """4.3 no. 49: emotions turned success into failure."""
+    """4.3 no. 49: emotions turned success into failure. anchors C.4 no. 49: partial success is shown as partial."""
     fakes.SCRIPT["emotions"] = [fakes.permanent("emotions")]
     run = drive(start(upload, options={"emotional_feedback": True}))
-    assert run.outcome == "success"
+    assert (run.outcome, run.message_id) == ("success", "emotions_missing")
     step = RunStep.objects.get(run=run, name="emotions")
     assert (step.state, step.outcome) == ("failed", "upstream_error")
 

@@ -95,9 +95,27 @@ def is_torn_audio(data: bytes) -> bool:
 def install() -> None:
     """Make daphne use the protocol below. Idempotent."""
     from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
+    from twisted.internet.tcp import Connection
 
     if WebSocketFactory.protocol is not WebSocketProtocol:
         return
+
+    def sent_at_once(transport: Any, data: bytes) -> bytes:
+        """What the socket did not take. Twisted writes when the event loop next comes round, and tells epoll twice for
+        it; a socket with nothing before this takes it now. Over TLS, or behind other data, all is left to Twisted."""
+        if (
+            not isinstance(transport, Connection)
+            or transport.TLS
+            or transport.dataBuffer
+            or transport._tempDataBuffer
+            or transport.disconnecting
+            or not transport.connected
+        ):
+            return data
+        try:
+            return data[transport.socket.send(data) :]
+        except OSError:
+            return data  # full for the moment, or broken: Twisted finds out which
 
     class AudioSocket(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types
         paused = False
@@ -168,7 +186,9 @@ def install() -> None:
                 head = b"\x81\x7e" + size.to_bytes(2, "big")
             else:
                 head = b"\x81\x7f" + size.to_bytes(8, "big")
-            self.transport.write(head + payload)
+            left = sent_at_once(self.transport, head + payload)
+            if left:
+                self.transport.write(left)
             return True
 
         def _takes_audio(self) -> bool:

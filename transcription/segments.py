@@ -6,6 +6,7 @@ are ``SPEAKER_00``, ``SPEAKER_01``...: the app parses the number after the first
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import uuid
@@ -85,7 +86,12 @@ def speaker_label(number: int) -> str:
 
 def segment_id(scope: str, index: int) -> str:
     """Deterministic id for the ``index``-th segment of ``scope`` (a memory or transcript version)."""
-    return str(uuid.uuid5(_SEGMENT_NAMESPACE, f"{scope}/{index}"))
+    # ``str(uuid.uuid5(...))``, without its two objects: each word of each live session needs one.
+    name = _SEGMENT_NAMESPACE.bytes + f"{scope}/{index}".encode()
+    found = bytearray(hashlib.sha1(name, usedforsecurity=False).digest()[:16])
+    found[6], found[8] = found[6] & 0x0F | 0x50, found[8] & 0x3F | 0x80
+    text = found.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def clean_text(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from transcription.masks import masked
 from transcription.pace import Pace
 from transcription.ports import VoiceLabel
 from transcription.request import BadRequest, parse
-from transcription.segments import Word, clean_text, joined
+from transcription.segments import Word, clean_text, joined, segment_id
 from transcription.session_account import account
 
 
@@ -221,3 +223,10 @@ def test_the_beginning_of_an_audio_frame_waits_for_its_rest_and_nothing_else_doe
 @given(st.text(alphabet="ab ,.?\n", max_size=12), st.text(alphabet="ab ,.?\n", max_size=12))
 def test_clean_texts_joined_are_the_clean_text_of_both(left: str, right: str) -> None:
     assert joined(clean_text(left), clean_text(right)) == clean_text(f"{clean_text(left)} {right}")
+
+
+@given(st.text(max_size=30), st.integers(0, 1000))
+def test_a_segments_id_is_the_uuid_5_that_it_always_was(scope: str, index: int) -> None:
+    """Ids of stored memories must come out the same."""
+    namespace = uuid.UUID("6f9e9a0e-2f6b-4a0e-9f0a-7c1f0a3d5b21")
+    assert segment_id(scope, index) == str(uuid.uuid5(namespace, f"{scope}/{index}"))

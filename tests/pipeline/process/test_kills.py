@@ -44,15 +44,14 @@ def check(installation: Installation, runs: list[int], *, timeout: float = 60.0)
     assert {found[run]["outcome"] for run in runs} == {"success"}
     told = installation.python(
         f"""
-from memories import events
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories, transcripts
-answer = []
+from tests.pipeline.process.work import ends
+answer, told = [], ends()
 for run in PostProcessingRun.objects.filter(pk__in={runs!r}):
     memory = memories.get_memory(run.uid, run.memory_id)
-    own = [e for e in events.after(run.uid, 0, 500) if e.get("run_id") == run.pk]
     versions = transcripts.list_versions(run.uid, run.memory_id, "first_model")
-    answer.append([memory.active_transcript, memory.postprocessing.status, len(own), len(versions)])
+    answer.append([memory.active_transcript, memory.postprocessing.status, told.count(run.pk), len(versions)])
 """
     )
     assert told == [["first_model", "completed", 1, 1]] * len(runs)

@@ -52,3 +52,21 @@ def prepare(count: int) -> list[tuple[str, Any]]:
         kept = audio.put("user-1", "upload", speech, memory_id=memory_id, suffix=".flac", keep_for=timedelta(hours=1))
         made.append((memory_id, kept))
     return made
+
+
+def told(uid: str = "user-1") -> list[dict[str, Any]]:
+    """The whole event log of a user, oldest first."""
+    from memories import events
+
+    found: list[dict[str, Any]] = []
+    while more := events.after(uid, found[-1]["event_number"] if found else 0, 500):
+        found += more
+    return found
+
+
+def ends(uid: str = "user-1") -> list[int]:
+    """The runs whose end was told, as often as it was, in order of their ids."""
+    from memories import events
+
+    kinds = {events.POST_PROCESSING_SUCCESS, events.POST_PROCESSING_FAILED}
+    return sorted(event["run_id"] for event in told(uid) if event["type"] in kinds)

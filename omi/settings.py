@@ -207,6 +207,7 @@ _LIVE = {
     "soniox": "transcription.live.soniox.SonioxLive",
     "speechmatics": "transcription.live.speechmatics.SpeechmaticsLive",
 }
+LIVE_VENDORS = tuple(_LIVE)
 _PRERECORDED = {
     "local": "transcription.prerecorded.local.LocalPrerecorded",
     "fal_whisperx": "transcription.prerecorded.fal_whisperx.FalWhisperX",

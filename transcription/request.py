@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
+from django.conf import settings
+
 from transcription.codecs import Codec, UnknownCodec, codec
 
-SERVICES = ("deepgram", "soniox", "speechmatics", "local")
 _MAX_VALUE = 200
 
 
@@ -42,8 +43,8 @@ def parse(query: bytes, *, web: bool = False) -> ListenRequest:
     if _number(values, "channels") not in (None, 1):
         raise BadRequest("channels must be 1")
     service = values.get("stt_service", "")
-    if service and service not in SERVICES:
-        raise BadRequest(f"stt_service must be one of {', '.join(SERVICES)}")
+    if service and service not in settings.LIVE_VENDORS:
+        raise BadRequest(f"stt_service must be one of {', '.join(settings.LIVE_VENDORS)}")
     return ListenRequest(
         codec=chosen,
         language=_language(values.get("language", "en")),

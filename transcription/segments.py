@@ -22,7 +22,7 @@ MAX_SEGMENT_SECONDS = 60.0
 
 _LABEL = re.compile(r"^[A-Za-z]+_([0-9]{1,9})$")
 _CLOSING = ("", ",", ".", "?", "!", ";", ":")
-_BLANK_BEFORE = re.compile(r"\s+([,.?!;:])(?=\s|$)")
+_BLANK_BEFORE = re.compile(r"\s+([,.?!;:]+)(?=\s|$)")
 _SEGMENT_NAMESPACE = uuid.UUID("6f9e9a0e-2f6b-4a0e-9f0a-7c1f0a3d5b21")
 
 

@@ -13,6 +13,7 @@ from omi import settings
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "adding-a-provider.md").read_text()
 PORTS = {
+    "live": (settings._LIVE, "test_live.py", "_LIVE"),
     "prerecorded": (settings._PRERECORDED, "test_prerecorded.py", "_PRERECORDED"),
     "structurer": (settings._STRUCTURERS, "test_structurer.py", "_STRUCTURERS"),
     "embedder": (settings._EMBEDDERS, "test_embedder.py", "_EMBEDDERS"),

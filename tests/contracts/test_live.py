@@ -11,30 +11,27 @@ from typing import Any
 
 import pytest
 from django.test import override_settings
+from django.utils.module_loading import import_string
 
 from omi.errors import ErrorKind, MissingDependency, ProviderError, UnsupportedFeature
+from omi.settings import _LIVE
 from tests.vendors.server import VendorServer
 from tests.vendors.synth import speech
 from transcription.languages import SPEECHMATICS
 from transcription.live.base import LiveRequest, LiveResult
-from transcription.live.deepgram import DeepgramLive
-from transcription.live.soniox import SonioxLive
 from transcription.live.speechmatics import SpeechmaticsLive
 
 TEXT = "Hello there, my friend. | <B> We need to buy milk. | <A> Good idea, thanks."
 WORDS = [word for word in TEXT.split() if word != "|" and not word.startswith("<")]
 RECORDING = speech(TEXT, seed=3)
 PCM = RECORDING.at(16000).tobytes()
-ADAPTERS: dict[str, Callable[[], Any]] = {
-    "deepgram": DeepgramLive,
-    "soniox": SonioxLive,
-    "speechmatics": SpeechmaticsLive,
-}
+ADAPTERS: dict[str, Callable[[], Any]] = {name: import_string(_LIVE[name]) for name in sorted(_LIVE) if name != "local"}
+"""The local engine has no wire: ``tests/transcription/test_local_live.py``."""
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[VendorServer]:
-    with VendorServer([RECORDING], vendors=("deepgram", "soniox", "speechmatics")) as server:
+    with VendorServer([RECORDING], vendors=tuple(ADAPTERS)) as server:
         yield server
 
 

@@ -100,8 +100,9 @@ def clean_text(text: str) -> str:
 
 
 def joined(text: str, more: str) -> str:
-    """``clean_text`` of two texts that are clean each, without going through the first one again."""
-    return clean_text(f"{text} {more}") if not text or more[:1] in _CLOSING else f"{text} {more}"
+    """``clean_text`` of a text that is clean and of more, without going through the first one again."""
+    more = more.strip()
+    return clean_text(f"{text} {more}") if not text or more[:1] in _CLOSING else f"{text} {clean_text(more)}"
 
 
 def fill_missing_speakers(words: Sequence[Word]) -> list[Word]:

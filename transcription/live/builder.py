@@ -99,16 +99,15 @@ class SegmentBuilder:
         deltas.append(Delta(segment, segment.text, segment.start, segment.end, 0))
 
     def _extend(self, last: Segment, word: Word, deltas: list[Delta]) -> None:
-        text = clean_text(word.text)
-        last.text = joined(last.text, text)
+        last.text = joined(last.text, word.text)
         last.end = round(max(last.end, word.end), 3)
         if deltas and deltas[-1].segment is last:
             previous = deltas[-1]
-            deltas[-1] = Delta(last, joined(previous.text, text), previous.start, last.end, previous.part)
+            deltas[-1] = Delta(last, joined(previous.text, word.text), previous.start, last.end, previous.part)
             return
         part = self._parts[last.id]
         self._parts[last.id] = part + 1
-        deltas.append(Delta(last, text, round(max(0.0, word.start), 3), last.end, part))
+        deltas.append(Delta(last, clean_text(word.text), round(max(0.0, word.start), 3), last.end, part))
 
     def _label(self, vendor_label: str | None) -> str:
         """A vendor's label belongs to one connection: the next one gets new numbers, never assumed the same voice.

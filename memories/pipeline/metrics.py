@@ -114,6 +114,7 @@ def _all_figures() -> Figures:
 
 
 def _families() -> Iterable[Any]:
+    from memories import store_metrics
     from memories.pipeline import selectors
     from memories.pipeline.models import PostProcessingRun, VendorBreaker
     from memories.pipeline.reconcile import oldest_age
@@ -145,6 +146,7 @@ def _families() -> Iterable[Any]:
     for breaker in VendorBreaker.objects.all():
         breakers.add_metric([breaker.vendor, breaker.reason or "-"], int(breaker.open))
     yield breakers
+    yield from store_metrics.families()
 
 
 def _durations(found: Figures) -> HistogramMetricFamily:

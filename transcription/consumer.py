@@ -24,7 +24,7 @@ from transcription.daphne_socket import DIRECT, Direct
 from transcription.event_feed import EventFeed
 from transcription.pace import Pace
 from transcription.ports import VoiceLabel
-from transcription.request import BadRequest, ListenRequest, parse
+from transcription.request import BadRequest, ListenRequest, parse, parse_command
 from transcription.session import FINISH_SECONDS, Session
 from transcription.surroundings import Output, Plan, Surroundings, surroundings
 
@@ -43,7 +43,6 @@ BATCH_SECONDS = 0.04
 BATCH_WAIT = 0.03
 """...or after this long, whichever comes first."""
 MAX_FRAME = 256 * 1024
-MAX_TEXT = 64 * 1024
 DRAIN_SECONDS = 3.0
 
 # RFC 6455 7.4: the app reconnects after any of them but 1000.
@@ -255,7 +254,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self.last_message = time.monotonic()
         if self._closed:
             return
-        command = _command(text)
+        command = parse_command(text)
         if command is None:
             self._status({"status": "ignored", "reason": "bad_message", "status_text": "Text must be a JSON command."})
             return
@@ -397,13 +396,3 @@ class WebListenConsumer(ListenConsumer):
     """``/v4/web/listen``: the browser's path; segments are whole and replace those with the same id."""
 
     web = True
-
-
-def _command(text: str) -> dict[str, Any] | None:
-    if len(text) > MAX_TEXT:
-        return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None

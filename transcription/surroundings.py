@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transcription.live.base import LiveTranscriber
     from transcription.live.breaker import Breaker
     from transcription.live.builder import Delta
-    from transcription.live.leg import Tuning
+    from transcription.live.state import Tuning
     from transcription.segments import Segment
 
 

@@ -15,7 +15,7 @@ from omi.errors import ErrorKind, ProviderError
 from tests.transcription.fakes import MemorySink, NoBreaker, Script, spoken_pcm
 from transcription import journal
 from transcription.codecs import codec
-from transcription.live.leg import Tuning
+from transcription.live.state import Tuning
 from transcription.live.voices import Voices
 from transcription.live.window import AudioWindow
 from transcription.ports import VoiceLabel

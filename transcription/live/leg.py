@@ -13,14 +13,13 @@ import random
 import time
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import structlog
 
 from omi.errors import ErrorKind, ProviderError
 from transcription.codecs import RATE
+from transcription.live.state import State, Tuning
 from transcription.live.timeline import Timeline
 from transcription.metrics import VENDOR_FAILURES
 from transcription.segments import Word
@@ -34,38 +33,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-CONNECT_SECONDS = 10.0
-KEEP_ALIVE_SECONDS = 4.0
-"""Deepgram closes after 10 s without audio, Soniox after 20 s (vendors.md 1.2, 2.1)."""
-STALL_SECONDS = 10.0
-"""No word from the vendor for this long while it was sent audio: it hangs."""
 LEAD_IN = round(0.3 * RATE)
 """A new connection hears this much again before the words it owes, or it would miss the first sound."""
 CATCH_UP_SPEED = 3.0
 """Times real time at which a vendor that wants real time is fed what it missed."""
 MAX_SEND = RATE  # samples in one message: a second
 OURS = "internal"
-BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 15.0
-
-
-class State(StrEnum):
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    LIVE = "live"
-    WAITING = "waiting"  # between two tries
-    OFF = "off"  # refused for good in this session
-    DONE = "done"
-
-
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """Waits, shorter in tests."""
-
-    connect: float = CONNECT_SECONDS
-    keep_alive: float = KEEP_ALIVE_SECONDS
-    stall: float = STALL_SECONDS
-    backoff: float = BACKOFF_SECONDS
-    max_backoff: float = MAX_BACKOFF_SECONDS
 
 
 class Leg:

@@ -18,7 +18,8 @@ import structlog
 
 from transcription.consensus import vote, weights_from
 from transcription.live.base import LiveRequest
-from transcription.live.leg import Leg, State, Tuning
+from transcription.live.leg import Leg
+from transcription.live.state import State, Tuning
 from transcription.segments import Segment, Word, segments_from_words
 
 if TYPE_CHECKING:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+import hypothesis
 import pytest
+
+# No test is timed: a busy machine is no fault of what it tests.
+hypothesis.settings.register_profile("omi", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("omi")
 
 pytest_plugins = ["tests.support.services", "tests.support.databases"]
 

@@ -51,7 +51,7 @@ imports: $(DEV_STAMP)  ## rules between the rooms (import-linter)
 	@$(BIN)/lint-imports
 
 unit: $(DEV_STAMP)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-cloud: packages  ## the whole path on PostgreSQL, Redis, Firestore and GCS emulators, simulated Pinecone
 	@$(BIN)/python -m pytest tests/cloud -rs

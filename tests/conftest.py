@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 # No test is timed: a busy machine is no fault of what it tests.
 hypothesis.settings.register_profile("omi", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -13,28 +14,30 @@ hypothesis.settings.load_profile("omi")
 
 pytest_plugins = ["tests.support.services", "tests.support.databases"]
 
-ONE_DEPLOYMENT = ("tests/cloud", "tests/acceptance")
+ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/")
 """Folders whose files share servers that take long to start: one worker runs them all."""
 
-LONG_FIRST = ("tests/cloud", "tests/transcription/process", "tests/pipeline/process", "tests/acceptance")
+LONG_FIRST = ("tests/cloud/", "tests/transcription/process/", "tests/pipeline/process/", "tests/acceptance/")
 
 
+class _ByDeployment(LoadFileScheduling):
+    """A file's tests stay together, and so do the files of ``ONE_DEPLOYMENT``."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        shared = next((folder for folder in ONE_DEPLOYMENT if nodeid.startswith(folder)), None)
+        return shared or super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    return _ByDeployment(config, log)
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-django, which sorts by the kind of database
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For ``--dist loadgroup --no-loadscope-reorder``: which tests stay together, and which begin."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    """Long ones first (with ``--no-loadscope-reorder``), so that no worker ends with one alone."""
     items.sort(key=_rank)
 
 
-def _file(item: pytest.Item) -> str:
-    return item.nodeid.partition("::")[0]
-
-
-def _group(item: pytest.Item) -> str:
-    folder = str(PurePath(_file(item)).parent)
-    return folder if folder in ONE_DEPLOYMENT else _file(item)
-
-
 def _rank(item: pytest.Item) -> int:
-    folder = str(PurePath(_file(item)).parent)
-    return LONG_FIRST.index(folder) if folder in LONG_FIRST else len(LONG_FIRST)
+    first = (rank for rank, folder in enumerate(LONG_FIRST) if item.nodeid.startswith(folder))
+    return next(first, len(LONG_FIRST))

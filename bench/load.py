@@ -15,9 +15,9 @@ from bench.servers import OURS, Serving, cpu_seconds, megabytes, serving
 from bench.wire import BINARY, TEXT, Peer, frame, request
 
 WARM_UP = 2.0
-"""Seconds of each stream that are not counted: its session opens, its vendor connects."""
-RAMP = 2.0
-"""Seconds over which the streams begin."""
+"""Seconds after the last stream has begun that are not counted: sessions open, vendors connect."""
+BEGIN_RATE = 60.0
+"""Streams that begin in a second."""
 SETTLE = 15.0
 """Seconds after the last frame within which all audio must have reached the vendor and all words the clients."""
 FRAME_SECONDS = {"pcm16": 0.1, "opus": 0.01}
@@ -128,7 +128,9 @@ async def play(streams: Sequence[Client], frames: Sequence[bytes], step: float, 
 
 
 async def run(under_test: Serving, path: str, codec: str, count: int, seconds: float) -> tuple[Result, list[Client]]:
-    step, frames, pid = FRAME_SECONDS[codec], frames_of(codec, seconds), under_test.pid
+    ramp, step, pid = count / BEGIN_RATE, FRAME_SECONDS[codec], under_test.pid
+    length = round((seconds + ramp) * 2) / 2
+    frames = frames_of(codec, length)
     result = Result(count)
     [warm] = await clients(under_test.port, path, 1, first=100_000)
     await play([warm], frames[: round(1.5 / step)], step)
@@ -140,16 +142,16 @@ async def run(under_test: Serving, path: str, codec: str, count: int, seconds: f
     result.idle_kb = (megabytes(pid) - bare) * 1024 / count
 
     async def watch() -> None:
-        await asyncio.sleep(RAMP + WARM_UP)
+        await asyncio.sleep(ramp + WARM_UP)
         before, since = cpu_seconds(pid), time.monotonic()
-        await asyncio.sleep(max(0.5, seconds - RAMP - WARM_UP - 0.2))
+        await asyncio.sleep(max(0.5, seconds - WARM_UP - 0.5))
         result.cpu = (cpu_seconds(pid) - before) / (time.monotonic() - since) / count
         result.active_kb = (megabytes(pid) - bare) * 1024 / count
 
     watching = asyncio.create_task(watch())
-    result.late = await play(streams, frames, step, RAMP)
+    result.late = await play(streams, frames, step, ramp)
     await watching
-    expected = int(seconds / 0.5 + 1e-6)
+    expected = round(length * 2)
     until = time.monotonic() + SETTLE
     while time.monotonic() < until and any(len(stream.heard) < expected for stream in streams):
         await asyncio.sleep(0.1)
@@ -161,16 +163,16 @@ async def run(under_test: Serving, path: str, codec: str, count: int, seconds: f
 
 
 def judge(result: Result, streams: Sequence[Client], vendor: dict[int, list[list[float]]], step: float) -> None:
-    """Fills in the waits. A stream's vendor connection is known from its words; frames of the first ``WARM_UP`` seconds
-    are looked for but not timed."""
-    skip = round(WARM_UP / step)
+    """Fills in the waits. A stream's vendor connection is known from its words; what was sent before all had begun and
+    ``WARM_UP`` had passed is looked for but not timed."""
+    since = max(stream.sent[0] for stream in streams) + WARM_UP
     for stream in streams:
         arrivals: list[list[float]] = []
         for moment, text in stream.heard:
             connection, arrived, said, seconds = text.split("/")
             arrivals = vendor.get(int(connection), arrivals)
             last = min(len(stream.sent), round(float(seconds) / step)) - 1
-            if last >= skip:
+            if stream.sent[last] >= since:
                 result.down.append((moment - float(said)) * 1000)
                 result.words.append((moment - stream.sent[last] - (float(said) - float(arrived))) * 1000)
         at = 0
@@ -180,7 +182,7 @@ def judge(result: Result, streams: Sequence[Client], vendor: dict[int, list[list
             if at == len(arrivals):
                 result.dropped += len(stream.sent) - index
                 break
-            if index >= skip:
+            if sent >= since:
                 result.up.append((arrivals[at][1] - sent) * 1000)
 
 

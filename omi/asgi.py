@@ -11,9 +11,16 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "omi.settings")
 django_application = get_asgi_application()
 
+from django.db import connections  # noqa: E402
+
 from omi import daphne_body, daphne_limits  # noqa: E402
 from transcription.daphne_socket import install  # noqa: E402
 from transcription.routing import websocket_urlpatterns  # noqa: E402  after the apps are loaded
+
+# Django gives every request a thread of its own, and connections belong to threads: one that lives on is never used
+# again, and stays open until the garbage collector comes by ("too many clients" on PostgreSQL after 70 requests).
+for _database in connections.settings.values():
+    _database["CONN_MAX_AGE"] = 0
 
 install()
 daphne_limits.install()

@@ -51,7 +51,7 @@ class TestVendorDown:
         memory = detour.memory()
         kept = detour.transcripts()
         assert "fal_whisperx" not in kept
-        added = set(kept) - {"soniox_streaming", "speechmatics_streaming"}
+        added = set(kept) - {"soniox_streaming", "speechmatics_streaming", "consensus"}
         assert len(added) == 1, sorted(kept)
         assert added.pop().startswith("deepgram")
         assert memory["postprocessing"]["status"] == "completed"
@@ -151,7 +151,7 @@ def _held_up(cloud: Deployment, memory_id: str) -> None:
     query = (
         "from memories.pipeline.models import PostProcessingRun as R; "
         f"r = R.objects.filter(memory_id='{memory_id}', kind='postprocess').get(); "
-        "print('RUN', r.state, r.steps.filter(checkpoint__failures__isnull=False).count())"
+        "print('RUN', r.state, r.steps.filter(checkpoint__store__isnull=False).count())"
     )
     deadline = time.monotonic() + 40
     while "RUN waiting 1" not in (said := cloud.running.manage("shell", "-c", query)):

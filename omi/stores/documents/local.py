@@ -257,6 +257,7 @@ class _LocalTransaction:
         self._add("set", path, clean(data))
 
     def update(self, path: str, fields: Mapping[str, Any]) -> None:
+        clean_fields(fields)  # now, as Firestore's does: a function that goes on to raise must not hide it
         self._add("update", path, dict(fields))
 
     def delete(self, path: str) -> None:

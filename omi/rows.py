@@ -79,9 +79,7 @@ def insert(rows: Sequence[models.Model], *, unique: Names = (), using: str = DEF
     connection = connections[using]
     fields = _insertable(model, rows[0].pk is not None)
     text = _insert_text(model, tuple(field.attname for field in fields), len(rows), unique)
-    values = [
-        field.get_db_prep_save(field.pre_save(row, True), connection=connection) for row in rows for field in fields
-    ]
+    values = [_saved(field, field.pre_save(row, True), connection) for row in rows for field in fields]
     fresh = len(rows) == 1 and not unique and rows[0].pk is None
     if fresh:
         text += f" RETURNING {_quoted(model._meta.pk.column)}"
@@ -106,12 +104,30 @@ def _conditions(model: type[models.Model], where: Mapping[str, Any], connection:
             shape.append(f"{name}__null")
         else:
             shape.append(key)
-            values.append(field.get_db_prep_value(value, connection))
+            values.append(value if type(value) in _as_it_is(field) else field.get_db_prep_value(value, connection))
     return tuple(shape), values
 
 
 def _prepared(model: type[models.Model], values: Mapping[str, Any], connection: Any) -> Iterable[Any]:
-    return [_field(model, name).get_db_prep_save(value, connection=connection) for name, value in values.items()]
+    return [_saved(_field(model, name), value, connection) for name, value in values.items()]
+
+
+def _saved(field: models.Field[Any, Any], value: Any, connection: Any) -> Any:
+    """``value`` as the database takes it: a plain value of the column's own type needs no field to say how."""
+    return value if type(value) in _as_it_is(field) else field.get_db_prep_save(value, connection=connection)
+
+
+@cache
+def _as_it_is(field: models.Field[Any, Any]) -> frozenset[type]:
+    """The types whose values ``field`` passes on unchanged to every database. By exact class: a subclass may differ."""
+    own = type(field)
+    if own in (models.CharField, models.TextField):
+        return frozenset({str})
+    if own in (models.BooleanField,):
+        return frozenset({bool})
+    if own is models.FloatField:
+        return frozenset({float})
+    return frozenset()
 
 
 @cache

@@ -13,10 +13,11 @@ from speakers.policy import VoiceDecision
 
 def store(uid: str, memory_id: str, voices: Sequence[VoiceDecision]) -> None:
     """Replace what was known of this memory's voices, all or nothing."""
+    heard = {decision.voice for decision in voices}
     with transaction.atomic():
-        SpeakerDecision.objects.filter(uid=uid, memory_id=memory_id).exclude(
-            voice__in=[decision.voice for decision in voices]
-        ).delete()
+        known = rows.select(SpeakerDecision, ("id", "voice"), {"uid": uid, "memory_id": memory_id})
+        if gone := [row for row, voice in known if voice not in heard]:
+            SpeakerDecision.objects.filter(pk__in=gone).delete()
         rows.insert([_row(uid, memory_id, decision) for decision in voices], unique=("uid", "memory_id", "voice"))
 
 

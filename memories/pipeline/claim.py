@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from memories.pipeline import transitions
@@ -81,6 +81,27 @@ def claimable(now: datetime) -> Q:
     )
 
 
+def _is_claimable(run: PostProcessingRun, now: datetime) -> bool:
+    """``claimable`` for a row that was just read."""
+    if run.state == State.QUEUED:
+        return not run.held
+    if run.state == State.WAITING and run.wake_at is not None:
+        return run.wake_at <= now or run.wake_at > now + timedelta(seconds=RETRY_AFTER_LIMIT + 60)
+    if run.state == State.RUNNING and run.lease_until is not None:
+        return run.lease_until < now or run.lease_until > now + 2 * lease_time()
+    return False
+
+
+def _as_read(run: PostProcessingRun) -> dict[str, Any]:
+    """The condition that nothing which decides about a claim has changed since ``run`` was read.
+
+    A heartbeat moves ``lease_until``, a wake-up ``state`` or ``wake_at``, another claim ``fence``: whoever was faster
+    made this one miss.
+    """
+    names = ("state", "held", "wake_at", "lease_until", "fence", "claims", "cancel_requested")
+    return {name: getattr(run, name) for name in names}
+
+
 def claim(run: PostProcessingRun, *, owner: str | None = None) -> Lease | None:
     """Take ``run`` (as just read) or return None: not due, finished, somebody else's, or out of claims.
 
@@ -91,18 +112,20 @@ def claim(run: PostProcessingRun, *, owner: str | None = None) -> Lease | None:
     owner = owner or worker_name()
     until = now + lease_time()
     previous, lost_owner = State(run.state), run.lease_owner
+    if run.cancel_requested or run.claims >= run.max_claims or not _is_claimable(run, now):
+        return None
     taken = transitions.change(
         run.pk,
         State.RUNNING,
-        when=claimable(now) & Q(fence=run.fence, claims__lt=F("max_claims"), cancel_requested=False),
+        when=_as_read(run),
         lease_owner=owner,
         lease_until=until,
         heartbeat_at=now,
         step_started_at=now,
         started_at=run.started_at or now,
-        fence=F("fence") + 1,
-        claims=F("claims") + 1,
-        total_claims=F("total_claims") + 1,
+        fence=run.fence + 1,
+        claims=run.claims + 1,
+        total_claims=run.total_claims + 1,
     )
     if not taken:
         return None

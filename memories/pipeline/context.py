@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from memories.pipeline import claim, hashing
-from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, StepAttempt
+from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, StepAttempt, VendorCall
 from memories.pipeline.outcomes import RunCanceled, StepError
 from memories.pipeline.vocabulary import GOOD, StepState
 from omi import providers, rows
@@ -40,6 +40,9 @@ class Context:
             uid=run.uid, memory_id=run.memory_id, run_id=run.pk, kind=run.kind
         )
         self.attempts: list[StepAttempt] = []  # of this worker, not yet written (progress.attempt)
+        self.unsaved: list[RunStep] = []  # ended, and not written yet (unsaved)
+        self.unsaved_artifacts: list[StepArtifact] = []
+        self.unsaved_calls: list[VendorCall] = []  # answered
         self.paid = 0  # calls of this execution of the step that cost money (ledger.call)
         self.has_parts = False  # parts of the step's request were kept (kept_parts)
         self.more_time: Callable[[], None] = lambda: None  # the step at work got on: its time begins anew
@@ -62,9 +65,15 @@ class Context:
         """Make something durable before going on (a vendor's ticket). Raises LeaseLost or RunCanceled."""
         from django.db import transaction
 
+        from memories.pipeline import unsaved
+
         with transaction.atomic():
-            claim.write(self.lease)
+            if self.unsaved or self.unsaved_calls:
+                unsaved.begin(self)
+            else:
+                claim.write(self.lease)
             RunStep.objects.filter(pk=self.step.pk).update(checkpoint=checkpoint)
+        unsaved.forget(self)
         self.step.checkpoint = checkpoint
 
     def failures_elsewhere(self) -> int:
@@ -72,8 +81,16 @@ class Context:
         return sum(max(0, step.attempts - 1) for step in self.steps.values() if step.name != self.run.current_step)
 
     def check(self) -> None:
-        """Raise LeaseLost or RunCanceled unless this worker still has the run."""
-        claim.check(self.lease)
+        """Raise LeaseLost or RunCanceled unless this worker still has the run. Call it before anything becomes visible.
+
+        What was done until now is written down then; that there was nothing to do can be found again.
+        """
+        from memories.pipeline import unsaved
+
+        if any(step.state != StepState.SKIPPED for step in self.unsaved):
+            unsaved.write(self)
+        else:
+            claim.check(self.lease)
 
     # --- what earlier steps left ---
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 
 from memories.pipeline import claim, faults, hashing
-from memories.pipeline.context import Context
-from memories.pipeline.ledger import Entry
 from memories.pipeline.models import StepArtifact
+
+if TYPE_CHECKING:
+    from memories.pipeline.context import Context
+    from memories.pipeline.ledger import Entry
 
 PREFIX: Final = "part:"
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
-from memories.pipeline import breaker, claim, faults, hashing
+from memories.pipeline import breaker, claim, faults, hashing, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, VendorCall
 from memories.pipeline.outcomes import LeaseLost, RunCanceled
@@ -51,10 +51,14 @@ def call(
         request_key=hashing.of([ctx.uid, ctx.memory_id, vendor, operation, request]), started_at=timezone.now(),
     )  # fmt: skip
     ailing = False
-    if remote:
-        row.doubled, ailing = _before(ctx, row, pays=pays)
+    if pays and ctx.unsaved:
+        with transaction.atomic():
+            unsaved.begin(ctx)
+            ailing = _open(ctx, row, remote=remote, pays=pays)
+        unsaved.forget(ctx)
+    else:
+        ailing = _open(ctx, row, remote=remote, pays=pays)
     if remote and pays:
-        rows.insert([row])
         ctx.paid += 1
         if row.doubled:
             ctx.log.warning("vendor_call_doubled", vendor=vendor, operation=operation, step=row.step)
@@ -75,10 +79,30 @@ def call(
             breaker.failed(error)
         raise
     row.outcome = entry.outcome
-    if pays:
-        _close(row, entry, began, stored=remote and pays)
+    if pays and remote:
+        _fill(row, entry, began)
+        ctx.unsaved_calls.append(row)  # written with the step's result
+    elif pays:
+        _close(row, entry, began, stored=False)
     if ailing:
         breaker.succeeded(vendor)
+
+
+def settle(ctx: Context) -> None:
+    """What was answered while the run was lost: the vendor bills it all the same."""
+    for row in ctx.unsaved_calls:
+        unsaved.end_call(row)
+    ctx.unsaved_calls.clear()
+
+
+def _open(ctx: Context, row: VendorCall, *, remote: bool, pays: bool) -> bool:
+    """Pass the breaker and write the row of a call that is paid for. Whether its vendor failed lately."""
+    if not remote:
+        return False
+    row.doubled, ailing = _before(ctx, row, pays=pays)
+    if pays:
+        rows.insert([row])
+    return ailing
 
 
 def _before(ctx: Context, row: VendorCall, *, pays: bool) -> tuple[bool, bool]:
@@ -108,18 +132,15 @@ WHERE id = %s AND state = %s AND fence = %s AND lease_owner = %s AND NOT cancel_
 
 
 def _close(row: VendorCall, entry: Entry, began: float, *, stored: bool) -> None:
-    row.latency = time.perf_counter() - began
-    row.reference = entry.reference[:128]
-    row.audio_seconds, row.cost = entry.audio_seconds, entry.cost
-    row.input_tokens, row.output_tokens = entry.input_tokens, entry.output_tokens
+    _fill(row, entry, began)
     if stored:
-        # An UPDATE, never an upsert: the user may have been erased meanwhile, and nothing of them may come back.
-        rows.update(VendorCall, {name: getattr(row, name) for name in _AT_THE_END}, {"id": row.pk})
+        unsaved.end_call(row)
     elif rows.exists(PostProcessingRun, {"id": row.run_id}):
         rows.insert([row])
 
 
-_AT_THE_END = (
-    "latency", "reference", "audio_seconds", "cost", "input_tokens", "output_tokens", "outcome", "error_kind",
-    "error_code",
-)  # fmt: skip
+def _fill(row: VendorCall, entry: Entry, began: float) -> None:
+    row.latency = time.perf_counter() - began
+    row.reference = entry.reference[:128]
+    row.audio_seconds, row.cost = entry.audio_seconds, entry.cost
+    row.input_tokens, row.output_tokens = entry.input_tokens, entry.output_tokens

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from memories.pipeline import claim, hashing, kept_parts, queue, transitions
+from memories.pipeline import claim, hashing, kept_parts, queue, transitions, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, RunEvent, RunStep, StepArtifact, StepAttempt
 from memories.pipeline.outcomes import Done, Wait
@@ -61,19 +61,19 @@ def attempt(
 
 
 @contextmanager
-def letting_go(ctx: Context, *, last: bool = True) -> Iterator[None]:
-    """A transaction; where it is this worker's last one for the run, its attempts are written in one INSERT.
+def letting_go(ctx: Context) -> Iterator[None]:
+    """This worker's last transaction for the run: what is not written yet goes along, its attempts in one INSERT.
 
     What a worker that died could not write is made up for by the next one (``lost``): the steps' rows have it all.
     """
     with transaction.atomic():
         yield
-        if last and ctx.attempts:
-            for row in ctx.attempts:
-                row.pk = None  # a transaction that was rolled back had given it one
-            rows.insert(ctx.attempts)
-    if last:
-        ctx.attempts.clear()
+        unsaved.add(ctx)
+        for row in ctx.attempts:
+            row.pk = None  # a transaction that was rolled back had given it one
+        rows.insert(ctx.attempts)
+    unsaved.forget(ctx)
+    ctx.attempts.clear()
 
 
 def _make_up(ctx: Context) -> None:
@@ -96,41 +96,37 @@ def ended(
     ctx: Context, step: RunStep, began: datetime, result: Done, *, input_hash: str, following: str,
     verdict: tuple[Outcome, str] | None = None, error: ProviderError | None = None,
 ) -> None:  # fmt: skip
-    """The step brought something: store it, and begin ``following`` in the same transaction.
+    """The step brought something, and ``following`` begins: written now, or with the next write (``unsaved``).
 
     ``error``: what it could not bring. The result is less than was asked for then, and no later run takes it over.
 
     After the last step (``following`` is "") the run ends with ``verdict`` in that transaction.
     """
-    now = timezone.now()
-    with letting_go(ctx, last=verdict is not None):
-        if verdict is None:
-            claim.write(ctx.lease, current_step=following or step.name, step_started_at=now, claims=0)
-        else:
-            _end(ctx, *verdict, announced=bool(result.output.get("announced")))
-        attempt(ctx, step, began, "done", result.outcome, detail=result.note, error=error)
-        _store(step, StepState.DONE, result.outcome, result.note, input_hash, began, now, result.output)
-        if error is None:
-            kept_parts.drop(ctx, step.name)
-        if result.artifacts:
-            packed = {name: hashing.pack(value) for name, value in result.artifacts.items()}
-            rows.insert(
-                [StepArtifact(step=step, name=name, sha256=sha, body=body) for name, (sha, body) in packed.items()],
-                unique=("step", "name"),
-            )
-    if verdict is not None:
-        ctx.run.state = State.FINISHED
+    attempt(ctx, step, began, "done", result.outcome, detail=result.note, error=error)
+    _over(ctx, step, StepState.DONE, result.outcome, result.note, began, input_hash=input_hash, output=result.output,
+          following=following)  # fmt: skip
     for name, value in result.artifacts.items():
+        sha, body = hashing.pack(value)
+        ctx.unsaved_artifacts.append(StepArtifact(step=step, name=name, sha256=sha, body=body))
         ctx.remember_artifact(step.name, name, value)
-    ctx.run.current_step, ctx.run.claims = following or step.name, 0
+    parts_of = step.name if error is None else ""
+    if verdict is None:
+        if unsaved.due(ctx):
+            unsaved.keep(ctx, lambda: unsaved.write(ctx, parts_of=parts_of))
+        return
+
+    def end() -> None:
+        with letting_go(ctx):
+            _end(ctx, *verdict, announced=bool(result.output.get("announced")))
+
+    unsaved.keep(ctx, end)
+    ctx.run.state = State.FINISHED
 
 
 def skipped(ctx: Context, step: RunStep, began: datetime, reason: str, *, following: str) -> None:
-    now = timezone.now()
-    with transaction.atomic():
-        claim.write(ctx.lease, current_step=following or step.name, step_started_at=now, claims=0)
-        _store(step, StepState.SKIPPED, Outcome.SUCCESS, reason, "", began, now, {})
-    ctx.run.current_step, ctx.run.claims = following or step.name, 0
+    _over(ctx, step, StepState.SKIPPED, Outcome.SUCCESS, reason, began, following=following)
+    if unsaved.due(ctx):
+        unsaved.write(ctx)
 
 
 def failed_softly(
@@ -138,38 +134,32 @@ def failed_softly(
     message_id: str, following: str,
 ) -> None:  # fmt: skip
     """An optional step failed: recorded and shown, and the run goes on."""
-    now = timezone.now()
-    with transaction.atomic():
-        claim.write(ctx.lease, current_step=following or step.name, step_started_at=now, claims=0)
-        attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=sentence)
-        _store(step, StepState.FAILED, outcome, sentence, "", began, now, {})
-    ctx.run.current_step, ctx.run.claims = following or step.name, 0
+    attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=sentence)
+    _over(ctx, step, StepState.FAILED, outcome, sentence, began, following=following)
+    unsaved.write(ctx)
 
 
 def reused(ctx: Context, step: RunStep, earlier: RunStep, *, following: str) -> None:
     """The inputs are those of an earlier run's step: take its result instead of doing (and paying) it again."""
-    now = timezone.now()
-    with transaction.atomic():
-        claim.write(ctx.lease, current_step=following or step.name, step_started_at=now, claims=0)
-        step.reused_from = earlier
-        _store(
-            step, StepState.DONE, Outcome(earlier.outcome), f"taken from run {earlier.run_id}", earlier.input_hash,
-            now, now, earlier.output,
-        )  # fmt: skip
-        StepArtifact.objects.bulk_create(
-            StepArtifact(step=step, name=item.name, sha256=item.sha256, body=item.body)
-            for item in StepArtifact.objects.filter(step=earlier).exclude(name__startswith=kept_parts.PREFIX)
-        )
-    ctx.run.current_step, ctx.run.claims = following or step.name, 0
+    step.reused_from = earlier
+    _over(
+        ctx, step, StepState.DONE, Outcome(earlier.outcome), f"taken from run {earlier.run_id}", timezone.now(),
+        input_hash=earlier.input_hash, output=earlier.output, following=following,
+    )  # fmt: skip
+    ctx.unsaved_artifacts += [
+        StepArtifact(step=step, name=item.name, sha256=item.sha256, body=item.body)
+        for item in StepArtifact.objects.filter(step=earlier).exclude(name__startswith=kept_parts.PREFIX)
+    ]
+    unsaved.write(ctx)
 
 
 def put_down(ctx: Context, step: RunStep, began: datetime, wait: Wait, *, error: ProviderError | None = None) -> None:
     """Nobody waits: the run sleeps until its wake-up time. A failure that will be tried again is an attempt."""
     wake_at = timezone.now() + timedelta(seconds=max(0.0, wait.seconds))
+    if error is not None:
+        attempt(ctx, step, began, "retry", error.outcome, error=error)
     with letting_go(ctx):
-        claim.change(ctx.lease, State.WAITING, wake_at=wake_at, woken_at=wake_at, claims=0)
-        if error is not None:
-            attempt(ctx, step, began, "retry", error.outcome, error=error)
+        claim.change(ctx.lease, State.WAITING, current_step=step.name, wake_at=wake_at, woken_at=wake_at, claims=0)
         step.state, step.checkpoint, step.note = StepState.WAITING, wait.checkpoint, wait.note[:300]
         step.started_at = step.started_at or began
         step.save(update_fields=["state", "checkpoint", "note", "started_at", "attempts"])
@@ -200,12 +190,12 @@ def finished(
     counted: bool = False,
 ) -> None:
     """The end, seen by the holder of the run. ``counted``: the step's failures are attempts already."""
+    if step is not None and began is not None:
+        if not counted:
+            attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=detail)
+        _over(ctx, step, StepState.FAILED, outcome, detail, began, following=step.name)
     with letting_go(ctx):
         _end(ctx, outcome, message_id, detail=detail, announced=announced, step=step)
-        if step is not None and began is not None:
-            if not counted:
-                attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=detail)
-            _store(step, StepState.FAILED, outcome, detail, "", began, timezone.now(), {})
     ctx.run.state = State.FINISHED
 
 
@@ -250,20 +240,17 @@ def next_in_line(uid: str, memory_id: str) -> None:
         queue.wake_on_commit(run_id)
 
 
-def _store(
-    step: RunStep, state: StepState, outcome: Outcome, sentence: str, input_hash: str, began: datetime, now: datetime,
-    output: dict[str, Any],
+def _over(
+    ctx: Context, step: RunStep, state: StepState, outcome: Outcome, sentence: str, began: datetime, *,
+    following: str, input_hash: str = "", output: dict[str, Any] | None = None,
 ) -> None:  # fmt: skip
+    """The step is over and ``following`` at work: in memory, and among what is to be written."""
+    now = timezone.now()
     step.state, step.outcome, step.note = state, outcome, sentence[:300]
-    step.input_hash, step.output = input_hash, output
+    step.input_hash, step.output = input_hash, output or {}
     step.started_at = step.started_at or began
     step.finished_at = now
     step.seconds = max(0.0, (now - step.started_at).total_seconds())
-    step.checkpoint = {}
-    rows.update(RunStep, {name: getattr(step, name) for name in _STORED}, {"id": step.pk})
-
-
-_STORED = (
-    "state", "outcome", "note", "input_hash", "output", "checkpoint", "attempts", "reused_from_id", "started_at",
-    "finished_at", "seconds",
-)  # fmt: skip
+    if step not in ctx.unsaved:
+        ctx.unsaved.append(step)
+    ctx.run.current_step, ctx.run.claims = following or step.name, 0

@@ -7,15 +7,14 @@ fault of ours: it is logged with its traceback and retried a few times, then end
 from __future__ import annotations
 
 import importlib
-import time
 from types import ModuleType
 from typing import Any, Final
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from memories.pipeline import announce, claim, faults, hashing, messages, progress, retries
+from memories.pipeline import announce, claim, faults, hashing, ledger, messages, progress, retries, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.heartbeat import Heartbeat
 from memories.pipeline.models import PostProcessingRun, RunStep
@@ -57,6 +56,7 @@ def work(run_id: int, *, owner: str | None = None) -> str:
         return _canceled(ctx, canceled)
     finally:
         heartbeat.stop()
+        ledger.settle(ctx)
         ctx.close()
         structlog.contextvars.unbind_contextvars("uid", "memory_id", "run_id", "run_kind", "fence", "step")
 
@@ -126,7 +126,8 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
     except (OperationalError, InterfaceError) as error:
         # Our own tables or a local store. If they are still away the lease runs out and another worker takes over.
         ctx.log.error("step_database_error", error=type(error).__name__)
-        _reconnect()
+        unsaved.take_back(ctx, step)
+        unsaved.reconnect()
         away = StoreError("database", "the database is out of reach", kind=ErrorKind.TRANSIENT,
                           code=type(error).__name__)  # fmt: skip
         return _provider_failed(ctx, step, began, away, following)
@@ -137,35 +138,6 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
 
 
 def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str, following: str) -> None:
-    """Store a result. A database that is restarting is given a few seconds: what was paid for is in this worker's hand.
-
-    Trying again is safe: the transaction is fenced, and the lease is held meanwhile.
-    """
-    attempts, written = step.attempts, len(ctx.attempts)
-    for pause in (*SAVING, None):
-        try:
-            _store(ctx, step, began, result, input_hash, following)
-            return
-        except (OperationalError, InterfaceError) as error:
-            step.attempts = attempts
-            del ctx.attempts[written:]
-            if pause is None or not ctx.paid:
-                raise
-            ctx.log.warning("result_not_stored", error=type(error).__name__, seconds=pause)
-            _reconnect()
-            time.sleep(pause)
-
-
-SAVING: Final = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between the tries to store what a vendor was paid for."""
-
-
-def _reconnect() -> None:
-    if not connection.in_atomic_block:
-        connection.close_if_unusable_or_obsolete()  # what was cut off is opened anew
-
-
-def _store(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str, following: str) -> None:
     if isinstance(result, Done):
         verdict = None if following else _verdict(ctx, result.output)
         progress.ended(ctx, step, began, result, input_hash=input_hash, following=following, verdict=verdict)
@@ -259,6 +231,8 @@ def _fail(
 
 def _canceled(ctx: Context, canceled: RunCanceled) -> str:
     message_id = canceled.message_id if canceled.message_id != "canceled" else progress.why_canceled(ctx.run.pk)
+    for step in list(ctx.unsaved):
+        unsaved.take_back(ctx, step)  # the memory may have been erased: nothing of it is written any more
     try:
         progress.finished(ctx, Outcome.CANCELED, message_id)
     except LeaseLost:

@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from memories.pipeline import claim, progress, reconcile, runner, service
+from memories.pipeline import claim, progress, reconcile, runner, service, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, RunEvent, StepAttempt
 from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, StepError
@@ -56,8 +56,11 @@ def test_a_lost_lease_refuses_every_late_write(run: PostProcessingRun) -> None:
     assert claim.claim(fresh(run), owner="second") is not None
     step = ctx.steps["structure"]
     began = timezone.now()
+    progress.ended(ctx, step, began, Done({"structured": {}}), input_hash="x", following="index")
     with pytest.raises(LeaseLost):
-        progress.ended(ctx, step, began, Done({"structured": {}}), input_hash="x", following="index")
+        unsaved.write(ctx)
+    with pytest.raises(LeaseLost):
+        ctx.check()
     with pytest.raises(LeaseLost):
         progress.finished(ctx, runner.Outcome.SUCCESS, "success")
     with pytest.raises(LeaseLost):

@@ -10,7 +10,8 @@ import pytest
 from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
-from memories.pipeline import progress, retries, runner, service
+from memories.pipeline import retries, runner, service, unsaved
+from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt, VendorCall
 from memories.pipeline.steps import structure
 from memories.repository import memories as repository
@@ -170,15 +171,15 @@ def test_what_cannot_be_stored_is_not_paid_for_again_and_again(
     memory: Memory, clock: Clock, live: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A result that the database does not take costs a vendor's call each time: that is bounded by the count."""
-    real = progress.ended
+    real = unsaved.add
 
-    def fails(ctx: Any, step: RunStep, *args: Any, **more: Any) -> None:
-        if step.name == "structure":
+    def fails(ctx: Context) -> None:
+        if any((step.name, step.state) == ("structure", "done") for step in ctx.unsaved):
             raise OperationalError("disk full")
-        real(ctx, step, *args, **more)
+        real(ctx)
 
-    monkeypatch.setattr(progress, "ended", fails)
-    monkeypatch.setattr(runner, "SAVING", ())
+    monkeypatch.setattr(unsaved, "add", fails)
+    monkeypatch.setattr(unsaved, "SAVING", ())
     run = live(service.start("reprocess", UID, MEMORY, actor="test"))
     assert (run.outcome, run.message_id) == ("upstream_error", "store_unavailable")
     assert fakes.count("structurer", "structure") == retries.ATTEMPTS
@@ -188,16 +189,17 @@ def test_a_database_that_restarts_while_a_result_is_stored_costs_no_second_call(
     memory: Memory, clock: Clock, live: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker has what was paid for in its hand, and holds the lease: it tries again for a few seconds."""
-    real, failures = progress.attempt, [OperationalError("the connection was closed")] * 3
+    real, failures = unsaved.add, [OperationalError("the connection was closed")] * 3
 
-    def fails(*args: Any, **more: Any) -> None:
-        real(*args, **more)
-        if failures:
+    def fails(ctx: Context) -> None:
+        real(ctx)
+        if ctx.paid and failures:
             raise failures.pop()
 
-    monkeypatch.setattr(progress, "attempt", fails)  # inside the transaction
-    monkeypatch.setattr(runner, "SAVING", (0.0,) * 4)
+    monkeypatch.setattr(unsaved, "add", fails)  # inside the transaction
+    monkeypatch.setattr(unsaved, "SAVING", (0.0,) * 4)
     run = live(service.start("reprocess", UID, MEMORY, actor="test"))
+    assert not failures
     assert (run.outcome, run.total_claims, fakes.count("structurer", "structure")) == ("success", 1, 1)
     history = StepAttempt.objects.filter(step__run=run, step__name="structure")
     assert list(history.values_list("number", "result")) == [(1, "done")]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from memories.pipeline import edits, hashing
+from memories.pipeline import claim, edits, hashing
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.steps.assess import shown
@@ -40,6 +40,7 @@ def run(ctx: Context) -> Done | Skip:
     manual = edits.manual_labels(segments, edited, known=stored, model=model)
     note, outcome = "", Outcome.SUCCESS
     voices: list[Any] = []
+    claim.check(ctx.lease)  # the decisions are written before this step's result is
     try:
         from speakers.identify import identify
 

@@ -28,6 +28,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
 
 def run(ctx: Context) -> Done:
     ctx.user  # noqa: B018 - raises RunCanceled where the account is gone
+    ctx.check()
     if ctx.run.kind == Kind.CAPTURE:
         memory, note = publish_capture.write(ctx), ""
     else:
@@ -90,7 +91,6 @@ def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> 
     """Both transcripts stay under their names, so that one can go back; a rejected one is kept beside."""
     from memories.repository import transcripts
 
-    ctx.check()
     shown, shown_model = ctx.memory.transcript_segments, ctx.memory.active_transcript or "live"
     if shown and shown_model not in ctx.transcripts and shown_model != model:
         transcripts.save_transcript(ctx.uid, ctx.memory_id, shown_model, shown, {"source": "shown before"})

@@ -26,7 +26,6 @@ def write(ctx: Context) -> Memory:
     from omi.stores.documents.base import AlreadyExists
 
     conversation = processing_memory(ctx)
-    ctx.check()
     recording = _recording(ctx)
     try:
         memory = repository.mutate_memory(

@@ -81,6 +81,8 @@ class LocalDocuments:
     ) -> list[Document]:
         collection_parts(collection)
         with _mapped():
+            if not (where or order_by or limit or offset or start_after):
+                return self._whole(collection)
             return local_query.run(
                 self._rows().filter(collection=collection), where, order_by, limit, offset, start_after
             )
@@ -152,6 +154,13 @@ class LocalDocuments:
 
         found = rows.instances(LocalDocument, {"path": path}, using=self._using)
         return found[0] if found else None
+
+    def _whole(self, collection: str) -> list[Document]:
+        """Every document of a collection: the user's people, the versions of a transcript."""
+        from omi.stores.models import LocalDocument
+
+        found = rows.instances(LocalDocument, {"collection": collection}, order="path", using=self._using)
+        return [snapshot(row) for row in found]
 
     def _children(self, path: str) -> list[str]:
         """The next part of every path under this one."""

@@ -45,17 +45,12 @@ def append(uid: str, event_type: str, payload: Mapping[str, Any] | None = None, 
     """
     stored = {key: value for key, value in (payload or {}).items() if key not in ("memory", "type", "event_type")}
     with transaction.atomic():
-        # The UPDATE locks the row until commit, so numbers become visible in order and the key is looked up safely.
+        # The UPDATE locks the row until commit, so numbers become visible in order.
         number = _next(uid)
         if number is None:
             EventCounter.objects.get_or_create(uid=uid)
             number = _next(uid)
         assert number is not None
-        if dedupe_key is not None:
-            earlier = rows.select(UserEvent, ("number",), {"uid": uid, "dedupe_key": dedupe_key})
-            if earlier:
-                EventCounter.objects.filter(uid=uid).update(last=F("last") - 1)
-                return int(earlier[0][0])
         event = UserEvent(
             uid=uid,
             number=number,
@@ -64,7 +59,9 @@ def append(uid: str, event_type: str, payload: Mapping[str, Any] | None = None, 
             payload=stored,
             dedupe_key=dedupe_key,
         )
-        rows.insert([event])
+        if not rows.insert([event], once=("uid", "dedupe_key")):
+            EventCounter.objects.filter(uid=uid).update(last=F("last") - 1)
+            return int(rows.select(UserEvent, ("number",), {"uid": uid, "dedupe_key": dedupe_key})[0][0])
         transaction.on_commit(lambda: nudge(uid))
     return number
 

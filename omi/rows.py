@@ -68,27 +68,39 @@ def exists(model: type[models.Model], where: Mapping[str, Any], *, using: str = 
     return bool(select(model, (model._meta.pk.attname,), where, limit=1, using=using))
 
 
-def insert(rows: Sequence[models.Model], *, unique: Names = (), using: str = DEFAULT_DB_ALIAS) -> None:
-    """Write new rows (of one model) in one statement; a single one is given its primary key.
+def delete(model: type[models.Model], where: Mapping[str, Any], *, using: str = DEFAULT_DB_ALIAS) -> int:
+    """Number of rows deleted. Nothing may hang on them: no cascade is followed."""
+    connection = connections[using]
+    shape, conditions = _conditions(model, where, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(_delete_text(model, shape), conditions)
+        return int(cursor.rowcount)
 
-    With ``unique`` (the fields of a unique constraint) a row that is there already takes the new one's values.
+
+def insert(rows: Sequence[models.Model], *, unique: Names = (), once: Names = (), using: str = DEFAULT_DB_ALIAS) -> int:
+    """Write new rows (of one model) in one statement; a single one is given its primary key. How many were written.
+
+    With ``unique`` (the fields of a unique constraint) a row that is there already takes the new one's values; with
+    ``once`` it stays as it is, and nothing is written for the new one.
     """
     if not rows:
-        return
+        return 0
     model = type(rows[0])
     connection = connections[using]
     fields = _insertable(model, rows[0].pk is not None)
-    text = _insert_text(model, tuple(field.attname for field in fields), len(rows), unique)
+    text = _insert_text(model, tuple(field.attname for field in fields), len(rows), unique, once)
     values = [_saved(field, field.pre_save(row, True), connection) for row in rows for field in fields]
-    fresh = len(rows) == 1 and not unique and rows[0].pk is None
+    fresh = len(rows) == 1 and not unique and not once and rows[0].pk is None
     if fresh:
         text += f" RETURNING {_quoted(model._meta.pk.column)}"
     with connection.cursor() as cursor:
         cursor.execute(text, values)
         if fresh:
             rows[0].pk = cursor.fetchone()[0]
+        written = len(rows) if fresh else int(cursor.rowcount)
     for row in rows:
         row._state.adding, row._state.db = False, using
+    return written
 
 
 def _conditions(model: type[models.Model], where: Mapping[str, Any], connection: Any) -> tuple[Names, list[Any]]:
@@ -156,10 +168,17 @@ def _select_text(model: type[models.Model], names: Names, shape: Names, order: s
 
 
 @cache
-def _insert_text(model: type[models.Model], names: Names, count: int, unique: Names) -> str:
+def _delete_text(model: type[models.Model], shape: Names) -> str:
+    return f"DELETE FROM {_quoted(model._meta.db_table)} WHERE {_where(model, shape)}"  # noqa: S608  (columns of a model)
+
+
+@cache
+def _insert_text(model: type[models.Model], names: Names, count: int, unique: Names, once: Names) -> str:
     columns = ", ".join(_column(model, name) for name in names)
     places = f"({', '.join(['%s'] * len(names))})"
     text = f"INSERT INTO {_quoted(model._meta.db_table)} ({columns}) VALUES {', '.join([places] * count)}"  # noqa: S608
+    if once:
+        return f"{text} ON CONFLICT ({', '.join(_column(model, name) for name in once)}) DO NOTHING"
     if not unique:
         return text
     keys = [_column(model, name) for name in unique]

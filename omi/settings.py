@@ -174,6 +174,7 @@ Q_WORKERS = env_int("OMI_WORKERS", 2)
 Q_CLUSTER: dict[str, Any] = {
     "name": "omi",
     "orm": "default",
+    "broker_class": "memories.pipeline.broker.RowsBroker",
     "cache": "queue",
     "workers": Q_WORKERS,
     "queue_limit": Q_WORKERS,
@@ -187,7 +188,7 @@ Q_CLUSTER: dict[str, Any] = {
     "save_limit": -1,
     "catch_up": False,
     "poll": 0.2,
-    "recycle": 200,
+    "recycle": 1000,
     "label": "Queue",
 }
 

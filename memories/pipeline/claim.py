@@ -38,12 +38,8 @@ class Lease:
     previous: State
     lost_owner: str = ""
 
-    def held(self) -> Q:
-        """The condition that every write of this worker carries."""
-        return Q(**self.values())
-
     def values(self) -> dict[str, Any]:
-        """The same as fields and values, for ``omi.rows``."""
+        """The condition that every write of this worker carries."""
         return {"id": self.run_id, "state": State.RUNNING, "fence": self.fence, "lease_owner": self.owner}
 
 
@@ -160,7 +156,12 @@ def check(lease: Lease) -> None:
         refuse(lease)
 
 
+def holds(lease: Lease) -> bool:
+    """Whether this worker still has the run, canceled or not."""
+    return rows.exists(PostProcessingRun, lease.values())
+
+
 def refuse(lease: Lease) -> NoReturn:
-    if PostProcessingRun.objects.filter(lease.held()).exists():
+    if holds(lease):
         raise RunCanceled
     raise LeaseLost

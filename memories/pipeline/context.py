@@ -183,23 +183,21 @@ class Context:
     def wav(self) -> Path:
         """The prepared recording (16 kHz mono WAV, memory time). Raises StepError where it is gone."""
         if self._wav is None:
-            self._wav = self.local_copy(str(self.output("prepare_audio").get("audio", "")), "prepared")
+            self._wav = self.local_copy(str(self.output("prepare_audio").get("audio", "")))
         return self._wav
 
     def prepared_here(self, wav: Path) -> None:
         """This worker has just made the prepared recording: it need not be fetched from the store."""
         self._wav = wav
 
-    def local_copy(self, name: str, folder: str) -> Path:
+    def local_copy(self, name: str) -> Path:
         """An audio object as a local file. Raises StepError("audio_missing")."""
         from omi.stores import audio
 
-        target = self.folder / folder
-        target.mkdir(exist_ok=True)
         if not name:
             raise StepError("audio_missing")
         try:
-            return Path(audio.local_copy(name, target))
+            return Path(audio.local_copy(name, self.folder))
         except (FileNotFoundError, LookupError) as error:
             raise StepError("audio_missing") from error
 

@@ -232,8 +232,7 @@ def _changed(memory: Memory, fields: Mapping[str, Any]) -> tuple[dict[str, Any],
     after["revision"] = memory.revision + 1
     result = Memory.model_validate(after)
     roots = {name.split(".")[0] for name in fields} | {"revision"}
-    dumped = dump(result)
-    return {name: dumped[name] for name in roots if name in dumped and name != "photos"}, result
+    return result.model_dump(mode="python", include=roots - {"photos"}), result
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
+from memories.event_models import UserEvent
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, VendorCall
 from memories.pipeline.vocabulary import State, StepState
 from omi import rows
@@ -96,3 +97,21 @@ def test_state_words_and_numbers_keep_their_types() -> None:
     call = VendorCall(run=one, step="structure", fence=1, vendor="v", operation="o", request_key="k", started_at=NOW)
     rows.insert([call])
     assert VendorCall.objects.get(pk=call.pk).latency is None
+
+
+def test_a_row_that_is_to_be_there_once_stays_as_it_is() -> None:
+    event = {"uid": "u", "type": "t", "dedupe_key": "once"}
+    assert rows.insert([UserEvent(number=1, payload={"first": True}, **event)], once=("uid", "dedupe_key")) == 1
+    assert rows.insert([UserEvent(number=2, payload={}, **event)], once=("uid", "dedupe_key")) == 0
+    assert [(item.number, item.payload) for item in UserEvent.objects.all()] == [(1, {"first": True})]
+    without_key = {**event, "dedupe_key": None}
+    written = [rows.insert([UserEvent(number=number, **without_key)], once=("uid", "dedupe_key")) for number in (3, 4)]
+    assert written == [1, 1]
+
+
+def test_deleting_tells_how_many_rows_went() -> None:
+    for number in range(3):
+        rows.insert([AudioObject(name=f"n{number}", uid="u", purpose="upload", created_at=NOW)])
+    assert rows.delete(AudioObject, {"name__in": ["n0", "n1"], "uid": "u"}) == 2
+    assert rows.delete(AudioObject, {"name": "n0"}) == 0
+    assert [item.name for item in AudioObject.objects.all()] == ["n2"]

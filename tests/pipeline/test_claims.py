@@ -11,13 +11,14 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from memories.pipeline import claim, progress, reconcile, runner, service, unsaved
+from memories.pipeline import claim, late_vectors, progress, reconcile, runner, service, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, RunEvent, StepAttempt
 from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, StepError
 from memories.pipeline.steps import publish, structure
 from memories.repository import memories as repository
 from memories.shapes import Memory
+from omi import providers
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 
@@ -291,3 +292,32 @@ def test_no_vendor_is_paid_for_a_run_that_was_lost(run: PostProcessingRun, monke
     monkeypatch.setattr(structure, "run", loses)
     assert runner.work(run.pk) == "lease_lost"
     assert fakes.count("structurer", "structure") == 0
+
+
+def test_a_vector_that_a_woken_worker_writes_late_is_put_right(
+    memory: Memory, run: PostProcessingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frozen between the check and the vector store's answer; meanwhile two others publish (no store has a fence)."""
+    vectors = providers.one("vectors")
+    real, late = vectors.upsert, [True]
+    fakes.SCRIPT["embedder"] = [[[0.0, 1.0, *[0.0] * 6]], [[0.0, 0.0, 1.0, *[0.0] * 5]], [[0.0] * 7 + [1.0]]]
+
+    def upsert(made: Any, **more: Any) -> None:
+        if late.pop() if late else False:
+            expire(run)
+            assert runner.work(run.pk, owner="second") == "finished"
+            newer = service.start("reprocess", UID, MEMORY, actor="test", from_step="index")
+            assert runner.work(newer.pk, owner="third") == "finished"
+            assert shown() == [0.0, 0.0, 1.0, *[0.0] * 5]
+        real(made, **more)
+
+    def shown() -> list[float]:
+        found = vectors.fetch([f"{UID}-{MEMORY}"], namespace="ns1")
+        return list(found[f"{UID}-{MEMORY}"].values) if found else []
+
+    monkeypatch.setattr(vectors, "upsert", upsert)
+    assert runner.work(run.pk, owner="frozen") == "lease_lost"
+    assert shown() == [0.0, 0.0, 1.0, *[0.0] * 5]
+    repository.delete_memory(UID, MEMORY)
+    late_vectors.put_right(UID, MEMORY)
+    assert shown() == []

@@ -64,7 +64,7 @@ def run(ctx: Context) -> Done | Skip:
         return Skip("the live transcript is there")
     if not name:
         raise StepError("audio_missing")
-    original = ctx.local_copy(name, "original")
+    original = ctx.local_copy(name)
     target = ctx.folder / "prepared.wav"
     limits = AudioLimits(min_seconds=_shortest(ctx), max_seconds=settings.OMI_MAX_RECORDING_SECONDS)
     try:

@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
+from memories.pipeline import claim, faults, late_vectors
 from memories.pipeline.context import Context
-from memories.pipeline.outcomes import RunCanceled
+from memories.pipeline.outcomes import LeaseLost, RunCanceled
 from memories.shapes import Memory
 from omi.errors import ProviderError
-from omi.stores.vectors import namespace, vector_id
-from omi.stores.vectors.base import Vector
 
 
 def vector(ctx: Context, memory: Memory) -> None:
-    """Write the embedding, or take it away where the conversation is not kept. A memory deleted meanwhile gets none."""
-    from memories.repository import memories as repository
+    """Write the embedding, or take it away where the conversation is not kept. A memory deleted meanwhile gets none.
 
-    vectors = ctx.provider("vectors")
-    identity, space = vector_id(ctx.uid, ctx.memory_id), namespace()
-    if memory.discarded:
-        vectors.delete([identity], namespace=space)
-        return
-    if not ctx.did("index"):
+    A vector store knows no fence. A worker that is frozen between the check and the write, and woken after another has
+    published, writes an old vector late: it finds that out at once, and puts the newest one back.
+    """
+    if not memory.discarded and not ctx.did("index"):
         return
     ctx.check()
-    vectors.upsert(
-        [
-            Vector(
-                identity,
-                ctx.artifact("index", "vector"),
-                {
-                    "uid": ctx.uid, "memory_id": ctx.memory_id, "created_at": int(memory.created_at.timestamp()),
-                    "category": memory.structured.category.value,
-                },
-            )
-        ],
-        namespace=space,
-    )  # fmt: skip
-    try:
-        repository.get_memory(ctx.uid, ctx.memory_id)
-    except repository.MemoryNotFound as error:
-        vectors.delete([identity], namespace=space)  # deleted between the two writes: leave no orphan
-        raise RunCanceled("memory_gone") from error
+    faults.point("vector-before")
+    late_vectors.write(ctx.uid, memory, None if memory.discarded else ctx.artifact("index", "vector"))
+    faults.point("vector-written")
+    if not claim.holds(ctx.lease):
+        late_vectors.put_right(ctx.uid, ctx.memory_id)
+        raise LeaseLost
+    if late_vectors.gone(ctx.uid, ctx.memory_id):
+        late_vectors.take_away(ctx.uid, ctx.memory_id)  # deleted between the two writes: leave no orphan
+        raise RunCanceled("memory_gone")
 
 
 def emotions(ctx: Context, memory: Memory) -> None:

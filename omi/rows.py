@@ -11,7 +11,8 @@ No signals are sent, and no model's ``save`` is called. Everything else belongs 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
@@ -88,8 +89,13 @@ def insert(rows: Sequence[models.Model], *, unique: Names = (), once: Names = ()
     model = type(rows[0])
     connection = connections[using]
     fields = _insertable(model, rows[0].pk is not None)
-    text = _insert_text(model, tuple(field.attname for field in fields), len(rows), unique, once)
-    values = [_saved(field, field.pre_save(row, True), connection) for row in rows for field in fields]
+    text = _insert_text(model, tuple(field.attname for field, _ in fields), len(rows), unique, once)
+    vendor = connection.vendor
+    values = [
+        _saved(field, getattr(row, name) if name else field.pre_save(row, True), connection, vendor)
+        for row in rows
+        for field, name in fields
+    ]
     fresh = len(rows) == 1 and not unique and not once and rows[0].pk is None
     if fresh:
         text += f" RETURNING {_quoted(model._meta.pk.column)}"
@@ -116,30 +122,44 @@ def _conditions(model: type[models.Model], where: Mapping[str, Any], connection:
             shape.append(f"{name}__null")
         else:
             shape.append(key)
-            values.append(value if type(value) in _as_it_is(field) else field.get_db_prep_value(value, connection))
+            values.append(
+                value
+                if type(value) in _as_it_is(field, connection.vendor)
+                else field.get_db_prep_value(value, connection)
+            )
     return tuple(shape), values
 
 
-def _prepared(model: type[models.Model], values: Mapping[str, Any], connection: Any) -> Iterable[Any]:
-    return [_saved(_field(model, name), value, connection) for name, value in values.items()]
+def _prepared(model: type[models.Model], values: Mapping[str, Any], connection: Any) -> list[Any]:
+    vendor = connection.vendor
+    return [_saved(_field(model, name), value, connection, vendor) for name, value in values.items()]
 
 
-def _saved(field: models.Field[Any, Any], value: Any, connection: Any) -> Any:
+def _saved(field: models.Field[Any, Any], value: Any, connection: Any, vendor: str) -> Any:
     """``value`` as the database takes it: a plain value of the column's own type needs no field to say how."""
-    return value if type(value) in _as_it_is(field) else field.get_db_prep_save(value, connection=connection)
+    if type(value) in _as_it_is(field, vendor):
+        return value
+    if vendor == "sqlite" and type(value) is datetime and value.tzinfo is connection.timezone:
+        return str(value.replace(tzinfo=None))  # as DatabaseOperations.adapt_datetimefield_value
+    return field.get_db_prep_save(value, connection=connection)
 
 
 @cache
-def _as_it_is(field: models.Field[Any, Any]) -> frozenset[type]:
-    """The types whose values ``field`` passes on unchanged to every database. By exact class: a subclass may differ."""
-    own = type(field)
-    if own in (models.CharField, models.TextField):
-        return frozenset({str})
-    if own in (models.BooleanField,):
-        return frozenset({bool})
-    if own is models.FloatField:
-        return frozenset({float})
-    return frozenset()
+def _as_it_is(field: models.Field[Any, Any], vendor: str) -> frozenset[type]:
+    """The types whose values ``field`` passes on unchanged to this database. By exact class: a subclass may differ."""
+    kind = _KINDS.get(type(field))
+    if kind is None:
+        return frozenset()
+    if kind is int and vendor != "sqlite":  # psycopg is told how wide the column is
+        return frozenset({type(None)})
+    return frozenset({kind, type(None)})
+
+
+_KINDS: dict[Any, type] = {
+    models.CharField: str, models.TextField: str, models.BooleanField: bool, models.FloatField: float,
+    models.IntegerField: int, models.PositiveIntegerField: int, models.PositiveBigIntegerField: int,
+    models.PositiveSmallIntegerField: int, models.BigAutoField: int,
+}  # fmt: skip
 
 
 @cache
@@ -148,8 +168,13 @@ def _columns(model: type[models.Model]) -> Names:
 
 
 @cache
-def _insertable(model: type[models.Model], with_key: bool) -> list[models.Field[Any, Any]]:
-    return [field for field in model._meta.concrete_fields if with_key or not field.primary_key]
+def _insertable(model: type[models.Model], with_key: bool) -> list[tuple[models.Field[Any, Any], str]]:
+    """Each field with the attribute that holds its value, or "" where the field itself decides when it is written."""
+    return [
+        (field, field.attname if type(field).pre_save is models.Field.pre_save else "")
+        for field in model._meta.concrete_fields
+        if with_key or not field.primary_key
+    ]
 
 
 @cache

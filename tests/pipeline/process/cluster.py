@@ -72,6 +72,8 @@ class Installation:
             "OMI_LOG_FORMAT": "json",
             "OPENBLAS_NUM_THREADS": "1",
         }
+        if instant:  # what is measured is not to look for faults and write down its calls
+            del self.environment["OMI_FAULTS_DIR"], self.environment["FAKES_LOG"]
         if database:
             self.environment["DATABASE_URL"] = database
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -109,7 +111,7 @@ class Installation:
         """
         if self._driver is None:
             environment = {**self.environment, "OMI_LOG_LEVEL": "ERROR"}
-            environment.pop("OMI_FAULTS_DIR")
+            environment.pop("OMI_FAULTS_DIR", None)
             environment["PIPELINE_DRIVER"] = "1"  # none of the installation's own (processes_of)
             self._driver = subprocess.Popen(
                 [sys.executable, "-u", "-c", DRIVER], cwd=ROOT, env=environment, stdin=subprocess.PIPE,
@@ -124,6 +126,13 @@ class Installation:
         done = json.loads(self._driver.stdout.readline() or b'{"error": "the interpreter ended"}')
         assert "error" not in done, done["error"]
         return done["answer"]
+
+    def restart_driver(self) -> None:
+        """The interpreter of ``python`` reads the settings anew."""
+        if self._driver is not None:
+            self._driver.kill()
+            self._driver.wait()
+            self._driver = None
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
@@ -189,9 +198,7 @@ answer = begin({count}, {options!r})
         return self.wait(lambda runs: all(run["state"] == "finished" for run in runs.values()), timeout=timeout)
 
     def close(self) -> None:
-        if self._driver is not None:
-            self._driver.kill()
-            self._driver.wait()
+        self.restart_driver()
         for process in self.processes:
             if process.poll() is None:
                 process.terminate()

@@ -46,8 +46,7 @@ def test_only_settings_reads_the_environment() -> None:
         "omi/management/commands/serve.py": "gives a process its environment",
         "memories/pipeline/child.py": "gives a process its environment",
         "transcription/audio.py": "gives a process its environment",
-        "transcription/engines/process.py": "gives a process its environment",
-        "speakers/engines/client.py": "gives a process its environment",
+        "omi/child_process.py": "gives a process its environment",
     }
     assert [name for name in readers if name not in allowed] == []
 

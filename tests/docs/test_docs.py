@@ -77,6 +77,13 @@ def test_every_command_is_in_the_readme_or_the_docs() -> None:
     assert {name for name in commands if f"manage.py {name}" not in pages} == set()
 
 
+def test_every_event_is_documented() -> None:
+    kinds = re.findall(r"^[A-Z_]+ = \"(\w+)\"$", (ROOT / "memories" / "events.py").read_text(), re.MULTILINE)
+    page = (DOCS / "api.md").read_text()
+    assert len(kinds) >= 8
+    assert [kind for kind in kinds if f"`{kind}`" not in page] == []
+
+
 def test_decisions_are_numbered_without_holes_or_doubles() -> None:
     numbers = sorted(int(path.name[:4]) for path in (DOCS / "decisions").glob("*.md") if path.name[:4].isdigit())
     assert numbers == list(range(1, len(numbers) + 1))

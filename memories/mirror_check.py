@@ -21,6 +21,7 @@ from memories.repository import stored
 from memories.repository.large import Unreadable
 from memories.repository.parsing import memory_from
 from memories.shapes import Memory
+from omi.batches import batches
 from omi.providers import one
 from omi.stores.documents import documents
 from omi.stores.models import AudioObject
@@ -64,19 +65,13 @@ def check_user(uid: str) -> Iterator[Difference]:
 def check_strays() -> Iterator[Difference]:
     """What belongs to nobody: vectors of users of whom nothing else is left, bytes without a row."""
     known = set(users())
-    page: list[str] = []
-    for identity in vectors().list_ids(namespace=namespace()):
-        page.append(identity)
-        if len(page) == PAGE:
-            yield from _strangers(page, known)
-            page = []
-    yield from _strangers(page, known)
+    for page in batches(vectors().list_ids(namespace=namespace()), PAGE):
+        yield from _strangers(page, known)
     yield from mirror_parts.stray_audio()
 
 
 def _strangers(ids: list[str], known: set[str]) -> Iterator[Difference]:
-    found = vectors().fetch(ids, namespace=namespace()) if ids else {}
-    for identity, vector in found.items():
+    for identity, vector in vectors().fetch(ids, namespace=namespace()).items():
         uid, memory_id = (str(vector.metadata.get(name, "")) for name in ("uid", "memory_id"))
         # Without a user in the metadata (the original's) the id begins with one.
         if uid in known or (not uid and any(identity.startswith(f"{user}-") for user in known)):
@@ -87,9 +82,7 @@ def _strangers(ids: list[str], known: set[str]) -> Iterator[Difference]:
 
 def check_memories(uid: str, ids: Iterable[str]) -> Iterator[Difference]:
     """These memories of one user: documents against rows, vectors, runs and words."""
-    wanted = list(ids)
-    for start in range(0, len(wanted), PAGE):
-        part = wanted[start : start + PAGE]
+    for part in batches(ids, PAGE):
         rows = {row.memory_id: row for row in MemoryRow.objects.filter(uid=uid, memory_id__in=part)}
         memories, unreadable = _read(uid, part)
         yield from (Difference("document_unreadable", uid, identity) for identity in unreadable)
@@ -239,8 +232,8 @@ def _extra_vectors(uid: str, ids: set[str]) -> Iterator[Difference]:
 
     by_rule = {vector_id(uid, identity): identity for identity in ids}
     found = vectors_of(uid)
-    for start in range(0, len(found), PAGE):
-        part = vectors().fetch(found[start : start + PAGE], namespace=namespace())
+    for page in batches(found, PAGE):
+        part = vectors().fetch(page, namespace=namespace())
         of = {name: by_rule.get(name) or str(item.metadata.get("memory_id", "")) for name, item in part.items()}
         memories, unreadable = _read(uid, sorted(set(of.values()) & ids))
         for identity, memory_id in of.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from memories.repository import stored
 from memories.repository.large import Unreadable
 from memories.repository.parsing import processing_from
 from memories.shapes import Memory, PostProcessingStatus
+from omi.batches import batches
 from omi.stores import audio
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import Document
@@ -150,20 +151,9 @@ def compare_audio(row: AudioObject) -> Iterator[Difference]:
 
 def stray_audio() -> Iterator[Difference]:
     """Bytes in the storage that no row speaks of."""
-    for part in _pages(name for name in audio.names() if _OURS.match(name)):
+    for part in batches((name for name in audio.names() if _OURS.match(name)), PAGE):
         known = AudioObject.objects.filter(name__in=part, deleted_at__isnull=True).values_list("name", flat=True)
         yield from (Difference("audio_extra", "", name, "audio") for name in sorted(set(part) - set(known)))
-
-
-def _pages(names: Iterable[str]) -> Iterator[list[str]]:
-    page: list[str] = []
-    for name in names:
-        page.append(name)
-        if len(page) == PAGE:
-            yield page
-            page = []
-    if page:
-        yield page
 
 
 # --- repairs

@@ -22,7 +22,7 @@ def begin(
 ) -> PostProcessingRun:
     """Start post-processing of ``memory`` with ``upload`` (a Django ``UploadedFile``), or join the run it already has.
 
-    Raises transcription.audio.AudioError (not audio, empty, too short, too long) with the memory unharmed, and
+    Raises transcription.audio.AudioError (not audio, empty, too short, broken) with the memory unharmed, and
     ``service.IdempotencyConflict`` where the key belongs to another recording.
     """
     with tempfile.TemporaryDirectory(dir=settings.FILE_UPLOAD_TEMP_DIR) as folder:

@@ -7,7 +7,7 @@ caller says so. A move that was stopped goes on behind the last root or object; 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from django.core.files.base import File
 from django.core.files.storage import Storage
 
 from memories.models import MirrorProgress
+from omi.batches import batches
 from omi.stores.documents.base import Document, Documents
 from omi.stores.models import AudioObject
 from omi.stores.vectors.base import Vectors
@@ -84,7 +85,7 @@ def move_vectors(source: Vectors, target: Vectors, namespace: str, *, tick: Tick
     """Copy the vectors of a namespace that are not the same in the target. Compared by ``compare_vectors``, once the
     target shows what was written."""
     report = Report()
-    for part in _pages(source.list_ids(namespace=namespace)):
+    for part in batches(source.list_ids(namespace=namespace), PAGE):
         ours, theirs = source.fetch(part, namespace=namespace), target.fetch(part, namespace=namespace)
         target.upsert([item for name, item in ours.items() if not _same(item, theirs.get(name))], namespace=namespace)
         report.moved += len(ours)
@@ -95,11 +96,11 @@ def move_vectors(source: Vectors, target: Vectors, namespace: str, *, tick: Tick
 def compare_vectors(source: Vectors, target: Vectors, namespace: str, *, prune: bool = False) -> Report:
     """Ids that are missing in the target or differ there (beyond the rounding of float32), and those only there."""
     report = Report()
-    for part in _pages(source.list_ids(namespace=namespace)):
+    for part in batches(source.list_ids(namespace=namespace), PAGE):
         ours, theirs = source.fetch(part, namespace=namespace), target.fetch(part, namespace=namespace)
         report.different += [name for name, item in ours.items() if not _same(item, theirs.get(name))]
         report.moved += len(ours)
-    for part in _pages(target.list_ids(namespace=namespace)):
+    for part in batches(target.list_ids(namespace=namespace), PAGE):
         extra = sorted(set(part) - source.fetch(part, namespace=namespace).keys())
         if extra and prune:
             target.delete(extra, namespace=namespace)
@@ -158,14 +159,3 @@ def _same(vector: Any, copy: Any) -> bool:
         and len(copy.values) == len(vector.values)
         and np.allclose(copy.values, vector.values, atol=1e-6)
     )
-
-
-def _pages(ids: Iterable[str]) -> Iterator[list[str]]:
-    page: list[str] = []
-    for identity in ids:
-        page.append(identity)
-        if len(page) == PAGE:
-            yield page
-            page = []
-    if page:
-        yield page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from django.contrib import admin, messages
@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from omi.errors import ProviderError
+from omi.readonly_admin import ReadOnlyAdmin
 from omi.stores import audio
 from omi.stores.audio import AudioNotFound
 from speakers import gallery, people
@@ -24,27 +25,8 @@ ALIKE, UNLIKE = 0.80, 0.65
 """Cosines from which the matrix shows two samples as one voice, and below which as two."""
 
 
-if TYPE_CHECKING:
-    _Admin = admin.ModelAdmin[Any]
-else:
-    _Admin = admin.ModelAdmin
-
-
-class ReadOnly(_Admin):
-    """Rows that only the program writes."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(VoiceSample)
-class VoiceSampleAdmin(ReadOnly):
+class VoiceSampleAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "uid", "owner", "source", "status", "voiced_seconds", "gallery_link"]
     list_filter = ["status", "source", "confirmed"]
     search_fields = ["=uid", "=person_id", "=memory_id"]
@@ -131,7 +113,7 @@ class VoiceSampleAdmin(ReadOnly):
 
 
 @admin.register(SpeakerDecision)
-class SpeakerDecisionAdmin(ReadOnly):
+class SpeakerDecisionAdmin(ReadOnlyAdmin):
     list_display = [
         "created_at", "uid", "memory_id", "voice", "who", "sentence", "probability", "margin", "evidence_seconds",
     ]  # fmt: skip
@@ -149,7 +131,7 @@ class SpeakerDecisionAdmin(ReadOnly):
 
 
 @admin.register(VoiceConsent)
-class VoiceConsentAdmin(ReadOnly):
+class VoiceConsentAdmin(ReadOnlyAdmin):
     list_display = ["given_at", "uid", "person_id", "version", "source", "withdrawn_at"]
     search_fields = ["=uid", "=person_id"]
 

@@ -16,12 +16,13 @@ from django.utils.safestring import SafeString
 
 from memories import support
 from memories.admin import page, reveal
-from memories.admin.readonly import ReadOnlyAdmin, badge, short_id
+from memories.admin.badges import badge, short_id
 from memories.models import MemoryRow
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.vocabulary import OUTCOMES
 from memories.shapes import PostProcessingStatus
 from omi.errors import ProviderError
+from omi.readonly_admin import ReadOnlyAdmin
 
 TITLES = {
     "reprocess": "Reprocess",

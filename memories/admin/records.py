@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from memories.admin.readonly import ReadOnlyAdmin
 from memories.models import ErasureReceipt, ProcessingMemoryRow, UserEvent, VendorCallback
+from omi.readonly_admin import ReadOnlyAdmin
 
 
 @admin.register(ProcessingMemoryRow)

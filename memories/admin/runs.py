@@ -10,9 +10,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from memories.admin.readonly import ReadOnlyAdmin, badge, short_id
+from memories.admin.badges import badge, short_id
 from memories.models import MemoryRow
 from memories.pipeline.models import PostProcessingRun, VendorBreaker, VendorCall
+from omi.readonly_admin import ReadOnlyAdmin
 
 
 @admin.register(PostProcessingRun)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from django.conf import settings
 
 from memories.structuring.openai_client import VENDOR, client
+from omi.batches import batches
 from omi.errors import MissingDependency
 from omi.vendor_errors import broken_answer
 
@@ -57,7 +58,7 @@ class OpenAIEmbedder:
                 parts.append(part)
                 owners.append(index)
         vectors: list[list[float]] = []
-        for batch in batches(parts):
+        for batch in batches(parts, MAX_TOKENS, estimate, most=MAX_INPUTS):
             vectors += self._request(batch)
         sums = [[0.0] * self.dimension for _ in texts]
         for part, owner, vector in zip(parts, owners, vectors, strict=True):
@@ -106,20 +107,6 @@ def split(text: str) -> list[str]:
         parts.append(text[:at].strip() or BLANK)
         text = text[at:].strip()
     return parts
-
-
-def batches(texts: Sequence[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        cost = estimate(text)
-        if batch and (len(batch) == MAX_INPUTS or size + cost > MAX_TOKENS):
-            yield batch
-            batch, size = [], 0
-        batch.append(text)
-        size += cost
-    if batch:
-        yield batch
 
 
 def _unit(vector: Sequence[float]) -> list[float]:

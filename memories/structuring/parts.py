@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+from omi.batches import batches
 
 
 def token_estimate(text: str) -> int:
@@ -12,32 +14,12 @@ def token_estimate(text: str) -> int:
 
 def pieces(text: str, budget: int) -> Iterator[str]:
     """Parts of at most ``budget`` estimated tokens, cut between turns, or between words in an endless turn."""
-    kept: list[str] = []
-    size = 0
-    for turn in _turns(text, budget):
-        cost = token_estimate(turn) + 1
-        if kept and size + cost > budget:
-            yield "\n\n".join(kept)
-            kept, size = [], 0
-        kept.append(turn)
-        size += cost
-    if kept:
-        yield "\n\n".join(kept)
+    return ("\n\n".join(turns) for turns in groups(_turns(text, budget), budget))
 
 
-def groups(notes: Sequence[str], budget: int) -> Iterator[list[str]]:
+def groups(notes: Iterable[str], budget: int) -> Iterator[list[str]]:
     """Runs of notes that fit one question together; a note is never cut."""
-    group: list[str] = []
-    size = 0
-    for note in notes:
-        cost = token_estimate(note) + 1
-        if group and size + cost > budget:
-            yield group
-            group, size = [], 0
-        group.append(note)
-        size += cost
-    if group:
-        yield group
+    return batches(notes, budget, lambda note: token_estimate(note) + 1)
 
 
 def _turns(text: str, budget: int) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import template
 
-from memories.admin.readonly import badge
+from memories.admin.badges import badge
 
 register = template.Library()
 register.filter("badge", badge)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omi import child_process
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
 from speakers.engines.worker import LARGEST, read_message, write_message
 
@@ -85,22 +84,12 @@ class WorkerClient:
         process = self._start()
         assert process.stdin is not None
         assert process.stdout is not None
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            process.kill()
-
-        watchdog = threading.Timer(timeout, end)
-        watchdog.daemon = True
-        watchdog.start()
-        try:
-            write_message(process.stdin, header, audio.view(np.uint8).data)
-            reply = read_message(process.stdout)
-        except (OSError, EOFError, ValueError):
-            reply = None
-        finally:
-            watchdog.cancel()
+        with child_process.killed_after(process, timeout) as late:
+            try:
+                write_message(process.stdin, header, audio.view(np.uint8).data)
+                reply = read_message(process.stdout)
+            except (OSError, EOFError, ValueError):
+                reply = None
         if late.is_set():
             self._end()
             raise ProviderError(
@@ -114,24 +103,19 @@ class WorkerClient:
         if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
             return self._process
         self._end()
-        root = Path(__file__).resolve().parents[2]
         process = subprocess.Popen(
-            [sys.executable, "-m", "speakers.engines.worker", *self._arguments],
+            child_process.command("speakers.engines.worker", *self._arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=root,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)},
+            cwd=child_process.ROOT,
+            env=child_process.environment(),
         )
-        watchdog = threading.Timer(START_TIMEOUT, process.kill)
-        watchdog.daemon = True
-        watchdog.start()
         assert process.stdout is not None
-        try:
-            message = read_message(process.stdout)
-        except (EOFError, ValueError):
-            message = None
-        finally:
-            watchdog.cancel()
+        with child_process.killed_after(process, START_TIMEOUT):
+            try:
+                message = read_message(process.stdout)
+            except (EOFError, ValueError):
+                message = None
         self._process, self._owner = process, os.getpid()
         if message is None:
             code = _exit_code(process)
@@ -147,14 +131,7 @@ class WorkerClient:
         process, self._process = self._process, None
         if process is None or self._owner != os.getpid():
             return  # of the parent before a fork: not ours to end
-        process.kill()
-        process.wait(timeout=10)
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:
-                    pass  # what it had not sent is of no use any more
+        child_process.end(process)
 
 
 def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
@@ -166,15 +143,8 @@ def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
 
 
 def _not_started(code: int | None, arguments: list[str]) -> ProviderError:
-    """Killed from outside (memory, time) it may start another time. What ends by itself will do so again: native code
-    that meets a file it does not understand ends the process, with a code or a segmentation fault."""
-    if code is None or code == -signal.SIGKILL:
-        return ProviderError(VENDOR, "the voice engine did not start", kind=ErrorKind.TRANSIENT, code="start")
-    what = f" with {Path(arguments[1]).name!r}" if arguments else ""
-    return ProviderError(
-        VENDOR,
-        f"the voice engine ended while it started{what} (code {code}); its last words are in the log",
-        kind=ErrorKind.PERMANENT,
-        code="start",
-        outcome=Outcome.CONFIG_ERROR,
-    )
+    sentence = "the voice engine did not start"
+    if not child_process.may_start_later(code):
+        what = f" with {Path(arguments[1]).name!r}" if arguments else ""
+        sentence = f"the voice engine ended while it started{what} (code {code}); its last words are in the log"
+    return child_process.not_started(VENDOR, code, sentence)

@@ -11,6 +11,7 @@ import pytest
 from django.db import connections
 
 from omi.stores.documents.base import Documents
+from omi.stores.vectors.base import Vectors
 from tests.support.vendor_fixtures import silence, talk, vendor_server, vendors
 
 __all__ = ["silence", "talk", "vendor_server", "vendors"]
@@ -54,3 +55,44 @@ def make_store(kind: str, request: pytest.FixtureRequest, settings: Any, blocker
 def root() -> str:
     """A document of its own for each test; nothing is shared, nothing needs wiping."""
     return f"contract/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def pinecone_server() -> Iterator[Any]:
+    from tests.vendors.server import VendorServer
+
+    with VendorServer(vendors=("pinecone",), pinecone_delay=0.0) as server:
+        yield server
+
+
+@pytest.fixture
+def pinecone(pinecone_server: Any, settings: Any) -> Iterator[Any]:
+    pinecone_server.reset()
+    pinecone_server.set(pinecone_delay=0.0, pinecone_dimension=None)
+    settings.PINECONE_INDEX_HOST = pinecone_server.urls["PINECONE_INDEX_HOST"]
+    settings.PINECONE_API_KEY = pinecone_server.urls.get("PINECONE_API_KEY", "sim-key")
+    yield pinecone_server
+    pinecone_server.reset()
+
+
+@pytest.fixture(params=["sqlite", "postgres", "pinecone"])
+def vectors(request: pytest.FixtureRequest, django_db_blocker: Any) -> Iterator[Vectors]:
+    """Each adapter of the vectors port; Pinecone on the simulated index."""
+    if request.param == "pinecone":
+        request.getfixturevalue("pinecone")
+        from omi.stores.vectors.pinecone import PineconeVectors
+
+        yield PineconeVectors(timeout=5)
+        return
+    from omi.stores.vectors.local import LocalVectors
+
+    alias = request.getfixturevalue(f"{request.param}_alias")
+    with django_db_blocker.unblock():
+        yield LocalVectors(using=alias)
+        connections[alias].close()
+
+
+@pytest.fixture
+def space() -> str:
+    """A namespace of its own for each test."""
+    return f"ns-{uuid.uuid4().hex}"

@@ -1,72 +1,17 @@
-"""The contract of the vectors port: the local twin on SQLite and PostgreSQL, Pinecone on a simulated index."""
+"""The contract of the vectors port: the local twin on SQLite and PostgreSQL, Pinecone on a simulated index.
+
+Here: what every adapter does and refuses. What only one of them is asked has a file of its own.
+"""
 
 from __future__ import annotations
 
-import threading
-import time
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from django.db import connections
 
-from omi.errors import ErrorKind, MissingDependency, ProviderError
 from omi.stores.vectors.base import InvalidVector, Vector, Vectors
-from omi.stores.vectors.pinecone import PineconeVectors
-
-DIMENSION = 16
-
-
-@pytest.fixture(scope="session")
-def pinecone_server() -> Iterator[Any]:
-    from tests.vendors.server import VendorServer
-
-    with VendorServer(vendors=("pinecone",), pinecone_delay=0.0) as server:
-        yield server
-
-
-@pytest.fixture
-def pinecone(pinecone_server: Any, settings: Any) -> Iterator[Any]:
-    pinecone_server.reset()
-    pinecone_server.set(pinecone_delay=0.0, pinecone_dimension=None)
-    settings.PINECONE_INDEX_HOST = pinecone_server.urls["PINECONE_INDEX_HOST"]
-    settings.PINECONE_API_KEY = pinecone_server.urls.get("PINECONE_API_KEY", "sim-key")
-    yield pinecone_server
-    pinecone_server.reset()
-
-
-@pytest.fixture(params=["sqlite", "postgres", "pinecone"])
-def vectors(request: pytest.FixtureRequest, django_db_blocker: Any) -> Iterator[Vectors]:
-    if request.param == "pinecone":
-        request.getfixturevalue("pinecone")
-        yield PineconeVectors(timeout=5)
-        return
-    from omi.stores.vectors.local import LocalVectors
-
-    alias = request.getfixturevalue(f"{request.param}_alias")
-    with django_db_blocker.unblock():
-        yield LocalVectors(using=alias)
-        connections[alias].close()
-
-
-@pytest.fixture
-def space() -> str:
-    return f"ns-{uuid.uuid4().hex}"
-
-
-def unit(*parts: float) -> list[float]:
-    return [*parts, *[0.0] * (DIMENSION - len(parts))]
-
-
-def record(uid: str, memory: str, values: list[float], **more: Any) -> Vector:
-    return Vector(f"{uid}-{memory}", values, {"uid": uid, "memory_id": memory, **more})
-
-
-def ids(matches: Any) -> list[str]:
-    return [match.id for match in matches]
-
+from tests.contracts.vectors import DIMENSION, ids, record, unit
 
 # --- writing and reading
 
@@ -296,134 +241,3 @@ def test_another_dimension_is_refused(vectors: Vectors, space: str) -> None:
 def test_top_k_has_bounds(vectors: Vectors, space: str, top_k: int) -> None:
     with pytest.raises(InvalidVector):
         vectors.query(unit(1), namespace=space, top_k=top_k)
-
-
-# --- the local twin, several writers
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_every_process_sees_what_another_wrote_or_deleted(
-    kind: str, request: pytest.FixtureRequest, space: str, django_db_blocker: Any
-) -> None:
-    """Two stores with caches of their own stand for two processes."""
-    from omi.stores.models import VectorScope
-    from omi.stores.vectors.local import LocalVectors
-
-    alias = request.getfixturevalue(f"{kind}_alias")
-    with django_db_blocker.unblock():
-        one, two = LocalVectors(using=alias), LocalVectors(using=alias)
-        scope: dict[str, Any] = {"namespace": space, "top_k": 9, "filter": {"uid": "u"}}
-        one.upsert([record("u", str(number), unit(1, number / 10)) for number in range(3)], namespace=space)
-        assert ids(one.query(unit(1), **scope)) == ids(two.query(unit(1), **scope)) == ["u-0", "u-1", "u-2"]
-        two.upsert([record("u", "3", unit(1)), record("u", "0", unit(0, 1))], namespace=space)
-        assert ids(one.query(unit(1), **scope)) == ["u-3", "u-1", "u-2", "u-0"]
-        two.delete(["u-1"], namespace=space)
-        assert ids(one.query(unit(1), **scope)) == ["u-3", "u-2", "u-0"]
-        one.delete_where({"uid": "u", "memory_id": "3"}, namespace=space)
-        two.upsert([record("u", "1", unit(1))], namespace=space)
-        assert ids(one.query(unit(1), **scope)) == ids(two.query(unit(1), **scope)) == ["u-1", "u-2", "u-0"]
-        two.delete_where({"uid": "u"}, namespace=space)
-        assert not VectorScope.objects.using(alias).filter(namespace=space).exists()  # nor that there was a user
-        two.upsert([record("u", "9", unit(1))], namespace=space)  # "one" still remembers what was before
-        assert ids(one.query(unit(1), **scope)) == ids(two.query(unit(1), **scope)) == ["u-9"]
-        connections[alias].close()
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_writers_at_once_lose_no_vector(
-    kind: str, request: pytest.FixtureRequest, space: str, django_db_blocker: Any
-) -> None:
-    from omi.stores.vectors.local import LocalVectors
-
-    alias = request.getfixturevalue(f"{kind}_alias")
-    problems: list[BaseException] = []
-
-    def write(who: int) -> None:
-        try:
-            for number in range(10):
-                LocalVectors(using=alias).upsert([record("u", f"{who}-{number}", unit(1, who))], namespace=space)
-        except BaseException as problem:
-            problems.append(problem)
-        finally:
-            connections.close_all()
-
-    with django_db_blocker.unblock():
-        reader = LocalVectors(using=alias)
-        threads = [threading.Thread(target=write, args=(who,)) for who in range(3)]
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
-            reader.query(unit(1), namespace=space, top_k=100, filter={"uid": "u"})
-        for thread in threads:
-            thread.join(60)
-        assert problems == []
-        assert len(reader.query(unit(1), namespace=space, top_k=100, filter={"uid": "u"})) == 30
-        connections[alias].close()
-
-
-@pytest.mark.django_db
-def test_what_was_rolled_back_was_never_there() -> None:
-    from django.db import transaction
-
-    from omi.stores.vectors.local import LocalVectors
-
-    store = LocalVectors()
-    scope: dict[str, Any] = {"namespace": "n", "top_k": 9, "filter": {"uid": "u"}}
-    with transaction.atomic():
-        store.upsert([record("u", "ghost", unit(1))], namespace="n")
-        assert ids(store.query(unit(1), **scope)) == ["u-ghost"]
-        transaction.set_rollback(True)
-    store.upsert([record("u", "real", unit(1))], namespace="n")
-    assert ids(store.query(unit(1), **scope)) == ["u-real"]
-
-
-# --- Pinecone's own ways
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [(400, ErrorKind.PERMANENT), (401, ErrorKind.PERMANENT), (402, ErrorKind.QUOTA), (403, ErrorKind.PERMANENT),
-     (408, ErrorKind.TRANSIENT), (429, ErrorKind.TRANSIENT), (500, ErrorKind.TRANSIENT), (503, ErrorKind.TRANSIENT)],
-)  # fmt: skip
-def test_pinecones_errors_are_ours_and_nothing_is_retried(
-    pinecone: Any, space: str, status: int, kind: ErrorKind
-) -> None:
-    store = PineconeVectors(timeout=5)
-    store.upsert([record("u", "1", unit(1))], namespace=space)
-    before = len(pinecone.log("pinecone", "query"))
-    pinecone.faults("pinecone", {"kind": "refuse", "status": status, "op": "query", "message": "secret sim-key"})
-    with pytest.raises(ProviderError) as caught:
-        store.query(unit(1), namespace=space, top_k=1, filter={"uid": "u"})
-    assert caught.value.kind is kind
-    assert "sim-key" not in str(caught.value)
-    assert len(pinecone.log("pinecone", "query")) == before + 1
-
-
-def test_a_write_is_not_expected_to_be_seen_at_once(pinecone: Any, space: str) -> None:
-    pinecone.set(pinecone_delay=0.3)
-    store = PineconeVectors(timeout=5)
-    store.upsert([record("u", "1", unit(1))], namespace=space)
-    deadline = time.monotonic() + 10
-    while not store.query(unit(1), namespace=space, top_k=1, filter={"uid": "u"}):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def test_without_its_settings_the_adapter_says_which_is_missing(settings: Any) -> None:
-    settings.PINECONE_INDEX_HOST = ""
-    with pytest.raises(MissingDependency, match="PINECONE_INDEX_HOST"):
-        PineconeVectors().count(namespace="n")
-    settings.PINECONE_INDEX_HOST = "http://127.0.0.1:9"
-    settings.PINECONE_API_KEY = ""
-    with pytest.raises(MissingDependency, match="PINECONE_API_KEY"):
-        PineconeVectors().count(namespace="n")
-
-
-def test_an_index_that_is_out_of_reach_is_a_transient_error(settings: Any) -> None:
-    from tests.support.processes import free_port
-
-    settings.PINECONE_INDEX_HOST = f"http://127.0.0.1:{free_port()}"
-    settings.PINECONE_API_KEY = "sim-key"
-    with pytest.raises(ProviderError) as caught:
-        PineconeVectors(timeout=2).query(unit(1), namespace="n", top_k=1)
-    assert caught.value.retryable

@@ -9,10 +9,11 @@ import wave
 import numpy as np
 import pytest
 
+from omi import child_process
 from omi.errors import ErrorKind, Outcome, ProviderError
 from tests.engines.conftest import error_rate, plain
 from transcription.engines.batch import transcribe_in_child
-from transcription.engines.process import EngineProcess, worker_command, worker_environment
+from transcription.engines.process import EngineProcess, worker_command
 
 pytestmark = pytest.mark.process
 
@@ -99,7 +100,7 @@ def test_an_engine_without_its_model_says_so_and_leaves_no_process(tmp_path):
 
 def test_the_child_ends_when_its_parent_lets_go():
     command = worker_command("pocketsphinx", None)
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=worker_environment())
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=child_process.environment())
     assert child.stdin is not None
     assert child.stdout is not None
     assert b"ready" in child.stdout.readline()
@@ -112,7 +113,7 @@ def test_the_child_does_not_load_django():
     code = "import sys; from transcription.engines import worker, registry, pocketsphinx, process, batch"
     check = f"{code}; sys.exit(any(name.split('.')[0] == 'django' for name in sys.modules))"
     command = [worker_command("x", None)[0], "-c", check]
-    assert subprocess.run(command, env=worker_environment(), timeout=60).returncode == 0
+    assert subprocess.run(command, env=child_process.environment(), timeout=60).returncode == 0
 
 
 def test_batch_in_a_child_reads_a_wav_as_it_reads_samples(conversation, tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from memories.structuring import openai_embedder
-from memories.structuring.openai_embedder import OpenAIEmbedder, batches, estimate, split
+from memories.structuring.openai_embedder import OpenAIEmbedder, estimate, split
 from omi.errors import ErrorKind, MissingDependency, ProviderError
 from tests.vendors.server import VendorServer
 
@@ -21,11 +21,12 @@ def test_many_texts_go_in_as_few_requests_as_the_limits_allow(vendors: VendorSer
     assert sizes == [2048, 452]
 
 
-def test_a_request_stays_below_the_token_limit() -> None:
-    made = list(batches(["word " * 4000] * 60))
-    assert sum(map(len, made)) == 60
-    assert all(sum(map(estimate, batch)) <= openai_embedder.MAX_TOKENS for batch in made)
-    assert len(made) == 2
+def test_a_request_stays_below_the_token_limit(vendors: VendorServer) -> None:
+    assert len(OpenAIEmbedder(dimension=64).embed(["word " * 4000] * 60)) == 60
+    asked = [json.loads(entry["text"])["input"] for entry in vendors.log("openai", "embeddings")]
+    assert sum(map(len, asked)) == 60
+    assert all(sum(map(estimate, texts)) <= openai_embedder.MAX_TOKENS for texts in asked)
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("text", ["word " * 30_000, "天" * 30_000, "x" * 100_000])

@@ -10,7 +10,7 @@ import pytest
 
 from omi import providers
 from tests.transcription.fakes import MemorySink, Script, spoken_pcm
-from tests.transcription.test_session import Run, words
+from tests.transcription.live_session import Run, words
 from transcription import journal, storing
 from transcription.reconcile import recover_sessions
 

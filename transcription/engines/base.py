@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from omi import child_process
 from omi.errors import ErrorKind, Outcome, ProviderError
 
 if TYPE_CHECKING:
@@ -64,15 +64,9 @@ def configuration_error(engine: str, message: str) -> ProviderError:
 
 
 def not_started(engine: str, code: int | None, detail: str) -> ProviderError:
-    """The error of an engine's process that ended before it was ready; ``code``: its exit code, None: it lives on.
-
-    Killed from outside (memory, time) it may start another time. What ends by itself will do so again: native code that
-    meets a file it does not understand ends the process.
-    """
+    """The error of an engine's process that ended before it was ready; ``code``: its exit code, None: it lives on."""
     sentence = "the speech engine's process ended before it was ready" + (f" ({detail})" if detail else "")
-    if code is None or code == -signal.SIGKILL:
-        return ProviderError(engine, sentence, kind=ErrorKind.TRANSIENT, code=f"exit {code}" if code else "")
-    return ProviderError(engine, sentence, kind=ErrorKind.PERMANENT, code=f"exit {code}", outcome=Outcome.CONFIG_ERROR)
+    return child_process.not_started(engine, code, sentence)
 
 
 def require_files(engine: str, folder: Path, missing: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 import subprocess
@@ -9,9 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omi import child_process
 from omi.errors import ErrorKind, Outcome, ProviderError
 from transcription.engines.base import not_started
-from transcription.engines.process import worker_command, worker_environment
+from transcription.engines.process import worker_command
 from transcription.segments import Word
 
 if TYPE_CHECKING:
@@ -51,49 +53,33 @@ def transcribe_in_child(
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=errors,
-            env=worker_environment(),
+            env=child_process.environment(),
         )
         try:
-            _feed_and_wait(process, sent, timeout)
-        except subprocess.TimeoutExpired:
+            with child_process.killed_after(process, timeout) as late:
+                _feed_and_wait(process, sent)
+        finally:
+            child_process.end(process)
+        if late.is_set():
             raise ProviderError(
                 engine,
                 f"no transcript after {timeout:.0f} s",
                 kind=ErrorKind.TRANSIENT,
                 code="timeout",
                 outcome=Outcome.TIMEOUT,
-            ) from None
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-            if process.stdin:
-                process.stdin.close()
+            )
         out.seek(0)
         errors.seek(0)
         return _answer(engine, out.read(), process.returncode, errors.read()[-4096:])
 
 
-def _feed_and_wait(process: subprocess.Popen[bytes], sent: bytes, timeout: float) -> None:
+def _feed_and_wait(process: subprocess.Popen[bytes], sent: bytes) -> None:
     """Write all audio, keep stdin open (it is the child's life line), wait for the end."""
-    import threading
-
-    def write() -> None:
-        assert process.stdin is not None
-        try:
-            process.stdin.write(sent)
-            process.stdin.flush()
-        except (BrokenPipeError, ValueError):
-            return  # the child has ended: its answer, or its absence, tells why
-
-    writer = threading.Thread(target=write, daemon=True)
-    writer.start()
-    try:
-        process.wait(timeout)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        writer.join()
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # the child has ended: its answer, or its absence, tells why
+        process.stdin.write(sent)
+        process.stdin.flush()
+    process.wait()
 
 
 def _answer(engine: str, output: bytes, code: int, errors: bytes) -> list[Word]:

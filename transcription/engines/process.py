@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import struct
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omi import child_process
 from omi.errors import ErrorKind, ProviderError
 from transcription.engines.base import Heard, not_started
 from transcription.segments import Word
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 _LINE_LIMIT = 1 << 22
 _FRAME = 1 << 16
@@ -24,14 +23,7 @@ _FRAME = 1 << 16
 
 def worker_command(engine: str, folder: Path | None, *options: str) -> list[str]:
     model = ["--model", str(folder)] if folder else []
-    return [sys.executable, "-m", "transcription.engines.worker", "--engine", engine, *model, *options]
-
-
-def worker_environment() -> dict[str, str]:
-    """One thread each, so that N sessions do not start N times the cores' number of threads; found from any folder."""
-    root = str(Path(__file__).resolve().parents[2])
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    return {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+    return child_process.command("transcription.engines.worker", "--engine", engine, *model, *options)
 
 
 class EngineProcess:
@@ -66,7 +58,7 @@ class EngineProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_LINE_LIMIT,
-            env=worker_environment(),
+            env=child_process.environment(),
         )
         self._stderr = asyncio.create_task(self._drain_stderr(self._process))
         try:

@@ -1,32 +1,9 @@
-"""Rows that only the program writes: staff look at them, and act through the memory's page."""
+"""States as coloured words, and ids that are short until they are pointed at."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from django.contrib import admin
-from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-
-if TYPE_CHECKING:
-    Base = admin.ModelAdmin[Any]
-else:
-    Base = admin.ModelAdmin
-
-
-class ReadOnlyAdmin(Base):
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
 
 GOOD = {"success", "completed", "done", "expected_silence"}
 BAD = {"failed", "upstream_error", "timeout", "quota", "config_error", "invalid_input", "empty_unexpected"}

@@ -1,0 +1,116 @@
+"""Who speaks in a live session: the user's voice, labels that mean one socket only, and an engine that fails."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.transcription.fakes import MemorySink, Script, spoken_pcm
+from tests.transcription.live_session import Labeller, Run, lived, run, said_in_turns
+from transcription.live.voices import Voices
+from transcription.live.window import AudioWindow
+from transcription.ports import VoiceLabel
+from transcription.segments import Word
+
+
+def two_voices(labeller: Labeller, *, delay: float = 0.0, sink: MemorySink | None = None) -> Run:
+    return Run(Script(diarization=True, voices=2, delay=delay), sink=sink, labeller=labeller)
+
+
+def test_the_users_voice_is_named_live_and_the_others_are_not() -> None:
+    labeller = Labeller()
+    it = lived(two_voices(labeller), said_in_turns(8), pause=0.01)
+    assert all(seconds >= 5.0 for asked in labeller.asked for seconds in asked.values())
+    stored = it.sink.stored["c0"]
+    assert {(segment.speaker, segment.is_user) for segment in stored} == {("SPEAKER_00", False), ("SPEAKER_01", True)}
+
+
+def test_a_voice_is_named_though_its_vendor_is_behind_by_more_than_memory_holds() -> None:
+    labeller = Labeller()
+    it = two_voices(labeller, delay=0.02)
+    it.session._window._keep = 16000  # one second
+    lived(it, said_in_turns(8), pause=0.001)
+    assert labeller.asked
+    stored = it.sink.stored["c0"]
+    assert {(segment.speaker, segment.is_user) for segment in stored} == {("SPEAKER_00", False), ("SPEAKER_01", True)}
+
+
+def test_a_session_that_goes_on_with_a_conversation_gives_no_label_of_the_earlier_one() -> None:
+    """omi-protocol 4.3 no. 18: SPEAKER_00 of two sockets are two voices until they are heard to be one."""
+    sink, ids = MemorySink(), []
+    for _ in range(2):
+        it = lived(two_voices(Labeller(), sink=sink), said_in_turns(6), pause=0.01)
+        ids.append({item.id for item in it.session.segments})
+    [stored] = sink.stored.values()
+    labels = [{item.speaker for item in stored if item.id in own} for own in ids]
+    assert labels == [{"SPEAKER_00", "SPEAKER_01"}, {"SPEAKER_02", "SPEAKER_03"}]
+    assert {item.speaker for item in stored if item.is_user} == {"SPEAKER_01", "SPEAKER_03"}
+
+
+def test_a_name_that_comes_while_speakers_get_other_labels_lands_on_the_right_one() -> None:
+    async def work() -> list[str]:
+        asked, answer = asyncio.Event(), asyncio.Event()
+
+        class Slow(Labeller):
+            async def label(self, uid: str, voices: dict[str, Any]) -> dict[str, VoiceLabel]:
+                asked.set()
+                await answer.wait()
+                return {name: VoiceLabel(is_user=True) for name in voices}
+
+        window, named = AudioWindow(None), []
+        window.append(spoken_pcm([1] * 20))
+        voices = Voices("u1", Slow(), window, lambda label, voice: named.append(label))
+        for index in range(3):
+            voices.note("SPEAKER_00", index * 3.0, index * 3.0 + 2.5)
+        voices.note("SPEAKER_01", 9.0, 9.5)
+        voices.tick()
+        await asked.wait()
+        voices.rename({"SPEAKER_00": "SPEAKER_02", "SPEAKER_01": "SPEAKER_03"})
+        answer.set()
+        assert voices._asking is not None
+        await voices._asking
+        return named
+
+    assert run(work) == ["SPEAKER_02"]
+
+
+def test_without_a_profile_nobody_is_the_user_and_nothing_is_embedded() -> None:
+    """omi-protocol 4.3 no. 1."""
+    labeller = Labeller(profile=False)
+    it = lived(two_voices(labeller), said_in_turns(8), pause=0.01)
+    assert labeller.asked == []
+    assert not any(segment.is_user for segment in it.sink.stored["c0"])
+
+
+def test_a_labeller_that_fails_costs_no_word() -> None:
+    labeller = Labeller(broken=True)
+    it = lived(two_voices(labeller), said_in_turns(8), pause=0.01)
+    assert labeller.asked
+    assert len(it.shown) == 64
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_voices_are_told_apart_for_a_vendor_that_does_not_and_words_never_wait_for_long(broken: bool) -> None:
+    async def work() -> Run:
+        it = Run(Script(), labeller=Labeller(broken=broken))
+        it.session.start()
+        talk = said_in_turns(4)
+        it.session._window.append(talk)
+        turn = len(talk) // 32000 / 4
+        for index in range(4):
+            spoken = [
+                Word(text=f"w{index}{n}", start=index * turn + n * 0.3, end=index * turn + n * 0.3 + 0.3)
+                for n in range(8)
+            ]
+            it.session._words(spoken, "plain_streaming")
+        await asyncio.sleep(0.1)
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    own = [word for word in it.shown if len(word) == 3 and word[1] in "0123"]
+    assert own[:32] == [f"w{index}{n}" for index in range(4) for n in range(8)]
+    speakers = {segment.speaker for segment in it.sink.stored["c0"] if segment.stt_provider == "plain_streaming"}
+    assert speakers == ({"SPEAKER_00"} if broken else {"SPEAKER_00", "SPEAKER_01"})

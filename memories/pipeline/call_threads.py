@@ -104,7 +104,12 @@ class Call(Generic[T]):
         _out[self.out.id] = self
         bound = structlog.contextvars.get_contextvars()
         name = f"call-{self._question.operation}"
-        threading.Thread(target=self._run, args=(bound,), name=name, daemon=False).start()
+        try:
+            threading.Thread(target=self._run, args=(bound,), name=name, daemon=False).start()
+        except RuntimeError:  # the system has no thread to give: nobody was asked
+            del _out[self.out.id]
+            self._ctx.close()
+            raise
 
     def wait(self, seconds: float) -> bool:
         """Do the thread's errands until it has ended (True), for ``seconds`` at most. False: it is detached now."""
@@ -177,8 +182,10 @@ class Call(Generic[T]):
             if not attached:
                 self._hand_in()
         finally:
-            _out.pop(self.out.id, None)
-            self._ctx.close()
+            try:
+                self._ctx.close()
+            finally:
+                _out.pop(self.out.id, None)
 
     def _hand_in(self) -> None:
         from memories.pipeline import reconcile

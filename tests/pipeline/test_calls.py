@@ -20,6 +20,7 @@ from memories.pipeline import (
     kept_parts,
     late_answers,
     ledger,
+    metrics,
     progress,
     reconcile,
     runner,
@@ -729,6 +730,19 @@ def test_the_app_and_support_see_whose_answer_is_waited_for(begin: Begin, gate: 
     assert "goes on when structurer answers, or looks at" in said
     gate.answers()
     assert runner.work(run.pk) == "finished"
+
+
+def test_no_counter_falls_when_a_call_that_was_out_ends(begin: Begin, gate: Gate) -> None:
+    run = begin("structure", gate())
+    put_down(run)
+    before = metrics.figures()
+    assert not [labels for labels in before if "unknown" in labels]
+    gate.answers()
+    after = metrics.figures()
+    assert {labels: after[labels] for labels in before if after[labels] < before[labels]} == {}
+    assert after["memory_vendor_calls", "structurer", "structure", "success"] == 1
+    VendorCall.objects.update(outcome="", started_at=timezone.now() - timedelta(hours=21))
+    assert metrics.figures()["memory_vendor_calls", "structurer", "structure", "unknown"] == 1
 
 
 def test_the_ledger_is_asked_about_the_lease_before_anybody_is_paid(begin: Begin, gate: Gate) -> None:

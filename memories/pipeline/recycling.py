@@ -1,15 +1,13 @@
 """When a worker process is renewed. Django-Q2 ends one after ``recycle`` tasks and starts the next when it is gone: it
-would be missing for as long as its calls to vendors are out. So a worker ends at the first moment without any.
+would be missing for as long as its calls to vendors are out. So a worker ends at the first moment without any; one
+that always has calls out goes on.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from memories.pipeline import call_threads
-
-PATIENCE: Final = 10
-"""Times ``recycle`` tasks after which it ends nevertheless, when its calls have ended."""
 
 _tasks = 0
 _every: int | None = None
@@ -25,5 +23,4 @@ def after_task(**_: Any) -> None:
     if not _every:
         return
     _tasks += 1
-    due = _tasks >= _every and (not call_threads.count() or _tasks >= PATIENCE * _every)
-    Conf.RECYCLE = _tasks if due else 0
+    Conf.RECYCLE = _tasks if _tasks >= _every and not call_threads.count() else 0

@@ -326,6 +326,10 @@ OMI_AUDIO_KEEP = timedelta(hours=env_float("OMI_AUDIO_KEEP_HOURS", 24.0))
 OMI_RESTORE_DAYS = env_float("OMI_RESTORE_DAYS", 0.0)
 """For how long a deleted memory can be restored; 0 erases at once."""
 OMI_RUN_MAX_CLAIMS = env_int("OMI_RUN_MAX_CLAIMS", 8)
+OMI_CALLS_PER_WORKER = env_int("OMI_CALLS_PER_WORKER", 8)
+"""Calls to vendors that one worker process may have out at a time."""
+OMI_CALL_PATIENCE_SECONDS = env_float("OMI_CALL_PATIENCE_SECONDS", 3.0)
+"""How long a worker waits for a vendor before it takes the next run."""
 OMI_LEASE_SECONDS = env_float("OMI_LEASE_SECONDS", 60.0)
 OMI_STORE_PATIENCE_HOURS = env_float("OMI_STORE_PATIENCE_HOURS", 6.0)
 """How long a run waits for a store of ours that is out of reach before it ends."""

@@ -10,8 +10,11 @@ class PipelineConfig(AppConfig):
     verbose_name = "Post-processing"
 
     def ready(self) -> None:
-        from memories.pipeline import guard, metrics, schedules
+        from django_q.signals import post_execute_in_worker
+
+        from memories.pipeline import guard, metrics, recycling, schedules
 
         post_migrate.connect(guard.install, sender=self)
         post_migrate.connect(schedules.ensure, sender=self)
+        post_execute_in_worker.connect(recycling.after_task, dispatch_uid="omi.recycling")
         metrics.register()

@@ -58,6 +58,19 @@ def worker_name() -> str:
     return f"{machine()}:{os.getpid()}:{threading.get_ident() % 100000}"
 
 
+def lives(owner: str) -> bool:
+    """Whether the process of ``owner`` (a ``worker_name``) lives, as far as this machine can tell."""
+    if not owner.startswith(f"{machine()}:"):
+        return True  # not ours to judge
+    try:
+        os.kill(int(owner.split(":")[2]), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, IndexError, OSError):
+        return True
+    return True
+
+
 def lease_time() -> timedelta:
     return timedelta(seconds=settings.OMI_LEASE_SECONDS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import tempfile
+import threading
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +48,8 @@ class Context:
         self.has_parts = False  # parts of the step's request were kept (kept_parts)
         self.more_time: Callable[[], None] = lambda: None  # the step at work got on: its time begins anew
         self._artifacts: dict[tuple[str, str], Any] = {}
+        self._users = 1  # of the folder: the worker, and each call that is out (hold, close)
+        self._counting = threading.Lock()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._wav: Path | None = None
 
@@ -175,7 +178,7 @@ class Context:
 
     @property
     def folder(self) -> Path:
-        """A private folder on this machine, gone when the worker puts the run down."""
+        """A private folder on this machine, gone when the worker has put the run down and no call reads it any more."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix=f"run-{self.run.pk}-")
         return Path(self._folder.name)
@@ -216,8 +219,16 @@ class Context:
             made = audio.put(self.uid, purpose, file, memory_id=self.memory_id, suffix=".wav", keep_for=keep_for)
         return str(made.name)
 
+    def hold(self) -> None:
+        """Somebody else reads the files, too: they stay until everybody has called ``close``."""
+        with self._counting:
+            self._users += 1
+
     def close(self) -> None:
-        if self._folder is not None:
+        with self._counting:
+            self._users -= 1
+            last = self._users == 0
+        if last and self._folder is not None:
             self._folder.cleanup()
 
     # --- providers ---

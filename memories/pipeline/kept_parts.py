@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.db.models import Q
 
 from memories.pipeline import claim, faults, hashing
 from memories.pipeline.models import StepArtifact
@@ -14,13 +16,19 @@ if TYPE_CHECKING:
     from memories.pipeline.ledger import Entry
 
 PREFIX: Final = "part:"
+CALL: Final = "call:"
+"""Of what came back late (``late_answers``): it goes with the parts."""
 
 
 class KeptParts:
-    """The parts of one ledger entry. A run that does the step anew sees only what it has paid for itself."""
+    """The parts of one ledger entry. A run that does the step anew sees only what it has paid for itself.
 
-    def __init__(self, ctx: Context, entry: Entry) -> None:
+    ``fence`` begins each transaction that keeps something; it raises LeaseLost or RunCanceled.
+    """
+
+    def __init__(self, ctx: Context, entry: Entry, fence: Callable[[], None] | None = None) -> None:
         self._ctx, self._entry = ctx, entry
+        self._fence = fence or (lambda: claim.write(ctx.lease, claims=0))
 
     def get(self, part: str) -> Any:
         ctx = self._ctx
@@ -38,7 +46,7 @@ class KeptParts:
         sha, body = hashing.pack(answer)
         ctx.has_parts = True
         with transaction.atomic():
-            claim.write(ctx.lease, claims=0)
+            self._fence()
             StepArtifact.objects.update_or_create(
                 step=ctx.step, name=_name(part), defaults={"sha256": sha, "body": body}
             )
@@ -54,12 +62,17 @@ class KeptParts:
         self._entry.cost += cost
 
 
+IN_BETWEEN: Final = Q(name__startswith=PREFIX) | Q(name__startswith=CALL)
+"""What is no result of a step, but on the way to one."""
+
+
 def drop(ctx: Context, step_name: str) -> None:
     """The whole result is stored: its parts are not needed any more. Call it inside that transaction."""
     if ctx.has_parts:
-        StepArtifact.objects.filter(
-            step__name=step_name, step__run__uid=ctx.uid, step__run__memory_id=ctx.memory_id, name__startswith=PREFIX
-        ).delete()
+        of_step = StepArtifact.objects.filter(
+            step__name=step_name, step__run__uid=ctx.uid, step__run__memory_id=ctx.memory_id
+        )
+        of_step.filter(IN_BETWEEN).delete()
         ctx.has_parts = False
 
 

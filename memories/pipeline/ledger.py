@@ -8,8 +8,6 @@ counts what falls into it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.db import connection, transaction
@@ -35,20 +33,56 @@ class Entry:
     cost: float = 0.0
 
 
-@contextmanager
-def call(
-    ctx: Context, vendor: str, operation: str, *, remote: bool, request: object, pays: bool = True
-) -> Iterator[Entry]:
-    """Around one call. Passes the breaker, writes the row, and lets every error through.
+class Begun:
+    """A call whose row is written. Whoever sees its end says so once with ``ended``."""
+
+    def __init__(self, row: VendorCall, *, remote: bool, pays: bool, ailing: bool) -> None:
+        self.entry = Entry()
+        self.key = row.request_key
+        self._row, self._remote, self._pays, self._ailing = row, remote, pays, ailing
+        self._began = time.perf_counter()
+        faults.point(f"call-{row.operation}-before")
+
+    def ended(self, error: BaseException | None = None, *, result_of: Context | None = None) -> None:
+        """Complete the row and tell the breaker. An error beyond the contract leaves a call whose end nobody saw.
+
+        ``result_of``: the worker that has the answer and is about to store it: the row is written along (``unsaved``).
+        """
+        row, entry = self._row, self.entry
+        if error is None:
+            faults.point(f"call-{row.operation}-after")
+            row.outcome = entry.outcome
+            if result_of is not None and self._pays and self._remote:
+                _fill(row, entry, self._began)
+                result_of.unsaved_calls.append(row)
+            elif self._pays:
+                self._close()
+            if self._ailing:
+                breaker.succeeded(row.vendor)
+        elif isinstance(error, LeaseLost | RunCanceled):
+            # Nobody waits for the answer any more. A job that the vendor had taken was a success for its bill.
+            row.outcome = Outcome.SUCCESS if entry.reference else Outcome.CANCELED
+            self._close()
+        elif isinstance(error, ProviderError):
+            row.outcome, row.error_kind, row.error_code = error.outcome, error.kind.value, error.code[:64]
+            self._close()
+            if self._remote:
+                breaker.failed(error)
+
+    def _close(self) -> None:
+        _close(self._row, self.entry, self._began, stored=self._remote and self._pays)
+
+
+def begin(ctx: Context, vendor: str, operation: str, *, remote: bool, request: object, pays: bool = True) -> Begun:
+    """Pass the breaker and write the row of one call. Raises LeaseLost, RunCanceled, or ProviderError (breaker).
 
     ``request`` is what makes two calls the same (hashed, with vendor and operation). ``pays`` False for calls that
     may be repeated freely (polling): they are not kept, unless they fail, and never count as doubled. The breaker lets
     them pass: a job that was paid for is fetched though nothing new is bought from its vendor now.
     """
-    entry = Entry()
     row = VendorCall(
         run=ctx.run, step=ctx.run.current_step, fence=ctx.lease.fence, vendor=vendor, operation=operation,
-        request_key=hashing.of([ctx.uid, ctx.memory_id, vendor, operation, request]), started_at=timezone.now(),
+        request_key=key(ctx, vendor, operation, request), started_at=timezone.now(),
     )  # fmt: skip
     ailing = False
     if pays and ctx.unsaved:
@@ -62,30 +96,12 @@ def call(
         ctx.paid += 1
         if row.doubled:
             ctx.log.warning("vendor_call_doubled", vendor=vendor, operation=operation, step=row.step)
-    began = time.perf_counter()
-    try:
-        faults.point(f"call-{operation}-before")
-        yield entry
-        faults.point(f"call-{operation}-after")
-    except (LeaseLost, RunCanceled):
-        # Nobody waits for the answer any more. A job that the vendor had taken was a success for its bill.
-        row.outcome = Outcome.SUCCESS if entry.reference else Outcome.CANCELED
-        _close(row, entry, began, stored=remote and pays)
-        raise
-    except ProviderError as error:
-        row.outcome, row.error_kind, row.error_code = error.outcome, error.kind.value, error.code[:64]
-        _close(row, entry, began, stored=remote and pays)
-        if remote:
-            breaker.failed(error)
-        raise
-    row.outcome = entry.outcome
-    if pays and remote:
-        _fill(row, entry, began)
-        ctx.unsaved_calls.append(row)  # written with the step's result
-    elif pays:
-        _close(row, entry, began, stored=False)
-    if ailing:
-        breaker.succeeded(vendor)
+    return Begun(row, remote=remote, pays=pays, ailing=ailing)
+
+
+def key(ctx: Context, vendor: str, operation: str, request: object) -> str:
+    """The same for the same request about the same memory."""
+    return hashing.of([ctx.uid, ctx.memory_id, vendor, operation, request])
 
 
 def settle(ctx: Context) -> None:

@@ -12,10 +12,12 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, Final
 
 from django.db import DatabaseError
 from django.db.models import Case, Count, F, Q, QuerySet, Sum, Value, When
+from django.utils import timezone
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
@@ -29,6 +31,9 @@ COUNTERS: Final = {
     "memory_vendor_cost_dollars": ("Estimated, at list prices", ["vendor"]),
     "memory_vendor_calls_doubled": ("Paid calls that were made again", []),
 }  # fmt: skip
+LONGEST_CALL: Final = timedelta(hours=20)
+"""Three times the longest recording, and a margin: a call without an end after this has none."""
+
 DURATION: Final = "memory_postprocessing_duration_seconds"
 
 Figures = defaultdict[tuple[str, ...], float]
@@ -87,8 +92,13 @@ def figures(runs: QuerySet[Any] | None = None) -> Figures:
     for row in by_kind.annotate(count=Count("id")):
         found["memory_postprocessing_runs", row["kind"], row["outcome"]] += row["count"]
     by_vendor = calls.values("vendor", "operation", "outcome").order_by()
-    for row in by_vendor.annotate(count=Count("id"), price=Sum("cost"), twice=Count("id", filter=Q(doubled=True))):
-        found["memory_vendor_calls", row["vendor"], row["operation"], row["outcome"] or "unknown"] += row["count"]
+    # What is out now will have an outcome: counted as unknown it would be taken away again.
+    out = Q(outcome="", started_at__gt=timezone.now() - LONGEST_CALL) if runs is None else Q(pk=None)
+    for row in by_vendor.annotate(
+        count=Count("id", filter=~out), price=Sum("cost"), twice=Count("id", filter=Q(doubled=True))
+    ):
+        if row["count"]:
+            found["memory_vendor_calls", row["vendor"], row["operation"], row["outcome"] or "unknown"] += row["count"]
         found["memory_vendor_cost_dollars", row["vendor"]] += row["price"] or 0.0
         found["memory_vendor_calls_doubled",] += row["twice"]
     return found

@@ -54,6 +54,14 @@ class StepError(Exception):
         self.cause = cause
 
 
+class AnswersLater(Exception):
+    """A vendor was asked and has not answered yet: the run is put down as ``wait`` says (``calls``)."""
+
+    def __init__(self, wait: Wait) -> None:
+        super().__init__(wait.note)
+        self.wait = wait
+
+
 class LeaseLost(Exception):
     """Another worker has the run now: whatever this one still wants to write is refused."""
 

@@ -148,7 +148,7 @@ def reused(ctx: Context, step: RunStep, earlier: RunStep, *, following: str) -> 
     )  # fmt: skip
     ctx.unsaved_artifacts += [
         StepArtifact(step=step, name=item.name, sha256=item.sha256, body=item.body)
-        for item in StepArtifact.objects.filter(step=earlier).exclude(name__startswith=kept_parts.PREFIX)
+        for item in StepArtifact.objects.filter(step=earlier).exclude(kept_parts.IN_BETWEEN)
     ]
     unsaved.write(ctx)
 

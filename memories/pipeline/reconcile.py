@@ -6,7 +6,6 @@ Run every few seconds by ``manage.py serve``, every minute by Django-Q2's schedu
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -15,7 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from memories.pipeline import announce, claim, progress, queue, transitions
+from memories.pipeline import announce, claim, late_answers, progress, queue, transitions
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.retries import RETRY_AFTER_LIMIT
 from memories.pipeline.vocabulary import State
@@ -116,7 +115,8 @@ def _remind(run: PostProcessingRun, now: datetime, pause: timedelta) -> bool:
 def release_dead_workers() -> int:
     """Leases of processes of this machine that are gone need not run out: their runs are due now.
 
-    The claim stays counted. A process id that was given to another process only costs the wait for the lease.
+    So are the runs that wait for the answer to a call that such a process had made. The claim stays counted. A process
+    id that was given to another process only costs the wait for the lease, or for the call's deadline.
     """
     now = timezone.now()
     released = 0
@@ -124,21 +124,11 @@ def release_dead_workers() -> int:
         state=State.RUNNING, lease_until__gte=now, lease_owner__startswith=f"{claim.machine()}:"
     )
     for run_id, owner, fence in mine.values_list("pk", "lease_owner", "fence"):
-        if _lives(owner):
+        if claim.lives(owner):
             continue
         held = PostProcessingRun.objects.filter(pk=run_id, state=State.RUNNING, lease_owner=owner, fence=fence)
         released += held.update(lease_until=now - timedelta(seconds=1), woken_at=None)
-    return released
-
-
-def _lives(owner: str) -> bool:
-    try:
-        os.kill(int(owner.split(":")[2]), 0)
-    except ProcessLookupError:
-        return False
-    except (ValueError, IndexError, OSError):
-        return True  # not ours to judge
-    return True
+    return released + late_answers.free_lost()
 
 
 def _let_in_forgotten() -> int:

@@ -14,11 +14,11 @@ import structlog
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from memories.pipeline import announce, claim, faults, hashing, ledger, messages, progress, retries, unsaved
+from memories.pipeline import announce, calls, claim, faults, hashing, ledger, messages, progress, retries, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.heartbeat import Heartbeat
 from memories.pipeline.models import PostProcessingRun, RunStep
-from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
+from memories.pipeline.outcomes import AnswersLater, Done, LeaseLost, RunCanceled, Skip, StepError, Wait
 from memories.pipeline.plans import OPTIONAL
 from memories.pipeline.vocabulary import GOOD, Kind, State, StepState
 from omi import rows
@@ -111,7 +111,10 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
             ctx.log.info("step_reused", from_run=earlier.run_id)
             return None
         faults.point(f"{step.name}-before")
-        result = module.run(ctx)
+        try:
+            result = module.run(ctx)
+        except AnswersLater as later:
+            result = later.wait
         faults.point(f"{step.name}-during")  # the work is done, nothing is stored yet
         _keep(ctx, step, began, result, input_hash, following)
         faults.point(f"{step.name}-after")
@@ -148,6 +151,7 @@ def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str,
     elif isinstance(result, Wait):
         retries.store_answers(result.checkpoint)
         progress.put_down(ctx, step, began, result, error=result.error)
+        calls.look_again(ctx, result)
         announce.waits(ctx, step.name)
         ctx.log.info("step_waits", seconds=round(result.seconds, 1), note=result.note)
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from memories.pipeline import breaker, messages, selectors
+from memories.pipeline import breaker, late_answers, messages, selectors
 from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt
 from memories.pipeline.vocabulary import State, StepState
 
@@ -15,8 +15,8 @@ from memories.pipeline.vocabulary import State, StepState
 def document(run: PostProcessingRun) -> dict[str, Any]:
     """JSON of a run. ``percent`` and ``eta_seconds`` rest on the measured times of this installation's steps.
 
-    ``retryable``: a new try makes sense. ``retry_after`` (seconds): while it waits, when it goes on by itself; after
-    the end, how long the vendor that failed is not called yet.
+    ``retryable``: a new try makes sense. ``retry_after`` (seconds): while it waits, when it goes on by itself (None: as
+    soon as a vendor that was asked answers); after the end, how long the vendor that failed is not called yet.
     """
     steps = list(run.steps.order_by("position"))
     ended = run.state == State.FINISHED
@@ -43,7 +43,7 @@ def document(run: PostProcessingRun) -> dict[str, Any]:
         if message
         else None,
         "retryable": bool(message and message.retryable),
-        "retry_after": _until(run.wake_at if run.state == State.WAITING else _vendor_back(run, message)),
+        "retry_after": _until(_goes_on(run, steps) if run.state == State.WAITING else _vendor_back(run, message)),
         "dead_letter": run.dead_letter,
         "from_step": run.from_step or None,
         "follows": run.follows_id,
@@ -84,6 +84,12 @@ def _progress(run: PostProcessingRun, steps: list[RunStep]) -> tuple[float, int]
             spent = (timezone.now() - since).total_seconds() if since else 0.0
             done += min(0.9 * share, max(0.0, spent))
     return max(0.0, total - done), min(99, int(100 * done / total))
+
+
+def _goes_on(run: PostProcessingRun, steps: list[RunStep]) -> datetime | None:
+    """None while a vendor was asked and answers later: it goes on when the answer comes, not at the deadline."""
+    out = next((late_answers.of(step.checkpoint) for step in steps if step.name == run.current_step), None)
+    return None if out is not None and out.id else run.wake_at
 
 
 def _vendor_back(run: PostProcessingRun, message: messages.Message | None) -> datetime | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from memories.pipeline import calls, late_answers
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
 from omi import providers
@@ -17,13 +18,19 @@ log = structlog.get_logger(__name__)
 
 
 def cancel(ctx: Context) -> None:
-    cancel_run(ctx.run)
+    """As a worker does it: it does not wait long for the vendor."""
+    if tickets := _at_work(ctx.run):
+        calls.aside(lambda: _quietly(tickets, "cancel", ctx.run))
 
 
 def cancel_run(run: PostProcessingRun) -> None:
-    for ticket in _at_work(run):
+    _quietly(_at_work(run), "cancel", run)
+
+
+def _quietly(tickets: list[Ticket], what: str, run: PostProcessingRun) -> None:
+    for ticket in tickets:
         with contextlib.suppress(ProviderError):  # logged; the vendor ends it by itself
-            _ask(ticket, "cancel", run)
+            _ask(ticket, what, run)
 
 
 def forget_run(run: PostProcessingRun) -> int:
@@ -45,16 +52,16 @@ def forget_run(run: PostProcessingRun) -> int:
 
 
 def forget_quietly(run: PostProcessingRun) -> None:
-    """As ``forget_run``, where there is a later chance: what fails is only logged."""
-    with contextlib.suppress(ProviderError):
-        forget_run(run)
+    """As ``forget_run``, by a worker, where there is a later chance: what fails is only logged."""
+    if tickets := _given(run):
+        calls.aside(lambda: _quietly(tickets, "forget", run))
 
 
 def _at_work(run: PostProcessingRun) -> list[Ticket]:
     """The jobs that the run knows of: what it waits for, and what its result is from."""
     found: list[Ticket] = []
     for step in RunStep.objects.filter(run=run, name="transcribe"):
-        raw: list[Any] = [step.checkpoint.get("ticket"), step.output.get("ticket")]
+        raw: list[Any] = [step.checkpoint.get("ticket"), step.output.get("ticket"), late_answers.ticket(step)]
         found += [Ticket.model_validate(item) for item in raw if item]
     return found
 

@@ -61,7 +61,22 @@ def permanent(vendor: str = "first", outcome: Outcome | None = None) -> Provider
     return ProviderError(vendor, "refused the file", kind=ErrorKind.PERMANENT, code="422", outcome=outcome)
 
 
+def held(name: str) -> None:
+    """In a real worker process: one call that finds ``<name>.slow`` waits for ``<name>.answer`` (``cluster.Held``)."""
+    folder = os.environ.get("OMI_FAULTS_DIR")
+    if folder is None:
+        return
+    try:
+        (Path(folder) / f"{name}.slow").rename(Path(folder) / f"{name}.asked")
+    except FileNotFoundError:
+        return
+    end = time.monotonic() + 60
+    while not (Path(folder) / f"{name}.answer").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 def _next(name: str) -> Any:
+    held(name)
     script = SCRIPT.get(name)
     action = script.pop(0) if script else None
     if isinstance(action, Exception):

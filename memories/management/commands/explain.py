@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from memories.pipeline import messages, story
+from memories.pipeline import late_answers, messages, story
 from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
 from memories.pipeline.vocabulary import StepState
 
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         elif run.wake_at:
             overdue = (timezone.now() - run.wake_at).total_seconds()
             late = f" (OVERDUE by {overdue:.0f} s: is a worker running?)" if overdue > 60 else ""
-            self.stdout.write(f"  goes on at {_at(run.wake_at)}{late}")
+            self.stdout.write(f"  goes on {_answer(run)}at {_at(run.wake_at)}{late}")
         elif run.lease_until:
             self.stdout.write(f"  held by {run.lease_owner} until {_at(run.lease_until)}")
         for step in run.steps.all():
@@ -101,6 +101,13 @@ class Command(BaseCommand):
                 f"       try {item.number} at {_at(item.started_at)}, {item.seconds:.2f} s: {item.result}"
                 f"{_spaced(item.outcome, item.vendor, item.error_kind, item.error_code, item.detail)}"
             )
+
+
+def _answer(run: PostProcessingRun) -> str:
+    """Whose answer the run waits for, where a call is out."""
+    step = run.steps.filter(name=run.current_step).first()
+    out = late_answers.of(step.checkpoint) if step is not None else None
+    return f"when {out.vendor} answers, or looks " if out is not None and out.id else ""
 
 
 def _amount(call: VendorCall) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
-from memories.pipeline import ledger
+from pydantic import TypeAdapter
+
+from emotions.base import EmotionRequest, EmotionTimeline
+from memories.pipeline import calls
 from memories.pipeline.context import Context
-from memories.pipeline.kept_parts import KeptParts
+from memories.pipeline.ledger import Entry
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.steps.structure import result_segments
 from omi.errors import Outcome
+from omi.paid_parts import PaidParts
 
 LIMIT = 900.0
+TIMEOUT: Final = 120.0  # for each part of a recording
+ANSWER: Final = TypeAdapter(EmotionTimeline)
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
@@ -23,22 +28,28 @@ def inputs(ctx: Context) -> dict[str, Any]:
 
 
 def run(ctx: Context) -> Done | Skip:
-    from emotions.base import EmotionRequest
-
     if not _asked(ctx):
         return Skip("not asked for")
     if ctx.output("prepare_audio").get("silence"):
         return Skip("nobody speaks")
     provider = ctx.provider("emotions")
     prepared = ctx.output("prepare_audio")
-    request = EmotionRequest(
-        path=ctx.wav(), seconds=float(prepared["seconds"]), segments=result_segments(ctx), language=ctx.language
-    )
+
+    def prepare() -> calls.Made[EmotionTimeline]:
+        path, segments, language = ctx.wav(), result_segments(ctx), ctx.language
+        seconds = float(prepared["seconds"])
+
+        def call(entry: Entry, parts: PaidParts) -> EmotionTimeline:
+            if not provider.remote:
+                entry.audio_seconds = seconds  # what is paid for is told part by part
+            made: EmotionTimeline = provider.measure(EmotionRequest(path, seconds, segments, language, TIMEOUT, parts))
+            return made
+
+        return call
+
     what = [prepared["sha256"], provider.model_name]
-    with ledger.call(ctx, provider.name, "emotions", remote=provider.remote, request=what) as entry:
-        if not provider.remote:
-            entry.audio_seconds = request.seconds  # what is paid for is told part by part
-        timeline = provider.measure(replace(request, parts=KeptParts(ctx, entry)))
+    asked = calls.Question(provider.name, "emotions", what, ANSWER, remote=provider.remote, limit=TIMEOUT)
+    timeline = calls.ask(ctx, asked, prepare)
     return Done(
         {"vendor": timeline.vendor, "model": timeline.model, "kind": timeline.kind, "spans": len(timeline.spans)},
         {"timeline": timeline.model_dump(mode="json")},

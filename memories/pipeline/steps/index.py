@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
-from memories.pipeline import edits, hashing, ledger
+from pydantic import TypeAdapter
+
+from memories.pipeline import calls, edits, hashing
 from memories.pipeline.context import Context
+from memories.pipeline.ledger import Entry
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.vocabulary import Kind
 from memories.shapes import Structured
 from omi.errors import ErrorKind, ProviderError
+from omi.paid_parts import PaidParts
 
 VERSION = 1
 REUSE = "always"  # the same text has the same vector, whoever asks and why
+ANSWER: Final = TypeAdapter(list[float])
+TIMEOUT: Final = 120.0  # an embedder's own is shorter
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
@@ -31,7 +37,8 @@ def run(ctx: Context) -> Done | Skip:
         return Skip("there is no text")
     provider = ctx.provider("embedder")
     what = [hashing.of(text), provider.model_name]
-    with ledger.call(ctx, provider.name, "embed", remote=provider.remote, request=what) as entry:
+
+    def call(entry: Entry, parts: PaidParts) -> list[float]:
         entry.input_tokens = len(text) // 4 if provider.remote else 0
         entry.cost = provider.price * entry.input_tokens / 1e6
         vectors = provider.embed([text])
@@ -41,6 +48,10 @@ def run(ctx: Context) -> Done | Skip:
                 provider.name, "the embedding has the wrong size or holds no numbers", kind=ErrorKind.TRANSIENT,
                 code="bad_vector",
             )  # fmt: skip
+        return vector
+
+    asked = calls.Question(provider.name, "embed", what, ANSWER, remote=provider.remote, limit=TIMEOUT)
+    vector = calls.ask(ctx, asked, lambda: call)
     return Done({"model": provider.model_name, "dimension": provider.dimension}, {"vector": vector})
 
 

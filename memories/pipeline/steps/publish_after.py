@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memories.pipeline import claim, faults, late_vectors
+from memories.pipeline import calls, claim, faults, late_vectors
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import LeaseLost, RunCanceled
 from memories.shapes import Memory
@@ -69,7 +69,11 @@ def push(ctx: Context) -> None:
     if message is None:
         return
     ctx.save_checkpoint({**ctx.checkpoint, "pushed": True})  # before sending: rather none than two
-    try:
-        send(ctx.uid, message.title, message.text, {"memory_id": ctx.memory_id})
-    except ProviderError as error:
-        ctx.log.warning("push_failed", code=error.code)
+
+    def tell() -> None:
+        try:
+            send(ctx.uid, message.title, message.text, {"memory_id": ctx.memory_id})
+        except ProviderError as error:
+            ctx.log.warning("push_failed", code=error.code)
+
+    calls.aside(tell)

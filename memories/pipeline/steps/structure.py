@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from memories.pipeline import hashing, ledger
+from pydantic import TypeAdapter
+
+from memories.pipeline import calls, hashing
 from memories.pipeline.context import Context
-from memories.pipeline.kept_parts import KeptParts
+from memories.pipeline.ledger import Entry
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.vocabulary import Kind
-from memories.structuring.base import StructureRequest
+from memories.structuring.base import StructureRequest, StructureResult
 from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.paid_parts import PaidParts
 from transcription.segments import Segment, render
 
 VERSION = 1
 LIMIT = 900.0
+ANSWER: Final[TypeAdapter[StructureResult]] = TypeAdapter(StructureResult)
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
@@ -47,9 +51,14 @@ def run(ctx: Context) -> Done | Skip:
         request.answer_language,
         request.force,
     ]
-    with ledger.call(ctx, provider.name, "structure", remote=provider.remote, request=what) as entry:
-        made = provider.structure(replace(request, parts=KeptParts(ctx, entry)))
+
+    def call(entry: Entry, parts: PaidParts) -> StructureResult:
+        made: StructureResult = provider.structure(replace(request, parts=parts))
         entry.input_tokens, entry.output_tokens, entry.cost = made.input_tokens, made.output_tokens, made.cost
+        return made
+
+    asked = calls.Question(provider.name, "structure", what, ANSWER, remote=provider.remote, limit=request.timeout)
+    made = calls.ask(ctx, asked, lambda: call)
     structured = made.structured.model_dump(mode="json")
     return Done(
         {

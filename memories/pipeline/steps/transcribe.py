@@ -6,21 +6,30 @@ The vendor's ticket is stored before anything waits, so a crash resumes the job 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.utils import timezone
+from pydantic import TypeAdapter
 
-from memories.pipeline import faults, handover, hashing, ledger, messages, progress, retries, vendor_jobs
+from memories.pipeline import calls, faults, handover, hashing, messages, progress, retries, vendor_jobs
 from memories.pipeline.context import Context
+from memories.pipeline.ledger import Entry
 from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
 from omi import providers
 from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
+from omi.paid_parts import PaidParts
 from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
 from transcription.segments import segments_from_words, speaker_label
 
 LIMIT = 19 * 3600.0  # a local engine at a third of real time on the longest recording; its child has its own limit
 EXTRA_WAIT = 1800.0
 """A queued job may take this long plus three times the length of the recording; then the next provider is asked."""
+
+
+POLL_LIMIT: Final = 60.0
+"""Seconds that asking about a job may take: an adapter's own limits are shorter."""
+
+ANSWER: Final[TypeAdapter[Pending | Transcript]] = TypeAdapter(Pending | Transcript)
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
@@ -44,7 +53,7 @@ def run(ctx: Context) -> Done | Wait | Skip:
     if not able:
         raise StepError("language_not_supported", f"language {ctx.language}")
     checkpoint = ctx.checkpoint
-    at_work = (checkpoint.get("ticket") or {}).get("vendor")
+    at_work = (checkpoint.get("ticket") or checkpoint.get("call") or {}).get("vendor")
     # A job that is under way is heard before another one is paid for, also when the order was changed meanwhile.
     for provider in sorted(able, key=lambda item: item.name != at_work):
         if provider.name in checkpoint.get("given_up", {}):
@@ -90,18 +99,11 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
         if now - float(checkpoint.get("submitted_at", now)) > patience:
             raise ProviderError(provider.name, "the job was not done in time", kind=ErrorKind.PERMANENT,
                                 code="job_timeout", outcome=Outcome.TIMEOUT)  # fmt: skip
-        with ledger.call(ctx, provider.name, "poll", remote=remote, request=ticket.id, pays=False):
-            answer: Pending | Transcript = provider.poll(ticket)
-        return answer
-    request = _request(ctx, provider, seconds)
-    what = [ctx.output("prepare_audio")["sha256"], request.language, request.diarize, provider.model_name]
-    with ledger.call(ctx, provider.name, "transcribe", remote=remote, request=what) as entry:
-        answer = provider.submit(request)
-        entry.audio_seconds = seconds
-        entry.cost = getattr(answer, "cost", 0.0) or provider.capabilities.cost_per_minute * seconds / 60
+        poll = calls.Question(provider.name, "poll", ticket.id, ANSWER, remote=remote, limit=POLL_LIMIT, pays=False)
+        return calls.ask(ctx, poll, lambda: lambda entry, parts: provider.poll(ticket), checkpoint)
+
+    def accept(answer: Pending | Transcript) -> None:
         if isinstance(answer, Pending):
-            faults.point("accepted")  # the gap that no vendor without an idempotency key lets one close
-            entry.reference = answer.ticket.id
             checkpoint["ticket"] = answer.ticket.model_dump(mode="json")
             checkpoint["submitted_at"] = timezone.now().timestamp()
             try:
@@ -109,7 +111,34 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
             except (LeaseLost, RunCanceled):
                 _try_cancel(ctx, provider, answer.ticket)  # nobody else knows of this job
                 raise
-    return answer
+
+    def unwanted(answer: Pending | Transcript) -> None:
+        if isinstance(answer, Pending):
+            _cancel_there(ctx, provider, answer.ticket)
+
+    what = [ctx.output("prepare_audio")["sha256"], ctx.language, True, provider.model_name]
+    submit = calls.Question(
+        provider.name, "transcribe", what, ANSWER, remote=remote, limit=_timeout(seconds), accept=accept,
+        unwanted=unwanted,
+    )  # fmt: skip
+    return calls.ask(ctx, submit, lambda: _submit(provider, _request(ctx, provider, seconds)), checkpoint)
+
+
+def _submit(provider: Any, request: PrerecordedRequest) -> calls.Made[Pending | Transcript]:
+    def call(entry: Entry, parts: PaidParts) -> Pending | Transcript:
+        answer: Pending | Transcript = provider.submit(request)
+        entry.audio_seconds = request.seconds
+        entry.cost = getattr(answer, "cost", 0.0) or provider.capabilities.cost_per_minute * request.seconds / 60
+        if isinstance(answer, Pending):
+            faults.point("accepted")  # the gap that no vendor without an idempotency key lets one close
+            entry.reference = answer.ticket.id
+        return answer
+
+    return call
+
+
+def _timeout(seconds: float) -> float:
+    return max(120.0, 3 * seconds)
 
 
 def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
@@ -127,7 +156,7 @@ def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
         url=url,
         webhook_url=handover.webhook_url(),
         reference=f"run-{ctx.run.pk}",
-        timeout=max(120.0, 3 * seconds),
+        timeout=_timeout(seconds),
     )
 
 
@@ -209,6 +238,10 @@ def _last_error(checkpoint: dict[str, Any]) -> StepError:
 
 
 def _try_cancel(ctx: Context, provider: Any, ticket: Ticket) -> None:
+    calls.aside(lambda: _cancel_there(ctx, provider, ticket))
+
+
+def _cancel_there(ctx: Context, provider: Any, ticket: Ticket) -> None:
     try:
         provider.cancel(ticket)
     except ProviderError as error:

@@ -51,14 +51,16 @@ class Installation:
 
     def __init__(
         self, folder: Path, *, lease: float = 3.0, workers: int = 2, queue: float | None = None, instant: bool = False,
-        database: str = "",
+        database: str = "", more: str = "", variables: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
+        """``more``: lines of the settings module, after the others; ``variables``: of the environment."""
         self.folder = folder
         self.faults = folder / "faults"
         self.faults.mkdir()
         (folder / "fault_settings.py").write_text(
             SETTINGS.format(prerecorded={"name": "first", "queue": queue}, lease=lease, workers=workers)
             + (INSTANT if instant else "")
+            + more
         )
         self.environment = {
             **os.environ,
@@ -71,6 +73,7 @@ class Installation:
             "OMI_LOG_LEVEL": "INFO",
             "OMI_LOG_FORMAT": "json",
             "OPENBLAS_NUM_THREADS": "1",
+            **(variables or {}),
         }
         if instant:  # what is measured is not to look for faults and write down its calls
             del self.environment["OMI_FAULTS_DIR"], self.environment["FAKES_LOG"]
@@ -143,13 +146,17 @@ class Installation:
         self.processes.append(process)
         return process
 
-    def serve(self, *, patience: float = 6.0) -> subprocess.Popen[bytes]:
+    def serve(self, *, patience: float = 6.0, grace: float = 5.0) -> subprocess.Popen[bytes]:
         """The worker under ``manage.py serve``, as in a real installation."""
-        times = ["--patience", str(patience), "--grace", "5", "--look", "0.3"]
+        times = ["--patience", str(patience), "--grace", str(grace), "--look", "0.3"]
         return self.start("serve", "--no-web", "--no-migrate", *times)
 
     def fault(self, point: str, action: str = "kill") -> None:
         (self.faults / f"{point}.{action}").touch()
+
+    def hold(self, vendor: str) -> Held:
+        """The next call to ``vendor`` is answered when the test says so."""
+        return Held(self.faults, vendor)
 
     def calls(self) -> list[tuple[str, str]]:
         file = self.folder / "calls.log"
@@ -212,6 +219,27 @@ answer = begin({count}, {options!r})
                     os.killpg(group, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
+
+
+class Held:
+    """A scripted vendor that takes its time, controlled by files (``fakes.held``)."""
+
+    def __init__(self, folder: Path, vendor: str) -> None:
+        self._slow, self._asked = folder / f"{vendor}.slow", folder / f"{vendor}.asked"
+        self._answer = folder / f"{vendor}.answer"
+        self._answer.unlink(missing_ok=True)
+        self._asked.unlink(missing_ok=True)
+        self._slow.touch()
+
+    def asked(self, timeout: float = 60.0) -> None:
+        """Wait until the vendor was asked."""
+        until = time.monotonic() + timeout
+        while not self._asked.exists():
+            assert time.monotonic() < until, "nobody asked the vendor"
+            time.sleep(0.05)
+
+    def answer(self) -> None:
+        self._answer.touch()
 
 
 def processes_of(folder: Path) -> dict[int, int]:

@@ -9,22 +9,22 @@ from typing import Any
 from tests.pipeline.fakes import TEXT
 
 
-def begin(count: int, options: dict[str, Any]) -> list[int]:
+def begin(count: int, options: dict[str, Any], speech: str = "") -> list[int]:
     """``count`` memories of one user, each with a recording of speech, and a run for each, as an upload begins it."""
     from memories.pipeline import announce, service
     from memories.shapes import PostProcessingStatus
 
     runs = [
         service.start("postprocess", "user-1", memory_id, actor="test", audio=kept, options=options)
-        for memory_id, kept in prepare(count)
+        for memory_id, kept in prepare(count, speech)
     ]
     for run in runs:
         announce.mark(run, PostProcessingStatus.IN_PROGRESS)
     return [run.pk for run in runs]
 
 
-def prepare(count: int) -> list[tuple[str, Any]]:
-    """``count`` memories and their recordings."""
+def prepare(count: int, speech: str = "") -> list[tuple[str, Any]]:
+    """``count`` memories and their recordings (the file ``speech``, else one that is in the repository)."""
     from pathlib import Path
 
     from memories.repository import memories as repository
@@ -32,7 +32,8 @@ def prepare(count: int) -> list[tuple[str, Any]]:
     from omi.stores import audio
     from transcription.segments import Segment
 
-    speech = (Path(__file__).resolve().parents[3] / "demo" / "recordings" / "enrol_user.flac").read_bytes()
+    path = Path(speech or Path(__file__).resolve().parents[3] / "demo" / "recordings" / "enrol_user.flac")
+    said = path.read_bytes()
     made = []
     for _ in range(count):
         memory_id = str(uuid.uuid4())
@@ -49,7 +50,7 @@ def prepare(count: int) -> list[tuple[str, Any]]:
                 active_transcript="deepgram_streaming",
             ),
         )
-        kept = audio.put("user-1", "upload", speech, memory_id=memory_id, suffix=".flac", keep_for=timedelta(hours=1))
+        kept = audio.put("user-1", "upload", said, memory_id=memory_id, suffix=path.suffix, keep_for=timedelta(hours=1))
         made.append((memory_id, kept))
     return made
 

@@ -91,7 +91,7 @@ TEMPLATES = [
 DATABASES: dict[str, Any] = {
     "default": dj_database_url.parse(
         env_str("DATABASE_URL", f"sqlite:///{OMI_DATA_DIR / 'omi.sqlite3'}"),
-        # django-q2 closes and reopens connections around each broker call unless they may live on (docs/decisions/).
+        # django-q2 closes and reopens connections around each broker call unless they may live on.
         conn_max_age=None if not env_str("DATABASE_URL") else 600,
         conn_health_checks=bool(env_str("DATABASE_URL")),
     )

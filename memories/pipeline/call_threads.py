@@ -191,6 +191,8 @@ class Call(Generic[T]):
                 self._turn.notify_all()
             if not attached:
                 self._hand_in()
+        except Exception:  # nobody reads what a thread ends with; the run looks again at the deadline
+            self._ctx.log.exception("late_answer_lost", vendor=self._question.vendor)
         finally:
             try:
                 self._ctx.close()
@@ -202,9 +204,14 @@ class Call(Generic[T]):
 
         ctx, question, error = self._ctx, self._question, self.error
         what = {"vendor": question.vendor, "operation": question.operation}
+        answer = None
+        if error is None:
+            try:
+                answer = question.form.dump_python(self.answer, mode="json")  # type: ignore[arg-type]
+            except Exception as problem:  # an adapter that breaks its promise about the answer's shape
+                error = problem
         if error is not None and not question.expected(error):
             ctx.log.error("late_call_crashed", **what, exc_info=error)
-        answer = None if error is not None else question.form.dump_python(self.answer, mode="json")  # type: ignore[arg-type]
         for pause in (*HANDING_IN, None):
             try:
                 wanted = late_answers.hand_in(ctx, self.out, self._begun, answer, error)

@@ -217,6 +217,16 @@ def test_a_fault_of_ours_in_a_late_call_is_tried_again_and_ends_like_one(begin: 
     assert at_work(run).checkpoint["failures"]["structure/omi"]["count"] == 1
 
 
+def test_an_answer_that_is_no_json_is_a_fault_of_ours(begin: Begin, gate: Gate) -> None:
+    """Not a call that nobody hears of again until its deadline."""
+    run = begin("structure", gate(StructureResult(object(), method="fake-llm")))  # type: ignore[arg-type]
+    put_down(run)
+    gate.answers()
+    assert called_back(run)
+    put_down(run)
+    assert at_work(run).checkpoint["failures"]["structure/omi"]["count"] == 1
+
+
 def test_an_error_keeps_what_the_pipeline_reads_of_it() -> None:
     lost = JobLost("fal", "no such job", kind=ErrorKind.TRANSIENT, code="unknown_job", retry_after=100.0)
     stored = late_answers._error(lost)["error"]

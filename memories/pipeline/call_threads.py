@@ -13,6 +13,8 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from uuid import uuid4
 
@@ -40,7 +42,16 @@ ASIDE: Final = 16
 
 _out: Final[dict[str, Call[Any]]] = {}
 _aside = threading.BoundedSemaphore(ASIDE)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """They are kept: starting one costs more than the rest. ``room`` is the bound; the process ends after them."""
+    return ThreadPoolExecutor(max_workers=1000, thread_name_prefix="call")
+
+
 os.register_at_fork(after_in_child=_out.clear)
+os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def room() -> bool:
@@ -102,10 +113,8 @@ class Call(Generic[T]):
     def start(self) -> None:
         self._ctx.hold()
         _out[self.out.id] = self
-        bound = structlog.contextvars.get_contextvars()
-        name = f"call-{self._question.operation}"
         try:
-            threading.Thread(target=self._run, args=(bound,), name=name, daemon=False).start()
+            _threads().submit(self._run, structlog.contextvars.get_contextvars())
         except RuntimeError:  # the system has no thread to give: nobody was asked
             del _out[self.out.id]
             self._ctx.close()
@@ -168,6 +177,7 @@ class Call(Generic[T]):
             connections.close_all()
 
     def _run(self, bound: dict[str, Any]) -> None:
+        structlog.contextvars.clear_contextvars()  # of the thread's last call
         structlog.contextvars.bind_contextvars(**bound)
         try:
             try:
@@ -181,6 +191,8 @@ class Call(Generic[T]):
                 self._turn.notify_all()
             if not attached:
                 self._hand_in()
+        except Exception:  # nobody reads what a thread ends with; the run looks again at the deadline
+            self._ctx.log.exception("late_answer_lost", vendor=self._question.vendor)
         finally:
             try:
                 self._ctx.close()
@@ -192,9 +204,14 @@ class Call(Generic[T]):
 
         ctx, question, error = self._ctx, self._question, self.error
         what = {"vendor": question.vendor, "operation": question.operation}
+        answer = None
+        if error is None:
+            try:
+                answer = question.form.dump_python(self.answer, mode="json")  # type: ignore[arg-type]
+            except Exception as problem:  # an adapter that breaks its promise about the answer's shape
+                error = problem
         if error is not None and not question.expected(error):
             ctx.log.error("late_call_crashed", **what, exc_info=error)
-        answer = None if error is not None else question.form.dump_python(self.answer, mode="json")  # type: ignore[arg-type]
         for pause in (*HANDING_IN, None):
             try:
                 wanted = late_answers.hand_in(ctx, self.out, self._begun, answer, error)

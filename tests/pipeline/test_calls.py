@@ -97,7 +97,8 @@ def test_while_the_worker_waits_it_does_the_calls_database_work_itself(begin: Be
     monkeypatch.setattr(kept_parts.KeptParts, "keep", keep)
     monkeypatch.setattr(fakes.FakeStructurer, "structure", structure)
     assert runner.work(begin().pk) == "finished"
-    assert threads == [("vendor", "call-structure"), ("keep", threading.current_thread().name)]
+    [(_, asked_in), (_, kept_in)] = threads
+    assert (asked_in.startswith("call"), kept_in) == (True, threading.current_thread().name)
     assert not StepArtifact.objects.filter(kept_parts.IN_BETWEEN).exists()
 
 
@@ -209,6 +210,16 @@ def test_a_refusal_that_comes_late_asks_the_next_provider(begin: Begin, gate: Ga
 
 def test_a_fault_of_ours_in_a_late_call_is_tried_again_and_ends_like_one(begin: Begin, gate: Gate) -> None:
     run = begin("structure", gate(ZeroDivisionError("a fault of ours")))
+    put_down(run)
+    gate.answers()
+    assert called_back(run)
+    put_down(run)
+    assert at_work(run).checkpoint["failures"]["structure/omi"]["count"] == 1
+
+
+def test_an_answer_that_is_no_json_is_a_fault_of_ours(begin: Begin, gate: Gate) -> None:
+    """Not a call that nobody hears of again until its deadline."""
+    run = begin("structure", gate(StructureResult(object(), method="fake-llm")))  # type: ignore[arg-type]
     put_down(run)
     gate.answers()
     assert called_back(run)

@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
+from omi import child_process
 from omi.errors import ErrorKind, Outcome, ProviderError
-
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def call(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
     """Raises ProviderError (transient): the child died, took too long, or said something else than JSON."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "memories.pipeline.child", function], input=json.dumps(arguments).encode(),
-            capture_output=True, timeout=timeout, cwd=_ROOT, env=environment, check=False,
+            child_process.command("memories.pipeline.child", function), input=json.dumps(arguments).encode(),
+            capture_output=True, timeout=timeout, env=child_process.environment(), check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise ProviderError(

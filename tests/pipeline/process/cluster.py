@@ -75,8 +75,6 @@ class Installation:
             "OPENBLAS_NUM_THREADS": "1",
             **(variables or {}),
         }
-        if instant:  # what is measured is not to look for faults and write down its calls
-            del self.environment["OMI_FAULTS_DIR"], self.environment["FAKES_LOG"]
         if database:
             self.environment["DATABASE_URL"] = database
         self.processes: list[subprocess.Popen[bytes]] = []

@@ -15,6 +15,7 @@ import structlog
 from memories import mirror, mirror_parts, search_index
 from memories.mirror_parts import PAGE, Difference, stale
 from memories.models import MemoryRow, MirrorProgress, MirrorSample, PersonRow, ProcessingMemoryRow, SearchTerms
+from memories.pipeline import ledger
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.repository import stored
@@ -161,7 +162,11 @@ def write_vectors(uid: str, memories: list[Memory]) -> None:
     kept = [memory for memory in memories if _has_vector(memory)]
     if not kept:
         return
-    values = one("embedder").embed([memory.structured.text() for memory in kept])
+    embedder, texts = one("embedder"), [memory.structured.text() for memory in kept]
+    with ledger.outside(uid, embedder.name, "embed", remote=embedder.remote) as entry:
+        entry.input_tokens = sum(map(len, texts)) // 4
+        entry.cost = embedder.price * entry.input_tokens / 1e6
+        values = embedder.embed(texts)
     vectors().upsert(
         [
             Vector(vector_id(uid, memory.id), value, metadata_of(uid, memory))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import structlog
 
 from memories import search_index
+from memories.pipeline import ledger
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi import providers
@@ -91,7 +92,11 @@ def search(uid: str, query: str, limit: int = 10, filters: Filters | None = None
 
 
 def _by_meaning(uid: str, query: str, count: int, filters: Filters) -> dict[str, float]:
-    [vector] = providers.one("embedder").embed([query], query=True)
+    embedder = providers.one("embedder")
+    with ledger.outside(uid, embedder.name, "embed_query", remote=embedder.remote) as entry:
+        entry.input_tokens = len(query) // 4 + 1
+        entry.cost = embedder.price * entry.input_tokens / 1e6
+        [vector] = embedder.embed([query], query=True)
     if not any(vector):
         return {}
     condition: dict[str, Any] = {"uid": uid}

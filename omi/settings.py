@@ -326,6 +326,8 @@ OMI_AUDIO_KEEP = timedelta(hours=env_float("OMI_AUDIO_KEEP_HOURS", 24.0))
 OMI_RESTORE_DAYS = env_float("OMI_RESTORE_DAYS", 0.0)
 """For how long a deleted memory can be restored; 0 erases at once."""
 OMI_RUN_MAX_CLAIMS = env_int("OMI_RUN_MAX_CLAIMS", 8)
+OMI_RETRIES_PER_DAY = env_int("OMI_RETRIES_PER_DAY", 10)
+"""How often the user of the app may have one memory done anew within a day: each time may pay vendors."""
 OMI_CALLS_PER_WORKER = env_int("OMI_CALLS_PER_WORKER", 8)
 """Calls to vendors that one worker process may have out at a time."""
 OMI_CALL_PATIENCE_SECONDS = env_float("OMI_CALL_PATIENCE_SECONDS", 3.0)

@@ -65,7 +65,7 @@ class RunAdmin(ReadOnlyAdmin):
 class VendorCallAdmin(ReadOnlyAdmin):
     list_display = ["id", "vendor", "operation", "run_link", "result", "latency", "audio_seconds", "cost", "doubled"]
     list_filter = ["vendor", "operation", "outcome", "doubled", "started_at"]
-    search_fields = ["reference", "run__memory_id", "run__uid"]
+    search_fields = ["reference", "run__memory_id", "run__uid", "uid"]
     list_select_related = ["run"]
     list_per_page = 50
 
@@ -73,7 +73,9 @@ class VendorCallAdmin(ReadOnlyAdmin):
         css = {"all": ["memories/support.css"]}
 
     @admin.display(description="run")
-    def run_link(self, call: VendorCall) -> SafeString:
+    def run_link(self, call: VendorCall) -> SafeString | str:
+        if call.run_id is None:
+            return f"none ({call.uid})"
         address = reverse("admin:pipeline_postprocessingrun_change", args=[call.run_id])
         return format_html('<a href="{}">{}</a>', address, call.run_id)
 

@@ -6,6 +6,7 @@ identity provider that is out of reach is 503.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import structlog
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
-from memories.pipeline.service import IdempotencyConflict, NotRetryable, PipelineError
+from memories.pipeline.service import IdempotencyConflict, NotRetryable, PipelineError, TooManyRetries
 from memories.repository.large import Unreadable
 from memories.repository.memories import InvalidCursor, MemoryNotFound, RevisionConflict
 from memories.repository.processing import ProcessingMemoryNotFound
@@ -87,6 +88,8 @@ def _answer(error: Exception, context: dict[str, Any]) -> Answer | None:
         return 422, fastapi_errors(error, "body"), {}, {}
     if isinstance(error, IdempotencyConflict):
         return 409, "This Idempotency-Key was used for another recording", {}, {}
+    if isinstance(error, TooManyRetries):
+        return 429, str(error), {"Retry-After": str(math.ceil(error.seconds))}, {}
     if isinstance(error, NotRetryable | PipelineError):
         return 409, str(error)[:1].upper() + str(error)[1:], {}, {}
     if isinstance(error, RevisionConflict):

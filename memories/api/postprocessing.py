@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from pydantic import Field
 from rest_framework import viewsets
@@ -81,15 +82,19 @@ class PostProcessingViewSet(viewsets.ViewSet):
     @extend_schema(
         request=None,
         parameters=parameters(RetryQuery),
-        responses={200: RunStatus, 404: Detail, 409: Detail},
-        description="A new run that follows the failed one and takes over what is already done and unchanged.",
+        responses={200: RunStatus, 404: Detail, 409: Detail, 429: Detail},
+        description="A new run that follows the last one and takes over what is already done and unchanged. At most "
+        "`OMI_RETRIES_PER_DAY` of a memory within a day.",
     )
     def retry(self, request: Request, memory_id: str) -> Response:
         asked = query(RetryQuery, request)
         run = _latest(request, memory_id)
         if asked.from_step and asked.from_step not in run.plan:
             raise invalid(("query", "from_step"), f"The steps are {', '.join(run.plan)}")
-        run = service.retry(run, actor=f"user:{uid_of(request)}", reason="asked by the user", from_step=asked.from_step)
+        run = service.retry(
+            run, actor=f"user:{uid_of(request)}", reason="asked by the user", from_step=asked.from_step,
+            most=settings.OMI_RETRIES_PER_DAY,
+        )  # fmt: skip
         return Response(status.document(run))
 
 

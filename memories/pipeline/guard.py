@@ -1,8 +1,9 @@
-"""The table of allowed transitions, as the database enforces it: a trigger that no UPDATE gets past.
+"""The table of allowed transitions, and that history is only added to, as the database enforces them: by triggers.
 
 CHECK constraints (models/runs.py) see one state of a row; a trigger sees the old one, too. Whatever code, shell or
 other version of this server writes: an ended run stays ended with its outcome, a state follows only where
-``transitions.ALLOWED`` lets it, and the fence never goes back. Installed anew after every ``migrate``, from the table
+``transitions.ALLOWED`` lets it, the fence never goes back, and no row of the history is changed (they go with the run
+they belong to, when it is erased). Installed anew after every ``migrate``, from the table
 itself: SQLite loses triggers when a later migration remakes the table.
 """
 
@@ -17,7 +18,10 @@ from memories.pipeline.vocabulary import State
 
 NAME: Final = "run_transition_allowed"
 TABLE: Final = "pipeline_postprocessingrun"
-COLUMNS: Final = "state, outcome, fence"
+COLUMNS: Final = "state, outcome, fence, message_id, finished_at"
+
+HISTORY: Final = ("pipeline_runevent", "pipeline_stepattempt")
+HISTORY_NAME: Final = "history_is_only_added_to"
 
 
 def condition() -> str:
@@ -26,22 +30,30 @@ def condition() -> str:
     listed = ", ".join(f"'{pair}'" for pair in pairs)
     return (
         f"(OLD.state <> NEW.state AND OLD.state || '>' || NEW.state NOT IN ({listed}))"
-        f" OR (OLD.state = '{State.FINISHED}' AND OLD.outcome <> NEW.outcome) OR NEW.fence < OLD.fence"
+        f" OR (OLD.state = '{State.FINISHED}' AND (OLD.outcome <> NEW.outcome OR OLD.message_id <> NEW.message_id"
+        f" OR OLD.finished_at <> NEW.finished_at)) OR NEW.fence < OLD.fence"
     )
 
 
 def statements(vendor: str) -> list[str]:
-    """What installs the trigger. Its violation is an IntegrityError on both databases."""
-    drop = f"DROP TRIGGER IF EXISTS {NAME}"
-    head = f"CREATE TRIGGER {NAME} BEFORE UPDATE OF {COLUMNS} ON {TABLE} FOR EACH ROW WHEN ({condition()})"
+    """What installs the triggers. A violation is an IntegrityError on both databases."""
+    made = _trigger(vendor, NAME, TABLE, f"UPDATE OF {COLUMNS}", f" WHEN ({condition()})")
+    for table in HISTORY:
+        made += _trigger(vendor, f"{HISTORY_NAME}_{table}", table, "UPDATE", "")
+    return made
+
+
+def _trigger(vendor: str, name: str, table: str, event: str, when: str) -> list[str]:
+    drop = f"DROP TRIGGER IF EXISTS {name}"
+    head = f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW{when}"
     if vendor == "sqlite":
-        return [drop, f"{head} BEGIN SELECT RAISE(ABORT, '{NAME}'); END"]
+        return [drop, f"{head} BEGIN SELECT RAISE(ABORT, '{name}'); END"]
     if vendor == "postgresql":
         function = (
-            f"CREATE OR REPLACE FUNCTION {NAME}() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN RAISE EXCEPTION '{NAME}' USING ERRCODE = 'check_violation'; END $$"
+            f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION '{name}' USING ERRCODE = 'check_violation'; END $$"
         )
-        return [function, f"{drop} ON {TABLE}", f"{head} EXECUTE FUNCTION {NAME}()"]
+        return [function, f"{drop} ON {table}", f"{head} EXECUTE FUNCTION {name}()"]
     raise NotImplementedError(f"no trigger is written for {vendor}")
 
 

@@ -8,6 +8,8 @@ counts what falls into it.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.db import connection, transaction
@@ -102,6 +104,26 @@ def begin(ctx: Context, vendor: str, operation: str, *, remote: bool, request: o
 def key(ctx: Context, vendor: str, operation: str, request: object) -> str:
     """The same for the same request about the same memory."""
     return hashing.of([ctx.uid, ctx.memory_id, vendor, operation, request])
+
+
+@contextmanager
+def outside(uid: str, vendor: str, operation: str, *, remote: bool) -> Iterator[Entry]:
+    """Around a call that belongs to no run. One INSERT after it; nothing for an engine on this machine."""
+    entry, outcome, kind, code = Entry(), Outcome.SUCCESS, "", ""
+    began, started_at = time.perf_counter(), timezone.now()
+    try:
+        yield entry
+    except ProviderError as error:
+        outcome, kind, code = error.outcome, error.kind.value, error.code[:64]
+        raise
+    finally:
+        if remote:
+            row = VendorCall(
+                uid=uid, step="", fence=0, vendor=vendor, operation=operation, request_key="", started_at=started_at,
+                outcome=outcome, error_kind=kind, error_code=code,
+            )  # fmt: skip
+            _fill(row, entry, began)
+            rows.insert([row])
 
 
 def settle(ctx: Context) -> None:

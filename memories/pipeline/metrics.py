@@ -64,14 +64,17 @@ def register() -> None:
         REGISTRY.register(PipelineCollector())
 
 
-def figures(runs: QuerySet[Any] | None = None) -> Figures:
-    """What the rows of ``runs`` (None: of all) add up to. ``runs`` may have no slice."""
+def figures(runs: QuerySet[Any] | None = None, uid: str = "") -> Figures:
+    """What the rows of ``runs`` (None: of all), and the calls of ``uid`` outside of runs, add up to.
+
+    ``runs`` may have no slice.
+    """
     from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorCall
     from memories.pipeline.vocabulary import GOOD, State
 
     attempts, ended, calls = StepAttempt.objects.all(), PostProcessingRun.objects.all(), VendorCall.objects.all()
     if runs is not None:
-        attempts, ended, calls = attempts.filter(step__run__in=runs), runs, calls.filter(run__in=runs)
+        attempts, ended, calls = attempts.filter(step__run__in=runs), runs, calls.filter(of_user(runs, uid))
     found: Figures = defaultdict(float)
     below = {
         f"b{index}": Sum(Case(When(seconds__lte=limit, then=Value(1)), default=Value(0)))
@@ -104,11 +107,19 @@ def figures(runs: QuerySet[Any] | None = None) -> Figures:
     return found
 
 
-def keep(runs: QuerySet[Any]) -> None:
-    """``runs`` are about to be deleted: their figures stay. Call it inside the transaction that deletes them."""
+def of_user(runs: QuerySet[Any], uid: str) -> Q:
+    """Of the ledger: the calls of ``runs``, and those of ``uid`` that belong to no run."""
+    return Q(run__in=runs) | Q(run=None, uid=uid) if uid else Q(run__in=runs)
+
+
+def keep(runs: QuerySet[Any], uid: str = "") -> None:
+    """``runs``, and the other calls of ``uid``, are about to be deleted: their figures stay.
+
+    Call it inside the transaction that deletes them.
+    """
     from memories.pipeline.models import ErasedFigures
 
-    for key, value in figures(runs).items():
+    for key, value in figures(runs, uid).items():
         row, made = ErasedFigures.objects.get_or_create(key=json.dumps(key), defaults={"value": value})
         if not made:
             ErasedFigures.objects.filter(pk=row.pk).update(value=F("value") + value)

@@ -160,6 +160,8 @@ def put_down(ctx: Context, step: RunStep, began: datetime, wait: Wait, *, error:
         attempt(ctx, step, began, "retry", error.outcome, error=error)
     with letting_go(ctx):
         claim.change(ctx.lease, State.WAITING, current_step=step.name, wake_at=wake_at, woken_at=wake_at, claims=0)
+        if error is not None or step.state != StepState.WAITING:  # not each look at a job that is at work
+            note(ctx.run, "put_down", step=step.name, seconds=round(wait.seconds, 1), reason=wait.note[:300])
         step.state, step.checkpoint, step.note = StepState.WAITING, wait.checkpoint, wait.note[:300]
         step.started_at = step.started_at or began
         step.save(update_fields=["state", "checkpoint", "note", "started_at", "attempts"])
@@ -170,6 +172,7 @@ def lost(ctx: Context, step: RunStep | None) -> None:
     """The worker before this one ended without a word, while at work on ``step`` if that is not over."""
     with letting_go(ctx):
         claim.write(ctx.lease)
+        note(ctx.run, "taken_over", step=ctx.run.current_step, lost_owner=ctx.lease.lost_owner, fence=ctx.lease.fence)
         _make_up(ctx)
         if step is not None:
             attempt(ctx, step, ctx.lease.claimed_at, "lost", Outcome.TIMEOUT, message_id="worker_died",

@@ -108,6 +108,7 @@ def _remind(run: PostProcessingRun, now: datetime, pause: timedelta) -> bool:
     ).exclude(state=State.FINISHED)
     if not reminder.update(woken_at=now):
         return False
+    progress.note(run, "sent_again", actor="reconciler", step=run.current_step, state=run.state)
     queue.wake(run.pk)
     return True
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, Final
 
 import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from memories.pipeline import announce, hashing, metrics, plans, progress, queue
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, VendorCall
@@ -30,6 +32,14 @@ class IdempotencyConflict(PipelineError):
 
 class NotRetryable(PipelineError):
     """The run has no end yet, or its recording is gone (409)."""
+
+
+class TooManyRetries(PipelineError):
+    """The user has had this memory done anew often enough for today (429). ``seconds`` until it may be again."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("this memory was processed again too often, please try again later")
+        self.seconds = seconds
 
 
 def start(
@@ -137,19 +147,35 @@ def cancel(run: PostProcessingRun, *, actor: str, reason: str = "", message_id: 
     return True
 
 
-def retry(run: PostProcessingRun, *, actor: str, reason: str = "", from_step: str | None = None) -> PostProcessingRun:
+def retry(
+    run: PostProcessingRun, *, actor: str, reason: str = "", from_step: str | None = None, most: int | None = None
+) -> PostProcessingRun:
     """A new run that follows an ended one, with its recording and options.
 
     Steps before ``from_step`` (or all) are taken from earlier runs where their inputs are the same. Pressing twice
-    gives the same run. Raises NotRetryable while the run is unfinished.
+    gives the same run. ``most``: as many retries of this memory in 24 hours. Raises NotRetryable while the run is
+    unfinished, TooManyRetries.
     """
     run.refresh_from_db()
     if run.state != State.FINISHED:
         raise NotRetryable("the run has not ended yet")
+    if most is not None:
+        _bounded(run, most)
     return start(
         run.kind, run.uid, run.memory_id, actor=actor, reason=reason or "retry", options=dict(run.options),
         from_step=from_step, follows=run,
     )  # fmt: skip
+
+
+def _bounded(run: PostProcessingRun, most: int) -> None:
+    """Each retry may pay vendors: raise TooManyRetries where there were ``most`` of this memory within a day."""
+    since = timezone.now() - timedelta(days=1)
+    retries = PostProcessingRun.objects.filter(
+        uid=run.uid, memory_id=run.memory_id, follows__isnull=False, created_at__gt=since
+    )
+    times = list(retries.order_by("-created_at").values_list("created_at", flat=True)[:most])
+    if len(times) >= most:
+        raise TooManyRetries((times[-1] - since).total_seconds() if times else 86400.0)
 
 
 def cancel_for_memory(uid: str, memory_id: str, *, actor: str = "system", message_id: str = "memory_gone") -> int:
@@ -189,8 +215,8 @@ def forget_user(uid: str) -> dict[str, int]:
     runs = PostProcessingRun.objects.filter(uid=uid)
     copies = _forget_at_vendors(runs)
     with transaction.atomic():
-        metrics.keep(runs)
-        deleted = runs.delete()[0]
+        metrics.keep(runs, uid)
+        deleted = runs.delete()[0] + VendorCall.objects.filter(run=None, uid=uid).delete()[0]
     return {"runs": deleted, "vendor_copies": copies}
 
 

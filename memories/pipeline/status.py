@@ -10,18 +10,23 @@ from django.utils import timezone
 from memories.pipeline import breaker, late_answers, messages, selectors
 from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt
 from memories.pipeline.vocabulary import State, StepState
+from omi.errors import ErrorKind, Outcome, ProviderError
 
 
 def document(run: PostProcessingRun) -> dict[str, Any]:
-    """JSON of a run. ``percent`` and ``eta_seconds`` rest on the measured times of this installation's steps.
+    """JSON of a run. ``percent`` and ``eta_seconds`` rest on the measured times of this installation's steps; the time
+    that it waits, and what is left of the run that it stands in line behind, are part of the latter.
 
-    ``retryable``: a new try makes sense. ``retry_after`` (seconds): while it waits, when it goes on by itself (None: as
-    soon as a vendor that was asked answers); after the end, how long the vendor that failed is not called yet.
+    ``message``: how it ended; while it waits to try again, what went wrong the last time. ``retryable``: a new try
+    makes sense. ``retry_after`` (seconds): while it waits, when it goes on by itself (None: as soon as a vendor that
+    was asked answers); after the end, how long the vendor that failed is not called yet.
     """
     steps = list(run.steps.order_by("position"))
+    waits = run.state == State.WAITING
     ended = run.state == State.FINISHED
-    message = messages.get(run.message_id) if ended else None
+    message = messages.get(run.message_id) if ended else _trouble(run, steps)
     left, percent = _progress(run, steps)
+    left += _idle(run, steps)
     return {
         "id": run.pk,
         "memory_id": run.memory_id,
@@ -42,8 +47,8 @@ def document(run: PostProcessingRun) -> dict[str, Any]:
         }
         if message
         else None,
-        "retryable": bool(message and message.retryable),
-        "retry_after": _until(_goes_on(run, steps) if run.state == State.WAITING else _vendor_back(run, message)),
+        "retryable": bool(ended and message and message.retryable),
+        "retry_after": _until(_goes_on(run, steps) if waits else _vendor_back(run, message if ended else None)),
         "dead_letter": run.dead_letter,
         "from_step": run.from_step or None,
         "follows": run.follows_id,
@@ -84,6 +89,34 @@ def _progress(run: PostProcessingRun, steps: list[RunStep]) -> tuple[float, int]
             spent = (timezone.now() - since).total_seconds() if since else 0.0
             done += min(0.9 * share, max(0.0, spent))
     return max(0.0, total - done), min(99, int(100 * done / total))
+
+
+def _idle(run: PostProcessingRun, steps: list[RunStep]) -> float:
+    """Seconds that pass before it goes on: until its wake-up, or until the run before it has ended."""
+    if run.state == State.WAITING:
+        return _until(_goes_on(run, steps)) or 0.0
+    if not run.held:
+        return 0.0
+    before = PostProcessingRun.objects.filter(uid=run.uid, memory_id=run.memory_id, held=False)
+    active = before.exclude(state=State.FINISHED).first()
+    if active is None:
+        return 0.0
+    theirs = list(active.steps.order_by("position"))
+    return _progress(active, theirs)[0] + _idle(active, theirs)
+
+
+def _trouble(run: PostProcessingRun, steps: list[RunStep]) -> messages.Message | None:
+    """Why a run that waits was put down, where it was a failure."""
+    if run.state != State.WAITING:
+        return None
+    at_work = next((step for step in steps if step.name == run.current_step), None)
+    last = StepAttempt.objects.filter(step=at_work).order_by("-id").first() if at_work is not None else None
+    if last is None or last.result != "retry" or not last.error_kind:
+        return None
+    error = ProviderError(
+        last.vendor, last.detail, kind=ErrorKind(last.error_kind), code=last.error_code, outcome=Outcome(last.outcome)
+    )
+    return messages.for_provider_error(error, run.current_step)
 
 
 def _goes_on(run: PostProcessingRun, steps: list[RunStep]) -> datetime | None:

@@ -213,6 +213,17 @@ def test_cancel_and_retry(alice: Caller, make_memory: Make) -> None:
     assert PostProcessingRun.objects.filter(memory_id=memory.id).count() == 2
 
 
+def test_retries_are_bounded(alice: Caller, make_memory: Make, settings: Any) -> None:
+    settings.OMI_RETRIES_PER_DAY = 1
+    memory = make_memory()
+    alice.upload(url(memory), tone(11))
+    for _ in range(2):
+        alice.send("POST", url(memory, "/cancel"))
+        answer = alice.send("POST", url(memory, "/retry"))
+    assert (answer.status_code, "too often" in answer.json()["detail"]) == (429, True)
+    assert 86000 < int(answer.headers["Retry-After"]) <= 86400
+
+
 def test_retry_from_an_unknown_step_is_422(alice: Caller, make_memory: Make) -> None:
     memory = make_memory()
     alice.upload(url(memory), tone(11))

@@ -11,13 +11,19 @@ from memories.pipeline.vocabulary import OUTCOMES
 
 
 class AppendOnly(models.QuerySet[Any]):
-    """Rows may be added, and deleted with the run they belong to (erasure); nobody edits history."""
+    """Rows may be added, and deleted with the run they belong to (erasure); nobody edits history.
+
+    Behind it stands a trigger that refuses every UPDATE (``guard``).
+    """
 
     def update(self, **kwargs: Any) -> NoReturn:
         raise TypeError(f"{self.model.__name__} rows are never changed")
 
     def bulk_update(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TypeError(f"{self.model.__name__} rows are never changed")
+
+    def delete(self) -> NoReturn:  # a run's own deletion does not come through here
+        raise TypeError(f"{self.model.__name__} rows go with their run, and not before it")
 
 
 class StepAttempt(models.Model):
@@ -54,7 +60,9 @@ class StepAttempt(models.Model):
 
 
 class RunEvent(models.Model):
-    """``data`` holds ids, counts and sentences of ours; never text of a transcript."""
+    """What happened to a run: created, taken over, put down, sent again, canceled, ended.
+
+    ``data`` holds ids, counts and sentences of ours; never text of a transcript."""
 
     run = models.ForeignKey(PostProcessingRun, on_delete=models.CASCADE, related_name="events")
     at = models.DateTimeField()

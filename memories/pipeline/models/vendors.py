@@ -11,11 +11,14 @@ from memories.pipeline.vocabulary import OUTCOMES
 class VendorCall(models.Model):
     """One call. Written before the call with no outcome, so that a crash in between leaves a trace.
 
+    A call outside of a run (the embedding of a search, of a mended vector) has ``uid`` instead, and is written after.
+
     ``request_key`` is a hash of memory, vendor, operation and what was sent: a second call with the same key that
     follows a success, or a call whose end nobody saw, is ``doubled``. ``cost`` in US dollars, an estimate.
     """
 
-    run = models.ForeignKey(PostProcessingRun, on_delete=models.CASCADE, related_name="vendor_calls")
+    run = models.ForeignKey(PostProcessingRun, null=True, on_delete=models.CASCADE, related_name="vendor_calls")
+    uid = models.CharField(max_length=128, blank=True, default="", db_index=True)
     step = models.CharField(max_length=32)
     fence = models.PositiveBigIntegerField()
     vendor = models.CharField(max_length=64)

@@ -67,9 +67,8 @@ def manual_labels(
     """The person's labels for ``segments`` (of transcript ``model``), by segment id.
 
     ``known``: the stored transcripts by model. An assignment of a segment comes before one of its whole voice; the
-    segment's own id comes before the moments it covers.
+    segment's own id comes before the moments it covers, as long as it is about the same moments.
     """
-    by_id = {key: _label(value) for key, value in edits.segments.items()}
     spans = _spans(edits.segments, edits, known)
     voice_spans: list[Span] = []
     voices: dict[str, Label] = {}
@@ -84,7 +83,7 @@ def manual_labels(
     found: dict[str, dict[str, Any]] = {}
     for segment in segments:
         label = (
-            by_id.get(segment.id)
+            _named(segment, edits.segments)
             or _under(segment, spans)
             or voices.get(segment.speaker)
             or _under(segment, voice_spans)
@@ -99,6 +98,17 @@ def apply(segments: Sequence[Segment], labels: Mapping[str, Label]) -> list[Segm
     return [
         segment.model_copy(update=dict(labels[segment.id])) if segment.id in labels else segment for segment in segments
     ]
+
+
+def _named(segment: Segment, chosen: Mapping[str, Label]) -> Label | None:
+    """The label of the segment's own id, where it is still about these moments: half of the shorter one (a segment
+    that was named while it was spoken went on afterwards). An id alone is not enough to say who speaks."""
+    value = chosen.get(segment.id)
+    if value is None or "start" not in value or "end" not in value:
+        return None if value is None else _label(value)
+    start, end = float(value["start"]), float(value["end"])
+    shared = min(segment.end, end) - max(segment.start, start)
+    return _label(value) if shared >= SAME * min(segment.end - segment.start, end - start) else None
 
 
 def _label(value: Mapping[str, Any]) -> dict[str, Any]:

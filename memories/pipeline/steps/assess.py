@@ -8,6 +8,7 @@ from memories.pipeline import quality
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.vocabulary import Kind
+from memories.repository.transcripts import content_hash
 from omi.errors import Outcome
 from transcription.segments import Segment
 
@@ -19,7 +20,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
         return {}
     return {
         "new": ctx.output("transcribe").get("text_hash"), "regions": ctx.output("prepare_audio").get("regions"),
-        "shown": [[item.start, item.end, item.text] for item in shown(ctx)],
+        "shown": [_against(ctx), content_hash(shown(ctx))],
         "live": sorted(_live(ctx)), "language": ctx.language,
     }  # fmt: skip
 
@@ -41,7 +42,8 @@ def run(ctx: Context) -> Done | Skip:
     return Done(
         {
             "accepted": decision.accepted, "reasons": decision.reasons, "figures": decision.figures,
-            "against": ctx.memory.active_transcript if ctx.run.kind != Kind.CAPTURE else "live",
+            "against": _against(ctx),
+            "shown": content_hash(shown(ctx)),
         },
         outcome=Outcome.EXPECTED_SILENCE if prepared["silence"] and not decision.accepted else Outcome.SUCCESS,
         note="; ".join(decision.reasons),
@@ -53,6 +55,10 @@ def shown(ctx: Context) -> list[Segment]:
     if ctx.run.kind == Kind.CAPTURE:
         return [Segment.model_validate(item) for item in ctx.artifact("gather", "segments")]
     return list(ctx.memory.transcript_segments)
+
+
+def _against(ctx: Context) -> str | None:
+    return ctx.memory.active_transcript if ctx.run.kind != Kind.CAPTURE else "live"
 
 
 def _live(ctx: Context) -> dict[str, list[Segment]]:

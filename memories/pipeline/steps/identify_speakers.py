@@ -12,6 +12,7 @@ from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.steps.assess import shown
 from memories.pipeline.steps.gather import processing_memory
+from memories.pipeline.steps.transcribe import scope_of
 from memories.pipeline.vocabulary import Kind
 from memories.shapes import UserEdits
 from omi.errors import Outcome, ProviderError, StoreError
@@ -105,8 +106,6 @@ def _new_segments(ctx: Context) -> list[Segment]:
     from speakers.turns import assign_speakers
 
     regions = [(start, end) for start, end in ctx.output("prepare_audio")["regions"]]
-    return segments_from_words(
-        assign_speakers(words, ctx.wav(), regions),
-        scope=made["scope"],
-        provider=made["model"],
-    )
+    named = assign_speakers(words, ctx.wav(), regions)
+    # Other voices cut the words into other segments: they have ids of their own.
+    return segments_from_words(named, scope=scope_of(made["scope"], named), provider=made["model"])

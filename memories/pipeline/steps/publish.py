@@ -16,6 +16,7 @@ from memories.pipeline.steps import publish_after, publish_capture
 from memories.pipeline.steps.identify_speakers import versions
 from memories.pipeline.steps.structure import result_segments
 from memories.pipeline.vocabulary import Kind
+from memories.repository.transcripts import content_hash
 from memories.shapes import Memory, PostProcessingStatus, Structured
 from transcription.segments import Segment
 
@@ -50,14 +51,16 @@ def _update(ctx: Context) -> tuple[Memory, str]:
     if model:
         _keep_versions(ctx, model, segments if accepted else None)
     recording = publish_after.recording(ctx)
-    seen = [item.id for item in ctx.memory.transcript_segments]
+    judged, result = _judged_against(ctx), (model, content_hash(segments))
     note: list[str] = []
 
     def fields(memory: Memory) -> dict[str, Any]:
         claim.check(ctx.lease)
         note.clear()
         changed: dict[str, Any] = {}
-        same = [item.id for item in memory.transcript_segments] == seen
+        # What was judged is still shown (or the result is, where a worker died after this write). Its ids say nothing
+        # of the words, and this worker's first look at the memory may be later than the judgement.
+        same = (memory.active_transcript, content_hash(memory.transcript_segments)) in (judged, result)
         if accepted and same:
             labels = edits.manual_labels(segments, memory.edits, model=model, known=known)
             changed |= {"transcript_segments": edits.apply(segments, labels), "active_transcript": model}
@@ -84,6 +87,14 @@ def _update(ctx: Context) -> tuple[Memory, str]:
         return repository.mutate_memory(ctx.uid, ctx.memory_id, fields), " ".join(note)
     except repository.MemoryNotFound as error:
         raise RunCanceled("memory_gone") from error
+
+
+def _judged_against(ctx: Context) -> tuple[str | None, str]:
+    """Which transcript the new one was judged against: its model, and the hash of its content."""
+    decision = ctx.output("assess")
+    if decision.get("shown"):
+        return decision.get("against"), str(decision["shown"])
+    return ctx.memory.active_transcript, content_hash(ctx.memory.transcript_segments)  # judged by an older version
 
 
 def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> None:

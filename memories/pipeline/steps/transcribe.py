@@ -5,6 +5,7 @@ The vendor's ticket is stored before anything waits, so a crash resumes the job 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepE
 from omi import providers
 from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
 from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
-from transcription.segments import segments_from_words, speaker_label
+from transcription.segments import Word, segments_from_words, speaker_label
 
 LIMIT = 19 * 3600.0  # a local engine at a third of real time on the longest recording; its child has its own limit
 EXTRA_WAIT = 1800.0
@@ -134,7 +135,7 @@ def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
 def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[str, Any]) -> Done:
     words = _safe_labels(transcript)
     scope = f"{ctx.memory_id}/{transcript.model}/{ctx.output('prepare_audio')['sha256'][:16]}"
-    segments = segments_from_words(words, scope=scope, provider=transcript.model)
+    segments = segments_from_words(words, scope=scope_of(scope, words), provider=transcript.model)
     body = [segment.model_dump(mode="json") for segment in segments]
     artifacts: dict[str, Any] = {"segments": body}
     if not transcript.diarized:
@@ -149,6 +150,12 @@ def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[
         artifacts,
         note=f"{provider.name}: {len(words)} words",
     )  # fmt: skip
+
+
+def scope_of(scope: str, words: Sequence[Word]) -> str:
+    """``scope`` for these very words: the same recording, heard again and cut otherwise, must not hand the ids of its
+    segments to other utterances, for a person's assignments name ids."""
+    return f"{scope}/{hashing.of([[item.text, item.speaker, item.start, item.end] for item in words])[:16]}"
 
 
 def _safe_labels(transcript: Transcript) -> list[Any]:

@@ -5,6 +5,7 @@ Prints one JSON object. It knows no Django and no settings, and it is expected t
 
 from __future__ import annotations
 
+import errno
 import json
 import resource
 import sys
@@ -50,6 +51,8 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
     try:
         # A file object: FFmpeg has no name and no protocol to open anything else with.
         container = av.open(source, mode="r", format=name, metadata_errors="replace")
+    except MemoryError:  # FFmpeg's own is one of its errors, too
+        raise
     except (av.error.FFmpegError, ValueError):
         return {"error": "not_audio"}
     with container:
@@ -75,10 +78,14 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
                     written += _write(out, resampler, frames)
                     if written > max_seconds * RATE:
                         return {"error": "too_long"}
+            except MemoryError:
+                raise
             except av.error.FFmpegError:
                 faults += 1  # cut off in the middle: what was read counts
             try:
                 written += _write(out, resampler, [None])
+            except MemoryError:
+                raise
             except (av.error.FFmpegError, ValueError):
                 pass  # nothing was ever fed to it
         if not written:
@@ -106,11 +113,20 @@ def main() -> int:
     source, dest, max_seconds, memory_mb, cpu_seconds = sys.argv[1:6]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_mb) << 20, int(memory_mb) << 20))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_seconds), int(cpu_seconds)))
+    # The hard limit lies higher: at that one the kernel kills as it does for lack of memory, and nobody could tell why.
+    resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_seconds), int(cpu_seconds) + 5))
     limit = int(float(max_seconds) * RATE * 2) + (64 << 20)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    with open(source, "rb") as file:  # noqa: PTH123  no pathlib needed in a child
-        print(json.dumps(decode(file, dest, float(max_seconds))))  # noqa: T201  its answer
+    try:
+        with open(source, "rb") as file:  # noqa: PTH123  no pathlib needed in a child
+            answer = decode(file, dest, float(max_seconds))
+    except ValueError:  # what FFmpeg's binding says of formats that it cannot make sense of
+        answer = {"error": "broken"}
+    except Exception as error:
+        # No disk, no memory, no package, or a fault in here: nothing of that is told to the user as a bad recording.
+        number = getattr(error, "errno", None)
+        answer = {"error": "ours", "why": errno.errorcode.get(number or 0) or type(error).__name__}
+    print(json.dumps(answer))  # noqa: T201  its answer
     return 0
 
 

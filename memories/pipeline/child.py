@@ -14,13 +14,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.errors import Outcome, OwnFault
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 def call(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
-    """Raises ProviderError (transient): the child died, took too long, or said something else than JSON."""
+    """Raises OwnFault (transient): the child died, took too long, or said something else than JSON."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
@@ -28,19 +28,13 @@ def call(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
             capture_output=True, timeout=timeout, cwd=_ROOT, env=environment, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise ProviderError(
-            "local", "the audio work took too long", kind=ErrorKind.TRANSIENT, code="child_timeout",
-            outcome=Outcome.TIMEOUT,
-        ) from error  # fmt: skip
+        raise OwnFault("the audio work took too long", code="child_timeout", outcome=Outcome.TIMEOUT) from error
     if done.returncode != 0:
-        raise ProviderError(
-            "local", "the audio work ended unexpectedly", kind=ErrorKind.TRANSIENT, code=f"child_exit_{done.returncode}"
-        )
+        raise OwnFault("the audio work ended unexpectedly", code=f"child_exit_{done.returncode}")
     try:
         return json.loads(done.stdout)
     except ValueError as error:
-        raise ProviderError("local", "the audio work gave no answer", kind=ErrorKind.TRANSIENT, code="child_output") \
-            from error  # fmt: skip
+        raise OwnFault("the audio work gave no answer", code="child_output") from error
 
 
 def main() -> None:

@@ -59,8 +59,11 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
         if not container.streams.audio:
             return {"error": "not_audio"}
         stream = container.streams.audio[0]
-        # A mono down-mix at 16 kHz whatever comes in; the resampler also takes a change of format in mid-file.
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+        # Mono at 16 kHz whatever comes in; the resampler also takes a change of format in mid-file. Two channels are
+        # mixed here: the resampler's sum of two that are in opposite phase is silence.
+        stereo = stream.codec_context.channels == 2
+        resampler = av.AudioResampler(format="s16", layout="stereo" if stereo else "mono", rate=RATE)
+        mix = Mix() if stereo else None
         written, faults = 0, 0
         with wave.open(dest, "wb") as out:
             out.setnchannels(1)
@@ -75,7 +78,7 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
                         if faults > 100 and written == 0:
                             return {"error": "broken"}
                         continue
-                    written += _write(out, resampler, frames)
+                    written += _write(out, resampler, frames, mix)
                     if written > max_seconds * RATE:
                         return {"error": "too_long"}
             except MemoryError:
@@ -83,7 +86,7 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
             except av.error.FFmpegError:
                 faults += 1  # cut off in the middle: what was read counts
             try:
-                written += _write(out, resampler, [None])
+                written += _write(out, resampler, [None], mix)
             except MemoryError:
                 raise
             except (av.error.FFmpegError, ValueError):
@@ -100,11 +103,38 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
         }
 
 
-def _write(out: wave.Wave_write, resampler: Any, frames: list[Any]) -> int:
+CANCELED = 0.1
+"""Of the louder channel's energy: less than this is left where two channels cancel each other out. Two that have
+nothing to do with each other leave a quarter, and so does one beside a silent one."""
+
+
+class Mix:
+    """Two channels become one: their mean, or the louder one where they are in opposite phase (a microphone wired the
+    wrong way round, a "karaoke" track). Judged over the last second or so: one frame says too little."""
+
+    def __init__(self) -> None:
+        self._energies: Any = 0.0  # of left, right and mean; what lies a second back counts half
+
+    def __call__(self, samples: Any) -> Any:
+        """``samples``: interleaved int16; returns int16 of half the length."""
+        import numpy as np
+
+        pairs = samples.reshape(-1, 2).astype(np.int32)
+        mean = (pairs[:, 0] + pairs[:, 1]) // 2
+        three = np.column_stack([pairs, mean]).astype(np.float64)
+        self._energies = self._energies * 0.5 ** (len(pairs) / RATE) + (three * three).sum(axis=0)
+        left, right, mixed = self._energies
+        if mixed < CANCELED * max(left, right):
+            mean = pairs[:, 0] if left >= right else pairs[:, 1]
+        return mean.astype(np.int16)
+
+
+def _write(out: wave.Wave_write, resampler: Any, frames: list[Any], mix: Mix | None) -> int:
     count = 0
     for frame in frames:
         for piece in resampler.resample(frame):
-            out.writeframesraw(piece.to_ndarray().tobytes())
+            samples = piece.to_ndarray()
+            out.writeframesraw((samples if mix is None else mix(samples)).tobytes())
             count += piece.samples
     return count
 

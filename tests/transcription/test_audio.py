@@ -101,6 +101,38 @@ def test_a_recording_cut_off_in_the_middle_gives_what_is_there(tmp_path: Path) -
     assert 0 < decode(tmp_path, data[: len(data) // 2]).seconds < whole
 
 
+def two_channels(left: Any, right: Any) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(np.stack([left, right], axis=1).astype("<i2").tobytes())
+    return out.getvalue()
+
+
+def decoded(tmp_path: Path, data: bytes) -> Any:
+    decode(tmp_path, data)
+    with wave.open(str(tmp_path / "out.wav")) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.int32)
+
+
+@pytest.mark.parametrize("weaker", [1.0, 0.7])
+def test_two_channels_in_opposite_phase_are_not_mixed_into_silence(tmp_path: Path, weaker: float) -> None:
+    """Their mean is silence: the recording counted as one in which nobody speaks."""
+    left = tone(16000, 3.0).astype(np.int32)
+    out = decoded(tmp_path, two_channels(left, -weaker * left))
+    assert np.abs(out - left).max() <= 2
+
+
+def test_channels_that_do_not_cancel_are_mixed(tmp_path: Path) -> None:
+    left = tone(16000, 2.0).astype(np.int32)
+    other = np.random.default_rng(3).integers(-8000, 8000, len(left))
+    for right in (left, other, 0 * left):
+        out = decoded(tmp_path, two_channels(left, right))
+        assert np.abs(out - (left + right) // 2).max() <= 2
+
+
 def test_what_fails_on_this_machine_is_not_told_as_a_bad_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from memories.pipeline.vocabulary import Kind
 from omi import rows
 from omi.errors import Outcome
 
-VERSION = 1
+VERSION = 2
 LIMIT = 3600.0
 SPEECH_LIMIT = 2400.0  # six hours at 28 x real time take 13 minutes on a free core
 

@@ -56,13 +56,22 @@ class AudioLimits:
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What was decoded. ``seconds`` is the length of the WAV that was written; the rest describes the source."""
+    """What was decoded. ``seconds`` is the length of the WAV that was written; the rest describes the source.
+
+    ``declared``: the seconds that the file's head promises; None where it promises nothing.
+    """
 
     seconds: float
     sample_rate: int
     channels: int
     container: str
     codec: str
+    declared: float | None = None
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether the file was cut off: a second and two hundredths less than it promises."""
+        return self.declared is not None and self.seconds < min(self.declared - 1.0, 0.98 * self.declared)
 
 
 def recording_limits() -> AudioLimits:
@@ -107,6 +116,7 @@ def decode_to_wav(src: Path, dest: Path, *, limits: AudioLimits | None = None) -
         int(answer["channels"]),
         str(answer["container"]),
         str(answer["codec"]),
+        None if answer.get("declared") is None else float(answer["declared"]),
     )
 
 

@@ -100,7 +100,44 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
             "channels": context.channels or 0,
             "container": name,
             "codec": context.name,
+            "declared": declared_seconds(source, name, container, stream),
         }
+
+
+def declared_seconds(source: BinaryIO, name: str, container: Any, stream: Any) -> float | None:
+    """How long the file's head says that it is; None where it says nothing that can be relied on.
+
+    FFmpeg answers from what is there for WAV, and guesses from the bit rate for bare AAC and for MP3 without an index.
+    """
+    if name == "wav":
+        return _declared_by_wav(source, stream)
+    if name == "aac":
+        return None
+    if name == "mp3":
+        source.seek(0)
+        if not any(mark in source.read(1 << 16) for mark in (b"Xing", b"Info", b"VBRI")):
+            return None
+    if name == "caf" and stream.frames and stream.codec_context.sample_rate:
+        return float(stream.frames / stream.codec_context.sample_rate)
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    # A container's length is that of its longest stream: a film may go on without sound.
+    return container.duration / 1e6 if container.duration and len(container.streams) == 1 else None
+
+
+def _declared_by_wav(source: BinaryIO, stream: Any) -> float | None:
+    """From the size of the ``data`` chunk. Writers that do not know the end yet leave 0 or a huge number there."""
+    source.seek(12)
+    for _ in range(64):
+        head = source.read(8)
+        if len(head) < 8:
+            return None
+        size = int.from_bytes(head[4:], "little")
+        if head[:4] == b"data":
+            bits = stream.codec_context.bit_rate
+            return size * 8 / bits if bits and 0 < size < 0x7FFF0000 else None
+        source.seek(size + size % 2, 1)
+    return None
 
 
 CANCELED = 0.1

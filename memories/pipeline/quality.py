@@ -21,6 +21,7 @@ Region = tuple[float, float]
 LENGTH_RATIO: Final = 0.85  # the original's guard, on words
 MIN_COVERAGE: Final = 0.5  # of the speech seconds that lie under new segments
 COVERAGE_LOSS: Final = 0.1  # less than what is shown, together with a short text: content was lost
+END_SLACK: Final = 1.5  # seconds of shown speech after the recording's end: a last word's guessed end is a second out
 MAX_LOOP: Final = 0.35  # share of words inside immediate repetitions
 MAX_RATE: Final = 7.0  # words per second of speech; the fastest speakers stay below 6
 MAX_OUTSIDE: Final = 0.5  # share of the new text's time where nobody speaks
@@ -52,17 +53,25 @@ def assess(
     regions: Sequence[Region],
     language: str | None = None,
     heard_language: str | None = None,
+    seconds: float | None = None,
+    cut_off: bool = False,
 ) -> Assessment:
-    """``regions``: speech in the recording, seconds; ``live``: other transcripts of the same conversation by model."""
+    """``regions``: speech in the recording, seconds; ``live``: other transcripts of the same conversation by model.
+
+    ``seconds``: length of the recording; ``cut_off``: its file ends earlier than it says. What is shown after its end
+    is speech that the new transcript cannot have.
+    """
     words, before = tokens(new), tokens(shown)
     speech = sum(end - start for start, end in regions)
+    lost = _after(shown, seconds)
     figures = {
         "words": float(len(words)),
         "shown_words": float(len(before)),
         "length_ratio": round(len(words) / len(before), 3) if before else 0.0,
         "speech_seconds": round(speech, 2),
-        "coverage": round(coverage(new, regions), 3),
-        "shown_coverage": round(coverage(shown, regions), 3),
+        "coverage": round(coverage(new, [*regions, *lost]), 3),
+        "shown_coverage": round(coverage(shown, [*regions, *lost]), 3),
+        "shown_after_the_end": round(sum(end - start for start, end in lost), 2),
         "outside": round(outside(new, regions), 3),
         "loop": round(loop_share(words), 3),
         "rate": round(len(words) / speech, 2) if speech else 0.0,
@@ -73,6 +82,8 @@ def assess(
         reason = "the new transcript is empty" if before or speech >= 0.3 else "nobody speaks, and nothing was shown"
         return Assessment(not before and speech < 0.3, [reason], figures)
     against = list(_against(figures, language, heard_language, words, live, compared=bool(before)))
+    if lost and seconds is not None:
+        against.insert(0, _ends_early(shown, seconds, cut_off=cut_off))
     if not before and against and "loop" not in against[0]:
         # Nothing is shown yet: a doubtful text is better than none, a hallucinated loop is not.
         return Assessment(True, [f"nothing was shown before, although {against[0]}"], figures)
@@ -104,6 +115,20 @@ def _against(
     if _other_language(language, heard) and live and figures["agreement"] < MIN_AGREEMENT:
         against.append("the new transcript is in another language than was spoken")
     return against
+
+
+def _after(shown: Sequence[Segment], seconds: float | None) -> list[Region]:
+    """What is shown of the time after the recording's end; empty where it is no more than times may be out."""
+    if seconds is None:
+        return []
+    rest = [(max(start, seconds), end) for start, end in merged(shown) if end > seconds]
+    return rest if sum(end - start for start, end in rest) > END_SLACK else []
+
+
+def _ends_early(shown: Sequence[Segment], seconds: float, *, cut_off: bool) -> str:
+    last = max(item.end for item in shown)
+    why = "its file was cut off" if cut_off else "it may have been cut off, or be of another conversation"
+    return f"the recording ends after {seconds:.0f} s and what is shown goes on to {last:.0f} s: {why}"
 
 
 def tokens(segments: Sequence[Segment]) -> list[str]:

@@ -67,6 +67,28 @@ def test_a_transcript_that_stops_half_way_is_rejected() -> None:
     assert "leaves out" in half.reasons[0]
 
 
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
+def test_a_recording_that_ends_early_does_not_replace_what_was_heard_of_the_rest(share: float) -> None:
+    """Coverage was asked of the new recording's speech alone: what was said after its end counted for nothing."""
+    whole = [
+        Segment(text=" ".join(f"a{i}x{j}" for j in range(20)), start=i * 10.0, end=i * 10.0 + 9) for i in range(100)
+    ]
+    new = whole[: int(100 * share)]
+    decision = quality.assess(
+        new=new, shown=whole, live={"a": whole, "b": whole}, regions=[(item.start, item.end) for item in new],
+        seconds=1000.0 * share,
+    )  # fmt: skip
+    assert not decision.accepted
+    assert f"ends after {1000 * share:.0f} s and what is shown goes on to 999 s" in decision.reasons[0]
+    assert decision.figures["coverage"] == pytest.approx(share, abs=0.01)
+
+
+def test_a_last_word_that_ends_after_the_recording_is_no_lost_speech() -> None:
+    decision = quality.assess(new=segments(TALK), shown=segments(TALK, end=11.2), live={}, regions=[(0.0, 10.0)],
+                              seconds=10.0)  # fmt: skip
+    assert decision.accepted
+
+
 def test_live_transcripts_that_agree_with_each_other_outvote_a_stranger() -> None:
     live = {"a": segments(TALK), "b": segments(TALK.replace("anna", "hanna"))}
     assert not judge("completely different things about football and rain", TALK, live=live).accepted

@@ -101,6 +101,25 @@ def test_a_recording_cut_off_in_the_middle_gives_what_is_there(tmp_path: Path) -
     assert 0 < decode(tmp_path, data[: len(data) // 2]).seconds < whole
 
 
+def test_a_file_that_ends_before_it_says_is_noticed(tmp_path: Path) -> None:
+    data = wav_bytes(seconds=20.0)
+    whole, half = decode(tmp_path, data), decode(tmp_path, data[: len(data) // 2])
+    assert (whole.declared, whole.ended_early) == (pytest.approx(20.0), False)
+    assert (half.declared, half.ended_early) == (pytest.approx(20.0), True)
+    assert half.seconds == pytest.approx(10.0, abs=0.1)
+    flac = DEMO.read_bytes()
+    assert not decode(tmp_path, flac).ended_early
+    assert decode(tmp_path, flac[: len(flac) // 2]).ended_early
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFF - 36])
+def test_a_length_that_a_writer_did_not_know_promises_nothing(tmp_path: Path, size: int) -> None:
+    data = bytearray(wav_bytes(seconds=5.0))
+    data[40:44] = struct.pack("<I", size)
+    info = decode(tmp_path, bytes(data))
+    assert (info.declared, info.ended_early) == (None, False)
+
+
 def two_channels(left: Any, right: Any) -> bytes:
     out = io.BytesIO()
     with wave.open(out, "wb") as file:

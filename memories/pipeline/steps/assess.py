@@ -12,14 +12,15 @@ from memories.repository.transcripts import content_hash
 from omi.errors import Outcome
 from transcription.segments import Segment
 
-VERSION = 1
+VERSION = 2
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
     if not ctx.did("transcribe"):
         return {}
     return {
-        "new": ctx.output("transcribe").get("text_hash"), "regions": ctx.output("prepare_audio").get("regions"),
+        "new": ctx.output("transcribe").get("text_hash"),
+        "recording": [ctx.output("prepare_audio").get(name) for name in ("seconds", "regions", "ended_early")],
         "shown": [_against(ctx), content_hash(shown(ctx))],
         "live": sorted(_live(ctx)), "language": ctx.language,
     }  # fmt: skip
@@ -37,6 +38,8 @@ def run(ctx: Context) -> Done | Skip:
         regions=[(start, end) for start, end in prepared["regions"]],
         language=ctx.language,
         heard_language=made.get("language"),
+        seconds=prepared.get("seconds"),
+        cut_off=bool(prepared.get("ended_early")),
     )
     ctx.log.info("assessed", accepted=decision.accepted, reasons=decision.reasons, **decision.figures)
     return Done(

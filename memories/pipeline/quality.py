@@ -24,7 +24,9 @@ COVERAGE_LOSS: Final = 0.1  # less than what is shown, together with a short tex
 END_SLACK: Final = 1.5  # seconds of shown speech after the recording's end: a last word's guessed end is a second out
 MAX_LOOP: Final = 0.35  # share of words inside immediate repetitions
 MAX_RATE: Final = 7.0  # words per second of speech; the fastest speakers stay below 6
-MAX_OUTSIDE: Final = 0.5  # share of the new text's time where nobody speaks
+NEW_LOOP: Final = 10  # words in loops beyond those of the shown transcript: "no, no, no, no" is said, this is not
+MAX_OUTSIDE: Final = 0.5  # share of the new text's words where nobody speaks
+MAX_MADE_UP: Final = 0.1  # of those, where the shown transcript has nothing either: the detector may have missed speech
 MIN_AGREEMENT: Final = 0.15  # with the best live transcript, where live ones agree with each other
 LIVE_AGREEMENT: Final = 0.5
 
@@ -73,7 +75,9 @@ def assess(
         "shown_coverage": round(coverage(shown, [*regions, *lost]), 3),
         "shown_after_the_end": round(sum(end - start for start, end in lost), 2),
         "outside": round(outside(new, regions), 3),
+        "made_up": round(outside(new, [*regions, *_padded(shown)]), 3) if regions else 0.0,
         "loop": round(loop_share(words), 3),
+        "new_loop_words": float(looped(words) - looped(before)),
         "rate": round(len(words) / speech, 2) if speech else 0.0,
         "agreement": round(max((agreement(words, tokens(item)) for item in live.values()), default=0.0), 3),
         "live_agreement": round(_among(live), 3),
@@ -97,12 +101,16 @@ def _against(
     against = []
     if figures["loop"] > MAX_LOOP:
         against.append("the new transcript repeats itself in a loop")
+    elif compared and figures["new_loop_words"] > NEW_LOOP:
+        against.append("the new transcript repeats itself in a loop where the shown one does not")
     if figures["rate"] > MAX_RATE:
         against.append("the new transcript holds more words than can be said in that time")
     if wrong_script(words, language):
         against.append("the new transcript is written in another language's letters")
     if figures["speech_seconds"] > 0 and figures["outside"] > MAX_OUTSIDE:
         against.append("most of the new transcript lies where nobody speaks")
+    elif compared and figures["made_up"] > MAX_MADE_UP:
+        against.append("part of the new transcript lies where nobody speaks, and the shown one has nothing there")
     if compared and figures["coverage"] < min(MIN_COVERAGE, figures["shown_coverage"]):
         against.append("the new transcript leaves out much of what is said")
     elif compared and figures["length_ratio"] < LENGTH_RATIO:
@@ -166,16 +174,27 @@ def merged(segments: Sequence[Segment]) -> list[Region]:
     return spans
 
 
-def loop_share(words: Sequence[str], longest: int = 12) -> float:
-    """Largest share of the words that stand in one phrase repeated at once, at least four times over."""
-    best = 0
+def loop_share(words: Sequence[str]) -> float:
+    """Share of the words that stand in loops."""
+    return looped(words) / len(words) if words else 0.0
+
+
+def looped(words: Sequence[str], longest: int = 12) -> int:
+    """How many words stand in phrases of up to ``longest`` words that are repeated at once, at least four times over:
+    of all such phrases together, for a model that loops does so with one phrase after the other."""
+    within = bytearray(len(words))
     for size in range(1, min(longest, len(words) // 4) + 1):
         run = 0
         for index in range(size, len(words)):
             run = run + 1 if words[index] == words[index - size] else 0
             if run >= 3 * size:
-                best = max(best, run + size)
-    return best / len(words) if words else 0.0
+                first = index - size - run + 1 if run == 3 * size else index
+                within[first : index + 1] = b"\x01" * (index + 1 - first)
+    return sum(within)
+
+
+def _padded(segments: Sequence[Segment], seconds: float = 1.0) -> list[Region]:
+    return [(max(0.0, start - seconds), end + seconds) for start, end in merged(segments)]
 
 
 def agreement(a: Sequence[str], b: Sequence[str]) -> float:

@@ -2,18 +2,22 @@
 
 No single figure judges. The original's 0.85 length rule threw away correct transcripts that dropped hallucinations and
 let longer hallucinated ones pass (omi-protocol 4.3 no. 13): here it is one signal among coverage of the speech regions,
-loops, speaking rate, script and agreement with the live transcripts.
+loops, speaking rate, script, language and agreement with the shown and the live transcripts.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from memories.pipeline.likeness import same_speech
+from memories.pipeline.written_language import FUNCTION_WORDS, written_in
+from transcription.languages import base
 from transcription.segments import Segment
 
 Region = tuple[float, float]
@@ -85,7 +89,13 @@ def assess(
     if not words:
         reason = "the new transcript is empty" if before or speech >= 0.3 else "nobody speaks, and nothing was shown"
         return Assessment(not before and speech < 0.3, [reason], figures)
-    against = list(_against(figures, language, heard_language, words, live, compared=bool(before)))
+    against = list(_against(figures, words, language, live, compared=bool(before)))
+    if before:
+        others = [shown, *live.values()]
+        alike = max(agreement(words, tokens(item)) for item in others)
+        stranger = _other_language(words, before, alike, base(language), base(heard_language))
+        stranger = stranger or _other_speech(new, shown, others, language)
+        against += [stranger] if stranger else []
     if lost and seconds is not None:
         against.insert(0, _ends_early(shown, seconds, cut_off=cut_off))
     if not before and against and "loop" not in against[0]:
@@ -95,7 +105,7 @@ def assess(
 
 
 def _against(
-    figures: dict[str, float], language: str | None, heard: str | None, words: Sequence[str],
+    figures: dict[str, float], words: Sequence[str], language: str | None,
     live: Mapping[str, Sequence[Segment]], *, compared: bool,
 ) -> list[str]:  # fmt: skip
     against = []
@@ -120,8 +130,6 @@ def _against(
             against.append("the new transcript is less than half as long and says something else")
     if live and figures["live_agreement"] >= LIVE_AGREEMENT and figures["agreement"] < MIN_AGREEMENT:
         against.append("the live transcripts agree with each other and not with the new one")
-    if _other_language(language, heard) and live and figures["agreement"] < MIN_AGREEMENT:
-        against.append("the new transcript is in another language than was spoken")
     return against
 
 
@@ -165,8 +173,12 @@ def outside(segments: Sequence[Segment], regions: Sequence[Region]) -> float:
 
 def merged(segments: Sequence[Segment]) -> list[Region]:
     """The time under segments as sorted spans that do not overlap."""
+    return _joined((segment.start, segment.end) for segment in segments)
+
+
+def _joined(regions: Iterable[Region]) -> list[Region]:
     spans: list[Region] = []
-    for start, end in sorted((segment.start, segment.end) for segment in segments):
+    for start, end in sorted(regions):
         if spans and start <= spans[-1][1]:
             spans[-1] = (spans[-1][0], max(spans[-1][1], end))
         else:
@@ -218,10 +230,59 @@ def wrong_script(words: Sequence[str], language: str | None) -> bool:
     return right / len(letters) < 0.5
 
 
-def _other_language(wanted: str | None, heard: str | None) -> bool:
-    if not wanted or not heard or "multi" in (wanted, heard):
-        return False
-    return wanted.split("-")[0].lower() != heard.split("-")[0].lower()
+def _other_language(
+    words: Sequence[str], before: Sequence[str], alike: float, wanted: str | None, heard: str | None
+) -> str:
+    """Why the new transcript is not in the language that was spoken; "" where nothing says so.
+
+    What the text shows counts before what the vendor reports, and that before what was asked for. A transcript in the
+    language asked for may take the place of one in another: the memory's language may have been corrected since.
+    """
+    judged = wanted is None or wanted in FUNCTION_WORDS
+    written, was = (written_in(words), written_in(before)) if judged else (None, None)
+    corrected = written == wanted and heard in (None, wanted)
+    if written and was and written != was and not corrected:
+        return "the new transcript is in another language than the shown one"
+    new = written or heard
+    if wanted and new and new != wanted and was in (None, wanted) and alike < MIN_AGREEMENT:
+        return "the new transcript is in another language than was spoken"
+    return ""
+
+
+def _other_speech(
+    new: Sequence[Segment], shown: Sequence[Segment], others: Sequence[Sequence[Segment]], language: str | None
+) -> str:
+    """Why the new transcript is not of what the shown one heard at the same time; "" where they are of the same speech,
+    where another transcript bears the new one out, or where what is shown is not to be believed itself."""
+    before = tokens(shown)
+    wanted = base(language)
+    was = written_in(before) if wanted in FUNCTION_WORDS else None
+    if loop_share(before) > MAX_LOOP or wrong_script(before, language) or (was and was != wanted):
+        return ""
+    if same_speech(*_at_once(new, shown)) is not False:
+        return ""
+    if any(same_speech(*_at_once(new, item)) for item in others):
+        return ""
+    return "the new transcript says something else than the shown one at the same time"
+
+
+def _at_once(a: Sequence[Segment], b: Sequence[Segment]) -> tuple[list[str], list[str]]:
+    """The words of each that stand where the other one has words, too: one may have heard only a part."""
+    return _within(a, _joined(_padded(b))), _within(b, _joined(_padded(a)))
+
+
+def _within(segments: Sequence[Segment], spans: Sequence[Region]) -> list[str]:
+    """Words are taken to be spread evenly over their segment."""
+    starts = [start for start, _ in spans]
+    found: list[str] = []
+    for segment in segments:
+        words = tokens([segment])
+        for index, word in enumerate(words):
+            moment = segment.start + (index + 0.5) * (segment.end - segment.start) / len(words)
+            span = bisect_right(starts, moment) - 1
+            if span >= 0 and moment <= spans[span][1]:
+                found.append(word)
+    return found
 
 
 def _among(live: Mapping[str, Sequence[Segment]]) -> float:

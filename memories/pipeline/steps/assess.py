@@ -37,7 +37,7 @@ def run(ctx: Context) -> Done | Skip:
         live=_live(ctx),
         regions=[(start, end) for start, end in prepared["regions"]],
         language=ctx.language,
-        heard_language=made.get("language"),
+        heard_language=made.get("heard"),
         seconds=prepared.get("seconds"),
         cut_off=bool(prepared.get("ended_early")),
     )
@@ -65,5 +65,10 @@ def _against(ctx: Context) -> str | None:
 
 
 def _live(ctx: Context) -> dict[str, list[Segment]]:
+    """The memory's other transcripts. One that was rejected itself bears nothing out."""
     new = ctx.output("transcribe").get("model")
-    return {model: item.segments for model, item in ctx.transcripts.items() if model != new and item.segments}
+    return {
+        model: item.segments
+        for model, item in ctx.transcripts.items()
+        if model != new and item.segments and item.meta.get("accepted") is not False
+    }

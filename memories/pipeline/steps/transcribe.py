@@ -16,6 +16,7 @@ from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
 from omi import providers
 from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
+from transcription.languages import base
 from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
 from transcription.segments import Word, segments_from_words, speaker_label
 
@@ -142,7 +143,8 @@ def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[
         artifacts["words"] = [word.model_dump(mode="json") for word in words]
     return Done(
         {
-            "vendor": provider.name, "model": transcript.model, "language": transcript.language,
+            "vendor": provider.name, "model": transcript.model, "heard": transcript.language,
+            "language": transcript.language or base(ctx.language),
             "diarized": transcript.diarized, "words": len(words), "text_hash": hashing.of(body),
             "ticket": checkpoint.get("ticket"), "scope": scope,
             "given_up": checkpoint.get("given_up", {}),

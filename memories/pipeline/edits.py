@@ -62,24 +62,25 @@ def manual_labels(
     edits: UserEdits,
     *,
     model: str | None,
+    version: str | None = None,
     known: Mapping[str | None, Sequence[Segment]],
 ) -> dict[str, dict[str, Any]]:
-    """The person's labels for ``segments`` (of transcript ``model``), by segment id.
+    """The person's labels for ``segments`` (of transcript ``model``, in this ``version``), by segment id.
 
-    ``known``: the stored transcripts by model. An assignment of a segment comes before one of its whole voice; the
-    segment's own id comes before the moments it covers, as long as it is about the same moments.
+    ``known``: the stored transcripts by model, and by ``model@version`` (``transcripts.named_segments``). An
+    assignment of a segment comes before one of its whole voice; the segment's own id comes before the moments it
+    covers, as long as it is about the same moments.
     """
     spans = _spans(edits.segments, edits, known)
     voice_spans: list[Span] = []
     voices: dict[str, Label] = {}
     for voice, value in edits.speakers.items():
-        made_on = value.get("transcript")
-        if made_on == model or "transcript" not in value:
+        if of_shown(value, model, version):
             voices[voice] = _label(value)
-        else:
-            voice_spans += [
-                (item.start, item.end, _label(value)) for item in known.get(made_on, ()) if item.speaker == voice
-            ]
+            continue
+        made_on = value.get("transcript")
+        then = known.get(f"{made_on}@{value.get('version')}") or known.get(made_on, ())
+        voice_spans += [(item.start, item.end, _label(value)) for item in then if item.speaker == voice]
     found: dict[str, dict[str, Any]] = {}
     for segment in segments:
         label = (
@@ -91,6 +92,14 @@ def manual_labels(
         if label is not None:
             found[segment.id] = dict(label)
     return found
+
+
+def of_shown(said: Label, model: str | None, version: str | None) -> bool:
+    """Whether a label was named in this very transcript: in another version of the same model it is another voice, too.
+
+    Older servers kept no version; then the model decides.
+    """
+    return said.get("transcript", model) == model and (version is None or said.get("version") in (None, version))
 
 
 def apply(segments: Sequence[Segment], labels: Mapping[str, Label]) -> list[Segment]:

@@ -6,7 +6,10 @@ conversation has other ids and labels, so they are carried over by time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from memories.shapes import Event, Structured, UserEdits, event_key
@@ -17,6 +20,10 @@ SAME: Final = 0.5
 
 Label = Mapping[str, Any]
 Span = tuple[float, float, Label]
+Named = tuple[str, str]
+"""An event's title, as in ``event_key``, and its start in UTC."""
+
+_WORD: Final = re.compile(r"[^\W\d_]{3,}")
 
 
 def structured(made: Structured, edits: UserEdits) -> Structured:
@@ -26,35 +33,71 @@ def structured(made: Structured, edits: UserEdits) -> Structured:
         for name, value in (("title", edits.title), ("overview", edits.overview), ("category", edits.category))
         if value is not None
     }
-    fields["events"] = [_flagged(item, edits) for item in made.events]
+    keys = list(edits.events_created)
+    paired = _pairs([_named_start(key) for key in keys], [_of(item) for item in made.events])
+    fields["events"] = [
+        item.model_copy(update={"created": edits.events_created[keys[paired[index]]]}) if index in paired else item
+        for index, item in enumerate(made.events)
+    ]
     return made.model_copy(update=fields)
 
 
-def _flagged(event: Event, edits: UserEdits) -> Event:
-    """A flag belongs to a title and a start; where a run found another start, to the title alone."""
-    title = event.title.strip().casefold()
-    exact = edits.events_created.get(event_key(title, event.start))
-    alike = [value for key, value in edits.events_created.items() if key.rpartition("@")[0] == title]
-    flag = exact if exact is not None else (alike[-1] if alike else None)
-    return event if flag is None else event.model_copy(update={"created": flag})
-
-
 def keep_flags(before: Structured, after: Structured) -> Structured:
-    """What was ticked off stays ticked off where the new structure names the same thing."""
+    """What was ticked off stays ticked off where the new structure names the same thing. An event that stands in the
+    person's calendar is kept, also where the new structure does not find it again."""
     done = {item.description.casefold() for item in before.action_items if item.completed}
-    created = {item.title.casefold() for item in before.events if item.created}
+    paired = _pairs([_of(item) for item in before.events], [_of(item) for item in after.events])
+    events = [
+        item.model_copy(update={"created": True}) if index in paired and before.events[paired[index]].created else item
+        for index, item in enumerate(after.events)
+    ]
+    found = set(paired.values())
+    events += [item for index, item in enumerate(before.events) if item.created and index not in found]
     return after.model_copy(
         update={
             "action_items": [
                 item.model_copy(update={"completed": item.completed or item.description.casefold() in done})
                 for item in after.action_items
             ],
-            "events": [
-                item.model_copy(update={"created": item.created or item.title.casefold() in created})
-                for item in after.events
-            ],
+            "events": events,
         }
     )
+
+
+def _of(event: Event) -> Named:
+    return _named_start(event_key(event.title, event.start))
+
+
+def _named_start(key: str) -> Named:
+    """Title and moment of an ``event_key``."""
+    title, _, start = key.rpartition("@")
+    try:
+        moment = datetime.fromisoformat(start)
+    except ValueError:
+        return title, start
+    return title, (moment.astimezone(UTC) if moment.tzinfo else moment).isoformat()
+
+
+def _pairs(old: Sequence[Named], new: Sequence[Named]) -> dict[int, int]:
+    """Which old event each new one is, by index; each is taken once. Title and start are the same; or the start is, and
+    a word of the title; or the title is, and no other event on either side has it (a weekly meeting has it twice); or
+    nothing else begins at that moment, whatever it is called now."""
+    titles = [Counter(title for title, _ in side) for side in (old, new)]
+    paired: dict[int, int] = {}
+
+    def pair(alike: Callable[[Named, Named], bool]) -> None:
+        for index, item in enumerate(new):
+            free = [at for at, other in enumerate(old) if at not in paired.values() and alike(other, item)]
+            if index not in paired and free:
+                paired[index] = free[0]
+
+    pair(lambda a, b: a == b)
+    pair(lambda a, b: a[1] == b[1] and bool(_WORD.findall(a[0])) and not set(_WORD.findall(a[0])).isdisjoint(
+        _WORD.findall(b[0])))  # fmt: skip
+    pair(lambda a, b: a[0] == b[0] and titles[0][a[0]] == titles[1][a[0]] == 1)
+    starts = [Counter(start for _, start in side) for side in (old, new)]
+    pair(lambda a, b: a[1] == b[1] and starts[0][a[1]] == starts[1][a[1]] == 1)
+    return paired
 
 
 def manual_labels(

@@ -22,7 +22,8 @@ def inputs(ctx: Context) -> dict[str, Any]:
         "new": ctx.output("transcribe").get("text_hash"),
         "recording": [ctx.output("prepare_audio").get(name) for name in ("seconds", "regions", "ended_early")],
         "shown": [_against(ctx), content_hash(shown(ctx))],
-        "live": sorted(_live(ctx)), "language": ctx.language,
+        "live": {model: content_hash(segments) for model, segments in sorted(_live(ctx).items())},
+        "language": ctx.language, "heard": ctx.output("transcribe").get("heard"),
     }  # fmt: skip
 
 

@@ -26,10 +26,18 @@ EXTRA_WAIT = 1800.0
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
+    asked = {"vocabulary": list(vocabulary)} if (vocabulary := _vocabulary(ctx)) else {}  # none: hashed as before
     return {
+        **asked,
         "wav": ctx.output("prepare_audio").get("sha256"), "language": ctx.language if ctx.did("prepare_audio") else "",
         "providers": [item.model_name for item in providers.many("prerecorded")], "diarize": True,
     }  # fmt: skip
+
+
+def _vocabulary(ctx: Context) -> tuple[str, ...]:
+    """The user's words, where any configured provider is given them: another list may be heard otherwise."""
+    takes = ctx.did("prepare_audio") and any(item.capabilities.vocabulary for item in providers.many("prerecorded"))
+    return tuple(ctx.user.vocabulary) if takes else ()
 
 
 def run(ctx: Context) -> Done | Wait | Skip:
@@ -97,6 +105,7 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
         return answer
     request = _request(ctx, provider, seconds)
     what = [ctx.output("prepare_audio")["sha256"], request.language, request.diarize, provider.model_name]
+    what += [request.vocabulary] if request.vocabulary else []
     with ledger.call(ctx, provider.name, "transcribe", remote=remote, request=what) as entry:
         answer = provider.submit(request)
         entry.audio_seconds = seconds

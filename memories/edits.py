@@ -192,7 +192,7 @@ def _named_voices(memory: Memory) -> set[str]:
     return {
         label
         for label, said in memory.edits.speakers.items()
-        if said.get("transcript", memory.active_transcript) == memory.active_transcript
+        if overlay.of_shown(said, memory.active_transcript, memory.active_version)
     }
 
 
@@ -212,6 +212,7 @@ def _record(kept: dict[str, dict[str, Any]], key: str, segment: Segment, decisio
         "end": segment.end,
         "speaker": segment.speaker,
         "transcript": memory.active_transcript,
+        "version": memory.active_version,
     }
 
 
@@ -227,20 +228,32 @@ def _schedule_learning(
         transaction.on_commit(partial(async_task, "memories.learning.from_segment", *arguments))
 
 
-def activate_transcript(uid: str, memory_id: str, model: str) -> Memory:
-    """Show the transcript of ``model`` and have the summary made again from it. Assignments of the user stay."""
-    stored = transcripts.list_transcripts(uid, memory_id)
-    if model not in stored:
+def activate_transcript(uid: str, memory_id: str, model: str, version: str | None = None) -> Memory:
+    """Show a transcript of ``model`` and have the summary made again from it. Assignments of the user stay.
+
+    Without ``version`` the one that is shown or, where another model's is, the newest that no run rejected.
+    """
+    stored = transcripts.all_versions(uid, memory_id)
+    found = [item for item in stored.get(model, ()) if version in (None, item.version)]
+    if not found:
         raise NoSuchTranscript(model)
-    segments = sorted(stored[model].segments, key=lambda item: (item.start, item.end))
+    chosen = transcripts.preferred(found)
+    segments = sorted(chosen.segments, key=lambda item: (item.start, item.end))
     if not any(segment.text.strip() for segment in segments):
         raise EmptyTranscript(model)
-    versions: dict[str | None, list[Segment]] = {name: version.segments for name, version in stored.items()}
+    kept = {name: transcripts.preferred(versions) for name, versions in stored.items()}
 
     def change(memory: Memory) -> dict[str, Any]:
+        versions = transcripts.named_segments(uid, memory_id, kept, memory.edits)
         known: dict[str | None, list[Segment]] = {memory.active_transcript: list(memory.transcript_segments)}
-        labels = overlay.manual_labels(segments, memory.edits, model=model, known={**known, **versions})
-        return {"active_transcript": model, "transcript_segments": overlay.apply(segments, labels)}
+        labels = overlay.manual_labels(
+            segments, memory.edits, model=model, version=chosen.version, known={**known, **versions}
+        )
+        return {
+            "active_transcript": model,
+            "active_version": chosen.version,
+            "transcript_segments": overlay.apply(segments, labels),
+        }
 
     changed = repository.mutate_memory(uid, memory_id, change)
     service.start(

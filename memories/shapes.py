@@ -178,6 +178,8 @@ class Memory(_Document):
     processing_memory_id: str | None = None
     # Ours, unknown to the 2024 app:
     active_transcript: str | None = None
+    active_version: str | None = None
+    """Which version of that model's transcripts; None in documents of older servers."""
     edits: UserEdits = Field(default_factory=UserEdits)
     emotional_feedback: bool = False
     revision: int = 0

@@ -68,6 +68,16 @@ class StoreError(ProviderError):
     """
 
 
+class OwnFault(ProviderError):
+    """This machine could not do what it does itself: no disk, no memory, no time, a package that does not load.
+
+    Transient: nothing is wrong with what it was given, and no vendor had a part in it.
+    """
+
+    def __init__(self, message: str, *, code: str, outcome: Outcome | None = None) -> None:
+        super().__init__("local", message, kind=ErrorKind.TRANSIENT, code=code, outcome=outcome)
+
+
 class UnsupportedFeature(ProviderError):
     """The vendor was asked for something that its declared capabilities do not hold."""
 

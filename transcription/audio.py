@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
+
+from omi.errors import Outcome, OwnFault
 
 _SENTENCES = {
     "not_audio": "The file is not a recording that can be read.",
@@ -24,6 +28,11 @@ _SENTENCES = {
     "too_long": "The recording is longer than {max_minutes:g} minutes.",
     "broken": "The recording is damaged and cannot be decoded.",
 }
+
+
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGXCPU})
+"""How the child ends when the file is at fault: a native decoder crashed, or used up its processor time. Anything else
+(killed for lack of memory, no disk, a package that does not load) is ours, and the same file may be good next time."""
 
 
 class AudioError(Exception):
@@ -47,13 +56,22 @@ class AudioLimits:
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What was decoded. ``seconds`` is the length of the WAV that was written; the rest describes the source."""
+    """What was decoded. ``seconds`` is the length of the WAV that was written; the rest describes the source.
+
+    ``declared``: the seconds that the file's head promises; None where it promises nothing.
+    """
 
     seconds: float
     sample_rate: int
     channels: int
     container: str
     codec: str
+    declared: float | None = None
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether the file was cut off: a second and two hundredths less than it promises."""
+        return self.declared is not None and self.seconds < min(self.declared - 1.0, 0.98 * self.declared)
 
 
 def recording_limits() -> AudioLimits:
@@ -62,7 +80,10 @@ def recording_limits() -> AudioLimits:
 
 
 def decode_to_wav(src: Path, dest: Path, *, limits: AudioLimits | None = None) -> AudioInfo:
-    """Write ``dest`` as 16 kHz mono 16-bit WAV. Blocking. Raises AudioError; ``dest`` is then not left behind."""
+    """Write ``dest`` as 16 kHz mono 16-bit WAV. Blocking. When it raises, ``dest`` is not left behind.
+
+    AudioError: the file is at fault. OwnFault (transient): this machine is, the same file may be tried again.
+    """
     bounds = limits or AudioLimits()
     if not src.exists() or src.stat().st_size == 0:
         raise _error("empty", bounds)
@@ -73,9 +94,15 @@ def decode_to_wav(src: Path, dest: Path, *, limits: AudioLimits | None = None) -
         done = subprocess.run(
             command, capture_output=True, timeout=bounds.cpu_seconds * 2, env=environment, check=False, text=True
         )
-        answer = json.loads(done.stdout) if done.returncode == 0 else {"error": "broken"}
-    except (subprocess.TimeoutExpired, ValueError):
-        answer = {"error": "broken"}
+        answer = _answer(done.returncode, done.stdout)
+    except subprocess.TimeoutExpired as error:
+        # Its processor time is bounded apart: so much time without using it is a machine with too much to do.
+        dest.unlink(missing_ok=True)
+        raise OwnFault("the recording was not decoded in time", code="decode_timeout", outcome=Outcome.TIMEOUT) \
+            from error  # fmt: skip
+    except OwnFault:
+        dest.unlink(missing_ok=True)
+        raise
     code = answer.get("error")
     if code is None:
         seconds = float(answer["seconds"])
@@ -89,7 +116,23 @@ def decode_to_wav(src: Path, dest: Path, *, limits: AudioLimits | None = None) -
         int(answer["channels"]),
         str(answer["container"]),
         str(answer["codec"]),
+        None if answer.get("declared") is None else float(answer["declared"]),
     )
+
+
+def _answer(exit_code: int, output: str) -> dict[str, Any]:
+    """What the child said. Raises OwnFault where it failed for a reason that does not lie in the file."""
+    if -exit_code in _CRASHES:
+        return {"error": "broken"}
+    if exit_code != 0:
+        raise OwnFault("the decoder could not do its work", code=f"decode_exit_{exit_code}")
+    try:
+        answer = dict(json.loads(output))
+    except ValueError as error:
+        raise OwnFault("the decoder gave no answer", code="decode_output") from error
+    if answer.get("error") == "ours":
+        raise OwnFault("the decoder could not do its work", code=f"decode_{answer.get('why', '')}")
+    return answer
 
 
 def _error(code: str, bounds: AudioLimits) -> AudioError:

@@ -5,6 +5,7 @@ Prints one JSON object. It knows no Django and no settings, and it is expected t
 
 from __future__ import annotations
 
+import errno
 import json
 import resource
 import sys
@@ -50,14 +51,19 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
     try:
         # A file object: FFmpeg has no name and no protocol to open anything else with.
         container = av.open(source, mode="r", format=name, metadata_errors="replace")
+    except MemoryError:  # FFmpeg's own is one of its errors, too
+        raise
     except (av.error.FFmpegError, ValueError):
         return {"error": "not_audio"}
     with container:
         if not container.streams.audio:
             return {"error": "not_audio"}
         stream = container.streams.audio[0]
-        # A mono down-mix at 16 kHz whatever comes in; the resampler also takes a change of format in mid-file.
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+        # Mono at 16 kHz whatever comes in; the resampler also takes a change of format in mid-file. Two channels are
+        # mixed here: the resampler's sum of two that are in opposite phase is silence.
+        stereo = stream.codec_context.channels == 2
+        resampler = av.AudioResampler(format="s16", layout="stereo" if stereo else "mono", rate=RATE)
+        mix = Mix() if stereo else None
         written, faults = 0, 0
         with wave.open(dest, "wb") as out:
             out.setnchannels(1)
@@ -72,13 +78,17 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
                         if faults > 100 and written == 0:
                             return {"error": "broken"}
                         continue
-                    written += _write(out, resampler, frames)
+                    written += _write(out, resampler, frames, mix)
                     if written > max_seconds * RATE:
                         return {"error": "too_long"}
+            except MemoryError:
+                raise
             except av.error.FFmpegError:
                 faults += 1  # cut off in the middle: what was read counts
             try:
-                written += _write(out, resampler, [None])
+                written += _write(out, resampler, [None], mix)
+            except MemoryError:
+                raise
             except (av.error.FFmpegError, ValueError):
                 pass  # nothing was ever fed to it
         if not written:
@@ -90,14 +100,78 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
             "channels": context.channels or 0,
             "container": name,
             "codec": context.name,
+            "declared": declared_seconds(source, name, container, stream),
         }
 
 
-def _write(out: wave.Wave_write, resampler: Any, frames: list[Any]) -> int:
+def declared_seconds(source: BinaryIO, name: str, container: Any, stream: Any) -> float | None:
+    """How long the file's head says that it is; None where it says nothing that can be relied on.
+
+    FFmpeg answers from what is there for WAV, and guesses from the bit rate for bare AAC and for MP3 without an index.
+    """
+    if name == "wav":
+        return _declared_by_wav(source, stream)
+    if name == "aac":
+        return None
+    if name == "mp3":
+        source.seek(0)
+        if not any(mark in source.read(1 << 16) for mark in (b"Xing", b"Info", b"VBRI")):
+            return None
+    if name == "caf" and stream.frames and stream.codec_context.sample_rate:
+        return float(stream.frames / stream.codec_context.sample_rate)
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    # A container's length is that of its longest stream: a film may go on without sound.
+    return container.duration / 1e6 if container.duration and len(container.streams) == 1 else None
+
+
+def _declared_by_wav(source: BinaryIO, stream: Any) -> float | None:
+    """From the size of the ``data`` chunk. Writers that do not know the end yet leave 0 or a huge number there."""
+    source.seek(12)
+    for _ in range(64):
+        head = source.read(8)
+        if len(head) < 8:
+            return None
+        size = int.from_bytes(head[4:], "little")
+        if head[:4] == b"data":
+            bits = stream.codec_context.bit_rate
+            return size * 8 / bits if bits and 0 < size < 0x7FFF0000 else None
+        source.seek(size + size % 2, 1)
+    return None
+
+
+CANCELED = 0.1
+"""Of the louder channel's energy: less than this is left where two channels cancel each other out. Two that have
+nothing to do with each other leave a quarter, and so does one beside a silent one."""
+
+
+class Mix:
+    """Two channels become one: their mean, or the louder one where they are in opposite phase (a microphone wired the
+    wrong way round, a "karaoke" track). Judged over the last second or so: one frame says too little."""
+
+    def __init__(self) -> None:
+        self._energies: Any = 0.0  # of left, right and mean; what lies a second back counts half
+
+    def __call__(self, samples: Any) -> Any:
+        """``samples``: interleaved int16; returns int16 of half the length."""
+        import numpy as np
+
+        pairs = samples.reshape(-1, 2).astype(np.int32)
+        mean = (pairs[:, 0] + pairs[:, 1]) // 2
+        three = np.column_stack([pairs, mean]).astype(np.float64)
+        self._energies = self._energies * 0.5 ** (len(pairs) / RATE) + (three * three).sum(axis=0)
+        left, right, mixed = self._energies
+        if mixed < CANCELED * max(left, right):
+            mean = pairs[:, 0] if left >= right else pairs[:, 1]
+        return mean.astype(np.int16)
+
+
+def _write(out: wave.Wave_write, resampler: Any, frames: list[Any], mix: Mix | None) -> int:
     count = 0
     for frame in frames:
         for piece in resampler.resample(frame):
-            out.writeframesraw(piece.to_ndarray().tobytes())
+            samples = piece.to_ndarray()
+            out.writeframesraw((samples if mix is None else mix(samples)).tobytes())
             count += piece.samples
     return count
 
@@ -106,11 +180,20 @@ def main() -> int:
     source, dest, max_seconds, memory_mb, cpu_seconds = sys.argv[1:6]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_mb) << 20, int(memory_mb) << 20))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_seconds), int(cpu_seconds)))
+    # The hard limit lies higher: at that one the kernel kills as it does for lack of memory, and nobody could tell why.
+    resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_seconds), int(cpu_seconds) + 5))
     limit = int(float(max_seconds) * RATE * 2) + (64 << 20)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    with open(source, "rb") as file:  # noqa: PTH123  no pathlib needed in a child
-        print(json.dumps(decode(file, dest, float(max_seconds))))  # noqa: T201  its answer
+    try:
+        with open(source, "rb") as file:  # noqa: PTH123  no pathlib needed in a child
+            answer = decode(file, dest, float(max_seconds))
+    except ValueError:  # what FFmpeg's binding says of formats that it cannot make sense of
+        answer = {"error": "broken"}
+    except Exception as error:
+        # No disk, no memory, no package, or a fault in here: nothing of that is told to the user as a bad recording.
+        number = getattr(error, "errno", None)
+        answer = {"error": "ours", "why": errno.errorcode.get(number or 0) or type(error).__name__}
+    print(json.dumps(answer))  # noqa: T201  its answer
     return 0
 
 

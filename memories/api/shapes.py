@@ -45,12 +45,22 @@ class TranscriptsByVendor(BaseModel):
     whisperx: list[Segment] = Field(default_factory=list)
 
 
+class OtherVersion(BaseModel):
+    """A further version of a model's transcript: an earlier run's, or one that was rejected."""
+
+    version: str
+    created_at: datetime | None = None
+    meta: dict[str, Any] = Field(default_factory=dict)
+
+
 class TranscriptInfo(BaseModel):
     model: str
+    version: str = ""
     active: bool
     created_at: datetime | None = None
     segments: list[Segment]
     meta: dict[str, Any] = Field(default_factory=dict)
+    others: list[OtherVersion] = Field(default_factory=list)
 
 
 class TranscriptVersions(RootModel[list[TranscriptInfo]]):

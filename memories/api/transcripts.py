@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from drf_spectacular.utils import extend_schema
+from pydantic import Field
 from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from memories import edits
 from memories.api.errors import ApiError
-from memories.api.reading import uid_of
+from memories.api.reading import Query, parameters, query, uid_of
 from memories.api.rendering import as_json
-from memories.api.shapes import Detail, TranscriptInfo, TranscriptsByVendor, TranscriptVersions
+from memories.api.shapes import Detail, OtherVersion, TranscriptInfo, TranscriptsByVendor, TranscriptVersions
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory
@@ -22,6 +23,10 @@ _KEYS = {
     "speechmatics_streaming": "speechmatics",
     "fal_whisperx": "whisperx",
 }
+
+
+class ActivateQuery(Query):
+    version: str | None = Field(default=None, max_length=100)
 
 
 class TranscriptViewSet(viewsets.ViewSet):
@@ -43,30 +48,40 @@ class TranscriptViewSet(viewsets.ViewSet):
 
     @extend_schema(responses={200: TranscriptVersions, 404: Detail})
     def versions(self, request: Request, memory_id: str) -> Response:
-        memory = repository.get_memory(uid_of(request), memory_id)
-        stored = transcripts.list_transcripts(uid_of(request), memory_id)
-        found = [
-            TranscriptInfo(
-                model=model,
-                active=model == memory.active_transcript,
-                created_at=version.created_at,
-                segments=sorted(version.segments, key=lambda segment: segment.start),
-                meta=version.meta,
+        repository.get_memory(uid_of(request), memory_id)
+        found = []
+        for model, versions in transcripts.all_versions(uid_of(request), memory_id).items():
+            first = transcripts.preferred(versions)
+            found.append(
+                TranscriptInfo(
+                    model=model,
+                    version=first.version,
+                    active=first.active,
+                    created_at=first.created_at,
+                    segments=sorted(first.segments, key=lambda segment: segment.start),
+                    meta=first.meta,
+                    others=[
+                        OtherVersion(version=item.version, created_at=item.created_at, meta=item.meta)
+                        for item in versions
+                        if item.version != first.version
+                    ],
+                )
             )
-            for model, version in stored.items()
-        ]
         return Response([as_json(item) for item in found])
 
     @extend_schema(
         request=None,
+        parameters=parameters(ActivateQuery),
         responses={200: Memory, 404: Detail, 409: Detail},
-        description="Shows this model's transcript from now on and has the summary made again from it.",
+        description="Shows this model's transcript from now on and has the summary made again from it. Without "
+        "`version` the newest that no run rejected; `/transcripts/versions` names them.",
     )
     def activate(self, request: Request, memory_id: str, model: str) -> Response:
         uid = uid_of(request)
+        asked = query(ActivateQuery, request)
         repository.get_memory(uid, memory_id)
         try:
-            memory = edits.activate_transcript(uid, memory_id, model)
+            memory = edits.activate_transcript(uid, memory_id, model, asked.version)
         except edits.NoSuchTranscript as error:
             raise ApiError(404, "Transcript not found") from error
         except edits.EmptyTranscript as error:

@@ -13,30 +13,24 @@ import sys
 from typing import Any
 
 from omi import child_process
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.errors import Outcome, OwnFault
 
 
 def call(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
-    """Raises ProviderError (transient): the child died, took too long, or said something else than JSON."""
+    """Raises OwnFault (transient): the child died, took too long, or said something else than JSON."""
     try:
         done = subprocess.run(
             child_process.command("memories.pipeline.child", function), input=json.dumps(arguments).encode(),
             capture_output=True, timeout=timeout, env=child_process.environment(), check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise ProviderError(
-            "local", "the audio work took too long", kind=ErrorKind.TRANSIENT, code="child_timeout",
-            outcome=Outcome.TIMEOUT,
-        ) from error  # fmt: skip
+        raise OwnFault("the audio work took too long", code="child_timeout", outcome=Outcome.TIMEOUT) from error
     if done.returncode != 0:
-        raise ProviderError(
-            "local", "the audio work ended unexpectedly", kind=ErrorKind.TRANSIENT, code=f"child_exit_{done.returncode}"
-        )
+        raise OwnFault("the audio work ended unexpectedly", code=f"child_exit_{done.returncode}")
     try:
         return json.loads(done.stdout)
     except ValueError as error:
-        raise ProviderError("local", "the audio work gave no answer", kind=ErrorKind.TRANSIENT, code="child_output") \
-            from error  # fmt: skip
+        raise OwnFault("the audio work gave no answer", code="child_output") from error
 
 
 def main() -> None:

@@ -6,7 +6,10 @@ conversation has other ids and labels, so they are carried over by time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from memories.shapes import Event, Structured, UserEdits, event_key
@@ -17,6 +20,10 @@ SAME: Final = 0.5
 
 Label = Mapping[str, Any]
 Span = tuple[float, float, Label]
+Named = tuple[str, str]
+"""An event's title, as in ``event_key``, and its start in UTC."""
+
+_WORD: Final = re.compile(r"[^\W\d_]{3,}")
 
 
 def structured(made: Structured, edits: UserEdits) -> Structured:
@@ -26,35 +33,71 @@ def structured(made: Structured, edits: UserEdits) -> Structured:
         for name, value in (("title", edits.title), ("overview", edits.overview), ("category", edits.category))
         if value is not None
     }
-    fields["events"] = [_flagged(item, edits) for item in made.events]
+    keys = list(edits.events_created)
+    paired = _pairs([_named_start(key) for key in keys], [_of(item) for item in made.events])
+    fields["events"] = [
+        item.model_copy(update={"created": edits.events_created[keys[paired[index]]]}) if index in paired else item
+        for index, item in enumerate(made.events)
+    ]
     return made.model_copy(update=fields)
 
 
-def _flagged(event: Event, edits: UserEdits) -> Event:
-    """A flag belongs to a title and a start; where a run found another start, to the title alone."""
-    title = event.title.strip().casefold()
-    exact = edits.events_created.get(event_key(title, event.start))
-    alike = [value for key, value in edits.events_created.items() if key.rpartition("@")[0] == title]
-    flag = exact if exact is not None else (alike[-1] if alike else None)
-    return event if flag is None else event.model_copy(update={"created": flag})
-
-
 def keep_flags(before: Structured, after: Structured) -> Structured:
-    """What was ticked off stays ticked off where the new structure names the same thing."""
+    """What was ticked off stays ticked off where the new structure names the same thing. An event that stands in the
+    person's calendar is kept, also where the new structure does not find it again."""
     done = {item.description.casefold() for item in before.action_items if item.completed}
-    created = {item.title.casefold() for item in before.events if item.created}
+    paired = _pairs([_of(item) for item in before.events], [_of(item) for item in after.events])
+    events = [
+        item.model_copy(update={"created": True}) if index in paired and before.events[paired[index]].created else item
+        for index, item in enumerate(after.events)
+    ]
+    found = set(paired.values())
+    events += [item for index, item in enumerate(before.events) if item.created and index not in found]
     return after.model_copy(
         update={
             "action_items": [
                 item.model_copy(update={"completed": item.completed or item.description.casefold() in done})
                 for item in after.action_items
             ],
-            "events": [
-                item.model_copy(update={"created": item.created or item.title.casefold() in created})
-                for item in after.events
-            ],
+            "events": events,
         }
     )
+
+
+def _of(event: Event) -> Named:
+    return _named_start(event_key(event.title, event.start))
+
+
+def _named_start(key: str) -> Named:
+    """Title and moment of an ``event_key``."""
+    title, _, start = key.rpartition("@")
+    try:
+        moment = datetime.fromisoformat(start)
+    except ValueError:
+        return title, start
+    return title, (moment.astimezone(UTC) if moment.tzinfo else moment).isoformat()
+
+
+def _pairs(old: Sequence[Named], new: Sequence[Named]) -> dict[int, int]:
+    """Which old event each new one is, by index; each is taken once. Title and start are the same; or the start is, and
+    a word of the title; or the title is, and no other event on either side has it (a weekly meeting has it twice); or
+    nothing else begins at that moment, whatever it is called now."""
+    titles = [Counter(title for title, _ in side) for side in (old, new)]
+    paired: dict[int, int] = {}
+
+    def pair(alike: Callable[[Named, Named], bool]) -> None:
+        for index, item in enumerate(new):
+            free = [at for at, other in enumerate(old) if at not in paired.values() and alike(other, item)]
+            if index not in paired and free:
+                paired[index] = free[0]
+
+    pair(lambda a, b: a == b)
+    pair(lambda a, b: a[1] == b[1] and bool(_WORD.findall(a[0])) and not set(_WORD.findall(a[0])).isdisjoint(
+        _WORD.findall(b[0])))  # fmt: skip
+    pair(lambda a, b: a[0] == b[0] and titles[0][a[0]] == titles[1][a[0]] == 1)
+    starts = [Counter(start for _, start in side) for side in (old, new)]
+    pair(lambda a, b: a[1] == b[1] and starts[0][a[1]] == starts[1][a[1]] == 1)
+    return paired
 
 
 def manual_labels(
@@ -62,29 +105,29 @@ def manual_labels(
     edits: UserEdits,
     *,
     model: str | None,
+    version: str | None = None,
     known: Mapping[str | None, Sequence[Segment]],
 ) -> dict[str, dict[str, Any]]:
-    """The person's labels for ``segments`` (of transcript ``model``), by segment id.
+    """The person's labels for ``segments`` (of transcript ``model``, in this ``version``), by segment id.
 
-    ``known``: the stored transcripts by model. An assignment of a segment comes before one of its whole voice; the
-    segment's own id comes before the moments it covers.
+    ``known``: the stored transcripts by model, and by ``model@version`` (``transcripts.named_segments``). An
+    assignment of a segment comes before one of its whole voice; the segment's own id comes before the moments it
+    covers, as long as it is about the same moments.
     """
-    by_id = {key: _label(value) for key, value in edits.segments.items()}
     spans = _spans(edits.segments, edits, known)
     voice_spans: list[Span] = []
     voices: dict[str, Label] = {}
     for voice, value in edits.speakers.items():
-        made_on = value.get("transcript")
-        if made_on == model or "transcript" not in value:
+        if of_shown(value, model, version):
             voices[voice] = _label(value)
-        else:
-            voice_spans += [
-                (item.start, item.end, _label(value)) for item in known.get(made_on, ()) if item.speaker == voice
-            ]
+            continue
+        made_on = value.get("transcript")
+        then = known.get(f"{made_on}@{value.get('version')}") or known.get(made_on, ())
+        voice_spans += [(item.start, item.end, _label(value)) for item in then if item.speaker == voice]
     found: dict[str, dict[str, Any]] = {}
     for segment in segments:
         label = (
-            by_id.get(segment.id)
+            _named(segment, edits.segments)
             or _under(segment, spans)
             or voices.get(segment.speaker)
             or _under(segment, voice_spans)
@@ -94,11 +137,30 @@ def manual_labels(
     return found
 
 
+def of_shown(said: Label, model: str | None, version: str | None) -> bool:
+    """Whether a label was named in this very transcript: in another version of the same model it is another voice, too.
+
+    Older servers kept no version; then the model decides.
+    """
+    return said.get("transcript", model) == model and (version is None or said.get("version") in (None, version))
+
+
 def apply(segments: Sequence[Segment], labels: Mapping[str, Label]) -> list[Segment]:
     """Segments with the person's labels."""
     return [
         segment.model_copy(update=dict(labels[segment.id])) if segment.id in labels else segment for segment in segments
     ]
+
+
+def _named(segment: Segment, chosen: Mapping[str, Label]) -> Label | None:
+    """The label of the segment's own id, where it is still about these moments: half of the shorter one (a segment
+    that was named while it was spoken went on afterwards). An id alone is not enough to say who speaks."""
+    value = chosen.get(segment.id)
+    if value is None or "start" not in value or "end" not in value:
+        return None if value is None else _label(value)
+    start, end = float(value["start"]), float(value["end"])
+    shared = min(segment.end, end) - max(segment.start, start)
+    return _label(value) if shared >= SAME * min(segment.end - segment.start, end - start) else None
 
 
 def _label(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
+from omi.errors import ErrorKind, Outcome, OwnFault, ProviderError, StoreError
 
 Fault = Literal["nobody", "user", "vendor", "configuration", "ours"]
 
@@ -279,6 +279,8 @@ def get(message_id: str) -> Message:
 
 def for_provider_error(error: ProviderError, step: str = "") -> Message:
     """The message a vendor's final failure in ``step`` ends with."""
+    if isinstance(error, OwnFault):
+        return CATALOGUE["internal_error"]
     if error.kind is ErrorKind.QUOTA:
         return CATALOGUE["vendor_quota"]
     if error.outcome is Outcome.CONFIG_ERROR:

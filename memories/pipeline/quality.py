@@ -2,18 +2,22 @@
 
 No single figure judges. The original's 0.85 length rule threw away correct transcripts that dropped hallucinations and
 let longer hallucinated ones pass (omi-protocol 4.3 no. 13): here it is one signal among coverage of the speech regions,
-loops, speaking rate, script and agreement with the live transcripts.
+loops, speaking rate, script, language and agreement with the shown and the live transcripts.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from memories.pipeline.likeness import same_speech
+from memories.pipeline.written_language import FUNCTION_WORDS, written_in
+from transcription.languages import base
 from transcription.segments import Segment
 
 Region = tuple[float, float]
@@ -21,9 +25,12 @@ Region = tuple[float, float]
 LENGTH_RATIO: Final = 0.85  # the original's guard, on words
 MIN_COVERAGE: Final = 0.5  # of the speech seconds that lie under new segments
 COVERAGE_LOSS: Final = 0.1  # less than what is shown, together with a short text: content was lost
+END_SLACK: Final = 1.5  # seconds of shown speech after the recording's end: a last word's guessed end is a second out
 MAX_LOOP: Final = 0.35  # share of words inside immediate repetitions
 MAX_RATE: Final = 7.0  # words per second of speech; the fastest speakers stay below 6
-MAX_OUTSIDE: Final = 0.5  # share of the new text's time where nobody speaks
+NEW_LOOP: Final = 10  # words in loops beyond those of the shown transcript: "no, no, no, no" is said, this is not
+MAX_OUTSIDE: Final = 0.5  # share of the new text's words where nobody speaks
+MAX_MADE_UP: Final = 0.1  # of those, where the shown transcript has nothing either: the detector may have missed speech
 MIN_AGREEMENT: Final = 0.15  # with the best live transcript, where live ones agree with each other
 LIVE_AGREEMENT: Final = 0.5
 
@@ -52,19 +59,29 @@ def assess(
     regions: Sequence[Region],
     language: str | None = None,
     heard_language: str | None = None,
+    seconds: float | None = None,
+    cut_off: bool = False,
 ) -> Assessment:
-    """``regions``: speech in the recording, seconds; ``live``: other transcripts of the same conversation by model."""
+    """``regions``: speech in the recording, seconds; ``live``: other transcripts of the same conversation by model.
+
+    ``seconds``: length of the recording; ``cut_off``: its file ends earlier than it says. What is shown after its end
+    is speech that the new transcript cannot have.
+    """
     words, before = tokens(new), tokens(shown)
     speech = sum(end - start for start, end in regions)
+    lost = _after(shown, seconds)
     figures = {
         "words": float(len(words)),
         "shown_words": float(len(before)),
         "length_ratio": round(len(words) / len(before), 3) if before else 0.0,
         "speech_seconds": round(speech, 2),
-        "coverage": round(coverage(new, regions), 3),
-        "shown_coverage": round(coverage(shown, regions), 3),
+        "coverage": round(coverage(new, [*regions, *lost]), 3),
+        "shown_coverage": round(coverage(shown, [*regions, *lost]), 3),
+        "shown_after_the_end": round(sum(end - start for start, end in lost), 2),
         "outside": round(outside(new, regions), 3),
+        "made_up": round(outside(new, [*regions, *_padded(shown)]), 3) if regions else 0.0,
         "loop": round(loop_share(words), 3),
+        "new_loop_words": float(looped(words) - looped(before)),
         "rate": round(len(words) / speech, 2) if speech else 0.0,
         "agreement": round(max((agreement(words, tokens(item)) for item in live.values()), default=0.0), 3),
         "live_agreement": round(_among(live), 3),
@@ -72,7 +89,15 @@ def assess(
     if not words:
         reason = "the new transcript is empty" if before or speech >= 0.3 else "nobody speaks, and nothing was shown"
         return Assessment(not before and speech < 0.3, [reason], figures)
-    against = list(_against(figures, language, heard_language, words, live, compared=bool(before)))
+    against = list(_against(figures, words, language, live, compared=bool(before)))
+    if before:
+        others = [shown, *live.values()]
+        alike = max(agreement(words, tokens(item)) for item in others)
+        stranger = _other_language(words, before, alike, base(language), base(heard_language))
+        stranger = stranger or _other_speech(new, shown, others, language)
+        against += [stranger] if stranger else []
+    if lost and seconds is not None:
+        against.insert(0, _ends_early(shown, seconds, cut_off=cut_off))
     if not before and against and "loop" not in against[0]:
         # Nothing is shown yet: a doubtful text is better than none, a hallucinated loop is not.
         return Assessment(True, [f"nothing was shown before, although {against[0]}"], figures)
@@ -80,18 +105,22 @@ def assess(
 
 
 def _against(
-    figures: dict[str, float], language: str | None, heard: str | None, words: Sequence[str],
+    figures: dict[str, float], words: Sequence[str], language: str | None,
     live: Mapping[str, Sequence[Segment]], *, compared: bool,
 ) -> list[str]:  # fmt: skip
     against = []
     if figures["loop"] > MAX_LOOP:
         against.append("the new transcript repeats itself in a loop")
+    elif compared and figures["new_loop_words"] > NEW_LOOP:
+        against.append("the new transcript repeats itself in a loop where the shown one does not")
     if figures["rate"] > MAX_RATE:
         against.append("the new transcript holds more words than can be said in that time")
     if wrong_script(words, language):
         against.append("the new transcript is written in another language's letters")
     if figures["speech_seconds"] > 0 and figures["outside"] > MAX_OUTSIDE:
         against.append("most of the new transcript lies where nobody speaks")
+    elif compared and figures["made_up"] > MAX_MADE_UP:
+        against.append("part of the new transcript lies where nobody speaks, and the shown one has nothing there")
     if compared and figures["coverage"] < min(MIN_COVERAGE, figures["shown_coverage"]):
         against.append("the new transcript leaves out much of what is said")
     elif compared and figures["length_ratio"] < LENGTH_RATIO:
@@ -101,9 +130,21 @@ def _against(
             against.append("the new transcript is less than half as long and says something else")
     if live and figures["live_agreement"] >= LIVE_AGREEMENT and figures["agreement"] < MIN_AGREEMENT:
         against.append("the live transcripts agree with each other and not with the new one")
-    if _other_language(language, heard) and live and figures["agreement"] < MIN_AGREEMENT:
-        against.append("the new transcript is in another language than was spoken")
     return against
+
+
+def _after(shown: Sequence[Segment], seconds: float | None) -> list[Region]:
+    """What is shown of the time after the recording's end; empty where it is no more than times may be out."""
+    if seconds is None:
+        return []
+    rest = [(max(start, seconds), end) for start, end in merged(shown) if end > seconds]
+    return rest if sum(end - start for start, end in rest) > END_SLACK else []
+
+
+def _ends_early(shown: Sequence[Segment], seconds: float, *, cut_off: bool) -> str:
+    last = max(item.end for item in shown)
+    why = "its file was cut off" if cut_off else "it may have been cut off, or be of another conversation"
+    return f"the recording ends after {seconds:.0f} s and what is shown goes on to {last:.0f} s: {why}"
 
 
 def tokens(segments: Sequence[Segment]) -> list[str]:
@@ -132,8 +173,12 @@ def outside(segments: Sequence[Segment], regions: Sequence[Region]) -> float:
 
 def merged(segments: Sequence[Segment]) -> list[Region]:
     """The time under segments as sorted spans that do not overlap."""
+    return _joined((segment.start, segment.end) for segment in segments)
+
+
+def _joined(regions: Iterable[Region]) -> list[Region]:
     spans: list[Region] = []
-    for start, end in sorted((segment.start, segment.end) for segment in segments):
+    for start, end in sorted(regions):
         if spans and start <= spans[-1][1]:
             spans[-1] = (spans[-1][0], max(spans[-1][1], end))
         else:
@@ -141,16 +186,27 @@ def merged(segments: Sequence[Segment]) -> list[Region]:
     return spans
 
 
-def loop_share(words: Sequence[str], longest: int = 12) -> float:
-    """Largest share of the words that stand in one phrase repeated at once, at least four times over."""
-    best = 0
+def loop_share(words: Sequence[str]) -> float:
+    """Share of the words that stand in loops."""
+    return looped(words) / len(words) if words else 0.0
+
+
+def looped(words: Sequence[str], longest: int = 12) -> int:
+    """How many words stand in phrases of up to ``longest`` words that are repeated at once, at least four times over:
+    of all such phrases together, for a model that loops does so with one phrase after the other."""
+    within = bytearray(len(words))
     for size in range(1, min(longest, len(words) // 4) + 1):
         run = 0
         for index in range(size, len(words)):
             run = run + 1 if words[index] == words[index - size] else 0
             if run >= 3 * size:
-                best = max(best, run + size)
-    return best / len(words) if words else 0.0
+                first = index - size - run + 1 if run == 3 * size else index
+                within[first : index + 1] = b"\x01" * (index + 1 - first)
+    return sum(within)
+
+
+def _padded(segments: Sequence[Segment], seconds: float = 1.0) -> list[Region]:
+    return [(max(0.0, start - seconds), end + seconds) for start, end in merged(segments)]
 
 
 def agreement(a: Sequence[str], b: Sequence[str]) -> float:
@@ -174,10 +230,59 @@ def wrong_script(words: Sequence[str], language: str | None) -> bool:
     return right / len(letters) < 0.5
 
 
-def _other_language(wanted: str | None, heard: str | None) -> bool:
-    if not wanted or not heard or "multi" in (wanted, heard):
-        return False
-    return wanted.split("-")[0].lower() != heard.split("-")[0].lower()
+def _other_language(
+    words: Sequence[str], before: Sequence[str], alike: float, wanted: str | None, heard: str | None
+) -> str:
+    """Why the new transcript is not in the language that was spoken; "" where nothing says so.
+
+    What the text shows counts before what the vendor reports, and that before what was asked for. A transcript in the
+    language asked for may take the place of one in another: the memory's language may have been corrected since.
+    """
+    judged = wanted is None or wanted in FUNCTION_WORDS
+    written, was = (written_in(words), written_in(before)) if judged else (None, None)
+    corrected = written == wanted and heard in (None, wanted)
+    if written and was and written != was and not corrected:
+        return "the new transcript is in another language than the shown one"
+    new = written or heard
+    if wanted and new and new != wanted and was in (None, wanted) and alike < MIN_AGREEMENT:
+        return "the new transcript is in another language than was spoken"
+    return ""
+
+
+def _other_speech(
+    new: Sequence[Segment], shown: Sequence[Segment], others: Sequence[Sequence[Segment]], language: str | None
+) -> str:
+    """Why the new transcript is not of what the shown one heard at the same time; "" where they are of the same speech,
+    where another transcript bears the new one out, or where what is shown is not to be believed itself."""
+    before = tokens(shown)
+    wanted = base(language)
+    was = written_in(before) if wanted in FUNCTION_WORDS else None
+    if loop_share(before) > MAX_LOOP or wrong_script(before, language) or (was and was != wanted):
+        return ""
+    if same_speech(*_at_once(new, shown)) is not False:
+        return ""
+    if any(same_speech(*_at_once(new, item)) for item in others):
+        return ""
+    return "the new transcript says something else than the shown one at the same time"
+
+
+def _at_once(a: Sequence[Segment], b: Sequence[Segment]) -> tuple[list[str], list[str]]:
+    """The words of each that stand where the other one has words, too: one may have heard only a part."""
+    return _within(a, _joined(_padded(b))), _within(b, _joined(_padded(a)))
+
+
+def _within(segments: Sequence[Segment], spans: Sequence[Region]) -> list[str]:
+    """Words are taken to be spread evenly over their segment."""
+    starts = [start for start, _ in spans]
+    found: list[str] = []
+    for segment in segments:
+        words = tokens([segment])
+        for index, word in enumerate(words):
+            moment = segment.start + (index + 0.5) * (segment.end - segment.start) / len(words)
+            span = bisect_right(starts, moment) - 1
+            if span >= 0 and moment <= spans[span][1]:
+                found.append(word)
+    return found
 
 
 def _among(live: Mapping[str, Sequence[Segment]]) -> float:

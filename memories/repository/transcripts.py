@@ -10,13 +10,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from memories.repository import large, stored
 from memories.repository.memories import find_memory, memory_path
 from memories.repository.parsing import segments_from
+from memories.shapes import Memory, UserEdits
 from omi.stores.documents import documents
 from omi.stores.documents.base import AlreadyExists, Document, InvalidPath
 from transcription.segments import Segment
@@ -29,7 +30,7 @@ _MODEL = re.compile(r"^[a-z0-9][a-z0-9_.\-]{0,99}\Z")
 
 @dataclass(frozen=True, slots=True)
 class TranscriptVersion:
-    """``version`` names the content; ``active``: this is the transcript that the memory shows."""
+    """``version`` names the content; ``active``: this is the version that the memory shows."""
 
     model: str
     segments: list[Segment]
@@ -61,33 +62,53 @@ def save_transcript(
 
 
 def list_transcripts(uid: str, memory_id: str) -> dict[str, TranscriptVersion]:
-    """The newest version of each model. Empty where there is none (or no such memory)."""
+    """One version of each model (``preferred``). Empty where there is none (or no such memory)."""
+    return {model: preferred(versions) for model, versions in all_versions(uid, memory_id).items()}
+
+
+def preferred(versions: Sequence[TranscriptVersion]) -> TranscriptVersion:
+    """Of one model's versions, newest first: the one that is shown, else the newest that no run rejected."""
+    good = (item for item in versions if item.meta.get("accepted") is not False)
+    return next((item for item in versions if item.active), None) or next(good, versions[0])
+
+
+def all_versions(uid: str, memory_id: str) -> dict[str, list[TranscriptVersion]]:
+    """Every version of every model, newest first. Empty where there is none (or no such memory)."""
     try:
         where = memory_path(uid, memory_id)
     except InvalidPath:
         return {}
     models = [name for name in documents().collections(where) if name not in NOT_MODELS]
-    active = _active_model(uid, memory_id) if models else None
-    newest = {}
-    for model in models:
-        versions = _versions(where, memory_id, model, active)
-        if versions:
-            newest[model] = versions[0]
-    return newest
+    memory = find_memory(uid, memory_id) if models else None
+    found = {model: _versions(where, model, memory, memory_id) for model in models}
+    return {model: versions for model, versions in found.items() if versions}
 
 
 def list_versions(uid: str, memory_id: str, model: str) -> list[TranscriptVersion]:
     """Every version of one model, newest first."""
     if not _MODEL.match(model) or model in NOT_MODELS:
         return []
-    return _versions(memory_path(uid, memory_id), memory_id, model, _active_model(uid, memory_id))
+    return _versions(memory_path(uid, memory_id), model, find_memory(uid, memory_id), memory_id)
 
 
 def get_active(uid: str, memory_id: str) -> TranscriptVersion | None:
     """What the memory shows, as it was transcribed. None where the memory names none or it is not kept."""
-    model = _active_model(uid, memory_id)
-    versions = list_versions(uid, memory_id, model) if model else []
-    return versions[0] if versions else None
+    memory = find_memory(uid, memory_id)
+    if memory is None or not memory.active_transcript:
+        return None
+    return next((item for item in list_versions(uid, memory_id, memory.active_transcript) if item.active), None)
+
+
+def named_segments(
+    uid: str, memory_id: str, stored: Mapping[str, TranscriptVersion], edits: UserEdits
+) -> dict[str | None, list[Segment]]:
+    """The segments of ``stored`` by model, and as ``model@version`` those of other versions that ``edits`` speak of."""
+    known: dict[str | None, list[Segment]] = {model: item.segments for model, item in stored.items()}
+    named = {(said.get("transcript"), said.get("version")) for said in edits.speakers.values()}
+    for model, version in named:
+        if model and version and (model not in stored or stored[model].version != version):
+            known |= {f"{model}@{item.version}": item.segments for item in list_versions(uid, memory_id, model)}
+    return known
 
 
 def content_hash(segments: Sequence[Segment]) -> str:
@@ -96,35 +117,41 @@ def content_hash(segments: Sequence[Segment]) -> str:
     return hashlib.sha256(json.dumps(told, ensure_ascii=False).encode()).hexdigest()[:32]
 
 
-def _active_model(uid: str, memory_id: str) -> str | None:
-    memory = find_memory(uid, memory_id)
-    return memory.active_transcript if memory is not None else None
-
-
-def _versions(where: str, memory_id: str, model: str, active: str | None) -> list[TranscriptVersion]:
+def _versions(where: str, model: str, memory: Memory | None, memory_id: str) -> list[TranscriptVersion]:
     found = stored.read_all(documents().query(f"{where}/{model}"))
     ours = [document for document in found if "text" not in document.data]
     theirs = [document for document in found if "text" in document.data]
-    versions = [_version(document, memory_id, model, active) for document in ours]
+    versions = [_version(document, memory_id, model) for document in ours]
     versions.sort(key=lambda version: version.created_at, reverse=True)
     if theirs:
-        versions.append(_legacy(theirs, memory_id, model, active))
-    return versions
+        versions.append(_legacy(theirs, memory_id, model))
+    if memory is None or memory.active_transcript != model or not versions:
+        return versions
+    shown = _shown(versions, memory)
+    return [replace(item, active=item.version == shown) for item in versions]
 
 
-def _version(document: Document, memory_id: str, model: str, active: str | None) -> TranscriptVersion:
+def _shown(versions: Sequence[TranscriptVersion], memory: Memory) -> str:
+    """Which version is shown: as the memory says; in documents of older servers the one of the same content, else the
+    newest that no run rejected (what is shown may have gone on after it was kept)."""
+    names = {item.version for item in versions}
+    told = (memory.active_version, content_hash(memory.transcript_segments))
+    return next((name for name in told if name in names), None) or preferred(versions).version
+
+
+def _version(document: Document, memory_id: str, model: str) -> TranscriptVersion:
     data = document.data
     return TranscriptVersion(
         model=model,
         segments=segments_from(f"{memory_id}/{model}", data[large.FIELD]),
-        active=model == active,
+        active=False,
         created_at=data.get("created_at") or document.created_at,
         meta=dict(data.get("meta") or {}),
         version=document.id,
     )
 
 
-def _legacy(found: list[Document], memory_id: str, model: str, active: str | None) -> TranscriptVersion:
+def _legacy(found: list[Document], memory_id: str, model: str) -> TranscriptVersion:
     """The original's segments, one per document; the doubles that its runs left behind are dropped."""
     unique: dict[tuple[Any, ...], dict[str, Any]] = {}
     for document in found:
@@ -135,7 +162,7 @@ def _legacy(found: list[Document], memory_id: str, model: str, active: str | Non
     return TranscriptVersion(
         model=model,
         segments=segments_from(f"{memory_id}/{model}", values),
-        active=model == active,
+        active=False,
         created_at=min(document.created_at for document in found),
         meta={"source": "original"},
         version="original",

@@ -6,12 +6,12 @@ with an action item or a date.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest
 from memories.structuring.centrality import STOP_WORDS
+from memories.structuring.reminders import asks_to_be_reminded
 from memories.structuring.sentences import words
 from transcription.segments import Segment, plain_text
 
@@ -21,11 +21,6 @@ ALWAYS_KEPT_WORDS = 100
 MIN_CONTENT_WORDS = 4
 """Fewer different words with a meaning than this, without anything to do, is small change ("yes, okay, thank you")."""
 
-_REMINDER = re.compile(
-    r"\b(remind|remember|reminder|note\s+to\s+self|don'?t\s+(let\s+me\s+)?forget|do\s+not\s+forget|must\s+not\s+forget"
-    r"|nicht\s+vergessen|erinnere|rappelle|n'oublie|recu[eé]rda|no\s+olvid|lembr|ricorda)",
-    re.IGNORECASE,
-)
 _FILLERS = frozenset(
     """
     hmm mhm ah oh hey hi bye alright nice cool great fine uhuh huh wow test testing
@@ -40,7 +35,7 @@ def must_keep(request: StructureRequest) -> str:
         return "asked for by the user"
     if len(text.split()) > ALWAYS_KEPT_WORDS:
         return f"more than {ALWAYS_KEPT_WORDS} words"
-    return "a reminder" if _REMINDER.search(text) else ""
+    return "a reminder" if asks_to_be_reminded(text) else ""
 
 
 def why_discard(request: StructureRequest, structured: Structured) -> str:

@@ -100,7 +100,7 @@ def test_it_tells_voices_apart_exactly_when_it_says_so(name: str, talk: Talk) ->
 def test_the_result_says_who_made_it_and_what_it_cost(name: str, talk: Talk) -> None:
     transcript, made = hear(name, talk), backend(name)
     assert (transcript.vendor, transcript.model) == (made.name, made.model_name)
-    assert transcript.language == "en"
+    assert transcript.language in ("en", None)  # what was heard; not every vendor says it where it was told
     assert transcript.audio_seconds == pytest.approx(talk.seconds)
     assert (transcript.cost > 0) is made.capabilities.remote
 

@@ -15,7 +15,8 @@ from memories.shapes import Memory, Structured
 from omi import providers
 from omi.errors import Outcome
 from tests.pipeline import fakes
-from tests.pipeline.conftest import MEMORY, UID
+from tests.pipeline.conftest import MEMORY, UID, wav
+from transcription.segments import Segment
 
 pytestmark = pytest.mark.django_db
 
@@ -84,6 +85,26 @@ def test_a_hallucinated_loop_is_rejected_and_kept_beside(memory: Memory, upload:
     kept = transcripts.list_transcripts(UID, MEMORY)["first_model"]
     assert kept.meta["accepted"] is False
     assert "repeats itself in a loop" in kept.meta["reasons"][0]
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["the file says so", "the file knows nothing of it"])
+def test_a_recording_that_was_cut_off_is_kept_beside_and_says_so(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, told: bool
+) -> None:
+    said = [f"{fakes.TEXT} number {index}" for index in range(10)]
+    live = [Segment(id=f"l{index}", text=text, start=index * 10.0 + 1, end=index * 10.0 + 9)
+            for index, text in enumerate(said)]  # fmt: skip
+    repository.update_memory(UID, MEMORY, {"transcript_segments": live})
+    file = wav(100.0)[: 44 + 60 * 32000] if told else wav(60.0)
+    heard[:] = [[index * 10.0 + 1, index * 10.0 + 9] for index in range(6)]
+    fakes.SCRIPT["first"] = [[word for index in range(6) for word in fakes.words(said[index], start=index * 10.0 + 1)]]
+    run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload(file)))
+    assert run.message_id == "kept_live_transcript"
+    assert repository.get_memory(UID, MEMORY).transcript_segments == live
+    reason = transcripts.list_transcripts(UID, MEMORY)["first_model"].meta["reasons"][0]
+    assert reason.startswith("the recording ends after 60 s and what is shown goes on to 99 s")
+    assert ("its file was cut off" in reason) is told
+    assert ("it says that it is 100.0 s long" in run.steps.get(name="prepare_audio").note) is told
 
 
 def test_edits_made_while_a_run_is_under_way_survive_it(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
@@ -190,8 +211,6 @@ def test_a_bad_file_ends_with_what_to_do_about_it(
     memory: Memory, upload: Any, drive: Drive, settings: Any, kind: str
 ) -> None:
     """4.3 no. 36 and 62: too short was final, and a 500."""
-    from tests.pipeline.conftest import wav
-
     content = {"audio_not_audio": b"<html>no</html>" * 50, "audio_too_short": wav(2.0), "audio_empty": b""}[kind]
     run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload(content)))
     assert (run.outcome, run.message_id) == (Outcome.INVALID_INPUT, kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 from memories.pipeline import breaker, faults, kept_parts, runner, service
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, VendorCall
 from memories.repository import memories as repository
+from memories.repository import transcripts
 from memories.shapes import Memory, Structured
 from omi import providers
 from omi.errors import Outcome
@@ -233,3 +235,46 @@ def test_hume_is_paid_once_for_each_part_of_a_recording(
     assert sum(row.audio_seconds for row in rows) == pytest.approx(talk.seconds, abs=0.01)
     assert all(row.cost > 0 for row in rows if row.audio_seconds)
     assert not rows.filter(doubled=True).exists()
+
+
+def test_a_changed_live_transcript_is_judged_again(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
+    """Only the names of the other transcripts were hashed: the old judgement was taken over whatever they said."""
+    fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
+    fakes.SCRIPT["structurer"] = [fakes.permanent("structurer", Outcome.CONFIG_ERROR)]
+    other = [Segment(text="a live transcript of the same talk", start=1.0, end=7.6)]
+    transcripts.save_transcript(UID, MEMORY, "soniox_streaming", other)
+    run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload()))
+    assert run.outcome == "config_error"
+    transcripts.save_transcript(UID, MEMORY, "soniox_streaming", [other[0].model_copy(update={"text": fakes.TEXT})])
+    again = drive(service.retry(run, actor="test"))
+    steps = {step.name: step for step in again.steps.all()}
+    assert steps["transcribe"].reused_from is not None
+    assert steps["assess"].reused_from is None
+    assert steps["assess"].output["figures"]["agreement"] > run.steps.get(name="assess").output["figures"]["agreement"]
+
+
+def test_another_vocabulary_is_asked_for_anew_and_the_same_one_is_not(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the vendor is told to expect is sent, and was no part of the hash."""
+    from omi.accounts.users import update_user
+
+    real = fakes.FakePrerecorded.__init__
+
+    def takes_words(self: fakes.FakePrerecorded, *args: Any, **options: Any) -> None:
+        real(self, *args, **options)
+        self.capabilities = replace(self.capabilities, vocabulary=True)
+
+    monkeypatch.setattr(fakes.FakePrerecorded, "__init__", takes_words)
+    run, asked = None, []
+    for words in (["Omi"], ["Omi"], ["Omi", "Resemblyzer"]):
+        update_user(UID, vocabulary=words)
+        fakes.SCRIPT["structurer"] = [fakes.permanent("structurer", Outcome.CONFIG_ERROR)]
+        run = drive(
+            service.retry(run, actor="test")
+            if run
+            else service.start("postprocess", UID, MEMORY, actor="test", audio=upload())
+        )
+        asked.append(fakes.count("first", "submit"))
+    assert asked == [1, 1, 2]
+    assert not VendorCall.objects.filter(operation="transcribe", doubled=True).exists()

@@ -67,10 +67,91 @@ def test_a_transcript_that_stops_half_way_is_rejected() -> None:
     assert "leaves out" in half.reasons[0]
 
 
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
+def test_a_recording_that_ends_early_does_not_replace_what_was_heard_of_the_rest(share: float) -> None:
+    """Coverage was asked of the new recording's speech alone: what was said after its end counted for nothing."""
+    whole = [
+        Segment(text=" ".join(f"a{i}x{j}" for j in range(20)), start=i * 10.0, end=i * 10.0 + 9) for i in range(100)
+    ]
+    new = whole[: int(100 * share)]
+    decision = quality.assess(
+        new=new, shown=whole, live={"a": whole, "b": whole}, regions=[(item.start, item.end) for item in new],
+        seconds=1000.0 * share,
+    )  # fmt: skip
+    assert not decision.accepted
+    assert f"ends after {1000 * share:.0f} s and what is shown goes on to 999 s" in decision.reasons[0]
+    assert decision.figures["coverage"] == pytest.approx(share, abs=0.01)
+
+
+def test_a_last_word_that_ends_after_the_recording_is_no_lost_speech() -> None:
+    decision = quality.assess(new=segments(TALK), shown=segments(TALK, end=11.2), live={}, regions=[(0.0, 10.0)],
+                              seconds=10.0)  # fmt: skip
+    assert decision.accepted
+
+
 def test_live_transcripts_that_agree_with_each_other_outvote_a_stranger() -> None:
     live = {"a": segments(TALK), "b": segments(TALK.replace("anna", "hanna"))}
     assert not judge("completely different things about football and rain", TALK, live=live).accepted
     assert judge(TALK.replace("slides", "slide"), TALK, live=live).accepted
+
+
+def talk(count: int = 50) -> list[Segment]:
+    """``count`` times nine seconds of twenty words that do not repeat themselves."""
+    return [
+        Segment(text=" ".join(f"a{i}x{j}" for j in range(20)), start=i * 10.0, end=i * 10.0 + 9) for i in range(count)
+    ]
+
+
+def loops(phrase: str, count: int, at: float) -> list[Segment]:
+    return [Segment(text=f"{phrase} " * 30, start=at + i * 10.0, end=at + i * 10.0 + 9) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("made_up", "why"),
+    [
+        (loops("thank you", 6, 600.0), "in a loop where the shown one does not"),
+        (loops("thank you", 1, 600.0), "in a loop where the shown one does not"),
+        (loops("thank you", 8, 600.0) + loops("please subscribe", 8, 800.0), "repeats itself in a loop"),
+        ([item.model_copy(update={"start": item.start + 600, "end": item.end + 600, "text": f"b{index} c{index} d"})
+          for index, item in enumerate(talk(50))], "lies where nobody speaks, and the shown one has nothing there"),
+    ],
+    ids=["a quarter of the text", "one in a hundred words", "two loops", "no loop"],
+)  # fmt: skip
+def test_what_is_made_up_from_silence_is_not_put_over_a_transcript_without_it(made_up: list[Segment], why: str) -> None:
+    """Only a loop of more than a third of the words was seen, and only the longest one of several."""
+    shown = talk()
+    decision = quality.assess(
+        new=[*shown, *made_up], shown=shown, live={"a": shown, "b": shown},
+        regions=[(item.start, item.end) for item in shown],
+    )  # fmt: skip
+    assert not decision.accepted
+    assert why in decision.reasons[0]
+
+
+def test_what_is_said_several_times_over_is_no_loop() -> None:
+    shown = talk(10)
+    said = shown[0].model_copy(update={"text": f"no no no no no {shown[0].text}"})
+    regions = [(item.start, item.end) for item in shown]
+    assert quality.assess(new=[said, *shown[1:]], shown=shown, live={}, regions=regions).accepted
+    sung = [shown[0].model_copy(update={"text": "row row row your boat " * 9})]
+    assert quality.assess(new=[*sung, *shown[1:]], shown=[*sung, *shown[1:]], live={}, regions=regions).accepted
+
+
+def test_speech_that_the_detector_missed_counts_where_both_have_it() -> None:
+    shown = talk(10)
+    regions = [(item.start, item.end) for item in shown[:8]]
+    assert quality.assess(new=shown, shown=shown, live={}, regions=regions).accepted
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=40))
+def test_no_word_is_counted_twice_however_many_loops_it_stands_in(words: list[str]) -> None:
+    slow = set()
+    for size in range(1, 13):
+        for start in range(len(words) - 4 * size + 1):
+            part = words[start : start + 4 * size]
+            if part == part[:size] * 4:
+                slow |= set(range(start, start + 4 * size))
+    assert quality.looped(words) == len(slow)
 
 
 def test_scripts_without_blanks_are_counted_letter_by_letter() -> None:

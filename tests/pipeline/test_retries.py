@@ -12,7 +12,7 @@ from django.utils import timezone
 from memories.pipeline import breaker, reconcile, retries, runner, service
 from memories.pipeline.models import PostProcessingRun, RunStep, VendorBreaker, VendorCall
 from memories.shapes import Memory
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.errors import ErrorKind, Outcome, OwnFault, ProviderError
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 
@@ -46,6 +46,27 @@ def test_transient_failures_end_after_six_tries_with_the_vendor_named(
     run = drive(start(upload))
     assert (run.outcome, run.message_id) == ("upstream_error", "vendor_unavailable")
     assert fakes.count("first", "submit") == retries.ATTEMPTS
+
+
+def test_a_decoder_that_this_machine_fails_is_tried_again_and_not_the_users_fault(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk was told as "The recording is damaged", for good."""
+    from transcription import audio
+
+    real, disk = audio.decode_to_wav, [OwnFault("no room", code="decode_ENOSPC") for _ in range(2)]
+
+    def decode(*args: Any, **more: Any) -> Any:
+        if disk:
+            raise disk.pop()
+        return real(*args, **more)
+
+    monkeypatch.setattr(audio, "decode_to_wav", decode)
+    assert drive(start(upload)).outcome == "success"
+    disk[:] = [OwnFault("no room", code="decode_ENOSPC") for _ in range(50)]
+    run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload(seed=3)))
+    assert (run.outcome, run.message_id) == ("upstream_error", "internal_error")
+    assert len(disk) == 50 - retries.ATTEMPTS
 
 
 @pytest.mark.parametrize("failure", [fakes.quota, fakes.permanent])

@@ -39,6 +39,9 @@ def process(
         "emotions": {"BACKEND": "emotions.hume.HumeEmotions"},
     }
     monkeypatch.setattr("transcription.prerecorded.fal_whisperx.POLL_SECONDS", 1.0)
+    # What was heard live is too short to be held against what the simulators say, which is another talk.
+    short = [item.model_copy(update={"text": "we should book the table"}) for item in memory.transcript_segments]
+    repository.update_memory(UID, MEMORY, {"transcript_segments": short})
     heard[:] = [[talk.words[0].start, talk.words[-1].end]]
 
     def go(*heard_by: str, **options: Any) -> PostProcessingRun:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import signal
 import struct
+import subprocess
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from omi.errors import OwnFault
 from tests.transcription.test_codecs import tone
 from transcription.audio import AudioError, AudioLimits, decode_to_wav
 
@@ -94,3 +99,131 @@ def test_a_recording_cut_off_in_the_middle_gives_what_is_there(tmp_path: Path) -
     data = DEMO.read_bytes()
     whole = decode(tmp_path, data).seconds
     assert 0 < decode(tmp_path, data[: len(data) // 2]).seconds < whole
+
+
+def test_a_file_that_ends_before_it_says_is_noticed(tmp_path: Path) -> None:
+    data = wav_bytes(seconds=20.0)
+    whole, half = decode(tmp_path, data), decode(tmp_path, data[: len(data) // 2])
+    assert (whole.declared, whole.ended_early) == (pytest.approx(20.0), False)
+    assert (half.declared, half.ended_early) == (pytest.approx(20.0), True)
+    assert half.seconds == pytest.approx(10.0, abs=0.1)
+    flac = DEMO.read_bytes()
+    assert not decode(tmp_path, flac).ended_early
+    assert decode(tmp_path, flac[: len(flac) // 2]).ended_early
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFF - 36])
+def test_a_length_that_a_writer_did_not_know_promises_nothing(tmp_path: Path, size: int) -> None:
+    data = bytearray(wav_bytes(seconds=5.0))
+    data[40:44] = struct.pack("<I", size)
+    info = decode(tmp_path, bytes(data))
+    assert (info.declared, info.ended_early) == (None, False)
+
+
+def two_channels(left: Any, right: Any) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(np.stack([left, right], axis=1).astype("<i2").tobytes())
+    return out.getvalue()
+
+
+def decoded(tmp_path: Path, data: bytes) -> Any:
+    decode(tmp_path, data)
+    with wave.open(str(tmp_path / "out.wav")) as file:
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.int32)
+
+
+@pytest.mark.parametrize("weaker", [1.0, 0.7])
+def test_two_channels_in_opposite_phase_are_not_mixed_into_silence(tmp_path: Path, weaker: float) -> None:
+    """Their mean is silence: the recording counted as one in which nobody speaks."""
+    left = tone(16000, 3.0).astype(np.int32)
+    out = decoded(tmp_path, two_channels(left, -weaker * left))
+    assert np.abs(out - left).max() <= 2
+
+
+def test_channels_that_do_not_cancel_are_mixed(tmp_path: Path) -> None:
+    left = tone(16000, 2.0).astype(np.int32)
+    other = np.random.default_rng(3).integers(-8000, 8000, len(left))
+    for right in (left, other, 0 * left):
+        out = decoded(tmp_path, two_channels(left, right))
+        assert np.abs(out - (left + right) // 2).max() <= 2
+
+
+def test_what_fails_on_this_machine_is_not_told_as_a_bad_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, no memory, a package that does not load, a killed child: ours, transient, and tried again."""
+    source = tmp_path / "upload.wav"
+    source.write_bytes(wav_bytes())
+
+    def code(dest: Path = tmp_path / "out.wav", **limits: Any) -> str:
+        with pytest.raises(OwnFault) as caught:
+            decode_to_wav(source, dest, limits=AudioLimits(**limits))
+        assert (caught.value.kind, dest.exists()) == ("transient", False)
+        return caught.value.code
+
+    assert code(tmp_path / "nowhere" / "out.wav") == "decode_ENOENT"
+    assert code(memory_mb=60).startswith("decode_")
+    with other_av(tmp_path, monkeypatch, "raise ImportError('no such library')"):
+        assert code() == "decode_ImportError"
+
+
+@contextmanager
+def other_av(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> Iterator[None]:
+    """The decoding child imports ``body`` as PyAV."""
+    package = tmp_path / "packages" / "av"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(body)
+    real = subprocess.run
+
+    def run(command: list[str], **more: Any) -> Any:
+        more["env"] = {**more["env"], "PYTHONPATH": f"{package.parent}:{more['env']['PYTHONPATH']}"}
+        return real(command, **{**more, "timeout": 60})
+
+    with monkeypatch.context() as patched:
+        patched.setattr("transcription.audio.subprocess.run", run)
+        yield
+
+
+def test_a_full_disk_is_ours(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this machine")
+    source, dest = tmp_path / "upload.wav", tmp_path / "out.wav"
+    source.write_bytes(wav_bytes())
+    dest.symlink_to("/dev/full")
+    with pytest.raises(OwnFault) as caught:
+        decode_to_wav(source, dest)
+    assert caught.value.code == "decode_ENOSPC"
+
+
+@pytest.mark.parametrize(
+    ("ended", "fault"),
+    [("SIGKILL", OwnFault), ("SIGTERM", OwnFault), ("SIGSEGV", AudioError), ("SIGXCPU", AudioError)],
+)
+def test_a_crash_is_the_files_and_a_kill_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: str, fault: type[Exception]
+) -> None:
+    done = subprocess.CompletedProcess([], -getattr(signal, ended), "", "")
+    monkeypatch.setattr("transcription.audio.subprocess.run", lambda *_, **__: done)
+    with pytest.raises(fault):
+        decode(tmp_path, wav_bytes())
+
+
+def test_a_decoder_that_gets_no_processor_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*_: Any, **__: Any) -> None:
+        raise subprocess.TimeoutExpired("decode", 1800)
+
+    monkeypatch.setattr("transcription.audio.subprocess.run", late)
+    with pytest.raises(OwnFault) as caught:
+        decode(tmp_path, wav_bytes())
+    assert caught.value.outcome == "timeout"
+
+
+def test_a_file_that_uses_up_its_processor_time_is_at_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the hard limit the kernel kills, which would look like a lack of memory."""
+    with other_av(tmp_path, monkeypatch, "while True: pass"), pytest.raises(AudioError) as caught:
+        decode(tmp_path, wav_bytes(), cpu_seconds=1)
+    assert caught.value.code == "broken"

@@ -86,7 +86,10 @@ class Pending(BaseModel):
 
 
 class Transcript(BaseModel):
-    """Words in time order, seconds since the start of the recording. Empty words are a legal answer: silence."""
+    """Words in time order, seconds since the start of the recording. Empty words are a legal answer: silence.
+
+    ``language``: what the vendor says that it heard, whatever it was asked for; None where it does not say.
+    """
 
     vendor: str
     model: str

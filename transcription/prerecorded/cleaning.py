@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -53,6 +54,12 @@ def clean_words(raw: Iterable[RawWord], *, seconds: float) -> list[Word]:
         before = end
         words += _split(item, start, end, _label(item.speaker, labels))
     return sorted(words, key=lambda word: (word.start, word.end))
+
+
+def commonest(languages: Iterable[str | None]) -> str | None:
+    """The language of most words; None where none is told."""
+    heard = Counter(language for language in languages if language)
+    return heard.most_common(1)[0][0] if heard else None
 
 
 def _moment(value: float | None) -> float | None:

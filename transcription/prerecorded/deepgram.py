@@ -23,7 +23,7 @@ from transcription.prerecorded.base import (
     require,
     transcript_of,
 )
-from transcription.prerecorded.cleaning import RawWord, clean_words
+from transcription.prerecorded.cleaning import RawWord, clean_words, commonest
 from transcription.prerecorded.http import Answer, exchange, open_recording, require_key
 
 COST_PER_MINUTE = 0.0043
@@ -111,8 +111,8 @@ class DeepgramPrerecorded:
             for item in heard
         ]
         words = clean_words(raw, seconds=request.seconds)
-        asked = request.language if request.language != "multi" else None
-        language = asked or (channel.detected_language if channel else None)
+        # It detects only where it was not told a language; with ``multi`` each word has its own.
+        language = (channel.detected_language if channel else None) or commonest(word.language for word in words)
         return transcript_of(self, words, language=language, seconds=request.seconds)
 
 

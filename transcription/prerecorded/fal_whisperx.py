@@ -99,7 +99,6 @@ class FalWhisperX:
             "response_url": made.response_url if _trusted(made.response_url) else own,
             "cancel_url": made.cancel_url if _trusted(made.cancel_url) else f"{own}/cancel",
             "seconds": request.seconds,
-            "language": base(request.language),
             "polls": 0,
         }
         return Pending(ticket=Ticket(vendor=self.name, id=made.request_id, state=state), seconds=3.0, detail="queued")
@@ -134,7 +133,7 @@ class FalWhisperX:
         raw = [RawWord(chunk.text, *chunk.timestamp, speaker=chunk.speaker) for chunk in output.chunks]
         words = clean_words(raw, seconds=seconds)
         heard = output.inferred_languages[0] if output.inferred_languages else None
-        return transcript_of(self, words, language=ticket.state.get("language") or heard, seconds=seconds)
+        return transcript_of(self, words, language=heard, seconds=seconds)
 
     def cancel(self, ticket: Ticket) -> None:
         url = ticket.state["cancel_url"]

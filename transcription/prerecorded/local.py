@@ -18,6 +18,7 @@ from transcription.prerecorded.base import (
     Transcript,
     require,
 )
+from transcription.prerecorded.cleaning import commonest
 from transcription.prerecorded.http import open_recording
 
 
@@ -53,7 +54,7 @@ class LocalPrerecorded:
             vendor=self.name,
             model=self.model_name,
             words=sorted(words, key=lambda word: (word.start, word.end)),
-            language="en" if self._folder is None else request.language,
+            language="en" if self._folder is None else commonest(word.language for word in words),
             audio_seconds=request.seconds,
         )
 

@@ -24,7 +24,7 @@ from transcription.prerecorded.base import (
     require,
     transcript_of,
 )
-from transcription.prerecorded.cleaning import RawWord, clean_words
+from transcription.prerecorded.cleaning import RawWord, clean_words, commonest
 from transcription.prerecorded.http import Answer, exchange, open_recording, require_key
 
 CALL_SECONDS = 20.0
@@ -83,7 +83,7 @@ class SonioxPrerecorded:
             with contextlib.suppress(ProviderError):  # the first error is the one to tell; files have a lifetime
                 self._call("DELETE", f"/files/{file_id}", timeout=CALL_SECONDS, expect_json=False)
             raise
-        state = {"file_id": file_id, "seconds": request.seconds, "language": base(request.language), "polls": 0}
+        state = {"file_id": file_id, "seconds": request.seconds, "polls": 0}
         return Pending(ticket=Ticket(vendor=self.name, id=job.id, state=state), seconds=3.0, detail="queued")
 
     def poll(self, ticket: Ticket) -> Pending | Transcript:
@@ -98,8 +98,7 @@ class SonioxPrerecorded:
         tokens = self._parse(_Tokens, answer).tokens
         seconds = float(ticket.state.get("seconds") or 0.0)
         words = clean_words(words_of(tokens), seconds=seconds)
-        heard = [token.language for token in tokens if token.language]
-        language = max(set(heard), key=heard.count) if heard else ticket.state.get("language")
+        language = commonest(token.language for token in tokens)
         return transcript_of(self, words, language=language, seconds=seconds)
 
     def cancel(self, ticket: Ticket) -> None:

@@ -8,19 +8,22 @@ from memories.pipeline import quality
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.vocabulary import Kind
+from memories.repository.transcripts import content_hash
 from omi.errors import Outcome
 from transcription.segments import Segment
 
-VERSION = 1
+VERSION = 2
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
     if not ctx.did("transcribe"):
         return {}
     return {
-        "new": ctx.output("transcribe").get("text_hash"), "regions": ctx.output("prepare_audio").get("regions"),
-        "shown": [[item.start, item.end, item.text] for item in shown(ctx)],
-        "live": sorted(_live(ctx)), "language": ctx.language,
+        "new": ctx.output("transcribe").get("text_hash"),
+        "recording": [ctx.output("prepare_audio").get(name) for name in ("seconds", "regions", "ended_early")],
+        "shown": [_against(ctx), content_hash(shown(ctx))],
+        "live": {model: content_hash(segments) for model, segments in sorted(_live(ctx).items())},
+        "language": ctx.language, "heard": ctx.output("transcribe").get("heard"),
     }  # fmt: skip
 
 
@@ -35,13 +38,16 @@ def run(ctx: Context) -> Done | Skip:
         live=_live(ctx),
         regions=[(start, end) for start, end in prepared["regions"]],
         language=ctx.language,
-        heard_language=made.get("language"),
+        heard_language=made.get("heard"),
+        seconds=prepared.get("seconds"),
+        cut_off=bool(prepared.get("ended_early")),
     )
     ctx.log.info("assessed", accepted=decision.accepted, reasons=decision.reasons, **decision.figures)
     return Done(
         {
             "accepted": decision.accepted, "reasons": decision.reasons, "figures": decision.figures,
-            "against": ctx.memory.active_transcript if ctx.run.kind != Kind.CAPTURE else "live",
+            "against": _against(ctx),
+            "shown": content_hash(shown(ctx)),
         },
         outcome=Outcome.EXPECTED_SILENCE if prepared["silence"] and not decision.accepted else Outcome.SUCCESS,
         note="; ".join(decision.reasons),
@@ -55,6 +61,15 @@ def shown(ctx: Context) -> list[Segment]:
     return list(ctx.memory.transcript_segments)
 
 
+def _against(ctx: Context) -> str | None:
+    return ctx.memory.active_transcript if ctx.run.kind != Kind.CAPTURE else "live"
+
+
 def _live(ctx: Context) -> dict[str, list[Segment]]:
+    """The memory's other transcripts. One that was rejected itself bears nothing out."""
     new = ctx.output("transcribe").get("model")
-    return {model: item.segments for model, item in ctx.transcripts.items() if model != new and item.segments}
+    return {
+        model: item.segments
+        for model, item in ctx.transcripts.items()
+        if model != new and item.segments and item.meta.get("accepted") is not False
+    }

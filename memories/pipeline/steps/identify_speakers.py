@@ -12,7 +12,9 @@ from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.steps.assess import shown
 from memories.pipeline.steps.gather import processing_memory
+from memories.pipeline.steps.transcribe import scope_of
 from memories.pipeline.vocabulary import Kind
+from memories.repository.transcripts import content_hash, named_segments
 from memories.shapes import UserEdits
 from omi.errors import Outcome, ProviderError, StoreError
 from transcription.segments import Segment, Word, segments_from_words
@@ -37,7 +39,10 @@ def run(ctx: Context) -> Done | Skip:
         return Skip("nobody speaks")
     edited, stored, active = _said(ctx)
     model = ctx.output("transcribe")["model"] if accepted else active
-    manual = edits.manual_labels(segments, edited, known=stored, model=model)
+    version = (
+        content_hash(segments) if accepted else (ctx.memory.active_version if ctx.run.kind != Kind.CAPTURE else None)
+    )
+    manual = edits.manual_labels(segments, edited, known=stored, model=model, version=version)
     note, outcome = "", Outcome.SUCCESS
     voices: list[Any] = []
     claim.check(ctx.lease)  # the decisions are written before this step's result is
@@ -88,7 +93,7 @@ def _said(ctx: Context) -> tuple[UserEdits, dict[str | None, list[Segment]], str
 
 def versions(ctx: Context) -> dict[str | None, list[Segment]]:
     """Every stored transcript of the memory by model: edits name segments and voices of any of them."""
-    stored: dict[str | None, list[Segment]] = {model: list(item.segments) for model, item in ctx.transcripts.items()}
+    stored = named_segments(ctx.uid, ctx.memory_id, ctx.transcripts, ctx.memory.edits)
     stored.setdefault(ctx.memory.active_transcript, list(ctx.memory.transcript_segments))
     return stored
 
@@ -106,8 +111,6 @@ def _new_segments(ctx: Context) -> list[Segment]:
     from speakers.turns import assign_speakers
 
     regions = [(start, end) for start, end in ctx.output("prepare_audio")["regions"]]
-    return segments_from_words(
-        assign_speakers(words, ctx.wav(), regions),
-        scope=made["scope"],
-        provider=made["model"],
-    )
+    named = assign_speakers(words, ctx.wav(), regions)
+    # Other voices cut the words into other segments: they have ids of their own.
+    return segments_from_words(named, scope=scope_of(made["scope"], named), provider=made["model"])

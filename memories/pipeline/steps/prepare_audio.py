@@ -16,7 +16,7 @@ from memories.pipeline.vocabulary import Kind
 from omi import rows
 from omi.errors import Outcome
 
-VERSION = 1
+VERSION = 2
 LIMIT = 3600.0
 SPEECH_LIMIT = 2400.0  # six hours at 28 x real time take 13 minutes on a free core
 
@@ -68,7 +68,7 @@ def run(ctx: Context) -> Done | Skip:
     target = ctx.folder / "prepared.wav"
     limits = AudioLimits(min_seconds=_shortest(ctx), max_seconds=settings.OMI_MAX_RECORDING_SECONDS)
     try:
-        decode_to_wav(original, target, limits=limits)
+        info = decode_to_wav(original, target, limits=limits)
     except AudioError as error:
         raise StepError(_MESSAGES[error.code], error.sentence) from error
     heard = child.call("memories.pipeline.child_jobs.speech", {"path": str(target)}, timeout=SPEECH_LIMIT)
@@ -80,9 +80,11 @@ def run(ctx: Context) -> Done | Skip:
         {
             "audio": stored, "seconds": heard["seconds"], "sha256": heard["sha256"], "speech_seconds": spoken,
             "regions": heard["regions"], "silence": silence,
+            "declared_seconds": info.declared, "ended_early": info.ended_early,
         },
         outcome=Outcome.EXPECTED_SILENCE if silence else Outcome.SUCCESS,
-        note=f"{heard['seconds']:.1f} s, {spoken:.1f} s of speech",
+        note=f"{heard['seconds']:.1f} s, {spoken:.1f} s of speech"
+        + (f"; the file was cut off: it says that it is {info.declared:.1f} s long" if info.ended_early else ""),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from memories.pipeline.steps import publish_after, publish_capture
 from memories.pipeline.steps.identify_speakers import versions
 from memories.pipeline.steps.structure import result_segments
 from memories.pipeline.vocabulary import Kind
+from memories.repository.transcripts import content_hash
 from memories.shapes import Memory, PostProcessingStatus, Structured
 from transcription.segments import Segment
 
@@ -48,24 +49,27 @@ def _update(ctx: Context) -> tuple[Memory, str]:
     segments, model = result_segments(ctx), ctx.output("transcribe").get("model")
     accepted = bool(model) and bool(ctx.output("assess").get("accepted"))
     known = versions(ctx)
-    if model:
-        _keep_versions(ctx, model, segments if accepted else None)
+    version = _keep_versions(ctx, model, segments if accepted else None) if model else None
     recording = publish_after.recording(ctx)
-    seen = [item.id for item in ctx.memory.transcript_segments]
+    judged, result = _judged_against(ctx), (model, content_hash(segments))
     note: list[str] = []
 
     def fields(memory: Memory) -> dict[str, Any]:
         claim.check(ctx.lease)
         note.clear()
         changed: dict[str, Any] = {}
-        same = [item.id for item in memory.transcript_segments] == seen
+        # What was judged is still shown (or the result is, where a worker died after this write). Its ids say nothing
+        # of the words, and this worker's first look at the memory may be later than the judgement.
+        same = (memory.active_transcript, content_hash(memory.transcript_segments)) in (judged, result)
         if accepted and same:
-            labels = edits.manual_labels(segments, memory.edits, model=model, known=known)
-            changed |= {"transcript_segments": edits.apply(segments, labels), "active_transcript": model}
+            labels = edits.manual_labels(segments, memory.edits, model=model, version=version, known=known)
+            changed |= {"transcript_segments": edits.apply(segments, labels), "active_transcript": model,
+                        "active_version": version}  # fmt: skip
         elif accepted:
             note.append("the shown transcript was changed meanwhile; the new one is kept beside it")
         elif ctx.did("identify_speakers") and same:
-            labels = edits.manual_labels(segments, memory.edits, model=memory.active_transcript, known=known)
+            labels = edits.manual_labels(segments, memory.edits, model=memory.active_transcript,
+                                         version=memory.active_version, known=known)  # fmt: skip
             changed["transcript_segments"] = edits.apply(segments, labels)
         if ctx.did("structure"):
             made = Structured.model_validate(ctx.output("structure")["structured"])
@@ -87,15 +91,24 @@ def _update(ctx: Context) -> tuple[Memory, str]:
         raise RunCanceled("memory_gone") from error
 
 
-def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> None:
-    """Both transcripts stay under their names, so that one can go back; a rejected one is kept beside."""
+def _judged_against(ctx: Context) -> tuple[str | None, str]:
+    """Which transcript the new one was judged against: its model, and the hash of its content."""
+    decision = ctx.output("assess")
+    if decision.get("shown"):
+        return decision.get("against"), str(decision["shown"])
+    return ctx.memory.active_transcript, content_hash(ctx.memory.transcript_segments)  # judged by an older version
+
+
+def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> str:
+    """Both transcripts stay under their names, so that one can go back; a rejected one is kept beside. The new one's
+    version."""
     from memories.repository import transcripts
 
     shown, shown_model = ctx.memory.transcript_segments, ctx.memory.active_transcript or "live"
     if shown and shown_model not in ctx.transcripts and shown_model != model:
         transcripts.save_transcript(ctx.uid, ctx.memory_id, shown_model, shown, {"source": "shown before"})
     segments = accepted or [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]
-    transcripts.save_transcript(
+    return transcripts.save_transcript(
         ctx.uid, ctx.memory_id, model, segments,
         {
             "source": "prerecorded", "run_id": ctx.run.pk, "accepted": accepted is not None,

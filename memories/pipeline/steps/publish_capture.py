@@ -16,6 +16,7 @@ from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.steps.publish_after import permitted_now
 from memories.pipeline.steps.structure import result_segments
 from memories.pipeline.voices import continued
+from memories.repository.transcripts import content_hash
 from memories.shapes import Memory, PostProcessing, ProcessingMemory, Structured, UserEdits
 from transcription.segments import Segment
 
@@ -74,6 +75,7 @@ def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) ->
         postprocessing=PostProcessing(),
         processing_memory_id=conversation.id,
         active_transcript=model,
+        active_version=_version(ctx),
         edits=edited,
         emotional_feedback=conversation.emotional_feedback,
         recording=recording,
@@ -106,6 +108,7 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recor
             fields["discarded"] = bool(ctx.output("structure").get("discarded")) and memory.discarded
     if not _post_processed(memory):
         fields["active_transcript"] = _model(ctx, segments)
+        fields["active_version"] = _version(ctx)
     if conversation.geolocation and memory.geolocation is None:
         fields["geolocation"] = conversation.geolocation
     if recording:
@@ -144,6 +147,13 @@ def _model(ctx: Context, segments: list[Segment]) -> str | None:
         return str(ctx.output("transcribe")["model"]) or None
     providers = {item.stt_provider for item in segments if item.stt_provider}
     return providers.pop() if len(providers) == 1 else ("live" if segments else None)
+
+
+def _version(ctx: Context) -> str | None:
+    """Which version of what ``_keep_transcript`` keeps is shown; None: the live transcript, which is kept elsewhere."""
+    if not ctx.did("transcribe") or not ctx.output("assess").get("accepted") or not ctx.output("transcribe")["model"]:
+        return None
+    return content_hash([Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")])
 
 
 def _recording(ctx: Context) -> str | None:

@@ -5,6 +5,7 @@ The vendor's ticket is stored before anything waits, so a crash resumes the job 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,8 +19,9 @@ from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepE
 from omi import providers
 from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
 from omi.paid_parts import PaidParts
+from transcription.languages import base
 from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
-from transcription.segments import segments_from_words, speaker_label
+from transcription.segments import Word, segments_from_words, speaker_label
 
 LIMIT = 19 * 3600.0  # a local engine at a third of real time on the longest recording; its child has its own limit
 EXTRA_WAIT = 1800.0
@@ -33,10 +35,18 @@ ANSWER: Final[TypeAdapter[Pending | Transcript]] = TypeAdapter(Pending | Transcr
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
+    asked = {"vocabulary": list(vocabulary)} if (vocabulary := _vocabulary(ctx)) else {}  # none: hashed as before
     return {
+        **asked,
         "wav": ctx.output("prepare_audio").get("sha256"), "language": ctx.language if ctx.did("prepare_audio") else "",
         "providers": [item.model_name for item in providers.many("prerecorded")], "diarize": True,
     }  # fmt: skip
+
+
+def _vocabulary(ctx: Context) -> tuple[str, ...]:
+    """The user's words, where any configured provider is given them: another list may be heard otherwise."""
+    takes = ctx.did("prepare_audio") and any(item.capabilities.vocabulary for item in providers.many("prerecorded"))
+    return tuple(ctx.user.vocabulary) if takes else ()
 
 
 def run(ctx: Context) -> Done | Wait | Skip:
@@ -117,6 +127,8 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
             _cancel_there(ctx, provider, answer.ticket)
 
     what = [ctx.output("prepare_audio")["sha256"], ctx.language, True, provider.model_name]
+    vocabulary = _vocabulary(ctx) if provider.capabilities.vocabulary else ()
+    what += [list(vocabulary)] if vocabulary else []
     submit = calls.Question(
         provider.name, "transcribe", what, ANSWER, remote=remote, limit=_timeout(seconds), accept=accept,
         unwanted=unwanted,
@@ -163,14 +175,15 @@ def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
 def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[str, Any]) -> Done:
     words = _safe_labels(transcript)
     scope = f"{ctx.memory_id}/{transcript.model}/{ctx.output('prepare_audio')['sha256'][:16]}"
-    segments = segments_from_words(words, scope=scope, provider=transcript.model)
+    segments = segments_from_words(words, scope=scope_of(scope, words), provider=transcript.model)
     body = [segment.model_dump(mode="json") for segment in segments]
     artifacts: dict[str, Any] = {"segments": body}
     if not transcript.diarized:
         artifacts["words"] = [word.model_dump(mode="json") for word in words]
     return Done(
         {
-            "vendor": provider.name, "model": transcript.model, "language": transcript.language,
+            "vendor": provider.name, "model": transcript.model, "heard": transcript.language,
+            "language": transcript.language or base(ctx.language),
             "diarized": transcript.diarized, "words": len(words), "text_hash": hashing.of(body),
             "ticket": checkpoint.get("ticket"), "scope": scope,
             "given_up": checkpoint.get("given_up", {}),
@@ -178,6 +191,12 @@ def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[
         artifacts,
         note=f"{provider.name}: {len(words)} words",
     )  # fmt: skip
+
+
+def scope_of(scope: str, words: Sequence[Word]) -> str:
+    """``scope`` for these very words: the same recording, heard again and cut otherwise, must not hand the ids of its
+    segments to other utterances, for a person's assignments name ids."""
+    return f"{scope}/{hashing.of([[item.text, item.speaker, item.start, item.end] for item in words])[:16]}"
 
 
 def _safe_labels(transcript: Transcript) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from omi.errors import OwnFault
 from transcription.audio import AudioError, AudioLimits, decode_to_wav
 from transcription.client import Closed, ListenClient, encode
 
@@ -41,6 +42,8 @@ class Command(BaseCommand):
                 info = decode_to_wav(options["file"], wav, limits=AudioLimits())
             except AudioError as error:
                 raise CommandError(error.sentence) from error
+            except OwnFault as error:
+                raise CommandError(f"{error.message}.") from error
             frames = encode(wav, options["codec"])
             self.stdout.write(f"{info.seconds:.1f} s, {len(frames)} frames of {options['codec']}")
             client = ListenClient(

@@ -122,9 +122,9 @@ def _mapped_errors(vendor: str) -> Iterator[None]:
     try:
         yield
     except httpx.TimeoutException as error:
-        raise unreachable(vendor, timed_out=True) from error
+        raise unreachable(vendor, timed_out=True, cause=error) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise unreachable(vendor, timed_out=False) from error
+        raise unreachable(vendor, timed_out=False, cause=error) from error
     except ParsingError as error:
         raise broken_answer(vendor, "answered in an unknown form") from error
     except ApiError as error:

@@ -61,6 +61,7 @@ def from_status(
         code=safe_code(code) or str(status),
         retry_after=retry_after(headers or {}),
         outcome=outcome or _outcome(status, kind),
+        taken=status in _TIMEOUT,
     )
 
 
@@ -82,12 +83,18 @@ def _outcome(status: int, kind: ErrorKind) -> Outcome:
 
 def broken_answer(vendor: str, what: str, *, code: str = "broken_answer") -> ProviderError:
     """An answer that cannot be the vendor's own (a proxy's page, half a body): the next one may be right."""
-    return ProviderError(vendor, what, kind=ErrorKind.TRANSIENT, code=code, outcome=Outcome.UPSTREAM_ERROR)
+    return ProviderError(vendor, what, kind=ErrorKind.TRANSIENT, code=code, outcome=Outcome.UPSTREAM_ERROR, taken=True)
 
 
-def unreachable(vendor: str, *, timed_out: bool) -> ProviderError:
+def unreachable(vendor: str, *, timed_out: bool, cause: BaseException | None = None) -> ProviderError:
+    """``cause``: the error of httpx (of any of its versions), which tells whether the request was on its way."""
+    taken = type(cause).__name__ not in _NEVER_SENT
     if timed_out:
         return ProviderError(
-            vendor, "did not answer in time", kind=ErrorKind.TRANSIENT, code="timeout", outcome=Outcome.TIMEOUT
-        )
-    return ProviderError(vendor, "could not be reached", kind=ErrorKind.TRANSIENT, code="connection")
+            vendor, "did not answer in time", kind=ErrorKind.TRANSIENT, code="timeout", outcome=Outcome.TIMEOUT,
+            taken=taken,
+        )  # fmt: skip
+    return ProviderError(vendor, "could not be reached", kind=ErrorKind.TRANSIENT, code="connection", taken=taken)
+
+
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "InvalidURL", "UnsupportedProtocol"})

@@ -62,8 +62,8 @@ class PostProcessingViewSet(viewsets.ViewSet):
         if upload is None:
             raise invalid(("body", "file"), "Field required", "missing")
         key = request.headers.get("Idempotency-Key")
-        if key is not None and not 0 < len(key) <= 200:
-            raise invalid(("header", "Idempotency-Key"), "1 to 200 characters", "string_too_long")
+        if key is not None and not (key.strip() and len(key) <= service.KEY_LENGTH):
+            raise invalid(("header", "Idempotency-Key"), f"1 to {service.KEY_LENGTH} characters", "string_too_long")
         postprocessing.begin(
             uid, memory, upload, emotional_feedback=asked.emotional_feedback, idempotency_key=key, actor=f"user:{uid}"
         )

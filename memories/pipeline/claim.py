@@ -169,6 +169,12 @@ def check(lease: Lease) -> None:
         refuse(lease)
 
 
+def check_fence(lease: Lease) -> None:
+    """Raise LeaseLost unless this worker still has the run: where it is too late to cancel."""
+    if not holds(lease):
+        raise LeaseLost
+
+
 def holds(lease: Lease) -> bool:
     """Whether this worker still has the run, canceled or not."""
     return rows.exists(PostProcessingRun, lease.values())

@@ -1,6 +1,7 @@
 """The ledger: every vendor call as a row, written before the call so that a crash in between shows.
 
-A doubled call is one whose request had been sent before and had succeeded, or whose end nobody saw. The gap between
+A doubled call is one whose request had been sent before and had succeeded, whose end nobody saw, or which the vendor
+may have done though nothing usable came of it. The gap between
 "the vendor accepted" and "its id is stored" cannot be closed where the vendor takes no idempotency key: the ledger
 counts what falls into it.
 """
@@ -67,6 +68,7 @@ class Begun:
             self._close()
         elif isinstance(error, ProviderError):
             row.outcome, row.error_kind, row.error_code = error.outcome, error.kind.value, error.code[:64]
+            row.taken = error.taken and self._remote
             self._close()
             if self._remote:
                 breaker.failed(error)
@@ -161,7 +163,7 @@ def _before(ctx: Context, row: VendorCall, *, pays: bool) -> tuple[bool, bool]:
 _HELD = ("id", "state", "fence", "lease_owner")
 _BEFORE = """
 SELECT EXISTS (SELECT 1 FROM pipeline_vendorcall
-               WHERE request_key = %s AND outcome IN ('', 'success', 'expected_silence')),
+               WHERE request_key = %s AND (taken OR outcome IN ('', 'success', 'expected_silence'))),
        EXISTS (SELECT 1 FROM pipeline_vendorbreaker WHERE vendor = %s AND ("open" OR failures > 0))
 FROM pipeline_postprocessingrun
 WHERE id = %s AND state = %s AND fence = %s AND lease_owner = %s AND NOT cancel_requested

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from memories.pipeline import announce, claim, late_answers, progress, queue, transitions
+from memories.pipeline import announce, claim, late_answers, progress, queue, transitions, vendor_jobs
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.retries import RETRY_AFTER_LIMIT
 from memories.pipeline.vocabulary import State
@@ -67,8 +67,9 @@ def reconcile(*, limit: int = 500) -> Report:
             report.woken += 1
     report.let_in = _let_in_forgotten()
     untold = PostProcessingRun.objects.filter(state=State.FINISHED, announced=False, finished_at__lt=now - GRACE)
-    for run_id in untold.order_by("id").values_list("pk", flat=True)[:limit]:
-        report.told += announce.end(run_id)
+    for run in untold.order_by("id")[:limit]:
+        vendor_jobs.stop_left_behind(run)  # whoever ended it may have died before it did so
+        report.told += announce.end(run.pk)
     report.oldest_seconds = oldest_age(now)
     if report.woken or report.given_up or report.let_in or report.told:
         log.info("reconciled", **report.as_dict())
@@ -94,6 +95,7 @@ def give_up(run: PostProcessingRun) -> bool:
     else:
         return False
     if done:
+        vendor_jobs.stop_left_behind(run)
         announce.end(run.pk)
     return done
 

@@ -12,10 +12,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from memories.pipeline import announce, hashing, metrics, plans, progress, queue
-from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, VendorCall
+from memories.pipeline.models import PostProcessingRun, RequestKey, RunStep, StepArtifact, VendorCall
 from memories.pipeline.vocabulary import Kind, State
 from omi import rows
 from omi.errors import Outcome, ProviderError
+from omi.stores.models import AudioObject
 
 log = structlog.get_logger(__name__)
 
@@ -68,17 +69,21 @@ def start(
     first = plans.first_step(kind, from_step)
     key = idempotency_key or ""
     if len(key) > KEY_LENGTH:
-        raise ValueError(f"an idempotency key has at most {KEY_LENGTH} characters")
+        key = hashing.of(key)
     options = options or {}
     audio_name = audio.name if audio is not None else (follows.audio if follows is not None else "")
     content = audio.sha256 if audio is not None else audio_name
     request = hashing.of([kind, memory_id, content, options, from_step or "", follows.pk if follows else None])
     for _ in range(5):
-        found = _same(uid, memory_id, kind, key, request, renewable=follows is None)
+        found = _of_key(uid, key, request) if key else None
         if found is not None:
             return found
+        found = _same(uid, memory_id, kind, request, options, audio, renewable=follows is None)
         try:
             with transaction.atomic():
+                if found is not None:
+                    _remember(found, key, request)
+                    return found
                 in_line = _make_room(uid, memory_id, kind, options)
                 run = PostProcessingRun(
                     uid=uid, memory_id=memory_id, kind=kind, actor=actor[:150], reason=reason[:300], options=options,
@@ -87,6 +92,7 @@ def start(
                 )  # fmt: skip
                 rows.insert([run])
                 rows.insert([RunStep(run=run, name=name, position=position) for position, name in enumerate(run.plan)])
+                _remember(run, key, request)
                 progress.note(run, "created", actor=actor, reason=reason[:300], from_step=first,
                               follows=follows.pk if follows else None, in_line=in_line)  # fmt: skip
                 if not in_line:
@@ -98,18 +104,41 @@ def start(
     raise PipelineError("the memory is too busy to take another run")
 
 
-def _same(uid: str, memory_id: str, kind: str, key: str, request: str, *, renewable: bool) -> PostProcessingRun | None:
+def _of_key(uid: str, key: str, request: str) -> PostProcessingRun | None:
+    """The run that the user's earlier request with this key was given. Raises IdempotencyConflict."""
+    found = rows.select(RequestKey, ("run_id", "request_hash"), {"uid": uid, "key": key})
+    if not found:
+        return None
+    [[run_id, earlier]] = found
+    if earlier != request:
+        raise IdempotencyConflict("this idempotency key was used for another request")
+    return PostProcessingRun.objects.get(pk=run_id)
+
+
+def _remember(run: PostProcessingRun, key: str, request: str) -> None:
+    """IntegrityError where another request came in with the same key at this moment."""
     if key:
-        earlier = PostProcessingRun.objects.filter(uid=uid, idempotency_key=key).first()
-        if earlier is not None:
-            if earlier.request_hash != request:
-                raise IdempotencyConflict("this idempotency key was used for another request")
-            return earlier
-    where = {"uid": uid, "memory_id": memory_id, "request_hash": request, "kind": kind, "cancel_requested": False}
+        rows.insert([RequestKey(uid=run.uid, key=key, request_hash=request, run=run)])
+
+
+def _same(
+    uid: str, memory_id: str, kind: str, request: str, options: dict[str, Any], audio: Any, *, renewable: bool
+) -> PostProcessingRun | None:
+    """The run, at work or successful, that does the same; also a retry of one that was given the same recording."""
+    where = {"uid": uid, "memory_id": memory_id, "kind": kind, "cancel_requested": False}
     for run in rows.instances(PostProcessingRun, where, order="-id"):
+        if run.request_hash != request and not _same_recording(run, options, audio):
+            continue
         if run.state != State.FINISHED or (renewable and kind == Kind.POSTPROCESS and run.succeeded):
             return run
     return None
+
+
+def _same_recording(run: PostProcessingRun, options: dict[str, Any], audio: Any) -> bool:
+    """A retry is another request than the upload that it follows, and does its work."""
+    if audio is None or run.follows_id is None or run.options != options:
+        return False
+    return rows.exists(AudioObject, {"name": run.audio, "sha256": audio.sha256})
 
 
 def _make_room(uid: str, memory_id: str, kind: str, options: dict[str, Any]) -> bool:
@@ -202,6 +231,7 @@ def forget_memory(uid: str, memory_id: str) -> dict[str, int]:
     StepArtifact.objects.filter(step__run__in=runs).delete()
     RunStep.objects.filter(run__in=runs).update(output={}, checkpoint={}, note="", input_hash="")
     VendorCall.objects.filter(run__in=runs).update(reference="", request_key="")
+    RequestKey.objects.filter(run__in=runs).delete()
     cleaned = runs.update(options={}, audio="", idempotency_key="", request_hash="", reason="")
     return {"runs": cleaned, "vendor_copies": copies}
 

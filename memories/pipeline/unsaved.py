@@ -41,7 +41,7 @@ _STORED = (
 
 _AT_THE_END = (
     "latency", "reference", "audio_seconds", "cost", "input_tokens", "output_tokens", "outcome", "error_kind",
-    "error_code",
+    "error_code", "taken",
 )  # fmt: skip
 
 

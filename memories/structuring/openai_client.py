@@ -52,19 +52,20 @@ def client(timeout: float) -> Iterator[OpenAI]:
             default_headers={"Accept-Encoding": "identity"},
         )
     except openai.APITimeoutError as error:
-        raise unreachable(VENDOR, timed_out=True) from error
+        raise unreachable(VENDOR, timed_out=True, cause=error.__cause__) from error
     except openai.APIStatusError as error:
         raise from_answer(error) from error
     except openai.APIConnectionError as error:
-        raise unreachable(VENDOR, timed_out=isinstance(error.__cause__, httpx2.TimeoutException)) from error
+        late = isinstance(error.__cause__, httpx2.TimeoutException)
+        raise unreachable(VENDOR, timed_out=late, cause=error.__cause__) from error
     except openai.LengthFinishReasonError as error:
         raise refused("length", "the answer was cut off: it is too long for the model") from error
     except openai.ContentFilterFinishReasonError as error:
         raise refused("content_filter", "the content filter stopped the answer") from error
     except httpx2.TimeoutException as error:
-        raise unreachable(VENDOR, timed_out=True) from error
+        raise unreachable(VENDOR, timed_out=True, cause=error) from error
     except httpx2.HTTPError as error:
-        raise unreachable(VENDOR, timed_out=False) from error
+        raise unreachable(VENDOR, timed_out=False, cause=error) from error
     except (ValidationError, openai.OpenAIError, ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
         # The SDK builds its objects unchecked: a web page or a foreign shape shows as one of these where it is used.
         raise broken_answer(VENDOR, "answered in an unknown form") from error

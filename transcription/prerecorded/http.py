@@ -58,9 +58,9 @@ def exchange(
         ):
             raw = _read(vendor, response, deadline)
     except httpx.TimeoutException as error:
-        raise unreachable(vendor, timed_out=True) from error
+        raise unreachable(vendor, timed_out=True, cause=error) from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise unreachable(vendor, timed_out=False) from error
+        raise unreachable(vendor, timed_out=False, cause=error) from error
     status = response.status_code
     if 300 <= status < 400:
         raise from_status(vendor, status, code="redirect")

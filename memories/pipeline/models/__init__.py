@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from memories.pipeline.models.cluster import ClusterBeat
 from memories.pipeline.models.history import RunEvent, StepArtifact, StepAttempt
-from memories.pipeline.models.runs import PostProcessingRun, RunStep
+from memories.pipeline.models.runs import PostProcessingRun, RequestKey, RunStep
 from memories.pipeline.models.vendors import ErasedFigures, VendorBreaker, VendorCall
 
 __all__ = [
     "ClusterBeat",
     "ErasedFigures",
     "PostProcessingRun",
+    "RequestKey",
     "RunEvent",
     "RunStep",
     "StepArtifact",

@@ -116,6 +116,22 @@ class PostProcessingRun(models.Model):
         return self.outcome in GOOD
 
 
+class RequestKey(models.Model):
+    """An idempotency key that a user's request had: it stands for that request, and gives its run, also where the
+    request joined a run that was there."""
+
+    uid = models.CharField(max_length=128)
+    key = models.CharField(max_length=255)
+    request_hash = models.CharField(max_length=64)
+    run = models.ForeignKey(PostProcessingRun, on_delete=models.CASCADE, related_name="keys")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["uid", "key"], name="request_key_once")]
+
+    def __str__(self) -> str:
+        return f"a key of run {self.run_id}"
+
+
 class RunStep(models.Model):
     """``input_hash`` is of everything the step read; ``output`` is small; large results are artifacts.
 

@@ -14,7 +14,8 @@ class VendorCall(models.Model):
     A call outside of a run (the embedding of a search, of a mended vector) has ``uid`` instead, and is written after.
 
     ``request_key`` is a hash of memory, vendor, operation and what was sent: a second call with the same key that
-    follows a success, or a call whose end nobody saw, is ``doubled``. ``cost`` in US dollars, an estimate.
+    follows a success, a call whose end nobody saw, or one that was ``taken`` (the vendor may have done it, though
+    nothing usable came of it) is ``doubled``. ``cost`` in US dollars, an estimate.
     """
 
     run = models.ForeignKey(PostProcessingRun, null=True, on_delete=models.CASCADE, related_name="vendor_calls")
@@ -30,6 +31,7 @@ class VendorCall(models.Model):
     outcome = models.CharField(max_length=24, choices=OUTCOMES, blank=True, default="")
     error_kind = models.CharField(max_length=16, blank=True, default="")
     error_code = models.CharField(max_length=64, blank=True, default="")
+    taken = models.BooleanField(default=False)
     reference = models.CharField(max_length=128, blank=True, default="")
     audio_seconds = models.FloatField(default=0.0)
     input_tokens = models.PositiveIntegerField(default=0)

@@ -35,6 +35,7 @@ def run(ctx: Context) -> Done:
     else:
         memory, note = _update(ctx)
     faults.point("document-written")
+    publish_after.consent(ctx, memory)
     publish_after.vector(ctx, memory)
     publish_after.emotions(ctx, memory)
     _tell(ctx)

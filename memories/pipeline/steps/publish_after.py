@@ -1,6 +1,11 @@
-"""What follows the document: vector, emotions, a kept recording, a supportive message."""
+"""What follows the document: vector, emotions, a kept recording, a supportive message.
+
+The document is written, so it is too late to cancel: what is half published would be told as not done.
+"""
 
 from __future__ import annotations
+
+import contextlib
 
 from memories.pipeline import calls, claim, faults, late_vectors
 from memories.pipeline.context import Context
@@ -17,7 +22,7 @@ def vector(ctx: Context, memory: Memory) -> None:
     """
     if not memory.discarded and not ctx.did("index"):
         return
-    ctx.check()
+    claim.check_fence(ctx.lease)
     faults.point("vector-before")
     late_vectors.write(ctx.uid, memory, None if memory.discarded else ctx.artifact("index", "vector"))
     faults.point("vector-written")
@@ -35,7 +40,7 @@ def emotions(ctx: Context, memory: Memory) -> None:
     from emotions.base import EmotionTimeline
     from memories.repository.emotions import save_emotions
 
-    ctx.check()
+    claim.check_fence(ctx.lease)
     save_emotions(ctx.uid, memory.id, EmotionTimeline.model_validate(ctx.artifact("emotions", "timeline")))
 
 
@@ -53,6 +58,18 @@ def permitted_now(ctx: Context) -> bool:
     return get_user(ctx.uid).store_recording_permission
 
 
+def consent(ctx: Context, memory: Memory) -> None:
+    """A recording that was kept while the user withdrew their consent goes again, whichever of the two was first."""
+    from memories.repository import memories as repository
+    from omi.stores import audio
+
+    if memory.recording and ctx.user.store_recording_permission and not permitted_now(ctx):
+        audio.delete(memory.recording)
+        with contextlib.suppress(repository.MemoryNotFound):
+            repository.update_memory(ctx.uid, ctx.memory_id, {"recording": None})
+        ctx.log.info("recording_not_kept", reason="consent withdrawn")
+
+
 def push(ctx: Context) -> None:
     """A supportive message, at most once, only when asked for and clear. Its failure is logged and fails nothing."""
     from omi.accounts.users import get_user
@@ -68,7 +85,10 @@ def push(ctx: Context) -> None:
     message = feedback(EmotionTimeline.model_validate(ctx.artifact("emotions", "timeline")), opted_in=True)
     if message is None:
         return
-    ctx.save_checkpoint({**ctx.checkpoint, "pushed": True})  # before sending: rather none than two
+    try:
+        ctx.save_checkpoint({**ctx.checkpoint, "pushed": True})  # before sending: rather none than two
+    except RunCanceled:
+        return  # nobody wants it any more
 
     def tell() -> None:
         try:

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from memories.pipeline import claim, hashing, kept_parts, queue, transitions, unsaved
+from memories.pipeline import announce, claim, hashing, kept_parts, queue, transitions, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, RunEvent, RunStep, StepArtifact, StepAttempt
 from memories.pipeline.outcomes import Done, Wait
@@ -163,6 +163,7 @@ def put_down(ctx: Context, step: RunStep, began: datetime, wait: Wait, *, error:
         step.state, step.checkpoint, step.note = StepState.WAITING, wait.checkpoint, wait.note[:300]
         step.started_at = step.started_at or began
         step.save(update_fields=["state", "checkpoint", "note", "started_at", "attempts"])
+        announce.waits(ctx, step.name)
         queue.wake_on_commit(ctx.run.pk, at=wake_at)
 
 

@@ -71,8 +71,7 @@ def _walk(ctx: Context, heartbeat: Heartbeat) -> str:
     if ctx.lease.previous is State.RUNNING:
         progress.lost(ctx, None if _over(ctx.step) else ctx.step)
         ctx.log.warning("taken_over", step=run.current_step)
-    if run.total_claims == 1:
-        announce.begun(ctx)
+    announce.begun(ctx)
     order = [ctx.steps[name] for name in run.plan]
     for position, step in enumerate(order):
         if _over(step):
@@ -148,7 +147,6 @@ def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str,
     elif isinstance(result, Wait):
         retries.store_answers(result.checkpoint)
         progress.put_down(ctx, step, began, result, error=result.error)
-        announce.waits(ctx, step.name)
         ctx.log.info("step_waits", seconds=round(result.seconds, 1), note=result.note)
     else:
         raise TypeError(f"step {step.name} gave back {type(result).__name__}")
@@ -178,7 +176,6 @@ def _provider_failed(
         seconds = None
     if seconds is not None:
         progress.put_down(ctx, step, began, Wait(seconds, checkpoint, error.message), error=error)
-        announce.waits(ctx, step.name)
         ctx.log.warning("step_retries", vendor=error.vendor, code=error.code, seconds=round(seconds, 1))
         return "waiting"
     message_id = "internal_error" if error.code == "internal" else messages.for_provider_error(error, step.name).id

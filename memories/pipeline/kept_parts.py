@@ -38,7 +38,7 @@ class KeptParts:
         sha, body = hashing.pack(answer)
         ctx.has_parts = True
         with transaction.atomic():
-            claim.write(ctx.lease, claims=0)
+            claim.write(ctx.lease, claims=1)
             StepArtifact.objects.update_or_create(
                 step=ctx.step, name=_name(part), defaults={"sha256": sha, "body": body}
             )

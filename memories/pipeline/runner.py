@@ -7,6 +7,7 @@ fault of ours: it is logged with its traceback and retried a few times, then end
 from __future__ import annotations
 
 import importlib
+from datetime import datetime
 from types import ModuleType
 from typing import Any, Final
 
@@ -98,11 +99,19 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
     """Run one step. None: go on with the next one."""
     module = load(step.name)
     assert module is not None
-    limit = getattr(module, "LIMIT", DEFAULT_LIMIT)
-    heartbeat.step(limit)
-    ctx.more_time = lambda: heartbeat.step(limit)
     began, ctx.paid = timezone.now(), 0
+    limit = getattr(module, "LIMIT", DEFAULT_LIMIT)
+    if step.name in OPTIONAL:
+        limit = min(limit, max(0.0, _patience(ctx, step, began)))  # one that hangs is taken over, and gone on without
+    heartbeat.step(limit)
+
+    def more_time() -> None:
+        heartbeat.step(limit)
+        _patient(ctx, step, began)
+
+    ctx.more_time = more_time
     try:
+        _patient(ctx, step, began)
         input_hash = hashing.of([step.name, getattr(module, "VERSION", 1), module.inputs(ctx)])
         earlier = reusable(ctx, step, input_hash)
         if earlier is not None:
@@ -134,6 +143,17 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
         ctx.log.exception("step_crashed", error=type(error).__name__)
         wrapped = ProviderError("omi", f"unexpected {type(error).__name__}", kind=ErrorKind.TRANSIENT, code="internal")
         return _provider_failed(ctx, step, began, wrapped, following, tries=3)
+
+
+def _patient(ctx: Context, step: RunStep, began: datetime) -> None:
+    """Raise where an optional step has had its time: what is there already must not wait for it any longer."""
+    if step.name in OPTIONAL and _patience(ctx, step, began) < 0.0:
+        said = f"{step.name} took longer than the rest can wait for it"
+        raise ProviderError("omi", said, kind=ErrorKind.PERMANENT, code="patience", outcome=Outcome.TIMEOUT)
+
+
+def _patience(ctx: Context, step: RunStep, began: datetime) -> float:
+    return retries.patience_left(step.started_at or began, float(ctx.output("prepare_audio").get("seconds", 0.0)))
 
 
 def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str, following: str) -> None:
@@ -173,6 +193,8 @@ def _provider_failed(
         scope = f"{step.name}/{error.vendor}"
         seconds = retries.delay(checkpoint, scope, error, elsewhere=ctx.failures_elsewhere())
     if tries is not None and checkpoint["failures"][f"{step.name}/{error.vendor}"]["count"] >= tries:
+        seconds = None
+    if seconds is not None and step.name in OPTIONAL and seconds > _patience(ctx, step, began):
         seconds = None
     if seconds is not None:
         progress.put_down(ctx, step, began, Wait(seconds, checkpoint, error.message), error=error)

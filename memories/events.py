@@ -66,6 +66,11 @@ def append(uid: str, event_type: str, payload: Mapping[str, Any] | None = None, 
     return number
 
 
+def told(uid: str, dedupe_key: str) -> bool:
+    """Whether the event of this key was appended."""
+    return rows.exists(UserEvent, {"uid": uid, "dedupe_key": dedupe_key})
+
+
 def _next(uid: str) -> int | None:
     """Count on; the new number, or None where the user has no counter yet."""
     with connection.cursor() as cursor:

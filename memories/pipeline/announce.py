@@ -1,6 +1,7 @@
 """Telling the memory document and the user's event log how a run began and ended.
 
 Each function may be repeated; a run whose end could not be told stays ``announced=False`` and the reconciler tells it.
+What a worker tells carries the fence like every other write: one that was frozen wakes up after the end, too.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 
 from memories import events
-from memories.pipeline import messages
+from memories.pipeline import claim, messages
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.vocabulary import Kind
@@ -24,28 +25,41 @@ log = structlog.get_logger(__name__)
 
 
 def begun(ctx: Context) -> None:
-    """The memory says that it is being processed. Not essential: a store out of reach is only logged here."""
+    """The memory says that it is being processed, and the event log that it has begun, unless they say so already.
+
+    Not essential: a store out of reach is only logged here. Raises LeaseLost or RunCanceled.
+    """
     if ctx.run.kind != Kind.POSTPROCESS:
         return
     try:
         told = ctx.memory.postprocessing
         if not told or (told.run_id, told.status) != (str(ctx.run.pk), PostProcessingStatus.IN_PROGRESS):
-            mark(ctx.run, PostProcessingStatus.IN_PROGRESS)  # else whoever took the upload has told it
+            mark(ctx.run, PostProcessingStatus.IN_PROGRESS, lease=ctx.lease)  # else whoever took the upload has told it
     except (ProviderError, DocumentError, DatabaseError) as error:
         ctx.log.warning("status_not_written", error=type(error).__name__)
-    _event(ctx, events.POST_PROCESSING_STARTED, "started")
+    key = f"run:{ctx.run.pk}:started"
+    # Only a later claim asks whether a worker before it has told it: the first one cannot have been told.
+    if ctx.run.total_claims == 1 or not events.told(ctx.uid, key):
+        _event(ctx, events.POST_PROCESSING_STARTED, key)
 
 
 def waits(ctx: Context, step: str) -> None:
-    """The run was put down for a vendor, or for another try: told once for each step. Not essential either."""
+    """The run is put down for a vendor, or for another try: told once for each step. Not essential either.
+
+    Call it inside the transaction that lets the run go: once that has committed, another worker may tell the end.
+    """
     if ctx.run.kind == Kind.POSTPROCESS:
-        _event(ctx, events.POST_PROCESSING_WAITING, f"waits:{step}", step=step)
+        _event(ctx, events.POST_PROCESSING_WAITING, f"run:{ctx.run.pk}:waits:{step}", fenced=True, step=step)
 
 
-def _event(ctx: Context, kind: str, once: str, **more: Any) -> None:
+def _event(ctx: Context, kind: str, key: str, *, fenced: bool = False, **more: Any) -> None:
+    """``fenced``: the caller's transaction has written the run as its holder."""
     payload = {"memory_id": ctx.memory_id, "run_id": ctx.run.pk, **more}
     try:
-        events.append(ctx.uid, kind, payload, dedupe_key=f"run:{ctx.run.pk}:{once}")
+        with transaction.atomic():
+            if not fenced:
+                claim.check(ctx.lease)
+            events.append(ctx.uid, kind, payload, dedupe_key=key)
     except DatabaseError as error:
         ctx.log.warning("event_not_told", kind=kind, error=type(error).__name__)
 
@@ -103,11 +117,16 @@ def interrupted(uid: str, memory_id: str) -> None:
     repository.mutate_memory(uid, memory_id, fields)
 
 
-def mark(run: PostProcessingRun, status: PostProcessingStatus) -> bool:
-    """Write ``memory.postprocessing``; a newer run's status is left alone. False where the memory is gone."""
+def mark(run: PostProcessingRun, status: PostProcessingStatus, *, lease: claim.Lease | None = None) -> bool:
+    """Write ``memory.postprocessing``; a newer run's status, and an end, are left alone. False: the memory is gone.
+
+    ``lease``: of the worker that writes; raises LeaseLost or RunCanceled where it has the run no more.
+    """
 
     def fields(memory: Memory) -> dict[str, Any]:
-        if newer(memory, run.pk):
+        if lease is not None:
+            claim.check(lease)
+        if newer(memory, run.pk) or (status == PostProcessingStatus.IN_PROGRESS and _ended(memory, run.pk)):
             return {}
         return {"postprocessing": document(run, memory, status)}
 
@@ -134,3 +153,12 @@ def newer(memory: Memory, run_id: int) -> bool:
     """Whether the document already speaks of a run that began after this one."""
     told = memory.postprocessing.run_id if memory.postprocessing else None
     return bool(told and told.isdigit() and int(told) > run_id)
+
+
+def _ended(memory: Memory, run_id: int) -> bool:
+    """Whether the document says that this run has ended: no late writer makes it begin again."""
+    told = memory.postprocessing
+    return told is not None and told.run_id == str(run_id) and told.status in _ENDS
+
+
+_ENDS = (PostProcessingStatus.COMPLETED, PostProcessingStatus.FAILED, PostProcessingStatus.CANCELED)

@@ -158,7 +158,7 @@ class Call(Generic[T]):
 
     def _fence(self) -> None:
         if self._attached:
-            claim.write(self._ctx.lease, claims=0)
+            claim.write(self._ctx.lease, claims=1)
         else:
             late_answers.hold(self._ctx, self.out)
 

@@ -28,7 +28,7 @@ class KeptParts:
 
     def __init__(self, ctx: Context, entry: Entry, fence: Callable[[], None] | None = None) -> None:
         self._ctx, self._entry = ctx, entry
-        self._fence = fence or (lambda: claim.write(ctx.lease, claims=0))
+        self._fence = fence or (lambda: claim.write(ctx.lease, claims=1))
 
     def get(self, part: str) -> Any:
         ctx = self._ctx

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from memories.pipeline import claim, hashing, kept_parts, queue, transitions, unsaved
+from memories.pipeline import announce, claim, hashing, kept_parts, queue, transitions, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, RunEvent, RunStep, StepArtifact, StepAttempt
 from memories.pipeline.outcomes import Done, Wait
+from memories.pipeline.plans import OPTIONAL
 from memories.pipeline.vocabulary import State, StepState
 from omi import rows
 from omi.errors import Outcome, ProviderError
@@ -76,20 +77,30 @@ def letting_go(ctx: Context) -> Iterator[None]:
     ctx.attempts.clear()
 
 
-def _make_up(ctx: Context) -> None:
+def not_written(steps: Iterable[RunStep], *, fence: int, worker: str, at: datetime) -> list[StepAttempt]:
     """Rows of attempts that were counted with their steps but not written, because the worker died."""
-    written = Counter(StepAttempt.objects.filter(step__run=ctx.run).values_list("step_id", flat=True))
-    for step in ctx.steps.values():
-        for number in range(written[step.pk] + 1, step.attempts + 1):
-            ctx.attempts.append(
-                StepAttempt(
-                    step=step, number=number, fence=ctx.lease.fence - 1, worker=ctx.lease.lost_owner,
-                    started_at=step.started_at or ctx.lease.claimed_at,
-                    finished_at=step.finished_at or ctx.lease.claimed_at,
-                    seconds=step.seconds, result="done" if step.state == StepState.DONE else "failed",
-                    outcome=step.outcome or Outcome.TIMEOUT, detail=step.note,
-                )
-            )  # fmt: skip
+    steps = list(steps)
+    written = Counter(StepAttempt.objects.filter(step__in=steps).values_list("step_id", flat=True))
+    return [
+        StepAttempt(
+            step=step, number=number, fence=fence, worker=worker, started_at=step.started_at or at,
+            finished_at=step.finished_at or at, seconds=step.seconds,
+            result="done" if step.state == StepState.DONE else "failed", outcome=step.outcome or Outcome.TIMEOUT,
+            detail=step.note,
+        )
+        for step in steps
+        for number in range(written[step.pk] + 1, step.attempts + 1)
+    ]  # fmt: skip
+
+
+def lost_attempt(step: RunStep, *, fence: int, worker: str, began: datetime, ended: datetime) -> StepAttempt:
+    """The execution of ``step`` whose worker disappeared; counts it."""
+    step.attempts += 1
+    return StepAttempt(
+        step=step, number=step.attempts, fence=fence, worker=worker, started_at=began, finished_at=ended,
+        seconds=max(0.0, (ended - began).total_seconds()), result="lost", outcome=Outcome.TIMEOUT,
+        message_id="worker_died", detail="the worker disappeared",
+    )  # fmt: skip
 
 
 def ended(
@@ -165,6 +176,7 @@ def put_down(ctx: Context, step: RunStep, began: datetime, wait: Wait, *, error:
         step.state, step.checkpoint, step.note = StepState.WAITING, wait.checkpoint, wait.note[:300]
         step.started_at = step.started_at or began
         step.save(update_fields=["state", "checkpoint", "note", "started_at", "attempts"])
+        announce.waits(ctx, step.name)
         queue.wake_on_commit(ctx.run.pk, at=wake_at)
 
 
@@ -173,11 +185,14 @@ def lost(ctx: Context, step: RunStep | None) -> None:
     with letting_go(ctx):
         claim.write(ctx.lease)
         note(ctx.run, "taken_over", step=ctx.run.current_step, lost_owner=ctx.lease.lost_owner, fence=ctx.lease.fence)
-        _make_up(ctx)
+        at, worker = ctx.lease.claimed_at, ctx.lease.lost_owner
+        ctx.attempts += not_written(ctx.steps.values(), fence=ctx.lease.fence - 1, worker=worker, at=at)
         if step is not None:
             attempt(ctx, step, ctx.lease.claimed_at, "lost", Outcome.TIMEOUT, message_id="worker_died",
                     detail="the worker disappeared")  # fmt: skip
-            step.save(update_fields=["attempts"])
+            if step.name in OPTIONAL:  # its patience goes on counting (retries.patience_left)
+                step.started_at = step.started_at or ctx.run.step_started_at
+            step.save(update_fields=["attempts", "started_at"])
 
 
 def finished(
@@ -256,4 +271,4 @@ def _over(
     step.seconds = max(0.0, (now - step.started_at).total_seconds())
     if step not in ctx.unsaved:
         ctx.unsaved.append(step)
-    ctx.run.current_step, ctx.run.claims = following or step.name, 0
+    ctx.run.current_step, ctx.run.claims = following or step.name, 1  # this worker's own claim goes on counting

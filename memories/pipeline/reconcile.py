@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from memories.pipeline import announce, claim, late_answers, progress, queue, transitions, vendor_jobs
+from memories.pipeline import announce, claim, giving_up, late_answers, progress, queue, transitions, vendor_jobs
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.retries import RETRY_AFTER_LIMIT
 from memories.pipeline.vocabulary import State
@@ -77,23 +77,25 @@ def reconcile(*, limit: int = 500) -> Report:
 
 
 def give_up(run: PostProcessingRun) -> bool:
-    """End a run that nobody holds and nobody may claim: out of claims (dead letter), or canceled meanwhile."""
+    """End a run that nobody holds and nobody may claim: out of claims (dead letter), or canceled meanwhile.
+
+    One that is out of claims at an optional step goes on without it instead (False).
+    """
     now = timezone.now()
     idle = claim.claimable(now) & Q(fence=run.fence)
+    spent = idle & Q(claims__gte=F("max_claims"))
     if run.cancel_requested:
         done = progress.finish_idle(
             run.pk, run.uid, run.memory_id, Outcome.CANCELED, progress.why_canceled(run.pk),
             when=idle & Q(cancel_requested=True), actor="reconciler",
         )  # fmt: skip
-    elif run.claims >= run.max_claims:
-        done = progress.finish_idle(
-            run.pk, run.uid, run.memory_id, Outcome.TIMEOUT, "worker_died", when=idle & Q(claims__gte=F("max_claims")),
-            actor="reconciler", dead_letter=True, detail=f"claimed {run.claims} times at {run.current_step}",
-        )  # fmt: skip
-        if done:
-            log.error("dead_letter", run_id=run.pk, uid=run.uid, memory_id=run.memory_id, step=run.current_step)
-    else:
+    elif run.claims < run.max_claims:
         return False
+    elif giving_up.optional(run):
+        giving_up.go_on_without(run, spent)
+        return False
+    else:
+        done = giving_up.dead_letter(run, spent)
     if done:
         vendor_jobs.stop_left_behind(run)
         announce.end(run.pk)

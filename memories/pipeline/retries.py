@@ -9,6 +9,7 @@ waited for as long as ``OMI_STORE_PATIENCE_HOURS``, however often they fail mean
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from django.conf import settings
@@ -23,6 +24,11 @@ LONGEST: Final = 300.0
 RETRY_AFTER_LIMIT: Final = 1800.0
 RUN_BUDGET: Final = 20
 """Failures that a whole run may retry, over all of its steps and vendors."""
+
+OPTIONAL_PATIENCE: Final = 300.0
+"""Seconds, plus a sixtieth of the recording's length, that an optional step may take with all of its tries. The better
+transcript is there and waits for it: nobody should look at the old one for hours because emotions were asked for. A
+retry goes on where it stopped, with the parts that were paid for."""
 
 _waits = wait_exponential_jitter(multiplier=2, max=LONGEST, exp_base=2, jitter=2)
 _stops = stop_after_attempt(ATTEMPTS) | stop_after_delay(WINDOW)
@@ -63,6 +69,11 @@ def store_delay(checkpoint: dict[str, Any], error: StoreError) -> float | None:
         return None
     wait = wait_exponential_jitter(initial=1, max=settings.OMI_STORE_RETRY_SECONDS, exp_base=2, jitter=1)
     return float(wait(_state(seen, now)))
+
+
+def patience_left(began: datetime, audio_seconds: float) -> float:
+    """Seconds until an optional step that began at ``began`` is gone on without; negative once they are over."""
+    return OPTIONAL_PATIENCE + audio_seconds / 60 - (timezone.now() - began).total_seconds()
 
 
 def store_answers(checkpoint: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ fault of ours: it is logged with its traceback and retried a few times, then end
 from __future__ import annotations
 
 import importlib
+from datetime import datetime
 from types import ModuleType
 from typing import Any, Final
 
@@ -71,8 +72,7 @@ def _walk(ctx: Context, heartbeat: Heartbeat) -> str:
     if ctx.lease.previous is State.RUNNING:
         progress.lost(ctx, None if _over(ctx.step) else ctx.step)
         ctx.log.warning("taken_over", step=run.current_step)
-    if run.total_claims == 1:
-        announce.begun(ctx)
+    announce.begun(ctx)
     order = [ctx.steps[name] for name in run.plan]
     for position, step in enumerate(order):
         if _over(step):
@@ -99,11 +99,19 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
     """Run one step. None: go on with the next one."""
     module = load(step.name)
     assert module is not None
-    limit = getattr(module, "LIMIT", DEFAULT_LIMIT)
-    heartbeat.step(limit)
-    ctx.more_time = lambda: heartbeat.step(limit)
     began, ctx.paid = timezone.now(), 0
+    limit = getattr(module, "LIMIT", DEFAULT_LIMIT)
+    if step.name in OPTIONAL:
+        limit = min(limit, max(0.0, _patience(ctx, step, began)))  # one that hangs is taken over, and gone on without
+    heartbeat.step(limit)
+
+    def more_time() -> None:
+        heartbeat.step(limit)
+        _patient(ctx, step, began)
+
+    ctx.more_time = more_time
     try:
+        _patient(ctx, step, began)
         input_hash = hashing.of([step.name, getattr(module, "VERSION", 1), module.inputs(ctx)])
         earlier = reusable(ctx, step, input_hash)
         if earlier is not None:
@@ -140,6 +148,17 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
         return _provider_failed(ctx, step, began, wrapped, following, tries=3)
 
 
+def _patient(ctx: Context, step: RunStep, began: datetime) -> None:
+    """Raise where an optional step has had its time: what is there already must not wait for it any longer."""
+    if step.name in OPTIONAL and _patience(ctx, step, began) < 0.0:
+        said = f"{step.name} took longer than the rest can wait for it"
+        raise ProviderError("omi", said, kind=ErrorKind.PERMANENT, code="patience", outcome=Outcome.TIMEOUT)
+
+
+def _patience(ctx: Context, step: RunStep, began: datetime) -> float:
+    return retries.patience_left(step.started_at or began, float(ctx.output("prepare_audio").get("seconds", 0.0)))
+
+
 def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str, following: str) -> None:
     if isinstance(result, Done):
         verdict = None if following else _verdict(ctx, result.output)
@@ -152,7 +171,6 @@ def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str,
         retries.store_answers(result.checkpoint)
         progress.put_down(ctx, step, began, result, error=result.error)
         calls.look_again(ctx, result)
-        announce.waits(ctx, step.name)
         ctx.log.info("step_waits", seconds=round(result.seconds, 1), note=result.note)
     else:
         raise TypeError(f"step {step.name} gave back {type(result).__name__}")
@@ -180,9 +198,10 @@ def _provider_failed(
         seconds = retries.delay(checkpoint, scope, error, elsewhere=ctx.failures_elsewhere())
     if tries is not None and checkpoint["failures"][f"{step.name}/{error.vendor}"]["count"] >= tries:
         seconds = None
+    if seconds is not None and step.name in OPTIONAL and seconds > _patience(ctx, step, began):
+        seconds = None
     if seconds is not None:
         progress.put_down(ctx, step, began, Wait(seconds, checkpoint, error.message), error=error)
-        announce.waits(ctx, step.name)
         ctx.log.warning("step_retries", vendor=error.vendor, code=error.code, seconds=round(seconds, 1))
         return "waiting"
     message_id = "internal_error" if error.code == "internal" else messages.for_provider_error(error, step.name).id

@@ -70,7 +70,8 @@ def write(ctx: Context, *, parts_of: str = "") -> None:
 def begin(ctx: Context) -> None:
     """The same within the caller's transaction; call ``forget`` once it has committed."""
     now = timezone.now()
-    claim.write(ctx.lease, current_step=ctx.run.current_step, step_started_at=now, claims=0)
+    # One claim is left to count: that of this worker, who goes on to the next step with it.
+    claim.write(ctx.lease, current_step=ctx.run.current_step, step_started_at=now, claims=1)
     add(ctx)
 
 

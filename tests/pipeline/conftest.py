@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import io
+import shutil
 import wave
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from memories.pipeline import child, runner
 from memories.pipeline.models import PostProcessingRun
 from memories.shapes import Memory, Structured
 from tests.pipeline import fakes
+from transcription.audio import AudioInfo
 from transcription.segments import Segment
 
 UID = "user-1"
@@ -32,6 +35,12 @@ def wav(seconds: float = 12.0, *, seed: int = 1) -> bytes:
         file.setframerate(16000)
         file.writeframes(samples.tobytes())
     return out.getvalue()
+
+
+def copied(source: Path, target: Path, **_: Any) -> AudioInfo:
+    """Instead of decoding a WAV that is as it should be: a child process takes time, and has tests of its own."""
+    shutil.copy(source, target)
+    return AudioInfo(12.0, 16000, 1, "wav", "pcm_s16le", 12.0)
 
 
 def live_segments(text: str = fakes.TEXT) -> list[Segment]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from django.utils import timezone
 from memories.pipeline import call_threads, runner, service
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
 from tests.pipeline import fakes
-from tests.pipeline.conftest import MEMORY, UID
+from tests.pipeline.conftest import MEMORY, UID, copied
 
 PATIENCE = 0.2
 VENDOR = {"transcribe": "first", "structure": "structurer", "index": "embedder", "emotions": "emotions"}
@@ -66,7 +65,7 @@ def gate(settings: Any) -> Iterator[Gate]:
 @pytest.fixture
 def begin(memory: Any, upload: Any, heard: Any, monkeypatch: pytest.MonkeyPatch) -> Begin:
     """A run whose step ``slow`` is answered when the gate is open; the other vendors answer at once."""
-    monkeypatch.setattr("transcription.audio.decode_to_wav", lambda src, dest, **_: shutil.copy(src, dest))
+    monkeypatch.setattr("transcription.audio.decode_to_wav", copied)
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
 
     def start(slow: str = "", action: Any = None, **options: Any) -> PostProcessingRun:

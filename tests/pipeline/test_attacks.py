@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +18,7 @@ from memories.shapes import Memory
 from omi import providers
 from omi.stores import audio
 from tests.pipeline import fakes
-from tests.pipeline.conftest import MEMORY, UID
-from transcription.audio import AudioInfo
+from tests.pipeline.conftest import MEMORY, UID, copied
 
 pytestmark = [pytest.mark.django_db, pytest.mark.parametrize("step", plans.PLANS["postprocess"])]
 
@@ -32,15 +29,10 @@ Attack = Callable[[], Any]
 Under = Callable[[str, Attack], str]
 
 
-def _copied(source: Path, target: Path, **_: Any) -> AudioInfo:
-    shutil.copy(source, target)
-    return AudioInfo(12.0, 16000, 1, "wav", "pcm_s16le", 12.0)
-
-
 @pytest.fixture
 def run(memory: Memory, upload: Any, heard: Any, monkeypatch: pytest.MonkeyPatch) -> PostProcessingRun:
     # The upload is 16 kHz mono already, and decoding in a child process has tests of its own: 40 of them take long.
-    monkeypatch.setattr("transcription.audio.decode_to_wav", _copied)
+    monkeypatch.setattr("transcription.audio.decode_to_wav", copied)
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
     return service.start("postprocess", UID, MEMORY, actor="test", audio=upload(), options={"emotional_feedback": True})
 

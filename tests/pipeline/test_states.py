@@ -14,13 +14,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from memories.pipeline import claim, guard, progress, reconcile, service, unsaved
+from memories import events
+from memories.pipeline import announce, claim, guard, progress, reconcile, service, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.heartbeat import Heartbeat
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Wait
 from memories.pipeline.transitions import ALLOWED, change
 from memories.pipeline.vocabulary import State
+from memories.repository import memories as repository
+from memories.shapes import Memory, PostProcessingStatus, Structured
 from omi.errors import Outcome
 from tests.pipeline.conftest import UID
 
@@ -33,12 +36,20 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         PostProcessingRun.objects.all().delete()
+        repository.documents().delete(repository.memory_path(UID, "memory"))
+        events.forget_user(UID)
+        self.memory()
         self.ended: dict[int, tuple[Any, ...]] = {}
         self.fences: dict[int, int] = {}
         self.number = 0
         self.offset = timedelta()
         self.real = timezone.now
         timezone.now = lambda: self.real() + self.offset
+
+    def memory(self) -> None:
+        shown = Memory(id="memory", created_at=timezone.now(), structured=Structured(title="Live"))
+        if repository.find_memory(UID, "memory") is None:
+            repository.create_memory(UID, shown)
 
     def teardown(self) -> None:
         timezone.now = self.real
@@ -61,6 +72,9 @@ class Life(RuleBasedStateMachine):
         service.forget_user(UID)
         assert not PostProcessingRun.objects.exists()
         self.ended.clear()
+        repository.documents().delete(repository.memory_path(UID, "memory"))
+        events.forget_user(UID)
+        self.memory()  # somebody else's, as far as the pipeline knows
 
     @rule(index=st.integers(0, 5), outcome=st.sampled_from(["success", "timeout"]))
     def somebody_writes_past_the_function(self, index: int, outcome: str) -> None:
@@ -71,10 +85,28 @@ class Life(RuleBasedStateMachine):
             with pytest.raises(IntegrityError), transaction.atomic():
                 PostProcessingRun.objects.filter(pk=run.pk).update(outcome=outcome)
 
-    @rule(kind=st.sampled_from(["reprocess", "capture"]))
+    @rule(kind=st.sampled_from(["reprocess", "capture", "postprocess"]))
     def start(self, kind: str) -> None:
         self.number += 1
-        service.start(kind, UID, "memory", actor="test", options={"number": self.number})
+        run = service.start(kind, UID, "memory", actor="test", options={"number": self.number})
+        if kind == "postprocess":
+            announce.mark(run, PostProcessingStatus.IN_PROGRESS)
+
+    @rule(ctx=contexts)
+    def tell_the_beginning(self, ctx: Context | None) -> None:
+        """A worker may be frozen for ever between its claim and this."""
+        if ctx is None:
+            return
+        told = self._told(ctx.run.pk)
+        try:
+            announce.begun(ctx)
+        except (LeaseLost, RunCanceled):
+            assert self._told(ctx.run.pk) == told
+        else:
+            assert self._told(ctx.run.pk) == told or self._current(ctx)
+
+    def _told(self, run_id: int) -> list[str]:
+        return [event["type"] for event in events.after(UID, 0, 500) if event.get("run_id") == run_id]
 
     def _runs(self) -> list[PostProcessingRun]:
         return list(PostProcessingRun.objects.order_by("id"))
@@ -111,7 +143,8 @@ class Life(RuleBasedStateMachine):
             elif what == "wait":
                 progress.put_down(ctx, ctx.step, timezone.now(), Wait(30, {}))
             else:
-                progress.finished(ctx, Outcome.SUCCESS, "success", announced=True)
+                progress.finished(ctx, Outcome.SUCCESS, "success")
+                announce.end(ctx.run.pk)
         except (LeaseLost, RunCanceled):
             assert not allowed
         else:
@@ -157,6 +190,27 @@ class Life(RuleBasedStateMachine):
         for run in PostProcessingRun.objects.filter(state=State.FINISHED):
             end = (run.outcome, run.message_id, run.finished_at, run.fence)
             assert self.ended.setdefault(run.pk, end) == end
+
+    @invariant()
+    def the_document_speaks_of_a_run_as_it_is(self) -> None:
+        """An end that was told stays told; what began before it says nothing more."""
+        shown = repository.get_memory(UID, "memory").postprocessing
+        run = PostProcessingRun.objects.filter(pk=shown.run_id).first() if shown and shown.run_id else None
+        if shown is None or run is None:
+            return
+        if run.state != State.FINISHED:
+            assert shown.status == PostProcessingStatus.IN_PROGRESS
+        elif run.announced:
+            assert shown.status == announce.status_of(run)
+        newer = PostProcessingRun.objects.filter(kind="postprocess", pk__gt=run.pk)
+        assert not newer.exists(), "each of them has spoken since"
+
+    @invariant()
+    def nothing_is_told_of_a_run_after_its_end(self) -> None:
+        ends = (events.POST_PROCESSING_SUCCESS, events.POST_PROCESSING_FAILED)
+        for run in self._runs():
+            told = self._told(run.pk)
+            assert [index for index, kind in enumerate(told) if kind in ends] in ([], [len(told) - 1])
 
     @invariant()
     def claims_are_bounded(self) -> None:

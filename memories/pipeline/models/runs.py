@@ -19,8 +19,9 @@ class PostProcessingRun(models.Model):
     """One piece of work on one memory.
 
     ``fence`` grows with every claim and stands in the condition of every write; ``claims`` counts claims since the
-    last progress, so that a run that kills its worker ends. ``held`` runs stand in line behind the active one of the
-    same memory. ``announced``: the end has been told to the memory document and the user's event log.
+    last progress, that of the worker who made it included, so that a run that kills its worker ends. ``held`` runs
+    stand in line behind the active one of the same memory. ``announced``: the end has been told to the memory document
+    and the user's event log.
     """
 
     uid = models.CharField(max_length=128)

@@ -114,24 +114,60 @@ def test_a_poison_run_ends_in_dead_letter_and_the_others_go_on(installation: Ins
     check(installation, installation.start_runs(1))
 
 
-def test_a_frozen_worker_is_taken_over_and_its_late_writes_are_refused(installation: Installation) -> None:
-    """SIGSTOP past the lease, then SIGCONT (anchors C.4 no. 6)."""
-    installation.fault("structure-during", "stop")
-    [run] = installation.start_runs(1)
-    installation.wait(lambda runs: runs[run]["state"] == "finished", timeout=60)
+FROZEN = [
+    ["claimed", "prepare_audio-during", "transcribe-before", "structure-during"],
+    ["transcribe-after", "emotions-during", "publish-before", "document-written", "publish-after"],
+]
+
+
+@pytest.fixture(scope="module")
+def many_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Workers enough that some are left while others are frozen, and patience enough that nobody restarts them."""
+    made = Installation(tmp_path_factory.mktemp("frozen"), workers=6, lease=2.0)
+    made.serve(patience=60)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("points", FROZEN, ids=lambda points: points[0])
+def test_a_frozen_worker_is_taken_over_and_its_late_writes_are_refused(
+    many_workers: Installation, points: list[str]
+) -> None:
+    """SIGSTOP past the lease at every one of ``points``, then SIGCONT (anchors C.4 no. 6)."""
+    installation = many_workers
+    for point in points:
+        installation.fault(point, "stop")
+    lost = installation.log.read_text().count('"lease_lost"')
+    runs = installation.start_runs(len(points), emotional_feedback=True)
+    installation.wait(lambda found: all(found[run]["state"] == "finished" for run in runs), timeout=60)
+    assert not list(installation.faults.iterdir()), "every fault happened"
     frozen = [
         pid for pid in processes_of(installation.folder)
         if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
     ]  # fmt: skip
-    assert len(frozen) == 1
-    before = installation.runs()[run]
-    os.kill(frozen[0], signal.SIGCONT)
+    assert len(frozen) == len(points)
+    before, told = installation.runs(), installation.python(TOLD)
+    for pid in frozen:
+        os.kill(pid, signal.SIGCONT)
+    # Whoever was frozen with everything written has nothing left to be refused.
+    late = len([point for point in points if point != "publish-after"])
     until = time.monotonic() + 15
-    while "lease_lost" not in installation.log.read_text() and time.monotonic() < until:
+    while (now := installation.log.read_text().count('"lease_lost"')) < lost + late and time.monotonic() < until:
         time.sleep(0.1)
-    assert "lease_lost" in installation.log.read_text()
-    assert installation.runs()[run] == before
-    check(installation, [run])
+    assert now >= lost + late
+    assert {run: installation.runs()[run] for run in runs} == {run: before[run] for run in runs}
+    assert installation.python(TOLD) == told, "neither the documents nor the event log say anything new"
+    check(installation, runs)
+
+
+TOLD = """
+from memories.pipeline.models import PostProcessingRun
+from memories.repository import memories
+from tests.pipeline.process.work import told
+shown = [memories.get_memory(run.uid, run.memory_id) for run in PostProcessingRun.objects.order_by("pk")]
+answer = [[str(memory.postprocessing.status), memory.revision] for memory in shown]
+answer += [[event["type"], event["run_id"]] for event in told()]
+"""
 
 
 @pytest.mark.parametrize("victim", ["parent", "sentinel", "idle worker", "monitor"])

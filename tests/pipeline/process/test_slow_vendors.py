@@ -129,7 +129,8 @@ def test_a_worker_killed_with_a_call_out_loses_the_call_and_nothing_else(install
     began = time.monotonic()
     found = ends(installation, run, timeout=60)
     assert time.monotonic() - began < 45, "long before the deadline of the call (three minutes)"
-    assert (found["dead_letter"], found["claims"]) == (False if isinstance(found["dead_letter"], bool) else 0, 0)
+    assert not found["dead_letter"]
+    assert found["claims"] <= 1, "that of the worker who ended it"
     assert installation.calls().count(("structurer", "structure")) == 2
     structured = [row for row in ledger(installation, run) if row[0] == "structure"]
     assert structured == [["structure", "", False], ["structure", "success", True]]

@@ -189,6 +189,14 @@ class Context:
             self._wav = self.local_copy(str(self.output("prepare_audio").get("audio", "")))
         return self._wav
 
+    def recorded(self) -> bool:
+        """Whether the prepared recording is there. It need not be where its words are."""
+        try:
+            self.wav()
+        except StepError:
+            return False
+        return True
+
     def prepared_here(self, wav: Path) -> None:
         """This worker has just made the prepared recording: it need not be fetched from the store."""
         self._wav = wav

@@ -109,7 +109,7 @@ def _taken_over(ctx: Context, name: str) -> tuple[RunStep | None, str]:
     assert module is not None
     ctx.run.current_step = name
     try:
-        digest = hashing.of([name, getattr(module, "VERSION", 1), module.inputs(ctx)])
+        digest = hashing.of_step(name, module, ctx)
         earlier = runner.reusable(ctx, ctx.steps[name], digest)
     except (StepError, ProviderError, RunCanceled) as error:
         return None, f"its inputs cannot be read now ({error})"

@@ -14,6 +14,11 @@ def of(value: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def of_step(name: str, module: Any, ctx: Any) -> str:
+    """Of everything that the result of a step depends on."""
+    return of([name, getattr(module, "VERSION", 1), module.inputs(ctx)])
+
+
 def pack(value: Any) -> tuple[str, bytes]:
     """Canonical JSON, its SHA-256 and its compressed form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()

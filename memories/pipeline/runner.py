@@ -112,7 +112,7 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
     ctx.more_time = more_time
     try:
         _patient(ctx, step, began)
-        input_hash = hashing.of([step.name, getattr(module, "VERSION", 1), module.inputs(ctx)])
+        input_hash = hashing.of_step(step.name, module, ctx)
         earlier = reusable(ctx, step, input_hash)
         if earlier is not None:
             progress.reused(ctx, step, earlier, following=following)
@@ -302,7 +302,7 @@ def reusable(ctx: Context, step: RunStep, input_hash: str) -> RunStep | None:
     found = ctx.earlier.get((step.name, input_hash))
     earlier = RunStep.objects.get(pk=found) if found is not None else None
     still = getattr(module, "still_there", None)
-    return earlier if earlier is None or still is None or still(earlier.output) else None
+    return earlier if earlier is None or still is None or still(ctx, earlier) else None
 
 
 def _over(step: RunStep) -> bool:

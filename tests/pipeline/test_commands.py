@@ -71,6 +71,8 @@ def test_the_dry_run_warns_of_what_would_stop_the_run(failed: PostProcessingRun)
     for kept in audio.for_memory(UID, MEMORY):
         audio.delete(kept)
     printed = say("reprocess", UID, MEMORY, "--dry-run")
+    assert "WARNING: the recording" not in printed, "its words are there"
+    printed = say("reprocess", UID, MEMORY, "--dry-run", "--from-step", "transcribe")
     assert "WARNING: the recording is no longer stored" in printed
     assert printed.count("WARNING: structurer is not called until") == 1
     assert "manage.py breakers --close structurer" in printed

@@ -10,6 +10,7 @@ from typing import Any
 from memories.pipeline import claim, edits, hashing
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip
+from memories.pipeline.steps import labels_taken_over
 from memories.pipeline.steps.assess import shown
 from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.steps.transcribe import scope_of
@@ -34,6 +35,8 @@ def run(ctx: Context) -> Done | Skip:
     if not ctx.did("transcribe"):
         return Skip("there is no recording")
     accepted = bool(ctx.output("assess").get("accepted"))
+    if not ctx.recorded():
+        return labels_taken_over.run(ctx, accepted, *_said(ctx))
     segments = _new_segments(ctx) if accepted else shown(ctx)
     if not segments:
         return Skip("nobody speaks")

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.conf import settings
 
-from memories.pipeline import child
+from memories.pipeline import child, hashing
 from memories.pipeline.context import Context
+from memories.pipeline.models import RunStep
 from memories.pipeline.outcomes import Done, Skip, StepError
 from memories.pipeline.vocabulary import Kind
 from omi import rows
@@ -30,26 +31,54 @@ MIN_SPEECH = 0.3
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
-    from omi.stores.models import AudioObject
-
     name = source(ctx)
-    found = rows.select(AudioObject, ("sha256",), {"name": name}) if name else []
     return {
-        "audio": (found[0][0] if found else "") or name,
+        "audio": _sha256(ctx, name) or name,
         "min": _shortest(ctx),
         "max": settings.OMI_MAX_RECORDING_SECONDS,
     }
 
 
-def still_there(output: dict[str, Any]) -> bool:
-    """Whether the prepared recording of an earlier run is still stored; it is kept on then."""
+def _sha256(ctx: Context, name: str) -> str:
+    from omi.stores.models import AudioObject
+
+    if name and name == ctx.run.audio and ctx.run.audio_sha256:
+        return ctx.run.audio_sha256  # known also when nothing is left of the object
+    found = rows.select(AudioObject, ("sha256",), {"name": name}) if name else []
+    return str(found[0][0]) if found else ""
+
+
+def still_there(ctx: Context, earlier: RunStep) -> bool:
+    """Whether the prepared recording of an earlier run is still stored (it is kept on then), or not needed any more.
+
+    Where only the recording itself is there (it was sent again), it is prepared anew.
+    """
     from omi.stores import audio
 
     try:
-        audio.keep(audio.get(str(output.get("audio", ""))), settings.OMI_AUDIO_KEEP)
+        audio.keep(audio.get(str(earlier.output.get("audio", ""))), settings.OMI_AUDIO_KEEP)
+        return True
     except LookupError:
+        pass
+    try:
+        audio.get(source(ctx))
         return False
-    return True
+    except LookupError:
+        return _heard(ctx, earlier)
+
+
+def _heard(ctx: Context, earlier: RunStep) -> bool:
+    """Whether the recording's words are there, to be taken over: what was paid for outlives the audio."""
+    from memories.pipeline.steps import transcribe
+
+    if "transcribe" not in ctx.steps or ctx.anew("transcribe"):
+        return False
+    own = ctx.steps["prepare_audio"]
+    ctx.steps["prepare_audio"] = earlier
+    try:
+        return ("transcribe", hashing.of_step("transcribe", transcribe, ctx)) in ctx.earlier
+    finally:
+        ctx.steps["prepare_audio"] = own
 
 
 def source(ctx: Context) -> str:

@@ -48,6 +48,8 @@ def recording(ctx: Context) -> str:
     """The name of the recording that is kept for the user, where they allowed it ("" otherwise)."""
     if not ctx.did("prepare_audio") or not ctx.user.store_recording_permission or not permitted_now(ctx):
         return ""
+    if not ctx.recorded():
+        return ""  # its time was over before this run began
     return ctx.store_audio("recording", ctx.wav(), None)
 
 

@@ -16,7 +16,6 @@ from memories.pipeline.models import PostProcessingRun, RequestKey, RunStep, Ste
 from memories.pipeline.vocabulary import Kind, State
 from omi import rows
 from omi.errors import Outcome, ProviderError
-from omi.stores.models import AudioObject
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +72,7 @@ def start(
     options = options or {}
     audio_name = audio.name if audio is not None else (follows.audio if follows is not None else "")
     content = audio.sha256 if audio is not None else audio_name
+    sha256 = audio.sha256 if audio is not None else (follows.audio_sha256 if follows is not None else "")
     request = hashing.of([kind, memory_id, content, options, from_step or "", follows.pk if follows else None])
     for _ in range(5):
         found = _of_key(uid, key, request) if key else None
@@ -88,7 +88,8 @@ def start(
                 run = PostProcessingRun(
                     uid=uid, memory_id=memory_id, kind=kind, actor=actor[:150], reason=reason[:300], options=options,
                     plan=plans.plan_for(kind), from_step=from_step or "", follows=follows, idempotency_key=key,
-                    request_hash=request, audio=audio_name, current_step=plans.plan_for(kind)[0], held=in_line,
+                    request_hash=request, audio=audio_name, audio_sha256=sha256,
+                    current_step=plans.plan_for(kind)[0], held=in_line,
                 )  # fmt: skip
                 rows.insert([run])
                 rows.insert([RunStep(run=run, name=name, position=position) for position, name in enumerate(run.plan)])
@@ -136,9 +137,9 @@ def _same(
 
 def _same_recording(run: PostProcessingRun, options: dict[str, Any], audio: Any) -> bool:
     """A retry is another request than the upload that it follows, and does its work."""
-    if audio is None or run.follows_id is None or run.options != options:
-        return False
-    return rows.exists(AudioObject, {"name": run.audio, "sha256": audio.sha256})
+    return (
+        audio is not None and run.follows_id is not None and (run.audio_sha256, run.options) == (audio.sha256, options)
+    )
 
 
 def _make_room(uid: str, memory_id: str, kind: str, options: dict[str, Any]) -> bool:
@@ -232,7 +233,7 @@ def forget_memory(uid: str, memory_id: str) -> dict[str, int]:
     RunStep.objects.filter(run__in=runs).update(output={}, checkpoint={}, note="", input_hash="")
     VendorCall.objects.filter(run__in=runs).update(reference="", request_key="")
     RequestKey.objects.filter(run__in=runs).delete()
-    cleaned = runs.update(options={}, audio="", idempotency_key="", request_hash="", reason="")
+    cleaned = runs.update(options={}, audio="", audio_sha256="", idempotency_key="", request_hash="", reason="")
     return {"runs": cleaned, "vendor_copies": copies}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ from omi.errors import ErrorKind, Outcome, ProviderError
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from tests.pipeline import fakes
-from tests.pipeline.conftest import MEMORY, UID
+from tests.pipeline.conftest import MEMORY, UID, copied
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +29,7 @@ WRONG_KEY = ProviderError(
 @pytest.fixture
 def failed(memory: Memory, upload: Any, heard: Any, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> PostProcessingRun:
     """A run whose transcript was paid for, that failed behind it, and whose recording is gone since."""
-    monkeypatch.setattr("transcription.audio.decode_to_wav", lambda src, dest, **_: shutil.copy(src, dest))
+    monkeypatch.setattr("transcription.audio.decode_to_wav", copied)
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
     fakes.SCRIPT["structurer"] = [WRONG_KEY]
     run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload()))

@@ -22,6 +22,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddField(
+            model_name='postprocessingrun',
+            name='audio_sha256',
+            field=models.CharField(blank=True, default='', max_length=64),
+        ),
+        migrations.AddField(
             model_name='vendorcall',
             name='taken',
             field=models.BooleanField(default=False),

@@ -44,6 +44,7 @@ class PostProcessingRun(models.Model):
     idempotency_key = models.CharField(max_length=255, blank=True, default="")
     request_hash = models.CharField(max_length=64, blank=True, default="")
     audio = models.CharField(max_length=255, blank=True, default="")
+    audio_sha256 = models.CharField(max_length=64, blank=True, default="")  # known when nothing is left of the object
 
     current_step = models.CharField(max_length=32, blank=True, default="")
     step_started_at = models.DateTimeField(null=True, blank=True)

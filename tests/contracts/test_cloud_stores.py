@@ -29,6 +29,7 @@ class Letters:
     name = model_name = "letters"
     dimension = 3
     remote = False
+    price = 0.0
 
     def embed(self, texts: list[str], *, query: bool = False) -> list[list[float]]:
         return [[1.0, float(len(text)), 2.0] for text in texts]

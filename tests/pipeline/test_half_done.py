@@ -127,3 +127,21 @@ def test_every_ending_of_these_has_a_sentence() -> None:
     for error, _ in ERRORS.values():
         assert isinstance(error, ProviderError)
         assert messages.for_provider_error(error, "structure").sentence
+
+
+def test_the_embedding_of_a_search_is_in_the_ledger_and_goes_with_the_user(memory: Memory) -> None:
+    """It belongs to no run, and is paid all the same."""
+    from memories import search
+    from memories.pipeline import metrics
+
+    search.search(UID, "the table for friday")
+    [call] = VendorCall.objects.filter(run=None)
+    assert (call.uid, call.vendor, call.operation, call.outcome) == (UID, "embedder", "embed_query", "success")
+    assert call.cost > 0
+    fakes.SCRIPT["embedder"] = [fakes.transient("embedder")]
+    search.search(UID, "Live")  # words alone find it
+    assert VendorCall.objects.filter(run=None, outcome="upstream_error").count() == 1
+    before = metrics._all_figures()
+    service.forget_user(UID)
+    assert not VendorCall.objects.exists()
+    assert metrics._all_figures() == before

@@ -29,6 +29,7 @@ class FewWords:
     model_name = "letters"
     dimension = 27
     remote = False
+    price = 0.0
 
     def embed(self, texts: list[str], *, query: bool = False) -> list[list[float]]:
         return [[1.0, *(float(text.lower().count(chr(97 + n))) for n in range(26))] for text in texts]

@@ -14,11 +14,12 @@ from django.db import transaction
 from django.utils import timezone
 from pydantic import BaseModel
 
-from memories.pipeline import claim, hashing, queue, transitions
+from memories.pipeline import claim, hashing, queue, retries, transitions
 from memories.pipeline.context import Context
 from memories.pipeline.kept_parts import CALL
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
 from memories.pipeline.outcomes import RunCanceled
+from memories.pipeline.plans import OPTIONAL
 from memories.pipeline.vocabulary import State, StepState
 from omi import rows
 from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
@@ -84,16 +85,21 @@ def hand_in(ctx: Context, out: Out, begun: Begun, answer: Any, error: BaseExcept
 
 
 def hold(ctx: Context, out: Out) -> None:
-    """Begin a transaction of a call that is out: a part of its answer came, so that it has its whole time again.
+    """Begin a transaction of a call that is out: a part of its answer came, so that it has its whole time again, but
+    for an optional step, whose run looks at it when its patience is over at the latest.
 
     Raises RunCanceled where nobody wants it any more.
     """
     if not _wanted(ctx):
         raise RunCanceled
     out.renew()
-    later = timezone.now() + timedelta(seconds=pause(out))
+    step = RunStep.objects.get(pk=ctx.steps[_step(ctx)].pk)
+    seconds = pause(out)
+    if step.name in OPTIONAL and step.started_at is not None:
+        left = retries.patience_left(step.started_at, float(ctx.output("prepare_audio").get("seconds", 0.0)))
+        seconds = min(seconds, max(0.0, left) + 1.0)
+    later = timezone.now() + timedelta(seconds=seconds)
     if rows.update(PostProcessingRun, {"wake_at": later}, {"id": ctx.run.pk, "state": State.WAITING}):
-        step = RunStep.objects.get(pk=ctx.steps[_step(ctx)].pk)
         named = of(step.checkpoint)
         if named is not None and named.id == out.id:
             step.checkpoint["call"] = out.model_dump()

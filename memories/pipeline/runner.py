@@ -7,6 +7,7 @@ fault of ours: it is logged with its traceback and retried a few times, then end
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from datetime import datetime
 from types import ModuleType
 from typing import Any, Final
@@ -15,7 +16,19 @@ import structlog
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from memories.pipeline import announce, calls, claim, faults, hashing, ledger, messages, progress, retries, unsaved
+from memories.pipeline import (
+    announce,
+    calls,
+    claim,
+    faults,
+    hashing,
+    late_answers,
+    ledger,
+    messages,
+    progress,
+    retries,
+    unsaved,
+)
 from memories.pipeline.context import Context
 from memories.pipeline.heartbeat import Heartbeat
 from memories.pipeline.models import PostProcessingRun, RunStep
@@ -149,10 +162,20 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
 
 
 def _patient(ctx: Context, step: RunStep, began: datetime) -> None:
-    """Raise where an optional step has had its time: what is there already must not wait for it any longer."""
-    if step.name in OPTIONAL and _patience(ctx, step, began) < 0.0:
-        said = f"{step.name} took longer than the rest can wait for it"
-        raise ProviderError("omi", said, kind=ErrorKind.PERMANENT, code="patience", outcome=Outcome.TIMEOUT)
+    """Raise where an optional step has had its time: what is there already must not wait for it any longer.
+
+    An answer that has come is taken all the same: it was paid for, and taking it takes no time.
+    """
+    if step.name not in OPTIONAL or _patience(ctx, step, began) >= 0.0:
+        return
+    out = late_answers.of(step.checkpoint)
+    vendor = "omi"
+    if out is not None and out.id:
+        if late_answers.there(ctx, out.id):
+            return
+        vendor = out.vendor
+    said = f"{step.name} took longer than the rest can wait for it"
+    raise ProviderError(vendor, said, kind=ErrorKind.PERMANENT, code="patience", outcome=Outcome.TIMEOUT)
 
 
 def _patience(ctx: Context, step: RunStep, began: datetime) -> float:
@@ -169,6 +192,8 @@ def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str,
         progress.skipped(ctx, step, began, result.reason, following=following)
     elif isinstance(result, Wait):
         retries.store_answers(result.checkpoint)
+        if step.name in OPTIONAL:  # a call that is out is looked after when its time is over, not at its own deadline
+            result = replace(result, seconds=min(result.seconds, max(0.0, _patience(ctx, step, began)) + 1.0))
         progress.put_down(ctx, step, began, result, error=result.error)
         calls.look_again(ctx, result)
         ctx.log.info("step_waits", seconds=round(result.seconds, 1), note=result.note)

@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories.pipeline import retries, runner, service
-from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorCall
+from memories.pipeline import late_answers, retries, runner, service
+from memories.pipeline.models import PostProcessingRun, StepArtifact, StepAttempt, VendorCall
+from memories.pipeline.steps import emotions
 from memories.repository import memories as repository
 from memories.shapes import Memory
+from omi.paid_parts import part_id
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, copied
+from tests.pipeline.late import Begin, Gate, at_work, begin, called_back, due, gate, put_down, until
 
+__all__ = ["begin", "gate"]
 pytestmark = pytest.mark.django_db
 
 
@@ -100,3 +104,118 @@ def test_emotions_that_come_after_a_short_failure_are_there(run: PostProcessingR
     fakes.SCRIPT["emotions"] = [fakes.transient("emotions")]
     ended, _ = driven(run)
     assert (ended.message_id, ended.steps.get(name="emotions").state) == ("success", "done")
+
+
+def test_what_kills_the_worker_before_emotions_are_asked_for_is_known_to_be_that_step(
+    run: PostProcessingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps that cost nothing are not written one by one: the run's row named an earlier one."""
+    fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT)]  # what is shown already: nobody is paid between it and emotions
+    monkeypatch.setattr(emotions.calls, "ask", _only(emotions.calls.ask, "emotions"))
+    ended, _ = driven(run)
+    assert (ended.steps.get(name="structure").state, ended.steps.get(name="index").state) == ("skipped", "skipped")
+    assert (ended.outcome, ended.dead_letter, ended.steps.get(name="emotions").outcome) == ("success", False, "timeout")
+
+
+def _only(real: Any, operation: str) -> Any:
+    def ask(ctx: Any, question: Any, *more: Any) -> Any:
+        return dies() if question.operation == operation else real(ctx, question, *more)
+
+    return ask
+
+
+# --- a call that is out ---
+
+THREADS = pytest.mark.django_db(transaction=True)
+
+
+def passes(run: PostProcessingRun, seconds: float) -> None:
+    """So much time goes by since the step began, and the run is due if it is not yet."""
+    step = at_work(run)
+    assert step.started_at is not None
+    step.started_at -= timedelta(seconds=seconds)
+    step.save(update_fields=["started_at"])
+    if not called_back(run):
+        due(run)
+
+
+def wakes_in(run: PostProcessingRun) -> float:
+    run.refresh_from_db()
+    assert run.wake_at is not None
+    return (run.wake_at - timezone.now()).total_seconds()
+
+
+@THREADS
+def test_a_call_that_is_out_is_gone_on_without_when_the_patience_is_over(begin: Begin, gate: Gate) -> None:
+    run = put_down(begin("emotions", gate()))
+    passes(run, retries.OPTIONAL_PATIENCE - 20)
+    put_down(run)
+    assert wakes_in(run) < 25, "it is looked at then, and not at the call's own deadline"
+    passes(run, 30)
+    assert runner.work(run.pk) == "finished"
+    run.refresh_from_db()
+    step = run.steps.get(name="emotions")
+    assert (run.outcome, run.message_id, step.state, step.outcome) == (
+        "success",
+        "emotions_missing",
+        "failed",
+        "timeout",
+    )
+    assert [row.vendor for row in step.history.all()] == ["emotions"]
+    gate.answers()
+    assert [row.outcome for row in VendorCall.objects.filter(step="emotions")] == ["success"], "it is billed"
+    assert fakes.count("emotions", "measure") == 1
+    assert not StepArtifact.objects.filter(name__startswith="call:").exists(), "nobody wants it any more"
+    assert (run.state, run.steps.get(name="publish").state) == ("finished", "done")
+
+
+@THREADS
+def test_an_answer_that_came_is_taken_however_late_a_worker_is(begin: Begin, gate: Gate) -> None:
+    run = put_down(begin("emotions", gate()))
+    gate.answers()
+    passes(run, 3600)
+    assert runner.work(run.pk) == "finished"
+    run.refresh_from_db()
+    assert (run.message_id, run.steps.get(name="emotions").state) == ("success", "done")
+    assert fakes.count("emotions", "measure") == 1
+
+
+@THREADS
+def test_whoever_comes_after_the_patience_asks_nobody_any_more(begin: Begin, gate: Gate) -> None:
+    run = begin("emotions", fakes.transient("emotions"))
+    put_down(run)
+    passes(run, 3600)
+    assert runner.work(run.pk) == "finished"
+    run.refresh_from_db()
+    assert (run.message_id, fakes.count("emotions", "measure")) == ("emotions_missing", 1)
+
+
+@THREADS
+def test_the_parts_of_a_long_answer_do_not_put_the_end_off(
+    begin: Begin, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part gives the call its whole time again, and gave it to the wait for it, too."""
+    real, second = fakes.FakeEmotions.measure, Gate()
+
+    def measure(self: Any, request: Any) -> Any:
+        gate()()
+        request.parts.keep(part_id("one"), {"spans": 1})
+        second()()
+        return real(self, request)
+
+    monkeypatch.setattr(fakes.FakeEmotions, "measure", measure)
+    run = put_down(begin())
+    passes(run, retries.OPTIONAL_PATIENCE - 20)
+    put_down(run)
+    gate.open()
+    until(second.reached.is_set)
+    out = late_answers.of(at_work(run).checkpoint)
+    assert out is not None
+    assert out.left() > 150
+    assert wakes_in(run) < 25
+    passes(run, 30)
+    assert runner.work(run.pk) == "finished"
+    second.answers()
+    run.refresh_from_db()
+    assert run.message_id == "emotions_missing"
+    assert StepArtifact.objects.filter(name__startswith="part:").count() == 1, "a retry does not pay for it again"

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from emotions.base import EmotionRequest, EmotionTimeline
-from memories.pipeline import calls
+from memories.pipeline import calls, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.ledger import Entry
 from memories.pipeline.outcomes import Done, Skip
@@ -32,6 +32,8 @@ def run(ctx: Context) -> Done | Skip:
         return Skip("not asked for")
     if ctx.output("prepare_audio").get("silence"):
         return Skip("nobody speaks")
+    if ctx.unsaved:
+        unsaved.write(ctx)  # what kills the worker from here on must be known to be this step, for it may be left out
     provider = ctx.provider("emotions")
     prepared = ctx.output("prepare_audio")
 

@@ -37,10 +37,25 @@ def begun(ctx: Context) -> None:
             mark(ctx.run, PostProcessingStatus.IN_PROGRESS, lease=ctx.lease)  # else whoever took the upload has told it
     except (ProviderError, DocumentError, DatabaseError) as error:
         ctx.log.warning("status_not_written", error=type(error).__name__)
-    key = f"run:{ctx.run.pk}:started"
-    # Only a later claim asks whether a worker before it has told it: the first one cannot have been told.
-    if ctx.run.total_claims == 1 or not events.told(ctx.uid, key):
-        _event(ctx, events.POST_PROCESSING_STARTED, key)
+    # The first worker tells it with its claim; where that could not be told, a later one does.
+    if ctx.run.total_claims > 1 and not events.told(ctx.uid, _started(ctx.run)):
+        _event(ctx, events.POST_PROCESSING_STARTED, _started(ctx.run))
+
+
+def claimed(run: PostProcessingRun) -> None:
+    """The event log says that the run has begun. Call it inside the transaction of the run's first claim."""
+    if run.kind != Kind.POSTPROCESS or run.total_claims != 1:
+        return
+    payload = {"memory_id": run.memory_id, "run_id": run.pk}
+    try:
+        with transaction.atomic():
+            events.append(run.uid, events.POST_PROCESSING_STARTED, payload, dedupe_key=_started(run))
+    except DatabaseError as error:
+        log.warning("event_not_told", kind=events.POST_PROCESSING_STARTED, error=type(error).__name__)
+
+
+def _started(run: PostProcessingRun) -> str:
+    return f"run:{run.pk}:started"
 
 
 def waits(ctx: Context, step: str) -> None:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Final
 
 import structlog
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from memories.pipeline import (
@@ -48,7 +48,10 @@ def work(run_id: int, *, owner: str | None = None) -> str:
     if not found:
         return "unknown"
     run = found[0]
-    lease = claim.claim(run, owner=owner)
+    with transaction.atomic():
+        lease = claim.claim(run, owner=owner)
+        if lease is not None:
+            announce.claimed(run)
     if lease is None:
         from memories.pipeline import reconcile
 

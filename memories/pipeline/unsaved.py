@@ -19,7 +19,7 @@ from django.utils import timezone
 from memories.pipeline import claim, kept_parts
 from memories.pipeline.context import Context
 from memories.pipeline.models import RunStep, VendorCall
-from memories.pipeline.vocabulary import StepState
+from memories.pipeline.vocabulary import State, StepState
 from omi import rows
 
 log = structlog.get_logger(__name__)
@@ -48,8 +48,11 @@ _AT_THE_END = (
 def due(ctx: Context) -> bool:
     """Whether what is not written down yet has to be written now.
 
-    Of a long recording everything is: each step takes its time, and whoever asks is told which one is at work.
+    Of a long recording everything is: each step takes its time, and whoever asks is told which one is at work. So it is
+    after a worker died: what was got through must count as progress, for the run is ended where there is none.
     """
+    if ctx.lease.previous is State.RUNNING:
+        return True
     if ctx.paid or ctx.has_parts or float(ctx.output("prepare_audio").get("seconds", 0.0)) > LONG:
         return True
     return sum(step.seconds for step in ctx.unsaved) > AT_MOST

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from memories import events
@@ -83,15 +84,35 @@ def test_nobody_writes_in_progress_over_an_end_of_the_same_run(run: PostProcessi
     assert status() == "completed"
 
 
-def test_the_beginning_is_told_by_the_second_worker_where_the_first_died_before_it(
-    run: PostProcessingRun, once_at: Any
-) -> None:
+def test_the_beginning_is_told_with_the_first_claim_and_once(run: PostProcessingRun, once_at: Any) -> None:
+    """The first worker dies right after its claim."""
+
     def dies() -> None:
         raise Killed
 
     once_at("claimed", dies)
     with pytest.raises(Killed):
         runner.work(run.pk, owner="first")
+    assert told() == [STARTED]
+    expire(run)
+    assert runner.work(run.pk, owner="second") == "finished"
+    assert told() == [STARTED, SUCCESS]
+
+
+def test_the_beginning_is_told_by_the_second_worker_where_the_first_could_not(
+    run: PostProcessingRun, once_at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies() -> None:
+        raise Killed
+
+    def away(*_: Any, **__: Any) -> int:
+        raise OperationalError("locked")
+
+    once_at("claimed", dies)
+    with monkeypatch.context() as patch:
+        patch.setattr(events, "append", away)
+        with pytest.raises(Killed):
+            runner.work(run.pk, owner="first")
     assert told() == []
     expire(run)
     assert runner.work(run.pk, owner="second") == "finished"

@@ -94,6 +94,7 @@ def ends(installation: Installation, run: int, *, timeout: float = 60.0) -> dict
     return dict(found)
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_one_slow_vendor_after_the_other_holds_the_only_worker_never(installation: Installation) -> None:
     """Each vendor of a run answers only after another run has come, been worked on, and ended."""
     installation.serve()
@@ -119,6 +120,7 @@ def test_one_slow_vendor_after_the_other_holds_the_only_worker_never(installatio
     assert calls_kept(installation) == 0
 
 
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
 def test_a_worker_killed_with_a_call_out_loses_the_call_and_nothing_else(installation: Installation) -> None:
     serve = installation.serve().pid
     held = installation.hold("structurer")

@@ -1,6 +1,7 @@
 """Settings, all from environment variables. With none set, everything is local, needs no key, and works.
 
-docs/settings.md lists every variable; a test holds the two together.
+docs/settings.md lists every variable; a test holds the two together. One file per concept (``omi/settings_*.py``);
+this module is the whole of them.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Any
 
 import dj_database_url
 
-from omi.env import env_bool, env_choice, env_choices, env_float, env_int, env_list, env_shares, env_str
-
-BASE_DIR = Path(__file__).resolve().parent.parent
-OMI_DATA_DIR = Path(env_str("OMI_DATA_DIR", str(BASE_DIR / "var"))).resolve()
-OMI_DATA_DIR.mkdir(parents=True, exist_ok=True)
+from omi.env import env_bool, env_choice, env_float, env_int, env_list, env_str
+from omi.settings_paths import *
+from omi.settings_paths import BASE_DIR, OMI_DATA_DIR
+from omi.settings_providers import *
+from omi.settings_vendors import *
 
 # --- Django ---------------------------------------------------------------------------------------------------------
 
@@ -191,124 +192,6 @@ Q_CLUSTER: dict[str, Any] = {
     "recycle": 1000,
     "label": "Queue",
 }
-
-# --- Providers ------------------------------------------------------------------------------------------------------
-
-_DOCUMENTS = {
-    "local": "omi.stores.documents.local.LocalDocuments",
-    "firestore": "omi.stores.documents.firestore.FirestoreDocuments",
-}
-_VECTORS = {
-    "local": "omi.stores.vectors.local.LocalVectors",
-    "pinecone": "omi.stores.vectors.pinecone.PineconeVectors",
-}
-_LIVE = {
-    "local": "transcription.live.local.LocalLive",
-    "deepgram": "transcription.live.deepgram.DeepgramLive",
-    "soniox": "transcription.live.soniox.SonioxLive",
-    "speechmatics": "transcription.live.speechmatics.SpeechmaticsLive",
-}
-LIVE_VENDORS = tuple(_LIVE)
-_PRERECORDED = {
-    "local": "transcription.prerecorded.local.LocalPrerecorded",
-    "fal_whisperx": "transcription.prerecorded.fal_whisperx.FalWhisperX",
-    "deepgram": "transcription.prerecorded.deepgram.DeepgramPrerecorded",
-    "soniox": "transcription.prerecorded.soniox.SonioxPrerecorded",
-}
-_STRUCTURERS = {
-    "local": "memories.structuring.local.LocalStructurer",
-    "openai": "memories.structuring.openai.OpenAIStructurer",
-}
-_EMBEDDERS = {
-    "local": "memories.structuring.local_embedder.LocalEmbedder",
-    "openai": "memories.structuring.openai_embedder.OpenAIEmbedder",
-}
-_EMOTIONS = {
-    "local": "emotions.local.LocalEmotions",
-    "hume": "emotions.hume.HumeEmotions",
-    "none": "emotions.none.NoEmotions",
-}
-_PUSH = {"none": "omi.push.none.NoPush", "fcm": "omi.push.fcm.FcmPush"}
-
-OMI_DOCUMENTS = env_choice("OMI_DOCUMENTS", "local", tuple(_DOCUMENTS))
-OMI_VECTORS = env_choice("OMI_VECTORS", "local", tuple(_VECTORS))
-OMI_AUDIO = env_choice("OMI_AUDIO", "local", ("local", "gcs"))
-OMI_LIVE = env_choices("OMI_LIVE", "local", tuple(_LIVE))
-OMI_LIVE_MODE = env_choice("OMI_LIVE_MODE", "parallel", ("parallel", "failover"))
-OMI_CONSENSUS = env_bool("OMI_CONSENSUS", True)
-OMI_VENDOR_ACCURACY = env_shares("OMI_VENDOR_ACCURACY", tuple(_LIVE))
-OMI_PRERECORDED = env_choices("OMI_PRERECORDED", "local", tuple(_PRERECORDED))
-OMI_STRUCTURER = env_choice("OMI_STRUCTURER", "local", tuple(_STRUCTURERS))
-OMI_EMBEDDER = env_choice("OMI_EMBEDDER", "local", tuple(_EMBEDDERS))
-OMI_EMOTIONS = env_choice("OMI_EMOTIONS", "local", tuple(_EMOTIONS))
-OMI_PUSH = env_choice("OMI_PUSH", "none", tuple(_PUSH))
-
-PROVIDERS: dict[str, Any] = {
-    "documents": {"BACKEND": _DOCUMENTS[OMI_DOCUMENTS]},
-    "vectors": {"BACKEND": _VECTORS[OMI_VECTORS]},
-    "live": [{"BACKEND": _LIVE[name]} for name in OMI_LIVE],
-    "prerecorded": [{"BACKEND": _PRERECORDED[name]} for name in OMI_PRERECORDED],
-    "structurer": {"BACKEND": _STRUCTURERS[OMI_STRUCTURER]},
-    "embedder": {"BACKEND": _EMBEDDERS[OMI_EMBEDDER]},
-    "emotions": {"BACKEND": _EMOTIONS[OMI_EMOTIONS]},
-    "push": {"BACKEND": _PUSH[OMI_PUSH]},
-    "voices": {"BACKEND": "speakers.engines.registry.ConfiguredVoices"},
-    "session_sink": {"BACKEND": "memories.capture.sink.CaptureSink"},
-    "voice_labeller": {"BACKEND": "speakers.live.LiveLabeller"},
-}
-
-GOOGLE_CLOUD_PROJECT = env_str("GOOGLE_CLOUD_PROJECT")
-OMI_AUTH = env_choice("OMI_AUTH", "firebase" if GOOGLE_CLOUD_PROJECT else "dev", ("firebase", "dev"))
-
-OMI_AUDIO_BUCKET = env_str("OMI_AUDIO_BUCKET")
-STORAGES: dict[str, Any] = {
-    "default": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": OMI_DATA_DIR / "files"},
-    },
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    "audio": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": OMI_DATA_DIR / "audio", "base_url": None, "file_permissions_mode": 0o600},
-    }
-    if OMI_AUDIO == "local"
-    else {
-        "BACKEND": "omi.stores.gcs.AudioBucket",
-        "OPTIONS": {"bucket_name": OMI_AUDIO_BUCKET, "project_id": GOOGLE_CLOUD_PROJECT or None},
-    },
-}
-
-# Vendors. Each address defaults to the vendor's own, so that a simulator or a regional host can stand in.
-DEEPGRAM_API_KEY = env_str("DEEPGRAM_API_KEY")
-DEEPGRAM_URL = env_str("DEEPGRAM_URL", "https://api.deepgram.com")
-DEEPGRAM_MODEL = env_str("DEEPGRAM_MODEL", "nova-3")
-SONIOX_API_KEY = env_str("SONIOX_API_KEY")
-SONIOX_URL = env_str("SONIOX_URL", "wss://stt-rt.soniox.com/transcribe-websocket")
-SONIOX_API_URL = env_str("SONIOX_API_URL", "https://api.soniox.com")
-SONIOX_MODEL = env_str("SONIOX_MODEL", "stt-rt-v5")
-SONIOX_ASYNC_MODEL = env_str("SONIOX_ASYNC_MODEL", "stt-async-v5")
-SPEECHMATICS_API_KEY = env_str("SPEECHMATICS_API_KEY")
-SPEECHMATICS_URL = env_str("SPEECHMATICS_URL", "wss://eu.rt.speechmatics.com/v2")
-SPEECHMATICS_MODEL = env_str("SPEECHMATICS_MODEL", "enhanced")
-FAL_KEY = env_str("FAL_KEY")
-FAL_QUEUE_URL = env_str("FAL_QUEUE_URL", "https://queue.fal.run").rstrip("/")
-FAL_APP = env_str("FAL_APP", "fal-ai/whisper")
-FAL_WEBHOOK_URL = env_str("FAL_WEBHOOK_URL")
-FAL_JWKS_URL = env_str("FAL_JWKS_URL", "https://rest.fal.ai/.well-known/jwks.json")
-OPENAI_API_KEY = env_str("OPENAI_API_KEY")
-OPENAI_BASE_URL = env_str("OPENAI_BASE_URL", "https://api.openai.com/v1")
-OMI_OPENAI_MODEL = env_str("OMI_OPENAI_MODEL", "gpt-4o")
-OMI_OPENAI_EMBEDDING_MODEL = env_str("OMI_OPENAI_EMBEDDING_MODEL", "text-embedding-3-large")
-OMI_OPENAI_EMBEDDING_DIMENSION = env_int("OMI_OPENAI_EMBEDDING_DIMENSION", 0)
-HUME_API_KEY = env_str("HUME_API_KEY")
-HUME_URL = env_str("HUME_URL", "https://api.cloud.hume.ai")
-PINECONE_API_KEY = env_str("PINECONE_API_KEY")
-PINECONE_INDEX_HOST = env_str("PINECONE_INDEX_HOST")
-OMI_VECTOR_NAMESPACE = env_str("PINECONE_NAMESPACE", "ns1")
-FCM_URL = env_str("FCM_URL", "https://fcm.googleapis.com")
-OMI_SPEECH_MODEL = env_str("OMI_SPEECH_MODEL")
-OMI_VOICE_MODEL = env_str("OMI_VOICE_MODEL")
-OMI_VOICE_RUNTIME = env_choice("OMI_VOICE_RUNTIME", "numpy", ("numpy", "onnx"))
 
 # --- Behaviour ------------------------------------------------------------------------------------------------------
 

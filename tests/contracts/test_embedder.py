@@ -8,7 +8,7 @@ import pytest
 from django.utils.module_loading import import_string
 
 from memories.structuring.base import Embedder
-from omi.settings import _EMBEDDERS
+from omi.settings_providers import _EMBEDDERS
 from tests.vendors.server import VendorServer
 
 _kept: dict[str, Embedder] = {}

@@ -9,7 +9,7 @@ from django.utils.module_loading import import_string
 
 from emotions.base import EmotionMeter, EmotionRequest
 from omi.errors import ErrorKind, Outcome, ProviderError
-from omi.settings import _EMOTIONS
+from omi.settings_providers import _EMOTIONS
 from tests.support.vendor_fixtures import Talk, write_wav
 from tests.vendors.server import VendorServer
 from transcription.segments import Segment

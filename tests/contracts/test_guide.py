@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.utils.module_loading import import_string
 
-from omi import settings
+from omi import settings_providers as settings
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "adding-a-provider.md").read_text()

@@ -14,7 +14,7 @@ from django.test import override_settings
 from django.utils.module_loading import import_string
 
 from omi.errors import ErrorKind, MissingDependency, ProviderError, UnsupportedFeature
-from omi.settings import _LIVE
+from omi.settings_providers import _LIVE
 from tests.vendors.server import VendorServer
 from tests.vendors.synth import speech
 from transcription.languages import SPEECHMATICS

@@ -15,7 +15,7 @@ import pytest
 from django.utils.module_loading import import_string
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError, UnsupportedFeature
-from omi.settings import _PRERECORDED
+from omi.settings_providers import _PRERECORDED
 from tests.support.vendor_fixtures import Talk
 from tests.vendors.server import VendorServer
 from transcription.prerecorded.base import Pending, PrerecordedRequest, PrerecordedTranscriber, Ticket, Transcript

@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 from demo.script import CONVERSATION
 from memories.shapes import Category, Structured
 from memories.structuring.base import Structurer, StructureRequest, StructureResult
-from omi.settings import _STRUCTURERS
+from omi.settings_providers import _STRUCTURERS
 from tests.vendors.server import VendorServer
 from transcription.segments import Segment
 

@@ -10,7 +10,7 @@ import sys
 import django
 django.setup()
 from django.utils.module_loading import import_string
-from omi import settings
+from omi import settings_providers as settings
 for table in (settings._PRERECORDED, settings._STRUCTURERS, settings._EMBEDDERS, settings._EMOTIONS):
     for path in table.values():
         import_string(path)()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction
@@ -34,3 +35,11 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
         error = {"type": "string_type", "loc": ["query"], "msg": "NUL is not part of a text"}
         return JsonResponse({"detail": [error]}, status=422)
     return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens there. A name other than ``localhost`` counts as not."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -8,9 +8,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from omi.env import env_str
+from omi.secret_key import MIN_LENGTH
 from omi.stores.google import EMULATOR_VARIABLES
-
-MIN_SECRET = 50
 
 _KEYS: dict[str, dict[str, tuple[str, ...]]] = {
     "OMI_DOCUMENTS": {"firestore": ("GOOGLE_CLOUD_PROJECT",)},
@@ -69,10 +68,10 @@ def unsafe_in_production(app_configs: Any, **_: Any) -> list[CheckMessage]:
                 id="omi.E005",
             )
         )
-    if settings.SECRET_KEY == settings.INSECURE_SECRET_KEY or len(settings.SECRET_KEY) < MIN_SECRET:
+    if not settings.SECRET_KEY_GIVEN or len(settings.SECRET_KEY) < MIN_LENGTH:
         found.append(
             Error(
-                f"SECRET_KEY is the default or shorter than {MIN_SECRET} characters: whoever knows it can sign tokens.",
+                f"SECRET_KEY is not set or shorter than {MIN_LENGTH} characters: whoever knows it can sign tokens.",
                 hint="Set SECRET_KEY to a long random text.",
                 id="omi.E003",
             )
@@ -81,10 +80,10 @@ def unsafe_in_production(app_configs: Any, **_: Any) -> list[CheckMessage]:
         found.append(Error("DEBUG shows settings and source to strangers.", hint="Unset DEBUG.", id="omi.E004"))
     if settings.OMI_AUTH == "dev":
         found.append(
-            Warning(
-                "Users sign in with development tokens.",
-                hint="Set GOOGLE_CLOUD_PROJECT and OMI_AUTH=firebase, or hand out tokens with care.",
-                id="omi.W001",
+            Error(
+                "OMI_AUTH is dev: whoever may run a command on the server signs in as anybody, and nothing is revoked.",
+                hint="Set GOOGLE_CLOUD_PROJECT and OMI_AUTH=firebase.",
+                id="omi.E006",
             )
         )
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
@@ -93,7 +92,8 @@ def unsafe_in_production(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 
 def refuse_unsafe_production() -> None:
-    """Called when the project starts: production does not come up with an emulator, the default secret or DEBUG."""
+    """Called when the project starts: production does not come up with an emulator, without a secret of its own,
+    with development tokens or with DEBUG."""
     from django.core.exceptions import ImproperlyConfigured
 
     if settings.OMI_ENVIRONMENT != "production":

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.files.base import ContentFile
 
-from omi import providers
+from omi import providers, secret_key
 from omi.errors import ProviderError
 
 LEAST_FREE_BYTES = 1024**3
@@ -116,9 +116,8 @@ def _audio() -> Finding:
 
 
 def _secret() -> Finding:
-    insecure = settings.SECRET_KEY == settings.INSECURE_SECRET_KEY
-    ok = not insecure or settings.OMI_ENVIRONMENT != "production"
-    detail = "the development key" if insecure else "set"
+    ok = settings.SECRET_KEY_GIVEN or settings.OMI_ENVIRONMENT != "production"
+    detail = "set" if settings.SECRET_KEY_GIVEN else f"generated, in OMI_DATA_DIR/{secret_key.FILE} (loopback only)"
     return Finding("secret key", ok, detail, "Set SECRET_KEY to a long random text.")
 
 

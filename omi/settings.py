@@ -13,6 +13,7 @@ from typing import Any
 
 import dj_database_url
 
+from omi import secret_key
 from omi.env import env_bool, env_choice, env_float, env_int, env_list, env_str
 from omi.settings_paths import *
 from omi.settings_paths import BASE_DIR, OMI_DATA_DIR
@@ -21,9 +22,10 @@ from omi.settings_vendors import *
 
 # --- Django ---------------------------------------------------------------------------------------------------------
 
-INSECURE_SECRET_KEY = "insecure-development-key-do-not-use-where-others-can-reach-you"  # noqa: S105
 DEBUG = env_bool("DEBUG", False)
-SECRET_KEY = env_str("SECRET_KEY", INSECURE_SECRET_KEY)
+SECRET_KEY_GIVEN = bool(env_str("SECRET_KEY"))
+"""Whether the operator chose the key. A generated one (``omi.secret_key``) serves loopback only."""
+SECRET_KEY = env_str("SECRET_KEY") or secret_key.load_or_make(OMI_DATA_DIR)
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 OMI_PUBLIC_URL = env_str("OMI_PUBLIC_URL").rstrip("/")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")

@@ -21,6 +21,8 @@ if "pytest" in sys.modules:
     atexit.register(shutil.rmtree, _DATA, ignore_errors=True)
     os.environ["OMI_DATA_DIR"] = _DATA
     os.environ["OMI_LOG_LEVEL"] = "WARNING"
+    # Processes that a test starts have folders of their own; tokens that are minted here must be good there.
+    os.environ["SECRET_KEY"] = "tests-only-" + "x" * 50
     # Two test processes on two cores: a thread pool in each would only make them wait for each other.
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 

@@ -126,7 +126,7 @@ def ids(found: list[Any]) -> set[str]:
 
 def test_production_refuses_the_folder_of_test_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever may write there kills workers."""
-    with override_settings(OMI_ENVIRONMENT="production", SECRET_KEY="x" * 60, DEBUG=False):
+    with override_settings(OMI_ENVIRONMENT="production", SECRET_KEY="x" * 60, OMI_AUTH="firebase", DEBUG=False):
         monkeypatch.setenv("OMI_FAULTS_DIR", "faults")
         assert "omi.E005" in ids(checks.unsafe_in_production(None))
         with pytest.raises(ImproperlyConfigured, match="OMI_FAULTS_DIR"):
@@ -138,7 +138,7 @@ def test_production_refuses_to_start_with_an_emulator(monkeypatch: pytest.Monkey
     """An emulated identity service takes unsigned and expired tokens (vendors.md 0.8)."""
     for emulator in ("FIRESTORE_EMULATOR_HOST", "FIREBASE_AUTH_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"):
         monkeypatch.delenv(emulator, raising=False)  # another test's emulator may still be running
-    with override_settings(OMI_ENVIRONMENT="production", SECRET_KEY="x" * 60, DEBUG=False):
+    with override_settings(OMI_ENVIRONMENT="production", SECRET_KEY="x" * 60, OMI_AUTH="firebase", DEBUG=False):
         checks.refuse_unsafe_production()
         monkeypatch.setenv(name, "127.0.0.1:9")
         assert "omi.E002" in ids(checks.unsafe_in_production(None))
@@ -148,15 +148,24 @@ def test_production_refuses_to_start_with_an_emulator(monkeypatch: pytest.Monkey
         checks.refuse_unsafe_production()
 
 
-def test_production_refuses_the_default_secret_and_debug(settings: Any) -> None:
+def test_production_refuses_a_generated_or_short_secret_and_debug(settings: Any) -> None:
     settings.OMI_ENVIRONMENT = "production"
-    for secret in (settings.INSECURE_SECRET_KEY, "short"):
-        settings.SECRET_KEY = secret
+    settings.OMI_AUTH = "firebase"
+    for given, secret in ((False, "x" * 60), (True, "short")):
+        settings.SECRET_KEY_GIVEN, settings.SECRET_KEY = given, secret
         with pytest.raises(ImproperlyConfigured, match="SECRET_KEY"):
             checks.refuse_unsafe_production()
     settings.SECRET_KEY = "x" * 60
+    checks.refuse_unsafe_production()
     settings.DEBUG = True
     with pytest.raises(ImproperlyConfigured, match="DEBUG"):
+        checks.refuse_unsafe_production()
+
+
+def test_production_refuses_development_tokens(settings: Any) -> None:
+    settings.OMI_ENVIRONMENT, settings.SECRET_KEY, settings.OMI_AUTH = "production", "x" * 60, "dev"
+    assert "omi.E006" in ids(checks.unsafe_in_production(None))
+    with pytest.raises(ImproperlyConfigured, match="OMI_AUTH"):
         checks.refuse_unsafe_production()
 
 

@@ -16,6 +16,7 @@ from django.db import DatabaseError, connection
 
 from memories.pipeline import reconcile
 from memories.pipeline.supervise import CLUSTER_VARIABLE, ClusterWatch, Group
+from omi import addresses
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +47,11 @@ class Command(BaseCommand):
         parser.add_argument("--look", type=float, default=2.0, help="seconds between two looks at runs and worker")
 
     def handle(self, **options: Any) -> None:
+        if not options["no_web"] and not settings.SECRET_KEY_GIVEN and not addresses.is_loopback(options["host"]):
+            raise CommandError(
+                f"{options['host']} can be reached from outside, and this installation has only the key that it made "
+                "for itself. Set SECRET_KEY (50 characters or more), or serve on 127.0.0.1."
+            )
         self._stops = 0
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)

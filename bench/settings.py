@@ -6,3 +6,6 @@ from omi.settings import *  # noqa: F403
 from omi.settings import PROVIDERS as _PROVIDERS
 
 PROVIDERS = {**_PROVIDERS, "session_sink": {"BACKEND": "bench.sink.NullSink"}}
+
+SECRET_KEY = "bench-only-" + "x" * 50
+"""Clients mint their tokens here, the server under test has a folder of its own."""

@@ -13,6 +13,12 @@ import wave
 from typing import Any, BinaryIO
 
 RATE = 16_000
+LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
+"""Samples a second. Speech is stored at 8,000 and more, studios stop at 384,000. A file that claims one sample a second
+is days of silence in a few kilobytes."""
+MOST_CHANNELS = 32
+DECODED_RATE = 2 * 192_000
+"""Samples of all channels that a second of the allowed length may have on average before they are resampled."""
 # Bytes at the start of the file -> FFmpeg's demuxer. Playlists (hls, concat, dash) and devices are not among them.
 _BY_MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"RIFF", "wav"),
@@ -61,10 +67,13 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
         stream = container.streams.audio[0]
         # Mono at 16 kHz whatever comes in; the resampler also takes a change of format in mid-file. Two channels are
         # mixed here: the resampler's sum of two that are in opposite phase is silence.
+        told = stream.codec_context
+        if told.sample_rate and not _sane(told.sample_rate, told.channels):
+            return {"error": "not_audio"}
         stereo = stream.codec_context.channels == 2
         resampler = av.AudioResampler(format="s16", layout="stereo" if stereo else "mono", rate=RATE)
         mix = Mix() if stereo else None
-        written, faults = 0, 0
+        written, decoded, faults = 0, 0, 0
         with wave.open(dest, "wb") as out:
             out.setnchannels(1)
             out.setsampwidth(2)
@@ -78,8 +87,11 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
                         if faults > 100 and written == 0:
                             return {"error": "broken"}
                         continue
+                    if not all(_sane(frame.sample_rate, len(frame.layout.channels)) for frame in frames):
+                        return {"error": "not_audio"}  # the format may change in mid-file
+                    decoded += sum(frame.samples * len(frame.layout.channels) for frame in frames)
                     written += _write(out, resampler, frames, mix)
-                    if written > max_seconds * RATE:
+                    if written > max_seconds * RATE or decoded > max_seconds * DECODED_RATE:
                         return {"error": "too_long"}
             except MemoryError:
                 raise
@@ -102,6 +114,10 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
             "codec": context.name,
             "declared": declared_seconds(source, name, container, stream),
         }
+
+
+def _sane(rate: int, channels: int) -> bool:
+    return LOWEST_RATE <= rate <= HIGHEST_RATE and channels <= MOST_CHANNELS
 
 
 def declared_seconds(source: BinaryIO, name: str, container: Any, stream: Any) -> float | None:

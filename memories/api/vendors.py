@@ -20,7 +20,6 @@ from memories.pipeline import handover
 from omi.stores import audio
 from transcription.prerecorded import webhook
 
-
 PIECE = 64 * 1024
 
 

@@ -74,7 +74,7 @@ def test_a_chunked_upload_is_read(alice: httpx.Client) -> None:
 
 
 def sent_before_answer(server: Server, path: str, headers: list[str], size: int) -> tuple[bytes, int]:
-    """Begin to send ``size`` bytes, slowly enough for an answer to arrive; the answer, and how much was sent by then."""
+    """Send ``size`` bytes, slowly enough for an answer to arrive; the answer, and how much was sent by then."""
     head = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", *headers]
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as wire:
         wire.sendall(("\r\n".join(head) + "\r\n\r\n").encode())
@@ -92,6 +92,7 @@ def sent_before_answer(server: Server, path: str, headers: list[str], size: int)
 
 
 MULTIPART = "Content-Type: multipart/form-data; boundary=b"
+FORM = "Content-Type: application/x-www-form-urlencoded"
 FORGED = "Authorization: Bearer eyJ1aWQiOiJhIn0:1abcde:forged"
 
 
@@ -103,7 +104,7 @@ FORGED = "Authorization: Bearer eyJ1aWQiOiJhIn0:1abcde:forged"
         ([MULTIPART, f"Content-Length: {LIMIT}", FORGED], "Invalid authorization token"),
         ([MULTIPART, "Transfer-Encoding: chunked", FORGED], "Invalid authorization token"),
         (["Content-Type: application/json", f"Content-Length: {LIMIT}"], "Authorization header not found"),
-        (["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {LIMIT}"], "Authorization header not found"),
+        ([FORM, f"Content-Length: {LIMIT}"], "Authorization header not found"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/v1/memories/m/post-processing", "/v1/public-memories", "/nowhere", "/admin/login/"])

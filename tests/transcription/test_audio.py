@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 import signal
 import struct
 import subprocess
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -227,3 +229,39 @@ def test_a_file_that_uses_up_its_processor_time_is_at_fault(tmp_path: Path, monk
     with other_av(tmp_path, monkeypatch, "while True: pass"), pytest.raises(AudioError) as caught:
         decode(tmp_path, wav_bytes(), cpu_seconds=1)
     assert caught.value.code == "broken"
+
+
+@pytest.mark.parametrize("rate", [1, 100, 3_999, 384_001, 3_000_000])
+def test_a_rate_at_which_nobody_records_is_no_recording(tmp_path: Path, rate: int) -> None:
+    """42 kB that claim one sample a second were 21,000 s: 672 MB on disk and up to 18 s of processor time."""
+    data = bytearray(wav_bytes(16_000, 1.3))
+    data[24:32] = struct.pack("<II", rate, rate * 2)
+    began = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with pytest.raises(AudioError) as error:
+        decode(tmp_path, bytes(data))
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert error.value.code == "not_audio"
+    assert ended.ru_utime - began.ru_utime < 2.0
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_a_flac_of_silence_is_stopped_by_what_it_decodes_to(tmp_path: Path) -> None:
+    """Eight channels of 192 kHz: 60 kB for minutes, and each second of it is 1.5 million samples."""
+    source = tmp_path / "bomb.flac"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("flac", rate=192_000, layout="7.1")
+        silence = np.zeros((1, 8 * 19_200), dtype=np.int16)
+        for _ in range(30):
+            frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="7.1")
+            frame.sample_rate = 192_000
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert decode(tmp_path, source.read_bytes(), max_seconds=30).seconds == pytest.approx(3.0, abs=0.1)
+    with pytest.raises(AudioError) as error:  # 3 s of 8 channels: more samples than 5 s of a studio's stereo
+        decode(tmp_path, source.read_bytes(), max_seconds=5)
+    assert error.value.code == "too_long"
+
+
+@pytest.mark.parametrize("rate", [4_000, 6_000, 11_025, 96_000, 192_000, 384_000])
+def test_rates_that_people_record_at_are_read(tmp_path: Path, rate: int) -> None:
+    assert decode(tmp_path, wav_bytes(rate, 1.0)).seconds == pytest.approx(1.0, abs=0.02)

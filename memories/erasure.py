@@ -24,7 +24,8 @@ from memories.shapes import Memory
 from omi.accounts import users
 from omi.accounts.models import ErasedAccount, uid_digest
 from omi.errors import ProviderError
-from omi.stores.documents.base import DocumentError
+from omi.stores.documents import documents
+from omi.stores.documents.base import DocumentError, Unreadable
 
 log = structlog.get_logger(__name__)
 Part = tuple[str, Callable[[], Any]]
@@ -82,8 +83,11 @@ def restore_memory(uid: str, memory_id: str) -> Memory:
 def erase_user(uid: str) -> Receipt:
     """Erase everything of a user. Tokens issued until now are refused from now on."""
     ErasedAccount.objects.update_or_create(digest=uid_digest(uid), defaults={"erased_at": datetime.now(UTC)})
-    if users.find_user(uid) is not None:
-        users.update_user(uid, account_deleted=True)  # runs in flight see it and stop
+    try:
+        if users.find_user(uid) is not None:
+            users.update_user(uid, account_deleted=True)  # runs in flight see it and stop
+    except Unreadable:  # a damaged document is no less its owner's to erase
+        documents().set(users.user_path(uid), {"uid": uid, "account_deleted": True})
     receipt = ErasureReceipt.objects.create(subject=subject(uid), kind="user", uid=uid)
     return _run(receipt)
 

@@ -11,12 +11,11 @@ from django.db.models import QuerySet
 
 from memories import mirror
 from memories.repository import processing
-from memories.repository.large import Unreadable
 from memories.repository.memories import collection, glance, memory_path
 from omi.accounts.users import user_path
-from omi.stores import audio
+from omi.stores import audio, damaged
 from omi.stores.documents import documents, path
-from omi.stores.documents.base import Where
+from omi.stores.documents.base import Unreadable, Where
 from omi.stores.vectors import namespace, vector_id, vectors
 
 if TYPE_CHECKING:
@@ -114,7 +113,10 @@ def erase_vectors(uid: str, memory_id: str) -> int:
 
 def count_tree(root: str) -> int:
     store = documents()
-    here = int(store.get(root) is not None)
+    try:
+        here = int(store.get(root) is not None)
+    except Unreadable:
+        here = 1
     for name in store.collections(root):
         here += sum(count_tree(f"{root}/{name}/{identity}") for identity in store.document_ids(f"{root}/{name}"))
     return here
@@ -123,6 +125,7 @@ def count_tree(root: str) -> int:
 def _erase_tree(root: str) -> int:
     count = count_tree(root)
     documents().delete(root, recursive=True)
+    damaged.forget(root)
     return count
 
 

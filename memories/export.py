@@ -35,6 +35,7 @@ events.json               what happened to your memories
 runs.json                 how they were processed: when, by which services, and how much those were used
 voices.json               whose voices were learned from which samples, and the consents to it
 tasks.json                emotion jobs of the app's earlier server
+unreadable.json           only where there are any: what is stored and cannot be read at the moment; ask the support
 
 Times are UTC. Numbers that are only derived from the above (search vectors, voice measurements) are not repeated.
 """
@@ -111,11 +112,16 @@ def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
     from memories.models import UserEvent
 
     root = user_path(uid)
+    unreadable: list[str] = []
     for path in _tree(root):
         try:
             found = stored.read(path)
         except Unreadable:
-            found = documents().get(path)
+            unreadable.append(path.removeprefix(f"{root}/"))
+            try:
+                found = documents().get(path)  # its list is damaged, the rest of it is not
+            except Unreadable:
+                continue
         if found is not None:
             name = "profile" if path == root else path.removeprefix(f"{root}/")
             yield f"{name}.json", _readable(found)
@@ -125,6 +131,8 @@ def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
     yield "voices.json", _voices(uid)
     tasks = documents().query("tasks", where=[Where("user_uid", "==", uid)])
     yield "tasks.json", [_readable(found) for found in tasks]
+    if unreadable:
+        yield "unreadable.json", unreadable
 
 
 def _runs(uid: str) -> Iterator[dict[str, Any]]:

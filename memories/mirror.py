@@ -44,6 +44,20 @@ def mark_deleted(uid: str, memory_id: str, at: datetime) -> None:
     MemoryRow.objects.filter(uid=uid, memory_id=memory_id).update(deleted=True, deleted_at=at, words_stale=True)
 
 
+def glance(uid: str, memory_id: str) -> tuple[bool, str | None]:
+    """Whether the memory is deleted, and its conversation, as its row says; where there is none: (False, None)."""
+    row = MemoryRow.objects.filter(uid=uid, memory_id=memory_id).first()
+    return (row.deleted, row.processing_memory_id or None) if row else (False, None)
+
+
+def remembered(uid: str, memory_id: str) -> dict[str, Any]:
+    """What the row knows of a memory whose document is lost, as fields of a document."""
+    row = MemoryRow.objects.filter(uid=uid, memory_id=memory_id).first()
+    if row is None:
+        return {"created_at": timezone.now()}
+    return {"created_at": row.created_at, "processing_memory_id": row.processing_memory_id or None}
+
+
 def replace_memory(uid: str, memory: Memory) -> None:
     """Make the row as the document is, whatever it said. The row itself stays: the console's history hangs on it."""
     values = memory_values(memory)

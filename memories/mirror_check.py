@@ -24,6 +24,7 @@ from memories.repository.parsing import memory_from
 from memories.shapes import Memory
 from omi.batches import batches
 from omi.providers import one
+from omi.stores import damaged
 from omi.stores.documents import documents
 from omi.stores.models import AudioObject
 from omi.stores.vectors import namespace, vector_id, vectors
@@ -130,6 +131,13 @@ def rebuild_user(uid: str) -> int:
 
 def repair(difference: Difference) -> bool:
     """Put one difference right. False for what only a person can (an unreadable document, lost bytes)."""
+    try:
+        return _repair(difference)
+    except Unreadable:  # reported where it was met
+        return False
+
+
+def _repair(difference: Difference) -> bool:
     uid, identity = difference.uid, difference.identity
     if difference.kind == "vector_extra":
         vectors().delete([identity], namespace=namespace())
@@ -199,13 +207,15 @@ def _read(uid: str, ids: list[str]) -> tuple[dict[str, Memory], list[str]]:
     found = documents().get_many([repository.memory_path(uid, identity) for identity in ids])
     memories: dict[str, Memory] = {}
     unreadable = []
-    for document in found.values():
+    for whole, bad in stored.read_each(list(found.values())):
+        if whole is None:
+            unreadable += [bad] if bad else []
+            continue
         try:
-            whole = stored.read_all([document])
-            if whole:
-                memories[document.id] = memory_from(whole[0])
-        except Unreadable:
-            unreadable.append(document.id)
+            memories[whole.id] = memory_from(whole)
+        except Unreadable as error:
+            damaged.report(whole.path, error)
+            unreadable.append(whole.id)
     return memories, unreadable
 
 

@@ -18,7 +18,7 @@ from memories.repository.large import Unreadable
 from memories.repository.parsing import processing_from
 from memories.shapes import Memory, PostProcessingStatus
 from omi.batches import batches
-from omi.stores import audio
+from omi.stores import audio, damaged
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import Document
 from omi.stores.models import AudioObject
@@ -47,10 +47,13 @@ def check_processing(uid: str) -> Iterator[Difference]:
     rows = {row.processing_memory_id: row for row in ProcessingMemoryRow.objects.filter(uid=uid)}
     for found in _all(path("users", uid, "processing_memories")):
         row = rows.pop(found.id, None)
+        [(whole, bad)] = stored.read_each([found])
         try:
-            whole = stored.read_all([found])
-            values = mirror.processing_values(processing_from(whole[0])) if whole else {}
-        except Unreadable:
+            if bad:
+                raise Unreadable(found.path)
+            values = mirror.processing_values(processing_from(whole)) if whole else {}
+        except Unreadable as error:
+            damaged.report(found.path, error)
             yield Difference("document_unreadable", uid, found.id, "processing_memories")
             continue
         wrong = stale(row, values) if row else ""
@@ -63,6 +66,10 @@ def check_people(uid: str) -> Iterator[Difference]:
     rows = {row.person_id: row for row in PersonRow.objects.filter(uid=uid)}
     for document in documents().query(path("users", uid, "people")):
         row = rows.pop(document.id, None)
+        if document.damaged:
+            damaged.report(document.path, Unreadable(document.path))
+            yield Difference("document_unreadable", uid, document.id, "people")
+            continue
         wrong = stale(row, _person_values(document)) if row else ""
         if row is None or wrong:
             yield Difference("row_stale" if row else "row_missing", uid, document.id, "people", wrong)

@@ -17,7 +17,8 @@ from django.core.files.storage import Storage
 
 from memories.models import MirrorProgress
 from omi.batches import batches
-from omi.stores.documents.base import Document, Documents
+from omi.stores import damaged
+from omi.stores.documents.base import Document, Documents, Unreadable
 from omi.stores.models import AudioObject
 from omi.stores.vectors.base import Vectors
 
@@ -59,7 +60,7 @@ def move_documents(
 
 def _move_tree(source: Documents, target: Documents, top: str, report: Report, prune: bool, tick: Tick) -> None:
     moved = set()
-    for document in tree(source, top):
+    for document in tree(source, top, report.different):
         copied = target.get(document.path)
         if copied is None or copied.data != document.data:
             target.set(document.path, document.data)
@@ -69,7 +70,7 @@ def _move_tree(source: Documents, target: Documents, top: str, report: Report, p
         moved.add(document.path)
         report.moved += 1
         tick()
-    for document in list(tree(target, top)):
+    for document in list(tree(target, top, report.different)):
         if document.path not in moved:
             _extra(target, document.path, report, prune, recursive=False)
 
@@ -131,14 +132,19 @@ def move_audio(source: Storage, target: Storage, *, job: str, tick: Tick = lambd
     return report
 
 
-def tree(store: Documents, path: str) -> Iterator[Document]:
-    """A document, if it is there, and everything below it."""
-    found = store.get(path)
+def tree(store: Documents, path: str, unreadable: list[str]) -> Iterator[Document]:
+    """A document, if it is there, and everything below it; paths of damaged ones are added to ``unreadable``."""
+    try:
+        found = store.get(path)
+    except Unreadable as error:
+        damaged.report(path, error)
+        unreadable.append(path)
+        found = None
     if found is not None:
         yield found
     for name in store.collections(path):
         for identity in store.document_ids(f"{path}/{name}"):
-            yield from tree(store, f"{path}/{name}/{identity}")
+            yield from tree(store, f"{path}/{name}/{identity}", unreadable)
 
 
 def _holds(storage: Storage, row: AudioObject) -> bool:

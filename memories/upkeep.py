@@ -29,7 +29,28 @@ def erasures() -> int:
 def mirror_sample() -> int:
     from memories import mirror_check
 
+    look_again()
     return len(mirror_check.check_sample(SAMPLE))
+
+
+def look_again(limit: int = 200) -> int:
+    """Take documents off the list of damaged ones that are repaired or gone, longest seen first. How many."""
+    from memories.repository import parsing, stored
+    from omi.stores import damaged
+    from omi.stores.documents.base import DocumentError
+    from omi.stores.models import DamagedDocument
+
+    shapes = {"memories": parsing.memory_from, "processing_memories": parsing.processing_from}
+    gone = 0
+    for path in list(DamagedDocument.objects.order_by("last_seen").values_list("path", flat=True)[:limit]):
+        try:
+            found = stored.read(path)
+            if found is not None and (parse := shapes.get(path.split("/")[-2])):
+                parse(found)
+        except DocumentError:
+            continue
+        gone += damaged.forget(path)
+    return gone
 
 
 def index_words(limit: int = INDEXED) -> int:

@@ -6,6 +6,7 @@ from django.contrib import admin
 
 from memories.models import ErasureReceipt, ProcessingMemoryRow, UserEvent, VendorCallback
 from omi.readonly_admin import ReadOnlyAdmin
+from omi.stores.models import DamagedDocument
 
 
 @admin.register(ProcessingMemoryRow)
@@ -13,6 +14,16 @@ class ProcessingMemoryAdmin(ReadOnlyAdmin):
     list_display = ["processing_memory_id", "uid", "device_id", "created_at", "finished", "segments", "memory_id"]
     list_filter = ["finished", "created_at"]
     search_fields = ["uid", "processing_memory_id", "memory_id"]
+
+
+@admin.register(DamagedDocument)
+class DamagedDocumentAdmin(ReadOnlyAdmin):
+    """What could not be read. A row goes by itself, within minutes, when its document is repaired or erased."""
+
+    list_display = ["path", "reason", "first_seen", "last_seen"]
+    list_filter = ["reason", "last_seen"]
+    search_fields = ["path"]
+    ordering = ["-last_seen"]
 
 
 @admin.register(UserEvent)

@@ -97,7 +97,7 @@ def _answer(error: Exception, context: dict[str, Any]) -> Answer | None:
     if isinstance(error, InvalidCursor):
         return 422, [{"type": "value_error", "loc": ["query", "cursor"], "msg": str(error)}], {}, {}
     if isinstance(error, Unreadable):
-        return 500, "What is stored of this memory cannot be read", {}, {}
+        return 500, "What is stored of this cannot be read; the support sees it in a list", {}, {}
     return _django(error, context)
 
 

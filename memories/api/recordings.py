@@ -84,8 +84,8 @@ async def _bytes(found: AudioObject, start: int, count: int) -> AsyncIterator[by
         await sync_to_async(file.seek)(start)
         while count > 0:
             piece = await sync_to_async(file.read)(min(_CHUNK, count))
-            if not piece:
-                return
+            if not piece:  # shorter than it was said to be: the client is to see that, not to wait for the rest
+                raise OSError("the audio object ended early")
             count -= len(piece)
             yield piece
     finally:

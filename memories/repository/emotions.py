@@ -7,11 +7,17 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from emotions.base import EmotionScore, EmotionSpan, EmotionTimeline
 from memories.repository import large, stored
 from memories.repository.memories import memory_path
+from omi.stores import damaged
 from omi.stores.documents import documents
 from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, OrderBy
+
+NEWEST = 3
+"""Timelines that are looked at for one that can be read."""
 
 
 def save_emotions(uid: str, memory_id: str, timeline: EmotionTimeline) -> None:
@@ -34,16 +40,26 @@ def load_emotions(uid: str, memory_id: str) -> EmotionTimeline | None:
         where = memory_path(uid, memory_id)
     except InvalidPath:
         return None
-    newest = documents().query(f"{where}/emotions", order_by=[OrderBy("created_at", descending=True)], limit=1)
-    if newest:
-        data = stored.read_all(newest)[0].data
-        return EmotionTimeline.model_validate({**data, "spans": data[large.FIELD]})
+    newest = documents().query(f"{where}/emotions", order_by=[OrderBy("created_at", descending=True)], limit=NEWEST)
+    for document in stored.read_all(newest):
+        try:
+            return EmotionTimeline.model_validate({**document.data, "spans": document.data[large.FIELD]})
+        except ValidationError as error:
+            damaged.report(document.path, error)
     rows = documents().query(f"{where}/hume")
     return _legacy(rows) if rows else None
 
 
 def _legacy(rows: list[Document]) -> EmotionTimeline:
-    spans = [span for row in rows if (span := _span(row.data)) is not None]
+    spans = []
+    for row in rows:
+        try:
+            span = _span(row.data)
+        except (ValueError, TypeError, KeyError) as error:
+            damaged.report(row.path, error)
+            continue
+        if span is not None:
+            spans.append(span)
     spans.sort(key=lambda span: (span.start, span.end))
     return EmotionTimeline(vendor="hume", model="prosody", kind="expression", spans=spans, note="measured in 2024")
 

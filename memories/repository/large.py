@@ -12,8 +12,10 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from omi.stores.documents.base import Data, Document, DocumentError
+from omi.stores.documents.base import Data, Document, DocumentError, Unreadable
 from omi.stores.documents.values import clean, document_size
+
+__all__ = ["CHUNKS", "FIELD", "Torn", "Unreadable", "chunk_paths", "pack", "unpack"]
 
 FIELD = "transcript_segments"
 CHUNKS = "transcript_chunks"
@@ -27,10 +29,6 @@ MAX_PARTS = 9
 """A transaction carries up to 10 MiB: some 40 MB of transcript as JSON."""
 
 MAX_DECODED_BYTES = 64 * 1024 * 1024
-
-
-class Unreadable(DocumentError):
-    """A stored list is damaged, encrypted for another server, or absurdly large. Never read as an empty one."""
 
 
 class Torn(DocumentError):

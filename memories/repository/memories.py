@@ -16,19 +16,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import structlog
+from pydantic import ValidationError
 
 from memories import mirror
 from memories.repository import stored
 from memories.repository.large import Unreadable
 from memories.repository.parsing import dump, memory_from
 from memories.shapes import Memory, Photo
-from omi.metrics import documents_unreadable_total
+from omi.stores import damaged
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, NotFound, OrderBy, Where
 from omi.stores.documents.values import apply_fields, clean_fields
-
-log = structlog.get_logger(__name__)
 
 MAX_LIMIT = 1000
 _CREATED = "created_at"
@@ -78,7 +76,7 @@ def find_memory(uid: str, memory_id: str) -> Memory | None:
         return None
     if found is None:
         return None
-    memory = memory_from(found)
+    memory = _memory(found)
     if found.data.get("photo_count") or (not memory.photos and memory.source == "openglass"):
         memory.photos = _photos(found.path)
     return memory
@@ -98,6 +96,8 @@ def glance(uid: str, memory_id: str) -> Glance | None:
         found = documents().get(memory_path(uid, memory_id))
     except InvalidPath:
         return None
+    except Unreadable:
+        return Glance(*mirror.glance(uid, memory_id))
     if found is None:
         return None
     processing = found.data.get("processing_memory_id")
@@ -221,7 +221,11 @@ def delete_memory(uid: str, memory_id: str) -> None:
     try:
         update_memory(uid, memory_id, marks)
     except Unreadable:  # damaged, and no less its owner's to delete
-        documents().update(memory_path(uid, memory_id), marks)
+        where = memory_path(uid, memory_id)
+        try:
+            documents().update(where, marks)
+        except Unreadable:  # not even a field of it can be changed: what its row knows takes its place
+            documents().set(where, {**marks, **mirror.remembered(uid, memory_id)})
         mirror.mark_deleted(uid, memory_id, marks["deleted_at"])
 
 
@@ -248,35 +252,29 @@ def _plain(value: Any) -> Any:
 def _readable(found: list[Document]) -> list[Memory]:
     """One broken document hides no other from its owner; it is counted and logged."""
     memories = []
-    try:
-        whole = stored.read_all(found)
-    except Unreadable:
-        whole = [document for item in found if (document := _alone(item)) is not None]
-    for document in whole:
-        try:
-            memories.append(memory_from(document))
-        except Unreadable as error:
-            _report(document, error)
+    for document in stored.read_all(found):
+        with contextlib.suppress(Unreadable):
+            memories.append(_memory(document))
     return memories
 
 
-def _alone(document: Document) -> Document | None:
+def _memory(document: Document) -> Memory:
+    """Raises Unreadable, which is reported."""
     try:
-        return stored.read(document.path)
+        return memory_from(document)
     except Unreadable as error:
-        _report(document, error)
-        return None
-
-
-def _report(document: Document, error: Exception) -> None:
-    documents_unreadable_total.inc()
-    log.error("memory.unreadable", memory_id=document.id, reason=str(error))
+        damaged.report(document.path, error)
+        raise
 
 
 def _photos(where: str) -> list[Photo]:
-    found = documents().query(f"{where}/photos")
-    found.sort(key=lambda document: (document.data.get("index", 0), document.id))
-    return [Photo.model_validate(document.data) for document in found]
+    photos: list[tuple[Any, Photo]] = []
+    for document in documents().query(f"{where}/photos"):
+        try:
+            photos.append(((document.data.get("index", 0), document.id), Photo.model_validate(document.data)))
+        except ValidationError as error:
+            damaged.report(document.path, error)
+    return [photo for _, photo in sorted(photos, key=lambda item: item[0])]
 
 
 def _photo_id(memory_id: str, number: int) -> str:

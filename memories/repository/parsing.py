@@ -39,6 +39,8 @@ def dump(shape: Memory | ProcessingMemory | Segment) -> Data:
 
 
 def _parse(shape: Any, found: Document) -> Any:
+    if found.damaged:
+        raise Unreadable(f"{found.path} is damaged")
     data = {key: value for key, value in found.data.items() if value is not None}
     data["id"] = found.id
     data.setdefault("created_at", found.created_at)

@@ -8,9 +8,11 @@ from typing import Any
 
 from memories import mirror
 from memories.repository import stored
+from memories.repository.large import Unreadable
 from memories.repository.memories import _plain
 from memories.repository.parsing import dump, processing_from
 from memories.shapes import ProcessingMemory
+from omi.stores import damaged
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, NotFound, OrderBy, Where
 from omi.stores.documents.values import apply_fields, clean_fields
@@ -73,7 +75,8 @@ def mutate(uid: str, processing_id: str, function: Callable[[ProcessingMemory], 
 
 
 def latest_open(uid: str, device_id: str | None) -> ProcessingMemory | None:
-    """This device's newest conversation, whether it has ended or not: the caller knows the gap.
+    """This device's newest conversation, whether it has ended or not: the caller knows the gap. A damaged one is as
+    good as none: what is said now begins another.
 
     Two devices of one user never share one (omi-protocol 4.3 no. 47).
     """
@@ -83,7 +86,12 @@ def latest_open(uid: str, device_id: str | None) -> ProcessingMemory | None:
         order_by=[OrderBy("created_at", descending=True)],
         limit=1,
     )
-    return processing_from(stored.read_all(found)[0]) if found else None
+    for document in stored.read_all(found):
+        try:
+            return processing_from(document)
+        except Unreadable as error:
+            damaged.report(document.path, error)
+    return None
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

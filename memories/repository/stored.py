@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from memories.repository import large
+from omi.stores import damaged
 from omi.stores.documents import documents
 from omi.stores.documents.base import Data, Document, NotFound, Transaction
 
@@ -14,7 +16,15 @@ READ_TRIES = 4
 
 
 def read(path: str) -> Document | None:
-    """The document with its list in place; one read, and one more for chunks."""
+    """The document with its list in place; one read, and one more for chunks. Raises Unreadable, which is reported."""
+    try:
+        return _read(path)
+    except large.Unreadable as error:
+        damaged.report(path, error)
+        raise
+
+
+def _read(path: str) -> Document | None:
     for _ in range(READ_TRIES):
         found = documents().get(path)
         if found is None:
@@ -28,18 +38,32 @@ def read(path: str) -> Document | None:
 
 
 def read_all(found: Sequence[Document]) -> list[Document]:
-    """What a query gave, with the lists in place: one more read for all chunks together."""
-    names = [name for document in found for name in large.chunk_paths(document.path, document.data)]
+    """What a query gave, with the lists in place: one more read for all chunks together.
+
+    One that is damaged hides no other: it is left out, and reported.
+    """
+    return [document for document, _ in read_each(found) if document is not None]
+
+
+def read_each(found: Sequence[Document]) -> Iterator[tuple[Document | None, str]]:
+    """As ``read_all``, in the order of ``found``: (document, "") or (None, id) of one that is damaged. One that is gone
+    by now is (None, "")."""
+    names = []
+    for document in found:
+        with contextlib.suppress(large.Unreadable):
+            names += large.chunk_paths(document.path, document.data)
     chunks = documents().get_many(names) if names else {}
-    whole = []
     for document in found:
         try:
-            whole.append(_whole(document, chunks))
+            yield _whole(document, chunks), ""
         except large.Torn:
-            again = read(document.path)
-            if again is not None:
-                whole.append(again)
-    return whole
+            try:
+                yield read(document.path), ""
+            except large.Unreadable:
+                yield None, document.id
+        except large.Unreadable as error:
+            damaged.report(document.path, error)
+            yield None, document.id
 
 
 def create(path: str, data: Data, extra: dict[str, Data] | None = None) -> None:
@@ -86,5 +110,7 @@ def change(path: str, function: Callable[[Data], tuple[dict[str, Any], T]]) -> T
 
 
 def _whole(found: Document, chunks: dict[str, Document]) -> Document:
+    if found.damaged:
+        raise large.Unreadable(f"{found.path} is damaged")
     data = large.unpack(found.path, found.data, chunks)
     return Document(found.path, data, found.version, found.created_at, found.updated_at)

@@ -18,6 +18,7 @@ from memories.repository import large, stored
 from memories.repository.memories import find_memory, memory_path
 from memories.repository.parsing import segments_from
 from memories.shapes import Memory, UserEdits
+from omi.stores import damaged
 from omi.stores.documents import documents
 from omi.stores.documents.base import AlreadyExists, Document, InvalidPath
 from transcription.segments import Segment
@@ -121,10 +122,18 @@ def _versions(where: str, model: str, memory: Memory | None, memory_id: str) -> 
     found = stored.read_all(documents().query(f"{where}/{model}"))
     ours = [document for document in found if "text" not in document.data]
     theirs = [document for document in found if "text" in document.data]
-    versions = [_version(document, memory_id, model) for document in ours]
+    versions = []
+    for document in ours:
+        try:
+            versions.append(_version(document, memory_id, model))
+        except (ValueError, TypeError, AttributeError) as error:  # a version that is damaged hides no other
+            damaged.report(document.path, error)
     versions.sort(key=lambda version: version.created_at, reverse=True)
     if theirs:
-        versions.append(_legacy(theirs, memory_id, model))
+        try:
+            versions.append(_legacy(theirs, memory_id, model))
+        except (ValueError, TypeError) as error:
+            damaged.report(theirs[0].path, error)
     if memory is None or memory.active_transcript != model or not versions:
         return versions
     shown = _shown(versions, memory)

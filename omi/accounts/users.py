@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from omi.stores import damaged
 from omi.stores.documents import documents, path
-from omi.stores.documents.base import Document, Transaction
+from omi.stores.documents.base import Document, Transaction, Unreadable
 
 MAX_TOKENS = 20
 """Devices per user; the oldest falls out."""
@@ -48,11 +49,16 @@ def user_path(uid: str) -> str:
 
 
 def get_user(uid: str) -> UserDoc:
-    """The user's document, or the defaults."""
-    return find_user(uid) or UserDoc(uid=uid)
+    """The user's document, or the defaults; also where it is damaged, which is reported: the defaults allow nothing."""
+    try:
+        return find_user(uid) or UserDoc(uid=uid)
+    except Unreadable as error:
+        damaged.report(user_path(uid), error)
+        return UserDoc(uid=uid)
 
 
 def find_user(uid: str) -> UserDoc | None:
+    """None where there is no document. Raises Unreadable."""
     found = documents().get(user_path(uid))
     return None if found is None else _parse(uid, found)
 
@@ -102,4 +108,7 @@ def _change(uid: str, change: Callable[[UserDoc], dict[str, Any]]) -> UserDoc:
 
 
 def _parse(uid: str, found: Document) -> UserDoc:
-    return UserDoc.model_validate({**found.data, "uid": uid})
+    try:
+        return UserDoc.model_validate({**found.data, "uid": uid})
+    except ValidationError as error:
+        raise Unreadable(f"{found.path} does not have the shape of a user") from error

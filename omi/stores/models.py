@@ -27,6 +27,18 @@ class LocalDocument(models.Model):
         return str(self.path)
 
 
+class DamagedDocument(models.Model):
+    """A document that somebody could not read (``omi.stores.damaged``). Holds its path, nothing of its contents."""
+
+    path = ByteOrderedCharField(max_length=6144, unique=True)
+    reason = models.CharField(max_length=100, help_text="kind of error")
+    first_seen = models.DateTimeField(default=timezone.now)
+    last_seen = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
 class LocalVector(models.Model):
     """One vector. ``version`` is its scope's counter at the time of the write: readers load only what is newer."""
 

@@ -63,6 +63,10 @@ class TooLarge(DocumentError):
     """Over the store's limit: 1 MiB for one document, 500 writes for one batch or transaction."""
 
 
+class Unreadable(DocumentError):
+    """What is stored is damaged, encrypted for another server, or absurdly large. Never read as an empty document."""
+
+
 class ReadAfterWrite(DocumentError):
     """A transaction's function read after its first write; Firestore cannot do that."""
 
@@ -76,6 +80,9 @@ class Document:
     version: str
     created_at: datetime
     updated_at: datetime
+    damaged: bool = False
+    """Only in what ``query`` and ``get_many`` give: the document is there and cannot be read. ``data`` is empty but for
+    the field that a page goes on from (``created_at``)."""
 
     @property
     def id(self) -> str:
@@ -125,7 +132,8 @@ class Documents(Protocol):
 
     name: str
 
-    def get(self, path: str) -> Document | None: ...
+    def get(self, path: str) -> Document | None:
+        """Raises Unreadable for a damaged one, as every call does that needs the contents of one document."""
 
     def get_many(self, paths: Sequence[str]) -> dict[str, Document]: ...
 

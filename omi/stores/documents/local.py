@@ -31,7 +31,7 @@ from omi.stores.documents.base import (
     Where,
     Write,
 )
-from omi.stores.documents.local_rows import CHANGED, row_of, snapshot
+from omi.stores.documents.local_rows import CHANGED, one_of_many, row_of, snapshot
 from omi.stores.documents.paths import collection_parts, document_parts
 from omi.stores.documents.values import apply_fields, check_size, clean, clean_fields
 from omi.stores.documents.writes import checked
@@ -66,7 +66,7 @@ class LocalDocuments:
         with _mapped():
             for start in range(0, len(paths), 500):
                 for row in self._rows().filter(pk__in=paths[start : start + 500]):
-                    found[row.path] = snapshot(row)
+                    found[row.path] = one_of_many(row)
         return {path: found[path] for path in paths if path in found}
 
     def query(
@@ -160,7 +160,7 @@ class LocalDocuments:
         from omi.stores.models import LocalDocument
 
         found = rows.instances(LocalDocument, {"collection": collection}, order="path", using=self._using)
-        return [snapshot(row) for row in found]
+        return [one_of_many(row) for row in found]
 
     def _children(self, path: str) -> list[str]:
         """The next part of every path under this one."""

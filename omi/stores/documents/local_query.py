@@ -13,7 +13,7 @@ from typing import Any
 
 from omi.stores.documents.base import Document, OrderBy, Where
 from omi.stores.documents.compare import check, field, full_order, has, matches, order_key
-from omi.stores.documents.local_rows import INDEXED_FIELD, is_facet, snapshot, sort_key
+from omi.stores.documents.local_rows import INDEXED_FIELD, is_facet, one_of_many, sort_key
 
 PAGE = 200
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -46,7 +46,7 @@ def count(rows: Any, where: Sequence[Where]) -> int:
     rows, rest = _narrow(rows, where)
     if not rest:
         return int(rows.count())
-    return sum(1 for row in rows.iterator(chunk_size=PAGE) if matches(snapshot(row).data, rest))
+    return sum(1 for row in rows.iterator(chunk_size=PAGE) if matches(one_of_many(row).data, rest))
 
 
 def _narrow(rows: Any, where: Sequence[Where]) -> tuple[Any, list[Where]]:
@@ -75,7 +75,7 @@ def _in_sql_order(rows: Any, order: Sequence[OrderBy], start_after: Document | N
         rows = rows.order_by("-created_key", "-path") if descending else rows.order_by("created_key", "path")
         if start_after is not None:
             rows = _after(rows, sort_key(field(start_after.data, INDEXED_FIELD)), start_after.path, descending)
-    return (snapshot(row) for row in rows[page].iterator(chunk_size=PAGE))
+    return (one_of_many(row) for row in rows[page].iterator(chunk_size=PAGE))
 
 
 def _after(rows: Any, key: str, path: str, descending: bool) -> Any:
@@ -93,7 +93,7 @@ def _in_python_order(
 ) -> list[Document]:
     documents = [
         document
-        for document in map(snapshot, rows.iterator(chunk_size=PAGE))
+        for document in map(one_of_many, rows.iterator(chunk_size=PAGE))
         if matches(document.data, rest) and all(has(document.data, item.field) for item in order)
     ]
     documents.sort(key=lambda document: document.path, reverse=order[-1].descending)

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from omi.stores.documents.base import Data, Document
+from omi.stores.documents.base import Data, Document, Unreadable
 from omi.stores.documents.codec import dump, load
 from omi.stores.documents.paths import parent_of
 
@@ -22,7 +22,31 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def snapshot(row: Any) -> Document:
-    return Document(row.path, load(row.body), str(row.version), row.created_at, row.updated_at)
+    """Raises Unreadable for a row whose text is no document."""
+    try:
+        data = load(row.body)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Unreadable(f"{row.path} is damaged") from error
+    if not isinstance(data, dict):
+        raise Unreadable(f"{row.path} is damaged")
+    return Document(row.path, data, str(row.version), row.created_at, row.updated_at)
+
+
+def one_of_many(row: Any) -> Document:
+    """For readers of many: a damaged row is told as such and hides no other."""
+    try:
+        return snapshot(row)
+    except Unreadable:
+        created = _moment(row.created_key)
+        data: Data = {} if created is None else {INDEXED_FIELD: created}
+        return Document(row.path, data, str(row.version), row.created_at, row.updated_at, damaged=True)
+
+
+def _moment(key: str) -> datetime | None:
+    """The time of which ``sort_key`` made this."""
+    if not key.startswith("4"):
+        return None
+    return datetime.min.replace(tzinfo=UTC) + timedelta(microseconds=int(key[1:], 16))
 
 
 def row_of(path: str, data: Data, current: Any | None) -> Any:

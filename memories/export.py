@@ -16,7 +16,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from memories.repository import stored
+from memories.repository import gone, stored
 from memories.repository.large import CHUNKS, Unreadable
 from omi.accounts.users import user_path
 from omi.stores import audio
@@ -122,7 +122,8 @@ def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
                 found = documents().get(path)  # its list is damaged, the rest of it is not
             except Unreadable:
                 continue
-        if found is not None:
+        if found is not None and not (path.startswith(f"{root}/people/") and found.data.get("deleted")):
+            found = gone.without(found)
             name = "profile" if path == root else path.removeprefix(f"{root}/")
             yield f"{name}.json", _readable(found)
     rows = UserEvent.objects.filter(uid=uid).order_by("number")

@@ -9,7 +9,8 @@ import structlog
 
 from memories.repository import memories as repository
 from omi.stores import audio
-from speakers import learning
+from speakers import gallery, learning
+from speakers.models import VoiceSample
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +30,7 @@ def from_segment(uid: str, memory_id: str, segment_id: str, person_id: str | Non
 def _from_segment(uid: str, memory_id: str, segment_id: str, person_id: str | None, take: bool) -> str:
     if not take:
         learning.unlearn_segment(uid, memory_id, segment_id)
+        _unlearn_moments(uid, memory_id, segment_id)
         return "forgotten"
     try:
         memory = repository.get_memory(uid, memory_id)
@@ -55,3 +57,20 @@ def _from_segment(uid: str, memory_id: str, segment_id: str, person_id: str | No
             segment_index=index,
         )
     return learned.code
+
+
+def _unlearn_moments(uid: str, memory_id: str, segment_id: str) -> None:
+    """A sample was cut from moments, and another transcript gives them other ids: what most of a sample was cut from is
+    what it came from, whatever the segment was called then."""
+    try:
+        memory = repository.get_memory(uid, memory_id)
+    except repository.MemoryNotFound:
+        return
+    segment = next((item for item in memory.transcript_segments if item.id == segment_id), None)
+    if segment is None:
+        return
+    samples = VoiceSample.objects.filter(uid=uid, memory_id=memory_id, source=VoiceSample.Source.SEGMENT)
+    for sample in samples.exclude(status=VoiceSample.Status.REMOVED).filter(start__isnull=False, end__isnull=False):
+        start, end = float(sample.start or 0.0), float(sample.end or 0.0)
+        if min(end, segment.end) - max(start, segment.start) > (end - start) / 2:
+            gallery.remove_sample(sample, reason="the moments it was cut from were un-named")

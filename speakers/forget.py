@@ -44,6 +44,11 @@ def forget_person(uid: str, person_id: str) -> None:
         decisions.filter(runner_up=name).update(runner_up="")
 
 
+def has_voice(uid: str, person_id: str) -> bool:
+    """Whether anything is left of the voice of a person who was deleted."""
+    return VoiceSample.objects.filter(uid=uid, person_id=person_id).exists()
+
+
 def forget_memory(uid: str, memory_id: str) -> dict[str, int]:
     """What was learned from a memory and decided about it; profiles are made again from what is left."""
     samples = VoiceSample.objects.filter(uid=uid, memory_id=memory_id).exclude(memory_id="")

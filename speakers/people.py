@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from omi.providers import one
-from omi.stores.documents.base import Document, Documents, InvalidPath, NotFound
+from omi.stores import damaged
+from omi.stores.documents.base import Document, Documents, InvalidPath, NotFound, Unreadable
 from speakers.shapes import Person
 from speakers.signals import person_changed
-
-log = logging.getLogger(__name__)
 
 SHORTEST_NAME, LONGEST_NAME = 2, 40
 MOST_PEOPLE = 1000
@@ -34,13 +32,21 @@ class TooManyPeople(ValueError):
 
 def get_person(uid: str, person_id: str) -> Person:
     """Raises PersonNotFound, for deleted people too."""
-    try:
-        person = _read(_documents().get(_path(uid, person_id)))
-    except InvalidPath:
-        person = None
+    person = _find(uid, person_id)
     if person is None or person.deleted:
         raise PersonNotFound("Person not found")
     return person
+
+
+def _find(uid: str, person_id: str) -> Person | None:
+    """Deleted people too; None for one that is damaged, which is reported."""
+    try:
+        return _read(_documents().get(_path(uid, person_id)))
+    except InvalidPath:
+        return None
+    except Unreadable as error:
+        damaged.report(_path(uid, person_id), error)
+        return None
 
 
 def list_people(uid: str) -> list[Person]:
@@ -70,12 +76,20 @@ def rename_person(uid: str, person_id: str, name: str) -> Person:
 
 
 def delete_person(uid: str, person_id: str) -> None:
-    """Soft delete of the document; the voice (samples, embeddings, audio) is erased for good."""
-    from speakers.forget import forget_person
+    """The person is gone: from every document, transcript and label, at once and for whatever runs at the moment; the
+    voice (samples, embeddings, audio) is erased. What stays is an id without a name, by which late writers are known.
 
-    get_person(uid, person_id)
+    Raises PersonNotFound. Where the audio storage was out of reach it can be repeated until the voice is gone.
+    """
+    from speakers.forget import forget_person, has_voice
+
+    person = _find(uid, person_id)
+    if person is None or (person.deleted and not has_voice(uid, person_id)):
+        raise PersonNotFound("Person not found")
+    if not person.deleted:
+        # First of all: whoever looks from now on, the gallery and the runs included, finds nobody.
+        _write(uid, person_id, {"deleted": True, "name": "", "speech_samples": []})
     forget_person(uid, person_id)
-    _change(uid, person_id, {"deleted": True, "speech_samples": []})
 
 
 def clean_name(name: str) -> str:
@@ -87,12 +101,16 @@ def clean_name(name: str) -> str:
 
 def _change(uid: str, person_id: str, fields: dict[str, Any]) -> Person:
     get_person(uid, person_id)
+    return _write(uid, person_id, fields)
+
+
+def _write(uid: str, person_id: str, fields: dict[str, Any]) -> Person:
     try:
         document = _documents().update(_path(uid, person_id), {**fields, "updated_at": datetime.now(UTC)})
     except NotFound as error:
         raise PersonNotFound("Person not found") from error
     person = Person.model_validate(document.data)
-    person_changed.send(sender=_change, uid=uid, person=person)
+    person_changed.send(sender=_write, uid=uid, person=person)
     return person
 
 
@@ -100,10 +118,13 @@ def _read(document: Document | None) -> Person | None:
     """None for no document, and for one that is no person: another program wrote it, and the others must be listed."""
     if document is None:
         return None
+    if document.damaged:
+        damaged.report(document.path, Unreadable(document.path))
+        return None
     try:
         return Person.model_validate({"id": document.id, **document.data})
     except ValidationError as error:
-        log.warning("the document of person %s is not readable: %s", document.id, error.errors(include_input=False))
+        damaged.report(document.path, error)
         return None
 
 

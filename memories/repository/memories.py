@@ -12,14 +12,14 @@ import contextlib
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from memories import mirror
-from memories.repository import stored
+from memories.repository import gone, stored
 from memories.repository.large import Unreadable
 from memories.repository.parsing import dump, memory_from
 from memories.shapes import Memory, Photo
@@ -158,7 +158,7 @@ def create_memory(uid: str, memory: Memory) -> Memory:
         raise AlreadyExists("this memory was erased")
     if not memory.revision:
         memory = memory.model_copy(update={"revision": 1})
-    data = dump(memory)
+    data = gone.cleared(dump(memory), gone.people(uid))
     photos = {
         f"{where}/photos/{_photo_id(memory.id, number)}": {**photo, "id": _photo_id(memory.id, number), "index": number}
         for number, photo in enumerate(data.pop("photos"))
@@ -196,7 +196,8 @@ def mutate_memory(
     """
 
     def decide(data: dict[str, Any]) -> tuple[dict[str, Any], Memory]:
-        memory = memory_from(Document(where, data, "", _EPOCH, _EPOCH))
+        left_out = gone.people(uid)
+        memory = memory_from(Document(where, gone.cleared(data, left_out), "", _EPOCH, _EPOCH))
         if memory.deleted and unless_deleted:
             raise MemoryNotFound("Memory not found")
         if if_revision is not None and memory.revision != if_revision:
@@ -204,7 +205,7 @@ def mutate_memory(
         fields = function(memory)
         if not fields:
             return {}, memory
-        return _changed(memory, fields)
+        return _changed(memory, fields, left_out)
 
     try:
         where = memory_path(uid, memory_id)
@@ -229,10 +230,11 @@ def delete_memory(uid: str, memory_id: str) -> None:
         mirror.mark_deleted(uid, memory_id, marks["deleted_at"])
 
 
-def _changed(memory: Memory, fields: Mapping[str, Any]) -> tuple[dict[str, Any], Memory]:
+def _changed(memory: Memory, fields: Mapping[str, Any], left_out: frozenset[str]) -> tuple[dict[str, Any], Memory]:
     """The top-level fields to write, checked and dumped by the shape, and the memory that comes out."""
     plain = {name: _plain(value) for name, value in fields.items()}
     after = apply_fields(dump(memory), clean_fields(plain))
+    after = gone.cleared(after, left_out)
     after["revision"] = memory.revision + 1
     result = Memory.model_validate(after)
     roots = {name.split(".")[0] for name in fields} | {"revision"}
@@ -252,16 +254,21 @@ def _plain(value: Any) -> Any:
 def _readable(found: list[Document]) -> list[Memory]:
     """One broken document hides no other from its owner; it is counted and logged."""
     memories = []
+    if not found:
+        return memories
+    left_out = gone.people(found[0].path.split("/")[1])
     for document in stored.read_all(found):
-        with contextlib.suppress(Unreadable):
-            memories.append(_memory(document))
+        try:
+            memories.append(memory_from(replace(document, data=gone.cleared(document.data, left_out))))
+        except Unreadable as error:
+            damaged.report(document.path, error)
     return memories
 
 
 def _memory(document: Document) -> Memory:
-    """Raises Unreadable, which is reported."""
+    """Raises Unreadable, which is reported. Deleted people are not named."""
     try:
-        return memory_from(document)
+        return memory_from(gone.without(document))
     except Unreadable as error:
         damaged.report(document.path, error)
         raise

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from memories import mirror
-from memories.repository import stored
+from memories.repository import gone, stored
 from memories.repository.large import Unreadable
 from memories.repository.memories import _plain
 from memories.repository.parsing import dump, processing_from
@@ -34,13 +34,14 @@ def get(uid: str, processing_id: str) -> ProcessingMemory:
         found = None
     if found is None:
         raise ProcessingMemoryNotFound("Processing memory not found")
-    return processing_from(found)
+    return processing_from(gone.without(found))
 
 
 def create(uid: str, processing: ProcessingMemory) -> ProcessingMemory:
     """Repeatable: where the id is there already, what is stored wins and is returned."""
     try:
-        stored.create(processing_path(uid, processing.id), dump(processing))
+        data = gone.cleared(dump(processing), gone.people(uid))
+        stored.create(processing_path(uid, processing.id), data)
     except AlreadyExists:
         return get(uid, processing.id)
     mirror.record_processing(uid, processing)
@@ -56,12 +57,14 @@ def mutate(uid: str, processing_id: str, function: Callable[[ProcessingMemory], 
     """Read, decide, write in one transaction; ``function`` may run several times, ``{}`` changes nothing."""
 
     def decide(data: dict[str, Any]) -> tuple[dict[str, Any], ProcessingMemory]:
-        current = processing_from(Document(where, data, "", _EPOCH, _EPOCH))
+        left_out = gone.people(uid)
+        current = processing_from(Document(where, gone.cleared(data, left_out), "", _EPOCH, _EPOCH))
         fields = function(current)
         if not fields:
             return {}, current
         plain = {name: _plain(value) for name, value in fields.items()}
-        after = ProcessingMemory.model_validate(apply_fields(dump(current), clean_fields(plain)))
+        applied = gone.cleared(apply_fields(dump(current), clean_fields(plain)), left_out)
+        after = ProcessingMemory.model_validate(applied)
         dumped = dump(after)
         return {name: dumped[name] for name in {key.split(".")[0] for key in fields}}, after
 
@@ -88,7 +91,7 @@ def latest_open(uid: str, device_id: str | None) -> ProcessingMemory | None:
     )
     for document in stored.read_all(found):
         try:
-            return processing_from(document)
+            return processing_from(gone.without(document))
         except Unreadable as error:
             damaged.report(document.path, error)
     return None

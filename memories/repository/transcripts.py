@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from memories.repository import large, stored
+from memories.repository import gone, large, stored
 from memories.repository.memories import find_memory, memory_path
 from memories.repository.parsing import segments_from
 from memories.shapes import Memory, UserEdits
@@ -55,6 +55,7 @@ def save_transcript(
     where = f"{memory_path(uid, memory_id)}/{model}/{version}"
     now = datetime.now(UTC)
     data = {"model": model, "created_at": now, "meta": dict(meta or {}), large.FIELD: values}
+    data = gone.cleared(data, gone.people(uid))
     try:
         stored.create(where, data)
     except AlreadyExists:
@@ -119,7 +120,11 @@ def content_hash(segments: Sequence[Segment]) -> str:
 
 
 def _versions(where: str, model: str, memory: Memory | None, memory_id: str) -> list[TranscriptVersion]:
-    found = stored.read_all(documents().query(f"{where}/{model}"))
+    left_out = gone.people(where.split("/")[1])
+    found = [
+        replace(document, data=gone.cleared(document.data, left_out))
+        for document in stored.read_all(documents().query(f"{where}/{model}"))
+    ]
     ours = [document for document in found if "text" not in document.data]
     theirs = [document for document in found if "text" in document.data]
     versions = []

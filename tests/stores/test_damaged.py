@@ -1,4 +1,4 @@
-"""One document whose text was damaged on disk: every reader of many goes on without it, staff see it, its owner deletes it."""
+"""One damaged document: every reader of many goes on without it, staff see it, its owner deletes it."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def test_a_cursor_that_is_not_ours_is_refused(cursor: str) -> None:
 def test_a_list_costs_the_same_number_of_reads_whatever_its_size(size: int, django_assert_num_queries: Any) -> None:
     for number in range(size):
         memories.create_memory("u", memory(f"m{number}"))
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         assert len(memories.list_memories("u", limit=50).memories) == size
 
 

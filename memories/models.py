@@ -11,7 +11,7 @@ from memories.mirror_models import (
     PersonRow,
     ProcessingMemoryRow,
 )
-from memories.search_models import SearchTerms, SearchWord
+from memories.search_models import SearchPerson, SearchTerms, SearchWord
 
 __all__ = [
     "ErasureReceipt",
@@ -21,6 +21,7 @@ __all__ = [
     "MirrorSample",
     "PersonRow",
     "ProcessingMemoryRow",
+    "SearchPerson",
     "SearchTerms",
     "SearchWord",
     "UserEvent",

@@ -13,9 +13,10 @@ from typing import Any
 import structlog
 from django.db import transaction
 
-from memories.repository import gone, stored
+from memories.repository import gone, memories, processing, stored
 from memories.repository.memories import collection
 from memories.repository.transcripts import NOT_MODELS
+from memories.shapes import Memory, ProcessingMemory
 from omi.errors import ProviderError
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import Document, DocumentError, NotFound, OrderBy
@@ -79,17 +80,29 @@ def _clear(found: Document, ids: frozenset[str]) -> int:
     for document in stored.read_all([found]):
         if gone.cleared(document.data, ids) is document.data:
             return 0
+        _, uid, kind, identity, *below = document.path.split("/")
         try:
-            stored.change(document.path, lambda data: (_fields(data, ids), None))
-        except NotFound:
+            # What is read for the change names nobody who is gone, and is written as it was read.
+            if kind == "memories" and not below:
+                memories.mutate_memory(uid, identity, _memory_fields, unless_deleted=False)
+            elif kind == "processing_memories":
+                processing.mutate(uid, identity, _conversation_fields)
+            else:
+                stored.change(document.path, lambda data: (_fields(data, ids), None))
+        except (NotFound, memories.MemoryNotFound, processing.ProcessingMemoryNotFound):
             return 0
         return 1
     return 0
 
 
+def _memory_fields(memory: Memory) -> dict[str, Any]:
+    return {"transcript_segments": memory.transcript_segments, "edits": memory.edits}
+
+
+def _conversation_fields(conversation: ProcessingMemory) -> dict[str, Any]:
+    return {"transcript_segments": conversation.transcript_segments, "assigned": conversation.assigned}
+
+
 def _fields(data: dict[str, Any], ids: frozenset[str]) -> dict[str, Any]:
     after = gone.cleared(data, ids)
-    fields = {name: value for name, value in after.items() if value is not data.get(name)}
-    if fields and isinstance(data.get("revision"), int):
-        fields["revision"] = data["revision"] + 1
-    return fields
+    return {name: value for name, value in after.items() if value is not data.get(name)}

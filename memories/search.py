@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import structlog
+from django.conf import settings
 
 from memories import search_index
 from memories.pipeline import ledger
-from memories.repository import memories as repository
+from memories.repository import listing
 from memories.shapes import Memory
 from omi import providers
+from omi.batches import batches
 from omi.errors import ProviderError
 from omi.stores.vectors import namespace
 
@@ -22,6 +25,8 @@ MEANING, WORDS = 0.6, 0.4
 """Weights of the two scores. Meaning leads; a rare name that only the words find still comes to the top."""
 NEAR = 0.15
 """Cosine below which a memory that shares no word with the query is not a hit (measured: tests/search)."""
+AMONG, MOST_AMONG = 1000, 10_000
+"""Memories of one person that one query of the vectors is asked among, and the newest that are looked at at all."""
 CLOSE = 0.65
 """Cosine that counts as full marks: a paraphrase of the stored text."""
 
@@ -35,12 +40,14 @@ class Filters:
     end: datetime | None = None
 
     def take(self, memory: Memory) -> bool:
-        """Checked on the document itself, whatever an index says."""
+        """Checked on the document itself, whatever an index says. (Who speaks in a memory that is listed without its
+        segments only the index knows.)"""
         if memory.deleted or (memory.discarded and not self.include_discarded):
             return False
         if self.category and memory.structured.category != self.category:
             return False
-        if self.person_id and all(item.person_id != self.person_id for item in memory.transcript_segments):
+        listed = not getattr(memory, listing.OMITTED, False)
+        if self.person_id and listed and all(x.person_id != self.person_id for x in memory.transcript_segments):
             return False
         return not ((self.start and memory.created_at < self.start) or (self.end and memory.created_at > self.end))
 
@@ -64,7 +71,8 @@ def search(uid: str, query: str, limit: int = 10, filters: Filters | None = None
     """
     chosen = filters or Filters()
     search_index.refresh(uid)
-    by_words = {hit.memory_id: hit.score for hit in search_index.find(uid, query, start=chosen.start, end=chosen.end)}
+    among = search_index.Among(chosen.start, chosen.end, chosen.category, chosen.person_id, chosen.include_discarded)
+    by_words = {hit.memory_id: hit.score for hit in search_index.find(uid, query, among)}
     try:
         by_meaning = _by_meaning(uid, query, max(50, 5 * limit), chosen)
     except ProviderError as error:
@@ -76,19 +84,16 @@ def search(uid: str, query: str, limit: int = 10, filters: Filters | None = None
     scores = {
         memory_id: _score(near.get(memory_id), by_words.get(memory_id)) for memory_id in near.keys() | by_words.keys()
     }
-    # Filters that only the document can answer make some reads vain; this bounds them.
+    # An index may be a moment behind its documents, so that some reads are vain; this bounds them.
     ranked = sorted(scores, key=lambda key: (-scores[key], key))[: 4 * limit + 20]
     hits: list[Hit] = []
-    for start in range(0, len(ranked), limit):
-        part = ranked[start : start + limit]
-        memories = repository.get_memories(uid, part)
-        for memory_id in part:
-            memory = memories.get(memory_id)
-            if memory is not None and chosen.take(memory):
-                hits.append(_hit(memory, scores[memory_id], near.get(memory_id), by_words.get(memory_id), query))
+    room = listing.Room(settings.OMI_ANSWER_BYTES)
+    for _, memory in listing.get_bounded([(uid, memory_id) for memory_id in ranked], room):
+        if chosen.take(memory):
+            hits.append(_hit(memory, scores[memory.id], near.get(memory.id), by_words.get(memory.id), query))
         if len(hits) >= limit:
             break
-    return hits[:limit]
+    return hits
 
 
 def _by_meaning(uid: str, query: str, count: int, filters: Filters) -> dict[str, float]:
@@ -107,12 +112,25 @@ def _by_meaning(uid: str, query: str, count: int, filters: Filters) -> dict[str,
         between["$lte"] = filters.end.timestamp()
     if between:
         condition["created_at"] = between
-    matches = providers.one("vectors").query(vector, namespace=namespace(), top_k=count, filter=condition)
+    if filters.category:
+        condition["category"] = filters.category
     found: dict[str, float] = {}
-    for match in matches:
-        memory_id = str(match.metadata.get("memory_id") or match.id.removeprefix(f"{uid}-"))
-        found[memory_id] = max(found.get(memory_id, -1.0), float(match.score))
+    for part in _conditions(uid, condition, filters):
+        for match in providers.one("vectors").query(vector, namespace=namespace(), top_k=count, filter=part):
+            memory_id = str(match.metadata.get("memory_id") or match.id.removeprefix(f"{uid}-"))
+            found[memory_id] = max(found.get(memory_id, -1.0), float(match.score))
     return found
+
+
+def _conditions(uid: str, condition: dict[str, Any], filters: Filters) -> Iterator[dict[str, Any]]:
+    """Who speaks in a memory is not in its vector, because people are named after it was written: the word index knows
+    the memories, and the vectors are asked among these."""
+    if not filters.person_id:
+        yield condition
+        return
+    among = search_index.Among(filters.start, filters.end, filters.category, filters.person_id, True)
+    for part in batches(search_index.ids(uid, among, MOST_AMONG), AMONG):
+        yield {**condition, "memory_id": {"$in": part}}
 
 
 def _score(semantic: float | None, lexical: float | None) -> float:

@@ -14,14 +14,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from memories.models import MemoryRow
 from memories.repository import memories as repository
-from memories.search_models import SearchTerms, SearchWord
+from memories.search_models import SearchPerson, SearchTerms, SearchWord
 from memories.shapes import Memory
 from transcription.segments import plain_text
 
@@ -38,12 +40,48 @@ COUNTED = 10_000
 """Memories among which a word's rarity is judged: counting all of 100,000 would be the larger part of a search."""
 MOST_WORDS = 24
 """Words of a query that are looked up; longer ones are somebody's text, not a search."""
+LONGEST_ID = 128
 _WORD = re.compile(r"\w+", re.UNICODE)
 _STOP = frozenset(
     "a about an and are as at be been but by can did do does for from had has have he her him his how i in is it its "
     "me my of on or our she so that the their them then there they this to us was we were what when where which who "
     "will with you your".split()
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Which memories a search is about: all that is said of them here goes into the query, before anything is cut."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    category: str | None = None
+    person_id: str | None = None
+    include_discarded: bool = True
+
+    def rows(self, uid: str) -> QuerySet[SearchTerms]:
+        rows = SearchTerms.objects.filter(uid=uid)
+        if self.start is not None:
+            rows = rows.filter(created_at__gte=self.start)
+        if self.end is not None:
+            rows = rows.filter(created_at__lte=self.end)
+        if self.person_id:
+            rows = rows.filter(people__person_id=self.person_id)
+        told: dict[str, Any] = {} if self.include_discarded else {"discarded": False}
+        if self.category:
+            told["category"] = self.category
+        if told:
+            listed = MemoryRow.objects.filter(uid=uid, memory_id=OuterRef("memory_id"), **told)
+            rows = rows.filter(Exists(listed))
+        return rows
+
+    @property
+    def narrow(self) -> bool:
+        """Whether more than the time is asked for, which the words' own rows know."""
+        return bool(self.category or self.person_id or not self.include_discarded)
+
+
+EVERYTHING = Among()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +147,14 @@ def index(uid: str, memories: Sequence[Memory]) -> None:
                 for word, count in sorted(_words_of(uid, memory).items())
             ]
         )
+        named = [
+            SearchPerson(entry=entry, person_id=person)
+            for entry, memory in zip(entries, fresh, strict=True)
+            for person in sorted({item.person_id for item in memory.transcript_segments if item.person_id})
+            if len(person) <= LONGEST_ID
+        ]
+        if named:
+            SearchPerson.objects.bulk_create(named)
         MemoryRow.objects.filter(uid=uid, memory_id__in=ids).update(words_stale=False)
 
 
@@ -122,14 +168,16 @@ def _insert(words: list[tuple[int, int, int, int]]) -> None:
             cursor.execute(statement, [value for row in part for value in row])
 
 
-def find(uid: str, query: str, *, start: datetime | None = None, end: datetime | None = None) -> list[WordHit]:
+def ids(uid: str, among: Among, most: int) -> list[str]:
+    """Ids of these memories, newest first."""
+    return list(among.rows(uid).order_by("-created_at").values_list("memory_id", flat=True)[:most])
+
+
+def find(uid: str, query: str, among: Among = EVERYTHING) -> list[WordHit]:
     """Memories that hold words of the query, best first. Reads a bounded number of index entries for each word."""
     wanted = list(_digests(uid, terms(query)[:MOST_WORDS]).values())
-    rows = SearchTerms.objects.filter(uid=uid)
-    if start is not None:
-        rows = rows.filter(created_at__gte=start)
-    if end is not None:
-        rows = rows.filter(created_at__lte=end)
+    start, end = among.start, among.end
+    rows = Among(start, end, person_id=among.person_id).rows(uid)  # rarity is judged among all of these
     total = rows[:COUNTED].count() if wanted else 0
     if not total:
         return []
@@ -143,6 +191,9 @@ def find(uid: str, query: str, *, start: datetime | None = None, end: datetime |
             held = held.filter(at__gte=_seconds(start))
         if end is not None:
             held = held.filter(at__lte=_seconds(end))
+        if among.narrow:
+            # Looked up for each row as the newest are read: how many others there are does not matter.
+            held = held.filter(Exists(among.rows(uid).filter(pk=OuterRef("entry_id"))))
         found = list(held.order_by("-at").values_list("entry_id", "count", "at")[:newest])
         for entry, count, _ in found:
             counts.setdefault(entry, {})[word] = count
@@ -187,6 +238,7 @@ def forget_user(uid: str) -> int:
     with transaction.atomic():
         rows = SearchTerms.objects.filter(uid=uid)
         SearchWord.objects.filter(entry__in=rows).delete()
+        SearchPerson.objects.filter(entry__in=rows).delete()
         return rows.delete()[1].get("memories.SearchTerms", 0)
 
 
@@ -235,4 +287,4 @@ def _seconds(moment: datetime) -> int:
 
 
 def _scheme() -> str:
-    return "2-" + hashlib.sha256(f"search/{settings.SECRET_KEY}".encode()).hexdigest()[:12]
+    return "3-" + hashlib.sha256(f"search/{settings.SECRET_KEY}".encode()).hexdigest()[:12]

@@ -28,6 +28,20 @@ class SearchTerms(models.Model):
         return f"terms of {self.memory_id}@{self.revision}"
 
 
+class SearchPerson(models.Model):
+    """Who speaks in a memory of the index: what a search among one person's memories begins with."""
+
+    pk = models.CompositePrimaryKey("entry_id", "person_id")
+    entry = models.ForeignKey(SearchTerms, on_delete=models.CASCADE, db_index=False, related_name="people")
+    person_id = models.CharField(max_length=128)
+
+    class Meta:
+        indexes = [models.Index(fields=["person_id", "entry"], name="memories_search_person")]
+
+    def __str__(self) -> str:
+        return f"{self.person_id} in {self.entry_id}"
+
+
 class SearchWord(models.Model):
     """One word of one memory: a keyed digest of user and word (63 bits), readable to nobody without the secret key.
 

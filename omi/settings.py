@@ -15,6 +15,7 @@ import dj_database_url
 
 from omi import secret_key
 from omi.env import env_bool, env_choice, env_float, env_int, env_list, env_str
+from omi.settings_bounds import *
 from omi.settings_paths import *
 from omi.settings_paths import BASE_DIR, OMI_DATA_DIR
 from omi.settings_providers import *

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from pydantic import Field
 from rest_framework import viewsets
@@ -17,7 +18,7 @@ from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, MemoryList, PhotoList
 from memories.capture import create
 from memories.pipeline import service
-from memories.repository import emotions
+from memories.repository import emotions, listing
 from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory
 
@@ -65,16 +66,18 @@ class MemoryViewSet(viewsets.ViewSet):
     @extend_schema(
         parameters=parameters(ListQuery),
         responses={200: MemoryList, 304: None},
-        description="Newest first, discarded ones too. Pages by `offset`, or by `cursor` (header `X-Next-Cursor`).",
+        description="Newest first, discarded ones too. Pages by `offset`, or by `cursor` (header `X-Next-Cursor`). "
+        "Very long memories, and those beyond `OMI_ANSWER_BYTES`, have no segments here, but `segments_omitted`.",
     )
     def list(self, request: Request) -> Response:
         asked = query(ListQuery, request)
-        page = repository.list_memories(
+        page = listing.list_bounded(
             uid_of(request),
             limit=asked.limit,
             offset=asked.offset,
             cursor=asked.cursor,
             include_discarded=asked.include_discarded,
+            size=settings.OMI_ANSWER_BYTES,
         )
         headers = {"X-Next-Cursor": page.next_cursor} if page.next_cursor else {}
         tag = etag([page.next_cursor, *(f"{memory.id}:{memory.revision}" for memory in page.memories)])

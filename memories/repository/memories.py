@@ -129,6 +129,23 @@ def list_memories(
     ``cursor`` goes on where a page ended, however many memories came or went since; ``offset`` is the original's.
     """
     limit = max(0, min(MAX_LIMIT, limit))
+    found = newest_first(uid, limit + 1, offset, cursor, include_discarded, since=since, until=until)
+    more = len(found) > limit > 0
+    found = found[:limit]
+    return Page(_readable(found), cursor_of(found[-1]) if more else None)
+
+
+def newest_first(
+    uid: str,
+    limit: int,
+    offset: int,
+    cursor: str | None,
+    include_discarded: bool,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[Document]:
+    """Documents as they are stored, without deleted ones. Raises InvalidCursor."""
     where = [Where("deleted", "==", False)]
     if not include_discarded:
         where.append(Where("discarded", "==", False))
@@ -136,17 +153,14 @@ def list_memories(
         where.append(Where(_CREATED, ">=", since))
     if until is not None:
         where.append(Where(_CREATED, "<", until))
-    found = documents().query(
+    return documents().query(
         collection(uid),
         where=where,
         order_by=[OrderBy(_CREATED, descending=True)],
-        limit=limit + 1,
+        limit=limit,
         offset=0 if cursor else max(0, offset),
         start_after=_position(uid, cursor) if cursor else None,
     )
-    more = len(found) > limit > 0
-    found = found[:limit]
-    return Page(_readable(found), _cursor(found[-1]) if more else None)
 
 
 def create_memory(uid: str, memory: Memory) -> Memory:
@@ -288,7 +302,8 @@ def _photo_id(memory_id: str, number: int) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{memory_id}/photo/{number}"))
 
 
-def _cursor(last: Document) -> str:
+def cursor_of(last: Document) -> str:
+    """From where a page goes on that ended with this document."""
     moment = last.data[_CREATED].isoformat()
     return base64.urlsafe_b64encode(json.dumps([moment, last.id]).encode()).decode().rstrip("=")
 

@@ -26,7 +26,7 @@ def talk(uid: str, number: int, text: str) -> Memory:
 
 
 def found(query: str, uid: str = "ana", **between: datetime) -> list[str]:
-    return [hit.memory_id for hit in search_index.find(uid, query, **between)]
+    return [hit.memory_id for hit in search_index.find(uid, query, search_index.Among(**between))]
 
 
 def test_a_rare_word_in_an_old_memory_is_not_hidden_by_frequent_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,115 @@
+"""Many memories at once, within a bound of bytes: whoever lists or searches never holds more than one answer's worth.
+
+A memory whose transcript is so long that it is stored apart from its document (``large``), or that no longer fits into
+the answer, comes without its segments and says so (``segments_omitted``). Where not even that fits the page ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from memories.repository import gone, large
+from memories.repository.memories import Page, cursor_of, memory_path, newest_first
+from memories.repository.parsing import memory_from
+from memories.shapes import Memory
+from omi.stores import damaged
+from omi.stores.documents import documents
+from omi.stores.documents.base import Document, InvalidPath, Unreadable
+from omi.stores.documents.values import document_size
+
+SLICE = 20
+"""Documents read at a time: at most 20 MiB, however large the page."""
+SEGMENT = 300
+"""Bytes of a segment's JSON beside its text."""
+OMITTED = "segments_omitted"
+
+
+class Room:
+    """What is left of an answer, in bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+        self.full = False
+
+    def fit(self, found: Document) -> Document | None:
+        """The document, or the document without its segments; None where neither fits (the first always does)."""
+        bare, weight = _weigh(found)
+        if weight is None or weight > self.left:
+            found, weight = _without_segments(found), bare
+        if weight > self.left:
+            self.full = True
+            return None
+        self.left -= weight
+        return found
+
+
+def list_bounded(uid: str, *, limit: int, offset: int, cursor: str | None, include_discarded: bool, size: int) -> Page:
+    """As ``list_memories``, within ``size`` bytes. A page that ends early has a cursor that goes on behind it."""
+    room, page, wanted = Room(size), Page(), limit
+    left_out = gone.people(uid)
+    while wanted > 0:
+        count = min(SLICE, wanted)
+        found = newest_first(uid, count + 1, offset, cursor, include_discarded)
+        more, found = len(found) > count, found[:count]
+        for document in found:
+            fitting = room.fit(document)
+            if fitting is None and page.memories:
+                return replace(page, next_cursor=cursor)
+            memory = _parsed(fitting or _without_segments(document), left_out)
+            page.memories.extend([] if memory is None else [memory])
+            cursor = cursor_of(document)
+        wanted, offset = wanted - count, 0
+        if not more:
+            return replace(page, next_cursor=None)
+    return replace(page, next_cursor=cursor)
+
+
+def get_bounded(keys: Sequence[tuple[str, str]], room: Room) -> Iterator[tuple[str, Memory]]:
+    """(uid, memory) of those ``keys`` (uid, memory id) that are there and not deleted, in order, until the room is
+    full."""
+    left_out: dict[str, frozenset[str]] = {}
+    for start in range(0, len(keys), SLICE):
+        part = {}
+        for uid, memory_id in keys[start : start + SLICE]:
+            with contextlib.suppress(InvalidPath):
+                part[memory_path(uid, memory_id)] = uid
+        found = documents().get_many(list(part))
+        for path, document in found.items():
+            uid = part[path]
+            fitting = room.fit(document)
+            if fitting is None:
+                return
+            if uid not in left_out:
+                left_out[uid] = gone.people(uid)
+            memory = _parsed(fitting, left_out[uid])
+            if memory is not None and not memory.deleted:
+                yield uid, memory
+
+
+def _parsed(found: Document, left_out: frozenset[str]) -> Memory | None:
+    try:
+        data = found.data if found.damaged else large.unpack(found.path, found.data, {})
+        return memory_from(replace(found, data=gone.cleared(data, left_out)))
+    except Unreadable as error:
+        damaged.report(found.path, error)
+        return None
+
+
+def _weigh(found: Document) -> tuple[int, int | None]:
+    """Bytes without the segments, and with them; None where those are stored apart."""
+    bare = document_size(found.path, {key: item for key, item in found.data.items() if key != large.FIELD})
+    segments: Any = found.data.get(large.FIELD)
+    if found.data.get(large.CHUNKS):
+        return bare, None
+    if isinstance(segments, list):
+        texts = (item.get("text") for item in segments if isinstance(item, dict))
+        return bare, bare + sum(SEGMENT + len(text.encode()) for text in texts if isinstance(text, str))
+    return bare, bare + 20 * len(segments or b"")  # compressed by an older server
+
+
+def _without_segments(found: Document) -> Document:
+    data = {key: item for key, item in found.data.items() if key != large.CHUNKS}
+    return replace(found, data={**data, large.FIELD: [], OMITTED: True})

@@ -1,0 +1,13 @@
+"""What one user, one stranger and one process may use up. Part of ``omi.settings``, which takes every name over.
+
+docs/security.md says of each bound what it keeps from happening; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from omi.env import env_int
+
+OMI_ANSWER_BYTES = env_int("OMI_ANSWER_BYTES", 16 * 1024 * 1024)
+"""Of a list, a search or the transcripts of a memory: what goes beyond it is listed without its segments."""
+OMI_MAX_SEGMENTS = env_int("OMI_MAX_SEGMENTS", 20_000)
+"""Segments of a memory that a client posts: a day of talk has some 17,000 of five seconds."""

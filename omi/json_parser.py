@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import IO, Any
 
 from rest_framework.exceptions import ParseError
@@ -16,6 +17,8 @@ from rest_framework.parsers import JSONParser
 
 MAX_DEPTH = 40
 """Levels; the deepest body of ours has five."""
+MAX_CONTAINERS = 50_000
+"""Objects and lists of one body. The largest that is meant has one for each of ``OMI_MAX_SEGMENTS`` segments."""
 
 
 class StrictJSONParser(JSONParser):
@@ -26,12 +29,15 @@ class StrictJSONParser(JSONParser):
     ) -> Any:
         try:
             text = codecs.decode(stream.read(), "utf-8")
+            if text.count("{") + text.count("[") > 2 * MAX_CONTAINERS:  # texts may hold some, too
+                raise ParseError("JSON parse error - too many objects and lists")  # before they take memory
             found = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
         except RecursionError as error:
             raise ParseError("JSON parse error - nested too deeply") from error
         except ValueError as error:
             raise ParseError(f"JSON parse error - {error}") from error
-        _check(found)
+        if isinstance(found, str | list | dict):
+            _check(found, count())
         return found
 
 
@@ -46,7 +52,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def _check(value: Any, depth: int = 0) -> None:
+def _check(value: Any, containers: Iterator[int], depth: int = 0) -> None:
     if depth > MAX_DEPTH:
         raise ParseError("JSON parse error - nested too deeply")
     if isinstance(value, str):
@@ -56,10 +62,13 @@ def _check(value: Any, depth: int = 0) -> None:
             value.encode()
         except UnicodeEncodeError as error:
             raise ParseError("JSON parse error - a text holds half of a surrogate pair") from error
-    elif isinstance(value, list):
-        for item in value:
-            _check(item, depth + 1)
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            _check(name, depth + 1)
-            _check(item, depth + 1)
+        return
+    if next(containers) > MAX_CONTAINERS:
+        raise ParseError("JSON parse error - too many objects and lists")
+    if isinstance(value, dict):
+        for name in value:
+            _check(name, containers, depth + 1)
+        value = value.values()
+    for item in value:
+        if isinstance(item, str | list | dict):
+            _check(item, containers, depth + 1)

@@ -23,6 +23,7 @@ from memories.repository.processing import ProcessingMemoryNotFound
 from omi.accounts.identity import IdentityUnavailable, InvalidToken
 from omi.errors import ErrorKind, ProviderError
 from omi.stores.audio import AudioNotFound
+from omi.stores.documents.base import TooLarge
 from speakers.people import PersonNotFound
 from transcription.audio import AudioError
 
@@ -96,6 +97,8 @@ def _answer(error: Exception, context: dict[str, Any]) -> Answer | None:
         return 409, "The memory was changed meanwhile, please read it again", {}, {}
     if isinstance(error, InvalidCursor):
         return 422, [{"type": "value_error", "loc": ["query", "cursor"], "msg": str(error)}], {}, {}
+    if isinstance(error, TooLarge):
+        return 413, "This is more than one document can hold", {}, {"code": "too_large"}
     if isinstance(error, Unreadable):
         return 500, "What is stored of this cannot be read; the support sees it in a list", {}, {}
     return _django(error, context)

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from memories import edits
-from memories.api.errors import ApiError
+from memories.api.errors import ApiError, invalid
 from memories.api.reading import Query, body, parameters, query, uid_of
 from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, MemoryList, PhotoList
@@ -23,6 +23,8 @@ from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory
 
 NOT_FOUND = {404: Detail}
+MAX_PHOTOS = 400
+"""Each is a document of its own, and a transaction writes 500."""
 
 
 class CreateQuery(Query):
@@ -42,6 +44,14 @@ class ReprocessQuery(Query):
     language_code: str | None = Field(default=None, max_length=16)
 
 
+def _not_too_many(data: Any) -> None:
+    """Counted before they are looked at one by one. Raises ApiError."""
+    for name, most in (("transcript_segments", settings.OMI_MAX_SEGMENTS), ("photos", MAX_PHOTOS)):
+        listed = data.get(name) if isinstance(data, dict) else None
+        if isinstance(listed, list) and len(listed) > most:
+            raise invalid(("body", name), f"List should have at most {most} items, not {len(listed)}", "too_long")
+
+
 class MemoryViewSet(viewsets.ViewSet):
     """A user's memories. Someone else's is 404, like one that never was."""
 
@@ -55,6 +65,7 @@ class MemoryViewSet(viewsets.ViewSet):
     )
     def create(self, request: Request) -> Response:
         asked = query(CreateQuery, request)
+        _not_too_many(request.data)
         given = body(CreateMemory, request)
         if not given.transcript_segments and not given.photos:
             raise ApiError(400, "Transcript segments or photos are required")

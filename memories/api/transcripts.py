@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from pydantic import Field
 from rest_framework import viewsets
@@ -13,8 +16,9 @@ from memories.api.errors import ApiError
 from memories.api.reading import Query, parameters, query, uid_of
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, OtherVersion, TranscriptInfo, TranscriptsByVendor, TranscriptVersions
+from memories.repository import listing, transcripts
 from memories.repository import memories as repository
-from memories.repository import transcripts
+from memories.repository.transcripts import TranscriptVersion
 from memories.shapes import Memory
 
 _KEYS = {
@@ -23,6 +27,16 @@ _KEYS = {
     "speechmatics_streaming": "speechmatics",
     "fal_whisperx": "whisperx",
 }
+
+
+def _within(chosen: dict[str, TranscriptVersion]) -> dict[str, TranscriptVersion]:
+    """Those that fit into ``OMI_ANSWER_BYTES``, the one that is shown first."""
+    left, fitting = settings.OMI_ANSWER_BYTES, {}
+    for model, version in sorted(chosen.items(), key=lambda item: not item[1].active):
+        left -= sum(listing.SEGMENT + len(segment.text.encode()) for segment in version.segments)
+        if left >= 0 or not fitting:
+            fitting[model] = version
+    return fitting
 
 
 class ActivateQuery(Query):
@@ -36,7 +50,7 @@ class TranscriptViewSet(viewsets.ViewSet):
     )
     def list(self, request: Request, memory_id: str) -> Response:
         repository.get_memory(uid_of(request), memory_id)
-        stored = transcripts.list_transcripts(uid_of(request), memory_id)
+        stored = _within(transcripts.list_transcripts(uid_of(request), memory_id))
         answer = TranscriptsByVendor.model_validate(
             {
                 key: sorted(stored[model].segments, key=lambda segment: segment.start)
@@ -50,8 +64,11 @@ class TranscriptViewSet(viewsets.ViewSet):
     def versions(self, request: Request, memory_id: str) -> Response:
         repository.get_memory(uid_of(request), memory_id)
         found = []
-        for model, versions in transcripts.all_versions(uid_of(request), memory_id).items():
-            first = transcripts.preferred(versions)
+        everything = transcripts.all_versions(uid_of(request), memory_id)
+        chosen = {model: transcripts.preferred(versions) for model, versions in everything.items()}
+        fitting = _within(chosen)
+        for model, versions in everything.items():
+            first = fitting.get(model) or replace(chosen[model], segments=[])
             found.append(
                 TranscriptInfo(
                     model=model,

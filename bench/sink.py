@@ -13,6 +13,12 @@ class NullSink:
     async def open(self, session: SessionInfo, *, watch: bool = True) -> Conversation:
         return Conversation(session.session_id, session.started_at)
 
+    async def resume(self, session: SessionInfo) -> Conversation | None:
+        return None
+
+    async def close(self, *_: Any, **__: Any) -> None:
+        return None
+
     async def store(
         self, session: SessionInfo, conversation: Conversation, segments: Sequence[Segment], **_: Any
     ) -> None:

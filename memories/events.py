@@ -24,11 +24,12 @@ from omi import rows
 
 log = structlog.get_logger(__name__)
 
-# omi-protocol 1.6; success and failed are known to the app and were never sent by the original. Started and waiting are
-# ours: an app that does not know a type passes over it.
+# omi-protocol 1.6; success and failed are known to the app and were never sent by the original. Started, waiting and
+# updated are ours: an app that does not know a type passes over it.
 NEW_PROCESSING_MEMORY = "new_processing_memory_created"
 MEMORY_CREATING = "new_memory_creating"
 MEMORY_CREATED = "new_memory_created"
+MEMORY_UPDATED = "memory_updated"
 MEMORY_CREATE_FAILED = "new_memory_create_failed"
 POST_PROCESSING_STARTED = "memory_post_processing_started"
 POST_PROCESSING_WAITING = "memory_post_processing_waiting"
@@ -69,6 +70,12 @@ def append(uid: str, event_type: str, payload: Mapping[str, Any] | None = None, 
 def told(uid: str, dedupe_key: str) -> bool:
     """Whether the event of this key was appended."""
     return rows.exists(UserEvent, {"uid": uid, "dedupe_key": dedupe_key})
+
+
+def payload(uid: str, dedupe_key: str) -> dict[str, Any] | None:
+    """What the event of this key holds; None where there is none."""
+    found = rows.select(UserEvent, ("payload",), {"uid": uid, "dedupe_key": dedupe_key})
+    return dict(found[0][0]) if found else None
 
 
 def _next(uid: str) -> int | None:

@@ -157,7 +157,10 @@ class UserEdits(BaseModel):
 
 
 class Memory(_Document):
-    """``users/{uid}/memories/{id}``. Segment times are seconds since ``started_at``."""
+    """``users/{uid}/memories/{id}``. Segment times are seconds since ``time_zero``, or since ``started_at`` without one.
+
+    From ``started_at`` to ``finished_at`` is what was said, with a margin, however long the socket was open around it.
+    """
 
     id: str
     created_at: datetime
@@ -186,11 +189,25 @@ class Memory(_Document):
     deleted_at: datetime | None = None
     recording: str | None = None
     accounting: dict[str, Any] | None = None
+    time_zero: datetime | None = None
+    """Second 0 of the segments' times and of the recording: the first audio byte of the conversation."""
 
-    @field_validator("created_at", "started_at", "finished_at", "deleted_at")
+    @field_validator("created_at", "started_at", "finished_at", "deleted_at", "time_zero")
     @classmethod
     def _aware(cls, value: datetime | None) -> datetime | None:
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+class SessionAudio(BaseModel):
+    """How far the audio of one session of a conversation reaches.
+
+    ``until`` in conversation seconds; ``at`` is the wall clock (Unix seconds) at which that audio came, which is later
+    where packets were lost or the device paused. ``over``: no more audio of this session will come.
+    """
+
+    until: float = 0.0
+    at: float = 0.0
+    over: bool = False
 
 
 class ProcessingMemory(_Document):
@@ -213,6 +230,10 @@ class ProcessingMemory(_Document):
     memory_id: str | None = None
     message_ids: list[str] = Field(default_factory=list)
     finished: bool = False
+    ended: str | None = None
+    """Why it has ended for good: ``gap``, ``finish``, ``deleted``. None: who comes back within the gap continues it."""
+    audio: dict[str, SessionAudio] = Field(default_factory=dict)
+    """By session id."""
     assigned: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Who the user said, while it was going on, that a segment is of: the memory's ``edits.segments`` begin with it."""
 

@@ -199,6 +199,7 @@ Q_CLUSTER: dict[str, Any] = {
 # --- Behaviour ------------------------------------------------------------------------------------------------------
 
 OMI_GAP_SECONDS = env_float("OMI_GAP_SECONDS", 120.0)
+OMI_RETURN_SECONDS = env_float("OMI_RETURN_SECONDS", 5.0)
 OMI_PORT = env_int("OMI_PORT", 8000)
 OMI_VAD_GATE = env_bool("OMI_VAD_GATE", True)
 OMI_MAX_UPLOAD_BYTES = env_int("OMI_MAX_UPLOAD_BYTES", 512 * 1024 * 1024)

@@ -38,7 +38,8 @@ class Conversation:
     """The processing memory that a session writes into.
 
     ``offset``: seconds to add to this session's times to get the conversation's (0 for a new one; larger where the
-    client came back within the gap). ``segments`` are those already stored, in conversation time.
+    client came back within the gap). ``segments`` are those already stored, in conversation time, and ``spoken_until``
+    is where the last of them ends (0: nobody has spoken).
     """
 
     id: str
@@ -46,6 +47,14 @@ class Conversation:
     offset: float = 0.0
     resumed: bool = False
     segments: list[Segment] = field(default_factory=list)
+
+    @property
+    def spoken_until(self) -> float:
+        return max((segment.end for segment in self.segments), default=0.0)
+
+
+FINAL = frozenset({"gap", "finish"})
+"""Reasons of a session's end that end its conversation, too. After any other one the client may come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,13 @@ class SessionSink(Protocol):
     """Stores conversations. Implemented by ``memories.capture``. Methods may raise; the journal is the safety net."""
 
     async def open(self, session: SessionInfo, *, watch: bool = True) -> Conversation:
-        """Create a processing memory, or resume the one this user's device left within the gap."""
+        """Create a processing memory, or resume the one this user's device left within the gap.
+
+        Again for the same session: the same one.
+        """
+
+    async def resume(self, session: SessionInfo) -> Conversation | None:
+        """As ``open``, but None where there is nothing to resume: nothing is created."""
 
     async def store(
         self,
@@ -72,12 +87,19 @@ class SessionSink(Protocol):
         segments: Sequence[Segment],
         *,
         last_audio: float,
+        heard_at: float | None = None,
         assigned: Mapping[str, VoiceLabel] | None = None,
     ) -> None:
-        """Write the shown segments (the whole list, conversation time). Never overwrites text with nothing.
+        """Write the segments that this session shows (all of them, conversation time), beside those of other sessions.
+        Never overwrites text with nothing.
 
+        ``last_audio``: how far this session's audio reaches (conversation seconds), ``heard_at``: the wall clock (Unix
+        seconds) when the last of it came.
         ``assigned``: who a person said that a segment (its id) is of; a user's edit, which wins over every later run.
         """
+
+    async def close(self, session: SessionInfo, conversation: Conversation, *, reason: str) -> None:
+        """No more audio of this session will come. A reason of ``FINAL`` ends the conversation: nothing resumes it."""
 
     async def store_transcripts(
         self, session: SessionInfo, conversation: Conversation, transcripts: dict[str, list[Segment]]
@@ -93,7 +115,10 @@ class SessionSink(Protocol):
         accounting: Accounting | None = None,
         keep: bool = False,
     ) -> None:
-        """The conversation is over: ask for the memory. ``keep``: the user asked, so it is never discarded."""
+        """The session is over: ask for the memory, unless another session of the conversation still goes on.
+
+        ``keep``: the user asked, so it is never discarded.
+        """
 
     async def events_after(self, uid: str, number: int, limit: int = 100) -> list[dict[str, Any]]:
         """Events of this user with a larger number, oldest first; each has ``event_number`` and ``type``."""

@@ -60,7 +60,13 @@ class Session:
         self._decoder = open_decoder(plan.codec)
         self._journal = self._open_journal()
         self._storing = Storing(
-            self.info, around.sink, self._journal, self._mark, watch=plan.watch, opened=self._opened
+            self.info,
+            around.sink,
+            self._journal,
+            self._mark,
+            watch=plan.watch,
+            opened=self._opened,
+            hold=around.return_seconds,
         )
         self._window = AudioWindow(self._journal.entry if self._journal else None)
         self._gate = SpeechGate() if around.gate else None
@@ -92,6 +98,7 @@ class Session:
         self._keeper: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[bool] | None = None
         self._ending: asyncio.Task[None] | None = None
+        self._rejoining: asyncio.Task[None] | None = None
 
     # --- audio ------------------------------------------------------------------------------------------------------
 
@@ -103,6 +110,7 @@ class Session:
     def start(self) -> None:
         self._supervisor.start()
         self._keeper = asyncio.create_task(self._keep(), name="session-keeper")
+        self._rejoining = asyncio.create_task(self._storing.rejoin(), name="session-rejoin")
 
     def feed(self, frames: Sequence[bytes]) -> None:
         """One batch: to the journal first, then to everybody else."""
@@ -205,16 +213,17 @@ class Session:
             return False
         if time.monotonic() - self._audio_at >= gap:
             return True
-        last_word = max((segment.end for segment in self._builder.segments[-5:]), default=0.0)
-        cuts = self._gate.cuts if self._gate is not None else []
-        last_speech = max(last_word, cuts[-1].session + cuts[-1].seconds if cuts else 0.0)
-        if cuts and self.received - last_speech >= gap:
-            return True
-        if last_word <= 0:
-            return False
+        # Counted from the last word of the sessions before, where this one continues them.
+        before = self.conversation
+        resumed = before is not None and before.resumed and bool(before.segments)
+        last_speech = min(0.0, before.spoken_until - before.offset) if before is not None and resumed else 0.0
+        last_speech = max([last_speech, *(segment.end for segment in self._builder.segments[-5:])])
+        if self._gate is not None:
+            cuts = self._gate.cuts
+            return self.received - max(last_speech, cuts[-1].session + cuts[-1].seconds if cuts else -1e9) >= gap
         # Some vendors say nothing about silence: that they were sent it, some seconds ago, must do.
-        heard = self._supervisor.fed_until - min(5.0, gap / 20) if self._gate is None else 0.0
-        return max(self._supervisor.shown_until, heard) - last_word >= gap
+        heard = self._supervisor.fed_until - min(5.0, gap / 20)
+        return max(self._supervisor.shown_until, heard) - last_speech >= gap
 
     def _opened(self, conversation: Conversation) -> None:
         """Speakers are counted on from those of earlier sessions: their SPEAKER_00 need not be ours."""
@@ -227,6 +236,7 @@ class Session:
             self._output.updated(changed)
 
     async def _store(self) -> bool:
+        self._storing.heard(time.time() - (time.monotonic() - self._audio_at))
         return await self._storing.store(
             self._builder.segments,
             self._builder.assigned,
@@ -270,14 +280,15 @@ class Session:
 
     async def _finish(self, reason: str, keep: bool, wait: float) -> None:
         self._window.closed = True
+        self._storing.heard(time.time() - (time.monotonic() - self._audio_at))
+        closing = asyncio.create_task(self._storing.close(reason, words=bool(self._builder.segments)))
         # A slow local engine may be far behind a fast client: it gets as long as the audio that it owes.
         behind = max((self.received - leg.done_until for leg in self._supervisor.legs if leg.live), default=0.0)
         await self._supervisor.finish(max(wait, min(behind, 600.0)) if wait >= FINISH_SECONDS else wait)
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        if self._writing is not None:
-            await asyncio.wait([self._writing])
+        await asyncio.wait([task for task in (closing, self._rejoining, self._writing) if task is not None])
         if self._separating is not None:
             await asyncio.wait([self._separating], timeout=FINISH_SECONDS)
         if self._separator is not None:
@@ -290,7 +301,7 @@ class Session:
             "session_ended", session=self.info.session_id, reason=reason, reasons=result.reasons, **_rounded(result)
         )
         silent = not self._builder.segments and result.failed <= 0
-        if silent and not keep:
+        if silent and not keep and self.conversation is None:
             await self._close_journal(reason, remove=True)
             return
         finished = await self._storing.hand_over(
@@ -335,8 +346,9 @@ class Session:
 
     async def abort(self) -> None:
         """For tests: end as a killed process does. The journal stays as it is."""
-        if self._keeper is not None:
-            self._keeper.cancel()
+        for task in (self._keeper, self._rejoining):
+            if task is not None:
+                task.cancel()
         await self._supervisor.stop()
         if self._journal is not None:
             self._journal.abandon()

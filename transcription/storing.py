@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from transcription.ports import FINAL
+
 if TYPE_CHECKING:
     from transcription.journal.writer import Journal
     from transcription.ports import Accounting, Conversation, SessionInfo, SessionSink, VoiceLabel
@@ -48,6 +50,7 @@ class Storing:
         *,
         watch: bool,
         opened: Callable[[Conversation], None],
+        hold: float = 0.0,
     ) -> None:
         self.conversation: Conversation | None = None
         self.dirty = False
@@ -58,6 +61,34 @@ class Storing:
         self._mark = mark
         self._watch = watch
         self._on_open = opened
+        self._hold = hold
+        self._heard_at = info.started_at.timestamp()
+        self._opening = asyncio.Lock()
+
+    def heard(self, at: float) -> None:
+        """The wall clock (Unix seconds) when the last audio came."""
+        self._heard_at = at
+
+    async def rejoin(self) -> None:
+        """At the session's begin: whether it continues a conversation. Where that cannot be known now, it is asked
+        again with the first words."""
+        if not self._watch:
+            return
+        try:
+            async with self._opening:
+                if self.conversation is None and (found := await self._sink.resume(self._info)) is not None:
+                    await self._adopt(found)
+        except Exception as error:  # any store may fail in its own way
+            log.warning("session_not_rejoined", session=self._info.session_id, error=type(error).__name__)
+
+    async def close(self, reason: str, *, words: bool) -> None:
+        """No more audio comes. Said at once, before the last words are there: the socket's next session may begin."""
+        try:
+            conversation = await self._opened() if words else self.conversation
+            if conversation is not None:
+                await self._sink.close(self._info, conversation, reason=reason)
+        except Exception as error:  # as above; the hand-over says it again
+            log.warning("session_not_closed", session=self._info.session_id, error=type(error).__name__)
 
     async def store(
         self, segments: Sequence[Segment], assigned: Mapping[str, VoiceLabel], *, received: float, decided: float
@@ -70,8 +101,9 @@ class Storing:
             await self._sink.store(
                 self._info,
                 conversation,
-                self._everything(conversation, segments),
+                moved(segments, conversation.offset),
                 last_audio=received + conversation.offset,
+                heard_at=self._heard_at,
                 assigned=assigned,
             )
         except Exception as error:  # any store may fail in its own way; the journal is the safety net
@@ -88,23 +120,20 @@ class Storing:
         return True
 
     async def _opened(self) -> Conversation:
-        if self.conversation is None:
-            self.conversation = await self._sink.open(self._info, watch=self._watch)
-            self._on_open(self.conversation)  # before anything is stored: labels are counted on from what is there
-            if self._journal is not None:
-                try:
-                    await asyncio.to_thread(self._journal.attach, self.conversation)
-                except OSError:
-                    self._mark("journal", True)
-        return self.conversation
+        async with self._opening:
+            if self.conversation is None:
+                await self._adopt(await self._sink.open(self._info, watch=self._watch))
+            assert self.conversation is not None
+            return self.conversation
 
-    @staticmethod
-    def _everything(conversation: Conversation, segments: Sequence[Segment]) -> list[Segment]:
-        """Everything of the conversation: what earlier sessions stored, then this one's, moved to its place."""
-        own = {segment.id for segment in segments}
-        earlier = [segment for segment in conversation.segments if segment.id not in own]
-        everything = [*earlier, *moved(segments, conversation.offset)]
-        return sorted(everything, key=lambda segment: (segment.start, segment.end))
+    async def _adopt(self, conversation: Conversation) -> None:
+        self.conversation = conversation
+        self._on_open(conversation)  # before anything is stored: labels are counted on from what is there
+        if self._journal is not None:
+            try:
+                await asyncio.to_thread(self._journal.attach, conversation)
+            except OSError:
+                self._mark("journal", True)
 
     async def hand_over(
         self, segments: Sequence[Segment], assigned: Mapping[str, VoiceLabel], decided: float, ending: Ending
@@ -123,6 +152,9 @@ class Storing:
                     self.conversation,
                     {model: moved(items, shift) for model, items in ending.transcripts.items()},
                 )
+                if self._hold and self._watch and ending.reason not in (*FINAL, "drain"):
+                    hold, self._hold = self._hold, 0.0
+                    await asyncio.sleep(hold)  # who lost the network is back soon: then the memory is made at their end
                 await self._sink.finish(
                     self._info,
                     self.conversation,

@@ -52,6 +52,7 @@ class Surroundings:
     mode: str = "parallel"
     gate: bool = True
     gap_seconds: float = 120.0
+    return_seconds: float = 0.0
     tuning: Tuning | None = None
     labeller: VoiceLabeller | None = None
     consensus: bool = True
@@ -70,6 +71,7 @@ def surroundings() -> Surroundings:
         mode=settings.OMI_LIVE_MODE,
         gate=settings.OMI_VAD_GATE,
         gap_seconds=settings.OMI_GAP_SECONDS,
+        return_seconds=settings.OMI_RETURN_SECONDS,
         labeller=one("voice_labeller") if is_configured("voice_labeller") else None,
         consensus=settings.OMI_CONSENSUS,
         accuracy=settings.OMI_VENDOR_ACCURACY,

@@ -15,9 +15,10 @@ import structlog
 from django.conf import settings
 
 from memories import events
-from memories.capture.ids import content_key, memory_id_for, processing_id_for
+from memories.capture import continuing
+from memories.capture.ids import content_key, memory_id_for, own_segment_ids, processing_id_for
 from memories.repository import processing, transcripts
-from memories.shapes import ProcessingMemory
+from memories.shapes import ProcessingMemory, SessionAudio
 from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
 from transcription.segments import Segment, is_speaker_label, speaker_label
 
@@ -25,21 +26,11 @@ log = structlog.get_logger(__name__)
 
 
 def open_conversation(session: SessionInfo) -> Conversation:
-    """Resume the processing memory that this device left within the gap, else create one.
-
-    The gap is counted from the last audio or word, whichever is later (``OMI_GAP_SECONDS``; omi-protocol 1.8). A
-    session that seems to begin long before the last one did is a new conversation: the clock was set back, and nobody
-    knows how much time has passed.
-    """
+    """Resume the processing memory that this device left within the gap, else create one."""
+    resumed = resume_conversation(session)
+    if resumed is not None:
+        return resumed
     began = session.started_at.timestamp()
-    found = processing.latest_open(session.uid, session.device_id)
-    if found is not None and session.session_id in found.session_ids:
-        index = found.session_ids.index(session.session_id)
-        return _conversation(found, found.timer_starts[index] - found.timer_start, resumed=index > 0)
-    if found is not None:
-        earliest = (found.timer_starts or [found.timer_start])[-1] - settings.OMI_GAP_SECONDS
-        if earliest <= began <= _heard_until(found) + settings.OMI_GAP_SECONDS:
-            return _resume(session, found)
     created = processing.create(
         session.uid,
         ProcessingMemory(
@@ -50,26 +41,49 @@ def open_conversation(session: SessionInfo) -> Conversation:
             created_at=session.started_at,
             timer_start=began,
             timer_starts=[began],
+            audio={session.session_id: SessionAudio(at=began)},
             language=session.language,
         ),
     )
     return _conversation(created, 0.0, resumed=False)
 
 
-def _resume(session: SessionInfo, found: ProcessingMemory) -> Conversation:
+def resume_conversation(session: SessionInfo) -> Conversation | None:
+    """The conversation that this device left within the gap (``OMI_GAP_SECONDS``); None where there is none.
+
+    What ended by gap or by ``finish`` has ended. The gap is counted from the wall clock of the last audio: audio time
+    is behind it where packets were lost or the device paused. A session that seems to begin long before the last one
+    did is a new conversation: the clock was set back, and nobody knows how much time has passed.
+    """
+    found = processing.latest_open(session.uid, session.device_id)
+    if found is None:
+        return None
+    if session.session_id in found.session_ids:
+        index = found.session_ids.index(session.session_id)
+        return _conversation(found, found.timer_starts[index] - found.timer_start, resumed=index > 0)
+    began = session.started_at.timestamp()
+    earliest = (found.timer_starts or [found.timer_start])[-1] - settings.OMI_GAP_SECONDS
+    if found.ended or not earliest <= began <= continuing.last_heard(found) + settings.OMI_GAP_SECONDS:
+        return None
+    return _resume(session, found)
+
+
+def _resume(session: SessionInfo, found: ProcessingMemory) -> Conversation | None:
     def join(current: ProcessingMemory) -> dict[str, Any]:
-        if session.session_id in current.session_ids:
+        if current.ended or session.session_id in current.session_ids:
             return {}
-        # Never before what was heard: the clock may have been set back, and kept audio comes faster than it was spoken.
-        began = max(session.started_at.timestamp(), _heard_until(current))
+        began = max(session.started_at.timestamp(), continuing.free_from(current))
         return {
             "session_id": session.session_id,
             "session_ids": [*current.session_ids, session.session_id],
             "timer_starts": [*current.timer_starts, began],
+            "audio": continuing.heard(current, session.session_id, began - current.timer_start, began),
             "finished": False,
         }
 
     resumed = processing.mutate(session.uid, found.id, join)
+    if session.session_id not in resumed.session_ids:
+        return None  # it has ended in this moment
     if resumed.transcript_segments:
         _announce(session.uid, resumed.id, session.session_id)
     log.info("conversation_resumed", uid=session.uid, processing_memory_id=found.id, session_id=session.session_id)
@@ -83,6 +97,7 @@ def store_segments(
     segments: Sequence[Segment],
     *,
     last_audio: float,
+    heard_at: float | None = None,
     known: frozenset[str] | set[str],
     assigned: Mapping[str, VoiceLabel] | None = None,
 ) -> None:
@@ -97,7 +112,11 @@ def store_segments(
 
     def write(current: ProcessingMemory) -> dict[str, Any]:
         first[:] = [not current.transcript_segments and bool(segments)]
-        fields: dict[str, Any] = {"last_audio": max(current.last_audio, float(last_audio))}
+        at = heard_at if heard_at is not None else current.timer_start + last_audio
+        fields: dict[str, Any] = {
+            "last_audio": max(current.last_audio, float(last_audio)),
+            "audio": continuing.heard(current, session.session_id, last_audio, at),
+        }
         if segments:
             given = {segment.id for segment in segments}
             others = [item for item in current.transcript_segments if item.id not in given and item.id not in known]
@@ -132,16 +151,14 @@ def _decisions(segments: Sequence[Segment], assigned: Mapping[str, VoiceLabel]) 
 def store_transcripts(session: SessionInfo, conversation: Conversation, by_model: dict[str, list[Segment]]) -> None:
     """Keep each vendor's transcript under its model name, beside the memory that the conversation becomes.
 
-    What an earlier session of the conversation left under the same name stays in front of this session's.
+    What other sessions of the conversation left under the same name stays, also where they heard at the same time.
     """
     memory_id = memory_id_for(conversation.id)
-    stored = transcripts.list_transcripts(session.uid, memory_id) if conversation.offset > 0 else {}
     for model, segments in by_model.items():
-        before = (
-            [item for item in stored[model].segments if item.start < conversation.offset] if model in stored else []
-        )
-        given = {segment.id for segment in segments}
-        kept = [item for item in before if item.id not in given]
+        before = transcripts.newest_live(session.uid, memory_id, model)
+        own = own_segment_ids(session.session_id, model, len(before) + len(segments))
+        own |= {item.id for item in segments}
+        kept = [item for item in before if item.id not in own]
         whole = [*kept, *_numbered(segments, kept)]
         if whole:
             whole.sort(key=lambda item: (item.start, item.end))
@@ -163,6 +180,16 @@ def _numbered(segments: list[Segment], before: list[Segment]) -> list[Segment]:
     ]
 
 
+def close_session(session: SessionInfo, conversation: Conversation, *, reason: str) -> None:
+    """No more audio of this session will come; what it heard of it may still be written.
+
+    Said before the vendors have given their last words: a session that begins meanwhile must know it.
+    """
+    processing.mutate(
+        session.uid, conversation.id, lambda current: continuing.closed(current, session.session_id, reason)
+    )
+
+
 def finish_conversation(
     session: SessionInfo,
     conversation: Conversation,
@@ -171,33 +198,40 @@ def finish_conversation(
     accounting: Accounting | None,
     keep: bool,
 ) -> None:
-    """The conversation is over: ask the pipeline for its memory.
+    """The session is over: ask the pipeline for the conversation's memory.
 
-    Nothing is asked for where nothing was said: no words, and no audio that failed to be transcribed.
+    Nothing is asked for where nothing was said (no words, and no audio that failed to be transcribed), or where
+    another session of the conversation goes on: the last one asks for all.
     """
     from memories.pipeline import service
 
     def close(current: ProcessingMemory) -> dict[str, Any]:
         counted = dict((current.model_extra or {}).get("accounting") or {})
         if accounting is not None:
-            counted[session.session_id] = asdict(accounting)
-        return {"finished": True, "accounting": counted}
+            counted.setdefault(session.session_id, asdict(accounting))
+        fields = continuing.closed(current, session.session_id, reason)
+        others = continuing.going_on(current, session.session_id)
+        return {**fields, "finished": not others or reason == "finish", "accounting": counted}
 
     closed = processing.mutate(session.uid, conversation.id, close)
     failed = sum(float(part.get("failed", 0.0)) for part in (closed.model_extra or {}).get("accounting", {}).values())
     bound = log.bind(uid=session.uid, processing_memory_id=closed.id, session_id=session.session_id, reason=reason)
+    if not closed.finished:
+        bound.info("conversation_goes_on")
+        return
     if not any(segment.text.strip() for segment in closed.transcript_segments) and failed <= 0.0:
         bound.info("conversation_silent")
         return
     memory_id = memory_id_for(closed.id)
     content = f"{content_key(closed.transcript_segments)}:{failed:.0f}"
     key = f"capture:{closed.id}:{content}:{int(keep)}"
-    events.append(
-        session.uid,
-        events.MEMORY_CREATING,
-        {"processing_memory_id": closed.id, "memory_id": memory_id},
-        dedupe_key=f"creating:{key}",
-    )
+    if not closed.memory_id:  # a conversation that went on is not created again: its memory is updated
+        events.append(
+            session.uid,
+            events.MEMORY_CREATING,
+            {"processing_memory_id": closed.id, "memory_id": memory_id},
+            dedupe_key=f"creating:{key}",
+        )
     service.start(
         "capture",
         session.uid,
@@ -218,11 +252,6 @@ def _announce(uid: str, processing_id: str, session_id: str) -> None:
         {"processing_memory_id": processing_id},
         dedupe_key=f"processing:{processing_id}:{session_id}",
     )
-
-
-def _heard_until(found: ProcessingMemory) -> float:
-    spoken = max((segment.end for segment in found.transcript_segments), default=0.0)
-    return found.timer_start + max(found.last_audio, spoken)
 
 
 def _conversation(found: ProcessingMemory, offset: float, *, resumed: bool) -> Conversation:

@@ -33,7 +33,10 @@ class CaptureSink:
         if not watch:
             return Conversation(id=_UNWATCHED, started_at=session.started_at)
         conversation: Conversation = await _threaded(conversations.open_conversation, session)
-        self._remember(session, conversation.segments)
+        return conversation
+
+    async def resume(self, session: SessionInfo) -> Conversation | None:
+        conversation: Conversation | None = await _threaded(conversations.resume_conversation, session)
         return conversation
 
     async def store(
@@ -43,6 +46,7 @@ class CaptureSink:
         segments: Sequence[Segment],
         *,
         last_audio: float,
+        heard_at: float | None = None,
         assigned: Mapping[str, VoiceLabel] | None = None,
     ) -> None:
         if conversation.id == _UNWATCHED:
@@ -54,11 +58,16 @@ class CaptureSink:
             conversation,
             segments,
             last_audio=last_audio,
+            heard_at=heard_at,
             known=set(known),
             assigned=assigned or {},
         )
         if segments:
             self._remember(session, segments)
+
+    async def close(self, session: SessionInfo, conversation: Conversation, *, reason: str) -> None:
+        if conversation.id != _UNWATCHED:
+            await _threaded(conversations.close_session, session, conversation, reason=reason)
 
     async def store_transcripts(
         self, session: SessionInfo, conversation: Conversation, transcripts: dict[str, list[Segment]]

@@ -93,6 +93,15 @@ def list_versions(uid: str, memory_id: str, model: str) -> list[TranscriptVersio
     return _versions(memory_path(uid, memory_id), model, find_memory(uid, memory_id), memory_id)
 
 
+def newest_live(uid: str, memory_id: str, model: str) -> list[Segment]:
+    """The newest version that live sessions stored of a model, whichever is shown; empty where there is none.
+
+    A conversation that goes on stores a longer version; the memory shows the one before until its next run.
+    """
+    versions = list_versions(uid, memory_id, model)
+    return next((item.segments for item in versions if item.meta.get("source") == "live"), [])
+
+
 def get_active(uid: str, memory_id: str) -> TranscriptVersion | None:
     """What the memory shows, as it was transcribed. None where the memory names none or it is not kept."""
     memory = find_memory(uid, memory_id)

@@ -59,7 +59,7 @@ def test_a_conversation_becomes_a_memory_and_the_app_is_told(drive: Drive) -> No
     made = repository.get_memory(UID, MEMORY)
     assert made.structured.title == "About 1 segments"
     assert made.started_at == STARTED
-    assert made.finished_at == STARTED + timedelta(seconds=20)
+    assert made.finished_at == STARTED + timedelta(seconds=7)  # the last word and two seconds, not the socket
     assert made.active_transcript == "deepgram_streaming"
     assert processing.get(UID, PROCESSING).memory_id == MEMORY
     told = [item for item in events.after(UID, 0) if item["type"] == "new_memory_created"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from omi.errors import ProviderError
 from transcription.live.base import LiveCapabilities, LiveRequest, LiveResult
-from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
+from transcription.ports import FINAL, Accounting, Conversation, SessionInfo, VoiceLabel
 from transcription.segments import Segment, Word
 
 
@@ -36,17 +36,20 @@ class MemorySink:
         self.events: list[dict[str, Any]] = []
         self.last: tuple[str, str, float] | None = None
         self.watched: list[bool] = []
+        self.closed: list[tuple[str, str]] = []
+        self._shown: dict[tuple[str, str], list[Segment]] = {}
 
     def _check(self) -> None:
         if self.down:
             raise ConnectionError("the store is down")
 
-    async def open(self, session: SessionInfo, *, watch: bool = True) -> Conversation:
+    async def resume(self, session: SessionInfo) -> Conversation | None:
         self._check()
-        self.watched.append(watch)
         began = session.started_at.timestamp()
         if self.last and self.last[0] == session.uid and began - self.last[2] <= self.gap:
             found = self.conversations[self.last[1]]
+            if any(item == found.id and reason in FINAL for item, reason in self.closed):
+                return None
             return Conversation(
                 found.id,
                 found.started_at,
@@ -54,6 +57,13 @@ class MemorySink:
                 True,
                 list(self.stored.get(found.id, [])),
             )
+        return None
+
+    async def open(self, session: SessionInfo, *, watch: bool = True) -> Conversation:
+        self._check()
+        self.watched.append(watch)
+        if (resumed := await self.resume(session)) is not None:
+            return resumed
         conversation = Conversation(f"c{len(self.conversations)}", session.started_at)
         self.conversations[conversation.id] = conversation
         self.append(session.uid, "new_processing_memory_created", processing_memory_id=conversation.id)
@@ -66,12 +76,19 @@ class MemorySink:
         segments: Sequence[Segment],
         *,
         last_audio: float,
+        heard_at: float | None = None,
         assigned: Mapping[str, VoiceLabel] | None = None,
     ) -> None:
         self._check()
         self.assigned.update(assigned or {})
-        self.stored[conversation.id] = [segment.model_copy() for segment in segments]
+        self._shown[conversation.id, session.session_id] = [segment.model_copy() for segment in segments]
+        everything = [item for (owner, _), own in self._shown.items() if owner == conversation.id for item in own]
+        self.stored[conversation.id] = sorted(everything, key=lambda item: (item.start, item.end))
         self.last = (session.uid, conversation.id, conversation.started_at.timestamp() + last_audio)
+
+    async def close(self, session: SessionInfo, conversation: Conversation, *, reason: str) -> None:
+        self._check()
+        self.closed.append((conversation.id, reason))
 
     async def store_transcripts(
         self, session: SessionInfo, conversation: Conversation, transcripts: dict[str, list[Segment]]

@@ -118,7 +118,7 @@ def test_recovered_speakers_are_counted_on_from_those_of_the_earlier_session(
             it = Run(Script(diarization=True, voices=1), sink=sink)
             it.session.start()
             await it.feed(spoken_pcm([1, 2, 3, 4]))
-            await it.session.finish("finish")
+            await it.session.finish("disconnect")
 
     asyncio.run(work())
     sink.down = False

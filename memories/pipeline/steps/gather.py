@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import Any
 
+from memories.capture.ids import own_segment_ids
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, StepError
 from memories.pipeline.voices import journal_wav, one_label_a_voice
@@ -66,18 +66,15 @@ def first_transcript(ctx: Context, found: ProcessingMemory) -> list[Segment]:
     shown = sorted(found.transcript_segments, key=lambda item: (item.start, item.end))
     if not settings.OMI_CONSENSUS:
         return shown
-    stored = transcripts.list_transcripts(ctx.uid, ctx.memory_id).get(MODEL)
-    if stored is None:
-        return shown
-    starts = sorted(start - found.timer_start for start in found.timer_starts) or [0.0]
-    voted_in = {_session_at(starts, item) for item in stored.segments}
-    kept = [item for item in shown if _session_at(starts, item) not in voted_in]
-    return sorted([*kept, *_named_as_shown(stored.segments, shown)], key=lambda item: (item.start, item.end))
-
-
-def _session_at(starts: list[float], segment: Segment) -> int:
-    """Which session of the conversation a segment is of. Stored times are rounded to milliseconds."""
-    return max(0, bisect_right(starts, segment.start + 0.002) - 1)
+    voted = transcripts.newest_live(ctx.uid, ctx.memory_id, MODEL)
+    ids = {item.id for item in voted}
+    given: set[str] = set()  # the shown segments of the sessions that have a vote
+    for session in found.session_ids:
+        own = own_segment_ids(session, MODEL, len(shown) + len(voted))
+        if own & ids:
+            given |= own
+    kept = [item for item in shown if item.id not in given and item.id not in ids]
+    return sorted([*kept, *_named_as_shown(voted, shown)], key=lambda item: (item.start, item.end))
 
 
 def _named_as_shown(voted: list[Segment], shown: list[Segment]) -> list[Segment]:

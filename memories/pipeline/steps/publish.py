@@ -119,9 +119,16 @@ def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> 
 
 
 def _tell(ctx: Context) -> None:
+    """A memory is created once. An app of 2024 opens a new socket when it hears of one, which ends the session that is
+    running: told again of the same memory, it would do so for ever."""
     payload: dict[str, Any] = {"memory_id": ctx.memory_id, "run_id": ctx.run.pk}
-    kind = events.POST_PROCESSING_SUCCESS
-    if ctx.run.kind == Kind.CAPTURE:
-        kind = events.MEMORY_CREATED
-        payload["processing_memory_id"] = ctx.options.get("processing_memory_id")
-    events.append(ctx.uid, kind, payload, dedupe_key=f"run:{ctx.run.pk}:end")
+    if ctx.run.kind != Kind.CAPTURE:
+        events.append(ctx.uid, events.POST_PROCESSING_SUCCESS, payload, dedupe_key=f"run:{ctx.run.pk}:end")
+        return
+    payload["processing_memory_id"] = ctx.options.get("processing_memory_id")
+    created = f"created:{ctx.memory_id}"
+    told = events.payload(ctx.uid, created)
+    if told is None:
+        events.append(ctx.uid, events.MEMORY_CREATED, payload, dedupe_key=created)
+    elif told.get("run_id") != ctx.run.pk:
+        events.append(ctx.uid, events.MEMORY_UPDATED, payload, dedupe_key=f"run:{ctx.run.pk}:end")

@@ -20,6 +20,9 @@ from memories.repository.transcripts import content_hash
 from memories.shapes import Memory, PostProcessing, ProcessingMemory, Structured, UserEdits
 from transcription.segments import Segment
 
+MARGIN = 2.0
+"""Seconds of quiet on either side of what was said that belong to the memory's span."""
+
 
 def write(ctx: Context) -> Memory:
     from memories.repository import memories as repository
@@ -61,12 +64,12 @@ def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) ->
     edited = _with_assigned(UserEdits(), conversation)
     model = _model(ctx, result_segments(ctx))
     segments = _labelled(result_segments(ctx), edited, model)
-    began = datetime.fromtimestamp(float(ctx.output("gather")["started"]), UTC)
+    zero = datetime.fromtimestamp(float(ctx.output("gather")["started"]), UTC)
     return Memory(
         id=ctx.memory_id,
         created_at=conversation.created_at,
-        started_at=began,
-        finished_at=began + timedelta(seconds=_length(conversation, segments)),
+        time_zero=zero,
+        **_span(zero, conversation, segments),
         language=conversation.language,
         structured=_structured(ctx),
         transcript_segments=segments,
@@ -99,8 +102,9 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recor
         "edits": edited,
         "accounting": ctx.output("gather").get("accounting") or None,
     }
-    if memory.started_at is not None:
-        fields["finished_at"] = memory.started_at + timedelta(seconds=_length(conversation, segments))
+    zero = memory.time_zero or memory.started_at
+    if zero is not None:
+        fields |= _span(zero, conversation, segments)
     if changed_text or not memory.structured.title:
         made = edits.keep_flags(memory.structured, _structured(ctx))
         if made.title or not memory.structured.title:
@@ -137,8 +141,12 @@ def _structured(ctx: Context) -> Structured:
     return Structured.model_validate(ctx.output("structure").get("structured") or {})
 
 
-def _length(conversation: ProcessingMemory, segments: list[Segment]) -> float:
-    return max([conversation.last_audio, *(item.end for item in segments)], default=0.0)
+def _span(zero: datetime, conversation: ProcessingMemory, segments: list[Segment]) -> dict[str, datetime]:
+    """From the first word to the last, with ``MARGIN``: a device may stay on long before and after a talk."""
+    first = min((item.start for item in segments), default=0.0)
+    last = max((item.end for item in segments), default=conversation.last_audio)
+    began, ended = max(0.0, first - MARGIN), max(last, min(last + MARGIN, conversation.last_audio))
+    return {"started_at": zero + timedelta(seconds=began), "finished_at": zero + timedelta(seconds=ended)}
 
 
 def _model(ctx: Context, segments: list[Segment]) -> str | None:

@@ -137,7 +137,7 @@ def _started_at(ctx: Context) -> datetime:
         from datetime import UTC
 
         return datetime.fromtimestamp(float(ctx.output("gather")["started"]), UTC)
-    return ctx.memory.started_at or ctx.memory.created_at
+    return ctx.memory.time_zero or ctx.memory.started_at or ctx.memory.created_at
 
 
 def _names(ctx: Context, segments: list[Segment]) -> dict[str, str]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
 import zipfile
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -90,15 +92,22 @@ def _journals(archive: zipfile.ZipFile, sink: _Sink, uid: str) -> Iterator[bytes
     from transcription import journal
 
     for entry in journal.sessions(uid):
-        for file in (entry.folder / "meta.json", entry.audio):
+        began = entry.info.started_at.timetuple()[:6]
+        about = {name: value for name, value in asdict(entry.meta).items() if name not in ("version", "marker")}
+        for name, pieces in (("meta.json", iter([json.dumps(about).encode()])), ("audio.bin", journal.as_sent(entry))):
+            info = zipfile.ZipInfo(f"journals/{entry.session_id}/{name}", began)
             try:
-                source = file.open("rb")
+                yield from _pieces(archive, sink, info, pieces)
             except FileNotFoundError:
                 continue  # processed and released since the list was read
-            began = entry.info.started_at.timetuple()[:6]
-            with source:
-                info = zipfile.ZipInfo(f"journals/{entry.session_id}/{file.name}", began)
-                yield from _copy(archive, sink, info, source)
+
+
+def _pieces(archive: zipfile.ZipFile, sink: _Sink, info: zipfile.ZipInfo, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    first = next(pieces, b"")  # raises before anything of the file is in the archive
+    with archive.open(info, "w", force_zip64=True) as target:
+        for piece in itertools.chain([first], pieces):
+            target.write(piece)
+            yield from sink.take()
 
 
 def _copy(archive: zipfile.ZipFile, sink: _Sink, info: zipfile.ZipInfo, source: Any) -> Iterator[bytes]:

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transcription.opus import LibOpusDecoder, library
+from transcription.opus_toc import MAX_PACKET, samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RATE = 16_000
 BYTES_PER_SECOND = RATE * 2
+MAX_PCM = 256 * 1024
+"""Bytes of one message of PCM: eight seconds at 16 kHz, a hundred times what the app sends."""
 
 
 class UnknownCodec(ValueError):
@@ -39,9 +42,21 @@ class Codec:
     def packets(self) -> bool:
         return self.packet_seconds > 0
 
-    def seconds(self, size: int, packets: int = 1) -> float:
-        """Duration of ``size`` bytes (PCM) or of ``packets`` packets."""
-        return packets * self.packet_seconds if self.packets else size / 2 / self.sample_rate
+    @property
+    def ticks_per_second(self) -> int:
+        """A tick is the unit in which audio is counted as it comes: a byte of PCM, a sample (16 kHz) of packets."""
+        return RATE if self.packets else self.sample_rate * 2
+
+    @property
+    def max_frame(self) -> int:
+        """Bytes that one message may hold."""
+        return MAX_PACKET if self.packets else MAX_PCM
+
+    def ticks(self, frame: bytes) -> int:
+        """Length of one message. A packet counts as what it decodes to; one that is no Opus as the codec's length."""
+        if not self.packet_seconds:
+            return len(frame)
+        return samples(frame) or round(self.packet_seconds * RATE)
 
 
 _DEFAULT_RATES = {"pcm8": 8000, "pcm16": 16000, "opus": 16000, "opus_fs320": 16000}
@@ -87,7 +102,7 @@ class FfmpegOpusDecoder:
 
         self._av: Any = av
         self._context = self._open()
-        self._samples = round(packet_seconds * 48_000)
+        self._nominal = round(packet_seconds * 48_000)
         self._decimate = _Decimator(3)
         self.bad = 0
 
@@ -105,14 +120,15 @@ class FfmpegOpusDecoder:
         return self._decimate(np.concatenate(pieces))
 
     def _packet(self, frame: bytes) -> NDArray[np.float32]:
+        length = samples(frame)
         try:
-            decoded = self._context.decode(self._av.Packet(frame)) if frame else []
+            decoded = self._context.decode(self._av.Packet(frame)) if length else []
         except (self._av.error.FFmpegError, ValueError):
             decoded = []
             self._context = self._open()
         if not decoded:
             self.bad += 1
-            return np.zeros(self._samples, np.float32)
+            return np.zeros(length * 3 or self._nominal, np.float32)
         # FFmpeg's decoder gives one plane of floats; it is read in place (to_ndarray costs as much as decoding).
         pieces = [np.frombuffer(piece.planes[0], np.float32)[: piece.samples] for piece in decoded]
         return (pieces[0] if len(pieces) == 1 else np.concatenate(pieces)) * np.float32(32767.0)

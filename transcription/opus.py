@@ -13,9 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-RATE = 16_000
-MAX_SAMPLES = RATE * 120 // 1000
-"""RFC 6716 2.1.4: no packet holds more than 120 ms."""
+from transcription.opus_toc import MAX_SAMPLES, RATE, samples
+
 _SYSTEM = ("libopus.so.0", "libopus.0.dylib")
 
 
@@ -57,7 +56,7 @@ def _bundled() -> Iterator[str]:
 
 class LibOpusDecoder:
     """A packet that does not decode becomes silence of its length and is counted (``bad``): time goes on as it did for
-    the speaker. ``packet_seconds``: of one packet."""
+    the speaker. ``packet_seconds``: of a packet whose length cannot be told."""
 
     def __init__(self, packet_seconds: float) -> None:
         self._library = library()
@@ -68,7 +67,7 @@ class LibOpusDecoder:
         self._decode = self._library.opus_decode
         self._out = ctypes.create_string_buffer(MAX_SAMPLES * 2)
         self._at = ctypes.addressof(self._out)
-        self._silence = bytes(round(packet_seconds * RATE) * 2)
+        self._nominal = round(packet_seconds * RATE)
         self.bad = 0
 
     def __del__(self) -> None:
@@ -81,8 +80,9 @@ class LibOpusDecoder:
 
     def _packet(self, frame: bytes) -> bytes:
         # A length of 0 would ask the library to invent the missing packet.
-        samples = self._decode(self._state, frame, len(frame), self._at, MAX_SAMPLES, 0) if frame else 0
-        if samples <= 0:
+        length = samples(frame)
+        found = self._decode(self._state, frame, len(frame), self._at, MAX_SAMPLES, 0) if length else 0
+        if found <= 0:
             self.bad += 1
-            return self._silence
-        return ctypes.string_at(self._at, samples * 2)
+            return bytes((length or self._nominal) * 2)
+        return ctypes.string_at(self._at, found * 2)

@@ -28,10 +28,11 @@ def recover_sessions() -> int:
     from several processes: a session's lock decides who does it."""
     sink: SessionSink = one("session_sink")
     done = 0
-    for entry in journal.orphans():
-        lock = entry.lock()
-        if lock is None:
+    for orphan in journal.orphans():
+        claimed = journal.claim(orphan)
+        if claimed is None:
             continue
+        entry, lock = claimed
         try:
             async_to_sync(_recover)(sink, entry)
             done += 1

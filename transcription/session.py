@@ -25,6 +25,7 @@ from transcription.live.voices import Separator, Voices
 from transcription.live.window import AudioWindow
 from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
 from transcription.session_account import account
+from transcription.session_faults import Faults
 from transcription.storing import Ending, Storing
 from transcription.surroundings import Output, Plan, Surroundings
 from transcription.vad import SpeechGate
@@ -95,6 +96,7 @@ class Session:
         self._shown: list[Word] = []
         self._audio_at = time.monotonic()
         self._degraded: set[str] = set()
+        self._faults = Faults(self.info.session_id)
         self._keeper: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[bool] | None = None
         self._ending: asyncio.Task[None] | None = None
@@ -195,16 +197,29 @@ class Session:
             self._mark("journal", True)
         while True:
             await asyncio.sleep(0.5)
-            self._supervisor.tick()
-            if self._voices is not None:
-                self._voices.tick()
-            if self._journal is not None:
-                self._journal.sync_when_due()
-            if self._storing.dirty and time.monotonic() - self._storing.stored_at >= STORE_SECONDS:
-                # To the end, also where this task is cancelled: its thread would write older words after newer ones.
-                self._writing = asyncio.create_task(self._store(), name="session-store")
-                await asyncio.shield(self._writing)
-            self.over = self.over or self._gap_reached()
+            for part in (self._sync, self._supervisor.tick, self._tick_voices, self._look_for_the_gap):
+                self._faults.guard(part)
+            try:
+                await self._store_when_due()
+            except Exception as error:
+                self._faults.note("store", error)
+
+    def _sync(self) -> None:
+        if self._journal is not None:
+            self._journal.sync_when_due()
+
+    def _tick_voices(self) -> None:
+        if self._voices is not None:
+            self._voices.tick()
+
+    def _look_for_the_gap(self) -> None:
+        self.over = self.over or self._gap_reached()
+
+    async def _store_when_due(self) -> None:
+        if self._storing.dirty and time.monotonic() - self._storing.stored_at >= STORE_SECONDS:
+            # To the end, also where this task is cancelled: its thread would write older words after newer ones.
+            self._writing = asyncio.create_task(self._store(), name="session-store")
+            await asyncio.shield(self._writing)
 
     def _gap_reached(self) -> bool:
         """Nobody has spoken for the gap: the conversation has ended (omi-protocol 1.8 no. 5)."""
@@ -279,6 +294,22 @@ class Session:
         return self._ending
 
     async def _finish(self, reason: str, keep: bool, wait: float) -> None:
+        """Whatever goes wrong on the way, the vendors are let go and the journal's lock is: recovery finds the audio."""
+        try:
+            await self._hand_on(reason, keep, wait)
+        except Exception as error:
+            self._faults.note("finish", error)
+            self._mark("storage", True)
+        finally:
+            if self._keeper is not None:
+                self._keeper.cancel()
+            try:
+                await self._supervisor.stop()
+            finally:
+                if self._journal is not None:
+                    await self._journal.close()
+
+    async def _hand_on(self, reason: str, keep: bool, wait: float) -> None:
         self._window.closed = True
         self._storing.heard(time.time() - (time.monotonic() - self._audio_at))
         closing = asyncio.create_task(self._storing.close(reason, words=bool(self._builder.segments)))
@@ -343,6 +374,14 @@ class Session:
             else [(cut.session, cut.session + cut.seconds) for cut in self._gate.cuts],
             self._supervisor.failure(),
         )
+
+    async def discard(self) -> None:
+        """The user is gone: what was said is neither stored nor kept, and the journal goes."""
+        for task in (self._keeper, self._separating, self._ending):
+            if task is not None:
+                task.cancel()
+        await self._supervisor.stop()
+        await self._close_journal(None, remove=True)
 
     async def abort(self) -> None:
         """For tests: end as a killed process does. The journal stays as it is."""

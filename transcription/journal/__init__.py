@@ -1,13 +1,15 @@
 """The journal: every byte of a session's audio on disk before anything else sees it.
 
-``store`` is the layout and life of a session's folder, ``writer`` appends, ``reader`` gives decoded audio back.
+``store`` is the layout and life of a session's folder, ``records`` the format of its audio (``version1`` an earlier
+one), ``writer`` appends, ``reader`` gives decoded audio back.
 """
 
 from __future__ import annotations
 
-from transcription.journal.reader import Reader, read_pcm
+from transcription.journal.reader import Reader, as_sent, read_pcm
 from transcription.journal.store import (
     Entry,
+    claim,
     find,
     for_conversation,
     forget_user,
@@ -23,6 +25,8 @@ __all__ = [
     "Entry",
     "Journal",
     "Reader",
+    "as_sent",
+    "claim",
     "find",
     "for_conversation",
     "forget_user",

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
+from typing import BinaryIO
 
-from transcription.codecs import BYTES_PER_SECOND, open_decoder
-from transcription.journal.store import Entry
-from transcription.journal.writer import HOLE, MAX_PACKET
+from transcription.codecs import BYTES_PER_SECOND, Codec, open_decoder
+from transcription.journal.records import Record, RecordFile, packets_of
+from transcription.journal.store import VERSION, Entry
+from transcription.journal.version1 import MAX_HOLE_SECONDS, Version1File
 
 CHUNK_SECONDS = 1.0
+JUMP_SECONDS = 5.0
+"""Further ahead than this the records between are not decoded but passed over."""
+PRE_ROLL_SECONDS = 2.0
+"""Decoded before the audio that is wanted after a jump: a decoder's state depends on what came before. RFC 7845 4.6
+asks for 0.08 s; two seconds cost two milliseconds."""
 
 
 class Reader:
-    """Reads a session's audio forwards. A torn last record (the process died in the write) ends the audio."""
+    """Reads a session's audio forwards. A torn last record (the process died in the write) ends the audio; a damaged
+    one in the middle is silence of its length."""
 
     def __init__(self, entry: Entry) -> None:
         self._codec = entry.codec
         self._decoder = open_decoder(self._codec)
         self._file = entry.audio.open("rb")
+        self._source = _source(entry, self._file, self._codec)
+        self._tick = 0  # of the next piece to be decoded
+        self._next: Record | None = None  # read, and behind a hole
         self._position = 0  # bytes of decoded PCM given so far
         self._left = b""
 
@@ -39,55 +49,88 @@ class Reader:
     def read(self, seconds: float) -> bytes:
         """The next ``seconds`` of audio as 16 kHz PCM; less at the end of what is on disk, empty when there is none."""
         wanted = round(seconds * BYTES_PER_SECOND) & ~1
-        while len(self._left) < wanted:
-            more = self._decode(max(0.02, (wanted - len(self._left)) / BYTES_PER_SECOND))
-            if not more:
-                break
-            self._left += more
-        given, self._left = self._left[:wanted], self._left[wanted:]
+        pieces, held = [self._left], len(self._left)
+        while held < wanted and (more := self._decode()):
+            pieces.append(more)
+            held += len(more)
+        whole = b"".join(pieces)
+        given, self._left = whole[:wanted], whole[wanted:]
         self._position += len(given)
         return given
 
     def skip_to(self, seconds: float) -> None:
-        """Go forwards to a session time. Decodes what it passes: a decoder's state depends on what came before."""
+        """Go forwards to a session time. What lies far before it is not decoded."""
+        if seconds - self.seconds > JUMP_SECONDS and isinstance(self._source, RecordFile):
+            self._jump(self._source, seconds - PRE_ROLL_SECONDS)
         while self.seconds < seconds - 1e-6:
-            if not self.read(min(30.0, seconds - self.seconds)):
+            if not self._pass_hole(seconds) and not self.read(min(CHUNK_SECONDS, seconds - self.seconds)):
                 return
 
-    def _decode(self, seconds: float) -> bytes:
-        if self._codec.packets:
-            packets = self._packets(max(1, round(seconds / self._codec.packet_seconds)))
-            return self._decoder.decode(packets)
-        while True:
-            data = self._file.read(max(2, round(seconds * self._codec.sample_rate) * 2))
-            if not data:
-                return b""
-            decoded = self._decoder.decode([data])
-            if decoded:
-                return decoded
+    def _pass_hole(self, seconds: float) -> bool:
+        """Go through the hole that comes next, up to a session time; a hole of hours is not read second by second."""
+        if self._next is None or self._left:
+            return False
+        rate = self._codec.ticks_per_second
+        ticks = min(self._next.start - self._tick, round((seconds - self.seconds) * rate)) // self._step * self._step
+        if ticks <= rate:
+            return False
+        self._tick += ticks
+        self._position += ticks * BYTES_PER_SECOND // rate
+        return True
 
-    def _packets(self, count: int) -> list[bytes]:
-        found: list[bytes] = []
-        while len(found) < count:
-            start = self._file.tell()
-            head = self._file.read(2)
-            if len(head) < 2:
-                self._file.seek(start)
-                break
-            (size,) = struct.unpack("<H", head)
-            if size == HOLE:
-                rest = self._file.read(4)
-                if len(rest) < 4:
-                    self._file.seek(start)
-                    break
-                found.extend([b""] * struct.unpack("<I", rest)[0])
-                continue
-            packet = self._file.read(size) if size <= MAX_PACKET else b""
-            if len(packet) < size:
-                self._file.seek(start)  # not whole yet: a live session's writer may complete it
-                break
-            found.append(packet)
-        return found
+    def _jump(self, source: RecordFile, seconds: float) -> None:
+        rate = self._codec.ticks_per_second
+        source.seek(round(seconds * rate))
+        record = source.next()
+        if record is None or record.start <= self._tick:
+            return
+        self._left, self._decoder = b"", open_decoder(self._codec)
+        # The first sample that is decoded must be one of the output's: at 48 kHz every third.
+        cut = -record.start % self._step
+        self._tick = record.start + cut
+        self._next = Record(self._tick, record.ticks - cut, record.payload[cut:]) if cut < record.ticks else None
+        self._position = self._tick * BYTES_PER_SECOND // rate
+
+    @property
+    def _step(self) -> int:
+        """Ticks in which whole samples of the output begin."""
+        if self._codec.packets:
+            return 1
+        return 2 * max(1, self._codec.sample_rate // 16_000)
+
+    def _decode(self) -> bytes:
+        """The next piece, of any length; empty where there is nothing more on disk."""
+        while True:
+            record = self._next if self._next is not None else self._source.next()
+            self._next = None
+            if record is None:
+                return b""
+            hole = record.start - self._tick
+            if hole < 0 or hole > MAX_HOLE_SECONDS * self._codec.ticks_per_second:
+                continue  # written twice, or by a clock that nobody has
+            if hole:
+                self._next = record
+                piece = self._silence(min(hole, self._codec.ticks_per_second))
+            else:
+                self._tick += record.ticks
+                piece = self._decoded(record)
+            if piece:
+                return piece
+
+    def _decoded(self, record: Record) -> bytes:
+        if not self._codec.packets:
+            return self._decoder.decode([record.payload])
+        return self._decoder.decode(packets_of(record.payload))[: record.ticks * 2].ljust(record.ticks * 2, b"\0")
+
+    def _silence(self, ticks: int) -> bytes:
+        self._tick += ticks
+        return bytes(ticks * 2) if self._codec.packets else self._decoder.decode([bytes(ticks)])
+
+
+def _source(entry: Entry, file: BinaryIO, codec: Codec) -> RecordFile | Version1File:
+    if entry.meta.version == VERSION:
+        return RecordFile(file.fileno(), bytes.fromhex(entry.meta.marker))
+    return Version1File(file, codec)
 
 
 def read_pcm(entry: Entry) -> Iterator[bytes]:
@@ -97,30 +140,18 @@ def read_pcm(entry: Entry) -> Iterator[bytes]:
             yield piece
 
 
+def as_sent(entry: Entry) -> Iterator[bytes]:
+    """The audio as the device sent it: PCM, or ``<u16 length><packet>``. Holes are left out."""
+    with entry.audio.open("rb") as file:
+        source = _source(entry, file, entry.codec)
+        while (record := source.next()) is not None:
+            yield record.payload
+
+
 def seconds_on_disk(entry: Entry) -> float:
     """Length of the journal without decoding it."""
-    codec = entry.codec
     try:
-        if not codec.packets:
-            return entry.audio.stat().st_size // 2 / codec.sample_rate
         with entry.audio.open("rb") as file:
-            return _count_packets(file.read()) * codec.packet_seconds
+            return _source(entry, file, entry.codec).end() / entry.codec.ticks_per_second
     except FileNotFoundError:
         return 0.0
-
-
-def _count_packets(data: bytes) -> int:
-    at, count = 0, 0
-    while at + 2 <= len(data):
-        size = int.from_bytes(data[at : at + 2], "little")
-        if size == HOLE:
-            if at + 6 > len(data):
-                break
-            count += int.from_bytes(data[at + 2 : at + 6], "little")
-            at += 6
-            continue
-        if size > MAX_PACKET or at + 2 + size > len(data):
-            break
-        count += 1
-        at += 2 + size
-    return count

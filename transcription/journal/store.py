@@ -1,8 +1,11 @@
 """Folders of the journal: ``OMI_DATA_DIR/journal/<hash of the user id>/<session id>/``.
 
-``meta.json`` (replaced atomically) says whose it is and how far its life has gone, ``audio.bin`` is the audio as it
-arrived, ``progress`` is a small record overwritten in place, ``lock`` is held by the process that writes. The
+``meta.json`` (replaced atomically) says whose it is and how far its life has gone, ``audio.bin`` is the audio
+(``records``), ``progress`` is a small record overwritten in place, ``lock`` is held by the process that writes. The
 operating system drops the lock with the process, whatever killed it: that is how an orphan is told from a live session.
+
+A session is there once its ``meta.json`` is, which is after its lock was taken. It goes by a rename (to ``.removed``),
+so nobody finds half of one, and nobody makes a file in a folder that is being emptied.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import struct
 import time
@@ -25,9 +29,13 @@ from typing import Any
 from django.conf import settings
 
 from transcription.codecs import Codec, codec
+from transcription.journal.records import MARKER_BYTES
 from transcription.ports import SessionInfo
 
 OPEN, FINISHED, RELEASED = "open", "finished", "released"
+VERSION = 2
+"""Of the format of ``audio.bin``. Version 1 (``version1``) is still read."""
+REMOVED = ".removed"
 UNCLAIMED_SECONDS = 30 * 86400.0
 """A finished session's audio waits this long for a run that needs it (one that failed may be started again by hand)."""
 _PROGRESS = struct.Struct("<dd")
@@ -44,7 +52,8 @@ def user_folder(uid: str) -> Path:
 
 @dataclass(slots=True)
 class Meta:
-    """What is known of a session. ``conversation`` and ``offset`` once its processing memory is known."""
+    """What is known of a session. ``conversation`` and ``offset`` once its processing memory is known. ``marker``: hex,
+    see ``records``; a session of an earlier server names no ``version``."""
 
     uid: str
     session_id: str
@@ -60,6 +69,8 @@ class Meta:
     offset: float = 0.0
     reason: str = ""
     keep_until: float | None = None
+    version: int = 1
+    marker: str = ""
 
 
 class Entry:
@@ -112,14 +123,13 @@ class Entry:
                 file.flush()
                 os.fsync(file.fileno())
         temporary.replace(self.folder / "meta.json")
+        if sync:
+            _sync(self.folder)
 
     def sync_meta(self) -> None:
-        for path in (self.folder / "meta.json", self.folder, self.folder.parent):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        """Have the disk keep what ``begin`` made: the file, and each folder's entry in the one above."""
+        for path in (self.folder / "meta.json", self.folder, self.folder.parent, root(), root().parent):
+            _sync(path)
 
     def save_progress(self, decided: float, silence: float) -> None:
         """How far (session seconds) words are stored, and how much of that was silence. Cheap: called often."""
@@ -137,8 +147,12 @@ class Entry:
         return _PROGRESS.unpack(data) if len(data) == _PROGRESS.size else (0.0, 0.0)
 
     def lock(self) -> int | None:
-        """Take the writer's lock; None where a living process holds it. The caller closes the descriptor."""
-        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        """Take the writer's lock; None where a living process holds it, or the session is gone. The caller closes the
+        descriptor."""
+        try:
+            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:
+            return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -151,11 +165,41 @@ class Entry:
         os.close(descriptor)
 
     def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """What cannot be deleted at once is by the next ``sweep``."""
+        with contextlib.suppress(OSError):
+            _remove(self.folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(folder: Path) -> bool:
+    """Take a folder away as a whole, then delete it. False where it was gone already."""
+    away = root() / REMOVED / uuid.uuid4().hex
+    away.parent.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder.rename(away)
+    except FileNotFoundError:
+        return False
+    shutil.rmtree(away)
+    return True
 
 
 def create(info: SessionInfo, *, watch: bool, device_id: str = "") -> Entry:
-    """A new session's folder. Raises OSError (a full disk): the session then goes on without a journal."""
+    """A new session that nobody writes yet."""
+    entry, lock = begin(info, watch=watch, device_id=device_id)
+    os.close(lock)
+    return entry
+
+
+def begin(info: SessionInfo, *, watch: bool, device_id: str = "") -> tuple[Entry, int]:
+    """A new session's folder, and its lock. Raises OSError (a full disk): the session then goes on without a
+    journal."""
     folder = user_folder(info.uid) / info.session_id
     folder.mkdir(parents=True, mode=0o700)
     meta = Meta(
@@ -167,10 +211,19 @@ def create(info: SessionInfo, *, watch: bool, device_id: str = "") -> Entry:
         sample_rate=info.sample_rate,
         watch=watch,
         device_id=device_id,
+        version=VERSION,
+        marker=secrets.token_hex(MARKER_BYTES),
     )
     entry = Entry(folder, meta)
-    entry.save(sync=False)
-    return entry
+    lock = entry.lock()
+    if lock is None:
+        raise FileNotFoundError(folder)
+    try:
+        entry.save(sync=False)
+    except BaseException:
+        os.close(lock)
+        raise
+    return entry, lock
 
 
 def _load(folder: Path) -> Entry | None:
@@ -183,17 +236,26 @@ def _load(folder: Path) -> Entry | None:
 
 def sessions(uid: str | None = None) -> Iterator[Entry]:
     """Every session of one user, or of all, oldest first within a user."""
-    folders = [user_folder(uid)] if uid is not None else sorted(root().iterdir()) if root().exists() else []
-    for user in folders:
-        if user.is_dir():
-            entries = [entry for entry in map(_load, user.iterdir()) if entry is not None]
-            yield from sorted(entries, key=lambda entry: entry.meta.started_at)
+    for user in [user_folder(uid)] if uid is not None else _users():
+        entries = [entry for entry in map(_load, _inside(user)) if entry is not None]
+        yield from sorted(entries, key=lambda entry: entry.meta.started_at)
+
+
+def _users() -> list[Path]:
+    return [folder for folder in sorted(_inside(root())) if folder.name != REMOVED]
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Its files and folders; none where it is no folder (any more)."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def find(session_id: str, uid: str | None = None) -> Entry | None:
     """A session by its id. With ``uid`` only this user's."""
-    pattern = [user_folder(uid)] if uid is not None else (list(root().iterdir()) if root().exists() else [])
-    for user in pattern:
+    for user in [user_folder(uid)] if uid is not None else _users():
         folder = user / session_id
         if folder.parent == user and folder.is_dir():
             return _load(folder)
@@ -217,6 +279,19 @@ def orphans() -> Iterator[Entry]:
         yield entry
 
 
+def claim(entry: Entry) -> tuple[Entry, int] | None:
+    """An orphan as it stands under its lock, and that lock: between a look and the lock another process may have
+    finished it, or removed it. None where there is nothing (left) to recover."""
+    lock = entry.lock()
+    if lock is None:
+        return None
+    found = _load(entry.folder)
+    if found is None or found.meta.state != OPEN:
+        os.close(lock)
+        return None
+    return found, lock
+
+
 def release(session_id: str, keep_until: datetime | None, uid: str | None = None) -> bool:
     """The audio is no longer needed for processing: delete it at ``keep_until`` (None: now). False if unknown."""
     entry = find(session_id, uid)
@@ -227,7 +302,10 @@ def release(session_id: str, keep_until: datetime | None, uid: str | None = None
         return True
     entry.meta.state = RELEASED
     entry.meta.keep_until = keep_until.timestamp()
-    entry.save()
+    try:
+        entry.save()
+    except FileNotFoundError:
+        return False  # removed meanwhile
     return True
 
 
@@ -240,18 +318,26 @@ def sweep(now: float | None = None) -> int:
         if released or (entry.meta.state == FINISHED and entry.written_at() + UNCLAIMED_SECONDS <= moment):
             entry.remove()
             gone += 1
+    for rest in _inside(root() / REMOVED):  # a process died while it deleted
+        shutil.rmtree(rest, ignore_errors=True)
     return gone
 
 
+FORGET_TRIES = 10
+"""Sessions that begin while their user is forgotten are few: the sockets are closed by then."""
+
+
 def forget_user(uid: str) -> int:
-    """Delete every session of a user, whatever its state. Returns how many there were."""
+    """Delete every session of a user, whatever its state. Returns how many there were. Raises OSError."""
+    for rest in _inside(root() / REMOVED):  # of an earlier try that failed half-way
+        shutil.rmtree(rest)
     count = left_of(uid)
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(user_folder(uid))
+    for _ in range(FORGET_TRIES):
+        if not _remove(user_folder(uid)):
+            break
     return count
 
 
 def left_of(uid: str) -> int:
     """Folders on disk that are this user's, readable or not."""
-    folder = user_folder(uid)
-    return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
+    return len(_inside(user_folder(uid)))

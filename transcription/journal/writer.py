@@ -6,8 +6,7 @@ machine loses power, what the disk has not been told to keep (one second more). 
 file: the write goes to the page cache (tens of microseconds), so it may stand in the event loop; waiting for the disk
 may not, so it stands in a thread.
 
-PCM is stored as it came. Packets are stored as ``<u16 length><packet>``; length 0xFFFF marks a hole of ``<u32>``
-packets that could not be written.
+What is written, and how damage stays small: ``records``.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakKeyDictionary
 
 from transcription.codecs import Codec
-from transcription.journal.store import FINISHED, Entry, create
+from transcription.journal.records import MAX_PAYLOAD, Record, batches, encode, joined
+from transcription.journal.store import FINISHED, Entry, begin
 from transcription.ports import Conversation, SessionInfo
 
 logger = logging.getLogger(__name__)
@@ -33,80 +32,82 @@ SYNC_SECONDS = 0.8
 GATHER_SECONDS = 0.1
 """Sessions that are due within this long of one another are synced in one turn of a thread."""
 RETRY_SECONDS = 1.0
-HOLE = 0xFFFF
-MAX_PACKET = 4000
-"""Bytes; an Opus packet of 10 or 20 ms is at most 1275."""
 
 
 class Journal:
-    """The writer of one session. ``failed`` is set while the disk refuses; writing is tried again every second."""
+    """The writer of one session; ``lock`` is the entry's. Writing is tried every second while the disk refuses."""
 
-    def __init__(self, entry: Entry, codec: Codec) -> None:
+    def __init__(self, entry: Entry, codec: Codec, lock: int) -> None:
         self.entry = entry
         self.codec = codec
-        lock = entry.lock()
-        if lock is None:
-            raise FileExistsError(f"session {entry.session_id} is being written by another process")
         self._lock = lock
+        self._marker = bytes.fromhex(entry.meta.marker)
         self._file = os.open(entry.audio, os.O_WRONLY | os.O_CREAT, 0o600)
         self._size = os.lseek(self._file, 0, os.SEEK_END)
-        self._missing = 0  # bytes (PCM) or packets that are not on disk
+        self._tick = 0  # where the next audio belongs
+        self._written = 0  # the tick up to which records stand in the file
         self._retry_at = 0.0
         self._synced_at = time.monotonic()
         self._synced_size = 0
         self._meta_synced = False
         self._syncing: asyncio.Future[None] | None = None
         self._closed = False
-        self.failed: OSError | None = None
+        self._refused: OSError | None = None
+        self._unsynced: OSError | None = None
 
     @classmethod
     def open(cls, info: SessionInfo, codec: Codec, *, watch: bool, device_id: str = "") -> Journal:
-        return cls(create(info, watch=watch, device_id=device_id), codec)
+        entry, lock = begin(info, watch=watch, device_id=device_id)
+        try:
+            return cls(entry, codec, lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @property
+    def failed(self) -> OSError | None:
+        """Why the audio is not safe on disk. A refused write is over with the next one that succeeds. A failed sync is
+        not: Linux reports it once and drops the pages, so a later one that succeeds says nothing of what was lost."""
+        return self._refused or self._unsynced
 
     def append(self, frames: Sequence[bytes]) -> bool:
-        """Write one batch. False when it is not on disk; its time is kept as a hole, so later times stay right."""
-        if self.failed is not None and time.monotonic() < self._retry_at:
-            self._skip(frames)
+        """Write one batch. False when audio is not safe on disk; its time is kept, so later times stay right."""
+        records = list(self._records(frames))
+        self._tick = records[-1].start + records[-1].ticks if records else self._tick
+        if self._refused is not None and time.monotonic() < self._retry_at:
             return False
         try:
-            data = self._hole() + self._encode(frames)
-            self._write(data)
+            self._write(b"".join([encode(self._marker, record) for record in records]))
         except OSError as error:
-            self.failed = error
+            self._refused = error
             self._retry_at = time.monotonic() + RETRY_SECONDS
-            self._skip(frames)
             return False
-        self._missing = 0
-        self.failed = None
-        return True
+        self._written = self._tick
+        self._refused = None
+        return self._unsynced is None
 
-    def _encode(self, frames: Sequence[bytes]) -> bytes:
-        if not self.codec.packets:
-            return b"".join(frames)
-        return b"".join(part for frame in frames for part in (struct.pack("<H", len(frame)), frame))
-
-    def _hole(self) -> bytes:
-        if not self._missing:
-            return b""
+    def _records(self, frames: Sequence[bytes]) -> Iterator[Record]:
         if self.codec.packets:
-            return struct.pack("<HI", HOLE, self._missing)
-        return b""  # PCM: the write below starts further on, the file has a sparse hole that reads as zeros
+            ticks = self.codec.ticks
+            return batches(self._tick, [(joined((frame,)), ticks(frame)) for frame in frames])
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        return (
+            Record(self._tick + at, len(piece), piece)
+            for at in range(0, len(data), MAX_PAYLOAD)
+            for piece in (data[at : at + MAX_PAYLOAD],)
+        )
 
     def _write(self, data: bytes) -> None:
-        start = self._size + (0 if self.codec.packets else self._missing)
-        view, at = memoryview(data), start
+        view, at = memoryview(data), self._size
         try:
             while view:
                 done = os.pwrite(self._file, view, at)
                 at += done
                 view = view[done:]
         except OSError:
-            os.ftruncate(self._file, self._size)  # no half batch: the reader sees whole records only
+            os.ftruncate(self._file, self._size)  # no half batch; where even this fails the next one is written over it
             raise
         self._size = at
-
-    def _skip(self, frames: Sequence[bytes]) -> None:
-        self._missing += len(frames) if self.codec.packets else sum(map(len, frames))
 
     def sync_when_due(self) -> None:
         """Once a second: have the disk keep what was written. Returns at once; the thread does the waiting."""
@@ -121,10 +122,10 @@ class Journal:
     def sync(self) -> OSError | None:
         """Wait for the disk; in a thread. The error, if it refuses."""
         try:
+            os.fdatasync(self._file)
             if not self._meta_synced:
                 self.entry.sync_meta()
                 self._meta_synced = True
-            os.fdatasync(self._file)
         except OSError as error:
             return error
         return None
@@ -132,8 +133,8 @@ class Journal:
     def synced(self, error: OSError | None) -> None:
         self._syncing = None
         if error is not None:
-            self.failed = error
-            logger.warning("journal could not be synced", extra={"session": self.entry.session_id})
+            self._unsynced = error
+            logger.error("journal could not be synced", extra={"session": self.entry.session_id})
 
     def attach(self, conversation: Conversation) -> None:
         """Remember which processing memory this session feeds: recovery and the recording need it."""
@@ -153,13 +154,15 @@ class Journal:
 
     def _close(self, finished: str | None) -> None:
         try:
+            if self._written < self._tick:  # the end is missing: an empty record says how much
+                self._write(encode(self._marker, Record(self._tick, 0, b"")))
             os.fdatasync(self._file)
             if finished is not None:
                 self.entry.meta.state = FINISHED
                 self.entry.meta.reason = finished
                 self.entry.save()
         except OSError as error:
-            self.failed = error
+            self._refused = error
             logger.warning("journal could not be closed cleanly", extra={"session": self.entry.session_id})
         finally:
             os.close(self._file)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
 import wave
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,7 +22,8 @@ from emotions.wave_file import RATE, open_wave, read_samples
 from omi.bounded_http import bounded_client
 from omi.errors import MissingDependency, Outcome
 from omi.paid_parts import PaidParts, part_id
-from omi.vendor_errors import broken_answer, from_status, safe_code, unreachable
+from omi.vendor_errors import broken_answer, from_status, safe_code, unreachable, unreadable
+from omi.vendor_fields import Losses, code, fields, items, number
 
 PART_SECONDS = 780.0  # 24.96 MB of samples: 25 MB is the limit of the whole request
 CUT_SECONDS = 20.0  # a part ends in the quietest moment of its last seconds, between words where there is a pause
@@ -68,26 +68,26 @@ class HumeEmotions:
         kept = parts.get(part) if part else None
         if kept is not None:
             return [EmotionSpan.model_validate(item) for item in kept]
-        spans = self._part(hume, pcm)
-        seconds = len(pcm) / 2 / RATE
-        parts.spent(audio_seconds=seconds, cost=round(max(seconds, BILLED_SECONDS) * self._price, 6))
+        spans = self._part(hume, pcm, parts)
         if part:
             parts.keep(part, [span.model_dump(mode="json") for span in spans])
         return spans
 
-    def _part(self, hume: Any, pcm: bytes) -> list[EmotionSpan]:
+    def _part(self, hume: Any, pcm: bytes, parts: PaidParts) -> list[EmotionSpan]:
+        from hume_expression_measurement.core.parse_error import ParsingError
+
         with _mapped_errors(self.name):
-            answer = hume.audio.measure(file=("part.wav", _wav(pcm), "audio/wav"), request_options={"max_retries": 0})
-            measurements = [
-                (
-                    item.audio_start_ms,
-                    item.audio_end_ms,
-                    [(score.name, score.probability) for score in item.expressions],
-                )
-                for item in answer.measurements
-            ]
-        length = len(pcm) / 2 / RATE
-        return [span for item in measurements if (span := _span(*item, length=length)) is not None]
+            try:
+                answer = hume.audio.measure(
+                    file=("part.wav", _wav(pcm), "audio/wav"), request_options={"max_retries": 0}
+                ).model_dump()
+            except ParsingError as error:  # the SDK takes an answer whole or not at all; it was paid for, so it is read
+                if (error.status_code or 0) >= 300:
+                    raise
+                answer = error.body
+        seconds = len(pcm) / 2 / RATE
+        parts.spent(audio_seconds=seconds, cost=round(max(seconds, BILLED_SECONDS) * self._price, 6))
+        return spans_of(answer, seconds=seconds)
 
     @contextmanager
     def _client(self, timeout: float) -> Iterator[Any]:
@@ -132,23 +132,50 @@ def _mapped_errors(vendor: str) -> Iterator[None]:
         if status < 300:
             raise broken_answer(vendor, "answered in an unknown form") from error
         body = error.body
-        code = safe_code(body.get("code") if isinstance(body, dict) else getattr(body, "code", ""))
+        named = safe_code(body.get("code") if isinstance(body, dict) else getattr(body, "code", ""))
         # Access to this API is given by request: 403 means that the account has none yet.
         outcome = Outcome.CONFIG_ERROR if status == 404 else None
-        raise from_status(vendor, status, headers=error.headers or {}, code=code, outcome=outcome) from error
+        raise from_status(vendor, status, headers=error.headers or {}, code=named, outcome=outcome) from error
     except (ValueError, TypeError, AttributeError) as error:
         raise broken_answer(vendor, "answered in an unknown form") from error
 
 
-def _span(
-    start_ms: float, end_ms: float, scores: Iterable[tuple[object, object]], *, length: float
-) -> EmotionSpan | None:
-    kept = []
-    for name, probability in scores:
-        if isinstance(probability, int | float) and math.isfinite(probability):
-            kept.append(EmotionScore(name=str(name).strip().lower()[:60], score=min(1.0, max(0.0, probability))))
-    if not isinstance(start_ms, int | float) or not isinstance(end_ms, int | float):
-        raise broken_answer("hume", "answered without times")
+def spans_of(answer: object, *, seconds: float) -> list[EmotionSpan]:
+    """The measurements of an answer about audio of ``seconds``, one by one: one that cannot be read costs itself.
+
+    Raises ProviderError (permanent) where there is no list of them, or none of it can be read.
+    """
+    losses = Losses("hume")
+    listed = fields(answer).get("measurements")
+    if not isinstance(listed, list):
+        raise unreadable("hume", "the answer has no list of measurements")
+    read = [_read(item, losses) for item in items(listed, losses)]
+    if listed and not any(read):
+        raise unreadable("hume", "no measurement of the answer can be read")
+    losses.report()
+    return [span for item in read if item is not None and (span := _span(*item, length=seconds)) is not None]
+
+
+def _read(item: dict[str, Any], losses: Losses) -> tuple[float, float, list[tuple[str, float]]] | None:
+    start, end = number(item.get("audio_start_ms")), number(item.get("audio_end_ms"))
+    if start is None or end is None or not isinstance(item.get("expressions"), list):
+        losses.part()
+        return None
+    scores = []
+    for score in items(item["expressions"], losses):
+        name, probability = code(score.get("name")), number(score.get("probability"))
+        if name is None or probability is None:
+            losses.part()
+        else:
+            scores.append((name, probability))
+    return start, end, scores
+
+
+def _span(start_ms: float, end_ms: float, scores: Iterable[tuple[str, float]], *, length: float) -> EmotionSpan | None:
+    kept = [
+        EmotionScore(name=name.strip().lower()[:60], score=min(1.0, max(0.0, probability)))
+        for name, probability in scores
+    ]
     start, end = sorted((min(max(0.0, start_ms / 1000), length), min(max(0.0, end_ms / 1000), length)))
     if not kept or end <= start:
         return None

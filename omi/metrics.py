@@ -10,3 +10,8 @@ from prometheus_client import Counter
 documents_unreadable_total = Counter(
     "omi_documents_unreadable_total", "Documents left out of a list because they are damaged."
 )
+vendor_answer_losses_total = Counter(
+    "omi_vendor_answer_losses_total",
+    "Parts and fields of vendors' answers that could not be read and were left out.",
+    ["vendor", "what"],
+)

@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from omi.errors import ErrorKind, Outcome, ProviderError
 
 MAX_RETRY_AFTER = 24 * 3600.0
+UNREADABLE = "unreadable_answer"
 _CONFIGURATION = frozenset({401, 403, 405})
 _INPUT = frozenset({400, 409, 411, 413, 414, 415, 422})
 _TIMEOUT = frozenset({408, 504})
@@ -82,8 +83,16 @@ def _outcome(status: int, kind: ErrorKind) -> Outcome:
 
 
 def broken_answer(vendor: str, what: str, *, code: str = "broken_answer") -> ProviderError:
-    """An answer that cannot be the vendor's own (a proxy's page, half a body): the next one may be right."""
+    """An answer that cannot be the vendor's own (a proxy's page, half a body), or one about the state of a job, which
+    costs nothing to ask for again: the next one may be right."""
     return ProviderError(vendor, what, kind=ErrorKind.TRANSIENT, code=code, outcome=Outcome.UPSTREAM_ERROR, taken=True)
+
+
+def unreadable(vendor: str, what: str) -> ProviderError:
+    """The vendor's own answer, whole and wholly unreadable. Asking again would be paid again and give the same."""
+    return ProviderError(
+        vendor, what, kind=ErrorKind.PERMANENT, code=UNREADABLE, outcome=Outcome.UPSTREAM_ERROR, taken=True
+    )
 
 
 def unreachable(vendor: str, *, timed_out: bool, cause: BaseException | None = None) -> ProviderError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from memories.shapes import ActionItem, Category, Event, Structured
 from memories.structuring import prompts
@@ -17,7 +18,8 @@ from memories.structuring.local import local_time
 from memories.structuring.openai_client import VENDOR, client, refused
 from memories.structuring.parts import groups, pieces, token_estimate
 from omi.paid_parts import part_id
-from omi.vendor_errors import broken_answer
+from omi.vendor_errors import broken_answer, unreadable
+from omi.vendor_fields import Losses, fields, first, items, number, text
 from transcription.segments import plain_text, render
 
 if TYPE_CHECKING:
@@ -56,6 +58,39 @@ class _Answer(BaseModel):
     events: list[_Event]
     discard: bool
     discard_reason: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _field_by_field(cls, given: object) -> object:
+        """Take what can be read: an item or a field that cannot be costs itself. An object without a readable title,
+        overview or decision to discard is no answer."""
+        if not isinstance(given, dict):
+            return given
+        losses = Losses(VENDOR)
+        read: dict[str, Any] = {
+            name: losses.field(given.get(name), text(given.get(name)))
+            for name in ("title", "overview", "emoji", "category", "discard_reason")
+        }
+        read["discard"] = given.get("discard") is True
+        if read["title"] is None and read["overview"] is None and not read["discard"]:
+            raise ValueError("nothing of the answer can be read")
+        read["action_items"] = _readable(given.get("action_items"), losses, "description")
+        read["events"] = _readable(given.get("events"), losses, "title", "start")
+        losses.report()
+        return {name: "" if value is None else value for name, value in read.items()}
+
+
+def _readable(listed: object, losses: Losses, *needed: str) -> list[dict[str, Any]]:
+    """The items that have what they are about, with what else they have."""
+    found = []
+    for item in items(listed, losses):
+        said = {name: text(item.get(name)) for name in (*needed, "description")}
+        if any(said[name] is None for name in needed):
+            losses.part()
+            continue
+        minutes = number(item.get("duration_minutes")) or 0
+        found.append({**{name: value or "" for name, value in said.items()}, "duration_minutes": int(minutes)})
+    return found
 
 
 class OpenAIStructurer:
@@ -153,14 +188,17 @@ class _Run:
 
         with client(self._request.timeout) as openai:
             asked: Any = messages
+            raw = openai.chat.completions.with_raw_response.parse(
+                model=self._structurer.model_name, messages=asked, response_format=_Answer
+            )
             try:
-                completion = openai.chat.completions.parse(
-                    model=self._structurer.model_name, messages=asked, response_format=_Answer
-                )
+                completion = raw.parse()
             except LengthFinishReasonError as error:
-                self._spent(error.completion.usage)
+                self._billed(error.completion.usage)
                 raise
-            self._spent(completion.usage)
+            except ValidationError:  # what the model wrote is no JSON to the SDK; it was paid for, so it is read
+                return self._salvaged(raw.http_response.content)
+            self._billed(completion.usage)
             message = completion.choices[0].message
             parsed, refusal = message.parsed, message.refusal
         if refusal:
@@ -171,11 +209,23 @@ class _Run:
             raise broken_answer(VENDOR, "gave an answer without title and overview", code="empty_title")
         return parsed
 
-    def _spent(self, usage: CompletionUsage | None) -> None:
-        """What was billed, whether the answer is of use or not."""
-        if usage is None:
-            return
-        given, made = usage.prompt_tokens, usage.completion_tokens
+    def _salvaged(self, body: bytes) -> _Answer:
+        """The answer from a completion whose text the SDK refuses. Raises ProviderError (permanent) where it is none."""
+        completion = fields(json.loads(body))
+        usage = fields(completion.get("usage"))
+        self._spent(*(int(number(usage.get(name)) or 0) for name in ("prompt_tokens", "completion_tokens")))
+        content = text(fields(first(completion.get("choices")).get("message")).get("content")) or ""
+        try:
+            return _Answer.model_validate(json.loads(content))
+        except ValueError as error:
+            raise unreadable(VENDOR, "the model's answer is not in the form that was asked for") from error
+
+    def _billed(self, usage: CompletionUsage | None) -> None:
+        if usage is not None:
+            self._spent(usage.prompt_tokens, usage.completion_tokens)
+
+    def _spent(self, given: int, made: int) -> None:
+        """What was billed, in tokens, whether the answer is of use or not."""
         self.tokens = (self.tokens[0] + given, self.tokens[1] + made)
         self._request.parts.spent(input_tokens=given, output_tokens=made, cost=self._structurer.cost(given, made))
 

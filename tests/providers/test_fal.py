@@ -225,9 +225,10 @@ def test_cancel_stops_a_job(request_: PrerecordedRequest, vendors: VendorServer)
 
 @pytest.mark.parametrize(
     "payload",
-    [None, [], {"text": "hello"}, {"chunks": "x"}, {"chunks": [{"timestamp": [0, 1]}]}, {"chunks": [{"text": 5}]}],
+    [None, [], {"text": "hello"}, {"chunks": "x"}, {"chunks": [{"timestamp": [0, 1]}]}, {"chunks": [{"text": []}]}],
 )
-def test_a_result_without_words_is_a_broken_answer(payload: object) -> None:
+def test_a_result_without_a_readable_word_is_final(payload: object) -> None:
+    """The job is over: asked again it says the same, and another job would be paid for."""
     with pytest.raises(ProviderError) as caught:
         FalWhisperX().transcript(Ticket(vendor="fal_whisperx", id="1", state={"seconds": 3.0}), payload)
-    assert caught.value.kind is ErrorKind.TRANSIENT
+    assert (caught.value.kind, caught.value.code) == (ErrorKind.PERMANENT, "unreadable_answer")

@@ -13,11 +13,11 @@ from omi.errors import ErrorKind, Outcome, ProviderError
 from tests.support.vendor_fixtures import Talk
 from tests.vendors.server import VendorServer
 from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
-from transcription.prerecorded.soniox import SonioxPrerecorded, _Token, words_of
+from transcription.prerecorded.soniox import SonioxPrerecorded, Token, words_of
 
 
 def texts(*tokens: str | tuple[str, str]) -> list[str]:
-    made = [_Token(text=t) if isinstance(t, str) else _Token(text=t[0], speaker=t[1]) for t in tokens]
+    made = [Token(text=t) if isinstance(t, str) else Token(text=t[0], speaker=t[1]) for t in tokens]
     return [word.text for word in words_of(made)]
 
 
@@ -48,8 +48,8 @@ def test_no_character_is_lost_and_no_words_are_glued(tokens: list[str]) -> None:
 
 def test_translations_are_not_the_transcript() -> None:
     tokens = [
-        _Token(text="Hallo", translation_status="original"),
-        _Token(text=" Hello", translation_status="translation"),
+        Token(text="Hallo", translation_status="original"),
+        Token(text=" Hello", translation_status="translation"),
     ]
     assert [word.text for word in words_of(tokens)] == ["Hallo"]
 

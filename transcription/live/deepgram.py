@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 from django.conf import settings
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.vendor_fields import Losses, fields, first, items, number, text
 from transcription.languages import DEEPGRAM
 from transcription.live.base import LiveCapabilities, LiveRequest, LiveResult, require
-from transcription.live.socket import VendorSocket, numbers, refused_handshake, transient
-from transcription.segments import Word
+from transcription.live.socket import VendorSocket, refused_handshake, transient
+from transcription.live.words import Heard, timed_words, unusable
 
 NAME = "deepgram"
 MAX_KEYTERMS = 50
@@ -92,27 +93,27 @@ class DeepgramStream:
 
 
 def result(message: Mapping[str, Any]) -> LiveResult:
-    """A ``Results`` message in our terms. Raises ProviderError when it is not what the vendor documents."""
-    try:
-        alternative = message["channel"]["alternatives"][0]
-        words = tuple(_word(item) for item in alternative.get("words", []))
-        start, duration = numbers(message, "start", "duration")
-        return LiveResult(words, bool(message["is_final"]), start + duration)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise transient(NAME, "the vendor's result cannot be read", "malformed") from error
-
-
-def _word(item: Mapping[str, Any]) -> Word:
-    start, end = numbers(item, "start", "end")
-    speaker = item.get("speaker")
-    return Word(
-        text=str(item.get("punctuated_word") or item["word"]),
-        start=start,
-        end=max(start, end),
-        speaker=None if speaker is None else str(speaker),
-        confidence=item.get("confidence"),
-        language=item.get("language"),
-    )
+    """A ``Results`` message in our terms, word by word. Raises ProviderError (transient) where nothing of a final one
+    can be kept: the audio is heard again on another connection, and nothing is lost."""
+    losses = Losses(NAME)
+    final = message.get("is_final") is True
+    listed = first(fields(message.get("channel")).get("alternatives")).get("words")
+    start, duration = number(message.get("start")), number(message.get("duration"))
+    until = start + duration if start is not None and duration is not None else None
+    words = timed_words(
+        [
+            Heard(
+                text(item.get("punctuated_word")) or text(item.get("word")), item.get("start"), item.get("end"),
+                item.get("speaker"), item.get("confidence"), item.get("language"),
+            )
+            for item in items(listed, losses)
+        ],
+        start or 0.0, until, losses,
+    )  # fmt: skip
+    if not isinstance(message.get("is_final"), bool) or (final and unusable(listed, words, until, losses)):
+        raise transient(NAME, "the vendor's result cannot be read", "malformed")
+    losses.report()
+    return LiveResult(words, final, until)
 
 
 def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError:

@@ -147,11 +147,3 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         )
     except (TypeError, ValueError):
         return None
-
-
-def numbers(values: Mapping[str, Any], *names: str) -> list[float]:
-    """The named values as finite floats. Raises ValueError: a vendor's nonsense is caught at the adapter's edge."""
-    found = [float(values[name]) for name in names]
-    if not all(abs(value) < 1e7 for value in found):
-        raise ValueError("a time is not finite")
-    return found

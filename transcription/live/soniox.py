@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.vendor_fields import Losses, items, number, text
 from transcription.languages import SONIOX
 from transcription.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
-from transcription.live.socket import VendorSocket, numbers, retry_after, transient
+from transcription.live.socket import VendorSocket, retry_after, transient
+from transcription.live.words import LATEST, Heard, timed_words
 from transcription.segments import Word
 
 NAME = "soniox"
@@ -102,60 +105,96 @@ class SonioxStream:
         async for message in self._socket.messages():
             if message.get("error_code") is not None:
                 raise in_band(message)
-            try:
-                yield self._tokens.take(message)
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
-                raise transient(NAME, "the vendor's result cannot be read", "malformed") from error
-            if message.get("finished"):
+            yield self._tokens.take(message)
+            if message.get("finished") is True:
                 return
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of a word; times in milliseconds of the stream, None where they cannot be read."""
+
+    text: str
+    start_ms: float | None
+    end_ms: float | None
+    speaker: object
+    confidence: float | None
+    language: object
 
 
 class TokenJoiner:
     """Sub-word tokens to words. A word whose last token may still come is held back until the next one begins."""
 
     def __init__(self) -> None:
-        self._open: list[Mapping[str, Any]] = []
+        self._open: list[Token] = []
         self._decided = 0.0
+        self._said_until = 0.0
 
     def take(self, message: Mapping[str, Any]) -> LiveResult:
+        """The words that a message completes. A token that cannot be read costs itself. Raises ProviderError
+        (transient) where final tokens came and none of them can be read: the audio is heard again."""
+        losses = Losses(NAME)
         words: list[Word] = []
-        rest: list[Mapping[str, Any]] = []
-        for token in message.get("tokens", []):
-            if token.get("translation_status") == "translation":
+        begins_anew: bool | None = None  # whether the first token that is not final yet begins another word
+        finals = 0
+        for item in items(message.get("tokens"), losses):
+            said = text(item.get("text"))
+            if item.get("translation_status") == "translation":
                 continue
-            if not token["is_final"]:
-                rest.append(token)
-            elif token["text"] in _MARKERS:
-                words += self._close()
-            else:
-                if token["text"][:1].isspace():
-                    words += self._close()
-                self._open.append(token)
-        if message.get("finished") or (rest and rest[0]["text"][:1].isspace()):
-            words += self._close()
-        (final_ms,) = numbers(message, "final_audio_proc_ms")
-        self._decided = max(self._decided, final_ms / 1000)
-        until = min(self._decided, self._open[0]["start_ms"] / 1000) if self._open else self._decided
+            if not isinstance(item.get("is_final"), bool):
+                losses.part()
+                continue
+            if not item["is_final"]:  # it comes again
+                begins_anew = (said or "")[:1].isspace() if begins_anew is None else begins_anew
+                continue
+            if said is None:
+                losses.part()
+                continue
+            finals += 1
+            if said in _MARKERS:
+                words += self._close(losses)
+                continue
+            if said[:1].isspace():
+                words += self._close(losses)
+            self._open.append(_token(said, item, losses))
+        if message.get("finished") is True or begins_anew:
+            words += self._close(losses)
+        final_ms = number(message.get("final_audio_proc_ms"))
+        if final_ms is not None and not 0 <= final_ms < LATEST * 1000:
+            final_ms = None
+        if losses.parts and not finals:
+            raise transient(NAME, "the vendor's result cannot be read", "malformed")
+        losses.field(message.get("final_audio_proc_ms"), final_ms)
+        losses.report()
+        self._decided = max(self._decided, (final_ms or 0.0) / 1000)
+        begins = min((token.start_ms for token in self._open if token.start_ms is not None), default=None)
+        until = self._decided if begins is None else min(self._decided, begins / 1000)
         # An interim message without anything decided still tells that the vendor lives.
         return LiveResult(tuple(words), True, until)
 
-    def _close(self) -> list[Word]:
+    def _close(self, losses: Losses) -> list[Word]:
         tokens, self._open = self._open, []
-        text = "".join(str(token["text"]) for token in tokens).strip()
-        if not text:
-            return []
-        start, end = numbers({"a": tokens[0]["start_ms"], "b": tokens[-1]["end_ms"]}, "a", "b")
-        confidences = [float(token["confidence"]) for token in tokens if token.get("confidence") is not None]
-        return [
-            Word(
-                text=text,
-                start=start / 1000,
-                end=max(start, end) / 1000,
-                speaker=tokens[0].get("speaker"),
-                confidence=min(confidences) if confidences else None,
-                language=tokens[0].get("language"),
-            )
-        ]
+        starts = [token.start_ms for token in tokens if token.start_ms is not None]
+        ends = [token.end_ms for token in tokens if token.end_ms is not None]
+        confidences = [token.confidence for token in tokens if token.confidence is not None]
+        word = Heard(
+            "".join(token.text for token in tokens).strip(),
+            min(starts) / 1000 if starts else None,
+            max(ends) / 1000 if ends else None,
+            next((token.speaker for token in tokens if token.speaker is not None), None),
+            min(confidences) if confidences else None,
+            next((token.language for token in tokens if token.language is not None), None),
+        )
+        made = timed_words([word], self._said_until, None, losses)
+        self._said_until = max([self._said_until, *(item.end for item in made)])
+        return list(made)
+
+
+def _token(said: str, item: Mapping[str, Any], losses: Losses) -> Token:
+    start, end, confidence = (
+        losses.field(item.get(name), number(item.get(name))) for name in ("start_ms", "end_ms", "confidence")
+    )
+    return Token(said, start, end, item.get("speaker"), confidence, item.get("language"))
 
 
 def in_band(message: Mapping[str, Any]) -> ProviderError:

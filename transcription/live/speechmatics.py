@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.vendor_fields import Losses, fields, first, items, number, text
 from transcription.languages import SPEECHMATICS
 from transcription.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
-from transcription.live.socket import VendorSocket, numbers, refused_handshake, transient
-from transcription.segments import Word
+from transcription.live.socket import VendorSocket, refused_handshake, transient
+from transcription.live.words import Heard, timed_words, unusable
 
 NAME = "speechmatics"
 START_SECONDS = 8.0
@@ -128,35 +130,37 @@ class SpeechmaticsStream:
 
 
 def result(message: Mapping[str, Any]) -> LiveResult:
-    """A transcript message in our terms. Raises ProviderError when it is not what the vendor documents."""
-    final = message["message"] == "AddTranscript"
-    try:
-        words: list[Word] = []
-        for item in message["results"]:
-            if not item.get("alternatives"):
-                continue
-            best = item["alternatives"][0]
-            if item["type"] == "punctuation" and words:
-                words[-1] = words[-1].model_copy(update={"text": words[-1].text + str(best["content"])})
-            elif item["type"] in ("word", "entity"):
-                words.append(_word(item, best))
-        (until,) = numbers(message["metadata"], "end_time")
-        return LiveResult(tuple(words), final, until)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise transient(NAME, "the vendor's result cannot be read", "malformed") from error
+    """A transcript message in our terms, word by word. Raises ProviderError (transient) where nothing of a final one
+    can be kept: the audio is heard again on another connection, and nothing is lost."""
+    losses = Losses(NAME)
+    final = message.get("message") == "AddTranscript"
+    listed, metadata = message.get("results"), fields(message.get("metadata"))
+    heard: list[Heard] = []
+    for item in items(listed, losses):
+        best = first(item.get("alternatives"))
+        said = text(best.get("content"))
+        if item.get("type") == "punctuation" and heard:
+            heard[-1] = replace(heard[-1], text=(heard[-1].text or "") + (said or ""))
+        elif item.get("type") in ("word", "entity"):
+            heard.append(
+                Heard(
+                    said, item.get("start_time"), item.get("end_time"), _speaker(best.get("speaker")),
+                    best.get("confidence"), best.get("language"),
+                )
+            )  # fmt: skip
+        elif not isinstance(item.get("type"), str):
+            losses.part()
+    until = number(metadata.get("end_time"))
+    words = timed_words(heard, number(metadata.get("start_time")) or 0.0, until, losses)
+    if final and unusable(listed, words, until, losses):
+        raise transient(NAME, "the vendor's result cannot be read", "malformed")
+    losses.report()
+    return LiveResult(words, final, until)
 
 
-def _word(item: Mapping[str, Any], best: Mapping[str, Any]) -> Word:
-    start, end = numbers(item, "start_time", "end_time")
-    speaker = best.get("speaker")
-    return Word(
-        text=str(best["content"]),
-        start=start,
-        end=max(start, end),
-        speaker=None if speaker in (None, "UU") else str(speaker),
-        confidence=best.get("confidence"),
-        language=best.get("language"),
-    )
+def _speaker(given: object) -> object:
+    """``UU``: the vendor does not know who."""
+    return None if given == "UU" else given
 
 
 def _language(language: str) -> str:

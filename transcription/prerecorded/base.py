@@ -14,6 +14,8 @@ from typing import Any, Protocol
 from pydantic import BaseModel, Field
 
 from omi.errors import ProviderError, UnsupportedFeature
+from omi.vendor_errors import unreadable
+from omi.vendor_fields import Losses
 from transcription.segments import Word
 
 
@@ -89,6 +91,7 @@ class Transcript(BaseModel):
     """Words in time order, seconds since the start of the recording. Empty words are a legal answer: silence.
 
     ``language``: what the vendor says that it heard, whatever it was asked for; None where it does not say.
+    ``dropped``: how many parts of the answer could not be read and were left out.
     """
 
     vendor: str
@@ -98,6 +101,7 @@ class Transcript(BaseModel):
     diarized: bool = False
     audio_seconds: float = 0.0
     cost: float = 0.0
+    dropped: int = 0
 
 
 class PrerecordedTranscriber(Protocol):
@@ -127,9 +131,15 @@ def online(languages: frozenset[str], cost_per_minute: float) -> PrerecordedCapa
 
 
 def transcript_of(
-    provider: PrerecordedTranscriber, words: list[Word], *, language: str | None, seconds: float
+    provider: PrerecordedTranscriber, words: list[Word], *, language: str | None, seconds: float, losses: Losses
 ) -> Transcript:
-    """``words`` as ``provider``'s answer about a recording of ``seconds``, at its list price."""
+    """``words`` as ``provider``'s answer about a recording of ``seconds``, at its list price.
+
+    Raises ProviderError (permanent) where the answer held parts and not one word of them could be read.
+    """
+    losses.report()
+    if losses.parts and not words:
+        raise unreadable(provider.name, "no word of the answer can be read")
     return Transcript(
         vendor=provider.name,
         model=provider.model_name,
@@ -138,6 +148,7 @@ def transcript_of(
         diarized=any(word.speaker is not None for word in words),
         audio_seconds=seconds,
         cost=round(seconds / 60 * provider.capabilities.cost_per_minute, 6),
+        dropped=losses.parts,
     )
 
 

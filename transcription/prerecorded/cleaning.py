@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from omi.vendor_fields import Losses, code, label, number
 from transcription.segments import Word, speaker_label
 
 SHORTEST = 0.01  # seconds
 GUESSED_SECONDS = 1.0  # length of a word whose end the vendor leaves open (the original's rule)
 LATEST = 7 * 86400.0  # no recording is a week long: a later time is no time
+ISLAND_PAUSE = 0.5
+"""Seconds of silence at most between a word and the sentence that it is inside of."""
+Turn = tuple[float, float, str | int]
+"""Start, end (seconds) and voice of a stretch, as the vendor's diarization found it."""
 _LABEL = re.compile(r"SPEAKER_\d{2,4}")
 
 
@@ -26,6 +31,51 @@ class RawWord:
     speaker: str | int | None = None
     confidence: float | None = None
     language: str | None = None
+
+
+def raw_word(
+    said: str | None, start: object, end: object, losses: Losses, *, speaker: object = None, confidence: object = None,
+    language: object = None,
+) -> RawWord | None:  # fmt: skip
+    """What the vendor gave for one word, each field read by itself. None, counted as a loss, where it has no text."""
+    if said is None:
+        losses.part()
+        return None
+    return RawWord(
+        said,
+        losses.field(start, number(start)),
+        losses.field(end, number(end)),
+        losses.field(speaker or None, label(speaker)),
+        losses.field(confidence, number(confidence)),
+        losses.field(language or None, code(language)),
+    )
+
+
+def without_islands(words: Sequence[RawWord], turns: Sequence[Turn]) -> list[RawWord]:
+    """One word of another voice inside a sentence becomes the sentence's, where the vendor's own turns say so.
+
+    Vendors label words by the turn they lie under, and a turn's edge that is out by half a word makes an island. Said
+    so: the voice around it has more of the word's time in ``turns`` than the voice that it bears. Where both speak all
+    the while ("yeah", said across a sentence), the word stays whose it is. Without turns nothing is absorbed.
+    """
+    found = list(words)
+    for index in range(1, len(words) - 1) if turns else ():
+        before, word, after = found[index - 1], words[index], words[index + 1]
+        if None in (before.speaker, word.speaker) or before.speaker != after.speaker or word.speaker == before.speaker:
+            continue
+        times = [before.end, word.start, word.end, after.start]
+        start, end = word.start, word.end
+        if start is None or end is None or None in times:
+            continue
+        if start - (before.end or 0.0) > ISLAND_PAUSE or (after.start or 0.0) - end > ISLAND_PAUSE:
+            continue  # a pause on either side: it is an answer, not a part of the sentence
+        if _under(turns, before.speaker, start, end) > _under(turns, word.speaker, start, end):
+            found[index] = replace(word, speaker=before.speaker)
+    return found
+
+
+def _under(turns: Sequence[Turn], speaker: str | int | None, start: float, end: float) -> float:
+    return sum(max(0.0, min(end, until) - max(start, moment)) for moment, until, who in turns if who == speaker)
 
 
 def clean_words(raw: Iterable[RawWord], *, seconds: float) -> list[Word]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from pydantic import BaseModel, ValidationError
 
 from omi.errors import ErrorKind, ProviderError
-from omi.vendor_errors import broken_answer, from_status
+from omi.vendor_errors import from_status, unreadable
+from omi.vendor_fields import Losses, code, fields, first, items, text
 from transcription.languages import DEEPGRAM
 from transcription.prerecorded.base import (
     Pending,
@@ -23,43 +23,11 @@ from transcription.prerecorded.base import (
     require,
     transcript_of,
 )
-from transcription.prerecorded.cleaning import RawWord, clean_words, commonest
+from transcription.prerecorded.cleaning import RawWord, clean_words, commonest, raw_word
 from transcription.prerecorded.http import Answer, exchange, open_recording, require_key
 
 COST_PER_MINUTE = 0.0043
 """US dollars, nova-3 pre-recorded, pay as you go, as of 2025 and from memory: overrule with OPTIONS."""
-
-
-class _Word(BaseModel):
-    word: str
-    punctuated_word: str | None = None
-    start: float | None = None
-    end: float | None = None
-    confidence: float | None = None
-    speaker: int | None = None
-    language: str | None = None
-
-
-class _Alternative(BaseModel):
-    words: list[_Word]
-
-
-class _Channel(BaseModel):
-    detected_language: str | None = None
-    alternatives: list[_Alternative]
-
-
-class _Results(BaseModel):
-    channels: list[_Channel]
-
-
-class _Metadata(BaseModel):
-    duration: float | None = None
-
-
-class _Response(BaseModel):
-    results: _Results
-    metadata: _Metadata = _Metadata()
 
 
 class DeepgramPrerecorded:
@@ -98,22 +66,28 @@ class DeepgramPrerecorded:
         """Deepgram keeps no result, and ``mip_opt_out`` keeps the audio out of its training."""
 
     def _transcript(self, request: PrerecordedRequest, body: object) -> Transcript:
-        try:
-            response = _Response.model_validate(body)
-        except ValidationError as error:
-            raise broken_answer(self.name, "the answer has no list of words") from error
-        channel = response.results.channels[0] if response.results.channels else None
-        heard = channel.alternatives[0].words if channel and channel.alternatives else []
-        raw = [
-            RawWord(
-                item.punctuated_word or item.word, item.start, item.end, item.speaker, item.confidence, item.language
-            )
-            for item in heard
-        ]
+        channels = fields(fields(body).get("results")).get("channels")
+        channel = first(channels)
+        listed = first(channel.get("alternatives")).get("words")
+        # No channel, or no alternative in it, is a legal way to say that nobody speaks; nonsense in their place is not.
+        if not isinstance(channels, list) or (channels and not channel):
+            raise unreadable(self.name, "the answer has no list of words")
+        if channel.get("alternatives") not in (None, []) and not isinstance(listed, list):
+            raise unreadable(self.name, "the answer has no list of words")
+        losses = Losses(self.name)
+        raw = [word for item in items(listed, losses) if (word := _word(item, losses)) is not None]
         words = clean_words(raw, seconds=request.seconds)
         # It detects only where it was not told a language; with ``multi`` each word has its own.
-        language = (channel.detected_language if channel else None) or commonest(word.language for word in words)
-        return transcript_of(self, words, language=language, seconds=request.seconds)
+        language = code(channel.get("detected_language")) or commonest(word.language for word in words)
+        return transcript_of(self, words, language=language, seconds=request.seconds, losses=losses)
+
+
+def _word(item: dict[str, Any], losses: Losses) -> RawWord | None:
+    said = text(item.get("punctuated_word")) or text(item.get("word"))
+    return raw_word(
+        said, item.get("start"), item.get("end"), losses, speaker=item.get("speaker"),
+        confidence=item.get("confidence"), language=item.get("language"),
+    )  # fmt: skip
 
 
 def _query(request: PrerecordedRequest) -> list[tuple[str, str]]:
@@ -126,6 +100,6 @@ def _query(request: PrerecordedRequest) -> list[tuple[str, str]]:
 
 def error_from(vendor: str, answer: Answer) -> ProviderError:
     """vendors.md 1.3: two error shapes; 402 is the account, the rest as the common table."""
-    fields: dict[str, Any] = answer.fields
-    code = str(fields.get("err_code") or fields.get("category") or "")
-    return from_status(vendor, answer.status, headers=answer.headers, code=code)
+    said = answer.fields
+    named = str(said.get("err_code") or said.get("category") or "")
+    return from_status(vendor, answer.status, headers=answer.headers, code=named)

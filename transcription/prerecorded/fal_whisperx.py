@@ -6,14 +6,15 @@ times without an idempotency key. Its ``encode`` makes the data URI where fal ca
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from django.conf import settings
-from pydantic import BaseModel, Field, ValidationError
 
 from omi.errors import ErrorKind, Outcome, ProviderError, UnsupportedFeature
-from omi.vendor_errors import broken_answer, from_status
+from omi.vendor_errors import broken_answer, from_status, safe_code, unreadable
+from omi.vendor_fields import Losses, code, fields, first, items, label, number, text
 from transcription.languages import WHISPER, base
 from transcription.prerecorded.base import (
     JobLost,
@@ -26,41 +27,15 @@ from transcription.prerecorded.base import (
     require,
     transcript_of,
 )
-from transcription.prerecorded.cleaning import RawWord, clean_words
+from transcription.prerecorded.cleaning import RawWord, Turn, clean_words, raw_word, without_islands
 from transcription.prerecorded.http import Answer, exchange, open_recording, require_key
 
 POLL_SECONDS = 20.0  # the longest one status request may take
 INLINE_BYTES = 64 * 1024 * 1024  # of WAV (35 minutes) in a data URI; more needs an address
+MAX_ID = 200  # characters
 FAL_HOSTS = frozenset({"queue.fal.run", "queue.falrun.com"})
 COST_PER_MINUTE = 0.005
 """US dollars, a guess from compute prices: fal bills seconds of a GPU. Overrule with OPTIONS cost_per_minute."""
-
-
-class _Submitted(BaseModel):
-    request_id: str = Field(min_length=1, max_length=200)
-    status_url: str = ""
-    response_url: str = ""
-    cancel_url: str = ""
-
-
-class _Status(BaseModel):
-    status: str
-    request_id: str | None = None
-    queue_position: int | None = None
-    error: Any = None
-    error_type: str | None = None
-
-
-class _Chunk(BaseModel):
-    text: str
-    timestamp: tuple[float | None, float | None] = (None, None)
-    speaker: str | int | None = None
-
-
-class _Output(BaseModel):
-    chunks: list[_Chunk]
-    text: str = ""
-    inferred_languages: list[str] | None = None
 
 
 class FalWhisperX:
@@ -88,52 +63,47 @@ class FalWhisperX:
         if answer.status == 404:  # the app is gone, or FAL_APP is wrong: no other try will find it
             raise from_status(self.name, 404, code="app_not_found", outcome=Outcome.CONFIG_ERROR)
         self._check(answer)
-        try:
-            made = _Submitted.model_validate(answer.body)
-        except ValidationError as error:
-            raise broken_answer(self.name, "accepted the job without saying which") from error
+        identity, urls = text(answer.fields.get("request_id")) or "", {}
+        if not 0 < len(identity) <= MAX_ID:  # the job may be at work, and would be paid for twice
+            raise unreadable(self.name, "accepted the job without saying which")
         app = "/".join(settings.FAL_APP.split("/")[:2])
-        own = f"{settings.FAL_QUEUE_URL}/{app}/requests/{quote(made.request_id, safe='')}"
-        state = {
-            "status_url": made.status_url if _trusted(made.status_url) else f"{own}/status",
-            "response_url": made.response_url if _trusted(made.response_url) else own,
-            "cancel_url": made.cancel_url if _trusted(made.cancel_url) else f"{own}/cancel",
-            "seconds": request.seconds,
-            "polls": 0,
-        }
-        return Pending(ticket=Ticket(vendor=self.name, id=made.request_id, state=state), seconds=3.0, detail="queued")
+        own = f"{settings.FAL_QUEUE_URL}/{app}/requests/{quote(identity, safe='')}"
+        for name, default in (("status_url", f"{own}/status"), ("response_url", own), ("cancel_url", f"{own}/cancel")):
+            given = text(answer.fields.get(name)) or ""
+            urls[name] = given if _trusted(given) else default
+        state = {**urls, "seconds": request.seconds, "polls": 0}
+        return Pending(ticket=Ticket(vendor=self.name, id=identity, state=state), seconds=3.0, detail="queued")
 
     def poll(self, ticket: Ticket) -> Pending | Transcript:
         answer = self._get(ticket.state["status_url"], params={"logs": "0"})
         if answer.status == 404:
             raise JobLost.of(error_from(self.name, answer))
         self._check(answer)
-        try:
-            status = _Status.model_validate(answer.body)
-        except ValidationError as error:
-            raise broken_answer(self.name, "answered without a status") from error
-        self._same(ticket, status.request_id)
-        if status.status != "COMPLETED":
+        status = answer.fields
+        self._same(ticket, text(status.get("request_id")))
+        if status.get("status") != "COMPLETED":
             return self._pending(ticket, status)
         result = self._get(ticket.state["response_url"])
         self._same(ticket, result.headers.get("x-fal-request-id"))
         if _asking_failed(result, status):
             self._check(result)
-        if status.error is not None or status.error_type or result.status >= 400:
+        if _ended_badly(status) or result.status >= 400:
             raise JobLost.of(self._failed(result, status))
         return self.transcript(ticket, result.body)
 
     def transcript(self, ticket: Ticket, payload: object) -> Transcript:
         """The model's output (from the result address or a verified webhook) as ours."""
-        try:
-            output = _Output.model_validate(payload)
-        except ValidationError as error:
-            raise broken_answer(self.name, "the result has no list of words") from error
-        seconds = float(ticket.state.get("seconds") or 0.0)
-        raw = [RawWord(chunk.text, *chunk.timestamp, speaker=chunk.speaker) for chunk in output.chunks]
+        output = fields(payload)
+        if not isinstance(output.get("chunks"), list):
+            raise unreadable(self.name, "the result has no list of words")
+        seconds = number(ticket.state.get("seconds")) or 0.0
+        losses = Losses(self.name)
+        raw = [word for chunk in items(output["chunks"], losses) if (word := _word(chunk, losses)) is not None]
+        raw = without_islands(raw, _turns(output.get("diarization_segments")))
+        heard = output.get("inferred_languages")
+        language = next((name for item in heard if (name := code(item))), None) if isinstance(heard, list) else None
         words = clean_words(raw, seconds=seconds)
-        heard = output.inferred_languages[0] if output.inferred_languages else None
-        return transcript_of(self, words, language=heard, seconds=seconds)
+        return transcript_of(self, words, language=language, seconds=seconds, losses=losses)
 
     def cancel(self, ticket: Ticket) -> None:
         url = ticket.state["cancel_url"]
@@ -177,11 +147,13 @@ class FalWhisperX:
     def _get(self, url: str, params: dict[str, str] | None = None) -> Answer:
         return exchange(self.name, "GET", url, timeout=POLL_SECONDS, headers=self._key(), params=params)
 
-    def _pending(self, ticket: Ticket, status: _Status) -> Pending:
-        if status.status not in ("IN_QUEUE", "IN_PROGRESS"):
+    def _pending(self, ticket: Ticket, status: Mapping[str, Any]) -> Pending:
+        """An unreadable status says nothing about the job, and asking again costs nothing."""
+        if status.get("status") not in ("IN_QUEUE", "IN_PROGRESS"):
             raise broken_answer(self.name, "answered with an unknown status")
-        waiting = status.status == "IN_QUEUE"
-        return later(ticket, f"queued at {status.queue_position or 0}" if waiting else "in progress")
+        place = number(status.get("queue_position")) or 0
+        waiting = status["status"] == "IN_QUEUE"
+        return later(ticket, f"queued at {place:.0f}" if waiting else "in progress")
 
     def _same(self, ticket: Ticket, request_id: str | None) -> None:
         if request_id is not None and request_id != ticket.id:
@@ -191,15 +163,42 @@ class FalWhisperX:
         if answer.status >= 400:
             raise error_from(self.name, answer)
 
-    def _failed(self, result: Answer, status: _Status) -> ProviderError:
+    def _failed(self, result: Answer, status: Mapping[str, Any]) -> ProviderError:
+        named = text(status.get("error_type"))
         if result.status >= 400:
-            return error_from(self.name, result, fallback=status.error_type)
-        return broken_answer(self.name, "the run ended with an error", code=status.error_type or "failed")
+            return error_from(self.name, result, fallback=named)
+        return broken_answer(self.name, "the run ended with an error", code=safe_code(named) or "failed")
 
 
-def _asking_failed(result: Answer, status: _Status) -> bool:
+def _word(chunk: Mapping[str, Any], losses: Losses) -> RawWord | None:
+    start, end = _times(chunk.get("timestamp"))
+    return raw_word(text(chunk.get("text")), start, end, losses, speaker=chunk.get("speaker"))
+
+
+def _times(pair: object) -> tuple[object, object]:
+    """Start and end of whatever stands in place of ``[start, end]``."""
+    given = [*pair[:2], None, None] if isinstance(pair, list) else [pair, None]
+    return given[0], given[1]
+
+
+def _turns(listed: object) -> list[Turn]:
+    """The vendor's own segments; one that cannot be read bears nothing out."""
+    turns = []
+    for item in listed if isinstance(listed, list) else []:
+        start, end = _times(fields(item).get("timestamp"))
+        moment, until, speaker = number(start), number(end), label(fields(item).get("speaker"))
+        if moment is not None and until is not None and speaker is not None:
+            turns.append((moment, until, speaker))
+    return turns
+
+
+def _ended_badly(status: Mapping[str, Any]) -> bool:
+    return status.get("error") is not None or bool(status.get("error_type"))
+
+
+def _asking_failed(result: Answer, status: Mapping[str, Any]) -> bool:
     """Whether the result's error status is about this request, and not the job's own end: the job is still good."""
-    if status.error is not None or status.error_type:
+    if _ended_badly(status):
         return False
     ours = result.status in (401, 403, 408, 429)
     return ours or (result.status >= 500 and not result.headers.get("x-fal-error-type"))
@@ -208,21 +207,20 @@ def _asking_failed(result: Answer, status: _Status) -> bool:
 def error_from(vendor: str, answer: Answer, *, fallback: str | None = None) -> ProviderError:
     """vendors.md 4.1 and 11: ``X-Fal-Retryable`` and infrastructure types are transient, 403 may be the balance."""
     headers, detail = answer.headers, answer.fields.get("detail")
-    code = headers.get("x-fal-error-type") or answer.fields.get("error_type") or fallback or ""
-    if not code and isinstance(detail, list) and detail and isinstance(detail[0], dict):
-        code = str(detail[0].get("type") or "")
+    named = headers.get("x-fal-error-type") or answer.fields.get("error_type") or fallback or ""
+    named = named or str(first(detail).get("type") or "")
     kind: ErrorKind | None = None
     outcome: Outcome | None = None
     if answer.status == 404:
         # A queue that has lost the job: asking again cannot help, submitting again can (the pipeline's decision).
-        kind, code = ErrorKind.TRANSIENT, "unknown_job"
+        kind, named = ErrorKind.TRANSIENT, "unknown_job"
     elif answer.status == 403 and isinstance(detail, str) and "balance" in detail.lower():
-        kind, code = ErrorKind.QUOTA, "balance"
+        kind, named = ErrorKind.QUOTA, "balance"
     elif headers.get("x-fal-retryable", "").lower() == "true":
         kind = ErrorKind.TRANSIENT
     elif headers.get("x-fal-retryable", "").lower() == "false" and answer.status not in (408, 429):
         kind, outcome = ErrorKind.PERMANENT, Outcome.INVALID_INPUT
-    return from_status(vendor, answer.status, headers=headers, code=code, kind=kind, outcome=outcome)
+    return from_status(vendor, answer.status, headers=headers, code=named, kind=kind, outcome=outcome)
 
 
 def _trusted(url: str) -> bool:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -85,9 +85,10 @@ def _read(vendor: str, response: httpx.Response, deadline: float) -> bytes:
 
 
 def parse_json(vendor: str, raw: bytes) -> Any:
-    """JSON as RFC 8259 has it: no NaN, no duplicate keys; a byte order mark is forgiven."""
+    """JSON, with what one field may have wrong forgiven: NaN and Infinity are null, of equal keys the last counts, a
+    byte order mark is skipped, a byte that is no UTF-8 is one unknown character."""
     try:
-        return json.loads(raw.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        return json.loads(raw.decode("utf-8-sig", "replace"), parse_constant=lambda name: None)
     except (ValueError, RecursionError) as error:
         page = raw[:512].lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml"))
         raise broken_answer(vendor, f"answered with {'a web page' if page else 'broken JSON'}") from error
@@ -98,17 +99,6 @@ def _parse_leniently(raw: bytes) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return None  # the status alone decides
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("duplicate key")
-    return made
 
 
 def open_recording(vendor: str, path: Path) -> BinaryIO:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
-from pydantic import BaseModel, Field, ValidationError
 
 from omi.errors import ErrorKind, Outcome, ProviderError
-from omi.vendor_errors import broken_answer, from_status, safe_code
+from omi.vendor_errors import broken_answer, from_status, safe_code, unreadable
+from omi.vendor_fields import Losses, code, fields, items, label, number, text
 from transcription.languages import SONIOX, base
 from transcription.prerecorded.base import (
     JobLost,
@@ -37,22 +38,13 @@ _MARKERS = frozenset({"<end>", "<fin>"})
 _TRANSIENT = frozenset({"service_unavailable", "request_timeout", "internal_error", "limit_exceeded"})
 _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")  # Thai, Lao, Khmer, kana, Han
 
-_ID = r"^[A-Za-z0-9_-]+$"
-Model = TypeVar("Model", bound=BaseModel)
+_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
-class _Made(BaseModel):
-    id: str = Field(min_length=1, max_length=200, pattern=_ID)
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of a word; times in milliseconds."""
 
-
-class _Job(BaseModel):
-    id: str
-    status: str
-    error_type: str | None = None
-    file_id: str | None = Field(default=None, pattern=_ID)
-
-
-class _Token(BaseModel):
     text: str
     start_ms: float | None = None
     end_ms: float | None = None
@@ -60,10 +52,6 @@ class _Token(BaseModel):
     speaker: str | int | None = None
     language: str | None = None
     translation_status: str | None = None
-
-
-class _Tokens(BaseModel):
-    tokens: list[_Token]
 
 
 class SonioxPrerecorded:
@@ -78,28 +66,39 @@ class SonioxPrerecorded:
         file_id = self._upload(request)
         try:
             answer = self._call("POST", "/transcriptions", timeout=CALL_SECONDS, json=_order(request, file_id))
-            job = self._parse(_Made, answer)
+            identity = self._made(answer)
         except ProviderError:
             with contextlib.suppress(ProviderError):  # the first error is the one to tell; files have a lifetime
                 self._call("DELETE", f"/files/{file_id}", timeout=CALL_SECONDS, expect_json=False)
             raise
         state = {"file_id": file_id, "seconds": request.seconds, "polls": 0}
-        return Pending(ticket=Ticket(vendor=self.name, id=job.id, state=state), seconds=3.0, detail="queued")
+        return Pending(ticket=Ticket(vendor=self.name, id=identity, state=state), seconds=3.0, detail="queued")
 
     def poll(self, ticket: Ticket) -> Pending | Transcript:
-        job = self._parse(_Job, self._call("GET", f"/transcriptions/{ticket.id}", timeout=CALL_SECONDS))
-        if job.id != ticket.id:
+        job = self._call("GET", f"/transcriptions/{ticket.id}", timeout=CALL_SECONDS).fields
+        if job.get("id") != ticket.id:
             raise broken_answer(self.name, "answered about another job", code="other_job")
-        if job.status in ("queued", "processing"):
-            return later(ticket, job.status)
-        if job.status != "completed":
-            raise JobLost.of(_failed(self.name, job))
+        status = text(job.get("status"))
+        if status in ("queued", "processing"):
+            return later(ticket, status)
+        if status in ("error", "failed"):  # the documentation has both
+            raise JobLost.of(_failed(self.name, text(job.get("error_type"))))
+        if status != "completed":
+            raise broken_answer(self.name, "answered with an unknown status")
         answer = self._call("GET", f"/transcriptions/{ticket.id}/transcript", timeout=2 * CALL_SECONDS)
-        tokens = self._parse(_Tokens, answer).tokens
-        seconds = float(ticket.state.get("seconds") or 0.0)
+        return self.transcript(ticket, answer.body)
+
+    def transcript(self, ticket: Ticket, payload: object) -> Transcript:
+        """The vendor's tokens as words. Raises ProviderError (permanent) where it holds no list of them."""
+        listed = fields(payload).get("tokens")
+        if not isinstance(listed, list):
+            raise unreadable(self.name, "the result has no list of words")
+        losses = Losses(self.name)
+        tokens = [token for item in items(listed, losses) if (token := _token(item, losses)) is not None]
+        seconds = number(ticket.state.get("seconds")) or 0.0
         words = clean_words(words_of(tokens), seconds=seconds)
         language = commonest(token.language for token in tokens)
-        return transcript_of(self, words, language=language, seconds=seconds)
+        return transcript_of(self, words, language=language, seconds=seconds, losses=losses)
 
     def cancel(self, ticket: Ticket) -> None:
         """A running job cannot be stopped there (409): what can be erased is erased."""
@@ -129,10 +128,11 @@ class SonioxPrerecorded:
     def _file_of(self, ticket: Ticket) -> str | None:
         """The recording of a job of which only the id is known."""
         try:
-            job = self._parse(_Job, self._call("GET", f"/transcriptions/{ticket.id}", timeout=CALL_SECONDS))
+            job = self._call("GET", f"/transcriptions/{ticket.id}", timeout=CALL_SECONDS)
         except JobLost:
             return None
-        return job.file_id
+        file_id = job.fields.get("file_id")
+        return file_id if isinstance(file_id, str) and _ID.fullmatch(file_id) else None
 
     def _upload(self, request: PrerecordedRequest) -> str:
         with open_recording(self.name, request.path) as recording:
@@ -143,7 +143,7 @@ class SonioxPrerecorded:
                 files={"file": ("recording.wav", recording, "audio/wav")},
                 data={"client_reference_id": request.reference[:256]} if request.reference else None,
             )
-        return self._parse(_Made, answer).id
+        return self._made(answer)
 
     def _call(self, method: str, path: str, **options: Any) -> Answer:
         key = require_key(self.name, settings.SONIOX_API_KEY, "SONIOX_API_KEY")
@@ -154,11 +154,26 @@ class SonioxPrerecorded:
             raise JobLost.of(error) if error.code == UNKNOWN_JOB else error
         return answer
 
-    def _parse(self, model: type[Model], answer: Answer) -> Model:
-        try:
-            return model.model_validate(answer.body)
-        except ValidationError as error:
-            raise broken_answer(self.name, "answered in an unknown form") from error
+    def _made(self, answer: Answer) -> str:
+        identity = answer.fields.get("id")
+        if not isinstance(identity, str) or not _ID.fullmatch(identity):
+            raise unreadable(self.name, "took the order without saying under which id")  # again would be paid again
+        return identity
+
+
+def _token(item: Mapping[str, Any], losses: Losses) -> Token | None:
+    said = text(item.get("text"))
+    if said is None:
+        losses.part()
+        return None
+    given = [item.get(name) for name in ("start_ms", "end_ms", "confidence")]
+    return Token(
+        said,
+        *(losses.field(value, number(value)) for value in given),
+        speaker=losses.field(item.get("speaker") or None, label(item.get("speaker"))),
+        language=losses.field(item.get("language") or None, code(item.get("language"))),
+        translation_status=code(item.get("translation_status")),
+    )
 
 
 def _order(request: PrerecordedRequest, file_id: str) -> dict[str, Any]:
@@ -178,9 +193,9 @@ def _order(request: PrerecordedRequest, file_id: str) -> dict[str, Any]:
     return order
 
 
-def words_of(tokens: Iterable[_Token]) -> Iterator[RawWord]:
+def words_of(tokens: Iterable[Token]) -> Iterator[RawWord]:
     """Join sub-word tokens: a blank, another voice or a script without blanks begins a new word."""
-    waiting: list[_Token] = []
+    waiting: list[Token] = []
     for token in tokens:
         if token.text in _MARKERS or token.translation_status == "translation":
             continue
@@ -199,7 +214,7 @@ def words_of(tokens: Iterable[_Token]) -> Iterator[RawWord]:
         yield _word(waiting)
 
 
-def _word(tokens: list[_Token]) -> RawWord:
+def _word(tokens: list[Token]) -> RawWord:
     starts = [token.start_ms for token in tokens if token.start_ms is not None]
     ends = [token.end_ms for token in tokens if token.end_ms is not None]
     confidences = [token.confidence for token in tokens if token.confidence is not None]
@@ -213,24 +228,24 @@ def _word(tokens: list[_Token]) -> RawWord:
     )
 
 
-def _failed(vendor: str, job: _Job) -> ProviderError:
-    code = safe_code(job.error_type) or "failed"
-    if job.error_type in _TRANSIENT:
-        return ProviderError(vendor, f"the job failed ({code})", kind=ErrorKind.TRANSIENT, code=code)
+def _failed(vendor: str, error_type: str | None) -> ProviderError:
+    named = safe_code(error_type) or "failed"
+    if error_type in _TRANSIENT:
+        return ProviderError(vendor, f"the job failed ({named})", kind=ErrorKind.TRANSIENT, code=named)
     return ProviderError(
-        vendor, f"the job failed ({code})", kind=ErrorKind.PERMANENT, code=code, outcome=Outcome.INVALID_INPUT
+        vendor, f"the job failed ({named})", kind=ErrorKind.PERMANENT, code=named, outcome=Outcome.INVALID_INPUT
     )
 
 
 def error_from(vendor: str, answer: Answer) -> ProviderError:
     """vendors.md 2.1 and 11: the status decides, but for the account's money and for jobs that are gone or running."""
-    code = safe_code(answer.fields.get("error_type"))
+    named = safe_code(answer.fields.get("error_type"))
     kind: ErrorKind | None = None
-    outcome = Outcome.CONFIG_ERROR if code == "model_not_available" else None
-    if code.endswith("_exhausted"):
+    outcome = Outcome.CONFIG_ERROR if named == "model_not_available" else None
+    if named.endswith("_exhausted"):
         kind = ErrorKind.QUOTA
     elif answer.status == 404:
-        kind, code = ErrorKind.TRANSIENT, UNKNOWN_JOB
+        kind, named = ErrorKind.TRANSIENT, UNKNOWN_JOB
     elif answer.status == 409:
-        kind, code = ErrorKind.TRANSIENT, BUSY
-    return from_status(vendor, answer.status, headers=answer.headers, code=code, kind=kind, outcome=outcome)
+        kind, named = ErrorKind.TRANSIENT, BUSY
+    return from_status(vendor, answer.status, headers=answer.headers, code=named, kind=kind, outcome=outcome)

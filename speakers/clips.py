@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ RATE = 16_000
 FRAME = 320  # 20 ms, which WebRTC's detector takes
 WINDOW = 1.6
 """Seconds of one window: what Resemblyzer was trained on."""
+PIECE = 6.0
+"""Seconds of a voice that are embedded at once: longer ones add nothing to their mean (docs/speakers.md)."""
 MOST_EVIDENCE = 60.0
 """Seconds of one voice that are embedded: EER is flat from 5 s on, and an hour must take seconds (docs/speakers.md)."""
 LONGEST_TURN = 15.0
@@ -115,6 +118,13 @@ def windows(seconds: float, *, hop: float | None = None) -> list[Turn]:
     if seconds - WINDOW - starts[-1] > step / 4:
         starts.append(seconds - WINDOW)
     return [(float(start), float(start) + WINDOW) for start in starts]
+
+
+def pieces(seconds: float) -> list[Turn]:
+    """Pooled audio cut evenly into pieces of at most ``PIECE`` seconds, each of which is embedded by itself."""
+    count = max(1, int(np.ceil(seconds / PIECE - 1e-6)))
+    edges = np.linspace(0.0, seconds, count + 1)
+    return [(float(a), float(b)) for a, b in pairwise(edges)] if seconds > 0 else []
 
 
 def without(turns: Iterable[Turn], others: Sequence[Turn]) -> list[Turn]:

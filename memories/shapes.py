@@ -62,8 +62,13 @@ class _Document(BaseModel):
 
 
 class ActionItem(BaseModel):
+    """``owner`` (a name as people read it) and ``due_at`` are ours, None where neither was said; the description says
+    both, too, for an app that does not know them."""
+
     description: str
     completed: bool = False
+    owner: str | None = None
+    due_at: datetime | None = None
 
 
 class Event(BaseModel):

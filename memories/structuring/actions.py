@@ -1,74 +1,168 @@
-"""Action items by rule: commitments ("I will call ...") and requests ("please ask ...", "do not forget to ...")."""
+"""Action items by rule: commitments ("I will call ...") and requests ("please ask ...", "do not forget to ...").
+
+Rather one too few than one that nobody took on: a clause counts only with a verb that people do tasks with, or with a
+day by which something is to be done, and never under a condition, as a question about oneself, or about the past.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time
 
 from memories.shapes import ActionItem
-from memories.structuring.sentences import Sentence, words
+from memories.structuring.dates import find, on_the_clock, period_end
+from memories.structuring.sentences import Sentence, clauses, words
+from memories.structuring.tongues.base import Tongue
+from memories.structuring.tongues.de import infinitive
+from memories.structuring.tongues.en import ENGLISH_TONGUE
 
 MAX_ITEMS = 20
-_COMMITMENT = re.compile(
-    r"\b(?:i|we)(?:'ll|\s+will|\s+am\s+going\s+to|'m\s+going\s+to|\s+are\s+going\s+to|\s+need\s+to|\s+have\s+to"
-    r"|\s+must|\s+should|\s+promise\s+to|'ve\s+got\s+to|\s+want\s+to)\s+(?:also\s+|just\s+|then\s+|definitely\s+)?(?P<what>.+)",
-    re.IGNORECASE,
-)
-_REQUEST = re.compile(
-    r"\b(?:please(?:\s+(?:do\s+not|don't)\s+forget\s+to|\s+remember\s+to)?|(?:do\s+not|don't)\s+forget\s+to"
-    r"|remember\s+to|remind\s+me\s+to|make\s+sure\s+(?:to|you|that\s+you)|(?:can|could|would)\s+you(?:\s+please)?"
-    r"|you(?:\s+need\s+to|\s+have\s+to|\s+must|\s+should))\s+(?P<what>.+)",
-    re.IGNORECASE,
-)
-_NOT_TASKS = re.compile(
-    r"^(?:not|never|be|have|see|remember|know|think|hope|guess|like|love|say|miss|agree|wait|look\s+forward|talk\s+about"
-    r"|go\s+ahead|hear|feel|forget|take\s+care|excuse|repeat|believe|imagine|understand)\b",
-    re.IGNORECASE,
-)
-_TRAILING = re.compile(r"[\s,;:.!?…-]+$")
+MAX_CANDIDATES = 200
+"""Items that are compared with each other: of more, a talk is a list, and the first ones stand for it."""
+MAX_WORDS = 24
+"""Of an item: what is longer is a talk inside a clause, and is cut."""
 _SAME = 0.6  # share of common content words above which two items are one
 _FILL = frozenset(
     """
-        a an the to of on in at by for and or my your our his her their you me us it this that before after
+        a an the to of on in at by for and or my our your his her their you me us it this that before after up out
+        der die das den dem des ein eine einen zu für mit am im und mir dir ihnen euch noch
+        el la los las un una de del para por con y que le les me te
+        le les des du au aux à et pour avec il faut lui leur
     """.split()
 )
+_EVERYONE = {"en": "everyone", "de": "alle", "es": "todos", "fr": "tous"}
+_LOOSE = re.compile(r"[ ,;:.!?…-]+$")
+_TO_ME = re.compile(r"^((?:re)?send|give|show|bring|tell|e?mail|text|call|get|buy|lend|forward) (?:you|guys) (?=\w)", re.IGNORECASE)
+_COURTESY = re.compile(r",? (?:please|okay|ok|right|alright|then|too|as well|as usual|if you can|if possible|bitte|por favor"
+                       r"|s'il te plaît|s'il vous plaît|vale|oder|ja)$", re.IGNORECASE)  # fmt: skip
+_MINE = re.compile(r"\bmy\b", re.IGNORECASE)
 
 
-def action_items(talk: Sequence[Sentence]) -> list[ActionItem]:
-    """Items in the order of the talk, each with who is to do it where that was said, without repetitions."""
-    found: list[tuple[str, str | None]] = []
-    for sentence in talk:
-        item = _item(sentence)
-        if item is None:
-            continue
-        twin = next((at for at, known in enumerate(found) if _alike(known[0], item[0])), None)
-        if twin is None:
-            found.append(item)
-        elif found[twin][1] is None:
-            found[twin] = item  # who takes a request on is worth more than the request
-    return [ActionItem(description=_describe(*item)) for item in found[:MAX_ITEMS]]
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """``owner`` None where nobody was named; ``asked``: by somebody else. ``due`` aware, ``day_only`` without a clock."""
+
+    what: str
+    owner: str | None
+    asked: bool
+    due: datetime | None
+    day_only: bool = True
 
 
-def _item(sentence: Sentence) -> tuple[str, str | None] | None:
-    request = _REQUEST.search(sentence.text)
-    commitment = _COMMITMENT.search(sentence.text)
+def action_items(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = ENGLISH_TONGUE) -> list[ActionItem]:
+    """Items in the order of the talk, each with who is to do it and by when where that was said, none twice.
+
+    ``anchor`` is the moment of the talk in the user's zone. A request is its hearer's: who was called by name, who
+    takes it on in the next sentence, or the other one of two.
+    """
+    found: list[_Item] = []
+    people = list(dict.fromkeys(sentence.speaker for sentence in talk))
+    for index, sentence in enumerate(talk):
+        question = sentence.text.rstrip().endswith("?")
+        for clause in clauses(sentence.text, tongue):
+            item = _item(clause, sentence.speaker, question, anchor, tongue)
+            if item is None:
+                continue
+            if item.asked and item.owner is None:
+                item = replace(item, owner=_hearer(talk, index, people, tongue))
+            twin = next((at for at, known in enumerate(found) if _alike(known.what, item.what)), None)
+            if twin is None:
+                found.append(item)
+            else:
+                found[twin] = _both(found[twin], item)
+            if len(found) == MAX_CANDIDATES:
+                break
+    return [_shown(item, tongue) for item in found[:MAX_ITEMS]]
+
+
+def _item(clause: str, speaker: str, question: bool, anchor: datetime, tongue: Tongue) -> _Item | None:
+    request, commitment = tongue.request.search(clause), tongue.commitment.search(clause)
     match = request or commitment
-    if match is None or (match is commitment and sentence.text.rstrip().endswith("?")):
+    if match is None or (match is commitment and question) or tongue.unreal.search(clause[: match.end()]):
         return None
-    what = _TRAILING.sub("", match["what"].strip())
-    if _NOT_TASKS.match(what) or len(words(what)) < 2:
+    groups = {name.rstrip("23"): value for name, value in match.groupdict().items() if value}
+    what = _LOOSE.sub("", groups["what"].strip())
+    for _ in range(2):
+        what = _LOOSE.sub("", _COURTESY.sub("", what))
+    if tongue.verb_last:
+        what = infinitive(groups.get("verb", ""), what)
+    what = " ".join(what.split(" ")[:MAX_WORDS])
+    if len(words(what)) < 2 or tongue.idle.match(what):
         return None
-    if match is commitment:
-        alone = match[0][:1].lower() == "i"
-        return what, sentence.speaker if alone else "everyone"
-    return what, sentence.speaker if "remind me" in match[0].lower() else None
+    due, day_only, deadline = _due(what, anchor, tongue)
+    a_task = tongue.task.search(what) if tongue.verb_last else tongue.task.match(what)
+    if a_task is None and not (deadline and match is commitment):
+        return None
+    if due is not None and not deadline and tongue.happening.match(what.rpartition(" ")[2] if tongue.verb_last else what):
+        return None  # "meet on Thursday" stands in the calendar
+    if match is request:
+        own = tongue.remind_me.search(match[0]) is not None
+        return _Item(what, speaker if own else _called(clause, match), not own, due, day_only)
+    alone = tongue.alone.match(groups["who"]) is not None
+    what = _MINE.sub("their", _TO_ME.sub(r"\1 ", what)) if alone and tongue.code == "en" else what
+    return _Item(what, speaker if alone else _EVERYONE[tongue.code], False, due, day_only)
 
 
-def _describe(what: str, owner: str | None) -> str:
-    text = what[:1].upper() + what[1:]
-    return f"{text} ({owner})" if owner else text
+def _due(what: str, anchor: datetime, tongue: Tongue) -> tuple[datetime | None, bool, bool]:
+    """When it is to be done, whether only a day was said, and whether that was said as a deadline."""
+    moments = find(what, anchor, tongue)
+    if moments:
+        return moments[0].start, not moments[0].has_time, moments[0].deadline
+    period = period_end(what, anchor, tongue)
+    return (on_the_clock(period[0], time(23, 59), anchor), True, True) if period else (None, True, False)
+
+
+def _called(clause: str, match: re.Match[str]) -> str | None:
+    """A name before or after the request: "David, can you ...", "Can you ..., Anna?"."""
+    named = re.search(r"(?:^|, |and |so |okay )([A-ZÄÖÜÉ][\w'-]+)(?: [A-ZÄÖÜÉ][\w'-]+)?,? ?$", clause[: match.start()])
+    return named[1] if named and named[1].casefold() not in _NO_NAMES else None
+
+
+_NO_NAMES = frozenset("and so but okay ok yes yeah no well then also oh please hey und ja y sí et oui bon gut pues bueno alors".split())
+
+
+def _hearer(talk: Sequence[Sentence], index: int, people: Sequence[str], tongue: Tongue) -> str | None:
+    asking = talk[index].speaker
+    named = next((name for name in people if name != asking and re.search(rf"\b{re.escape(name)}\b", talk[index].text)), None)
+    if named:
+        return named
+    for answer in talk[index + 1 : index + 4]:
+        if answer.speaker != asking:
+            taken = tongue.accepts.match(answer.text.strip()) or tongue.commitment.search(answer.text)
+            if taken or len(people) == 2:
+                return answer.speaker
+            break
+    return next((name for name in people if name != asking), None) if len(people) == 2 else None
+
+
+def _both(known: _Item, item: _Item) -> _Item:
+    """One item of a request and of the answer that takes it on: who does it and when by the answer, what by the
+    longer of the two."""
+    fuller = item if len(_content(item.what)) >= len(_content(known.what)) else known
+    newer = known if item.asked and not known.asked else item
+    due = newer if newer.due is not None else (item if item.due is not None else known)
+    owner = newer.owner or known.owner or item.owner
+    return _Item(fuller.what, owner, known.asked and item.asked, due.due, due.day_only)
+
+
+def _shown(item: _Item, tongue: Tongue) -> ActionItem:
+    """"Call the builder (David, 2026-11-27)": the date beside the words, which mean nothing a week later."""
+    text = item.what[:1].upper() + item.what[1:]
+    when = f"{item.due:%Y-%m-%d}" if item.due and item.day_only else f"{item.due:%Y-%m-%d %H:%M}" if item.due else ""
+    notes = ", ".join(note for note in (item.owner, when) if note)
+    return ActionItem(
+        description=f"{text} ({notes})" if notes else text,
+        owner=item.owner,
+        due_at=item.due.astimezone(UTC) if item.due else None,
+    )
+
+
+def _content(text: str) -> set[str]:
+    return set(words(text)) - _FILL
 
 
 def _alike(a: str, b: str) -> bool:
-    first, second = set(words(a)) - _FILL, set(words(b)) - _FILL
+    first, second = _content(a), _content(b)
     return bool(first and second) and len(first & second) / min(len(first), len(second)) >= _SAME

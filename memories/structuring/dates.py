@@ -1,4 +1,4 @@
-"""English dates and times in talk, resolved against the moment of the talk in the user's own time zone.
+"""Dates and times in talk, resolved against the moment of the talk in the user's own time zone.
 
 Own rules instead of ``dateparser``: that package reads one date out of a string, guesses past or future, and brings
 regex, pytz and tzlocal; here the span is needed, talk uses few forms, and a doubtful reading must stay unread.
@@ -8,55 +8,28 @@ Conventions (stated, tested):
 * ``next Friday``: the Friday of the week after the talk's week (weeks begin on Monday).
 * an hour without am/pm: 1 to 6 are afternoon, 7 to 11 morning, 12 noon; ``tonight``, ``evening``, ``dinner`` say pm.
 * a date without a year: the next such day. No time said: ``has_time`` is False and the clock is 09:00.
+* minutes and hours from now pass on the clock of the world (UTC): ``in five hours`` is five hours later, also in the
+  night in which clocks change. Days, weeks and names of days are those of the user's calendar and clock. An hour that
+  clocks jump over is read as the same time before the change; of an hour that comes twice, the first.
 """
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
-from memories.structuring.spoken_numbers import CARDINAL, ORDINAL, number
+from memories.structuring.tongues.base import Tongue
+from memories.structuring.tongues.en import ENGLISH_TONGUE
 
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-MONTHS = (
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
-    "december",
-)  # fmt: skip
 HORIZON = timedelta(days=2 * 366)  # nobody plans further by word of mouth: beyond it is a misheard number
 DEFAULT_CLOCK = time(9, 0)
-_PARTS = {"morning": time(9), "noon": time(12), "afternoon": time(15), "evening": time(19), "night": time(20)}
-
-_DAY = "|".join(WEEKDAYS)
-_MONTH = "|".join(MONTHS)
-_IN = rf"in\s+(?P<count>{CARDINAL}|an?)\s+(?P<unit>minute|hour|day|week|month)s?(?:'\s*time)?"
-_CALENDAR = (
-    rf"(?:the\s+)?(?P<d1>{ORDINAL}|\d{{1,2}})\s+(?:of\s+)?(?P<m1>{_MONTH})(?:,?\s+(?P<y1>20\d\d))?"
-    rf"|(?P<m2>{_MONTH})\s+(?:the\s+)?(?P<d2>{ORDINAL}|\d{{1,2}})(?!\d)(?:,?\s+(?P<y2>20\d\d))?"
-    r"|(?P<iso>20\d\d-\d\d-\d\d)"
-)
-_DATE = re.compile(
-    rf"\b(?P<lead>(?:(?:on|by|until|till|before|for|from|since|after)\s+)?)"
-    rf"(?:(?P<which>next|this|coming|last|past|every)\s+)?(?:(?P<weekday>{_DAY})\b|{_CALENDAR}"
-    rf"|(?P<word>day after tomorrow|tomorrow|today|tonight|yesterday|week|month)\b|(?P<in>{_IN}))",
-    re.IGNORECASE,
-)
-_CLOCK = re.compile(
-    rf"\b(?:(?:at|around|about|by|before|from)\s+)?(?:"
-    rf"(?P<half>half\s+past|quarter\s+past|quarter\s+to)\s+(?P<h0>{CARDINAL})"
-    rf"|(?P<h1>\d{{1,2}})[:.](?P<min1>\d\d)(?:\s*(?P<ap1>[ap]\.?m\b\.?))?"
-    rf"|(?P<h2>{CARDINAL})\s*(?P<ap2>[ap]\.?m\b\.?|o'?\s?clock)"
-    rf"|(?P<named>noon|midnight))"
-    rf"|\b(?:at|around)\s+(?P<h3>{CARDINAL})(?:\s+(?P<min3>thirty|fifteen|forty[\s-]five))?\b(?!\s*(?:%|percent|dollars|euros|people|degrees))"
-    rf"|\b(?P<h4>{CARDINAL})(?=\s+in\s+the\s+(?:morning|afternoon|evening)\b)",
-    re.IGNORECASE,
-)
-_PART = re.compile(
-    r"\b(?:in\s+the\s+|this\s+|tomorrow\s+)?(?P<part>morning|afternoon|evening|night)\b|\b(?P<tonight>tonight)\b", re.I
-)
-_PM = re.compile(r"\b(dinner|evening|tonight|night|afternoon|p\.?m)\b", re.IGNORECASE)
-_REPEATED_OR_PAST = {"last", "past", "every"}
+MOST_DATES = 20
+"""Dates and clocks that are read in one clause: more are a list, not a talk."""
+_FRACTIONS = {"anderthalb": 1.5, "eineinhalb": 1.5, "half": 0.5, "halb": 0.5, "demi": 0.5, "medi": 0.5}
+"""Parts of an hour in any of the languages: half an hour, eine halbe Stunde, une demi-heure, media hora."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,160 +42,228 @@ class Moment:
     spans: tuple[tuple[int, int], ...]
 
 
-def find(text: str, anchor: datetime) -> list[Moment]:
+@dataclass(frozen=True, slots=True)
+class _Day:
+    found: re.Match[str]
+    day: date
+    exact: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """A time of day; ``sure`` where morning or afternoon was said."""
+
+    found: re.Match[str]
+    time: time
+    sure: bool
+
+
+def find(text: str, anchor: datetime, tongue: Tongue = ENGLISH_TONGUE) -> list[Moment]:
     """Moments after ``anchor`` (aware, in the user's zone), in text order; no past, repeated or vague ones."""
-    dates = list(_dates(text, anchor))
-    clocks = list(_clocks(text))
-    if not dates:
+    days = list(_days(text, anchor, tongue))
+    clocks = list(_clocks(text, tongue, [item.found for item in days]))
+    if not days:
         # "every Monday at nine" names a day that is not ours to guess: its clock must not become today's.
-        return [] if _DATE.search(text) else _today(text, anchor, clocks)
+        return [] if tongue.date.search(text) else _today(text, anchor, clocks, tongue)
     moments = []
-    for index, (found, day, exact) in enumerate(dates):
-        end = dates[index + 1][0].start() if index + 1 < len(dates) else len(text)
-        begin = dates[index - 1][0].end() if index else 0
-        near = [item for item in clocks if begin <= item[0].start() < end and not _overlaps(item[0], found)]
+    for index, day in enumerate(days):
+        end = days[index + 1].found.start() if index + 1 < len(days) else len(text)
+        begin = days[index - 1].found.end() if index else 0
+        near = [item for item in clocks if begin <= item.found.start() < end]
         # A clock before the day ("at nine on Friday") belongs to it only when no other day comes between.
-        clock = next((item for item in near if item[0].start() >= found.end()), near[-1] if near else None)
-        moments.append(_moment(text, anchor, found, day, exact, clock))
+        clock = next((item for item in near if item.found.start() >= day.found.end()), near[-1] if near else None)
+        moments.append(_moment(text, anchor, day, clock, tongue))
     return [moment for moment in moments if moment is not None]
 
 
-def _moment(
-    text: str,
-    anchor: datetime,
-    found: re.Match[str],
-    day: date,
-    exact: datetime | None,
-    clock: tuple[re.Match[str], time, bool] | None,
-) -> Moment | None:
-    spans = [found.span()]
-    start, has_time = exact, exact is not None
+def period_end(text: str, anchor: datetime, tongue: Tongue = ENGLISH_TONGUE) -> tuple[date, tuple[int, int]] | None:
+    """The last day of a period that a task is to be done in ("this week", "before the end of the month"), and where
+    that was said. Weeks end on Sunday."""
+    found = tongue.period.search(text)
+    if found is None:
+        return None
+    groups = found.groupdict()
+    whole = (groups.get("whole") or "").casefold()
+    unit = tongue.periods[(groups.get("end") or groups.get("what") or "").casefold()]
+    today = anchor.date()
+    later = bool(whole) and whole in tongue.following
+    if unit == "day":
+        return today, found.span()
+    if unit == "week":
+        return today + timedelta(days=6 - today.weekday() + (7 if later else 0)), found.span()
+    if unit == "year":
+        return date(today.year, 12, 31), found.span()
+    first = _months_on(today.replace(day=1), 1 if later else 0)
+    return first.replace(day=calendar.monthrange(first.year, first.month)[1]), found.span()
+
+
+def on_the_clock(day: date, clock: time, anchor: datetime) -> datetime:
+    """A time of the user's calendar as a moment that exists: through UTC, so that a skipped hour reads as one."""
+    return datetime.combine(day, clock, anchor.tzinfo).astimezone(UTC).astimezone(anchor.tzinfo)
+
+
+def is_ahead(moment: datetime, anchor: datetime) -> bool:
+    """In UTC: Python compares two times of one zone by their clocks, and a clock goes back once a year."""
+    return anchor.astimezone(UTC) < moment.astimezone(UTC) <= (anchor + HORIZON).astimezone(UTC)
+
+
+def _moment(text: str, anchor: datetime, day: _Day, clock: _Clock | None, tongue: Tongue) -> Moment | None:
+    spans = [day.found.span()]
+    start, has_time = day.exact, day.exact is not None
     if start is None:
-        part = next((item for item in _PART.finditer(text) if not clock or not _overlaps(item, clock[0])), None)
-        said = time(_PARTS[_part_name(part)].hour) if part else None
+        part = next((item for item in tongue.part.finditer(text) if not clock or not _overlaps(item, clock.found)), None)
+        named = tongue.parts[part["part"].casefold()] if part else None
+        said = named[0] if named else None
         if clock is not None:
-            spans.append(clock[0].span())
-            said = clock[1] if clock[2] else _guess(clock[1], text)
+            spans.append(clock.found.span())
+            said = clock.time if clock.sure else _guess(clock.time, text, tongue, named[1] if named else "")
         if part is not None:
             spans.append(part.span())
         has_time = said is not None
-        start = datetime.combine(day, said or DEFAULT_CLOCK, anchor.tzinfo)
-    if not anchor < start <= anchor + HORIZON:
+        start = on_the_clock(day.day, said or DEFAULT_CLOCK, anchor)
+    if not is_ahead(start, anchor):
         return None
-    deadline = found["lead"].strip().lower() in ("by", "until", "till", "before")
+    deadline = (day.found["lead"] or "").strip().casefold() in tongue.deadlines
     return Moment(start, has_time, deadline, tuple(sorted(spans)))
 
 
-def _today(text: str, anchor: datetime, clocks: list[tuple[re.Match[str], time, bool]]) -> list[Moment]:
+def _today(text: str, anchor: datetime, clocks: list[_Clock], tongue: Tongue) -> list[Moment]:
     """``this afternoon``, ``at nine`` without a day: today, and only when it is still to come."""
-    part = next((item for item in _PART.finditer(text) if item[0].lower().startswith("this")), None)
+    part = next((item for item in tongue.part.finditer(text) if item[0].casefold() != item["part"].casefold()), None)
+    named = tongue.parts[part["part"].casefold()] if part else None
     if clocks:
-        match, clock, sure = clocks[0]
-        start = datetime.combine(anchor.date(), clock if sure else _guess(clock, text), anchor.tzinfo)
-        spans = [match.span(), *([part.span()] if part else [])]
-        return [Moment(start, True, False, tuple(sorted(spans)))] if start > anchor else []
-    if part:
-        start = datetime.combine(anchor.date(), _PARTS[_part_name(part)], anchor.tzinfo)
-        return [Moment(start, False, False, (part.span(),))] if start > anchor else []
-    return []
+        clock = clocks[0]
+        said = clock.time if clock.sure else _guess(clock.time, text, tongue, named[1] if named else "")
+        spans = [clock.found.span(), *([part.span()] if part else [])]
+        start, has_time = on_the_clock(anchor.date(), said, anchor), True
+    elif part and named:
+        start, has_time, spans = on_the_clock(anchor.date(), named[0], anchor), False, [part.span()]
+    else:
+        return []
+    return [Moment(start, has_time, False, tuple(sorted(spans)))] if is_ahead(start, anchor) else []
 
 
-def _part_name(part: re.Match[str]) -> str:
-    return "night" if part["tonight"] else part["part"].lower()
-
-
-def _dates(text: str, anchor: datetime) -> Iterator[tuple[re.Match[str], date, datetime | None]]:
-    for found in _DATE.finditer(text):
-        which = (found["which"] or "").lower()
-        if which in _REPEATED_OR_PAST or found["lead"].strip().lower() in ("from", "since", "after"):
+def _days(text: str, anchor: datetime, tongue: Tongue) -> Iterator[_Day]:
+    today = anchor.date()
+    for index, found in enumerate(tongue.date.finditer(text)):
+        if index == MOST_DATES:
+            return
+        said = {name: value.casefold() for name, value in found.groupdict().items() if value}
+        lead = said.get("lead", "").strip()
+        which = {said.get("which", "").strip(), said.get("after", "").strip()}
+        if lead in tongue.since or {lead, *which} & tongue.skipped:
             continue
         day: date | None = None
         exact: datetime | None = None
-        if found["weekday"]:
-            day = _weekday(WEEKDAYS.index(found["weekday"].lower()), which, anchor.date())
-        elif found["in"]:
-            day, exact = _ahead(found, anchor)
-        elif found["word"]:
-            day = _word(found["word"].lower(), which, anchor.date())
+        if "weekday" in said:
+            day = _weekday(tongue.weekdays[said["weekday"]], bool(which & tongue.following), today)
+        elif "count" in said:
+            day, exact = _ahead(said, anchor, tongue)
+        elif "word" in said:
+            away = tongue.words.get(said["word"])  # None: yesterday
+            day = None if away is None else today + timedelta(days=away)
         else:
-            day = _calendar(found, anchor.date())
+            day = _calendar(said, today, tongue)
         if day is not None:
-            yield found, day, exact
+            yield _Day(found, day, exact)
 
 
-def _weekday(wanted: int, which: str, today: date) -> date:
-    if which == "next":
+def _weekday(wanted: int, following: bool, today: date) -> date:
+    if following:
         return today - timedelta(days=today.weekday()) + timedelta(days=7 + wanted)
     return today + timedelta(days=(wanted - today.weekday() - 1) % 7 + 1)
 
 
-def _word(word: str, which: str, today: date) -> date | None:
-    if word == "tomorrow":
-        return today + timedelta(days=1)
-    if word == "day after tomorrow":
-        return today + timedelta(days=2)
-    if word in ("today", "tonight"):
-        return today
-    # "next week" names no day: an action's due week, not a calendar event.
-    return None
+def duration(said: str, unit: str, tongue: Tongue, *, more: bool = False) -> float | None:
+    """Minutes of a number of minutes or hours as it was said ("half an", "two", "an hour and a half")."""
+    half = said.endswith("and a half")
+    count: float | None = tongue.number(said.removesuffix("and a half"))
+    if count is None:
+        count = next((value for word, value in _FRACTIONS.items() if word in said), None)
+    if count is None:
+        return None
+    return (count + (0.5 if half or more else 0.0)) * (60 if unit == "hour" else 1)
 
 
-def _ahead(found: re.Match[str], anchor: datetime) -> tuple[date | None, datetime | None]:
-    count, unit = number(found["count"]), found["unit"].lower()
+def _ahead(said: dict[str, str], anchor: datetime, tongue: Tongue) -> tuple[date | None, datetime | None]:
+    unit = tongue.units[said["unit"]]
+    if unit in ("minute", "hour"):
+        minutes = duration(said["count"], unit, tongue, more="more" in said)
+        if not minutes or minutes > 1000 * 60:
+            return None, None
+        exact = (anchor.astimezone(UTC) + timedelta(minutes=minutes)).astimezone(anchor.tzinfo)
+        return exact.date(), exact.replace(second=0, microsecond=0)
+    count = tongue.number(said["count"])
     if not count or count > 1000:
         return None, None
-    if unit in ("minute", "hour"):
-        exact = anchor + (timedelta(minutes=count) if unit == "minute" else timedelta(hours=count))
-        return exact.date(), exact.replace(second=0, microsecond=0)
-    days = {"day": 1, "week": 7, "month": 30}[unit]
-    return anchor.date() + timedelta(days=days * count), None
+    if unit in ("month", "year"):
+        return _months_on(anchor.date(), count * (12 if unit == "year" else 1)), None
+    return anchor.date() + timedelta(days=count * (7 if unit == "week" else 1)), None
 
 
-def _calendar(found: re.Match[str], today: date) -> date | None:
+def _months_on(day: date, months: int) -> date:
+    years, month = divmod(day.month - 1 + months, 12)
+    year = min(day.year + years, date.max.year)
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def _calendar(said: dict[str, str], today: date, tongue: Tongue) -> date | None:
     try:
-        if found["iso"]:
-            return date.fromisoformat(found["iso"])
-        day = number(found["d1"] or found["d2"])
-        month = MONTHS.index((found["m1"] or found["m2"]).lower()) + 1
-        year = found["y1"] or found["y2"]
+        if "iso" in said:
+            return date.fromisoformat(said["iso"])
+        day = tongue.number(said.get("day") or said.get("day2") or "") or 0
+        name = said.get("month") or said.get("month2") or ""
+        month = tongue.months.get(name) or int(name.strip(". ") or 0)
+        year = said.get("year") or said.get("year2")
         if year:
-            return date(int(year), month, day or 0)
-        this_year = date(today.year, month, day or 0)
+            return date(int(year), month, day)
+        this_year = date(today.year, month, day)
         return this_year if this_year >= today else this_year.replace(year=today.year + 1)
     except ValueError:  # 31 June, or 29 February of a common year
         return None
 
 
-def _clocks(text: str) -> Iterator[tuple[re.Match[str], time, bool]]:
-    """Times of day; the flag says whether morning or afternoon was said."""
-    for found in _CLOCK.finditer(text):
-        if found["named"]:
-            yield found, time(12) if found["named"].lower() == "noon" else time(0), True
-            continue
-        hour = number(next(found[name] for name in ("h0", "h1", "h2", "h3", "h4") if found[name]))
-        if hour is None or hour > 24:
-            continue
-        minute = number(found["min1"] or found["min3"] or "zero") or 0
-        if found["half"]:
-            kind = " ".join(found["half"].lower().split())
-            minute = {"half past": 30, "quarter past": 15, "quarter to": 45}[kind]
-            hour -= kind == "quarter to"
-        half = (found["ap1"] or found["ap2"] or "").lower().replace(".", "")
-        sure = half in ("am", "pm") or hour > 12
-        if half == "pm" and hour < 12:
-            hour += 12
-        elif half == "am" and hour == 12:
-            hour = 0
-        if minute < 60:
-            after = text[found.end() : found.end() + 16].lower()
-            if "morning" in after:
-                sure = True
-            yield found, time(hour % 24, minute), sure
+def _clocks(text: str, tongue: Tongue, taken: list[re.Match[str]]) -> Iterator[_Clock]:
+    """Times of day in text order, none inside a date or inside another; the earlier pattern is the surer one."""
+    found: list[_Clock] = []
+    for pattern in tongue.clocks:
+        for match in pattern.finditer(text):
+            if len(found) == MOST_DATES:
+                break
+            if any(_overlaps(match, other) for other in [*taken, *(item.found for item in found)]):
+                continue
+            clock = _clock(match, text, tongue)
+            if clock is not None:
+                found.append(clock)
+    yield from sorted(found, key=lambda item: item.found.start())
 
 
-def _guess(clock: time, text: str) -> time:
-    afternoon = clock.hour < 12 and (_PM.search(text) is not None or 1 <= clock.hour <= 6)
-    return clock.replace(hour=clock.hour + 12) if afternoon else clock
+def _clock(found: re.Match[str], text: str, tongue: Tongue) -> _Clock | None:
+    said = {name: value.casefold() for name, value in found.groupdict().items() if value}
+    if "named" in said:
+        return _Clock(found, tongue.named[said["named"]], True)
+    hour = tongue.number(said["hour"])
+    minute = tongue.number(said["minute"]) if "minute" in said else 0
+    if hour is None or minute is None or hour > 24 or minute > 59:
+        return None
+    half = tongue.halves.get(said.get("half", "")[:1], "")
+    after = tongue.part.match(text, found.end() + 1)
+    if after is not None and not half:
+        half = tongue.parts[after["part"].casefold()][1]
+    sure = half != "" or hour > 12
+    if half == "pm" and hour < 12:
+        hour += 12
+    elif half == "am" and hour == 12:
+        hour = 0
+    minutes = (hour * 60 + minute + tongue.relations.get(said.get("relation", ""), 0)) % (24 * 60)
+    return _Clock(found, time(minutes // 60, minutes % 60), sure)
+
+
+def _guess(clock: time, text: str, tongue: Tongue, half: str) -> time:
+    if half == "am":
+        return clock
+    late = half == "pm" or tongue.evening.search(text) is not None or 1 <= clock.hour <= 6
+    return clock.replace(hour=clock.hour + 12) if late and clock.hour < 12 else clock
 
 
 def _overlaps(a: re.Match[str], b: re.Match[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Calendar events by rule: a sentence that names a coming moment and something that happens then."""
+"""Calendar events by rule: a clause that names a coming moment and something that happens then."""
 
 from __future__ import annotations
 
@@ -7,82 +7,121 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from memories.shapes import Event
-from memories.structuring.dates import Moment, find
-from memories.structuring.sentences import Sentence, words
-from memories.structuring.spoken_numbers import CARDINAL, number
+from memories.structuring.dates import Moment, duration, find
+from memories.structuring.sentences import Sentence, clauses
+from memories.structuring.tongues.base import Tongue
+from memories.structuring.tongues.en import ENGLISH_TONGUE
 
 MAX_EVENTS = 20
-_HAPPENS = re.compile(
-    r"\b(?:meet|meeting|appointment|train|flight|plane|birthday|party|dinner|lunch|breakfast|exam|interview|concert"
-    r"|wedding|class|lesson|conference|match|reservation|ceremony|funeral|trip|leaves|arrives|fly|flying|see\s+you"
-    r"|come\s+over|surgery|graduation)\b",
-    re.IGNORECASE,
-)
-_HAPPENS_AT_A_CLOCK = re.compile(
-    r"\b(?:bus|call|visit|test|game|leave|arrive|starts?|begins?|due|deadline|session|show|movie|pick\s+up|open|close)\b",
-    re.IGNORECASE,
-)
-"""Words that make an event only together with a time of day: "call the builder this afternoon" is a task."""
-_TALK_OF_PAST = re.compile(
-    r"\b(?:was|were|had|did|went|met|came|saw|spoke|called|yesterday|last|ago|used\s+to)\b", re.IGNORECASE
-)
-_LEADS = re.compile(
-    r"^(?:(?:and|but|so|then|well|yes|no|okay|also|oh|hey)\b[\s,]*)*"
-    r"(?:(?:i|we|you|he|she|they)(?:'ve|\s+have)\s+(?:got\s+)?|(?:i|we|you)(?:'ll|\s+will|\s+should|\s+need\s+to|\s+have\s+to"
-    r"|\s+must|\s+can|\s+could)\s+|(?:there\s+is|there's|it\s+is|it's|let\s+us|let's|i\s+am|i'm|we\s+are|we're|do\s+not\s+forget"
-    r"|don't\s+forget|remember|please|remind\s+me\s+(?:of|about|to))\s+)?(?:(?:a|an|the|my|our|your)\s+)?",
-    re.IGNORECASE,
-)
-_LOOSE_ENDS = re.compile(
-    r"(?:^|\s+)(?:on|at|in|by|for|the|and|is|will\s+be|to|from|of|a|an)?[\s,;:.!?-]*$", re.IGNORECASE
-)
-_LASTS = re.compile(rf"\bfor\s+(?P<count>{CARDINAL}|an?|half\s+an)\s+(?P<unit>hour|minute)s?\b", re.IGNORECASE)
-_HOUR_LONG = re.compile(
-    r"\b(?:meet|meeting|appointment|dinner|lunch|party|interview|lesson|class|session)\b", re.IGNORECASE
-)
+MAX_FOUND = 200
+TITLE_WORDS = 8
+BEFORE = 2
+"""Words before a happening that may belong to its name: "parent teacher meeting"."""
+_NO_CLOCK = {"en": "no time of day was said", "de": "ohne Uhrzeit", "es": "sin hora", "fr": "sans heure"}
 
 
-def events(talk: Sequence[Sentence], anchor: datetime) -> list[Event]:
+def events(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = ENGLISH_TONGUE) -> list[Event]:
     """Events after ``anchor`` (aware, user's zone), starts in UTC, in the order of their starts, none twice.
 
     Deadlines ("by Friday") are action items, not events. Where no clock was said the description says so.
     """
     found: dict[datetime, Event] = {}
     for sentence in talk:
-        if _TALK_OF_PAST.search(sentence.text):
+        if sentence.text.rstrip().endswith("?") and not tongue.request.search(sentence.text):
+            continue  # "shall we meet on Friday?" is not agreed yet
+        for clause in clauses(sentence.text, tongue):
+            if len(found) == MAX_FOUND:
+                break
+            for event in _events(clause, sentence, anchor, tongue):
+                known = found.get(event.start)
+                if known is None or len(known.title) < len(event.title):
+                    found[event.start] = event
+    return _without_doubles([found[start] for start in sorted(found)])[:MAX_EVENTS]
+
+
+def _events(clause: str, sentence: Sentence, anchor: datetime, tongue: Tongue) -> list[Event]:
+    if tongue.past.search(clause) or tongue.cancelled.search(clause):
+        return []
+    what = tongue.happening.search(clause)
+    needs_clock = what is None
+    what = what or tongue.happening_at_a_clock.search(clause)
+    if what is None:
+        return []
+    made = []
+    for moment in find(clause, anchor, tongue):
+        title = _title(clause, what, moment, tongue)
+        if moment.deadline or not title or (needs_clock and not moment.has_time):
             continue
-        needs_clock = not _HAPPENS.search(sentence.text)
-        if needs_clock and not _HAPPENS_AT_A_CLOCK.search(sentence.text):
-            continue
-        for moment in find(sentence.text, anchor):
-            start = moment.start.astimezone(UTC)
-            title = _title(sentence.text, moment)
-            if moment.deadline or not title or start in found or (needs_clock and not moment.has_time):
-                continue
-            note = "" if moment.has_time else " (no time of day was said)"
-            said = f"{sentence.speaker}: {sentence.text}{note}"
-            found[start] = Event(title=title, description=said, start=start, duration=_minutes(sentence.text))
-    return [found[start] for start in sorted(found)][:MAX_EVENTS]
+        note = "" if moment.has_time else f" ({_NO_CLOCK[tongue.code]})"
+        said = f"{sentence.speaker}: {sentence.text}{note}"
+        start = moment.start.astimezone(UTC)
+        made.append(Event(title=title, description=said, start=start, duration=_minutes(clause, tongue)))
+    return made
 
 
-def _title(text: str, moment: Moment) -> str:
-    """The sentence without its dates and its beginnings: "Appointment with the dentist"."""
-    for start, end in sorted(moment.spans, reverse=True):
-        text = f"{text[:start].rstrip()} {text[end:].lstrip()}"
-    text = _LASTS.sub(" ", text)
-    text = re.sub(r"\s+([,.!?])", r"\1", " ".join(text.split()))
-    text = _LOOSE_ENDS.sub("", _LEADS.sub("", text, count=1).strip())
-    short = " ".join(text.split()[:8]).rstrip(" ,.;:!?…")
-    if not set(words(short)) - {"the", "a", "is", "good", "that"}:
-        return ""
-    return short[:1].upper() + short[1:]
+def _title(clause: str, what: re.Match[str], moment: Moment, tongue: Tongue) -> str:
+    """The happening with what belongs to it: "Appointment with the dentist", "Train to Boston"."""
+    spans = [*moment.spans, *(found.span() for found in tongue.lasts.finditer(clause))]
+
+    def kept(start: int, end: int) -> list[str]:
+        at, parts = start, []
+        for low, high in sorted(spans):
+            if low < end and high > at:
+                parts.append(clause[at : max(at, low)])
+                at = max(at, high)
+        parts.append(clause[at:end])
+        return " ".join(parts).split()
+
+    before = kept(0, what.start())[-BEFORE:]
+    while before and (before[0].strip(",.").casefold() in tongue.edges or before[0][-1:] in ",;:."):
+        before.pop(0)
+    if any(word.casefold() in tongue.edges | tongue.breaks | tongue.links for word in before):
+        last = max(at for at, word in enumerate(before) if word.casefold() in tongue.edges | tongue.breaks | tongue.links)
+        before = before[last + 1 :]
+    after: list[str] = []
+    for word in kept(what.end(), len(clause)):
+        bare = word.strip(",.;:!?…").casefold()
+        if bare in tongue.breaks:
+            break
+        after.append(word.strip(",.;:!?…"))
+        if word[-1:] in ",.;:!?…":
+            break
+    if after and after[0].casefold() not in tongue.links | tongue.edges and len(after) > 3:
+        after = after[:3]
+    title = [*before, *what[0].split(), *after][:TITLE_WORDS]
+    while title and title[-1].casefold() in tongue.edges | tongue.links and title[-1].casefold() != "again":
+        title.pop()
+    text = " ".join(title)
+    return text[:1].upper() + text[1:]
 
 
-def _minutes(text: str) -> int:
-    lasts = _LASTS.search(text)
+def _minutes(text: str, tongue: Tongue) -> int:
+    lasts = tongue.lasts.search(text)
     if lasts:
-        per = 60 if lasts["unit"].lower() == "hour" else 1
-        if lasts["count"].lower().startswith("half"):
-            return per // 2
-        return (number(lasts["count"]) or 1) * per
-    return 60 if _HOUR_LONG.search(text) else 30
+        more = bool(lasts.groupdict().get("more"))
+        minutes = duration(lasts["count"].casefold(), tongue.units[lasts["unit"].casefold()], tongue, more=more)
+        if minutes:
+            return max(1, round(minutes))
+    return 60 if tongue.hour_long.search(text) else 30
+
+
+def _without_doubles(found: list[Event]) -> list[Event]:
+    """The same happening on the same day once: with its clock rather than without one, else as it was said last."""
+    kept: list[Event] = []
+    for event in found:
+        twin = next((at for at, other in enumerate(kept[-5:], max(0, len(kept) - 5)) if _twins(other, event)), None)
+        if twin is None:
+            kept.append(event)
+        elif _vague(kept[twin]) or not _vague(event):
+            kept[twin] = event
+    return kept
+
+
+def _vague(event: Event) -> bool:
+    return event.description.endswith(tuple(f"({note})" for note in _NO_CLOCK.values()))
+
+
+def _twins(a: Event, b: Event) -> bool:
+    first, second = a.title.casefold().split(), b.title.casefold().split()
+    common = set(first) & set(second)
+    return abs((b.start - a.start).total_seconds()) < 24 * 3600 and len(common) >= 0.6 * min(len(set(first)), len(set(second)))

@@ -1,26 +1,46 @@
-"""From segments to sentences, punctuated or not.
+"""From segments to sentences, punctuated or not, and to the clauses in which tasks and dates are looked for.
 
-The built-in recogniser writes no punctuation, so a long stretch without any is cut before words that open a new
-thought. Nothing is reworded.
+A long stretch without punctuation is cut before words that open a new thought. Sentences are not reworded; only
+``tidy`` leaves out what was taken back and sounds that mean nothing, for titles, tasks and events.
+
+Every rule of this package works on what is made here, and takes time in proportion to its length: white space is
+folded, a sentence has at most ``MAX_SENTENCE`` characters, and of one talk ``MAX_CHARACTERS`` are read. What lies
+beyond stays in the transcript, which no rule touches; the title and the tasks are then those of the first part.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from memories.structuring.tongues.base import Tongue
+from memories.structuring.tongues.de import MONTHS as _GERMAN_MONTHS
+from memories.structuring.tongues.en import ENGLISH_TONGUE
+from memories.structuring.tongues.known import TONGUES
 from transcription.segments import Segment
 
-_STOP = re.compile(r"(?<=[.!?。！？…])\s+|(?<=[。！？])")
+MAX_CHARACTERS = 1_000_000
+"""Of one talk: about eighteen hours of speech (fifteen characters a second), some seconds of work."""
+MAX_SENTENCE = 400
+"""Characters: thirty seconds of speech in one breath. A longer one is cut between words."""
+MAX_MARKS = 8
+"""Combining marks in a row: writing that people use has at most four, and sorting a long run takes its square."""
+
+_STOP = re.compile(r"(?<=[.!?。！？…]) |(?<=[。！？])")
 _ENDS = re.compile(r"[.!?。！？…]")
+_ABBREVIATED = re.compile(r"\b(?:mr|mrs|ms|dr|prof|st|nr|bzw|ca|sr|sra)\.$", re.IGNORECASE)
+_NUMBERED = re.compile(r"\b\d{1,2}\.$")
 _OPENERS = re.compile(
-    r"\s+(?=(?:(?:and|but|so|then|well|yes|no|okay)\s+)?(?:i'll|i will|i am going|i'm going|i need to|i have to"
+    r" (?=(?:(?:and|but|so|then|well|yes|no|okay) )?(?:i'll|i will|i am going|i'm going|i need to|i have to"
     r"|i have an?|i must|i agree|we should|we need to|we have to|we will|we went|let us|let's|please|do not forget"
     r"|don't forget|remember to|make sure|my name is|that is|that sounds|that's|how much|how long|how was|hello"
     r"|good morning|thank you|can you|could you|would you|have a|it was|the next thing|and my|and then)\b)",
     re.IGNORECASE,
 )
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_INTRODUCES = [tongue.introduces for tongue in TONGUES.values()]
 MIN_UNPUNCTUATED = 3  # words on either side of a cut
 MAX_UNPUNCTUATED = 40  # words: a stretch without any opener is cut here
 
@@ -41,7 +61,25 @@ class Sentence:
 
 def words(text: str) -> list[str]:
     """Lower-case words of any script, apostrophes kept."""
-    return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower())
+    return _WORD.findall(text.lower())
+
+
+def fold(text: str, most: int = MAX_CHARACTERS) -> str:
+    """The first ``most`` characters with single blanks and straight apostrophes, as every rule reads them."""
+    return " ".join(text[:most].split()).replace("’", "'")
+
+
+def composed(text: str, form: str = "NFC") -> str:
+    """``unicodedata.normalize`` in linear time: a run of more than MAX_MARKS combining marks loses the rest."""
+    if text.isascii():
+        return text
+    run = 0
+    kept: list[str] = []
+    for letter in text:
+        run = run + 1 if unicodedata.combining(letter) else 0
+        if run <= MAX_MARKS:
+            kept.append(letter)
+    return unicodedata.normalize(form, "".join(kept))  # type: ignore[arg-type]
 
 
 def speaker_name(segment: Segment, names: dict[str, str], user_name: str) -> str:
@@ -51,22 +89,123 @@ def speaker_name(segment: Segment, names: dict[str, str], user_name: str) -> str
 
 
 def sentences(segments: Sequence[Segment], *, names: dict[str, str], user_name: str) -> list[Sentence]:
+    """The sentences of the first MAX_CHARACTERS of a talk. An unknown voice that says its name is called by it."""
     found: list[Sentence] = []
+    room = MAX_CHARACTERS
+    said: dict[str, str] = {}
     for segment in segments:
+        if not segment.is_user and not names.get(segment.person_id or "") and segment.speaker not in said:
+            named = _introduced(segment.text[:MAX_SENTENCE])
+            if named:
+                said[segment.speaker] = named
+    for segment in segments:
+        if room <= 0:
+            break
         who = speaker_name(segment, names, user_name)
-        for text in split(segment.text):
-            found.append(Sentence(text, who, segment.is_user, segment.start))
+        if not segment.is_user and not names.get(segment.person_id or ""):
+            who = said.get(segment.speaker, who)
+        found += [Sentence(text, who, segment.is_user, segment.start) for text in split(segment.text[:room])]
+        room -= len(segment.text)
     return found
+
+
+def _introduced(text: str) -> str:
+    """The name that somebody gives as their own, in any of the languages; empty without one."""
+    folded = fold(text)
+    named = next((found for pattern in _INTRODUCES if (found := pattern.search(folded))), None)
+    return named["name"] if named else ""
 
 
 def split(text: str) -> list[str]:
     """Sentences of a text, in order; every word of it stands once in the answer."""
-    parts = [part.strip() for part in _STOP.split(text) if part.strip()]
-    return [piece for part in parts for piece in (_unpunctuated(part) if _needs_cutting(part) else [part])]
+    pieces: list[str] = []
+    for part in _parts(" ".join(text.split())):
+        for piece in _unpunctuated(part) if _needs_cutting(part) else [part]:
+            pieces += _bounded(piece)
+    return pieces
+
+
+def clauses(text: str, tongue: Tongue = ENGLISH_TONGUE) -> list[str]:
+    """The clauses of a sentence, tidied: what one may ask, promise or announce at a time."""
+    whole = tidy(text, tongue)
+    parts = [part.strip(" ,;:") for part in tongue.clause.split(whole)]
+    return [part for part in parts if part]
+
+
+def tidy(text: str, tongue: Tongue = ENGLISH_TONGUE) -> str:
+    """A sentence without sounds, without words said twice in a row and without what was taken back.
+
+    "on Tuesday, no wait, on Thursday" reads "on Thursday": what follows a correction replaces what it repeats the form
+    of (its first word, or a number or a day for a number or a day), as speakers do (Levelt, 1983). Where no form is
+    repeated, nothing is left out.
+    """
+    text = tongue.fillers.sub("", fold(text, MAX_SENTENCE * 2))
+    text = _without_stutter(text)
+    for _ in range(3):  # nobody corrects one sentence more often
+        found = tongue.corrections.search(text)
+        if found is None:
+            break
+        text = _corrected(text[: found.start()], text[found.end() :], tongue)
+    return text.strip(" ,;")
+
+
+def _corrected(before: str, after: str, tongue: Tongue) -> str:
+    first = after.split(" ", 1)[0].strip(",.;:").casefold()
+    tokens = before.split(" ")
+    bare = [token.strip(",.;:").casefold() for token in tokens]
+    kind = _kind(first, tongue)
+    for at in range(len(tokens) - 1, -1, -1):
+        if bare[at] == first or (kind and kind == _kind(bare[at], tongue)):
+            return " ".join([*tokens[:at], after]).strip()
+    return f"{before}, {after}" if before and after else before or after
+
+
+def _kind(word: str, tongue: Tongue) -> str:
+    if word in tongue.weekdays or word in tongue.words:
+        return "day"
+    if word in tongue.months:
+        return "month"
+    return "number" if word.lstrip("$€£")[:1].isdigit() or (word in tongue.numbers and word not in ("a", "an")) else ""
+
+
+def _without_stutter(text: str) -> str:
+    """Up to three words said twice in a row stand once ("I can, I can take that"); figures may come twice."""
+    kept: list[str] = []
+    bare: list[str] = []
+    for token in text.split(" "):
+        kept.append(token)
+        bare.append(token.strip(",.-…").casefold())
+        for size in (1, 2, 3):
+            again = bare[-size:]
+            if len(bare) >= 2 * size and again == bare[-2 * size : -size] and not any(word.isdigit() for word in again):
+                del kept[-2 * size : -size], bare[-2 * size : -size]
+                break
+    return " ".join(kept)
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Between the marks that end a sentence; one after a title ("Dr. Weber") or a day's number ("am 5. Mai") does
+    not."""
+    held = ""
+    for part in filter(None, map(str.strip, _STOP.split(text))):
+        if held and not _goes_on(held, part):
+            yield held
+            held = ""
+        held = f"{held} {part}" if held else part
+    if held:
+        yield held
+
+
+def _goes_on(held: str, part: str) -> bool:
+    if len(held) + len(part) > MAX_SENTENCE:
+        return False
+    if _ABBREVIATED.search(held[-8:]):
+        return True
+    return bool(_NUMBERED.search(held[-8:])) and part.split(" ", 1)[0].casefold().strip(".,!?") in _GERMAN_MONTHS
 
 
 def _needs_cutting(part: str) -> bool:
-    count = len(part.split())
+    count = part.count(" ") + 1
     return count > MAX_UNPUNCTUATED or (count > 2 * MIN_UNPUNCTUATED and not _ENDS.search(part))
 
 
@@ -77,9 +216,23 @@ def _unpunctuated(text: str) -> Iterator[str]:
         if len(kept) >= MIN_UNPUNCTUATED and len(tokens) >= 2:
             yield " ".join(kept)
             kept = []
-        kept += tokens
-        while len(kept) > MAX_UNPUNCTUATED:
-            yield " ".join(kept[:MAX_UNPUNCTUATED])
-            kept = kept[MAX_UNPUNCTUATED:]
+        for token in tokens:
+            kept.append(token)
+            if len(kept) > MAX_UNPUNCTUATED:
+                yield " ".join(kept[:MAX_UNPUNCTUATED])
+                kept = kept[MAX_UNPUNCTUATED:]
     if kept:
         yield " ".join(kept)
+
+
+def _bounded(text: str) -> Iterator[str]:
+    at = 0
+    while len(text) - at > MAX_SENTENCE:
+        blank = text.rfind(" ", at + 1, at + MAX_SENTENCE)
+        end = blank if blank > 0 else at + MAX_SENTENCE
+        yield text[at:end].strip()
+        at = end
+    rest = text[at:].strip()
+    if rest:
+        yield rest
+

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memories.structuring.dates import HORIZON, WEEKDAYS, find
-from memories.structuring.spoken_numbers import number
+from memories.structuring.dates import HORIZON, find
+from memories.structuring.tongues.en import ENGLISH_TONGUE
+from memories.structuring.tongues.en import WEEKDAYS as _WEEKDAYS
 
+WEEKDAYS = list(_WEEKDAYS)
 PARIS = ZoneInfo("Europe/Paris")
 WEDNESDAY = datetime(2026, 11, 25, 10, 0, tzinfo=PARIS)
 
@@ -119,4 +121,4 @@ def test_any_text_is_read_without_an_error_and_only_into_the_future(text: str) -
     ],
 )
 def test_spoken_numbers(text: str, value: int | None) -> None:
-    assert number(text) == value
+    assert ENGLISH_TONGUE.number(text) == value

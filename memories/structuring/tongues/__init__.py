@@ -1,0 +1,1 @@
+"""The languages in which tasks, dates and events are found by rule, one file each."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import Error, transaction
 
 from memories import events
 from memories.pipeline import claim, messages
@@ -35,7 +35,7 @@ def begun(ctx: Context) -> None:
         told = ctx.memory.postprocessing
         if not told or (told.run_id, told.status) != (str(ctx.run.pk), PostProcessingStatus.IN_PROGRESS):
             mark(ctx.run, PostProcessingStatus.IN_PROGRESS, lease=ctx.lease)  # else whoever took the upload has told it
-    except (ProviderError, DocumentError, DatabaseError) as error:
+    except (ProviderError, DocumentError, Error) as error:
         ctx.log.warning("status_not_written", error=type(error).__name__)
     # The first worker tells it with its claim; where that could not be told, a later one does.
     if ctx.run.total_claims > 1 and not events.told(ctx.uid, _started(ctx.run)):
@@ -50,7 +50,7 @@ def claimed(run: PostProcessingRun) -> None:
     try:
         with transaction.atomic():
             events.append(run.uid, events.POST_PROCESSING_STARTED, payload, dedupe_key=_started(run))
-    except DatabaseError as error:
+    except Error as error:
         log.warning("event_not_told", kind=events.POST_PROCESSING_STARTED, error=type(error).__name__)
 
 
@@ -75,7 +75,7 @@ def _event(ctx: Context, kind: str, key: str, *, fenced: bool = False, **more: A
             if not fenced:
                 claim.check(ctx.lease)
             events.append(ctx.uid, kind, payload, dedupe_key=key)
-    except DatabaseError as error:
+    except Error as error:
         ctx.log.warning("event_not_told", kind=kind, error=type(error).__name__)
 
 
@@ -86,7 +86,7 @@ def end(run_id: int) -> bool:
         return True
     try:
         _tell(run)
-    except (ProviderError, DocumentError, DatabaseError) as error:
+    except (ProviderError, DocumentError, Error) as error:
         log.error("end_not_told", run_id=run_id, error=type(error).__name__)
         return False
     PostProcessingRun.objects.filter(pk=run_id).update(announced=True)

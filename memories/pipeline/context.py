@@ -228,7 +228,10 @@ class Context:
                 audio.keep(known, keep_for)
                 return str(known.name)
         with wav.open("rb") as file:
-            made = audio.put(self.uid, purpose, file, memory_id=self.memory_id, suffix=".wav", keep_for=keep_for)
+            made = audio.put(
+                self.uid, purpose, file, memory_id=self.memory_id, suffix=".wav", keep_for=keep_for,
+                fence=lambda: claim.write(self.lease),
+            )  # fmt: skip
         return str(made.name)
 
     def hold(self) -> None:

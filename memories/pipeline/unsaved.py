@@ -56,7 +56,6 @@ def write(ctx: Context, *, parts_of: str = "") -> None:
     ``parts_of``: a step whose whole result is among what is written, so that its parts are not needed any more.
     """
 
-
     def once() -> None:
         with transaction.atomic():
             begin(ctx)

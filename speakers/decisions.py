@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import transaction
 
@@ -11,10 +11,14 @@ from speakers.models import SpeakerDecision
 from speakers.policy import VoiceDecision
 
 
-def store(uid: str, memory_id: str, voices: Sequence[VoiceDecision]) -> None:
-    """Replace what was known of this memory's voices, all or nothing."""
+def store(
+    uid: str, memory_id: str, voices: Sequence[VoiceDecision], *, fence: Callable[[], None] = lambda: None
+) -> None:
+    """Replace what was known of this memory's voices, all or nothing; nothing where ``fence`` raises, which is called
+    inside of the transaction."""
     heard = {decision.voice for decision in voices}
     with transaction.atomic():
+        fence()
         known = rows.select(SpeakerDecision, ("id", "voice"), {"uid": uid, "memory_id": memory_id})
         if gone := [row for row, voice in known if voice not in heard]:
             SpeakerDecision.objects.filter(pk__in=gone).delete()

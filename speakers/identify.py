@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -52,12 +52,13 @@ def identify(
     manual: Manual | None = None,
     memory_id: str = "",
     audio_offset: float = 0.0,
+    fence: Callable[[], None] = lambda: None,
 ) -> Identification:
     """Label ``segments`` from the 16 kHz mono ``wav``.
 
     ``audio_offset`` is the time of the recording's first sample in the segments' time base (0 for a memory's own
     recording). ``language`` plays no part: voices are compared, not words. Labels in ``manual`` are kept whatever is
-    heard. With ``memory_id`` the decisions are stored for ``explain``.
+    heard. With ``memory_id`` the decisions are stored for ``explain``, in a transaction that begins with ``fence``.
 
     Raises ProviderError when the engine fails and BadRecording for another kind of file; the caller then keeps the
     labels that it has. Labels that cannot be judged (no profile, too little speech) stay as they are, too.
@@ -76,7 +77,7 @@ def identify(
         for decision in decide(room, rules_of(uid, engine))
     ]
     if memory_id:
-        decisions.store(uid, memory_id, voices)
+        decisions.store(uid, memory_id, voices, fence=fence)
     return Identification(
         segments=apply(segments, voices, manual, known),
         voices=voices,

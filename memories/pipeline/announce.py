@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import Error, transaction
 
 from memories import events
 from memories.pipeline import claim, messages
@@ -35,7 +35,7 @@ def begun(ctx: Context) -> None:
         told = ctx.memory.postprocessing
         if not told or (told.run_id, told.status) != (str(ctx.run.pk), PostProcessingStatus.IN_PROGRESS):
             mark(ctx.run, PostProcessingStatus.IN_PROGRESS, lease=ctx.lease)  # else whoever took the upload has told it
-    except (ProviderError, DocumentError, DatabaseError) as error:
+    except (ProviderError, DocumentError, Error) as error:
         ctx.log.warning("status_not_written", error=type(error).__name__)
     # The first worker tells it with its claim; where that could not be told, a later one does.
     if ctx.run.total_claims > 1 and not events.told(ctx.uid, _started(ctx.run)):
@@ -50,7 +50,7 @@ def claimed(run: PostProcessingRun) -> None:
     try:
         with transaction.atomic():
             events.append(run.uid, events.POST_PROCESSING_STARTED, payload, dedupe_key=_started(run))
-    except DatabaseError as error:
+    except Error as error:
         log.warning("event_not_told", kind=events.POST_PROCESSING_STARTED, error=type(error).__name__)
 
 
@@ -73,9 +73,9 @@ def _event(ctx: Context, kind: str, key: str, *, fenced: bool = False, **more: A
     try:
         with transaction.atomic():
             if not fenced:
-                claim.check(ctx.lease)
+                claim.write(ctx.lease)
             events.append(ctx.uid, kind, payload, dedupe_key=key)
-    except DatabaseError as error:
+    except Error as error:
         ctx.log.warning("event_not_told", kind=kind, error=type(error).__name__)
 
 
@@ -85,17 +85,19 @@ def end(run_id: int) -> bool:
     if run is None:
         return True
     try:
-        _tell(run)
-    except (ProviderError, DocumentError, DatabaseError) as error:
+        there = run.message_id != "account_gone" and (run.kind != Kind.POSTPROCESS or mark(run, status_of(run)))
+        with transaction.atomic():
+            # An UPDATE: the log of a user who is erased at this moment does not begin anew.
+            untold = PostProcessingRun.objects.filter(pk=run_id, announced=False)
+            if untold.update(announced=True) and there:  # else nobody is there to tell
+                _tell(run)
+    except (ProviderError, DocumentError, Error) as error:
         log.error("end_not_told", run_id=run_id, error=type(error).__name__)
         return False
-    PostProcessingRun.objects.filter(pk=run_id).update(announced=True)
     return True
 
 
 def _tell(run: PostProcessingRun) -> None:
-    if run.message_id == "account_gone":
-        return
     message = messages.get(run.message_id)
     payload: dict[str, Any] = {
         "memory_id": run.memory_id, "run_id": run.pk, "outcome": run.outcome, "message_id": message.id,
@@ -105,8 +107,6 @@ def _tell(run: PostProcessingRun) -> None:
         if not run.succeeded:
             events.append(run.uid, events.MEMORY_CREATE_FAILED, payload, dedupe_key=f"run:{run.pk}:end")
         return
-    if run.kind == Kind.POSTPROCESS and not mark(run, status_of(run)):
-        return  # the memory is gone: there is nobody to tell
     kind = events.POST_PROCESSING_SUCCESS if run.succeeded else events.POST_PROCESSING_FAILED
     events.append(run.uid, kind, payload, dedupe_key=f"run:{run.pk}:end")
 
@@ -140,7 +140,7 @@ def mark(run: PostProcessingRun, status: PostProcessingStatus, *, lease: claim.L
 
     def fields(memory: Memory) -> dict[str, Any]:
         if lease is not None:
-            claim.check(lease)
+            claim.write(lease)
         if newer(memory, run.pk) or (status == PostProcessingStatus.IN_PROGRESS and _ended(memory, run.pk)):
             return {}
         return {"postprocessing": document(run, memory, status)}

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 
 from memories.pipeline import claim, late_answers
 from memories.pipeline.context import Context
@@ -218,7 +218,7 @@ class Call(Generic[T]):
                 if wanted:
                     reconcile.wake_early(ctx.run.pk)
                 break
-            except DatabaseError as problem:
+            except Error as problem:
                 ctx.log.warning("late_answer_not_stored", **what, error=type(problem).__name__, seconds=pause)
                 if pause is None:
                     return

@@ -110,20 +110,17 @@ def _begin(ctx: Context, question: Question[Any]) -> Callable[[], ledger.Begun]:
 
 
 def _accepted(ctx: Context, question: Question[T], begun: ledger.Begun, answer: T) -> T:
-    try:
-        if question.accept is not None:
-            question.accept(answer)
-    except BaseException as error:
-        begun.ended(error)
-        raise
-    begun.ended(result_of=ctx)
+    begun.ended(result_of=ctx)  # its row is written with what ``accept`` stores
+    if question.accept is not None:
+        question.accept(answer)
     return answer
 
 
 def _late(ctx: Context, question: Question[T], checkpoint: dict[str, Any]) -> tuple[dict[str, Any] | None, int]:
     """What came of the call that the checkpoint names, and how many were lost. Raises AnswersLater while it is out.
 
-    An answer that was taken stays stored until the step's result is: a worker that dies in between finds it again.
+    The checkpoint names an answer until the step's result, or the ticket that it was, is stored (``settled``): a worker
+    that dies or finds no database in between takes it again. An error is over with the write that counts it.
     """
     ctx.has_parts = True  # goes with the step's result
     out = late_answers.of(checkpoint)
@@ -134,23 +131,25 @@ def _late(ctx: Context, question: Question[T], checkpoint: dict[str, Any]) -> tu
     try:
         found = late_answers.take(ctx.step, out)
     except (ProviderError, late_answers.CallCrashed):
-        _over(ctx, checkpoint, out.lost)
+        settled(checkpoint)
         raise
     if found is not None:
-        _over(ctx, checkpoint, out.lost)
         return found, out.lost
     if lives and out.left() > 0:
         raise _later(out, checkpoint)
     ctx.log.warning("call_lost", vendor=out.vendor, lost=out.lost + 1)
-    _over(ctx, checkpoint, out.lost + 1)
+    checkpoint["call"] = late_answers.Out(lost=out.lost + 1).model_dump()
     if out.lost + 1 > 2 * ctx.run.max_claims:  # twice: a run that kills its worker takes the calls of others along
         raise StepError("worker_died", f"{out.lost + 1} calls to {out.vendor} were lost with their process")
     return None, out.lost + 1
 
 
-def _over(ctx: Context, checkpoint: dict[str, Any], lost: int) -> None:
-    """The call is no longer out. That there was one stays known until the step ends."""
-    checkpoint["call"] = ctx.step.checkpoint["call"] = late_answers.Out(lost=lost).model_dump()
+def settled(checkpoint: dict[str, Any]) -> None:
+    """The call that ``checkpoint`` names is over once this is stored; how many were lost stays known until the step
+    ends."""
+    out = late_answers.of(checkpoint)
+    if out is not None:
+        checkpoint["call"] = late_answers.Out(lost=out.lost).model_dump()
 
 
 def _later(out: late_answers.Out, checkpoint: dict[str, Any]) -> AnswersLater:

@@ -147,7 +147,11 @@ def claim(run: PostProcessingRun, *, owner: str | None = None) -> Lease | None:
 
 
 def write(lease: Lease, **fields: Any) -> None:
-    """Write fields of the run as its holder; renews the lease. Raises LeaseLost or RunCanceled."""
+    """Write fields of the run as its holder; renews the lease. Raises LeaseLost or RunCanceled.
+
+    First in every transaction that stores something of the run: an UPDATE locks the row, so that a takeover, a cancel
+    or an erasure comes before all of the transaction or after all of it. A look (``check``) locks nothing.
+    """
     now = timezone.now()
     values = {"lease_until": now + lease_time(), "heartbeat_at": now, **fields}
     if not rows.update(PostProcessingRun, values, {**lease.values(), "cancel_requested": False}):
@@ -169,9 +173,13 @@ def check(lease: Lease) -> None:
         refuse(lease)
 
 
-def check_fence(lease: Lease) -> None:
-    """Raise LeaseLost unless this worker still has the run: where it is too late to cancel."""
-    if not holds(lease):
+def hold(lease: Lease) -> None:
+    """Raise LeaseLost unless this worker still has the run: where it is too late to cancel.
+
+    As ``write`` does, it locks the run's row until the surrounding transaction ends: an erasure, which ends the run
+    first, comes before all of that transaction, or finds what it wrote.
+    """
+    if not rows.update(PostProcessingRun, {"heartbeat_at": timezone.now()}, lease.values()):
         raise LeaseLost
 
 

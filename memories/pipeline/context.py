@@ -68,16 +68,20 @@ class Context:
         """Make something durable before going on (a vendor's ticket). Raises LeaseLost or RunCanceled."""
         from django.db import transaction
 
-        from memories.pipeline import unsaved
+        from memories.pipeline import durable, unsaved
 
-        with transaction.atomic():
-            if self.unsaved or self.unsaved_calls:
-                unsaved.begin(self)
-            else:
-                claim.write(self.lease)
-            RunStep.objects.filter(pk=self.step.pk).update(checkpoint=checkpoint)
+        self.step.checkpoint = checkpoint  # first: a worker that cannot write it now waits with it in its hand
+
+        def once() -> None:
+            with transaction.atomic():
+                if self.unsaved or self.unsaved_calls:
+                    unsaved.begin(self)
+                else:
+                    claim.write(self.lease)
+                RunStep.objects.filter(pk=self.step.pk).update(checkpoint=checkpoint)
+
+        durable.write(once)
         unsaved.forget(self)
-        self.step.checkpoint = checkpoint
 
     def failures_elsewhere(self) -> int:
         """Tries of the run's other steps beyond the one that each is due: what they had of the run's budget."""
@@ -224,7 +228,10 @@ class Context:
                 audio.keep(known, keep_for)
                 return str(known.name)
         with wav.open("rb") as file:
-            made = audio.put(self.uid, purpose, file, memory_id=self.memory_id, suffix=".wav", keep_for=keep_for)
+            made = audio.put(
+                self.uid, purpose, file, memory_id=self.memory_id, suffix=".wav", keep_for=keep_for,
+                fence=lambda: claim.write(self.lease),
+            )  # fmt: skip
         return str(made.name)
 
     def hold(self) -> None:

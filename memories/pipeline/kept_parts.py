@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import transaction
 from django.db.models import Q
 
-from memories.pipeline import claim, faults, hashing
+from memories.pipeline import claim, durable, faults, hashing
 from memories.pipeline.models import StepArtifact
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class KeptParts:
         ctx = self._ctx
         rows = StepArtifact.objects.filter(name=_name(part), step__name=ctx.step.name, step__run__uid=ctx.uid,
                                            step__run__memory_id=ctx.memory_id)  # fmt: skip
-        row = (rows.filter(step=ctx.step) if ctx.anew(ctx.step.name) else rows).order_by("-id").first()
+        found = (rows.filter(step=ctx.step) if ctx.anew(ctx.step.name) else rows).order_by("-id")
+        row = durable.write(found.first)
         if row is None:
             return None
         ctx.has_parts = True
@@ -45,11 +46,15 @@ class KeptParts:
         ctx = self._ctx
         sha, body = hashing.pack(answer)
         ctx.has_parts = True
-        with transaction.atomic():
-            self._fence()
-            StepArtifact.objects.update_or_create(
-                step=ctx.step, name=_name(part), defaults={"sha256": sha, "body": body}
-            )
+
+        def once() -> None:
+            with transaction.atomic():
+                self._fence()
+                StepArtifact.objects.update_or_create(
+                    step=ctx.step, name=_name(part), defaults={"sha256": sha, "body": body}
+                )
+
+        durable.write(once)
         ctx.more_time()
         faults.point(f"{ctx.step.name}-part")
 
@@ -73,7 +78,6 @@ def drop(ctx: Context, step_name: str) -> None:
             step__name=step_name, step__run__uid=ctx.uid, step__run__memory_id=ctx.memory_id
         )
         of_step.filter(IN_BETWEEN).delete()
-        ctx.has_parts = False
 
 
 def _name(part: str) -> str:

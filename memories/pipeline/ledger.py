@@ -12,16 +12,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
-from django.db import connection, transaction
+import structlog
+from django.db import Error, connection, transaction
 from django.utils import timezone
 
-from memories.pipeline import breaker, claim, faults, hashing, unsaved
+from memories.pipeline import breaker, claim, durable, faults, hashing, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, VendorCall
 from memories.pipeline.outcomes import LeaseLost, RunCanceled
 from omi import rows
 from omi.errors import Outcome, ProviderError
+
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -61,7 +66,7 @@ class Begun:
             elif self._pays:
                 self._close()
             if self._ailing:
-                breaker.succeeded(row.vendor)
+                _recovered(row.vendor)
         elif isinstance(error, LeaseLost | RunCanceled):
             # Nobody waits for the answer any more. A job that the vendor had taken was a success for its bill.
             row.outcome = Outcome.SUCCESS if entry.reference else Outcome.CANCELED
@@ -128,10 +133,19 @@ def outside(uid: str, vendor: str, operation: str, *, remote: bool) -> Iterator[
             rows.insert([row])
 
 
+def _recovered(vendor: str) -> None:
+    """The breaker is told. That is less than the answer: a database that is away now must not cost what was paid."""
+    try:
+        with transaction.atomic():
+            breaker.succeeded(vendor)
+    except Error as error:
+        log.warning("breaker_not_told", vendor=vendor, error=type(error).__name__)
+
+
 def settle(ctx: Context) -> None:
     """What was answered while the run was lost: the vendor bills it all the same."""
     for row in ctx.unsaved_calls:
-        unsaved.end_call(row)
+        durable.write(partial(unsaved.end_call, row))
     ctx.unsaved_calls.clear()
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db import DatabaseError
+from django.db import Error
 from django.db.models import Case, Count, F, Q, QuerySet, Sum, Value, When
 from django.utils import timezone
 from prometheus_client import REGISTRY
@@ -52,7 +52,7 @@ class PipelineCollector:
         if time.monotonic() > self._until:
             try:
                 self._families = list(_families())
-            except DatabaseError:
+            except Error:
                 self._families = [GaugeMetricFamily("memory_pipeline_metrics_up", "1 if the rows could be read", 0)]
             self._until = time.monotonic() + FRESH
         return self._families

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from memories.pipeline import announce, claim, hashing, kept_parts, queue, transitions, unsaved
+from memories.pipeline import announce, claim, durable, hashing, kept_parts, queue, transitions, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, RunEvent, RunStep, StepArtifact, StepAttempt
 from memories.pipeline.outcomes import Done, Wait
@@ -47,7 +46,7 @@ def attempt(
     message_id: str = "",
     detail: str = "",
 ) -> None:
-    """One more execution of ``step``: counted with the step, its row written by ``letting_go``."""
+    """One more execution of ``step``: counted with the step, its row written by ``let_go``."""
     now = timezone.now()
     step.attempts += 1
     ctx.attempts.append(
@@ -61,18 +60,22 @@ def attempt(
     )  # fmt: skip
 
 
-@contextmanager
-def letting_go(ctx: Context) -> Iterator[None]:
+def let_go(ctx: Context, function: Callable[[], None]) -> None:
     """This worker's last transaction for the run: what is not written yet goes along, its attempts in one INSERT.
 
-    What a worker that died could not write is made up for by the next one (``lost``): the steps' rows have it all.
+    ``function`` writes the run first, and so passes the fence; it may run several times (``durable``). What a worker
+    that died could not write is made up for by the next one (``lost``): the steps' rows have it all.
     """
-    with transaction.atomic():
-        yield
-        unsaved.add(ctx)
-        for row in ctx.attempts:
-            row.pk = None  # a transaction that was rolled back had given it one
-        rows.insert(ctx.attempts)
+
+    def once() -> None:
+        with transaction.atomic():
+            function()
+            unsaved.add(ctx)
+            for row in ctx.attempts:
+                row.pk = None  # a transaction that was rolled back had given it one
+            rows.insert(ctx.attempts)
+
+    durable.write(once)
     unsaved.forget(ctx)
     ctx.attempts.clear()
 
@@ -123,14 +126,10 @@ def ended(
     parts_of = step.name if error is None else ""
     if verdict is None:
         if unsaved.due(ctx):
-            unsaved.keep(ctx, lambda: unsaved.write(ctx, parts_of=parts_of))
+            unsaved.write(ctx, parts_of=parts_of)
         return
 
-    def end() -> None:
-        with letting_go(ctx):
-            _end(ctx, *verdict, announced=bool(result.output.get("announced")))
-
-    unsaved.keep(ctx, end)
+    let_go(ctx, lambda: _end(ctx, *verdict, announced=bool(result.output.get("announced"))))
     ctx.run.state = State.FINISHED
 
 
@@ -169,30 +168,39 @@ def put_down(ctx: Context, step: RunStep, began: datetime, wait: Wait, *, error:
     wake_at = timezone.now() + timedelta(seconds=max(0.0, wait.seconds))
     if error is not None:
         attempt(ctx, step, began, "retry", error.outcome, error=error)
-    with letting_go(ctx):
+    told = error is not None or step.state != StepState.WAITING  # not each look at a job that is at work
+    # Before it is written: where that fails for good, whoever waits for the database next has it all the same.
+    step.state, step.checkpoint, step.note = StepState.WAITING, wait.checkpoint, wait.note[:300]
+    step.started_at = step.started_at or began
+
+    def suspend() -> None:
         claim.change(ctx.lease, State.WAITING, current_step=step.name, wake_at=wake_at, woken_at=wake_at, claims=0)
-        if error is not None or step.state != StepState.WAITING:  # not each look at a job that is at work
+        if told:
             note(ctx.run, "put_down", step=step.name, seconds=round(wait.seconds, 1), reason=wait.note[:300])
-        step.state, step.checkpoint, step.note = StepState.WAITING, wait.checkpoint, wait.note[:300]
-        step.started_at = step.started_at or began
         step.save(update_fields=["state", "checkpoint", "note", "started_at", "attempts"])
         announce.waits(ctx, step.name)
         queue.wake_on_commit(ctx.run.pk, at=wake_at)
 
+    let_go(ctx, suspend)
+
 
 def lost(ctx: Context, step: RunStep | None) -> None:
     """The worker before this one ended without a word, while at work on ``step`` if that is not over."""
-    with letting_go(ctx):
+    at, worker = ctx.lease.claimed_at, ctx.lease.lost_owner
+    ctx.attempts += not_written(ctx.steps.values(), fence=ctx.lease.fence - 1, worker=worker, at=at)
+    if step is not None:
+        attempt(ctx, step, ctx.lease.claimed_at, "lost", Outcome.TIMEOUT, message_id="worker_died",
+                detail="the worker disappeared")  # fmt: skip
+        if step.name in OPTIONAL:  # its patience goes on counting (retries.patience_left)
+            step.started_at = step.started_at or ctx.run.step_started_at
+
+    def write() -> None:
         claim.write(ctx.lease)
-        note(ctx.run, "taken_over", step=ctx.run.current_step, lost_owner=ctx.lease.lost_owner, fence=ctx.lease.fence)
-        at, worker = ctx.lease.claimed_at, ctx.lease.lost_owner
-        ctx.attempts += not_written(ctx.steps.values(), fence=ctx.lease.fence - 1, worker=worker, at=at)
+        note(ctx.run, "taken_over", step=ctx.run.current_step, lost_owner=worker, fence=ctx.lease.fence)
         if step is not None:
-            attempt(ctx, step, ctx.lease.claimed_at, "lost", Outcome.TIMEOUT, message_id="worker_died",
-                    detail="the worker disappeared")  # fmt: skip
-            if step.name in OPTIONAL:  # its patience goes on counting (retries.patience_left)
-                step.started_at = step.started_at or ctx.run.step_started_at
             step.save(update_fields=["attempts", "started_at"])
+
+    let_go(ctx, write)
 
 
 def finished(
@@ -212,8 +220,7 @@ def finished(
         if not counted:
             attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=detail)
         _over(ctx, step, StepState.FAILED, outcome, detail, began, following=step.name)
-    with letting_go(ctx):
-        _end(ctx, outcome, message_id, detail=detail, announced=announced, step=step)
+    let_go(ctx, lambda: _end(ctx, outcome, message_id, detail=detail, announced=announced, step=step))
     ctx.run.state = State.FINISHED
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import Error, transaction
 from django.utils import timezone
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ def wake(run_id: int, *, at: datetime | None = None) -> None:
     try:
         with transaction.atomic():
             send(WAKE, run_id, at=at)
-    except DatabaseError as error:
+    except Error as error:
         log.warning("wake_not_sent", run_id=run_id, error=type(error).__name__)
 
 

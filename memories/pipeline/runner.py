@@ -20,6 +20,7 @@ from memories.pipeline import (
     announce,
     calls,
     claim,
+    durable,
     faults,
     hashing,
     late_answers,
@@ -154,7 +155,7 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
         # Our own tables or a local store. If they are still away the lease runs out and another worker takes over.
         ctx.log.error("step_database_error", error=type(error).__name__)
         unsaved.take_back(ctx, step)
-        unsaved.reconnect()
+        durable.reconnect()
         away = StoreError("database", "the database is out of reach", kind=ErrorKind.TRANSIENT,
                           code=type(error).__name__)  # fmt: skip
         return _provider_failed(ctx, step, began, away, following)

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from memories.pipeline import announce, hashing, metrics, plans, progress, queue
+from memories.pipeline import announce, hashing, metrics, plans, progress, queue, vendor_jobs
 from memories.pipeline.models import PostProcessingRun, RequestKey, RunStep, StepArtifact, VendorCall
 from memories.pipeline.vocabulary import Kind, State
 from omi import rows
@@ -20,6 +20,9 @@ from omi.errors import Outcome, ProviderError
 log = structlog.get_logger(__name__)
 
 KEY_LENGTH: Final = 255
+
+IDLE: Final = (State.QUEUED, State.WAITING)
+UNFINISHED: Final = (*IDLE, State.RUNNING)
 
 
 class PipelineError(Exception):
@@ -157,8 +160,13 @@ def _make_room(uid: str, memory_id: str, kind: str, options: dict[str, Any]) -> 
     return bool(before)
 
 
-def cancel(run: PostProcessingRun, *, actor: str, reason: str = "", message_id: str = "canceled") -> bool:
-    """Ask a run to stop: an idle one ends at once, a worker stops at its next write. False if it had ended."""
+def cancel(
+    run: PostProcessingRun, *, actor: str, reason: str = "", message_id: str = "canceled", at_once: bool = False
+) -> bool:
+    """Ask a run to stop: an idle one ends at once, a worker stops at its next write. False if it had ended.
+
+    ``at_once``: it is taken from its worker, too, who finds its lease lost and stores nothing more of the run.
+    """
     with transaction.atomic():
         unfinished = PostProcessingRun.objects.filter(pk=run.pk).exclude(state=State.FINISHED)
         if not unfinished.update(cancel_requested=True):
@@ -166,11 +174,9 @@ def cancel(run: PostProcessingRun, *, actor: str, reason: str = "", message_id: 
         progress.note(run, progress.CANCEL_REQUESTED, actor=actor, reason=reason[:300], message_id=message_id)
     ended = progress.finish_idle(
         run.pk, run.uid, run.memory_id, Outcome.CANCELED, message_id,
-        when=Q(state__in=[State.QUEUED, State.WAITING]), actor=actor, detail=reason,
+        when=Q(state__in=IDLE if not at_once else UNFINISHED), actor=actor, detail=reason,
     )  # fmt: skip
     if ended:
-        from memories.pipeline import vendor_jobs
-
         vendor_jobs.cancel_run(run)
         announce.end(run.pk)
     log.info("cancel_requested", run_id=run.pk, uid=run.uid, memory_id=run.memory_id, ended=ended)
@@ -212,38 +218,54 @@ def cancel_for_memory(uid: str, memory_id: str, *, actor: str = "system", messag
     """Stop everything that is under way for a memory (it was deleted)."""
     runs = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id).exclude(state=State.FINISHED)
     # Those in line first: an ending run lets the next one begin.
-    return sum(cancel(run, actor=actor, message_id=message_id) for run in runs.order_by("-held", "id"))
+    return sum(cancel(run, actor=actor, message_id=message_id, at_once=True) for run in runs.order_by("-held", "id"))
 
 
 def cancel_for_user(uid: str, *, actor: str = "system") -> int:
     runs = PostProcessingRun.objects.filter(uid=uid).exclude(state=State.FINISHED)
-    return sum(cancel(run, actor=actor, message_id="account_gone") for run in runs.order_by("-held", "id"))
+    return sum(
+        cancel(run, actor=actor, message_id="account_gone", at_once=True) for run in runs.order_by("-held", "id")
+    )
 
 
 def forget_memory(uid: str, memory_id: str) -> dict[str, int]:
     """Erase what the pipeline's rows hold of a memory's content; ids, times and outcomes stay for support.
 
-    Vendors are asked first to forget their jobs. Where one is out of reach it raises ProviderError and leaves the rows,
-    for they alone know what to ask for: call it again. Returns ``{runs, vendor_copies}`` that were cleaned.
+    The content goes first. Then vendors are asked to forget their jobs: where one is out of reach it raises
+    ProviderError and keeps the tickets of those jobs, and only these, until it is called again. Returns ``{runs,
+    vendor_copies}`` that were cleaned.
     """
     cancel_for_memory(uid, memory_id)
     runs = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id)
+    cleaned = _forget_content(runs)
     copies = _forget_at_vendors(runs)
-    StepArtifact.objects.filter(step__run__in=runs).delete()
-    RunStep.objects.filter(run__in=runs).update(output={}, checkpoint={}, note="", input_hash="")
-    VendorCall.objects.filter(run__in=runs).update(reference="", request_key="")
-    RequestKey.objects.filter(run__in=runs).delete()
-    cleaned = runs.update(options={}, audio="", audio_sha256="", idempotency_key="", request_hash="", reason="")
+    RunStep.objects.filter(run__in=runs).update(checkpoint={})
+    VendorCall.objects.filter(run__in=runs).update(reference="")
     return {"runs": cleaned, "vendor_copies": copies}
+
+
+def _forget_content(runs: QuerySet[PostProcessingRun]) -> int:
+    """Everything but what a vendor must be asked for. The runs have ended: no worker can write them any more."""
+    with transaction.atomic():
+        for run in runs:
+            vendor_jobs.keep_tickets(run)
+        StepArtifact.objects.filter(step__run__in=runs).delete()
+        steps = RunStep.objects.filter(run__in=runs)
+        steps.update(output={}, note="", input_hash="")
+        steps.exclude(name="transcribe").update(checkpoint={})
+        VendorCall.objects.filter(run__in=runs).update(request_key="")
+        RequestKey.objects.filter(run__in=runs).delete()
+        return runs.update(options={}, audio="", audio_sha256="", idempotency_key="", request_hash="", reason="")
 
 
 def forget_user(uid: str) -> dict[str, int]:
     """Erase every row about a user. A worker in the middle of a run finds its lease gone and writes nothing more.
 
-    Raises ProviderError, and returns, as ``forget_memory`` does.
+    The content goes first; raises ProviderError, and returns, as ``forget_memory`` does.
     """
     cancel_for_user(uid)
     runs = PostProcessingRun.objects.filter(uid=uid)
+    _forget_content(runs)
     copies = _forget_at_vendors(runs)
     with transaction.atomic():
         metrics.keep(runs, uid)
@@ -252,8 +274,6 @@ def forget_user(uid: str) -> dict[str, int]:
 
 
 def _forget_at_vendors(runs: Iterable[PostProcessingRun]) -> int:
-    from memories.pipeline import vendor_jobs
-
     copies, later = 0, None
     for run in runs:
         try:

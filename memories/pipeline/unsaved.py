@@ -8,30 +8,22 @@ and took no time.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Final
 
-import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
-from memories.pipeline import claim, kept_parts
+from memories.pipeline import claim, durable, kept_parts
 from memories.pipeline.context import Context
 from memories.pipeline.models import RunStep, VendorCall
 from memories.pipeline.vocabulary import State, StepState
 from omi import rows
-
-log = structlog.get_logger(__name__)
 
 AT_MOST: Final = 0.5
 """Seconds of work that a crash may cost, in steps that cost nothing."""
 
 LONG: Final = 60.0
 """Seconds of recording from which on every step is written when it ends."""
-
-SAVING: Final = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between the tries to store what a vendor was paid for."""
 
 _STORED = (
     "state", "outcome", "note", "input_hash", "output", "attempts", "reused_from_id", "started_at", "finished_at",
@@ -63,10 +55,15 @@ def write(ctx: Context, *, parts_of: str = "") -> None:
 
     ``parts_of``: a step whose whole result is among what is written, so that its parts are not needed any more.
     """
-    with transaction.atomic():
-        begin(ctx)
-        if parts_of:
-            kept_parts.drop(ctx, parts_of)
+
+    def once() -> None:
+        with transaction.atomic():
+            begin(ctx)
+            if parts_of:
+                kept_parts.drop(ctx, parts_of)
+
+    durable.write(once)
+    ctx.has_parts = ctx.has_parts and not parts_of
     forget(ctx)
 
 
@@ -113,26 +110,3 @@ def take_back(ctx: Context, step: RunStep) -> None:
     step.attempts -= 1
     step.state, step.outcome, step.output, step.finished_at = StepState.PENDING, "", {}, None
     ctx.run.current_step = step.name
-
-
-def keep(ctx: Context, function: Callable[[], None]) -> None:
-    """Run the write ``function``. A database that is restarting is given a few seconds where somebody was paid for it.
-
-    Trying again is safe: the transaction is fenced, and the lease is held meanwhile.
-    """
-    for pause in (*SAVING, None):
-        try:
-            function()
-            return
-        except (OperationalError, InterfaceError) as error:
-            if pause is None or not ctx.paid:
-                raise
-            log.warning("result_not_stored", error=type(error).__name__, seconds=pause)
-            reconnect()
-            time.sleep(pause)
-
-
-def reconnect() -> None:
-    """Open anew what was cut off."""
-    if not connection.in_atomic_block:
-        connection.close_if_unusable_or_obsolete()

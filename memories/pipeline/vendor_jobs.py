@@ -61,6 +61,15 @@ def forget_run(run: PostProcessingRun) -> int:
     return forgotten
 
 
+def keep_tickets(run: PostProcessingRun) -> None:
+    """Of the run's step that gives jobs nothing is left but their tickets, with which their vendors are asked to forget
+    them."""
+    for step in RunStep.objects.filter(run=run, name="transcribe"):
+        tickets = [ticket.model_dump(mode="json") for ticket in _of_step(step)]
+        step.checkpoint = {"tickets": tickets} if tickets else {}
+        step.save(update_fields=["checkpoint"])
+
+
 def forget_quietly(run: PostProcessingRun) -> None:
     """As ``forget_run``, by a worker, where there is a later chance: what fails is only logged."""
     if tickets := _given(run):
@@ -69,11 +78,18 @@ def forget_quietly(run: PostProcessingRun) -> None:
 
 def _at_work(run: PostProcessingRun) -> list[Ticket]:
     """The jobs that the run knows of: what it waits for, and what its result is from."""
-    found: list[Ticket] = []
-    for step in RunStep.objects.filter(run=run, name="transcribe"):
-        raw: list[Any] = [step.checkpoint.get("ticket"), step.output.get("ticket"), late_answers.ticket(step)]
-        found += [Ticket.model_validate(item) for item in raw if item]
-    return found
+    return [ticket for step in RunStep.objects.filter(run=run, name="transcribe") for ticket in _of_step(step)]
+
+
+def _of_step(step: RunStep) -> list[Ticket]:
+    kept = step.checkpoint
+    raw: list[Any] = [
+        kept.get("ticket"),
+        *kept.get("tickets", []),
+        step.output.get("ticket"),
+        late_answers.ticket(step),
+    ]
+    return [Ticket.model_validate(item) for item in raw if item]
 
 
 def _given(run: PostProcessingRun) -> list[Ticket]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,27 +12,39 @@ from pydantic import ValidationError
 
 from emotions.base import EmotionScore, EmotionSpan, EmotionTimeline
 from memories.repository import large, stored
-from memories.repository.memories import memory_path
+from memories.repository.memories import memory_path, require_alive
 from omi.stores import damaged
 from omi.stores.documents import documents
-from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, OrderBy
+from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, OrderBy, Transaction
 
 NEWEST = 3
 """Timelines that are looked at for one that can be read."""
 
 
-def save_emotions(uid: str, memory_id: str, timeline: EmotionTimeline) -> None:
-    """Keep a timeline; one of the same vendor and model is replaced by it."""
+def save_emotions(
+    uid: str, memory_id: str, timeline: EmotionTimeline, *, fence: Callable[[], None] | None = None
+) -> None:
+    """Keep a timeline; one of the same vendor and model is replaced by it.
+
+    ``fence`` is called inside of the transaction, which then raises MemoryNotFound where the memory is gone or deleted:
+    nothing of an erased one comes back.
+    """
     name = re.sub(r"[^a-z0-9_.\-]+", "_", f"{timeline.vendor}-{timeline.model}".lower()).strip("._") or "unnamed"
     where = f"{memory_path(uid, memory_id)}/emotions/{name}"
     data = timeline.model_dump(mode="python")
     # The spans travel under the name that the large-list encoding knows.
     fields = {**data, "created_at": datetime.now(UTC), large.FIELD: data.pop("spans")}
     fields.pop("spans", None)
+
+    def alive(transaction: Transaction) -> None:
+        if fence is not None:
+            fence()
+            require_alive(transaction, uid, memory_id)
+
     try:
-        stored.create(where, fields)
+        stored.create(where, fields, before=alive)
     except AlreadyExists:
-        stored.change(where, lambda current: (fields, None))
+        stored.change(where, lambda current: (fields, None), before=alive)
 
 
 def load_emotions(uid: str, memory_id: str) -> EmotionTimeline | None:

@@ -25,7 +25,7 @@ from memories.repository.parsing import dump, memory_from
 from memories.shapes import Memory, Photo
 from omi.stores import damaged
 from omi.stores.documents import documents, path
-from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, NotFound, OrderBy, Where
+from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, NotFound, OrderBy, Transaction, Where
 from omi.stores.documents.values import apply_fields, clean_fields
 
 MAX_LIMIT = 1000
@@ -163,13 +163,28 @@ def newest_first(
     )
 
 
-def create_memory(uid: str, memory: Memory) -> Memory:
-    """Raises AlreadyExists where the id was used before, also by a memory that was deleted or erased since."""
+def require_alive(transaction: Transaction, uid: str, memory_id: str) -> None:
+    """Raise MemoryNotFound unless the memory is there and not deleted, as this transaction sees it."""
+    found = transaction.get(memory_path(uid, memory_id))
+    if found is None or found.data.get("deleted"):
+        raise MemoryNotFound("Memory not found")
+
+
+def create_memory(uid: str, memory: Memory, *, fence: Callable[[], None] = lambda: None) -> Memory:
+    """Raises AlreadyExists where the id was used before, also by a memory that was deleted or erased since.
+
+    ``fence`` is called inside of the transaction; what it raises refuses the memory.
+    """
     from memories.erasure import was_erased
 
+    def alive(transaction: Transaction) -> None:
+        fence()
+        # Read here: a store that looks for conflicts refuses the commit where the account is erased meanwhile.
+        account = transaction.get(path("users", uid))
+        if was_erased(uid, memory.id) or (account is not None and account.data.get("account_deleted")):
+            raise AlreadyExists("this memory was erased")
+
     where = memory_path(uid, memory.id)
-    if was_erased(uid, memory.id):
-        raise AlreadyExists("this memory was erased")
     if not memory.revision:
         memory = memory.model_copy(update={"revision": 1})
     data = gone.cleared(dump(memory), gone.people(uid))
@@ -177,7 +192,7 @@ def create_memory(uid: str, memory: Memory) -> Memory:
         f"{where}/photos/{_photo_id(memory.id, number)}": {**photo, "id": _photo_id(memory.id, number), "index": number}
         for number, photo in enumerate(data.pop("photos"))
     }
-    stored.create(where, {**data, "photos": [], "photo_count": len(photos)}, photos)
+    stored.create(where, {**data, "photos": [], "photo_count": len(photos)}, photos, before=alive)
     mirror.record_memory(uid, memory)
     return memory
 

@@ -66,11 +66,20 @@ def read_each(found: Sequence[Document]) -> Iterator[tuple[Document | None, str]
             yield None, document.id
 
 
-def create(path: str, data: Data, extra: dict[str, Data] | None = None) -> None:
-    """Raises AlreadyExists. ``extra``: further documents of the same step."""
+Before = Callable[[Transaction], None]
+"""What is looked at in the transaction before anything is written; raises to refuse the write."""
+
+
+def create(path: str, data: Data, extra: dict[str, Data] | None = None, *, before: Before | None = None) -> None:
+    """Raises AlreadyExists, and what ``before`` raises. ``extra``: further documents of the same step.
+
+    The document is packed before the transaction begins: a long list takes seconds, and others wait meanwhile.
+    """
+    stored, chunks = large.pack(path, data)
 
     def step(transaction: Transaction) -> None:
-        stored, chunks = large.pack(path, data)
+        if before is not None:
+            before(transaction)
         transaction.create(path, stored)
         for name, chunk in {**chunks, **(extra or {})}.items():
             transaction.set(name, chunk)
@@ -78,13 +87,15 @@ def create(path: str, data: Data, extra: dict[str, Data] | None = None) -> None:
     documents().transaction(step)
 
 
-def change(path: str, function: Callable[[Data], tuple[dict[str, Any], T]]) -> T:
+def change(path: str, function: Callable[[Data], tuple[dict[str, Any], T]], *, before: Before | None = None) -> T:
     """Read the whole document, let ``function`` say which top-level fields change, write only those: one transaction.
 
     ``function`` may run several times. Without fields nothing is written. Raises NotFound.
     """
 
     def step(transaction: Transaction) -> T:
+        if before is not None:
+            before(transaction)
         found = transaction.get(path)
         if found is None:
             raise NotFound(path)

@@ -9,18 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from memories.repository import gone, large, stored
-from memories.repository.memories import find_memory, memory_path
+from memories.repository.memories import find_memory, memory_path, require_alive
 from memories.repository.parsing import segments_from
 from memories.shapes import Memory, UserEdits
 from omi.stores import damaged
 from omi.stores.documents import documents
-from omi.stores.documents.base import AlreadyExists, Document, InvalidPath
+from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, Transaction
 from transcription.segments import Segment
 
 NOT_MODELS = frozenset({"photos", "hume", "emotions", large.CHUNKS})
@@ -42,11 +42,19 @@ class TranscriptVersion:
 
 
 def save_transcript(
-    uid: str, memory_id: str, model: str, segments: Sequence[Segment], meta: Mapping[str, Any] | None = None
+    uid: str,
+    memory_id: str,
+    model: str,
+    segments: Sequence[Segment],
+    meta: Mapping[str, Any] | None = None,
+    *,
+    fence: Callable[[], None] | None = None,
 ) -> str:
     """Keep a transcript; nothing that was kept before is touched. Returns the version's id.
 
-    The memory need not exist yet. Raises InvalidPath for a model's name that cannot name a collection.
+    Without ``fence`` the memory need not exist yet. ``fence`` is called inside of the transaction, which then raises
+    MemoryNotFound where the memory is gone or deleted: nothing of an erased one comes back. Raises InvalidPath for a
+    model's name that cannot name a collection.
     """
     if not _MODEL.match(model) or model in NOT_MODELS:
         raise InvalidPath(f"{model!r} cannot be the name of a transcript's model")
@@ -56,8 +64,14 @@ def save_transcript(
     now = datetime.now(UTC)
     data = {"model": model, "created_at": now, "meta": dict(meta or {}), large.FIELD: values}
     data = gone.cleared(data, gone.people(uid))
+
+    def alive(transaction: Transaction) -> None:
+        if fence is not None:
+            fence()
+            require_alive(transaction, uid, memory_id)
+
     try:
-        stored.create(where, data)
+        stored.create(where, data, before=alive)
     except AlreadyExists:
         documents().update(where, {"created_at": now, "meta": dict(meta or {})})
     return version

@@ -11,7 +11,7 @@ import io
 import shutil
 import tempfile
 import uuid
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -20,6 +20,7 @@ import structlog
 from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import Storage, storages
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -56,9 +57,11 @@ def put(
     memory_id: str | None = None,
     suffix: str = ".wav",
     keep_for: timedelta | None,
+    fence: Callable[[], None] = lambda: None,
 ) -> AudioObject:
     """Store bytes as a new object. ``keep_for`` None: until it is deleted by name, memory or user.
 
+    ``fence`` is called inside of the transaction that writes the row; what it raises refuses the object.
     Raises ProviderError (transient) where the storage is out of reach; then nothing stays behind but a row to sweep.
     """
     now = timezone.now()
@@ -70,7 +73,9 @@ def put(
         created_at=now,
         delete_after=now + keep_for if keep_for is not None else None,
     )
-    rows.insert([row])
+    with transaction.atomic():
+        fence()
+        rows.insert([row])
     digest = hashlib.sha256()
     with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as staged:
         for piece in _pieces(content):

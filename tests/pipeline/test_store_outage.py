@@ -10,7 +10,7 @@ import pytest
 from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
-from memories.pipeline import retries, runner, service, unsaved
+from memories.pipeline import durable, retries, runner, service, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt, VendorCall
 from memories.pipeline.steps import structure
@@ -179,7 +179,7 @@ def test_what_cannot_be_stored_is_not_paid_for_again_and_again(
         real(ctx)
 
     monkeypatch.setattr(unsaved, "add", fails)
-    monkeypatch.setattr(unsaved, "SAVING", ())
+    monkeypatch.setattr(durable, "PAUSES", ())
     run = live(service.start("reprocess", UID, MEMORY, actor="test"))
     assert (run.outcome, run.message_id) == ("upstream_error", "store_unavailable")
     assert fakes.count("structurer", "structure") == retries.ATTEMPTS
@@ -197,7 +197,7 @@ def test_a_database_that_restarts_while_a_result_is_stored_costs_no_second_call(
             raise failures.pop()
 
     monkeypatch.setattr(unsaved, "add", fails)  # inside the transaction
-    monkeypatch.setattr(unsaved, "SAVING", (0.0,) * 4)
+    monkeypatch.setattr(durable, "PAUSES", (0.0,) * 4)
     run = live(service.start("reprocess", UID, MEMORY, actor="test"))
     assert not failures
     assert (run.outcome, run.total_claims, fakes.count("structurer", "structure")) == ("success", 1, 1)

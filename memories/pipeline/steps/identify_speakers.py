@@ -48,11 +48,13 @@ def run(ctx: Context) -> Done | Skip:
     manual = edits.manual_labels(segments, edited, known=stored, model=model, version=version)
     note, outcome = "", Outcome.SUCCESS
     voices: list[Any] = []
-    claim.check(ctx.lease)  # the decisions are written before this step's result is
     try:
         from speakers.identify import identify
 
-        found = identify(ctx.uid, ctx.wav(), segments, language=ctx.language, manual=manual, memory_id=ctx.memory_id)
+        found = identify(
+            ctx.uid, ctx.wav(), segments, language=ctx.language, manual=manual, memory_id=ctx.memory_id,
+            fence=lambda: claim.write(ctx.lease),
+        )  # fmt: skip
         segments, voices = list(found.segments), list(found.voices)
     except StoreError:
         raise  # our own: it is waited for

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import transaction
+
 from memories import events
 from memories.pipeline import announce, claim, edits, faults
 from memories.pipeline.context import Context
@@ -50,13 +52,16 @@ def _update(ctx: Context) -> tuple[Memory, str]:
     segments, model = result_segments(ctx), ctx.output("transcribe").get("model")
     accepted = bool(model) and bool(ctx.output("assess").get("accepted"))
     known = versions(ctx)
-    version = _keep_versions(ctx, model, segments if accepted else None) if model else None
+    try:
+        version = _keep_versions(ctx, model, segments if accepted else None) if model else None
+    except repository.MemoryNotFound as error:
+        raise RunCanceled("memory_gone") from error
     recording = publish_after.recording(ctx)
     judged, result = _judged_against(ctx), (model, content_hash(segments))
     note: list[str] = []
 
     def fields(memory: Memory) -> dict[str, Any]:
-        claim.check(ctx.lease)
+        claim.write(ctx.lease)
         note.clear()
         changed: dict[str, Any] = {}
         # What was judged is still shown (or the result is, where a worker died after this write). Its ids say nothing
@@ -105,9 +110,13 @@ def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> 
     version."""
     from memories.repository import transcripts
 
+    def fence() -> None:
+        claim.write(ctx.lease)
+
+    faults.point("transcripts-before")
     shown, shown_model = ctx.memory.transcript_segments, ctx.memory.active_transcript or "live"
     if shown and shown_model not in ctx.transcripts and shown_model != model:
-        transcripts.save_transcript(ctx.uid, ctx.memory_id, shown_model, shown, {"source": "shown before"})
+        transcripts.save_transcript(ctx.uid, ctx.memory_id, shown_model, shown, {"source": "shown before"}, fence=fence)
     segments = accepted or [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]
     return transcripts.save_transcript(
         ctx.uid, ctx.memory_id, model, segments,
@@ -115,6 +124,7 @@ def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> 
             "source": "prerecorded", "run_id": ctx.run.pk, "accepted": accepted is not None,
             "reasons": ctx.output("assess").get("reasons", []), "figures": ctx.output("assess").get("figures", {}),
         },
+        fence=fence,
     )  # fmt: skip
 
 
@@ -122,13 +132,15 @@ def _tell(ctx: Context) -> None:
     """A memory is created once. An app of 2024 opens a new socket when it hears of one, which ends the session that is
     running: told again of the same memory, it would do so for ever."""
     payload: dict[str, Any] = {"memory_id": ctx.memory_id, "run_id": ctx.run.pk}
-    if ctx.run.kind != Kind.CAPTURE:
-        events.append(ctx.uid, events.POST_PROCESSING_SUCCESS, payload, dedupe_key=f"run:{ctx.run.pk}:end")
-        return
-    payload["processing_memory_id"] = ctx.options.get("processing_memory_id")
-    created = f"created:{ctx.memory_id}"
-    told = events.payload(ctx.uid, created)
-    if told is None:
-        events.append(ctx.uid, events.MEMORY_CREATED, payload, dedupe_key=created)
-    elif told.get("run_id") != ctx.run.pk:
-        events.append(ctx.uid, events.MEMORY_UPDATED, payload, dedupe_key=f"run:{ctx.run.pk}:end")
+    with transaction.atomic():
+        claim.hold(ctx.lease)
+        if ctx.run.kind != Kind.CAPTURE:
+            events.append(ctx.uid, events.POST_PROCESSING_SUCCESS, payload, dedupe_key=f"run:{ctx.run.pk}:end")
+            return
+        payload["processing_memory_id"] = ctx.options.get("processing_memory_id")
+        created = f"created:{ctx.memory_id}"
+        told = events.payload(ctx.uid, created)
+        if told is None:
+            events.append(ctx.uid, events.MEMORY_CREATED, payload, dedupe_key=created)
+        elif told.get("run_id") != ctx.run.pk:
+            events.append(ctx.uid, events.MEMORY_UPDATED, payload, dedupe_key=f"run:{ctx.run.pk}:end")

@@ -22,7 +22,7 @@ def vector(ctx: Context, memory: Memory) -> None:
     """
     if not memory.discarded and not ctx.did("index"):
         return
-    claim.check_fence(ctx.lease)
+    claim.hold(ctx.lease)
     faults.point("vector-before")
     late_vectors.write(ctx.uid, memory, None if memory.discarded else ctx.artifact("index", "vector"))
     faults.point("vector-written")
@@ -39,9 +39,14 @@ def emotions(ctx: Context, memory: Memory) -> None:
         return
     from emotions.base import EmotionTimeline
     from memories.repository.emotions import save_emotions
+    from memories.repository.memories import MemoryNotFound
 
-    claim.check_fence(ctx.lease)
-    save_emotions(ctx.uid, memory.id, EmotionTimeline.model_validate(ctx.artifact("emotions", "timeline")))
+    timeline = EmotionTimeline.model_validate(ctx.artifact("emotions", "timeline"))
+    faults.point("emotions-before")
+    try:
+        save_emotions(ctx.uid, memory.id, timeline, fence=lambda: claim.hold(ctx.lease))
+    except MemoryNotFound as error:
+        raise RunCanceled("memory_gone") from error
 
 
 def recording(ctx: Context) -> str:

@@ -39,10 +39,15 @@ def write(ctx: Context) -> Memory:
         if conversation.memory_id:
             raise RunCanceled("memory_gone") from None  # it was made, and the user deleted it
         try:
-            memory = repository.create_memory(ctx.uid, _new(ctx, conversation, recording))
+            memory = repository.create_memory(
+                ctx.uid, _new(ctx, conversation, recording), fence=lambda: claim.write(ctx.lease)
+            )
         except AlreadyExists as error:
             raise RunCanceled("memory_gone") from error
-    _keep_transcript(ctx)
+    try:
+        _keep_transcript(ctx)
+    except repository.MemoryNotFound as error:
+        raise RunCanceled("memory_gone") from error
     if conversation.memory_id != ctx.memory_id:
         processing.update(ctx.uid, conversation.id, {"memory_id": ctx.memory_id})
     _release_journal(ctx, conversation)
@@ -87,7 +92,7 @@ def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) ->
 
 
 def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recording: str | None) -> dict[str, Any]:
-    claim.check(ctx.lease)
+    claim.write(ctx.lease)
     live = result_segments(ctx)
     segments, changed_text = live, True
     if _post_processed(memory):
@@ -184,9 +189,9 @@ def _keep_transcript(ctx: Context) -> None:
 
     if not ctx.output("transcribe").get("model"):
         return
-    ctx.check()
     made = [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]
     transcripts.save_transcript(
         ctx.uid, ctx.memory_id, ctx.output("transcribe")["model"], made,
         {"source": "journal", "run_id": ctx.run.pk, "accepted": ctx.output("assess").get("accepted")},
+        fence=lambda: claim.hold(ctx.lease),
     )  # fmt: skip

@@ -83,6 +83,7 @@ def run(ctx: Context) -> Done | Wait | Skip:
             continue
         if isinstance(answer, Pending):
             checkpoint["ticket"] = answer.ticket.model_dump(mode="json")
+            calls.settled(checkpoint)
             return Wait(answer.seconds, checkpoint, f"{provider.name}: {answer.detail or 'at work'}")
         if not answer.words:
             _give_up(ctx, checkpoint, provider, _empty(provider.name), began)
@@ -116,6 +117,7 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
         if isinstance(answer, Pending):
             checkpoint["ticket"] = answer.ticket.model_dump(mode="json")
             checkpoint["submitted_at"] = timezone.now().timestamp()
+            calls.settled(checkpoint)
             try:
                 ctx.save_checkpoint(checkpoint)
             except (LeaseLost, RunCanceled):

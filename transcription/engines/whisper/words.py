@@ -24,13 +24,14 @@ LONGEST_WORD = 1.2
 
 @dataclass(slots=True)
 class TimedWord:
-    """Seconds of the window. ``tokens``: how many of the answer's tokens make it."""
+    """Seconds of the window. The answer's tokens from ``first`` up to and without ``until`` make it."""
 
     text: str
     start: float
     end: float
     probability: float
-    tokens: int
+    first: int
+    until: int
 
 
 def timed(
@@ -54,7 +55,8 @@ def timed(
                 min(start, seconds),
                 min(max(end, start), seconds),
                 sum(certain) / len(certain) if certain else 0.0,
-                word.count,
+                at,
+                until,
             )
         )
         at = until
@@ -69,12 +71,10 @@ def with_punctuation(words: Sequence[TimedWord]) -> list[TimedWord]:
         bare = word.text.strip()
         if found and opening is None and bare and all(mark in CLOSING for mark in bare) and word.text[0] != " ":
             found[-1].text += word.text
-            found[-1].tokens += word.tokens
+            found[-1].until = word.until
             continue
         if opening is not None:
-            word = TimedWord(
-                opening.text + word.text.lstrip(), word.start, word.end, word.probability, opening.tokens + word.tokens
-            )
+            word.text, word.first = opening.text + word.text.lstrip(), opening.first
             opening = None
         elif bare and all(mark in OPENING for mark in bare):
             opening = word
@@ -95,8 +95,6 @@ def within_speech(words: Sequence[TimedWord], speech: Sequence[tuple[float, floa
     for word in words:
         near = [(a, b) for a, b in speech if b > word.start - 0.05 and a < word.end + 0.05]
         if not near:
-            if found and not any(character.isalnum() for character in word.text):
-                found[-1].tokens += word.tokens
             continue
         begin, end = max(near, key=lambda part: min(part[1], word.end) - max(part[0], word.start))
         word.start, word.end = max(word.start, begin), min(word.end, end)

@@ -13,6 +13,7 @@ from memories import mirror
 from memories.repository import processing
 from memories.repository.memories import collection, glance, memory_path
 from omi.accounts.users import user_path
+from omi.ids import is_id
 from omi.stores import audio, damaged
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import Unreadable, Where
@@ -92,6 +93,8 @@ def remains(uid: str) -> dict[str, int]:
 def vectors_of(uid: str) -> list[str]:
     """Ids of a user's vectors. The prefix may fit another uid that goes on behind the hyphen: metadata decides."""
     store, space = vectors(), namespace()
+    if not is_id(uid):  # of before the rule: no vector can have such an id, and asking for it is an error
+        return []
     ids = list(store.list_ids(prefix=f"{uid}-", namespace=space))
     found: list[str] = []
     for start in range(0, len(ids), 100):
@@ -104,7 +107,7 @@ def erase_vectors(uid: str, memory_id: str) -> int:
     """By the id rule, and by metadata: whatever else was stored for this memory (parts of a transcript)."""
     store, space = vectors(), namespace()
     identity = vector_id(uid, memory_id)
-    known = len(store.fetch([identity], namespace=space)) if identity.isascii() and len(identity) <= 512 else 0
+    known = len(store.fetch([identity], namespace=space)) if is_id(uid) and is_id(memory_id) else 0
     if known:
         store.delete([identity], namespace=space)
     store.delete_where({"uid": uid, "memory_id": memory_id}, namespace=space)

@@ -23,6 +23,7 @@ from memories.repository.large import Unreadable
 from memories.repository.parsing import memory_from
 from memories.shapes import Memory
 from omi.batches import batches
+from omi.ids import is_id
 from omi.providers import one
 from omi.stores import damaged
 from omi.stores.documents import documents
@@ -229,7 +230,8 @@ def _compare(uid: str, memory: Memory, row: MemoryRow | None) -> Iterator[Differ
 
 
 def _compare_vectors(uid: str, memories: Mapping[str, Memory]) -> Iterator[Difference]:
-    wanted = {vector_id(uid, memory.id): memory for memory in memories.values() if _has_vector(memory)}
+    kept = [memory for memory in memories.values() if _has_vector(memory) and is_id(uid) and is_id(memory.id)]
+    wanted = {vector_id(uid, memory.id): memory for memory in kept}
     found = vectors().fetch(list(wanted), namespace=namespace()) if wanted else {}
     for identity, memory in wanted.items():
         vector = found.get(identity)

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from omi.ids import checked
 from transcription.segments import Segment, is_speaker_label, speaker_label
 
 
@@ -258,6 +259,11 @@ class GivenSegment(Segment):
             raise ValueError("speaker must be a label such as SPEAKER_00")
         return value
 
+    @field_validator("id", "person_id")
+    @classmethod
+    def _an_id(cls, value: str | None) -> str | None:
+        return value if value is None else checked(value)
+
     @model_validator(mode="after")
     def _forward(self) -> GivenSegment:
         if not 0 <= self.start <= self.end:
@@ -273,6 +279,11 @@ class CreateMemory(BaseModel):
     transcript_segments: list[GivenSegment] = Field(default_factory=list)
     geolocation: Geolocation | None = None
     photos: list[Photo] = Field(default_factory=list)
-    source: str | None = "friend"
-    language: str | None = None
+    source: str | None = Field(default="friend", max_length=64)
+    language: str | None = Field(default=None, max_length=32)
     processing_memory_id: str | None = None
+
+    @field_validator("processing_memory_id")
+    @classmethod
+    def _an_id(cls, value: str | None) -> str | None:
+        return value if value is None else checked(value)

@@ -11,3 +11,7 @@ OMI_ANSWER_BYTES = env_int("OMI_ANSWER_BYTES", 16 * 1024 * 1024)
 """Of a list, a search or the transcripts of a memory: what goes beyond it is listed without its segments."""
 OMI_MAX_SEGMENTS = env_int("OMI_MAX_SEGMENTS", 20_000)
 """Segments of a memory that a client posts: a day of talk has some 17,000 of five seconds."""
+OMI_LOGIN_TRIES = env_int("OMI_LOGIN_TRIES", 5)
+"""Wrong passwords of one address for one name before it has to wait for a quarter of an hour."""
+OMI_LOGIN_TRIES_OF_ADDRESS = env_int("OMI_LOGIN_TRIES_OF_ADDRESS", 20)
+"""The same for all names together."""

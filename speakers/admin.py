@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -13,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
+from omi import reveal
 from omi.errors import ProviderError
 from omi.readonly_admin import ReadOnlyAdmin
 from omi.stores import audio
@@ -21,6 +23,7 @@ from speakers import gallery, people
 from speakers.models import USER, ProfileVersion, SpeakerDecision, VoiceConsent, VoiceSample
 from speakers.reasons import SENTENCES, Reason
 
+REVEALED = "revealed_voices"
 ALIKE, UNLIKE = 0.80, 0.65
 """Cosines from which the matrix shows two samples as one voice, and below which as two."""
 
@@ -45,25 +48,31 @@ class VoiceSampleAdmin(ReadOnlyAdmin):
         wrap = self.admin_site.admin_view
         own = [
             path("gallery/", wrap(self.gallery_view), name="speakers_gallery"),
+            path("reveal/", wrap(require_POST(self.reveal_view)), name="speakers_voice_reveal"),
             path("audio/<uuid:sample_id>/", wrap(self.audio_view), name="speakers_sample_audio"),
             path("judge/<uuid:sample_id>/", wrap(require_POST(self.judge_view)), name="speakers_judge"),
         ]
         return own + list(super().get_urls())
 
     def gallery_view(self, request: HttpRequest) -> HttpResponse:
-        """One voice: its samples, their likeness to each other, its profile versions and consents."""
+        """One voice: its samples, their likeness to each other, its profile versions and consents. Whose it is and how
+        it sounds only for a while after a reason was given (``reveal_view``)."""
         if not self.has_view_permission(request):
             raise Http404
         uid, person_id = request.GET.get("uid", ""), request.GET.get("person", USER)
         if not uid:
             return redirect("admin:speakers_voicesample_changelist")
+        heard = self._may_hear(request) and reveal.is_open(request, REVEALED, _key(uid, person_id))
         samples, matrix, problem = _matrix(uid, person_id)
         profiles = ProfileVersion.objects.filter(uid=uid, person_id=person_id).order_by("-created_at")[:20]
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Voice of {_name(uid, person_id)}",
+            "title": f"Voice of {_name(uid, person_id) if heard else _nameless(uid, person_id)}",
             "opts": self.model._meta,
             "uid": uid,
+            "person_id": person_id,
+            "heard": heard,
+            "minutes": reveal.MINUTES,
             "rows": [
                 {"sample": sample, "cells": [_cell(value) for value in matrix[index]], "number": index + 1}
                 for index, sample in enumerate(samples)
@@ -79,9 +88,10 @@ class VoiceSampleAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/speakers/gallery.html", context)
 
     def audio_view(self, request: HttpRequest, sample_id: str) -> FileResponse:
-        if not self.has_view_permission(request):
-            raise Http404
         sample = get_object_or_404(VoiceSample, pk=sample_id)
+        key = _key(sample.uid, sample.person_id)
+        if not self._may_hear(request) or not reveal.is_open(request, REVEALED, key):
+            raise Http404
         try:
             file = audio.open(sample.audio)
         except AudioNotFound as error:
@@ -90,6 +100,26 @@ class VoiceSampleAdmin(ReadOnlyAdmin):
         response["Cache-Control"] = "private, no-store"
         self.log_change(request, sample, "listened")
         return response
+
+    def reveal_view(self, request: HttpRequest) -> HttpResponseRedirect:
+        """A name is read and a voice is heard for a while, by this session, after the reason was written down."""
+        if not self._may_hear(request):
+            raise PermissionDenied
+        uid, person_id = request.POST.get("uid", ""), request.POST.get("person", USER)
+        reason = request.POST.get("reason", "").strip()[:300]
+        sample = VoiceSample.objects.filter(uid=uid, person_id=person_id).first()
+        if sample is None:
+            raise Http404
+        if reason:
+            self.log_change(request, sample, f"Voice revealed. Reason: {reason}")
+            reveal.open_for(request, REVEALED, _key(uid, person_id))
+        else:
+            messages.warning(request, "A reason is needed to show name and recordings.")
+        return HttpResponseRedirect(gallery_url(uid, person_id))
+
+    def _may_hear(self, request: HttpRequest) -> bool:
+        """Looking needs the view permission; names and voices, as words, the change permission."""
+        return request.user.has_perm("speakers.change_voicesample")
 
     def judge_view(self, request: HttpRequest, sample_id: str) -> HttpResponseRedirect:
         """Accept a candidate, or remove a sample, with an entry in the admin's log."""
@@ -134,6 +164,14 @@ class SpeakerDecisionAdmin(ReadOnlyAdmin):
 class VoiceConsentAdmin(ReadOnlyAdmin):
     list_display = ["given_at", "uid", "person_id", "version", "source", "withdrawn_at"]
     search_fields = ["=uid", "=person_id"]
+
+
+def _key(uid: str, person_id: str) -> str:
+    return f"{uid}/{person_id}"
+
+
+def _nameless(uid: str, person_id: str) -> str:
+    return f"the user {uid}" if person_id == USER else f"person {person_id}"
 
 
 def gallery_url(uid: str, person_id: str) -> str:

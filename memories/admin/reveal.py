@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import time
-
 from django.http import HttpRequest
 
 from memories.models import MemoryRow
+from omi import reveal
+from omi.reveal import MINUTES
 
-MINUTES = 15
-_KEY = "revealed_memories"
+__all__ = ["MINUTES", "is_open", "open_for"]
+
+_KIND = "revealed_memories"
 
 
 def open_for(request: HttpRequest, row: MemoryRow) -> None:
-    until = {key: value for key, value in request.session.get(_KEY, {}).items() if value > time.time()}
-    request.session[_KEY] = {**until, str(row.pk): time.time() + MINUTES * 60}
+    reveal.open_for(request, _KIND, str(row.pk))
 
 
 def is_open(request: HttpRequest, row: MemoryRow) -> bool:
-    return float(request.session.get(_KEY, {}).get(str(row.pk), 0)) > time.time()
+    return reveal.is_open(request, _KIND, str(row.pk))

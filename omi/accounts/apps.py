@@ -7,3 +7,8 @@ class AccountsConfig(AppConfig):
     name = "omi.accounts"
     label = "accounts"
     verbose_name = "Accounts"
+
+    def ready(self) -> None:
+        from omi.accounts import staff_login
+
+        staff_login.connect()

@@ -9,15 +9,12 @@ from django.conf import settings
 
 from omi.accounts.principal import Principal
 from omi.errors import MissingDependency
-from omi.stores.documents.base import InvalidPath
-from omi.stores.documents.paths import check_part
+from omi.ids import is_id
 
 CLOCK_SKEW = 10
 """Seconds by which Google's clock and ours may differ."""
 
 MAX_TOKEN = 8192
-MAX_UID = 128
-"""Firebase's own limit for a uid."""
 
 
 class InvalidToken(Exception):
@@ -33,11 +30,7 @@ def verify_token(token: str) -> Principal:
     if not token or len(token) > MAX_TOKEN or not token.isascii():
         raise InvalidToken("Invalid authorization token")
     principal = _firebase(token) if settings.OMI_AUTH == "firebase" else _dev(token)
-    try:
-        check_part(principal.uid)
-    except InvalidPath as error:
-        raise InvalidToken("Invalid authorization token") from error
-    if len(principal.uid) > MAX_UID or _erased_since(principal):
+    if not is_id(principal.uid) or _erased_since(principal):
         raise InvalidToken("Invalid authorization token")
     return principal
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -211,11 +212,19 @@ def gallery_page(client: Client, person_id: str = "") -> str:
     return response.content.decode()
 
 
+def reveal(client: Client, person_id: str = "", reason: str = "a complaint") -> None:
+    form = {"uid": UID, "person": person_id, "reason": reason}
+    assert client.post(reverse("admin:speakers_voice_reveal"), form).status_code == 302
+
+
 def test_the_gallery_shows_audio_likeness_and_consent(
     staff: Callable[..., Client], enrolled: str, talk: Talk, wav: WriteWav
 ) -> None:
     learn(talk, wav)
-    page = gallery_page(staff("view_voicesample", "change_voicesample"))
+    client = staff("view_voicesample", "change_voicesample")
+    assert "<audio" not in gallery_page(client)
+    reveal(client)
+    page = gallery_page(client)
     assert page.count("<audio controls") == 2
     assert page.count('class="cell alike"') == 4
     assert enrolment.CONSENT_VERSION in page
@@ -225,8 +234,38 @@ def test_the_gallery_shows_audio_likeness_and_consent(
 def test_a_sample_is_played_to_those_who_may(staff: Callable[..., Client], enrolled: str) -> None:
     url = reverse("admin:speakers_sample_audio", args=[VoiceSample.objects.get().id])
     assert Client().get(url).status_code == 302
-    response = staff("view_voicesample").get(url)
+    client = staff("view_voicesample", "change_voicesample")
+    reveal(client)
+    response = client.get(url)
     assert b"".join(response.streaming_content)[:4] == b"RIFF"
+
+
+def test_a_voice_is_heard_and_a_name_is_read_for_a_reason_only(staff: Callable[..., Client], david: Person) -> None:
+    """A plain GET played it to everybody who might look."""
+    sample = VoiceSample.objects.get(person_id=david.id)
+    url = reverse("admin:speakers_sample_audio", args=[sample.id])
+    client = staff("view_voicesample", "change_voicesample")
+    assert client.get(url).status_code == 404
+    assert "David" not in gallery_page(client, david.id)
+    reveal(client, david.id, reason=" ")
+    assert client.get(url).status_code == 404
+    reveal(client, david.id, reason="she asked why")
+    assert "David" in gallery_page(client, david.id)
+    assert client.get(url).status_code == 200
+    told = [entry.change_message for entry in LogEntry.objects.filter(object_id=str(sample.pk))]
+    assert "Voice revealed. Reason: she asked why" in told
+    assert "listened" in told
+    own = VoiceSample.objects.get(person_id=USER)
+    assert client.get(reverse("admin:speakers_sample_audio", args=[own.id])).status_code == 404  # another voice
+
+
+def test_who_may_only_look_hears_nothing(staff: Callable[..., Client], david: Person) -> None:
+    client = staff("view_voicesample")
+    assert "David" not in gallery_page(client, david.id)
+    answer = client.post(reverse("admin:speakers_voice_reveal"), {"uid": UID, "person": david.id, "reason": "curious"})
+    assert answer.status_code == 403
+    sample = VoiceSample.objects.get(person_id=david.id)
+    assert client.get(reverse("admin:speakers_sample_audio", args=[sample.id])).status_code == 404
 
 
 def test_without_the_permission_there_is_no_page_and_no_audio(staff: Callable[..., Client], enrolled: str) -> None:

@@ -1,0 +1,20 @@
+"""What of a person staff may read or hear right now: a session that gave a reason, for a few minutes."""
+
+from __future__ import annotations
+
+import time
+
+from django.http import HttpRequest
+
+MINUTES = 15
+
+
+def open_for(request: HttpRequest, kind: str, key: str) -> None:
+    """``kind``: what is revealed (a name of the session's); ``key``: which one."""
+    known = request.session.get(kind, {})
+    until = {name: value for name, value in known.items() if value > time.time()}
+    request.session[kind] = {**until, key: time.time() + MINUTES * 60}
+
+
+def is_open(request: HttpRequest, kind: str, key: str) -> bool:
+    return float(request.session.get(kind, {}).get(key, 0)) > time.time()

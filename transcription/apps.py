@@ -7,3 +7,8 @@ class TranscriptionConfig(AppConfig):
     name = "transcription"
     label = "transcription"
     verbose_name = "Transcription"
+
+    def ready(self) -> None:
+        from transcription import metrics
+
+        metrics.register()

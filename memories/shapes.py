@@ -163,7 +163,7 @@ class UserEdits(BaseModel):
 
 
 class Memory(_Document):
-    """``users/{uid}/memories/{id}``. Segment times are seconds since ``time_zero``, or since ``started_at`` without one.
+    """``users/{uid}/memories/{id}``. Segment times are seconds since ``time_zero`` (else ``started_at``).
 
     From ``started_at`` to ``finished_at`` is what was said, with a margin, however long the socket was open around it.
     """

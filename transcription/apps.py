@@ -9,4 +9,6 @@ class TranscriptionConfig(AppConfig):
     verbose_name = "Transcription"
 
     def ready(self) -> None:
-        from transcription import checks  # noqa: F401 (registers)
+        from transcription import checks, metrics  # noqa: F401 (the checks register themselves)
+
+        metrics.register()

@@ -58,14 +58,29 @@ FINAL = frozenset({"gap", "finish"})
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """Session seconds, from and to."""
+
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class Accounting:
-    """Where every second of received audio went. ``transcribed + silence + failed == received`` to within a frame."""
+    """Where every second of received audio went. ``transcribed + silence + failed == received`` to within a frame.
+
+    ``missing``: the stretches that failed. ``settled``: seconds that had failed and were transcribed, or found to be
+    silence, from the journal afterwards. ``vendors``: what each did in this session (``Supervisor.facts``).
+    """
 
     received: float
     transcribed: float
     silence: float
     failed: float
     reasons: dict[str, float] = field(default_factory=dict)
+    missing: list[Stretch] = field(default_factory=list)
+    settled: float = 0.0
+    vendors: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class SessionSink(Protocol):

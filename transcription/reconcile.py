@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime
 from typing import Any
@@ -10,12 +11,13 @@ import structlog
 from asgiref.sync import async_to_sync
 
 from omi.providers import one
-from transcription import journal
+from transcription import journal, metrics
 from transcription.journal.reader import seconds_on_disk
 from transcription.journal.store import FINISHED, Entry
-from transcription.metrics import RECOVERED
-from transcription.ports import Accounting, Conversation, SessionSink, VoiceLabel
+from transcription.ports import FINAL, Accounting, Conversation, SessionSink, Stretch, VoiceLabel
 from transcription.segments import Segment, speaker_label
+from transcription.session_account import intersect, length, merge
+from transcription.vad import SpeechGate
 
 log = structlog.get_logger(__name__)
 
@@ -36,11 +38,11 @@ def recover_sessions() -> int:
         try:
             async_to_sync(_recover)(sink, entry)
             done += 1
-            RECOVERED.inc()
         except Exception as error:  # the sink's stores may be down: the next reconcile tries again
             log.warning("session_not_recovered", session=entry.session_id, error=type(error).__name__)
         finally:
             entry.unlock(lock)
+    metrics.flush()
     journal.sweep()
     return done
 
@@ -51,6 +53,8 @@ async def _recover(sink: SessionSink, entry: Entry) -> None:
     heard = _heard(entry)
     worthless = received < WORTH_SECONDS and not heard and not entry.meta.conversation
     if worthless or not entry.meta.watch:  # an unwatched session is text for a client that has gone
+        if not heard:
+            metrics.session_ended("recovered", await asyncio.to_thread(_counted, entry, received), recovered=True)
         entry.remove()
         return
     conversation = await _conversation(sink, entry)
@@ -65,15 +69,38 @@ async def _recover(sink: SessionSink, entry: Entry) -> None:
             for model, items in heard["transcripts"].items()
         }
         await sink.store_transcripts(info, conversation, transcripts)
-        result = Accounting(**heard["accounting"])
+        counted = dict(heard["accounting"])
+        missing = [Stretch(**item) for item in counted.pop("missing", [])]
+        result = Accounting(**counted, missing=missing)
     else:
-        decided = min(received, entry.progress()[0])
-        failed = received - decided
-        result = Accounting(received, decided, 0.0, failed, {"process_died": failed} if failed > 0 else {})
-    await sink.finish(info, conversation, reason="recovered", accounting=result, keep=bool(heard and heard.get("keep")))
+        result = await asyncio.to_thread(_counted, entry, received)
+    told = str(heard.get("reason", "")) if heard else ""
+    reason = told if told in FINAL else "recovered"  # a conversation that had ended has ended
+    await sink.finish(info, conversation, reason=reason, accounting=result, keep=bool(heard and heard.get("keep")))
     entry.meta.state, entry.meta.reason = FINISHED, "recovered"
     entry.save()
+    metrics.session_ended(reason, result, recovered=True, counted=heard is not None)
     log.info("session_recovered", session=entry.session_id, received=round(received, 2), failed=round(result.failed, 2))
+
+
+def _counted(entry: Entry, received: float) -> Accounting:
+    """What is known of a session whose process died: how far it was heard, and where in its audio somebody speaks."""
+    gate = SpeechGate()
+    for piece in journal.read_pcm(entry):
+        gate.feed(piece)
+    speech = merge([(cut.session, cut.session + cut.seconds) for cut in gate.cuts])
+    decided = min(received, entry.progress()[0])
+    transcribed = length(intersect(speech, [(0.0, decided)]))
+    missing = intersect(speech, [(decided, received)])
+    failed = length(missing)
+    return Accounting(
+        received=received,
+        transcribed=transcribed,
+        silence=max(0.0, received - transcribed - failed),
+        failed=failed,
+        reasons={"process_died": failed} if failed > 0 else {},
+        missing=[Stretch(round(start, 3), round(end, 3)) for start, end in missing],
+    )
 
 
 async def _conversation(sink: SessionSink, entry: Entry) -> Conversation:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from channels.db import database_sync_to_async
 
 from transcription import metrics
 from transcription.codecs import RATE, open_decoder
@@ -328,6 +329,8 @@ class Session:
             await self._voices.settle()
         result = self.accounting()
         metrics.session_ended(reason, result)
+        if self._around.counted is not None:
+            await database_sync_to_async(self._around.counted, thread_sensitive=False)()
         log.info(
             "session_ended", session=self.info.session_id, reason=reason, reasons=result.reasons, **_rounded(result)
         )
@@ -373,6 +376,8 @@ class Session:
             if self._gate is None
             else [(cut.session, cut.session + cut.seconds) for cut in self._gate.cuts],
             self._supervisor.failure(),
+            lost=self._supervisor.lost(voted=self._around.consensus),
+            vendors=self._supervisor.facts(),
         )
 
     async def discard(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from transcription.ports import Accounting
+from transcription.ports import Accounting, Stretch
 from transcription.segments import Word
 
 AROUND_WORD = 0.5
@@ -14,25 +15,37 @@ Span = tuple[float, float]
 
 
 def account(
-    received: float, covered: Sequence[Span], words: Sequence[Word], speech: Sequence[Span], reason: str
+    received: float,
+    covered: Sequence[Span],
+    words: Sequence[Word],
+    speech: Sequence[Span],
+    reason: str,
+    *,
+    lost: Sequence[Span] = (),
+    vendors: dict[str, dict[str, Any]] | None = None,
 ) -> Accounting:
-    """``covered``: what the shown vendors decided; ``speech``: where the gate heard a voice (all spans in seconds).
+    """``covered``: what the shown vendors decided; ``speech``: where the gate heard a voice; ``lost``: what no vendor
+    could be given, because neither memory nor journal had it any more (all spans in seconds).
 
     Covered time is transcribed around its words and silence elsewhere. Time that nobody decided is silence where no
-    voice was heard, and failed where there was one.
+    voice was heard, and failed where there was one. What was lost has failed, whatever it held.
     """
     whole = [(0.0, received)]
-    decided = intersect(merge(covered), whole)
+    gone = intersect(merge(lost), whole)
+    decided = subtract(intersect(merge(covered), whole), gone)
     spoken = intersect(merge([(word.start - AROUND_WORD, word.end + AROUND_WORD) for word in words]), decided)
-    open_time = subtract(whole, decided)
-    failed = length(intersect(open_time, merge(speech)))
-    transcribed = length(spoken)
+    undecided = intersect(subtract(subtract(whole, decided), gone), merge(speech))
+    missing = merge([*undecided, *gone])
+    failed, transcribed = length(missing), length(spoken)
+    reasons = {reason: length(undecided), "journal_unavailable": length(gone)}
     return Accounting(
         received=received,
         transcribed=transcribed,
         silence=max(0.0, received - transcribed - failed),
         failed=failed,
-        reasons={reason: failed} if failed > 0 else {},
+        reasons={why: seconds for why, seconds in reasons.items() if seconds > 0},
+        missing=[Stretch(round(start, 3), round(end, 3)) for start, end in missing],
+        vendors=vendors or {},
     )
 
 

@@ -57,11 +57,13 @@ class Surroundings:
     labeller: VoiceLabeller | None = None
     consensus: bool = True
     accuracy: Mapping[str, float] = field(default_factory=dict)
+    counted: Callable[[], None] | None = None  # a session was counted: what was is written; blocking
 
 
 def surroundings() -> Surroundings:
     """As ``settings`` say."""
     from omi.providers import is_configured, many, one
+    from transcription import metrics
     from transcription.live.breaker import breaker_for
 
     return Surroundings(
@@ -75,4 +77,5 @@ def surroundings() -> Surroundings:
         labeller=one("voice_labeller") if is_configured("voice_labeller") else None,
         consensus=settings.OMI_CONSENSUS,
         accuracy=settings.OMI_VENDOR_ACCURACY,
+        counted=metrics.flush,
     )

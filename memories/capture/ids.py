@@ -22,7 +22,7 @@ def processing_id_for(uid: str, session_id: str) -> str:
 
 
 def own_segment_ids(session_id: str, model: str, count: int) -> set[str]:
-    """The ids that a session gives to the first ``count`` segments of what it shows, and of its transcript of a model."""
+    """The ids that a session gives to the first ``count`` segments that it shows, and of its transcript of a model."""
     scopes = (session_id, f"{session_id}/{model}")
     return {segment_id(scope, index) for scope in scopes for index in range(count)}
 

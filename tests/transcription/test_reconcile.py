@@ -14,6 +14,7 @@ from tests.transcription.live_session import Run, words
 from transcription import journal, storing
 from transcription.reconcile import recover_sessions
 
+pytestmark = pytest.mark.django_db  # what is counted stands in rows
 SINK = MemorySink()
 
 

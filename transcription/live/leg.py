@@ -12,6 +12,7 @@ import contextlib
 import random
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,7 @@ class Leg:
         self._sent_since_result = 0
         self._flushed_at_cut = -1
         self._failures = 0
+        self.failures: Counter[str] = Counter()
         self._heard_before = -1.0  # end of the last word of the connections before this one
         self._said: dict[str, list[float]] = {}  # where each word was heard
         self._waiting: tuple[LiveStream, Timeline] | None = None  # while the sender has sent all there is
@@ -344,6 +346,7 @@ class Leg:
         """Count it; True when another try makes sense after the wait that this has done."""
         self.error = error
         self._failures += 1
+        self.failures[error.code or error.kind.value] += 1
         if error.code not in ("unsupported", OURS):  # our own question was wrong: the vendor is well
             await self.breaker.failed(error)
         VENDOR_FAILURES.labels(self.name, error.kind.value).inc()

@@ -12,7 +12,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -21,6 +21,7 @@ from transcription.live.base import LiveRequest
 from transcription.live.leg import Leg
 from transcription.live.state import State, Tuning
 from transcription.segments import Segment, Word, segments_from_words
+from transcription.session_account import length, merge, subtract
 
 if TYPE_CHECKING:
     from transcription.live.base import LiveTranscriber
@@ -85,6 +86,7 @@ class Supervisor:
         self._at_seam = False  # the next words are another vendor's first ones
         self._started_at = time.monotonic()
         self._status = ""
+        self._shown_names: set[str] = set()
         self.covered: list[tuple[float, float]] = []
         self.legs = [
             Leg(
@@ -176,6 +178,26 @@ class Supervisor:
             {leg.vendor.model_name: leg.heard for leg in heard},
         )
 
+    def lost(self, *, voted: bool) -> list[tuple[float, float]]:
+        """Stretches (session seconds) that a vendor could not be given, because the journal did not hold them any more.
+        With a vote, what another vendor heard is not lost."""
+        gone = merge([(start, end) for leg in self.legs for start, end, _ in leg.lost])
+        return subtract(gone, merge([span for leg in self.legs for span in leg.heard])) if voted else gone
+
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """What each vendor did in this session, for support: connections, failures by code, words, seconds heard."""
+        return {
+            leg.name: {
+                "connections": leg.connections,
+                "failures": dict(leg.failures),
+                "words": len(leg.words),
+                "seconds": round(length(leg.heard), 2),
+                "shown": leg.name in self._shown_names,
+            }
+            for leg in self.legs
+            if leg.state is not State.IDLE
+        }
+
     def failure(self) -> str:
         """Why audio is not transcribed, for the accounting: the shown vendor's reason, else the first one's."""
         for leg in self.legs:
@@ -198,11 +220,14 @@ class Supervisor:
         best = self._best()
         if best is not None and best is not self.current:
             before, self.current = self.current, best
+            self._shown_names.add(best.name)
             self._taken = self._first_unsaid(best)
             self._at_seam = before is not None
             reason = f"fallback_from_{before.name}" if before is not None else ""
             self._say("ready", best.name, reason, False)
             self._show(best)
+        elif best is not None and self._status.startswith("stt_failed/"):
+            self._say("ready", best.name, "recovered", False)  # the same vendor is back
         elif best is None and self._all_failed():
             leg = next((leg for leg in self.legs if leg.error is not None), None)
             why = leg.error if leg is not None else None
@@ -282,6 +307,7 @@ class Supervisor:
                 self._show(leg)
             elif leg.done_until > self.shown_until + 0.5:
                 self.current = leg
+                self._shown_names.add(leg.name)
                 self._taken = self._first_unsaid(leg)
                 self._at_seam = True
                 self._show(leg)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from memories.pipeline import quality
+from memories.pipeline import missing, quality
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.vocabulary import Kind
@@ -33,7 +33,7 @@ def run(ctx: Context) -> Done | Skip:
     made = ctx.output("transcribe")
     prepared = ctx.output("prepare_audio")
     decision = quality.assess(
-        new=[Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")],
+        new=missing.transcribed(ctx),
         shown=shown(ctx),
         live=_live(ctx),
         regions=[(start, end) for start, end in prepared["regions"]],

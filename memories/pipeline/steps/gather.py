@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from memories.capture.ids import own_segment_ids
+from memories.pipeline import missing
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, StepError
 from memories.pipeline.voices import journal_wav, one_label_a_voice
@@ -29,7 +30,7 @@ def run(ctx: Context) -> Done:
         "segments": len(segments),
         "failed_seconds": round(failed, 2),
         "started": found.timer_start or found.created_at.timestamp(),
-        "accounting": dict((found.model_extra or {}).get("accounting") or {}),
+        "accounting": missing.accounting(found),
         "audio": "",
     }
     # Kept for the user where they allow it; else only as long as it is needed to make up for what failed.
@@ -37,6 +38,7 @@ def run(ctx: Context) -> Done:
     if failed > 0.0 or not words or output["permitted"]:
         output["audio"] = _recording(ctx, found, permitted=output["permitted"])
     output["transcribe"] = bool(output["audio"]) and (failed > 0.0 or not words)
+    output["missing"] = [list(span) for span in missing.stretches(found)] if failed > 0.0 else []
     if not words and not output["audio"]:
         raise StepError("nothing_to_process")
     segments = one_label_a_voice(ctx, found, segments)
@@ -90,8 +92,7 @@ def _named_as_shown(voted: list[Segment], shown: list[Segment]) -> list[Segment]
 
 def failed_seconds(found: ProcessingMemory) -> float:
     """Seconds of audio that no live vendor transcribed, over all sessions of the conversation."""
-    accounting = (found.model_extra or {}).get("accounting") or {}
-    return sum(float(part.get("failed") or 0.0) for part in accounting.values())
+    return sum(float(part.get("failed") or 0.0) for part in missing.accounting(found).values())
 
 
 def _recording(ctx: Context, found: ProcessingMemory, *, permitted: bool) -> str:

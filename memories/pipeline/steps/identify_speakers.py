@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from memories.pipeline import claim, edits, hashing
+from memories.pipeline import claim, edits, hashing, missing
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.steps import labels_taken_over
@@ -111,11 +111,14 @@ def _new_segments(ctx: Context) -> list[Segment]:
     """The new transcript; a provider without diarization gets its voices from ours."""
     made = ctx.output("transcribe")
     if made.get("diarized", True):
-        return [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]
+        return missing.transcribed(ctx)
     words = [Word.model_validate(item) for item in ctx.artifact("transcribe", "words")]
     from speakers.turns import assign_speakers
 
     regions = [(start, end) for start, end in ctx.output("prepare_audio")["regions"]]
     named = assign_speakers(words, ctx.wav(), regions)
     # Other voices cut the words into other segments: they have ids of their own.
-    return segments_from_words(named, scope=scope_of(made["scope"], named), provider=made["model"])
+    segments = segments_from_words(named, scope=scope_of(made["scope"], named), provider=made["model"])
+    if ctx.run.kind != Kind.CAPTURE:
+        return segments
+    return missing.together(shown(ctx), segments, missing.asked(ctx))

@@ -5,7 +5,7 @@ A transcript that was paid for outlives its audio (``prepare_audio.still_there``
 
 from __future__ import annotations
 
-from memories.pipeline import edits, hashing
+from memories.pipeline import edits, hashing, missing
 from memories.pipeline.context import Context
 from memories.pipeline.models import RunStep, StepArtifact
 from memories.pipeline.outcomes import Done, Skip
@@ -49,5 +49,5 @@ def _heard_before(ctx: Context) -> tuple[list[Segment], str]:
         if kept is not None:
             found = [Segment.model_validate(item) for item in hashing.unpack(bytes(kept.body))]
             return found, f"{GONE}: names are those that run {step.run_id} found"
-    found = [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]
+    found = missing.transcribed(ctx)
     return found, f"{GONE}: nobody was recognised"

@@ -5,17 +5,20 @@ Nothing is trimmed: the regions are about the recording (omi-protocol 4.3 no. 4-
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from memories.pipeline import child, hashing
+from memories.pipeline import child, hashing, missing
 from memories.pipeline.context import Context
 from memories.pipeline.models import RunStep
 from memories.pipeline.outcomes import Done, Skip, StepError
 from memories.pipeline.vocabulary import Kind
 from omi import rows
 from omi.errors import Outcome
+from transcription.session_account import intersect, length, merge
 
 VERSION = 2
 LIMIT = 3600.0
@@ -36,6 +39,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
         "audio": _sha256(ctx, name) or name,
         "min": _shortest(ctx),
         "max": settings.OMI_MAX_RECORDING_SECONDS,
+        **({"missing": wanted} if (wanted := missing.asked(ctx)) else {}),  # none: hashed as before
     }
 
 
@@ -104,9 +108,13 @@ def run(ctx: Context) -> Done | Skip:
     spoken = sum(end - start for start, end in heard["regions"])
     stored = ctx.store_audio("upload", target, settings.OMI_AUDIO_KEEP)
     ctx.prepared_here(target)
+    pieces = _pieces(ctx, target)
+    if pieces:
+        spoken = length(intersect(merge(missing.asked(ctx)), [(start, end) for start, end in heard["regions"]]))
     silence = spoken < MIN_SPEECH
     return Done(
         {
+            **pieces,
             "audio": stored, "seconds": heard["seconds"], "sha256": heard["sha256"], "speech_seconds": spoken,
             "regions": heard["regions"], "silence": silence,
             "declared_seconds": info.declared, "ended_early": info.ended_early,
@@ -115,6 +123,20 @@ def run(ctx: Context) -> Done | Skip:
         note=f"{heard['seconds']:.1f} s, {spoken:.1f} s of speech"
         + (f"; the file was cut off: it says that it is {info.declared:.1f} s long" if info.ended_early else ""),
     )  # fmt: skip
+
+
+def _pieces(ctx: Context, wav: Path) -> dict[str, Any]:
+    """What live transcription failed to hear, as a recording of its own: only that is sent to a vendor."""
+    wanted = missing.asked(ctx)
+    if not wanted:
+        return {}
+    target = ctx.folder / "missing.wav"
+    pieces = missing.cut(wav, wanted, target)
+    with target.open("rb") as file:
+        sha = hashlib.file_digest(file, "sha256").hexdigest()
+    stored = ctx.store_audio("upload", target, settings.OMI_AUDIO_KEEP)
+    seconds = sum(piece["seconds"] for piece in pieces)
+    return {"pieces": pieces, "pieces_audio": stored, "pieces_sha256": sha, "pieces_seconds": seconds}
 
 
 def _shortest(ctx: Context) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from memories.pipeline import claim, edits
+from memories.pipeline import claim, edits, missing
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import RunCanceled
 from memories.pipeline.steps.gather import processing_memory
@@ -18,6 +18,7 @@ from memories.pipeline.steps.structure import result_segments
 from memories.pipeline.voices import continued
 from memories.repository.transcripts import content_hash
 from memories.shapes import Memory, PostProcessing, ProcessingMemory, Structured, UserEdits
+from transcription import metrics
 from transcription.segments import Segment
 
 MARGIN = 2.0
@@ -29,7 +30,7 @@ def write(ctx: Context) -> Memory:
     from memories.repository import processing
     from omi.stores.documents.base import AlreadyExists
 
-    conversation = processing_memory(ctx)
+    conversation = _settle(ctx, processing_memory(ctx))
     recording = _recording(ctx)
     try:
         memory = repository.mutate_memory(
@@ -87,7 +88,7 @@ def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) ->
         edits=edited,
         emotional_feedback=conversation.emotional_feedback,
         recording=recording,
-        accounting=ctx.output("gather").get("accounting") or None,
+        accounting=missing.accounting(conversation) or None,
     )
 
 
@@ -105,7 +106,7 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recor
     fields: dict[str, Any] = {
         "transcript_segments": _labelled(segments, edited, memory.active_transcript),
         "edits": edited,
-        "accounting": ctx.output("gather").get("accounting") or None,
+        "accounting": missing.accounting(conversation) or None,
     }
     zero = memory.time_zero or memory.started_at
     if zero is not None:
@@ -156,17 +157,49 @@ def _span(zero: datetime, conversation: ProcessingMemory, segments: list[Segment
 
 def _model(ctx: Context, segments: list[Segment]) -> str | None:
     """Under which name what is shown is stored."""
-    if ctx.did("transcribe") and ctx.output("assess").get("accepted"):
-        return str(ctx.output("transcribe")["model"]) or None
+    if _made(ctx):
+        return str(ctx.output("transcribe")["model"])
     providers = {item.stt_provider for item in segments if item.stt_provider}
     return providers.pop() if len(providers) == 1 else ("live" if segments else None)
 
 
+def _made(ctx: Context) -> bool:
+    """Whether words were made of what live vendors failed to hear, and stand in the result."""
+    accepted = ctx.did("transcribe") and ctx.output("assess").get("accepted")
+    return bool(accepted and ctx.output("transcribe")["model"] and ctx.output("transcribe")["words"])
+
+
+def _settle(ctx: Context, conversation: ProcessingMemory) -> ProcessingMemory:
+    """What was made good stands in the conversation and its books: a later run neither loses it nor pays for it."""
+    from memories.repository import processing
+
+    wanted = missing.asked(ctx)
+    if not wanted or not ctx.did("transcribe") or not ctx.output("assess").get("accepted"):
+        return conversation
+    own = {item["id"] for item in ctx.artifact("transcribe", "segments")}
+    shown = {item["id"] for item in ctx.artifact("gather", "segments")}
+    result = result_segments(ctx)
+    made = [item for item in result if item.id in own or item.id not in shown] if _made(ctx) else []
+    seconds: list[float] = []
+
+    def write(current: ProcessingMemory) -> dict[str, Any]:
+        claim.check(ctx.lease)
+        books, settled = missing.settled(current, wanted, made)
+        seconds[:] = [settled]
+        if settled <= 0.0:
+            return {}
+        heard = missing.with_made(current.transcript_segments, made, wanted)
+        return {"accounting": books, "transcript_segments": heard}
+
+    updated = processing.mutate(ctx.uid, conversation.id, write)
+    metrics.settled(sum(seconds))
+    metrics.flush()
+    return updated
+
+
 def _version(ctx: Context) -> str | None:
     """Which version of what ``_keep_transcript`` keeps is shown; None: the live transcript, which is kept elsewhere."""
-    if not ctx.did("transcribe") or not ctx.output("assess").get("accepted") or not ctx.output("transcribe")["model"]:
-        return None
-    return content_hash([Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")])
+    return content_hash(missing.transcribed(ctx)) if _made(ctx) else None
 
 
 def _recording(ctx: Context) -> str | None:
@@ -189,7 +222,7 @@ def _keep_transcript(ctx: Context) -> None:
 
     if not ctx.output("transcribe").get("model"):
         return
-    made = [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]
+    made = missing.transcribed(ctx)
     transcripts.save_transcript(
         ctx.uid, ctx.memory_id, ctx.output("transcribe")["model"], made,
         {"source": "journal", "run_id": ctx.run.pk, "accepted": ctx.output("assess").get("accepted")},

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from memories.pipeline import calls, hashing
+from memories.pipeline import calls, hashing, missing
 from memories.pipeline.context import Context
 from memories.pipeline.ledger import Entry
 from memories.pipeline.outcomes import Done, Skip
@@ -108,7 +108,7 @@ def result_segments(ctx: Context) -> list[Segment]:
     if ctx.did("identify_speakers"):
         return [Segment.model_validate(item) for item in ctx.artifact("identify_speakers", "segments")]
     if ctx.did("transcribe") and ctx.output("assess").get("accepted"):
-        return [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]
+        return missing.transcribed(ctx)
     if ctx.run.kind == Kind.CAPTURE:
         return [Segment.model_validate(item) for item in ctx.artifact("gather", "segments")]
     return list(ctx.memory.transcript_segments)

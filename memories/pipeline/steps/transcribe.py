@@ -12,10 +12,11 @@ from typing import Any, Final
 from django.utils import timezone
 from pydantic import TypeAdapter
 
-from memories.pipeline import calls, faults, handover, hashing, messages, progress, retries, vendor_jobs
+from memories.pipeline import calls, faults, handover, hashing, messages, missing, progress, retries, vendor_jobs
 from memories.pipeline.context import Context
 from memories.pipeline.ledger import Entry
 from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
+from memories.pipeline.vocabulary import Kind
 from omi import providers
 from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
 from omi.paid_parts import PaidParts
@@ -38,9 +39,22 @@ def inputs(ctx: Context) -> dict[str, Any]:
     asked = {"vocabulary": list(vocabulary)} if (vocabulary := _vocabulary(ctx)) else {}  # none: hashed as before
     return {
         **asked,
-        "wav": ctx.output("prepare_audio").get("sha256"), "language": ctx.language if ctx.did("prepare_audio") else "",
+        "wav": _sent(ctx)[0], **_placed(ctx), "language": ctx.language if ctx.did("prepare_audio") else "",
         "providers": [item.model_name for item in providers.many("prerecorded")], "diarize": True,
     }  # fmt: skip
+
+
+def _sent(ctx: Context) -> tuple[str | None, float, str]:
+    """What a vendor is given: its hash, seconds and audio object. Of a capture only what live vendors missed."""
+    prepared = ctx.output("prepare_audio")
+    part = "pieces_" if prepared.get("pieces") else ""
+    seconds = float(prepared.get(f"{part}seconds") or 0.0)
+    return prepared.get(f"{part}sha256"), seconds, str(prepared.get(f"{part}audio", ""))
+
+
+def _placed(ctx: Context) -> dict[str, Any]:
+    pieces = ctx.output("prepare_audio").get("pieces")
+    return {"pieces": pieces, "missing": missing.asked(ctx)} if pieces else {}
 
 
 def _vocabulary(ctx: Context) -> tuple[str, ...]:
@@ -61,6 +75,8 @@ def run(ctx: Context) -> Done | Wait | Skip:
         )  # fmt: skip
     able = [item for item in providers.many("prerecorded") if item.capabilities.hears(ctx.language)]
     if not able:
+        if _heard_live(ctx):
+            return Skip(f"nobody transcribes {ctx.language}")
         raise StepError("language_not_supported", f"language {ctx.language}")
     checkpoint = ctx.checkpoint
     at_work = (checkpoint.get("ticket") or checkpoint.get("call") or {}).get("vendor")
@@ -89,7 +105,14 @@ def run(ctx: Context) -> Done | Wait | Skip:
             _give_up(ctx, checkpoint, provider, _empty(provider.name), began)
             continue
         return _done(ctx, provider, answer, checkpoint)
+    if _heard_live(ctx):
+        # What was heard live becomes a memory all the same. The books say what has failed; the next run tries it again.
+        return Skip(f"what live vendors failed to hear could not be transcribed: {_last_error(checkpoint).detail}")
     raise _last_error(checkpoint)
+
+
+def _heard_live(ctx: Context) -> bool:
+    return ctx.run.kind == Kind.CAPTURE and bool(ctx.output("gather").get("segments"))
 
 
 def stored(ctx: Context) -> None:
@@ -100,7 +123,7 @@ def stored(ctx: Context) -> None:
 
 def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | Transcript:
     """Poll the job that this provider has, else give it one."""
-    seconds = float(ctx.output("prepare_audio")["seconds"])
+    sha, seconds, _ = _sent(ctx)
     remote = provider.capabilities.remote
     raw = checkpoint.get("ticket")
     if raw and raw.get("vendor") == provider.name:
@@ -128,7 +151,7 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
         if isinstance(answer, Pending):
             _cancel_there(ctx, provider, answer.ticket)
 
-    what = [ctx.output("prepare_audio")["sha256"], ctx.language, True, provider.model_name]
+    what = [sha, ctx.language, True, provider.model_name]
     vocabulary = _vocabulary(ctx) if provider.capabilities.vocabulary else ()
     what += [list(vocabulary)] if vocabulary else []
     submit = calls.Question(
@@ -157,11 +180,11 @@ def _timeout(seconds: float) -> float:
 
 def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
     capabilities = provider.capabilities
-    url = None
+    audio, url = _sent(ctx)[2], None
     if capabilities.remote:
-        url = handover.fetch_url(ctx.output("prepare_audio")["audio"], EXTRA_WAIT + 3 * seconds)
+        url = handover.fetch_url(audio, EXTRA_WAIT + 3 * seconds)
     return PrerecordedRequest(
-        path=ctx.wav(),
+        path=ctx.local_copy(audio) if ctx.output("prepare_audio").get("pieces") else ctx.wav(),
         seconds=seconds,
         language=ctx.language,
         # No hint about the number of voices: the live count's errors would be copied (omi-protocol 4.3 no. 10).
@@ -176,7 +199,10 @@ def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
 
 def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[str, Any]) -> Done:
     words = _safe_labels(transcript)
-    scope = f"{ctx.memory_id}/{transcript.model}/{ctx.output('prepare_audio')['sha256'][:16]}"
+    sha, _, _ = _sent(ctx)
+    if pieces := ctx.output("prepare_audio").get("pieces"):
+        words = missing.put_back(words, pieces, missing.asked(ctx))
+    scope = f"{ctx.memory_id}/{transcript.model}/{str(sha)[:16]}"
     segments = segments_from_words(words, scope=scope_of(scope, words), provider=transcript.model)
     body = [segment.model_dump(mode="json") for segment in segments]
     artifacts: dict[str, Any] = {"segments": body}

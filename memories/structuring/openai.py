@@ -210,7 +210,7 @@ class _Run:
         return parsed
 
     def _salvaged(self, body: bytes) -> _Answer:
-        """The answer from a completion whose text the SDK refuses. Raises ProviderError (permanent) where it is none."""
+        """The answer from a completion whose text the SDK refuses. ProviderError (permanent) where it is none."""
         completion = fields(json.loads(body))
         usage = fields(completion.get("usage"))
         self._spent(*(int(number(usage.get(name)) or 0) for name in ("prompt_tokens", "completion_tokens")))

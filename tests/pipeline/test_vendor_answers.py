@@ -101,10 +101,19 @@ ONE_TIME = {
     "hangs": {"kind": "hang", "seconds": 5},
     "a byte now and then": {"kind": "slow", "seconds": 30},
 }
+WHOLE = {"duplicate keys", "not a number", "infinity", "wrong types", "an array", "another job", "unknown status"}
+"""Whole JSON: in place of a transcript it is the vendor's own word, and will not be another one."""
 
 
-@pytest.mark.parametrize("fault", ONE_TIME.values(), ids=ONE_TIME)
-@pytest.mark.parametrize("op", ["status", "result"])
+@pytest.mark.parametrize(
+    ("op", "fault"),
+    [
+        pytest.param(op, fault, id=f"{op}-{name}")
+        for op in ("status", "result")
+        for name, fault in ONE_TIME.items()
+        if op == "status" or name not in WHOLE
+    ],
+)
 def test_a_senseless_answer_about_a_job_is_asked_for_again_and_nothing_is_paid_twice(
     process: Process, vendors: VendorServer, monkeypatch: pytest.MonkeyPatch, op: str, fault: dict[str, Any]
 ) -> None:
@@ -114,6 +123,36 @@ def test_a_senseless_answer_about_a_job_is_asked_for_again_and_nothing_is_paid_t
     run = process()
     assert (run.outcome, model()) == ("success", "fal_whisperx")
     assert len(vendors.log("fal", "submit")) == 1
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE))
+def test_an_unreadable_transcript_is_not_asked_for_again(process: Process, vendors: VendorServer, name: str) -> None:
+    vendors.faults("fal", {**ONE_TIME[name], "op": "result", **EVER})
+    run = process()
+    assert (run.outcome, model()) == ("success", "deepgram_prerecorded")
+    assert [len(vendors.log("fal", op)) for op in ("submit", "result")] == [1, 1]
+
+
+ODD = [
+    {"timestamp": None}, {"timestamp": [12.0]}, {"timestamp": "now"}, {"timestamp": [[], {}]}, {"text": None},
+    {"speaker": {}}, {"text": ["x"]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_one_unreadable_field_costs_at_most_its_word(
+    process: Process, vendors: VendorServer, odd: dict[str, Any]
+) -> None:
+    """Of 150 words one was null: nothing was used, and the vendor counted as unavailable."""
+    said = [f"word{index}" for index in range(60)]
+    body = json.loads(chunks(*spread(said))["text"])
+    body["chunks"][30] |= odd
+    vendors.faults("fal", {"kind": "body", "op": "result", "text": json.dumps(body)})
+    run = process()
+    heard = " ".join(item.text for item in repository.get_memory(UID, MEMORY).transcript_segments).split()
+    assert (run.outcome, model()) == ("success", "fal_whisperx")
+    assert [word for word in said if word not in heard] == (["word30"] if "text" in odd else [])
+    assert len(vendors.log("fal", "submit")) == len(vendors.log("fal", "result")) == 1
 
 
 def test_a_byte_order_mark_is_forgiven(process: Process, vendors: VendorServer) -> None:
@@ -225,8 +264,8 @@ LANGUAGE_MODEL = {
 
 
 OTHERWISE = {
-    **dict.fromkeys(("refusal", "cut off", "filtered"), ("success", "summary_kept")),
-    **dict.fromkeys(("wrong schema", "500"), ("upstream_error", "vendor_unavailable")),
+    **dict.fromkeys(("refusal", "cut off", "filtered", "invalid JSON", "wrong schema"), ("success", "summary_kept")),
+    "500": ("upstream_error", "vendor_unavailable"),
     "money": ("quota", "vendor_quota"),
     "model retired": ("config_error", "not_configured"),
 }

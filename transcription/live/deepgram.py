@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 from django.conf import settings
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
-from omi.vendor_fields import Losses, fields, first, items, number, text
+from omi.vendor_fields import Losses, fields, first, items, text
 from transcription.languages import DEEPGRAM
 from transcription.live.base import LiveCapabilities, LiveRequest, LiveResult, require
 from transcription.live.socket import VendorSocket, refused_handshake, transient
-from transcription.live.words import Heard, timed_words, unusable
+from transcription.live.words import Heard, moment, timed_words, unusable
 
 NAME = "deepgram"
 MAX_KEYTERMS = 50
@@ -98,7 +98,7 @@ def result(message: Mapping[str, Any]) -> LiveResult:
     losses = Losses(NAME)
     final = message.get("is_final") is True
     listed = first(fields(message.get("channel")).get("alternatives")).get("words")
-    start, duration = number(message.get("start")), number(message.get("duration"))
+    start, duration = moment(message.get("start")), moment(message.get("duration"))
     until = start + duration if start is not None and duration is not None else None
     words = timed_words(
         [

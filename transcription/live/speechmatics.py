@@ -10,11 +10,11 @@ from typing import Any
 from django.conf import settings
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
-from omi.vendor_fields import Losses, fields, first, items, number, text
+from omi.vendor_fields import Losses, fields, first, items, text
 from transcription.languages import SPEECHMATICS
 from transcription.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
 from transcription.live.socket import VendorSocket, refused_handshake, transient
-from transcription.live.words import Heard, timed_words, unusable
+from transcription.live.words import Heard, moment, timed_words, unusable
 
 NAME = "speechmatics"
 START_SECONDS = 8.0
@@ -150,8 +150,8 @@ def result(message: Mapping[str, Any]) -> LiveResult:
             )  # fmt: skip
         elif not isinstance(item.get("type"), str):
             losses.part()
-    until = number(metadata.get("end_time"))
-    words = timed_words(heard, number(metadata.get("start_time")) or 0.0, until, losses)
+    until = moment(metadata.get("end_time"))
+    words = timed_words(heard, moment(metadata.get("start_time")) or 0.0, until, losses)
     if final and unusable(listed, words, until, losses):
         raise transient(NAME, "the vendor's result cannot be read", "malformed")
     losses.report()

@@ -36,8 +36,8 @@ def timed_words(heard: Sequence[Heard], begins: float, until: float | None, loss
             if item.text is None:
                 losses.part()
             continue
-        start = losses.field(item.start, _moment(item.start))
-        end = losses.field(item.end, _moment(item.end))
+        start = losses.field(item.start, moment(item.start))
+        end = losses.field(item.end, moment(item.end))
         start = before if start is None else start
         if end is None:
             end = start + GUESSED_SECONDS if until is None else max(start, min(until, start + GUESSED_SECONDS))
@@ -59,10 +59,10 @@ def timed_words(heard: Sequence[Heard], begins: float, until: float | None, loss
 
 def unusable(listed: object, words: Sequence[Word], until: float | None, losses: Losses) -> bool:
     """Whether a final message decided audio of which nothing can be kept: no list, no word of any, or no time."""
-    nothing = not isinstance(listed, list) or (losses.parts > 0 and not words)
-    return nothing or (until is None and not words) or (until is not None and not 0 <= until < LATEST)
+    return not isinstance(listed, list) or (not words and (losses.parts > 0 or until is None))
 
 
-def _moment(value: object) -> float | None:
+def moment(value: object) -> float | None:
+    """Seconds of the stream, or None for what can be none."""
     found = number(value)
     return found if found is not None and 0 <= found < LATEST else None

@@ -11,7 +11,7 @@ import numpy as np
 
 from omi.providers import one
 from speakers.calibration import calibration_of
-from speakers.clips import Recording, Turn, centroid, gather, pieces
+from speakers.clips import Recording, Turn, centroid, gather
 from speakers.diarization import diarize
 from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
@@ -67,7 +67,8 @@ def repair_labels(
 
     ``starts``: when each session of the conversation begins, in the segments' time (none: it is one). Labels of
     different connections are first told apart (``SPEAKER_00`` before and after a reconnect are two voices until heard
-    to be one), then joined where they are one voice with a probability of ``SAME`` and each has ``EVIDENCE`` seconds; the earlier label stays. Times, texts, ids and names stay. With one connection nothing is embedded. Raises
+    to be one), then joined where they are one voice with a probability of ``SAME`` and each has ``EVIDENCE``
+    seconds; the earlier label stays. Times, texts, ids and names stay. With one connection nothing is embedded. Raises
     ProviderError and BadRecording.
     """
     owner = connections(segments, starts)
@@ -83,7 +84,7 @@ def repair_labels(
             evidence = gather(recording, turns[key], others=others)
             if evidence.seconds < EVIDENCE:
                 continue
-            vector = centroid(voices.embed_segments(evidence.pcm, pieces(evidence.seconds)))
+            vector = centroid(voices.embed_segments(evidence.pcm, evidence.cuts), evidence.weights)
             if vector is not None:
                 vectors[key] = vector
     labels = _labels(keys, _joined(keys, vectors, _likeness(voices)))

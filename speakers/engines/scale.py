@@ -43,8 +43,8 @@ one voice agree by 0.51 to 0.58 in the middle (two voices on average by at most 
 0.77 and more (two voices by at most 0.59), parts of 5 s by 0.65 and more, utterances of 2 to 4 s by 0.46 and more in 99
 of 100 cases where it is quiet (two voices by less than 0.43 in 99 of 100)."""
 MARGIN_TRAINED = Scale(window=0.35, cluster=0.60, part=0.45, label=0.65, utterance=0.55, margin=0.10)
-"""Other models of WeSpeaker, ECAPA, 3D-Speaker: strangers near 0.1, one voice over 5 s and more mostly above 0.6. Not measured here,
-for want of weights: chosen so that two voices are rather kept apart, and one voice is rather enrolled."""
+"""Other models of WeSpeaker, ECAPA, 3D-Speaker: strangers near 0.1, one voice over 5 s and more mostly above 0.6. Not
+measured here, for want of weights: chosen so that two voices are rather kept apart, one rather enrolled."""
 
 
 def scale_of(engine: VoiceEngine) -> Scale:

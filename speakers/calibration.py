@@ -27,22 +27,18 @@ AGREES = 0.5
 """Probability from which a sample agrees with a profile; below it a person has to confirm it."""
 NEAREST = 5
 """Voices of the cohort whose mean cosine says how well the calibration knows voices like this one."""
-LONGEST = 20.0
-"""Seconds of evidence beyond which more of it says nothing further."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Log odds: ``bias + norm * s-norm + cosine * cosine + length * log(seconds)``."""
+    """Log odds: ``bias + norm * s-norm + cosine * cosine``. The length of the evidence adds nothing to them."""
 
     bias: float
     norm: float
     cosine: float = 0.0
-    length: float = 0.0
 
-    def logits(self, norms: NDArray[np.float32], cosines: NDArray[np.float32], seconds: float) -> NDArray[np.float32]:
-        heard = float(np.log(np.clip(seconds, 1.0, LONGEST)))
-        return np.asarray(self.bias + self.norm * norms + self.cosine * cosines + self.length * heard, np.float32)
+    def logits(self, norms: NDArray[np.float32], cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self.bias + self.norm * norms + self.cosine * cosines, np.float32)
 
 
 @dataclass(frozen=True)
@@ -59,29 +55,34 @@ class Calibration:
     least: float = 0.0
 
     def scores(
-        self, test: NDArray[np.float32], profiles: NDArray[np.float32], seconds: float
+        self, test: NDArray[np.float32], profiles: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Cosine and log odds (even odds before) that ``test`` is the voice of each of ``profiles`` (n, copies,
         dimension), each by its best copy."""
         if not len(profiles):
             return np.zeros(0, np.float32), np.zeros(0, np.float32)
-        copies = min(profiles.shape[1], len(self.cohort))
-        cosines = np.einsum("ncd,d->nc", profiles[:, :copies], test)
-        norms = np.stack([self._norm(cosines[:, c], test, profiles[:, c], c) for c in range(copies)], axis=1)
-        logits = np.stack([self.profile.logits(norms[:, c], cosines[:, c], seconds) for c in range(copies)], axis=1)
+        cosines, norms = self.terms(test, profiles)
+        logits = np.stack([self.profile.logits(norms[:, c], cosines[:, c]) for c in range(cosines.shape[1])], axis=1)
         best = logits.argmax(axis=1)
         rows = np.arange(len(profiles))
         return cosines[rows, best].astype(np.float32), logits[rows, best].astype(np.float32)
 
-    def probabilities(
-        self, test: NDArray[np.float32], profiles: NDArray[np.float32], seconds: float = LONGEST
-    ) -> NDArray[np.float32]:
-        return np.asarray(1 / (1 + np.exp(-np.clip(self.scores(test, profiles, seconds)[1], -50, 50))), np.float32)
+    def terms(
+        self, test: NDArray[np.float32], profiles: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Cosine and s-norm of ``test`` with each copy of each of ``profiles``: (n, copies) both."""
+        copies = min(profiles.shape[1], len(self.cohort))
+        cosines = np.asarray(profiles[:, :copies] @ test, np.float32)
+        norms = np.stack([self._norm(cosines[:, c], test, profiles[:, c], c) for c in range(copies)], axis=1)
+        return cosines, norms
 
-    def same(self, first: NDArray[np.float32], second: NDArray[np.float32], seconds: float) -> float:
-        """Probability that two voices heard in one recording are one; ``seconds``: of the shorter one."""
+    def probabilities(self, test: NDArray[np.float32], profiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(1 / (1 + np.exp(-np.clip(self.scores(test, profiles)[1], -50, 50))), np.float32)
+
+    def same(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+        """Probability that two voices heard in one recording are one."""
         cosine = np.array([first @ second], np.float32)
-        logit = self.voice.logits(self._norm(cosine, first, second[None], 0), cosine, seconds)
+        logit = self.voice.logits(self._norm(cosine, first, second[None], 0), cosine)
         return float(1 / (1 + np.exp(-np.clip(logit[0], -50, 50))))
 
     def coverage(self, test: NDArray[np.float32]) -> float:

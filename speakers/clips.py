@@ -17,6 +17,8 @@ WINDOW = 1.6
 """Seconds of one window: what Resemblyzer was trained on."""
 PIECE = 6.0
 """Seconds of a voice that are embedded at once: longer ones add nothing to their mean (docs/speakers.md)."""
+GROUP = 4.0
+"""Seconds of speech, at least, that are embedded together: single words would say less."""
 MOST_EVIDENCE = 60.0
 """Seconds of one voice that are embedded: EER is flat from 5 s on, and an hour must take seconds (docs/speakers.md)."""
 LONGEST_TURN = 15.0
@@ -62,11 +64,18 @@ class Recording:
 
 
 class Evidence(NamedTuple):
-    """Pooled speech of one voice: voiced audio only, ``seconds`` of it, and the turns it came from."""
+    """Pooled speech of one voice: voiced audio only, ``seconds`` of it, the turns it came from, and the ``cuts``
+    (seconds of ``pcm``) that are embedded one by one: whole turns, together ``GROUP`` seconds or more."""
 
     pcm: NDArray[np.int16]
     seconds: float
     turns: list[Turn]
+    cuts: list[Turn]
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """Seconds of each cut."""
+        return np.array([end - start for start, end in self.cuts], np.float32)
 
 
 def gather(recording: Recording, turns: Sequence[Turn], *, others: Sequence[Turn] = ()) -> Evidence:
@@ -85,15 +94,23 @@ def gather(recording: Recording, turns: Sequence[Turn], *, others: Sequence[Turn
         chosen.append((round(middle - length / 2, 3), round(middle + length / 2, 3)))
         total += length
     chosen.sort()
-    pieces = [voiced(recording.cut(start, end)) for start, end in chosen]
-    return pooled(pieces, chosen)
+    return pooled([voiced(recording.cut(start, end)) for start, end in chosen], chosen)
 
 
-def pooled(pieces: Sequence[NDArray[np.int16]], turns: Sequence[Turn] = ()) -> Evidence:
-    """``pieces`` of voiced audio as one evidence, cut at ``MOST_EVIDENCE``."""
-    pcm = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+def pooled(speech: Sequence[NDArray[np.int16]], turns: Sequence[Turn] = ()) -> Evidence:
+    """Voiced audio, turn by turn, as one evidence, cut at ``MOST_EVIDENCE``. What is added behind leaves the cuts
+    before it as they are, but for the last one."""
+    pcm = np.concatenate(speech) if len(speech) else np.zeros(0, np.int16)
     pcm = pcm[: round(MOST_EVIDENCE * RATE)]
-    return Evidence(pcm, len(pcm) / RATE, list(turns))
+    edges, at = [0], 0
+    for item in speech:
+        at = min(at + len(item), len(pcm))
+        if at - edges[-1] >= GROUP * RATE:
+            edges.append(at)
+    if edges[-1] < len(pcm):
+        edges.append(len(pcm))
+    cuts = [(first / RATE, last / RATE) for first, last in pairwise(edges)]
+    return Evidence(pcm, len(pcm) / RATE, list(turns), cuts)
 
 
 def voiced(pcm: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -155,6 +155,6 @@ def _doubt(uid: str, engine: VoiceEngine, copies: NDArray[np.float32]) -> None:
         engine_version=engine.version,
     ).select_related("sample")
     for row in learned:
-        if float(calibration.probabilities(row.array, copies[None], row.sample.voiced_seconds)[0]) < AGREES:
+        if float(calibration.probabilities(row.array, copies[None])[0]) < AGREES:
             row.sample.status = VoiceSample.Status.CANDIDATE
             row.sample.save(update_fields=["status"])

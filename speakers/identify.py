@@ -13,7 +13,7 @@ import numpy as np
 from omi.providers import one
 from speakers import decisions, people
 from speakers.calibration import calibration_of
-from speakers.clips import Evidence, Recording, Turn, gather, pieces
+from speakers.clips import Evidence, Recording, Turn, gather
 from speakers.engines import VoiceEngine
 from speakers.gallery import candidates
 from speakers.learning import rules_of
@@ -125,7 +125,7 @@ def _heard(
     *,
     embed: bool,
 ) -> list[tuple[VoiceEvidence, Evidence]]:
-    """What is heard of each voice. All pieces of all voices go to the engine in one call; none without ``embed``."""
+    """What is heard of each voice. All cuts of all voices go to the engine in one call; none without ``embed``."""
     evidence: dict[str, Evidence] = {}
     for voice, own in turns.items():
         others = [turn for other, theirs in turns.items() if other != voice for turn in theirs]
@@ -134,9 +134,8 @@ def _heard(
     cuts: list[Turn] = []
     owners: list[str] = []
     for voice, item in evidence.items():
-        own_cuts = pieces(item.seconds)
-        cuts += [(at + start, at + end) for start, end in own_cuts]
-        owners += [voice] * len(own_cuts)
+        cuts += [(at + start, at + end) for start, end in item.cuts]
+        owners += [voice] * len(item.cuts)
         at += item.seconds
     pcm = np.concatenate([item.pcm for item in evidence.values()]) if evidence else np.zeros(0, np.int16)
     nothing = np.zeros((0, engine.dimension), np.float32)
@@ -147,6 +146,7 @@ def _heard(
                 voice,
                 item.seconds,
                 rows[np.array(owners, object) == voice] if len(rows) else nothing,
+                item.weights if len(rows) else None,
                 confirmed=_candidate(confirmed.get(voice)),
             ),
             item,

@@ -91,7 +91,7 @@ def learn_from_segment(
         return Learned(None, reason.code, reason.sentence)
     if found.copies is None:
         return Learned(None, "empty", "No speech was heard in this segment.")
-    agrees = _agrees(uid, owner, voices, found.copies[0], found.quality.voiced_seconds)
+    agrees = _agrees(uid, owner, voices, found.copies[0])
     status = VoiceSample.Status.ACCEPTED if agrees or confirmed else VoiceSample.Status.CANDIDATE
     sample = _keep(
         uid, owner, pcm, found, voices, status, memory_id, segment_id, segment_index, (start, end), confirmed
@@ -171,7 +171,7 @@ def _samples_of(uid: str, memory_id: str, segment_id: str) -> QuerySet[VoiceSamp
     )
 
 
-def _agrees(uid: str, owner: str, voices: ConfiguredVoices, vector: Any, seconds: float) -> bool:
+def _agrees(uid: str, owner: str, voices: ConfiguredVoices, vector: Any) -> bool:
     """Whether the gallery would have said the same: this person is the best candidate, and likely enough.
 
     The first sample of a person agrees unless it sounds like somebody else who is known.
@@ -180,7 +180,7 @@ def _agrees(uid: str, owner: str, voices: ConfiguredVoices, vector: Any, seconds
     calibration = calibration_of(voices.name, voices.version)
     if not known.ids or calibration is None:
         return not known.ids
-    probabilities = calibration.probabilities(vector, known.profiles, seconds)
+    probabilities = calibration.probabilities(vector, known.profiles)
     name = gallery.candidate_id(owner)
     if name not in known.ids:
         return bool(probabilities.max() < AGREES)

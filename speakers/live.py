@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from hashlib import blake2b
 from threading import Lock
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from omi.providers import one
 from speakers import gallery, people
 from speakers.calibration import calibration_of
-from speakers.clips import MOST_EVIDENCE, RATE, centroid, pieces, pooled, voiced
+from speakers.clips import RATE, centroid, pooled, voiced
 from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
 from speakers.engines.scale import scale_of
@@ -24,8 +23,6 @@ from speakers.reasons import UNJUDGED
 from speakers.scoring import VoiceEvidence, room_of
 from transcription.ports import VoiceLabel
 
-GROUP = 4.0
-"""Seconds of speech that are embedded at once; clips of a second each would say less."""
 REMEMBERED = 2000
 """Groups whose embedding is kept, so that asking again embeds only what is new: 2 MB."""
 _rows: OrderedDict[tuple[str, str, bytes], NDArray[np.float32]] = OrderedDict()
@@ -87,32 +84,11 @@ def _label(uid: str, decision: VoiceDecision) -> VoiceLabel:
 
 
 def _heard(voice: str, clips: list[NDArray[np.int16]], engine: VoiceEngine) -> VoiceEvidence:
-    """The clips of a voice in groups of ``GROUP`` seconds or more; a group is embedded once, however often one asks."""
-    rows: list[NDArray[np.float32]] = []
-    weights: list[float] = []
-    total = 0.0
-    for pcm in _groups(clips):
-        rows.append(_embedded(pcm, engine))
-        weights.append(len(pcm) / RATE)
-        total += len(pcm) / RATE
+    """What is heard in the clips of a voice; a group of them is embedded once, however often one asks."""
+    evidence = pooled([voiced(np.asarray(clip, np.int16)) for clip in clips])
+    rows = [_embedded(evidence.pcm[round(a * RATE) : round(b * RATE)], engine) for a, b in evidence.cuts]
     matrix = np.stack(rows) if rows else np.zeros((0, engine.dimension), np.float32)
-    return VoiceEvidence(voice, total, matrix, np.array(weights, np.float32))
-
-
-def _groups(clips: list[NDArray[np.int16]]) -> Iterator[NDArray[np.int16]]:
-    open_group: list[NDArray[np.int16]] = []
-    size = taken = 0
-    for clip in clips:
-        pcm = voiced(np.asarray(clip, np.int16))
-        if taken >= MOST_EVIDENCE * RATE:
-            break
-        open_group.append(pcm)
-        size, taken = size + len(pcm), taken + len(pcm)
-        if size >= GROUP * RATE:
-            yield np.concatenate(open_group)
-            open_group, size = [], 0
-    if size:
-        yield np.concatenate(open_group)
+    return VoiceEvidence(voice, evidence.seconds, matrix, evidence.weights)
 
 
 def _embedded(pcm: NDArray[np.int16], engine: VoiceEngine) -> NDArray[np.float32]:
@@ -122,8 +98,7 @@ def _embedded(pcm: NDArray[np.int16], engine: VoiceEngine) -> NDArray[np.float32
         if row is not None:
             _rows.move_to_end(key)
             return row
-    vector = centroid(engine.embed_segments(pcm, pieces(len(pcm) / RATE)))
-    row = vector if vector is not None else np.zeros(engine.dimension, np.float32)
+    row = engine.embed_segments(pcm, [(0.0, len(pcm) / RATE)])[0]
     with _lock:
         _rows[key] = row
         while len(_rows) > REMEMBERED:
@@ -137,7 +112,7 @@ def embed_clips(clips: list[NDArray[np.int16]]) -> list[NDArray[np.float32] | No
     found: list[NDArray[np.float32] | None] = []
     for clip in clips:
         evidence = pooled([voiced(np.asarray(clip, np.int16))])
-        found.append(centroid(engine.embed_segments(evidence.pcm, pieces(evidence.seconds))))
+        found.append(centroid(engine.embed_segments(evidence.pcm, evidence.cuts), evidence.weights))
     return found
 
 

@@ -17,7 +17,7 @@ from omi.providers import one
 from omi.stores import audio
 from speakers import decisions, gallery, people
 from speakers.calibration import calibration_of
-from speakers.clips import BadRecording, Recording, Turn, gather, pieces
+from speakers.clips import BadRecording, Recording, Turn, gather
 from speakers.engines import VoiceEngine
 from speakers.learning import rules_of
 from speakers.models import SpeakerDecision
@@ -85,9 +85,9 @@ def _judged(
     with Recording(wav) as recording:
         for row in SpeakerDecision.objects.filter(uid=uid, memory_id=memory_id).order_by("voice"):
             evidence = gather(recording, _turns(row))
-            rows = engine.embed_segments(evidence.pcm, pieces(evidence.seconds))
+            rows = engine.embed_segments(evidence.pcm, evidence.cuts)
             said = (CANDIDATE_USER if row.is_user else row.person_id or NOBODY) if row.manual else None
-            heard.append(VoiceEvidence(row.voice, evidence.seconds, rows, confirmed=said))
+            heard.append(VoiceEvidence(row.voice, evidence.seconds, rows, evidence.weights, said))
     decisions_made = decide(room_of(heard, known, calibration), rules_of(uid, engine))
     return {
         decision.voice: replace(decision, engine=engine.name, engine_version=engine.version)

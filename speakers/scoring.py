@@ -41,9 +41,7 @@ def room_of(evidence: Sequence[VoiceEvidence], known: Candidates, calibration: C
     for first, a in enumerate(voices):
         for second, b in enumerate(voices[:first]):
             if a.embedding is not None and b.embedding is not None and calibration is not None:
-                same[first, second] = same[second, first] = calibration.same(
-                    a.embedding, b.embedding, min(a.evidence_seconds, b.evidence_seconds)
-                )
+                same[first, second] = same[second, first] = calibration.same(a.embedding, b.embedding)
     return Room(list(known.ids), known.seconds, voices, same)
 
 
@@ -59,7 +57,7 @@ def _scored(item: VoiceEvidence, known: Candidates, calibration: Calibration | N
         return VoiceScores(
             item.voice, seconds, vector, cosines, np.log(likely / (1 - likely)), confirmed=item.confirmed
         )
-    cosines, logits = calibration.scores(vector, known.profiles, item.seconds)
+    cosines, logits = calibration.scores(vector, known.profiles)
     return VoiceScores(
         item.voice, seconds, vector, cosines, logits, calibration.coverage(vector), confirmed=item.confirmed
     )

@@ -21,6 +21,8 @@ from memories.structuring.tongues.en import ENGLISH_TONGUE
 MAX_ITEMS = 20
 MAX_CANDIDATES = 200
 """Items that are compared with each other: of more, a talk is a list, and the first ones stand for it."""
+NEAR = 6
+"""Sentences back to which "it" and "that" may point."""
 MAX_WORDS = 24
 """Of an item: what is longer is a talk inside a clause, and is cut."""
 _SAME = 0.6  # share of common content words above which two items are one
@@ -37,7 +39,8 @@ _LOOSE = re.compile(r"[ ,;:.!?…-]+$")
 _TO_ME = re.compile(r"^((?:re)?send|give|show|bring|tell|e?mail|text|call|get|buy|lend|forward) (?:you|guys) (?=\w)", re.IGNORECASE)
 _COURTESY = re.compile(r",? (?:please|okay|ok|right|alright|then|too|as well|as usual|if you can|if possible|bitte|por favor"
                        r"|s'il te plaît|s'il vous plaît|vale|oder|ja)$", re.IGNORECASE)  # fmt: skip
-_MINE = re.compile(r"\bmy\b", re.IGNORECASE)
+_MY = re.compile(r"\bmy\b", re.IGNORECASE)
+_ME = re.compile(r"\bme\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class _Item:
     asked: bool
     due: datetime | None
     day_only: bool = True
+    index: int = 0
+    """Of the sentence."""
 
 
 def action_items(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = ENGLISH_TONGUE) -> list[ActionItem]:
@@ -67,6 +72,10 @@ def action_items(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = EN
                 continue
             if item.asked and item.owner is None:
                 item = replace(item, owner=_hearer(talk, index, people, tongue))
+            if _stands_for_another(item.what, tongue):
+                _take_on(found, item, index)
+                continue
+            item = replace(item, index=index)
             twin = next((at for at, known in enumerate(found) if _alike(known.what, item.what)), None)
             if twin is None:
                 found.append(item)
@@ -83,7 +92,7 @@ def _item(clause: str, speaker: str, question: bool, anchor: datetime, tongue: T
     if match is None or (match is commitment and question) or tongue.unreal.search(clause[: match.end()]):
         return None
     groups = {name.rstrip("23"): value for name, value in match.groupdict().items() if value}
-    what = _LOOSE.sub("", groups["what"].strip())
+    what = _LOOSE.sub("", tongue.reasons.sub("", groups["what"].strip()))
     for _ in range(2):
         what = _LOOSE.sub("", _COURTESY.sub("", what))
     if tongue.verb_last:
@@ -99,10 +108,42 @@ def _item(clause: str, speaker: str, question: bool, anchor: datetime, tongue: T
         return None  # "meet on Thursday" stands in the calendar
     if match is request:
         own = tongue.remind_me.search(match[0]) is not None
+        if tongue.code == "en" and not own:
+            what = _MY.sub(f"{speaker}'s", _ME.sub(speaker, what))
         return _Item(what, speaker if own else _called(clause, match), not own, due, day_only)
     alone = tongue.alone.match(groups["who"]) is not None
-    what = _MINE.sub("their", _TO_ME.sub(r"\1 ", what)) if alone and tongue.code == "en" else what
+    what = _MY.sub("their", _TO_ME.sub(r"\1 ", what)) if alone and tongue.code == "en" else what
     return _Item(what, speaker if alone else _EVERYONE[tongue.code], False, due, day_only)
+
+
+def _stands_for_another(what: str, tongue: Tongue) -> bool:
+    """"Sign it tonight", "do that": what is to be done was said before."""
+    said = words(what)
+    return bool(set(said[:4]) & tongue.pronouns) and len(_content(what) - tongue.pronouns - _WHEN) <= 1
+
+
+def _take_on(found: list[_Item], item: _Item, index: int) -> None:
+    """The last item near that this may point to is taken on: with its verb, or asked for and not yet answered."""
+    verb = words(item.what)[0]
+    for at in range(len(found) - 1, -1, -1):
+        known = found[at]
+        if index - known.index > NEAR:
+            return
+        if words(known.what)[0] == verb or (known.asked and verb in _DOES):
+            found[at] = replace(
+                known, owner=item.owner or known.owner, asked=False, due=item.due or known.due,
+                day_only=item.day_only if item.due else known.day_only,
+            )  # fmt: skip
+            return
+
+
+_DOES = frozenset("do take get handle sort das es hacerlo faire m'en".split())
+_WHEN = frozenset(
+    """
+        today tonight tomorrow morning afternoon evening lunch dinner monday tuesday wednesday thursday friday saturday
+        sunday week soon now right away later then first back do
+    """.split()
+)
 
 
 def _due(what: str, anchor: datetime, tongue: Tongue) -> tuple[datetime | None, bool, bool]:

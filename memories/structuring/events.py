@@ -83,7 +83,8 @@ def _title(clause: str, what: re.Match[str], moment: Moment, tongue: Tongue) -> 
         bare = word.strip(",.;:!?…").casefold()
         if bare in tongue.breaks:
             break
-        after.append(word.strip(",.;:!?…"))
+        if word.strip(",.;:!?…"):
+            after.append(word.strip(",.;:!?…"))
         if word[-1:] in ",.;:!?…":
             break
     if after and after[0].casefold() not in tongue.links | tongue.edges and len(after) > 3:

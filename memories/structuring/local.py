@@ -29,6 +29,10 @@ from memories.structuring.tongues.known import tongue_of
 
 MAX_EMBEDDED = 120
 """Sentences that are embedded (about 4 s of one core); of a longer talk, the ones that hold most of its words."""
+WORTH_TELLING = 0.3
+"""Of the best sentence's fitness: a weaker one is left out of the overview."""
+LEAD = 1.3
+"""Weight of the first sentence, falling to ``2 - LEAD`` at the last: what a talk is about is said early."""
 GUESSED_BY = 2000
 """Words by which the written language is guessed."""
 
@@ -61,14 +65,22 @@ class LocalStructurer:
         # Very short sentences ("I agree.") are like everything and say nothing.
         weights = weights * np.array([min(1.0, len(sentence.words) / 8) for sentence in kept])
         centre = unit((vectors * weights[:, None]).sum(0))
-        fit = weights * np.array([bonus(sentence, tongue) for sentence in kept])
-        best = choose(fit if fit.any() else weights, vectors, TOLD)
+        dated = {event.description for event in structured.events}
+        said = [f"{sentence.speaker}: {sentence.text}" for sentence in kept]
+        # The root: sentences of a common form ("I will ...") are like each other without saying the same.
+        fit = np.sqrt(weights) * np.array(
+            [bonus(it, tongue, dated=any(at.startswith(line) for at in dated)) for it, line in zip(kept, said, strict=True)]
+        )
+        fit = fit * np.linspace(LEAD, 2 - LEAD, len(kept))
+        order = np.argsort(-(weights / max(weights.max(), 1e-12) + fit / max(fit.max(), 1e-12)), kind="stable")
+        fit = np.where(fit >= WORTH_TELLING * fit.max(), fit, 0.0)
+        best = choose(fit if fit.any() else weights, vectors, min(TOLD, int((fit > 0).sum()) or TOLD))
         structured.overview = overview([kept[index] for index in best], structured.action_items, tongue)
-        structured.title = title([kept[index] for index in np.argsort(-weights)], talk, centre, self._embed)
-        structured.category = self._category(vectors, weights, centre)
+        structured.title = title([kept[index] for index in order], talk, centre, self._embed, tongue)
+        structured.category = self._category(vectors, weights, centre, kept)
         structured.emoji = categories.EMOJI[structured.category]
 
-    def _category(self, vectors: Floats, weights: Floats, centre: Floats) -> Category:
+    def _category(self, vectors: Floats, weights: Floats, centre: Floats, kept: Sequence[Sentence]) -> Category:
         if self._described is None:
             self._described = self._embed(list(categories.DESCRIPTIONS.values()))
         # Each sentence votes with its weight; the centre alone would hide a talk's second half.
@@ -76,6 +88,8 @@ class LocalStructurer:
             0.5 * (weights / max(float(weights.sum()), 1e-12)) @ (vectors @ self._described.T)
             + 0.5 * self._described @ centre
         )
+        added = categories.hints(word for sentence in kept for word in sentence.words)
+        scores = scores + np.array([added.get(category, 0.0) for category in categories.DESCRIPTIONS])
         best = int(np.argmax(scores))
         return list(categories.DESCRIPTIONS)[best] if scores[best] >= categories.THRESHOLD else Category.OTHER
 

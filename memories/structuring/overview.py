@@ -20,7 +20,7 @@ CHARACTERS = 600
 FEWEST_WORDS, MOST_WORDS = 5, 40
 
 _LEADS = re.compile(
-    r"^(?:(?:and|but|so|then|well|yes|yeah|no|okay|ok|also|oh|hey|right|sure|great|hello everyone|hi|thanks|thank you|i mean"
+    r"^(?:(?:and|but|so|then|well|yes|yeah|no|okay|ok|also|oh|ah|hey|right now|oye|right|sure|great|hello everyone|hi|thanks|thank you|i mean"
     r"|ja|und|aber|also|gut|oui|et|mais|donc|alors|bon|sí|y|pero|bueno|pues|vale)\b[ ,.!]*)+",
     re.IGNORECASE,
 )
@@ -36,7 +36,14 @@ _DECIDED = re.compile(
     r"|results?|ergebnis\w*|resultados?|résultats?)\b",
     re.IGNORECASE,
 )
-_FIGURE = re.compile(r"\d|\b(?:hundred|thousand|million|percent|dollars|euros?|hundert|tausend|mil|cent)\b", re.IGNORECASE)
+_DANGLING = re.compile(
+    r"^(?:it|it's|that|that's|this|they|he|she|her|his|their|those|these|there's one|there is one|one|before that|c'est|ça|cela|eso|esto)\b",
+    re.IGNORECASE,
+)
+"""What begins so stands on a sentence that is not there."""
+_VAGUE = re.compile(r"\b(?:think about it|to be honest|or something|i don't know|not sure|i have to say|keine ahnung|no sé|je ne sais pas)\b", re.IGNORECASE)
+_WILL_DO = re.compile(r"^(?:i'll|i will|we'll|we will|let's|let me|ich werde|voy a|je vais)\b", re.IGNORECASE)
+_FIGURE = re.compile(r"[$€£]|\d{2}|\b(?:hundred|thousand|million|percent|dollars|euros?|hundert|tausend|mil|cent)\b", re.IGNORECASE)
 _I_VERBS = {
     "am": "is", "'m": "is", "have": "has", "'ve": "has", "do": "does", "was": "was", "had": "had", "will": "will",
     "'ll": "will", "can": "can", "could": "could", "should": "should", "must": "must", "might": "might", "went": "went",
@@ -50,23 +57,37 @@ _I_VERBS = {
 _FIRST = re.compile(r"^I(?P<verb>'m|'ve|'ll| [a-z]+)\b(?P<rest>.*)$", re.DOTALL)
 _OTHERS = re.compile(r"\b(?:i|i'm|i'll|i've|i'd|we|we're|we'll|we've|us|our|ours|you|you're|you'll|your|yours|let's)\b", re.IGNORECASE)
 _OWN = {"my": "their", "me": "them", "myself": "themselves", "mine": "theirs"}
+_OWN_WORDS = re.compile(r"\b(?:my|me|myself|mine)\b", re.IGNORECASE)
 _WILL = {"en": "will", "de": "wird", "es": "va a", "fr": "va"}
 _AND = {"en": "and", "de": "und", "es": "y", "fr": "et"}
 _EVERYBODY = frozenset({"everyone", "alle", "todos", "tous"})
 
 
-def bonus(sentence: Sentence, tongue: Tongue) -> float:
-    """How well a sentence stands by itself in an overview: a factor for its weight in the talk, 0 for none."""
+def bonus(sentence: Sentence, tongue: Tongue, *, dated: bool = False) -> float:
+    """How well a sentence stands by itself in an overview: a factor for its weight in the talk, 0 for none.
+
+    ``dated``: an event was found in it, which makes it sure. What somebody will do is said by the last sentence.
+    """
     text = sentence.text
-    count = len(sentence.words)
+    told = _without_lead(tidy(text, tongue))
+    count = len(words(told))
     if count < FEWEST_WORDS or count > MOST_WORDS or text.rstrip().endswith("?") or _SMALL_TALK.search(text):
         return 0.0
     factor = min(1.0, count / 10)
-    told = tidy(text, tongue)
+    if tongue.request.search(told):
+        factor *= 0.2
+    if dated:
+        factor *= 1.1
+    if _WILL_DO.match(told):
+        factor *= 0.15
+    if _DANGLING.match(told) or _VAGUE.search(told):
+        factor *= 0.4
+    if tongue.unreal.search(told):
+        factor *= 0.5
     if not tongue.personal.search(told):
         factor *= 1.5
-    elif not (tongue.code == "en" and _third_person(_without_lead(told), sentence.speaker)):
-        factor *= 0.6
+    elif not (tongue.code == "en" and _third_person(told, sentence.speaker)):
+        factor *= 0.5
     if _DECIDED.search(text):
         factor *= 1.4
     return factor * (1.25 if _FIGURE.search(text) else 1.0)
@@ -75,7 +96,8 @@ def bonus(sentence: Sentence, tongue: Tongue) -> float:
 def overview(chosen: Sequence[Sentence], items: Sequence[ActionItem], tongue: Tongue) -> str:
     """``chosen`` in the order of the talk, then what is to be done; at most CHARACTERS, cut between words."""
     lines = [_told(sentence, tongue) for sentence in chosen]
-    tasks = _tasks(items, tongue)
+    told = [set(words(line)) for line in lines]
+    tasks = _tasks([item for item in items if not _is_told(item, told)], tongue)
     if tasks:
         lines.append(tasks)
     text = " ".join(line for line in lines if line)
@@ -97,6 +119,8 @@ def _told(sentence: Sentence, tongue: Tongue) -> str:
 
 def _third_person(text: str, speaker: str) -> str:
     """"I need to look at my pipes" as "Peter needs to look at their pipes"; empty where that is not sure."""
+    if text[:3].casefold() == "my " and not _OTHERS.search(text):
+        return f"{speaker}'s {_of_theirs(text[3:])}"
     found = _FIRST.match(text)
     if found is None or _OTHERS.search(found["rest"]):
         return ""
@@ -104,8 +128,11 @@ def _third_person(text: str, speaker: str) -> str:
     third = _I_VERBS.get(verb) or (verb if verb.endswith("ed") and len(verb) > 4 else None)
     if third is None:
         return ""
-    rest = re.sub(r"\b(?:my|me|myself|mine)\b", lambda own: _OWN[own[0].casefold()], found["rest"], flags=re.IGNORECASE)
-    return f"{speaker} {third}{rest}"
+    return f"{speaker} {third}{_of_theirs(found['rest'])}"
+
+
+def _of_theirs(text: str) -> str:
+    return _OWN_WORDS.sub(lambda own: _OWN[own[0].casefold()], text)
 
 
 def _without_lead(text: str) -> str:
@@ -117,9 +144,14 @@ def _whole(text: str) -> str:
     return text if text[-1:] in ".!?。！？…" else f"{text}."
 
 
+def _is_told(item: ActionItem, lines: Sequence[set[str]]) -> bool:
+    said = set(words(item.description.rpartition(" (")[0]))
+    return any(len(said & line) >= 0.8 * len(said) for line in lines)
+
+
 def _tasks(items: Sequence[ActionItem], tongue: Tongue) -> str:
     """"David will call the builder this afternoon and Anna will send the budget by Friday.\""""
-    told: list[str] = []
+    told: dict[str, list[str]] = {}
     ready = [item for item in items if item.owner and item.owner not in _EVERYBODY]
     for item in sorted(ready, key=lambda item: item.due_at is None):
         what = item.description.rpartition(" (")[0] or item.description
@@ -127,7 +159,9 @@ def _tasks(items: Sequence[ActionItem], tongue: Tongue) -> str:
         spanish_or_french = tongue.code in ("es", "fr") and not first.endswith(("er", "ir", "ar", "re"))
         if spanish_or_french or set(words(what)) & {"you", "your", "me", "i", "dir", "dein", "deine", "mir", "te", "tu"}:
             continue
-        told.append(f"{item.owner} {_WILL[tongue.code]} {what[:1].lower() + what[1:]}")
-        if len(told) == TASKS:
+        told.setdefault(item.owner or "", []).append(what[:1].lower() + what[1:])
+        if sum(map(len, told.values())) == TASKS:
             break
-    return _whole(f", {_AND[tongue.code]} ".join(told)) if told else ""
+    link = f" {_AND[tongue.code]} "
+    who = [f"{owner} {_WILL[tongue.code]} {link.join(tasks)}" for owner, tasks in told.items()]
+    return _whole(f",{link}".join(who)) if who else ""

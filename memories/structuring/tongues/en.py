@@ -163,6 +163,6 @@ ENGLISH_TONGUE = Tongue(
         r"|[,.;—–-] ?(?:i mean|rather|sorry|no) ?[,;—–-] ?"
     ),
     personal=compiled(
-        r"\b(?:i|i'm|i'll|i've|i'd|me|my|mine|we|we're|we'll|we've|we'd|us|our|ours|you|you're|you'll|you've|your|yours)\b"
+        r"\b(?:i|i'm|i'll|i've|i'd|me|my|mine|we|we're|we'll|we've|we'd|us|our|ours|you|you're|you'll|you've|your|yours|let's)\b"
     ),
 )

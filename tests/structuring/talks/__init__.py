@@ -1,6 +1,6 @@
 """Little talks with what a person would note of them: ``choose/`` to set the rules on, ``report/`` to judge them by.
 
-A file is: ``language | moment zone | the user``, the turns, then the parts ``-- tasks`` (what | owner | day),
+A file is: ``language | moment zone | the user``, the turns (``?Agent`` is a voice that nobody named), then the parts ``-- tasks`` (what | owner | day),
 ``-- events`` (words of the title | local start, one or more that are right), ``-- category`` (any of these) and
 ``-- about`` (words of which title and overview must hold some). ``optional``: may be found, need not.
 """
@@ -93,16 +93,18 @@ def read(path: Path) -> Talk:
 
 def _segments(lines: list[str], user: str) -> tuple[list[Segment], dict[str, str]]:
     names: dict[str, str] = {}
+    numbers: dict[str, int] = {}
     segments = []
     for at, line in enumerate(lines):
         who, _, text = line.partition(": ")
-        if who != user:
+        numbers.setdefault(who, 1 + len(numbers))
+        known = who != user and not who.startswith("?")
+        if known:
             names[f"id-{who}"] = who
-        number = 0 if who == user else 1 + list(names).index(f"id-{who}")
         segments.append(
             Segment(
-                id=f"s{at}", text=text, speaker=f"SPEAKER_{number:02d}", is_user=who == user,
-                person_id=None if who == user else f"id-{who}", start=6.0 * at, end=6.0 * at + 5,
+                id=f"s{at}", text=text, speaker=f"SPEAKER_{numbers[who]:02d}", is_user=who == user,
+                person_id=f"id-{who}" if known else None, start=6.0 * at, end=6.0 * at + 5,
             )
         )  # fmt: skip
     return segments, names

@@ -13,7 +13,7 @@ django_application = get_asgi_application()
 
 from django.db import connections  # noqa: E402
 
-from omi import daphne_answers, daphne_body, daphne_guard, daphne_limits  # noqa: E402
+from omi import access_log, daphne_answers, daphne_body, daphne_guard, daphne_limits  # noqa: E402
 from transcription.daphne_socket import install  # noqa: E402
 from transcription.routing import websocket_urlpatterns  # noqa: E402  after the apps are loaded
 
@@ -26,6 +26,7 @@ install()
 daphne_limits.install()
 daphne_guard.install()
 daphne_answers.install()
+access_log.install()
 application = ProtocolTypeRouter(
     {"http": daphne_body.drawing(django_application), "websocket": URLRouter(websocket_urlpatterns)}
 )

@@ -1,4 +1,6 @@
-"""Structured logs: structlog everywhere, JSON where nobody watches, colours on a terminal. Never transcript text."""
+"""Structured logs: structlog everywhere, JSON where nobody watches, colours on a terminal.
+
+Never transcript text, and no tokens (``omi.masking``)."""
 
 from __future__ import annotations
 
@@ -8,12 +10,15 @@ import sys
 import traceback
 import uuid
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+
+from omi import masking
 
 OWN = ("omi", "memories", "transcription", "speakers", "emotions")
 """Our own packages: only they are logged below INFO."""
@@ -34,7 +39,9 @@ def configure(config: dict[str, Any]) -> None:
     """``settings.LOGGING_CONFIG``: ``config`` holds ``level`` and ``format`` (auto, json, console)."""
     chosen, level = config.get("format", "auto"), config.get("level", "INFO")
     console = chosen == "console" or (chosen == "auto" and sys.stderr.isatty())
-    renderer: Any = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else structlog.processors.JSONRenderer()
+    )
     logging.config.dictConfig(
         {
             "version": 1,
@@ -45,6 +52,8 @@ def configure(config: dict[str, Any]) -> None:
                     "processors": [
                         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                         structlog.processors.ExceptionRenderer(safe_traceback),
+                        masking.scrub,
+                        *([_clock] if console else []),
                         renderer,
                     ],
                     "foreign_pre_chain": _SHARED,
@@ -56,6 +65,8 @@ def configure(config: dict[str, Any]) -> None:
             "root": {"handlers": ["stderr"], "level": level if _number(level) >= logging.INFO else "INFO"},
             "loggers": {
                 **{name: {"level": level} for name in OWN},
+                # Its beats, every few seconds, would hide everything else.
+                "django-q": {"level": "WARNING"},
                 # Addresses and query strings of vendors stay out of the logs.
                 **{name: {"level": "WARNING"} for name in ("httpx", "httpcore", "httpx2", "websockets", "urllib3")},
             },
@@ -71,6 +82,13 @@ def configure(config: dict[str, Any]) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _clock(logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """The time of day for people; lines for machines keep the whole instant."""
+    if (written := event.get("timestamp")) is not None:
+        event["timestamp"] = datetime.fromisoformat(str(written)).astimezone().strftime("%H:%M:%S")
+    return event
 
 
 def _number(level: str | int) -> int:

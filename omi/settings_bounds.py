@@ -5,7 +5,7 @@ docs/security.md says of each bound what it keeps from happening; a test holds t
 
 from __future__ import annotations
 
-from omi.env import env_int
+from omi.env import env_int, env_str
 
 OMI_ANSWER_BYTES = env_int("OMI_ANSWER_BYTES", 16 * 1024 * 1024)
 """Of a list, a search or the transcripts of a memory: what goes beyond it is listed without its segments."""
@@ -15,3 +15,7 @@ OMI_LOGIN_TRIES = env_int("OMI_LOGIN_TRIES", 5)
 """Wrong passwords of one address for one name before it has to wait for a quarter of an hour."""
 OMI_LOGIN_TRIES_OF_ADDRESS = env_int("OMI_LOGIN_TRIES_OF_ADDRESS", 20)
 """The same for all names together."""
+OMI_METRICS_TOKEN = env_str("OMI_METRICS_TOKEN")
+"""Bearer token of /metrics and of the details of /readyz from other machines; unset: this machine only."""
+OMI_TOKEN_CACHE_SECONDS = env_int("OMI_TOKEN_CACHE_SECONDS", 30)
+"""How long Firebase is not asked again whether a token was revoked. `manage.py signout` does not wait for it."""

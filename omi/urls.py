@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from omi import health
+from omi import health, home, operators
 from omi.accounts import staff_login
 
 urlpatterns = [
@@ -18,7 +18,8 @@ urlpatterns = [
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
-    path("", include("django_prometheus.urls")),
+    path("metrics", operators.metrics),
+    path("", home.page),
 ]
 
 handler400 = "memories.api.errors.bad_request"

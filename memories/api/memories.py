@@ -18,7 +18,7 @@ from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, MemoryList, PhotoList
 from memories.capture import create
 from memories.pipeline import service
-from memories.repository import emotions, listing
+from memories.repository import emotions, gone, listing
 from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory
 
@@ -42,6 +42,11 @@ class ListQuery(Query):
 
 class ReprocessQuery(Query):
     language_code: str | None = Field(default=None, max_length=16)
+
+
+def _people(uid: str) -> int:
+    """Part of every tag: with a person who is deleted, memories change that nobody has written yet."""
+    return len(gone.people(uid))
 
 
 def _not_too_many(data: Any) -> None:
@@ -91,13 +96,20 @@ class MemoryViewSet(viewsets.ViewSet):
             size=settings.OMI_ANSWER_BYTES,
         )
         headers = {"X-Next-Cursor": page.next_cursor} if page.next_cursor else {}
-        tag = etag([page.next_cursor, *(f"{memory.id}:{memory.revision}" for memory in page.memories)])
+        tag = etag(
+            [
+                _people(uid_of(request)),
+                page.next_cursor,
+                *(f"{memory.id}:{memory.revision}" for memory in page.memories),
+            ]
+        )
         return conditional(request, tag, [as_json(memory) for memory in page.memories], headers)
 
     @extend_schema(responses={200: Memory, 304: None, **NOT_FOUND})
     def retrieve(self, request: Request, memory_id: str) -> Response:
         memory = repository.get_memory(uid_of(request), memory_id)
-        return conditional(request, etag([memory.id, memory.revision]), as_json(memory))
+        tag = etag([_people(uid_of(request)), memory.id, memory.revision])
+        return conditional(request, tag, as_json(memory))
 
     @extend_schema(
         request=EditMemory,

@@ -10,17 +10,13 @@ from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from memories.repository import listing
 from memories.shapes import Memory
+from transcription.segments import Segment
 
-_ONLY_THE_OWNERS = {
-    "geolocation",
-    "edits",
-    "recording",
-    "accounting",
-    "processing_memory_id",
-    "external_data",
-    "emotional_feedback",
-}
+_SHOWN = ("id", "created_at", "started_at", "finished_at", "language", "structured", "photos", "visibility")
+"""Fields of a memory that a stranger may see, besides what was said. Everything else has its default, whatever it is:
+a field that is added tomorrow is not shown by forgetting it here."""
 
 
 def as_json(document: BaseModel) -> dict[str, Any]:
@@ -29,10 +25,23 @@ def as_json(document: BaseModel) -> dict[str, Any]:
 
 
 def for_strangers(memory: Memory) -> dict[str, Any]:
-    """A shared memory: what was said and made of it, not where, how, or what the owner set."""
-    shown = as_json(memory)
-    empty: dict[str, Any] = {"edits": {}, "emotional_feedback": False}
-    return shown | {name: empty.get(name) for name in _ONLY_THE_OWNERS if name in shown}
+    """A shared memory: what was said and made of it. Not where, how, by which run, what the owner set, or the names
+    and ids of those who spoke."""
+    structured = memory.structured.model_copy(
+        update={"events": [event.model_copy(update={"created": False}) for event in memory.structured.events]}
+    )
+    segments = [
+        Segment(id=f"{number}", text=item.text, speaker=item.speaker, is_user=item.is_user,
+                start=item.start, end=item.end)
+        for number, item in enumerate(memory.transcript_segments)
+    ]  # fmt: skip
+    told = {name: getattr(memory, name) for name in _SHOWN} | {
+        "structured": structured, "transcript_segments": segments,
+    }  # fmt: skip
+    shown = as_json(Memory(**told))
+    if getattr(memory, listing.OMITTED, False):
+        shown[listing.OMITTED] = True
+    return shown
 
 
 def etag(parts: Sequence[object]) -> str:

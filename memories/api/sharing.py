@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from pydantic import Field
 from rest_framework import viewsets
@@ -14,6 +15,7 @@ from memories.api.errors import ApiError
 from memories.api.reading import Query, parameters, query
 from memories.api.rendering import for_strangers
 from memories.api.shapes import Detail, MemoryList
+from memories.repository import listing
 from memories.shapes import Memory
 
 
@@ -36,7 +38,7 @@ class PublicViewSet(viewsets.ViewSet):
         memory = sharing.find_shared(memory_id)
         if memory is None:
             raise ApiError(404, "Memory is private")
-        return Response(for_strangers(memory))
+        return Response(for_strangers(listing.trimmed(memory, settings.OMI_ANSWER_BYTES)))
 
     @extend_schema(
         auth=[],

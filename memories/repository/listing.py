@@ -46,6 +46,13 @@ class Room:
         return found
 
 
+def trimmed(memory: Memory, size: int) -> Memory:
+    """One memory for somebody who is not its owner: without its segments where they are more than ``size`` bytes."""
+    if sum(SEGMENT + len(segment.text.encode()) for segment in memory.transcript_segments) <= size:
+        return memory
+    return memory.model_copy(update={"transcript_segments": [], OMITTED: True})
+
+
 def list_bounded(uid: str, *, limit: int, offset: int, cursor: str | None, include_discarded: bool, size: int) -> Page:
     """As ``list_memories``, within ``size`` bytes. A page that ends early has a cursor that goes on behind it."""
     room, page, wanted = Room(size), Page(), limit

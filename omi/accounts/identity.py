@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 
+import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.cache import cache
 
 from omi.accounts.principal import Principal
 from omi.errors import MissingDependency
 from omi.ids import is_id
+
+log = structlog.get_logger(__name__)
 
 CLOCK_SKEW = 10
 """Seconds by which Google's clock and ours may differ."""
@@ -30,7 +35,7 @@ def verify_token(token: str) -> Principal:
     if not token or len(token) > MAX_TOKEN or not token.isascii():
         raise InvalidToken("Invalid authorization token")
     principal = _firebase(token) if settings.OMI_AUTH == "firebase" else _dev(token)
-    if not is_id(principal.uid) or _erased_since(principal):
+    if not is_id(principal.uid) or _erased_since(principal) or _signed_out(principal):
         raise InvalidToken("Invalid authorization token")
     return principal
 
@@ -55,8 +60,11 @@ def _firebase(token: str) -> Principal:
 
     from omi.stores.google import firebase_app
 
+    # Signature and age are checked each time, here. Whether it was revoked only Google knows: a call over the network.
+    known = f"token-{hashlib.sha256(token.encode()).hexdigest()[:40]}"
+    ask = not _remembered(known)
     try:
-        claims = auth.verify_id_token(token, app=firebase_app(), check_revoked=True, clock_skew_seconds=CLOCK_SKEW)
+        claims = auth.verify_id_token(token, app=firebase_app(), check_revoked=ask, clock_skew_seconds=CLOCK_SKEW)
     except auth.CertificateFetchError as error:
         raise IdentityUnavailable("Google's certificates are out of reach") from error
     except (auth.InvalidIdTokenError, auth.UserDisabledError, auth.UserNotFoundError, ValueError) as error:
@@ -68,8 +76,34 @@ def _firebase(token: str) -> Principal:
         MissingDependency,
     ) as error:
         raise IdentityUnavailable("the identity service is out of reach") from error
+    if ask:
+        _remember(known)
     issued = float(claims.get("auth_time") or claims.get("iat") or 0)
     return Principal(uid=str(claims["uid"]), email=claims.get("email"), issued_at=issued)
+
+
+def _remembered(key: str) -> bool:
+    """Without the cache Google is asked each time."""
+    try:
+        return bool(cache.get(key))
+    except Exception as error:  # each cache backend has its own
+        log.warning("token_cache_out_of_reach", error=type(error).__name__)
+        return False
+
+
+def _remember(key: str) -> None:
+    if settings.OMI_TOKEN_CACHE_SECONDS <= 0:
+        return
+    try:
+        cache.set(key, 1, settings.OMI_TOKEN_CACHE_SECONDS)
+    except Exception as error:
+        log.warning("token_cache_out_of_reach", error=type(error).__name__)
+
+
+def _signed_out(principal: Principal) -> bool:
+    from omi.accounts.revocation import is_signed_out
+
+    return is_signed_out(principal.uid, principal.issued_at)
 
 
 def _erased_since(principal: Principal) -> bool:

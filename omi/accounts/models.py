@@ -23,3 +23,13 @@ class ErasedAccount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.digest} {self.erased_at:%Y-%m-%d}"
+
+
+class SignOut(models.Model):
+    """Tokens of this user that were issued until ``at`` are refused (``omi.accounts.revocation``)."""
+
+    uid = models.CharField(max_length=128, unique=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.uid} {self.at:%Y-%m-%d %H:%M}"

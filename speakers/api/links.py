@@ -10,8 +10,8 @@ from omi.stores import audio
 from omi.stores.audio import AudioNotFound
 from speakers.models import VoiceSample
 
-SECONDS = 3600
-"""How long a link works: the original's 60 minutes."""
+SECONDS = 300
+"""How long a link works. It opens a recording by itself, and is asked for right before it is played."""
 _SALT = "speakers.sample"
 
 
@@ -25,14 +25,16 @@ def sample_url(request: Request, sample: VoiceSample) -> str | None:
         return None
     if signed is not None:
         return signed
-    token = signing.dumps(sample.audio, salt=_SALT)
+    token = signing.dumps([sample.uid, sample.audio], salt=_SALT)
     return request.build_absolute_uri(reverse("sample-audio", args=[token]))
 
 
 def read_token(token: str) -> str | None:
-    """The audio object's name, or None for a token that is forged or too old."""
+    """The audio object's name; None for a token that is forged, too old, or of a sample that its user has not any
+    more."""
     try:
-        name = signing.loads(token, salt=_SALT, max_age=SECONDS)
-    except signing.BadSignature:
+        uid, name = signing.loads(token, salt=_SALT, max_age=SECONDS)
+    except (signing.BadSignature, ValueError, TypeError):
         return None
-    return str(name)
+    kept = VoiceSample.objects.filter(uid=uid, audio=name).exclude(status=VoiceSample.Status.REMOVED)
+    return str(name) if kept.exists() else None

@@ -265,6 +265,8 @@ def test_not_ready_without_the_documents(db: None, client: Client, monkeypatch: 
     def down() -> None:
         raise ProviderError("firestore", "out of reach", kind=ErrorKind.TRANSIENT)
 
+    health.forget()
     monkeypatch.setattr(health, "_documents", down)
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["checks"]["documents"]["ok"]) == (503, False)
+    health.forget()

@@ -76,13 +76,20 @@ class Command(BaseCommand):
             for group in groups:
                 group.start()
             if not options["no_web"]:
-                self.stdout.write(f"Serving on http://{options['host']}:{options['port']} - Ctrl-C stops.")
+                self._say("serving", f"Serving on http://{options['host']}:{options['port']} - Ctrl-C stops.")
             self._watch(groups, worker, name, options["patience"], options["look"])
         finally:
             # The web server first: no new work comes in while the worker ends what it has.
             for group in groups:
                 group.stop(options["grace"], impatient=lambda: self._stops > 1)
-            self.stdout.write("Stopped.")
+            self._say("stopped", "Stopped.")
+
+    def _say(self, event: str, sentence: str) -> None:
+        """A sentence to whoever watches; a line like every other where a program reads."""
+        if self.stdout.isatty():
+            self.stdout.write(sentence)
+        else:
+            log.info(event, sentence=sentence)
 
     def _on_signal(self, number: int, frame: object) -> None:
         self._stops += 1

@@ -1,0 +1,31 @@
+"""Signing a user out everywhere, at once: what was issued before counts for nothing from now on.
+
+Firebase's own revocation is asked at most every ``OMI_TOKEN_CACHE_SECONDS``. This is the event that does not wait: it
+is looked up with every token, in the database that all processes share, and open connections hear of it.
+"""
+
+from __future__ import annotations
+
+import structlog
+from django.dispatch import Signal
+from django.utils import timezone
+
+from omi.accounts.models import SignOut
+
+log = structlog.get_logger(__name__)
+
+signed_out = Signal()
+"""``uid``: sent in the process that signed the user out, after it was stored. Other processes find the row."""
+
+
+def sign_out(uid: str, *, reason: str) -> None:
+    """Refuse every token that was issued until now. A new sign-in is a new token, and is taken."""
+    SignOut.objects.update_or_create(uid=uid, defaults={"at": timezone.now()})
+    log.warning("signed_out", uid=uid, reason=reason[:300])
+    signed_out.send(sender=sign_out, uid=uid)
+
+
+def is_signed_out(uid: str, issued_at: float) -> bool:
+    """Whether a sign-in at ``issued_at`` (seconds since 1970) was ended since. For open connections: look again."""
+    at = SignOut.objects.filter(uid=uid).values_list("at", flat=True).first()
+    return at is not None and issued_at <= at.timestamp()

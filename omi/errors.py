@@ -106,4 +106,5 @@ class MissingDependency(ProviderError):
             code="missing",
             outcome=Outcome.CONFIG_ERROR,
         )
+        self.what = what
         self.fix = fix

@@ -28,6 +28,16 @@ def many(port: str) -> list[Any]:
     return [_load(port, None)]
 
 
+def named(port: str, backend: Any) -> tuple[str, dict[str, Any]]:
+    """What loads ``backend`` in another process: its class as a dotted name, and its options where the port is
+    configured with it."""
+    name = f"{type(backend).__module__}.{type(backend).__qualname__}"
+    configured = _configured(port)
+    entries = configured if isinstance(configured, list) else [configured]
+    options = next((dict(entry.get("OPTIONS", {})) for entry in entries if entry["BACKEND"] == name), {})
+    return name, options
+
+
 def is_configured(port: str) -> bool:
     return bool(settings.PROVIDERS.get(port))
 

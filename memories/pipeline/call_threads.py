@@ -246,6 +246,6 @@ def aside(what: Callable[[], object], seconds: float) -> None:
             connections.close_all()
             _aside.release()
 
-    thread = threading.Thread(target=run, name="aside", daemon=False)
+    thread = threading.Thread(target=run, name="aside")  # a daemon where its starter is one
     thread.start()
     thread.join(seconds)

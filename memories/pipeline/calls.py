@@ -123,8 +123,7 @@ def _late(ctx: Context, question: Question[T], checkpoint: dict[str, Any]) -> tu
     that dies or finds no database in between takes it again. An error is over with the write that counts it.
     """
     ctx.has_parts = True  # goes with the step's result
-    out = late_answers.of(checkpoint)
-    assert out is not None
+    out = late_answers.of(checkpoint) or late_answers.Out()
     if not out.id or out.key != ledger.key(ctx, question.vendor, question.operation, question.request):
         return None, out.lost
     lives = late_answers.owner_lives(out)  # asked first: a process stores its answers before it ends

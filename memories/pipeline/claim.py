@@ -6,13 +6,8 @@ harmless; one that jumps back makes leases reach into the future: those have run
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -22,9 +17,12 @@ from django.utils import timezone
 from memories.pipeline import transitions
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.outcomes import LeaseLost, RunCanceled
+from memories.pipeline.processes import lives, machine, worker_name
 from memories.pipeline.retries import RETRY_AFTER_LIMIT
 from memories.pipeline.vocabulary import State
 from omi import rows
+
+__all__ = ["lives", "machine", "worker_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +39,6 @@ class Lease:
     def values(self) -> dict[str, Any]:
         """The condition that every write of this worker carries."""
         return {"id": self.run_id, "state": State.RUNNING, "fence": self.fence, "lease_owner": self.owner}
-
-
-@cache
-def machine() -> str:
-    """This machine and its process namespace: within it a process id means one process."""
-    try:
-        namespace = str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
-    except OSError:
-        namespace = "0"
-    return f"{socket.gethostname().replace(':', '-')[:60]}:{namespace}"
-
-
-def worker_name() -> str:
-    """``machine:namespace:pid:thread``."""
-    return f"{machine()}:{os.getpid()}:{threading.get_ident() % 100000}"
-
-
-def lives(owner: str) -> bool:
-    """Whether the process of ``owner`` (a ``worker_name``) lives, as far as this machine can tell."""
-    if not owner.startswith(f"{machine()}:"):
-        return True  # not ours to judge
-    try:
-        os.kill(int(owner.split(":")[2]), 0)
-    except ProcessLookupError:
-        return False
-    except (ValueError, IndexError, OSError):
-        return True
-    return True
 
 
 def lease_time() -> timedelta:

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import connection
 from django.utils import timezone
 
 from memories.pipeline.claim import Lease, lease_time
@@ -38,7 +38,7 @@ class Heartbeat:
         _pulse.remove(self)
 
     def beat(self) -> bool:
-        """False when there is nothing to renew any more. Raises DatabaseError."""
+        """False when there is nothing to renew any more. Raises what the database raises."""
         if time.monotonic() > self._until:
             log.warning("step_over_its_time", run_id=self._lease.run_id)
             return True
@@ -80,7 +80,10 @@ class _Pulse:
                 beats = list(self._beats)
             next_beat = time.monotonic() + self._interval
             if beats:
-                self._beat(beats)
+                try:
+                    self._beat(beats)
+                except Exception:  # the only thread that renews leases: it ends with the process, and not before
+                    log.exception("heartbeats_failed")
 
     def _beat(self, beats: list[Heartbeat]) -> None:
         try:
@@ -88,7 +91,7 @@ class _Pulse:
                 try:
                     if not beat.beat():
                         self.remove(beat)
-                except DatabaseError as error:  # the next beat may reach the database again; the lease decides
+                except Exception as error:  # the next beat may reach the database again; the lease decides
                     log.warning("heartbeat_failed", error=type(error).__name__)
         finally:
             connection.close()

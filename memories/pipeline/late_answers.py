@@ -10,9 +10,10 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from django.db import transaction
 from django.utils import timezone
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from memories.pipeline import claim, hashing, queue, retries, transitions
 from memories.pipeline.context import Context
@@ -27,6 +28,8 @@ from transcription.prerecorded.base import JobLost
 
 if TYPE_CHECKING:
     from memories.pipeline.ledger import Begun
+
+log = structlog.get_logger(__name__)
 
 MARGIN: Final = 60.0
 """Seconds beyond a call's own limit in which its answer is waited for: connecting, sending, storing it."""
@@ -61,8 +64,13 @@ class Out(BaseModel):
 
 
 def of(checkpoint: dict[str, Any]) -> Out | None:
-    raw = checkpoint.get("call")
-    return None if raw is None else Out.model_validate(raw)
+    """None also where what stands there is nothing that this version has written."""
+    raw = checkpoint.get("call") if isinstance(checkpoint, dict) else None
+    try:
+        return None if raw is None else Out.model_validate(raw)
+    except ValidationError:
+        log.error("checkpoint_not_understood")
+        return None
 
 
 class CallCrashed(Exception):

@@ -25,7 +25,6 @@ from memories.pipeline.outcomes import LeaseLost, RunCanceled
 from omi import rows
 from omi.errors import Outcome, ProviderError
 
-
 log = structlog.get_logger(__name__)
 
 

@@ -6,15 +6,26 @@ Run every few seconds by ``manage.py serve``, every minute by Django-Q2's schedu
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import transaction
-from django.db.models import F, Q
+from django.db import Error, transaction
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from memories.pipeline import announce, claim, giving_up, late_answers, progress, queue, transitions, vendor_jobs
+from memories.pipeline import (
+    announce,
+    claim,
+    giving_up,
+    late_answers,
+    processes,
+    progress,
+    queue,
+    transitions,
+    vendor_jobs,
+)
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.retries import RETRY_AFTER_LIMIT
 from memories.pipeline.vocabulary import State
@@ -30,6 +41,9 @@ LONGEST_WAIT = timedelta(seconds=RETRY_AFTER_LIMIT + 60)
 
 RESEND = timedelta(seconds=30)
 """Between two wake-ups of the same run."""
+
+TELLING = 20.0
+"""Seconds of one pass over ends that could not be told: a store that hangs must not hold a worker for long."""
 
 RESEND_BEHIND = timedelta(minutes=10)
 """The same while the workers are behind: a wake-up that is not handed out yet is not lost, and a queue that nobody
@@ -51,6 +65,18 @@ class Report:
 
 
 def reconcile(*, limit: int = 500) -> Report:
+    report = wake_lost(limit=limit)
+    report.told = tell_ends(limit=limit)
+    if report.woken or report.given_up or report.let_in or report.told:
+        log.info("reconciled", **report.as_dict())
+    return report
+
+
+def wake_lost(*, limit: int = 500) -> Report:
+    """The part that asks nothing but the database: what is due is sent again, or given up.
+
+    One row that cannot be dealt with is logged and keeps no other waiting.
+    """
     now = timezone.now()
     report = Report()
     pause = RESEND_BEHIND if queue.behind(now - GRACE) else RESEND
@@ -60,26 +86,55 @@ def reconcile(*, limit: int = 500) -> Report:
         | Q(state=State.WAITING, wake_at__gt=now + LONGEST_WAIT)
         | claim.lapsed(now)
     )
-    for run in due.order_by("id")[:limit]:
-        if give_up(run):
-            report.given_up += 1
-        elif _remind(run, now, pause):
-            report.woken += 1
+    # Those that were never reminded first: a run behind many others that are reminded again and again has its turn.
+    for run in due.order_by(F("woken_at").asc(nulls_first=True), "id")[:limit]:
+        try:
+            if give_up(run, tell=False):
+                report.given_up += 1
+            elif _remind(run, now, pause):
+                report.woken += 1
+        except Error:
+            raise
+        except Exception:
+            log.exception("not_reconciled", run_id=run.pk)
     report.let_in = _let_in_forgotten()
-    untold = PostProcessingRun.objects.filter(state=State.FINISHED, announced=False, finished_at__lt=now - GRACE)
-    for run in untold.order_by("id")[:limit]:
-        vendor_jobs.stop_left_behind(run)  # whoever ended it may have died before it did so
-        report.told += announce.end(run.pk)
     report.oldest_seconds = oldest_age(now)
-    if report.woken or report.given_up or report.let_in or report.told:
-        log.info("reconciled", **report.as_dict())
     return report
 
 
-def give_up(run: PostProcessingRun) -> bool:
+def tell_ends(*, limit: int = 500, seconds: float = TELLING) -> int:
+    """Tell the ends that nobody could tell; the part that needs stores and vendors. How many were told.
+
+    It takes ``seconds``, about, and goes on behind the last one the next time: what cannot be told keeps no other.
+    """
+    global _told_until
+    untold = PostProcessingRun.objects.filter(
+        state=State.FINISHED, announced=False, finished_at__lt=timezone.now() - GRACE
+    )
+    runs = list(untold.filter(pk__gt=_told_until).order_by("id")[:limit])
+    if len(runs) < limit:
+        runs += untold.filter(pk__lte=_told_until).order_by("id")[: limit - len(runs)]
+    told, until = 0, time.monotonic() + seconds
+    for run in runs:
+        if time.monotonic() > until:
+            break
+        _told_until = run.pk
+        try:
+            vendor_jobs.stop_left_behind(run)  # whoever ended it may have died before it did so
+            told += announce.end(run.pk)
+        except Exception:
+            log.exception("end_not_told", run_id=run.pk)
+    return told
+
+
+_told_until = 0
+
+
+def give_up(run: PostProcessingRun, *, tell: bool = True) -> bool:
     """End a run that nobody holds and nobody may claim: out of claims (dead letter), or canceled meanwhile.
 
-    One that is out of claims at an optional step goes on without it instead (False).
+    One that is out of claims at an optional step goes on without it instead (False). Without ``tell`` the end is told
+    by ``tell_ends``: nothing but the database is asked.
     """
     now = timezone.now()
     idle = claim.claimable(now) & Q(fence=run.fence)
@@ -96,7 +151,7 @@ def give_up(run: PostProcessingRun) -> bool:
         return False
     else:
         done = giving_up.dead_letter(run, spent)
-    if done:
+    if done and tell:
         vendor_jobs.stop_left_behind(run)
         announce.end(run.pk)
     return done
@@ -115,6 +170,22 @@ def _remind(run: PostProcessingRun, now: datetime, pause: timedelta) -> bool:
     progress.note(run, "sent_again", actor="reconciler", step=run.current_step, state=run.state)
     queue.wake(run.pk)
     return True
+
+
+def end_hung_workers() -> int:
+    """Kill the workers of this machine that live on while the lease of their run has run out; how many.
+
+    A worker at work renews its lease as long as its step may take. One that does not hangs, or its step had its time.
+    """
+    now = timezone.now()
+    lapsed = PostProcessingRun.objects.filter(
+        claim.lapsed(now), lease_until__lt=now, lease_owner__startswith=f"{claim.machine()}:"
+    )
+    return sum(
+        processes.end_hung(owner, run_id=run_id)
+        for run_id, owner in lapsed.values_list("pk", "lease_owner")
+        if claim.lives(owner)
+    )
 
 
 def release_dead_workers() -> int:
@@ -138,16 +209,15 @@ def release_dead_workers() -> int:
 
 def _let_in_forgotten() -> int:
     """A run in line with nobody before it: the process that ended the one before died in between."""
-    forgotten = 0
-    for uid, memory_id in PostProcessingRun.objects.filter(held=True, state=State.QUEUED).values_list(
-        "uid", "memory_id"
-    )[:100]:
-        active = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id, held=False)
-        if not active.exclude(state=State.FINISHED).exists():
-            with transaction.atomic():
-                progress.next_in_line(uid, memory_id)
-            forgotten += 1
-    return forgotten
+    before = PostProcessingRun.objects.filter(uid=OuterRef("uid"), memory_id=OuterRef("memory_id"), held=False)
+    forgotten = PostProcessingRun.objects.filter(held=True, state=State.QUEUED).exclude(
+        Exists(before.exclude(state=State.FINISHED))
+    )
+    found = list(forgotten.order_by("id").values_list("uid", "memory_id")[:100])
+    for uid, memory_id in found:
+        with transaction.atomic():
+            progress.next_in_line(uid, memory_id)
+    return len(found)
 
 
 def wake_early(run_id: int) -> bool:

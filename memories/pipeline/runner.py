@@ -19,6 +19,7 @@ from django.utils import timezone
 from memories.pipeline import (
     announce,
     calls,
+    child,
     claim,
     durable,
     faults,
@@ -26,6 +27,7 @@ from memories.pipeline import (
     late_answers,
     ledger,
     messages,
+    processes,
     progress,
     retries,
     unsaved,
@@ -57,6 +59,8 @@ def work(run_id: int, *, owner: str | None = None) -> str:
         from memories.pipeline import reconcile
 
         return "ended" if reconcile.give_up(run) else "not_claimed"
+    if lease.previous is State.RUNNING:
+        processes.end_hung(lease.lost_owner, run_id=run.pk)
     faults.point("claimed")
     ctx = Context(run, lease, rows.instances(RunStep, {"run": run_id}, order="position"))
     heartbeat = Heartbeat(lease)
@@ -225,6 +229,8 @@ def _provider_failed(
     else:  # a vendor; or a step that would pay one again each time a store fails it
         scope = f"{step.name}/{error.vendor}"
         seconds = retries.delay(checkpoint, scope, error, elsewhere=ctx.failures_elsewhere())
+    if error.code == child.TOO_LONG:
+        tries = 2  # the same work takes as long again, unless the machine was overloaded
     if tries is not None and checkpoint["failures"][f"{step.name}/{error.vendor}"]["count"] >= tries:
         seconds = None
     if seconds is not None and step.name in OPTIONAL and seconds > _patience(ctx, step, began):

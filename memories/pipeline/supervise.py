@@ -1,6 +1,6 @@
 """Keeping a cluster alive from outside: process groups, and our own proof that work still flows.
 
-Django-Q2 says "Working" while it hangs for ever (its next-in-line worker or its monitor was killed; dependencies.md 2),
+Django-Q2 says "Working" while it hangs for ever (its next-in-line worker or its monitor was killed),
 so its own status is not asked. A beat is sent through the queue; it must come out of one of *our* workers, and its row
 must be acknowledged by our monitor. If not, the whole process group is killed and started again: at-least-once delivery
 and the fences make that safe at any moment.
@@ -8,6 +8,7 @@ and the fences make that safe at any moment.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -16,10 +17,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from memories.pipeline import queue
 from memories.pipeline.claim import machine
@@ -38,11 +41,38 @@ def _die_with_parent() -> None:  # pragma: no cover - runs between fork and exec
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
+class Guardian:
+    """The process that ends what a killed supervisor leaves behind (``guardian``)."""
+
+    def __init__(self, grace: float) -> None:
+        program = Path(__file__).with_name("guardian.py")
+        self._process = subprocess.Popen(
+            [sys.executable, "-S", "-E", str(program), str(grace)], stdin=subprocess.PIPE, start_new_session=True
+        )
+
+    def tell(self, sign: str, pid: int) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(f"{sign}{pid}\n".encode())
+            self._process.stdin.flush()
+        except OSError as error:
+            log.error("guardian_gone", error=type(error).__name__)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.wait()
+
+
 class Group:
     """A command in a process group of its own, ended and killed as a whole."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], environment: dict[str, str], guardian: Guardian | None = None
+    ) -> None:
         self.name = name
+        self._guardian = guardian
         self._command, self._environment = list(command), environment
         self._process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0
@@ -51,6 +81,8 @@ class Group:
         self._process = subprocess.Popen(
             self._command, env=self._environment, start_new_session=True, preexec_fn=_die_with_parent
         )
+        if self._guardian is not None:
+            self._guardian.tell("+", self._process.pid)
         self.started_at = time.monotonic()
         log.info("started", process=self.name, pid=self._process.pid)
 
@@ -76,6 +108,8 @@ class Group:
         except ProcessLookupError:
             pass
         self._process.wait()
+        if self._guardian is not None:
+            self._guardian.tell("-", self._process.pid)
 
     def alive(self) -> bool:
         """Whether any process of the group lives."""
@@ -157,8 +191,10 @@ class ClusterWatch:
         self._sent_at = now
 
     def _busy(self) -> int:
-        """Leases that living processes of this group hold."""
-        held = PostProcessingRun.objects.filter(state=State.RUNNING, lease_owner__startswith=f"{machine()}:")
+        """Leases that living processes of this group hold, by the time until which they hold them."""
+        held = PostProcessingRun.objects.filter(
+            state=State.RUNNING, lease_owner__startswith=f"{machine()}:", lease_until__gt=timezone.now()
+        )
         return sum(1 for owner in held.values_list("lease_owner", flat=True) if _group_of(owner) == self.group())
 
 

@@ -170,7 +170,8 @@ class FakeEmotions:
 
 
 class SwitchedDocuments(LocalDocuments):
-    """The local store, out of reach while there is a file ``documents.down`` in ``OMI_FAULTS_DIR``."""
+    """The local store. While there is a file ``documents.down`` in ``OMI_FAULTS_DIR`` it is out of reach, with
+    ``documents.hang`` it answers nobody."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -178,7 +179,13 @@ class SwitchedDocuments(LocalDocuments):
         self._switch = Path(folder) / "documents.down" if folder else None
 
     def _reach(self) -> None:
-        if self._switch is not None and self._switch.exists():
+        if self._switch is None:
+            return
+        hang = self._switch.with_name("documents.hang")
+        until = time.monotonic() + 100
+        while hang.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        if self._switch.exists():
             raise StoreError("documents", "out of reach", kind=ErrorKind.TRANSIENT, code="UNAVAILABLE")
 
     def get(self, path: str) -> Document | None:

@@ -62,9 +62,12 @@ def _decode(src: Path, dest: Path, *, limits: Any = None) -> audio.AudioInfo:
 
 
 def _call(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
+    if not function.endswith(".speech"):
+        return _real(function, arguments, timeout=timeout)
     sha = hashlib.sha256(Path(arguments["path"]).read_bytes()).hexdigest()
     return {"seconds": 12.0, "regions": [[0.9, 7.8]], "sha256": sha}
 
 
+_real = child.call
 audio.decode_to_wav = _decode
 child.call = _call

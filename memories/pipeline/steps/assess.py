@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from memories.pipeline import missing, quality
+from memories.pipeline import child, missing
 from memories.pipeline.context import Context
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.vocabulary import Kind
@@ -13,6 +13,8 @@ from omi.errors import Outcome
 from transcription.segments import Segment
 
 VERSION = 2
+COMPUTING: Final = 60.0
+"""Seconds that comparing transcripts may take; a day-long one takes five on a free core."""
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
@@ -32,26 +34,27 @@ def run(ctx: Context) -> Done | Skip:
         return Skip("there is no new transcript")
     made = ctx.output("transcribe")
     prepared = ctx.output("prepare_audio")
-    decision = quality.assess(
-        new=missing.transcribed(ctx),
-        shown=shown(ctx),
-        live=_live(ctx),
-        regions=[(start, end) for start, end in prepared["regions"]],
-        language=ctx.language,
-        heard_language=made.get("heard"),
-        seconds=prepared.get("seconds"),
-        cut_off=bool(prepared.get("ended_early")),
-    )
-    ctx.log.info("assessed", accepted=decision.accepted, reasons=decision.reasons, **decision.figures)
+    arguments = {
+        "new": _plain(missing.transcribed(ctx)), "shown": _plain(shown(ctx)),
+        "live": {model: _plain(segments) for model, segments in _live(ctx).items()}, "regions": prepared["regions"],
+        "language": ctx.language, "heard_language": made.get("heard"), "seconds": prepared.get("seconds"),
+        "cut_off": bool(prepared.get("ended_early")),
+    }  # fmt: skip
+    decision = child.call("memories.pipeline.child_jobs.assess", arguments, timeout=COMPUTING)
+    accepted, reasons = decision["accepted"], list(decision["reasons"])
+    ctx.log.info("assessed", accepted=accepted, reasons=reasons, **decision["figures"])
     return Done(
         {
-            "accepted": decision.accepted, "reasons": decision.reasons, "figures": decision.figures,
-            "against": _against(ctx),
+            "accepted": accepted, "reasons": reasons, "figures": decision["figures"], "against": _against(ctx),
             "shown": content_hash(shown(ctx)),
         },
-        outcome=Outcome.EXPECTED_SILENCE if prepared["silence"] and not decision.accepted else Outcome.SUCCESS,
-        note="; ".join(decision.reasons),
+        outcome=Outcome.EXPECTED_SILENCE if prepared["silence"] and not accepted else Outcome.SUCCESS,
+        note="; ".join(reasons),
     )  # fmt: skip
+
+
+def _plain(segments: list[Segment]) -> list[Any]:
+    return [item.model_dump(mode="json") for item in segments]
 
 
 def shown(ctx: Context) -> list[Segment]:

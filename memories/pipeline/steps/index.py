@@ -7,18 +7,20 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from memories.pipeline import calls, edits, hashing
+from memories.pipeline import calls, child, edits, hashing
 from memories.pipeline.context import Context
 from memories.pipeline.ledger import Entry
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.vocabulary import Kind
 from memories.shapes import Structured
+from omi import providers
 from omi.errors import ErrorKind, ProviderError
 from omi.paid_parts import PaidParts
 
 VERSION = 1
 REUSE = "always"  # the same text has the same vector, whoever asks and why
 ANSWER: Final = TypeAdapter(list[float])
+COMPUTING: Final = 60.0  # on this machine; a text takes a tenth of a second
 TIMEOUT: Final = 120.0  # an embedder's own is shorter
 
 
@@ -41,7 +43,7 @@ def run(ctx: Context) -> Done | Skip:
     def call(entry: Entry, parts: PaidParts) -> list[float]:
         entry.input_tokens = len(text) // 4 if provider.remote else 0
         entry.cost = provider.price * entry.input_tokens / 1e6
-        vectors = provider.embed([text])
+        vectors = provider.embed([text]) if provider.remote else _here(provider, text)
         vector = [float(value) for value in vectors[0]] if len(vectors) == 1 else []
         if len(vector) != provider.dimension or not any(vector) or not all(map(math.isfinite, vector)):
             raise ProviderError(
@@ -53,6 +55,14 @@ def run(ctx: Context) -> Done | Skip:
     asked = calls.Question(provider.name, "embed", what, ANSWER, remote=provider.remote, limit=TIMEOUT)
     vector = calls.ask(ctx, asked, lambda: call)
     return Done({"model": provider.model_name, "dimension": provider.dimension}, {"vector": vector})
+
+
+def _here(provider: Any, text: str) -> list[list[float]]:
+    """On this machine: in a child process, which is killed when it takes too long."""
+    backend, options = providers.named("embedder", provider)
+    arguments = {"backend": backend, "options": options, "texts": [text]}
+    vectors: list[list[float]] = child.call("memories.pipeline.child_jobs.embed", arguments, timeout=COMPUTING)
+    return vectors
 
 
 def _text(ctx: Context) -> str:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from memories.pipeline import calls, hashing, missing
+from memories.pipeline import calls, child, hashing, missing
 from memories.pipeline.context import Context
 from memories.pipeline.ledger import Entry
 from memories.pipeline.outcomes import Done, Skip
 from memories.pipeline.vocabulary import Kind
+from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi import providers
+from omi.errors import ErrorKind, Outcome, OwnFault, ProviderError
 from omi.paid_parts import PaidParts
 from transcription.segments import Segment, render
 
 VERSION = 1
 LIMIT = 900.0
+COMPUTING: Final = 120.0
+"""Seconds that the rules may take on this machine; the longest talk takes twenty on a free core."""
 ANSWER: Final[TypeAdapter[StructureResult]] = TypeAdapter(StructureResult)
 
 
@@ -53,7 +57,9 @@ def run(ctx: Context) -> Done | Skip:
     ]
 
     def call(entry: Entry, parts: PaidParts) -> StructureResult:
-        made: StructureResult = provider.structure(replace(request, parts=parts))
+        made: StructureResult = (
+            provider.structure(replace(request, parts=parts)) if provider.remote else _here(provider, request)
+        )
         entry.input_tokens, entry.output_tokens, entry.cost = made.input_tokens, made.output_tokens, made.cost
         return made
 
@@ -69,6 +75,24 @@ def run(ctx: Context) -> Done | Skip:
     )  # fmt: skip
 
 
+def _here(provider: Any, request: StructureRequest) -> StructureResult:
+    """On this machine: in a child process, which is killed when it takes too long."""
+    asked = {
+        **{item.name: getattr(request, item.name) for item in fields(request) if item.name != "parts"},
+        "segments": [item.model_dump(mode="json") for item in request.segments],
+        "started_at": request.started_at.isoformat(),
+    }  # fmt: skip
+    backend, options = providers.named("structurer", provider)
+    arguments = {"backend": backend, "options": options, "request": asked}
+    return ANSWER.validate_python(child.call("memories.pipeline.child_jobs.structure", arguments, timeout=COMPUTING))
+
+
+def _first_words(request: StructureRequest) -> StructureResult:
+    """What needs no rule: the talk begins like this."""
+    text = next((item.text.strip() for item in request.segments if item.text.strip()), "")[:200]
+    return StructureResult(Structured(title=" ".join(text.split()[:8])), method="first words")
+
+
 def without(ctx: Context, error: ProviderError) -> Done | Skip | None:
     """A conversation is kept whatever becomes of the language model: an error is never a reason to discard it, or to
     leave it without a memory. A better transcript is shown though the model refuses to speak about it."""
@@ -76,7 +100,12 @@ def without(ctx: Context, error: ProviderError) -> Done | Skip | None:
         from memories.structuring.local import LocalStructurer
 
         by_rules = LocalStructurer()
-        made = by_rules.structure(replace(_request(ctx, result_segments(ctx)), force=True))
+        request = replace(_request(ctx, result_segments(ctx)), force=True)
+        try:
+            made = _here(by_rules, request)
+        except (OwnFault, child.Crashed) as fault:
+            ctx.log.error("summary_rules_failed", error=type(fault).__name__)
+            made = _first_words(request)
         return Done(
             {
                 "structured": made.structured.model_dump(mode="json"), "discarded": False, "reason": "",

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 import signal
 import socket
 import sys
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from memories.pipeline import reconcile
-from memories.pipeline.supervise import CLUSTER_VARIABLE, ClusterWatch, Group
+from memories.pipeline.supervise import CLUSTER_VARIABLE, ClusterWatch, Group, Guardian
 from omi import addresses
 
 log = structlog.get_logger(__name__)
@@ -47,6 +51,8 @@ class Command(BaseCommand):
         parser.add_argument("--look", type=float, default=2.0, help="seconds between two looks at runs and worker")
 
     def handle(self, **options: Any) -> None:
+        if options["no_web"] and options["no_worker"]:
+            raise CommandError("Nothing to serve: --no-web and --no-worker exclude each other.")
         if not options["no_web"] and not settings.SECRET_KEY_GIVEN and not addresses.is_loopback(options["host"]):
             raise CommandError(
                 f"{options['host']} can be reached from outside, and this installation has only the key that it made "
@@ -60,16 +66,17 @@ class Command(BaseCommand):
         name = f"{socket.gethostname()[:40]}:{os.getpid()}"
         environment = {**os.environ, CLUSTER_VARIABLE: name, "PYTHONUNBUFFERED": "1"}
         groups: list[Group] = []
+        guardian = Guardian(options["grace"])
         worker: Group | None = None
         if not options["no_web"]:
             host = options["host"].replace(":", r"\:")  # an IPv6 address, in Twisted's notation
             address = ["-e", f"tcp:port={options['port']}:interface={host}:backlog={BACKLOG}"]
-            groups.append(Group("web", [sys.executable, "-m", "daphne", *address, "omi.asgi:application"], environment))
+            groups.append(
+                Group("web", [sys.executable, "-m", "daphne", *address, "omi.asgi:application"], environment, guardian)
+            )
         if not options["no_worker"]:
-            worker = Group("worker", [sys.executable, "manage.py", "qcluster"], environment)
+            worker = Group("worker", [sys.executable, "manage.py", "qcluster"], environment, guardian)
             groups.append(worker)
-        if not groups:
-            raise CommandError("Nothing to serve: --no-web and --no-worker exclude each other.")
         os.chdir(settings.BASE_DIR)
         connection.close()  # the children open their own
         try:
@@ -82,6 +89,7 @@ class Command(BaseCommand):
             # The web server first: no new work comes in while the worker ends what it has.
             for group in groups:
                 group.stop(options["grace"], impatient=lambda: self._stops > 1)
+            guardian.close()
             self._say("stopped", "Stopped.")
 
     def _say(self, event: str, sentence: str) -> None:
@@ -95,6 +103,7 @@ class Command(BaseCommand):
         self._stops += 1
 
     def _watch(self, groups: list[Group], worker: Group | None, name: str, patience: float, look: float) -> None:
+        """Look after processes. Nothing here waits for a database, a store or a vendor: threads of their own do."""
         watch = None
         if worker:
             group = worker
@@ -102,9 +111,11 @@ class Command(BaseCommand):
                 name, lambda: group.pid, interval=min(5.0, patience / 4), patience=patience,
                 acknowledge=min(30.0, patience),
             )  # fmt: skip
+        hangs: queue.SimpleQueue[str] = queue.SimpleQueue()
+        background("watch", look, lambda: _look_at_runs(watch, hangs))
+        background("ends", look, reconcile.tell_ends)
         failures = dict.fromkeys((group.name for group in groups), 0)
         restart_at: dict[str, float] = {}
-        next_look = 0.0
         while not self._stops:
             for group in groups:
                 code = group.ended()
@@ -124,22 +135,38 @@ class Command(BaseCommand):
                 group.restart()  # kills what the first process left behind
                 if watch and group is worker:
                     watch.fresh()
-            if time.monotonic() >= next_look:
-                next_look = time.monotonic() + look
-                self._look(watch, worker)
+            while not hangs.empty():
+                reason = hangs.get()
+                if watch and worker:
+                    log.error("worker_hangs", reason=reason)
+                    worker.restart()
+                    watch.fresh()
             time.sleep(min(0.2, look))
 
-    def _look(self, watch: ClusterWatch | None, worker: Group | None) -> None:
-        try:
-            reconcile.release_dead_workers()
-            reconcile.reconcile()
-            reason = watch.look() if watch else ""
-        except DatabaseError as error:
-            # A database out of reach is nothing a restart of the worker could mend.
-            log.error("watch_failed", error=type(error).__name__)
-            connection.close_if_unusable_or_obsolete()
-            return
-        if reason and watch and worker:
-            log.error("worker_hangs", reason=reason)
-            worker.restart()
-            watch.fresh()
+
+def background(name: str, seconds: float, function: Callable[[], object]) -> None:
+    """Call ``function`` every ``seconds`` in a thread that ends with the process. What it raises is logged; a database
+    out of reach is nothing that a restart of a server could mend."""
+
+    def run() -> None:
+        while True:
+            try:
+                function()
+            except Exception as error:
+                log.error("watch_failed", part=name, error=type(error).__name__, exc_info=not isinstance(error, Error))
+            with contextlib.suppress(Exception):
+                connection.close()
+            time.sleep(seconds)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+
+
+def _look_at_runs(watch: ClusterWatch | None, hangs: queue.SimpleQueue[str]) -> None:
+    reconcile.end_hung_workers()
+    reconcile.release_dead_workers()
+    report = reconcile.wake_lost()
+    if report.woken or report.given_up or report.let_in:
+        log.info("reconciled", **report.as_dict())
+    reason = watch.look() if watch else ""
+    if reason:
+        hangs.put(reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from asgiref.sync import sync_to_async
@@ -76,12 +77,12 @@ def _firebase(token: str) -> Principal:
     ) as error:
         raise IdentityUnavailable("the identity service is out of reach") from error
     issued = float(claims.get("auth_time") or claims.get("iat") or 0)
-    return Principal(uid=str(claims["uid"]), email=claims.get("email"), issued_at=issued)
+    expires = float(claims.get("exp") or math.inf)
+    return Principal(uid=str(claims["uid"]), email=claims.get("email"), issued_at=issued, expires_at=expires)
 
 
 def _erased_since(principal: Principal) -> bool:
     """The account was erased after this person signed in: only a new sign-in may start a new account."""
-    from omi.accounts.models import ErasedAccount, uid_digest
+    from omi.accounts.erased import erased_since
 
-    signed_in = datetime.fromtimestamp(principal.issued_at, tz=UTC)
-    return ErasedAccount.objects.filter(digest=uid_digest(principal.uid), erased_at__gte=signed_in).exists()
+    return erased_since(principal.uid, datetime.fromtimestamp(principal.issued_at, tz=UTC))

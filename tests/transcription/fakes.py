@@ -36,6 +36,7 @@ class MemorySink:
         self.events: list[dict[str, Any]] = []
         self.last: tuple[str, str, float] | None = None
         self.watched: list[bool] = []
+        self.people: set[str] = set()
 
     def _check(self) -> None:
         if self.down:
@@ -97,13 +98,19 @@ class MemorySink:
             {"type": kind, "event_type": kind, "event_number": len(self.events) + 1, "uid": uid, **payload}
         )
 
-    async def events_after(self, uid: str, number: int, limit: int = 100) -> list[dict[str, Any]]:
+    async def events_after(
+        self, uid: str, number: int, limit: int = 100, *, memories: bool = True
+    ) -> list[dict[str, Any]]:
         self._check()
         return [event for event in self.events if event["event_number"] > number and event["uid"] == uid][:limit]
 
     async def latest_event(self, uid: str) -> int:
         self._check()
         return len(self.events)
+
+    async def knows_person(self, uid: str, person_id: str) -> bool:
+        self._check()
+        return person_id in self.people
 
     def events_group(self, uid: str) -> str:
         return "events.test"

@@ -7,7 +7,6 @@ The protocol of September 2024 stays as that app knows it; what was added is opt
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -188,7 +187,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         wait = self.intake.accept(data, now)
         if wait:
             await asyncio.sleep(wait)
-        if self.intake.held and self._direct.write is None:  # daphne reads nothing meanwhile; another server's queue fills
+        if self.intake.held and self._direct.write is None:  # daphne reads nothing meanwhile
             await self.intake.room_or_a_second()
 
     def _new_session(self) -> Session:
@@ -339,9 +338,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             self.intake.close()
         ending = self._end_session("drain", wait=DRAIN_SECONDS)
         if ending is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_SECONDS * 2):
-                    await asyncio.shield(asyncio.ensure_future(ending))
+            await asyncio.wait([ending], timeout=DRAIN_SECONDS * 2)
         await self._close(SERVICE_RESTART, "the server is restarting")
 
     async def discard(self) -> None:
@@ -386,7 +383,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
                 await self._feed.leave()
 
     async def evict(self) -> None:
-        """Another connection of the same user needs this seat, and nothing has been heard from this one."""
+        """Another connection of the same user needs this seat; nothing was heard from this one."""
         await self._close(GOING_AWAY, "another connection took over")
 
     def _spawn(self, work: Any) -> None:

@@ -42,7 +42,12 @@ class Wire:
         self.sink = sink or MemorySink()
         TOKENS[uid] = uid, ends
         around = Surroundings(
-            sink=self.sink, vendors=vendors, breaker=lambda name: NoBreaker(), gate=False, gap_seconds=120.0, tuning=FAST
+            sink=self.sink,
+            vendors=vendors,
+            breaker=lambda name: NoBreaker(),
+            gate=False,
+            gap_seconds=120.0,
+            tuning=FAST,
         )
         self.consumer = type("Socket", (ListenConsumer,), {"around": staticmethod(lambda: around)})()
         self.messages: list[Any] = []

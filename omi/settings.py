@@ -27,6 +27,8 @@ SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 OMI_PUBLIC_URL = env_str("OMI_PUBLIC_URL").rstrip("/")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+OMI_HOSTS = env_int("OMI_HOSTS", 1)
+"""On how many hosts web servers and workers run. `check --deploy` holds the rest of the settings against it."""
 OMI_ENVIRONMENT = env_choice("OMI_ENVIRONMENT", "development", ("development", "production"))
 
 INSTALLED_APPS = [

@@ -1,4 +1,4 @@
-"""The socket's consumer without a server: what a client sends goes in as ASGI messages, what it would read comes out."""
+"""The socket's consumer without a server: what a client sends goes in as ASGI messages, its answers come out."""
 
 from __future__ import annotations
 

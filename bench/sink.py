@@ -30,11 +30,14 @@ class NullSink:
     async def finish(self, *_: Any, **__: Any) -> None:
         return None
 
-    async def events_after(self, uid: str, number: int, limit: int = 100) -> list[dict[str, Any]]:
+    async def events_after(self, uid: str, number: int, limit: int = 100, **_: Any) -> list[dict[str, Any]]:
         return []
 
     async def latest_event(self, uid: str) -> int:
         return 0
+
+    async def knows_person(self, uid: str, person_id: str) -> bool:
+        return True
 
     def events_group(self, uid: str) -> str:
         return "events.bench"

@@ -22,7 +22,8 @@ from memories.mirror_models import ErasureReceipt, MemoryRow
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.accounts import users
-from omi.accounts.models import ErasedAccount, uid_digest
+from omi.accounts.erased import digests, mark_erased
+from omi.accounts.models import uid_digest
 from omi.errors import ProviderError
 from omi.stores.documents import documents
 from omi.stores.documents.base import DocumentError, Unreadable
@@ -82,7 +83,7 @@ def restore_memory(uid: str, memory_id: str) -> Memory:
 
 def erase_user(uid: str) -> Receipt:
     """Erase everything of a user. Tokens issued until now are refused from now on."""
-    ErasedAccount.objects.update_or_create(digest=uid_digest(uid), defaults={"erased_at": datetime.now(UTC)})
+    mark_erased(uid)
     try:
         if users.find_user(uid) is not None:
             users.update_user(uid, account_deleted=True)  # runs in flight see it and stop
@@ -125,7 +126,7 @@ def expired(limit: int) -> Iterable[MemoryRow]:
 
 def was_erased(uid: str, memory_id: str) -> bool:
     """Whether this very memory was erased: its id is never used again, so nothing brings it back."""
-    return ErasureReceipt.objects.filter(subject=subject(uid, memory_id), kind="memory").exists()
+    return ErasureReceipt.objects.filter(subject__in=digests(f"{uid}/{memory_id}"), kind="memory").exists()
 
 
 def subject(uid: str, memory_id: str = "") -> str:

@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from memories.event_models import EventCounter, UserEvent
+from memories.mirror_models import MemoryRow
 from memories.repository import memories as repository
 from omi import rows
 
@@ -35,6 +36,10 @@ POST_PROCESSING_STARTED = "memory_post_processing_started"
 POST_PROCESSING_WAITING = "memory_post_processing_waiting"
 POST_PROCESSING_SUCCESS = "memory_post_processing_success"
 POST_PROCESSING_FAILED = "memory_post_processing_failed"
+
+MAX_MEMORY_BYTES = 256 * 1024
+"""A larger memory is told without its segments and photos: the app reads them when they are looked at. Many clients may
+replay many events at once, and each waits in memory until it is read."""
 
 NUDGE = {"type": "events.nudge"}
 
@@ -97,13 +102,18 @@ def nudge(uid: str) -> None:
         log.warning("event_nudge_failed", error=type(error).__name__)
 
 
-def after(uid: str, number: int, limit: int = 100) -> list[dict[str, Any]]:
+def after(uid: str, number: int, limit: int = 100, *, memories: bool = True) -> list[dict[str, Any]]:
     """Events with a larger number, oldest first, as the app reads them: ``type``, ``event_type``, ``event_number``, ….
 
-    A ``new_memory_created`` whose memory was deleted since is left out.
+    A ``new_memory_created`` whose memory was deleted since is left out; the others hold it where ``memories`` asks for
+    that, and else what its row knows. Empty only where nothing is left.
     """
-    rows = list(UserEvent.objects.filter(uid=uid, number__gt=number).order_by("number")[: max(1, min(limit, 500))])
-    return [served for row in rows if (served := _served(row)) is not None]
+    size = max(1, min(limit, 500))
+    while rows := list(UserEvent.objects.filter(uid=uid, number__gt=number).order_by("number")[:size]):
+        if found := [served for row in rows if (served := _served(row, memories)) is not None]:
+            return found
+        number = rows[-1].number
+    return []
 
 
 def latest(uid: str) -> int:
@@ -132,7 +142,7 @@ def prune(before: datetime) -> int:
     return UserEvent.objects.filter(created_at__lt=before).delete()[0]
 
 
-def _served(row: UserEvent) -> dict[str, Any] | None:
+def _served(row: UserEvent, memories: bool) -> dict[str, Any] | None:
     event: dict[str, Any] = {
         "type": row.type,
         "event_type": row.type,
@@ -140,10 +150,33 @@ def _served(row: UserEvent) -> dict[str, Any] | None:
         **row.payload,
     }
     if row.type == MEMORY_CREATED:
-        try:
-            memory = repository.get_memory(row.uid, row.memory_id)
-        except repository.MemoryNotFound:
+        told = _memory(row) if memories else _summary(row)
+        if told is None:
             return None
-        event = {"messages": [], "message_ids": [], "processing_memory_id": memory.processing_memory_id, **event}
-        event["memory"] = memory.model_dump(mode="json")
+        event = {"messages": [], "message_ids": [], **told, **event}
     return event
+
+
+def _memory(row: UserEvent) -> dict[str, Any] | None:
+    try:
+        memory = repository.get_memory(row.uid, row.memory_id)
+    except repository.MemoryNotFound:
+        return None
+    size = sum(len(item.text) + 200 for item in memory.transcript_segments)
+    size += sum(len(photo.base64) + len(photo.description) for photo in memory.photos)
+    large = size > MAX_MEMORY_BYTES
+    shown = memory.model_copy(update={"transcript_segments": [], "photos": []}) if large else memory
+    told = {"processing_memory_id": memory.processing_memory_id, "memory": shown.model_dump(mode="json")}
+    return {**told, "memory_shortened": True} if large else told
+
+
+def _summary(row: UserEvent) -> dict[str, Any] | None:
+    """What the memory's row knows: no words."""
+    found = MemoryRow.objects.filter(uid=row.uid, memory_id=row.memory_id, deleted=False).first()
+    if found is None:
+        return None
+    moments = {
+        name: moment.isoformat() if (moment := getattr(found, name)) else None for name in ("started_at", "finished_at")
+    }
+    summary = {"category": found.category, "discarded": found.discarded, "segments": found.segments, **moments}
+    return {"processing_memory_id": found.processing_memory_id or None, "summary": summary}

@@ -6,13 +6,15 @@ an existing project's documents are read back. Our own additions are optional an
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from omi.ids import checked
+from transcription.said_by import PersonId, SegmentId
 from transcription.segments import Segment, is_speaker_label, speaker_label
 
 
@@ -249,6 +251,17 @@ class GivenSegment(Segment):
 
     The app throws on a label that is not ``X_<int>`` and then shows no memory at all (omi-protocol 1.12).
     """
+
+    id: SegmentId = Field(default_factory=lambda: str(uuid.uuid4()))
+    person_id: PersonId | None = None
+    stt_provider: str | None = Field(default=None, max_length=100)
+
+    @field_validator("id", "person_id", "stt_provider", mode="before")
+    @classmethod
+    def _nothing(cls, value: Any, info: ValidationInfo) -> Any:
+        if value in (None, ""):
+            return str(uuid.uuid4()) if info.field_name == "id" else None
+        return value
 
     @field_validator("speaker", mode="before")
     @classmethod

@@ -91,6 +91,32 @@ def unsafe_in_production(app_configs: Any, **_: Any) -> list[CheckMessage]:
     return found
 
 
+@register(deploy=True)
+def loses_audio_on_several_hosts(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """Until the journal can lie where every host reads it, several hosts lose audio: said before it happens."""
+    if settings.OMI_HOSTS <= 1:
+        return []
+    found: list[CheckMessage] = [
+        Error(
+            "The journal of live audio lies on the disk of the host that took it: a worker on another host cannot read "
+            "what live vendors did not hear, and a host that is lost takes it along.",
+            hint="Run web server and workers on one host, and set OMI_HOSTS=1.",
+            id="omi.E006",
+        )
+    ]
+    if settings.OMI_AUDIO == "local":
+        found.append(
+            Error(
+                "OMI_AUDIO=local keeps recordings on the disk of one host: a worker on another one cannot read them.",
+                hint="Set OMI_AUDIO=gcs.",
+                id="omi.E007",
+            )
+        )
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        found.append(Error("SQLite serves one host.", hint="Set DATABASE_URL.", id="omi.E008"))
+    return found
+
+
 def refuse_unsafe_production() -> None:
     """Called when the project starts: production does not come up with an emulator, without a secret of its own,
     with development tokens or with DEBUG."""
@@ -98,6 +124,7 @@ def refuse_unsafe_production() -> None:
 
     if settings.OMI_ENVIRONMENT != "production":
         return
-    errors = [item for item in unsafe_in_production(None) if isinstance(item, Error)]
+    found = [*unsafe_in_production(None), *loses_audio_on_several_hosts(None)]
+    errors = [item for item in found if isinstance(item, Error)]
     if errors:
         raise ImproperlyConfigured("; ".join(f"{item.id}: {item.msg}" for item in errors))

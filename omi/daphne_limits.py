@@ -16,12 +16,16 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from omi import open_files
 from omi.daphne_body import Piecewise
 
 log = structlog.get_logger(__name__)
 
 FRAMING = 64 * 1024
 """Bytes of multipart headers beside the file."""
+HEALTH = (b"/healthz", b"/readyz")
+"""Answered as long as there is a descriptor at all."""
+FULL = {"detail": "The server has too many open connections, please try again.", "code": "server_full"}
 LINGER = 30.0
 """Seconds that a client which only listens after sending may still send; a reset would hide the answer from it."""
 
@@ -33,6 +37,7 @@ def install() -> None:
     """
     if "daphne.server" not in sys.modules:
         return
+    open_files.raise_limit()
     from daphne import http_protocol
 
     if not issubclass(http_protocol.WebRequest, _Counting):
@@ -43,6 +48,7 @@ class _Counting:
     """Mixed into ``daphne.http_protocol.WebRequest``."""
 
     channel: Any
+    path: bytes
     content: Any
     requestHeaders: Any
     server: Any
@@ -74,6 +80,11 @@ class _Counting:
         if self._refused:
             self.channel.loseConnection()
             return None
+        if self.path not in HEALTH and open_files.scarce():
+            log.warning("connection_refused", reason="open_files")
+            self._answer("503 Service Unavailable", FULL, b"Retry-After: 5\r\n")
+            self.channel.loseConnection()
+            return None
         return super().process()  # type: ignore[misc]
 
     def _limit(self) -> int:
@@ -86,10 +97,14 @@ class _Counting:
         self._refused = True
         limit = self._limit()
         log.info("request_too_large", size=size, limit=limit)
-        body = json.dumps({"detail": f"The request is larger than {limit} bytes", "code": "too_large"}).encode()
-        head = f"HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        self.channel.transport.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+        told = {"detail": f"The request is larger than {limit} bytes", "code": "too_large"}
+        self._answer("413 Content Too Large", told)
         asyncio.get_running_loop().call_later(LINGER, self._cut)
+
+    def _answer(self, status: str, told: dict[str, str], more: bytes = b"") -> None:
+        body = json.dumps(told).encode()
+        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        self.channel.transport.write(head.encode() + more + b"Connection: close\r\n\r\n" + body)
 
     def _cut(self) -> None:
         if self.channel is not None and self.channel.transport is not None:

@@ -27,9 +27,12 @@ DEBUG = env_bool("DEBUG", False)
 SECRET_KEY_GIVEN = bool(env_str("SECRET_KEY"))
 """Whether the operator chose the key. A generated one (``omi.secret_key``) serves loopback only."""
 SECRET_KEY = env_str("SECRET_KEY") or secret_key.load_or_make(OMI_DATA_DIR)
+SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 OMI_PUBLIC_URL = env_str("OMI_PUBLIC_URL").rstrip("/")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
+OMI_HOSTS = env_int("OMI_HOSTS", 1)
+"""On how many hosts web servers and workers run. `check --deploy` holds the rest of the settings against it."""
 OMI_ENVIRONMENT = env_choice("OMI_ENVIRONMENT", "development", ("development", "production"))
 
 INSTALLED_APPS = [
@@ -207,6 +210,19 @@ OMI_MAX_UPLOAD_BYTES = env_int("OMI_MAX_UPLOAD_BYTES", 512 * 1024 * 1024)
 OMI_MIN_RECORDING_SECONDS = env_float("OMI_MIN_RECORDING_SECONDS", 10.0)
 OMI_MAX_RECORDING_SECONDS = env_float("OMI_MAX_RECORDING_SECONDS", 6 * 3600.0)
 OMI_SOCKETS_PER_USER = env_int("OMI_SOCKETS_PER_USER", 5)
+OMI_SESSIONS_PER_USER = env_int("OMI_SESSIONS_PER_USER", 10)
+"""Live conversations of one user in one process, with those that are being ended."""
+OMI_SESSIONS = env_int("OMI_SESSIONS", 2000)
+"""The same of all users."""
+OMI_STREAMS_PER_USER = env_int("OMI_STREAMS_PER_USER", 5)
+OMI_STREAMS = env_int("OMI_STREAMS", 1000)
+"""Open event streams (``GET /v1/events``) of one user, and of all, in one process."""
+OMI_JOURNAL_BYTES_PER_DAY = env_int("OMI_JOURNAL_BYTES_PER_DAY", 10 * 1024**3)
+"""Audio that one user may send in a day (UTC) to one process."""
+OMI_JOURNAL_BYTES_PER_USER = env_int("OMI_JOURNAL_BYTES_PER_USER", 20 * 1024**3)
+"""What the journals of one user may take on the disk."""
+OMI_JOURNAL_FREE_BYTES = env_int("OMI_JOURNAL_FREE_BYTES", 1024**3)
+"""With less free space than this no audio is written: the database needs the rest."""
 OMI_MAX_SPEED = env_float("OMI_MAX_SPEED", 100.0)
 """A client may send audio at most this many times faster than real time before it is slowed."""
 OMI_AUDIO_KEEP = timedelta(hours=env_float("OMI_AUDIO_KEEP_HOURS", 24.0))

@@ -1,31 +1,32 @@
-"""The ``/listen`` socket: frames in, JSON out. Thin: what is done with the audio is in ``transcription.session``.
+"""The ``/listen`` socket: frames in, JSON out. Thin: what is done with the audio is in ``session``, its way there in
+``intake``, what goes out in ``outgoing``, who may come in and stay in ``entrance`` and ``sign_in``.
 
-The protocol of September 2024 stays as that app knows it; what was added is opt-in or ignored by it. docs/listen.md
-describes it for those who write clients.
+The protocol of September 2024 stays as that app knows it; what was added is opt-in or ignored by it: docs/listen.md.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from channels.consumer import AsyncConsumer
 from channels.layers import get_channel_layer
-from django.conf import settings
 
-from transcription import drain, entrance
+from omi import open_files
+from transcription import drain, entrance, erased_users
+from transcription.commands import USER, parse_assignment, parse_command
 from transcription.daphne_socket import DIRECT, Direct
 from transcription.event_feed import EventFeed
-from transcription.pace import Pace
-from transcription.ports import VoiceLabel
-from transcription.request import BadRequest, ListenRequest, parse, parse_command
-from transcription.session import FINISH_SECONDS, Session
+from transcription.intake import Intake
+from transcription.outgoing import Outgoing
+from transcription.pace import TextPace
+from transcription.request import BadRequest, ListenRequest, parse
+from transcription.session import Session
+from transcription.sign_in import SignIn
 from transcription.surroundings import Output, Plan, Surroundings, surroundings
 
 if TYPE_CHECKING:
@@ -38,16 +39,10 @@ AUTH_SECONDS = 5.0
 PING_SECONDS = 30.0
 IDLE_SECONDS = 300.0
 """A client that sends nothing at all for this long is gone (half-open connections die sooner by the server's pings)."""
-BATCH_SECONDS = 0.04
-"""Audio is handed on in batches of at least this much..."""
-BATCH_WAIT = 0.03
-"""...or after this long, whichever comes first."""
-MAX_FRAME = 256 * 1024
 DRAIN_SECONDS = 3.0
 
 # RFC 6455 7.4: the app reconnects after any of them but 1000.
 GOING_AWAY, POLICY, TOO_BIG, SERVICE_RESTART, TRY_LATER = 1001, 1008, 1009, 1012, 1013
-_KEEP_ALIVE = b"\x8a\x00"
 
 
 class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no types
@@ -58,23 +53,19 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     def __init__(self, **_: Any) -> None:
         self.uid = ""
-        self.session: Session | None = None
+        self.intake: Intake | None = None
+        self.sign_in: SignIn | None = None
         self.last_message = time.monotonic()
         self._request: ListenRequest | None = None
-        self._vocabulary: tuple[str, ...] = ()
         self._surroundings: Surroundings | None = None
-        self._batch: list[bytes] = []
-        self._batch_seconds = 0.0
-        self._batch_timer: asyncio.TimerHandle | None = None
-        self._pace = Pace(settings.OMI_MAX_SPEED)
-        self._outbox: deque[str] = deque()
-        self._outgoing = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._text_pace = TextPace()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._auth_timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._feed: EventFeed | None = None
         self._handling = False  # a message from the queue
         self._direct = Direct(self.take)
+        self._out = Outgoing(self._direct, lambda message: self.send(message), self._too_slow)
         self._talking = False  # words were shown of this session
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -109,9 +100,13 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         drain.install()
         await self.send({"type": "websocket.accept", DIRECT: self._direct})
         if self._direct.write is None:
-            self._tasks.append(asyncio.create_task(self._write(), name="listen-writer"))
+            self._spawn(self._out.run())
         if drain.draining():
             await self._close(SERVICE_RESTART, "the server is restarting")
+            return
+        drain.register(self)
+        if open_files.scarce():
+            await self._refuse(TRY_LATER, "server_full", "The server has too many open connections; try again.")
             return
         try:
             self._request = parse(self.scope.get("query_string", b""), web=self.web)
@@ -130,17 +125,19 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             self._auth_timer.cancel()
         try:
             visitor = await entrance.admit(token)
+            entrance.take_seat(visitor.uid, self)
         except entrance.Refused as refused:
             if answer:
                 self._tell({"type": "auth_response", "success": False})
             await self._refuse(TRY_LATER if refused.later else POLICY, refused.reason, str(refused))
             return
-        if not entrance.take_seat(visitor.uid, self):
-            await self._refuse(POLICY, "too_many_sockets", "This user has too many open connections.")
-            return
         if answer:
             self._tell({"type": "auth_response", "success": True})
-        self.uid, self._vocabulary = visitor.uid, visitor.vocabulary
+        self.uid, self.sign_in = visitor.uid, SignIn(visitor)
+        if drain.draining() or self._closed:  # meanwhile
+            await self._close(SERVICE_RESTART, "the server is restarting")
+            entrance.leave_seat(self.uid, self)
+            return
         await self._begin()
 
     async def _unauthenticated(self) -> None:
@@ -151,12 +148,17 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
     async def _begin(self) -> None:
         assert self._request is not None
         self._surroundings = self.around()
-        drain.register(self)
-        self._feed = EventFeed(self.uid, self._surroundings.sink, self.channel_layer, self._put)
+        erased_users.watch()
+        self.intake = Intake(
+            self.uid, self._request, self._direct, self._new_session, self._status, self._part, web=self.web
+        )
+        self._feed = EventFeed(
+            self.uid, self._surroundings.sink, self.channel_layer, self._out, memories=self._request.watch
+        )
         await self._feed.begin(self._request.after)
-        self._tasks += self._feed.tasks
+        self._tasks.update(self._feed.tasks)
         self._status({"status": "ready", "provider": "", "reason": "", "status_text": "Listening."})
-        self._tasks.append(asyncio.create_task(self._beat(), name="listen-heartbeat"))
+        self._spawn(self._beat())
         if self._request.after is not None:
             await self._feed.look()
 
@@ -165,68 +167,33 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
     def take(self, data: bytes) -> float | None:
         """An audio frame without the detour of the message queue and this consumer's task, which would cost as much
         again as the work. Seconds for which nothing more shall be read; None: it must come as a message."""
-        if self._handling or self._closed or self.session is None or len(data) > MAX_FRAME:
+        intake = self.intake
+        if self._handling or self._closed or intake is None or intake.session is None or len(data) > intake.max_frame:
             return None
-        return self._accept(data)
+        self.last_message = now = time.monotonic()
+        return intake.accept(data, now)
 
     async def _audio(self, data: bytes) -> None:
-        self.last_message = time.monotonic()
+        self.last_message = now = time.monotonic()
         if self._closed:
             return
-        if not self.uid:
+        if self.intake is None:
             await self._unauthenticated()
             return
-        if len(data) > MAX_FRAME:
-            await self._refuse(TOO_BIG, "frame_too_big", f"A frame may have {MAX_FRAME} bytes at most.")
+        if len(data) > self.intake.max_frame:
+            text = f"A frame of this codec may have {self.intake.max_frame} bytes at most."
+            await self._refuse(TOO_BIG, "frame_too_big", text)
             return
-        wait = self._accept(data)
+        wait = self.intake.accept(data, now)
         if wait:
             await asyncio.sleep(wait)
-
-    def _accept(self, data: bytes) -> float:
-        """Seconds to wait before more is taken."""
-        request = self._request
-        assert request is not None
-        self.last_message = time.monotonic()
-        if not data or (data == _KEEP_ALIVE and (request.codec.packets or self.web)):
-            return 0.0
-        seconds = request.codec.seconds(len(data))
-        self._batch.append(data)
-        self._batch_seconds += seconds
-        if self._batch_seconds >= BATCH_SECONDS:
-            self._flush()
-        elif self._batch_timer is None:
-            self._batch_timer = asyncio.get_running_loop().call_later(BATCH_WAIT, self._flush)
-        wait = self._pace.take(seconds, self.last_message)
-        return self._slowed(wait) if wait or self._pace.frames % 512 == 0 else 0.0
-
-    def _slowed(self, wait: float) -> float:
-        """Back-pressure: take nothing for a moment, so that the server stops reading; say so once. A flood of tiny
-        frames is no audio: that client is parted with."""
-        if self._pace.abusive:
-            self._spawn(self._refuse(POLICY, "too_fast", "Audio comes faster than it can be taken."))
-            return 1.0
-        if wait and self._pace.tell_once():
-            text = f"Audio is taken at {settings.OMI_MAX_SPEED:g} times real time at most."
-            self._status({"status": "slowed", "reason": "too_fast", "status_text": text})
-        return wait
-
-    def _flush(self) -> None:
-        if self._batch_timer is not None:
-            self._batch_timer.cancel()
-            self._batch_timer = None
-        if not self._batch:
-            return
-        frames, self._batch, self._batch_seconds = self._batch, [], 0.0
-        if self.session is None:
-            self.session = self._new_session()
-        self.session.feed(frames)
-        if self.session.over:
-            self._end_session("gap")
+        if self.intake.held and self._direct.write is None:  # daphne reads nothing meanwhile
+            await self.intake.room_or_a_second()
 
     def _new_session(self) -> Session:
         assert self._request is not None
         assert self._surroundings is not None
+        assert self.sign_in is not None
         plan = Plan(
             uid=self.uid,
             codec=self._request.codec,
@@ -234,56 +201,76 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             watch=self._request.watch,
             device_id=self._request.device_id,
             preferred=self._request.preferred,
-            vocabulary=self._vocabulary,
+            vocabulary=self.sign_in.vocabulary,
             profile=self._request.profile,
+            signed_in=self.sign_in.issued_at,
         )
         session = Session(plan, self._surroundings, Output(self._segments, self._updated, self._status))
         session.start()
         return session
 
-    def _end_session(self, reason: str, *, keep: bool = False, wait: float = FINISH_SECONDS) -> Awaitable[None] | None:
-        session, self.session = self.session, None
+    def _end_session(self, reason: str, **how: Any) -> asyncio.Task[None] | None:
         self._talking = False
         if self._feed is not None:
             self._feed.expect(600.0)
-        return session.finish(reason, keep=keep, wait=wait) if session is not None else None
+        return self.intake.end(reason, **how) if self.intake is not None else None
 
     # --- text -------------------------------------------------------------------------------------------------------
 
     async def _text(self, text: str) -> None:
-        self.last_message = time.monotonic()
+        self.last_message = now = time.monotonic()
         if self._closed:
             return
+        if wait := self._text_pace.take(len(text), now):
+            await asyncio.sleep(wait)
         command = parse_command(text)
         if command is None:
             self._status({"status": "ignored", "reason": "bad_message", "status_text": "Text must be a JSON command."})
             return
         kind = command.get("type")
-        if not self.uid:
-            if kind == "auth" and isinstance(command.get("token"), str):
-                await self._authenticate(command["token"], answer=True)
-            else:
-                await self._unauthenticated()
+        if self.intake is None:
+            given = command.get("token") if kind == "auth" else None
+            await (self._authenticate(given, answer=True) if isinstance(given, str) else self._unauthenticated())
         elif kind == "ping":
             self._tell({"type": "pong"})
         elif kind == "finish":
-            self._flush()
-            had = self.session is not None
+            self.intake.flush()
+            had = self.intake.session is not None
             self._end_session("finish", keep=True)
             self._status({"status": "finishing" if had else "ignored", "reason": "" if had else "nothing_to_finish"})
         elif kind == "speaker_assigned":
-            self._assign(command)
-        elif kind not in ("auth", "pong"):
+            await self._assign(command)
+        elif kind == "auth":
+            await self._renew(command.get("token"))
+        elif kind != "pong":
             self._status({"status": "ignored", "reason": "unknown_command"})
 
-    def _assign(self, command: dict[str, Any]) -> None:
-        ids, person = command.get("segment_ids"), command.get("person_id")
-        if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids) or not isinstance(person, str):
+    async def _assign(self, command: dict[str, Any]) -> None:
+        given = parse_assignment(command)
+        if given is None:
             self._status({"status": "ignored", "reason": "bad_message"})
             return
-        voice = VoiceLabel(is_user=True, score=1.0) if person == "user" else VoiceLabel(person_id=person, score=1.0)
-        if self.session is None or not self.session.assign(ids[:1000], voice):
+        assert self.intake is not None
+        assert self._surroundings is not None
+        if given.person_id != USER:
+            try:
+                known = await self._surroundings.sink.knows_person(self.uid, given.person_id)
+            except Exception as error:  # whatever the store is: said again when it is back
+                log.warning("person_unchecked", error=type(error).__name__)
+                self._status({"status": "ignored", "reason": "people_unavailable"})
+                return
+            if not known:
+                self._status({"status": "ignored", "reason": "unknown_person"})
+                return
+        session = self.intake.session
+        if session is None or not session.assign(given.segment_ids, given.voice):
             self._status({"status": "ignored", "reason": "unknown_segments"})
+
+    async def _renew(self, token: object) -> None:
+        """A fresh token on an open socket: it may stay for as long as that one holds. A bad one changes nothing."""
+        assert self.sign_in is not None
+        success = isinstance(token, str) and await self.sign_in.renew(token)
+        self._tell({"type": "auth_response", "success": success})
 
     # --- what goes out ----------------------------------------------------------------------------------------------
 
@@ -295,50 +282,51 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             self._talking = True
             self._feed.expect(6.0)  # the first words lead to an event (the processing memory's)
         if self._request.updates:
-            self._put(json.dumps([delta.segment.model_dump() for delta in deltas]))
+            self._out.put(json.dumps([delta.segment.model_dump() for delta in deltas]))
         else:
-            self._put(json.dumps([delta.as_message() for delta in deltas]))
+            self._out.put(json.dumps([delta.as_message() for delta in deltas]))
 
     def _updated(self, segments: Sequence[Segment]) -> None:
         assert self._request is not None
         if self._request.updates and segments:
-            self._put(json.dumps([segment.model_dump() for segment in segments]))
+            self._out.put(json.dumps([segment.model_dump() for segment in segments]))
 
     def _status(self, fields: dict[str, Any]) -> None:
         self._tell({"type": "service_status", **fields})
 
     def _tell(self, event: dict[str, Any]) -> None:
-        self._put(json.dumps({"event_type": event["type"], **event}))
+        self._out.put(json.dumps({"event_type": event["type"], **event}))
 
-    def _put(self, text: str) -> None:
-        if self._closed or (self._direct.write is not None and self._direct.write(text)):
-            return
-        self._outbox.append(text)
-        self._outgoing.set()
-
-    async def _write(self) -> None:
-        while True:
-            await self._outgoing.wait()
-            self._outgoing.clear()
-            while self._outbox:
-                await self.send({"type": "websocket.send", "text": self._outbox.popleft()})
+    def _too_slow(self) -> None:
+        self._spawn(self._close(POLICY, "too much was left unread"))
 
     # --- once a second ----------------------------------------------------------------------------------------------
 
     async def _beat(self) -> None:
+        assert self.intake is not None
+        assert self.sign_in is not None
+        assert self._feed is not None
         pinged = time.monotonic()
         while True:
             await asyncio.sleep(1.0)
             now = time.monotonic()
-            if self.session is not None and self.session.over:
-                self._flush()
+            if self.intake.session is not None and self.intake.session.over:
+                self.intake.flush()
                 self._end_session("gap")
             if now - pinged >= PING_SECONDS:
                 pinged = now
                 self._tell({"type": "ping"})
-            if self._feed is not None:
-                await self._feed.look_when_due()
-            if now - self.last_message >= IDLE_SECONDS:
+            try:
+                if self.sign_in.warns():
+                    text = "The token expires; send a fresh one as {type: auth}, or the socket is closed."
+                    self._status({"status": "token_expires", "reason": "", "status_text": text})
+                await self.sign_in.look()
+                entrance.require_audio_left(self.uid)
+            except entrance.Refused as refused:
+                await self._refuse(TRY_LATER if refused.later else POLICY, refused.reason, str(refused))
+                return
+            await self._feed.look_when_due()
+            if now - self.last_message >= IDLE_SECONDS and not self.intake.held:
                 await self._close(GOING_AWAY, "nothing was received for a while")
                 return
 
@@ -346,13 +334,22 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     async def drain(self) -> None:
         """The process is asked to stop: nothing more is taken, what came is kept, the client is told to come back."""
-        self._flush()
+        if self.intake is not None:
+            self.intake.close()
         ending = self._end_session("drain", wait=DRAIN_SECONDS)
         if ending is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_SECONDS * 2):
-                    await asyncio.shield(asyncio.ensure_future(ending))
+            await asyncio.wait([ending], timeout=DRAIN_SECONDS * 2)
         await self._close(SERVICE_RESTART, "the server is restarting")
+
+    async def discard(self) -> None:
+        """The account was erased: nothing that came here is kept, and nothing more is taken."""
+        if self.intake is not None:
+            self.intake.session = None  # whoever erased discards it
+            self.intake.close()
+        await self._refuse(POLICY, "unauthenticated", "The account was deleted.")
+
+    def _part(self, reason: str, sentence: str) -> None:
+        self._spawn(self._refuse(POLICY, reason, sentence))
 
     async def _refuse(self, code: int, reason: str, sentence: str) -> None:
         self._status({"status": "refused", "reason": reason, "status_text": sentence})
@@ -361,35 +358,38 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
     async def _close(self, code: int, reason: str) -> None:
         if self._closed:
             return
-        while self._outbox:
-            await self.send({"type": "websocket.send", "text": self._outbox.popleft()})
         self._closed = True
+        await self._out.flush()
+        self._out.closed = True
         await self.send({"type": "websocket.close", "code": code, "reason": reason[:120]})
         await self._gone("closed")
 
     async def _gone(self, reason: str) -> None:
         """Idempotent. The session's own ending goes on in its task: daphne grants a consumer ten seconds."""
-        self._flush()
-        self._closed = True
+        self._closed = self._out.closed = True
+        if self.intake is not None:
+            self.intake.close()
         self._end_session(reason)
         if self._auth_timer is not None:
             self._auth_timer.cancel()
-        tasks, self._tasks = self._tasks, []
+        tasks, self._tasks = self._tasks, set()
         for task in tasks:
             if task is not asyncio.current_task():
                 task.cancel()
+        drain.unregister(self)
         if self.uid:
             entrance.leave_seat(self.uid, self)
-            drain.unregister(self)
             if self._feed is not None:
                 await self._feed.leave()
 
     async def evict(self) -> None:
-        """Another connection of the same user needs this seat, and nothing has been heard from this one."""
+        """Another connection of the same user needs this seat; nothing was heard from this one."""
         await self._close(GOING_AWAY, "another connection took over")
 
     def _spawn(self, work: Any) -> None:
-        self._tasks.append(asyncio.ensure_future(work))
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 class WebListenConsumer(ListenConsumer):

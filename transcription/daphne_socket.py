@@ -28,7 +28,11 @@ from transcription.masks import apply_mask
 
 PAUSE_AT, RESUME_AT = 256, 64
 """Messages that wait for the consumer: above the first the socket is not read, below the second it is again."""
+LARGE = 16 * 1024
+"""Bytes: messages at least this large wait one at a time, or those of one client would be megabytes."""
 LOOK_SECONDS = 0.02
+PING_BURST, PINGS_PER_SECOND, PING_FLOOD = 20.0, 2.0, 1000.0
+"""Protocol pings that are answered, at once and in the long run; who sends so many more is parted with."""
 ANSWER_SECONDS = 60.0
 """How long a client waits for the answer to its handshake before it is sent away (it waits less itself)."""
 LINGER_SECONDS = 5.0
@@ -44,11 +48,15 @@ class Direct:
     as the rest of its way.
 
     ``take``: the consumer takes an audio frame at once; seconds for which nothing more shall be read, or None: it must
-    come as a message. ``write``: set by the socket that knows this; sends a text at once, False where it cannot.
+    come as a message. ``held``: set by the consumer while nothing more shall be read at all. Set by the socket that
+    knows this: ``write`` sends a text at once, False where it cannot; ``waiting`` gives the bytes that the client has
+    not read and the kernel did not take.
     """
 
     take: Callable[[bytes], float | None]
     write: Callable[[str], bool] | None = None
+    waiting: Callable[[], int] | None = None
+    held: bool = False
 
 
 _lingering: set[Any] = set()
@@ -117,16 +125,24 @@ def install() -> None:
         except OSError:
             return data  # full for the moment, or broken: Twisted finds out which
 
+    def waiting_bytes(transport: Any) -> int:
+        if not isinstance(transport, Connection):
+            return 0  # over TLS Twisted holds them elsewhere
+        return len(transport.dataBuffer) - transport.offset + int(transport._tempDataLen)
+
     class AudioSocket(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types
         paused = False
         torn = b""
         direct: Direct | None = None
+        _pings_left = PING_BURST
+        _pinged_at = 0.0
 
         def handle_reply(self, message: dict[str, Any]) -> None:
             if message.get("type") == "websocket.accept":
                 self.direct = message.get(DIRECT)
                 if self.direct is not None:
                     self.direct.write = self._write_text
+                    self.direct.waiting = self._unread
             if message.get("type") == "websocket.close" and self.state == self.STATE_OPEN:
                 reason = str(message.get("reason") or "").encode()[:120].decode(errors="ignore").encode()
                 _lingering.add(self)
@@ -172,8 +188,9 @@ def install() -> None:
                     take = None
                 self.onMessage(frame, True)
             self._heard_at = time.monotonic()
-            if longest and not self.paused:
-                self._pause(longest)
+            held = self.direct is not None and self.direct.held
+            if (longest or held) and not self.paused:
+                self._pause(longest or LOOK_SECONDS)
 
         def _write_text(self, text: str) -> bool:
             if self.state != self.STATE_OPEN or self.transport is None:
@@ -191,6 +208,20 @@ def install() -> None:
                 self.transport.write(left)
             return True
 
+        def _unread(self) -> int:
+            return waiting_bytes(self.transport)
+
+        def onPing(self, payload: bytes) -> None:
+            """RFC 6455 5.5.3 lets an endpoint answer the most recent ping only. One who pings faster than can be meant,
+            or does not read the answers, gets none."""
+            now = time.monotonic()
+            self._pings_left = min(PING_BURST, self._pings_left + (now - self._pinged_at) * PINGS_PER_SECOND) - 1.0
+            self._pinged_at = now
+            if self._pings_left < -PING_FLOOD:
+                self.sendCloseFrame(code=1008, reasonUtf8=b"too many pings")
+            elif self._pings_left >= 0 and not waiting_bytes(self.transport):
+                super().onPing(payload)
+
         def _takes_audio(self) -> bool:
             return self.state == self.STATE_CLOSING or (
                 self.state == self.STATE_OPEN and self.autoPingTimeoutCall is None
@@ -204,7 +235,7 @@ def install() -> None:
                 return
             self._heard_at = time.monotonic()
             super().onMessage(payload, isBinary)
-            if not self.paused and self.application_queue.qsize() > PAUSE_AT:
+            if not self.paused and self.application_queue.qsize() > (PAUSE_AT if len(payload) < LARGE else 1):
                 self._pause(LOOK_SECONDS)
 
         def _pause(self, seconds: float) -> None:
@@ -213,7 +244,8 @@ def install() -> None:
             asyncio.get_running_loop().call_later(seconds, self._look)
 
         def _look(self) -> None:
-            if self.application_queue.qsize() > RESUME_AT and self.state == self.STATE_OPEN:
+            held = self.direct is not None and self.direct.held
+            if (held or self.application_queue.qsize() > RESUME_AT) and self.state == self.STATE_OPEN:
                 asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
             else:
                 self._read_on()

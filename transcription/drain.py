@@ -79,7 +79,7 @@ async def _drain(then: Callable[[], Any]) -> None:
     from transcription.session import endings
 
     log.info("draining", sockets=len(_sockets))
-    work = [asyncio.ensure_future(socket.drain()) for socket in list(_sockets)]
+    work: list[asyncio.Future[None]] = [asyncio.ensure_future(socket.drain()) for socket in list(_sockets)]
     work += [asyncio.ensure_future(ending) for ending in endings()]
     try:
         if work:

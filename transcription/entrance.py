@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
 from channels.db import database_sync_to_async
 from django.conf import settings
+
+from transcription.journal.quota import QUOTA
 
 if TYPE_CHECKING:
     from transcription.consumer import ListenConsumer
@@ -21,8 +24,8 @@ SILENT_SECONDS = 20.0
 """A connection that has sent nothing for this long gives up its seat to a new one of the same user."""
 MAX_VOCABULARY = 100
 
-# Threads of its own: a slow identity service must not hold up database work, nor that this.
-_THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="entrance")
+# Threads of their own: a slow identity service must not hold up database work, nor that this.
+THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="entrance")
 
 
 class Refused(Exception):
@@ -36,8 +39,13 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
+    """``issued_at``, ``expires_at``: of the sign-in and of the token (Unix seconds)."""
+
     uid: str
     vocabulary: tuple[str, ...] = ()
+    issued_at: float = 0.0
+    expires_at: float = math.inf
+    token: str = field(default="", repr=False)
 
 
 def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -51,11 +59,25 @@ def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 async def admit(token: str) -> Visitor:
     """Raises Refused. One hop to a thread per connection."""
-    visitor: Visitor = await database_sync_to_async(_admit, thread_sensitive=False, executor=_THREADS)(token)
+    return await _threaded(_admit, token)
+
+
+async def verify(token: str) -> Visitor:
+    """As ``admit``, without the user's vocabulary."""
+    return await _threaded(_verify, token)
+
+
+async def _threaded(function: Callable[[str], Visitor], token: str) -> Visitor:
+    visitor: Visitor = await database_sync_to_async(function, thread_sensitive=False, executor=THREADS)(token)
     return visitor
 
 
 def _admit(token: str) -> Visitor:
+    visitor = _verify(token)
+    return replace(visitor, vocabulary=_vocabulary(visitor.uid))
+
+
+def _verify(token: str) -> Visitor:
     from omi.accounts.identity import IdentityUnavailable, InvalidToken, verify_token
 
     try:
@@ -64,7 +86,7 @@ def _admit(token: str) -> Visitor:
         raise Refused("unauthenticated", "The token is not valid.") from error
     except IdentityUnavailable as error:
         raise Refused("identity_unavailable", "Sign-in cannot be checked at the moment.", later=True) from error
-    return Visitor(principal.uid, _vocabulary(principal.uid))
+    return Visitor(principal.uid, (), principal.issued_at, principal.expires_at, token)
 
 
 def _vocabulary(uid: str) -> tuple[str, ...]:
@@ -81,21 +103,37 @@ def _vocabulary(uid: str) -> tuple[str, ...]:
 _seats: dict[str, list[ListenConsumer]] = {}
 
 
-def take_seat(uid: str, socket: ListenConsumer) -> bool:
-    """False when all of the user's seats in this process are taken by connections that are alive.
+def users() -> list[str]:
+    """Who has a socket in this process."""
+    return list(_seats)
+
+
+def sockets_of(uid: str) -> list[ListenConsumer]:
+    return list(_seats.get(uid, ()))
+
+
+def require_audio_left(uid: str) -> None:
+    """Raises Refused where the user has sent all the audio that one day may bring."""
+    if QUOTA.used_up(uid):
+        raise Refused("daily_audio", "Today's audio is used up; it is taken again after midnight (UTC).", later=True)
+
+
+def take_seat(uid: str, socket: ListenConsumer) -> None:
+    """Raises Refused when all of the user's seats in this process are taken by connections that are alive, or the
+    user's audio of today is used up.
 
     A connection that has been silent gives way to the new one: after a lost network the old socket is still open here
     for half a minute, and must not lock the user out.
     """
+    require_audio_left(uid)
     seats = _seats.setdefault(uid, [])
     if len(seats) >= settings.OMI_SOCKETS_PER_USER:
         silent = min(seats, key=lambda other: other.last_message)
         if time.monotonic() - silent.last_message < SILENT_SECONDS:
-            return False
+            raise Refused("too_many_sockets", "This user has too many open connections.")
         seats.remove(silent)
         silent._spawn(silent.evict())
     seats.append(socket)
-    return True
 
 
 def leave_seat(uid: str, socket: ListenConsumer) -> None:

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 if TYPE_CHECKING:
+    from transcription.outgoing import Outgoing
     from transcription.ports import SessionSink
 
 log = structlog.get_logger(__name__)
@@ -19,17 +19,21 @@ log = structlog.get_logger(__name__)
 SOON, SELDOM = 1.0, 10.0
 """How often the log is read without a nudge (s): while an event is expected, and otherwise. A nudge may not reach this
 process: the channel layer delivers at most once."""
+PAGE = 10
+"""Events that are read at once."""
 
 
 class EventFeed:
-    """``put`` is given each event as JSON text. ``layer`` None: there are no nudges."""
+    """``out`` takes each event as JSON text. ``layer`` None: there are no nudges. ``memories``: the client asked for
+    the memory of an event that tells of one."""
 
-    def __init__(self, uid: str, sink: SessionSink, layer: Any, put: Callable[[str], None]) -> None:
+    def __init__(self, uid: str, sink: SessionSink, layer: Any, out: Outgoing, *, memories: bool = True) -> None:
         self.tasks: list[asyncio.Task[None]] = []
         self._uid = uid
         self._sink = sink
         self._layer = layer
-        self._put = put
+        self._out = out
+        self._memories = memories
         self._channel = ""
         self._number: int | None = None
         self._lock = asyncio.Lock()
@@ -79,12 +83,19 @@ class EventFeed:
                 await self._from_now_on()
                 return
             try:
-                while found := await self._sink.events_after(self._uid, self._number):
+                # A few at a time, and none while the client leaves those before unread: a memory may be large, and
+                # what waits here is held in memory.
+                while self._out.easy and (found := await self._events(self._number)):
                     for event in found:
                         self._number = max(self._number, int(event["event_number"]))
-                        self._put(json.dumps(event, default=str))
+                        self._out.put(json.dumps(event, default=str))
+                if not self._out.easy:
+                    self.expect(2 * SOON)
             except Exception as error:  # as above: tried again at the next look
                 log.warning("events_unavailable", error=type(error).__name__)
+
+    async def _events(self, number: int) -> list[dict[str, Any]]:
+        return await self._sink.events_after(self._uid, number, PAGE, memories=self._memories)
 
     async def _nudges(self) -> None:
         """The channel layer says that this user's event log has grown."""

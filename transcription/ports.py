@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,6 +31,13 @@ class SessionInfo:
     codec: str
     sample_rate: int
     device_id: str | None = None
+    signed_in: float = 0.0
+
+    @property
+    def fenced_from(self) -> datetime:
+        """An account that was erased at or after this moment takes nothing of this session any more. ``signed_in``:
+        when the user did (Unix seconds); where it is not known, the session's own beginning counts."""
+        return datetime.fromtimestamp(self.signed_in, UTC) if self.signed_in else self.started_at
 
 
 @dataclass(slots=True)
@@ -135,10 +142,16 @@ class SessionSink(Protocol):
         ``keep``: the user asked, so it is never discarded.
         """
 
-    async def events_after(self, uid: str, number: int, limit: int = 100) -> list[dict[str, Any]]:
-        """Events of this user with a larger number, oldest first; each has ``event_number`` and ``type``."""
+    async def events_after(
+        self, uid: str, number: int, limit: int = 100, *, memories: bool = True
+    ) -> list[dict[str, Any]]:
+        """Events of this user with a larger number, oldest first; each has ``event_number`` and ``type``.
+        ``memories``: with the memory of those that tell of one."""
 
     async def latest_event(self, uid: str) -> int: ...
+
+    async def knows_person(self, uid: str, person_id: str) -> bool:
+        """Whether this is one of the user's people (deleted ones are not)."""
 
     def events_group(self, uid: str) -> str:
         """Name of the channel-layer group that is nudged when an event was appended."""

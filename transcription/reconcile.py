@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 
+from omi.accounts.erased import erased_since
 from omi.providers import one
 from transcription import journal, metrics
 from transcription.journal.reader import seconds_on_disk
@@ -49,6 +50,9 @@ def recover_sessions() -> int:
 
 async def _recover(sink: SessionSink, entry: Entry) -> None:
     info = entry.info
+    if await sync_to_async(erased_since)(info.uid, info.fenced_from):
+        entry.remove()
+        return
     received = seconds_on_disk(entry)
     heard = _heard(entry)
     worthless = received < WORTH_SECONDS and not heard and not entry.meta.conversation

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qs
 
 from django.conf import settings
@@ -94,17 +92,3 @@ def _language(text: str) -> str:
     ):
         raise BadRequest("language must be a language code such as en, de or pt-BR")
     return "-".join(parts)
-
-
-MAX_TEXT = 64 * 1024
-
-
-def parse_command(text: str) -> dict[str, Any] | None:
-    """A text message as a command; None where it is no JSON object, or longer than ``MAX_TEXT``."""
-    if len(text) > MAX_TEXT:
-        return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None

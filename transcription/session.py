@@ -55,6 +55,7 @@ class Session:
             codec=plan.codec.name,
             sample_rate=plan.codec.sample_rate,
             device_id=plan.device_id,
+            signed_in=plan.signed_in,
         )
         self.over = False  # the gap was reached: the socket begins the next session
         self._around = around
@@ -295,7 +296,7 @@ class Session:
         return self._ending
 
     async def _finish(self, reason: str, keep: bool, wait: float) -> None:
-        """Whatever goes wrong on the way, the vendors are let go and the journal's lock is: recovery finds the audio."""
+        """Whatever goes wrong on the way, the vendors are let go and so is the journal: recovery finds the audio."""
         try:
             await self._hand_on(reason, keep, wait)
         except Exception as error:

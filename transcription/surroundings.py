@@ -31,6 +31,7 @@ class Plan:
     preferred: str = ""
     vocabulary: tuple[str, ...] = ()
     profile: bool = True  # the user's voice may be recognised
+    signed_in: float = 0.0  # Unix seconds
 
 
 @dataclass(slots=True)

@@ -15,14 +15,15 @@ from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from memories import events
+from memories import event_watch, events
 from memories.api.errors import exception_handler
 from omi.accounts.identity import verify_token
 
 log = structlog.get_logger(__name__)
 
-LOOK_EVERY = 1.0
-"""Seconds between looks at the log: events of other processes arrive without a shared channel layer, too."""
+PAGE = 10
+"""Events that are read at once: each may hold a memory, and a client that reads slowly holds them in memory."""
+RETRY_SECONDS = 15
 PING_EVERY = 15.0
 LONGEST = 3600.0
 """Seconds after which a stream ends; the client comes back with ``Last-Event-ID`` and a token that still holds."""
@@ -45,16 +46,59 @@ async def event_stream(request: HttpRequest) -> HttpResponseBase:
     asked = request.headers.get("Last-Event-ID") or request.GET.get("after") or ""
     if asked and not (asked.isascii() and asked.isdigit() and len(asked) < 19):
         return _refusal(422, [{"type": "int_parsing", "loc": ["query", "after"], "msg": "Input should be a number"}])
-    after = int(asked) if asked else await database_sync_to_async(events.latest)(principal.uid)
+    try:
+        stream = event_watch.enter(principal.uid)
+    except event_watch.TooManyStreams:
+        return _refusal(429, "Too many event streams are open", {"Retry-After": str(RETRY_SECONDS)})
+    try:
+        after = int(asked) if asked else await database_sync_to_async(events.latest)(principal.uid)
+        frames = Frames(stream, after, memories=request.GET.get("memory", "true").lower() not in ("false", "0"))
+    except BaseException:
+        event_watch.leave(stream)
+        raise
     return StreamingHttpResponse(
-        follow(principal.uid, after),
+        frames,
         content_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def follow(uid: str, after: int, *, longest: float = LONGEST) -> AsyncIterator[str]:
+class Frames:
+    """The frames of one stream. An object, not a generator: one that was never begun is closed, too, when its answer
+    is, and its place among the streams is free again."""
+
+    def __init__(self, stream: event_watch.Stream, after: int, *, memories: bool = True) -> None:
+        self._stream = stream
+        self._frames = follow(stream.uid, after, stream, memories=memories)
+
+    def __aiter__(self) -> Frames:
+        return self
+
+    async def __anext__(self) -> str:
+        try:
+            return await anext(self._frames)
+        except BaseException:
+            event_watch.leave(self._stream)
+            raise
+
+    def close(self) -> None:
+        """Django calls it at the end of the answer, whatever that was."""
+        event_watch.leave(self._stream)
+
+    def __del__(self) -> None:
+        event_watch.leave(self._stream)
+
+
+async def follow(
+    uid: str,
+    after: int,
+    stream: event_watch.Stream | None = None,
+    *,
+    longest: float = LONGEST,
+    memories: bool = True,
+) -> AsyncIterator[str]:
     """Frames of ``id``, ``event`` and ``data``; a comment every ``PING_EVERY`` seconds keeps proxies awake."""
+    mine = stream or event_watch.enter(uid)
     layer = get_channel_layer()
     channel: str | None = None
     if layer is not None:
@@ -64,36 +108,40 @@ async def follow(uid: str, after: int, *, longest: float = LONGEST) -> AsyncIter
         except Exception as error:  # Redis is away: the log is read without nudges
             log.warning("nudges_unavailable", error=type(error).__name__)
             channel = None
+    nudges = None if layer is None or channel is None else asyncio.create_task(_nudges(layer, channel, mine))
     began = last_sent = time.monotonic()
     try:
         yield ": connected\n\n"
         while time.monotonic() - began < longest:
-            for event in await database_sync_to_async(events.after)(uid, after):
-                after = int(event["event_number"])
-                last_sent = time.monotonic()
-                yield f"id: {after}\nevent: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
+            mine.grown.clear()
+            while found := await database_sync_to_async(events.after)(uid, after, PAGE, memories=memories):
+                for event in found:
+                    after = int(event["event_number"])
+                    last_sent = time.monotonic()
+                    yield f"id: {after}\nevent: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
             if time.monotonic() - last_sent >= PING_EVERY:
                 last_sent = time.monotonic()
                 yield ": ping\n\n"
-            await _nudged(layer, channel)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(PING_EVERY, max(0.01, began + longest - time.monotonic()))):
+                    await mine.grown.wait()
     finally:
+        event_watch.leave(mine)
+        if nudges is not None:
+            nudges.cancel()
         if layer is not None and channel is not None:
             with contextlib.suppress(Exception):  # Redis is away: the membership ends by itself
                 await layer.group_discard(events.group(uid), channel)
 
 
-async def _nudged(layer: Any, channel: str | None) -> None:
-    """Return at a nudge, after ``LOOK_EVERY`` seconds at the latest."""
-    if layer is None or channel is None:
-        await asyncio.sleep(LOOK_EVERY)
-        return
-    try:
-        await asyncio.wait_for(layer.receive(channel), timeout=LOOK_EVERY)
-    except TimeoutError:
-        return
-    except Exception as error:  # Redis went away meanwhile
-        log.warning("nudges_unavailable", error=type(error).__name__)
-        await asyncio.sleep(LOOK_EVERY)
+async def _nudges(layer: Any, channel: str, stream: event_watch.Stream) -> None:
+    while True:
+        try:
+            await layer.receive(channel)
+        except Exception as error:  # Redis went away meanwhile: the watch finds what it told of
+            log.warning("nudges_unavailable", error=type(error).__name__)
+            await asyncio.sleep(PING_EVERY)
+        stream.grown.set()
 
 
 def _refusal(code: int, detail: Any, headers: dict[str, str] | None = None) -> HttpResponse:

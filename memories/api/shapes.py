@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, RootModel, field_validator
 
 from memories.shapes import Geolocation, Memory, Photo
+from transcription.said_by import PersonId, SegmentId, SpeakerLabel
 from transcription.segments import Segment
 
 
@@ -88,11 +89,11 @@ class EditMemory(BaseModel):
 class AssignVoice(BaseModel):
     """One decision for many segments: all of a ``speaker`` label, or those listed by id or by index."""
 
-    speaker: str | None = None
-    segment_ids: list[str] = Field(default_factory=list, max_length=5000)
+    speaker: SpeakerLabel | None = None
+    segment_ids: list[SegmentId] = Field(default_factory=list, max_length=5000)
     segment_indexes: list[int] = Field(default_factory=list, max_length=5000)
     is_user: bool = False
-    person_id: str | None = None
+    person_id: PersonId | None = None
     use_for_speech_training: bool = False
 
 
@@ -136,7 +137,7 @@ class SearchBody(BaseModel):
     limit: int = Field(default=10, ge=1, le=50)
     include_discarded: bool = False
     category: str | None = None
-    person_id: str | None = None
+    person_id: PersonId | None = None
     start_date: datetime | None = None
     end_date: datetime | None = None
 

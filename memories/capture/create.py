@@ -17,6 +17,7 @@ from memories.capture.ids import content_key, memory_id_for
 from memories.pipeline import service
 from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory
+from speakers import people
 from transcription.segments import Segment, segment_id
 
 ONBOARDING = "speech_profile_onboarding"
@@ -44,7 +45,7 @@ def create_memory(
         finished_at=given.finished_at,
         source=chosen,
         language=language or given.language,
-        transcript_segments=_ordered(identity, given.transcript_segments),
+        transcript_segments=_ordered(identity, _of_people(uid, given.transcript_segments)),
         geolocation=given.geolocation,
         photos=given.photos,
         processing_memory_id=given.processing_memory_id,
@@ -67,6 +68,17 @@ def create_memory(
             idempotency_key=f"create:{identity}:{content_key(memory.transcript_segments)}",
         )
     return stored
+
+
+def _of_people(uid: str, segments: Sequence[Segment]) -> list[Segment]:
+    """Whoever is not (or no longer) one of the user's people has said nothing: the words are kept without the name."""
+    named = {segment.person_id for segment in segments if segment.person_id}
+    known = named & set(people.names(uid)) if named else set()
+    return [
+        segment if segment.person_id is None or segment.person_id in known
+        else segment.model_copy(update={"person_id": None})
+        for segment in segments
+    ]  # fmt: skip
 
 
 def _ordered(memory_id: str, segments: Sequence[Segment]) -> list[Segment]:

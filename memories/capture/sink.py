@@ -11,6 +11,8 @@ from channels.db import database_sync_to_async
 
 from memories import events
 from memories.capture import conversations
+from memories.capture.fence import fenced
+from speakers import people
 from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
 from transcription.segments import Segment
 
@@ -32,11 +34,11 @@ class CaptureSink:
     async def open(self, session: SessionInfo, *, watch: bool = True) -> Conversation:
         if not watch:
             return Conversation(id=_UNWATCHED, started_at=session.started_at)
-        conversation: Conversation = await _threaded(conversations.open_conversation, session)
+        conversation: Conversation = await _threaded(fenced, conversations.open_conversation, session)
         return conversation
 
     async def resume(self, session: SessionInfo) -> Conversation | None:
-        conversation: Conversation | None = await _threaded(conversations.resume_conversation, session)
+        conversation: Conversation | None = await _threaded(fenced, conversations.resume_conversation, session)
         return conversation
 
     async def store(
@@ -53,6 +55,7 @@ class CaptureSink:
             return
         known = self._known.get(session.session_id, set())
         await _threaded(
+            fenced,
             conversations.store_segments,
             session,
             conversation,
@@ -67,13 +70,13 @@ class CaptureSink:
 
     async def close(self, session: SessionInfo, conversation: Conversation, *, reason: str) -> None:
         if conversation.id != _UNWATCHED:
-            await _threaded(conversations.close_session, session, conversation, reason=reason)
+            await _threaded(fenced, conversations.close_session, session, conversation, reason=reason)
 
     async def store_transcripts(
         self, session: SessionInfo, conversation: Conversation, transcripts: dict[str, list[Segment]]
     ) -> None:
         if conversation.id != _UNWATCHED:
-            await _threaded(conversations.store_transcripts, session, conversation, transcripts)
+            await _threaded(fenced, conversations.store_transcripts, session, conversation, transcripts)
 
     async def finish(
         self,
@@ -87,13 +90,24 @@ class CaptureSink:
         if conversation.id == _UNWATCHED:
             return
         await _threaded(
-            conversations.finish_conversation, session, conversation, reason=reason, accounting=accounting, keep=keep
+            fenced,
+            conversations.finish_conversation,
+            session,
+            conversation,
+            reason=reason,
+            accounting=accounting,
+            keep=keep,
         )
         self._known.pop(session.session_id, None)
 
-    async def events_after(self, uid: str, number: int, limit: int = 100) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = await _threaded(events.after, uid, number, limit)
+    async def events_after(
+        self, uid: str, number: int, limit: int = 100, *, memories: bool = True
+    ) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await _threaded(events.after, uid, number, limit, memories=memories)
         return found
+
+    async def knows_person(self, uid: str, person_id: str) -> bool:
+        return bool(await _threaded(_knows_person, uid, person_id))
 
     async def latest_event(self, uid: str) -> int:
         return int(await _threaded(events.latest, uid))
@@ -106,6 +120,14 @@ class CaptureSink:
         self._known.move_to_end(session.session_id)
         while len(self._known) > _SESSIONS_REMEMBERED:
             self._known.popitem(last=False)
+
+
+def _knows_person(uid: str, person_id: str) -> bool:
+    try:
+        people.get_person(uid, person_id)
+    except people.PersonNotFound:
+        return False
+    return True
 
 
 async def _threaded(function: Any, *args: Any, **kwargs: Any) -> Any:

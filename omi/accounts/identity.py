@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from datetime import UTC, datetime
 
 import structlog
@@ -79,7 +80,8 @@ def _firebase(token: str) -> Principal:
     if ask:
         _remember(known)
     issued = float(claims.get("auth_time") or claims.get("iat") or 0)
-    return Principal(uid=str(claims["uid"]), email=claims.get("email"), issued_at=issued)
+    expires = float(claims.get("exp") or math.inf)
+    return Principal(uid=str(claims["uid"]), email=claims.get("email"), issued_at=issued, expires_at=expires)
 
 
 def _remembered(key: str) -> bool:
@@ -108,7 +110,6 @@ def _signed_out(principal: Principal) -> bool:
 
 def _erased_since(principal: Principal) -> bool:
     """The account was erased after this person signed in: only a new sign-in may start a new account."""
-    from omi.accounts.models import ErasedAccount, uid_digest
+    from omi.accounts.erased import erased_since
 
-    signed_in = datetime.fromtimestamp(principal.issued_at, tz=UTC)
-    return ErasedAccount.objects.filter(digest=uid_digest(principal.uid), erased_at__gte=signed_in).exists()
+    return erased_since(principal.uid, datetime.fromtimestamp(principal.issued_at, tz=UTC))

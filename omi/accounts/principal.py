@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated user of the app. ``issued_at`` is when the person signed in (seconds since 1970)."""
+    """An authenticated user of the app. ``issued_at`` is when the person signed in, ``expires_at`` the end of the token
+    (seconds since 1970)."""
 
     uid: str
     email: str | None = None
     issued_at: float = 0.0
+    expires_at: float = math.inf
 
     @property
     def pk(self) -> str:

@@ -36,4 +36,4 @@ def read(token: str) -> Principal:
         raise BadToken("not a token of this server") from error
     if expires <= time.time():
         raise BadToken("the token has expired")
-    return Principal(uid=uid, issued_at=issued)
+    return Principal(uid=uid, issued_at=issued, expires_at=expires)

@@ -1,4 +1,4 @@
-"""How hard the attack suites try: a little in ``make test``, ``OMI_ATTACK`` times as many examples in ``make attack``."""
+"""How hard the attack suites try: a little in ``make test``, ``ATTACK`` times as much in ``make attack``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 
-TIMES = max(1, int(os.environ.get("OMI_ATTACK", "1")))
+TIMES = max(1, int(os.environ.get("ATTACK", "1")))
 
 
 def tries(examples: int, **more: Any) -> settings:

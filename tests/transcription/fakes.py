@@ -38,6 +38,7 @@ class MemorySink:
         self.watched: list[bool] = []
         self.closed: list[tuple[str, str]] = []
         self._shown: dict[tuple[str, str], list[Segment]] = {}
+        self.people: set[str] = set()
 
     def _check(self) -> None:
         if self.down:
@@ -114,13 +115,19 @@ class MemorySink:
             {"type": kind, "event_type": kind, "event_number": len(self.events) + 1, "uid": uid, **payload}
         )
 
-    async def events_after(self, uid: str, number: int, limit: int = 100) -> list[dict[str, Any]]:
+    async def events_after(
+        self, uid: str, number: int, limit: int = 100, *, memories: bool = True
+    ) -> list[dict[str, Any]]:
         self._check()
         return [event for event in self.events if event["event_number"] > number and event["uid"] == uid][:limit]
 
     async def latest_event(self, uid: str) -> int:
         self._check()
         return len(self.events)
+
+    async def knows_person(self, uid: str, person_id: str) -> bool:
+        self._check()
+        return person_id in self.people
 
     def events_group(self, uid: str) -> str:
         return "events.test"

@@ -107,7 +107,7 @@ def test_reading_on_after_hours_does_not_decode_them(name: str, rate: int | None
         counted: list[int] = []
         with journal.Reader(it.entry) as reader:
             decode = reader._decode
-            monkeypatch.setattr(reader, "_decode", lambda decode=decode: counted.append(1) or decode())
+            monkeypatch.setattr(reader, "_decode", lambda count=counted.append, of=decode: count(1) or of())
             reader.skip_to(wanted)
             assert reader.seconds == pytest.approx(wanted, abs=1e-4)
             heard = np.frombuffer(reader.read(0.5), "<i2").astype(int)

@@ -49,10 +49,8 @@ def test_a_fault_once_a_second_stops_neither_the_sync_nor_the_storing(
     sink = MemorySink()
     monkeypatch.setattr("transcription.session.STORE_SECONDS", 0.0)
     it = Run(Script(), sink=sink, labeller=Labeller())
-    owner, name = (
-        (it.session, part) if "." not in part else (getattr(it.session, part.split(".")[0]), part.split(".")[1])
-    )
-    monkeypatch.setattr(owner, name, broken)
+    *owner, name = part.split(".")
+    monkeypatch.setattr(getattr(it.session, owner[0]) if owner else it.session, name, broken)
     synced: list[int] = []
     if part != "_journal.sync_when_due":
         monkeypatch.setattr(it.session._journal, "sync_when_due", lambda: synced.append(1))
@@ -65,6 +63,7 @@ def test_a_fault_once_a_second_stops_neither_the_sync_nor_the_storing(
                 break
             await asyncio.sleep(0.02)
         assert sink.stored
+        monkeypatch.undo()
         await it.session.finish("disconnect")
 
     with capture_logs() as logs:

@@ -69,6 +69,7 @@ class Meta:
     offset: float = 0.0
     reason: str = ""
     keep_until: float | None = None
+    signed_in: float = 0.0
     version: int = 1
     marker: str = ""
 
@@ -109,6 +110,7 @@ class Entry:
             codec=self.meta.codec,
             sample_rate=self.meta.sample_rate,
             device_id=self.meta.device_id or None,
+            signed_in=self.meta.signed_in,
         )
 
     def save(self, *, sync: bool = True) -> None:
@@ -181,7 +183,7 @@ def _sync(path: Path) -> None:
 def _remove(folder: Path) -> bool:
     """Take a folder away as a whole, then delete it. False where it was gone already."""
     away = root() / REMOVED / uuid.uuid4().hex
-    away.parent.mkdir(mode=0o700, exist_ok=True)
+    away.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         folder.rename(away)
     except FileNotFoundError:
@@ -211,6 +213,7 @@ def begin(info: SessionInfo, *, watch: bool, device_id: str = "") -> tuple[Entry
         sample_rate=info.sample_rate,
         watch=watch,
         device_id=device_id,
+        signed_in=info.signed_in,
         version=VERSION,
         marker=secrets.token_hex(MARKER_BYTES),
     )
@@ -336,6 +339,15 @@ def forget_user(uid: str) -> int:
         if not _remove(user_folder(uid)):
             break
     return count
+
+
+def size_of(uid: str) -> int:
+    """Bytes of audio on disk that are this user's."""
+    total = 0
+    for folder in _inside(user_folder(uid)):
+        with contextlib.suppress(OSError):
+            total += (folder / "audio.bin").stat().st_size
+    return total
 
 
 def left_of(uid: str) -> int:

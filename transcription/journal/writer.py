@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakKeyDictionary
 
 from transcription.codecs import Codec
+from transcription.journal.quota import QUOTA
 from transcription.journal.records import MAX_PAYLOAD, Record, batches, encode, joined
 from transcription.journal.store import FINISHED, Entry, begin
 from transcription.ports import Conversation, SessionInfo
@@ -77,6 +78,7 @@ class Journal:
         if self._refused is not None and time.monotonic() < self._retry_at:
             return False
         try:
+            QUOTA.require(self.entry.meta.uid)
             self._write(b"".join([encode(self._marker, record) for record in records]))
         except OSError as error:
             self._refused = error
@@ -107,6 +109,7 @@ class Journal:
         except OSError:
             os.ftruncate(self._file, self._size)  # no half batch; where even this fails the next one is written over it
             raise
+        QUOTA.wrote(self.entry.meta.uid, at - self._size)
         self._size = at
 
     def sync_when_due(self) -> None:

@@ -58,6 +58,10 @@ class SegmentBuilder:
     _voices: dict[str, VoiceLabel] = field(default_factory=dict)
     assigned: dict[str, VoiceLabel] = field(default_factory=dict)
     _last_label: str | None = None
+    _wholes: dict[str, str] = field(default_factory=dict)
+    _indexed: int = 0  # segments whose parts are in _wholes, the last one as far as it went
+    _last_indexed: str = ""
+    _indexed_parts: int = 1
 
     def add(self, words: Sequence[Word], provider: str, *, max_gap: float | None = None) -> list[Delta]:
         """Append words (already final, later than all before). Returns what changed, in order."""
@@ -148,19 +152,20 @@ class SegmentBuilder:
 
     def assign(self, segment_ids: Sequence[str], voice: VoiceLabel) -> list[Segment]:
         """A person said who spoke: that wins over what was heard, for these segments."""
-        wanted = {self._whole(identity) for identity in segment_ids}
+        self._index_parts()
+        wanted = {self._wholes.get(identity, identity) for identity in segment_ids}
         chosen = [item for item in self.segments if item.id in wanted]
         self.assigned.update({item.id: voice for item in chosen})
         return self._set(chosen, voice)
 
-    def _whole(self, identity: str) -> str:
-        """The segment that an id stands for; a delta's id stands for the segment it extended."""
-        for item in self.segments:
-            if item.id == identity:
-                return identity
-            if any(segment_id(item.id, part) == identity for part in range(1, self._parts[item.id])):
-                return item.id
-        return identity
+    def _index_parts(self) -> None:
+        """A delta's id stands for the segment that it extended. Each id is computed once, whatever is asked for: an
+        hour has ten thousand, and the event loop waits."""
+        for item in self.segments[max(0, self._indexed - 1) :]:
+            for part in range(self._indexed_parts if item.id == self._last_indexed else 1, self._parts[item.id]):
+                self._wholes[segment_id(item.id, part)] = item.id
+            self._last_indexed, self._indexed_parts = item.id, self._parts[item.id]
+        self._indexed = len(self.segments)
 
     @staticmethod
     def _set(segments: Sequence[Segment], voice: VoiceLabel) -> list[Segment]:

@@ -20,7 +20,7 @@ from django.db import Error, connection
 
 from memories.pipeline import reconcile
 from memories.pipeline.supervise import CLUSTER_VARIABLE, ClusterWatch, Group, Guardian
-from omi import addresses
+from omi import addresses, open_files
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +30,8 @@ BACKLOG = 2048
 """Connections that the kernel takes before daphne does. Twisted's 50 leave a crowd that comes back at once to TCP's own
 retries, which double from one second on."""
 LONGEST_PAUSE = 10.0
+FEW_FILES = 4096
+"""Open files below which a few hundred sockets are too many: each live conversation needs about five."""
 
 
 def pause(failures: int) -> float:
@@ -59,6 +61,9 @@ class Command(BaseCommand):
                 "for itself. Set SECRET_KEY (50 characters or more), or serve on 127.0.0.1."
             )
         self._stops = 0
+        limit = open_files.raise_limit()  # the children inherit it
+        if limit < FEW_FILES:
+            log.warning("few_open_files", limit=limit, wanted=open_files.WANTED)
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
         if not options["no_migrate"]:

@@ -76,6 +76,7 @@ class Web:
         }
         self.log = folder / "web.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.open_files: int | None = None  # the hard limit that the process is started with
         self.port = 0
 
     def manage(self, *arguments: str) -> str:
@@ -94,6 +95,8 @@ class Web:
         address = f"tcp:port={self.port}:interface=127.0.0.1:backlog={BACKLOG}"
         command = [sys.executable, "-m", "daphne", "-e", address, "omi.asgi:application"]
         with self.log.open("ab") as log:
+            if self.open_files is not None:
+                command = ["prlimit", f"--nofile={self.open_files}:{self.open_files}", *command]
             self.process = subprocess.Popen(command, env=self.environment, cwd=ROOT, stdout=log, stderr=log)
         until = time.monotonic() + 40
         while time.monotonic() < until:

@@ -1,0 +1,57 @@
+"""Accounts that were erased: a fence that every late writer meets, and a signal for what is open in this process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.dispatch import Signal
+
+from omi.accounts.models import ErasedAccount, uid_digest
+
+account_erased = Signal()
+"""Sent with ``uid`` once the fence stands and before anything is deleted. Receivers may wait for what they end."""
+
+
+class AccountErased(Exception):
+    """The account was erased after this work began: it must not be stored."""
+
+
+def digests(text: str) -> list[str]:
+    """How ``text`` may stand in rows: as today, and as earlier servers wrote it, keyed with the secret key of then."""
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    earlier = [hashlib.blake2b(text.encode(), key=key.encode()[:64], digest_size=16).hexdigest() for key in keys]
+    return [uid_digest(text), *earlier]
+
+
+def mark_erased(uid: str) -> None:
+    """Raise the fence: what was begun until now is not stored any more, and tokens issued until now are refused."""
+    ErasedAccount.objects.update_or_create(digest=uid_digest(uid), defaults={"erased_at": datetime.now(UTC)})
+    account_erased.send(sender=ErasedAccount, uid=uid)
+
+
+def erased_since(uid: str, began: datetime) -> bool:
+    """Whether the account was erased at or after ``began``."""
+    return ErasedAccount.objects.filter(digest__in=digests(uid), erased_at__gte=began).exists()
+
+
+def require_alive(uid: str, began: datetime) -> None:
+    """Raises AccountErased."""
+    if erased_since(uid, began):
+        raise AccountErased("the account was erased")
+
+
+def erased_among(uids: Iterable[str]) -> dict[str, datetime]:
+    """When each of these accounts was erased, of those that were."""
+    asked = {digest: uid for uid in uids for digest in digests(uid)}
+    found: dict[str, datetime] = {}
+    names = list(asked)
+    for at in range(0, len(names), 500):
+        for digest, moment in ErasedAccount.objects.filter(digest__in=names[at : at + 500]).values_list(
+            "digest", "erased_at"
+        ):
+            uid = asked[digest]
+            found[uid] = max(moment, found.get(uid, moment))
+    return found

@@ -1,0 +1,45 @@
+"""The text messages of a client: JSON commands, each checked in full before anything is done with it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from transcription.ports import VoiceLabel
+from transcription.said_by import PersonId, SegmentId
+
+MAX_TEXT = 64 * 1024
+USER = "user"
+
+
+class Assignment(BaseModel):
+    """``speaker_assigned``: who spoke these segments. ``person_id``: one of the user's people, or ``user``."""
+
+    segment_ids: list[SegmentId] = Field(min_length=1, max_length=1000)
+    person_id: PersonId
+
+    @property
+    def voice(self) -> VoiceLabel:
+        if self.person_id == USER:
+            return VoiceLabel(is_user=True, score=1.0)
+        return VoiceLabel(person_id=self.person_id, score=1.0)
+
+
+def parse_command(text: str) -> dict[str, Any] | None:
+    """A text message as a command; None where it is no JSON object, or longer than ``MAX_TEXT``."""
+    if len(text) > MAX_TEXT:
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def parse_assignment(command: dict[str, Any]) -> Assignment | None:
+    try:
+        return Assignment.model_validate(command)
+    except ValidationError:
+        return None

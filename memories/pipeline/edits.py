@@ -7,16 +7,19 @@ conversation has other ids and labels, so they are carried over by time.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from memories.shapes import Event, Structured, UserEdits, event_key
-from transcription.segments import Segment
+from transcription.segments import Segment, clean_text
 
 SAME: Final = 0.5
 """Share of a new segment's time that must lie under what the person labelled."""
+
+MOST: Final = 0.5
+"""More than this share of a voice's speech must bear a label that was carried over, for it to be the voice's."""
 
 Label = Mapping[str, Any]
 Span = tuple[float, float, Label]
@@ -135,6 +138,76 @@ def manual_labels(
         if label is not None:
             found[segment.id] = dict(label)
     return found
+
+
+def naming(
+    segments: Sequence[Segment], labels: Mapping[str, Label], edits: UserEdits, *, model: str | None,
+    version: str | None = None,
+) -> dict[str, Label]:  # fmt: skip
+    """Those of ``labels`` (``manual_labels``) that may say whose a whole voice is.
+
+    What was said of this very segment or voice may. What was carried over by time counts for its seconds: it names a
+    voice only where most of that voice's speech bears it, or one "yeah" inside of somebody's sentence would.
+    """
+    shown_voices = {voice for voice, value in edits.speakers.items() if of_shown(value, model, version)}
+    total: defaultdict[str, float] = defaultdict(float)
+    carried: defaultdict[tuple[str, Any, Any], float] = defaultdict(float)
+    for item in segments:
+        total[item.speaker] += item.end - item.start
+        if item.id in labels:
+            carried[_key(item.speaker, labels[item.id])] += item.end - item.start
+    return {
+        item.id: label
+        for item in segments
+        if (label := labels.get(item.id)) is not None
+        and (
+            item.speaker in shown_voices
+            or _named(item, edits.segments) is not None
+            or carried[_key(item.speaker, label)] > MOST * total[item.speaker]
+        )
+    }
+
+
+def _key(voice: str, label: Label) -> tuple[str, Any, Any]:
+    return voice, bool(label.get("is_user")), label.get("person_id")
+
+
+def kept_whole(
+    segments: Sequence[Segment], edits: UserEdits, known: Mapping[str | None, Sequence[Segment]]
+) -> list[Segment]:
+    """``segments`` of another transcript, joined where they lie in one segment that a person edited: who speaks there
+    was decided for all of it, and no later hearing cuts it. It is the voice's that has the most of it.
+
+    ``known`` as for ``manual_labels``. Segments that a person named themselves stay as they are.
+    """
+    spans = _spans(edits.segments, edits, known)
+    joined: list[Segment] = []
+    of: list[int | None] = []
+    seconds: list[dict[str, float]] = []
+    for item in sorted(segments, key=lambda one: (one.start, one.end)):
+        span = None if item.id in edits.segments else _inside(item, spans)
+        if span is None or not of or of[-1] != span:
+            joined.append(item)
+            of.append(span)
+            seconds.append({item.speaker: item.end - item.start})
+            continue
+        last, spoken = joined[-1], seconds[-1]
+        spoken[item.speaker] = spoken.get(item.speaker, 0.0) + item.end - item.start
+        joined[-1] = last.model_copy(
+            update={
+                "text": clean_text(f"{last.text} {item.text}"),
+                "end": max(last.end, item.end),
+                "speaker": max(spoken, key=lambda voice: spoken[voice]),
+            }
+        )
+    return joined
+
+
+def _inside(segment: Segment, spans: Sequence[Span]) -> int | None:
+    """The span that most of the segment's time lies in, by index."""
+    shared = [min(segment.end, end) - max(segment.start, start) for start, end, _ in spans]
+    best = max(range(len(shared)), key=lambda index: shared[index], default=None)
+    return best if best is not None and shared[best] >= SAME * (segment.end - segment.start) else None
 
 
 def of_shown(said: Label, model: str | None, version: str | None) -> bool:

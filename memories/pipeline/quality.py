@@ -7,7 +7,6 @@ loops, speaking rate, script, language and agreement with the shown and the live
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
@@ -15,12 +14,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from memories.pipeline.inventions import known
 from memories.pipeline.likeness import same_speech
+from memories.pipeline.tokens import tokens, tokens_in
 from memories.pipeline.written_language import FUNCTION_WORDS, written_in
 from transcription.languages import base
 from transcription.segments import Segment
 
 Region = tuple[float, float]
+Timed = tuple[str, float, float]
+"""A word with its start and end, in seconds."""
 
 LENGTH_RATIO: Final = 0.85  # the original's guard, on words
 MIN_COVERAGE: Final = 0.5  # of the speech seconds that lie under new segments
@@ -31,6 +34,10 @@ MAX_RATE: Final = 7.0  # words per second of speech; the fastest speakers stay b
 NEW_LOOP: Final = 10  # words in loops beyond those of the shown transcript: "no, no, no, no" is said, this is not
 MAX_OUTSIDE: Final = 0.5  # share of the new text's words where nobody speaks
 MAX_MADE_UP: Final = 0.1  # of those, where the shown transcript has nothing either: the detector may have missed speech
+KNOWN_MADE_UP: Final = 0.02  # the same, where what is made up is what recognisers are known to make up
+SLACK: Final = 0.3  # seconds by which a vendor's word may lie beside the speech that it was heard in
+BRIDGED: Final = 1.0  # seconds beside a word that count as covered: what lies between two of them is not missed
+COVERAGE_GAIN: Final = 0.05  # of the speech seconds, which one engine must hear more to replace its own text
 MIN_AGREEMENT: Final = 0.15  # with the best live transcript, where live ones agree with each other
 LIVE_AGREEMENT: Final = 0.5
 
@@ -61,8 +68,14 @@ def assess(
     heard_language: str | None = None,
     seconds: float | None = None,
     cut_off: bool = False,
+    timed: Sequence[Timed] | None = None,
+    same_engine: bool = False,
 ) -> Assessment:
     """``regions``: speech in the recording, seconds; ``live``: other transcripts of the same conversation by model.
+
+    ``timed``: the new transcript's words, each with its own time. Without them a word is as long as its segment, and
+    what was made up in the pauses of a true segment is not seen. ``same_engine``: the engine that made the shown
+    transcript made the new one, too.
 
     ``seconds``: length of the recording; ``cut_off``: its file ends earlier than it says. What is shown after its end
     is speech that the new transcript cannot have.
@@ -70,16 +83,21 @@ def assess(
     words, before = tokens(new), tokens(shown)
     speech = sum(end - start for start, end in regions)
     lost = _after(shown, seconds)
+    each = spread(new) if timed is None else [item for word in timed for item in _tokens_of(*word)]
+    silent = unsounded(each, regions)
+    made_up = unsounded(each, [*regions, *_padded(shown)]) if regions else []
+    spans = merged(new) if timed is None else _joined((start - BRIDGED, end + BRIDGED) for _, start, end in timed)
     figures = {
         "words": float(len(words)),
         "shown_words": float(len(before)),
         "length_ratio": round(len(words) / len(before), 3) if before else 0.0,
         "speech_seconds": round(speech, 2),
-        "coverage": round(coverage(new, [*regions, *lost]), 3),
+        "coverage": round(covered(spans, [*regions, *lost]), 3),
         "shown_coverage": round(coverage(shown, [*regions, *lost]), 3),
         "shown_after_the_end": round(sum(end - start for start, end in lost), 2),
-        "outside": round(outside(new, regions), 3),
-        "made_up": round(outside(new, [*regions, *_padded(shown)]), 3) if regions else 0.0,
+        "outside": round(len(silent) / len(each), 3) if each else 0.0,
+        "made_up": round(len(made_up) / len(each), 3) if each else 0.0,
+        "known_inventions": float(known(made_up)),
         "loop": round(loop_share(words), 3),
         "new_loop_words": float(looped(words) - looped(before)),
         "rate": round(len(words) / speech, 2) if speech else 0.0,
@@ -89,6 +107,8 @@ def assess(
     if not words:
         reason = "the new transcript is empty" if before or speech >= 0.3 else "nobody speaks, and nothing was shown"
         return Assessment(not before and speech < 0.3, [reason], figures)
+    if len(made_up) == len(each):
+        return Assessment(False, ["no speech lies under any word of the new transcript"], figures)
     against = list(_against(figures, words, language, live, compared=bool(before)))
     if before:
         others = [shown, *live.values()]
@@ -96,6 +116,8 @@ def assess(
         stranger = _other_language(words, before, alike, base(language), base(heard_language))
         stranger = stranger or _other_speech(new, shown, others, language)
         against += [stranger] if stranger else []
+        if same_engine and not against and not _gains(figures, shown, language, regions):
+            against = ["the same engine heard it before, and nothing speaks for hearing it better now"]
     if lost and seconds is not None:
         against.insert(0, _ends_early(shown, seconds, cut_off=cut_off))
     if not before and against and "loop" not in against[0]:
@@ -119,7 +141,7 @@ def _against(
         against.append("the new transcript is written in another language's letters")
     if figures["speech_seconds"] > 0 and figures["outside"] > MAX_OUTSIDE:
         against.append("most of the new transcript lies where nobody speaks")
-    elif compared and figures["made_up"] > MAX_MADE_UP:
+    elif compared and figures["made_up"] > (KNOWN_MADE_UP if figures["known_inventions"] else MAX_MADE_UP):
         against.append("part of the new transcript lies where nobody speaks, and the shown one has nothing there")
     if compared and figures["coverage"] < min(MIN_COVERAGE, figures["shown_coverage"]):
         against.append("the new transcript leaves out much of what is said")
@@ -131,6 +153,20 @@ def _against(
     if live and figures["live_agreement"] >= LIVE_AGREEMENT and figures["agreement"] < MIN_AGREEMENT:
         against.append("the live transcripts agree with each other and not with the new one")
     return against
+
+
+def _gains(
+    figures: Mapping[str, float], shown: Sequence[Segment], language: str | None, regions: Sequence[Region]
+) -> bool:
+    """Whether the new transcript has speech that the shown one lacks, or the shown one is no true text itself.
+
+    Of two hearings by one engine neither is better by what it is; that the second one has other words is no sign.
+    """
+    before = tokens(shown)
+    if figures["coverage"] >= figures["shown_coverage"] + COVERAGE_GAIN:
+        return True
+    alone = unsounded(spread(shown), regions)
+    return loop_share(before) > MAX_LOOP or wrong_script(before, language) or len(alone) > MAX_OUTSIDE * len(before)
 
 
 def _after(shown: Sequence[Segment], seconds: float | None) -> list[Region]:
@@ -147,28 +183,37 @@ def _ends_early(shown: Sequence[Segment], seconds: float, *, cut_off: bool) -> s
     return f"the recording ends after {seconds:.0f} s and what is shown goes on to {last:.0f} s: {why}"
 
 
-def tokens(segments: Sequence[Segment]) -> list[str]:
-    """Words in lower case without punctuation; scripts without blanks count letter by letter."""
-    text = unicodedata.normalize("NFKC", " ".join(segment.text for segment in segments)).casefold()
-    spaced = re.sub(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f])", r" \1 ", text)
-    return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", spaced)
-
-
 def coverage(segments: Sequence[Segment], regions: Sequence[Region]) -> float:
     """Share of the speech seconds that lie under a segment; 1.0 where nobody speaks."""
+    return covered(merged(segments), regions)
+
+
+def covered(spans: Sequence[Region], regions: Sequence[Region]) -> float:
+    """Share of ``regions`` that lies under ``spans``, which do not overlap; 1.0 without regions."""
     speech = sum(end - start for start, end in regions)
-    if speech <= 0:
-        return 1.0
-    return sum(_overlap(region, spans) for spans in [merged(segments)] for region in regions) / speech
+    return sum(_overlap(region, spans) for region in regions) / speech if speech > 0 else 1.0
 
 
-def outside(segments: Sequence[Segment], regions: Sequence[Region]) -> float:
-    """Share of the words that stand in segments without any speech under them: made up from silence."""
-    total = sum(len(tokens([segment])) for segment in segments)
-    if not total or not regions:
-        return 0.0
-    alone = [item for item in segments if sum(_overlap((item.start, item.end), [region]) for region in regions) < 0.05]
-    return sum(len(tokens([segment])) for segment in alone) / total
+def spread(segments: Sequence[Segment]) -> list[Timed]:
+    """The words of segments, each with the whole time of its segment: where in it they lie is not known."""
+    return [(word, segment.start, segment.end) for segment in segments for word in tokens([segment])]
+
+
+def _tokens_of(text: str, start: float, end: float) -> list[Timed]:
+    return [(word, start, end) for word in tokens_in(text)]
+
+
+def unsounded(words: Iterable[Timed], regions: Sequence[Region]) -> list[str]:
+    """The words without any speech under them or beside them (``SLACK``): made up from silence. None where no regions
+    are known."""
+    spans = _joined(regions)
+    starts = [start for start, _ in spans]
+    found: list[str] = []
+    for word, start, end in words if spans else ():
+        at = bisect_right(starts, end + SLACK) - 1  # the last one that begins before the word has ended
+        if at < 0 or spans[at][1] <= start - SLACK:
+            found.append(word)
+    return found
 
 
 def merged(segments: Sequence[Segment]) -> list[Region]:

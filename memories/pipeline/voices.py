@@ -11,6 +11,8 @@ from transcription.segments import speaker_label, speaker_number
 
 SAME = 0.5
 """Share of a voice's moments that must bear one label in the other transcript."""
+EVIDENCE = 3.0
+"""Seconds of a voice that both transcripts must have, or half of all that it says: one "yeah" names nobody."""
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,8 +58,9 @@ def continued(
     """``later`` (what was said since, a part of ``live``) with labels that can stand behind ``shown``.
 
     Both transcripts number their voices from 0, each in its own order. Where they cover the same moments it is heard
-    which live voice is which shown one: at least half of those moments must agree. A voice that was not heard there
-    gets a number that neither ``shown`` nor ``taken`` (labels that a person's edits name) has.
+    which live voice is which shown one: at least half of those moments must agree, and they must be enough
+    (``EVIDENCE``). A voice that was not heard there gets a number that neither ``shown`` nor ``taken`` (labels that a
+    person's edits name) has.
     """
     names = {voice: label for voice in {item.speaker for item in live} if (label := _alike(voice, live, shown))}
     highest = max((speaker_number(label) for label in [*(item.speaker for item in shown), *taken]), default=-1)
@@ -79,4 +82,7 @@ def _alike(voice: str, live: Sequence[Segment], shown: Sequence[Segment]) -> str
             if seconds > 0:
                 shared[item.speaker] += seconds
     best = max(shared, key=lambda label: shared[label], default=None)
-    return best if best is not None and shared[best] >= SAME * sum(shared.values()) else None
+    covered, spoken = sum(shared.values()), sum(own.end - own.start for own in live if own.speaker == voice)
+    if best is None or covered < min(EVIDENCE, SAME * spoken):
+        return None
+    return best if shared[best] >= SAME * covered else None

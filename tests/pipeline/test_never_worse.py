@@ -87,6 +87,22 @@ def test_a_hallucinated_loop_is_rejected_and_kept_beside(memory: Memory, upload:
     assert "repeats itself in a loop" in kept.meta["reasons"][0]
 
 
+def test_inventions_between_true_sentences_are_kept_beside(
+    memory: Memory, upload: Any, heard: Any, drive: Drive
+) -> None:
+    """The vendor's words are one segment from first to last: judged by it, all of them had speech under them."""
+    said = fakes.words(fakes.TEXT, start=1.0)
+    end = said[-1].end
+    heard[:] = [[0.8, end + 0.2]]
+    made_up = ["thank you for watching", "see you in the next video", "a dog walks by", "please subscribe"]
+    invented = [word for index, text in enumerate(made_up) for word in fakes.words(text, start=end + 3.0 + 4.0 * index)]
+    fakes.SCRIPT["first"] = [[*said, *invented]]
+    run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload(wav(end + 30.0))))
+    assert run.message_id == "kept_live_transcript"
+    assert repository.get_memory(UID, MEMORY).transcript_segments == memory.transcript_segments
+    assert "where nobody speaks" in transcripts.list_transcripts(UID, MEMORY)["first_model"].meta["reasons"][0]
+
+
 @pytest.mark.parametrize("told", [True, False], ids=["the file says so", "the file knows nothing of it"])
 def test_a_recording_that_was_cut_off_is_kept_beside_and_says_so(
     memory: Memory, upload: Any, heard: Any, drive: Drive, told: bool

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memories.pipeline import quality
+from memories.pipeline import inventions, quality
+from memories.pipeline.tokens import tokens_in
 from memories.shapes import UserEdits
 from transcription.segments import Segment
 
@@ -190,3 +191,99 @@ def test_an_assignment_follows_its_moments_into_another_transcript() -> None:
     labels = edits.manual_labels(new, made, model="better", known={"live": old})
     # SPEAKER_01 of the old transcript is SPEAKER_00 of the new one: labels of voices are not carried over by name.
     assert labels == {"n1": {"is_user": True, "person_id": None}, "n2": {"is_user": False, "person_id": "anna"}}
+
+
+ONE_SENTENCE = "we meet on friday and anna brings the slides for the board"
+ROOM_TONE = [(0.5, 7.5)]
+"""Where somebody speaks in a recording of 58 seconds: the rest is the room."""
+
+
+def heard_words(text: str, start: float, step: float = 0.5) -> list[quality.Timed]:
+    return [(word, start + index * step, start + index * step + 0.4) for index, word in enumerate(text.split())]
+
+
+MADE_UP = ["Thank you for watching.", "Untertitel der Amara.org-Community", "a dog walks by"]
+
+
+@pytest.mark.parametrize("looped", [True, False], ids=["one phrase", "several"])
+def test_what_was_made_up_in_the_pauses_is_seen_although_the_segments_bridge_them(looped: bool) -> None:
+    """One true sentence, then room tone with a phrase every six seconds: one segment of 56 s was judged."""
+    true = heard_words(ONE_SENTENCE, 0.6)
+    phrases = [MADE_UP[0 if looped else index % 3] for index in range(8)]
+    made_up = [word for index, said in enumerate(phrases) for word in heard_words(said, 10.0 + 6 * index, 0.3)]
+    text = " ".join(word for word, _, _ in [*true, *made_up])
+    new = [Segment(text=text, start=0.6, end=57.0)]
+    shown = segments(ONE_SENTENCE, start=0.6, end=7.0)
+    decision = quality.assess(new=new, shown=shown, live={}, regions=ROOM_TONE, timed=[*true, *made_up], seconds=58.0)
+    assert not decision.accepted
+    assert any("where nobody speaks" in reason for reason in decision.reasons)
+    assert quality.assess(new=shown, shown=shown, live={}, regions=ROOM_TONE, timed=true, seconds=58.0).accepted
+
+
+def test_known_inventions_need_a_smaller_share_and_are_no_offence_where_somebody_speaks() -> None:
+    said = " ".join(f"word{index}" for index in range(60))
+    regions = [(0.0, 31.0)]
+    shown = segments(said, start=0.0, end=30.0)
+    for text, accepted in [("thank you for watching", False), ("a dog walks by", True)]:
+        timed = [*heard_words(said, 0.0), *heard_words(text, 45.0)]
+        new = [Segment(text=f"{said} {text}", start=0.0, end=47.0)]
+        assert quality.assess(new=new, shown=shown, live={}, regions=regions, timed=timed).accepted is accepted
+    spoken = [*heard_words(said, 0.0), *heard_words("thank you for watching", 45.0)]
+    new = [Segment(text=f"{said} thank you for watching", start=0.0, end=47.0)]
+    assert quality.assess(new=new, shown=shown, live={}, regions=[*regions, (44.0, 48.0)], timed=spoken).accepted
+
+
+def test_text_without_any_speech_under_it_is_no_text_even_where_nothing_was_shown() -> None:
+    timed = heard_words("thank you for watching", 20.0)
+    decision = quality.assess(
+        new=segments("thank you for watching", start=20.0, end=22.0),
+        shown=[],
+        live={},
+        regions=[(1.0, 2.0)],
+        timed=timed,
+    )
+    assert not decision.accepted
+
+
+def test_the_known_inventions_are_those_of_twenty_languages_and_none_is_empty() -> None:
+    assert len(inventions.LANGUAGES) == 20
+    assert inventions.known(tokens_in("Amara.org: Thank you for watching! Thank you.")) == 6
+    assert inventions.known(tokens_in("ご視聴ありがとうございました")) == 14
+    assert inventions.known(tokens_in("the talk on friday")) == 0
+
+
+@given(st.lists(st.tuples(st.floats(0, 50), st.floats(0.01, 3)), max_size=12),
+       st.lists(st.tuples(st.floats(0, 50), st.floats(0.1, 9)), max_size=8))  # fmt: skip
+def test_a_word_is_made_up_exactly_when_no_speech_is_near_it(
+    words: list[tuple[float, float]], spans: list[tuple[float, float]]
+) -> None:
+    timed = [(f"w{index}", start, start + size) for index, (start, size) in enumerate(words)]
+    regions = [(start, start + size) for start, size in spans]
+    slow = [
+        word for word, start, end in timed
+        if regions and not any(a <= end + quality.SLACK and b > start - quality.SLACK for a, b in regions)
+    ]  # fmt: skip
+    assert quality.unsounded(timed, regions) == slow
+
+
+WORSE = TALK.replace("table", "cable").replace("slides", "slice")
+
+
+def test_the_engine_that_made_the_shown_text_does_not_replace_it_without_a_reason() -> None:
+    """The local engine heard a recording again: 53.3 % word errors for 52.0, and accepted. Which of two hearings by one
+    engine is better cannot be told from the text, so the one that is there stays."""
+    decision = judge(WORSE, TALK, same_engine=True)
+    assert (decision.accepted, "same engine" in decision.reasons[0]) == (False, True)
+    assert judge(WORSE, TALK, same_engine=False).accepted
+
+
+@pytest.mark.parametrize(
+    ("shown", "end"),
+    [(" ".join(TALK.split()[:12]), 6.0), ("thank you " * 8, 10.0)],
+    ids=["the shown one lacks speech", "the shown one is a loop"],
+)
+def test_the_same_engine_replaces_its_text_where_something_speaks_for_it(shown: str, end: float) -> None:
+    decision = quality.assess(
+        new=segments(TALK), shown=segments(shown, end=end), live={}, regions=[(0.0, 10.0)], same_engine=True
+    )
+    assert decision.accepted, decision.reasons

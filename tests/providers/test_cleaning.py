@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcription.prerecorded.cleaning import RawWord, clean_words
+from transcription.prerecorded.cleaning import RawWord, Turn, clean_words, without_islands
 
 TIMES = st.none() | st.floats(allow_nan=True, allow_infinity=True) | st.floats(-10, 200)
 LABELS = st.none() | st.sampled_from(["SPEAKER_00", "SPEAKER_01", "A", "", "speaker 7"]) | st.integers(0, 600)
@@ -64,3 +64,30 @@ def test_a_phrase_is_cut_into_words_over_its_time() -> None:
 def test_capitals_and_acronyms_stay_as_they_are() -> None:
     """omi-protocol 4.3 no. 11: everything after the first letter was made small."""
     assert [word.text for word in clean_words([RawWord("NASA met Anna", 0, 1)], seconds=1)] == ["NASA", "met", "Anna"]
+
+
+TURNS: list[Turn] = [(0.0, 10.0, "A"), (10.4, 20.0, "B")]
+
+
+def sentence(*voices: str) -> list[RawWord]:
+    return [RawWord(f"w{index}", index * 0.5, index * 0.5 + 0.4, voice) for index, voice in enumerate(voices)]
+
+
+def speakers(words: list[RawWord], turns: list[Turn]) -> str:
+    return "".join(str(word.speaker) for word in without_islands(words, turns))
+
+
+def test_a_word_of_another_voice_inside_a_sentence_is_the_sentences_where_the_vendors_own_turns_say_so() -> None:
+    assert speakers(sentence(*"AABAA"), TURNS) == "AAAAA"
+
+
+def test_a_word_that_the_vendors_turns_give_to_its_voice_stays_its() -> None:
+    assert speakers(sentence(*"AABAA"), [*TURNS, (1.0, 1.4, "B")]) == "AABAA"
+    assert speakers(sentence(*"AABAA"), []) == "AABAA"
+
+
+def test_two_words_and_a_word_between_pauses_are_no_island() -> None:
+    assert speakers(sentence(*"AABBAA"), TURNS) == "AABBAA"
+    apart = sentence(*"AABAA")
+    apart[3:] = [RawWord("w3", 3.0, 3.4, "A"), RawWord("w4", 3.5, 3.9, "A")]
+    assert speakers(apart, TURNS) == "AABAA"

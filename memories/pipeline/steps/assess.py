@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from memories.pipeline import child, missing
 from memories.pipeline.context import Context
-from memories.pipeline.outcomes import Done, Skip
+from memories.pipeline.outcomes import Done, Skip, StepError
 from memories.pipeline.vocabulary import Kind
 from memories.repository.transcripts import content_hash
 from omi.errors import Outcome
 from transcription.segments import Segment
 
-VERSION = 2
+VERSION = 3
 COMPUTING: Final = 60.0
 """Seconds that comparing transcripts may take; a day-long one takes five on a free core."""
 
@@ -38,7 +38,7 @@ def run(ctx: Context) -> Done | Skip:
         "new": _plain(missing.transcribed(ctx)), "shown": _plain(shown(ctx)),
         "live": {model: _plain(segments) for model, segments in _live(ctx).items()}, "regions": prepared["regions"],
         "language": ctx.language, "heard_language": made.get("heard"), "seconds": prepared.get("seconds"),
-        "cut_off": bool(prepared.get("ended_early")),
+        "cut_off": bool(prepared.get("ended_early")), "timed": _timed(ctx), "same_engine": _same_engine(ctx),
     }  # fmt: skip
     decision = child.call("memories.pipeline.child_jobs.assess", arguments, timeout=COMPUTING)
     accepted, reasons = decision["accepted"], list(decision["reasons"])
@@ -66,6 +66,25 @@ def shown(ctx: Context) -> list[Segment]:
 
 def _against(ctx: Context) -> str | None:
     return ctx.memory.active_transcript if ctx.run.kind != Kind.CAPTURE else "live"
+
+
+def _timed(ctx: Context) -> list[tuple[str, float, float]] | None:
+    """The new transcript's words; None of one that was paid for when no times of words were kept, and where only what
+    live transcription missed was transcribed: what stands around it has no times of words."""
+    if missing.asked(ctx):
+        return None
+    try:
+        return [(str(text), float(start), float(end)) for text, start, end in ctx.artifact("transcribe", "timed")]
+    except StepError:
+        return None
+
+
+def _same_engine(ctx: Context) -> bool:
+    """Whether the engine on this machine made the shown transcript, too. A vendor's live model and its other one are
+    two. A capture asks again only where nobody heard, and there any hearing is new."""
+    new, old = str(ctx.output("transcribe").get("model") or ""), _against(ctx) or ""
+    own = new.startswith("local_") and ctx.run.kind != Kind.CAPTURE
+    return own and old.removeprefix("local_").removesuffix("_streaming") == new.removeprefix("local_")
 
 
 def _live(ctx: Context) -> dict[str, list[Segment]]:

@@ -41,18 +41,21 @@ def run(ctx: Context) -> Done | Skip:
     if not segments:
         return Skip("nobody speaks")
     edited, stored, active = _said(ctx)
+    if accepted:
+        segments = edits.kept_whole(segments, edited, stored)
     model = ctx.output("transcribe")["model"] if accepted else active
     version = (
         content_hash(segments) if accepted else (ctx.memory.active_version if ctx.run.kind != Kind.CAPTURE else None)
     )
     manual = edits.manual_labels(segments, edited, known=stored, model=model, version=version)
+    naming = edits.naming(segments, manual, edited, model=model, version=version)
     note, outcome = "", Outcome.SUCCESS
     voices: list[Any] = []
     try:
         from speakers.identify import identify
 
         found = identify(
-            ctx.uid, ctx.wav(), segments, language=ctx.language, manual=manual, memory_id=ctx.memory_id,
+            ctx.uid, ctx.wav(), segments, language=ctx.language, manual=naming, memory_id=ctx.memory_id,
             fence=lambda: claim.write(ctx.lease),
         )  # fmt: skip
         segments, voices = list(found.segments), list(found.voices)

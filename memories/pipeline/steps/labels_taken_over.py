@@ -28,6 +28,8 @@ def run(
         model = str(ctx.output("transcribe")["model"])
     if not segments:
         return Skip("nobody speaks")
+    if accepted:
+        segments = edits.kept_whole(segments, edited, stored)
     segments = edits.apply(segments, edits.manual_labels(segments, edited, known=stored, model=model))
     body = [segment.model_dump(mode="json") for segment in segments]
     known = sum(1 for item in segments if item.is_user or item.person_id)

@@ -71,7 +71,7 @@ def run(ctx: Context) -> Done | Wait | Skip:
         # No vendor is paid for silence (omi-protocol 4.3 no. 57).
         return Done(
             {"model": "", "language": ctx.language, "diarized": True, "words": 0, "text_hash": ""},
-            {"segments": []}, outcome=Outcome.EXPECTED_SILENCE, note="nobody speaks",
+            {"segments": [], "timed": []}, outcome=Outcome.EXPECTED_SILENCE, note="nobody speaks",
         )  # fmt: skip
     able = [item for item in providers.many("prerecorded") if item.capabilities.hears(ctx.language)]
     if not able:
@@ -205,7 +205,10 @@ def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[
     scope = f"{ctx.memory_id}/{transcript.model}/{str(sha)[:16]}"
     segments = segments_from_words(words, scope=scope_of(scope, words), provider=transcript.model)
     body = [segment.model_dump(mode="json") for segment in segments]
-    artifacts: dict[str, Any] = {"segments": body}
+    artifacts: dict[str, Any] = {
+        "segments": body,
+        "timed": [[word.text, word.start, word.end] for word in words],  # a text is judged by its words, not segments
+    }
     if not transcript.diarized:
         artifacts["words"] = [word.model_dump(mode="json") for word in words]
     return Done(
@@ -214,10 +217,11 @@ def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[
             "language": transcript.language or base(ctx.language),
             "diarized": transcript.diarized, "words": len(words), "text_hash": hashing.of(body),
             "ticket": checkpoint.get("ticket"), "scope": scope,
-            "given_up": checkpoint.get("given_up", {}),
+            "given_up": checkpoint.get("given_up", {}), "dropped": transcript.dropped,
         },
         artifacts,
-        note=f"{provider.name}: {len(words)} words",
+        note=f"{provider.name}: {len(words)} words"
+        + (f", {transcript.dropped} more that cannot be read" if transcript.dropped else ""),
     )  # fmt: skip
 
 

@@ -13,8 +13,9 @@ from speakers.calibration import Calibration, Weights, save
 from speakers.engines import VoiceEngine
 
 START = Weights(bias=-8.0, norm=2.0, cosine=4.0)
-ROUNDS = 8
-"""Of choosing the best copy by the weights, and the weights by the best copies."""
+RATIO = 6.0
+"""Weight of the cosine to that of the s-norm. On the choosing side, with one corpus left out of the cohort: 2 accepts 2.5 %
+of strangers of the corpus left out, 4 accepts 1.4 %, 6 accepts 0.5 %, 10 accepts 0.35 % and misses more."""
 UNCOVERED = 0.005
 """Share of the choosing side's own speech that is taken to be far from every voice: what is farther is not named."""
 SEEN = 8
@@ -33,20 +34,17 @@ def _fitted(
     cosines: NDArray[np.float64], norms: NDArray[np.float64], target: NDArray[np.bool_], start: Weights
 ) -> Weights:
     weight = np.where(target, 0.5 / target.sum(), 0.5 / (~target).sum())
-    values = np.array([start.bias, start.norm, start.cosine])
-    rows = np.arange(len(target))
-    for _ in range(ROUNDS):
-        best = (values[1] * norms + values[2] * cosines).argmax(axis=1)
-        terms = np.stack([np.ones(len(target)), norms[rows, best], cosines[rows, best]], axis=1)
+    values = np.array([start.bias, start.norm])
+    best = (norms + RATIO * cosines).max(axis=1)
 
-        def loss(candidate: NDArray[np.float64], terms: NDArray[np.float64] = terms) -> float:
-            logits = terms @ candidate
-            return float(np.sum(weight * np.logaddexp(0, np.where(target, -logits, logits)))) + 1e-4 * float(
-                np.sum(candidate[1:] ** 2)
-            )
+    def loss(candidate: NDArray[np.float64]) -> float:
+        logits = candidate[0] + candidate[1] * best
+        return float(np.sum(weight * np.logaddexp(0, np.where(target, -logits, logits)))) + 1e-4 * (
+            (1 + RATIO**2) * float(candidate[1]) ** 2
+        )
 
-        values = minimize(loss, values, method="BFGS").x
-    return Weights(*(round(float(value), 3) for value in values))
+    bias, norm = minimize(loss, values, method="BFGS").x
+    return Weights(round(float(bias), 3), round(float(norm), 3), round(float(norm) * RATIO, 3))
 
 
 def fit_voices(voices: Sequence[Voice], base: Calibration) -> Weights:

@@ -31,10 +31,10 @@ def report(engine: VoiceEngine, choosing: Sequence[Voice], reporting: Sequence[V
     )
     _by_condition(found, weights, least)
     for title, chosen in (
-        ("women against women", lambda t: t.sexes == "FF"), ("men against men", lambda t: t.sexes == "MM"),
+        ("women", lambda t: t.sexes == "FF"), ("men", lambda t: t.sexes == "MM"),
         ("women against men", lambda t: t.sexes in ("FM", "MF")),
     ):  # fmt: skip
-        _line(title, [t for t in found if t.seconds == EARNED and (t.target or chosen(t))], weights, least, chosen)
+        _line(title, [t for t in found if t.seconds == EARNED and chosen(t)], weights, least, chosen)
     for seconds in sorted({trial.seconds for trial in found}):
         here = [t for t in found if t.seconds == seconds and t.condition == "clean"]
         _line(f"{seconds} s, clean", here, weights, least)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from transcription.segments import SAME_SPEAKER_GAP, Segment, Word, text_of, segment_id
+from transcription.segments import SAME_SPEAKER_GAP, Segment, Word, segment_id, text_of
 
 MODEL = "consensus"
 """The name under which the vote is stored."""

@@ -30,8 +30,8 @@ PADDING_SECONDS = 0.3
 SHORTEST_SECONDS = 1.0
 
 NO_SPEECH, DOUBTFUL, SILENT = 0.6, -1.0, -0.6
-"""Whisper's own thresholds (``transcribe.py``): an average log probability under -1.0 is doubtful. Where the model itself
-says that nobody speaks (over 0.6) -0.6 already is, and the answer is thrown away."""
+"""Whisper's own thresholds (``transcribe.py``): an average log probability under -1.0 is doubtful. Where the model
+itself says that nobody speaks (over 0.6) -0.6 already is, and the answer is thrown away."""
 COMPRESSIBLE = 2.4
 """Text that deflate makes this many times smaller repeats itself (Whisper's threshold)."""
 REPEATS = 3
@@ -41,8 +41,8 @@ TEMPERATURES = (0.2, 0.6)
 
 @dataclass(slots=True)
 class Answer:
-    """What was heard in one window. ``tokens`` are the prefix and what follows; ``text`` is of what follows, and ``score``
-    its average log probability."""
+    """What was heard in one window. ``tokens`` are the prefix and what follows; ``text`` is of what follows, ``score``
+    its average log probability, ``no_speech`` the model's probability that nobody speaks."""
 
     tokens: list[int]
     text: str
@@ -83,7 +83,8 @@ class Whisper:
         try:
             import ctranslate2
         except ImportError as error:
-            raise configuration_error(ENGINE, "the package ctranslate2 is missing: pip install -r requirements.txt") from error
+            missing = "the package ctranslate2 is missing: pip install -r requirements.txt"
+            raise configuration_error(ENGINE, missing) from error
         self._library: Any = ctranslate2
         self.tokens = Tokens(folder, ENGINE)
         try:
@@ -96,11 +97,11 @@ class Whisper:
         self.bands = int(self._model.n_mels)
         self.heads = bool(config.get("alignment_heads"))
 
-    def window(self, pcm: NDArray[np.int16], *, whole: bool = False, least: float = SHORTEST_SECONDS) -> Window:
-        """``whole``: with silence up to 30 s behind it; ``least``: up to so many seconds."""
+    def window(self, pcm: NDArray[np.int16], *, whole: bool = False) -> Window:
+        """``whole``: with silence up to 30 s behind it."""
         pcm = pcm[: round(WINDOW_SECONDS * RATE)]
         spectrum = log_mel(pcm, self.bands)
-        seconds = max(least, len(pcm) / RATE + PADDING_SECONDS)
+        seconds = max(SHORTEST_SECONDS, len(pcm) / RATE + PADDING_SECONDS)
         frames = FRAMES if whole else min(FRAMES, 2 * round(seconds * 50))
         view = self._library.StorageView.from_array(np.ascontiguousarray(spectrum[None, :, :frames]))
         return Window(pcm, self._model.encode(view), min(frames, -(-len(pcm) // 160)))
@@ -120,8 +121,8 @@ class Whisper:
         temperature: float = 0.0,
         fresh: float | None = None,
     ) -> Answer:
-        """``prefix``: tokens that the answer begins with; they are part of it. ``fresh``: seconds of the window that they
-        do not cover (its whole length where there is no prefix)."""
+        """``prefix``: tokens that the answer begins with; they are part of it. ``fresh``: seconds of the window that
+        they do not cover (its whole length where there is no prefix)."""
         if temperature:
             self._library.set_random_seed(0)  # the same audio gives the same words
         search = (
@@ -145,7 +146,9 @@ class Whisper:
         score = float(result.scores[0]) * (len(tokens) + 1) / (len(rest) + 1)
         return Answer(tokens, self.tokens.text(rest).strip(), score, float(result.no_speech_prob))
 
-    def place(self, window: Window, answer: Answer, language: str | None, speech: Sequence[tuple[float, float]]) -> None:
+    def place(
+        self, window: Window, answer: Answer, language: str | None, speech: Sequence[tuple[float, float]]
+    ) -> None:
         """Fill in ``answer.words``: each word where it was said; ``speech`` as for ``within_speech``."""
         if not answer.tokens:
             return

@@ -36,6 +36,8 @@ COMPRESSIBLE = 2.4
 """Text that deflate makes this many times smaller repeats itself (Whisper's threshold)."""
 REPEATS = 3
 """So many times the same one to eight words in a row (more than 6 s of them would be needed to say it) is a loop."""
+ECHO = 4
+"""Words of a phrase that is believed to be said twice in a row only if the model says so with silence up to 30 s."""
 TEMPERATURES = (0.2, 0.6)
 
 
@@ -49,10 +51,17 @@ class Answer:
     score: float
     no_speech: float
     words: list[TimedWord] = field(default_factory=list)
+    before: str = ""
+    """The end of the prefix."""
 
     @property
     def loops(self) -> bool:
         return compression(self.text) > COMPRESSIBLE or repeats(self.text) >= REPEATS
+
+    @property
+    def echoes(self) -> bool:
+        """Whether it says a phrase twice in a row: people do so now and then, a model that misses the end more often."""
+        return repeats(f"{self.before} {self.text}", at_least=ECHO) > 1
 
     @property
     def doubtful(self) -> bool:
@@ -144,7 +153,8 @@ class Whisper:
         # CTranslate2 gives the prefix back, and counts its tokens as certain: the score is that of the rest alone.
         rest = tokens[len(prefix) :]
         score = float(result.scores[0]) * (len(tokens) + 1) / (len(rest) + 1)
-        return Answer(tokens, self.tokens.text(rest).strip(), score, float(result.no_speech_prob))
+        before = self.tokens.text(prefix[-48:])
+        return Answer(tokens, self.tokens.text(rest).strip(), score, float(result.no_speech_prob), before=before)
 
     def place(
         self, window: Window, answer: Answer, language: str | None, speech: Sequence[tuple[float, float]]
@@ -174,7 +184,7 @@ class Whisper:
         window = self.window(pcm)
         prompt = self.tokens.prompt(language, vocabulary=vocabulary, context=context)
         best = self.answer(window, prompt, beam=beam)
-        if not best.doubtful:
+        if not best.doubtful and not best.echoes:
             return window, best
         tried = [(window, best)]
         window = self.window(pcm, whole=True)
@@ -195,8 +205,9 @@ def compression(text: str) -> float:
     return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
-def repeats(text: str) -> int:
-    """How often the most repeated run of one to eight words stands in a row (characters where there are no blanks).
+def repeats(text: str, *, at_least: int = 1) -> int:
+    """How often the most repeated run of words stands in a row: of one to eight words, of up to 24 where runs have
+    ``at_least`` so many (characters where there are no blanks).
 
     One word alone counts as half: people do say "no, no, no, no".
     """
@@ -204,7 +215,9 @@ def repeats(text: str) -> int:
     if len(words) <= 1:
         words = list(text)
     most = 1
-    for size in range(1, 9):
+    if len(text.split()) <= 1:
+        at_least *= 2
+    for size in range(at_least, 9 if at_least == 1 else 25):
         run = 1
         at = size
         while at + size <= len(words):

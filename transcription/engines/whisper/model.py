@@ -60,7 +60,7 @@ class Answer:
 
     @property
     def echoes(self) -> bool:
-        """Whether it says a phrase twice in a row: people do so now and then, a model that misses the end more often."""
+        """Whether a phrase stands there twice in a row: people do so now and then, a model that misses the end more."""
         return repeats(f"{self.before} {self.text}", at_least=ECHO) > 1
 
     @property

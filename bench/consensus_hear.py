@@ -23,7 +23,6 @@ from transcription.audio import AudioLimits, decode_to_wav
 from transcription.engines.whisper.batch import WhisperBatch
 from transcription.engines.whisper.files import bundled_model
 from transcription.engines.whisper.model import Whisper
-from transcription.vad import RATE
 
 Pcm = NDArray[np.int16]
 DEMO = Path(__file__).resolve().parents[1] / "demo" / "recordings" / "conversation.json"

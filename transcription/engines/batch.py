@@ -42,7 +42,7 @@ def transcribe_in_child(
     Blocks (call it from a worker). ProviderError: transient when the child died or took longer than `timeout`
     seconds, permanent when the engine or the audio is at fault.
     """
-    options = ["--mode", "batch", "--memory-mb", str(memory_mb), "--nice", "10"]
+    options = ["--mode", "batch", "--memory-mb", str(memory_mb), "--nice", "5"]
     options += ["--language", language] if language else []
     options += ["--vocabulary", vocabulary] if vocabulary else []
     sent = b""

@@ -11,7 +11,9 @@ from transcription.engines.whisper import files
 if TYPE_CHECKING:
     from pathlib import Path
 
-WORD_ERRORS = {"whisper-base": "word errors on hard read English: 12.4 % pre-recorded, 15.7 % live (docs/benchmarks.md)"}
+WORD_ERRORS = {
+    "whisper-base": "word errors on hard read English: 12.4 % pre-recorded, 15.7 % live (docs/benchmarks.md)"
+}
 """By model of the catalogue, measured by `python -m bench.speech`."""
 
 

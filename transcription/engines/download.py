@@ -53,7 +53,7 @@ def fetch(card: ModelCard, folder: Path, *, progress: Callable[[str], object]) -
 
 
 def _files(card: ModelCard, place: Path, progress: Callable[[str], object]) -> Path:
-    """The model's single files, the large one last: a folder without it is no model. What is there and right is kept."""
+    """The model's single files, the large one last: a folder without it is no model. What is there already is kept."""
     place.mkdir(exist_ok=True)
     for name, expected in sorted(card.sha256.items(), key=lambda item: item[0] == "model.bin"):
         target = place / name

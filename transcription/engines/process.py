@@ -37,7 +37,7 @@ class EngineProcess:
     """
 
     def __init__(
-        self, engine: str = "whisper", folder: Path | None = None, *, memory_mb: int = 4096, nice: int = 5
+        self, engine: str = "whisper", folder: Path | None = None, *, memory_mb: int = 4096, nice: int = 0
     ) -> None:
         self.engine = engine
         self.model = ""

@@ -1,10 +1,10 @@
 """The child process that recognises speech: `python -m transcription.engines.worker --engine whisper`.
 
-Live: one model, any number of streams. stdin: frames of `HEADER` (stream, kind, size) and that many bytes. `OPEN` (JSON:
-language, vocabulary, offset) begins a stream, `AUDIO` is 16-bit 16 kHz mono, `END` says that no more will come, `DROP`
-that nobody wants the rest. stdout: one JSON object a line: `ready` (model) once; then of each stream `took` (bytes of
-audio that are dealt with), `partial` and `final` (words, through), `done`, or `error` (message, code, kind). An `error`
-without a stream is the process's own, and its end.
+Live: one model, any number of streams. stdin: frames of `HEADER` (stream, kind, size) and that many bytes. `OPEN`
+(JSON: language, vocabulary, offset) begins a stream, `AUDIO` is 16-bit 16 kHz mono, `END` says that no more will come,
+`DROP` that nobody wants the rest. stdout: one JSON object a line: `ready` (model) once; then of each stream `took`
+(bytes of audio that are dealt with), `partial` and `final` (words, through), `done`, or `error` (message, code, kind).
+An `error` without a stream is the process's own, and its end.
 
 Batch (`--mode batch`): the audio is the WAV file `--wav`, or stream 0; `ready`, one `final`, `done`.
 
@@ -189,7 +189,7 @@ def main() -> int:
     parser.add_argument("--language")
     parser.add_argument("--vocabulary", default="")
     parser.add_argument("--memory-mb", type=int, default=4096)
-    parser.add_argument("--nice", type=int, default=5)
+    parser.add_argument("--nice", type=int, default=0)
     options = parser.parse_args()
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # native libraries print to stdout: keep that out of the protocol

@@ -20,6 +20,7 @@ import structlog
 
 from omi.errors import ErrorKind, ProviderError
 from transcription.codecs import RATE
+from transcription.live.base import NO_ROOM
 from transcription.live.state import State, Tuning
 from transcription.live.timeline import Timeline
 from transcription.metrics import VENDOR_FAILURES
@@ -347,7 +348,7 @@ class Leg:
         self.error = error
         self._failures += 1
         self.failures[error.code or error.kind.value] += 1
-        if error.code not in ("unsupported", OURS):  # our own question was wrong: the vendor is well
+        if error.code not in ("unsupported", OURS, NO_ROOM):  # our own question was wrong: the vendor is well
             await self.breaker.failed(error)
         VENDOR_FAILURES.labels(self.name, error.kind.value).inc()
         level = log.warning if error.retryable else log.error

@@ -16,10 +16,7 @@ from transcription.engines.description import describe
 from transcription.engines.process import EngineProcess, EngineStream
 from transcription.engines.registry import detect
 from transcription.languages import WHISPER, base
-from transcription.live.base import LiveCapabilities, LiveRequest, LiveResult, require
-
-NO_ROOM = "local_streams"
-"""Code of the error of a stream that is one too many for this machine."""
+from transcription.live.base import NO_ROOM, LiveCapabilities, LiveRequest, LiveResult, require
 
 
 class LocalLive:

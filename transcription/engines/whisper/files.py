@@ -180,9 +180,7 @@ def checked_folder(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise configuration_error(ENGINE, f"config.json in {folder.name!r} is not a model's")
     if folder == bundled_folder() and size != MODEL_BYTES:
-        raise configuration_error(
-            ENGINE, f"{model} is not whole: expected {MODEL_BYTES} bytes, found {size}; {AGAIN}"
-        )
+        raise configuration_error(ENGINE, f"{model} is not whole: expected {MODEL_BYTES} bytes, found {size}; {AGAIN}")
     return config
 
 

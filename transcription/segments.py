@@ -21,8 +21,17 @@ MAX_SEGMENT_SECONDS = 60.0
 """Longest segment: a monologue is split at a word boundary (the original made one segment of an hour)."""
 
 _LABEL = re.compile(r"^[A-Za-z]+_([0-9]{1,9})$")
-_CLOSING = ("", ",", ".", "?", "!", ";", ":")
-_BLANK_BEFORE = re.compile(r"\s+([,.?!;:]+)(?=\s|$)")
+_CLOSING = ("", ",", ".", "?", "!", ";", ":", *"，。？！；：、」』）")
+_BLANK_BEFORE = re.compile(r"\s+(?:([,.?!;:]+)(?=\s|$)|(?=[，。？！；：、」』）]))")
+_WITHOUT_BLANKS = (
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u1000-\u109f\u1780-\u17ff"  # Burmese, Khmer
+    "\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Japanese and Chinese, with their marks
+    "\uff01-\uff0f\uff1a-\uff20\uff3b-\uff65\uff66-\uff9f"  # marks as wide as a character, narrow katakana
+    "\U00020000-\U0003ffff"
+)
+_NO_BLANK = re.compile(f"[{_WITHOUT_BLANKS}]")
+_BLANK_WITHIN = re.compile(f"(?<=[{_WITHOUT_BLANKS}])\\s+(?=[{_WITHOUT_BLANKS}])")
 _SEGMENT_NAMESPACE = uuid.UUID("6f9e9a0e-2f6b-4a0e-9f0a-7c1f0a3d5b21")
 
 
@@ -94,15 +103,31 @@ def segment_id(scope: str, index: int) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def written_without_blanks(text: str) -> bool:
+    """Whether ``text`` begins with a character of a writing that puts no blanks between words (Chinese, Japanese, Thai,
+    Lao, Burmese, Khmer). Korean has blanks. False for an empty text."""
+    return _NO_BLANK.match(text) is not None
+
+
 def clean_text(text: str) -> str:
-    """Fold white space to single blanks and drop the blank before ``, . ? ! ; :``. No word is ever glued or lost."""
-    return _BLANK_BEFORE.sub(r"\1", " ".join(text.split()))
+    """Fold white space to single blanks, drop the blank before ``, . ? ! ; :`` and those between two characters of a
+    writing that has none. No word of any other is ever glued, and none is lost."""
+    folded = _BLANK_BEFORE.sub(lambda found: found.group(1) or "", " ".join(text.split()))
+    return folded if folded.isascii() else _BLANK_WITHIN.sub("", folded)
 
 
 def joined(text: str, more: str) -> str:
     """``clean_text`` of a text that is clean and of more, without going through the first one again."""
     more = more.strip()
-    return clean_text(f"{text} {more}") if not text or more[:1] in _CLOSING else f"{text} {clean_text(more)}"
+    if not text or more[:1] in _CLOSING:
+        return clean_text(f"{text} {more}")
+    blank = "" if written_without_blanks(text[-1]) and written_without_blanks(more) else " "
+    return f"{text}{blank}{clean_text(more)}"
+
+
+def text_of(words: Iterable[Word]) -> str:
+    """Words as they are written: with blanks between them, or without in a writing that has none."""
+    return clean_text(" ".join(word.text for word in words))
 
 
 def fill_missing_speakers(words: Sequence[Word]) -> list[Word]:
@@ -163,7 +188,7 @@ def _segment(group: Sequence[Word], identity: str, provider: str | None) -> Segm
     end = max(max(word.start, word.end) for word in group)
     return Segment(
         id=identity,
-        text=clean_text(" ".join(word.text for word in group)),
+        text=text_of(group),
         speaker=group[0].speaker or speaker_label(0),
         start=round(start, 3),
         end=round(max(end, start + 0.01), 3),

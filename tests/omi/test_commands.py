@@ -81,7 +81,7 @@ def test_staffuser_makes_one_login_and_keeps_it(settings: Any, tmp_path: Path) -
 
 def test_models_lists_what_is_bundled_and_what_to_put_where() -> None:
     printed = run("models")
-    assert "pocketsphinx" in printed
+    assert "whisper-base" in printed
     assert "OMI_SPEECH_MODEL" in printed
 
 

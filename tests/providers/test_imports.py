@@ -14,7 +14,7 @@ from omi import settings
 for table in (settings._PRERECORDED, settings._STRUCTURERS, settings._EMBEDDERS, settings._EMOTIONS):
     for path in table.values():
         import_string(path)()
-heavy = "openai httpx2 hume_expression_measurement fal_client vaderSentiment tokenizers safetensors pocketsphinx torch"
+heavy = "openai httpx2 hume_expression_measurement fal_client vaderSentiment tokenizers safetensors ctranslate2 torch"
 print(sorted(name for name in heavy.split() if name in sys.modules))
 """
 

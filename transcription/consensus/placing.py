@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from transcription.segments import SAME_SPEAKER_GAP, Segment, Word, clean_text, segment_id
+from transcription.segments import SAME_SPEAKER_GAP, Segment, Word, segment_id, text_of
 
 MODEL = "consensus"
 """The name under which the vote is stored."""
@@ -46,7 +46,7 @@ def _filled(like: Segment, identity: str, words: Sequence[Word]) -> Segment:
     return like.model_copy(
         update={
             "id": identity,
-            "text": clean_text(" ".join(word.text for word in words)),
+            "text": text_of(words),
             "start": start,
             "end": round(max(start + 0.01, *(word.end for word in words)), 3),
             "stt_provider": MODEL,

@@ -43,11 +43,19 @@ class BatchEngine(Protocol):
         ...
 
 
-class LiveEngine(Protocol):
-    """Transcribes one stream. Not thread-safe; one per session."""
+class LiveModel(Protocol):
+    """A loaded model, shared by all streams of its process."""
 
     @property
     def model(self) -> str: ...
+
+    def stream(self, *, language: str | None = None, vocabulary: str = "", offset: float = 0.0) -> LiveEngine:
+        """``offset`` is added to the stream's times. ProviderError (permanent) for a language that it does not know."""
+        ...
+
+
+class LiveEngine(Protocol):
+    """Transcribes one stream. Not thread-safe; one per session."""
 
     def feed(self, pcm: bytes, *, partials: bool = True) -> list[Heard]:
         """Take 16-bit audio of any length. `partials=False` when the caller is behind: finals only, and cheaper."""

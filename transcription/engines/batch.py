@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
-import struct
 import subprocess
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omi import child_process
 from omi.errors import ErrorKind, Outcome, ProviderError
 from transcription.engines.base import not_started
-from transcription.engines.process import worker_command
+from transcription.engines.process import error_of, worker_command
+from transcription.engines.worker import AUDIO, END, HEADER
 from transcription.segments import Word
+from transcription.vad import checked_pcm
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +29,11 @@ _FRAME = 1 << 16
 
 def transcribe_in_child(
     audio: Path | NDArray[np.int16],
-    engine: str = "pocketsphinx",
+    engine: str = "whisper",
     folder: Path | None = None,
     *,
+    language: str | None = None,
+    vocabulary: str = "",
     timeout: float = 3600.0,
     memory_mb: int = 4096,
 ) -> list[Word]:
@@ -36,16 +42,16 @@ def transcribe_in_child(
     Blocks (call it from a worker). ProviderError: transient when the child died or took longer than `timeout`
     seconds, permanent when the engine or the audio is at fault.
     """
-    options = ["--mode", "batch", "--memory-mb", str(memory_mb), "--nice", "10"]
+    options = ["--mode", "batch", "--memory-mb", str(memory_mb), "--nice", "5"]
+    options += ["--language", language] if language else []
+    options += ["--vocabulary", vocabulary] if vocabulary else []
+    sent = b""
     if isinstance(audio, Path):
         options += ["--wav", str(audio)]
-        sent = struct.pack("<I", 0)
     else:
-        from transcription.vad import checked_pcm
-
         data = checked_pcm(audio).tobytes()
         pieces = [data[at : at + _FRAME] for at in range(0, len(data), _FRAME)]
-        sent = b"".join(struct.pack("<I", len(piece)) + piece for piece in [*pieces, b""])
+        sent = b"".join(HEADER.pack(0, AUDIO, len(piece)) + piece for piece in pieces) + HEADER.pack(0, END, 0)
     # stdout goes to a file: with a pipe, an hour of words and an hour of audio could wait for each other.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
@@ -61,16 +67,34 @@ def transcribe_in_child(
         finally:
             child_process.end(process)
         if late.is_set():
-            raise ProviderError(
-                engine,
-                f"no transcript after {timeout:.0f} s",
-                kind=ErrorKind.TRANSIENT,
-                code="timeout",
-                outcome=Outcome.TIMEOUT,
-            )
+            raise _too_late(engine, f"no transcript after {timeout:.0f} s")
         out.seek(0)
         errors.seek(0)
         return _answer(engine, out.read(), process.returncode, errors.read()[-4096:])
+
+
+@contextlib.contextmanager
+def one_at_a_time(lock: Path, engine: str, timeout: float) -> Iterator[float]:
+    """Hold `lock`, so that one model for recordings is in the machine's memory at a time; gives the seconds left.
+
+    ProviderError (transient) where others hold it for `timeout` seconds. The lock goes with the process that holds it.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + timeout
+    with lock.open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise _too_late(engine, f"other recordings were transcribed for {timeout:.0f} s") from None
+                time.sleep(0.2)
+        yield max(1.0, until - time.monotonic())
+
+
+def _too_late(engine: str, sentence: str) -> ProviderError:
+    return ProviderError(engine, sentence, kind=ErrorKind.TRANSIENT, code="timeout", outcome=Outcome.TIMEOUT)
 
 
 def _feed_and_wait(process: subprocess.Popen[bytes], sent: bytes) -> None:
@@ -86,7 +110,7 @@ def _answer(engine: str, output: bytes, code: int, errors: bytes) -> list[Word]:
     messages = [json.loads(line) for line in output.splitlines() if line.endswith(b"}")]
     for message in messages:
         if message["type"] == "error":
-            raise ProviderError(engine, message["message"], kind=ErrorKind(message["kind"]), code=message["code"])
+            raise error_of(engine, message)
     if not messages or messages[-1]["type"] != "done":
         detail = errors.decode(errors="replace").strip().rsplit("\n", 1)[-1][:200]
         if not messages:

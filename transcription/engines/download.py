@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from transcription.engines.models import ModelCard
+from transcription.engines.whisper.files import sha256
 
-_HOST = "https://github.com"
+_ARCHIVES, _FOLDERS = "https://github.com", "https://huggingface.co"
 _MOST_BYTES = 4 * 1024**3
 
 
@@ -23,14 +24,17 @@ class DownloadError(Exception):
 def fetch(card: ModelCard, folder: Path, *, progress: Callable[[str], object]) -> Path:
     """Download and unpack; returns the folder (speech) or file (voice) that ``card.setting`` takes.
 
-    The download goes to a ``.part`` file first, so that an interrupted one is never mistaken for a model.
+    The download goes to a ``.part`` file first, so that an interrupted one is never mistaken for a model. Where the
+    catalogue knows the sha256 of a file, it must be this one.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    if card.folder is not None:
+        return _files(card, folder / card.name, progress)
     if card.archive is None:
         raise DownloadError(f"{card.name} has no archive that can be fetched.")
-    folder.mkdir(parents=True, exist_ok=True)
     name = card.archive.rsplit("/", 1)[1]
     archive = folder / name
-    _download(f"{_HOST}/{card.archive}", archive, progress)
+    _download(f"{_ARCHIVES}/{card.archive}", archive, progress)
     if not name.endswith(".tar.bz2"):
         return archive
     progress("Unpacking ...")
@@ -45,6 +49,24 @@ def fetch(card: ModelCard, folder: Path, *, progress: Callable[[str], object]) -
     missing = [pattern for pattern in card.files if not list(place.glob(pattern))]
     if missing:
         raise DownloadError(f"{name} does not hold {', '.join(missing)}.")
+    return place
+
+
+def _files(card: ModelCard, place: Path, progress: Callable[[str], object]) -> Path:
+    """The model's single files, the large one last: a folder without it is no model. What is there already is kept."""
+    place.mkdir(exist_ok=True)
+    for name, expected in sorted(card.sha256.items(), key=lambda item: item[0] == "model.bin"):
+        target = place / name
+        if target.is_file() and sha256(target) == expected:
+            continue
+        progress(f"{name} ...")
+        arriving = place / f"{name}.new"
+        _download(f"{_FOLDERS}/{card.folder}/{name}", arriving, progress)
+        found = sha256(arriving)
+        if found != expected:
+            arriving.unlink()
+            raise DownloadError(f"{name} is not what was published: expected sha256 {expected}, found {found}.")
+        arriving.rename(target)
     return place
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from transcription.engines.base import Heard
 from transcription.engines.utterances import Utterance, UtteranceSplitter
+from transcription.segments import text_of
 
 if TYPE_CHECKING:
     from transcription.segments import Word
@@ -27,8 +28,7 @@ class UtteranceDecoder(Protocol):
 class LiveByUtterances:
     """See `LiveEngine`. Times in seconds from the first byte fed, plus `offset`."""
 
-    def __init__(self, model: str, decoder: UtteranceDecoder, *, offset: float = 0.0, longest: float = 10.0) -> None:
-        self.model = model
+    def __init__(self, decoder: UtteranceDecoder, *, offset: float = 0.0, longest: float = 10.0) -> None:
         self._decoder = decoder
         self._offset = offset
         self._splitter = UtteranceSplitter(longest=longest)
@@ -40,7 +40,7 @@ class LiveByUtterances:
         if not partials or current is None:
             return events
         words = self._decoder.partial(current)
-        text = " ".join(word.text for word in words or ())
+        text = text_of(words or ())
         if words and text != self._shown:
             self._shown = text
             events.append(Heard(self._shifted(words), False, self._offset + current.end))

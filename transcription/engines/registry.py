@@ -4,34 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transcription.engines.base import BatchEngine, LiveEngine, configuration_error
+from transcription.engines import sherpa
+from transcription.engines.base import BatchEngine, LiveModel, configuration_error
+from transcription.engines.whisper import files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ENGINES = ("pocketsphinx", "sherpa-onnx", "faster-whisper")
+ENGINES = ("whisper", "sherpa-onnx")
 
 
 def detect(folder: Path | None) -> str:
-    """The engine for a model folder; pocketsphinx, which has its own model, without one.
+    """The engine for a model folder; Whisper, whose base model is bundled, without one.
 
     ProviderError (permanent) naming what was looked for when the folder is not there or is no model.
     """
-    from transcription.engines import sherpa
-
     if folder is None:
-        return "pocketsphinx"
+        return "whisper"
     if not folder.is_dir():
         raise configuration_error("local", f"the speech model folder {folder.name!r} does not exist")
-    if (folder / "model.bin").is_file():
-        return "faster-whisper"
+    if (folder / "model.bin").exists():
+        return "whisper"
     if sherpa.kind_of(folder) is not None:
         return "sherpa-onnx"
     raise configuration_error(
         "local",
-        f"the folder {folder.name!r} is no speech model: looked for model.bin with config.json (faster-whisper) "
-        "and for *encoder*.onnx, *decoder*.onnx, *joiner*.onnx or *model*.onnx with *tokens*.txt (sherpa-onnx)",
+        f"the folder {folder.name!r} is no speech model: looked for model.bin with config.json (Whisper for "
+        "CTranslate2) and for *encoder*.onnx, *decoder*.onnx, *joiner*.onnx or *model*.onnx with *tokens*.txt "
+        "(sherpa-onnx)",
     )
+
+
+def check(folder: Path | None) -> None:
+    """Everything that can be said of a model without loading it. ProviderError (permanent), one sentence."""
+    if detect(folder) == "whisper":
+        files.checked_folder(folder or files.bundled_model())
 
 
 def _folder(engine: str, folder: Path | None) -> Path:
@@ -42,37 +49,35 @@ def _folder(engine: str, folder: Path | None) -> Path:
     return folder
 
 
-def batch_engine(engine: str, folder: Path | None = None) -> BatchEngine:
+def batch_engine(
+    engine: str,
+    folder: Path | None = None,
+    *,
+    language: str | None = None,
+    vocabulary: str = "",
+    memory_mb: int | None = None,
+) -> BatchEngine:
     """A loaded engine for whole recordings. ProviderError (permanent) when a package or a file is missing."""
-    if engine == "pocketsphinx":
-        from transcription.engines.pocketsphinx import PocketsphinxBatch
+    if engine == "whisper":
+        from transcription.engines.whisper.batch import WhisperBatch
+        from transcription.engines.whisper.model import Whisper
 
-        return PocketsphinxBatch()
+        whisper = Whisper(folder or files.bundled_model(), memory_mb=memory_mb)
+        return WhisperBatch(whisper, language=language, vocabulary=vocabulary)
     if engine == "sherpa-onnx":
-        from transcription.engines.sherpa import SherpaBatch
-
-        return SherpaBatch(_folder(engine, folder))
-    if engine == "faster-whisper":
-        from transcription.engines.faster_whisper import FasterWhisperBatch
-
-        return FasterWhisperBatch(_folder(engine, folder))
+        return sherpa.SherpaBatch(_folder(engine, folder))
     raise _unknown(engine)
 
 
-def live_engine(engine: str, folder: Path | None = None, *, offset: float = 0.0) -> LiveEngine:
-    """A loaded engine for one stream; `offset` is added to its times. Errors as `batch_engine`."""
-    if engine == "pocketsphinx":
-        from transcription.engines.pocketsphinx import PocketsphinxLive
+def live_model(engine: str, folder: Path | None = None, *, memory_mb: int | None = None) -> LiveModel:
+    """A loaded engine for any number of streams. Errors as `batch_engine`."""
+    if engine == "whisper":
+        from transcription.engines.whisper.live import WhisperLive
+        from transcription.engines.whisper.model import Whisper
 
-        return PocketsphinxLive(offset=offset)
+        return WhisperLive(Whisper(folder or files.bundled_model(), memory_mb=memory_mb))
     if engine == "sherpa-onnx":
-        from transcription.engines.sherpa import SherpaLive
-
-        return SherpaLive(_folder(engine, folder), offset=offset)
-    if engine == "faster-whisper":
-        from transcription.engines.faster_whisper import FasterWhisperLive
-
-        return FasterWhisperLive(_folder(engine, folder), offset=offset)
+        return sherpa.SherpaLive(_folder(engine, folder))
     raise _unknown(engine)
 
 

@@ -212,8 +212,13 @@ class _Decoder:
         return self._recognizer.decode(self._stream, audio, utterance.start, utterance.end, last=False)
 
 
-class SherpaLive(LiveByUtterances):
-    """See `LiveEngine`; partials only from a streaming model."""
+class SherpaLive:
+    """See `LiveModel`; partials only from a streaming model. What language is spoken its folder decided."""
 
-    def __init__(self, folder: Path, *, offset: float = 0.0) -> None:
-        super().__init__("sherpa_onnx_streaming", _Decoder(_Recognizer(folder)), offset=offset, longest=20.0)
+    model = "sherpa_onnx_streaming"
+
+    def __init__(self, folder: Path) -> None:
+        self._recognizer = _Recognizer(folder)
+
+    def stream(self, *, language: str | None = None, vocabulary: str = "", offset: float = 0.0) -> LiveByUtterances:
+        return LiveByUtterances(_Decoder(self._recognizer), offset=offset, longest=20.0)

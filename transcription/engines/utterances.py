@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Utterance:
-    """Audio that starts at `start` seconds of the stream. `continues`: cut for length, not at a pause."""
+    """Audio that starts at `start` seconds of the stream. `continues`: cut for length, not at a pause.
+
+    `decided`: stream seconds up to which its words are shown already; it is not cut before that.
+    """
 
     start: float
     frames: list[bytes] = field(default_factory=list)
     continues: bool = False
+    decided: float = 0.0
 
     @property
     def end(self) -> float:
@@ -119,7 +123,9 @@ class UtteranceSplitter:
     def _cut(self) -> Utterance:
         """End the utterance at the least speech-like frame of its second half; the rest begins the next one."""
         assert self.current is not None
-        half = len(self.current.frames) // 2
+        length = len(self.current.frames)
+        shown = int((self.current.decided - self.current.start) / FRAME_SECONDS) + 1
+        half = min(max(length // 2, shown), length - 1)
         cut = half + int(np.argmin(self._probabilities[half:]))
         done = Utterance(self.current.start, self.current.frames[:cut], continues=True)
         self.current = Utterance(done.end, self.current.frames[cut:])

@@ -1,9 +1,14 @@
-"""The child process that recognises speech: `python -m transcription.engines.worker --engine pocketsphinx`.
+"""The child process that recognises speech: `python -m transcription.engines.worker --engine whisper`.
 
-stdin: frames of a 4-byte little-endian length and that many bytes of 16-bit 16 kHz mono audio; a frame of length 0
-ends the audio. stdout: one JSON object a line: `ready` (model), `partial` and `final` (words, through), `done`, or
-`error` (message, code). With `--wav FILE` the audio is that file and stdin is only the life line. The process ends
-when stdin does: a parent that dies leaves no decoder behind. It never imports Django.
+Live: one model, any number of streams. stdin: frames of `HEADER` (stream, kind, size) and that many bytes. `OPEN`
+(JSON: language, vocabulary, offset) begins a stream, `AUDIO` is 16-bit 16 kHz mono, `END` says that no more will come,
+`DROP` that nobody wants the rest. stdout: one JSON object a line: `ready` (model) once; then of each stream `took` (bytes of
+audio that are dealt with), `partial` and `final` (words, through), `done`, or `error` (message, code, kind). An `error`
+without a stream is the process's own, and its end.
+
+Batch (`--mode batch`): the audio is the WAV file `--wav`, or stream 0; `ready`, one `final`, `done`.
+
+The process ends when stdin does: a parent that dies leaves no decoder behind. It never imports Django.
 """
 
 from __future__ import annotations
@@ -16,51 +21,125 @@ import resource
 import struct
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from omi.errors import ErrorKind, ProviderError, UnsupportedFeature
 
+if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from transcription.engines.base import Heard
+    from transcription.engines.base import Heard, LiveEngine, LiveModel
 
+HEADER = struct.Struct("<IBI")
+AUDIO, OPEN, END, DROP = range(4)
 MAX_FRAME = 1 << 20
-BEHIND = 32_000  # bytes waiting (one second): from here on partials are left out until the worker has caught up
-_QUEUE_FRAMES = 128
+BEHIND = 96_000  # bytes of one stream waiting (3 s): from here on partials are left out until it has caught up
+
+Say = Callable[[dict[str, Any]], None]
 
 
 class Inbox:
-    """Reads stdin in a thread, at most `_QUEUE_FRAMES` ahead: beyond that the pipe fills and the parent waits."""
+    """Reads stdin in a thread. What waits in memory is bounded by the parent: it sends no stream more than
+    `process.IN_FLIGHT` bytes ahead of what was taken."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._frames: queue.Queue[bytes] = queue.Queue(_QUEUE_FRAMES)
+        self._frames: queue.SimpleQueue[tuple[int, int, bytes]] = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         while True:
-            header = self._stream.read(4)
-            if len(header) < 4:
+            header = self._stream.read(HEADER.size)
+            if len(header) < HEADER.size:
                 os._exit(0)  # the parent is gone or has closed us: whatever is being decoded is for nobody
-            size = struct.unpack("<I", header)[0]
+            stream, kind, size = HEADER.unpack(header)
             if size > MAX_FRAME:
                 os._exit(2)
-            self._frames.put(self._stream.read(size) if size else b"")
+            self._frames.put((stream, kind, self._stream.read(size) if size else b""))
 
-    def audio(self) -> Iterator[tuple[bytes, bool]]:
-        """Everything that waits, as one piece, and whether that is more than `BEHIND`; ends with the audio."""
-        while True:
-            pieces = [self._frames.get()]
-            while pieces[-1] and not self._frames.empty():
-                pieces.append(self._frames.get())
-            data = b"".join(pieces)
-            if data:
-                yield data, len(data) > BEHIND
-            if not pieces[-1]:
-                return
+    def empty(self) -> bool:
+        return self._frames.empty()
+
+    def waiting(self) -> list[tuple[int, int, bytes]]:
+        """All frames that are there; waits for the first one."""
+        frames = [self._frames.get()]
+        while not self._frames.empty():
+            frames.append(self._frames.get())
+        return frames
+
+
+class Streams:
+    """The streams of one model. Each turn every stream that has audio is served once, the longest waiting first."""
+
+    def __init__(self, model: LiveModel, say: Say) -> None:
+        self._model = model
+        self._say = say
+        self._engines: dict[int, LiveEngine] = {}
+        self._audio: dict[int, bytearray] = {}
+        self._ended: set[int] = set()
+
+    def take(self, stream: int, kind: int, data: bytes) -> None:
+        if kind == OPEN:
+            self._open(stream, json.loads(data))
+        elif kind == DROP:
+            self._forget(stream)
+        elif stream in self._engines and kind == AUDIO:
+            self._audio.setdefault(stream, bytearray()).extend(data)
+        elif stream in self._engines and kind == END:
+            self._ended.add(stream)
+
+    def serve(self) -> bool:
+        """Serve the stream that waits longest. False: nothing waits."""
+        if self._audio:
+            stream = next(iter(self._audio))
+            data = bytes(self._audio.pop(stream))
+            self._guarded(stream, lambda engine: self._feed(engine, stream, data))
+            return True
+        if self._ended:
+            stream = self._ended.pop()
+            self._guarded(stream, lambda engine: self._finish(engine, stream))
+            return True
+        return False
+
+    def _open(self, stream: int, options: dict[str, Any]) -> None:
+        def begin() -> None:
+            self._engines[stream] = self._model.stream(**options)
+
+        self._answering(stream, begin)
+
+    def _guarded(self, stream: int, work: Callable[[LiveEngine], None]) -> None:
+        engine = self._engines.get(stream)
+        if engine is not None:
+            self._answering(stream, lambda: work(engine))
+
+    def _answering(self, stream: int, work: Callable[[], None]) -> None:
+        """What goes wrong with one stream is said to it; the others go on."""
+        try:
+            work()
+        except MemoryError:
+            raise
+        except Exception as error:
+            self._say({"stream": stream, **failure(error)})
+            self._forget(stream)
+
+    def _feed(self, engine: LiveEngine, stream: int, data: bytes) -> None:
+        for heard in engine.feed(data, partials=len(data) <= BEHIND):
+            self._say({"stream": stream, **event(heard)})
+        self._say({"stream": stream, "type": "took", "bytes": len(data)})
+
+    def _finish(self, engine: LiveEngine, stream: int) -> None:
+        for heard in engine.finish():
+            self._say({"stream": stream, **event(heard)})
+        self._say({"stream": stream, "type": "done"})
+        self._forget(stream)
+
+    def _forget(self, stream: int) -> None:
+        self._engines.pop(stream, None)
+        self._audio.pop(stream, None)
+        self._ended.discard(stream)
 
 
 def limit(memory_mb: int, nice: int) -> None:
@@ -72,6 +151,20 @@ def limit(memory_mb: int, nice: int) -> None:
 def event(heard: Heard) -> dict[str, Any]:
     words = [word.model_dump(exclude_none=True) for word in heard.words]
     return {"type": "final" if heard.final else "partial", "words": words, "through": round(heard.through, 3)}
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """The last line of defence of a process: whatever it was, the parent hears of it."""
+    if isinstance(error, UnsupportedFeature):
+        return {"type": "error", "message": error.message, "code": "unsupported", "kind": error.kind.value}
+    if isinstance(error, ProviderError):
+        return {"type": "error", "message": error.message, "code": error.code, "kind": error.kind.value}
+    if isinstance(error, MemoryError) or "alloc" in str(error):
+        limit_mb = resource.getrlimit(resource.RLIMIT_AS)[0] >> 20
+        sentence = f"the speech model needs more memory than the {limit_mb} MB that it is allowed"
+        return {"type": "error", "message": sentence, "code": "memory", "kind": ErrorKind.PERMANENT.value}
+    message = f"{type(error).__name__}: {error}"
+    return {"type": "error", "message": message, "code": "crash", "kind": ErrorKind.PERMANENT.value}
 
 
 def read_wav(path: Path) -> NDArray[np.int16]:
@@ -93,9 +186,10 @@ def main() -> int:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--mode", choices=("live", "batch"), default="live")
     parser.add_argument("--wav", type=Path)
-    parser.add_argument("--offset", type=float, default=0.0)
+    parser.add_argument("--language")
+    parser.add_argument("--vocabulary", default="")
     parser.add_argument("--memory-mb", type=int, default=4096)
-    parser.add_argument("--nice", type=int, default=5)
+    parser.add_argument("--nice", type=int, default=0)
     options = parser.parse_args()
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # native libraries print to stdout: keep that out of the protocol
@@ -104,49 +198,54 @@ def main() -> int:
     def say(message: dict[str, Any]) -> None:
         out.write(json.dumps(message) + "\n")
 
-    from omi.errors import ProviderError
-
     try:
         (_live if options.mode == "live" else _batch)(options, Inbox(sys.stdin.buffer), say)
-    except ProviderError as error:
-        say({"type": "error", "message": error.message, "code": error.code, "kind": error.kind.value})
+    except Exception as error:
+        say(failure(error))
         return 1
-    except MemoryError:
-        say({"type": "error", "message": "out of memory", "code": "memory", "kind": "permanent"})
-        return 1
-    except Exception as error:  # the last line of defence of a process: whatever it was, the parent hears of it
-        say({"type": "error", "message": f"{type(error).__name__}: {error}", "code": "crash", "kind": "permanent"})
-        return 1
-    say({"type": "done"})
     return 0
 
 
-def _live(options: argparse.Namespace, inbox: Inbox, say: Any) -> None:
-    from transcription.engines.registry import live_engine
+def _live(options: argparse.Namespace, inbox: Inbox, say: Say) -> None:
+    from transcription.engines.registry import live_model
 
-    engine = live_engine(options.engine, options.model, offset=options.offset)
-    say({"type": "ready", "model": engine.model})
-    for data, behind in inbox.audio():
-        for heard in engine.feed(data, partials=not behind):
-            say(event(heard))
-    for heard in engine.finish():
-        say(event(heard))
+    model = live_model(options.engine, options.model, memory_mb=options.memory_mb)
+    say({"type": "ready", "model": model.model})
+    streams = Streams(model, say)
+    while True:  # until stdin ends, which ends the process
+        for frame in inbox.waiting():
+            streams.take(*frame)
+        while streams.serve():
+            if not inbox.empty():
+                break
 
 
-def _batch(options: argparse.Namespace, inbox: Inbox, say: Any) -> None:
+def _batch(options: argparse.Namespace, inbox: Inbox, say: Say) -> None:
     import numpy as np
 
     from transcription.engines.base import Heard
     from transcription.engines.registry import batch_engine
 
-    engine = batch_engine(options.engine, options.model)
+    engine = batch_engine(
+        options.engine,
+        options.model,
+        language=options.language,
+        vocabulary=options.vocabulary,
+        memory_mb=options.memory_mb,
+    )
     say({"type": "ready", "model": engine.model})
-    if options.wav:
-        pcm = read_wav(options.wav)
-    else:
-        data = b"".join(piece for piece, _ in inbox.audio())
-        pcm = np.frombuffer(data[: len(data) & ~1], np.int16)
+    pcm = read_wav(options.wav) if options.wav else np.frombuffer(_all_of(inbox), np.int16)
     say(event(Heard(engine.transcribe(pcm), True, len(pcm) / 16_000)))
+    say({"type": "done"})
+
+
+def _all_of(inbox: Inbox) -> bytes:
+    data = bytearray()
+    while True:
+        for _, kind, piece in inbox.waiting():
+            if kind == END:
+                return bytes(data[: len(data) & ~1])
+            data += piece
 
 
 if __name__ == "__main__":

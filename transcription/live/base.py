@@ -15,6 +15,8 @@ from omi.errors import UnsupportedFeature
 from transcription.segments import Word
 
 PCM = "pcm_s16le"
+NO_ROOM = "local_streams"
+"""Code of the (transient) error of a stream that is one too many for this machine: nobody's fault, and no fault."""
 
 
 @dataclass(frozen=True, slots=True)

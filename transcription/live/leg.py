@@ -19,6 +19,7 @@ import structlog
 
 from omi.errors import ErrorKind, ProviderError
 from transcription.codecs import RATE
+from transcription.live.base import NO_ROOM
 from transcription.live.state import State, Tuning
 from transcription.live.timeline import Timeline
 from transcription.metrics import VENDOR_FAILURES
@@ -344,7 +345,7 @@ class Leg:
         """Count it; True when another try makes sense after the wait that this has done."""
         self.error = error
         self._failures += 1
-        if error.code not in ("unsupported", OURS):  # our own question was wrong: the vendor is well
+        if error.code not in ("unsupported", OURS, NO_ROOM):  # our own question was wrong: the vendor is well
             await self.breaker.failed(error)
         VENDOR_FAILURES.labels(self.name, error.kind.value).inc()
         level = log.warning if error.retryable else log.error

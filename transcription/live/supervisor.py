@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from transcription.consensus import vote, weights_from
-from transcription.live.base import LiveRequest
+from transcription.live.base import NO_ROOM, LiveRequest
 from transcription.live.leg import Leg
 from transcription.live.state import State, Tuning
 from transcription.segments import Segment, Word, segments_from_words
@@ -207,7 +207,10 @@ class Supervisor:
             leg = next((leg for leg in self.legs if leg.error is not None), None)
             why = leg.error if leg is not None else None
             retry = any(leg.state is not State.OFF for leg in self.legs)
-            self._say("stt_failed", why.vendor if why else "", why.message if why else "", retry)
+            if why is not None and why.code == NO_ROOM:
+                self._say("degraded", why.vendor, NO_ROOM, True)
+            else:
+                self._say("stt_failed", why.vendor if why else "", why.message if why else "", retry)
 
     def _best(self) -> Leg | None:
         waiting = time.monotonic() - self._started_at < self._grace

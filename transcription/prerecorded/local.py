@@ -1,6 +1,7 @@
-"""Pre-recorded transcription on this machine, by the engine that ``OMI_SPEECH_MODEL`` names (pocketsphinx without).
+"""Pre-recorded transcription on this machine, by the engine that ``OMI_SPEECH_MODEL`` names (Whisper base without).
 
-The engine runs in a child process with a time limit. It tells no voices apart: ``speakers`` does that, from the audio.
+The engine runs in a child process with a time limit, one at a time on a machine. It tells no voices apart: ``speakers``
+does that, from the audio.
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ from pathlib import Path
 from django.conf import settings
 
 from omi.errors import ErrorKind, ProviderError
+from transcription.engines.batch import one_at_a_time, transcribe_in_child
+from transcription.engines.description import describe
+from transcription.engines.registry import detect
+from transcription.languages import WHISPER, base
 from transcription.prerecorded.base import (
     Pending,
     PrerecordedCapabilities,
@@ -23,7 +28,7 @@ from transcription.prerecorded.http import open_recording
 
 
 class LocalPrerecorded:
-    """Answers at once (in CPU time: about a third of the recording's length with pocketsphinx)."""
+    """Answers at once (in CPU time: about an eighth of the recording's length with Whisper base)."""
 
     name = "local"
 
@@ -40,21 +45,39 @@ class LocalPrerecorded:
 
     @property
     def capabilities(self) -> PrerecordedCapabilities:
-        # What another model folder hears is written in no file of it: its owner chose it.
-        english = frozenset({"en"}) if self._folder is None else None
-        return PrerecordedCapabilities(languages=english, diarization=False, remote=False)
+        # What a sherpa-onnx folder hears is written in no file of it: its owner chose it.
+        whisper = self.model_name == "local_whisper"
+        return PrerecordedCapabilities(
+            languages=WHISPER if whisper else None,
+            diarization=False,
+            vocabulary=whisper,
+            detects_language=whisper,
+            remote=False,
+        )
+
+    def about(self) -> str:
+        """What it is, for ``doctor``. ProviderError, one sentence, where it cannot be used."""
+        return describe(self._folder)
 
     def submit(self, request: PrerecordedRequest) -> Transcript:
-        from transcription.engines.batch import transcribe_in_child
-
         require(self.name, self.capabilities, request)
         open_recording(self.name, request.path).close()
-        words = transcribe_in_child(request.path, self._engine(), self._folder, timeout=request.timeout)
+        engine = self._engine()
+        lock = Path(settings.OMI_DATA_DIR) / "locks" / "local-recording"
+        with one_at_a_time(lock, engine, request.timeout) as seconds:
+            words = transcribe_in_child(
+                request.path,
+                engine,
+                self._folder,
+                language=base(request.language),
+                vocabulary=", ".join(request.vocabulary),
+                timeout=seconds,
+            )
         return Transcript(
             vendor=self.name,
             model=self.model_name,
             words=sorted(words, key=lambda word: (word.start, word.end)),
-            language="en" if self._folder is None else commonest(word.language for word in words),
+            language=commonest(word.language for word in words),
             audio_seconds=request.seconds,
         )
 
@@ -70,6 +93,4 @@ class LocalPrerecorded:
         """Nothing is kept."""
 
     def _engine(self) -> str:
-        from transcription.engines.registry import detect
-
         return detect(self._folder)

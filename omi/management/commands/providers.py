@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
+
+from omi.errors import ProviderError
+from transcription.engines.description import describe
 
 
 class Command(BaseCommand):
@@ -27,3 +31,11 @@ class Command(BaseCommand):
         width = max(len(port) for port, _ in rows)
         for port, backend in rows:
             self.stdout.write(f"{port:<{width}}  {backend}")
+        if "local" in {*settings.OMI_LIVE, *settings.OMI_PRERECORDED}:
+            self.stdout.write(f"{'local speech':<{width}}  {self._speech()}")
+
+    def _speech(self) -> str:
+        try:
+            return describe(Path(settings.OMI_SPEECH_MODEL) if settings.OMI_SPEECH_MODEL else None)
+        except ProviderError as error:
+            return error.message

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from memories.pipeline.likeness import same_speech
+from memories.wording import composed
 from memories.pipeline.written_language import FUNCTION_WORDS, written_in
 from transcription.languages import base
 from transcription.segments import Segment
@@ -149,7 +150,7 @@ def _ends_early(shown: Sequence[Segment], seconds: float, *, cut_off: bool) -> s
 
 def tokens(segments: Sequence[Segment]) -> list[str]:
     """Words in lower case without punctuation; scripts without blanks count letter by letter."""
-    text = unicodedata.normalize("NFKC", " ".join(segment.text for segment in segments)).casefold()
+    text = composed(" ".join(segment.text for segment in segments), "NFKC").casefold()
     spaced = re.sub(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f])", r" \1 ", text)
     return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", spaced)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
+from memories import wording
 from memories.models import MemoryRow
 from memories.repository import memories as repository
 from memories.search_models import SearchPerson, SearchTerms, SearchWord
@@ -41,7 +41,6 @@ COUNTED = 10_000
 MOST_WORDS = 24
 """Words of a query that are looked up; longer ones are somebody's text, not a search."""
 LONGEST_ID = 128
-_WORD = re.compile(r"\w+", re.UNICODE)
 _STOP = frozenset(
     "a about an and are as at be been but by can did do does for from had has have he her him his how i in is it its "
     "me my of on or our she so that the their them then there they this to us was we were what when where which who "
@@ -93,8 +92,9 @@ class WordHit:
 
 
 def terms(text: str) -> list[str]:
-    """The words of a query, stemmed, without those that say nothing unless there are no others."""
-    words = list(dict.fromkeys(_WORD.findall(text.casefold())))
+    """The words of a query, stemmed, without those that say nothing unless there are no others; an amount is the same
+    in words and in figures (``memories/wording.py``)."""
+    words = list(dict.fromkeys(wording.terms(text)))
     return [stem(word) for word in words if word not in _STOP] or [stem(word) for word in words]
 
 
@@ -224,7 +224,7 @@ def passage(memory: Memory, query: str, length: int = 240) -> str | None:
     wanted = set(terms(query))
     best, most = memory.structured.overview, 0
     for segment in memory.transcript_segments:
-        held = len(wanted & {stem(word) for word in _WORD.findall(segment.text.casefold())})
+        held = len(wanted & {stem(word) for word in wording.terms(segment.text)})
         if held > most:
             best, most = segment.text, held
     return (best if len(best) <= length else best[: length - 1].rstrip() + "…") or None
@@ -256,7 +256,7 @@ def _words_of(uid: str, memory: Memory) -> dict[int, int]:
     made = memory.structured
     parts = [made.title, made.overview, *(item.description for item in made.action_items)]
     parts += [*(event.title for event in made.events), plain_text(memory.transcript_segments)]
-    counts = Counter(stem(word) for part in parts for word in _WORD.findall(part.casefold()))
+    counts = Counter(stem(word) for part in parts for word in wording.terms(part))
     digests = _digests(uid, counts)
     return {digests[word]: count for word, count in counts.items()}
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 
+from memories.wording import composed
 from transcription.segments import Segment
 
 
@@ -15,6 +15,6 @@ def tokens(segments: Sequence[Segment]) -> list[str]:
 
 
 def tokens_in(text: str) -> list[str]:
-    text = unicodedata.normalize("NFKC", text).casefold()
+    text = composed(text, "NFKC").casefold()
     spaced = re.sub(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f])", r" \1 ", text)
     return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", spaced)

@@ -161,7 +161,7 @@ def _called(clause: str, match: re.Match[str]) -> str | None:
     return named[1] if named and named[1].casefold() not in _NO_NAMES else None
 
 
-_NO_NAMES = frozenset("and so but okay ok yes yeah no well then also oh please hey und ja y sí et oui bon gut pues bueno alors".split())
+_NO_NAMES = frozenset("somebody someone everybody everyone anybody anyone and so but okay ok yes yeah no well then also oh please hey und ja y sí et oui bon gut pues bueno alors".split())
 
 
 def _hearer(talk: Sequence[Sentence], index: int, people: Sequence[str], tongue: Tongue) -> str | None:

@@ -10,16 +10,23 @@ import zlib
 from collections.abc import Iterator, Sequence
 
 from memories.structuring.centrality import STOP_WORDS
-from memories.structuring.sentences import words
+from memories.wording import terms
 
 TRIGRAM_WEIGHT = 0.3
+MAX_CHARACTERS = 200_000
+"""Of a text: a summary has some thousand. What lies beyond is not in the vector, and is found by its words."""
+MAX_WORD = 64
+"""Characters of a word that count: a longer one is no word."""
 
 
 class LexicalEmbedder:
-    """Signed feature hashing (Weinberger et al., 2009) into 512 dimensions, counts damped by the logarithm."""
+    """Signed feature hashing (Weinberger et al., 2009) into 512 dimensions, counts damped by the logarithm.
+
+    Numbers and amounts count as one word however they are written (``memories/wording.py``).
+    """
 
     name = "lexical"
-    model_name = "hashing-words-trigrams-512"
+    model_name = "hashing-words-trigrams-512-2"
     dimension = 512
     remote = False
     price = 0.0
@@ -44,9 +51,10 @@ class LexicalEmbedder:
 
 
 def _features(text: str) -> Iterator[tuple[str, float]]:
-    for word in words(text):
+    for word in terms(text[:MAX_CHARACTERS]):
         if word in STOP_WORDS:
             continue
+        word = word[:MAX_WORD]
         yield f"w:{word}", 1.0
         padded = f" {word} "
         for at in range(len(padded) - 2):

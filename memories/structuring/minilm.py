@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from memories.wording import composed
 from omi.errors import MissingDependency
 
 Floats = npt.NDArray[np.float32]
@@ -23,6 +24,8 @@ MODEL_NAME = "all-MiniLM-L6-v2"
 DIMENSION = 384
 MAX_TOKENS = 256  # sentence_bert_config.json: what the model was trained for, markers included
 LAYERS, HEADS, EPSILON = 6, 12, 1e-12
+MAX_CHARACTERS = 100_000
+"""Of one text: some 25,000 tokens, a minute of one core. A summary has some thousand, a sentence four hundred."""
 BATCH_TOKENS = 2048  # padded tokens per matrix product: about 60 MB of activations
 
 
@@ -60,10 +63,12 @@ class MiniLM:
         self._tokenizer.no_padding()
 
     def encode(self, texts: Sequence[str]) -> Floats:
-        """Unit vectors, shape ``(len(texts), 384)``. A text longer than 254 tokens is the mean of its chunks."""
+        """Unit vectors, shape ``(len(texts), 384)``. A text longer than 254 tokens is the mean of its chunks; of one
+        longer than MAX_CHARACTERS the first part is read."""
         chunks: list[list[int]] = []
         owner: list[int] = []
-        for index, encoding in enumerate(self._tokenizer.encode_batch(list(texts), add_special_tokens=False)):
+        read = [composed(text[:MAX_CHARACTERS]) for text in texts]
+        for index, encoding in enumerate(self._tokenizer.encode_batch(read, add_special_tokens=False)):
             for piece in _pieces(encoding.ids):
                 chunks.append(piece)
                 owner.append(index)

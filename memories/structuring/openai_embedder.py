@@ -98,14 +98,17 @@ def split(text: str) -> list[str]:
     if estimate(text) <= INPUT_TOKENS:
         return [text]
     parts: list[str] = []
-    while text:
-        at = min(len(text), INPUT_TOKENS * 3)
-        while estimate(text[:at]) > INPUT_TOKENS:
-            at = at * 3 // 4
-        blank = text.rfind(" ", at // 2, at) if at < len(text) else -1
-        at = blank if blank > 0 else at
-        parts.append(text[:at].strip() or BLANK)
-        text = text[at:].strip()
+    start = 0
+    while start < len(text):
+        size = min(len(text) - start, INPUT_TOKENS * 3)
+        while estimate(text[start : start + size]) > INPUT_TOKENS:
+            size = size * 3 // 4
+        blank = text.rfind(" ", start + size // 2, start + size) if start + size < len(text) else -1
+        end = blank if blank > 0 else start + size
+        part = text[start:end].strip()
+        if part:
+            parts.append(part)
+        start = end
     return parts
 
 

@@ -7,8 +7,15 @@ never discarded for its length alone. Apostrophes are straight and letters small
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Final
+
+from memories.structuring.sentences import MAX_CHARACTERS
+from memories.wording import composed
+
+PIECE: Final = 4000
+"""Characters that are looked through at a time: what a phrase that does not end costs has an end."""
+OVERLAP: Final = 200
+"""Characters that two pieces share: no phrase is longer."""
 
 _APOSTROPHES: Final = re.compile("[\u2018\u2019\u201b\u02bc\u02b9\u00b4\u0060\uff07]")
 
@@ -91,5 +98,5 @@ _REMINDER: Final = re.compile(r"\b(?:" + "|".join(_PHRASES.values()) + r")|(?:" 
 
 def asks_to_be_reminded(text: str) -> bool:
     """Whether somebody asks, in any of these languages, to be reminded of something or not to let it be forgotten."""
-    plain = _APOSTROPHES.sub("'", unicodedata.normalize("NFC", text)).casefold()
-    return _REMINDER.search(plain) is not None
+    plain = _APOSTROPHES.sub("'", composed(" ".join(text[:MAX_CHARACTERS].split()))).casefold()
+    return any(_REMINDER.search(plain, max(0, at - OVERLAP), at + PIECE) for at in range(0, len(plain), PIECE))

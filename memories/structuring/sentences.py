@@ -11,7 +11,6 @@ beyond stays in the transcript, which no rule touches; the title and the tasks a
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -25,8 +24,6 @@ MAX_CHARACTERS = 1_000_000
 """Of one talk: about eighteen hours of speech (fifteen characters a second), some seconds of work."""
 MAX_SENTENCE = 400
 """Characters: thirty seconds of speech in one breath. A longer one is cut between words."""
-MAX_MARKS = 8
-"""Combining marks in a row: writing that people use has at most four, and sorting a long run takes its square."""
 
 _STOP = re.compile(r"(?<=[.!?。！？…]) |(?<=[。！？])")
 _ENDS = re.compile(r"[.!?。！？…]")
@@ -67,19 +64,6 @@ def words(text: str) -> list[str]:
 def fold(text: str, most: int = MAX_CHARACTERS) -> str:
     """The first ``most`` characters with single blanks and straight apostrophes, as every rule reads them."""
     return " ".join(text[:most].split()).replace("’", "'")
-
-
-def composed(text: str, form: str = "NFC") -> str:
-    """``unicodedata.normalize`` in linear time: a run of more than MAX_MARKS combining marks loses the rest."""
-    if text.isascii():
-        return text
-    run = 0
-    kept: list[str] = []
-    for letter in text:
-        run = run + 1 if unicodedata.combining(letter) else 0
-        if run <= MAX_MARKS:
-            kept.append(letter)
-    return unicodedata.normalize(form, "".join(kept))  # type: ignore[arg-type]
 
 
 def speaker_name(segment: Segment, names: dict[str, str], user_name: str) -> str:
@@ -129,7 +113,7 @@ def clauses(text: str, tongue: Tongue = ENGLISH_TONGUE) -> list[str]:
     """The clauses of a sentence, tidied: what one may ask, promise or announce at a time."""
     whole = tidy(text, tongue)
     parts = [part.strip(" ,;:") for part in tongue.clause.split(whole)]
-    return [part for part in parts if part]
+    return [part for part in parts if " " in part] or [part for part in parts if part]
 
 
 def tidy(text: str, tongue: Tongue = ENGLISH_TONGUE) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,11 +13,14 @@ from memories.shapes import Category, Structured
 from memories.structuring.actions import action_items
 from memories.structuring.base import StructureRequest
 from memories.structuring.category import DESCRIPTIONS, EMOJI
-from memories.structuring.centrality import central, choose, phrases, tfidf
+from memories.structuring.centrality import central, choose, telling, unit
 from memories.structuring.discard import must_keep, why_discard
 from memories.structuring.events import events
 from memories.structuring.local import LocalStructurer
-from memories.structuring.sentences import Sentence, split
+from memories.structuring.sentences import Sentence, clauses, split, tidy
+from memories.structuring.overview import overview
+from memories.structuring.titles import phrases
+from memories.structuring.tongues.en import ENGLISH_TONGUE
 from transcription.segments import Segment
 
 WEDNESDAY = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
@@ -27,7 +31,7 @@ def said(*texts: str, who: str = "Anna") -> list[Sentence]:
 
 
 def tasks(*texts: str) -> list[str]:
-    return [item.description for item in action_items(said(*texts))]
+    return [item.description for item in action_items(said(*texts), WEDNESDAY)]
 
 
 @given(st.text(alphabet="ab .!?,\niI will please 天。", max_size=300))
@@ -47,12 +51,26 @@ def test_talk_without_punctuation_is_cut_where_a_new_thought_begins() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("I will call the builder this afternoon.", ["Call the builder this afternoon (Anna)"]),
+        ("I will call the builder this afternoon.", ["Call the builder this afternoon (Anna, 2026-11-25)"]),
+        ("I'll send it to Tom by Friday.", ["Send it to Tom by Friday (Anna, 2026-11-27)"]),
+        ("I'll pay the bill in two hours.", ["Pay the bill in two hours (Anna, 2026-11-25 12:00)"]),
+        ("We need to finish the draft this week.", ["Finish the draft this week (everyone, 2026-11-29)"]),
+        ("I'll send you my report next week.", ["Send their report next week (Anna, 2026-12-06)"]),
         ("Please do not forget to write a letter to the parents.", ["Write a letter to the parents"]),
-        ("Can you send me the report?", ["Send me the report"]),
+        ("Can you send me the report?", ["Send Anna the report"]),
         ("Remind me to buy milk.", ["Buy milk (Anna)"]),
-        ("We should meet again.", ["Meet again (everyone)"]),
+        ("I agree, I will send the budget to the city.", ["Send the budget to the city (Anna)"]),
+        ("I'll call him on Monday, no wait, on Tuesday.", ["Call him on Tuesday (Anna, 2026-12-01)"]),
         ("i need to look at the pipes", ["Look at the pipes (Anna)"]),
+        ("We should meet again on Thursday.", []),
+        ("We should meet again.", []),
+        ("Send you my PayPal or next week.", []),
+        ("If it rains I'll take the bus home.", []),
+        ("I have to say the numbers are astonishing.", []),
+        ("He said I should have told him about the move.", []),
+        ("I'll never understand that man.", []),
+        ("I'm going to lose my job.", []),
+        ("I will have the soup, please.", []),
         ("How long will it take?", []),
         ("Should I call you?", []),
         ("I will be there.", []),
@@ -72,6 +90,28 @@ def test_a_request_that_somebody_takes_on_is_one_task_with_an_owner() -> None:
     ]
 
 
+def between(*turns: str) -> list[str]:
+    talk = [Sentence(text, who, False, float(at)) for at, (who, text) in enumerate(turn.split(": ") for turn in turns)]
+    return [item.description for item in action_items(talk, WEDNESDAY)]
+
+
+def test_a_request_is_its_hearers() -> None:
+    assert between("Ben: Please call the bank.", "Anna: Nice weather.") == ["Call the bank (Anna)"]
+    assert between("Ben: Tom, can you call the bank?", "Anna: Hm.", "Tom: Hm.") == ["Call the bank (Tom)"]
+    assert between("Ben: Can you call the bank?", "Anna: Sure.", "Tom: Great.") == ["Call the bank (Anna)"]
+    assert between("Ben: Somebody please call the bank.", "Anna: No.", "Tom: Great.") == ["Call the bank"]
+
+
+def test_what_is_taken_on_by_a_pronoun_is_the_task_before_it() -> None:
+    assert between("Ben: You have to sign the form.", "Anna: I'll sign it tonight.") == [
+        "Sign the form (Anna, 2026-11-25 20:00)"
+    ]
+    assert between("Ben: Please tidy your room.", "Anna: Fine, I'll do it tomorrow.") == [
+        "Tidy your room (Anna, 2026-11-26)"
+    ]
+    assert between("Anna: I'll sign it tonight.") == []
+
+
 def calendar(*texts: str) -> list[tuple[str, str, int]]:
     return [(event.title, f"{event.start:%m-%d %H:%M}", event.duration) for event in events(said(*texts), WEDNESDAY)]
 
@@ -83,8 +123,14 @@ def calendar(*texts: str) -> list[tuple[str, str, int]]:
             "I have an appointment with the dentist on Tuesday at three in the afternoon.",
             [("Appointment with the dentist", "12-01 15:00", 60)],
         ),
-        ("And my train to Boston leaves next Monday at nine.", [("Train to Boston leaves", "11-30 09:00", 30)]),
-        ("Let's have dinner for two hours tomorrow at 8 pm", [("Have dinner", "11-26 20:00", 120)]),
+        ("And my train to Boston leaves next Monday at nine.", [("Train to Boston", "11-30 09:00", 30)]),
+        ("Let's have dinner for two hours tomorrow at 8 pm", [("Dinner", "11-26 20:00", 120)]),
+        ("Thursday is good, I have an appointment with the dentist on Tuesday at 3 in the afternoon.",
+         [("Appointment with the dentist", "12-01 15:00", 60)]),
+        ("There is no class on Wednesday.", []),
+        ("I can't make the meeting on Friday.", []),
+        ("Shall we have a meeting on Friday at nine?", []),
+        ("If it is sunny we'll have a barbecue on Sunday.", []),
         ("The meeting on Friday lasts for twelve hours.", None),
         ("I will send the budget by Friday.", []),
         ("We met on Monday.", []),
@@ -104,6 +150,22 @@ def test_an_event_said_twice_stands_once_and_events_are_in_order() -> None:
         "The meeting is on Friday at 2 pm.", "So we meet on Friday at 2 pm.", "Dinner is tomorrow at 7 pm."
     )
     assert [start for _, start, _ in found] == ["11-26 19:00", "11-27 14:00"]
+
+
+def test_a_day_that_was_taken_back_is_not_in_the_calendar() -> None:
+    assert calendar("The meeting is on Monday, no wait, on Tuesday at nine.") == [("Meeting", "12-01 09:00", 60)]
+    assert [start for _, start, _ in calendar("The exam is on Friday at eight, sorry, at half past eight.")] == [
+        "11-27 08:30"
+    ]
+
+
+def test_what_was_taken_back_and_said_twice_is_left_out_and_nothing_else() -> None:
+    assert tidy("So, um, I can, I can take that.") == "So I can take that."
+    assert tidy("two hundred, no, three hundred dollars") == "three hundred dollars"
+    assert tidy("It is not, like, forty but fifty, and no, I do not want it.") == (
+        "It is not forty but fifty, and no, I do not want it."
+    )
+    assert clauses("I agree, I will call and then we'll see") == ["I agree", "I will call", "then we'll see"]
 
 
 def test_where_no_clock_was_said_the_event_says_so() -> None:
@@ -138,25 +200,43 @@ def test_a_hundred_words_may_be_judged_and_one_more_may_not() -> None:
     assert must_keep(request("word " * 101)) != ""
 
 
-def test_the_central_sentence_shares_most_with_the_others() -> None:
-    vectors = tfidf(["the kitchen pipes are old", "old pipes in the kitchen leak", "kitchen pipes cost money", "zebra"])
+def test_the_central_row_is_nearest_to_the_others() -> None:
+    vectors = unit(np.array([[1.0, 0.2, 0.0], [1.0, 0.0, 0.1], [0.9, 0.1, 0.0], [0.0, 0.0, 1.0]]))
     weights = central(vectors)
     assert weights.sum() == pytest.approx(1.0)
     assert weights.argmin() == 3
-    assert choose(weights, vectors, 2) == sorted(choose(weights, vectors, 2))
+    assert choose(weights, vectors, 2, alike=1.1) == sorted(choose(weights, vectors, 2, alike=1.1))
+
+
+def test_the_telling_sentence_holds_the_words_of_the_others() -> None:
+    told = telling(["the kitchen pipes are old", "old pipes in the kitchen leak", "kitchen pipes cost money", "zebra"])
+    assert told.argmin() == 3
+    assert all(0 <= value <= 1.0001 for value in told)
 
 
 @given(st.lists(st.text(alphabet="abc 天é", max_size=30), max_size=12))
-def test_centrality_takes_any_talk(texts: list[str]) -> None:
-    weights = central(tfidf(texts))
-    assert len(weights) == len(texts)
-    assert not texts or weights.sum() == pytest.approx(1.0)
+def test_telling_takes_any_talk(texts: list[str]) -> None:
+    assert len(telling(texts)) == len(texts)
 
 
 def test_title_phrases_hold_no_time_and_no_loose_ends() -> None:
     found = phrases("I will write a letter to the parents on Monday morning, with love.")
     assert "letter to the parents" in found
     assert all("Monday" not in phrase and not phrase.startswith(("a ", "the ")) for phrase in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "speaker", "told"),
+    [
+        ("Okay, I need to look at my pipes.", "Peter", "Peter needs to look at their pipes."),
+        ("My train leaves on Monday.", "Anna", "Anna's train leaves on Monday."),
+        ("I think we should go.", "Anna", "Anna: “I think we should go.”"),
+        ("The work will take two days.", "Peter", "The work will take two days."),
+        ("I gerplunk it.", "Anna", "Anna: “I gerplunk it.”"),
+    ],
+)
+def test_what_somebody_says_of_themselves_is_told_of_them_or_quoted(text: str, speaker: str, told: str) -> None:
+    assert overview([Sentence(text, speaker, False, 0.0)], [], ENGLISH_TONGUE) == told
 
 
 def test_each_category_is_described_and_has_an_emoji() -> None:
@@ -181,4 +261,4 @@ def test_any_talk_is_put_in_order_in_its_own_words(texts: list[str]) -> None:
     heard = {word.upper().casefold() for text in texts for word in text.split()}
     spoken = result.structured.title.replace(",", " ").upper().casefold().split()
     assert all(any(word in known or known in word for known in heard) for word in spoken)
-    assert len(result.structured.overview) <= 640
+    assert len(result.structured.overview) <= 600

@@ -90,7 +90,7 @@ ENGLISH_TONGUE = Tongue(
     remind_me=compiled(r"\bremind me to "),
     task=compiled(
         rf"(?:(?:go|come)(?: and| over and)? )?(?:(?:{'|'.join(_TASK)})(?:ing)?|(?:talk|speak|explain (?:it|this)) (?:to|with)"
-        r"|start on|stop (?:by|taking)|turn (?:on|off|in)|drop (?:off|by)|pick|move|run|keep (?:a|the)|show \w+ how)\b"
+        r"|do (?:it|that|this|so)|start on|stop (?:by|taking)|turn (?:on|off|in)|drop (?:off|by)|pick|move|run|keep (?:a|the)|show \w+ how)\b"
     ),
     idle=compiled(
         r"(?:not|never|be|have|see|remember|know|think|hope|guess|like|love|say|miss|agree|wait|look forward|hear|feel"
@@ -101,11 +101,11 @@ ENGLISH_TONGUE = Tongue(
     ),
     unreal=compiled(
         r"\b(?:if|unless|whether|when i was|maybe|perhaps|might|wish|in case|would have|should have|could have"
-        r"|supposed to have|used to|(?:will|should|must|can|do|need to|have to|going to) (?:not|never)|won't|can't|cannot|shouldn't|don't (?:need|have|want)"
+        r"|supposed to have|used to|(?:will|should|must|can|do|need to|have to|going to) (?:not|never)(?! forget)|won't|can't|cannot|shouldn't|don't (?:need|have|want)"
         r"|didn't|wouldn't|couldn't|have to say|must say|must admit|has to|no need)\b"
     ),
     reasons=compiled(r",? (?:because|since|so that|as soon as you|and then we'll|and see|but|that's|which|so i|so we|so you)\b.*"),
-    pronouns=frozenset("it them that this those these him her one".split()),
+    pronouns=frozenset("it them that this those these one".split()),
     accepts=compiled(r"(?:(?:um|uh|oh|well|and) )?(?:yes|yeah|yep|sure|okay|ok|of course|will do|no problem|absolutely|i will|i'll"
                      r"|i can|got it|all right|alright|right|consider it done|definitely|certainly|on it)\b"),  # fmt: skip
     verb_last=False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import wave
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from django.core.files.uploadedfile import UploadedFile
 from rest_framework.request import Request
 
+from omi import workspace
 from speakers.api.errors import Refused
 
 LARGEST = 100 * 1024 * 1024
@@ -32,7 +32,7 @@ def uploaded_wav(request: Request) -> Iterator[Path]:
         raise Refused(422, "missing", "The multipart field 'file' is missing.")
     if (upload.size or 0) > LARGEST:  # a chunked request has no length to be refused by
         raise Refused(413, "too_large", f"The upload is larger than {LARGEST} bytes.")
-    with tempfile.TemporaryDirectory(prefix="omi-voice-") as folder:
+    with workspace.temporary("voice-") as folder:
         source = Path(folder) / "upload"
         with source.open("wb") as target:
             for piece in upload.chunks():
@@ -52,7 +52,7 @@ def packets_wav(packets: Sequence[Sequence[int]]) -> Iterator[Path]:
     if any(len(frame) > LONGEST_PACKET for frame in frames):
         raise Refused(422, "invalid_packets", f"A packet may have at most {LONGEST_PACKET} bytes.")
     decoder = open_decoder(codec("opus"))
-    with tempfile.TemporaryDirectory(prefix="omi-voice-") as folder:
+    with workspace.temporary("voice-") as folder:
         path = Path(folder) / "voice.wav"
         with wave.open(str(path), "wb") as file:
             file.setnchannels(1)

@@ -12,6 +12,7 @@ from memories.pipeline import announce, service
 from memories.pipeline.models import PostProcessingRun
 from memories.shapes import Memory, PostProcessingStatus
 from omi import workspace
+from omi.decoders import decoding
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from transcription.audio import AudioError, AudioLimits, decode_to_wav
@@ -25,7 +26,7 @@ def begin(
     Raises transcription.audio.AudioError (not audio, empty, too short, broken) with the memory unharmed, and
     ``service.IdempotencyConflict`` where the key belongs to another recording.
     """
-    with workspace.temporary("upload-") as folder:
+    with decoding(uid), workspace.temporary("upload-") as folder:
         check(_on_disk(upload, Path(folder)), Path(folder))
     upload.seek(0)
     kept = audio.put(

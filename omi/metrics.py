@@ -10,3 +10,5 @@ from prometheus_client import Counter
 documents_unreadable_total = Counter(
     "omi_documents_unreadable_total", "Documents left out of a list because they are damaged."
 )
+
+throttled_total = Counter("omi_throttled_total", "Requests beyond a user's rate (429).", ["kind"])

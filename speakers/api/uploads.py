@@ -11,7 +11,9 @@ from django.core.files.uploadedfile import UploadedFile
 from rest_framework.request import Request
 
 from omi import workspace
+from omi.decoders import decoding
 from speakers.api.errors import Refused
+from speakers.api.who import uid_of
 
 LARGEST = 100 * 1024 * 1024
 """Bytes: three minutes of 48 kHz stereo in floats are 70 MB."""
@@ -37,7 +39,9 @@ def uploaded_wav(request: Request) -> Iterator[Path]:
         with source.open("wb") as target:
             for piece in upload.chunks():
                 target.write(piece)
-        yield _decoded(source, Path(folder) / "voice.wav")
+        with decoding(uid_of(request)):
+            wav = _decoded(source, Path(folder) / "voice.wav")
+        yield wav
 
 
 @contextmanager

@@ -27,6 +27,8 @@ def main() -> int:
     folder = tempfile.mkdtemp(prefix="omi-bench-stores-")
     os.environ["OMI_DATA_DIR"] = folder
     os.environ.setdefault("OMI_LOG_LEVEL", "ERROR")
+    for kind in ("REQUESTS", "SEARCHES", "CREATES"):
+        os.environ[f"OMI_{kind}_PER_MINUTE"] = "0"  # one user asks all the time
     os.environ.setdefault("SECRET_KEY", "bench-only-" + "x" * 40)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "omi.settings")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started here is stopped, whatever ends it

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import structlog
 
 from memories.repository import memories as repository
+from omi import workspace
 from omi.stores import audio
 from speakers import gallery, learning
 from speakers.models import VoiceSample
@@ -43,7 +43,7 @@ def _from_segment(uid: str, memory_id: str, segment_id: str, person_id: str | No
     index, segment = found[0]
     if (segment.is_user, segment.person_id) != (person_id is None, person_id):
         return "gone"  # assigned anew in the meantime: that one's task decides
-    with tempfile.TemporaryDirectory() as folder:
+    with workspace.temporary("learn-") as folder:
         wav = audio.local_copy(recordings[-1], Path(folder))
         learned = learning.learn_from_segment(
             uid,

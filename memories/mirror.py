@@ -14,7 +14,7 @@ from omi import rows
 
 def record_memory(uid: str, memory: Memory) -> None:
     """Renew the row, unless it already shows a later revision (two writers may arrive here in the wrong order)."""
-    values = memory_values(memory)
+    values = memory_values(memory) | {"text_size": _text_size(memory)}
     shown = {"uid": uid, "memory_id": memory.id, "revision__lte": memory.revision}
     if not rows.update(MemoryRow, {**values, "words_stale": True, "mirrored_at": timezone.now()}, shown):
         MemoryRow.objects.get_or_create(uid=uid, memory_id=memory.id, defaults=values)
@@ -60,8 +60,8 @@ def remembered(uid: str, memory_id: str) -> dict[str, Any]:
 
 def replace_memory(uid: str, memory: Memory) -> None:
     """Make the row as the document is, whatever it said. The row itself stays: the console's history hangs on it."""
-    values = memory_values(memory)
-    MemoryRow.objects.update_or_create(uid=uid, memory_id=memory.id, defaults={**values, "words_stale": True})
+    values = memory_values(memory) | {"text_size": _text_size(memory), "words_stale": True}
+    MemoryRow.objects.update_or_create(uid=uid, memory_id=memory.id, defaults=values)
 
 
 def forget_memory(uid: str, memory_id: str) -> int:
@@ -109,6 +109,10 @@ def processing_values(processing: ProcessingMemory) -> dict[str, Any]:
         "segments": len(processing.transcript_segments),
         "last_audio": processing.last_audio,
     }
+
+
+def _text_size(memory: Memory) -> int:
+    return min(2**31 - 1, sum(len(segment.text) for segment in memory.transcript_segments))
 
 
 def _text(value: str | None, length: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ from django.db import transaction
 from memories.pipeline import announce, service
 from memories.pipeline.models import PostProcessingRun
 from memories.shapes import Memory, PostProcessingStatus
+from omi import workspace
+from omi.decoders import decoding
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from transcription.audio import AudioError, AudioLimits, decode_to_wav
@@ -25,7 +26,7 @@ def begin(
     Raises transcription.audio.AudioError (not audio, empty, too short, broken) with the memory unharmed, and
     ``service.IdempotencyConflict`` where the key belongs to another recording.
     """
-    with tempfile.TemporaryDirectory(dir=settings.FILE_UPLOAD_TEMP_DIR) as folder:
+    with decoding(uid), workspace.temporary("upload-") as folder:
         check(_on_disk(upload, Path(folder)), Path(folder))
     upload.seek(0)
     kept = audio.put(

@@ -70,7 +70,7 @@ def search(uid: str, query: str, limit: int = 10, filters: Filters | None = None
     Raises ProviderError where that service is down and no memory holds the words either.
     """
     chosen = filters or Filters()
-    search_index.refresh(uid)
+    search_index.refresh_at_once(uid)
     among = search_index.Among(chosen.start, chosen.end, chosen.category, chosen.person_id, chosen.include_discarded)
     by_words = {hit.memory_id: hit.score for hit in search_index.find(uid, query, among)}
     try:

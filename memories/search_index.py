@@ -6,19 +6,22 @@ A write of a memory marks its mirror row; a search first reads again what is mar
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from django_q.tasks import async_task
 
 from memories import wording
 from memories.models import MemoryRow
@@ -31,7 +34,13 @@ log = structlog.get_logger(__name__)
 
 REFRESHED_AT_ONCE = 200
 """Documents that one search may read to bring the index up to date; newest first, the schedule does the rest."""
-PAGE = 50
+LONGEST_AT_ONCE, TEXT_AT_ONCE = 200_000, 4_000_000
+"""Characters of one memory, and of all together, that one search may index: about a second. (A memory of a million
+different words took 14 s of the web process.)"""
+PAGE, PAGE_TEXT = 50, 4_000_000
+"""Memories, and characters, that are in memory at a time."""
+MOST_DISTINCT = 50_000
+"""Different words of one memory that are indexed, the most frequent ones; a day of talk has some 10,000."""
 ROWS = 240
 """Per statement: four values each, below SQLite's old limit of 999."""
 CANDIDATES, FEWEST = 400, 50
@@ -103,13 +112,34 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
-def refresh(uid: str, limit: int = REFRESHED_AT_ONCE) -> int:
-    """Read again what changed since it was indexed, and drop what is gone. The number of documents read."""
+def refresh_at_once(uid: str) -> int:
+    """As ``refresh``, as far as it is quickly done: for a search. What is long, or too much, a worker reads, soon."""
+    stale = MemoryRow.objects.filter(uid=uid, words_stale=True)
+    sizes = list(stale.order_by("-created_at").values_list("text_size", flat=True)[: REFRESHED_AT_ONCE + 1])
+    if sizes and (len(sizes) > REFRESHED_AT_ONCE or max(sizes) > LONGEST_AT_ONCE or sum(sizes) > TEXT_AT_ONCE):
+        _have_a_worker_read(uid)
+    return refresh(uid, longest=LONGEST_AT_ONCE, text=TEXT_AT_ONCE)
+
+
+def _have_a_worker_read(uid: str) -> None:
+    """Once a minute at most, however often somebody searches."""
+    with contextlib.suppress(Exception):  # a cache or a queue that is away: the schedule comes by anyhow
+        if cache.add(f"index-words-{uid}", 1, 60):
+            async_task("memories.upkeep.index_words_of", uid)
+
+
+def refresh(uid: str, limit: int = REFRESHED_AT_ONCE, *, longest: int | None = None, text: int | None = None) -> int:
+    """Read again what changed since it was indexed, and drop what is gone. The number of documents read.
+
+    ``longest`` and ``text``: characters of one memory and of all together beyond which they are left marked.
+    """
     _drop_other_schemes(uid)
     stale = MemoryRow.objects.filter(uid=uid, words_stale=True).order_by("-created_at")
-    marked = list(stale.values_list("memory_id", "revision")[:limit])
-    for start in range(0, len(marked), PAGE):
-        part = dict(marked[start : start + PAGE])
+    if longest is not None:
+        stale = stale.filter(text_size__lte=longest)
+    marked = list(stale.values_list("memory_id", "revision", "text_size")[:limit])
+    read = 0
+    for part in _pages(marked, text):
         memories = repository.get_memories(uid, list(part))  # leaves out what is deleted or broken, and says so
         index(uid, list(memories.values()))
         for memory_id in part.keys() - memories.keys():
@@ -117,7 +147,25 @@ def refresh(uid: str, limit: int = REFRESHED_AT_ONCE) -> int:
             # Only if nobody wrote a newer revision meanwhile: that one is still to be read.
             gone = MemoryRow.objects.filter(uid=uid, memory_id=memory_id, revision__lte=part[memory_id])
             gone.update(words_stale=False)
-    return len(marked)
+        read += len(part)
+    return read
+
+
+def _pages(marked: Sequence[tuple[str, int, int]], text: int | None) -> Iterator[dict[str, int]]:
+    """Revisions by id, so many at a time that they are not long together; no more than ``text`` characters in all."""
+    page: dict[str, int] = {}
+    size = total = 0
+    for memory_id, revision, length in marked:
+        total += length
+        if text is not None and total > text:
+            break
+        if page and (len(page) >= PAGE or size + length > PAGE_TEXT):
+            yield page
+            page, size = {}, 0
+        page[memory_id] = revision
+        size += length
+    if page:
+        yield page
 
 
 def index(uid: str, memories: Sequence[Memory]) -> None:
@@ -222,8 +270,11 @@ def find(uid: str, query: str, among: Among = EVERYTHING) -> list[WordHit]:
 def passage(memory: Memory, query: str, length: int = 240) -> str | None:
     """The segment that holds most of the query's words, cut to ``length``; the overview where none does."""
     wanted = set(terms(query))
-    best, most = memory.structured.overview, 0
+    best, most, looked = memory.structured.overview, 0, 0
     for segment in memory.transcript_segments:
+        looked += len(segment.text)
+        if looked > LONGEST_AT_ONCE:
+            break
         held = len(wanted & {stem(word) for word in wording.terms(segment.text)})
         if held > most:
             best, most = segment.text, held
@@ -256,9 +307,13 @@ def _words_of(uid: str, memory: Memory) -> dict[int, int]:
     made = memory.structured
     parts = [made.title, made.overview, *(item.description for item in made.action_items)]
     parts += [*(event.title for event in made.events), plain_text(memory.transcript_segments)]
-    counts = Counter(stem(word) for part in parts for word in wording.terms(part))
+    counts = _most_said(Counter(stem(word) for part in parts for word in wording.terms(part)))
     digests = _digests(uid, counts)
     return {digests[word]: count for word, count in counts.items()}
+
+
+def _most_said(counts: Counter[str]) -> dict[str, int]:
+    return dict(counts) if len(counts) <= MOST_DISTINCT else dict(counts.most_common(MOST_DISTINCT))
 
 
 def _drop_other_schemes(uid: str) -> None:

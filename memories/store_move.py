@@ -132,13 +132,14 @@ def move_audio(source: Storage, target: Storage, *, job: str, tick: Tick = lambd
     return report
 
 
-def tree(store: Documents, path: str, unreadable: list[str]) -> Iterator[Document]:
+def tree(store: Documents, path: str, unreadable: list[str] | None = None) -> Iterator[Document]:
     """A document, if it is there, and everything below it; paths of damaged ones are added to ``unreadable``."""
     try:
         found = store.get(path)
     except Unreadable as error:
         damaged.report(path, error)
-        unreadable.append(path)
+        if unreadable is not None:
+            unreadable.append(path)
         found = None
     if found is not None:
         yield found

@@ -66,6 +66,13 @@ def index_words(limit: int = INDEXED) -> int:
     return done
 
 
+def index_words_of(uid: str) -> int:
+    """What a search of this user left to a worker."""
+    from memories import search_index
+
+    return search_index.refresh(uid, INDEXED)
+
+
 def prune() -> int:
     """Delete events, remembered callbacks and samples of the mirror that are too old to matter; how many."""
     from memories import events

@@ -11,9 +11,10 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "omi.settings")
 django_application = get_asgi_application()
 
+from django.conf import settings  # noqa: E402
 from django.db import connections  # noqa: E402
 
-from omi import access_log, daphne_answers, daphne_body, daphne_guard, daphne_limits  # noqa: E402
+from omi import access_log, daphne_answers, daphne_body, daphne_guard, daphne_limits, workspace  # noqa: E402
 from transcription.daphne_socket import install  # noqa: E402
 from transcription.routing import websocket_urlpatterns  # noqa: E402  after the apps are loaded
 
@@ -23,6 +24,8 @@ for _database in connections.settings.values():
     _database["CONN_MAX_AGE"] = 0
 
 install()
+# Uploads lie in this process's own folder while they are read: nothing of them outlives it.
+settings.FILE_UPLOAD_TEMP_DIR = str(workspace.root())
 daphne_limits.install()
 daphne_guard.install()
 daphne_answers.install()

@@ -15,3 +15,5 @@ vendor_answer_losses_total = Counter(
     "Parts and fields of vendors' answers that could not be read and were left out.",
     ["vendor", "what"],
 )
+
+throttled_total = Counter("omi_throttled_total", "Requests beyond a user's rate (429).", ["kind"])

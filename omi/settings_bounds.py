@@ -19,3 +19,15 @@ OMI_METRICS_TOKEN = env_str("OMI_METRICS_TOKEN")
 """Bearer token of /metrics and of the details of /readyz from other machines; unset: this machine only."""
 OMI_TOKEN_CACHE_SECONDS = env_int("OMI_TOKEN_CACHE_SECONDS", 30)
 """How long Firebase is not asked again whether a token was revoked. `manage.py signout` does not wait for it."""
+OMI_DECODERS_PER_USER = env_int("OMI_DECODERS_PER_USER", 2)
+OMI_DECODERS_PER_PROCESS = env_int("OMI_DECODERS_PER_PROCESS", 4)
+"""Uploads that are decoded at a time; the others wait a few seconds for their turn, or are told to come back."""
+OMI_STREAMS_PER_USER = env_int("OMI_STREAMS_PER_USER", 5)
+OMI_STREAMS_PER_PROCESS = env_int("OMI_STREAMS_PER_PROCESS", 200)
+"""Open event streams: each looks at the log once a second."""
+OMI_REQUESTS_PER_MINUTE = env_int("OMI_REQUESTS_PER_MINUTE", 600)
+"""Requests of one user; 0: no limit. So for the two that follow."""
+OMI_SEARCHES_PER_MINUTE = env_int("OMI_SEARCHES_PER_MINUTE", 30)
+"""Each asks the embedder, which may cost money."""
+OMI_CREATES_PER_MINUTE = env_int("OMI_CREATES_PER_MINUTE", 30)
+"""Posted memories: each is a run with a language model and an embedding."""

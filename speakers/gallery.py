@@ -6,7 +6,6 @@ Every function works for one engine at a time, the configured one unless told: e
 from __future__ import annotations
 
 import logging
-import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from omi import rows
+from omi import rows, workspace
 from omi.errors import ProviderError
 from omi.providers import one
 from omi.stores import audio
@@ -243,7 +242,7 @@ def heal(uid: str | None, engine: VoiceEngine, *, limit: int = HEAL_AT_ONCE) -> 
         return 0
     for sample in list(without_embedding(uid, engine).exclude(unreadable_by=engine_key(engine))[:limit]):
         copies = None
-        with tempfile.TemporaryDirectory(prefix="omi-heal-") as folder:
+        with workspace.temporary("heal-") as folder:
             try:
                 with Recording(audio.local_copy(sample.audio, Path(folder))) as recording:
                     copies = embed_copies(engine, voiced(recording.cut(0.0, recording.seconds)))

@@ -8,11 +8,11 @@ announced by ``voice_found``; the room above relabels the segments, manual label
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from omi import workspace
 from omi.providers import one
 from omi.stores import audio
 from speakers import decisions, gallery, people
@@ -64,7 +64,7 @@ def find(
         if not recordings:
             yield from (Found(name, row.voice, "no_recording") for row in unknown)
             continue
-        with tempfile.TemporaryDirectory(prefix="omi-find-") as folder:
+        with workspace.temporary("find-") as folder:
             try:
                 wav = audio.local_copy(recordings[-1], Path(folder))
                 judged = _judged(uid, name, wav, engine, known)

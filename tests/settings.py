@@ -21,6 +21,9 @@ if "pytest" in sys.modules:
     atexit.register(shutil.rmtree, _DATA, ignore_errors=True)
     os.environ["OMI_DATA_DIR"] = _DATA
     os.environ["OMI_LOG_LEVEL"] = "WARNING"
+    # Tests of rates set their own; every other test is one user who does in a second what takes people an hour.
+    for _name in ("REQUESTS", "SEARCHES", "CREATES"):
+        os.environ[f"OMI_{_name}_PER_MINUTE"] = "0"
     # Processes that a test starts have folders of their own; tokens that are minted here must be good there.
     os.environ["SECRET_KEY"] = "tests-only-" + "x" * 50
     # Two test processes on two cores: a thread pool in each would only make them wait for each other.

@@ -22,6 +22,7 @@ from memories.repository.memories import InvalidCursor, MemoryNotFound, Revision
 from memories.repository.processing import ProcessingMemoryNotFound
 from omi.accounts.identity import IdentityUnavailable, InvalidToken
 from omi.errors import ErrorKind, ProviderError
+from omi.seats import Busy
 from omi.stores.audio import AudioNotFound
 from omi.stores.documents.base import TooLarge
 from speakers.people import PersonNotFound
@@ -89,6 +90,8 @@ def _answer(error: Exception, context: dict[str, Any]) -> Answer | None:
         return 422, fastapi_errors(error, "body"), {}, {}
     if isinstance(error, IdempotencyConflict):
         return 409, "This Idempotency-Key was used for another recording", {}, {}
+    if isinstance(error, Busy):
+        return 429, str(error), {"Retry-After": str(error.seconds)}, {"code": "busy"}
     if isinstance(error, TooManyRetries):
         return 429, str(error), {"Retry-After": str(math.ceil(error.seconds))}, {}
     if isinstance(error, NotRetryable | PipelineError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from pydantic import Field
 from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 
 from memories import edits
 from memories.api.errors import ApiError, invalid
@@ -21,6 +23,7 @@ from memories.pipeline import service
 from memories.repository import emotions, gone, listing
 from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory
+from omi.accounts.throttles import CreateRate, UserRate
 
 NOT_FOUND = {404: Detail}
 MAX_PHOTOS = 400
@@ -61,6 +64,9 @@ class MemoryViewSet(viewsets.ViewSet):
     """A user's memories. Someone else's is 404, like one that never was."""
 
     lookup_field = "memory_id"
+
+    def get_throttles(self) -> Sequence[BaseThrottle]:
+        return [UserRate(), CreateRate()] if self.action == "create" else [UserRate()]
 
     @extend_schema(
         request=CreateMemory,

@@ -11,9 +11,12 @@ from memories import search
 from memories.api.reading import body, uid_of
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, SearchAnswer, SearchBody
+from omi.accounts.throttles import SearchRate, UserRate
 
 
 class SearchViewSet(viewsets.ViewSet):
+    throttle_classes = [UserRate, SearchRate]
+
     @extend_schema(
         request=SearchBody,
         responses={200: SearchAnswer, 422: Detail, 503: Detail},

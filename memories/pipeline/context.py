@@ -17,7 +17,7 @@ from memories.pipeline import claim, hashing
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, StepAttempt, VendorCall
 from memories.pipeline.outcomes import RunCanceled, StepError
 from memories.pipeline.vocabulary import GOOD, StepState
-from omi import providers, rows
+from omi import providers, rows, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,7 +184,7 @@ class Context:
     def folder(self) -> Path:
         """A private folder on this machine, gone when the worker has put the run down and no call reads it any more."""
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix=f"run-{self.run.pk}-")
+            self._folder = workspace.temporary(f"run-{self.run.pk}-")
         return Path(self._folder.name)
 
     def wav(self) -> Path:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 from django.conf import settings
 
+from omi import workspace
+
 STALE_SECONDS = 6 * 3600.0
 """Longer than any honest upload takes."""
 
 
 def sweep(now: float | None = None) -> int:
-    """Delete what lies in ``FILE_UPLOAD_TEMP_DIR`` untouched for ``STALE_SECONDS``. Returns how many entries."""
+    """Remove the working folders of processes that ended, and delete what lies in ``FILE_UPLOAD_TEMP_DIR`` untouched
+    for ``STALE_SECONDS``. Returns how many entries."""
     before = (time.time() if now is None else now) - STALE_SECONDS
-    swept = 0
+    swept = workspace.sweep()
     for entry in Path(settings.FILE_UPLOAD_TEMP_DIR).iterdir():
         try:
             if entry.lstat().st_mtime > before:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import wave
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,10 @@ from pathlib import Path
 from django.core.files.uploadedfile import UploadedFile
 from rest_framework.request import Request
 
+from omi import workspace
+from omi.decoders import decoding
 from speakers.api.errors import Refused
+from speakers.api.who import uid_of
 
 LARGEST = 100 * 1024 * 1024
 """Bytes: three minutes of 48 kHz stereo in floats are 70 MB."""
@@ -32,12 +34,14 @@ def uploaded_wav(request: Request) -> Iterator[Path]:
         raise Refused(422, "missing", "The multipart field 'file' is missing.")
     if (upload.size or 0) > LARGEST:  # a chunked request has no length to be refused by
         raise Refused(413, "too_large", f"The upload is larger than {LARGEST} bytes.")
-    with tempfile.TemporaryDirectory(prefix="omi-voice-") as folder:
+    with workspace.temporary("voice-") as folder:
         source = Path(folder) / "upload"
         with source.open("wb") as target:
             for piece in upload.chunks():
                 target.write(piece)
-        yield _decoded(source, Path(folder) / "voice.wav")
+        with decoding(uid_of(request)):
+            wav = _decoded(source, Path(folder) / "voice.wav")
+        yield wav
 
 
 @contextmanager
@@ -52,7 +56,7 @@ def packets_wav(packets: Sequence[Sequence[int]]) -> Iterator[Path]:
     if any(len(frame) > LONGEST_PACKET for frame in frames):
         raise Refused(422, "invalid_packets", f"A packet may have at most {LONGEST_PACKET} bytes.")
     decoder = open_decoder(codec("opus"))
-    with tempfile.TemporaryDirectory(prefix="omi-voice-") as folder:
+    with workspace.temporary("voice-") as folder:
         path = Path(folder) / "voice.wav"
         with wave.open(str(path), "wb") as file:
             file.setnchannels(1)

@@ -30,6 +30,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         "DJANGO_SETTINGS_MODULE": "omi.settings",
         "OMI_MAX_UPLOAD_BYTES": str(MAX_UPLOAD),
         "OMI_LOG_LEVEL": "INFO",
+        # A user of these tests does within seconds what takes people days.
+        "OMI_REQUESTS_PER_MINUTE": "0",
+        "OMI_CREATES_PER_MINUTE": "0",
+        "OMI_SEARCHES_PER_MINUTE": "0",
     }
     try:
         with installation(folder, settings=settings) as running:

@@ -29,6 +29,8 @@ class Server:
             "OMI_DATA_DIR": str(folder),
             "OMI_MAX_UPLOAD_BYTES": str(LIMIT),
             "OMI_LOG_LEVEL": "WARNING",
+            "OMI_REQUESTS_PER_MINUTE": "0",
+            "OMI_CREATES_PER_MINUTE": "0",
             "PYTHONPATH": str(ROOT),
         }
         self.log = folder / "web.log"

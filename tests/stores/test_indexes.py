@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from memories import erasure, export, mirror_check
+from memories import erasure, export, mirror_check, person_forgetting
 from memories.repository import emotions, memories, processing, transcripts
 from memories.shapes import Memory
 from omi.providers import one
@@ -34,6 +34,7 @@ QUERYING = {
     "memories/mirror_check.py",
     "memories/erasure_parts.py",
     "memories/export.py",
+    "memories/person_forgetting.py",
     "speakers/people.py",
 }
 """Modules that query or count documents. A new one must be exercised below."""
@@ -88,6 +89,7 @@ def test_every_query_has_its_index(monkeypatch: pytest.MonkeyPatch, furnish: Cal
     emotions.load_emotions("u", "m")
     transcripts.list_versions("u", "m", "fal_whisperx")
     people.list_people("u")
+    person_forgetting.forget("u", "nobody")
     list(mirror_check.check_user("u"))
     mirror_check.check_sample()
     export.export_user("u").read()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from memories import erasure, search_index
+from memories import erasure, search_index, upkeep
 from memories.models import MemoryRow, SearchTerms, SearchWord
 from memories.repository import memories
 from memories.shapes import Memory
@@ -127,3 +129,51 @@ def test_what_was_written_while_it_was_read_stays_marked(monkeypatch: pytest.Mon
     search_index.refresh("ana")
     assert not MemoryRow.objects.get().words_stale
     assert found("train") == ["m1"]
+
+
+def words(count: int, name: str = "w") -> str:
+    return " ".join(f"{name}{number}x" for number in range(count))
+
+
+def queued() -> list[tuple[str, tuple[Any, ...]]]:
+    from django_q.models import OrmQ
+
+    return [(item.task["func"], tuple(item.task["args"])) for item in OrmQ.objects.all()]
+
+
+def test_a_memory_of_a_million_words_is_indexed_by_a_worker_and_not_by_the_search() -> None:
+    """It took 14 s of the web process, and every other request waited."""
+    cache.clear()
+    talk("ana", 1, words(1_000_000))
+    talk("ana", 2, "boat")
+    assert search_index.refresh_at_once("ana") == 1
+    assert found("boat") == ["m2"]
+    assert SearchWord.objects.count() < 10
+    assert queued() == [("memories.upkeep.index_words_of", ("ana",))]
+    search_index.refresh_at_once("ana")
+    assert len(queued()) == 1  # asked for once a minute, however often somebody searches
+    assert upkeep.index_words_of("ana") == 1
+    assert found("w0x") == ["m1"]
+    assert SearchWord.objects.filter(entry__memory_id="m1").count() == search_index.MOST_DISTINCT
+
+
+def test_many_memories_are_indexed_as_far_as_a_search_has_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.clear()
+    monkeypatch.setattr(search_index, "TEXT_AT_ONCE", 100)
+    for number in range(5):
+        talk("ana", number, f"boat{number} " + "x" * 40)
+    assert search_index.refresh_at_once("ana") == 2
+    assert (found("boat4"), found("boat0")) == (["m4"], [])  # the newest first
+    assert [name for name, _ in queued()] == ["memories.upkeep.index_words_of"]
+    upkeep.index_words_of("ana")
+    assert found("boat0") == ["m0"]
+    assert search_index.refresh_at_once("ana") == 0
+
+
+def test_a_snippet_of_a_very_long_memory_is_looked_for_in_its_beginning() -> None:
+    segments = [Segment(id=f"s{n}", text="y " * 50_000, start=n, end=n + 1) for n in range(90)]
+    segments.insert(1, Segment(id="near", text="the boat", start=0, end=1))
+    memory = Memory(id="m", created_at=START, transcript_segments=segments)
+    began = time.process_time()
+    assert search_index.passage(memory, "boat") == "the boat"
+    assert time.process_time() - began < 2

@@ -1,0 +1,67 @@
+"""Rates: how many requests one user may make within a minute. What is beyond is 429 with ``Retry-After``, and logged.
+
+Counted in the cache: of the process, or of all processes where Redis is set. Without the cache nothing is counted.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.cache import cache
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from omi.metrics import throttled_total
+
+log = structlog.get_logger(__name__)
+
+WINDOW = 60
+
+
+class UserRate(BaseThrottle):
+    """All requests of a user. Strangers have no rate here: a proxy knows them better, and they reach little."""
+
+    kind = "requests"
+    setting = "OMI_REQUESTS_PER_MINUTE"
+    methods: frozenset[str] | None = None
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        most = int(getattr(settings, self.setting))
+        uid = getattr(request.user, "uid", None)
+        if most <= 0 or uid is None or (self.methods is not None and request.method not in self.methods):
+            return True
+        now = time.time()
+        self._left = WINDOW - now % WINDOW
+        count = _count(f"rate-{self.kind}-{uid}-{int(now // WINDOW)}")
+        if count <= most:
+            return True
+        throttled_total.labels(self.kind).inc()
+        if count == most + 1:  # once a minute, not once a request
+            log.warning("throttled", kind=self.kind, uid=uid, most=most)
+        return False
+
+    def wait(self) -> float:
+        return self._left
+
+
+class SearchRate(UserRate):
+    kind = "searches"
+    setting = "OMI_SEARCHES_PER_MINUTE"
+
+
+class CreateRate(UserRate):
+    kind = "creates"
+    setting = "OMI_CREATES_PER_MINUTE"
+    methods = frozenset({"POST"})
+
+
+def _count(key: str) -> int:
+    try:
+        cache.add(key, 0, 2 * WINDOW)
+        return int(cache.incr(key))
+    except Exception as error:  # each cache backend has its own; a user is not locked out for it
+        log.warning("rates_not_counted", error=type(error).__name__)
+        return 0

@@ -170,6 +170,12 @@ def newer(memory: Memory, run_id: int) -> bool:
     return bool(told and told.isdigit() and int(told) > run_id)
 
 
+def waits_for_newer(memory: Memory, run_id: int) -> bool:
+    """Whether the document waits for a run that began after this one: that it is in progress stays said."""
+    told = memory.postprocessing
+    return newer(memory, run_id) and told is not None and told.status == PostProcessingStatus.IN_PROGRESS
+
+
 def _ended(memory: Memory, run_id: int) -> bool:
     """Whether the document says that this run has ended: no late writer makes it begin again."""
     told = memory.postprocessing

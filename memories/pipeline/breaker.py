@@ -14,6 +14,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from memories.pipeline.models import VendorBreaker
+from memories.pipeline.retries import BREAKER_OPEN
 from omi.errors import ErrorKind, ProviderError
 
 log = structlog.get_logger(__name__)
@@ -43,7 +44,7 @@ def admit(vendor: str) -> bool:
         vendor,
         "is not called for now: its limit was reached or it failed repeatedly",
         kind=ErrorKind.QUOTA if row.reason == ErrorKind.QUOTA else ErrorKind.TRANSIENT,
-        code="breaker_open",
+        code=BREAKER_OPEN,
         retry_after=(row.retry_at - now).total_seconds(),
     )
 
@@ -56,7 +57,7 @@ def succeeded(vendor: str) -> None:
 
 def failed(error: ProviderError) -> None:
     """Count a failure. Permanent ones are about the request, not the vendor's health, and do not count."""
-    if error.code == "breaker_open" or error.kind is ErrorKind.PERMANENT:
+    if error.code == BREAKER_OPEN or error.kind is ErrorKind.PERMANENT:
         return
     now = timezone.now()
     row, _ = VendorBreaker.objects.get_or_create(vendor=error.vendor)

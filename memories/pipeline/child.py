@@ -72,8 +72,8 @@ class _Child:
         self._end()
         self._owner = os.getpid()
         self._process = subprocess.Popen(
-            child_process.command("memories.pipeline.child", str(os.getpid())), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env=child_process.environment(),
+            child_process.command("memories.pipeline.child", str(os.getpid())), stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, env=child_process.environment(),
         )  # fmt: skip
         return self._process, True
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 log = structlog.get_logger(__name__)
 
 WAKE = "memories.pipeline.tasks.wake"
+STOP_JOBS = "memories.pipeline.tasks.stop_jobs"
 
 
 @cache
@@ -26,6 +27,19 @@ def broker() -> Any:
 def wake_on_commit(run_id: int, *, at: datetime | None = None) -> None:
     """After the surrounding transaction: nobody is woken for a row that is not there yet."""
     transaction.on_commit(lambda: wake(run_id, at=at))
+
+
+def send_on_commit(function: str, *args: Any) -> None:
+    """After the surrounding transaction, to a worker. A queue out of reach is logged."""
+
+    def now() -> None:
+        try:
+            with transaction.atomic():
+                send(function, *args)
+        except Error as error:
+            log.warning("task_not_sent", function=function, error=type(error).__name__)
+
+    transaction.on_commit(now)
 
 
 def wake(run_id: int, *, at: datetime | None = None) -> None:

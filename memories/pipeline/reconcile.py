@@ -65,15 +65,15 @@ class Report:
 
 
 def reconcile(*, limit: int = 500) -> Report:
-    report = wake_lost(limit=limit)
+    report = wake_lost(limit=limit, tell=True)
     report.told = tell_ends(limit=limit)
     if report.woken or report.given_up or report.let_in or report.told:
         log.info("reconciled", **report.as_dict())
     return report
 
 
-def wake_lost(*, limit: int = 500) -> Report:
-    """The part that asks nothing but the database: what is due is sent again, or given up.
+def wake_lost(*, limit: int = 500, tell: bool = False) -> Report:
+    """What is due is sent again, or given up. Without ``tell`` it asks nothing but the database.
 
     One row that cannot be dealt with is logged and keeps no other waiting.
     """
@@ -89,7 +89,7 @@ def wake_lost(*, limit: int = 500) -> Report:
     # Those that were never reminded first: a run behind many others that are reminded again and again has its turn.
     for run in due.order_by(F("woken_at").asc(nulls_first=True), "id")[:limit]:
         try:
-            if give_up(run, tell=False):
+            if give_up(run, tell=tell):
                 report.given_up += 1
             elif _remind(run, now, pause):
                 report.woken += 1

@@ -9,6 +9,7 @@ waited for as long as ``OMI_STORE_PATIENCE_HOURS``, however often they fail mean
 
 from __future__ import annotations
 
+import random
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from tenacity import RetryCallState, Retrying, stop_after_attempt, stop_after_de
 from omi.errors import ErrorKind, ProviderError, StoreError
 
 ATTEMPTS: Final = 6
+BREAKER_OPEN: Final = "breaker_open"
+"""Code of our own refusal to ask a vendor that failed lately (``breaker``)."""
 WINDOW: Final = 3600.0
 LONGEST: Final = 300.0
 RETRY_AFTER_LIMIT: Final = 1800.0
@@ -38,13 +41,16 @@ def delay(checkpoint: dict[str, Any], scope: str, error: ProviderError, *, elsew
     """Count a failure of ``scope`` (a vendor, or the step) in ``checkpoint``; seconds until the next try, or None.
 
     None means: do not try again. ``checkpoint`` is changed in place and must be stored by the caller. ``elsewhere`` is
-    what the run's other steps have had of its budget.
+    what the run's other steps have had of its budget. A refusal by our own breaker is no try: it is bounded in time.
     """
     if error.kind is not ErrorKind.TRANSIENT:
         return None
     failures = checkpoint.setdefault("failures", {})
     now = timezone.now().timestamp()
     seen = failures.setdefault(scope, {"count": 0, "since": now})
+    if error.code == BREAKER_OPEN:
+        over = now - seen["since"] > WINDOW
+        return None if over else min(LONGEST, max(1.0, error.retry_after or 0.0)) + random.random()
     seen["count"] += 1
     state = _state(seen, now)
     if _stops(state) or elsewhere + sum(item["count"] for item in failures.values()) > RUN_BUDGET:

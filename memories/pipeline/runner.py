@@ -236,7 +236,9 @@ def _provider_failed(
     if seconds is not None and step.name in OPTIONAL and seconds > _patience(ctx, step, began):
         seconds = None
     if seconds is not None:
-        progress.put_down(ctx, step, began, Wait(seconds, checkpoint, error.message), error=error)
+        refused = error.code == retries.BREAKER_OPEN  # by ourselves: that was no attempt
+        wait = Wait(seconds, checkpoint, f"{error.vendor}: {error.message}")
+        progress.put_down(ctx, step, began, wait, error=None if refused else error)
         ctx.log.warning("step_retries", vendor=error.vendor, code=error.code, seconds=round(seconds, 1))
         return "waiting"
     message_id = "internal_error" if error.code == "internal" else messages.for_provider_error(error, step.name).id

@@ -177,7 +177,7 @@ def cancel(
         when=Q(state__in=IDLE if not at_once else UNFINISHED), actor=actor, detail=reason,
     )  # fmt: skip
     if ended:
-        vendor_jobs.cancel_run(run)
+        queue.send_on_commit(queue.STOP_JOBS, run.pk)  # nobody who cancels waits for a vendor
         announce.end(run.pk)
     log.info("cancel_requested", run_id=run.pk, uid=run.uid, memory_id=run.memory_id, ended=ended)
     return True

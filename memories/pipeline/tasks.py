@@ -24,6 +24,15 @@ def wake(run_id: int) -> str:
     return runner.work(run_id)
 
 
+def stop_jobs(run_id: int) -> int:
+    """Stop what vendors still do for a run that was canceled; how many jobs there were."""
+    from memories.pipeline import vendor_jobs
+    from memories.pipeline.models import PostProcessingRun
+
+    run = PostProcessingRun.objects.filter(pk=run_id).first()
+    return vendor_jobs.cancel_quickly(run) if run is not None else 0
+
+
 def reconcile() -> dict[str, float]:
     from memories.pipeline import reconcile as module
 

@@ -22,19 +22,16 @@ def cancel(ctx: Context) -> None:
     cancel_quickly(ctx.run)
 
 
-def cancel_run(run: PostProcessingRun) -> None:
-    _quietly(_at_work(run), "cancel", run)
-
-
 def stop_left_behind(run: PostProcessingRun) -> None:
     """Of a run that was ended by somebody else than its worker, or by one that died just then."""
     if not run.succeeded:
         cancel_quickly(run)
 
 
-def cancel_quickly(run: PostProcessingRun) -> None:
+def cancel_quickly(run: PostProcessingRun) -> int:
     if tickets := _at_work(run):
         calls.aside(lambda: _quietly(tickets, "cancel", run))
+    return len(tickets)
 
 
 def _quietly(tickets: list[Ticket], what: str, run: PostProcessingRun) -> None:

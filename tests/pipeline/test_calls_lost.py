@@ -16,6 +16,7 @@ from memories.pipeline import (
     reconcile,
     runner,
     service,
+    tasks,
 )
 from memories.pipeline.claim import machine
 from memories.pipeline.models import PostProcessingRun, StepArtifact, VendorCall
@@ -105,6 +106,8 @@ def test_a_job_that_was_accepted_late_and_seen_by_nobody_yet_is_stopped_by_a_can
     put_down(run)
     gate.answers()
     service.cancel(run, actor="user")
+    assert fakes.count("first", "cancel") == 0, "who cancels waits for no vendor"
+    assert tasks.stop_jobs(run.pk) == 1
     assert fakes.count("first", "cancel") == 1
 
 

@@ -136,14 +136,15 @@ def test_a_conversation_that_goes_on_updates_the_same_memory(drive: Drive) -> No
     assert len(repository.list_memories(UID, limit=10, offset=0).memories) == 1
 
 
-def test_a_resumed_conversation_never_overwrites_a_better_transcript(drive: Drive) -> None:
-    """omi-protocol 4.3 no. 24: raw live segments replaced the post-processed text."""
+@pytest.mark.parametrize("status", ["completed", "failed", "canceled", "in_progress"])
+def test_a_resumed_conversation_never_overwrites_a_better_transcript(drive: Drive, status: str) -> None:
+    """Raw live segments replaced the post-processed text; later only where a second upload had failed since."""
     conversation(segment(1, "we should boog the tabel", 1.0))
     drive(start())
     better = [Segment(id="better", text="we should book the table", start=1.0, end=5.0, is_user=True)]
     repository.update_memory(
         UID, MEMORY,
-        {"transcript_segments": better, "active_transcript": "fal_whisperx", "postprocessing": {"status": "completed"}},
+        {"transcript_segments": better, "active_transcript": "fal_whisperx", "postprocessing": {"status": status}},
     )  # fmt: skip
     processing.update(
         UID, PROCESSING,

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from django_q.models import OrmQ
 
-from memories.pipeline import breaker, reconcile, retries, runner, service
+from memories.pipeline import breaker, queue, reconcile, retries, runner, service, tasks
 from memories.pipeline.models import PostProcessingRun, RunStep, VendorBreaker, VendorCall
 from memories.shapes import Memory
 from omi.errors import ErrorKind, Outcome, OwnFault, ProviderError
@@ -207,13 +208,19 @@ def test_a_vendors_callback_makes_a_waiting_run_due(memory: Memory, upload: Any,
     assert not reconcile.wake_early(run.pk)  # the same callback again
 
 
-def test_cancel_tells_the_vendor(memory: Memory, upload: Any, heard: Any) -> None:
+def test_cancel_tells_the_vendor_and_waits_for_nobody(
+    memory: Memory, upload: Any, heard: Any, django_capture_on_commit_callbacks: Any
+) -> None:
     fakes.SCRIPT["first"] = ["pending"]
     run = start(upload)
     runner.work(run.pk)
-    assert service.cancel(run, actor="user")
+    with django_capture_on_commit_callbacks(execute=True):
+        assert service.cancel(run, actor="user")
     run.refresh_from_db()
     assert (run.state, run.outcome) == ("finished", "canceled")
+    assert fakes.count("first", "cancel") == 0, "who cancels waits for no vendor"
+    [task] = [item.task for item in OrmQ.objects.all() if item.task["func"] == queue.STOP_JOBS]
+    assert tasks.stop_jobs(*task["args"]) == 1
     assert fakes.count("first", "cancel") == 1
     assert not service.cancel(run, actor="user")
 
@@ -249,3 +256,52 @@ def test_a_retry_from_a_step_does_that_step_anew(memory: Memory, upload: Any, he
 def test_an_unfinished_run_cannot_be_retried(memory: Memory, upload: Any) -> None:
     with pytest.raises(service.NotRetryable):
         service.retry(start(upload), actor="staff")
+
+
+@pytest.mark.parametrize("refusals", [1, 25])
+def test_refusals_of_our_own_open_breaker_are_no_tries(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, refusals: int
+) -> None:
+    """An outage of some minutes of the only vendor used up all tries although nobody was asked."""
+    run = start(upload)
+    later = timezone.now() + timedelta(minutes=10)
+    VendorBreaker.objects.create(vendor="first", failures=5, open=True, reason="transient", retry_at=later)
+    for _ in range(refusals):
+        assert runner.work(run.pk) == "waiting"
+        PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
+    step = run.steps.get(name="transcribe")
+    assert (step.attempts, step.checkpoint["failures"]["first"]["count"]) == (0, 0)
+    breaker.reset("first")
+    assert drive(run).outcome == "success"
+
+
+def test_an_only_vendor_that_is_not_called_for_an_hour_ends_the_run(
+    memory: Memory, upload: Any, heard: Any, drive: Drive
+) -> None:
+    run = start(upload)
+    VendorBreaker.objects.create(
+        vendor="first", failures=5, open=True, reason="transient", retry_at=timezone.now() + timedelta(days=1)
+    )
+    assert runner.work(run.pk) == "waiting"
+    step = run.steps.get(name="transcribe")
+    step.checkpoint["failures"]["first"]["since"] -= retries.WINDOW + 1
+    step.save(update_fields=["checkpoint"])
+    assert drive(run).message_id == "vendor_unavailable"
+
+
+def test_with_several_vendors_the_next_is_asked_at_once_and_the_refused_one_is_not_given_up(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, settings: Any
+) -> None:
+    two(settings)
+    fakes.SCRIPT["second"] = [fakes.permanent("second")]
+    VendorBreaker.objects.create(
+        vendor="first", failures=5, open=True, reason="transient", retry_at=timezone.now() + timedelta(minutes=5)
+    )
+    run = start(upload)
+    assert runner.work(run.pk) == "waiting"
+    assert fakes.CALLS == [("second", "submit")]
+    step = run.steps.get(name="transcribe")
+    assert list(step.checkpoint["given_up"]) == ["second"]
+    breaker.reset("first")
+    assert drive(run).outcome == "success"
+    assert run.steps.get(name="transcribe").output["vendor"] == "first"

@@ -13,7 +13,7 @@ from memories import events
 from memories.pipeline import announce, reconcile, runner, selectors, service, status
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
 from memories.repository import memories as repository
-from memories.shapes import Memory
+from memories.shapes import Memory, PostProcessingStatus
 from omi.errors import ErrorKind, ProviderError
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
@@ -204,3 +204,58 @@ def test_the_metrics_come_from_the_rows(memory: Memory, upload: Any, heard: Any,
     assert 'memory_postprocessing_errors_total{outcome="quota",step="transcribe",vendor="first"} 1.0' in told
     assert 'memory_postprocessing_duration_seconds_count{outcome="success",step="prepare_audio"} 1.0' in told
     assert 'memory_vendor_breaker_open{reason="quota",vendor="first"} 1.0' in told
+
+
+@pytest.mark.parametrize("later", ["in_progress", "canceled"])
+def test_a_run_that_completes_leaves_the_state_of_a_newer_one_alone(
+    memory: Memory, upload: Any, heard: Any, drive: Drive, later: str
+) -> None:
+    """The app was told that post-processing was completed while the next recording waited."""
+    fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
+    first, second = start(upload()), start(upload(seed=2))
+    announce.mark(second, PostProcessingStatus.IN_PROGRESS)
+    if later == "canceled":
+        service.cancel(second, actor="user")
+    drive(first)
+    told = repository.get_memory(UID, MEMORY).postprocessing
+    assert told is not None
+    expected = (str(second.pk), "in_progress") if later == "in_progress" else (str(first.pk), "completed")
+    assert (told.run_id, told.status) == expected
+    assert repository.get_memory(UID, MEMORY).active_transcript == "first_model"
+
+
+def test_an_old_forgotten_run_in_line_does_not_starve_behind_many_others(memory: Memory, upload: Any) -> None:
+    start(upload())
+    forgotten = start(upload(seed=2))
+    PostProcessingRun.objects.exclude(pk=forgotten.pk).update(
+        state="finished", outcome="success", finished_at=timezone.now(), announced=True
+    )
+    for number in range(120):
+        for seed in (1, 2):
+            service.start("reprocess", UID, f"other-{number}", actor="test", options={"seed": seed})
+    newest = PostProcessingRun.objects.order_by("-pk").first()
+    assert newest is not None
+    PostProcessingRun.objects.filter(pk=forgotten.pk).update(created_at=newest.created_at)
+    assert reconcile.reconcile().let_in == 1
+    forgotten.refresh_from_db()
+    assert not forgotten.held
+
+
+def test_reminders_come_to_every_run_however_many_are_due(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [service.start("reprocess", UID, f"m{number}", actor="test") for number in range(12)]
+    PostProcessingRun.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    assert sum(reconcile.wake_lost(limit=4).woken for _ in range(3)) == len(runs)
+
+
+def test_ends_that_cannot_be_told_keep_no_other_from_being_told(
+    memory: Memory, upload: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [service.start("reprocess", UID, f"m{number}", actor="test") for number in range(12)]
+    ended = {"state": "finished", "outcome": "success", "finished_at": timezone.now() - timedelta(hours=1)}
+    PostProcessingRun.objects.update(**ended, message_id="success")
+    real = announce.end
+    never = {run.pk for run in runs[:5]}
+    monkeypatch.setattr(announce, "end", lambda pk: False if pk in never else real(pk))
+    for _ in range(6):
+        reconcile.tell_ends(limit=3)
+    assert set(PostProcessingRun.objects.filter(announced=False).values_list("pk", flat=True)) == never

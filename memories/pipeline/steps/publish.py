@@ -85,7 +85,7 @@ def _update(ctx: Context) -> tuple[Memory, str]:
             changed["language"] = ctx.output("transcribe")["language"]
         if recording:
             changed["recording"] = recording
-        if ctx.run.kind == Kind.POSTPROCESS:
+        if ctx.run.kind == Kind.POSTPROCESS and not announce.waits_for_newer(memory, ctx.run.pk):
             shown = memory.model_copy(update={"active_transcript": changed.get("active_transcript")
                                               or memory.active_transcript})  # fmt: skip
             changed["postprocessing"] = announce.document(ctx.run, shown, PostProcessingStatus.COMPLETED)

@@ -17,7 +17,7 @@ from memories.pipeline.steps.publish_after import permitted_now
 from memories.pipeline.steps.structure import result_segments
 from memories.pipeline.voices import continued
 from memories.repository.transcripts import content_hash
-from memories.shapes import Memory, PostProcessing, ProcessingMemory, Structured, UserEdits
+from memories.shapes import Memory, PostProcessing, PostProcessingStatus, ProcessingMemory, Structured, UserEdits
 from transcription import metrics
 from transcription.segments import Segment
 
@@ -96,7 +96,7 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recor
     claim.write(ctx.lease)
     live = result_segments(ctx)
     segments, changed_text = live, True
-    if _post_processed(memory):
+    if _keeps_shown(ctx, memory):
         end = max((item.end for item in memory.transcript_segments), default=0.0)
         known = {item.id for item in memory.transcript_segments}
         later = [item for item in live if item.start >= end - 0.5 and item.id not in known]
@@ -116,7 +116,7 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recor
         if made.title or not memory.structured.title:
             fields["structured"] = edits.structured(made, memory.edits)
             fields["discarded"] = bool(ctx.output("structure").get("discarded")) and memory.discarded
-    if not _post_processed(memory):
+    if not _keeps_shown(ctx, memory):
         fields["active_transcript"] = _model(ctx, segments)
         fields["active_version"] = _version(ctx)
     if conversation.geolocation and memory.geolocation is None:
@@ -135,12 +135,16 @@ def _labelled(segments: list[Segment], edited: UserEdits, model: str | None) -> 
     return edits.apply(segments, edits.manual_labels(segments, edited, model=model, known={}))
 
 
-def _post_processed(memory: Memory) -> bool:
-    """Whether what is shown came from a recording rather than from the live socket."""
-    status = memory.postprocessing.status if memory.postprocessing else None
+def _keeps_shown(ctx: Context, memory: Memory) -> bool:
+    """Whether what is shown stays, and what was said since is added behind it: it came from a recording, whatever
+    became of the last run. Only what this run heard itself, in the recording of the whole conversation, takes the place
+    of an earlier such text."""
     active = memory.active_transcript or ""
-    live = active.endswith("_streaming") or active in ("", "live", "consensus")
-    return status == "completed" and not live
+    if active.endswith("_streaming") or active in ("", "live", "consensus"):
+        return False
+    told = memory.postprocessing
+    uploaded = told is not None and told.status != PostProcessingStatus.NOT_STARTED
+    return uploaded or not (ctx.did("transcribe") and ctx.output("assess").get("accepted"))
 
 
 def _structured(ctx: Context) -> Structured:

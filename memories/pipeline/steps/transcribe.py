@@ -80,6 +80,7 @@ def run(ctx: Context) -> Done | Wait | Skip:
         raise StepError("language_not_supported", f"language {ctx.language}")
     checkpoint = ctx.checkpoint
     at_work = (checkpoint.get("ticket") or checkpoint.get("call") or {}).get("vendor")
+    refused: list[Wait] = []
     # A job that is under way is heard before another one is paid for, also when the order was changed meanwhile.
     for provider in sorted(able, key=lambda item: item.name != at_work):
         if provider.name in checkpoint.get("given_up", {}):
@@ -93,6 +94,9 @@ def run(ctx: Context) -> Done | Wait | Skip:
             seconds = retries.delay(checkpoint, provider.name, error, elsewhere=ctx.failures_elsewhere())
             if error.kind is not ErrorKind.TRANSIENT or isinstance(error, JobLost):
                 _drop_job(ctx, provider, checkpoint)
+            if seconds is not None and error.code == retries.BREAKER_OPEN:
+                refused.append(Wait(seconds, checkpoint, str(error)))  # the next one is asked at once
+                continue
             if seconds is not None:
                 return _again(ctx, error, seconds, checkpoint)
             _give_up(ctx, checkpoint, provider, error, began)
@@ -108,6 +112,8 @@ def run(ctx: Context) -> Done | Wait | Skip:
     if _heard_live(ctx):
         # What was heard live becomes a memory all the same. The books say what has failed; the next run tries it again.
         return Skip(f"what live vendors failed to hear could not be transcribed: {_last_error(checkpoint).detail}")
+    if refused:
+        return min(refused, key=lambda wait: wait.seconds)
     raise _last_error(checkpoint)
 
 

@@ -1,7 +1,6 @@
 """The ``/listen`` socket: frames in, JSON out. Thin: what is done with the audio is in ``transcription.session``.
 
-The protocol of September 2024 stays as that app knows it; what was added is opt-in or ignored by it. docs/listen.md
-describes it for those who write clients.
+The protocol of September 2024 stays as that app knows it; what was added is opt-in or ignored by it (docs/listen.md).
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -65,6 +65,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self._surroundings: Surroundings | None = None
         self._batch: list[bytes] = []
         self._batch_seconds = 0.0
+        self._batch_at = 0.0  # wall clock of its first frame
         self._batch_timer: asyncio.TimerHandle | None = None
         self._pace = Pace(settings.OMI_MAX_SPEED)
         self._outbox: deque[str] = deque()
@@ -73,14 +74,12 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self._auth_timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._feed: EventFeed | None = None
-        self._handling = False  # a message from the queue
+        self._handling, self._talking = False, False  # a message from the queue; words of this session were shown
         self._direct = Direct(self.take)
-        self._talking = False  # words were shown of this session
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        # Channels makes two tasks and a hop to a thread (to close database connections) for every message; audio
-        # frames touch no database in this coroutine, and one core carries several times as many without
-        # (anchors.md E.2). So frames are read here, and the channel layer has a task of its own.
+        # Channels makes two tasks and a hop to a thread for every message; audio frames touch no database here, and one
+        # core carries several times as many without. The channel layer has a task of its own.
         self.scope, self.base_send = scope, send
         self.channel_layer = get_channel_layer()
         try:
@@ -163,8 +162,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
     # --- audio ------------------------------------------------------------------------------------------------------
 
     def take(self, data: bytes) -> float | None:
-        """An audio frame without the detour of the message queue and this consumer's task, which would cost as much
-        again as the work. Seconds for which nothing more shall be read; None: it must come as a message."""
+        """An audio frame past the message queue and this consumer's task, which would cost as much again as the work.
+        Seconds for which nothing more shall be read; None: it must come as a message."""
         if self._handling or self._closed or self.session is None or len(data) > MAX_FRAME:
             return None
         return self._accept(data)
@@ -191,6 +190,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         if not data or (data == _KEEP_ALIVE and (request.codec.packets or self.web)):
             return 0.0
         seconds = request.codec.seconds(len(data))
+        if not self._batch and self.session is None:
+            self._batch_at = time.time()
         self._batch.append(data)
         self._batch_seconds += seconds
         if self._batch_seconds >= BATCH_SECONDS:
@@ -201,8 +202,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         return self._slowed(wait) if wait or self._pace.frames % 512 == 0 else 0.0
 
     def _slowed(self, wait: float) -> float:
-        """Back-pressure: take nothing for a moment, so that the server stops reading; say so once. A flood of tiny
-        frames is no audio: that client is parted with."""
+        """Back-pressure: take nothing for a moment; say so once. A flood of tiny frames is no audio."""
         if self._pace.abusive:
             self._spawn(self._refuse(POLICY, "too_fast", "Audio comes faster than it can be taken."))
             return 1.0
@@ -225,8 +225,9 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             self._end_session("gap")
 
     def _new_session(self) -> Session:
-        assert self._request is not None
-        assert self._surroundings is not None
+        assert self._request is not None and self._surroundings is not None  # noqa: PT018
+        # A socket's first frames wait while the token is checked: their time is when they came.
+        first, self._direct.first_at = self._direct.first_at or self._batch_at, float("inf")
         plan = Plan(
             uid=self.uid,
             codec=self._request.codec,
@@ -236,6 +237,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             preferred=self._request.preferred,
             vocabulary=self._vocabulary,
             profile=self._request.profile,
+            began_at=datetime.fromtimestamp(min(first, self._batch_at), UTC),
         )
         session = Session(plan, self._surroundings, Output(self._segments, self._updated, self._status))
         session.start()

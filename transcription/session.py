@@ -49,7 +49,7 @@ class Session:
         self.info = SessionInfo(
             uid=plan.uid,
             session_id=str(uuid.uuid4()),
-            started_at=datetime.now(UTC),
+            started_at=plan.began_at or datetime.now(UTC),
             language=plan.language,
             codec=plan.codec.name,
             sample_rate=plan.codec.sample_rate,

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from django.conf import settings
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
-from transcription.languages import DEEPGRAM
+from transcription.languages import DEEPGRAM, DEEPGRAM_REGIONS
 from transcription.live.base import LiveCapabilities, LiveRequest, LiveResult, require
 from transcription.live.socket import VendorSocket, numbers, refused_handshake, transient
 from transcription.segments import Word
@@ -23,7 +23,14 @@ MAX_KEYTERMS = 50
 class DeepgramLive:
     name = NAME
     model_name = "deepgram_streaming"
-    capabilities = LiveCapabilities(languages=DEEPGRAM, diarization=True, vocabulary=True)
+    capabilities = LiveCapabilities(
+        languages=DEEPGRAM,
+        diarization=True,
+        vocabulary=True,
+        regions=DEEPGRAM_REGIONS,
+        max_terms=MAX_KEYTERMS,
+        max_term_bytes=500,  # the vendor allows 500 tokens in all, and no token is shorter than a byte
+    )
 
     async def open(self, request: LiveRequest) -> DeepgramStream:
         require(self.name, self.capabilities, request)

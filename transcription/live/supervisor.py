@@ -92,9 +92,9 @@ class Supervisor:
             Leg(
                 vendor,
                 LiveRequest(
-                    language=language,
+                    language=vendor.capabilities.spoken(language),
                     diarize=vendor.capabilities.diarization,
-                    vocabulary=vocabulary if vendor.capabilities.vocabulary else (),
+                    vocabulary=vendor.capabilities.terms(vocabulary),
                     session_id=session_id,
                 ),
                 window,

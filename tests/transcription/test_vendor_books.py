@@ -36,8 +36,8 @@ def test_what_is_about_a_request_never_counts_against_the_vendor(monkeypatch: py
 
 @pytest.mark.parametrize(
     ("asked", "sent"),
-    [("en-ZZ", "en"), ("en-gb", "en-GB"), ("pt-BR", "pt-BR"), ("de-AT", "de"), ("zh-Hant", "zh-Hant"), ("multi", "multi"),
-     ("DE", "de")],
+    [("en-ZZ", "en"), ("en-gb", "en-GB"), ("pt-BR", "pt-BR"), ("de-AT", "de"), ("zh-Hant", "zh-Hant"),
+     ("multi", "multi"), ("DE", "de")],
 )  # fmt: skip
 def test_a_vendor_is_asked_for_a_language_of_its_own_list(asked: str, sent: str) -> None:
     assert DeepgramLive.capabilities.spoken(asked) == sent

@@ -2,9 +2,9 @@
 
 Everything that decides is the production code: the live grouping (``transcription.live.voices.Voices``), the live
 labeller, the joining of labels of several connections, and ``identify`` for the memory and afterwards. Simulated are
-the conversations (real recordings of the reporting side, put together), the vendors (they tell speakers apart rightly, and
-count them anew after each drop) and the clock. The calibration is the choosing side's: no tested speaker has a part in
-it. From a fixed seed; the first run embeds for about ten minutes, later ones take that from ``var/bench-voices``.
+the conversations (real recordings of the reporting side, put together), the vendors (they tell speakers apart rightly,
+and count them anew after each drop) and the clock. The calibration is the choosing side's: no tested speaker has a part
+in it. From a fixed seed; the first run embeds for about ten minutes, later ones take that from ``var/bench-voices``.
 """
 
 from __future__ import annotations

@@ -1,19 +1,23 @@
 """Recordings for measuring voices: ``OMI_BENCH_SPEECH`` (a folder like ../shared/speech) or, without it, the bundled
 ones.
 
-Speakers are divided once, by name: one half chooses (cohort, weights, thresholds), the other half reports.
+Speakers are divided once, by name within each corpus and sex: one half chooses (features, weights, thresholds), the
+other half reports.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from speakers.clips import without
 
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLED = ROOT / "demo" / "recordings"
@@ -31,6 +35,74 @@ class Half:
 
     readers: dict[str, list[NDArray[np.int16]]]
     strangers: dict[str, NDArray[np.int16]]
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """Everything that is there of one person, in the order of the files. ``accent``: of their English."""
+
+    name: str
+    corpus: str
+    sex: str
+    accent: str
+    licence: str
+    pcm: NDArray[np.int16]
+
+
+CORPORA = {
+    "librispeech": "LibriSpeech", "ls": "LibriSpeech", "so": "speechocean762", "lj": "LJ Speech", "vctk": "VCTK",
+    "pbx": "Asterisk sounds", "jfk": "JFK",
+}  # fmt: skip
+ACCENTS = {"speechocean762": "Mandarin", "AMI": "mixed, meeting", "Asterisk sounds": "Russian (speaks Russian)"}
+
+
+def speakers(folder: Path) -> list[Speaker]:
+    """Every voice of the folder, by name. Of a meeting only what one says while nobody else speaks."""
+    files: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
+    meeting: dict[str, list[NDArray[np.int16]]] = {}
+    licences: dict[str, str] = {}
+    for root in (folder, folder / "more"):
+        index = root / "index.json"
+        for entry in json.loads(index.read_text(encoding="utf-8")) if index.is_file() else []:
+            if "ami" in entry["file"].split("/")[0]:
+                for name, pcm in _alone(load(root / entry["file"]), entry["segments"]):
+                    meeting.setdefault(name, []).append(pcm)
+                    licences[name] = entry["licence"]
+            else:
+                known = entry["speaker"] if entry["file"] != "jfk.flac" else "jfk"
+                name = f"ls{known}" if known.isdigit() else known
+                files.setdefault(name, []).append((root / entry["file"], entry))
+    found = []
+    for name, items in files.items():
+        entry = items[0][1]
+        corpus = next(value for key, value in CORPORA.items() if entry["file"].startswith(key))
+        pcm = np.concatenate([load(path) for path, _ in sorted(items, key=lambda item: item[0])])
+        accent = ACCENTS.get(corpus, "native or unknown")
+        found.append(Speaker(name, corpus, entry.get("sex") or "M", accent, entry["licence"], pcm))
+    for name, pieces in meeting.items():
+        found.append(Speaker(name, "AMI", name[0], ACCENTS["AMI"], licences[name], np.concatenate(pieces)))
+    return sorted(found, key=lambda speaker: speaker.name)
+
+
+def _alone(pcm: NDArray[np.int16], turns: list[dict[str, Any]]) -> Iterator[tuple[str, NDArray[np.int16]]]:
+    for turn in turns:
+        others = [(item["start"], item["end"]) for item in turns if item["speaker"] != turn["speaker"]]
+        for start, end in without([(turn["start"], turn["end"])], others):
+            yield turn["speaker"], pcm[round(start * RATE) : round(end * RATE)]
+
+
+def sides(people: Sequence[Speaker]) -> tuple[list[Speaker], list[Speaker]]:
+    """Choosing side, reporting side: every second one by name within each corpus and sex, so that each corpus stands on
+    both; a corpus with one speaker goes to the side that has fewer."""
+    groups: dict[tuple[str, str], list[Speaker]] = {}
+    for speaker in people:
+        groups.setdefault((speaker.corpus, speaker.sex), []).append(speaker)
+    halves: tuple[list[Speaker], list[Speaker]] = ([], [])
+    for key in sorted(groups):
+        first = int(len(halves[0]) > len(halves[1]))
+        for at, speaker in enumerate(groups[key]):
+            halves[(first + at) % 2].append(speaker)
+    return halves
 
 
 def load(path: Path) -> NDArray[np.int16]:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.speakers_conditions import degrade
 from bench.speakers_data import RATE, Half
-from bench.speakers_talks import CONDITIONS
-from bench.speakers_trials import degrade
 
 TALKS = 24
+CONDITIONS = ("clean", "noise 15 dB", "room", "telephone")
 LONGEST = 45
 """Seconds that one reader says in all."""
 
@@ -64,7 +64,7 @@ def make(half: Half, seed: int) -> Talk:
         pieces += [turn, pause]
         at += (len(turn) + len(pause)) / RATE
         last = name
-    condition = (*CONDITIONS, "telephone")[seed // 2 % 4]
+    condition = CONDITIONS[seed // 2 % 4]
     return Talk(degrade(np.concatenate(pieces), condition, seed), turns, guest)
 
 

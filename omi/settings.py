@@ -308,6 +308,7 @@ OMI_VECTOR_NAMESPACE = env_str("PINECONE_NAMESPACE", "ns1")
 FCM_URL = env_str("FCM_URL", "https://fcm.googleapis.com")
 OMI_SPEECH_MODEL = env_str("OMI_SPEECH_MODEL")
 OMI_VOICE_MODEL = env_str("OMI_VOICE_MODEL")
+OMI_VOICE_ENGINE = env_choice("OMI_VOICE_ENGINE", "campplus", ("campplus", "resemblyzer"))
 OMI_VOICE_RUNTIME = env_choice("OMI_VOICE_RUNTIME", "numpy", ("numpy", "onnx"))
 
 # --- Behaviour ------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from omi.stores import audio
 from omi.stores.audio import AudioNotFound
 from speakers import gallery, people
 from speakers.models import USER, ProfileVersion, SpeakerDecision, VoiceConsent, VoiceSample
-from speakers.policy import SENTENCES, Reason
+from speakers.reasons import SENTENCES, Reason
 
 ALIKE, UNLIKE = 0.80, 0.65
 """Cosines from which the matrix shows two samples as one voice, and below which as two."""

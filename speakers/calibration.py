@@ -1,10 +1,12 @@
-"""From a cosine to a probability, per engine: logistic over the cosine's s-norm against a shipped cohort.
+"""From a cosine to a probability, per engine: a logistic over the cosine and its s-norm against a shipped cohort.
 
-A cosine alone means little: with Resemblyzer strangers average 0.53, noise and the telephone's band make everybody
-alike, and scores rise with the length of the evidence. How far a cosine stands out among those of a cohort of
-strangers takes most of that away: log loss 0.104 against 0.169 for the plain cosine, on degraded speech of the
-choosing half (docs/speakers.md). Cohort and weights are made by ``python -m bench.speakers --fit``; the shipped
-cohort are embeddings of readers of LibriSpeech (CC BY 4.0).
+A cosine alone means little: it falls with noise, a room and the telephone's band, and each engine has a scale of its
+own. A profile is therefore a copy of the enrolment in each of ``conditions.CONDITIONS``; a test voice is compared with
+each copy, against a cohort of strangers in the same condition, and the copy that fits best counts. Cohort and weights
+are made by ``python -m bench.speakers --fit``; where the voices come from is in the file beside them.
+
+A deployment may add voices of its own to the cohort (``manage.py cohort``): embeddings in the data folder, without
+anything that says whose they are.
 """
 
 from __future__ import annotations
@@ -13,74 +15,149 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from django.conf import settings
 from numpy.typing import NDArray
 
 FOLDER = Path(__file__).resolve().parent / "cohorts"
 
 AGREES = 0.5
 """Probability from which a sample agrees with a profile; below it a person has to confirm it."""
+NEAREST = 5
+"""Voices of the cohort whose mean cosine says how well the calibration knows voices like this one."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Log odds: ``bias + norm * s-norm + cosine * cosine``. The length of the evidence adds nothing to them."""
+
+    bias: float
+    norm: float
+    cosine: float = 0.0
+
+    def logits(self, norms: NDArray[np.float32], cosines: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self.bias + self.norm * norms + self.cosine * cosines, np.float32)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """``bias`` and ``slope`` of the logistic over the s-norm; ``cohort``: unit rows (n, dimension)."""
+    """``profile``: weights of a voice against a profile, ``voice``: of two voices of one conversation; ``cohort``: unit
+    rows (conditions, voices, dimension), with one condition where copies are not used; ``least``: ``coverage`` under
+    which nobody is named."""
 
     engine: str
     engine_version: str
-    bias: float
-    slope: float
+    profile: Weights
+    voice: Weights
     cohort: NDArray[np.float32]
+    least: float = 0.0
 
-    def snorm(
-        self, cosines: NDArray[np.float32], test: NDArray[np.float32], profiles: NDArray[np.float32]
+    def scores(
+        self, test: NDArray[np.float32], profiles: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Cosine and log odds (even odds before) that ``test`` is the voice of each of ``profiles`` (n, copies,
+        dimension), each by its best copy."""
+        if not len(profiles):
+            return np.zeros(0, np.float32), np.zeros(0, np.float32)
+        cosines, norms = self.terms(test, profiles)
+        logits = np.stack([self.profile.logits(norms[:, c], cosines[:, c]) for c in range(cosines.shape[1])], axis=1)
+        best = logits.argmax(axis=1)
+        rows = np.arange(len(profiles))
+        return cosines[rows, best].astype(np.float32), logits[rows, best].astype(np.float32)
+
+    def terms(
+        self, test: NDArray[np.float32], profiles: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Cosine and s-norm of ``test`` with each copy of each of ``profiles``: (n, copies) both."""
+        copies = min(profiles.shape[1], len(self.cohort))
+        cosines = np.asarray(profiles[:, :copies] @ test, np.float32)
+        norms = np.stack([self._norm(cosines[:, c], test, profiles[:, c], c) for c in range(copies)], axis=1)
+        return cosines, norms
+
+    def probabilities(self, test: NDArray[np.float32], profiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(1 / (1 + np.exp(-np.clip(self.scores(test, profiles)[1], -50, 50))), np.float32)
+
+    def same(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+        """Probability that two voices heard in one recording are one."""
+        cosine = np.array([first @ second], np.float32)
+        logit = self.voice.logits(self._norm(cosine, first, second[None], 0), cosine)
+        return float(1 / (1 + np.exp(-np.clip(logit[0], -50, 50))))
+
+    def coverage(self, test: NDArray[np.float32]) -> float:
+        """Mean cosine of the ``NEAREST`` voices of the cohort, in the condition that fits best."""
+        cosines = np.sort(self.cohort @ test, axis=1)[:, -NEAREST:]
+        return float(cosines.mean(axis=1).max())
+
+    def _norm(
+        self, cosines: NDArray[np.float32], test: NDArray[np.float32], profiles: NDArray[np.float32], condition: int
     ) -> NDArray[np.float32]:
-        """Symmetric normalisation: (cosine - mean) / deviation over the cohort, averaged over both sides:
-        (profiles,)."""
-        against_test = self.cohort @ test
-        against_profiles = self.cohort @ profiles.T
+        """Symmetric normalisation: (cosine - mean) / deviation over the cohort, averaged over both sides: (n,)."""
+        cohort = self.cohort[condition]
+        against_test, against_profiles = cohort @ test, cohort @ profiles.T
         test_side = (cosines - against_test.mean()) / max(float(against_test.std()), 1e-3)
         profile_side = (cosines - against_profiles.mean(axis=0)) / np.maximum(against_profiles.std(axis=0), 1e-3)
         return np.asarray((test_side + profile_side) / 2, np.float32)
 
-    def probabilities(
-        self, cosines: NDArray[np.float32], test: NDArray[np.float32], profiles: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Probability, with even odds before, that the ``test`` voice is that of each row of ``profiles``."""
-        if not len(profiles):
-            return np.zeros(0, np.float32)
-        logit = self.bias + self.slope * self.snorm(cosines, test, profiles)
-        return np.asarray(1 / (1 + np.exp(-np.clip(logit, -50, 50))), np.float32)
+
+def cohort_name(engine: str, engine_version: str) -> str:
+    name = f"{engine}-{engine_version}"
+    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
 
 
 def cohort_path(engine: str, engine_version: str) -> Path:
     """Where the calibration of exactly this engine and version lies, without suffix."""
-    name = f"{engine}-{engine_version}"
-    return FOLDER / "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
+    return FOLDER / cohort_name(engine, engine_version)
+
+
+def own_cohort_path(engine: str, engine_version: str) -> Path:
+    """The voices that this deployment added, in its data folder."""
+    return Path(settings.OMI_DATA_DIR) / "cohorts" / (cohort_name(engine, engine_version) + ".npy")
+
+
+def calibration_of(engine: str, engine_version: str) -> Calibration | None:
+    """The calibration of exactly this engine and version; None means suggestions only."""
+    own = own_cohort_path(engine, engine_version)
+    return _read(engine, engine_version, own, own.stat().st_mtime if own.is_file() else 0.0)
 
 
 @cache
-def calibration_of(engine: str, engine_version: str) -> Calibration | None:
-    """The calibration of exactly this engine and version; None means suggestions only."""
+def _read(engine: str, engine_version: str, own: Path, changed: float) -> Calibration | None:
     path = cohort_path(engine, engine_version)
     described = path.with_name(path.name + ".json")
     if not described.is_file():
         return None
     data = json.loads(described.read_text(encoding="utf-8"))
     cohort = np.load(path.with_name(path.name + ".npy"), allow_pickle=False).astype(np.float32)
-    cohort /= np.linalg.norm(cohort, axis=1, keepdims=True)
-    return Calibration(engine, engine_version, float(data["bias"]), float(data["slope"]), cohort)
+    if changed:
+        added = np.load(own, allow_pickle=False).astype(np.float32)
+        if added.ndim == 3 and added.shape[::2] == cohort.shape[::2]:
+            cohort = np.concatenate([cohort, added], axis=1)
+    cohort /= np.linalg.norm(cohort, axis=2, keepdims=True)
+    return Calibration(
+        engine, engine_version, Weights(**data["profile"]), Weights(**data["voice"]), cohort, float(data["least"])
+    )
 
 
 def save(
-    engine: str, engine_version: str, *, bias: float, slope: float, cohort: NDArray[np.float32], note: str
+    engine: str,
+    engine_version: str,
+    *,
+    profile: Weights,
+    voice: Weights,
+    least: float,
+    cohort: NDArray[np.float32],
+    about: dict[str, Any],
 ) -> Path:
-    """Write a calibration (float16 cohort: 0.5 kB a voice of 256 numbers) and return the description's path."""
+    """Write a calibration (float16 cohort) and return the description's path. ``about``: sources, licences, counts."""
     path = cohort_path(engine, engine_version)
     np.save(path.with_name(path.name + ".npy"), cohort.astype(np.float16))
     described = path.with_name(path.name + ".json")
-    content = {"engine": engine, "engine_version": engine_version, "bias": bias, "slope": slope, "note": note}
+    content = {
+        "engine": engine, "engine_version": engine_version, "profile": vars(profile), "voice": vars(voice),
+        "least": least, **about,
+    }  # fmt: skip
     described.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    calibration_of.cache_clear()
+    _read.cache_clear()
     return described

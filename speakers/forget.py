@@ -8,7 +8,7 @@ from django.utils import timezone
 from omi.stores import audio
 from speakers import gallery
 from speakers.models import USER, ProfileVersion, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
-from speakers.policy import Reason
+from speakers.reasons import Reason
 
 
 def forget_user(uid: str) -> dict[str, int]:

@@ -21,9 +21,19 @@ from omi import rows
 from omi.errors import ProviderError
 from omi.providers import one
 from omi.stores import audio
-from speakers.clips import BadRecording, Recording, centroid, pooled, voiced, windows
+from speakers.clips import BadRecording, Recording, centroid, pieces, pooled, voiced
+from speakers.conditions import CONDITIONS, simulated
 from speakers.engines import VoiceEngine
-from speakers.models import USER, ProfileVersion, UserThreshold, VoiceEmbedding, VoiceSample, pack
+from speakers.models import (
+    USER,
+    ProfileVersion,
+    UserThreshold,
+    VoiceEmbedding,
+    VoiceSample,
+    pack,
+    pack_copies,
+    unpack_copies,
+)
 from speakers.policy import CANDIDATE_USER
 
 log = logging.getLogger(__name__)
@@ -40,10 +50,12 @@ class SampleGone(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Who can be recognised: ids (``user`` or a person id) and their centroids, row by row, of one engine."""
+    """Who can be recognised: ids (``user`` or a person id), their ``profiles`` (n, copies, dimension; the copies as in
+    ``conditions.CONDITIONS``) and the ``seconds`` of speech in each, row by row, of one engine."""
 
     ids: list[str]
     profiles: NDArray[np.float32]
+    seconds: NDArray[np.float32]
     engine: str
     engine_version: str
 
@@ -71,20 +83,33 @@ def candidates(
         for row in rows.instances(ProfileVersion, shown, order="person_id")
         if row.person_id == USER or people is None or row.person_id in people
     ]
-    matrix = np.stack([row.array for row in kept]) if kept else np.zeros((0, engine.dimension), np.float32)
-    return Candidates([candidate_id(row.person_id) for row in kept], matrix, engine.name, engine.version)
+    count = len(CONDITIONS)
+    matrix = np.zeros((len(kept), count, engine.dimension), np.float32)
+    for at, row in enumerate(kept):
+        matrix[at] = unpack_copies(row.copies, row.array, count)
+    seconds = np.array([row.voiced_seconds for row in kept], np.float32)
+    return Candidates([candidate_id(row.person_id) for row in kept], matrix, seconds, engine.name, engine.version)
 
 
-def embed_pooled(engine: VoiceEngine, pcm: NDArray[np.int16]) -> NDArray[np.float32] | None:
-    """One unit vector of voiced audio of one voice; None where the engine finds nothing in it."""
+def embed_copies(engine: VoiceEngine, pcm: NDArray[np.int16]) -> NDArray[np.float32] | None:
+    """Unit vectors (copies, dimension) of the voiced audio ``pcm`` of one voice in each of ``conditions.CONDITIONS``;
+    None where the engine finds nothing in it."""
     evidence = pooled([pcm])
-    rows = engine.embed_segments(evidence.pcm, windows(evidence.seconds))
-    return centroid(rows)
+    cuts = pieces(evidence.seconds)
+    vectors = [centroid(engine.embed_segments(simulated(evidence.pcm, name), cuts)) for name in CONDITIONS]
+    clean = vectors[0]
+    if clean is None:
+        return None
+    return np.stack([clean if vector is None else vector for vector in vectors])
 
 
-def store_embedding(sample: VoiceSample, engine: VoiceEngine, vector: NDArray[np.float32]) -> VoiceEmbedding:
+def store_embedding(sample: VoiceSample, engine: VoiceEngine, copies: NDArray[np.float32]) -> VoiceEmbedding:
+    """``copies`` as ``embed_copies`` gives them."""
     embedding, _ = VoiceEmbedding.objects.update_or_create(
-        sample=sample, engine=engine.name, engine_version=engine.version, defaults={"vector": pack(vector)}
+        sample=sample,
+        engine=engine.name,
+        engine_version=engine.version,
+        defaults={"vector": pack(copies[0]), "copies": pack_copies(copies)},
     )
     return embedding
 
@@ -112,6 +137,7 @@ def rebuild(uid: str, person_id: str, engine: str, engine_version: str, *, reaso
         )
         weights = np.array([min(row.sample.voiced_seconds, HEAVIEST) for row in rows], np.float32)
         vector = centroid(np.stack([row.array for row in rows]), weights) if rows else None
+        copies = _mean_copies(rows, weights) if vector is not None else b""
         old.filter(active=True).update(active=False)
         if vector is None:
             return None
@@ -122,10 +148,18 @@ def rebuild(uid: str, person_id: str, engine: str, engine_version: str, *, reaso
             engine=engine,
             engine_version=engine_version,
             vector=pack(vector),
+            copies=copies,
             voiced_seconds=float(sum(row.sample.voiced_seconds for row in rows)),
             sample_ids=[str(row.sample_id) for row in rows],
             reason=reason,
         )
+
+
+def _mean_copies(rows: list[VoiceEmbedding], weights: NDArray[np.float32]) -> bytes:
+    count = len(CONDITIONS)
+    stack = np.stack([unpack_copies(row.copies, row.array, count) for row in rows])
+    means = [centroid(stack[:, at], weights) for at in range(count)]
+    return pack_copies(np.stack([mean for mean in means if mean is not None]))
 
 
 def rebuild_all_engines(uid: str, person_id: str, *, reason: str) -> None:
@@ -208,17 +242,17 @@ def heal(uid: str | None, engine: VoiceEngine, *, limit: int = HEAL_AT_ONCE) -> 
     if uid is not None and not _to_heal(uid, engine):
         return 0
     for sample in list(without_embedding(uid, engine).exclude(unreadable_by=engine_key(engine))[:limit]):
-        vector = None
+        copies = None
         with tempfile.TemporaryDirectory(prefix="omi-heal-") as folder:
             try:
                 with Recording(audio.local_copy(sample.audio, Path(folder))) as recording:
-                    vector = embed_pooled(engine, voiced(recording.cut(0.0, recording.seconds)))
+                    copies = embed_copies(engine, voiced(recording.cut(0.0, recording.seconds)))
             except (audio.AudioNotFound, BadRecording) as error:
                 log.warning("sample %s cannot be embedded: %s", sample.id, error)
-        if vector is None:
+        if copies is None:
             VoiceSample.objects.filter(pk=sample.pk).update(unreadable_by=engine_key(engine))
             continue
-        store_embedding(sample, engine, vector)
+        store_embedding(sample, engine, copies)
         by_owner.add((sample.uid, sample.person_id))
         count += 1
     for owner, person_id in sorted(by_owner):
@@ -230,7 +264,7 @@ _TO_HEAL = """
 SELECT 1 FROM speakers_voicesample AS sample
 WHERE uid = %s AND status <> 'removed' AND audio <> '' AND unreadable_by <> %s AND NOT EXISTS (
     SELECT 1 FROM speakers_voiceembedding
-    WHERE sample_id = sample.id AND engine = %s AND engine_version = %s)
+    WHERE sample_id = sample.id AND engine = %s AND engine_version = %s AND length(copies) > 0)
 LIMIT 1
 """
 """As text (docs/decisions/0010): asked for every recording, and nearly always answered by "none"."""
@@ -243,8 +277,10 @@ def _to_heal(uid: str, engine: VoiceEngine) -> bool:
 
 
 def without_embedding(uid: str | None, engine: VoiceEngine) -> QuerySet[VoiceSample]:
-    """Kept samples that ``engine`` has not embedded."""
-    there = VoiceEmbedding.objects.filter(engine=engine.name, engine_version=engine.version, sample=OuterRef("pk"))
+    """Kept samples that ``engine`` has not embedded, or not in all conditions."""
+    there = VoiceEmbedding.objects.filter(
+        engine=engine.name, engine_version=engine.version, sample=OuterRef("pk")
+    ).exclude(copies=b"")
     missing = VoiceSample.objects.exclude(status=VoiceSample.Status.REMOVED).exclude(audio="").exclude(Exists(there))
     return missing if uid is None else missing.filter(uid=uid)
 

@@ -12,13 +12,14 @@ import numpy as np
 
 from omi.providers import one
 from speakers import decisions, people
-from speakers.calibration import Calibration, calibration_of
-from speakers.clips import Evidence, Recording, Turn, gather, windows
+from speakers.calibration import calibration_of
+from speakers.clips import Evidence, Recording, Turn, gather
 from speakers.engines import VoiceEngine
-from speakers.gallery import Candidates, candidates
+from speakers.gallery import candidates
 from speakers.learning import rules_of
-from speakers.policy import Reason, VoiceDecision, VoiceScores, decide
-from speakers.scoring import scored
+from speakers.policy import CANDIDATE_USER, NOBODY, VoiceDecision, decide
+from speakers.reasons import UNJUDGED
+from speakers.scoring import VoiceEvidence, room_of
 from speakers.turns import assign_speakers
 from transcription.segments import Segment
 
@@ -67,14 +68,13 @@ def identify(
     found = candidates(uid, engine, people=known)
     turns = _turns(segments)
     with Recording(wav, offset=audio_offset) as recording:
-        scores, evidence = _score(turns, recording, engine, found, calibration_of(engine.name, engine.version))
-    judged = decide(scores, found.ids, rules_of(uid, engine))
+        heard = _heard(turns, recording, engine, _agreed(segments, manual), embed=bool(found.ids))
+    evidence = {item.voice: speech for item, speech in heard}
+    room = room_of([item for item, _ in heard], found, calibration_of(engine.name, engine.version))
     voices = [
         replace(decision, turns=evidence[decision.voice].turns, engine=engine.name, engine_version=engine.version)
-        for decision in judged
+        for decision in decide(room, rules_of(uid, engine))
     ]
-    agreed = _agreed(segments, manual)
-    voices = [_settled(decision, agreed) for decision in voices]
     if memory_id:
         decisions.store(uid, memory_id, voices)
     return Identification(
@@ -109,10 +109,6 @@ def apply(
     return result
 
 
-UNJUDGED = {Reason.NO_PROFILES, Reason.TOO_LITTLE_SPEECH, Reason.NOT_CALIBRATED}
-"""Reasons that say nothing against the label a segment already has."""
-
-
 def _turns(segments: Sequence[Segment]) -> dict[str, list[Turn]]:
     turns: dict[str, list[Turn]] = {}
     for segment in segments:
@@ -120,14 +116,15 @@ def _turns(segments: Sequence[Segment]) -> dict[str, list[Turn]]:
     return turns
 
 
-def _score(
+def _heard(
     turns: dict[str, list[Turn]],
     recording: Recording,
     engine: VoiceEngine,
-    found: Candidates,
-    calibration: Calibration | None,
-) -> tuple[list[VoiceScores], dict[str, Evidence]]:
-    """Scores and evidence of each voice. All windows of all voices go to the engine in one call."""
+    confirmed: Mapping[str, Mapping[str, Any]],
+    *,
+    embed: bool,
+) -> list[tuple[VoiceEvidence, Evidence]]:
+    """What is heard of each voice. All cuts of all voices go to the engine in one call; none without ``embed``."""
     evidence: dict[str, Evidence] = {}
     for voice, own in turns.items():
         others = [turn for other, theirs in turns.items() if other != voice for turn in theirs]
@@ -136,17 +133,32 @@ def _score(
     cuts: list[Turn] = []
     owners: list[str] = []
     for voice, item in evidence.items():
-        pieces = windows(item.seconds)
-        cuts += [(at + start, at + end) for start, end in pieces]
-        owners += [voice] * len(pieces)
+        cuts += [(at + start, at + end) for start, end in item.cuts]
+        owners += [voice] * len(item.cuts)
         at += item.seconds
     pcm = np.concatenate([item.pcm for item in evidence.values()]) if evidence else np.zeros(0, np.int16)
-    rows = engine.embed_segments(pcm, cuts) if cuts and found.ids else np.zeros((0, engine.dimension), np.float32)
-    scores = [
-        scored(voice, item.seconds, rows[np.array(owners, object) == voice] if len(rows) else rows, found, calibration)
+    nothing = np.zeros((0, engine.dimension), np.float32)
+    rows = engine.embed_segments(pcm, cuts) if cuts and embed else nothing
+    return [
+        (
+            VoiceEvidence(
+                voice,
+                item.seconds,
+                rows[np.array(owners, object) == voice] if len(rows) else nothing,
+                item.weights if len(rows) else None,
+                confirmed=_candidate(confirmed.get(voice)),
+            ),
+            item,
+        )
         for voice, item in evidence.items()
     ]
-    return scores, evidence
+
+
+def _candidate(label: Mapping[str, Any] | None) -> str | None:
+    """What a person said of a voice, as ``VoiceScores.confirmed`` has it."""
+    if label is None:
+        return None
+    return CANDIDATE_USER if label["is_user"] else label["person_id"] or NOBODY
 
 
 def _agreed(segments: Sequence[Segment], manual: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -167,22 +179,6 @@ def _agreed(segments: Sequence[Segment], manual: Mapping[str, Mapping[str, Any]]
             ((is_user, person_id),) = named[voice]
             agreed[voice] = {"is_user": is_user, "person_id": person_id}
     return agreed
-
-
-def _settled(decision: VoiceDecision, agreed: Mapping[str, Mapping[str, Any]]) -> VoiceDecision:
-    """What a person said of the whole voice wins over what was heard."""
-    own = agreed.get(decision.voice)
-    if own is None:
-        return decision
-    return replace(
-        decision,
-        is_user=bool(own["is_user"]),
-        person_id=own["person_id"],
-        manual=True,
-        reason=Reason.MANUAL,
-        suggestion=None,
-        suggestion_probability=0.0,
-    )
 
 
 def _label(manual: Mapping[str, Any]) -> dict[str, Any]:

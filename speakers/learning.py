@@ -23,8 +23,9 @@ from speakers.engines.registry import ConfiguredVoices
 from speakers.engines.scale import scale_of
 from speakers.enrolment import CONSENT_VERSION, analyse
 from speakers.models import USER, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
-from speakers.policy import SHIFT_LIMIT, Reason, Rules
+from speakers.policy import SHIFT_LIMIT, Rules
 from speakers.quality import SAMPLE_SECONDS, SAMPLE_VOICED, RejectedAudio, check
+from speakers.reasons import Reason
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +89,9 @@ def learn_from_segment(
         check(found.quality, seconds=SAMPLE_SECONDS, voiced=SAMPLE_VOICED, one_voice=scale_of(voices).part)
     except RejectedAudio as reason:
         return Learned(None, reason.code, reason.sentence)
-    if found.vector is None:
+    if found.copies is None:
         return Learned(None, "empty", "No speech was heard in this segment.")
-    agrees = _agrees(uid, owner, voices, found.vector)
+    agrees = _agrees(uid, owner, voices, found.copies[0])
     status = VoiceSample.Status.ACCEPTED if agrees or confirmed else VoiceSample.Status.CANDIDATE
     sample = _keep(
         uid, owner, pcm, found, voices, status, memory_id, segment_id, segment_index, (start, end), confirmed
@@ -155,8 +156,13 @@ def withdraw_correction(uid: str, memory_id: str, voice: str) -> None:
 def rules_of(uid: str, engine: VoiceEngine) -> Rules:
     """The shipped rules with this user's shift, on the scale of the engine."""
     found = rows.select(UserThreshold, ("shift",), {"uid": uid})
-    calibrated = calibration_of(engine.name, engine.version) is not None
-    return Rules(same_voice=scale_of(engine).voice, calibrated=calibrated).shifted(found[0][0] if found else 0.0)
+    calibration = calibration_of(engine.name, engine.version)
+    shipped = Rules(
+        margin=scale_of(engine).margin,
+        calibrated=calibration is not None,
+        coverage=calibration.least if calibration is not None else 0.0,
+    )
+    return shipped.shifted(found[0][0] if found else 0.0)
 
 
 def _samples_of(uid: str, memory_id: str, segment_id: str) -> QuerySet[VoiceSample]:
@@ -174,13 +180,12 @@ def _agrees(uid: str, owner: str, voices: ConfiguredVoices, vector: Any) -> bool
     calibration = calibration_of(voices.name, voices.version)
     if not known.ids or calibration is None:
         return not known.ids
-    cosines = known.profiles @ vector
-    probabilities = calibration.probabilities(cosines, vector, known.profiles)
+    probabilities = calibration.probabilities(vector, known.profiles)
     name = gallery.candidate_id(owner)
     if name not in known.ids:
         return bool(probabilities.max() < AGREES)
     mine = known.ids.index(name)
-    return bool(probabilities[mine] >= AGREES and mine == int(cosines.argmax()))
+    return bool(probabilities[mine] >= AGREES and mine == int(probabilities.argmax()))
 
 
 def _keep(
@@ -218,7 +223,7 @@ def _keep(
             end=times[1],
             confirmed=confirmed,
         )
-        gallery.store_embedding(sample, voices, found.vector)
+        gallery.store_embedding(sample, voices, found.copies)
         VoiceConsent.objects.create(uid=uid, person_id=owner, version=CONSENT_VERSION, source="assignment")
         if status is VoiceSample.Status.ACCEPTED:
             gallery.rebuild(uid, owner, voices.name, voices.version, reason="learned from a segment")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from hashlib import blake2b
+from threading import Lock
+
 import numpy as np
 from channels.db import database_sync_to_async
 from numpy.typing import NDArray
@@ -9,12 +13,20 @@ from numpy.typing import NDArray
 from omi.providers import one
 from speakers import gallery, people
 from speakers.calibration import calibration_of
-from speakers.clips import centroid, pooled, voiced, windows
+from speakers.clips import RATE, centroid, pooled, voiced
+from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
+from speakers.engines.scale import scale_of
 from speakers.learning import rules_of
-from speakers.policy import decide
-from speakers.scoring import scored
+from speakers.policy import VoiceDecision, decide
+from speakers.reasons import UNJUDGED
+from speakers.scoring import VoiceEvidence, room_of
 from transcription.ports import VoiceLabel
+
+REMEMBERED = 2000
+"""Groups whose embedding is kept, so that asking again embeds only what is new: 2 MB."""
+_rows: OrderedDict[tuple[str, str, bytes], NDArray[np.float32]] = OrderedDict()
+_lock = Lock()
 
 
 class LiveLabeller:
@@ -22,7 +34,9 @@ class LiveLabeller:
     own."""
 
     async def label(self, uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[str, VoiceLabel]:
-        """Labels of the voices that are decided. ProviderError when the engine fails: the session keeps what it has."""
+        """A label for each of ``voices``, which are all of the conversation: named or not, a name can be taken back.
+
+        Empty where nobody can be recognised. ProviderError when the engine fails: the session keeps what it has."""
         labels: dict[str, VoiceLabel] = await database_sync_to_async(label_voices, thread_sensitive=False)(uid, voices)
         return labels
 
@@ -32,6 +46,10 @@ class LiveLabeller:
             clips
         )
         return rows
+
+    async def same_utterance(self) -> float:
+        """Cosine of two vectors of ``embed`` from which they are rather one voice than two. ProviderError as there."""
+        return float(await database_sync_to_async(same_utterance, thread_sensitive=False)())
 
     async def has_profile(self, uid: str) -> bool:
         """Whether there is anybody to recognise: the user or a person. One query."""
@@ -48,21 +66,44 @@ def label_voices(uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[s
     calibration = calibration_of(engine.name, engine.version)
     if not found.ids or calibration is None:
         return {}
-    scores = []
-    for voice, clips in voices.items():
-        evidence = pooled([voiced(np.asarray(clip, np.int16)) for clip in clips])
-        rows = engine.embed_segments(evidence.pcm, windows(evidence.seconds))
-        scores.append(scored(voice, evidence.seconds, rows, found, calibration))
-    return {
-        decision.voice: VoiceLabel(
-            is_user=decision.is_user,
-            person_id=decision.person_id,
-            score=decision.probability,
-            evidence_seconds=decision.evidence_seconds,
-        )
-        for decision in decide(scores, found.ids, rules_of(uid, engine))
-        if decision.decided and (decision.person_id is None or _known(uid, decision.person_id))
-    }
+    room = room_of([_heard(voice, clips, engine) for voice, clips in voices.items()], found, calibration)
+    return {decision.voice: _label(uid, decision) for decision in decide(room, rules_of(uid, engine))}
+
+
+def _label(uid: str, decision: VoiceDecision) -> VoiceLabel:
+    gone = decision.person_id is not None and not _known(uid, decision.person_id)
+    return VoiceLabel(
+        is_user=decision.is_user,
+        person_id=None if gone else decision.person_id,
+        score=decision.probability,
+        evidence_seconds=decision.evidence_seconds,
+        judged=decision.reason not in UNJUDGED,
+        provisional=decision.provisional and not gone,
+        reason=decision.reason.value,
+    )
+
+
+def _heard(voice: str, clips: list[NDArray[np.int16]], engine: VoiceEngine) -> VoiceEvidence:
+    """What is heard in the clips of a voice; a group of them is embedded once, however often one asks."""
+    evidence = pooled([voiced(np.asarray(clip, np.int16)) for clip in clips])
+    rows = [_embedded(evidence.pcm[round(a * RATE) : round(b * RATE)], engine) for a, b in evidence.cuts]
+    matrix = np.stack(rows) if rows else np.zeros((0, engine.dimension), np.float32)
+    return VoiceEvidence(voice, evidence.seconds, matrix, evidence.weights)
+
+
+def _embedded(pcm: NDArray[np.int16], engine: VoiceEngine) -> NDArray[np.float32]:
+    key = (engine.name, engine.version, blake2b(pcm.tobytes(), digest_size=16).digest())
+    with _lock:
+        row = _rows.get(key)
+        if row is not None:
+            _rows.move_to_end(key)
+            return row
+    row = engine.embed_segments(pcm, [(0.0, len(pcm) / RATE)])[0]
+    with _lock:
+        _rows[key] = row
+        while len(_rows) > REMEMBERED:
+            _rows.popitem(last=False)
+    return row
 
 
 def embed_clips(clips: list[NDArray[np.int16]]) -> list[NDArray[np.float32] | None]:
@@ -71,8 +112,14 @@ def embed_clips(clips: list[NDArray[np.int16]]) -> list[NDArray[np.float32] | No
     found: list[NDArray[np.float32] | None] = []
     for clip in clips:
         evidence = pooled([voiced(np.asarray(clip, np.int16))])
-        found.append(centroid(engine.embed_segments(evidence.pcm, windows(evidence.seconds))))
+        found.append(centroid(engine.embed_segments(evidence.pcm, evidence.cuts), evidence.weights))
     return found
+
+
+def same_utterance() -> float:
+    """Cosine of two utterances from which they are rather one voice than two, on the scale of the engine."""
+    configured: ConfiguredVoices = one("voices")
+    return scale_of(configured.live()).utterance
 
 
 def _known(uid: str, person_id: str) -> bool:

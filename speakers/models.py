@@ -90,6 +90,7 @@ class VoiceEmbedding(models.Model):
     engine = models.CharField(max_length=64)
     engine_version = models.CharField(max_length=64)
     vector = models.BinaryField()
+    copies = models.BinaryField(default=b"", help_text="the sample in each of conditions.CONDITIONS; empty: not made")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -114,6 +115,7 @@ class ProfileVersion(models.Model):
     engine = models.CharField(max_length=64)
     engine_version = models.CharField(max_length=64)
     vector = models.BinaryField()
+    copies = models.BinaryField(default=b"", help_text="the profile in each of conditions.CONDITIONS; empty: not made")
     voiced_seconds = models.FloatField()
     sample_ids = models.JSONField(default=list)
     reason = models.CharField(max_length=64)
@@ -165,6 +167,7 @@ class SpeakerDecision(models.Model):
     suggestion = models.CharField(max_length=128, blank=True, default="")
     suggestion_probability = models.FloatField(default=0.0)
     turns = models.JSONField(default=list)
+    facts = models.JSONField(default=dict, help_text="further numbers that decided: bar, coverage, rival...")
     engine = models.CharField(max_length=64, blank=True, default="")
     engine_version = models.CharField(max_length=64, blank=True, default="")
     created_at = models.DateTimeField(auto_now=True)
@@ -196,6 +199,19 @@ def pack(vector: NDArray[np.float32]) -> bytes:
     if not np.isfinite(norm) or norm < 1e-6:
         raise ValueError("an embedding must be finite and not zero")
     return bytes((array / norm).astype("<f4").tobytes())
+
+
+def pack_copies(copies: NDArray[np.float32]) -> bytes:
+    """(copies, dimension) rows, each as ``pack`` has it, one after the other."""
+    return b"".join(pack(row) for row in copies)
+
+
+def unpack_copies(blob: bytes | memoryview, clean: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """(``count``, dimension); where no copies were made each is the ``clean`` vector."""
+    rows = unpack(blob)
+    if rows.size != count * clean.size:
+        return np.repeat(clean[None], count, axis=0)
+    return rows.reshape(count, clean.size)
 
 
 def unpack(blob: bytes | memoryview) -> NDArray[np.float32]:

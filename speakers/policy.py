@@ -1,78 +1,96 @@
-"""Who a diarized voice is: the rules, as one pure function over scores. The numbers come from ``make bench-speakers``.
+"""Who the voices of one conversation are: the rules, as one pure function over scores, live and afterwards.
 
-A voice gets a name only when all of these hold; otherwise it is honestly unknown, and the reason is kept:
+``decide`` sees **all** voices of the conversation, named or not, and can be asked again when there is more evidence: it
+keeps no state, so a name that no longer holds is not in the next answer. A voice gets a name only when all of these
+hold; otherwise it is honestly unknown, and the reason is kept:
 
-1. there is enough speech of it (``EVIDENCE``; less only for a clear case, ``CLEAR_EVIDENCE`` and
-``CLEAR_PROBABILITY``); 2. the calibrated probability of the best candidate is at least ``ACCEPT`` (plus the user's
-own shift); 3. the best candidate is clear of the runner-up by ``MARGIN``; 4. no other voice of the room fits that
-candidate better (unless the two voices are the same voice, divided).
+1. the person is enrolled with enough speech (``ENROLMENT``), and there is enough of the voice (``EVIDENCE``; less only
+   for a clear case, ``CLEAR_EVIDENCE`` and ``CLEAR_PROBABILITY``);
+2. the calibrated probability of the best candidate is at least ``ACCEPT`` (plus the user's own shift);
+3. the voice is not far from every voice that the calibration knows (``Rules.coverage``): there the probability means
+   nothing;
+4. the best candidate is clear of the runner-up by ``Rules.margin``;
+5. every other voice of the room that fits the candidate as well is shown to be the same voice, divided (``SAME``, with
+   ``EVIDENCE`` of both). One person is one voice of the room; a voice that a person confirmed comes before all others.
+
+The same answer comes for every order of the voices. A higher ``accept``, ``evidence`` or ``margin``, and one voice more
+in the room, only take names away.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from speakers.engines.scale import RESEMBLYZER
+from speakers.reasons import Reason
 
 EVIDENCE = 5.0
 """Seconds of voiced speech for a new label."""
 CLEAR_EVIDENCE = 2.0
 CLEAR_PROBABILITY = 0.995
+EARNED = 8.0
+"""Seconds of voiced speech from which a name is no longer provisional: what the figures of docs/speakers.md are of."""
 ACCEPT = 0.95
 """Probability of being the same voice. Chosen on one half of the speakers: docs/speakers.md."""
+ENROLMENT = 8.0
+"""Seconds of enrolled speech from which a voice is named; under it there are suggestions."""
 MARGIN = 0.05
-"""Cosine by which the best candidate must beat the runner-up."""
+"""Cosine by which the best candidate must beat the runner-up (of an engine without a scale of its own)."""
+SAME = 0.95
+"""Probability from which two voices of a room, which were told apart, are one that was divided."""
+TIE = 1.0
+"""Log odds: where two different voices fit one candidate with less between them, neither gets the name."""
 SUGGEST = 0.50
 """From this probability on an unknown voice is offered as a suggestion ("probably Ana")."""
 SHIFT_LIMIT = 0.04
 """How far a user's corrections may move ``ACCEPT``, up or down."""
 
 CANDIDATE_USER = "user"
-
-
-class Reason(StrEnum):
-    ACCEPTED = "accepted"
-    MANUAL = "manual"
-    WITHDRAWN = "withdrawn"
-    NO_PROFILES = "no_profiles"
-    TOO_LITTLE_SPEECH = "too_little_speech"
-    BELOW_THRESHOLD = "below_threshold"
-    CLOSE_RUNNER_UP = "close_runner_up"
-    ANOTHER_VOICE_FITS_BETTER = "another_voice_fits_better"
-    NOT_CALIBRATED = "not_calibrated"
-
-
-SENTENCES: dict[Reason, str] = {
-    Reason.ACCEPTED: "The voice matches this person and nobody else.",
-    Reason.MANUAL: "A person set this label; no run changes it.",
-    Reason.WITHDRAWN: "The name was taken back; the next run decides anew.",
-    Reason.NO_PROFILES: "There is no voice to compare with yet.",
-    Reason.TOO_LITTLE_SPEECH: "There is too little speech of this voice to be sure.",
-    Reason.BELOW_THRESHOLD: "The voice is not similar enough to anybody known.",
-    Reason.CLOSE_RUNNER_UP: "Two known voices fit almost equally well.",
-    Reason.ANOTHER_VOICE_FITS_BETTER: "Another voice of this conversation fits that person better.",
-    Reason.NOT_CALIBRATED: "The voice engine has no calibration yet, so it only makes suggestions.",
-}
+NOBODY = ""
+"""``VoiceScores.confirmed``: a person said that the voice is nobody who is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceScores:
-    """One voice against every candidate: cosines and calibrated probabilities, in the candidates' order."""
+    """One voice against every candidate: cosines and calibrated log odds, in the candidates' order.
+
+    ``embedding`` None: nothing to compare. ``coverage``: cosine of the nearest voices that the calibration knows.
+    ``confirmed``: what a person said of the voice (a candidate's id or ``NOBODY``), None where nobody said anything.
+    """
 
     voice: str
     evidence_seconds: float
     embedding: NDArray[np.float32] | None
     cosines: NDArray[np.float32]
-    probabilities: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    coverage: float = 1.0
+    confirmed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """All voices of a conversation, and who they might be.
+
+    ``candidates``: ``user`` and person ids; ``enrolled``: seconds of speech that each is enrolled with; ``same``:
+    (voices, voices) probability that two of the voices are one.
+    """
+
+    candidates: list[str]
+    enrolled: NDArray[np.float32]
+    voices: list[VoiceScores]
+    same: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceDecision:
-    """What is known about one voice. ``best`` and ``suggestion`` are ``user`` or a person id, or None."""
+    """What is known about one voice. ``best`` and ``suggestion`` are ``user`` or a person id, or None.
+
+    ``provisional``: named on less than ``EARNED`` seconds. ``bar``: the probability that was asked for; ``coverage``
+    as in ``VoiceScores``; ``rival``: the other voice of the room that decided, with the probability that it is the same
+    voice.
+    """
 
     voice: str
     is_user: bool = False
@@ -91,6 +109,12 @@ class VoiceDecision:
     turns: list[tuple[float, float]] = field(default_factory=list)
     engine: str = ""
     engine_version: str = ""
+    provisional: bool = False
+    bar: float = 0.0
+    coverage: float | None = None
+    enrolled_seconds: float | None = None
+    rival: str | None = None
+    rival_same: float | None = None
 
     @property
     def decided(self) -> bool:
@@ -100,14 +124,17 @@ class VoiceDecision:
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The numbers in force: the shipped ones, moved by what the user corrected; ``calibrated`` False names nobody.
-    ``same_voice``: cosine of two voices of the room above which they are one that was divided (``Scale.voice``)."""
+    ``coverage``: cosine to the nearest known voices under which a probability means nothing."""
 
     accept: float = ACCEPT
     margin: float = MARGIN
     evidence: float = EVIDENCE
     clear_evidence: float = CLEAR_EVIDENCE
     clear_probability: float = CLEAR_PROBABILITY
-    same_voice: float = RESEMBLYZER.voice
+    enrolment: float = ENROLMENT
+    earned: float = EARNED
+    same: float = SAME
+    coverage: float = 0.0
     suggest: float = SUGGEST
     calibrated: bool = True
 
@@ -116,49 +143,81 @@ class Rules:
         return replace(self, accept=self.accept + bounded)
 
 
-def decide(scores: list[VoiceScores], candidates: list[str], rules: Rules | None = None) -> list[VoiceDecision]:
-    """One decision per voice, in order. ``candidates`` are ``user`` and person ids, as the columns of the scores."""
+def probability(logit: float) -> float:
+    return float(1 / (1 + np.exp(-np.clip(logit, -50, 50))))
+
+
+def decide(room: Room, rules: Rules | None = None) -> list[VoiceDecision]:
+    """One decision per voice, in the order of ``room.voices``."""
     rules = rules or Rules()
-    decisions = [_alone(voice, candidates, rules) for voice in scores]
-    return _in_the_room(scores, decisions, rules)
+    return [_in_the_room(at, _alone(at, room, rules), room, rules) for at in range(len(room.voices))]
 
 
-def _alone(voice: VoiceScores, candidates: list[str], rules: Rules) -> VoiceDecision:
+def _alone(at: int, room: Room, rules: Rules) -> VoiceDecision:
+    """What the voice would be if it were the only one."""
+    voice = room.voices[at]
+    if voice.confirmed is not None:
+        return _confirmed(voice)
     unknown = VoiceDecision(voice=voice.voice, evidence_seconds=voice.evidence_seconds)
-    if not candidates:
+    if not room.candidates:
         return unknown
     if voice.embedding is None:
         return replace(unknown, reason=Reason.TOO_LITTLE_SPEECH)
-    order = np.argsort(-voice.cosines, kind="stable")
+    order = np.argsort(-voice.logits, kind="stable")
     best = int(order[0])
     second = int(order[1]) if len(order) > 1 else None
-    score, probability = float(voice.cosines[best]), float(voice.probabilities[best])
+    score, likely = float(voice.cosines[best]), probability(float(voice.logits[best]))
     margin = score - float(voice.cosines[second]) if second is not None else None
     decision = replace(
         unknown,
-        best=candidates[best],
+        best=room.candidates[best],
         score=round(score, 4),
-        probability=round(probability, 4),
-        runner_up=candidates[second] if second is not None else None,
+        probability=round(likely, 4),
+        runner_up=room.candidates[second] if second is not None else None,
         runner_up_score=round(float(voice.cosines[second]), 4) if second is not None else None,
         margin=round(margin, 4) if margin is not None else None,
+        bar=round(rules.accept, 4),
+        coverage=round(voice.coverage, 4),
+        enrolled_seconds=round(float(room.enrolled[best]), 2),
     )
-    reason = _reason(voice.evidence_seconds, probability, margin, rules)
-    if reason is Reason.ACCEPTED:
-        user = candidates[best] == CANDIDATE_USER
-        return replace(decision, reason=reason, is_user=user, person_id=None if user else candidates[best])
-    return _suggest(replace(decision, reason=reason), rules)
+    reason = _reason(voice, likely, margin, float(room.enrolled[best]), rules)
+    if reason is not Reason.ACCEPTED:
+        return _suggest(replace(decision, reason=reason), rules)
+    user = room.candidates[best] == CANDIDATE_USER
+    return replace(
+        decision,
+        reason=reason,
+        is_user=user,
+        person_id=None if user else room.candidates[best],
+        provisional=voice.evidence_seconds < rules.earned,
+    )
 
 
-def _reason(evidence: float, probability: float, margin: float | None, rules: Rules) -> Reason:
-    enough = evidence >= rules.evidence
-    clear = evidence >= rules.clear_evidence and probability >= rules.clear_probability
+def _confirmed(voice: VoiceScores) -> VoiceDecision:
+    user = voice.confirmed == CANDIDATE_USER
+    return VoiceDecision(
+        voice=voice.voice,
+        evidence_seconds=voice.evidence_seconds,
+        is_user=user,
+        person_id=None if user else voice.confirmed or None,
+        manual=True,
+        reason=Reason.MANUAL,
+    )
+
+
+def _reason(voice: VoiceScores, likely: float, margin: float | None, enrolled: float, rules: Rules) -> Reason:
+    enough = voice.evidence_seconds >= rules.evidence
+    clear = voice.evidence_seconds >= rules.clear_evidence and likely >= rules.clear_probability
     if not rules.calibrated:  # then nothing below means anything, and nothing is known against an older label
         return Reason.NOT_CALIBRATED if enough else Reason.TOO_LITTLE_SPEECH
-    if probability < rules.accept:
+    if likely < rules.accept:
         return Reason.BELOW_THRESHOLD if enough else Reason.TOO_LITTLE_SPEECH
     if not enough and not clear:
         return Reason.TOO_LITTLE_SPEECH
+    if enrolled < rules.enrolment:
+        return Reason.SHORT_ENROLMENT
+    if voice.coverage < rules.coverage:
+        return Reason.UNLIKE_KNOWN_VOICES
     if margin is not None and margin < rules.margin:
         return Reason.CLOSE_RUNNER_UP
     return Reason.ACCEPTED
@@ -170,23 +229,61 @@ def _suggest(decision: VoiceDecision, rules: Rules) -> VoiceDecision:
     return replace(decision, suggestion=decision.best, suggestion_probability=decision.probability)
 
 
-def _in_the_room(scores: list[VoiceScores], decisions: list[VoiceDecision], rules: Rules) -> list[VoiceDecision]:
-    """Of several voices with one name, the best keeps it, with those that are the same voice, divided."""
-    by_voice = {voice.voice: voice for voice in scores}
-    strongest: dict[str, VoiceDecision] = {}
-    for decision in decisions:
-        if decision.decided and decision.best is not None:
-            other = strongest.get(decision.best)
-            if other is None or (decision.score or 0.0) > (other.score or 0.0):
-                strongest[decision.best] = decision
-    settled = []
-    for decision in decisions:
-        winner = strongest.get(decision.best or "") if decision.decided else None
-        if winner is not None and winner is not decision:
-            a, b = by_voice[winner.voice].embedding, by_voice[decision.voice].embedding
-            if a is None or b is None or float(a @ b) < rules.same_voice:
-                decision = _suggest(
-                    replace(decision, is_user=False, person_id=None, reason=Reason.ANOTHER_VOICE_FITS_BETTER), rules
-                )
-        settled.append(decision)
-    return settled
+def _in_the_room(at: int, decision: VoiceDecision, room: Room, rules: Rules) -> VoiceDecision:
+    """``decision`` again with the other voices in view: one person is one voice of the room."""
+    if decision.manual or not decision.decided:
+        return decision
+    assert decision.best is not None
+    candidate = room.candidates.index(decision.best)
+    for other in _rivals(at, candidate, room, rules):
+        same = float(room.same[at, other])
+        rival = room.voices[other]
+        shown = same >= rules.same and min(room.voices[at].evidence_seconds, rival.evidence_seconds) >= rules.evidence
+        if rival.confirmed is not None and rival.confirmed != decision.best:
+            if not shown:
+                continue  # somebody else, as a person said, and not this voice: no rival
+            reason = Reason.CONFIRMED_OTHERWISE
+        elif shown:
+            continue
+        else:
+            reason = Reason.ANOTHER_VOICE_FITS_BETTER
+        taken = replace(
+            decision, is_user=False, person_id=None, provisional=False, reason=reason,
+            rival=rival.voice, rival_same=round(same, 4),
+        )  # fmt: skip
+        return _suggest(taken, rules) if reason is not Reason.CONFIRMED_OTHERWISE else taken
+    return decision
+
+
+def _rivals(at: int, candidate: int, room: Room, rules: Rules) -> list[int]:
+    """Voices that fit the candidate as well, and all that a person confirmed; the best first."""
+    own = room.voices[at]
+    mine = float(own.logits[candidate])
+    found: list[tuple[float, str, int]] = []
+    for other, voice in enumerate(room.voices):
+        if other == at or voice.embedding is None:
+            if other != at and voice.confirmed == room.candidates[candidate]:
+                found.append((np.inf, voice.voice, other))  # nothing shows that this is the same voice
+            continue
+        if voice.confirmed is not None:
+            found.append((np.inf, voice.voice, other))
+            continue
+        theirs = float(voice.logits[candidate])
+        if _fits_as_well(voice, theirs, own, mine, float(room.same[at, other]), rules):
+            found.append((theirs, voice.voice, other))
+    return [other for _, _, other in sorted(found, key=lambda item: (-item[0], item[1]))]
+
+
+def _fits_as_well(other: VoiceScores, theirs: float, own: VoiceScores, mine: float, same: float, rules: Rules) -> bool:
+    """Whether ``other`` stands in the way of ``own``: what was heard for long comes before what was heard shortly, and
+    of two of a kind the better fit; on equal scores the label decides, so that exactly one of the two keeps the name.
+    """
+    if other.evidence_seconds < rules.clear_evidence:
+        return False
+    long, short = other.evidence_seconds >= rules.evidence, own.evidence_seconds < rules.evidence
+    if long and short:
+        return theirs >= 0
+    if not long and not short:
+        return False
+    different_and_near = same < rules.suggest and theirs >= 0 and theirs > mine - TIE
+    return different_and_near or theirs > mine or (theirs == mine and other.voice < own.voice)

@@ -17,12 +17,12 @@ from omi.providers import one
 from omi.stores import audio
 from speakers import decisions, gallery, people
 from speakers.calibration import calibration_of
-from speakers.clips import BadRecording, Recording, Turn, gather, windows
+from speakers.clips import BadRecording, Recording, Turn, gather
 from speakers.engines import VoiceEngine
 from speakers.learning import rules_of
 from speakers.models import SpeakerDecision
-from speakers.policy import VoiceDecision, VoiceScores, decide
-from speakers.scoring import scored
+from speakers.policy import CANDIDATE_USER, NOBODY, VoiceDecision, decide
+from speakers.scoring import VoiceEvidence, room_of
 from speakers.signals import voice_found
 
 log = logging.getLogger(__name__)
@@ -81,13 +81,14 @@ def _judged(
 ) -> dict[str, VoiceDecision]:
     """A decision for every voice of the memory, also of those that have a name: an unknown one must beat them, too."""
     calibration = calibration_of(engine.name, engine.version)
-    scores: list[VoiceScores] = []
+    heard: list[VoiceEvidence] = []
     with Recording(wav) as recording:
         for row in SpeakerDecision.objects.filter(uid=uid, memory_id=memory_id).order_by("voice"):
             evidence = gather(recording, _turns(row))
-            rows = engine.embed_segments(evidence.pcm, windows(evidence.seconds))
-            scores.append(scored(row.voice, evidence.seconds, rows, known, calibration))
-    decisions_made = decide(scores, known.ids, rules_of(uid, engine))
+            rows = engine.embed_segments(evidence.pcm, evidence.cuts)
+            said = (CANDIDATE_USER if row.is_user else row.person_id or NOBODY) if row.manual else None
+            heard.append(VoiceEvidence(row.voice, evidence.seconds, rows, evidence.weights, said))
+    decisions_made = decide(room_of(heard, known, calibration), rules_of(uid, engine))
     return {
         decision.voice: replace(decision, engine=engine.name, engine_version=engine.version)
         for decision in decisions_made

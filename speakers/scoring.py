@@ -1,6 +1,12 @@
-"""One voice against everybody who can be recognised: what ``identify``, ``live`` and ``retroactive`` decide on."""
+"""The voices of a conversation against everybody who can be recognised: what ``policy.decide`` decides on.
+
+``identify``, ``live`` and ``retroactive`` all come through ``room_of``; nothing here touches a database or an engine.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,24 +14,50 @@ from numpy.typing import NDArray
 from speakers.calibration import Calibration
 from speakers.clips import centroid
 from speakers.gallery import Candidates
-from speakers.policy import VoiceScores
+from speakers.policy import Room, VoiceScores
 
 
-def scored(
-    voice: str, seconds: float, rows: NDArray[np.float32], known: Candidates, calibration: Calibration | None
-) -> VoiceScores:
-    """``rows``: embeddings of this voice's windows (none: too little was heard); ``seconds``: its evidence.
+@dataclass(frozen=True, slots=True)
+class VoiceEvidence:
+    """What was heard of one diarized voice.
 
-    Without a calibration the cosine stands for the probability, which is good enough for a suggestion only.
+    ``rows``: (pieces, dimension) unit embeddings of pieces of its voiced speech (none: too little was heard);
+    ``seconds``: voiced speech in all; ``weights``: seconds of each piece (None: all alike); ``confirmed``: as in
+    ``VoiceScores``.
     """
-    vector = centroid(rows)
+
+    voice: str
+    seconds: float
+    rows: NDArray[np.float32]
+    weights: NDArray[np.float32] | None = None
+    confirmed: str | None = None
+
+
+def room_of(evidence: Sequence[VoiceEvidence], known: Candidates, calibration: Calibration | None) -> Room:
+    """All voices of the conversation with their scores. Without a calibration the cosine stands for the probability,
+    which is good enough for a suggestion only."""
+    voices = [_scored(item, known, calibration) for item in evidence]
+    same = np.zeros((len(voices), len(voices)), np.float32)
+    for first, a in enumerate(voices):
+        for second, b in enumerate(voices[:first]):
+            if a.embedding is not None and b.embedding is not None and calibration is not None:
+                same[first, second] = same[second, first] = calibration.same(a.embedding, b.embedding)
+    return Room(list(known.ids), known.seconds, voices, same)
+
+
+def _scored(item: VoiceEvidence, known: Candidates, calibration: Calibration | None) -> VoiceScores:
+    vector = centroid(item.rows, item.weights)
+    seconds = round(item.seconds, 2)
     if vector is None:
         nothing = np.zeros(len(known.ids), np.float32)
-        return VoiceScores(voice, round(seconds, 2), None, nothing, nothing)
-    cosines = known.profiles @ vector
-    probabilities = (
-        calibration.probabilities(cosines, vector, known.profiles)
-        if calibration is not None
-        else np.clip(cosines, 0, 1)
+        return VoiceScores(item.voice, seconds, None, nothing, nothing - 50, confirmed=item.confirmed)
+    if calibration is None:
+        cosines = (known.profiles @ vector).max(axis=1) if len(known.ids) else np.zeros(0, np.float32)
+        likely = np.clip(cosines, 1e-6, 1 - 1e-6)
+        return VoiceScores(
+            item.voice, seconds, vector, cosines, np.log(likely / (1 - likely)), confirmed=item.confirmed
+        )
+    cosines, logits = calibration.scores(vector, known.profiles)
+    return VoiceScores(
+        item.voice, seconds, vector, cosines, logits, calibration.coverage(vector), confirmed=item.confirmed
     )
-    return VoiceScores(voice, round(seconds, 2), vector, cosines, probabilities)

@@ -4,17 +4,19 @@ counted anew after a reconnect."""
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from omi.providers import one
-from speakers.clips import Recording, Turn, centroid, gather, windows
+from speakers.calibration import calibration_of
+from speakers.clips import Recording, Turn, centroid, gather
 from speakers.diarization import diarize
+from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
 from speakers.engines.scale import scale_of
-from speakers.policy import EVIDENCE
+from speakers.policy import EVIDENCE, SAME
 from transcription.segments import Segment, Word, fill_missing_speakers, speaker_label, speaker_number
 
 Key = tuple[int, str]
@@ -65,7 +67,7 @@ def repair_labels(
 
     ``starts``: when each session of the conversation begins, in the segments' time (none: it is one). Labels of
     different connections are first told apart (``SPEAKER_00`` before and after a reconnect are two voices until heard
-    to be one), then joined where their embeddings agree by the engine's ``Scale.label`` and each has ``EVIDENCE``
+    to be one), then joined where they are one voice with a probability of ``SAME`` and each has ``EVIDENCE``
     seconds; the earlier label stays. Times, texts, ids and names stay. With one connection nothing is embedded. Raises
     ProviderError and BadRecording.
     """
@@ -82,10 +84,10 @@ def repair_labels(
             evidence = gather(recording, turns[key], others=others)
             if evidence.seconds < EVIDENCE:
                 continue
-            vector = centroid(voices.embed_segments(evidence.pcm, windows(evidence.seconds)))
+            vector = centroid(voices.embed_segments(evidence.pcm, evidence.cuts), evidence.weights)
             if vector is not None:
                 vectors[key] = vector
-    labels = _labels(keys, _joined(keys, vectors, scale_of(voices).label))
+    labels = _labels(keys, _joined(keys, vectors, _likeness(voices)))
     return [segment.model_copy(update={"speaker": labels[key]}) for segment, key in zip(segments, owner, strict=True)]
 
 
@@ -133,12 +135,25 @@ def _labels(keys: Sequence[Key], same: dict[Key, Key]) -> dict[Key, str]:
     return {key: given[same[key]] for key in keys}
 
 
-def _joined(keys: Sequence[Key], vectors: dict[Key, np.ndarray], least: float) -> dict[Key, Key]:
-    """Each key's representative; ``least`` is the cosine from which two are one voice. Greedy, closest pair first; two
-    labels of one group are never joined: there the vendor heard both at once and told them apart."""
+def _likeness(voices: VoiceEngine) -> Callable[[np.ndarray, np.ndarray], float]:
+    """How far two voices are above what makes them one (0 and more: they are one): the calibrated probability against
+    ``SAME``, or for an engine without calibration the cosine against its ``Scale.label``."""
+    calibration = calibration_of(voices.name, voices.version)
+    if calibration is not None:
+        return lambda a, b: calibration.same(a, b) - SAME
+    least = scale_of(voices).label
+    return lambda a, b: float(a @ b) - least
+
+
+def _joined(
+    keys: Sequence[Key], vectors: dict[Key, np.ndarray], likeness: Callable[[np.ndarray, np.ndarray], float]
+) -> dict[Key, Key]:
+    """Each key's representative. Greedy, closest pair first, and only where every label of the one voice is like every
+    label of the other; two labels of one group are never joined: there the vendor heard both at once and told them
+    apart."""
     pairs = sorted(
         (
-            (float(vectors[a] @ vectors[b]), a, b)
+            (likeness(vectors[a], vectors[b]), a, b)
             for i, a in enumerate(keys)
             for b in keys[i + 1 :]
             if a in vectors and b in vectors and a[0] != b[0]
@@ -147,11 +162,13 @@ def _joined(keys: Sequence[Key], vectors: dict[Key, np.ndarray], least: float) -
     )
     parent = {key: key for key in keys}
     members = {key: {key} for key in keys}
-    for likeness, a, b in pairs:
+    for alike, a, b in pairs:
         first, second = parent[a], parent[b]
-        if likeness < least or first == second:
+        if alike < 0 or first == second:
             continue
         if {key[0] for key in members[first]} & {key[0] for key in members[second]}:
+            continue
+        if any(likeness(vectors[x], vectors[y]) < 0 for x in members[first] for y in members[second]):
             continue
         for key in members.pop(second):
             parent[key] = first

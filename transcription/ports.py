@@ -146,12 +146,19 @@ class SessionSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VoiceLabel:
-    """Who a live speaker is. ``score`` is calibrated 0..1; both None/False means an honest unknown."""
+    """Who a live speaker is. ``score`` is calibrated 0..1; both None/False means an honest unknown.
+
+    ``judged`` False: there was too little to say anything, and a label that is there stays. ``provisional``: named on
+    little speech, to be asked about again. ``reason``: a code of ``speakers.reasons``.
+    """
 
     is_user: bool = False
     person_id: str | None = None
     score: float = 0.0
     evidence_seconds: float = 0.0
+    judged: bool = True
+    provisional: bool = False
+    reason: str = ""
 
 
 class VoiceLabeller(Protocol):
@@ -160,11 +167,16 @@ class VoiceLabeller(Protocol):
     async def label(self, uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[str, VoiceLabel]:
         """``voices`` maps a session-wide speaker label to clips (16 kHz mono int16) of that voice alone.
 
-        Returns a label for each speaker that is decided; the others are left out.
+        It must hold **all** voices of the conversation, also those that were named before: one person is one voice of
+        the room. Returns a label for each of them; where it names nobody and was ``judged``, an earlier name no longer
+        holds. Empty where there is nobody to recognise.
         """
 
     async def embed(self, clips: list[NDArray[np.int16]]) -> list[NDArray[np.float32] | None]:
         """A unit vector for the voice of each clip, None where it holds too little speech: to tell voices apart where
         the vendor does not."""
+
+    async def same_utterance(self) -> float:
+        """Cosine of two vectors of ``embed`` from which they are rather one voice than two."""
 
     async def has_profile(self, uid: str) -> bool: ...

@@ -25,11 +25,12 @@ SLOWEST = 3.0
 class WorkerClient:
     """One child process. Thread-safe: calls queue for it. A forked copy starts a child of its own.
 
-    ``model``: .onnx file for sherpa-onnx; ``onnx``: folder of the graph that ONNX Runtime runs; neither: NumPy.
+    ``model``: .onnx file for sherpa-onnx; without one ``engine``, "campplus" or "resemblyzer"; ``onnx``: folder of the
+    graph of the latter that ONNX Runtime runs.
     """
 
-    def __init__(self, model: str = "", onnx: str = "") -> None:
-        self._arguments = ["--model", model] if model else ["--onnx", onnx] if onnx else []
+    def __init__(self, model: str = "", onnx: str = "", engine: str = "campplus") -> None:
+        self._arguments = ["--model", model] if model else ["--engine", engine, *(["--onnx", onnx] if onnx else [])]
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0

@@ -1,8 +1,9 @@
 """``settings.PROVIDERS["voices"]``: the configured voice engine, run in a child process.
 
-The engine is the bundled one (its weights run by NumPy or, with ``OMI_VOICE_RUNTIME=onnx``, by ONNX Runtime), or the
-.onnx model that ``OMI_VOICE_MODEL`` names. It offers what a ``VoiceEngine`` does, so that everything that takes an
-engine takes it. ``live()`` is a second child, so that a listener never waits behind an enrolment.
+The engine is the built-in one that ``OMI_VOICE_ENGINE`` names (CAM++; or Resemblyzer, run by NumPy or, with
+``OMI_VOICE_RUNTIME=onnx``, by ONNX Runtime), or the .onnx model that ``OMI_VOICE_MODEL`` names. It offers what a
+``VoiceEngine`` does, so that everything that takes an engine takes it. ``live()`` is a second child, so that a listener
+never waits behind an enrolment.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ class ConfiguredVoices:
 
     def __init__(self, model: str | None = None) -> None:
         self._model = settings.OMI_VOICE_MODEL if model is None else model
-        graphs = str(settings.OMI_DATA_DIR / "models") if settings.OMI_VOICE_RUNTIME == "onnx" else ""
-        self._client = WorkerClient(self._model, graphs)
+        engine = settings.OMI_VOICE_ENGINE
+        onnx = settings.OMI_VOICE_RUNTIME == "onnx" and engine == "resemblyzer"
+        self._client = WorkerClient(self._model, str(settings.OMI_DATA_DIR / "models") if onnx else "", engine)
         self._live: ConfiguredVoices | None = None
         atexit.register(self.close)
 

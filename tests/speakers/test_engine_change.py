@@ -18,8 +18,8 @@ from speakers.explain import explain
 from speakers.identify import identify
 from speakers.live import label_voices
 from speakers.models import ProfileVersion, VoiceEmbedding
-from speakers.policy import Reason
 from speakers.quality import RejectedAudio
+from speakers.reasons import Reason
 from speakers.shapes import Person
 from tests.support.speaker_model import write_speaker_model
 
@@ -49,7 +49,7 @@ def test_reembed_makes_the_profiles_of_the_new_engine_and_keeps_the_old(
     call_command("reembed")
     assert "2 embedded, 0 left" in capsys.readouterr().out
     found = gallery.candidates(UID, one("voices"))
-    assert found.profiles.shape == (2, 64)
+    assert found.profiles.shape == (2, 4, 64)
     assert found.engine == "sherpa-onnx"
     assert VoiceEmbedding.objects.filter(engine="resemblyzer").count() == 2
     assert ProfileVersion.objects.filter(engine="resemblyzer", active=True).count() == 2

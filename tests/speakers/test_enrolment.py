@@ -204,7 +204,7 @@ class OtherEngine:
 def test_embeddings_of_two_engines_are_never_compared(enrolled: str) -> None:
     engine = OtherEngine()
     found = gallery.candidates(enrolled, engine)
-    assert found.profiles.shape == (1, 4), "healed with the new engine, in its own dimension"
+    assert found.profiles.shape == (1, 4, 4), "healed with the new engine, in its own dimension"
     assert VoiceEmbedding.objects.filter(engine="resemblyzer").count() == 1, "and one can go back"
     newer = OtherEngine()
     newer.version = "2"

@@ -21,7 +21,7 @@ from speakers.clips import BadRecording
 from speakers.explain import explain
 from speakers.identify import identify
 from speakers.models import ProfileVersion, SpeakerDecision, pack
-from speakers.policy import Reason
+from speakers.reasons import Reason
 from speakers.shapes import Person
 
 from .conftest import RATE, UID, Talk, WriteWav, noise

@@ -94,6 +94,7 @@ class Session:
         self._utterances: asyncio.Queue[tuple[list[Word], str]] = asyncio.Queue()
         self._separating: asyncio.Task[None] | None = None
         self._shown: list[Word] = []
+        self._told_apart: dict[str, dict[tuple[float, str], str | None]] = {}
         self._audio_at = time.monotonic()
         self._degraded: set[str] = set()
         self._keeper: asyncio.Task[None] | None = None
@@ -153,6 +154,7 @@ class Session:
                 if all(word.speaker is None for word in words):
                     voice = await self._separator.voice(words[0].start, words[-1].end)
                     words = [word.model_copy(update={"speaker": voice}) for word in words]
+                    self._told_apart.setdefault(model, {}).update({(w.start, w.text): voice for w in words})
                 self._show(words, model)
         finally:
             self._separating = None
@@ -325,7 +327,7 @@ class Session:
 
     async def _transcripts(self) -> dict[str, list[Segment]]:
         """Each vendor's own, and what they agree on where several heard the session."""
-        found = self._supervisor.transcripts(self.info.session_id)
+        found = self._supervisor.transcripts(self.info.session_id, self._told_apart)
         several = self._around.mode == "parallel" and len(self._supervisor.legs) > 1
         if self._around.consensus and several and (agreed := await asyncio.to_thread(self._agreed)):
             found[MODEL] = agreed

@@ -147,7 +147,9 @@ def test_explain_tells_of_live_sessions(drive: Drive) -> None:
     counted = books(failed=0.0)
     counted["session"] |= {
         "missing": [], "settled": 3.0,
-        "vendors": {"deepgram": {"connections": 3, "failures": {"1006": 2}, "words": 8, "seconds": 17.0, "shown": True}},
+        "vendors": {
+            "deepgram": {"connections": 3, "failures": {"1006": 2}, "words": 8, "seconds": 17.0, "shown": True},
+        },
     }  # fmt: skip
     conversation(segment(1, fakes.TEXT, 1.0), accounting=counted, timer_starts=[BEGAN], ended="finish")
     drive(start())

@@ -100,6 +100,9 @@ class Labeller:
         odd = [int(np.abs(clip).max()) // 100 % 2 for clip in clips]
         return [np.array([1.0, 0.0] if kind else [0.0, 1.0], np.float32) for kind in odd]
 
+    async def same_utterance(self) -> float:
+        return 0.75
+
     async def label(self, uid: str, voices: dict[str, Any]) -> dict[str, VoiceLabel]:
         self.asked.append({name: sum(len(clip) for clip in clips) / 16000 for name, clips in voices.items()})
         if self.broken:

@@ -158,11 +158,16 @@ class Supervisor:
     async def stop(self) -> None:
         await asyncio.gather(*(leg.stop() for leg in self.legs))
 
-    def transcripts(self, scope: str) -> dict[str, list[Segment]]:
-        """Each vendor's own transcript, session seconds, under its model name."""
+    def transcripts(
+        self, scope: str, voices: Mapping[str, Mapping[tuple[float, str], str | None]] | None = None
+    ) -> dict[str, list[Segment]]:
+        """Each vendor's own transcript, session seconds, under its model name.
+
+        ``voices``: by model who said a word (its start and text), where that was decided here and not by the vendor.
+        """
         return {
             leg.vendor.model_name: segments_from_words(
-                leg.words, scope=f"{scope}/{leg.vendor.model_name}", provider=leg.vendor.model_name
+                _voiced(leg.words, (voices or {}).get(leg.vendor.model_name)), scope=f"{scope}/{leg.vendor.model_name}", provider=leg.vendor.model_name
             )
             for leg in self.legs
             if leg.words
@@ -317,6 +322,15 @@ class Supervisor:
         if key != self._status:
             self._status = key
             self._on_status(status, provider, reason, retryable)
+
+
+def _voiced(words: Sequence[Word], voices: Mapping[tuple[float, str], str | None] | None) -> Sequence[Word]:
+    if not voices:
+        return words
+    return [
+        word.model_copy(update={"speaker": voices.get((word.start, word.text))}) if word.speaker is None else word
+        for word in words
+    ]
 
 
 def _plain(text: str) -> str:

@@ -18,8 +18,8 @@ from channels.db import database_sync_to_async
 
 from transcription import metrics
 from transcription.codecs import RATE, open_decoder
-from transcription.consensus import MODEL, in_shown_segments
 from transcription.journal.writer import Journal
+from transcription.live.agreement import MODEL, PAUSE, Agreement
 from transcription.live.builder import SegmentBuilder
 from transcription.live.supervisor import Supervisor, eligible
 from transcription.live.voices import Separator, Voices
@@ -85,6 +85,7 @@ class Session:
             on_status=self._vendor_status,
             tuning=around.tuning,
         )
+        self._agreement = Agreement(self._supervisor, self._builder, around.accuracy)
         self._voices = (
             Voices(plan.uid, around.labeller, self._window, self._named)
             if around.labeller is not None and plan.profile
@@ -196,6 +197,7 @@ class Session:
     async def _keep(self) -> None:
         if self._journal is None:
             self._mark("journal", True)
+        voted_at = time.monotonic()
         while True:
             await asyncio.sleep(0.5)
             self._supervisor.tick()
@@ -207,6 +209,11 @@ class Session:
                 # To the end, also where this task is cancelled: its thread would write older words after newer ones.
                 self._writing = asyncio.create_task(self._store(), name="session-store")
                 await asyncio.shield(self._writing)
+            if self._around.consensus and time.monotonic() - voted_at >= PAUSE:
+                voted_at = time.monotonic()
+                if changed := await self._agreement.so_far():
+                    self._storing.dirty = True
+                    self._output.updated(changed)
             self.over = self.over or self._gap_reached()
 
     def _gap_reached(self) -> bool:
@@ -328,14 +335,13 @@ class Session:
     async def _transcripts(self) -> dict[str, list[Segment]]:
         """Each vendor's own, and what they agree on where several heard the session."""
         found = self._supervisor.transcripts(self.info.session_id, self._told_apart)
-        several = self._around.mode == "parallel" and len(self._supervisor.legs) > 1
-        if self._around.consensus and several and (agreed := await asyncio.to_thread(self._agreed)):
-            found[MODEL] = agreed
+        if self._around.consensus:
+            agreed, changed = await self._agreement.whole()
+            if agreed:
+                found[MODEL] = agreed
+            if changed:
+                self._output.updated(changed)
         return found
-
-    def _agreed(self) -> list[Segment]:
-        words = self._supervisor.voted(self._around.accuracy)
-        return in_shown_segments(words, self._builder.segments, self.info.session_id)
 
     def accounting(self) -> Accounting:
         return account(

@@ -13,6 +13,7 @@ from tests.transcription.fakes import MemorySink, NoBreaker, Script, spoken_pcm
 from transcription.codecs import codec
 from transcription.live.state import Tuning
 from transcription.ports import VoiceLabel
+from transcription.segments import Segment
 from transcription.session import Session
 from transcription.surroundings import Output, Plan, Surroundings
 
@@ -34,6 +35,7 @@ class Run:
         self.sink = sink or MemorySink()
         self.shown: list[str] = []
         self.statuses: list[dict[str, Any]] = []
+        self.updates: list[Segment] = []
         around = {"gate": False, "gap_seconds": 120.0, **around}
         self.session = Session(
             Plan(uid="u1", codec=codec("pcm16"), watch=watch),
@@ -42,7 +44,7 @@ class Run:
             ),
             Output(
                 segments=lambda deltas: self.shown.extend(word for delta in deltas for word in delta.text.split()),
-                updated=lambda segments: None,
+                updated=lambda segments: self.updates.extend(item.model_copy() for item in segments),
                 status=self.statuses.append,
             ),
         )

@@ -22,7 +22,7 @@ def two_voices(labeller: Labeller, *, delay: float = 0.0, sink: MemorySink | Non
 def test_the_users_voice_is_named_live_and_the_others_are_not() -> None:
     labeller = Labeller()
     it = lived(two_voices(labeller), said_in_turns(8), pause=0.01)
-    assert all(seconds >= 5.0 for asked in labeller.asked for seconds in asked.values())
+    assert all(max(asked.values()) >= 5.0 for asked in labeller.asked)
     stored = it.sink.stored["c0"]
     assert {(segment.speaker, segment.is_user) for segment in stored} == {("SPEAKER_00", False), ("SPEAKER_01", True)}
 
@@ -120,7 +120,7 @@ def test_what_was_told_apart_here_stands_in_the_stored_transcript_of_the_engine_
     """The local engine's live transcript was stored with one speaker while 99 % of the shown labels were right."""
 
     async def work() -> Run:
-        it = Run(Script(), labeller=Labeller())
+        it = Run(Script(utterance=8), labeller=Labeller())
         it.session.start()
         await it.feed(said_in_turns(4), pause=0.02)
         await it.session.finish("disconnect")

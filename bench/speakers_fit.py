@@ -14,8 +14,8 @@ from speakers.engines import VoiceEngine
 
 START = Weights(bias=-8.0, norm=2.0, cosine=4.0)
 RATIO = 6.0
-"""Weight of the cosine to that of the s-norm. On the choosing side, with one corpus left out of the cohort: 2 accepts 2.5 %
-of strangers of the corpus left out, 4 accepts 1.4 %, 6 accepts 0.5 %, 10 accepts 0.35 % and misses more."""
+"""Weight of the cosine to that of the s-norm. On the choosing side, with one corpus left out of the cohort: 2 accepts
+2.5 % of strangers of the corpus left out, 4 accepts 1.4 %, 6 accepts 0.5 %, 10 accepts 0.35 % and misses more."""
 UNCOVERED = 0.005
 """Share of the choosing side's own speech that is taken to be far from every voice: what is farther is not named."""
 SEEN = 8

@@ -63,15 +63,13 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self._auth_timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._feed: EventFeed | None = None
-        self._handling = False  # a message from the queue
+        self._handling, self._talking = False, False  # a message from the queue; words of this session were shown
         self._direct = Direct(self.take)
         self._out = Outgoing(self._direct, lambda message: self.send(message), self._too_slow)
-        self._talking = False  # words were shown of this session
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        # Channels makes two tasks and a hop to a thread (to close database connections) for every message; audio
-        # frames touch no database in this coroutine, and one core carries several times as many without
-        # (anchors.md E.2). So frames are read here, and the channel layer has a task of its own.
+        # Channels makes two tasks and a hop to a thread for every message; audio frames touch no database here, and one
+        # core carries several times as many without. The channel layer has a task of its own.
         self.scope, self.base_send = scope, send
         self.channel_layer = get_channel_layer()
         try:
@@ -194,6 +192,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         assert self._request is not None
         assert self._surroundings is not None
         assert self.sign_in is not None
+        assert self.intake is not None
         plan = Plan(
             uid=self.uid,
             codec=self._request.codec,
@@ -204,6 +203,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             vocabulary=self.sign_in.vocabulary,
             profile=self._request.profile,
             signed_in=self.sign_in.issued_at,
+            began_at=self.intake.first_audio(),
         )
         session = Session(plan, self._surroundings, Output(self._segments, self._updated, self._status))
         session.start()

@@ -57,6 +57,8 @@ class Direct:
     write: Callable[[str], bool] | None = None
     waiting: Callable[[], int] | None = None
     held: bool = False
+    first_at: float | None = None
+    """Wall clock (Unix seconds) at which the first audio frame came. It waits where the user is not known yet."""
 
 
 _lingering: set[Any] = set()
@@ -173,6 +175,8 @@ def install() -> None:
 
         def _hand_on(self, frames: list[bytes]) -> None:
             """To the consumer itself where nothing before them waits in its queue, else behind that."""
+            if self.direct is not None and self.direct.first_at is None:
+                self.direct.first_at = time.time()
             take = self.direct.take if self.direct is not None and self.application_queue.empty() else None
             longest = 0.0
             for frame in frames:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -56,6 +58,7 @@ class Intake:
         self._pace = Pace(settings.OMI_MAX_SPEED)
         self._batch: list[bytes] = []
         self._batch_seconds = 0.0
+        self._batch_at = 0.0  # wall clock of the first frame that waits for a session
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._room = asyncio.Event()
@@ -79,6 +82,8 @@ class Intake:
         if self._closed:
             return 0.0
         seconds = self._ticks(data) * self._seconds_per_tick
+        if not self._batch and self.session is None:
+            self._batch_at = time.time()
         self._batch.append(data)
         self._batch_seconds += seconds
         if self._batch_seconds >= BATCH_SECONDS:
@@ -129,6 +134,12 @@ class Intake:
         self.session = self._begin()
         capacity.enter(self._uid, self.session)
         return True
+
+    def first_audio(self) -> datetime:
+        """When the first frame of the session that begins now came. A socket's first frames wait while the token is
+        checked: the server noted their time (``Direct.first_at``)."""
+        first, self._direct.first_at = self._direct.first_at or self._batch_at, float("inf")
+        return datetime.fromtimestamp(min(first, self._batch_at), UTC)
 
     def end(self, reason: str, *, keep: bool = False, wait: float = FINISH_SECONDS) -> asyncio.Task[None] | None:
         session, self.session = self.session, None

@@ -14,6 +14,14 @@ DEEPGRAM = frozenset(
 )
 """Nova-3, live and pre-recorded alike (Deepgram, changelog up to 31 March 2026)."""
 
+DEEPGRAM_REGIONS = frozenset(
+    """
+        da-DK de-CH en-AU en-GB en-IN en-NZ en-US es-419 fr-CA ko-KR nl-BE pt-BR pt-PT sv-SE th-TH zh-CN zh-HK zh-Hans
+        zh-Hant zh-TW
+    """.split()
+)
+"""The codes with a region or script that Nova-3 takes. It refuses any other one with HTTP 400 (same source)."""
+
 SONIOX = frozenset(
     """
         af ar az be bg bn bs ca cs cy da de el en es et eu fa fi fr gl gu he hi hr hu id it ja kk kn ko lt lv mk ml mr

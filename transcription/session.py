@@ -18,8 +18,8 @@ from channels.db import database_sync_to_async
 
 from transcription import metrics
 from transcription.codecs import RATE, open_decoder
-from transcription.consensus import MODEL, in_shown_segments
 from transcription.journal.writer import Journal
+from transcription.live.agreement import MODEL, PAUSE, Agreement
 from transcription.live.builder import SegmentBuilder
 from transcription.live.supervisor import Supervisor, eligible
 from transcription.live.voices import Separator, Voices
@@ -50,7 +50,7 @@ class Session:
         self.info = SessionInfo(
             uid=plan.uid,
             session_id=str(uuid.uuid4()),
-            started_at=datetime.now(UTC),
+            started_at=plan.began_at or datetime.now(UTC),
             language=plan.language,
             codec=plan.codec.name,
             sample_rate=plan.codec.sample_rate,
@@ -87,6 +87,7 @@ class Session:
             on_status=self._vendor_status,
             tuning=around.tuning,
         )
+        self._agreement = Agreement(self._supervisor, self._builder, around.accuracy)
         self._voices = (
             Voices(plan.uid, around.labeller, self._window, self._named)
             if around.labeller is not None and plan.profile
@@ -96,6 +97,7 @@ class Session:
         self._utterances: asyncio.Queue[tuple[list[Word], str]] = asyncio.Queue()
         self._separating: asyncio.Task[None] | None = None
         self._shown: list[Word] = []
+        self._told_apart: dict[str, dict[tuple[float, str], str | None]] = {}
         self._audio_at = time.monotonic()
         self._degraded: set[str] = set()
         self._faults = Faults(self.info.session_id)
@@ -156,6 +158,7 @@ class Session:
                 if all(word.speaker is None for word in words):
                     voice = await self._separator.voice(words[0].start, words[-1].end)
                     words = [word.model_copy(update={"speaker": voice}) for word in words]
+                    self._told_apart.setdefault(model, {}).update({(w.start, w.text): voice for w in words})
                 self._show(words, model)
         finally:
             self._separating = None
@@ -197,12 +200,18 @@ class Session:
     async def _keep(self) -> None:
         if self._journal is None:
             self._mark("journal", True)
+        voted_at = time.monotonic()
         while True:
             await asyncio.sleep(0.5)
             for part in (self._sync, self._supervisor.tick, self._tick_voices, self._look_for_the_gap):
                 self._faults.guard(part)
             try:
                 await self._store_when_due()
+                if self._around.consensus and time.monotonic() - voted_at >= PAUSE:
+                    voted_at = time.monotonic()
+                    if changed := await self._agreement.so_far():
+                        self._storing.dirty = True
+                        self._output.updated(changed)
             except Exception as error:
                 self._faults.note("store", error)
 
@@ -359,15 +368,14 @@ class Session:
 
     async def _transcripts(self) -> dict[str, list[Segment]]:
         """Each vendor's own, and what they agree on where several heard the session."""
-        found = self._supervisor.transcripts(self.info.session_id)
-        several = self._around.mode == "parallel" and len(self._supervisor.legs) > 1
-        if self._around.consensus and several and (agreed := await asyncio.to_thread(self._agreed)):
-            found[MODEL] = agreed
+        found = self._supervisor.transcripts(self.info.session_id, self._told_apart)
+        if self._around.consensus:
+            agreed, changed = await self._agreement.whole()
+            if agreed:
+                found[MODEL] = agreed
+            if changed:
+                self._output.updated(changed)
         return found
-
-    def _agreed(self) -> list[Segment]:
-        words = self._supervisor.voted(self._around.accuracy)
-        return in_shown_segments(words, self._builder.segments, self.info.session_id)
 
     def accounting(self) -> Accounting:
         return account(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -32,6 +33,7 @@ class Plan:
     vocabulary: tuple[str, ...] = ()
     profile: bool = True  # the user's voice may be recognised
     signed_in: float = 0.0  # Unix seconds
+    began_at: datetime | None = None  # wall clock of the first audio byte; None: now
 
 
 @dataclass(slots=True)

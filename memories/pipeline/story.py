@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from memories.pipeline import session_story
 from memories.pipeline.models import VendorBreaker
 from memories.repository import memories as repository
 from memories.repository import transcripts
@@ -30,6 +31,8 @@ def lines(uid: str, memory_id: str) -> Iterator[str]:
             yield f"  the app is told: {told.status}{of_run} {told.fail_reason or ''}".rstrip()
         if memory.edits.segments or memory.edits.title or memory.edits.overview:
             yield "  the user has edited it: their words and names win over every run"
+        if memory.processing_memory_id:
+            yield from session_story.lines(uid, memory.processing_memory_id)
     for model, version in transcripts.list_transcripts(uid, memory_id).items():
         accepted = version.meta.get("accepted")
         verdict = "" if accepted is None else ", accepted" if accepted else ", rejected: "

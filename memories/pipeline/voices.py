@@ -6,6 +6,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memories.capture.ids import own_segment_ids
+from memories.pipeline import missing, same_time, short_voices
+from memories.repository import transcripts
 from omi.errors import ProviderError, StoreError
 from transcription.segments import speaker_label, speaker_number
 
@@ -25,23 +28,51 @@ if TYPE_CHECKING:
 def one_label_a_voice(ctx: Context, found: ProcessingMemory, segments: Sequence[Segment]) -> list[Segment]:
     """Live ``segments`` with the labels of all connections joined where they are one voice.
 
-    Every connection counts its speakers anew; who is who is heard in the journal's audio. Where that is gone, or the
-    voice engine fails, labels stay apart: nothing is guessed.
+    Every connection counts its speakers anew. Who is who is told by a vendor that heard a session on one connection,
+    then by the voices in the journal's audio; what says too little there goes to the voice that it is like. Where the
+    audio is gone, or the voice engine fails, labels stay apart: nothing is guessed.
     """
     from speakers.clips import BadRecording
     from speakers.turns import connections, repair_labels
 
     starts = [moment - found.timer_start for moment in found.timer_starts]
-    if len({number for number, _ in connections(segments, starts)}) < 2:
+    owner = connections(segments, starts)
+    if len({number for number, _ in owner}) < 2:
         return list(segments)
+    whole = [segments_of for session in found.session_ids if (segments_of := _unbroken(ctx, found, session))]
+    together = list(segments)
+    for heard in whole:
+        together = same_time.joined(together, connections(together, starts), heard)
+    owner = connections(together, starts)
+    if len({number for number, _ in owner}) < 2:
+        return together
     try:
         path = journal_wav(ctx, found)
-        return repair_labels(segments, path, starts=starts) if path is not None else list(segments)
+        if path is None:
+            return together
+        return short_voices.joined(repair_labels(together, path, starts=starts), owner, path)
     except StoreError:
         raise
     except (ProviderError, BadRecording) as error:
         ctx.log.warning("labels_not_joined", error=type(error).__name__, reason=str(error))
-        return list(segments)
+        return together
+
+
+def _unbroken(ctx: Context, found: ProcessingMemory, session: str) -> list[Segment]:
+    """What a vendor heard of a session on one connection, which tells speakers apart; the one that heard most."""
+    counted = missing.accounting(found).get(session) or {}
+    able = [
+        (float(facts.get("seconds") or 0.0), name)
+        for name, facts in (counted.get("vendors") or {}).items()
+        if facts.get("connections") == 1 and not facts.get("failures")
+    ]
+    for _, name in sorted(able, reverse=True):
+        model = f"{name}_streaming"
+        heard = transcripts.newest_live(ctx.uid, ctx.memory_id, model)
+        own = own_segment_ids(session, model, len(heard))
+        if len({item.speaker for item in heard if item.id in own}) > 1:
+            return [item for item in heard if item.id in own]
+    return []
 
 
 def journal_wav(ctx: Context, found: ProcessingMemory) -> Path | None:

@@ -104,8 +104,8 @@ def test_a_drop_in_a_talk_makes_one_memory_and_no_loop(
     assert phone.sockets <= 3
     captures = len(_logged(own, "conversation_finished")) - before
     assert captures <= (1 if away < 5 else 2)
-    sent = sum(float(item.get("seconds", 0.0)) for item in vendors.log("deepgram", "file"))
-    assert sent < 15, "what was heard once is not paid for again"
+    sent = sum(item["body_bytes"] for item in vendors.log("deepgram", "file")) / 32000
+    assert sent < 10, "what was heard once is not paid for again"
     app.http.close()
 
 

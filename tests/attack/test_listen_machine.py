@@ -13,7 +13,14 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import override_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from structlog.testing import capture_logs
 
 from tests.attack.effort import tries

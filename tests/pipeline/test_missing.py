@@ -139,6 +139,27 @@ def test_a_memory_spans_what_was_said_and_not_the_socket(drive: Drive) -> None:
     assert made.time_zero == STARTED
 
 
+def test_explain_tells_of_live_sessions(drive: Drive) -> None:
+    from io import StringIO
+
+    from django.core.management import call_command
+
+    counted = books(failed=0.0)
+    counted["session"] |= {
+        "missing": [], "settled": 3.0,
+        "vendors": {
+            "deepgram": {"connections": 3, "failures": {"1006": 2}, "words": 8, "seconds": 17.0, "shown": True},
+        },
+    }  # fmt: skip
+    conversation(segment(1, fakes.TEXT, 1.0), accounting=counted, timer_starts=[BEGAN], ended="finish")
+    drive(start())
+    out = StringIO()
+    call_command("explain", MEMORY, stdout=out)
+    assert "live: 1 sessions, ended by finish" in out.getvalue()
+    assert "received 20.00 s: transcribed 14.00 s, silence 3.00 s, failed 0.00 s" in out.getvalue()
+    assert "deepgram: heard 17.00 s, 8 words, shown; reconnected 2 times; failures: 1006 x2" in out.getvalue()
+
+
 def test_pieces_come_back_to_where_they_were_cut_out(tmp_path: Path) -> None:
     source, target = tmp_path / "whole.wav", tmp_path / "pieces.wav"
     source.write_bytes(wav(60.0))

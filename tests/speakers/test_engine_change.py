@@ -18,8 +18,8 @@ from speakers.explain import explain
 from speakers.identify import identify
 from speakers.live import label_voices
 from speakers.models import ProfileVersion, VoiceEmbedding
-from speakers.reasons import Reason
 from speakers.quality import RejectedAudio
+from speakers.reasons import Reason
 from speakers.shapes import Person
 from tests.support.speaker_model import write_speaker_model
 

@@ -17,8 +17,8 @@ from memories.structuring.centrality import central, choose, telling, unit
 from memories.structuring.discard import must_keep, why_discard
 from memories.structuring.events import events
 from memories.structuring.local import LocalStructurer
-from memories.structuring.sentences import Sentence, clauses, split, tidy
 from memories.structuring.overview import overview
+from memories.structuring.sentences import Sentence, clauses, split, tidy
 from memories.structuring.titles import phrases
 from memories.structuring.tongues.en import ENGLISH_TONGUE
 from transcription.segments import Segment

@@ -168,6 +168,7 @@ class Script:
     delay: float = 0.0
     voices: int = 1
     mishears: dict[int, str] = field(default_factory=dict)
+    utterance: int = 1  # words that are given together
 
     def __post_init__(self) -> None:
         self.model_name = f"{self.name}_streaming"
@@ -210,6 +211,7 @@ class ScriptStream:
         self.closed = False
         fail = script.fail_after.pop(0) if script.fail_after else None
         self._fail = fail
+        self._held: list[Word] = []
 
     async def send(self, audio: bytes) -> None:
         if self.script.delay:
@@ -256,8 +258,10 @@ class ScriptStream:
                 words.append(Word(text=text, start=start / 16000, end=end / 16000, speaker=speaker))
             start = end
             self.said = end / 16000
-        if words:
-            self._put(LiveResult(tuple(words), True, self.said))
+        self._held += words
+        while len(self._held) >= self.script.utterance:
+            given, self._held = self._held[: self.script.utterance], self._held[self.script.utterance :]
+            self._put(LiveResult(tuple(given), True, given[-1].end))
 
     def _put(self, result: LiveResult) -> None:
         self._results.put_nowait(result)
@@ -273,6 +277,8 @@ class ScriptStream:
     async def finish(self) -> None:
         total = len(self.audio) / 32000
         self._hear(total + 1, final_at=total)
+        if self._held:
+            self._put(LiveResult(tuple(self._held), True, self.said))
         if self.script.mute_after is None or total <= self.script.mute_after:
             self._put(LiveResult((), True, total))
             self._results.put_nowait(None)

@@ -13,6 +13,7 @@ from tests.transcription.fakes import MemorySink, NoBreaker, Script, spoken_pcm
 from transcription.codecs import codec
 from transcription.live.state import Tuning
 from transcription.ports import VoiceLabel
+from transcription.segments import Segment
 from transcription.session import Session
 from transcription.surroundings import Output, Plan, Surroundings
 
@@ -34,6 +35,7 @@ class Run:
         self.sink = sink or MemorySink()
         self.shown: list[str] = []
         self.statuses: list[dict[str, Any]] = []
+        self.updates: list[Segment] = []
         around = {"gate": False, "gap_seconds": 120.0, **around}
         self.session = Session(
             Plan(uid="u1", codec=codec("pcm16"), watch=watch),
@@ -42,7 +44,7 @@ class Run:
             ),
             Output(
                 segments=lambda deltas: self.shown.extend(word for delta in deltas for word in delta.text.split()),
-                updated=lambda segments: None,
+                updated=lambda segments: self.updates.extend(item.model_copy() for item in segments),
                 status=self.statuses.append,
             ),
         )
@@ -99,6 +101,9 @@ class Labeller:
             raise ConnectionError("the engine is down")
         odd = [int(np.abs(clip).max()) // 100 % 2 for clip in clips]
         return [np.array([1.0, 0.0] if kind else [0.0, 1.0], np.float32) for kind in odd]
+
+    async def same_utterance(self) -> float:
+        return 0.75
 
     async def label(self, uid: str, voices: dict[str, Any]) -> dict[str, VoiceLabel]:
         self.asked.append({name: sum(len(clip) for clip in clips) / 16000 for name, clips in voices.items()})

@@ -184,3 +184,20 @@ def test_without_the_database_a_vendor_is_called_by_what_the_process_knows(monke
         assert breaker._seen.failures == 0
 
     run(work)
+
+
+def test_seven_sessions_that_one_blip_drops_open_it_for_five_seconds(clock: Clock) -> None:
+    """They count once: seven failures in the same moment meant 60 s without the vendor, for everybody."""
+
+    async def work() -> None:
+        one, other = processes()
+        await asyncio.gather(*(breaker.failed(failure()) for breaker in (one, other, one, other, one, other, one)))
+        assert await other.wait_before_call() == pytest.approx(OPEN_SECONDS)
+        clock.pass_(OPEN_SECONDS + 0.1)
+        assert await one.wait_before_call() == 0.0
+        # Calls that were under way fail now, too; only the one try says whether the vendor is back.
+        await asyncio.gather(asyncio.create_task(other.failed(failure())), asyncio.create_task(one.failed(failure())))
+        await one.failed(failure())
+        assert await other.wait_before_call() == pytest.approx(2 * OPEN_SECONDS)
+
+    run(work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -96,7 +97,8 @@ def test_a_slow_vendor_reads_from_the_journal_what_memory_no_longer_holds() -> N
 def test_what_several_vendors_agree_on_is_kept_as_consensus_in_the_shown_segments() -> None:
     vendors = [Script("alpha", mishears={3: "wrong"}), Script("beta"), Script("gamma", mishears={7: "wrong"})]
     it = lived(Run(*vendors), spoken_pcm(TEN))
-    assert "wrong" in it.sink.text()
+    assert "wrong" in it.shown
+    assert it.sink.text().split() == words(*TEN)
     stored = it.sink.transcripts["c0"]
     assert set(stored) == {"alpha_streaming", "beta_streaming", "gamma_streaming", "consensus"}
     assert " ".join(item.text for item in stored["consensus"]).split() == words(*TEN)
@@ -116,3 +118,36 @@ def test_a_stream_too_many_is_degraded_and_its_audio_is_kept_and_caught_up() -> 
     assert [(message["provider"], message["reason"]) for message in told] == [("alpha", NO_ROOM)]
     assert "kept" in told[0]["status_text"]
     assert not any(leg.breaker.failures for leg in it.session._supervisor.legs)  # type: ignore[attr-defined]
+
+
+def test_what_two_of_three_vendors_heard_is_shown_on_the_socket_too() -> None:
+    """The client had the first vendor's mistakes, and the memory had not."""
+    vendors = (Script("alpha", mishears={3: "tree"}), Script("beta"), Script("gamma", mishears={7: "eleven"}))
+    it = lived(Run(*vendors), spoken_pcm(TEN), pause=0.01)
+    assert "tree" in it.shown
+    agreed = " ".join(item.text for item in it.sink.transcripts["c0"]["consensus"])
+    assert agreed.split() == words(*TEN)
+    assert it.sink.text() == agreed
+    assert " ".join(item.text for item in it.updates) == agreed
+
+
+def test_a_segment_is_corrected_while_the_session_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transcription.session.PAUSE", 0.1)
+
+    async def work() -> tuple[list[str], list[str]]:
+        turns: dict[str, Any] = {"diarization": True, "voices": 2}  # each word is a segment
+        alpha, gamma = (Script(name, mishears={n: "wrong"}, **turns) for name, n in (("alpha", 3), ("gamma", 5)))
+        it = Run(alpha, Script("beta", **turns), gamma)
+        it.session.start()
+        await it.feed(spoken_pcm(TEN))
+        for _ in range(100):
+            if it.updates:
+                break
+            await asyncio.sleep(0.05)
+        corrected = [item.text for item in it.updates]
+        await it.session.finish("disconnect")
+        return corrected, [item.text for item in it.session.segments]
+
+    corrected, shown = run(work)
+    assert corrected == ["w3"]
+    assert shown == words(*TEN)

@@ -7,7 +7,7 @@ never sleeps between tries and knows nothing of sessions: ``transcription.live.s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,11 +17,17 @@ from transcription.segments import Word
 PCM = "pcm_s16le"
 NO_ROOM = "local_streams"
 """Code of the (transient) error of a stream that is one too many for this machine: nobody's fault, and no fault."""
+MAX_TERM_BYTES = 100
+"""Of one word or phrase of a vocabulary: a longer one is no name."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveCapabilities:
-    """What a live vendor can do. ``languages`` None means any; codecs beyond PCM are taken natively."""
+    """What a live vendor can do. ``languages`` None means any; codecs beyond PCM are taken natively.
+
+    ``regions``: the codes with a region or script that it takes; of any other one it is given the language alone.
+    ``max_terms`` and ``max_term_bytes`` (UTF-8, in all) bound a vocabulary: a vendor refuses a longer one.
+    """
 
     languages: frozenset[str] | None
     codecs: frozenset[str] = frozenset({PCM})
@@ -32,11 +38,32 @@ class LiveCapabilities:
     realtime_only: bool = False  # True: refuses or misbehaves when fed faster than real time
     multilingual: bool = True  # hears ``multi``: several languages in one stream, without being told which
     reports_progress: bool = True  # False: says nothing during silence, so its own silence is no sign of a fault
+    regions: frozenset[str] = frozenset()
+    max_terms: int = 100
+    max_term_bytes: int = 8000
 
     def hears(self, language: str) -> bool:
         if language == "multi":
             return self.multilingual
         return self.languages is None or language.split("-")[0].lower() in self.languages
+
+    def spoken(self, language: str) -> str:
+        """The code under which this vendor is asked for a language: one of its own list, whatever a client wrote."""
+        if language == "multi" or self.languages is None:
+            return language
+        known = {code.lower(): code for code in self.regions}
+        return known.get(language.lower(), language.split("-")[0].lower())
+
+    def terms(self, vocabulary: Sequence[str]) -> tuple[str, ...]:
+        """As much of a vocabulary as this vendor takes, in its order."""
+        taken: list[str] = []
+        left = self.max_term_bytes
+        for term in vocabulary if self.vocabulary else ():
+            size = len(term.encode())
+            if len(taken) < self.max_terms and 0 < size <= min(left, MAX_TERM_BYTES):
+                taken.append(term)
+                left -= size
+        return tuple(taken)
 
 
 @dataclass(frozen=True, slots=True)

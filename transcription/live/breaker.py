@@ -11,6 +11,7 @@ by its own monotonic clock from then on.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class SharedBreaker:
     def __init__(self, vendor: str) -> None:
         self.vendor = vendor
         self._seen = _Seen()
+        self._trying: asyncio.Task[object] | None = None  # whose call is the one try of an open breaker
 
     async def wait_before_call(self) -> float:
         now = time.monotonic()
@@ -70,12 +72,16 @@ class SharedBreaker:
         if self._seen.failures < FAILURES_TO_OPEN:
             return 0.0
         if await self._row(self._claim, True, self._seen.retry_at):
+            self._trying = asyncio.current_task()
             return 0.0
         await self._refresh()
         return max(0.2, min(self._seen.due - time.monotonic(), MAX_OPEN_SECONDS))
 
     async def failed(self, error: ProviderError) -> None:
-        await self._row(self._record_failure, None, error)
+        own = self._trying is not None and self._trying is asyncio.current_task()
+        if own:
+            self._trying = None
+        await self._row(self._record_failure, None, error, own)
         self._seen.read_at = -1e9
 
     async def succeeded(self) -> None:
@@ -121,7 +127,9 @@ class SharedBreaker:
         )
         return bool(claimed)
 
-    def _record_failure(self, error: ProviderError) -> None:
+    def _record_failure(self, error: ProviderError, tried: bool) -> None:
+        """``tried``: of the one call that an open breaker let through. The others that fail while it is open were under
+        way when it opened (one blip drops all sessions), and say nothing new."""
         from django.db import transaction
         from django.db.models import F
 
@@ -130,8 +138,13 @@ class SharedBreaker:
         now = time.time()
         with transaction.atomic():
             VendorBreaker.objects.get_or_create(vendor=self.vendor)
+            # The update takes the row's lock before anything is read of it.
             VendorBreaker.objects.filter(vendor=self.vendor).update(failures=F("failures") + 1)
             row = VendorBreaker.objects.select_for_update().get(vendor=self.vendor)
+            open_for = min(row.retry_at - now, row.wait)
+            if row.failures > FAILURES_TO_OPEN and open_for > 0 and not tried and error.kind is ErrorKind.TRANSIENT:
+                VendorBreaker.objects.filter(vendor=self.vendor).update(failures=row.failures - 1)
+                return
             wait = 0.0
             if error.kind is not ErrorKind.TRANSIENT:
                 row.failures = max(row.failures, FAILURES_TO_OPEN)
@@ -139,7 +152,7 @@ class SharedBreaker:
                 wait = ALARM_SECONDS
             elif row.failures >= FAILURES_TO_OPEN:
                 wait = min(MAX_OPEN_SECONDS, OPEN_SECONDS * 2 ** min(row.failures - FAILURES_TO_OPEN, 6))
-                wait = max(wait, min(error.retry_after or 0.0, ALARM_SECONDS), min(row.retry_at - now, row.wait))
+                wait = max(wait, min(error.retry_after or 0.0, ALARM_SECONDS), open_for)
             if wait:
                 row.retry_at, row.wait = now + wait, wait
             row.code = (error.code or error.kind.value)[:64]

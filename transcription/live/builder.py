@@ -150,6 +150,22 @@ class SegmentBuilder:
             [item for item in self.segments if item.speaker == label and item.id not in self.assigned], voice
         )
 
+    def retext(self, agreed: Sequence[Segment]) -> list[Segment]:
+        """Segments say what was agreed on; one that nobody has shown yet takes its place. Returns what changed."""
+        own = {item.id: item for item in self.segments}
+        changed: list[Segment] = []
+        for item in agreed:
+            shown = own.get(item.id)
+            if shown is None:
+                shown = item.model_copy()
+                self.segments.append(shown)
+                self._parts[shown.id] = 1
+                changed.append(shown)
+            elif shown.text != item.text:
+                shown.text = item.text
+                changed.append(shown)
+        return changed
+
     def assign(self, segment_ids: Sequence[str], voice: VoiceLabel) -> list[Segment]:
         """A person said who spoke: that wins over what was heard, for these segments."""
         self._index_parts()

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
 from omi.vendor_fields import Losses, fields, first, items, text
-from transcription.languages import DEEPGRAM
+from transcription.languages import DEEPGRAM, DEEPGRAM_REGIONS
 from transcription.live.base import LiveCapabilities, LiveRequest, LiveResult, require
 from transcription.live.socket import VendorSocket, refused_handshake, transient
 from transcription.live.words import Heard, moment, timed_words, unusable
@@ -24,7 +24,14 @@ MAX_KEYTERMS = 50
 class DeepgramLive:
     name = NAME
     model_name = "deepgram_streaming"
-    capabilities = LiveCapabilities(languages=DEEPGRAM, diarization=True, vocabulary=True)
+    capabilities = LiveCapabilities(
+        languages=DEEPGRAM,
+        diarization=True,
+        vocabulary=True,
+        regions=DEEPGRAM_REGIONS,
+        max_terms=MAX_KEYTERMS,
+        max_term_bytes=500,  # the vendor allows 500 tokens in all, and no token is shorter than a byte
+    )
 
     async def open(self, request: LiveRequest) -> DeepgramStream:
         require(self.name, self.capabilities, request)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from omi.errors import ErrorKind, ProviderError
+from omi.errors import ErrorKind, Outcome, ProviderError
 from transcription.codecs import RATE
 from transcription.live.base import NO_ROOM
 from transcription.live.state import State, Tuning
@@ -348,7 +348,8 @@ class Leg:
         self.error = error
         self._failures += 1
         self.failures[error.code or error.kind.value] += 1
-        if error.code not in ("unsupported", OURS, NO_ROOM):  # our own question was wrong: the vendor is well
+        # Where our own question was wrong the vendor is well: for everybody else it goes on.
+        if error.code not in ("unsupported", OURS, NO_ROOM) and error.outcome is not Outcome.INVALID_INPUT:
             await self.breaker.failed(error)
         VENDOR_FAILURES.labels(self.name, error.kind.value).inc()
         level = log.warning if error.retryable else log.error

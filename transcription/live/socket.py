@@ -127,7 +127,8 @@ def refused_handshake(name: str, status: int, headers: Mapping[str, str], code: 
         "the key is refused" if status in (401, 403) else f"the request is refused (HTTP {status})",
         kind=ErrorKind.PERMANENT,
         code=code,
-        outcome=Outcome.CONFIG_ERROR,
+        # What is about the request says nothing about the vendor; a key, an address or a model is everybody's.
+        outcome=Outcome.INVALID_INPUT if status in (400, 411, 413, 414, 422, 431) else Outcome.CONFIG_ERROR,
     )
 
 

@@ -207,9 +207,8 @@ def in_band(message: Mapping[str, Any]) -> ProviderError:
         return transient(NAME, "a limit of the account is reached", code, WAIT_SECONDS)
     if kind in _TRANSIENT or not isinstance(status, int) or status in (408,) or status >= 500:
         return transient(NAME, "the vendor ended the stream", code)
-    return ProviderError(
-        NAME, "the vendor refuses the request", kind=ErrorKind.PERMANENT, code=code, outcome=Outcome.CONFIG_ERROR
-    )
+    outcome = Outcome.INVALID_INPUT if status in (400, 413, 422) else Outcome.CONFIG_ERROR
+    return ProviderError(NAME, "the vendor refuses the request", kind=ErrorKind.PERMANENT, code=code, outcome=outcome)
 
 
 def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError:

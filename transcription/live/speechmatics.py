@@ -26,6 +26,8 @@ MAX_DELAY = 2.0
 
 _TRANSIENT_TYPES = {"job_error", "unknown_error", "internal_error", "idle_timeout", "session_timeout"}
 _QUOTA_TYPES = {"quota_exceeded", "timelimit_exceeded"}
+_REQUEST_TYPES = {"invalid_message", "invalid_language", "invalid_config", "invalid_audio_type", "protocol_error"}
+"""What is wrong with one request, and says nothing about the vendor."""
 _TYPES_OF_CODES = {
     1003: "protocol_error",
     1011: "internal_error",
@@ -175,8 +177,9 @@ def failure(kind: str, retry: float | None = None) -> ProviderError:
         return ProviderError(NAME, "the account's quota is used up", kind=ErrorKind.QUOTA, code=kind, retry_after=retry)
     if kind in _TRANSIENT_TYPES:
         return transient(NAME, "the vendor ended the stream", kind, retry or (5.0 if kind == "job_error" else None))
+    outcome = Outcome.INVALID_INPUT if kind in _REQUEST_TYPES else Outcome.CONFIG_ERROR
     return ProviderError(
-        NAME, "the vendor refuses the request", kind=ErrorKind.PERMANENT, code=kind[:60], outcome=Outcome.CONFIG_ERROR
+        NAME, "the vendor refuses the request", kind=ErrorKind.PERMANENT, code=kind[:60], outcome=outcome
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,11 @@ import structlog
 from numpy.typing import NDArray
 
 from transcription.codecs import RATE
+from transcription.ports import VoiceLabel
 
 if TYPE_CHECKING:
     from transcription.live.window import AudioWindow
-    from transcription.ports import VoiceLabel, VoiceLabeller
+    from transcription.ports import VoiceLabeller
 
 log = structlog.get_logger(__name__)
 
@@ -32,12 +33,12 @@ ENOUGH = 5.0
 """Seconds of one voice before it is asked about (design.md 6)."""
 MORE = 4.0
 """Further seconds before it is asked about again."""
-MAX_KEPT = 20.0
+SURE_SOON = 3.0
+"""The same of a voice whose name is provisional."""
+MAX_KEPT = 30.0
+"""Seconds of one voice that are kept (1 MB). At the session's end all of its audio is judged (the capture's run)."""
 MIN_UTTERANCE = 1.0
 EMBED_SECONDS = 3.0
-SAME_VOICE = 0.75
-"""Cosine of two utterances of one voice: between 0.84 and 0.97 on the bundled conversation, of two voices at most 0.68
-(Resemblyzer, utterances of 2 to 5 s). Real voices are less alike themselves: they are rather kept apart than mixed."""
 MAX_VOICES = 8
 ASK_SECONDS = 20.0
 RETRY_SECONDS = 15.0
@@ -52,6 +53,7 @@ class Separator:
         self._backlog = window.backlog()
         self._sums: list[NDArray[np.float32]] = []
         self._not_before = 0.0
+        self._same: float | None = None  # cosine from which two utterances are one voice, on the engine's scale
 
     async def voice(self, start: float, end: float) -> str | None:
         """A label for the speaker of this stretch (session seconds); None where it cannot be told."""
@@ -64,20 +66,22 @@ class Separator:
             return None
         try:
             async with asyncio.timeout(EMBED_SECONDS):
+                if self._same is None:
+                    self._same = await self._labeller.same_utterance()
                 [vector] = await self._labeller.embed([np.frombuffer(pcm, "<i2").astype(np.int16)])
         except Exception as error:  # as in Voices: without it the words are shown as one voice's
             self._not_before = time.monotonic() + RETRY_SECONDS
             log.warning("live_voices_unavailable", error=type(error).__name__)
             return None
-        return f"voice/{self._nearest(vector)}" if vector is not None else None
+        return f"voice/{self._nearest(vector, self._same)}" if vector is not None else None
 
     def close(self) -> None:
         self._backlog.close()
 
-    def _nearest(self, vector: NDArray[np.float32]) -> int:
+    def _nearest(self, vector: NDArray[np.float32], same: float) -> int:
         scores = [float(total @ vector / np.linalg.norm(total)) for total in self._sums]
         best = int(np.argmax(scores)) if scores else -1
-        if best < 0 or (scores[best] < SAME_VOICE and len(self._sums) < MAX_VOICES):
+        if best < 0 or (scores[best] < same and len(self._sums) < MAX_VOICES):
             self._sums.append(vector.astype(np.float32))
             return len(self._sums) - 1
         self._sums[best] = self._sums[best] + vector
@@ -178,11 +182,16 @@ class Voices:
         self._backlog.close()
 
     def _due(self) -> list[str]:
+        """The voices of which enough is new. All are asked about when one is: one person is one voice of the room."""
         return [
             label
             for label, voice in self._voices.items()
-            if voice.seconds >= ENOUGH and voice.seconds - voice.asked_at >= (MORE if voice.asked_at else 0.0)
+            if voice.seconds >= ENOUGH and voice.seconds - voice.asked_at >= self._step(label, voice)
         ]
+
+    def _step(self, label: str, voice: _Voice) -> float:
+        known = self._known.get(label)
+        return 0.0 if not voice.asked_at else SURE_SOON if known is not None and known.provisional else MORE
 
     async def _ask(self) -> None:
         renamed = self._renamed
@@ -193,10 +202,10 @@ class Voices:
                 if not self._anybody:
                     self._voices.clear()
                     return
-                await self._fetch(self._due())
-                due = self._due()
-                if not due:
+                await self._fetch(list(self._voices))
+                if not self._due():
                     return
+                due = [label for label, voice in self._voices.items() if voice.clips]
                 found = await self._labeller.label(self._uid, {label: self._voices[label].clips for label in due})
         except Exception as error:  # whatever stands behind the port: names are a help, the words go on
             self._not_before = time.monotonic() + RETRY_SECONDS
@@ -207,8 +216,17 @@ class Voices:
             found = {self._renamed.get(label, label): voice for label, voice in found.items()}
         for label in due:
             self._voices[label].asked_at = self._voices[label].seconds
+        self._take(found)
+
+    def _take(self, found: Mapping[str, VoiceLabel]) -> None:
+        """A name holds as long as it is heard: what was judged and is nobody's now is nobody's again."""
         for label, voice in found.items():
-            before = self._known.get(label)
-            if before is None or (before.is_user, before.person_id) != (voice.is_user, voice.person_id):
-                self._known[label] = voice
+            if not voice.judged:
+                continue
+            before = self._known.get(label, _NOBODY)
+            self._known[label] = voice
+            if (before.is_user, before.person_id) != (voice.is_user, voice.person_id):
                 self._named(label, voice)
+
+
+_NOBODY = VoiceLabel()

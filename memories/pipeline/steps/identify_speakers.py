@@ -15,6 +15,7 @@ from memories.pipeline.steps.assess import shown
 from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.steps.transcribe import scope_of
 from memories.pipeline.vocabulary import Kind
+from memories.pipeline.voices import journal_wav
 from memories.repository.transcripts import content_hash, named_segments
 from memories.shapes import UserEdits
 from omi.errors import Outcome, ProviderError, StoreError
@@ -32,11 +33,16 @@ def inputs(ctx: Context) -> dict[str, Any]:
 
 
 def run(ctx: Context) -> Done | Skip:
+    accepted = ctx.did("transcribe") and bool(ctx.output("assess").get("accepted"))
     if not ctx.did("transcribe"):
-        return Skip("there is no recording")
-    accepted = bool(ctx.output("assess").get("accepted"))
-    if not ctx.recorded():
+        # The live labels were decided on what had been heard until then; now all of it is there.
+        wav = journal_wav(ctx, processing_memory(ctx)) if ctx.run.kind == Kind.CAPTURE and _somebody(ctx.uid) else None
+        if wav is None:
+            return Skip("there is no recording, or nobody to recognise")
+    elif not ctx.recorded():
         return labels_taken_over.run(ctx, accepted, *_said(ctx))
+    else:
+        wav = ctx.wav()
     segments = _new_segments(ctx) if accepted else shown(ctx)
     if not segments:
         return Skip("nobody speaks")
@@ -55,7 +61,7 @@ def run(ctx: Context) -> Done | Skip:
         from speakers.identify import identify
 
         found = identify(
-            ctx.uid, ctx.wav(), segments, language=ctx.language, manual=naming, memory_id=ctx.memory_id,
+            ctx.uid, wav, segments, language=ctx.language, manual=naming, memory_id=ctx.memory_id,
             fence=lambda: claim.write(ctx.lease),
         )  # fmt: skip
         segments, voices = list(found.segments), list(found.voices)
@@ -76,6 +82,13 @@ def run(ctx: Context) -> Done | Skip:
         outcome=outcome,
         note=note or f"{len({item.speaker for item in segments})} voices, {known} segments with a name",
     )
+
+
+def _somebody(uid: str) -> bool:
+    """Whether there is anybody to recognise: the user or a person."""
+    from speakers.models import VoiceSample
+
+    return VoiceSample.objects.filter(uid=uid, status=VoiceSample.Status.ACCEPTED).exists()
 
 
 def _said(ctx: Context) -> tuple[UserEdits, dict[str | None, list[Segment]], str | None]:

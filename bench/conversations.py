@@ -1,0 +1,223 @@
+"""``python -m bench.conversations``: 2,000 simulated conversations through the code that names voices.
+
+Everything that decides is the production code: the live grouping (``transcription.live.voices.Voices``), the live
+labeller, the joining of labels of several connections, and ``identify`` for the memory and afterwards. Simulated are
+the conversations (real recordings of the reporting side, put together), the vendors (they tell speakers apart rightly,
+and count them anew after each drop) and the clock. The calibration is the choosing side's: no tested speaker has a part
+in it. From a fixed seed; the first run embeds for about ten minutes, later ones take that from ``var/bench-voices``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+from bench.speakers import start_django, write_wav
+from bench.speakers_data import RATE, sides, speakers, speech_folder
+
+TALKS = 2000
+STEP = 100
+"""Conversations after which the table so far is printed."""
+WORD = 0.4
+"""Seconds of one word, as a live vendor gives them."""
+
+
+@dataclass
+class Tally:
+    """Seconds: of others and how many of them were labelled user; of the user, and how many were not; all, those with
+    the right name ("unknown" is right for strangers), and those whose label is that of their speaker."""
+
+    others: float = 0.0
+    taken: float = 0.0
+    own: float = 0.0
+    missed: float = 0.0
+    total: float = 0.0
+    named: float = 0.0
+    divided: float = 0.0
+    talks_taken: set[int] = field(default_factory=set)
+
+    def add(self, seed: int, turns: Sequence, labels: Sequence[str], names: Sequence[str], who: dict[str, str]) -> None:  # type: ignore[type-arg]
+        """``labels``: voice of each turn; ``names``: "user", a person's id or "" for each; ``who``: speaker to name."""
+        held: dict[tuple[str, str], float] = {}
+        for turn, label, name in zip(turns, labels, names, strict=True):
+            seconds, right = turn.end - turn.start, who.get(turn.name, "")
+            self.total += seconds
+            self.named += seconds * (name == right)
+            if right == "user":
+                self.own += seconds
+                self.missed += seconds * (name != "user")
+            else:
+                self.others += seconds
+                self.taken += seconds * (name == "user")
+                if name == "user":
+                    self.talks_taken.add(seed)
+            held[label, turn.name] = held.get((label, turn.name), 0.0) + seconds
+        self.divided += _assigned(held)
+
+    def row(self, title: str) -> str:
+        taken, missed = self.taken / max(self.others, 1e-9), self.missed / max(self.own, 1e-9)
+        return (
+            f"  {title:34s} {taken:8.2%} in {len(self.talks_taken):3d} talks {missed:12.2%}"
+            f" {self.named / self.total:12.2%} {self.divided / self.total:12.2%}"
+        )
+
+
+def _assigned(held: dict[tuple[str, str], float]) -> float:
+    """Seconds under the best pairing of labels and speakers."""
+    from scipy.optimize import linear_sum_assignment
+
+    labels = sorted({label for label, _ in held})
+    names = sorted({name for _, name in held})
+    table = np.array([[held.get((label, name), 0.0) for name in names] for label in labels])
+    rows, columns = linear_sum_assignment(-table)
+    return float(table[rows, columns].sum())
+
+
+async def live(uid: str, talk) -> tuple[list[str], list[str]]:  # type: ignore[no-untyped-def]
+    """Names of each turn: as they were shown when it ended, and as they stand at the end of the session."""
+    from speakers.live import LiveLabeller
+    from transcription.live.voices import Voices
+    from transcription.live.window import AudioWindow
+    from transcription.ports import VoiceLabel
+
+    current: dict[str, str] = {}
+
+    def named(label: str, voice: VoiceLabel) -> None:
+        current[label] = "user" if voice.is_user else voice.person_id or ""
+
+    window = AudioWindow(None)
+    voices = Voices(uid, LiveLabeller(), window, named)
+    shown: list[str] = []
+    words = [
+        (turn.live, turn.start + at, min(turn.start + at + WORD, turn.end))
+        for turn in talk.turns
+        for at in np.arange(0, turn.end - turn.start - 0.05, WORD)
+    ]
+    for second in range(1, len(talk.pcm) // RATE + 2):
+        window.append(talk.pcm[(second - 1) * RATE : second * RATE].astype("<i2").tobytes())
+        while words and words[0][2] <= second:
+            voices.note(*words.pop(0))
+        voices.tick()
+        while asking := [task for task in asyncio.all_tasks() if task.get_name() == "live-voices"]:
+            await asyncio.wait(asking)
+        while len(shown) < len(talk.turns) and talk.turns[len(shown)].end <= second:
+            shown.append(current.get(talk.turns[len(shown)].live, ""))
+    await voices.settle()
+    shown += [current.get(turn.live, "") for turn in talk.turns[len(shown) :]]
+    return shown, [current.get(turn.live, "") for turn in talk.turns]
+
+
+def enrolled(folder: Path, people: Sequence) -> dict[str, dict[str, str]]:  # type: ignore[type-arg]
+    """A user for each voice that can be enrolled, who knows one more of them as a person: uid to speaker to name."""
+    from speakers import enrolment, gallery
+    from speakers import people as known
+
+    able = [item for item in people if item.enrol is not None]
+    users = {}
+    for at, item in enumerate(able):
+        other = able[(at + 1) % len(able)]
+        uid = f"bench-{item.name}"
+        enrolment.enrol_user(uid, write_wav(folder / "enrol.wav", item.enrol))
+        person = known.create_person(uid, f"Person {other.name}")
+        enrolment.add_sample(uid, person.id, write_wav(folder / "enrol.wav", other.enrol))
+        assert gallery.has_profile(uid)
+        users[uid] = {item.name: "user", other.name: person.id}
+    return users
+
+
+def measure(folder: Path, talks: int) -> None:
+    from bench.conversations_data import live_segments, make, talkers, true_segments
+    from omi.providers import one
+    from speakers.identify import identify
+    from speakers.turns import repair_labels
+
+    people = talkers(sides(speakers(_speech()))[1])
+    users = enrolled(folder, people)
+    by_name = {item.name: item for item in people}
+    tallies = {title: Tally() for title in ROWS}
+    present = drops = 0
+    for seed in range(talks):
+        uid = sorted(users)[seed // 2 % len(users)]
+        who = users[uid]
+        talk = make(people, by_name[uid.removeprefix("bench-")], seed)
+        present, drops = present + talk.present, drops + talk.drops
+        wav = write_wav(folder / "talk.wav", talk.pcm)
+        shown, final = asyncio.run(live(uid, talk))
+        heard = [turn.live for turn in talk.turns]
+        tallies["live, when it was said"].add(seed, talk.turns, heard, shown, who)
+        tallies["live, at the end"].add(seed, talk.turns, heard, final, who)
+        for title, segments in (
+            ("memory", repair_labels(live_segments(talk), wav)), ("post, right diarization", true_segments(talk)),
+        ):  # fmt: skip
+            found = identify(uid, wav, segments).segments
+            names = ["user" if item.is_user else item.person_id or "" for item in found]
+            tallies[title].add(seed, talk.turns, [item.speaker for item in found], names, who)
+        if (seed + 1) % STEP == 0 or seed + 1 == talks:
+            _print(seed + 1, len(people), len(users), present, drops, tallies)
+    one("voices").close()
+
+
+def _print(talks: int, voices: int, users: int, present: int, drops: int, tallies: dict[str, Tally]) -> None:
+    print(
+        f"\n{talks} conversations of {voices} voices, {users} of them enrolled in turn; the user present in {present};"
+        f" {drops} drops\n"
+        "                                     others as user          user missed   right name   right voice"
+    )
+    for title, tally in tallies.items():
+        print(tally.row(title), flush=True)
+
+
+ROWS = ("live, when it was said", "live, at the end", "memory", "post, right diarization")
+
+
+def _speech() -> Path:
+    folder = speech_folder()
+    assert folder is not None
+    return folder
+
+
+def calibrate(folder: Path) -> None:
+    """The shipped rules with cohort and weights of the choosing side alone."""
+    from bench.speakers_fit import ship
+    from bench.speakers_trials import embedded
+    from omi.providers import one
+    from speakers import calibration
+
+    people = speakers(_speech())
+    engine = one("voices")
+    voices = {voice.name: voice for voice in embedded(engine, people)}
+    choosing = [voices[person.name] for person in sides(people)[0] if person.name in voices]
+    calibration.FOLDER = folder
+    ship(engine, choosing, choosing)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--talks", type=int, default=TALKS)
+    options = parser.parse_args()
+    if speech_folder() is None:
+        print("No recordings of real voices here: OMI_BENCH_SPEECH names their folder", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory(prefix="omi-bench-") as name:
+        start_django(name)
+        from django.conf import settings
+
+        settings.PROVIDERS["voices"] = {"BACKEND": "bench.conversations_data.RememberingVoices"}
+        calibrate(Path(name))
+        measure(Path(name), options.talks)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,7 +13,14 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import override_settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from structlog.testing import capture_logs
 
 from tests.attack.effort import tries
@@ -165,5 +172,8 @@ class Listen(RuleBasedStateMachine):
 
 
 def test_any_order_of_frames_and_commands_keeps_every_second() -> None:
-    with tempfile.TemporaryDirectory() as folder, override_settings(OMI_DATA_DIR=Path(folder), OMI_SESSIONS_PER_USER=500):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        override_settings(OMI_DATA_DIR=Path(folder), OMI_SESSIONS_PER_USER=500),
+    ):
         run_state_machine_as_test(Listen, settings=tries(8, stateful_step_count=20))

@@ -36,15 +36,14 @@ def test_every_write_of_a_session_meets_the_fence(step: str) -> None:
         from asgiref.sync import sync_to_async
 
         await sync_to_async(erasure.erase_user)("alice")
+        writes = {
+            "open": lambda: sink.open(info),
+            "store": lambda: sink.store(info, conversation, [said("a", "Hello again.", 0, 2)], last_audio=2.0),
+            "store_transcripts": lambda: sink.store_transcripts(info, conversation, {"m": [said("a", "Hi.", 0, 2)]}),
+            "finish": lambda: sink.finish(info, conversation, reason="closed", accounting=ALL_HEARD),
+        }
         with pytest.raises(AccountErased):
-            if step == "open":
-                await sink.open(info)
-            elif step == "store":
-                await sink.store(info, conversation, [said("a", "Hello again.", 0, 2)], last_audio=2.0)
-            elif step == "store_transcripts":
-                await sink.store_transcripts(info, conversation, {"m": [said("a", "Hello.", 0, 2)]})
-            else:
-                await sink.finish(info, conversation, reason="closed", accounting=ALL_HEARD)
+            await writes[step]()
 
     do(work)
     assert erasure.verify_user_erased("alice") == {}
@@ -68,14 +67,14 @@ def test_a_write_that_slept_through_the_erasure_takes_back_what_it_wrote(
         return kept(info, *([] if step == "open_conversation" else [made, *args[2:]]), **kwargs)
 
     async def work(sink: CaptureSink) -> None:
-        with pytest.raises(AccountErased):
-            monkeypatch.setattr(conversations, step, late)
-            conversation = await sink.open(info)
-            await sink.store(info, conversation, [said("a", "Hello.", 0, 2)], last_audio=2.0)
-            await sink.store_transcripts(info, conversation, {"m": [said("a", "Hello.", 0, 2)]})
-            await sink.finish(info, conversation, reason="closed", accounting=ALL_HEARD)
+        monkeypatch.setattr(conversations, step, late)
+        conversation = await sink.open(info)
+        await sink.store(info, conversation, [said("a", "Hello.", 0, 2)], last_audio=2.0)
+        await sink.store_transcripts(info, conversation, {"m": [said("a", "Hello.", 0, 2)]})
+        await sink.finish(info, conversation, reason="closed", accounting=ALL_HEARD)
 
-    do(work)
+    with pytest.raises(AccountErased):
+        do(work)
     assert erasure.verify_user_erased("alice") == {}
 
 

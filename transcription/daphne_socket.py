@@ -188,8 +188,7 @@ def install() -> None:
                     take = None
                 self.onMessage(frame, True)
             self._heard_at = time.monotonic()
-            held = self.direct is not None and self.direct.held
-            if (longest or held) and not self.paused:
+            if (longest or self._held()) and not self.paused:
                 self._pause(longest or LOOK_SECONDS)
 
         def _write_text(self, text: str) -> bool:
@@ -235,8 +234,12 @@ def install() -> None:
                 return
             self._heard_at = time.monotonic()
             super().onMessage(payload, isBinary)
-            if not self.paused and self.application_queue.qsize() > (PAUSE_AT if len(payload) < LARGE else 1):
+            full = self.application_queue.qsize() > (PAUSE_AT if len(payload) < LARGE else 1)
+            if not self.paused and (full or self._held()):
                 self._pause(LOOK_SECONDS)
+
+        def _held(self) -> bool:
+            return self.direct is not None and self.direct.held
 
         def _pause(self, seconds: float) -> None:
             self.paused = True
@@ -244,8 +247,7 @@ def install() -> None:
             asyncio.get_running_loop().call_later(seconds, self._look)
 
         def _look(self) -> None:
-            held = self.direct is not None and self.direct.held
-            if (held or self.application_queue.qsize() > RESUME_AT) and self.state == self.STATE_OPEN:
+            if (self._held() or self.application_queue.qsize() > RESUME_AT) and self.state == self.STATE_OPEN:
                 asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
             else:
                 self._read_on()

@@ -285,6 +285,56 @@ def test_who_spoke_is_said_to_be_unchecked_while_the_store_is_away() -> None:
     assert run(work).reasons("ignored") == ["people_unavailable"]
 
 
+def test_a_thousand_unknown_ids_on_an_hour_of_talk_cost_no_time() -> None:
+    """They blocked every socket for 19.5 s."""
+    from transcription.live.builder import SegmentBuilder
+    from transcription.ports import VoiceLabel
+    from transcription.segments import Word
+
+    builder = SegmentBuilder("hour")
+    last = ""
+    for number in range(9000):
+        word = Word(text=f"w{number}", start=number * 0.4, end=number * 0.4 + 0.3, speaker=f"a/1/{number // 150 % 2}")
+        [delta] = builder.add([word], "alpha_streaming")
+        last = str(delta.as_message()["id"])
+    began = time.process_time()
+    for _ in range(20):
+        assert builder.assign([f"unknown-{number}" for number in range(1000)], VoiceLabel(is_user=True)) == []
+    took = time.process_time() - began
+    assert took < 1.0, took
+    assert [item.id for item in builder.assign([last], VoiceLabel(is_user=True))] == [builder.segments[-1].id]
+
+
+def test_local_engines_are_so_many_and_no_more(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty short sessions started forty engines, 1.1 GB."""
+    from omi.errors import ProviderError
+    from transcription.live import local
+    from transcription.live.base import LiveRequest
+
+    class Child:
+        def __init__(self, *_: Any) -> None: ...
+        async def start(self) -> None: ...
+        async def close(self, grace: float = 2.0) -> None: ...
+
+    settings.OMI_LIVE_ENGINES = 2
+    monkeypatch.setattr(local, "EngineProcess", Child)
+    monkeypatch.setattr(local.LocalStream, "open_streams", 0)
+
+    async def work() -> None:
+        vendor, request = local.LocalLive("pocketsphinx"), LiveRequest(language="en", diarize=False, session_id="s")
+        held = [await vendor.open(request) for _ in range(2)]
+        with pytest.raises(ProviderError, match="busy") as busy:
+            await vendor.open(request)
+        assert (busy.value.retryable, busy.value.code, busy.value.retry_after) == (True, "internal", 5.0)
+        await held[0].close()
+        await held[0].close()
+        await (await vendor.open(request)).close()
+        await held[1].close()
+        assert local.LocalStream.open_streams == 0
+
+    run(work)
+
+
 # --- how long a socket may stay
 
 

@@ -7,10 +7,14 @@ from pathlib import Path
 
 from django.conf import settings
 
-from omi.errors import ProviderError
+from omi.errors import ErrorKind, ProviderError
 from transcription.engines.process import EngineProcess
 from transcription.engines.registry import detect
 from transcription.live.base import LiveCapabilities, LiveRequest, LiveResult, require
+
+BUSY_SECONDS = 5.0
+OURS = "internal"
+"""Said of what lies with this server: it does not count against the engine (``transcription.live.leg``)."""
 
 
 class LocalLive:
@@ -40,19 +44,30 @@ class LocalLive:
         require(self.name, self.capabilities, request)
         if self._unusable is not None:
             raise self._unusable
-        process = EngineProcess(self._engine, self._folder)
+        if LocalStream.open_streams >= settings.OMI_LIVE_ENGINES:
+            text = "all engines of this server are busy; the audio is kept"
+            raise ProviderError(self.name, text, kind=ErrorKind.TRANSIENT, code=OURS, retry_after=BUSY_SECONDS)
+        stream = LocalStream(EngineProcess(self._engine, self._folder))
         try:
-            await process.start()
+            await stream.start()
         except BaseException:
-            await process.close(grace=0.0)
+            await stream.close(grace=0.0)
             raise
-        return LocalStream(process)
+        return stream
 
 
 class LocalStream:
+    """``open_streams``: of this process, those that are being started or ended included. Each is a child process."""
+
+    open_streams = 0
+
     def __init__(self, process: EngineProcess) -> None:
         self._process = process
         self._closed = False
+        LocalStream.open_streams += 1
+
+    async def start(self) -> None:
+        await self._process.start()
 
     async def send(self, audio: bytes) -> None:
         await self._process.send(audio)
@@ -69,10 +84,13 @@ class LocalStream:
     async def finish(self) -> None:
         await self._process.finalize()
 
-    async def close(self) -> None:
+    async def close(self, grace: float = 0.5) -> None:
         if not self._closed:
             self._closed = True
-            await self._process.close(grace=0.5)
+            try:
+                await self._process.close(grace=grace)
+            finally:
+                LocalStream.open_streams -= 1
 
     async def results(self) -> AsyncIterator[LiveResult]:
         try:

@@ -13,7 +13,7 @@ django_application = get_asgi_application()
 
 from django.db import connections  # noqa: E402
 
-from omi import daphne_body, daphne_limits  # noqa: E402
+from omi import daphne_body, daphne_flow, daphne_limits  # noqa: E402
 from transcription.daphne_socket import install  # noqa: E402
 from transcription.routing import websocket_urlpatterns  # noqa: E402  after the apps are loaded
 
@@ -24,6 +24,7 @@ for _database in connections.settings.values():
 
 install()
 daphne_limits.install()
+daphne_flow.install()
 application = ProtocolTypeRouter(
     {"http": daphne_body.drawing(django_application), "websocket": URLRouter(websocket_urlpatterns)}
 )

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from omi.daphne_flow import unsent
 from transcription.masks import apply_mask
 
 PAUSE_AT, RESUME_AT = 256, 64
@@ -125,11 +126,6 @@ def install() -> None:
         except OSError:
             return data  # full for the moment, or broken: Twisted finds out which
 
-    def waiting_bytes(transport: Any) -> int:
-        if not isinstance(transport, Connection):
-            return 0  # over TLS Twisted holds them elsewhere
-        return len(transport.dataBuffer) - transport.offset + int(transport._tempDataLen)
-
     class AudioSocket(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types
         paused = False
         torn = b""
@@ -208,7 +204,7 @@ def install() -> None:
             return True
 
         def _unread(self) -> int:
-            return waiting_bytes(self.transport)
+            return unsent(self.transport)
 
         def onPing(self, payload: bytes) -> None:
             """RFC 6455 5.5.3 lets an endpoint answer the most recent ping only. One who pings faster than can be meant,
@@ -218,7 +214,7 @@ def install() -> None:
             self._pinged_at = now
             if self._pings_left < -PING_FLOOD:
                 self.sendCloseFrame(code=1008, reasonUtf8=b"too many pings")
-            elif self._pings_left >= 0 and not waiting_bytes(self.transport):
+            elif self._pings_left >= 0 and not unsent(self.transport):
                 super().onPing(payload)
 
         def _takes_audio(self) -> bool:

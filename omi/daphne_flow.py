@@ -48,7 +48,7 @@ def install() -> None:
 
 async def _room(server: Any, protocol: Any) -> None:
     channel = getattr(protocol, "channel", None)
-    transport = getattr(channel, "transport", None)
+    transport: Any = getattr(channel, "transport", None)
     least, moved = unsent(transport), time.monotonic()
     while (now := unsent(transport)) > MAX_UNSENT and protocol in server.connections:
         if now < least:

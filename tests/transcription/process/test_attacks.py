@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import httpx
 import numpy as np
 import pytest
-from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import ClientConnection, connect
 
 from omi.accounts.tokens import mint
 from tests.transcription.process.conftest import PCM, WORDS, Heard, Web, speak
@@ -216,6 +216,32 @@ def test_an_erased_account_is_erased_where_it_is_open(web: Web, vendors: VendorS
     assert reasons(heard) == ["unauthenticated"]
     time.sleep(3.0)  # the ending that a session would have had
     assert left(web, uid) == "left {} 0"
+
+
+def test_a_socket_ends_with_its_token_unless_a_fresh_one_comes(web: Web, vendors: VendorServer) -> None:
+    """It outlived its token for hours."""
+    web.close_breakers()
+
+    async def work() -> tuple[Heard, Heard]:
+        async with opened(web, "short", 6.0) as short, opened(web, "renewed", 6.0) as renewed:
+            ends, stays = Heard(short), Heard(renewed)
+            await renewed.send(json.dumps({"type": "auth", "token": mint("renewed", days=1)}))
+            await ends.until(lambda: ends.code is not None)
+            await renewed.send('{"type": "ping"}')
+            await stays.until(lambda: stays.of("pong"))
+        return ends, stays
+
+    ends, stays = run(work)
+    assert (ends.code, reasons(ends)) == (1008, ["unauthenticated"])
+    assert "token_expires" in ends.statuses()
+    assert stays.of("auth_response")[-1]["success"] is True
+
+
+def opened(web: Web, uid: str, seconds: float) -> connect:
+    query = urlencode({"codec": "pcm16", "sample_rate": "16000"})
+    token = mint(uid, days=seconds / 86_400)
+    headers = {"Authorization": f"Bearer {token}"}
+    return connect(f"ws://127.0.0.1:{web.port}/listen?{query}", additional_headers=headers, open_timeout=20)
 
 
 # --- open files

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +13,10 @@ from tests.transcription.fakes import MemorySink, Script
 from tests.transcription.live_session import run
 from tests.transcription.wire import TOKENS, Wire, fill, fresh
 from transcription import entrance, journal, sign_in
+from transcription.codecs import codec
 from transcription.journal.quota import Quota
+from transcription.journal.writer import Journal
+from transcription.ports import SessionInfo
 
 pytestmark = pytest.mark.django_db
 __all__ = ["fresh"]
@@ -202,6 +206,27 @@ def test_one_users_journals_have_their_share_of_the_disk_and_no_more(settings: A
         return greedy
 
     assert run(work).reasons("degraded") == ["journal"]
+
+
+def test_small_journals_are_bounded_in_number(settings: Any) -> None:
+    """A client that ends conversations in a loop leaves a folder each."""
+    settings.OMI_JOURNAL_BYTES_PER_USER = 3 * 1024 * 1024
+    quota = Quota()
+
+    def begin(number: int) -> Journal:
+        info = SessionInfo("u", f"s{number}", datetime.now(UTC), "en", "pcm16", 16000)
+        return Journal.open(info, codec("pcm16"), watch=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("transcription.journal.writer.QUOTA", quota)
+        for number in range(3):
+            it = begin(number)
+            it.append([bytes(3200)])
+            it.abandon()
+        quota._look("u")
+        with pytest.raises(OSError, match="share of the disk"):
+            begin(3)
+    assert len(list(journal.sessions("u"))) == 3
 
 
 def test_the_last_of_the_disk_is_left_to_the_database(settings: Any) -> None:

@@ -62,6 +62,7 @@ class Journal:
 
     @classmethod
     def open(cls, info: SessionInfo, codec: Codec, *, watch: bool, device_id: str = "") -> Journal:
+        QUOTA.require(info.uid)
         entry, lock = begin(info, watch=watch, device_id=device_id)
         try:
             return cls(entry, codec, lock)

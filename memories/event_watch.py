@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import structlog
 from channels.db import database_sync_to_async
 from django.conf import settings
 
 from memories.event_models import EventCounter
+from omi.accounts.erased import account_erased
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +34,7 @@ class Stream:
         self.uid = uid
         self.grown = asyncio.Event()
         self.seen = 0
+        self.ended = False  # the account is gone
 
 
 _streams: set[Stream] = set()
@@ -65,6 +68,16 @@ def leave(stream: Stream) -> None:
 
 def count() -> int:
     return len(_streams)
+
+
+def _on_erased(sender: Any, uid: str, **_: Any) -> None:
+    for stream in [stream for stream in list(_streams) if stream.uid == uid]:
+        stream.ended = True
+        if _loop is not None and _loop.is_running():
+            _loop.call_soon_threadsafe(stream.grown.set)
+
+
+account_erased.connect(_on_erased, dispatch_uid="memories.event_watch")
 
 
 async def _watch() -> None:

@@ -14,7 +14,7 @@ django_application = get_asgi_application()
 from django.conf import settings  # noqa: E402
 from django.db import connections  # noqa: E402
 
-from omi import access_log, daphne_answers, daphne_body, daphne_guard, daphne_limits, workspace  # noqa: E402
+from omi import access_log, daphne_answers, daphne_body, daphne_flow, daphne_guard, daphne_limits, workspace  # noqa: E402
 from transcription.daphne_socket import install  # noqa: E402
 from transcription.routing import websocket_urlpatterns  # noqa: E402  after the apps are loaded
 
@@ -29,6 +29,7 @@ settings.FILE_UPLOAD_TEMP_DIR = str(workspace.root())
 daphne_limits.install()
 daphne_guard.install()
 daphne_answers.install()
+daphne_flow.install()
 access_log.install()
 application = ProtocolTypeRouter(
     {"http": daphne_body.drawing(django_application), "websocket": URLRouter(websocket_urlpatterns)}

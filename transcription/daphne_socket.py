@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from omi.daphne_flow import unsent
 from transcription.masks import apply_mask
 
 PAUSE_AT, RESUME_AT = 256, 64
@@ -127,11 +128,6 @@ def install() -> None:
         except OSError:
             return data  # full for the moment, or broken: Twisted finds out which
 
-    def waiting_bytes(transport: Any) -> int:
-        if not isinstance(transport, Connection):
-            return 0  # over TLS Twisted holds them elsewhere
-        return len(transport.dataBuffer) - transport.offset + int(transport._tempDataLen)
-
     class AudioSocket(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types
         paused = False
         torn = b""
@@ -192,8 +188,7 @@ def install() -> None:
                     take = None
                 self.onMessage(frame, True)
             self._heard_at = time.monotonic()
-            held = self.direct is not None and self.direct.held
-            if (longest or held) and not self.paused:
+            if (longest or self._held()) and not self.paused:
                 self._pause(longest or LOOK_SECONDS)
 
         def _write_text(self, text: str) -> bool:
@@ -213,7 +208,7 @@ def install() -> None:
             return True
 
         def _unread(self) -> int:
-            return waiting_bytes(self.transport)
+            return unsent(self.transport)
 
         def onPing(self, payload: bytes) -> None:
             """RFC 6455 5.5.3 lets an endpoint answer the most recent ping only. One who pings faster than can be meant,
@@ -223,7 +218,7 @@ def install() -> None:
             self._pinged_at = now
             if self._pings_left < -PING_FLOOD:
                 self.sendCloseFrame(code=1008, reasonUtf8=b"too many pings")
-            elif self._pings_left >= 0 and not waiting_bytes(self.transport):
+            elif self._pings_left >= 0 and not unsent(self.transport):
                 super().onPing(payload)
 
         def _takes_audio(self) -> bool:
@@ -239,8 +234,12 @@ def install() -> None:
                 return
             self._heard_at = time.monotonic()
             super().onMessage(payload, isBinary)
-            if not self.paused and self.application_queue.qsize() > (PAUSE_AT if len(payload) < LARGE else 1):
+            full = self.application_queue.qsize() > (PAUSE_AT if len(payload) < LARGE else 1)
+            if not self.paused and (full or self._held()):
                 self._pause(LOOK_SECONDS)
+
+        def _held(self) -> bool:
+            return self.direct is not None and self.direct.held
 
         def _pause(self, seconds: float) -> None:
             self.paused = True
@@ -248,8 +247,7 @@ def install() -> None:
             asyncio.get_running_loop().call_later(seconds, self._look)
 
         def _look(self) -> None:
-            held = self.direct is not None and self.direct.held
-            if (held or self.application_queue.qsize() > RESUME_AT) and self.state == self.STATE_OPEN:
+            if (self._held() or self.application_queue.qsize() > RESUME_AT) and self.state == self.STATE_OPEN:
                 asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
             else:
                 self._read_on()

@@ -78,10 +78,10 @@ def _on_erased(sender: Any, uid: str, **_: Any) -> None:
     loop = _loop
     if loop is None or not loop.is_running():
         return
+    work = asyncio.run_coroutine_threadsafe(part_with(uid, datetime.now(UTC)), loop)
     with contextlib.suppress(RuntimeError):
         if asyncio.get_running_loop() is loop:
-            raise AssertionError("an account is erased in a thread, never in the event loop")
-    work = asyncio.run_coroutine_threadsafe(part_with(uid, datetime.now(UTC)), loop)
+            return  # from the loop itself nobody can wait for it
     try:
         work.result(WAIT_SECONDS)
     except TimeoutError:

@@ -26,7 +26,8 @@ PAGE = 10
 RETRY_SECONDS = 15
 PING_EVERY = 15.0
 LONGEST = 3600.0
-"""Seconds after which a stream ends; the client comes back with ``Last-Event-ID`` and a token that still holds."""
+"""Seconds after which a stream ends, with its token at the latest; the client comes back with ``Last-Event-ID`` and a
+token that still holds."""
 
 
 async def event_stream(request: HttpRequest) -> HttpResponseBase:
@@ -52,7 +53,10 @@ async def event_stream(request: HttpRequest) -> HttpResponseBase:
         return _refusal(429, "Too many event streams are open", {"Retry-After": str(RETRY_SECONDS)})
     try:
         after = int(asked) if asked else await database_sync_to_async(events.latest)(principal.uid)
-        frames = Frames(stream, after, memories=request.GET.get("memory", "true").lower() not in ("false", "0"))
+        longest = min(LONGEST, principal.expires_at - time.time())
+        frames = Frames(
+            stream, after, longest=longest, memories=request.GET.get("memory", "true").lower() not in ("false", "0")
+        )
     except BaseException:
         event_watch.leave(stream)
         raise
@@ -67,9 +71,9 @@ class Frames:
     """The frames of one stream. An object, not a generator: one that was never begun is closed, too, when its answer
     is, and its place among the streams is free again."""
 
-    def __init__(self, stream: event_watch.Stream, after: int, *, memories: bool = True) -> None:
+    def __init__(self, stream: event_watch.Stream, after: int, **how: Any) -> None:
         self._stream = stream
-        self._frames = follow(stream.uid, after, stream, memories=memories)
+        self._frames = follow(stream.uid, after, stream, **how)
 
     def __aiter__(self) -> Frames:
         return self
@@ -112,7 +116,7 @@ async def follow(
     began = last_sent = time.monotonic()
     try:
         yield ": connected\n\n"
-        while time.monotonic() - began < longest:
+        while time.monotonic() - began < longest and not mine.ended:
             mine.grown.clear()
             while found := await database_sync_to_async(events.after)(uid, after, PAGE, memories=memories):
                 for event in found:

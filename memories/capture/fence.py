@@ -37,7 +37,7 @@ def fenced(function: Callable[..., T], session: SessionInfo, *args: Any, **kwarg
 
 
 def _take_back(uid: str, conversation_id: str) -> None:
-    from memories.models import ProcessingMemoryRow, UserEvent
+    from memories.models import EventCounter, ProcessingMemoryRow, UserEvent
     from memories.pipeline import service
 
     memory_id = memory_id_for(conversation_id)
@@ -47,5 +47,7 @@ def _take_back(uid: str, conversation_id: str) -> None:
     documents().delete(memory_path(uid, memory_id), recursive=True)
     events.forget_memory(uid, memory_id)
     UserEvent.objects.filter(uid=uid, payload__processing_memory_id=conversation_id).delete()
+    if not UserEvent.objects.filter(uid=uid).exists():
+        EventCounter.objects.filter(uid=uid).delete()
     ProcessingMemoryRow.objects.filter(uid=uid, processing_memory_id=conversation_id).delete()
     mirror.forget_memory(uid, memory_id)

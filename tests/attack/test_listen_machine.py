@@ -172,5 +172,8 @@ class Listen(RuleBasedStateMachine):
 
 
 def test_any_order_of_frames_and_commands_keeps_every_second() -> None:
-    with tempfile.TemporaryDirectory() as folder, override_settings(OMI_DATA_DIR=Path(folder), OMI_SESSIONS_PER_USER=500):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        override_settings(OMI_DATA_DIR=Path(folder), OMI_SESSIONS_PER_USER=500),
+    ):
         run_state_machine_as_test(Listen, settings=tries(8, stateful_step_count=20))

@@ -34,5 +34,5 @@ def test_production_does_not_start_on_several_hosts(settings: Any) -> None:
     settings.OMI_ENVIRONMENT, settings.SECRET_KEY, settings.DEBUG = "production", "x" * 60, False
     checks.refuse_unsafe_production()
     settings.OMI_HOSTS = 2
-    with pytest.raises(ImproperlyConfigured, match="omi.E006"):
+    with pytest.raises(ImproperlyConfigured, match=r"omi\.E006"):
         checks.refuse_unsafe_production()

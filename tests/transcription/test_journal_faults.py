@@ -150,6 +150,16 @@ def test_a_hole_of_the_earlier_format_that_a_client_forged_ends_the_audio_and_co
     assert read("old") == b""
 
 
+@pytest.mark.parametrize("marker", ["", "zz", "00"])
+def test_a_meta_without_a_marker_costs_no_audio(marker: str) -> None:
+    it, _ = start()
+    it.append([tone(16000, 1.0).tobytes()])
+    it.abandon()
+    it.entry.meta.marker = marker
+    it.entry.save()
+    assert len(read()) == 32000
+
+
 # --- the disk ---------------------------------------------------------------------------------------------------------
 
 

@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.transcription.fakes import MemorySink, Script, spoken_pcm
 from tests.transcription.live_session import TEN, run, words
-from tests.transcription.wire import TOKENS, Wire, admit
-from transcription import capacity, drain, entrance, journal, outgoing, sign_in
-from transcription.journal.quota import Quota
+from tests.transcription.wire import Wire, fill, fresh
+from transcription import capacity, drain, journal, outgoing
 from transcription.pace import Pace, TextPace
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _fresh(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.OMI_DATA_DIR = tmp_path
-    monkeypatch.setattr(entrance, "admit", admit)
-    monkeypatch.setattr(entrance, "verify", admit)
-    monkeypatch.setattr(capacity, "_sessions", {})
-    monkeypatch.setattr(entrance, "_seats", {})
-    monkeypatch.setattr("transcription.journal.writer.QUOTA", Quota())
-
-
-async def fill(wire: Wire, pcm: bytes = spoken_pcm(TEN)) -> None:
-    for at in range(0, len(pcm), 3200):
-        wire.send(pcm[at : at + 3200])
-    await wire.read()
+__all__ = ["fresh"]
 
 
 class Slow(Script):
@@ -239,152 +221,3 @@ def test_a_frame_that_no_codec_makes_is_refused_with_1009(codec: str, size: int)
 
     wire = run(work)
     assert (wire.code, wire.reasons("refused")) == (1009, ["frame_too_big"])
-
-
-# --- who spoke
-
-
-@pytest.mark.parametrize(
-    ("person", "ids", "reason"),
-    [
-        ("x" * 36_000, ["s"], "bad_message"),
-        ("<b>" * 7000, ["s"], "bad_message"),
-        ("a/b", ["s"], "bad_message"),
-        ("of-another-user", ["s"], "unknown_person"),
-        ("anna", ["y" * 65], "bad_message"),
-        ("anna", ["s"] * 1001, "bad_message"),
-        ("anna", [], "bad_message"),
-        ("anna", ["never"], "unknown_segments"),
-    ],
-)
-def test_who_spoke_is_one_of_the_users_people_and_nothing_else(person: str, ids: list[str], reason: str) -> None:
-    sink = MemorySink()
-    sink.people = {"anna"}
-
-    async def work() -> Wire:
-        async with Wire(Script(), sink=sink) as wire:
-            await fill(wire)
-            await wire.until(lambda: len(wire.words) >= 9)
-            wire.send({"type": "speaker_assigned", "segment_ids": ids, "person_id": person})
-            await wire.until(lambda: wire.reasons("ignored"))
-            assert not wire.consumer.intake.session._builder.assigned
-        return wire
-
-    assert run(work).reasons("ignored") == [reason]
-
-
-def test_who_spoke_is_said_to_be_unchecked_while_the_store_is_away() -> None:
-    async def work() -> Wire:
-        async with Wire(Script()) as wire:
-            wire.sink.down = True
-            wire.send({"type": "speaker_assigned", "segment_ids": ["s"], "person_id": "anna"})
-            await wire.until(lambda: wire.reasons("ignored"))
-            wire.sink.down = False
-        return wire
-
-    assert run(work).reasons("ignored") == ["people_unavailable"]
-
-
-# --- how long a socket may stay
-
-
-def test_a_socket_ends_with_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def work() -> Wire:
-        async with Wire(ends=time.time() + 2.0) as wire:
-            assert wire.code is None
-            await wire.until(lambda: wire.code is not None)
-        return wire
-
-    wire = run(work)
-    assert wire.code == 1008
-    assert wire.reasons("refused") == ["unauthenticated"]
-    assert wire.reasons("token_expires") == [""]
-
-
-def test_a_fresh_token_as_a_message_lets_the_socket_stay() -> None:
-    async def work() -> Wire:
-        ends = time.time() + 2.5
-        async with Wire(ends=ends) as wire:
-            TOKENS["another"] = "u2", ends + 100
-            TOKENS["fresh"] = "u1", ends + 100
-            for token in ("bad", "another", 5, "fresh"):
-                wire.send({"type": "auth", "token": token})
-            await wire.until(lambda: len(wire.of("auth_response")) == 4)
-            await asyncio.sleep(max(0.0, ends + 1.5 - time.time()))
-            wire.send({"type": "ping"})
-            await wire.until(lambda: wire.of("pong"))
-        return wire
-
-    wire = run(work)
-    assert [item["success"] for item in wire.of("auth_response")] == [False, False, False, True]
-    assert wire.code is None
-
-
-def test_a_socket_ends_when_its_user_is_signed_out_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sign_in, "RECHECK_SECONDS", 0.5)
-
-    async def work() -> Wire:
-        async with Wire(uid="revoked") as wire:
-            await asyncio.sleep(1.2)
-            assert wire.code is None
-            del TOKENS["revoked"]
-            await wire.until(lambda: wire.code is not None)
-        return wire
-
-    assert run(work).reasons("refused") == ["unauthenticated"]
-
-
-# --- the disk
-
-
-def test_the_audio_of_one_day_is_bounded_and_said_to_be(settings: Any) -> None:
-    """Five sockets of 48 kHz wrote 832 GB a day."""
-    settings.OMI_JOURNAL_BYTES_PER_DAY = 200_000
-    quota = Quota()
-    entrance.QUOTA, kept = quota, entrance.QUOTA
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("transcription.journal.writer.QUOTA", quota)
-
-            async def work() -> tuple[Wire, Wire]:
-                async with Wire(Script(), sample_rate="48000") as wire:
-                    for _ in range(30):
-                        wire.send(bytes(9600))
-                    await wire.until(lambda: wire.code is not None)
-                    async with Wire(uid="u1") as again:
-                        await again.until(lambda: again.code is not None)
-                    async with Wire(uid="neighbour") as other:
-                        assert other.reasons("ready")
-                return wire, again
-
-            for wire in run(work):
-                assert (wire.code, wire.reasons("refused")) == (1013, ["daily_audio"])
-    finally:
-        entrance.QUOTA = kept
-
-
-def test_one_users_journals_have_their_share_of_the_disk_and_no_more(settings: Any) -> None:
-    settings.OMI_JOURNAL_BYTES_PER_USER = 100_000
-
-    async def work() -> Wire:
-        async with Wire(Script(), uid="greedy") as greedy, Wire(Script(), uid="modest") as modest:
-            await fill(greedy, bytes(32000 * 8))
-            await fill(modest, bytes(32000))
-            assert modest.reasons("degraded") == []
-            assert greedy.consumer.intake.session.received == pytest.approx(8.0, abs=0.2)
-        return greedy
-
-    assert run(work).reasons("degraded") == ["journal"]
-
-
-def test_the_last_of_the_disk_is_left_to_the_database(settings: Any) -> None:
-    settings.OMI_JOURNAL_FREE_BYTES = 1 << 60
-
-    async def work() -> Wire:
-        async with Wire(Script()) as wire:
-            await fill(wire)
-            await wire.until(lambda: len(wire.words) >= 9)
-            assert sum(entry.audio.stat().st_size for entry in journal.sessions()) == 0
-        return wire
-
-    assert run(work).reasons("degraded") == ["journal"]

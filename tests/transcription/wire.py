@@ -7,13 +7,17 @@ import json
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.transcription.fakes import MemorySink, NoBreaker, Script
-from tests.transcription.live_session import FAST
-from transcription import entrance
+import pytest
+
+from tests.transcription.fakes import MemorySink, NoBreaker, Script, spoken_pcm
+from tests.transcription.live_session import FAST, TEN
+from transcription import capacity, entrance
 from transcription.consumer import ListenConsumer
+from transcription.journal.quota import Quota
 from transcription.surroundings import Surroundings
 
 TOKENS: dict[str, tuple[str, float]] = {}
@@ -112,3 +116,19 @@ class Wire:
     def words(self) -> list[str]:
         parts = [part for item in self.messages if isinstance(item, list) for part in item]
         return [word for part in parts for word in part["text"].split()]
+
+
+@pytest.fixture(autouse=True)
+def fresh(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.OMI_DATA_DIR = tmp_path
+    monkeypatch.setattr(entrance, "admit", admit)
+    monkeypatch.setattr(entrance, "verify", admit)
+    monkeypatch.setattr(capacity, "_sessions", {})
+    monkeypatch.setattr(entrance, "_seats", {})
+    monkeypatch.setattr("transcription.journal.writer.QUOTA", Quota())
+
+
+async def fill(wire: Wire, pcm: bytes = spoken_pcm(TEN)) -> None:
+    for at in range(0, len(pcm), 3200):
+        wire.send(pcm[at : at + 3200])
+    await wire.read()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
 
@@ -17,6 +18,9 @@ from transcription.journal import store
 FRESH_SECONDS = 30.0
 """How long the size of a user's journals is believed; what this process writes is counted meanwhile."""
 DAY = 86_400
+
+
+_LOOKING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="quota")
 
 
 class Quota:
@@ -51,10 +55,14 @@ class Quota:
             raise OSError(errno.ENOSPC, "the disk is nearly full")
         looked, kept = self._kept.get(uid, (-FRESH_SECONDS, 0))
         if now - looked >= FRESH_SECONDS:
-            kept = store.size_of(uid)
-            self._kept[uid] = now, kept
+            self._kept[uid] = now, kept  # until it is known anew
+            _LOOKING.submit(self._look, uid)
         if kept >= settings.OMI_JOURNAL_BYTES_PER_USER:
             raise OSError(errno.EDQUOT, "the user's journals fill their share of the disk")
+
+    def _look(self, uid: str) -> None:
+        """In a thread: a user may have thousands of journals, and the event loop does not wait for a disk."""
+        self._kept[uid] = time.monotonic(), store.size_of(uid)
 
     def _turn(self) -> None:
         today = int(time.time() // DAY)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from transcription.codecs import BYTES_PER_SECOND, Codec, open_decoder
-from transcription.journal.records import Record, RecordFile, packets_of
+from transcription.journal.records import MARKER_BYTES, Record, RecordFile, packets_of
 from transcription.journal.store import VERSION, Entry
 from transcription.journal.version1 import MAX_HOLE_SECONDS, Version1File
 
@@ -129,8 +131,16 @@ class Reader:
 
 def _source(entry: Entry, file: BinaryIO, codec: Codec) -> RecordFile | Version1File:
     if entry.meta.version == VERSION:
-        return RecordFile(file.fileno(), bytes.fromhex(entry.meta.marker))
+        return RecordFile(file.fileno(), _marker(entry, file))
     return Version1File(file, codec)
+
+
+def _marker(entry: Entry, file: BinaryIO) -> bytes:
+    """That of ``meta.json``; where it says none that can be, the file begins with it."""
+    with contextlib.suppress(ValueError):
+        if len(found := bytes.fromhex(entry.meta.marker)) == MARKER_BYTES:
+            return found
+    return os.pread(file.fileno(), MARKER_BYTES, 0).ljust(MARKER_BYTES, b"\0")
 
 
 def read_pcm(entry: Entry) -> Iterator[bytes]:

@@ -40,12 +40,13 @@ class Record(NamedTuple):
 
 
 def encode(marker: bytes, record: Record) -> bytes:
-    head = _HEADER.pack(marker, AUDIO, len(record.payload), record.start, record.ticks)
-    return b"".join((head, _CRC.pack(zlib.crc32(record.payload, zlib.crc32(head))), record.payload))
+    start, ticks, payload = record
+    head = _HEADER.pack(marker, AUDIO, len(payload), start, ticks)
+    return head + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
 
 
 def joined(packets: Iterable[bytes]) -> bytes:
-    return b"".join(part for packet in packets for part in (_LENGTH.pack(len(packet)), packet))
+    return b"".join([_LENGTH.pack(len(packet)) + packet for packet in packets])
 
 
 def packets_of(payload: bytes) -> list[bytes]:

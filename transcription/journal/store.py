@@ -36,6 +36,7 @@ OPEN, FINISHED, RELEASED = "open", "finished", "released"
 VERSION = 2
 """Of the format of ``audio.bin``. Version 1 (``version1``) is still read."""
 REMOVED = ".removed"
+LEAST_BYTES = 1024 * 1024
 UNCLAIMED_SECONDS = 30 * 86400.0
 """A finished session's audio waits this long for a run that needs it (one that failed may be started again by hand)."""
 _PROGRESS = struct.Struct("<dd")
@@ -342,11 +343,11 @@ def forget_user(uid: str) -> int:
 
 
 def size_of(uid: str) -> int:
-    """Bytes of audio on disk that are this user's."""
+    """Bytes on disk that are this user's. A session counts as ``LEAST_BYTES`` at least: their number is bounded, too."""
     total = 0
     for folder in _inside(user_folder(uid)):
         with contextlib.suppress(OSError):
-            total += (folder / "audio.bin").stat().st_size
+            total += max(LEAST_BYTES, (folder / "audio.bin").stat().st_size)
     return total
 
 

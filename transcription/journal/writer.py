@@ -15,13 +15,13 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakKeyDictionary
 
 from transcription.codecs import Codec
 from transcription.journal.quota import QUOTA
-from transcription.journal.records import MAX_PAYLOAD, Record, batches, encode, joined
+from transcription.journal.records import MAX_PAYLOAD, MAX_TICKS, Record, batches, encode, joined
 from transcription.journal.store import FINISHED, Entry, begin
 from transcription.ports import Conversation, SessionInfo
 
@@ -33,6 +33,8 @@ SYNC_SECONDS = 0.8
 GATHER_SECONDS = 0.1
 """Sessions that are due within this long of one another are synced in one turn of a thread."""
 RETRY_SECONDS = 1.0
+ACCOUNT_SECONDS, ACCOUNT_BYTES = 1.0, 64 * 1024
+"""After so long, or so much, it is asked whether the user may have more kept."""
 
 
 class Journal:
@@ -48,6 +50,8 @@ class Journal:
         self._tick = 0  # where the next audio belongs
         self._written = 0  # the tick up to which records stand in the file
         self._retry_at = 0.0
+        self._accounted = 0  # bytes that were counted for the user
+        self._account_at = 0.0
         self._synced_at = time.monotonic()
         self._synced_size = 0
         self._meta_synced = False
@@ -58,6 +62,7 @@ class Journal:
 
     @classmethod
     def open(cls, info: SessionInfo, codec: Codec, *, watch: bool, device_id: str = "") -> Journal:
+        QUOTA.require(info.uid)
         entry, lock = begin(info, watch=watch, device_id=device_id)
         try:
             return cls(entry, codec, lock)
@@ -73,31 +78,42 @@ class Journal:
 
     def append(self, frames: Sequence[bytes]) -> bool:
         """Write one batch. False when audio is not safe on disk; its time is kept, so later times stay right."""
-        records = list(self._records(frames))
+        records = self._records(frames)
         self._tick = records[-1].start + records[-1].ticks if records else self._tick
-        if self._refused is not None and time.monotonic() < self._retry_at:
+        now = time.monotonic()
+        if self._refused is not None and now < self._retry_at:
             return False
         try:
-            QUOTA.require(self.entry.meta.uid)
+            if now >= self._account_at or self._size - self._accounted > ACCOUNT_BYTES or self._refused is not None:
+                self._account_at = now + ACCOUNT_SECONDS
+                self._account()
+                QUOTA.require(self.entry.meta.uid)
             self._write(b"".join([encode(self._marker, record) for record in records]))
         except OSError as error:
             self._refused = error
-            self._retry_at = time.monotonic() + RETRY_SECONDS
+            self._retry_at = now + RETRY_SECONDS
             return False
         self._written = self._tick
         self._refused = None
         return self._unsynced is None
 
-    def _records(self, frames: Sequence[bytes]) -> Iterator[Record]:
+    def _account(self) -> None:
+        """What was written is counted for the user."""
+        QUOTA.wrote(self.entry.meta.uid, self._size - self._accounted)
+        self._accounted = self._size
+
+    def _records(self, frames: Sequence[bytes]) -> list[Record]:
         if self.codec.packets:
-            ticks = self.codec.ticks
-            return batches(self._tick, [(joined((frame,)), ticks(frame)) for frame in frames])
+            ticks = [self.codec.ticks(frame) for frame in frames]
+            whole = Record(self._tick, sum(ticks), joined(frames))
+            if len(whole.payload) <= MAX_PAYLOAD and whole.ticks <= MAX_TICKS:
+                return [whole]
+            return list(batches(self._tick, [(joined((frame,)), ticks[at]) for at, frame in enumerate(frames)]))
         data = frames[0] if len(frames) == 1 else b"".join(frames)
-        return (
-            Record(self._tick + at, len(piece), piece)
-            for at in range(0, len(data), MAX_PAYLOAD)
-            for piece in (data[at : at + MAX_PAYLOAD],)
-        )
+        if len(data) <= MAX_PAYLOAD:
+            return [Record(self._tick, len(data), data)]
+        pieces = [(at, data[at : at + MAX_PAYLOAD]) for at in range(0, len(data), MAX_PAYLOAD)]
+        return [Record(self._tick + at, len(piece), piece) for at, piece in pieces]
 
     def _write(self, data: bytes) -> None:
         view, at = memoryview(data), self._size
@@ -109,12 +125,12 @@ class Journal:
         except OSError:
             os.ftruncate(self._file, self._size)  # no half batch; where even this fails the next one is written over it
             raise
-        QUOTA.wrote(self.entry.meta.uid, at - self._size)
         self._size = at
 
     def sync_when_due(self) -> None:
         """Once a second: have the disk keep what was written. Returns at once; the thread does the waiting."""
         now = time.monotonic()
+        self._account()
         if now - self._synced_at < SYNC_SECONDS or self._syncing is not None or self._closed:
             return
         if self._size == self._synced_size:
@@ -168,6 +184,7 @@ class Journal:
             self._refused = error
             logger.warning("journal could not be closed cleanly", extra={"session": self.entry.session_id})
         finally:
+            self._account()
             os.close(self._file)
             os.close(self._lock)
 

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import httpx
 import numpy as np
 import pytest
-from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import ClientConnection, connect
 
 from omi.accounts.tokens import mint
 from tests.transcription.process.conftest import PCM, WORDS, Heard, Web, speak
@@ -51,23 +51,35 @@ def test_hostile_opus_frames_cost_their_own_time_and_every_word_around_them_is_h
     """5,000 bytes made the journal unreadable; 65,535 were a hole of billions of packets, 2.1 GB in this process."""
     web.close_breakers()
     before = resident(web)
+    packets = _opus(np.frombuffer(PCM, "<i2"), 160)
 
     async def work() -> Heard:
         async with web.socket("hostile", codec="opus") as connection:
             heard = Heard(connection)
-            packets = _opus(np.frombuffer(PCM, "<i2"), 160)
-            for index, packet in enumerate(packets):
+            for size in (1276, 4001, 5000, 61_000):
+                await connection.send(b"\xff" * size)
+            for packet in packets:
                 await connection.send(packet)
-                if index % 400 == 100:
-                    for size in (1276, 4001, 5000, 61_000):
-                        await connection.send(b"\xff" * size)
-            await heard.until(lambda: len(heard.words) >= len(WORDS) - 1, 60)
             await connection.send(json.dumps({"type": "finish"}))
             await heard.until(lambda: len(heard.words) >= len(WORDS), 60)
         return heard
 
     assert run(work).words == WORDS
     assert resident(web) - before < 150
+    seconds = round((len(packets) + 4) * 0.01, 2)
+    until = time.monotonic() + 30
+    while f"[({seconds}, {round(seconds * 32000)})]" not in (found := on_disk(web, "hostile")):
+        assert time.monotonic() < until, found
+        time.sleep(0.5)
+
+
+def on_disk(web: Web, uid: str) -> str:
+    """Seconds by the records, and bytes that are really decoded, of the user's journals."""
+    return web.manage(
+        "shell", "-c",
+        "from transcription import journal; from transcription.journal.reader import seconds_on_disk as s;"
+        f"print([(round(s(e), 2), sum(map(len, journal.read_pcm(e)))) for e in journal.sessions({uid!r})])",
+    ).strip().splitlines()[-1]  # fmt: skip
 
 
 def test_seventy_thousand_bytes_of_opus_close_with_1009_and_kill_nothing(web: Web) -> None:
@@ -204,6 +216,32 @@ def test_an_erased_account_is_erased_where_it_is_open(web: Web, vendors: VendorS
     assert reasons(heard) == ["unauthenticated"]
     time.sleep(3.0)  # the ending that a session would have had
     assert left(web, uid) == "left {} 0"
+
+
+def test_a_socket_ends_with_its_token_unless_a_fresh_one_comes(web: Web, vendors: VendorServer) -> None:
+    """It outlived its token for hours."""
+    web.close_breakers()
+
+    async def work() -> tuple[Heard, Heard]:
+        async with opened(web, "short", 6.0) as short, opened(web, "renewed", 6.0) as renewed:
+            ends, stays = Heard(short), Heard(renewed)
+            await renewed.send(json.dumps({"type": "auth", "token": mint("renewed", days=1)}))
+            await ends.until(lambda: ends.code is not None)
+            await renewed.send('{"type": "ping"}')
+            await stays.until(lambda: stays.of("pong"))
+        return ends, stays
+
+    ends, stays = run(work)
+    assert (ends.code, reasons(ends)) == (1008, ["unauthenticated"])
+    assert "token_expires" in ends.statuses()
+    assert stays.of("auth_response")[-1]["success"] is True
+
+
+def opened(web: Web, uid: str, seconds: float) -> connect:
+    query = urlencode({"codec": "pcm16", "sample_rate": "16000"})
+    token = mint(uid, days=seconds / 86_400)
+    headers = {"Authorization": f"Bearer {token}"}
+    return connect(f"ws://127.0.0.1:{web.port}/listen?{query}", additional_headers=headers, open_timeout=20)
 
 
 # --- open files

@@ -1,0 +1,51 @@
+"""Answers over a real daphne wait for their reader instead of standing in memory."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.omi.test_daphne_body import daphne, peak
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    with daphne(tmp_path_factory.mktemp("flow"), "tests.omi.flow_probe:application") as found:
+        yield found
+
+
+def test_clients_that_read_nothing_cost_no_memory(probe: Any) -> None:
+    address, pid = probe
+    host, port = address.removeprefix("http://").split(":")
+    assert len(httpx.get(f"{address}/2", timeout=30).content) == 2_000_000
+    before = peak(pid)
+    held = []
+    for _ in range(5):
+        raw = socket.create_connection((host, int(port)), 10)
+        raw.sendall(b"GET /200 HTTP/1.1\r\nHost: x\r\n\r\n")
+        held.append(raw)
+    until = time.monotonic() + 3.0
+    while time.monotonic() < until:
+        assert httpx.get(f"{address}/0", timeout=10).status_code == 200  # the others are served meanwhile
+        time.sleep(0.1)
+    assert peak(pid) - before < 60
+    for raw in held:
+        raw.close()
+
+
+def test_a_slow_reader_gets_the_whole(probe: Any) -> None:
+    address, _ = probe
+    total = 0
+    with httpx.stream("GET", f"{address}/30", timeout=30) as answer:
+        for number, piece in enumerate(answer.iter_raw()):
+            total += len(piece)
+            if number % 100 == 0:
+                time.sleep(0.01)
+    assert total == 30_000_000

@@ -266,7 +266,6 @@ LANGUAGE_MODEL = {
 OTHERWISE = {
     **dict.fromkeys(("refusal", "cut off", "filtered", "invalid JSON", "wrong schema"), ("success", "summary_kept")),
     "500": ("upstream_error", "vendor_unavailable"),
-    "money": ("quota", "vendor_quota"),
     "model retired": ("config_error", "not_configured"),
 }
 """What asking again cannot change costs only the summary; what can be put right ends the run, to be retried."""

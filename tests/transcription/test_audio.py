@@ -227,3 +227,19 @@ def test_a_file_that_uses_up_its_processor_time_is_at_fault(tmp_path: Path, monk
     with other_av(tmp_path, monkeypatch, "while True: pass"), pytest.raises(AudioError) as caught:
         decode(tmp_path, wav_bytes(), cpu_seconds=1)
     assert caught.value.code == "broken"
+
+
+def in_codec(tag: int) -> bytes:
+    """A WAV whose head names this codec."""
+    data = bytearray(wav_bytes())
+    data[20:22] = struct.pack("<H", tag)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("tag", [0x7777, 0x2048, 0xFFFE])
+def test_a_codec_that_this_machine_does_not_know_is_the_files_fault(tmp_path: Path, tag: int) -> None:
+    """There is no decoder to ask for its channels: that was an AttributeError, told as ours and tried again."""
+    with pytest.raises(AudioError) as caught:
+        decode(tmp_path, in_codec(tag))
+    assert (caught.value.code, caught.value.sentence) == ("unknown_codec", "The recording's codec is not known here.")
+    assert not (tmp_path / "out.wav").exists()

@@ -14,10 +14,9 @@ from omi.errors import ErrorKind, Outcome, ProviderError
 
 MAX_RETRY_AFTER = 24 * 3600.0
 UNREADABLE = "unreadable_answer"
-BROKEN = frozenset(
-    {"broken_answer", UNREADABLE, "empty_answer", "empty_title", "wrong_count", "wrong_size", "zero_vector", "other_job",
-     "too_large"}
-)  # fmt: skip
+BROKEN = frozenset({"broken_answer", UNREADABLE, "other_job", "too_large"}) | frozenset(
+    {"empty_answer", "empty_title", "wrong_count", "wrong_size", "zero_vector"}
+)
 """Codes of answers that came, and were of no use."""
 KEY_REFUSED = "the key is refused"
 """How every adapter says it: rows and messages know it again by these words (``key_refused``)."""

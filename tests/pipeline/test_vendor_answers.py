@@ -264,7 +264,9 @@ LANGUAGE_MODEL = {
 
 
 OTHERWISE = {
-    **dict.fromkeys(("refusal", "cut off", "filtered", "invalid JSON", "wrong schema"), ("success", "summary_kept")),
+    **dict.fromkeys(
+        ("refusal", "cut off", "filtered", "invalid JSON", "wrong schema", "money"), ("success", "summary_kept")
+    ),
     "500": ("upstream_error", "vendor_unavailable"),
     "model retired": ("config_error", "not_configured"),
 }

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from memories.pipeline import announce, service
 from memories.pipeline.models import PostProcessingRun
+from memories.repository import memories as repository
 from memories.shapes import Memory, PostProcessingStatus
 from omi import workspace
 from omi.decoders import decoding
@@ -71,6 +72,8 @@ def _start(
             options={"emotional_feedback": emotional_feedback or memory.emotional_feedback},
             idempotency_key=f"user:{key}" if key else None,
         )
+        if emotional_feedback and not memory.emotional_feedback:
+            repository.update_memory(uid, memory.id, {"emotional_feedback": True})  # it was asked for
         if run.audio == kept.name:
             announce.mark(run, PostProcessingStatus.IN_PROGRESS)
     return run

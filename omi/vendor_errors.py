@@ -14,7 +14,14 @@ from omi.errors import ErrorKind, Outcome, ProviderError
 
 MAX_RETRY_AFTER = 24 * 3600.0
 UNREADABLE = "unreadable_answer"
+BROKEN = frozenset({"broken_answer", UNREADABLE, "other_job", "too_large"}) | frozenset(
+    {"empty_answer", "empty_title", "wrong_count", "wrong_size", "zero_vector"}
+)
+"""Codes of answers that came, and were of no use."""
+KEY_REFUSED = "the key is refused"
+"""How every adapter says it: rows and messages know it again by these words (``key_refused``)."""
 _CONFIGURATION = frozenset({401, 403, 405})
+_KEY = frozenset({401, 403})
 _INPUT = frozenset({400, 409, 411, 413, 414, 415, 422})
 _TIMEOUT = frozenset({408, 504})
 _SAFE = re.compile(r"[^A-Za-z0-9_.:-]")
@@ -43,6 +50,11 @@ def safe_code(value: object) -> str:
     return "" if " " in text.strip() else _SAFE.sub("", text)[:60]
 
 
+def key_refused(error: ProviderError) -> bool:
+    """Whether the vendor was asked, and does not take our key (as against: there is none)."""
+    return KEY_REFUSED in error.message
+
+
 def from_status(
     vendor: str,
     status: int,
@@ -55,9 +67,12 @@ def from_status(
     """The error for an HTTP status. ``kind`` and ``outcome`` overrule the table. Never holds the vendor's own prose."""
     if kind is None:
         kind = _kind(status)
+    named = safe_code(code)
+    refused = status in _KEY and kind is ErrorKind.PERMANENT and outcome in (None, Outcome.CONFIG_ERROR)
+    said = KEY_REFUSED if refused else "answered"
     return ProviderError(
         vendor,
-        f"answered {status}{f' ({safe_code(code)})' if safe_code(code) else ''}",
+        f"{said} {f'({status})' if refused else status}{f' ({named})' if named else ''}",
         kind=kind,
         code=safe_code(code) or str(status),
         retry_after=retry_after(headers or {}),

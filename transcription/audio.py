@@ -26,6 +26,7 @@ _SENTENCES = {
     "empty": "The recording holds no audio.",
     "too_short": "The recording is shorter than {min:g} seconds.",
     "too_long": "The recording is longer than {max_minutes:g} minutes.",
+    "unknown_codec": "The recording's codec is not known here.",
     "broken": "The recording is damaged and cannot be decoded.",
 }
 
@@ -36,7 +37,7 @@ _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGF
 
 
 class AudioError(Exception):
-    """``code``: not_audio, empty, too_short, too_long or broken. ``sentence`` may be shown to the user."""
+    """``code``: not_audio, unknown_codec, empty, too_short, too_long or broken. ``sentence`` may be shown to users."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)

@@ -64,7 +64,10 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
     with container:
         if not container.streams.audio:
             return {"error": "not_audio"}
-        stream = container.streams.audio[0]
+        # Of a codec that this FFmpeg does not know there is no context: a film may hold another stream that it does.
+        stream = next((item for item in container.streams.audio if item.codec_context is not None), None)
+        if stream is None:
+            return {"error": "unknown_codec"}
         # Mono at 16 kHz whatever comes in; the resampler also takes a change of format in mid-file. Two channels are
         # mixed here: the resampler's sum of two that are in opposite phase is silence.
         told = stream.codec_context
@@ -82,6 +85,8 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
                 for packet in container.demux(stream):
                     try:
                         frames = packet.decode()
+                    except av.error.DecoderNotFoundError:
+                        return {"error": "unknown_codec"}
                     except av.error.InvalidDataError:
                         faults += 1
                         if faults > 100 and written == 0:

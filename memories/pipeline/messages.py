@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from omi.errors import ErrorKind, Outcome, OwnFault, ProviderError, StoreError
+from omi.vendor_errors import BROKEN, key_refused
 
 Fault = Literal["nobody", "user", "vendor", "configuration", "ours"]
 
@@ -102,6 +103,14 @@ _ALL = (
         Outcome.INVALID_INPUT,
     ),
     Message(
+        "audio_unknown_codec",
+        "A codec that is not known",
+        "The recording is coded in a way that this server cannot read.",
+        "Convert it to WAV, Ogg Opus, MP3, M4A (AAC) or FLAC and upload it again.",
+        "user",
+        Outcome.INVALID_INPUT,
+    ),
+    Message(
         "audio_empty",
         "The recording is empty",
         "The file holds no audio.",
@@ -143,8 +152,8 @@ _ALL = (
     ),
     Message(
         "vendor_unavailable",
-        "A service is not answering",
-        "A service that is needed did not answer in time.",
+        "A service cannot be used now",
+        "A service that is needed could not be reached, or was too busy.",
         "Try again later; the vendor's status page may tell more.",
         "vendor",
         Outcome.UPSTREAM_ERROR,
@@ -169,6 +178,24 @@ _ALL = (
         True,
     ),
     Message(
+        "vendor_broken_answer",
+        "A service answered nonsense",
+        "A service that is needed answered, but with nothing that can be used.",
+        "Try again later, or use another provider; the attempt's code says what was wrong with the answer.",
+        "vendor",
+        Outcome.UPSTREAM_ERROR,
+        True,
+    ),
+    Message(
+        "vendor_key_refused",
+        "A service refuses our key",
+        "A service that is needed does not accept the key that it was given.",
+        "See with the vendor whether the key is valid and what it may be used for, set the right one, then retry.",
+        "configuration",
+        Outcome.CONFIG_ERROR,
+        True,
+    ),
+    Message(
         "vendor_quota",
         "A service's limit is reached",
         "A service that is needed has reached its limit.",
@@ -189,8 +216,9 @@ _ALL = (
     Message(
         "not_configured",
         "Not set up",
-        "A service that is needed is not set up.",
-        "Set the missing key, package or model (manage.py providers shows which), then retry.",
+        "A service that is needed is not set up, or not as it should be.",
+        "See what the attempt names: a missing key, package or model (manage.py providers shows which), or a wrong"
+        " address or name of a model. Then retry.",
         "configuration",
         Outcome.CONFIG_ERROR,
         True,
@@ -283,6 +311,8 @@ def for_provider_error(error: ProviderError, step: str = "") -> Message:
         return CATALOGUE["internal_error"]
     if error.kind is ErrorKind.QUOTA:
         return CATALOGUE["vendor_quota"]
+    if key_refused(error):
+        return CATALOGUE["vendor_key_refused"]
     if error.outcome is Outcome.CONFIG_ERROR:
         return CATALOGUE["not_configured"]
     if error.outcome is Outcome.TIMEOUT:
@@ -293,4 +323,6 @@ def for_provider_error(error: ProviderError, step: str = "") -> Message:
         return CATALOGUE["audio_broken"]
     if isinstance(error, StoreError):
         return CATALOGUE["store_unavailable"]
+    if error.code in BROKEN:
+        return CATALOGUE["vendor_broken_answer"]
     return CATALOGUE["vendor_unavailable" if error.kind is ErrorKind.TRANSIENT else "vendor_rejected"]

@@ -36,7 +36,7 @@ def document(run: PostProcessingRun) -> dict[str, Any]:
         "step": None if ended else run.current_step,
         "percent": 100 if run.succeeded else percent,
         "eta_seconds": None if ended else round(left, 1),
-        "attempts": sum(step.attempts for step in steps),
+        "attempts": _attempts(steps),
         "outcome": run.outcome or None,
         "message": {
             "id": message.id,
@@ -58,6 +58,12 @@ def document(run: PostProcessingRun) -> dict[str, Any]:
         "finished_at": _iso(run.finished_at),
         "steps": [_step(run, step) for step in steps],
     }
+
+
+def _attempts(steps: list[RunStep]) -> int:
+    """How often it was tried: once, and once more for each time that a step was done again. 0 before the first."""
+    tried = [step.attempts for step in steps if step.attempts]
+    return 1 + sum(count - 1 for count in tried) if tried else 0
 
 
 def _step(run: PostProcessingRun, step: RunStep) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def test_it_answers_at_once_with_the_memory_in_progress(alice: Caller, make_memo
     assert answer.json()["postprocessing"]["status"] == "in_progress"
     run = PostProcessingRun.objects.get(memory_id=memory.id)
     assert (run.kind, run.options) == ("postprocess", {"emotional_feedback": True})
+    assert alice.get(f"/v1/memories/{memory.id}").json()["emotional_feedback"] is True
     [kept] = audio.for_memory("alice", memory.id, "upload")
     assert (run.audio, kept.delete_after is not None) == (kept.name, True)
 

@@ -104,7 +104,14 @@ def test_an_upload_is_taken_and_a_second_later_it_can_be_asked_for(alice: httpx.
 
 
 @pytest.mark.parametrize(
-    ("content", "code"), [(b"", "empty"), (tone(3), "too_short"), (b"hello there" * 90, "not_audio")]
+    ("content", "code"),
+    [
+        (b"", "empty"),
+        (tone(3), "too_short"),
+        (b"hello there" * 90, "not_audio"),
+        (tone(11)[:20] + b"\x77\x77" + tone(11)[22:], "unknown_codec"),
+    ],
+    ids=["empty", "too short", "a letter", "another codec"],
 )
 def test_a_bad_upload_is_400_and_the_memory_unharmed(alice: httpx.Client, content: bytes, code: str) -> None:
     memory = create(alice)

@@ -86,6 +86,7 @@ def environment(
         "OMI_AUDIO_BUCKET": BUCKET,
         "OMI_LIVE": "deepgram,soniox,speechmatics",
         "OMI_LIVE_MODE": "parallel",
+        "OMI_CONSENSUS": "true",
         "OMI_PRERECORDED": "fal_whisperx,deepgram,soniox",
         "OMI_STRUCTURER": "openai",
         "OMI_EMBEDDER": "openai",

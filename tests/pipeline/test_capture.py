@@ -312,7 +312,8 @@ def voted(*segments: Segment) -> None:
     transcripts.save_transcript(UID, MEMORY, "consensus", segments, {"source": "live"})
 
 
-def test_the_vote_of_the_vendors_is_the_first_transcript_where_several_heard(drive: Drive) -> None:
+def test_the_vote_of_the_vendors_is_the_first_transcript_where_several_heard(drive: Drive, settings: Any) -> None:
+    settings.OMI_CONSENSUS = True
     conversation(segment(1, "we should boog the tabel for dinner", 1.0, is_user=True))
     better = segment(1, "we should book the table for dinner", 1.0).model_copy(update={"stt_provider": "consensus"})
     voted(better)

@@ -264,9 +264,10 @@ LANGUAGE_MODEL = {
 
 
 OTHERWISE = {
-    **dict.fromkeys(("refusal", "cut off", "filtered", "invalid JSON", "wrong schema"), ("success", "summary_kept")),
+    **dict.fromkeys(
+        ("refusal", "cut off", "filtered", "invalid JSON", "wrong schema", "money"), ("success", "summary_kept")
+    ),
     "500": ("upstream_error", "vendor_unavailable"),
-    "money": ("quota", "vendor_quota"),
     "model retired": ("config_error", "not_configured"),
 }
 """What asking again cannot change costs only the summary; what can be put right ends the run, to be retried."""

@@ -265,3 +265,19 @@ def test_a_flac_of_silence_is_stopped_by_what_it_decodes_to(tmp_path: Path) -> N
 @pytest.mark.parametrize("rate", [4_000, 6_000, 11_025, 96_000, 192_000, 384_000])
 def test_rates_that_people_record_at_are_read(tmp_path: Path, rate: int) -> None:
     assert decode(tmp_path, wav_bytes(rate, 1.0)).seconds == pytest.approx(1.0, abs=0.02)
+
+
+def in_codec(tag: int) -> bytes:
+    """A WAV whose head names this codec."""
+    data = bytearray(wav_bytes())
+    data[20:22] = struct.pack("<H", tag)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("tag", [0x7777, 0x2048, 0xFFFE])
+def test_a_codec_that_this_machine_does_not_know_is_the_files_fault(tmp_path: Path, tag: int) -> None:
+    """There is no decoder to ask for its channels: that was an AttributeError, told as ours and tried again."""
+    with pytest.raises(AudioError) as caught:
+        decode(tmp_path, in_codec(tag))
+    assert (caught.value.code, caught.value.sentence) == ("unknown_codec", "The recording's codec is not known here.")
+    assert not (tmp_path / "out.wav").exists()

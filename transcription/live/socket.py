@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.protocol import State
 
 from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.vendor_errors import KEY_REFUSED
 from transcription.masks import masked
 
 SEND_SECONDS = 10.0
@@ -124,7 +125,7 @@ def refused_handshake(name: str, status: int, headers: Mapping[str, str], code: 
         return transient(name, f"the vendor is busy or down (HTTP {status})", code, retry_after(headers))
     return ProviderError(
         name,
-        "the key is refused" if status in (401, 403) else f"the request is refused (HTTP {status})",
+        KEY_REFUSED if status in (401, 403) else f"the request is refused (HTTP {status})",
         kind=ErrorKind.PERMANENT,
         code=code,
         # What is about the request says nothing about the vendor; a key, an address or a model is everybody's.

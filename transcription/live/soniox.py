@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.vendor_errors import KEY_REFUSED
 from omi.vendor_fields import Losses, items, number, text
 from transcription.languages import SONIOX
 from transcription.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
@@ -208,7 +209,8 @@ def in_band(message: Mapping[str, Any]) -> ProviderError:
     if kind in _TRANSIENT or not isinstance(status, int) or status in (408,) or status >= 500:
         return transient(NAME, "the vendor ended the stream", code)
     outcome = Outcome.INVALID_INPUT if status in (400, 413, 422) else Outcome.CONFIG_ERROR
-    return ProviderError(NAME, "the vendor refuses the request", kind=ErrorKind.PERMANENT, code=code, outcome=outcome)
+    said = KEY_REFUSED if status in (401, 403) else "the vendor refuses the request"
+    return ProviderError(NAME, said, kind=ErrorKind.PERMANENT, code=code, outcome=outcome)
 
 
 def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError:

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.vendor_errors import KEY_REFUSED
 from omi.vendor_fields import Losses, fields, first, items, text
 from transcription.languages import SPEECHMATICS
 from transcription.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
@@ -178,9 +179,8 @@ def failure(kind: str, retry: float | None = None) -> ProviderError:
     if kind in _TRANSIENT_TYPES:
         return transient(NAME, "the vendor ended the stream", kind, retry or (5.0 if kind == "job_error" else None))
     outcome = Outcome.INVALID_INPUT if kind in _REQUEST_TYPES else Outcome.CONFIG_ERROR
-    return ProviderError(
-        NAME, "the vendor refuses the request", kind=ErrorKind.PERMANENT, code=kind[:60], outcome=outcome
-    )
+    said = KEY_REFUSED if kind in ("not_authorised", "not_allowed") else "the vendor refuses the request"
+    return ProviderError(NAME, said, kind=ErrorKind.PERMANENT, code=kind[:60], outcome=outcome)
 
 
 def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError:

@@ -27,6 +27,7 @@ SPEECH_LIMIT = 2400.0  # six hours at 28 x real time take 13 minutes on a free c
 _MESSAGES = {
     "not_audio": "audio_not_audio", "empty": "audio_empty", "too_short": "audio_too_short",
     "too_long": "audio_too_long", "broken": "audio_broken",
+    "unknown_codec": "audio_unknown_codec",
 }  # fmt: skip
 
 MIN_SPEECH = 0.3

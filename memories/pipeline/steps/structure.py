@@ -95,7 +95,8 @@ def _first_words(request: StructureRequest) -> StructureResult:
 
 def without(ctx: Context, error: ProviderError) -> Done | Skip | None:
     """A conversation is kept whatever becomes of the language model: an error is never a reason to discard it, or to
-    leave it without a memory. A better transcript is shown though the model refuses to speak about it."""
+    leave it without a memory. A better transcript, which was paid for, is shown though the model refuses to speak about
+    it, or the money for the model is spent."""
     if ctx.run.kind == Kind.CAPTURE:
         from memories.structuring.local import LocalStructurer
 
@@ -114,7 +115,11 @@ def without(ctx: Context, error: ProviderError) -> Done | Skip | None:
             outcome=error.outcome, note=f"by rules: {error.message}",
         )  # fmt: skip
     about_the_talk = error.kind is ErrorKind.PERMANENT and error.outcome is not Outcome.CONFIG_ERROR
-    if ctx.run.kind == Kind.POSTPROCESS and about_the_talk and ctx.memory.structured.title:
+    if (
+        ctx.run.kind == Kind.POSTPROCESS
+        and (about_the_talk or error.kind is ErrorKind.QUOTA)
+        and ctx.memory.structured.title
+    ):
         return Skip(f"the summary stays as it was: {error.message}")
     return None
 

@@ -17,6 +17,7 @@ from omi.errors import ErrorKind, MissingDependency, Outcome, StoreError
 from omi.stores.vectors.base import Filter, InvalidVector, Match, Vector
 from omi.stores.vectors.check import check_id, check_top_k, check_values, check_vector
 from omi.stores.vectors.filters import check_filter
+from omi.vendor_errors import KEY_REFUSED
 
 VENDOR = "pinecone"
 TIMEOUT = 20.0
@@ -177,7 +178,7 @@ def _mapped(*, missing_is_fine: bool = False) -> Iterator[None]:
             return
         raise _error(error, "the index does not exist", ErrorKind.PERMANENT, Outcome.CONFIG_ERROR) from error
     except (errors.UnauthorizedError, errors.ForbiddenError) as error:
-        raise _error(error, "the key is refused", ErrorKind.PERMANENT, Outcome.CONFIG_ERROR) from error
+        raise _error(error, KEY_REFUSED, ErrorKind.PERMANENT, Outcome.CONFIG_ERROR) from error
     except errors.PaymentRequiredError as error:
         raise _error(error, "the account is out of credit", ErrorKind.QUOTA, Outcome.QUOTA) from error
     except (errors.RateLimitError, errors.ServiceError) as error:

@@ -13,9 +13,9 @@ from speakers.engines.checkpoint import read_zip_checkpoint
 from speakers.engines.weights import WeightsError
 
 
-@pytest.fixture(scope="module")
-def engine() -> CampplusEngine:
-    return CampplusEngine()
+@pytest.fixture
+def engine(campplus_engine: CampplusEngine) -> CampplusEngine:
+    return campplus_engine
 
 
 def test_rows_are_unit_vectors_and_independent_of_their_batch(conversation, engine) -> None:

@@ -76,12 +76,12 @@ def gates(folder: Path) -> None:
     from bench.speakers_conditions import degrade
     from omi.providers import one
     from speakers.engines.scale import scale_of
-    from speakers.enrolment import analyse
+    from speakers.enrolment import measured
 
     voices = one("voices")
 
     def two(pcm: NDArray[np.int16]) -> bool:
-        unity = analyse(pcm, voices).quality.unity
+        unity = measured(pcm, voices)[0].unity
         return unity is not None and unity < scale_of(voices).part
 
     alone = [person for person in sides(speakers(folder))[1] if len(person.pcm) >= 30 * RATE][:8]

@@ -16,7 +16,7 @@ from transcription.engines.base import configuration_error
 from transcription.engines.whisper.features import FRAMES, RATE, log_mel
 from transcription.engines.whisper.files import ENGINE, bundled_folder, checked_folder, memory_needed, verify_bundled
 from transcription.engines.whisper.tokens import Tokens
-from transcription.engines.whisper.words import TimedWord, timed, within_speech
+from transcription.engines.whisper.words import TimedWord, timed, trimmed, within_speech
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WINDOW_SECONDS = 28.0
-"""Longest window: Whisper's 30 s less room for what the padding needs."""
-PADDING_SECONDS = 0.3
+"""Longest window: Whisper's 30 s less the padding."""
+PADDING_SECONDS = 2.0
+"""Silence behind a window: with 0.3 s five of eight answers said a phrase twice, with 1 s two, with 2 s or more one."""
 SHORTEST_SECONDS = 1.0
 
 NO_SPEECH, DOUBTFUL, SILENT = 0.6, -1.0, -0.6
@@ -36,8 +37,8 @@ COMPRESSIBLE = 2.4
 """Text that deflate makes this many times smaller repeats itself (Whisper's threshold)."""
 REPEATS = 3
 """So many times the same one to eight words in a row (more than 6 s of them would be needed to say it) is a loop."""
-ECHO = 4
-"""Words of a phrase that is believed to be said twice in a row only if the model says so with silence up to 30 s."""
+ECHO = 5
+"""Words of a phrase that is believed to be said twice only if the model says so with silence up to 30 s behind it."""
 TEMPERATURES = (0.2, 0.6)
 
 
@@ -60,8 +61,8 @@ class Answer:
 
     @property
     def echoes(self) -> bool:
-        """Whether a phrase stands there twice in a row: people do so now and then, a model that misses the end more."""
-        return repeats(f"{self.before} {self.text}", at_least=ECHO) > 1
+        """Whether a phrase stands there twice: people do so now and then, a model that misses the end more often."""
+        return echoes(f"{self.before} {self.text}")
 
     @property
     def doubtful(self) -> bool:
@@ -165,7 +166,7 @@ class Whisper:
         opening = self.tokens.opening(language)
         [aligned] = self._model.align(window.encoded, opening, [answer.tokens], window.steps)
         words = timed(self.tokens.words(answer.tokens), aligned.alignments, aligned.text_token_probs, window.seconds)
-        answer.words = within_speech(words, speech)
+        answer.words = within_speech(words, trimmed(window.pcm, speech))
 
     def hear(
         self,
@@ -205,19 +206,14 @@ def compression(text: str) -> float:
     return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
-def repeats(text: str, *, at_least: int = 1) -> int:
-    """How often the most repeated run of words stands in a row: of one to eight words, of up to 24 where runs have
-    ``at_least`` so many (characters where there are no blanks).
+def repeats(text: str) -> int:
+    """How often the most repeated run of one to eight words stands in a row (characters where there are no blanks).
 
     One word alone counts as half: people do say "no, no, no, no".
     """
-    words = [word.strip(".,!?").lower() for word in text.split()]
-    if len(words) <= 1:
-        words = list(text)
+    words = units(text)
     most = 1
-    if len(text.split()) <= 1:
-        at_least *= 2
-    for size in range(at_least, 9 if at_least == 1 else 25):
+    for size in range(1, 9):
         run = 1
         at = size
         while at + size <= len(words):
@@ -230,3 +226,17 @@ def repeats(text: str, *, at_least: int = 1) -> int:
                 run, at = 1, at + 1
         most = max(most, run // 2 if size == 1 else run)
     return most
+
+
+def echoes(text: str) -> bool:
+    """Whether any ``ECHO`` words stand there twice in the same order (twice as many characters without blanks)."""
+    words = units(text)
+    size = ECHO if len(text.split()) > 1 else 2 * ECHO
+    runs = [tuple(words[at : at + size]) for at in range(len(words) - size + 1)]
+    return len(set(runs)) < len(runs)
+
+
+def units(text: str) -> list[str]:
+    """Words without marks; characters where there are no blanks."""
+    words = ["".join(character for character in word if character.isalnum()) for word in text.casefold().split()]
+    return words if len(words) > 1 else list("".join(words))

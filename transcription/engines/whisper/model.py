@@ -16,7 +16,7 @@ from transcription.engines.base import configuration_error
 from transcription.engines.whisper.features import FRAMES, RATE, log_mel
 from transcription.engines.whisper.files import ENGINE, bundled_folder, checked_folder, memory_needed, verify_bundled
 from transcription.engines.whisper.tokens import Tokens
-from transcription.engines.whisper.words import TimedWord, timed, within_speech
+from transcription.engines.whisper.words import TimedWord, timed, trimmed, within_speech
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WINDOW_SECONDS = 28.0
-"""Longest window: Whisper's 30 s less room for what the padding needs."""
-PADDING_SECONDS = 0.3
+"""Longest window: Whisper's 30 s less the padding."""
+PADDING_SECONDS = 2.0
+"""Silence behind a window: with 0.3 s five of eight answers said a phrase twice, with 1 s two, with 2 s or more one."""
 SHORTEST_SECONDS = 1.0
 
 NO_SPEECH, DOUBTFUL, SILENT = 0.6, -1.0, -0.6
@@ -36,8 +37,8 @@ COMPRESSIBLE = 2.4
 """Text that deflate makes this many times smaller repeats itself (Whisper's threshold)."""
 REPEATS = 3
 """So many times the same one to eight words in a row (more than 6 s of them would be needed to say it) is a loop."""
-ECHO = 4
-"""Words of a phrase that is believed to be said twice in a row only if the model says so with silence up to 30 s."""
+ECHO = 5
+"""Words of a phrase that is believed to be said twice only if the model says so with silence up to 30 s behind it."""
 TEMPERATURES = (0.2, 0.6)
 
 
@@ -60,8 +61,8 @@ class Answer:
 
     @property
     def echoes(self) -> bool:
-        """Whether a phrase stands there twice in a row: people do so now and then, a model that misses the end more."""
-        return repeats(f"{self.before} {self.text}", at_least=ECHO) > 1
+        """Whether a phrase stands there twice: people do so now and then, a model that misses the end more often."""
+        return echoes(f"{self.before} {self.text}")
 
     @property
     def doubtful(self) -> bool:
@@ -137,10 +138,11 @@ class Whisper:
         search = (
             {"beam_size": 1, "num_hypotheses": 5, "sampling_topk": 0, "sampling_temperature": temperature}
             if temperature
-            else {"beam_size": beam}
+            else {"beam_size": beam, "num_hypotheses": beam}
         )
         # A person says at most some eight tokens a second: a loop ends there, not after 448 of them.
-        most = min(448, len(prompt) + len(prefix) + 12 + round(10 * (window.seconds if fresh is None else fresh)))
+        # (CTranslate2 counts a prefix twice.)
+        most = min(448, len(prompt) + 2 * len(prefix) + 12 + round(10 * (window.seconds if fresh is None else fresh)))
         [result] = self._model.generate(
             window.encoded,
             [[*prompt, *prefix]],
@@ -149,10 +151,15 @@ class Whisper:
             return_no_speech_prob=True,
             **search,
         )
-        tokens = [token for token in result.sequences_ids[0] if token < self.tokens.end]
-        # CTranslate2 gives the prefix back, and counts its tokens as certain: the score is that of the rest alone.
+        # CTranslate2 gives the prefix back and counts its tokens as certain, so that answers which end early look best:
+        # what counts is the score of the rest alone.
+        found = []
+        for sequence, average in zip(result.sequences_ids, result.scores, strict=True):
+            tokens = [token for token in sequence if token < self.tokens.end]
+            fresh_tokens = len(tokens) - len(prefix)
+            found.append((float(average) * (len(tokens) + 1) / (fresh_tokens + 1), tokens))
+        score, tokens = max(found)
         rest = tokens[len(prefix) :]
-        score = float(result.scores[0]) * (len(tokens) + 1) / (len(rest) + 1)
         before = self.tokens.text(prefix[-48:])
         return Answer(tokens, self.tokens.text(rest).strip(), score, float(result.no_speech_prob), before=before)
 
@@ -165,7 +172,7 @@ class Whisper:
         opening = self.tokens.opening(language)
         [aligned] = self._model.align(window.encoded, opening, [answer.tokens], window.steps)
         words = timed(self.tokens.words(answer.tokens), aligned.alignments, aligned.text_token_probs, window.seconds)
-        answer.words = within_speech(words, speech)
+        answer.words = within_speech(words, trimmed(window.pcm, speech))
 
     def hear(
         self,
@@ -205,19 +212,14 @@ def compression(text: str) -> float:
     return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
-def repeats(text: str, *, at_least: int = 1) -> int:
-    """How often the most repeated run of words stands in a row: of one to eight words, of up to 24 where runs have
-    ``at_least`` so many (characters where there are no blanks).
+def repeats(text: str) -> int:
+    """How often the most repeated run of one to eight words stands in a row (characters where there are no blanks).
 
     One word alone counts as half: people do say "no, no, no, no".
     """
-    words = [word.strip(".,!?").lower() for word in text.split()]
-    if len(words) <= 1:
-        words = list(text)
+    words = units(text)
     most = 1
-    if len(text.split()) <= 1:
-        at_least *= 2
-    for size in range(at_least, 9 if at_least == 1 else 25):
+    for size in range(1, 9):
         run = 1
         at = size
         while at + size <= len(words):
@@ -230,3 +232,17 @@ def repeats(text: str, *, at_least: int = 1) -> int:
                 run, at = 1, at + 1
         most = max(most, run // 2 if size == 1 else run)
     return most
+
+
+def echoes(text: str) -> bool:
+    """Whether any ``ECHO`` words stand there twice in the same order (twice as many characters without blanks)."""
+    words = units(text)
+    size = ECHO if len(text.split()) > 1 else 2 * ECHO
+    runs = [tuple(words[at : at + size]) for at in range(len(words) - size + 1)]
+    return len(set(runs)) < len(runs)
+
+
+def units(text: str) -> list[str]:
+    """Words without marks; characters where there are no blanks."""
+    words = ["".join(character for character in word if character.isalnum()) for word in text.casefold().split()]
+    return words if len(words) > 1 else list("".join(words))

@@ -1,8 +1,8 @@
 """Words with times: the decoder's attention to the audio, made into where each word lies.
 
 CTranslate2 aligns tokens with encoder steps of 20 ms by dynamic time warping over the attention heads that
-``config.json`` names (Whisper's own method). The rules here are about what comes after: which token belongs to which
-word, punctuation, and edges that speech detection knows better.
+``config.json`` names (Whisper's own method). The rules here are about what comes after: words of several tokens, and
+edges that speech detection knows better.
 """
 
 from __future__ import annotations
@@ -10,14 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from transcription.engines.whisper.tokens import CLOSING, OPENING
+import numpy as np
+
+from transcription.engines.base import RATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from transcription.engines.whisper.tokens import WordTokens
 
 STEP = 0.02
+NEAR = 0.35
+"""Seconds within which a word beside a pause is taken to reach to it."""
+FRAME = RATE // 50  # samples of a step
+QUIET = 10**-3.5
+"""-35 dB, as power."""
 LONGEST_WORD = 1.2
 """Seconds. The alignment gives a pause to the word beside it; a longer word is cut on the side of the pause."""
 
@@ -47,7 +56,7 @@ def timed(
     for word in words:
         until = at + word.length
         start = first_step.get(at, last) * STEP
-        end = first_step.get(until, last) * STEP
+        end = first_step.get(at + word.spoken, last) * STEP
         certain = probabilities[at:until]
         found.append(
             TimedWord(
@@ -60,28 +69,19 @@ def timed(
             )
         )
         at = until
-    return with_punctuation(found)
+    return found
 
 
-def with_punctuation(words: Sequence[TimedWord]) -> list[TimedWord]:
-    """Marks joined to the word that they belong to; a mark takes no time of its own."""
-    found: list[TimedWord] = []
-    opening: TimedWord | None = None
-    for word in words:
-        bare = word.text.strip()
-        if found and opening is None and bare and all(mark in CLOSING for mark in bare) and word.text[0] != " ":
-            found[-1].text += word.text
-            found[-1].until = word.until
-            continue
-        if opening is not None:
-            word.text, word.first = opening.text + word.text.lstrip(), opening.first
-            opening = None
-        elif bare and all(mark in OPENING for mark in bare):
-            opening = word
-            continue
-        found.append(word)
-    if opening is not None:
-        found.append(opening)
+def trimmed(pcm: NDArray[np.int16], regions: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """``regions`` (seconds of ``pcm``) without the quiet that speech detection leaves at both ends: from the first to
+    the last 20 ms that are louder than ``QUIET`` below the region's loudest."""
+    found = []
+    for start, end in regions:
+        piece = pcm[round(start * RATE) : round(end * RATE)].astype(np.float32)
+        frames = piece[: len(piece) // FRAME * FRAME].reshape(-1, FRAME)
+        power = (frames**2).mean(axis=1) if len(frames) else np.zeros(0, np.float32)
+        loud = np.flatnonzero(power > power.max() * QUIET) if len(power) else power
+        found.append((start + loud[0] * STEP, start + (loud[-1] + 1) * STEP) if len(loud) else (start, end))
     return found
 
 
@@ -105,4 +105,15 @@ def within_speech(words: Sequence[TimedWord], speech: Sequence[tuple[float, floa
                 word.start = word.end - LONGEST_WORD
         word.end = max(word.end, word.start + STEP)
         found.append(word)
+    _reach(found, speech)
     return found
+
+
+def _reach(words: Sequence[TimedWord], speech: Sequence[tuple[float, float]]) -> None:
+    """The first and last word of a stretch of speech begin and end with it: there the alignment is late and early."""
+    for begin, end in speech:
+        inside = [word for word in words if begin <= (word.start + word.end) / 2 <= end]
+        if inside and inside[0].start - begin <= NEAR:
+            inside[0].start = begin
+        if inside and end - inside[-1].end <= NEAR:
+            inside[-1].end = end

@@ -77,11 +77,13 @@ def prune() -> int:
     """Delete events, remembered callbacks and samples of the mirror that are too old to matter; how many."""
     from memories import events
     from memories.models import MirrorSample, VendorCallback
+    from memories.pipeline import budgets
 
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
-    return events.prune(now - EVENTS_KEPT) + int(old.delete()[0]) + int(samples.delete()[0])
+    done = events.prune(now - EVENTS_KEPT) + int(old.delete()[0]) + int(samples.delete()[0])
+    return done + budgets.prune()
 
 
 def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:

@@ -234,6 +234,15 @@ OMI_RESTORE_DAYS = env_float("OMI_RESTORE_DAYS", 0.0)
 OMI_RUN_MAX_CLAIMS = env_int("OMI_RUN_MAX_CLAIMS", 8)
 OMI_RETRIES_PER_DAY = env_int("OMI_RETRIES_PER_DAY", 10)
 """How often the user of the app may have one memory done anew within a day: each time may pay vendors."""
+OMI_RUNS_PER_DAY = env_int("OMI_RUNS_PER_DAY", 500)
+"""Runs that one user may ask for on one day (uploads, memories that the app brings, reprocessing); 0: no bound."""
+OMI_PAID_CALLS_PER_DAY = env_int("OMI_PAID_CALLS_PER_DAY", 3000)
+"""Paid calls on one user's behalf on one day after which requests are refused; conversations are worked on all the
+same. 0: no bound."""
+OMI_UPLOAD_BYTES_PER_DAY = env_int("OMI_UPLOAD_BYTES_PER_DAY", 4 * 1024**3)
+"""Bytes of recordings that one user may upload on one day; 0: no bound."""
+OMI_SEARCHES_PER_DAY = env_int("OMI_SEARCHES_PER_DAY", 3000)
+"""Searches of one user on one day, each of which may pay for an embedding; 0: no bound."""
 OMI_CALLS_PER_WORKER = env_int("OMI_CALLS_PER_WORKER", 8)
 """Calls to vendors that one worker process may have out at a time."""
 OMI_CALL_PATIENCE_SECONDS = env_float("OMI_CALL_PATIENCE_SECONDS", 3.0)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
+from memories.pipeline.budgets import BudgetSpent
 from memories.pipeline.service import IdempotencyConflict, NotRetryable, PipelineError, TooManyRetries
 from memories.repository.large import Unreadable
 from memories.repository.memories import InvalidCursor, MemoryNotFound, RevisionConflict
@@ -92,7 +93,7 @@ def _answer(error: Exception, context: dict[str, Any]) -> Answer | None:
         return 409, "This Idempotency-Key was used for another recording", {}, {}
     if isinstance(error, Busy):
         return 429, str(error), {"Retry-After": str(error.seconds)}, {"code": "busy"}
-    if isinstance(error, TooManyRetries):
+    if isinstance(error, TooManyRetries | BudgetSpent):
         return 429, str(error), {"Retry-After": str(math.ceil(error.seconds))}, {}
     if isinstance(error, NotRetryable | PipelineError):
         return 409, str(error)[:1].upper() + str(error)[1:], {}, {}

@@ -19,7 +19,7 @@ from memories.api.reading import Query, body, parameters, query, uid_of
 from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, MemoryList, PhotoList
 from memories.capture import create
-from memories.pipeline import service
+from memories.pipeline import budgets, service
 from memories.repository import emotions, gone, listing
 from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory
@@ -71,7 +71,7 @@ class MemoryViewSet(viewsets.ViewSet):
     @extend_schema(
         request=CreateMemory,
         parameters=parameters(CreateQuery),
-        responses={200: CreatedMemory, 400: Detail, 422: Detail},
+        responses={200: CreatedMemory, 400: Detail, 422: Detail, 429: Detail},
         description="Stores the memory at once and has it put in order in the background (`new_memory_created`).",
     )
     def create(self, request: Request) -> Response:
@@ -80,6 +80,7 @@ class MemoryViewSet(viewsets.ViewSet):
         given = body(CreateMemory, request)
         if not given.transcript_segments and not given.photos:
             raise ApiError(400, "Transcript segments or photos are required")
+        budgets.spend(uid_of(request), runs=1)
         memory = create.create_memory(
             uid_of(request), given, language=asked.language_code, source=asked.source, actor="user"
         )
@@ -151,14 +152,17 @@ class MemoryViewSet(viewsets.ViewSet):
     @extend_schema(
         request=None,
         parameters=parameters(ReprocessQuery),
-        responses={200: Memory, **NOT_FOUND},
-        description="Makes title, overview, action items and events again in the background. The user asked for it, so "
+        responses={200: Memory, 429: Detail, **NOT_FOUND},
+        description="Makes title, overview, action items and events again in the background, at most "
+        "`OMI_RETRIES_PER_DAY` times a day. The user asked for it, so "
         "the memory is never discarded, and a discarded one comes back.",
     )
     def reprocess(self, request: Request, memory_id: str) -> Response:
         asked = query(ReprocessQuery, request)
         uid = uid_of(request)
         repository.get_memory(uid, memory_id)
+        service.bounded(uid, memory_id, settings.OMI_RETRIES_PER_DAY)
+        budgets.spend(uid, runs=1)
         options: dict[str, Any] = {"force": True}
         if asked.language_code:
             options["language"] = asked.language_code

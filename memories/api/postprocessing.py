@@ -16,7 +16,7 @@ from memories.api.reading import Query, parameters, query, uid_of
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, RunStatus
 from memories.api.uploads import limit_upload
-from memories.pipeline import selectors, service, status
+from memories.pipeline import budgets, selectors, service, status
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import Memory
@@ -47,7 +47,7 @@ class PostProcessingViewSet(viewsets.ViewSet):
     @extend_schema(
         request=_UPLOAD,
         parameters=[*parameters(UploadQuery), _KEY],
-        responses={200: Memory, 400: Detail, 404: Detail, 409: Detail, 413: Detail, 422: Detail},
+        responses={200: Memory, 400: Detail, 404: Detail, 409: Detail, 413: Detail, 422: Detail, 429: Detail},
         description="The recording of the memory. Answers at once with `postprocessing.status = in_progress`. The same "
         "recording again joins its run; another one while a run is active waits for it.",
     )
@@ -64,6 +64,7 @@ class PostProcessingViewSet(viewsets.ViewSet):
         key = request.headers.get("Idempotency-Key")
         if key is not None and not (key.strip() and len(key) <= service.KEY_LENGTH):
             raise invalid(("header", "Idempotency-Key"), f"1 to {service.KEY_LENGTH} characters", "string_too_long")
+        budgets.spend(uid, runs=1, upload_bytes=upload.size or 0)
         postprocessing.begin(
             uid, memory, upload, emotional_feedback=asked.emotional_feedback, idempotency_key=key, actor=f"user:{uid}"
         )
@@ -91,6 +92,7 @@ class PostProcessingViewSet(viewsets.ViewSet):
         run = _latest(request, memory_id)
         if asked.from_step and asked.from_step not in run.plan:
             raise invalid(("query", "from_step"), f"The steps are {', '.join(run.plan)}")
+        budgets.spend(run.uid, runs=1)
         run = service.retry(
             run, actor=f"user:{uid_of(request)}", reason="asked by the user", from_step=asked.from_step,
             most=settings.OMI_RETRIES_PER_DAY,

@@ -11,6 +11,7 @@ from memories import search
 from memories.api.reading import body, uid_of
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, SearchAnswer, SearchBody
+from memories.pipeline import budgets
 from omi.accounts.throttles import SearchRate, UserRate
 
 
@@ -19,7 +20,7 @@ class SearchViewSet(viewsets.ViewSet):
 
     @extend_schema(
         request=SearchBody,
-        responses={200: SearchAnswer, 422: Detail, 503: Detail},
+        responses={200: SearchAnswer, 422: Detail, 429: Detail, 503: Detail},
         description="By meaning and by words (names, acronyms), best first, in the user's own memories.",
     )
     def create(self, request: Request) -> Response:
@@ -31,6 +32,7 @@ class SearchViewSet(viewsets.ViewSet):
             start=asked.start_date,
             end=asked.end_date,
         )
+        budgets.spend(uid_of(request), searches=1)
         hits = search.search(uid_of(request), asked.query, asked.limit, filters)
         return Response(
             {

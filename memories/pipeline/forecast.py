@@ -12,6 +12,7 @@ from memories.pipeline import breaker, claim, hashing, plans, runner, selectors
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
 from memories.pipeline.outcomes import RunCanceled, StepError
+from memories.pipeline.steps import emotions as emotions_step
 from memories.pipeline.vocabulary import Kind, State, StepState
 from omi import providers
 from omi.errors import ProviderError
@@ -151,7 +152,7 @@ def _vendor(ctx: Context, name: str) -> str | None:
     if name == "transcribe":
         able = [item for item in providers.many("prerecorded") if item.capabilities.hears(ctx.language)]
         return str(able[0].name) if able and able[0].capabilities.remote else None
-    if name == "emotions" and not ctx.options.get("emotional_feedback"):
+    if name == "emotions" and not emotions_step.asked(ctx):
         return None
     provider = providers.one({"structure": "structurer", "index": "embedder", "emotions": "emotions"}[name])
     return str(provider.name) if provider.remote else None

@@ -40,7 +40,22 @@ def statements(vendor: str) -> list[str]:
     made = _trigger(vendor, NAME, TABLE, f"UPDATE OF {COLUMNS}", f" WHEN ({condition()})")
     for table in HISTORY:
         made += _trigger(vendor, f"{HISTORY_NAME}_{table}", table, "UPDATE", "")
+    if vendor == "postgresql":  # SQLite has no TRUNCATE; a DELETE of many rows is erasure's and retention's way
+        for table in (TABLE, *HISTORY):
+            made += _no_truncate(table)
     return made
+
+
+def _no_truncate(table: str) -> list[str]:
+    """Row triggers do not see a TRUNCATE. A development database that is to be emptied sets ``omi.may_truncate``."""
+    name = f"never_truncated_{table}"
+    function = (
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN IF COALESCE(current_setting('omi.may_truncate', true), '') <> 'on' THEN "
+        f"RAISE EXCEPTION '{name}' USING ERRCODE = 'check_violation'; END IF; RETURN NULL; END $$"
+    )
+    trigger = f"CREATE TRIGGER {name} BEFORE TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
+    return [function, f"DROP TRIGGER IF EXISTS {name} ON {table}", trigger]
 
 
 def _trigger(vendor: str, name: str, table: str, event: str, when: str) -> list[str]:

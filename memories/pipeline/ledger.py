@@ -18,7 +18,7 @@ import structlog
 from django.db import Error, connection, transaction
 from django.utils import timezone
 
-from memories.pipeline import breaker, claim, durable, faults, hashing, unsaved
+from memories.pipeline import breaker, budgets, claim, durable, faults, hashing, unsaved
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, VendorCall
 from memories.pipeline.outcomes import LeaseLost, RunCanceled
@@ -154,7 +154,9 @@ def _open(ctx: Context, row: VendorCall, *, remote: bool, pays: bool) -> bool:
         return False
     row.doubled, ailing = _before(ctx, row, pays=pays)
     if pays:
-        rows.insert([row])
+        with transaction.atomic():
+            rows.insert([row])
+            budgets.paid(ctx.uid)
     return ailing
 
 

@@ -22,6 +22,7 @@ from memories.pipeline import (
     child,
     claim,
     durable,
+    fairness,
     faults,
     hashing,
     late_answers,
@@ -54,6 +55,7 @@ def work(run_id: int, *, owner: str | None = None) -> str:
     with transaction.atomic():
         lease = claim.claim(run, owner=owner)
         if lease is not None:
+            fairness.took_turn(run.uid)
             announce.claimed(run)
     if lease is None:
         from memories.pipeline import reconcile

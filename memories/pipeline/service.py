@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -11,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from memories.pipeline import announce, hashing, metrics, plans, progress, queue, vendor_jobs
+from memories.pipeline import announce, budgets, fairness, hashing, metrics, plans, progress, queue, vendor_jobs
 from memories.pipeline.models import PostProcessingRun, RequestKey, RunStep, StepArtifact, VendorCall
 from memories.pipeline.vocabulary import Kind, State
 from omi import rows
@@ -154,10 +155,25 @@ def _make_room(uid: str, memory_id: str, kind: str, options: dict[str, Any]) -> 
             continue
         if older.options.get("keep"):
             options["keep"] = True  # the user asked for this conversation to be kept, whichever run does it
-        progress.finish_idle(
+        ended = progress.finish_idle(
             older.pk, uid, memory_id, Outcome.CANCELED, "superseded", when=Q(held=True), actor="pipeline"
         )
+        if ended and older.audio:
+            transaction.on_commit(partial(_delete_superseded, older))
     return bool(before)
+
+
+def _delete_superseded(run: PostProcessingRun) -> None:
+    """The recording of a run whose place a newer one took, unless another run works on it. What cannot be deleted now
+    goes when its time is over."""
+    from omi.stores import audio
+
+    if PostProcessingRun.objects.filter(audio=run.audio).exclude(pk=run.pk).exists():
+        return
+    try:
+        audio.delete(run.audio)
+    except ProviderError as error:
+        log.warning("upload_not_deleted", run_id=run.pk, code=error.code)
 
 
 def cancel(
@@ -196,20 +212,20 @@ def retry(
     if run.state != State.FINISHED:
         raise NotRetryable("the run has not ended yet")
     if most is not None:
-        _bounded(run, most)
+        bounded(run.uid, run.memory_id, most)
     return start(
         run.kind, run.uid, run.memory_id, actor=actor, reason=reason or "retry", options=dict(run.options),
         from_step=from_step, follows=run,
     )  # fmt: skip
 
 
-def _bounded(run: PostProcessingRun, most: int) -> None:
-    """Each retry may pay vendors: raise TooManyRetries where there were ``most`` of this memory within a day."""
+def bounded(uid: str, memory_id: str, most: int) -> None:
+    """What is done anew may pay vendors each time: raise TooManyRetries where there were ``most`` retries, and runs
+    that the user asked for without a recording, of this memory within a day."""
     since = timezone.now() - timedelta(days=1)
-    retries = PostProcessingRun.objects.filter(
-        uid=run.uid, memory_id=run.memory_id, follows__isnull=False, created_at__gt=since
-    )
-    times = list(retries.order_by("-created_at").values_list("created_at", flat=True)[:most])
+    anew = Q(follows__isnull=False) | Q(kind=Kind.REPROCESS, actor__startswith="user:")
+    again = PostProcessingRun.objects.filter(anew, uid=uid, memory_id=memory_id, created_at__gt=since)
+    times = list(again.order_by("-created_at").values_list("created_at", flat=True)[:most])
     if len(times) >= most:
         raise TooManyRetries((times[-1] - since).total_seconds() if times else 86400.0)
 
@@ -270,6 +286,8 @@ def forget_user(uid: str) -> dict[str, int]:
     with transaction.atomic():
         metrics.keep(runs, uid)
         deleted = runs.delete()[0] + VendorCall.objects.filter(run=None, uid=uid).delete()[0]
+        budgets.forget_user(uid)
+        fairness.forget_user(uid)
     return {"runs": deleted, "vendor_copies": copies}
 
 

@@ -180,3 +180,11 @@ def test_the_message_of_a_bad_prompt_is_not_a_damaged_recording() -> None:
     assert for_provider_error(refused, "structure").id == "vendor_rejected"
     assert for_provider_error(refused, "index").id == "vendor_rejected"
     assert for_provider_error(refused, "transcribe").id == "audio_broken"
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_dry_run_counts_the_emotions_that_the_memory_asks_for(failed: PostProcessingRun, wanted: bool) -> None:
+    """They were told as free, and paid for by the run."""
+    repository.update_memory(UID, MEMORY, {"emotional_feedback": wanted})
+    told = {step.name: step for step in forecast.forecast(UID, MEMORY, "postprocess", failed, None).steps}
+    assert told["emotions"].cost == (None if wanted else 0.0), "nobody has paid for them here yet: unknown, not free"

@@ -102,7 +102,7 @@ def test_a_job_that_is_looked_at_again_and_again_is_told_once(memory: Memory, up
     assert happened(run).count("put_down") == 1
 
 
-def test_an_erasure_takes_the_history_on_postgresql_too(postgres_url: str) -> None:
+def test_an_erasure_takes_the_history_on_postgresql_too_and_a_truncate_does_not(postgres_url: str) -> None:
     """The triggers' text on tables of the same names, with the order in which a run is deleted."""
     import psycopg
 
@@ -120,7 +120,13 @@ def test_an_erasure_takes_the_history_on_postgresql_too(postgres_url: str) -> No
             for table in guard.HISTORY:
                 with pytest.raises(psycopg.errors.CheckViolation):
                     database.execute(f"UPDATE {table} SET id = 2")  # type: ignore[arg-type]
+                with pytest.raises(psycopg.errors.CheckViolation):
+                    database.execute(f"TRUNCATE {table}")  # type: ignore[arg-type]
                 assert database.execute(f"DELETE FROM {table}").rowcount == 1  # type: ignore[arg-type]
+            with pytest.raises(psycopg.errors.CheckViolation):
+                database.execute(f"TRUNCATE {guard.TABLE}")  # type: ignore[arg-type]
+            database.execute("SET omi.may_truncate = 'on'")
+            database.execute(f"TRUNCATE {guard.TABLE}")  # type: ignore[arg-type]
         finally:
             database.execute("DROP SCHEMA history CASCADE")
 

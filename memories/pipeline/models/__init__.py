@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memories.pipeline.models.budgets import DailyUse, UserTurn
 from memories.pipeline.models.cluster import ClusterBeat
 from memories.pipeline.models.history import RunEvent, StepArtifact, StepAttempt
 from memories.pipeline.models.runs import PostProcessingRun, RequestKey, RunStep
@@ -9,6 +10,7 @@ from memories.pipeline.models.vendors import ErasedFigures, VendorBreaker, Vendo
 
 __all__ = [
     "ClusterBeat",
+    "DailyUse",
     "ErasedFigures",
     "PostProcessingRun",
     "RequestKey",
@@ -16,6 +18,7 @@ __all__ = [
     "RunStep",
     "StepArtifact",
     "StepAttempt",
+    "UserTurn",
     "VendorBreaker",
     "VendorCall",
 ]

@@ -23,12 +23,12 @@ ANSWER: Final = TypeAdapter(EmotionTimeline)
 def inputs(ctx: Context) -> dict[str, Any]:
     return {
         "wav": ctx.output("prepare_audio").get("sha256"), "segments": ctx.output("identify_speakers").get("hash"),
-        "model": ctx.provider("emotions").model_name, "asked": _asked(ctx),
+        "model": ctx.provider("emotions").model_name, "asked": asked(ctx),
     }  # fmt: skip
 
 
 def run(ctx: Context) -> Done | Skip:
-    if not _asked(ctx):
+    if not asked(ctx):
         return Skip("not asked for")
     if ctx.output("prepare_audio").get("silence"):
         return Skip("nobody speaks")
@@ -50,8 +50,8 @@ def run(ctx: Context) -> Done | Skip:
         return call
 
     what = [prepared["sha256"], provider.model_name]
-    asked = calls.Question(provider.name, "emotions", what, ANSWER, remote=provider.remote, limit=TIMEOUT)
-    timeline = calls.ask(ctx, asked, prepare)
+    question = calls.Question(provider.name, "emotions", what, ANSWER, remote=provider.remote, limit=TIMEOUT)
+    timeline = calls.ask(ctx, question, prepare)
     return Done(
         {"vendor": timeline.vendor, "model": timeline.model, "kind": timeline.kind, "spans": len(timeline.spans)},
         {"timeline": timeline.model_dump(mode="json")},
@@ -60,5 +60,6 @@ def run(ctx: Context) -> Done | Skip:
     )
 
 
-def _asked(ctx: Context) -> bool:
+def asked(ctx: Context) -> bool:
+    """By this run's options, or by the memory."""
     return bool(ctx.options.get("emotional_feedback") or ctx.memory.emotional_feedback)

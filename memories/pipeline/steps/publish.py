@@ -13,11 +13,12 @@ from django.db import transaction
 from memories import events
 from memories.pipeline import announce, claim, edits, faults
 from memories.pipeline.context import Context
+from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.outcomes import Done, RunCanceled
 from memories.pipeline.steps import publish_after, publish_capture
 from memories.pipeline.steps.identify_speakers import versions
 from memories.pipeline.steps.structure import result_segments
-from memories.pipeline.vocabulary import Kind
+from memories.pipeline.vocabulary import Kind, State
 from memories.repository.transcripts import content_hash
 from memories.shapes import Memory, PostProcessingStatus, Structured
 from transcription.segments import Segment
@@ -44,6 +45,23 @@ def run(ctx: Context) -> Done:
     publish_after.push(ctx)
     return Done({"announced": True, "segments": len(memory.transcript_segments), "revision": memory.revision},
                 note=note)  # fmt: skip
+
+
+def stored(ctx: Context) -> None:
+    """The memory has this recording's words: earlier uploads to it, and what was prepared from them, are not needed."""
+    from omi.stores import audio
+
+    if ctx.run.kind != Kind.POSTPROCESS or not ctx.output("assess").get("accepted"):
+        return
+    kept = {ctx.run.audio, ctx.output("prepare_audio").get("audio")}
+    kept |= set(
+        PostProcessingRun.objects.filter(uid=ctx.uid, memory_id=ctx.memory_id)
+        .exclude(state=State.FINISHED)
+        .values_list("audio", flat=True)
+    )
+    for known in audio.for_memory(ctx.uid, ctx.memory_id, purpose="upload"):
+        if known.name not in kept and known.created_at < ctx.run.created_at:
+            audio.delete(known)
 
 
 def _update(ctx: Context) -> tuple[Memory, str]:

@@ -1,0 +1,16 @@
+"""Who uses how much of what is shared: the days of each user, the heaviest first."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from memories.pipeline.models import DailyUse
+from omi.readonly_admin import ReadOnlyAdmin
+
+
+@admin.register(DailyUse)
+class DailyUseAdmin(ReadOnlyAdmin):
+    list_display = ["day", "uid", "kind", "amount"]
+    list_filter = ["kind", "day"]
+    search_fields = ["uid"]
+    ordering = ["-day", "kind", "-amount"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 
 from memories.shapes import ActionItem
-from memories.structuring.dates import find, on_the_clock, period_end
+from memories.structuring.dates import find, on_the_clock, period_end, says_today
 from memories.structuring.sentences import Sentence, clauses, words
 from memories.structuring.tongues.base import Tongue
 from memories.structuring.tongues.de import infinitive
@@ -28,7 +28,7 @@ MAX_WORDS = 24
 _SAME = 0.6  # share of common content words above which two items are one
 _FILL = frozenset(
     """
-        a an the to of on in at by for and or my our your his her their you me us it this that before after up out
+        a an the to of on in at by for and or my our your his her their you me us it this that before after up out down off over back
         der die das den dem des ein eine einen zu für mit am im und mir dir ihnen euch noch
         el la los las un una de del para por con y que le les me te
         le les des du au aux à et pour avec il faut lui leur
@@ -36,7 +36,12 @@ _FILL = frozenset(
 )
 _EVERYONE = {"en": "everyone", "de": "alle", "es": "todos", "fr": "tous"}
 _LOOSE = re.compile(r"[ ,;:.!?…-]+$")
-_TO_ME = re.compile(r"^((?:re)?send|give|show|bring|tell|e?mail|text|call|get|buy|lend|forward) (?:you|guys) (?=\w)", re.IGNORECASE)
+_TO_YOU = re.compile(r"\b((?:re)?send|give|show|bring|tell|e?mail|text|get|buy|lend|forward) you (?=\w)| (?:to|for) you\b()", re.IGNORECASE)
+_DONE = re.compile(
+    r"\b(?:already (?:did|done|have|sent|called)|(?:did|done|sent|called) (?:it|that|them) (?:already|yesterday)|i've done|i already"
+    r"|done that|schon (?:gemacht|erledigt)|ya (?:lo )?(?:hice|está)|c'est (?:déjà )?fait|déjà fait)\b",
+    re.IGNORECASE,
+)
 _COURTESY = re.compile(r",? (?:please|okay|ok|right|alright|then|too|as well|as usual|if you can|if possible|bitte|por favor"
                        r"|s'il te plaît|s'il vous plaît|vale|oder|ja)$", re.IGNORECASE)  # fmt: skip
 _MY = re.compile(r"\bmy\b", re.IGNORECASE)
@@ -69,6 +74,8 @@ def action_items(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = EN
         for clause in clauses(sentence.text, tongue):
             item = _item(clause, sentence.speaker, question, anchor, tongue)
             if item is None:
+                continue
+            if item.asked and _is_done(talk, index):
                 continue
             if item.asked and item.owner is None:
                 item = replace(item, owner=_hearer(talk, index, people, tongue))
@@ -112,7 +119,7 @@ def _item(clause: str, speaker: str, question: bool, anchor: datetime, tongue: T
             what = _MY.sub(f"{speaker}'s", _ME.sub(speaker, what))
         return _Item(what, speaker if own else _called(clause, match), not own, due, day_only)
     alone = tongue.alone.match(groups["who"]) is not None
-    what = _MY.sub("their", _TO_ME.sub(r"\1 ", what)) if alone and tongue.code == "en" else what
+    what = _MY.sub("their", _without_you(what)) if alone and tongue.code == "en" else what
     return _Item(what, speaker if alone else _EVERYONE[tongue.code], False, due, day_only)
 
 
@@ -146,18 +153,25 @@ _WHEN = frozenset(
 )
 
 
+def _without_you(what: str) -> str:
+    """ "Send you a quote" and "send a quote to you" as "send a quote": who "you" is, the talk alone does not say."""
+    return _TO_YOU.sub(lambda found: f"{found[1]} " if found[1] else "", what)
+
+
 def _due(what: str, anchor: datetime, tongue: Tongue) -> tuple[datetime | None, bool, bool]:
     """When it is to be done, whether only a day was said, and whether that was said as a deadline."""
     moments = find(what, anchor, tongue)
     if moments:
         return moments[0].start, not moments[0].has_time, moments[0].deadline
+    if says_today(what, tongue):  # also when the afternoon that was said has begun
+        return on_the_clock(anchor.date(), time(23, 59), anchor), True, False
     period = period_end(what, anchor, tongue)
     return (on_the_clock(period[0], time(23, 59), anchor), True, True) if period else (None, True, False)
 
 
 def _called(clause: str, match: re.Match[str]) -> str | None:
     """A name before or after the request: "David, can you ...", "Can you ..., Anna?"."""
-    named = re.search(r"(?:^|, |and |so |okay )([A-ZÄÖÜÉ][\w'-]+)(?: [A-ZÄÖÜÉ][\w'-]+)?,? ?$", clause[: match.start()])
+    named = re.search(r"(?:^|, |and |so |okay )([A-ZÄÖÜÉ][\w'-]+), ?$", clause[: match.start()])
     return named[1] if named and named[1].casefold() not in _NO_NAMES else None
 
 
@@ -176,6 +190,12 @@ def _hearer(talk: Sequence[Sentence], index: int, people: Sequence[str], tongue:
                 return answer.speaker
             break
     return next((name for name in people if name != asking), None) if len(people) == 2 else None
+
+
+def _is_done(talk: Sequence[Sentence], index: int) -> bool:
+    """Whether the answer to a request says that it was done before."""
+    answer = next((it for it in talk[index + 1 : index + 3] if it.speaker != talk[index].speaker), None)
+    return answer is not None and _DONE.search(answer.text) is not None
 
 
 def _both(known: _Item, item: _Item) -> _Item:

@@ -97,6 +97,14 @@ def period_end(text: str, anchor: datetime, tongue: Tongue = ENGLISH_TONGUE) -> 
     return first.replace(day=calendar.monthrange(first.year, first.month)[1]), found.span()
 
 
+def says_today(text: str, tongue: Tongue) -> bool:
+    """Whether "today" or a part of it ("this afternoon") was said, be it over or still to come."""
+    words = (found.groupdict().get("word") for found in tongue.date.finditer(text))
+    if any(word and tongue.words.get(word.casefold()) == 0 for word in words):
+        return True
+    return any(found[0].casefold().startswith(("this ", "cet ", "ce ", "esta ")) for found in tongue.part.finditer(text))
+
+
 def on_the_clock(day: date, clock: time, anchor: datetime) -> datetime:
     """A time of the user's calendar as a moment that exists: through UTC, so that a skipped hour reads as one."""
     return datetime.combine(day, clock, anchor.tzinfo).astimezone(UTC).astimezone(anchor.tzinfo)

@@ -17,6 +17,8 @@ MAX_FOUND = 200
 TITLE_WORDS = 8
 BEFORE = 2
 """Words before a happening that may belong to its name: "parent teacher meeting"."""
+_BARE = frozenset({"meet", "meet again", "meeting", "treffen", "reunirnos", "réunion", "reunión", "call", "termin"})
+"""Names that say nothing by themselves: who takes part is added."""
 _NO_CLOCK = {"en": "no time of day was said", "de": "ohne Uhrzeit", "es": "sin hora", "fr": "sans heure"}
 
 
@@ -26,6 +28,7 @@ def events(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = ENGLISH_
     Deadlines ("by Friday") are action items, not events. Where no clock was said the description says so.
     """
     found: dict[datetime, Event] = {}
+    people = list(dict.fromkeys(sentence.speaker for sentence in talk))
     for sentence in talk:
         if sentence.text.rstrip().endswith("?") and not tongue.request.search(sentence.text):
             continue  # "shall we meet on Friday?" is not agreed yet
@@ -33,6 +36,8 @@ def events(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = ENGLISH_
             if len(found) == MAX_FOUND:
                 break
             for event in _events(clause, sentence, anchor, tongue):
+                if event.title.casefold() in _BARE and 2 <= len(people) <= 4:
+                    event.title = f"{event.title}: {', '.join(people)}"
                 known = found.get(event.start)
                 if known is None or len(known.title) < len(event.title):
                     found[event.start] = event

@@ -21,7 +21,7 @@ _TASK = """
 add announce answer apply arrange ask assign attach back blow book bring buy call cancel change charge check
 choose clean clear collect compare complete confirm contact cook copy correct cut decide deliver deploy design 
 document download draft draw drive email escalate exchange fetch file fill find finish fix follow forward
-get give hand hang help hire inform install invite invoice issue list look mail make measure merge message
+get give hand hang help hire include inform install invite invoice issue list look mail make measure merge message
 note notify open order organise organize pack paint pay phone pick plan post practice practise prepare present
 print process proofread publish pull push put read rebook record refund register reinstall remind remove renew rent
 repair replace reply report request research reschedule reserve reset restart return review revise ring rotate 
@@ -82,7 +82,7 @@ ENGLISH_TONGUE = Tongue(
     ),
     request=compiled(
         r"(?:\bplease(?: (?:do not|don't) forget to| remember to)?|\b(?:do not|don't) forget to|\bremember to"
-        r"|\bremind me to|\bmake sure (?:to|you|that you)|\b(?:can|could|would|will) you(?: please| just| also| maybe)*"
+        r"|\bremind me to|\bmake sure (?:to|you|that you)|\b(?:can|could|would|will) (?:you|somebody|someone|anybody|anyone)(?: please| just| also| maybe)*"
         r"|\byou(?:'ll)?(?: also| just| really)?(?: need to| have to| must| should|'ve got to| want to)"
         r"|\bwould you mind)"
         r"(?: (?:also|just|then|please|definitely|try to))* (?P<what>.+)"
@@ -132,7 +132,7 @@ ENGLISH_TONGUE = Tongue(
         "she they if then or please have has can could need needs ends lasts when where where's what than".split()
     ),
     edges=frozenset(
-        "a an the my our your his her their this that on at in by for to of with and from i've i'm i'll we've we're "
+        "a an the my our your his her their this that let's on at in by for to of with and from i've i'm i'll we've we're "
         "have has got get is are it it's there's there also so then um uh well yes no okay oh hey to be will "
         "next coming about around from be".split()
     ),

@@ -143,7 +143,7 @@ GERMAN = Tongue(
     ),
     fillers=compiled(r", (?:ähm+|äh+|öh+|hm+|mhm|na ja),(?= )|(?:(?<=^)|(?<= ))(?:ähm+|äh+|öh+|hm+|mhm|sozusagen|quasi|na ja)(?:,|\b)(?: |$)"),
     corrections=compiled(
-        r"[ ,.;—–-]+(?:nein,? warte?|äh,? nein|nein,? quatsch|besser gesagt|nein,? entschuldigung|ach nein)[ ,.;—–-]+"
+        r"(?<![ ,.;—–-])[ ,.;—–-]++(?:nein,? warte?|äh,? nein|nein,? quatsch|besser gesagt|nein,? entschuldigung|ach nein)[ ,.;—–-]+"
         r"|[,.;—–-] ?(?:quatsch|ich meine|vielmehr|entschuldigung|nein) ?[,;—–-] ?"
     ),
     personal=compiled(r"\b(?:ich|mich|mir|mein\w*|wir|uns|unser\w*|du|dich|dir|dein\w*|ihr|euch|euer\w*|sie)\b"),

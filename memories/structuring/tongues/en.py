@@ -158,7 +158,7 @@ ENGLISH_TONGUE = Tongue(
         r"|(?:(?<=^)|(?<= ))(?:um+|uh+|uhm|erm|er|hmm+|mhm|you know|i mean(?=,))(?:,|\b)(?: |$)"
     ),
     corrections=compiled(
-        r"[ ,.;—–-]+(?:no,? wait|wait,? no|no,? sorry|sorry,? no|actually,? no|no,? actually|or rather|scratch that"
+        r"(?<![ ,.;—–-])[ ,.;—–-]++(?:no,? wait|wait,? no|no,? sorry|sorry,? no|actually,? no|no,? actually|or rather|scratch that"
         r"|make that)[ ,.;—–-]+(?:actually |make (?:it|that) |on second thought,? )?"
         r"|[,.;—–-] ?(?:i mean|rather|sorry|no) ?[,;—–-] ?"
     ),

@@ -108,6 +108,6 @@ SPANISH = Tongue(
         r"(?:yo|tú|él|ella|voy|vamos|tengo|tenemos|hay|puedes|podrías|por favor|no te|no se|recuerda|recuérdame|el|la|debo|necesito|necesitamos|mi|nos|te|me)\b)"
     ),
     fillers=compiled(r", (?:eh+|em+|este|o sea|pues),(?= )|(?:(?<=^)|(?<= ))(?:eh+|em+|o sea)(?:,|\b)(?: |$)"),
-    corrections=compiled(r"[ ,.;—–-]+(?:no,? espera|no,? perdón|mejor dicho)[ ,.;—–-]+|[,.;—–-] ?(?:perdón|digo|quiero decir|no) ?[,;—–-] ?"),
+    corrections=compiled(r"(?<![ ,.;—–-])[ ,.;—–-]++(?:no,? espera|no,? perdón|mejor dicho)[ ,.;—–-]+|[,.;—–-] ?(?:perdón|digo|quiero decir|no) ?[,;—–-] ?"),
     personal=compiled(r"\b(?:yo|me|mí|mi|mis|nos|nosotros|nuestr\w+|tú|te|ti|tu|tus|usted|ustedes|voy|vamos|tengo|tenemos|estoy|debo|puedes|puede|tienes|quiero)\b"),
 )  # fmt: skip

@@ -102,6 +102,6 @@ FRENCH = Tongue(
         r"(?:je|j'|tu|il|elle|on|nous|vous|ils|n'oublie|n'oubliez|pense|pensez|peux-tu|pouvez-vous|pourriez|s'il|le|la|mon|ma|c'est|ça|rappelle)\b)"
     ),
     fillers=compiled(r", (?:euh+|heu|hum|ben|bah|du coup),(?= )|(?:(?<=^)|(?<= ))(?:euh+|heu|hum|ben|bah)(?:,|\b)(?: |$)"),
-    corrections=compiled(r"[ ,.;—–-]+(?:non,? attends|non,? pardon|ou plutôt)[ ,.;—–-]+|[,.;—–-] ?(?:pardon|enfin|je veux dire|plutôt|non) ?[,;—–-] ?"),
+    corrections=compiled(r"(?<![ ,.;—–-])[ ,.;—–-]++(?:non,? attends|non,? pardon|ou plutôt)[ ,.;—–-]+|[,.;—–-] ?(?:pardon|enfin|je veux dire|plutôt|non) ?[,;—–-] ?"),
     personal=compiled(r"\b(?:je|j'\w+|me|moi|m'\w+|mon|ma|mes|nous|notre|nos|on|tu|te|toi|ton|ta|tes|vous|votre|vos)\b"),
 )  # fmt: skip

@@ -7,11 +7,44 @@ from collections.abc import Sequence
 from typing import Any
 
 _NOT_WORD = re.compile(r"[^\w' ]+")
+_DOLLARS = re.compile(r"\$ ?(\d[\d,]*)")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_NUMBERS = {word: value for value, word in enumerate(_SMALL)} | {word: 10 * n for n, word in enumerate(_TENS, start=2)}
 
 
 def normalise(text: str) -> list[str]:
-    """Lower case, punctuation gone: the usual form for word error rates."""
-    return _NOT_WORD.sub(" ", text.lower().replace("’", "'")).split()
+    """Lower case, punctuation gone, numbers in figures ("four thousand dollars" and "$4,000" are the same): the usual
+    form for word error rates."""
+    plain = _THOUSANDS.sub("", _DOLLARS.sub(r"\1 dollars", text.lower().replace("’", "'")))
+    return _in_figures(_NOT_WORD.sub(" ", plain).split())
+
+
+def _in_figures(words: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    thousands, part = 0, -1  # of the number that is being read; no part: none is
+    for word in [*words, ""]:
+        if word == "hundred" and part > 0:
+            part *= 100
+        elif word == "thousand" and part > 0:
+            thousands, part = 1000 * part, 0
+        elif word in _NUMBERS and (part in (-1, 0) or _goes_on(part, _NUMBERS[word])):
+            part = max(part, 0) + _NUMBERS[word]
+        else:
+            if part >= 0:
+                found.append(str(thousands + part))
+            thousands, part = 0, _NUMBERS.get(word, -1)
+            found += [word] if part < 0 else []
+    return found[:-1]
+
+
+def _goes_on(part: int, value: int) -> bool:
+    """Whether ``value`` continues a number: one after twenty, anything after a hundred."""
+    return part % 100 == 0 or (part % 100 >= 20 and part % 10 == 0 and value < 10)
 
 
 def word_error_rate(reference: Sequence[str], hypothesis: Sequence[str]) -> float | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from omi.errors import UnsupportedFeature
+from omi.errors import ErrorKind, ProviderError, UnsupportedFeature
 from tests.vendors.truth import Library
-from transcription.live.base import LiveRequest, LiveResult
+from transcription.live.base import NO_ROOM, LiveRequest, LiveResult
 from transcription.live.local import LocalLive
 
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "recordings" / "conversation.json"
@@ -50,3 +51,50 @@ def test_words_come_in_stream_time_and_the_end_is_decided() -> None:
 def test_it_says_that_it_cannot_tell_speakers_apart() -> None:
     with pytest.raises(UnsupportedFeature, match="local does not support diarization"):
         asyncio.run(LocalLive().open(LiveRequest(diarize=True)))
+
+
+def test_a_stream_too_many_for_this_machine_is_refused_until_one_ends(settings: Any, tmp_path: Path) -> None:
+    settings.OMI_LOCAL_STREAMS, settings.OMI_DATA_DIR = 1, tmp_path
+    vendor = LocalLive()
+    request = LiveRequest(diarize=False)
+
+    async def work() -> None:
+        first = await vendor.open(request)
+        with pytest.raises(ProviderError, match="1 streams are transcribed on this machine already") as error:
+            await vendor.open(request)
+        assert (error.value.kind, error.value.code) == (ErrorKind.TRANSIENT, NO_ROOM)
+        await first.close()
+        await (await vendor.open(request)).close()
+
+    asyncio.run(asyncio.wait_for(work(), 120))
+
+
+def test_the_streams_of_a_process_share_one_child_that_ends_with_the_last(settings: Any, tmp_path: Path) -> None:
+    settings.OMI_DATA_DIR = tmp_path
+    vendor = LocalLive()
+
+    async def work() -> None:
+        first, second = [await vendor.open(LiveRequest(diarize=False)) for _ in range(2)]
+        assert first._process is second._process
+        await first.close()
+        assert second._process.running
+        await second.close()
+        assert not second._process.running
+
+    asyncio.run(asyncio.wait_for(work(), 120))
+
+
+def test_a_folder_that_is_no_model_is_said_when_a_stream_is_opened(tmp_path: Path) -> None:
+    vendor = LocalLive(folder=tmp_path)
+    with pytest.raises(ProviderError, match="is no speech model"):
+        asyncio.run(vendor.open(LiveRequest(diarize=False)))
+
+
+def test_a_damaged_model_is_one_sentence_from_the_stream_and_from_doctor(tmp_path: Path) -> None:
+    for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt"):
+        (tmp_path / name).write_bytes(b"{}")
+    vendor = LocalLive(folder=tmp_path)
+    for ask in (vendor.about, lambda: asyncio.run(vendor.open(LiveRequest(diarize=False)))):
+        with pytest.raises(ProviderError, match="damaged or of another format") as error:
+            ask()
+        assert error.value.kind is ErrorKind.PERMANENT

@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
+from omi.errors import ErrorKind, ProviderError
 from tests.transcription.fakes import Script, spoken_pcm
 from tests.transcription.live_session import TEN, Run, drop, lived, quota, run, words
+from transcription.live.base import NO_ROOM
 
 
 def test_a_dropped_vendor_is_reconnected_and_gets_what_it_missed() -> None:
@@ -103,3 +105,14 @@ def test_what_several_vendors_agree_on_is_kept_as_consensus_in_the_shown_segment
 
 def test_one_vendor_alone_makes_no_vote() -> None:
     assert set(lived(Run(Script()), spoken_pcm(TEN)).sink.transcripts["c0"]) == {"alpha_streaming"}
+
+
+def test_a_stream_too_many_is_degraded_and_its_audio_is_kept_and_caught_up() -> None:
+    """The machine is full at first: the client is told, nothing is lost, and nobody's breaker hears of it."""
+    full = ProviderError("alpha", "full", kind=ErrorKind.TRANSIENT, code=NO_ROOM)
+    it = lived(Run(Script("alpha", open_errors=[full, full])), spoken_pcm(TEN), pause=0.02)
+    assert it.shown == words(*TEN)
+    told = [message for message in it.statuses if message["status"] == "degraded"]
+    assert [(message["provider"], message["reason"]) for message in told] == [("alpha", NO_ROOM)]
+    assert "kept" in told[0]["status_text"]
+    assert not any(leg.breaker.failures for leg in it.session._supervisor.legs)  # type: ignore[attr-defined]

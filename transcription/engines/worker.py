@@ -2,9 +2,9 @@
 
 Live: one model, any number of streams. stdin: frames of `HEADER` (stream, kind, size) and that many bytes. `OPEN`
 (JSON: language, vocabulary, offset) begins a stream, `AUDIO` is 16-bit 16 kHz mono, `END` says that no more will come,
-`DROP` that nobody wants the rest. stdout: one JSON object a line: `ready` (model) once; then of each stream `took` (bytes of
-audio that are dealt with), `partial` and `final` (words, through), `done`, or `error` (message, code, kind). An `error`
-without a stream is the process's own, and its end.
+`DROP` that nobody wants the rest. stdout: one JSON object a line: `ready` (model) once; then of each stream `took`
+(bytes of audio that are dealt with), `partial` and `final` (words, through), `done`, or `error` (message, code, kind).
+An `error` without a stream is the process's own, and its end.
 
 Batch (`--mode batch`): the audio is the WAV file `--wav`, or stream 0; `ready`, one `final`, `done`.
 

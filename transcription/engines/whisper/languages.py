@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from transcription.engines.whisper.model import Whisper
 
-SURE = 0.6
-"""Probability at which a language is taken at once."""
+SURE = 0.5
+"""Probability at which the first windows' language is kept for the next ones."""
 CHANGE, CHANGE_SECONDS = 0.8, 2.0
 """A language that was sure is only given up for one at least this probable, in a window of so many seconds at least."""
 _OTHER_NAMES = {"jv": "jw", "cmn": "zh", "nb": "no", "iw": "he", "in": "id", "fil": "tl"}
@@ -52,7 +52,10 @@ class Spoken:
         found = self._whisper.languages(self._whisper.window(pcm, whole=True))
         best = max(found, key=lambda code: found[code])
         before = self._heard
-        if before is None or (found[best] >= CHANGE and len(pcm) >= CHANGE_SECONDS * 16_000):
-            self.changed = before is not None and best != before
+        if before is None:
+            self._heard = best if found[best] >= SURE else None
+            return best
+        if best != before and found[best] >= CHANGE and len(pcm) >= CHANGE_SECONDS * 16_000:
+            self.changed = True
             self._heard = best
         return self._heard

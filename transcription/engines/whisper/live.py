@@ -36,6 +36,7 @@ SURROUNDINGS = 14.0
 """Seconds of a hearing: the utterance with what was said before it."""
 PARTIAL_EVERY = 1.0
 """Seconds of new speech between two hearings of an utterance that goes on."""
+LEAST_STEP = 0.01  # seconds
 PARTIAL_BEAM, FINAL_BEAM = 1, 5
 
 
@@ -109,7 +110,7 @@ class WhisperStream:
         self._heard_frames = len(current.frames)
         start, window, answer, shown = self._hear(current, beam=PARTIAL_BEAM)
         fresh = self._whisper.tokens.words(answer.tokens[shown:])
-        if answer.doubtful or len(fresh) < 2:
+        if answer.doubtful or answer.echoes or len(fresh) < 2:
             self._last = []
             return []
         plain = [_plain(word.text) for word in fresh]
@@ -145,7 +146,7 @@ class WhisperStream:
             self._begin(utterance.start)
         start, window, answer, shown = self._hear(utterance, beam=FINAL_BEAM)
         speech = self._speech(start, utterance)
-        if answer.doubtful:
+        if answer.doubtful or answer.echoes:
             # Perhaps what is shown misleads it: the rest of the utterance by itself.
             start = max(utterance.start, self._open.end)
             window, answer = self._whisper.hear(self._audio(start, utterance.end), self._language)
@@ -202,11 +203,13 @@ class WhisperStream:
         return [(a - start, b - start) for a, b in [*regions, (utterance.start, utterance.end)]]
 
     def _words(self, answer: Answer, placed: list[TimedWord], start: float) -> list[Word]:
-        """No word before those that are shown: two hearings may differ by some hundredths about where one ends."""
+        """No word before those that are shown (two hearings may differ by some hundredths about where one ends), and no
+        two at one moment (the same word at the same time would be taken for one that came twice)."""
         floor = self._open.end - start
         for word in placed:
-            floor = word.start = max(word.start, floor)
+            word.start = max(word.start, floor)
             word.end = max(word.end, word.start + FRAME_SECONDS)
+            floor = word.start + LEAST_STEP
         return words_of(Answer(answer.tokens, "", answer.score, answer.no_speech, placed), start, self._language)
 
     def _shifted(self, words: list[Word]) -> list[Word]:

@@ -16,7 +16,7 @@ from transcription.engines.base import configuration_error
 from transcription.engines.whisper.features import FRAMES, RATE, log_mel
 from transcription.engines.whisper.files import ENGINE, bundled_folder, checked_folder, memory_needed, verify_bundled
 from transcription.engines.whisper.tokens import Tokens
-from transcription.engines.whisper.words import TimedWord, timed, within_speech
+from transcription.engines.whisper.words import TimedWord, timed, trimmed, within_speech
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WINDOW_SECONDS = 28.0
-"""Longest window: Whisper's 30 s less room for what the padding needs."""
-PADDING_SECONDS = 0.3
+"""Longest window: Whisper's 30 s less the padding."""
+PADDING_SECONDS = 2.0
+"""Silence behind a window: with 0.3 s five of eight answers said a phrase twice, with 1 s two, with 2 s or more one."""
 SHORTEST_SECONDS = 1.0
 
 NO_SPEECH, DOUBTFUL, SILENT = 0.6, -1.0, -0.6
@@ -36,6 +37,8 @@ COMPRESSIBLE = 2.4
 """Text that deflate makes this many times smaller repeats itself (Whisper's threshold)."""
 REPEATS = 3
 """So many times the same one to eight words in a row (more than 6 s of them would be needed to say it) is a loop."""
+ECHO = 5
+"""Words of a phrase that is believed to be said twice only if the model says so with silence up to 30 s behind it."""
 TEMPERATURES = (0.2, 0.6)
 
 
@@ -49,10 +52,17 @@ class Answer:
     score: float
     no_speech: float
     words: list[TimedWord] = field(default_factory=list)
+    before: str = ""
+    """The end of the prefix."""
 
     @property
     def loops(self) -> bool:
         return compression(self.text) > COMPRESSIBLE or repeats(self.text) >= REPEATS
+
+    @property
+    def echoes(self) -> bool:
+        """Whether a phrase stands there twice: people do so now and then, a model that misses the end more often."""
+        return echoes(f"{self.before} {self.text}")
 
     @property
     def doubtful(self) -> bool:
@@ -144,7 +154,8 @@ class Whisper:
         # CTranslate2 gives the prefix back, and counts its tokens as certain: the score is that of the rest alone.
         rest = tokens[len(prefix) :]
         score = float(result.scores[0]) * (len(tokens) + 1) / (len(rest) + 1)
-        return Answer(tokens, self.tokens.text(rest).strip(), score, float(result.no_speech_prob))
+        before = self.tokens.text(prefix[-48:])
+        return Answer(tokens, self.tokens.text(rest).strip(), score, float(result.no_speech_prob), before=before)
 
     def place(
         self, window: Window, answer: Answer, language: str | None, speech: Sequence[tuple[float, float]]
@@ -155,7 +166,7 @@ class Whisper:
         opening = self.tokens.opening(language)
         [aligned] = self._model.align(window.encoded, opening, [answer.tokens], window.steps)
         words = timed(self.tokens.words(answer.tokens), aligned.alignments, aligned.text_token_probs, window.seconds)
-        answer.words = within_speech(words, speech)
+        answer.words = within_speech(words, trimmed(window.pcm, speech))
 
     def hear(
         self,
@@ -174,7 +185,7 @@ class Whisper:
         window = self.window(pcm)
         prompt = self.tokens.prompt(language, vocabulary=vocabulary, context=context)
         best = self.answer(window, prompt, beam=beam)
-        if not best.doubtful:
+        if not best.doubtful and not best.echoes:
             return window, best
         tried = [(window, best)]
         window = self.window(pcm, whole=True)
@@ -200,9 +211,7 @@ def repeats(text: str) -> int:
 
     One word alone counts as half: people do say "no, no, no, no".
     """
-    words = [word.strip(".,!?").lower() for word in text.split()]
-    if len(words) <= 1:
-        words = list(text)
+    words = units(text)
     most = 1
     for size in range(1, 9):
         run = 1
@@ -217,3 +226,17 @@ def repeats(text: str) -> int:
                 run, at = 1, at + 1
         most = max(most, run // 2 if size == 1 else run)
     return most
+
+
+def echoes(text: str) -> bool:
+    """Whether any ``ECHO`` words stand there twice in the same order (twice as many characters without blanks)."""
+    words = units(text)
+    size = ECHO if len(text.split()) > 1 else 2 * ECHO
+    runs = [tuple(words[at : at + size]) for at in range(len(words) - size + 1)]
+    return len(set(runs)) < len(runs)
+
+
+def units(text: str) -> list[str]:
+    """Words without marks; characters where there are no blanks."""
+    words = ["".join(character for character in word if character.isalnum()) for word in text.casefold().split()]
+    return words if len(words) > 1 else list("".join(words))

@@ -6,7 +6,6 @@ OpenAI's (github.com/openai/whisper, ``tokenizer.py`` and ``decoding.py``, MIT).
 
 from __future__ import annotations
 
-import string
 from typing import TYPE_CHECKING, NamedTuple
 
 from transcription.engines.base import configuration_error
@@ -20,15 +19,17 @@ CONTEXT_TOKENS = 120
 """Of the text before, at most so many tokens are told: half of the decoder's 448 is for prompts."""
 VOCABULARY_TOKENS = 100
 _BROKEN = "\ufffd"
-OPENING, CLOSING = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
-"""Punctuation that belongs to the next word, and to the word before (as in OpenAI's ``merge_punctuations``)."""
+CLOSING = frozenset("\"'.。,，!！?？:：”)]}、;；」』）…")
+"""Marks that take no time at the end of a word."""
 
 
 class WordTokens(NamedTuple):
-    """``text`` with its leading blank, if it has one; ``length``: how many tokens make it."""
+    """``text`` with its leading blank, if it has one; ``length``: how many tokens make it, ``spoken`` of which are no
+    closing marks."""
 
     text: str
     length: int
+    spoken: int
 
 
 class Tokens:
@@ -72,30 +73,34 @@ class Tokens:
         return str(self._tokenizer.decode([token for token in tokens if token < self.end]))
 
     def words(self, tokens: Sequence[int]) -> list[WordTokens]:
-        """``tokens`` (text only) cut at blanks; at characters in writing that has none. Punctuation is a word of its
-        own here (``with_punctuation`` joins it)."""
+        """``tokens`` (text only) cut at blanks; at characters in writing that has none. Marks belong to the word before
+        them: "$4,000." is one word."""
         found: list[WordTokens] = []
-        for piece in self._characters(tokens):
-            bare = piece.text.strip()
-            apart = piece.text.startswith(" ") or bare in string.punctuation or written_without_blanks(bare[:1])
-            if found and not apart and not written_without_blanks(found[-1].text[-1:]):
-                found[-1] = WordTokens(found[-1].text + piece.text, found[-1].length + piece.length)
-            else:
-                found.append(piece)
+        for text, length in self._characters(tokens):
+            closing = all(mark in CLOSING for mark in text.strip())
+            apart = text.startswith(" ") or (
+                not closing and found and any(map(written_without_blanks, (text, found[-1].text[-1:])))
+            )
+            if not found or apart:
+                found.append(WordTokens(text, length, length))
+                continue
+            last = found[-1]
+            spoken = last.spoken if closing else last.length + length
+            found[-1] = WordTokens(last.text + text, last.length + length, spoken)
         return found
 
-    def _characters(self, tokens: Sequence[int]) -> list[WordTokens]:
+    def _characters(self, tokens: Sequence[int]) -> list[tuple[str, int]]:
         """The shortest runs of tokens that are whole characters: one character may take several tokens."""
-        found: list[WordTokens] = []
+        found: list[tuple[str, int]] = []
         waiting: list[int] = []
         for token in tokens:
             waiting.append(token)
             text = self.text(waiting)
             if _BROKEN not in text or len(waiting) > 4:  # no character is longer: it is broken in the answer itself
-                found.append(WordTokens(text, len(waiting)))
+                found.append((text, len(waiting)))
                 waiting = []
         if waiting:
-            found.append(WordTokens(self.text(waiting), len(waiting)))
+            found.append((self.text(waiting), len(waiting)))
         return found
 
 

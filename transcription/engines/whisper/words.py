@@ -1,8 +1,8 @@
 """Words with times: the decoder's attention to the audio, made into where each word lies.
 
 CTranslate2 aligns tokens with encoder steps of 20 ms by dynamic time warping over the attention heads that
-``config.json`` names (Whisper's own method). The rules here are about what comes after: which token belongs to which
-word, punctuation, and edges that speech detection knows better.
+``config.json`` names (Whisper's own method). The rules here are about what comes after: words of several tokens, and
+edges that speech detection knows better.
 """
 
 from __future__ import annotations
@@ -10,14 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from transcription.engines.whisper.tokens import CLOSING, OPENING
+import numpy as np
+
+from transcription.engines.base import RATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from transcription.engines.whisper.tokens import WordTokens
 
 STEP = 0.02
+FRAME = RATE // 50  # samples of a step
+QUIET = 10**-3.5
+"""-35 dB, as power."""
 LONGEST_WORD = 1.2
 """Seconds. The alignment gives a pause to the word beside it; a longer word is cut on the side of the pause."""
 
@@ -47,7 +54,7 @@ def timed(
     for word in words:
         until = at + word.length
         start = first_step.get(at, last) * STEP
-        end = first_step.get(until, last) * STEP
+        end = first_step.get(at + word.spoken, last) * STEP
         certain = probabilities[at:until]
         found.append(
             TimedWord(
@@ -60,28 +67,19 @@ def timed(
             )
         )
         at = until
-    return with_punctuation(found)
+    return found
 
 
-def with_punctuation(words: Sequence[TimedWord]) -> list[TimedWord]:
-    """Marks joined to the word that they belong to; a mark takes no time of its own."""
-    found: list[TimedWord] = []
-    opening: TimedWord | None = None
-    for word in words:
-        bare = word.text.strip()
-        if found and opening is None and bare and all(mark in CLOSING for mark in bare) and word.text[0] != " ":
-            found[-1].text += word.text
-            found[-1].until = word.until
-            continue
-        if opening is not None:
-            word.text, word.first = opening.text + word.text.lstrip(), opening.first
-            opening = None
-        elif bare and all(mark in OPENING for mark in bare):
-            opening = word
-            continue
-        found.append(word)
-    if opening is not None:
-        found.append(opening)
+def trimmed(pcm: NDArray[np.int16], regions: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """``regions`` (seconds of ``pcm``) without the quiet that speech detection leaves at both ends: from the first to
+    the last 20 ms that are louder than ``QUIET`` below the region's loudest."""
+    found = []
+    for start, end in regions:
+        piece = pcm[round(start * RATE) : round(end * RATE)].astype(np.float32)
+        frames = piece[: len(piece) // FRAME * FRAME].reshape(-1, FRAME)
+        power = (frames**2).mean(axis=1) if len(frames) else np.zeros(0, np.float32)
+        loud = np.flatnonzero(power > power.max() * QUIET) if len(power) else power
+        found.append((start + loud[0] * STEP, start + (loud[-1] + 1) * STEP) if len(loud) else (start, end))
     return found
 
 

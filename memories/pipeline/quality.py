@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from memories.pipeline.likeness import same_speech
-from memories.wording import composed
 from memories.pipeline.written_language import FUNCTION_WORDS, written_in
+from memories.wording import composed
 from transcription.languages import base
 from transcription.segments import Segment
 

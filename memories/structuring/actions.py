@@ -21,6 +21,8 @@ from memories.structuring.tongues.en import ENGLISH_TONGUE
 MAX_ITEMS = 20
 MAX_CANDIDATES = 200
 """Items that are compared with each other: of more, a talk is a list, and the first ones stand for it."""
+MAX_PEOPLE = 50
+"""Voices among whom the one that was asked is looked for."""
 NEAR = 6
 """Sentences back to which "it" and "that" may point."""
 MAX_WORDS = 24
@@ -28,7 +30,8 @@ MAX_WORDS = 24
 _SAME = 0.6  # share of common content words above which two items are one
 _FILL = frozenset(
     """
-        a an the to of on in at by for and or my our your his her their you me us it this that before after up out down off over back
+        a an the to of on in at by for and or my our your his her their you me us it this that before after up out
+        down off over back
         der die das den dem des ein eine einen zu für mit am im und mir dir ihnen euch noch
         el la los las un una de del para por con y que le les me te
         le les des du au aux à et pour avec il faut lui leur
@@ -36,13 +39,18 @@ _FILL = frozenset(
 )
 _EVERYONE = {"en": "everyone", "de": "alle", "es": "todos", "fr": "tous"}
 _LOOSE = re.compile(r"[ ,;:.!?…-]+$")
-_TO_YOU = re.compile(r"\b((?:re)?send|give|show|bring|tell|e?mail|text|get|buy|lend|forward) you (?=\w)| (?:to|for) you\b()", re.IGNORECASE)
+_TO_YOU = re.compile(
+    r"\b((?:re)?send|give|show|bring|tell|e?mail|text|get|buy|lend|forward) you (?=\w)| (?:to|for) you\b()",
+    re.IGNORECASE,
+)
 _DONE = re.compile(
-    r"\b(?:already (?:did|done|have|sent|called)|(?:did|done|sent|called) (?:it|that|them) (?:already|yesterday)|i've done|i already"
+    r"\b(?:already (?:did|done|have|sent|called)|(?:did|done|sent|called) (?:it|that|them) (?:already|yesterday)"
+    r"|i've done|i already"
     r"|done that|schon (?:gemacht|erledigt)|ya (?:lo )?(?:hice|está)|c'est (?:déjà )?fait|déjà fait)\b",
     re.IGNORECASE,
 )
-_COURTESY = re.compile(r",? (?:please|okay|ok|right|alright|then|too|as well|as usual|if you can|if possible|bitte|por favor"
+_COURTESY = re.compile(
+    r",? (?:please|okay|ok|right|alright|then|too|as well|as usual|if you can|if possible|bitte|por favor"
                        r"|s'il te plaît|s'il vous plaît|vale|oder|ja)$", re.IGNORECASE)  # fmt: skip
 _MY = re.compile(r"\bmy\b", re.IGNORECASE)
 _ME = re.compile(r"\bme\b", re.IGNORECASE)
@@ -50,7 +58,8 @@ _ME = re.compile(r"\bme\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """``owner`` None where nobody was named; ``asked``: by somebody else. ``due`` aware, ``day_only`` without a clock."""
+    """``owner`` None where nobody was named; ``asked``: by somebody else. ``due`` aware, ``day_only`` without a
+    clock."""
 
     what: str
     owner: str | None
@@ -68,8 +77,10 @@ def action_items(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = EN
     takes it on in the next sentence, or the other one of two.
     """
     found: list[_Item] = []
-    people = list(dict.fromkeys(sentence.speaker for sentence in talk))
+    people = list(dict.fromkeys(sentence.speaker for sentence in talk))[:MAX_PEOPLE]
     for index, sentence in enumerate(talk):
+        if len(found) >= MAX_CANDIDATES:
+            break
         question = sentence.text.rstrip().endswith("?")
         for clause in clauses(sentence.text, tongue):
             item = _item(clause, sentence.speaker, question, anchor, tongue)
@@ -88,8 +99,6 @@ def action_items(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = EN
                 found.append(item)
             else:
                 found[twin] = _both(found[twin], item)
-            if len(found) == MAX_CANDIDATES:
-                break
     return [_shown(item, tongue) for item in found[:MAX_ITEMS]]
 
 
@@ -111,7 +120,11 @@ def _item(clause: str, speaker: str, question: bool, anchor: datetime, tongue: T
     a_task = tongue.task.search(what) if tongue.verb_last else tongue.task.match(what)
     if a_task is None and not (deadline and match is commitment):
         return None
-    if due is not None and not deadline and tongue.happening.match(what.rpartition(" ")[2] if tongue.verb_last else what):
+    if (
+        due is not None
+        and not deadline
+        and tongue.happening.match(what.rpartition(" ")[2] if tongue.verb_last else what)
+    ):
         return None  # "meet on Thursday" stands in the calendar
     if match is request:
         own = tongue.remind_me.search(match[0]) is not None
@@ -124,7 +137,7 @@ def _item(clause: str, speaker: str, question: bool, anchor: datetime, tongue: T
 
 
 def _stands_for_another(what: str, tongue: Tongue) -> bool:
-    """"Sign it tonight", "do that": what is to be done was said before."""
+    """``Sign it tonight``, ``do that``: what is to be done was said before."""
     said = words(what)
     return bool(set(said[:4]) & tongue.pronouns) and len(_content(what) - tongue.pronouns - _WHEN) <= 1
 
@@ -154,7 +167,7 @@ _WHEN = frozenset(
 
 
 def _without_you(what: str) -> str:
-    """ "Send you a quote" and "send a quote to you" as "send a quote": who "you" is, the talk alone does not say."""
+    """``Send you a quote`` and ``send a quote to you`` as ``send a quote``: who "you" is, the talk alone does not say."""
     return _TO_YOU.sub(lambda found: f"{found[1]} " if found[1] else "", what)
 
 
@@ -175,12 +188,17 @@ def _called(clause: str, match: re.Match[str]) -> str | None:
     return named[1] if named and named[1].casefold() not in _NO_NAMES else None
 
 
-_NO_NAMES = frozenset("somebody someone everybody everyone anybody anyone and so but okay ok yes yeah no well then also oh please hey und ja y sí et oui bon gut pues bueno alors".split())
+_NO_NAMES = frozenset(
+    "somebody someone everybody everyone anybody anyone and so but okay ok yes yeah no well then also oh please"
+    " hey und ja y sí et oui bon gut pues bueno alors".split()
+)
 
 
 def _hearer(talk: Sequence[Sentence], index: int, people: Sequence[str], tongue: Tongue) -> str | None:
     asking = talk[index].speaker
-    named = next((name for name in people if name != asking and re.search(rf"\b{re.escape(name)}\b", talk[index].text)), None)
+    named = next(
+        (name for name in people if name != asking and re.search(rf"\b{re.escape(name)}\b", talk[index].text)), None
+    )
     if named:
         return named
     for answer in talk[index + 1 : index + 4]:
@@ -209,7 +227,7 @@ def _both(known: _Item, item: _Item) -> _Item:
 
 
 def _shown(item: _Item, tongue: Tongue) -> ActionItem:
-    """"Call the builder (David, 2026-11-27)": the date beside the words, which mean nothing a week later."""
+    """``Call the builder (David, 2026-11-27)``: the date beside the words, which mean nothing a week later."""
     text = item.what[:1].upper() + item.what[1:]
     when = f"{item.due:%Y-%m-%d}" if item.due and item.day_only else f"{item.due:%Y-%m-%d %H:%M}" if item.due else ""
     notes = ", ".join(note for note in (item.owner, when) if note)

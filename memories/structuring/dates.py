@@ -102,7 +102,9 @@ def says_today(text: str, tongue: Tongue) -> bool:
     words = (found.groupdict().get("word") for found in tongue.date.finditer(text))
     if any(word and tongue.words.get(word.casefold()) == 0 for word in words):
         return True
-    return any(found[0].casefold().startswith(("this ", "cet ", "ce ", "esta ")) for found in tongue.part.finditer(text))
+    return any(
+        found[0].casefold().startswith(("this ", "cet ", "ce ", "esta ")) for found in tongue.part.finditer(text)
+    )
 
 
 def on_the_clock(day: date, clock: time, anchor: datetime) -> datetime:
@@ -119,7 +121,9 @@ def _moment(text: str, anchor: datetime, day: _Day, clock: _Clock | None, tongue
     spans = [day.found.span()]
     start, has_time = day.exact, day.exact is not None
     if start is None:
-        part = next((item for item in tongue.part.finditer(text) if not clock or not _overlaps(item, clock.found)), None)
+        part = next(
+            (item for item in tongue.part.finditer(text) if not clock or not _overlaps(item, clock.found)), None
+        )
         named = tongue.parts[part["part"].casefold()] if part else None
         said = named[0] if named else None
         if clock is not None:

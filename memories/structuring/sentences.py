@@ -219,4 +219,3 @@ def _bounded(text: str) -> Iterator[str]:
     rest = text[at:].strip()
     if rest:
         yield rest
-

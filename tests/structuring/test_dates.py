@@ -157,7 +157,13 @@ def test_in_five_hours_is_five_hours_later_whatever_clocks_do(zone: str, change:
 @pytest.mark.parametrize("zone", ZONES)
 def test_days_and_names_of_days_keep_the_users_clock_whatever_clocks_do(zone: str, change: int) -> None:
     anchor = ZONES[zone][change].replace(tzinfo=ZoneInfo(zone)) - timedelta(days=1)
-    for text in ("tomorrow at nine", "in two days at nine", "next Monday at nine", "in a week at nine", "in a month at nine"):
+    for text in (
+        "tomorrow at nine",
+        "in two days at nine",
+        "next Monday at nine",
+        "in a week at nine",
+        "in a month at nine",
+    ):
         (found,) = find(text, anchor)
         assert f"{found.start:%H:%M}" == "09:00", text
     assert find("tomorrow at nine", anchor)[0].start.date() == anchor.date() + timedelta(days=1)

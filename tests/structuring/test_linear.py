@@ -165,7 +165,9 @@ def test_composing_takes_long_runs_of_marks_and_keeps_what_people_write() -> Non
     assert composed("שָׁלוֹם") == composed(composed("שָׁלוֹם"))
 
 
-ODD = st.lists(st.sampled_from([*UNITS.values(), "I will call the bank", "on Friday at nine", "x" * 500, "?", "!"])).map("".join)
+ODD = st.lists(
+    st.sampled_from([*UNITS.values(), "I will call the bank", "on Friday at nine", "x" * 500, "?", "!"])
+).map("".join)
 
 
 @settings(max_examples=60, deadline=None)

@@ -17,8 +17,8 @@ from memories.structuring.centrality import central, choose, telling, unit
 from memories.structuring.discard import must_keep, why_discard
 from memories.structuring.events import events
 from memories.structuring.local import LocalStructurer
-from memories.structuring.sentences import Sentence, clauses, split, tidy
 from memories.structuring.overview import overview
+from memories.structuring.sentences import Sentence, clauses, split, tidy
 from memories.structuring.titles import phrases
 from memories.structuring.tongues.en import ENGLISH_TONGUE
 from transcription.segments import Segment
@@ -125,8 +125,10 @@ def calendar(*texts: str) -> list[tuple[str, str, int]]:
         ),
         ("And my train to Boston leaves next Monday at nine.", [("Train to Boston", "11-30 09:00", 30)]),
         ("Let's have dinner for two hours tomorrow at 8 pm", [("Dinner", "11-26 20:00", 120)]),
-        ("Thursday is good, I have an appointment with the dentist on Tuesday at 3 in the afternoon.",
-         [("Appointment with the dentist", "12-01 15:00", 60)]),
+        (
+            "Thursday is good, I have an appointment with the dentist on Tuesday at 3 in the afternoon.",
+            [("Appointment with the dentist", "12-01 15:00", 60)],
+        ),
         ("There is no class on Wednesday.", []),
         ("I can't make the meeting on Friday.", []),
         ("Shall we have a meeting on Friday at nine?", []),

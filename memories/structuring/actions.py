@@ -167,7 +167,7 @@ _WHEN = frozenset(
 
 
 def _without_you(what: str) -> str:
-    """``Send you a quote`` and ``send a quote to you`` as ``send a quote``: who "you" is, the talk alone does not say."""
+    """``Send you a quote`` and ``send a quote to you`` as ``send a quote``: the talk does not say who "you" is."""
     return _TO_YOU.sub(lambda found: f"{found[1]} " if found[1] else "", what)
 
 

@@ -18,11 +18,14 @@ _SMALL = (
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _NUMBERS = {word: value for value, word in enumerate(_SMALL)} | {word: 10 * n for n, word in enumerate(_TENS, start=2)}
 
+_AND = re.compile(rf"\b(hundred|thousand) and (?=(?:{'|'.join(_NUMBERS)})\b)")
+
 
 def normalise(text: str) -> list[str]:
     """Lower case, punctuation gone, numbers in figures ("four thousand dollars" and "$4,000" are the same): the usual
     form for word error rates."""
-    plain = _THOUSANDS.sub("", _DOLLARS.sub(r"\1 dollars", text.lower().replace("’", "'")))
+    plain = _AND.sub(r"\1 ", text.lower())
+    plain = _THOUSANDS.sub("", _DOLLARS.sub(r"\1 dollars", plain.replace("’", "'")))
     return _in_figures(_NOT_WORD.sub(" ", plain).split())
 
 

@@ -161,7 +161,7 @@ _DOES = frozenset("do take get handle sort das es hacerlo faire m'en".split())
 _WHEN = frozenset(
     """
         today tonight tomorrow morning afternoon evening lunch dinner monday tuesday wednesday thursday friday saturday
-        sunday week soon now right away later then first back do
+        sunday week soon now right away later then first back do work school
     """.split()
 )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 
 from demo.material import bundled, second
 from demo.reference import CONVERSATION, SECOND, Reference, faults
-import itertools
 
 ITEMS = {
     "pipes": "Peter", "budget": "Anna", "letter to the parents": "Anna", "builder": "David", "report": "Peter",

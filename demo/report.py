@@ -65,6 +65,7 @@ def _accuracy(console: Console, report: Json) -> None:
             f"{part['speakers']['covered']:.1%}",
         )
     console.print(table)
+    console.print(f"[yellow]{report['note']}[/yellow]")
 
 
 def _second(console: Console, second: Json) -> None:

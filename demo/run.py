@@ -149,6 +149,7 @@ class Demo:
             "emotions": app.call("GET", f"/v1/memories/{memory_id}/emotions"),
             "searches": searches,
             "steps": state["steps"],
+            "note": NOTE,
         }
 
     def _check(self, result: Json) -> None:
@@ -169,3 +170,9 @@ class Demo:
         missed += [f"second conversation: {fault}" for fault in result.get("second", {}).get("faults", [])]
         if missed:
             raise DemoError("What it promises did not hold: " + "; ".join(missed))
+
+
+NOTE = (
+    "Heard by Whisper base on this machine. These voices are synthetic and plain: real speech is heard with more "
+    "errors (docs/benchmarks.md). A larger model (OMI_SPEECH_MODEL, manage.py models) or a vendor hears better."
+)

@@ -120,6 +120,13 @@ def test_a_word_ends_where_speech_does_and_one_outside_of_it_was_made_up() -> No
     assert [(w.start, w.end) for w in found] == [(0.5, 0.8), (1.5, 2.0)]
 
 
+def test_the_words_beside_a_pause_reach_to_it_where_they_are_near() -> None:
+    found = within_speech([word(0.7, 0.9), word(1.0, 1.8)], [(0.5, 2.0)])
+    assert [(w.start, w.end) for w in found] == [(0.5, 0.9), (1.0, 2.0)]
+    [far] = within_speech([word(1.0, 1.5)], [(0.5, 2.0)])
+    assert (far.start, far.end) == (1.0, 1.5)
+
+
 def test_a_word_that_reaches_over_a_pause_lies_in_the_longer_part() -> None:
     assert [(w.start, w.end) for w in within_speech([word(0.9, 3.0)], [(0.0, 1.0), (2.0, 4.0)])] == [(2.0, 3.0)]
 

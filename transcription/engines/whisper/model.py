@@ -138,10 +138,11 @@ class Whisper:
         search = (
             {"beam_size": 1, "num_hypotheses": 5, "sampling_topk": 0, "sampling_temperature": temperature}
             if temperature
-            else {"beam_size": beam}
+            else {"beam_size": beam, "num_hypotheses": beam}
         )
         # A person says at most some eight tokens a second: a loop ends there, not after 448 of them.
-        most = min(448, len(prompt) + len(prefix) + 12 + round(10 * (window.seconds if fresh is None else fresh)))
+        # (CTranslate2 counts a prefix twice.)
+        most = min(448, len(prompt) + 2 * len(prefix) + 12 + round(10 * (window.seconds if fresh is None else fresh)))
         [result] = self._model.generate(
             window.encoded,
             [[*prompt, *prefix]],
@@ -150,10 +151,15 @@ class Whisper:
             return_no_speech_prob=True,
             **search,
         )
-        tokens = [token for token in result.sequences_ids[0] if token < self.tokens.end]
-        # CTranslate2 gives the prefix back, and counts its tokens as certain: the score is that of the rest alone.
+        # CTranslate2 gives the prefix back and counts its tokens as certain, so that answers which end early look best:
+        # what counts is the score of the rest alone.
+        found = []
+        for sequence, average in zip(result.sequences_ids, result.scores, strict=True):
+            tokens = [token for token in sequence if token < self.tokens.end]
+            fresh_tokens = len(tokens) - len(prefix)
+            found.append((float(average) * (len(tokens) + 1) / (fresh_tokens + 1), tokens))
+        score, tokens = max(found)
         rest = tokens[len(prefix) :]
-        score = float(result.scores[0]) * (len(tokens) + 1) / (len(rest) + 1)
         before = self.tokens.text(prefix[-48:])
         return Answer(tokens, self.tokens.text(rest).strip(), score, float(result.no_speech_prob), before=before)
 

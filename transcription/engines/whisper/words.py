@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from transcription.engines.whisper.tokens import WordTokens
 
 STEP = 0.02
+NEAR = 0.35
+"""Seconds within which a word beside a pause is taken to reach to it."""
 FRAME = RATE // 50  # samples of a step
 QUIET = 10**-3.5
 """-35 dB, as power."""
@@ -103,4 +105,15 @@ def within_speech(words: Sequence[TimedWord], speech: Sequence[tuple[float, floa
                 word.start = word.end - LONGEST_WORD
         word.end = max(word.end, word.start + STEP)
         found.append(word)
+    _reach(found, speech)
     return found
+
+
+def _reach(words: Sequence[TimedWord], speech: Sequence[tuple[float, float]]) -> None:
+    """The first and last word of a stretch of speech begin and end with it: there the alignment is late and early."""
+    for begin, end in speech:
+        inside = [word for word in words if begin <= (word.start + word.end) / 2 <= end]
+        if inside and inside[0].start - begin <= NEAR:
+            inside[0].start = begin
+        if inside and end - inside[-1].end <= NEAR:
+            inside[-1].end = end

@@ -28,9 +28,7 @@ class Kokoro:
         import onnxruntime
 
         self._espeak = espeak
-        self._session = onnxruntime.InferenceSession(
-            str(folder / "kokoro.onnx"), providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxruntime.InferenceSession(str(folder / "kokoro.onnx"), providers=["CPUExecutionProvider"])
         self._voices = np.load(folder / "voices_ja.npz")
         self._vocabulary: dict[str, int] = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))["vocab"]
 

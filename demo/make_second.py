@@ -1,4 +1,5 @@
-"""Make the second bundled recording: `python -m demo.make_second FOLDER [ESPEAK]` (by hand; FOLDER as `kokoro.py` says).
+"""Make the second bundled recording: `python -m demo.make_second FOLDER [ESPEAK]` (by hand; FOLDER as
+`kokoro.py` says).
 
 Writes demo/recordings/second.ogg, second_enrol_user.ogg (Opus, 16 kHz mono, 32 kbit/s) and second.json with turns and
 words. The synthesiser gives no word times: a word's is its share of the letters of its turn between the first and the
@@ -72,7 +73,12 @@ def _words(text: str, first: float, last: float, speaker: str) -> list[dict[str,
     sizes = [len(word) + 1 for word in said]
     edges = first + (last - first) * np.cumsum([0, *sizes]) / sum(sizes)
     return [
-        {"word": word.strip(",.?!"), "start": round(float(edges[at]), 3), "end": round(float(edges[at + 1]), 3), "speaker": speaker}
+        {
+            "word": word.strip(",.?!"),
+            "start": round(float(edges[at]), 3),
+            "end": round(float(edges[at + 1]), 3),
+            "speaker": speaker,
+        }
         for at, word in enumerate(said)
     ]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import wave
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from demo.reference import CONVERSATION, SECOND, Reference
 from demo.servers import DemoError
 
 RECORDINGS = Path(__file__).resolve().parent / "recordings"
@@ -23,10 +25,20 @@ class Material:
     people: dict[str, Path] = field(default_factory=dict)
     strangers: tuple[str, ...] = ()
     words: list[dict[str, Any]] = field(default_factory=list)
+    reference: Reference | None = None
 
 
 def bundled() -> Material:
-    script = json.loads((RECORDINGS / "conversation.json").read_text(encoding="utf-8"))
+    return _scripted("conversation.json", CONVERSATION)
+
+
+def second() -> Material:
+    """Another talk, of other people: faster, overlapping, with fillers and self-corrections."""
+    return _scripted("second.json", SECOND)
+
+
+def _scripted(name: str, reference: Reference) -> Material:
+    script = json.loads((RECORDINGS / name).read_text(encoding="utf-8"))
     roles: dict[str, list[str]] = {}
     for name, speaker in script["speakers"].items():
         roles.setdefault(speaker["role"], []).append(name)
@@ -38,6 +50,7 @@ def bundled() -> Material:
         people={name: RECORDINGS / script["speakers"][name]["enrolment"] for name in roles.get("person", [])},
         strangers=tuple(roles.get("stranger", [])),
         words=script["words"],
+        reference=reference,
     )
 
 
@@ -62,6 +75,20 @@ def pcm(recording: Path) -> bytes:
     return b"".join(frame.to_ndarray().tobytes() for frame in frames)
 
 
+def wav(path: Path, samples: bytes) -> Path:
+    """``samples`` as the WAV that the app uploads."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples)
+    return path
+
+
+def wav_of(folder: Path, recording: Path) -> Path:
+    return wav(folder / f"{recording.stem}.wav", pcm(recording))
+
+
 OTHER_MEMORIES: list[list[tuple[bool, str]]] = [
     [
         (True, "I finally found the recipe for the lemon cake that my grandmother used to bake."),
@@ -82,4 +109,7 @@ OTHER_MEMORIES: list[list[tuple[bool, str]]] = [
 ]
 """Memories that the demo's user has already: something that a search must not find instead."""
 
-SEARCHES = ["repairing the water pipes at the school", "when do I see the dentist?", "train journey to Boston"]
+SEARCHES = [
+    "repairing the water pipes at the school", "when do I see the dentist?", "train journey to Boston",
+    "four thousand dollars",
+]  # fmt: skip

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from demo.material import Material
+
 _NOT_WORD = re.compile(r"[^\w' ]+")
 _DOLLARS = re.compile(r"\$ ?(\d[\d,]*)")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
@@ -16,11 +18,14 @@ _SMALL = (
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _NUMBERS = {word: value for value, word in enumerate(_SMALL)} | {word: 10 * n for n, word in enumerate(_TENS, start=2)}
 
+_AND = re.compile(rf"\b(hundred|thousand) and (?=(?:{'|'.join(_NUMBERS)})\b)")
+
 
 def normalise(text: str) -> list[str]:
     """Lower case, punctuation gone, numbers in figures ("four thousand dollars" and "$4,000" are the same): the usual
     form for word error rates."""
-    plain = _THOUSANDS.sub("", _DOLLARS.sub(r"\1 dollars", text.lower().replace("’", "'")))
+    plain = _AND.sub(r"\1 ", text.lower())
+    plain = _THOUSANDS.sub("", _DOLLARS.sub(r"\1 dollars", plain.replace("’", "'")))
     return _in_figures(_NOT_WORD.sub(" ", plain).split())
 
 
@@ -86,3 +91,17 @@ def label_of(segment: dict[str, Any]) -> str:
     if segment.get("is_user"):
         return "user"
     return str(segment.get("person_id") or "unknown")
+
+
+def measured(
+    material: Material, people: dict[str, str], segments: Sequence[dict[str, Any]], model: str
+) -> dict[str, Any]:
+    """``segments`` held against the script of ``material``, where it has one; ``people`` maps names to person ids."""
+    part: dict[str, Any] = {"model": model, "segments": segments}
+    if material.words:
+        reference = normalise(" ".join(word["word"] for word in material.words))
+        heard = normalise(" ".join(segment["text"] for segment in segments))
+        who = {material.user: "user", **people, **dict.fromkeys(material.strangers, "unknown")}
+        part["word_error_rate"] = word_error_rate(reference, heard)
+        part["speakers"] = speaker_accuracy(material.words, segments, who)
+    return part

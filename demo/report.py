@@ -15,9 +15,12 @@ Json = dict[str, Any]
 def show(console: Console, report: Json) -> None:
     _transcripts(console, report)
     _accuracy(console, report)
-    _structured(console, report["memory"]["structured"])
+    _memory(console, "Before, from the live transcript", report["before"])
+    _memory(console, "After post-processing", report["memory"]["structured"])
     _emotions(console, report)
     _searches(console, report["searches"])
+    if "second" in report:
+        _second(console, report["second"])
     _timings(console, report)
 
 
@@ -39,12 +42,11 @@ def _transcripts(console: Console, report: Json) -> None:
 
 
 def _window(segments: list[Json], edge: float, names: dict[str, str]) -> str:
-    lines = [
-        f"[dim]{item['start']:6.1f}[/dim] [bold]{name_of(item, names)}[/bold]: {item['text']}"
-        for item in segments
-        if edge <= item["start"] < edge + 15
-    ]
-    return "\n".join(lines)
+    return "\n".join(_line(item, names) for item in segments if edge <= item["start"] < edge + 15)
+
+
+def _line(item: Json, names: dict[str, str]) -> str:
+    return f"[dim]{item['start']:6.1f}[/dim] [bold]{name_of(item, names)}[/bold]: {item['text']}"
 
 
 def _accuracy(console: Console, report: Json) -> None:
@@ -66,8 +68,23 @@ def _accuracy(console: Console, report: Json) -> None:
     console.print(f"[yellow]{report['note']}[/yellow]")
 
 
-def _structured(console: Console, structured: Json) -> None:
-    console.print(f"\n{structured['emoji']}  [bold]{structured['title']}[/bold]  ({structured['category']})")
+def _second(console: Console, second: Json) -> None:
+    """The second conversation: what was heard, how well, and its memory."""
+    part = second["post_processed"]
+    table = Table(title="The second conversation: fast, with fillers, self-corrections and overlap", expand=True)
+    table.add_column("as it was heard")
+    table.add_row("\n".join(_line(item, second["names"]) for item in part["segments"]))
+    console.print(table)
+    console.print(
+        f"word error rate {part['word_error_rate']:.1%}, speaker labels right {part['speakers']['accuracy']:.1%}, "
+        f"words under a segment {part['speakers']['covered']:.1%}"
+    )
+    _memory(console, "Its memory", second["memory"]["structured"])
+
+
+def _memory(console: Console, title: str, structured: Json) -> None:
+    console.print(f"\n[dim]{title}[/dim]")
+    console.print(f"{structured['emoji']}  [bold]{structured['title']}[/bold]  ({structured['category']})")
     console.print(structured["overview"])
     for item in structured["action_items"]:
         console.print(f"  [ ] {item['description']}")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-import wave
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from demo import material as materials
-from demo import measure, report
+from demo import report, second
 from demo.app import App, Heard, stream
-from demo.material import Material
+from demo.material import Material, wav, wav_of
+from demo.measure import measured
+from demo.reference import CONVERSATION, faults
 from demo.servers import DemoError, Installation, installation
 
 UID = "demo-user"
@@ -35,15 +35,18 @@ class Demo:
         began = time.monotonic()
         self._say("Starting the real servers (daphne and qcluster) on an empty data folder")
         with installation(self.folder / "data") as running:
-            app = App(running.url, running.manage("devtoken", UID).strip())
+            app = App(running.url, running.manage("devtoken", UID, "--name", self.material.user).strip())
             self._enrol(app)
             others = self._other_memories(app)
             pcm = materials.pcm(self.material.recording)
             heard = self._listen(running, app, pcm)
             memory_id = self._created(app)
             live = app.call("GET", f"/v1/memories/{memory_id}")
-            self._post_process(app, memory_id, pcm)
+            self._say("Uploading the recording: POST /v1/memories/{id}/post-processing?emotional_feedback=true")
+            second.post_process(self.console, app, memory_id, wav(self.folder / "upload.wav", pcm))
             result = self._collect(app, memory_id, live, heard, others)
+            if self.material.reference is CONVERSATION:
+                result["second"] = second.run(self.console, running, self.folder)
         result["seconds"] = time.monotonic() - began
         path = self.folder / "report.json"
         path.write_text(json.dumps(result, indent=1, ensure_ascii=False, default=str), encoding="utf-8")
@@ -58,12 +61,12 @@ class Demo:
     def _enrol(self, app: App) -> None:
         if self.material.enrol_user:
             self._say(f"Enrolling the voice of {self.material.user} (the user): POST /v3/upload-audio")
-            app.upload("/v3/upload-audio", self._wav(self.material.enrol_user))
+            app.upload("/v3/upload-audio", wav_of(self.folder, self.material.enrol_user))
         for name, samples in self.material.people.items():
             self._say(f"Enrolling {name}, a known person, with a sample")
             person = app.call("POST", "/v1/users/people", json={"name": name})
             self.people[name] = person["id"]
-            app.upload(f"/v1/users/people/{person['id']}/samples", self._wav(samples))
+            app.upload(f"/v1/users/people/{person['id']}/samples", wav_of(self.folder, samples))
 
     def _other_memories(self, app: App) -> list[str]:
         self._say(f"Giving the user {len(materials.OTHER_MEMORIES)} older memories: POST /v1/memories")
@@ -119,38 +122,6 @@ class Demo:
             raise DemoError("The server says new_memory_create_failed")
         return str(event["memory_id"])
 
-    def _post_process(self, app: App, memory_id: str, pcm: bytes) -> None:
-        recording = self.folder / "upload.wav"
-        with wave.open(str(recording), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(materials.RATE)
-            file.writeframes(pcm)
-        self._say("Uploading the recording: POST /v1/memories/{id}/post-processing?emotional_feedback=true")
-        answer = app.upload(
-            f"/v1/memories/{memory_id}/post-processing", recording, params={"emotional_feedback": "true"}
-        )
-        if answer["postprocessing"]["status"] != "in_progress":
-            raise DemoError(f"The answer says {answer['postprocessing']}, not in_progress")
-        columns = (
-            TextColumn("   {task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:3.0f} %"),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=self.console) as progress:
-            bar = progress.add_task("queued", total=100)
-            deadline = time.monotonic() + 600
-            while time.monotonic() < deadline:
-                state = app.call("GET", f"/v1/memories/{memory_id}/post-processing")
-                progress.update(bar, completed=state["percent"], description=f"{state['step'] or state['state']:<18}")
-                if state["state"] == "finished":
-                    break
-                time.sleep(0.4)
-        if state["state"] != "finished" or state["outcome"] != "success":
-            raise DemoError(f"Post-processing ended as {state['outcome'] or state['state']}: {state.get('message')}")
-        app.wait_for_event({"memory_post_processing_success"}, 0, 30, lambda event: None)
-
     def _collect(self, app: App, memory_id: str, live: Json, heard: Heard, others: list[str]) -> Json:
         memory = app.call("GET", f"/v1/memories/{memory_id}")
         state = app.call("GET", f"/v1/memories/{memory_id}/post-processing")
@@ -167,24 +138,19 @@ class Demo:
             "other_memories": others,
             "names": self._names(),
             "memory": memory,
-            "live": self._part(live["transcript_segments"], live.get("active_transcript") or "live")
+            "live": measured(
+                self.material, self.people, live["transcript_segments"], live.get("active_transcript") or "live"
+            )
             | {"first_word_seconds": heard.first_word, "socket_seconds": heard.duration},
-            "post_processed": self._part(memory["transcript_segments"], memory.get("active_transcript") or ""),
+            "before": live["structured"],
+            "post_processed": measured(
+                self.material, self.people, memory["transcript_segments"], memory.get("active_transcript") or ""
+            ),
             "emotions": app.call("GET", f"/v1/memories/{memory_id}/emotions"),
             "searches": searches,
             "steps": state["steps"],
             "note": NOTE,
         }
-
-    def _part(self, segments: list[Json], model: str) -> Json:
-        part: Json = {"model": model, "segments": segments}
-        if self.material.words:
-            reference = [piece for word in self.material.words for piece in measure.normalise(word["word"])]
-            heard = measure.normalise(" ".join(segment["text"] for segment in segments))
-            who = {self.material.user: "user", **self.people, **dict.fromkeys(self.material.strangers, "unknown")}
-            part["word_error_rate"] = measure.word_error_rate(reference, heard)
-            part["speakers"] = measure.speaker_accuracy(self.material.words, segments, who)
-        return part
 
     def _check(self, result: Json) -> None:
         """Every stage must have really happened."""
@@ -198,19 +164,15 @@ class Demo:
         for search in result["searches"]:
             if not search["hits"] or search["hits"][0]["id"] != search["expected"]:
                 raise DemoError(f"The search {search['query']!r} did not find the conversation first")
-
-    def _wav(self, recording: Path) -> Path:
-        """The app uploads WAV."""
-        path = self.folder / f"{recording.stem}.wav"
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(materials.RATE)
-            file.writeframes(materials.pcm(recording))
-        return path
+        if self.material.reference is None:
+            return
+        missed = faults(self.material.reference, result["post_processed"], memory["structured"], live=result["live"])
+        missed += [f"second conversation: {fault}" for fault in result.get("second", {}).get("faults", [])]
+        if missed:
+            raise DemoError("What it promises did not hold: " + "; ".join(missed))
 
 
 NOTE = (
-    "Heard by Whisper base on this machine. These voices are synthetic and plain: real speech is heard with more errors "
-    "(docs/benchmarks.md). A larger model (OMI_SPEECH_MODEL, manage.py models) or a vendor hears better."
+    "Heard by Whisper base on this machine. These voices are synthetic and plain: real speech is heard with more "
+    "errors (docs/benchmarks.md). A larger model (OMI_SPEECH_MODEL, manage.py models) or a vendor hears better."
 )

@@ -16,7 +16,12 @@ CONVERSATION: list[tuple[str, float, str]] = [
     (BEN, 0.1, "Yeah, I did. They, uh, they want eight hundred and fifty dollars for the truck and two people."),
     (KATE, -0.35, "Wow. That's, that's a lot."),
     (BEN, 0.1, "Well, it's the end of the month, everybody is moving."),
-    (USER, 0.2, "All right. I'll, um, I'll pay the deposit by Wednesday, no wait, by Tuesday, because the offer ends on Tuesday."),
+    (
+        USER,
+        0.2,
+        "All right. I'll, um, I'll pay the deposit by Wednesday, no wait, by Tuesday, because the offer ends on"
+        " Tuesday.",
+    ),
     (KATE, 0.15, "And who is, like, who is packing the kitchen?"),
     (BEN, -0.2, "I can do that. I'll pack the kitchen on Thursday evening."),
     (USER, 0.1, "Great. Kate, can you pick up the keys from the landlord?"),

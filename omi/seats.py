@@ -99,6 +99,3 @@ class Seats:
 
 DECODERS = Seats("recordings", seconds=600.0)
 """Child processes that decode what a user uploads, while the request waits for them."""
-
-STREAMS = Seats("event streams", seconds=3700.0)
-"""Open ``GET /v1/events``; each ends by itself after an hour."""

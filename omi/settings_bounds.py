@@ -22,9 +22,6 @@ OMI_TOKEN_CACHE_SECONDS = env_int("OMI_TOKEN_CACHE_SECONDS", 30)
 OMI_DECODERS_PER_USER = env_int("OMI_DECODERS_PER_USER", 2)
 OMI_DECODERS_PER_PROCESS = env_int("OMI_DECODERS_PER_PROCESS", 4)
 """Uploads that are decoded at a time; the others wait a few seconds for their turn, or are told to come back."""
-OMI_STREAMS_PER_USER = env_int("OMI_STREAMS_PER_USER", 5)
-OMI_STREAMS_PER_PROCESS = env_int("OMI_STREAMS_PER_PROCESS", 200)
-"""Open event streams: each looks at the log once a second."""
 OMI_REQUESTS_PER_MINUTE = env_int("OMI_REQUESTS_PER_MINUTE", 600)
 """Requests of one user; 0: no limit. So for the two that follow."""
 OMI_SEARCHES_PER_MINUTE = env_int("OMI_SEARCHES_PER_MINUTE", 30)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.urls import path
 
-from memories.api.bounded_streams import bounded
 from memories.api.edits import EditViewSet
 from memories.api.event_stream import event_stream
 from memories.api.memories import MemoryViewSet
@@ -59,7 +58,7 @@ urlpatterns = [
     path("v1/users/delete-account", UserViewSet.as_view({"delete": "delete_account"})),
     path("v1/users/export", UserViewSet.as_view({"get": "export"})),
     path("v1/users/fcm-token", UserViewSet.as_view({"post": "fcm_token"})),
-    path("v1/events", bounded(event_stream)),
+    path("v1/events", event_stream),
     path("v1/vendors/fal/webhook", FalWebhook.as_view()),
     path("v1/vendors/audio/<str:token>", vendor_audio),
 ]

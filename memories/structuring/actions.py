@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 
 from memories.shapes import ActionItem
-from memories.structuring.dates import find, on_the_clock, period_end
+from memories.structuring.dates import find, on_the_clock, period_end, says_today
 from memories.structuring.sentences import Sentence, clauses, words
 from memories.structuring.tongues.base import Tongue
 from memories.structuring.tongues.de import infinitive
@@ -21,6 +21,8 @@ from memories.structuring.tongues.en import ENGLISH_TONGUE
 MAX_ITEMS = 20
 MAX_CANDIDATES = 200
 """Items that are compared with each other: of more, a talk is a list, and the first ones stand for it."""
+MAX_PEOPLE = 50
+"""Voices among whom the one that was asked is looked for."""
 NEAR = 6
 """Sentences back to which "it" and "that" may point."""
 MAX_WORDS = 24
@@ -29,6 +31,7 @@ _SAME = 0.6  # share of common content words above which two items are one
 _FILL = frozenset(
     """
         a an the to of on in at by for and or my our your his her their you me us it this that before after up out
+        down off over back
         der die das den dem des ein eine einen zu für mit am im und mir dir ihnen euch noch
         el la los las un una de del para por con y que le les me te
         le les des du au aux à et pour avec il faut lui leur
@@ -36,8 +39,18 @@ _FILL = frozenset(
 )
 _EVERYONE = {"en": "everyone", "de": "alle", "es": "todos", "fr": "tous"}
 _LOOSE = re.compile(r"[ ,;:.!?…-]+$")
-_TO_ME = re.compile(r"^((?:re)?send|give|show|bring|tell|e?mail|text|call|get|buy|lend|forward) (?:you|guys) (?=\w)", re.IGNORECASE)
-_COURTESY = re.compile(r",? (?:please|okay|ok|right|alright|then|too|as well|as usual|if you can|if possible|bitte|por favor"
+_TO_YOU = re.compile(
+    r"\b((?:re)?send|give|show|bring|tell|e?mail|text|get|buy|lend|forward) you (?=\w)| (?:to|for) you\b()",
+    re.IGNORECASE,
+)
+_DONE = re.compile(
+    r"\b(?:already (?:did|done|have|sent|called)|(?:did|done|sent|called) (?:it|that|them) (?:already|yesterday)"
+    r"|i've done|i already"
+    r"|done that|schon (?:gemacht|erledigt)|ya (?:lo )?(?:hice|está)|c'est (?:déjà )?fait|déjà fait)\b",
+    re.IGNORECASE,
+)
+_COURTESY = re.compile(
+    r",? (?:please|okay|ok|right|alright|then|too|as well|as usual|if you can|if possible|bitte|por favor"
                        r"|s'il te plaît|s'il vous plaît|vale|oder|ja)$", re.IGNORECASE)  # fmt: skip
 _MY = re.compile(r"\bmy\b", re.IGNORECASE)
 _ME = re.compile(r"\bme\b", re.IGNORECASE)
@@ -45,7 +58,8 @@ _ME = re.compile(r"\bme\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """``owner`` None where nobody was named; ``asked``: by somebody else. ``due`` aware, ``day_only`` without a clock."""
+    """``owner`` None where nobody was named; ``asked``: by somebody else. ``due`` aware, ``day_only`` without a
+    clock."""
 
     what: str
     owner: str | None
@@ -63,12 +77,16 @@ def action_items(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = EN
     takes it on in the next sentence, or the other one of two.
     """
     found: list[_Item] = []
-    people = list(dict.fromkeys(sentence.speaker for sentence in talk))
+    people = list(dict.fromkeys(sentence.speaker for sentence in talk))[:MAX_PEOPLE]
     for index, sentence in enumerate(talk):
+        if len(found) >= MAX_CANDIDATES:
+            break
         question = sentence.text.rstrip().endswith("?")
         for clause in clauses(sentence.text, tongue):
             item = _item(clause, sentence.speaker, question, anchor, tongue)
             if item is None:
+                continue
+            if item.asked and _is_done(talk, index):
                 continue
             if item.asked and item.owner is None:
                 item = replace(item, owner=_hearer(talk, index, people, tongue))
@@ -81,8 +99,6 @@ def action_items(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = EN
                 found.append(item)
             else:
                 found[twin] = _both(found[twin], item)
-            if len(found) == MAX_CANDIDATES:
-                break
     return [_shown(item, tongue) for item in found[:MAX_ITEMS]]
 
 
@@ -104,7 +120,11 @@ def _item(clause: str, speaker: str, question: bool, anchor: datetime, tongue: T
     a_task = tongue.task.search(what) if tongue.verb_last else tongue.task.match(what)
     if a_task is None and not (deadline and match is commitment):
         return None
-    if due is not None and not deadline and tongue.happening.match(what.rpartition(" ")[2] if tongue.verb_last else what):
+    if (
+        due is not None
+        and not deadline
+        and tongue.happening.match(what.rpartition(" ")[2] if tongue.verb_last else what)
+    ):
         return None  # "meet on Thursday" stands in the calendar
     if match is request:
         own = tongue.remind_me.search(match[0]) is not None
@@ -112,12 +132,12 @@ def _item(clause: str, speaker: str, question: bool, anchor: datetime, tongue: T
             what = _MY.sub(f"{speaker}'s", _ME.sub(speaker, what))
         return _Item(what, speaker if own else _called(clause, match), not own, due, day_only)
     alone = tongue.alone.match(groups["who"]) is not None
-    what = _MY.sub("their", _TO_ME.sub(r"\1 ", what)) if alone and tongue.code == "en" else what
+    what = _MY.sub("their", _without_you(what)) if alone and tongue.code == "en" else what
     return _Item(what, speaker if alone else _EVERYONE[tongue.code], False, due, day_only)
 
 
 def _stands_for_another(what: str, tongue: Tongue) -> bool:
-    """"Sign it tonight", "do that": what is to be done was said before."""
+    """``Sign it tonight``, ``do that``: what is to be done was said before."""
     said = words(what)
     return bool(set(said[:4]) & tongue.pronouns) and len(_content(what) - tongue.pronouns - _WHEN) <= 1
 
@@ -141,9 +161,14 @@ _DOES = frozenset("do take get handle sort das es hacerlo faire m'en".split())
 _WHEN = frozenset(
     """
         today tonight tomorrow morning afternoon evening lunch dinner monday tuesday wednesday thursday friday saturday
-        sunday week soon now right away later then first back do
+        sunday week soon now right away later then first back do work school
     """.split()
 )
+
+
+def _without_you(what: str) -> str:
+    """``Send you a quote`` and ``send a quote to you`` as ``send a quote``: the talk does not say who "you" is."""
+    return _TO_YOU.sub(lambda found: f"{found[1]} " if found[1] else "", what)
 
 
 def _due(what: str, anchor: datetime, tongue: Tongue) -> tuple[datetime | None, bool, bool]:
@@ -151,22 +176,29 @@ def _due(what: str, anchor: datetime, tongue: Tongue) -> tuple[datetime | None, 
     moments = find(what, anchor, tongue)
     if moments:
         return moments[0].start, not moments[0].has_time, moments[0].deadline
+    if says_today(what, tongue):  # also when the afternoon that was said has begun
+        return on_the_clock(anchor.date(), time(23, 59), anchor), True, False
     period = period_end(what, anchor, tongue)
     return (on_the_clock(period[0], time(23, 59), anchor), True, True) if period else (None, True, False)
 
 
 def _called(clause: str, match: re.Match[str]) -> str | None:
     """A name before or after the request: "David, can you ...", "Can you ..., Anna?"."""
-    named = re.search(r"(?:^|, |and |so |okay )([A-ZÄÖÜÉ][\w'-]+)(?: [A-ZÄÖÜÉ][\w'-]+)?,? ?$", clause[: match.start()])
+    named = re.search(r"(?:^|, |and |so |okay )([A-ZÄÖÜÉ][\w'-]+), ?$", clause[: match.start()])
     return named[1] if named and named[1].casefold() not in _NO_NAMES else None
 
 
-_NO_NAMES = frozenset("somebody someone everybody everyone anybody anyone and so but okay ok yes yeah no well then also oh please hey und ja y sí et oui bon gut pues bueno alors".split())
+_NO_NAMES = frozenset(
+    "somebody someone everybody everyone anybody anyone and so but okay ok yes yeah no well then also oh please"
+    " hey und ja y sí et oui bon gut pues bueno alors".split()
+)
 
 
 def _hearer(talk: Sequence[Sentence], index: int, people: Sequence[str], tongue: Tongue) -> str | None:
     asking = talk[index].speaker
-    named = next((name for name in people if name != asking and re.search(rf"\b{re.escape(name)}\b", talk[index].text)), None)
+    named = next(
+        (name for name in people if name != asking and re.search(rf"\b{re.escape(name)}\b", talk[index].text)), None
+    )
     if named:
         return named
     for answer in talk[index + 1 : index + 4]:
@@ -176,6 +208,12 @@ def _hearer(talk: Sequence[Sentence], index: int, people: Sequence[str], tongue:
                 return answer.speaker
             break
     return next((name for name in people if name != asking), None) if len(people) == 2 else None
+
+
+def _is_done(talk: Sequence[Sentence], index: int) -> bool:
+    """Whether the answer to a request says that it was done before."""
+    answer = next((it for it in talk[index + 1 : index + 3] if it.speaker != talk[index].speaker), None)
+    return answer is not None and _DONE.search(answer.text) is not None
 
 
 def _both(known: _Item, item: _Item) -> _Item:
@@ -189,7 +227,7 @@ def _both(known: _Item, item: _Item) -> _Item:
 
 
 def _shown(item: _Item, tongue: Tongue) -> ActionItem:
-    """"Call the builder (David, 2026-11-27)": the date beside the words, which mean nothing a week later."""
+    """``Call the builder (David, 2026-11-27)``: the date beside the words, which mean nothing a week later."""
     text = item.what[:1].upper() + item.what[1:]
     when = f"{item.due:%Y-%m-%d}" if item.due and item.day_only else f"{item.due:%Y-%m-%d %H:%M}" if item.due else ""
     notes = ", ".join(note for note in (item.owner, when) if note)

@@ -47,43 +47,41 @@ THRESHOLD = 0.16
 """Likeness below which nothing fits and the talk is ``other``: set between the bundled talk (0.3) and strings of
 unrelated words (0.1) with all-MiniLM-L6-v2. Sentence means are less alike than single sentences."""
 PER_WORD, MOST = 0.05, 0.25
-"""What a word of a category adds, and all of them at the most. The embedder knows English; the words speak for others."""
+"""What a word of a category adds, and all of them at the most. The embedder knows English; words speak for others."""
 
-STEMS: dict[Category, tuple[str, ...]] = {
-    Category.HEALTH: tuple(
-        "doctor dentist dental nurse hospital medicine tablet headache blood illness physio symptom surgery therap arzt ärzt"
-        " zahn krank knie schmerz tablett entzünd physio médic medic doctora dentista dolor enferm hospital médecin toux"
-        " bronch sirop docteur ordonnance pharma".split()
-    ),
-    Category.FINANCE: tuple("bank budget loan mortgage tax invest saving kredit steuer zinsen sparen banco presupuesto"
-                            " impuesto préstamo banque impôt prêt".split()),
-    Category.TRAVEL: tuple("flight airport hotel luggage passport vacation flug flughafen reise urlaub koffer vuelo boleto"
-                           " aeropuerto viaje maleta vol aéroport voyage valise vacances".split()),
-    Category.EDUCATION: tuple("school teacher exam homework lecture university pupil schule lehrer prüfung hausaufgab"
-                              " vorlesung klausur escuela profesor examen deberes matemátic école professeur devoirs"
-                              " lycée excursión".split()),
-    Category.WORK: tuple("release sprint colleague deadline standup kollege projekt büro oficina proyecto équipe bureau"
-                         " collègue".split()),
-    Category.BUSINESS: tuple("client customer invoice quote contract proposal supplier kunde rechnung angebot lieferant"
-                             " cliente factura proveedor ventas client facture devis fournisseur".split()),
-    Category.TECHNOLOGY: tuple("internet router software server laptop login database bug computer ordinateur ordenador"
-                               " rechner programm logiciel".split()),
-    Category.SCIENCE: tuple("photosynth molecule atom cell physics chemistry biology experiment physik chemie biologie"
-                            " física química biología physique chimie".split()),
-    Category.HISTORY: tuple("century empire medieval gutenberg jahrhundert kaiser mittelalter siglo imperio siècle"
-                            " empire".split()),
-    Category.SPORTS: tuple("football match training goal coach tournament bike helmet fußball spiel trainer turnier fútbol"
-                           " partido entren foot entraîn".split()),
-    Category.PARENTING: tuple("kindergarten daycare baby toddler kita bebé guardería crèche bébé".split()),
-    Category.SOCIAL: tuple("party friends barbecue neighbour feier fest nachbar verein freund fiesta amigos vecin fête"
-                           " voisin amis".split()),
-    Category.LEGAL: tuple("lawyer court lawsuit anwalt gericht klage abogad juicio demanda avocat tribunal".split()),
-    Category.PERSONAL: tuple("birthday grandma granny mum christmas geburtstag oma weihnachten cumpleaños abuela navidad"
-                             " anniversaire mamie noël apartment rent wohnung miete piso appartement loyer".split()),
-}  # fmt: skip
-"""Beginnings of words, English, German, Spanish and French."""
-_STEM_LENGTHS = sorted({len(stem) for stems in STEMS.values() for stem in stems})
-_OF = {stem: category for category, stems in STEMS.items() for stem in stems}
+_STEMS = """
+health: doctor dentist dental nurse hospital medicine tablet headache blood illness physio symptom surgery therap
+health: arzt ärzt zahn krank knie schmerz tablett entzünd médic medic doctora dentista dolor enferm
+health: médecin toux bronch sirop docteur ordonnance pharma
+finance: bank budget loan mortgage tax invest saving kredit steuer zinsen sparen banco presupuesto impuesto préstamo
+finance: banque impôt prêt
+travel: flight airport hotel luggage passport vacation flug flughafen reise urlaub koffer vuelo boleto aeropuerto viaje
+travel: maleta vol aéroport voyage valise vacances
+education: school teacher exam homework lecture university pupil schule lehrer prüfung hausaufgab vorlesung klausur
+education: escuela profesor examen deberes matemátic excursión école professeur devoirs lycée
+work: release sprint colleague deadline standup kollege projekt büro oficina proyecto équipe bureau collègue
+business: client customer invoice quote contract proposal supplier kunde rechnung angebot lieferant cliente factura
+business: proveedor ventas facture devis fournisseur
+technology: internet router software server laptop login database bug computer rechner programm ordenador ordinateur
+technology: logiciel
+science: photosynth molecule atom cell physics chemistry biology experiment physik chemie biologie física química
+science: biología physique chimie
+history: century empire medieval gutenberg jahrhundert kaiser mittelalter siglo imperio siècle
+sports: football match training goal coach tournament bike helmet fußball spiel trainer turnier fútbol partido entren
+sports: foot entraîn
+parenting: kindergarten daycare baby toddler kita bebé guardería crèche bébé
+social: party friends barbecue neighbour feier fest nachbar verein freund fiesta amigos vecin fête voisin amis
+legal: lawyer court lawsuit anwalt gericht klage abogad juicio demanda avocat tribunal
+personal: birthday grandma granny mum christmas apartment rent geburtstag oma weihnachten wohnung miete cumpleaños
+personal: abuela navidad piso anniversaire mamie noël appartement loyer
+"""
+"""Beginnings of words that speak for a category: English, German, Spanish and French."""
+_OF = {
+    stem: Category(name)
+    for name, _, stems in (line.partition(":") for line in _STEMS.split("\n") if line)
+    for stem in stems.split()
+}
+_STEM_LENGTHS = sorted({len(stem) for stem in _OF})
 
 
 def hints(words: Iterable[str]) -> dict[Category, float]:

@@ -97,6 +97,16 @@ def period_end(text: str, anchor: datetime, tongue: Tongue = ENGLISH_TONGUE) -> 
     return first.replace(day=calendar.monthrange(first.year, first.month)[1]), found.span()
 
 
+def says_today(text: str, tongue: Tongue) -> bool:
+    """Whether "today" or a part of it ("this afternoon") was said, be it over or still to come."""
+    words = (found.groupdict().get("word") for found in tongue.date.finditer(text))
+    if any(word and tongue.words.get(word.casefold()) == 0 for word in words):
+        return True
+    return any(
+        found[0].casefold().startswith(("this ", "cet ", "ce ", "esta ")) for found in tongue.part.finditer(text)
+    )
+
+
 def on_the_clock(day: date, clock: time, anchor: datetime) -> datetime:
     """A time of the user's calendar as a moment that exists: through UTC, so that a skipped hour reads as one."""
     return datetime.combine(day, clock, anchor.tzinfo).astimezone(UTC).astimezone(anchor.tzinfo)
@@ -111,7 +121,9 @@ def _moment(text: str, anchor: datetime, day: _Day, clock: _Clock | None, tongue
     spans = [day.found.span()]
     start, has_time = day.exact, day.exact is not None
     if start is None:
-        part = next((item for item in tongue.part.finditer(text) if not clock or not _overlaps(item, clock.found)), None)
+        part = next(
+            (item for item in tongue.part.finditer(text) if not clock or not _overlaps(item, clock.found)), None
+        )
         named = tongue.parts[part["part"].casefold()] if part else None
         said = named[0] if named else None
         if clock is not None:

@@ -17,6 +17,8 @@ MAX_FOUND = 200
 TITLE_WORDS = 8
 BEFORE = 2
 """Words before a happening that may belong to its name: "parent teacher meeting"."""
+_BARE = frozenset({"meet", "meet again", "meeting", "treffen", "reunirnos", "réunion", "reunión", "call", "termin"})
+"""Names that say nothing by themselves: who takes part is added."""
 _NO_CLOCK = {"en": "no time of day was said", "de": "ohne Uhrzeit", "es": "sin hora", "fr": "sans heure"}
 
 
@@ -26,13 +28,16 @@ def events(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = ENGLISH_
     Deadlines ("by Friday") are action items, not events. Where no clock was said the description says so.
     """
     found: dict[datetime, Event] = {}
+    people = list(dict.fromkeys(sentence.speaker for sentence in talk))[:5]
     for sentence in talk:
+        if len(found) >= MAX_FOUND:
+            break
         if sentence.text.rstrip().endswith("?") and not tongue.request.search(sentence.text):
             continue  # "shall we meet on Friday?" is not agreed yet
         for clause in clauses(sentence.text, tongue):
-            if len(found) == MAX_FOUND:
-                break
             for event in _events(clause, sentence, anchor, tongue):
+                if event.title.casefold() in _BARE and 2 <= len(people) <= 4:
+                    event.title = f"{event.title}: {', '.join(people)}"
                 known = found.get(event.start)
                 if known is None or len(known.title) < len(event.title):
                     found[event.start] = event
@@ -76,7 +81,9 @@ def _title(clause: str, what: re.Match[str], moment: Moment, tongue: Tongue) -> 
     while before and (before[0].strip(",.").casefold() in tongue.edges or before[0][-1:] in ",;:."):
         before.pop(0)
     if any(word.casefold() in tongue.edges | tongue.breaks | tongue.links for word in before):
-        last = max(at for at, word in enumerate(before) if word.casefold() in tongue.edges | tongue.breaks | tongue.links)
+        last = max(
+            at for at, word in enumerate(before) if word.casefold() in tongue.edges | tongue.breaks | tongue.links
+        )
         before = before[last + 1 :]
     after: list[str] = []
     for word in kept(what.end(), len(clause)):
@@ -125,4 +132,6 @@ def _vague(event: Event) -> bool:
 def _twins(a: Event, b: Event) -> bool:
     first, second = a.title.casefold().split(), b.title.casefold().split()
     common = set(first) & set(second)
-    return abs((b.start - a.start).total_seconds()) < 24 * 3600 and len(common) >= 0.6 * min(len(set(first)), len(set(second)))
+    return abs((b.start - a.start).total_seconds()) < 24 * 3600 and len(common) >= 0.6 * min(
+        len(set(first)), len(set(second))
+    )

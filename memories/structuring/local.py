@@ -69,7 +69,10 @@ class LocalStructurer:
         said = [f"{sentence.speaker}: {sentence.text}" for sentence in kept]
         # The root: sentences of a common form ("I will ...") are like each other without saying the same.
         fit = np.sqrt(weights) * np.array(
-            [bonus(it, tongue, dated=any(at.startswith(line) for at in dated)) for it, line in zip(kept, said, strict=True)]
+            [
+                bonus(it, tongue, dated=any(at.startswith(line) for at in dated))
+                for it, line in zip(kept, said, strict=True)
+            ]
         )
         fit = fit * np.linspace(LEAD, 2 - LEAD, len(kept))
         order = np.argsort(-(weights / max(weights.max(), 1e-12) + fit / max(fit.max(), 1e-12)), kind="stable")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from memories.shapes import ActionItem, Category, Event, Structured
 from memories.structuring import prompts
@@ -31,11 +31,26 @@ CONTEXT_TOKENS = 90_000
 MAX_PARTS = 40  # about a week of talk: beyond it something is wrong
 HORIZON = timedelta(days=2 * 366)
 MAX_ITEMS = 20
+MAX_NAME = 60
+"""Characters of an owner's name."""
+
+
+def _required(schema: dict[str, Any]) -> None:
+    """Strict schemas know no defaults: every field is asked for, and one that a kept answer lacks is empty."""
+    schema.pop("default", None)
 
 
 class _Item(BaseModel):
     model_config = ConfigDict(extra="ignore")
     description: str
+    owner: str = Field(default="", json_schema_extra=_required)
+    due: str = Field(default="", json_schema_extra=_required)
+
+    @field_validator("owner", "due")
+    @classmethod
+    def _short(cls, value: str) -> str:
+        """A name or a date; a model that writes a sentence there says nothing, and makes the notes of a part long."""
+        return value if len(value) <= MAX_NAME else ""
 
 
 class _Event(BaseModel):
@@ -116,10 +131,11 @@ class OpenAIStructurer:
             )
         moment = local_time(request.started_at, request.time_zone)
         run = _Run(self, request, moment)
-        answer = run.whole(render(request.segments, names=request.names, user_name=request.user_name))
+        text = render(request.segments, names=request.names, user_name=request.user_name)
+        answer = run.whole(text)
         wanted = answer.discard and not answer.action_items and not answer.events and not must_keep(request)
         return StructureResult(
-            structured=Structured() if wanted else to_structured(answer, moment),
+            structured=Structured() if wanted else to_structured(answer, moment, text),
             discarded=wanted,
             discard_reason=(prompts.one_line(answer.discard_reason) or "not worth keeping") if wanted else "",
             method=self.model_name,
@@ -234,8 +250,9 @@ def _note(answer: _Answer) -> str:
     return answer.model_dump_json(exclude={"emoji", "discard", "discard_reason"})
 
 
-def to_structured(answer: _Answer, moment: datetime) -> Structured:
-    """The model's answer as a memory holds it: trimmed, capped, dated, and nothing that cannot be."""
+def to_structured(answer: _Answer, moment: datetime, said: str) -> Structured:
+    """The model's answer as a memory holds it: trimmed, capped, dated, and nothing that cannot be. ``said`` is the
+    transcript with its speakers: an owner who is not in it is nobody."""
     category = (
         Category(answer.category.strip().lower())
         if answer.category.strip().lower() in set(Category)
@@ -243,26 +260,56 @@ def to_structured(answer: _Answer, moment: datetime) -> Structured:
     )
     overview = answer.overview.strip()
     title = " ".join(answer.title.split()) or " ".join(overview.split()[:8])
-    items = list(dict.fromkeys(" ".join(item.description.split()) for item in answer.action_items))
+    items = {item.description.casefold(): item for raw in answer.action_items if (item := _item(raw, moment, said))}
     events = [event for raw in answer.events if (event := _event(raw, moment)) is not None]
     return Structured(
         title=title[:200],
         overview=overview[:5000],
         emoji=answer.emoji.strip()[:16] or EMOJI[category],
         category=category,
-        action_items=[ActionItem(description=item[:500]) for item in items if item][:MAX_ITEMS],
+        action_items=list(items.values())[:MAX_ITEMS],
         events=events[:MAX_ITEMS],
     )
 
 
-def _event(raw: _Event, moment: datetime) -> Event | None:
-    """An event of the next two years; one in the past, in year 9999 or without a readable start is left out."""
+def _item(raw: _Item, moment: datetime, said: str) -> ActionItem | None:
+    """An item with its owner and day behind it, as the local structurer writes it; None without a description."""
+    what = " ".join(raw.description.split())[:500]
+    if not what:
+        return None
+    owner = " ".join(raw.owner.split())
+    owner = owner if owner.casefold() in said.casefold() else ""
+    due = _local(raw.due, moment)
+    if due is not None and not moment - timedelta(days=1) <= due <= moment + HORIZON:
+        due = None
+    day_only = len(raw.due.strip()) <= len("2026-01-31")
+    if due is not None and day_only:
+        due = due.replace(hour=23, minute=59)
+    when = f"{due:%Y-%m-%d}" if due and day_only else f"{due:%Y-%m-%d %H:%M}" if due else ""
+    notes = ", ".join(note for note in (owner if owner not in what else "", when if when not in what else "") if note)
+    return ActionItem(
+        description=f"{what.rstrip('.')} ({notes})" if notes else what,
+        owner=owner or None,
+        due_at=due.astimezone(UTC) if due else None,
+    )
+
+
+def _local(text: str, moment: datetime) -> datetime | None:
+    """A local date or time of the model's, aware; None for one that cannot be read."""
     try:
-        start = datetime.fromisoformat(raw.start.strip())
-        start = start.replace(tzinfo=moment.tzinfo) if start.tzinfo is None else start
-        start = start.astimezone(UTC)
+        found = datetime.fromisoformat(text.strip())
+        found = found.replace(tzinfo=moment.tzinfo) if found.tzinfo is None else found.astimezone(moment.tzinfo)
+        return found.astimezone(UTC).astimezone(moment.tzinfo)
     except (ValueError, OverflowError):
         return None
+
+
+def _event(raw: _Event, moment: datetime) -> Event | None:
+    """An event of the next two years; one in the past, in year 9999 or without a readable start is left out."""
+    start = _local(raw.start, moment)
+    if start is None:
+        return None
+    start = start.astimezone(UTC)
     title = " ".join(raw.title.split())[:200]
     # A talk at 10:02 about "the meeting at ten" is still about today.
     if not title or not moment - timedelta(hours=12) <= start <= moment + HORIZON:

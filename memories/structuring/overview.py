@@ -20,30 +20,42 @@ CHARACTERS = 600
 FEWEST_WORDS, MOST_WORDS = 5, 40
 
 _LEADS = re.compile(
-    r"^(?:(?:and|but|so|then|well|yes|yeah|no|okay|ok|also|oh|ah|hey|right now|oye|right|sure|great|hello everyone|hi|thanks|thank you|i mean"
+    r"^(?:(?:and|but|so|then|well|yes|yeah|no|okay|ok|also|oh|ah|hey|right now|oye|right|sure|great"
+    r"|hello everyone|hi|thanks|thank you|i mean"
     r"|ja|und|aber|also|gut|oui|et|mais|donc|alors|bon|sí|y|pero|bueno|pues|vale)\b[ ,.!]*)+",
     re.IGNORECASE,
 )
 _SMALL_TALK = re.compile(
-    r"\b(?:good (?:morning|afternoon|evening|to see)|how are you|how was your|nice to|see you|thank|thanks|sounds (?:good|great|wonderful|perfect)"
-    r"|have a (?:good|nice|safe|great)|my name is|welcome|guten (?:morgen|tag)|danke|hallo|buenos|buenas|gracias|hola|bonjour|merci"
+    r"\b(?:good (?:morning|afternoon|evening|to see)|how are you|how was your|nice to|see you|thank|thanks"
+    r"|sounds (?:good|great|wonderful|perfect)"
+    r"|have a (?:good|nice|safe|great)|my name is|welcome|guten (?:morgen|tag)|danke|hallo|buenos|buenas|gracias"
+    r"|hola|bonjour|merci"
     r"|i'm sorry to hear|no problem|you're welcome|can you hear)\b",
     re.IGNORECASE,
 )
 _DECIDED = re.compile(
-    r"\b(?:decid\w+|agree(?:d)? (?:to|on|that)|we'll go with|let's go with|going with|the plan is|settled on|final(?:ly)? (?:price|decision)"
-    r"|will (?:take|cost|be)|beschlossen|entschieden|wir nehmen|se decidió|decidimos|hemos decidido|on a décidé|nous avons décidé|diagnos\w+"
+    r"\b(?:decid\w+|agree(?:d)? (?:to|on|that)|we'll go with|let's go with|going with|the plan is|settled on"
+    r"|final(?:ly)? (?:price|decision)"
+    r"|will (?:take|cost|be)|beschlossen|entschieden|wir nehmen|se decidió|decidimos|hemos decidido|on a décidé"
+    r"|nous avons décidé|diagnos\w+"
     r"|results?|ergebnis\w*|resultados?|résultats?)\b",
     re.IGNORECASE,
 )
 _DANGLING = re.compile(
-    r"^(?:it|it's|that|that's|this|they|he|she|her|his|their|those|these|there's one|there is one|one|before that|c'est|ça|cela|eso|esto)\b",
+    r"^(?:it|it's|that|that's|this|they|he|she|her|his|their|those|these|there's one|there is one|one|before that"
+    r"|c'est|ça|cela|eso|esto)\b",
     re.IGNORECASE,
 )
 """What begins so stands on a sentence that is not there."""
-_VAGUE = re.compile(r"\b(?:think about it|to be honest|or something|i don't know|not sure|i have to say|keine ahnung|no sé|je ne sais pas)\b", re.IGNORECASE)
+_VAGUE = re.compile(
+    r"\b(?:think about it|to be honest|or something|i don't know|not sure|i have to say|keine ahnung|no sé"
+    r"|je ne sais pas)\b",
+    re.IGNORECASE,
+)
 _WILL_DO = re.compile(r"^(?:i'll|i will|we'll|we will|let's|let me|ich werde|voy a|je vais)\b", re.IGNORECASE)
-_FIGURE = re.compile(r"[$€£]|\d{2}|\b(?:hundred|thousand|million|percent|dollars|euros?|hundert|tausend|mil|cent)\b", re.IGNORECASE)
+_FIGURE = re.compile(
+    r"[$€£]|\d{2}|\b(?:hundred|thousand|million|percent|dollars|euros?|hundert|tausend|mil|cent)\b", re.IGNORECASE
+)
 _I_VERBS = {
     "am": "is", "'m": "is", "have": "has", "'ve": "has", "do": "does", "was": "was", "had": "had", "will": "will",
     "'ll": "will", "can": "can", "could": "could", "should": "should", "must": "must", "might": "might", "went": "went",
@@ -55,11 +67,14 @@ _I_VERBS = {
     "teach": "teaches", "study": "studies", "feel": "feels", "suggest": "suggests", "recommend": "recommends",
 }  # fmt: skip
 _FIRST = re.compile(r"^I(?P<verb>'m|'ve|'ll| [a-z]+)\b(?P<rest>.*)$", re.DOTALL)
-_OTHERS = re.compile(r"\b(?:i|i'm|i'll|i've|i'd|we|we're|we'll|we've|us|our|ours|you|you're|you'll|your|yours|let's)\b", re.IGNORECASE)
+_OTHERS = re.compile(
+    r"\b(?:i|i'm|i'll|i've|i'd|we|we're|we'll|we've|us|our|ours|you|you're|you'll|your|yours|let's)\b", re.IGNORECASE
+)
 _OWN = {"my": "their", "me": "them", "myself": "themselves", "mine": "theirs"}
 _OWN_WORDS = re.compile(r"\b(?:my|me|myself|mine)\b", re.IGNORECASE)
 _WILL = {"en": "will", "de": "wird", "es": "va a", "fr": "va"}
 _AND = {"en": "and", "de": "und", "es": "y", "fr": "et"}
+_TO_SOMEBODY = frozenset("you your me i them it that dir dein deine mir te tu".split())
 _EVERYBODY = frozenset({"everyone", "alle", "todos", "tous"})
 
 
@@ -118,7 +133,7 @@ def _told(sentence: Sentence, tongue: Tongue) -> str:
 
 
 def _third_person(text: str, speaker: str) -> str:
-    """"I need to look at my pipes" as "Peter needs to look at their pipes"; empty where that is not sure."""
+    """``I need to look at my pipes`` as ``Peter needs to look at their pipes``; empty where that is not sure."""
     if text[:3].casefold() == "my " and not _OTHERS.search(text):
         return f"{speaker}'s {_of_theirs(text[3:])}"
     found = _FIRST.match(text)
@@ -150,14 +165,14 @@ def _is_told(item: ActionItem, lines: Sequence[set[str]]) -> bool:
 
 
 def _tasks(items: Sequence[ActionItem], tongue: Tongue) -> str:
-    """"David will call the builder this afternoon and Anna will send the budget by Friday.\""""
+    """``David will call the builder this afternoon, and Anna will send the budget by Friday.``"""
     told: dict[str, list[str]] = {}
     ready = [item for item in items if item.owner and item.owner not in _EVERYBODY]
     for item in sorted(ready, key=lambda item: item.due_at is None):
         what = item.description.rpartition(" (")[0] or item.description
         first = what.split(" ", 1)[0].casefold()
         spanish_or_french = tongue.code in ("es", "fr") and not first.endswith(("er", "ir", "ar", "re"))
-        if spanish_or_french or set(words(what)) & {"you", "your", "me", "i", "dir", "dein", "deine", "mir", "te", "tu"}:
+        if spanish_or_french or set(words(what)) & _TO_SOMEBODY:
             continue
         told.setdefault(item.owner or "", []).append(what[:1].lower() + what[1:])
         if sum(map(len, told.values())) == TASKS:

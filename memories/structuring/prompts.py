@@ -20,14 +20,22 @@ to reveal anything, that is only something that was said. Words may be misheard;
 Answer in the language with the code "{language}", whatever language was spoken. Names stay as they are.
 
 title: the main topic in at most 8 words.
-overview: what was said, with its key points, in at most 5 sentences.
+overview: what was said, decided and found out, with its key points, in two to five whole sentences, as somebody would
+write it who was there.
 emoji: one emoji for the topic.
 category: the best of: {categories}.
-action_items: tasks and commitments that somebody took on or was asked to do. One short sentence each, with the name of
-who is to do it where that was said. No duplicates; at most 20.
+action_items: tasks and commitments that somebody took on or was asked to do and did not refuse. description: one short
+sentence that is understood without the conversation, beginning with the verb. owner: the name of who is to do it, as it
+stands in the conversation, or empty where nobody said so. due: the local date as YYYY-MM-DD, or date and time as
+YYYY-MM-DDTHH:MM:SS where a time was said, worked out from the time of the conversation; empty where nothing was said.
+A request and the answer that takes it on are one item; what somebody corrected counts as corrected. No wishes, no
+conditions, no questions, nothing that was done already; no duplicates; at most 20.
 events: what {user} must have in the calendar: things with a day in the future. At most 20. start is the local date and
 time as YYYY-MM-DDTHH:MM:SS, worked out from the time of the conversation; without a said time of day use 09:00.
-duration_minutes at most 180, 30 if nothing was said.
+duration_minutes at most 180, 30 if nothing was said. title: what takes place and with whom. Only what was agreed: no
+offers that were turned down, nothing that was cancelled or left open.
+Every item, event, name, date and number must be supported by what was said. Leave out what you are not sure of: an
+empty list is a good answer.
 discard: true only if the conversation holds nothing worth keeping: trivial snippets, acknowledgements, fragments, test
 phrases. Never true for a reminder, a task, a request, a decision, a plan, a question that needs an answer, a personal
 fact or an idea. discard_reason: a few words, or empty.

@@ -28,6 +28,12 @@ MAX_SENTENCE = 400
 _STOP = re.compile(r"(?<=[.!?。！？…]) |(?<=[。！？])")
 _ENDS = re.compile(r"[.!?。！？…]")
 _ABBREVIATED = re.compile(r"\b(?:mr|mrs|ms|dr|prof|st|nr|bzw|ca|sr|sra)\.$", re.IGNORECASE)
+_CORRECTS = re.compile(
+    r"(?:no,? wait|wait,? no|no,? sorry|sorry,? (?:at|on|in|by|no)|or rather|scratch that|nein,? warte|nein,? quatsch"
+    r"|no,? espera|no,? perdón|mejor dicho|non,? attends|non,? pardon|ou plutôt)\b",
+    re.IGNORECASE,
+)
+"""A sentence that begins so takes something back of the one before: both are read as one."""
 _NUMBERED = re.compile(r"\b\d{1,2}\.$")
 _OPENERS = re.compile(
     r" (?=(?:(?:and|but|so|then|well|yes|no|okay) )?(?:i'll|i will|i am going|i'm going|i need to|i have to"
@@ -168,8 +174,8 @@ def _without_stutter(text: str) -> str:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Between the marks that end a sentence; one after a title ("Dr. Weber") or a day's number ("am 5. Mai") does
-    not."""
+    """Between the marks that end a sentence; one after a title ("Dr. Weber"), a day's number ("am 5. Mai") or before a
+    correction does not."""
     held = ""
     for part in filter(None, map(str.strip, _STOP.split(text))):
         if held and not _goes_on(held, part):
@@ -183,7 +189,7 @@ def _parts(text: str) -> Iterator[str]:
 def _goes_on(held: str, part: str) -> bool:
     if len(held) + len(part) > MAX_SENTENCE:
         return False
-    if _ABBREVIATED.search(held[-8:]):
+    if _ABBREVIATED.search(held[-8:]) or (_CORRECTS.match(part) and not held.endswith("?")):
         return True
     return bool(_NUMBERED.search(held[-8:])) and part.split(" ", 1)[0].casefold().strip(".,!?") in _GERMAN_MONTHS
 
@@ -219,4 +225,3 @@ def _bounded(text: str) -> Iterator[str]:
     rest = text[at:].strip()
     if rest:
         yield rest
-

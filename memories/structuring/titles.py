@@ -24,7 +24,8 @@ LONGEST = 7
 """Words of a phrase."""
 CHARACTERS = 100
 _CUE = re.compile(
-    r"\b(?:(?:talk|talking|calling|here|it's|it is|question|speak) about|topic is|want to explain|es geht um|sprechen (?:wir )?über"
+    r"\b(?:(?:talk|talking|calling|here|it's|it is|question|speak) about|topic is|want to explain|es geht um"
+    r"|sprechen (?:wir )?über"
     r"|hablar de|se trata de|parler de|il s'agit de) ?",
     re.IGNORECASE,
 )
@@ -32,13 +33,18 @@ _NOUN_WORDS = {"en": 3, "de": 2, "es": 2, "fr": 2}
 
 _EMPTY = frozenset(
     """
-        monday tuesday wednesday thursday friday saturday sunday today tomorrow tonight yesterday week weeks weekend month
-        months next last morning afternoon evening night one two three four five six seven eight nine ten eleven twelve end
-        forget remember remind hello hi bye best wishes sounds wonderful perfect much long day days another thing things lot
-        little bit hundred thousand time times way same other quarter half something anything nothing first second third few couple minute minutes hour hours
+        monday tuesday wednesday thursday friday saturday sunday today tomorrow tonight yesterday week weeks weekend
+        month
+        months next last morning afternoon evening night one two three four five six seven eight nine ten eleven
+        twelve end
+        forget remember remind hello hi bye best wishes sounds wonderful perfect much long day days another thing
+        things lot
+        little bit hundred thousand time times way same other quarter half something anything nothing first second
+        third few couple minute minutes hour hours
         montag dienstag mittwoch donnerstag freitag samstag sonntag heute morgen gestern woche uhr tag tage zeit ende
         lunes martes miércoles jueves viernes sábado domingo hoy mañana ayer semana día vez tarde noche
-        lundi mardi mercredi jeudi vendredi samedi dimanche aujourd'hui demain hier semaine heures jour fois fin matin soir
+        lundi mardi mercredi jeudi vendredi samedi dimanche aujourd'hui demain hier semaine heures jour fois fin
+        matin soir
     """.split()
 )
 """Words that make a poor title: when, how much, greetings. A phrase with one of them is no title."""
@@ -151,7 +157,7 @@ _ADDS = {
 def _clauses(text: str) -> Iterator[list[str]]:
     clause: list[str] = []
     for token in text.replace("l'", "l' ").replace("d'", "d' ").split():
-        bare = token.strip(",.;:!?\"()…“”«»¿¡")
+        bare = token.strip(',.;:!?"()…“”«»¿¡')
         if bare:
             clause.append(bare)
         if token[-1:] in ",.;:!?…":

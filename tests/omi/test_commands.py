@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
 from omi.accounts.identity import verify_token
+from omi.accounts.users import get_user
 from tests.vendors.server import VendorServer
 
 
@@ -25,6 +26,15 @@ def test_devtoken_prints_a_token_alone_and_it_is_the_users() -> None:
     token = run("devtoken", "alice").strip()
     assert len(token.split()) == 1
     assert verify_token(token).uid == "alice"
+
+
+@pytest.mark.django_db
+def test_devtoken_gives_the_user_a_name_where_one_is_said() -> None:
+    token = run("devtoken", "alice", "--name", "Alice").strip()
+    assert verify_token(token).uid == "alice"
+    assert get_user("alice").name == "Alice"
+    run("devtoken", "alice")
+    assert get_user("alice").name == "Alice"
 
 
 def test_devtoken_is_refused_where_users_bring_their_own(settings: Any) -> None:

@@ -69,6 +69,30 @@ def test_a_search_asks_as_often_and_by_the_index_however_many_memories_there_are
     assert "TEMP B-TREE" not in plan
 
 
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("It will cost about $4,000.", "four thousand dollars"),
+        ("It will cost about four thousand dollars.", "$4,000"),
+        ("It will cost about four thousand dollars.", "4000 dollars"),
+        ("Das kostet 4.000 Euro.", "€4000"),
+        ("They live on the 21st floor.", "twenty-first floor"),
+        ("We need two hundred and six chairs.", "206 chairs"),
+        ("Half of it is 50%.", "fifty percent"),
+    ],
+)
+def test_an_amount_is_found_however_it_is_written(said: str, asked: str) -> None:
+    talk("ana", 0, said)
+    talk("ana", 1, "It will cost about five thousand pesos and four cents on the first floor.")
+    search_index.refresh("ana")
+    hits = search_index.find("ana", asked)
+    assert hits[0].memory_id == "m0"
+    assert hits[0].score > 2 * (hits[1].score if len(hits) > 1 else 0.0)
+    memory = memories.get_memory("ana", "m0")
+    assert memory is not None
+    assert search_index.passage(memory, asked) == said
+
+
 def test_dates_bound_what_is_found() -> None:
     for number in range(4):
         talk("ana", number, "boat")

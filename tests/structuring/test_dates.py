@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memories.structuring.dates import HORIZON, find
+from memories.structuring.actions import action_items
+from memories.structuring.dates import HORIZON, find, period_end
+from memories.structuring.events import events
+from memories.structuring.sentences import Sentence
 from memories.structuring.tongues.en import ENGLISH_TONGUE
 from memories.structuring.tongues.en import WEEKDAYS as _WEEKDAYS
+from memories.structuring.tongues.known import TONGUES
 
 WEEKDAYS = list(_WEEKDAYS)
 PARIS = ZoneInfo("Europe/Paris")
@@ -122,3 +126,119 @@ def test_any_text_is_read_without_an_error_and_only_into_the_future(text: str) -
 )
 def test_spoken_numbers(text: str, value: int | None) -> None:
     assert ENGLISH_TONGUE.number(text) == value
+
+
+ZONES = {
+    # zone: the moment before the clock goes on, and before it goes back (both local)
+    "Europe/Paris": (datetime(2026, 3, 29, 0, 30), datetime(2026, 10, 25, 0, 30)),
+    "America/New_York": (datetime(2026, 3, 8, 0, 30), datetime(2026, 11, 1, 0, 30)),
+    "Australia/Lord_Howe": (datetime(2026, 10, 4, 0, 30), datetime(2026, 4, 5, 0, 30)),  # by half an hour
+    "America/Santiago": (datetime(2026, 9, 5, 22, 30), datetime(2026, 4, 4, 22, 30)),  # at midnight
+    "Asia/Kathmandu": (datetime(2026, 3, 29, 0, 30), datetime(2026, 10, 25, 0, 30)),  # never; 5 h 45 min from UTC
+}
+
+
+@pytest.mark.parametrize("change", [0, 1], ids=["forward", "back"])
+@pytest.mark.parametrize("zone", ZONES)
+def test_in_five_hours_is_five_hours_later_whatever_clocks_do(zone: str, change: int) -> None:
+    anchor = ZONES[zone][change].replace(tzinfo=ZoneInfo(zone))
+    for text, passed in [
+        ("in five hours", timedelta(hours=5)),
+        ("in half an hour", timedelta(minutes=30)),
+        ("in an hour and a half", timedelta(minutes=90)),
+        ("in 90 minutes", timedelta(minutes=90)),
+        ("in 48 hours", timedelta(hours=48)),
+    ]:
+        (found,) = find(text, anchor)
+        assert found.start.astimezone(UTC) - anchor.astimezone(UTC) == passed, text
+
+
+@pytest.mark.parametrize("change", [0, 1], ids=["forward", "back"])
+@pytest.mark.parametrize("zone", ZONES)
+def test_days_and_names_of_days_keep_the_users_clock_whatever_clocks_do(zone: str, change: int) -> None:
+    anchor = ZONES[zone][change].replace(tzinfo=ZoneInfo(zone)) - timedelta(days=1)
+    for text in (
+        "tomorrow at nine",
+        "in two days at nine",
+        "next Monday at nine",
+        "in a week at nine",
+        "in a month at nine",
+    ):
+        (found,) = find(text, anchor)
+        assert f"{found.start:%H:%M}" == "09:00", text
+    assert find("tomorrow at nine", anchor)[0].start.date() == anchor.date() + timedelta(days=1)
+
+
+def test_a_moment_in_the_hour_that_comes_twice_is_still_ahead() -> None:
+    """Python compares two times of one zone by their clocks: 02:10 of the second hour looked past at 02:50."""
+    anchor = datetime(2026, 10, 25, 2, 50, tzinfo=PARIS)
+    (found,) = find("in twenty minutes", anchor)
+    assert (f"{found.start:%H:%M}", found.start.fold) == ("02:10", 1)
+
+
+def test_an_hour_that_clocks_jump_over_is_read_as_a_moment_that_exists() -> None:
+    (found,) = find("tomorrow at 2:30 am", datetime(2026, 3, 28, 12, 0, tzinfo=PARIS))
+    assert found.start.astimezone(UTC) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    assert f"{found.start:%H:%M}" == "03:30"
+
+
+def test_items_and_events_take_durations_through_utc_too() -> None:
+    talk = [
+        Sentence("I'll call the bank in five hours.", "Anna", True, 0.0),
+        Sentence("The meeting starts in five hours.", "Anna", True, 1.0),
+    ]
+    for zone, changes in ZONES.items():
+        for change in changes:
+            anchor = change.replace(tzinfo=ZoneInfo(zone))
+            later = anchor.astimezone(UTC) + timedelta(hours=5)
+            assert [item.due_at for item in action_items(talk, anchor)] == [later], zone
+            assert [event.start for event in events(talk, anchor)] == [later], zone
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("by the end of the day", "2026-11-25"),
+        ("this week", "2026-11-29"),
+        ("next week", "2026-12-06"),
+        ("before the end of the month", "2026-11-30"),
+        ("next month", "2026-12-31"),
+        ("by the end of the year", "2026-12-31"),
+    ],
+)
+def test_a_period_ends_on_its_last_day(text: str, last: str) -> None:
+    found = period_end(text, WEDNESDAY)
+    assert found is not None
+    assert found[0].isoformat() == last
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "expected"),
+    [
+        ("de", "am Dienstag um halb vier", "2026-12-01 15:30"),
+        ("de", "morgen früh um acht", "2026-11-26 08:00"),
+        ("de", "nächsten Montag um 15 Uhr 30", "2026-11-30 15:30"),
+        ("de", "am 24.12. um 18 Uhr", "2026-12-24 18:00"),
+        ("de", "am dritten Mai", "2027-05-03 09:00"),
+        ("de", "Freitagabend", "2026-11-27 19:00"),
+        ("de", "in einer halben Stunde", "2026-11-25 10:30"),
+        ("de", "guten Morgen", None),
+        ("de", "jeden Montag um neun", None),
+        ("es", "el martes a las tres y media de la tarde", "2026-12-01 15:30"),
+        ("es", "mañana por la mañana", "2026-11-26 09:00"),
+        ("es", "el viernes que viene a las diez", "2026-12-04 10:00"),
+        ("es", "el 5 de mayo", "2027-05-05 09:00"),
+        ("es", "dentro de dos horas", "2026-11-25 12:00"),
+        ("es", "el lunes pasado", None),
+        ("es", "cada martes a las dos", None),
+        ("fr", "mardi prochain à 15h30", "2026-12-01 15:30"),
+        ("fr", "demain matin à neuf heures", "2026-11-26 09:00"),
+        ("fr", "le 24 décembre à dix-huit heures", "2026-12-24 18:00"),
+        ("fr", "dans une demi-heure", "2026-11-25 10:30"),
+        ("fr", "ce soir à huit heures", "2026-11-25 20:00"),
+        ("fr", "chaque mardi à huit heures", None),
+    ],
+)
+def test_german_spanish_and_french_are_read(code: str, text: str, expected: str | None) -> None:
+    found = find(text, WEDNESDAY, TONGUES[code])
+    assert (f"{found[0].start:%Y-%m-%d %H:%M}" if found else None) == expected

@@ -61,6 +61,7 @@ def test_talk_without_punctuation_is_cut_where_a_new_thought_begins() -> None:
         ("Remind me to buy milk.", ["Buy milk (Anna)"]),
         ("I agree, I will send the budget to the city.", ["Send the budget to the city (Anna)"]),
         ("I'll call him on Monday, no wait, on Tuesday.", ["Call him on Tuesday (Anna, 2026-12-01)"]),
+        ("I'll call him by Monday. No wait, by Tuesday.", ["Call him by Tuesday (Anna, 2026-12-01)"]),
         ("i need to look at the pipes", ["Look at the pipes (Anna)"]),
         ("We should meet again on Thursday.", []),
         ("We should meet again.", []),
@@ -106,6 +107,9 @@ def test_what_is_taken_on_by_a_pronoun_is_the_task_before_it() -> None:
     assert between("Ben: You have to sign the form.", "Anna: I'll sign it tonight.") == [
         "Sign the form (Anna, 2026-11-25 20:00)"
     ]
+    assert between("Ben: Can you pick up the keys?", "Anna: I'll pick them up tomorrow after work.") == [
+        "Pick up the keys (Anna, 2026-11-26)"
+    ]
     assert between("Ben: Please tidy your room.", "Anna: Fine, I'll do it tomorrow.") == [
         "Tidy your room (Anna, 2026-11-26)"
     ]
@@ -125,8 +129,10 @@ def calendar(*texts: str) -> list[tuple[str, str, int]]:
         ),
         ("And my train to Boston leaves next Monday at nine.", [("Train to Boston", "11-30 09:00", 30)]),
         ("Let's have dinner for two hours tomorrow at 8 pm", [("Dinner", "11-26 20:00", 120)]),
-        ("Thursday is good, I have an appointment with the dentist on Tuesday at 3 in the afternoon.",
-         [("Appointment with the dentist", "12-01 15:00", 60)]),
+        (
+            "Thursday is good, I have an appointment with the dentist on Tuesday at 3 in the afternoon.",
+            [("Appointment with the dentist", "12-01 15:00", 60)],
+        ),
         ("There is no class on Wednesday.", []),
         ("I can't make the meeting on Friday.", []),
         ("Shall we have a meeting on Friday at nine?", []),
@@ -160,6 +166,12 @@ def test_a_day_that_was_taken_back_is_not_in_the_calendar() -> None:
 
 
 def test_what_was_taken_back_and_said_twice_is_left_out_and_nothing_else() -> None:
+    assert split("I'll pay on Monday. No wait, on Tuesday. Good.") == [
+        "I'll pay on Monday. No wait, on Tuesday.",
+        "Good.",
+    ]
+    assert tidy("They come at eight sorry at half past eight.") == "They come at half past eight."
+    assert tidy("I'm sorry at least.") == "I'm sorry at least."
     assert tidy("So, um, I can, I can take that.") == "So I can take that."
     assert tidy("two hundred, no, three hundred dollars") == "three hundred dollars"
     assert tidy("It is not, like, forty but fifty, and no, I do not want it.") == (

@@ -88,7 +88,11 @@ def test_no_figure_stands_in_a_memory_that_nobody_said(part: str) -> None:
 def test_every_word_of_items_and_events_was_said(part: str) -> None:
     """Besides the names of speakers, an infinitive's form in German, and "their" for "my"."""
     for talk, result in made(part):
-        said = set(words(talk.text)) | set(words(talk.text.replace("'", " "))) | set(words(" ".join([*talk.request.names.values(), talk.request.user_name])))
+        said = (
+            set(words(talk.text))
+            | set(words(talk.text.replace("'", " ")))
+            | set(words(" ".join([*talk.request.names.values(), talk.request.user_name])))
+        )
         said |= {"their", "s"}
         for item in result.structured.action_items:
             what = re.sub(r" \([^()]*\)$", "", item.description).replace("'s", "")

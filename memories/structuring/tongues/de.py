@@ -75,23 +75,39 @@ GERMAN = Tongue(
     words=WORDS,
     units={"minute": "minute", "stunde": "hour", "tag": "day", "woche": "week", "monat": "month", "jahr": "year"},
     clocks=(
-        compiled(rf"\b(?:(?:um|gegen|ab|bis) )?(?P<relation>halb|viertel nach|viertel vor|dreiviertel|zehn nach|zehn vor"
-                 rf"|fünf nach|fünf vor) (?P<hour>{_CARDINAL})\b(?: uhr)?"),
+        compiled(
+            rf"\b(?:(?:um|gegen|ab|bis) )?(?P<relation>halb|viertel nach|viertel vor|dreiviertel|zehn nach|zehn vor"
+            rf"|fünf nach|fünf vor) (?P<hour>{_CARDINAL})\b(?: uhr)?"
+        ),
         compiled(r"\b(?:(?:um|gegen|ab|bis) )?(?P<hour>\d{1,2})[:.](?P<minute>\d\d)\b(?: uhr)?"),
         compiled(rf"\b(?:(?:um|gegen|ab|bis) )?(?P<hour>{_CARDINAL}) uhr(?: (?P<minute>{_CARDINAL}))?\b"),
-        compiled(rf"\b(?:um|gegen) (?P<hour>{_CARDINAL})\b(?! ?(?:%|prozent|euro|leute|grad|jahre|tage|wochen|stunden|minuten))"),
+        compiled(
+            rf"\b(?:um|gegen) (?P<hour>{_CARDINAL})\b(?! ?(?:%|prozent|euro|leute|grad|jahre|tage|wochen|stunden|minuten))"
+        ),
         compiled(r"\b(?:um |gegen )(?P<named>mitternacht)\b"),
     ),
-    relations={"halb": -30, "viertel nach": 15, "viertel vor": -15, "dreiviertel": -15, "zehn nach": 10,
-               "zehn vor": -10, "fünf nach": 5, "fünf vor": -5},  # fmt: skip
+    relations={
+        "halb": -30,
+        "viertel nach": 15,
+        "viertel vor": -15,
+        "dreiviertel": -15,
+        "zehn nach": 10,
+        "zehn vor": -10,
+        "fünf nach": 5,
+        "fünf vor": -5,
+    },
     halves={},
     named={"mitternacht": time(0)},
     part=compiled(rf"(?:\b(?:am )?|(?<=tag)|(?<=woch))(?P<part>{either({**_PARTS, **_BY_DAY})})\b"),
     parts={**_PARTS, **_BY_DAY},  # type: ignore[dict-item]
-    period=compiled(r"\b(?:bis |vor |am )?(?:zum )?ende (?:der |des |dieser |dieses )?(?P<end>woche|monats|tages|jahres)\b"
-                    r"|\b(?P<whole>diese|diesen|nächste|nächsten|kommende) (?P<what>woche|monat)\b"),  # fmt: skip
+    period=compiled(
+        r"\b(?:bis |vor |am )?(?:zum )?ende (?:der |des |dieser |dieses )?(?P<end>woche|monats|tages|jahres)\b"
+        r"|\b(?P<whole>diese|diesen|nächste|nächsten|kommende) (?P<what>woche|monat)\b"
+    ),
     periods={"woche": "week", "monats": "month", "monat": "month", "tages": "day", "jahres": "year"},
-    lasts=compiled(rf"\b(?:für |etwa )?(?P<count>eine halbe|anderthalb|{_CARDINAL}) (?P<unit>stunde|minute)n?\b (?:lang|dauer)"),
+    lasts=compiled(
+        rf"\b(?:für |etwa )?(?P<count>eine halbe|anderthalb|{_CARDINAL}) (?P<unit>stunde|minute)n?\b (?:lang|dauer)"
+    ),
     evening=compiled(r"\b(?:abendessen|heute abend|kino|konzert|feier|party|nachmittag|abend)\b"),
     commitment=compiled(
         r"\b(?P<who>ich|wir) (?:werden?|muss|müssen|soll|sollen|sollte|sollten|will|wollen|kann|können)"
@@ -109,14 +125,22 @@ GERMAN = Tongue(
     ),
     remind_me=compiled(r"\berinner(?:e)? mich "),
     task=compiled(rf"{_INFINITIVE}$"),
-    idle=compiled(r".*\b(?:sein|haben|werden|sehen|sagen|wissen|denken|glauben|hoffen|gehen|verstehen|können|müssen|vorstellen|warten|reden|sprechen|freuen)$"),
-    unreal=compiled(r"\b(?:wenn|falls|ob|nicht mehr|vielleicht|eventuell|nie|kein|keine|keinen|könnte man|hätte|hätten|wäre|(?<!vergiss )(?<!bitte )nicht)\b"),
+    idle=compiled(
+        r".*\b(?:sein|haben|werden|sehen|sagen|wissen|denken|glauben|hoffen|gehen|verstehen|können|müssen|vorstellen|warten|reden|sprechen|freuen)$"
+    ),
+    unreal=compiled(
+        r"\b(?:wenn|falls|ob|nicht mehr|vielleicht|eventuell|nie|kein|keine|keinen|könnte man|hätte|hätten|wäre|(?<!vergiss )(?<!bitte )nicht)\b"
+    ),
     reasons=compiled(r",? (?:weil|damit|denn|sonst|aber)\b.*"),
     pronouns=frozenset("es sie ihn ihm das die den".split()),
-    accepts=compiled(r"(?:(?:äh|ähm|oh|gut|und) )?(?:ja|okay|ok|klar|natürlich|gerne?|mach ich|mache ich|in ordnung|alles klar|sicher|ich werde)\b"),
+    accepts=compiled(
+        r"(?:(?:äh|ähm|oh|gut|und) )?(?:ja|okay|ok|klar|natürlich|gerne?|mach ich|mache ich|in ordnung|alles klar|sicher|ich werde)\b"
+    ),
     verb_last=True,
     alone=compiled(r"ich\b"),
-    past=compiled(r"\b(?:war|waren|hatte|hatten|gestern|letzte[nrs]?|vorige[nrs]?|vergangene[nrs]?|wurde|wurden|ging|gingen|kam|kamen)\b"),
+    past=compiled(
+        r"\b(?:war|waren|hatte|hatten|gestern|letzte[nrs]?|vorige[nrs]?|vergangene[nrs]?|wurde|wurden|ging|gingen|kam|kamen)\b"
+    ),
     cancelled=compiled(r"\b(?:abgesagt|fällt aus|ausgefallen|nicht|kein|keine|keinen|vielleicht|wenn|falls)\b"),
     happening=compiled(
         r"\b(?:\w*termin|\w*treffen|\w*besprechung|meeting|\w*prüfung|klausur|\w*konzert|\w*abend(?:essen)|mittagessen|hochzeit|\w*feier"
@@ -124,9 +148,13 @@ GERMAN = Tongue(
         r"|fliegen|fliege|trifft|treffe|elternabend|beerdigung|taufe|konferenz|führung|training)\b"
     ),
     happening_at_a_clock=compiled(r"\b(?:bus|film|kino|besuch|beginnt|fängt|kommt|handwerker|lieferung|abholen)\b"),
-    hour_long=compiled(r"\b(?:\w*termin|treffen|besprechung|meeting|abendessen|mittagessen|vorlesung|unterricht|\w*kurs)\b"),
+    hour_long=compiled(
+        r"\b(?:\w*termin|treffen|besprechung|meeting|abendessen|mittagessen|vorlesung|unterricht|\w*kurs)\b"
+    ),
     links=frozenset("mit bei beim in im nach zu zum zur für über von vom an der des in der wegen".split()),
-    breaks=frozenset("und aber oder weil dass der die das ist sind war um wird geht beginnt fängt fährt wo wenn kommt hat haben".split()),
+    breaks=frozenset(
+        "und aber oder weil dass der die das ist sind war um wird geht beginnt fängt fährt wo wenn kommt hat haben".split()
+    ),
     edges=frozenset(
         "ein eine einen einem der die das den dem mein meine meinen unser unsere unseren dein deine ihr ihre am an um im in bei ich wir habe haben "
         "ist sind und also ja nein okay dann es gibt zum zur beim mit für nächsten nächste wieder noch auch hab".split()
@@ -141,13 +169,15 @@ GERMAN = Tongue(
         r"(?:[,;:]|(?<=[a-zäöüß0-9])(?= (?:und|aber|also|dann) )) ?(?=(?:(?:und|aber|also|dann|ja|okay|gut|nein) )*"
         r"(?:ich|wir|du|er|sie|es|das|der|die|bitte|kannst|könntest|können|könnten|vergiss|denk|erinner|wie|was|mein|meine|unser)\b)"
     ),
-    fillers=compiled(r", (?:ähm+|äh+|öh+|hm+|mhm|na ja),(?= )|(?:(?<=^)|(?<= ))(?:ähm+|äh+|öh+|hm+|mhm|sozusagen|quasi|na ja)(?:,|\b)(?: |$)"),
+    fillers=compiled(
+        r", (?:ähm+|äh+|öh+|hm+|mhm|na ja),(?= )|(?:(?<=^)|(?<= ))(?:ähm+|äh+|öh+|hm+|mhm|sozusagen|quasi|na ja)(?:,|\b)(?: |$)"
+    ),
     corrections=compiled(
-        r"[ ,.;—–-]+(?:nein,? warte?|äh,? nein|nein,? quatsch|besser gesagt|nein,? entschuldigung|ach nein)[ ,.;—–-]+"
+        r"(?<![ ,.;—–-])[ ,.;—–-]++(?:nein,? warte?|äh,? nein|nein,? quatsch|besser gesagt|nein,? entschuldigung|ach nein)[ ,.;—–-]+"
         r"|[,.;—–-] ?(?:quatsch|ich meine|vielmehr|entschuldigung|nein) ?[,;—–-] ?"
     ),
     personal=compiled(r"\b(?:ich|mich|mir|mein\w*|wir|uns|unser\w*|du|dich|dir|dein\w*|ihr|euch|euer\w*|sie)\b"),
-)  # fmt: skip
+)
 
 _ZU = re.compile(rf"\b(?:zu (\w+en|\w+ern|\w+eln)|({'|'.join(_PREFIXES)})zu(\w+en))$")
 

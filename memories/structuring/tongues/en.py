@@ -19,13 +19,13 @@ _COUNT = rf"(?:half an|an?|{CARDINAL})(?: and a half)?"
 
 _TASK = """
 add announce answer apply arrange ask assign attach back blow book bring buy call cancel change charge check
-choose clean clear collect compare complete confirm contact cook copy correct cut decide deliver deploy design 
+choose clean clear collect compare complete confirm contact cook copy correct cut decide deliver deploy design
 document download draft draw drive email escalate exchange fetch file fill find finish fix follow forward
-get give hand hang help hire inform install invite invoice issue list look mail make measure merge message
+get give hand hang help hire include inform install invite invoice issue list look mail make measure merge message
 note notify open order organise organize pack paint pay phone pick plan post practice practise prepare present
 print process proofread publish pull push put read rebook record refund register reinstall remind remove renew rent
-repair replace reply report request research reschedule reserve reset restart return review revise ring rotate 
-save scan schedule search sell send set share ship sign sort study submit swap switch take 
+repair replace reply report request research reschedule reserve reset restart return review revise ring rotate
+save scan schedule search sell send set share ship sign sort study submit swap switch take
 test text tidy track transfer translate update upgrade upload visit wash water work wrap write
 """.split()
 
@@ -50,28 +50,54 @@ ENGLISH_TONGUE = Tongue(
     words=WORDS,
     units={"minute": "minute", "hour": "hour", "day": "day", "week": "week", "month": "month", "year": "year"},
     clocks=(
-        compiled(rf"\b(?:(?:at|around|about|by|before|from) )?(?P<relation>half past|quarter past|quarter to|ten past"
-                 rf"|ten to|twenty past|twenty to|five past|five to) (?P<hour>{CARDINAL})\b"),
-        compiled(r"\b(?:(?:at|around|about|by|before|from) )?(?P<hour>\d{1,2})[:.](?P<minute>\d\d)\b"
-                 r"(?: ?(?P<half>[ap]\.?m\b\.?))?"),
-        compiled(rf"\b(?:(?:at|around|about|by|before|from) )?(?P<hour>{CARDINAL})(?: (?P<minute>{CARDINAL}))? ?"
-                 r"(?P<half>[ap]\.?m\b\.?|o'? ?clock\b)"),
+        compiled(
+            rf"\b(?:(?:at|around|about|by|before|from) )?(?P<relation>half past|quarter past|quarter to|ten past"
+            rf"|ten to|twenty past|twenty to|five past|five to) (?P<hour>{CARDINAL})\b"
+        ),
+        compiled(
+            r"\b(?:(?:at|around|about|by|before|from) )?(?P<hour>\d{1,2})[:.](?P<minute>\d\d)\b"
+            r"(?: ?(?P<half>[ap]\.?m\b\.?))?"
+        ),
+        compiled(
+            rf"\b(?:(?:at|around|about|by|before|from) )?(?P<hour>{CARDINAL})(?: (?P<minute>{CARDINAL}))? ?"
+            r"(?P<half>[ap]\.?m\b\.?|o'? ?clock\b)"
+        ),
         compiled(r"\b(?:(?:at|around|by|before) )?(?P<named>noon|midday|midnight)\b"),
-        compiled(rf"\b(?:at|around|before|by) (?P<hour>{CARDINAL})(?: (?P<minute>fifteen|thirty|forty[ -]five))?\b"
-                 r"(?! ?(?:%|percent|dollars|euros|pounds|people|degrees|years|days|weeks|hours|minutes|times|per|of|[\d,]))"),
+        compiled(
+            rf"\b(?:at|around|before|by) (?P<hour>{CARDINAL})(?: (?P<minute>fifteen|thirty|forty[ -]five))?\b"
+            r"(?! ?(?:%|percent|dollars|euros|pounds|people|degrees|years|days|weeks|hours|minutes|times|per|of|[\d,]))"
+        ),
         compiled(rf"\b(?P<hour>{CARDINAL})(?= in the (?:morning|afternoon|evening)\b)"),
-    ),  # fmt: skip
-    relations={"half past": 30, "quarter past": 15, "quarter to": -15, "ten past": 10, "ten to": -10,
-               "twenty past": 20, "twenty to": -20, "five past": 5, "five to": -5},  # fmt: skip
+    ),
+    relations={
+        "half past": 30,
+        "quarter past": 15,
+        "quarter to": -15,
+        "ten past": 10,
+        "ten to": -10,
+        "twenty past": 20,
+        "twenty to": -20,
+        "five past": 5,
+        "five to": -5,
+    },
     halves={"a": "am", "p": "pm"},
     named={"noon": time(12), "midday": time(12), "midnight": time(0)},
     part=compiled(r"\b(?:in the |this |at )?(?P<part>morning|afternoon|evening|night|tonight)\b(?! shift)"),
-    parts={"morning": (time(9), "am"), "afternoon": (time(15), "pm"), "evening": (time(19), "pm"),
-           "night": (time(20), "pm"), "tonight": (time(20), "pm")},  # fmt: skip
-    period=compiled(r"\b(?:by |before |at |until )?(?:the )?end of (?:the |this )?(?P<end>day|week|month|year)\b"
-                    r"|\b(?P<whole>this|next|the coming) (?P<what>week|month)\b"),  # fmt: skip
+    parts={
+        "morning": (time(9), "am"),
+        "afternoon": (time(15), "pm"),
+        "evening": (time(19), "pm"),
+        "night": (time(20), "pm"),
+        "tonight": (time(20), "pm"),
+    },
+    period=compiled(
+        r"\b(?:by |before |at |until )?(?:the )?end of (?:the |this )?(?P<end>day|week|month|year)\b"
+        r"|\b(?P<whole>this|next|the coming) (?P<what>week|month)\b"
+    ),
     periods={"day": "day", "week": "week", "month": "month", "year": "year"},
-    lasts=compiled(rf"\bfor (?:about |around )?(?P<count>half an|an?|{CARDINAL}) (?P<unit>hour|minute)s?\b(?P<more> and a half)?"),
+    lasts=compiled(
+        rf"\bfor (?:about |around )?(?P<count>half an|an?|{CARDINAL}) (?P<unit>hour|minute)s?\b(?P<more> and a half)?"
+    ),
     evening=compiled(r"\b(?:dinner|supper|evening|tonight|night|afternoon|party|drinks|movie|concert)\b"),
     commitment=compiled(
         r"\b(?P<who>i|we|let's|let me)(?:(?:'ll| will| am going to|'m going to| are going to|'re going to| am gonna"
@@ -82,7 +108,7 @@ ENGLISH_TONGUE = Tongue(
     ),
     request=compiled(
         r"(?:\bplease(?: (?:do not|don't) forget to| remember to)?|\b(?:do not|don't) forget to|\bremember to"
-        r"|\bremind me to|\bmake sure (?:to|you|that you)|\b(?:can|could|would|will) you(?: please| just| also| maybe)*"
+        r"|\bremind me to|\bmake sure (?:to|you|that you)|\b(?:can|could|would|will) (?:you|somebody|someone|anybody|anyone)(?: please| just| also| maybe)*"
         r"|\byou(?:'ll)?(?: also| just| really)?(?: need to| have to| must| should|'ve got to| want to)"
         r"|\bwould you mind)"
         r"(?: (?:also|just|then|please|definitely|try to))* (?P<what>.+)"
@@ -104,15 +130,21 @@ ENGLISH_TONGUE = Tongue(
         r"|supposed to have|used to|(?:will|should|must|can|do|need to|have to|going to) (?:not|never)(?! forget)|won't|can't|cannot|shouldn't|don't (?:need|have|want)"
         r"|didn't|wouldn't|couldn't|have to say|must say|must admit|has to|no need)\b"
     ),
-    reasons=compiled(r",? (?:because|since|so that|as soon as you|and then we'll|and see|but|that's|which|so i|so we|so you)\b.*"),
+    reasons=compiled(
+        r",? (?:because|since|so that|as soon as you|and then we'll|and see|but|that's|which|so i|so we|so you)\b.*"
+    ),
     pronouns=frozenset("it them that this those these one".split()),
-    accepts=compiled(r"(?:(?:um|uh|oh|well|and) )?(?:yes|yeah|yep|sure|okay|ok|of course|will do|no problem|absolutely|i will|i'll"
-                     r"|i can|got it|all right|alright|right|consider it done|definitely|certainly|on it)\b"),  # fmt: skip
+    accepts=compiled(
+        r"(?:(?:um|uh|oh|well|and) )?(?:yes|yeah|yep|sure|okay|ok|of course|will do|no problem|absolutely|i will|i'll"
+        r"|i can|got it|all right|alright|right|consider it done|definitely|certainly|on it)\b"
+    ),
     verb_last=False,
     alone=compiled(r"i\b|let me"),
     past=compiled(r"\b(?:was|were|had|did|went|met|came|saw|spoke|called|yesterday|last|ago|used to|missed)\b"),
-    cancelled=compiled(r"\b(?:cancel(?:led|ed)?|no (?:meeting|class|lesson|appointment|training)|not|can't|cannot|won't|don't|isn't"
-                       r"|instead of|called off|if|maybe|might|would)\b"),  # fmt: skip
+    cancelled=compiled(
+        r"\b(?:cancel(?:led|ed)?|no (?:meeting|class|lesson|appointment|training)|not|can't|cannot|won't|don't|isn't"
+        r"|instead of|called off|if|maybe|might|would)\b"
+    ),
     happening=compiled(
         r"\b(?:meet|meeting|appointment|check-?up|train|flight|plane|birthday|party|dinner|lunch|breakfast|exam|midterm|interview"
         r"|concert|wedding|class|lesson|lecture|seminar|conference|match|reservation|ceremony|funeral|trip|fly|flying|recital"
@@ -121,7 +153,7 @@ ENGLISH_TONGUE = Tongue(
     ),
     happening_at_a_clock=compiled(
         r"\b(?:bus|call|visit|test|game|leave|leaves|arrive|arrives|starts?|begins?|session|show|movie|open house"
-        r"|pick (?:\w+ )?up|technician|delivery|come over)\b"
+        r"|pick (?:\w+ )?up|comes?|technician|delivery|come over)\b"
     ),
     hour_long=compiled(
         r"\b(?:meet|meeting|appointment|dinner|lunch|party|interview|lesson|class|session|lecture|workshop)\b"
@@ -132,7 +164,7 @@ ENGLISH_TONGUE = Tongue(
         "she they if then or please have has can could need needs ends lasts when where where's what than".split()
     ),
     edges=frozenset(
-        "a an the my our your his her their this that on at in by for to of with and from i've i'm i'll we've we're "
+        "a an the my our your his her their this that let's on at in by for to of with and from i've i'm i'll we've we're "
         "have has got get is are it it's there's there also so then um uh well yes no okay oh hey to be will "
         "next coming about around from be".split()
     ),
@@ -145,9 +177,11 @@ ENGLISH_TONGUE = Tongue(
         live lived loves love loved likes like liked uses used becomes became begins shows showed tells told asks asked
         fell fall falls learned learn lets let put puts sign signed read write wrote ready able sure fine good great
         been being still already really just very only even never always often also too done gone going coming
-        fix fixed fails failing failed slipped agreed decided covered stretched finished blocked anymore anyway""".split()
+        fix fixed fails failing failed slipped agreed decided covered ends end ended instead coming stretched finished blocked anymore anyway""".split()
     ),
-    introduces=compiled(r"\b(?:my name is|my name's|this is) (?P<name>(?-i:[A-Z])[\w'-]+)(?= (?:from|speaking|here|calling)|[,.!]|$| and (?:i|we)\b)"),
+    introduces=compiled(
+        r"\b(?:my name is|my name's|this is) (?P<name>(?-i:[A-Z])[\w'-]+)(?= (?:from|speaking|here|calling)|[,.!]|$| and (?:i|we)\b)"
+    ),
     clause=compiled(
         r"(?:[,;:]|(?<=[a-z0-9])(?= (?:and|but|so|then|because) )) ?(?=(?:(?:and|but|so|then|because|also|oh|yes|yeah|okay|well|no) )*"
         r"(?:i|we|you|he|she|they|it|that|there|there's|it's|that's|i'll|i'm|i've|we'll|we're|we've|you'll|please|let's"
@@ -158,9 +192,10 @@ ENGLISH_TONGUE = Tongue(
         r"|(?:(?<=^)|(?<= ))(?:um+|uh+|uhm|erm|er|hmm+|mhm|you know|i mean(?=,))(?:,|\b)(?: |$)"
     ),
     corrections=compiled(
-        r"[ ,.;—–-]+(?:no,? wait|wait,? no|no,? sorry|sorry,? no|actually,? no|no,? actually|or rather|scratch that"
+        r"(?<![ ,.;—–-])[ ,.;—–-]++(?:no,? wait|wait,? no|no,? sorry|sorry,? no|actually,? no|no,? actually|or rather|scratch that"
         r"|make that)[ ,.;—–-]+(?:actually |make (?:it|that) |on second thought,? )?"
         r"|[,.;—–-] ?(?:i mean|rather|sorry|no) ?[,;—–-] ?"
+        r"|(?<!i'm)(?<! so)(?<! am) sorry,? (?=(?:at|on|in|by|to|from|until) )"
     ),
     personal=compiled(
         r"\b(?:i|i'm|i'll|i've|i'd|me|my|mine|we|we're|we'll|we've|we'd|us|our|ours|you|you're|you'll|you've|your|yours|let's)\b"

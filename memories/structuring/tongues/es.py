@@ -54,7 +54,9 @@ SPANISH = Tongue(
     words=WORDS,
     units={"minuto": "minute", "hora": "hour", "día": "day", "semana": "week", "mes": "month", "año": "year"},
     clocks=(
-        compiled(rf"\b(?:a|sobre|hacia) las? (?P<hour>{_CARDINAL}) (?P<relation>y media|y cuarto|menos cuarto|y diez|y veinte|menos diez)\b"),
+        compiled(
+            rf"\b(?:a|sobre|hacia) las? (?P<hour>{_CARDINAL}) (?P<relation>y media|y cuarto|menos cuarto|y diez|y veinte|menos diez)\b"
+        ),
         compiled(r"\b(?:(?:a|sobre|hacia) las? )?(?P<hour>\d{1,2})[:.](?P<minute>\d\d)\b"),
         compiled(rf"\b(?:a|sobre|hacia) las? (?P<hour>{_CARDINAL})\b"),
         compiled(r"\b(?:al? )(?P<named>mediodía|medianoche)\b"),
@@ -64,8 +66,10 @@ SPANISH = Tongue(
     named={"mediodía": time(12), "medianoche": time(0)},
     part=compiled(r"\b(?:(?:de|por|en) la |esta )(?P<part>mañana|tarde|noche)\b"),
     parts={"mañana": (time(9), "am"), "tarde": (time(16), "pm"), "noche": (time(20), "pm")},
-    period=compiled(r"\b(?:antes de |para |a )?(?:el )?(?:final(?:es)?|fin) (?:de |del )(?:la |este |esta )?(?P<end>semana|mes|día|año)\b"
-                    r"|\b(?P<whole>esta|este|la próxima|el próximo) (?P<what>semana|mes)\b"),  # fmt: skip
+    period=compiled(
+        r"\b(?:antes de |para |a )?(?:el )?(?:final(?:es)?|fin) (?:de |del )(?:la |este |esta )?(?P<end>semana|mes|día|año)\b"
+        r"|\b(?P<whole>esta|este|la próxima|el próximo) (?P<what>semana|mes)\b"
+    ),
     periods={"semana": "week", "mes": "month", "día": "day", "año": "year"},
     lasts=compiled(rf"\bdurante (?P<count>media|{_CARDINAL}) (?P<unit>hora|minuto)s?\b"),
     evening=compiled(r"\b(?:cena|cenar|noche|tarde|concierto|fiesta|cine)\b"),
@@ -82,11 +86,17 @@ SPANISH = Tongue(
     ),
     remind_me=compiled(r"\brecuérdame "),
     task=compiled(rf"(?:{'|'.join(_IMPERATIVES)})\b|{_INFINITIVE}"),
-    idle=compiled(r"(?:ser|estar|ver|decir|decirte|saber|ir|tener|poder|pensar|creer|haber|esperar|hablar|irme|irnos|explicar|empezar|entender|vernos|verme)\b"),
-    unreal=compiled(r"\b(?:si|quizás?|tal vez|a lo mejor|no (?:voy|vamos|tengo|puedo|quiero|hay|debo)|nunca|debería haber)\b"),
+    idle=compiled(
+        r"(?:ser|estar|ver|decir|decirte|saber|ir|tener|poder|pensar|creer|haber|esperar|hablar|irme|irnos|explicar|empezar|entender|vernos|verme)\b"
+    ),
+    unreal=compiled(
+        r"\b(?:si|quizás?|tal vez|a lo mejor|no (?:voy|vamos|tengo|puedo|quiero|hay|debo)|nunca|debería haber)\b"
+    ),
     reasons=compiled(r",? (?:porque|para que|ya que|así que|pero)\b.*"),
     pronouns=frozenset("lo la los las eso esto le les".split()),
-    accepts=compiled(r"(?:sí|claro|vale|por supuesto|de acuerdo|bueno|perfecto|muy bien|está bien|lo haré|yo me encargo)\b"),
+    accepts=compiled(
+        r"(?:sí|claro|vale|por supuesto|de acuerdo|bueno|perfecto|muy bien|está bien|lo haré|yo me encargo)\b"
+    ),
     verb_last=False,
     alone=compiled(r"voy|tengo|debo\b|necesito\b|puedo|quiero|prometo"),
     past=compiled(r"\b(?:fue|fueron|era|ayer|anoche|pasad[oa]s?|tuve|tuvimos|estuve|estuvo|hubo|hice|fui)\b"),
@@ -99,8 +109,12 @@ SPANISH = Tongue(
     hour_long=compiled(r"\b(?:reunión|cita|cena|comida|almuerzo|entrevista|clase|fiesta)\b"),
     links=frozenset("con de del en para a al sobre la el los las mi tu su".split()),
     breaks=frozenset("y pero porque que es son está sale llega empieza a será cuando donde si o".split()),
-    edges=frozenset("un una el la los las mi tu su nuestra nuestro tengo tenemos hay es el en a de y pues bueno vale para con que".split()),
-    determiners=frozenset("el la los las un una unos unas mi mis tu tus su sus nuestra nuestro esta este del al".split()),
+    edges=frozenset(
+        "un una el la los las mi tu su nuestra nuestro tengo tenemos hay es el en a de y pues bueno vale para con que".split()
+    ),
+    determiners=frozenset(
+        "el la los las un una unos unas mi mis tu tus su sus nuestra nuestro esta este del al".split()
+    ),
     verbs=frozenset("es son está están sube sale llega tiene puede cuesta va era fue más".split()),
     introduces=compiled(r"\b(?:me llamo|mi nombre es|soy) (?P<name>(?-i:[A-ZÁÉÍÓÚ])[\w'-]+)"),
     clause=compiled(
@@ -108,6 +122,10 @@ SPANISH = Tongue(
         r"(?:yo|tú|él|ella|voy|vamos|tengo|tenemos|hay|puedes|podrías|por favor|no te|no se|recuerda|recuérdame|el|la|debo|necesito|necesitamos|mi|nos|te|me)\b)"
     ),
     fillers=compiled(r", (?:eh+|em+|este|o sea|pues),(?= )|(?:(?<=^)|(?<= ))(?:eh+|em+|o sea)(?:,|\b)(?: |$)"),
-    corrections=compiled(r"[ ,.;—–-]+(?:no,? espera|no,? perdón|mejor dicho)[ ,.;—–-]+|[,.;—–-] ?(?:perdón|digo|quiero decir|no) ?[,;—–-] ?"),
-    personal=compiled(r"\b(?:yo|me|mí|mi|mis|nos|nosotros|nuestr\w+|tú|te|ti|tu|tus|usted|ustedes|voy|vamos|tengo|tenemos|estoy|debo|puedes|puede|tienes|quiero)\b"),
-)  # fmt: skip
+    corrections=compiled(
+        r"(?<![ ,.;—–-])[ ,.;—–-]++(?:no,? espera|no,? perdón|mejor dicho)[ ,.;—–-]+|[,.;—–-] ?(?:perdón|digo|quiero decir|no) ?[,;—–-] ?"
+    ),
+    personal=compiled(
+        r"\b(?:yo|me|mí|mi|mis|nos|nosotros|nuestr\w+|tú|te|ti|tu|tus|usted|ustedes|voy|vamos|tengo|tenemos|estoy|debo|puedes|puede|tienes|quiero)\b"
+    ),
+)

@@ -48,19 +48,32 @@ FRENCH = Tongue(
     words=WORDS,
     units={"minute": "minute", "heure": "hour", "jour": "day", "semaine": "week", "mois": "month", "an": "year"},
     clocks=(
-        compiled(rf"\b(?:(?:à|vers) )?(?P<hour>{_CARDINAL}) ?(?:heures?|h) (?P<relation>et demie|et quart|moins le quart|moins dix)\b"),
+        compiled(
+            rf"\b(?:(?:à|vers) )?(?P<hour>{_CARDINAL}) ?(?:heures?|h) (?P<relation>et demie|et quart|moins le quart|moins dix)\b"
+        ),
         compiled(r"\b(?:(?:à|vers) )?(?P<hour>\d{1,2}) ?[h:](?P<minute>\d\d)\b"),
-        compiled(rf"\b(?:(?:à|vers) )?(?P<hour>{_CARDINAL}) ?(?:heures?|h)(?: (?P<minute>quinze|trente|quarante-cinq|\d\d))?\b"),
+        compiled(
+            rf"\b(?:(?:à|vers) )?(?P<hour>{_CARDINAL}) ?(?:heures?|h)(?: (?P<minute>quinze|trente|quarante-cinq|\d\d))?\b"
+        ),
         compiled(r"\b(?:à )(?P<named>midi|minuit)\b"),
     ),
     relations={"et demie": 30, "et quart": 15, "moins le quart": -15, "moins dix": -10},
     halves={},
     named={"midi": time(12), "minuit": time(0)},
-    part=compiled(r"\b(?:du |de l'|cet |le |ce |dans l'|dans la |demain )?(?P<part>matin|matinée|après-midi|soir|soirée)\b"),
-    parts={"matin": (time(9), "am"), "matinée": (time(10), "am"), "après-midi": (time(15), "pm"), "soir": (time(19), "pm"),
-           "soirée": (time(19), "pm")},  # fmt: skip
-    period=compiled(r"\b(?:avant |d'ici |à )?(?:la )?fin (?:de |du |de l')(?:la |cette |ce )?(?P<end>semaine|mois|journée|année)\b"
-                    r"|\b(?P<whole>cette|ce|la) (?P<what>semaine|mois)(?: prochaine?)?\b"),  # fmt: skip
+    part=compiled(
+        r"\b(?:du |de l'|cet |le |ce |dans l'|dans la |demain )?(?P<part>matin|matinée|après-midi|soir|soirée)\b"
+    ),
+    parts={
+        "matin": (time(9), "am"),
+        "matinée": (time(10), "am"),
+        "après-midi": (time(15), "pm"),
+        "soir": (time(19), "pm"),
+        "soirée": (time(19), "pm"),
+    },
+    period=compiled(
+        r"\b(?:avant |d'ici |à )?(?:la )?fin (?:de |du |de l')(?:la |cette |ce )?(?P<end>semaine|mois|journée|année)\b"
+        r"|\b(?P<whole>cette|ce|la) (?P<what>semaine|mois)(?: prochaine?)?\b"
+    ),
     periods={"semaine": "week", "mois": "month", "journée": "day", "année": "year"},
     lasts=compiled(rf"\bpendant (?P<count>une demi-|{_CARDINAL}) ?(?P<unit>heure|minute)s?\b"),
     evening=compiled(r"\b(?:dîner|soir|soirée|concert|cinéma|après-midi|fête)\b"),
@@ -76,11 +89,15 @@ FRENCH = Tongue(
     ),
     remind_me=compiled(r"\brappelle(?:z)?-moi "),
     task=compiled(rf"(?:{'|'.join(_IMPERATIVES)})\b|{_INFINITIVE}"),
-    idle=compiled(r"(?:être|avoir|dire|te dire|vous dire|voir|savoir|aller|penser|croire|espérer|attendre|parler|partir|comprendre|commencer|faire attention|vous expliquer)\b"),
+    idle=compiled(
+        r"(?:être|avoir|dire|te dire|vous dire|voir|savoir|aller|penser|croire|espérer|attendre|parler|partir|comprendre|commencer|faire attention|vous expliquer)\b"
+    ),
     unreal=compiled(r"\b(?:si|peut-être|ne (?:vais|dois|peux|veux) pas|n'ai pas|jamais|aurais dû|aurait)\b"),
     reasons=compiled(r",? (?:parce que|pour que|car|mais|sinon)\b.*"),
     pronouns=frozenset("le la les l ça cela lui leur en y".split()),
-    accepts=compiled(r"(?:oui|d'accord|bien sûr|ok|okay|entendu|pas de problème|volontiers|je m'en occupe|très bien|parfait)\b"),
+    accepts=compiled(
+        r"(?:oui|d'accord|bien sûr|ok|okay|entendu|pas de problème|volontiers|je m'en occupe|très bien|parfait)\b"
+    ),
     verb_last=False,
     alone=compiled(r"j"),
     past=compiled(r"\b(?:était|étaient|hier|derni(?:er|ère)s?|avait|avions|suis allée?|a eu|ont eu)\b"),
@@ -93,15 +110,25 @@ FRENCH = Tongue(
     hour_long=compiled(r"\b(?:réunion|rendez-vous|dîner|déjeuner|entretien|cours|fête)\b"),
     links=frozenset("avec de du des chez pour à au aux sur en la le les l' mon ma".split()),
     breaks=frozenset("et mais parce que qui est sont part arrive commence sera quand où si donc a".split()),
-    edges=frozenset("un une le la les mon ma mes notre nos j'ai nous avons on a est c'est il y à de du et alors donc bon ben avec pour ai en".split()),
-    determiners=frozenset("le la les l' un une des du mon ma mes ton ta tes son sa notre nos votre vos ce cette ces au aux".split()),
+    edges=frozenset(
+        "un une le la les mon ma mes notre nos j'ai nous avons on a est c'est il y à de du et alors donc bon ben avec pour ai en".split()
+    ),
+    determiners=frozenset(
+        "le la les l' un une des du mon ma mes ton ta tes son sa notre nos votre vos ce cette ces au aux".split()
+    ),
     verbs=frozenset("est sont a ont va fait demande part arrive coûte était plus".split()),
     introduces=compiled(r"\b(?:je m'appelle|mon nom est) (?P<name>(?-i:[A-ZÉÈ])[\w'-]+)"),
     clause=compiled(
         r"(?:[,;:]|(?<=[a-zéèêàùçîôû0-9])(?= (?:et|mais|donc|alors) )) ?(?=(?:(?:et|mais|donc|alors|oui|bon|d'accord) )*"
         r"(?:je|j'|tu|il|elle|on|nous|vous|ils|n'oublie|n'oubliez|pense|pensez|peux-tu|pouvez-vous|pourriez|s'il|le|la|mon|ma|c'est|ça|rappelle)\b)"
     ),
-    fillers=compiled(r", (?:euh+|heu|hum|ben|bah|du coup),(?= )|(?:(?<=^)|(?<= ))(?:euh+|heu|hum|ben|bah)(?:,|\b)(?: |$)"),
-    corrections=compiled(r"[ ,.;—–-]+(?:non,? attends|non,? pardon|ou plutôt)[ ,.;—–-]+|[,.;—–-] ?(?:pardon|enfin|je veux dire|plutôt|non) ?[,;—–-] ?"),
-    personal=compiled(r"\b(?:je|j'\w+|me|moi|m'\w+|mon|ma|mes|nous|notre|nos|on|tu|te|toi|ton|ta|tes|vous|votre|vos)\b"),
-)  # fmt: skip
+    fillers=compiled(
+        r", (?:euh+|heu|hum|ben|bah|du coup),(?= )|(?:(?<=^)|(?<= ))(?:euh+|heu|hum|ben|bah)(?:,|\b)(?: |$)"
+    ),
+    corrections=compiled(
+        r"(?<![ ,.;—–-])[ ,.;—–-]++(?:non,? attends|non,? pardon|ou plutôt)[ ,.;—–-]+|[,.;—–-] ?(?:pardon|enfin|je veux dire|plutôt|non) ?[,;—–-] ?"
+    ),
+    personal=compiled(
+        r"\b(?:je|j'\w+|me|moi|m'\w+|mon|ma|mes|nous|notre|nos|on|tu|te|toi|ton|ta|tes|vous|votre|vos)\b"
+    ),
+)

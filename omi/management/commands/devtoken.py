@@ -14,12 +14,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("uid")
         parser.add_argument("--days", type=int, default=30)
+        parser.add_argument("--name", help="the user's name, kept in the user's document")
 
-    def handle(self, *, uid: str, days: int, **options: Any) -> None:
+    def handle(self, *, uid: str, days: int, name: str | None, **options: Any) -> None:
         if settings.OMI_AUTH != "dev":
             raise CommandError(
                 f"OMI_AUTH is {settings.OMI_AUTH}: users bring their own tokens. Set OMI_AUTH=dev locally."
             )
         from omi.accounts.tokens import mint
 
-        self.stdout.write(mint(uid, days=days))
+        token = mint(uid, days=days)
+        if name:
+            from omi.accounts.users import update_user
+
+            update_user(uid, name=name)
+        self.stdout.write(token)

@@ -1,6 +1,7 @@
 """Little talks with what a person would note of them: ``choose/`` to set the rules on, ``report/`` to judge them by.
 
-A file is: ``language | moment zone | the user``, the turns (``?Agent`` is a voice that nobody named), then the parts ``-- tasks`` (what | owner | day),
+A file is: ``language | moment zone | the user``, the turns (``?Agent`` is a voice that nobody named), then the parts
+``-- tasks`` (what | owner | day),
 ``-- events`` (words of the title | local start, one or more that are right), ``-- category`` (any of these) and
 ``-- about`` (words of which title and overview must hold some). ``optional``: may be found, need not.
 """
@@ -19,7 +20,9 @@ from memories.structuring.sentences import words
 from transcription.segments import Segment
 
 FOLDER = Path(__file__).parent
-_SMALL = frozenset("a an the to of in on at by for and my your their our der die das den el la los las de le les du des un une".split())
+_SMALL = frozenset(
+    "a an the to of in on at by for and my your their our der die das den el la los las de le les du des un une".split()
+)
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,9 @@ def score_events(talk: Talk, made: list[Event]) -> Score:
 
 def unsupported_figures(talk: Talk, made: Structured) -> set[str]:
     """Figures of title, overview and items that nobody said, dates that are worked out left out."""
-    shown = " ".join([made.title, made.overview, *(re.sub(r" \([^()]*\)$", "", it.description) for it in made.action_items)])
+    shown = " ".join(
+        [made.title, made.overview, *(re.sub(r" \([^()]*\)$", "", it.description) for it in made.action_items)]
+    )
     return set(re.findall(r"\d+", shown)) - set(re.findall(r"\d+", talk.text))
 
 

@@ -1,0 +1,78 @@
+"""The second bundled conversation: another user uploads a recording that was never streamed."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from demo import material as materials
+from demo.app import App
+from demo.material import wav, wav_of
+from demo.measure import measured
+from demo.reference import faults
+from demo.servers import DemoError, Installation
+
+UID = "demo-user-2"
+WAIT = 600.0
+"""Seconds for a post-processing run."""
+Json = dict[str, Any]
+
+
+def run(console: Console, running: Installation, folder: Path) -> Json:
+    """The finished memory, held against the script: ``memory``, ``post_processed``, ``steps``, ``faults``."""
+    material = materials.second()
+    assert material.reference is not None
+    assert material.enrol_user is not None
+    app = App(running.url, running.manage("devtoken", UID, "--name", material.user).strip())
+    console.print(f"[cyan]•[/cyan] A second conversation, of {material.user} and two strangers: uploaded, not streamed")
+    app.upload("/v3/upload-audio", wav_of(folder, material.enrol_user))
+    samples = materials.pcm(material.recording)
+    started = datetime.now(UTC) - timedelta(minutes=10)
+    body = {
+        "started_at": started.isoformat(),
+        "finished_at": (started + timedelta(seconds=len(samples) / 2 / materials.RATE)).isoformat(),
+        "transcript_segments": [],
+        "language": "en",
+    }
+    memory_id = app.call("POST", "/v1/memories?trigger_integrations=false", json=body)["memory"]["id"]
+    post_process(console, app, memory_id, wav(folder / "second.wav", samples))
+    memory = app.call("GET", f"/v1/memories/{memory_id}")
+    state = app.call("GET", f"/v1/memories/{memory_id}/post-processing")
+    part = measured(material, {}, memory["transcript_segments"], memory.get("active_transcript") or "")
+    return {
+        "memory": memory,
+        "names": {"user": material.user},
+        "post_processed": part,
+        "steps": state["steps"],
+        "faults": faults(material.reference, part, memory["structured"]),
+    }
+
+
+def post_process(console: Console, app: App, memory_id: str, recording: Path) -> None:
+    """Upload ``recording`` and follow its run to the end. Raises DemoError where it does not succeed."""
+    answer = app.upload(f"/v1/memories/{memory_id}/post-processing", recording, params={"emotional_feedback": "true"})
+    if answer["postprocessing"]["status"] != "in_progress":
+        raise DemoError(f"The answer says {answer['postprocessing']}, not in_progress")
+    columns = (
+        TextColumn("   {task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("queued", total=100)
+        deadline = time.monotonic() + WAIT
+        while time.monotonic() < deadline:
+            state = app.call("GET", f"/v1/memories/{memory_id}/post-processing")
+            progress.update(bar, completed=state["percent"], description=f"{state['step'] or state['state']:<18}")
+            if state["state"] == "finished":
+                break
+            time.sleep(0.4)
+    if state["state"] != "finished" or state["outcome"] != "success":
+        raise DemoError(f"Post-processing ended as {state['outcome'] or state['state']}: {state.get('message')}")
+    app.wait_for_event({"memory_post_processing_success"}, 0, 30, lambda event: None)

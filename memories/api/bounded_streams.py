@@ -16,9 +16,10 @@ AGAIN = 30
 """Seconds to come back in: a stream that was forgotten by a dead client ends within a ping or two."""
 
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+Routed = Callable[..., Any]
 
 
-def bounded(view: View) -> View:
+def bounded(view: View) -> Routed:
     """``view`` answers with a stream that lasts; whoever asks has a place while it does."""
 
     async def answer(request: HttpRequest) -> HttpResponseBase:
@@ -41,7 +42,8 @@ def bounded(view: View) -> View:
             seat.leave()
             return response
         response.streaming_content = _until_it_ends(response.streaming_content, seat)
-        response._resource_closers.append(seat.leave)  # also where nobody began to read it
+        closers: list[Callable[[], None]] = response._resource_closers  # type: ignore[attr-defined]
+        closers.append(seat.leave)  # also where nobody began to read it
         return response
 
     return answer

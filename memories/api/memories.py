@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -65,7 +64,7 @@ class MemoryViewSet(viewsets.ViewSet):
 
     lookup_field = "memory_id"
 
-    def get_throttles(self) -> Sequence[BaseThrottle]:
+    def get_throttles(self) -> list[BaseThrottle]:
         return [UserRate(), CreateRate()] if self.action == "create" else [UserRate()]
 
     @extend_schema(

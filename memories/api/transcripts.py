@@ -31,7 +31,8 @@ _KEYS = {
 
 def _within(chosen: dict[str, TranscriptVersion]) -> dict[str, TranscriptVersion]:
     """Those that fit into ``OMI_ANSWER_BYTES``, the one that is shown first."""
-    left, fitting = settings.OMI_ANSWER_BYTES, {}
+    left = settings.OMI_ANSWER_BYTES
+    fitting: dict[str, TranscriptVersion] = {}
     for model, version in sorted(chosen.items(), key=lambda item: not item[1].active):
         left -= sum(listing.SEGMENT + len(segment.text.encode()) for segment in version.segments)
         if left >= 0 or not fitting:

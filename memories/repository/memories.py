@@ -282,7 +282,7 @@ def _plain(value: Any) -> Any:
 
 def _readable(found: list[Document]) -> list[Memory]:
     """One broken document hides no other from its owner; it is counted and logged."""
-    memories = []
+    memories: list[Memory] = []
     if not found:
         return memories
     left_out = gone.people(found[0].path.split("/")[1])

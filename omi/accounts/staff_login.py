@@ -34,7 +34,7 @@ _places = threading.BoundedSemaphore(1 + WAITING)
 
 
 @never_cache
-@sensitive_post_parameters()  # type: ignore[untyped-decorator]
+@sensitive_post_parameters()
 def login(request: HttpRequest) -> HttpResponse:
     """In front of the admin's own login view: 429 with ``Retry-After`` where an address has failed too often."""
     if request.method != "POST":
@@ -66,10 +66,8 @@ def address_of(request: HttpRequest) -> str:
 
 def _locked(name: str, address: str) -> bool:
     counts = cache.get_many([_key(name, address), _key("", address)])
-    return (
-        counts.get(_key(name, address), 0) >= settings.OMI_LOGIN_TRIES
-        or counts.get(_key("", address), 0) >= settings.OMI_LOGIN_TRIES_OF_ADDRESS
-    )
+    for_name, for_all = int(counts.get(_key(name, address), 0)), int(counts.get(_key("", address), 0))
+    return bool(for_name >= settings.OMI_LOGIN_TRIES or for_all >= settings.OMI_LOGIN_TRIES_OF_ADDRESS)
 
 
 def on_failure(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:

@@ -1,9 +1,9 @@
 """``python -m bench.label_drops [--talks N]``: how many seconds have the right speaker after drops.
 
 Conversations of real voices (the reporting side, as ``bench.conversations`` makes them). The vendor tells speakers
-apart rightly and counts them anew after each drop. Printed is the share of seconds whose label is their speaker's, each label
-standing for one speaker: as the vendor gave them, joined by the voices in the audio (a client that comes back: every
-vendor counts anew), and joined by another vendor that heard everything on one connection.
+apart rightly and counts them anew after each drop. Printed is the share of seconds whose label is their speaker's, each
+label standing for one speaker: as the vendor gave them, joined by the voices in the audio (a client that comes back:
+every vendor counts anew), and joined by another vendor that heard everything on one connection.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ class SessionInfo:
     sample_rate: int
     device_id: str | None = None
     signed_in: float = 0.0
+    after: str = ""  # the conversation of this session that the user deleted meanwhile
 
     @property
     def fenced_from(self) -> datetime:
@@ -90,6 +91,15 @@ class Accounting:
     vendors: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
+class ConversationGone(Exception):
+    """The user deleted the conversation's memory while it went on: what was said since ``at`` (Unix seconds) is another
+    conversation."""
+
+    def __init__(self, at: float) -> None:
+        super().__init__("the conversation was deleted")
+        self.at = at
+
+
 class SessionSink(Protocol):
     """Stores conversations. Implemented by ``memories.capture``. Methods may raise; the journal is the safety net."""
 
@@ -113,7 +123,7 @@ class SessionSink(Protocol):
         assigned: Mapping[str, VoiceLabel] | None = None,
     ) -> None:
         """Write the segments that this session shows (all of them, conversation time), beside those of other sessions.
-        Never overwrites text with nothing.
+        Never overwrites text with nothing. Raises ConversationGone.
 
         ``last_audio``: how far this session's audio reaches (conversation seconds), ``heard_at``: the wall clock (Unix
         seconds) when the last of it came.

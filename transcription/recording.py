@@ -72,7 +72,9 @@ def _timeline(sessions: Sequence[Placed]) -> Iterator[bytes]:
             silence = min(start - position, BYTES_PER_SECOND)
             yield b"\0" * silence
             position += silence
-        for piece in journal.read_pcm(item.entry):
+        passed = max(0, -start)  # of a session that began before its conversation: that was deleted
+        for whole in journal.read_pcm(item.entry):
+            piece, passed = whole[passed:], max(0, passed - len(whole))
             cut = piece if until is None else piece[: max(0, until - position)]
             if cut:
                 yield cut

@@ -71,6 +71,7 @@ class Session:
             opened=self._opened,
             hold=around.return_seconds,
         )
+        self._storing.on_gone = lambda at: self._builder.cut(at, self._shown[-500:])
         self._window = AudioWindow(self._journal.entry if self._journal else None)
         self._gate = SpeechGate() if around.gate else None
         self._builder = SegmentBuilder(self.info.session_id)

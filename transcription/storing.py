@@ -10,12 +10,13 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
-from transcription.ports import FINAL
+from transcription.ports import FINAL, ConversationGone
 
 if TYPE_CHECKING:
     from transcription.journal.writer import Journal
@@ -64,6 +65,9 @@ class Storing:
         self._hold = hold
         self._heard_at = info.started_at.timestamp()
         self._opening = asyncio.Lock()
+        self._began = info.started_at.timestamp()
+        self._from = 0.0  # session seconds: what was said before went with a conversation that was deleted
+        self.on_gone: Callable[[float], None] = lambda at: None
 
     def heard(self, at: float) -> None:
         """The wall clock (Unix seconds) when the last audio came."""
@@ -101,11 +105,15 @@ class Storing:
             await self._sink.store(
                 self._info,
                 conversation,
-                moved(segments, conversation.offset),
+                moved(self._own(segments), conversation.offset),
                 last_audio=received + conversation.offset,
                 heard_at=self._heard_at,
                 assigned=assigned,
             )
+        except ConversationGone as gone:
+            self.dirty = True
+            self._begin_anew(gone.at)
+            return False
         except Exception as error:  # any store may fail in its own way; the journal is the safety net
             self.dirty = True
             log.warning("session_not_stored", session=self._info.session_id, error=type(error).__name__)
@@ -126,7 +134,24 @@ class Storing:
             assert self.conversation is not None
             return self.conversation
 
+    def _own(self, segments: Sequence[Segment]) -> list[Segment]:
+        return [segment for segment in segments if segment.start >= self._from]
+
+    def _begin_anew(self, at: float) -> None:
+        """What was said until then went with the conversation that the user deleted; the rest is another one, which
+        begins then. The next store opens it."""
+        assert self.conversation is not None
+        began = self._began
+        self._from = max(self._from, min(at, self._heard_at) - began)
+        self._info = replace(
+            self._info, started_at=datetime.fromtimestamp(began + self._from, UTC), after=self.conversation.id
+        )
+        self.conversation = None
+        self.on_gone(self._from)
+        log.info("conversation_deleted_while_it_goes_on", session=self._info.session_id)
+
     async def _adopt(self, conversation: Conversation) -> None:
+        conversation.offset -= self._from
         self.conversation = conversation
         self._on_open(conversation)  # before anything is stored: labels are counted on from what is there
         if self._journal is not None:
@@ -150,7 +175,7 @@ class Storing:
                 await self._sink.store_transcripts(
                     self._info,
                     self.conversation,
-                    {model: moved(items, shift) for model, items in ending.transcripts.items()},
+                    {model: moved(self._own(items), shift) for model, items in ending.transcripts.items()},
                 )
                 if self._hold and self._watch and ending.reason not in (*FINAL, "drain"):
                     hold, self._hold = self._hold, 0.0

@@ -6,6 +6,7 @@ with the same arguments and changes nothing the second time.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,9 +18,9 @@ from django.conf import settings
 from memories import events
 from memories.capture import continuing
 from memories.capture.ids import content_key, memory_id_for, own_segment_ids, processing_id_for
-from memories.repository import processing, transcripts
+from memories.repository import memories, processing, transcripts
 from memories.shapes import ProcessingMemory, SessionAudio
-from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
+from transcription.ports import Accounting, Conversation, ConversationGone, SessionInfo, VoiceLabel
 from transcription.segments import Segment, is_speaker_label, speaker_label
 
 log = structlog.get_logger(__name__)
@@ -31,10 +32,13 @@ def open_conversation(session: SessionInfo) -> Conversation:
     if resumed is not None:
         return resumed
     began = session.started_at.timestamp()
+    identity = processing_id_for(session.uid, session.session_id)
+    if session.after:
+        identity = processing_id_for(session.uid, f"{session.session_id}/{session.after}")
     created = processing.create(
         session.uid,
         ProcessingMemory(
-            id=processing_id_for(session.uid, session.session_id),
+            id=identity,
             session_id=session.session_id,
             session_ids=[session.session_id],
             device_id=session.device_id,
@@ -56,7 +60,7 @@ def resume_conversation(session: SessionInfo) -> Conversation | None:
     did is a new conversation: the clock was set back, and nobody knows how much time has passed.
     """
     found = processing.latest_open(session.uid, session.device_id)
-    if found is None:
+    if found is None or deleted_at(session.uid, found) is not None:
         return None
     if session.session_id in found.session_ids:
         index = found.session_ids.index(session.session_id)
@@ -66,6 +70,17 @@ def resume_conversation(session: SessionInfo) -> Conversation | None:
     if found.ended or not earliest <= began <= continuing.last_heard(found) + settings.OMI_GAP_SECONDS:
         return None
     return _resume(session, found)
+
+
+def deleted_at(uid: str, found: ProcessingMemory) -> float | None:
+    """When (Unix seconds) the user deleted the memory that this conversation has become; None where they have not."""
+    if not found.memory_id:
+        return None
+    memory = memories.glance(uid, found.memory_id)
+    if memory is not None and not memory.deleted:
+        return None
+    at = memory.deleted_at if memory is not None else None
+    return at.timestamp() if at is not None else time.time()
 
 
 def _resume(session: SessionInfo, found: ProcessingMemory) -> Conversation | None:
@@ -128,7 +143,13 @@ def store_segments(
             fields["assigned"] = {**current.assigned, **_decisions(segments, assigned)}
         return fields
 
-    processing.mutate(session.uid, conversation.id, write)
+    try:
+        stored = processing.mutate(session.uid, conversation.id, write)
+    except processing.ProcessingMemoryNotFound as error:
+        raise ConversationGone(time.time()) from error  # erased
+    gone = deleted_at(session.uid, stored)
+    if gone is not None:
+        raise ConversationGone(gone)
     if first == [True]:
         _announce(session.uid, conversation.id, session.session_id)
 

@@ -43,7 +43,7 @@ def stretches(found: ProcessingMemory) -> list[Span]:
         told = [(float(item["start"]), float(item["end"])) for item in counted.get("missing") or []]
         end = float(counted.get("received") or 0.0) or found.last_audio
         spans += [(at + start, at + stop) for start, stop in told or [(0.0, end)]]
-    return merge(spans)
+    return merge([(max(0.0, start), end) for start, end in spans])
 
 
 def _offset(found: ProcessingMemory, session: str) -> float:

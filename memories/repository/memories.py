@@ -88,6 +88,7 @@ class Glance:
 
     deleted: bool
     processing_memory_id: str | None
+    deleted_at: datetime | None = None
 
 
 def glance(uid: str, memory_id: str) -> Glance | None:
@@ -101,7 +102,12 @@ def glance(uid: str, memory_id: str) -> Glance | None:
     if found is None:
         return None
     processing = found.data.get("processing_memory_id")
-    return Glance(bool(found.data.get("deleted")), processing if isinstance(processing, str) else None)
+    at = found.data.get("deleted_at")
+    return Glance(
+        bool(found.data.get("deleted")),
+        processing if isinstance(processing, str) else None,
+        at if isinstance(at, datetime) else None,
+    )
 
 
 def get_memories(uid: str, memory_ids: Sequence[str]) -> dict[str, Memory]:

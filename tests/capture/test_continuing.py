@@ -152,3 +152,42 @@ def test_the_longer_vote_of_a_conversation_that_went_on_is_what_is_read() -> Non
     assert asyncio.run(work(last=True)) == conversation
     texts = [item.text for item in transcripts.newest_live("alice", memory, "consensus")]
     assert texts == ["voted", "voted 2", "voted 3"]
+
+
+def test_what_is_said_after_a_deletion_is_a_new_conversation_and_loses_no_word() -> None:
+    """The memory of a conversation is deleted while it goes on: the next ten seconds of talk went with it, unsaid."""
+    from memories.repository import memories as repository
+    from memories.shapes import Memory
+    from tests.transcription.fakes import Script, spoken_pcm
+    from tests.transcription.live_session import Run, words
+
+    async def work() -> tuple[str, str]:
+        sink = CaptureSink()
+        it = Run(Script(), sink=sink)  # type: ignore[arg-type]
+        it.session.start()
+        await it.feed(spoken_pcm([1, 2, 3, 4]), pause=0.02)
+        await it.session._store()
+        assert it.session.conversation is not None
+        first = it.session.conversation.id
+
+        def made_and_deleted() -> None:
+            memory = memory_id_for(first)
+            repository.create_memory("u1", Memory(id=memory, created_at=BEGAN, processing_memory_id=first))
+            processing.update("u1", first, {"memory_id": memory})
+            repository.delete_memory("u1", memory)
+
+        await asyncio.to_thread(made_and_deleted)
+        await asyncio.sleep(0.05)
+        await it.feed(spoken_pcm(list(range(5, 31))), pause=0.05)
+        await it.session.finish("finish")
+        assert it.session.conversation is not None
+        assert it.shown == words(*range(1, 31))
+        return first, it.session.conversation.id
+
+    first, second = asyncio.run(work())
+    assert first != second
+    said = " ".join(item.text for item in processing.get("u1", second).transcript_segments).split()
+    # Audio that is fed faster than it was spoken has no exact place on the wall clock.
+    assert said[-22:] == words(*range(9, 31))
+    assert "w1" not in said
+    assert PostProcessingRun.objects.filter(memory_id=memory_id_for(second)).count() == 1

@@ -166,6 +166,24 @@ class SegmentBuilder:
                 changed.append(shown)
         return changed
 
+    def cut(self, at: float, words: Sequence[Word]) -> None:
+        """Begin segments anew at a moment: of one that reaches across it, the words since make another one."""
+        last = self.segments[-1] if self.segments else None
+        if last is None or not last.start < at < last.end:
+            return
+        later = [word for word in words if word.start >= at and word.text.strip()]
+        if not later:
+            return
+        rest = last.model_copy(
+            update={
+                "id": segment_id(self.scope, len(self.segments)),
+                "text": clean_text(" ".join(word.text for word in later)),
+                "start": round(later[0].start, 3),
+            }
+        )
+        self.segments.append(rest)
+        self._parts[rest.id] = 1
+
     def assign(self, segment_ids: Sequence[str], voice: VoiceLabel) -> list[Segment]:
         """A person said who spoke: that wins over what was heard, for these segments."""
         self._index_parts()

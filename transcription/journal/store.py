@@ -343,7 +343,7 @@ def forget_user(uid: str) -> int:
 
 
 def size_of(uid: str) -> int:
-    """Bytes on disk that are this user's. Each session counts as ``LEAST_BYTES`` at least, so their number is bounded."""
+    """Bytes on disk that are this user's. A session counts as ``LEAST_BYTES`` at least, which bounds their number."""
     total = 0
     for folder in _inside(user_folder(uid)):
         with contextlib.suppress(OSError):

@@ -211,6 +211,6 @@ class Demo:
 
 
 NOTE = (
-    "Heard by Whisper base on this machine. These voices are synthetic and plain: real speech is heard with more errors "
-    "(docs/benchmarks.md). A larger model (OMI_SPEECH_MODEL, manage.py models) or a vendor hears better."
+    "Heard by Whisper base on this machine. These voices are synthetic and plain: real speech is heard with more "
+    "errors (docs/benchmarks.md). A larger model (OMI_SPEECH_MODEL, manage.py models) or a vendor hears better."
 )

@@ -6,8 +6,9 @@ Live: one model, any number of streams. stdin: frames of `HEADER` (stream, kind,
 (bytes of audio that are dealt with), `partial` and `final` (words, through), `done`, or `error` (message, code, kind).
 An `error` without a stream is the process's own, and its end.
 
-Batch (`--mode batch`): `OPEN` (language, vocabulary) and `END` of stream 0; the audio is the WAV file `--wav`, or between
-them. `ready`, one `final`, `done`. Names of people stand in no argument, which every user of the machine could read.
+Batch (`--mode batch`): `OPEN` (language, vocabulary) and `END` of stream 0; the audio is the WAV file `--wav`, or
+between them. `ready`, one `final`, `done`. Names of people stand in no argument, which every user of the machine could
+read.
 
 The process ends when stdin does: a parent that dies leaves no decoder behind. It never imports Django.
 """

@@ -246,6 +246,11 @@ class ProcessingMemory(_Document):
     """Who the user said, while it was going on, that a segment is of: the memory's ``edits.segments`` begin with it."""
 
 
+MAX_GIVEN_SEGMENTS = 20_000
+"""Segments that a client may bring at once: a talk of a day has about 14,000. One transaction stores them all, and on
+SQLite nobody else writes meanwhile."""
+
+
 class GivenSegment(Segment):
     """A segment as a client sends it: checked here, because whatever is stored is sent to every app of this user.
 
@@ -289,7 +294,7 @@ class CreateMemory(BaseModel):
 
     started_at: datetime
     finished_at: datetime
-    transcript_segments: list[GivenSegment] = Field(default_factory=list)
+    transcript_segments: list[GivenSegment] = Field(default_factory=list, max_length=MAX_GIVEN_SEGMENTS)
     geolocation: Geolocation | None = None
     photos: list[Photo] = Field(default_factory=list)
     source: str | None = Field(default="friend", max_length=64)

@@ -60,3 +60,14 @@ def test_reprocessing_of_one_memory_is_bounded_per_day(alice: Caller, make_memor
     assert (answer.status_code, "too often" in answer.json()["detail"]) == (429, True)
     assert 86000 < int(answer.headers["Retry-After"]) <= 86400
     assert PostProcessingRun.objects.filter(memory_id=memory.id).count() == 2
+
+
+def test_a_transcript_that_would_hold_up_everybody_is_refused(alice: Caller, settings: Any) -> None:
+    """200,000 segments of one user made another user's small write wait for four seconds."""
+    many = [{**SEGMENTS[0], "start": number / 10, "end": number / 10 + 0.1} for number in range(20_001)]
+    answer = alice.send("POST", "/v1/memories?trigger_integrations=false", {**CREATE, "transcript_segments": many})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["type"] == "too_long"
+    many.pop()
+    answer = alice.send("POST", "/v1/memories?trigger_integrations=false", {**CREATE, "transcript_segments": many})
+    assert answer.status_code == 200

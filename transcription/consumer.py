@@ -70,8 +70,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Channels makes two tasks and a hop to a thread (to close database connections) for every message; audio
-        # frames touch no database in this coroutine, and one core carries several times as many without
-        # (anchors.md E.2). So frames are read here, and the channel layer has a task of its own.
+        # frames touch no database in this coroutine, and one core carries several times as many without. So frames
+        # are read here, and the channel layer has a task of its own.
         self.scope, self.base_send = scope, send
         self.channel_layer = get_channel_layer()
         try:

@@ -89,7 +89,7 @@ class PersonRow(models.Model):
 
 
 class ErasureReceipt(models.Model):
-    """What one erasure removed and where, in counts. ``subject`` is a keyed digest of uid and memory id.
+    """What one erasure removed and where, in counts. ``subject`` is a digest of uid and memory id.
 
     ``uid`` and ``memory_id`` stand here only until every store was reached: the unfinished are taken up again.
     """

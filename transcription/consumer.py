@@ -69,7 +69,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Channels makes two tasks and a hop to a thread for every message; audio frames touch no database here, and one
-        # core carries several times as many without. The channel layer has a task of its own.
+        # core carries several times as many without. So frames are read here; the channel layer has a task of its own.
         self.scope, self.base_send = scope, send
         self.channel_layer = get_channel_layer()
         try:

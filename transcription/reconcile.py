@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import async_to_sync
 
-from omi.accounts.erased import erased_since
+from omi.accounts.erased import AccountErased
 from omi.providers import one
 from transcription import journal, metrics
 from transcription.journal.reader import seconds_on_disk
@@ -39,6 +39,9 @@ def recover_sessions() -> int:
         try:
             async_to_sync(_recover)(sink, entry)
             done += 1
+        except AccountErased:  # while its process was dead, or while it wrote
+            entry.remove()
+            done += 1
         except Exception as error:  # the sink's stores may be down: the next reconcile tries again
             log.warning("session_not_recovered", session=entry.session_id, error=type(error).__name__)
         finally:
@@ -50,9 +53,6 @@ def recover_sessions() -> int:
 
 async def _recover(sink: SessionSink, entry: Entry) -> None:
     info = entry.info
-    if await sync_to_async(erased_since)(info.uid, info.fenced_from):
-        entry.remove()
-        return
     received = seconds_on_disk(entry)
     heard = _heard(entry)
     worthless = received < WORTH_SECONDS and not heard and not entry.meta.conversation

@@ -228,7 +228,10 @@ def _trusted(url: str) -> bool:
     """Only the queue itself is asked with our key: its host as configured, or fal's two own over TLS."""
     if not url:
         return False
-    given, own = urlsplit(url), urlsplit(settings.FAL_QUEUE_URL)
+    try:
+        given, own = urlsplit(url), urlsplit(settings.FAL_QUEUE_URL)
+    except ValueError:
+        return False
     if (given.scheme, given.netloc) == (own.scheme, own.netloc):
         return True
     return given.scheme == "https" and given.netloc in FAL_HOSTS and own.netloc in FAL_HOSTS

@@ -14,6 +14,7 @@ from bench.vote import KINDS, WEIGHTS, Row, measured
 from omi import settings as global_settings
 from tests.vendors.truth import Library
 from transcription.consensus import in_shown_segments, plain, vote, weights_from
+from transcription.consensus.align import stretches
 from transcription.segments import Segment, Word
 
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "recordings" / "conversation.json"
@@ -95,7 +96,7 @@ def test_where_all_differ_the_heaviest_is_kept() -> None:
 @pytest.fixture(scope="module")
 def rows() -> dict[str, Row]:
     """The simulation of ``python -m bench.vote``, smaller: the same talks each time."""
-    return dict(measured(40, 1))
+    return dict(measured(30, 1))
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
@@ -204,3 +205,15 @@ def test_the_vote_stands_in_the_shown_segments_with_their_speakers_and_loses_no_
     assert {item.stt_provider for item in made} == {"consensus"}
     assert made[2].id not in {"s1", "s2"}
     assert in_shown_segments(true, [], "scope") == []
+
+
+def test_what_was_voted_while_the_talk_went_on_stands_in_the_vote_over_all_of_it() -> None:
+    """So that socket and memory agree: what lies between two pauses is decided by itself, whatever else was said."""
+    true = truth()
+    heard = {f"v{index}": spoilt(true, 0.1, index) for index in range(3)}
+    found = stretches(heard)
+    assert len(found) > 3
+    parts = [word for part in found if len(part) == 3 for word in vote({name: part[name] for name in heard})]
+    whole = vote(heard)
+    alone = [word for part in found if len(part) < 3 for words in part.values() for word in words]
+    assert [word for word in whole if word not in alone] == sorted(parts, key=lambda word: (word.start, word.end))

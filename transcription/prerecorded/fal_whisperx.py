@@ -63,11 +63,12 @@ class FalWhisperX:
         if answer.status == 404:  # the app is gone, or FAL_APP is wrong: no other try will find it
             raise from_status(self.name, 404, code="app_not_found", outcome=Outcome.CONFIG_ERROR)
         self._check(answer)
-        identity, urls = text(answer.fields.get("request_id")) or "", {}
+        identity = text(answer.fields.get("request_id")) or ""
         if not 0 < len(identity) <= MAX_ID:  # the job may be at work, and would be paid for twice
             raise unreadable(self.name, "accepted the job without saying which")
         app = "/".join(settings.FAL_APP.split("/")[:2])
         own = f"{settings.FAL_QUEUE_URL}/{app}/requests/{quote(identity, safe='')}"
+        urls: dict[str, str] = {}
         for name, default in (("status_url", f"{own}/status"), ("response_url", own), ("cancel_url", f"{own}/cancel")):
             given = text(answer.fields.get(name)) or ""
             urls[name] = given if _trusted(given) else default
@@ -227,7 +228,10 @@ def _trusted(url: str) -> bool:
     """Only the queue itself is asked with our key: its host as configured, or fal's two own over TLS."""
     if not url:
         return False
-    given, own = urlsplit(url), urlsplit(settings.FAL_QUEUE_URL)
+    try:
+        given, own = urlsplit(url), urlsplit(settings.FAL_QUEUE_URL)
+    except ValueError:
+        return False
     if (given.scheme, given.netloc) == (own.scheme, own.netloc):
         return True
     return given.scheme == "https" and given.netloc in FAL_HOSTS and own.netloc in FAL_HOSTS

@@ -166,10 +166,14 @@ def _token(item: Mapping[str, Any], losses: Losses) -> Token | None:
     if said is None:
         losses.part()
         return None
-    given = [item.get(name) for name in ("start_ms", "end_ms", "confidence")]
+    start, end, confidence = (
+        losses.field(item.get(name), number(item.get(name))) for name in ("start_ms", "end_ms", "confidence")
+    )
     return Token(
         said,
-        *(losses.field(value, number(value)) for value in given),
+        start,
+        end,
+        confidence,
         speaker=losses.field(item.get("speaker") or None, label(item.get("speaker"))),
         language=losses.field(item.get("language") or None, code(item.get("language"))),
         translation_status=code(item.get("translation_status")),

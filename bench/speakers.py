@@ -58,11 +58,10 @@ def verification(folder: Path, *, ship: bool) -> None:
     from speakers.calibration import calibration_of
 
     engine = one("voices")
-    people = speakers(folder)
-    voices = {voice.name: voice for voice in embedded(engine, people)}
-    choosing, reporting = ([voices[person.name] for person in side if person.name in voices] for side in sides(people))
+    voices = embedded(engine, speakers(folder))
+    choosing, reporting = sides(voices)
     if ship:
-        speakers_fit.ship(engine, choosing, list(voices.values()))
+        speakers_fit.ship(engine, choosing, voices)
         return
     calibration = calibration_of(engine.name, engine.version)
     if calibration is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import socket
@@ -169,6 +170,38 @@ def test_a_name_of_36_kb_in_one_message_stalls_nobody(web: Web, vendors: VendorS
     heard, took = run(work)
     assert took < 2.0
     assert not any(part["person_id"] for item in heard.messages if isinstance(item, list) for part in item)
+
+
+def test_conversations_ended_in_a_loop_keep_to_the_users_sessions_and_connections(
+    web: Web, vendors: VendorServer
+) -> None:
+    """``finish`` in a loop opened 300 vendor connections and as many journals within four seconds."""
+    web.close_breakers()
+    for vendor in ("deepgram", "soniox"):  # their last words never come: each ending takes its twenty seconds
+        vendors.faults(vendor, {"kind": "stall", "after_seconds": 0.0, "times": -1})
+
+    async def work() -> Heard:
+        async with web.socket("loop") as connection:
+            heard = Heard(connection)
+            for _ in range(60):
+                await connection.send(b"\1\0" * 1600)
+                await connection.send('{"type": "finish"}')
+            await heard.until(lambda: "waiting" in heard.statuses())
+            await asyncio.sleep(2.0)
+            before = len(heard.of("pong"))
+            async with web.socket("beside-the-loop") as other:  # and the others are served
+                await other.send('{"type": "ping"}')
+                beside = Heard(other)
+                await beside.until(lambda: beside.of("pong"))
+            assert len(heard.of("pong")) == before
+        return heard
+
+    heard = run(work)
+    assert [item["reason"] for item in heard.of("service_status") if item["status"] == "waiting"]
+    folder = web.folder / "journal" / hashlib.sha256(b"loop").hexdigest()[:32]
+    assert len(list(folder.iterdir())) <= 11
+    for vendor in ("deepgram", "soniox"):
+        assert len(vendors.log(vendor)) <= 25  # ten sessions, and each may have connected again
 
 
 # --- erasure

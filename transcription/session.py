@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from channels.db import database_sync_to_async
@@ -27,6 +27,7 @@ from transcription.live.window import AudioWindow
 from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
 from transcription.session_account import account
 from transcription.session_faults import Faults
+from transcription.session_status import SessionStatus
 from transcription.storing import Ending, Storing
 from transcription.surroundings import Output, Plan, Surroundings
 from transcription.vad import SpeechGate
@@ -60,13 +61,14 @@ class Session:
         self.over = False  # the gap was reached: the socket begins the next session
         self._around = around
         self._output = output
+        self._status = SessionStatus(output.status)
         self._decoder = open_decoder(plan.codec)
         self._journal = self._open_journal()
         self._storing = Storing(
             self.info,
             around.sink,
             self._journal,
-            self._mark,
+            self._status.mark,
             watch=plan.watch,
             opened=self._opened,
             hold=around.return_seconds,
@@ -85,7 +87,7 @@ class Session:
             session_id=self.info.session_id,
             breaker=around.breaker,
             on_words=self._words,
-            on_status=self._vendor_status,
+            on_status=self._status.vendor,
             tuning=around.tuning,
         )
         self._agreement = Agreement(self._supervisor, self._builder, around.accuracy)
@@ -100,7 +102,6 @@ class Session:
         self._shown: list[Word] = []
         self._told_apart: dict[str, dict[tuple[float, str], str | None]] = {}
         self._audio_at = time.monotonic()
-        self._degraded: set[str] = set()
         self._faults = Faults(self.info.session_id)
         self._keeper: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[bool] | None = None
@@ -123,7 +124,7 @@ class Session:
         """One batch: to the journal first, then to everybody else."""
         self._audio_at = time.monotonic()
         if self._journal is not None:
-            self._mark("journal", not self._journal.append(frames))
+            self._status.mark("journal", not self._journal.append(frames))
         pcm = self._decoder.decode(frames)
         if not pcm:
             return
@@ -200,7 +201,7 @@ class Session:
 
     async def _keep(self) -> None:
         if self._journal is None:
-            self._mark("journal", True)
+            self._status.mark("journal", True)
         voted_at = time.monotonic()
         while True:
             await asyncio.sleep(0.5)
@@ -271,32 +272,6 @@ class Session:
             decided=self._supervisor.shown_until,
         )
 
-    # --- what the client is told ------------------------------------------------------------------------------------
-
-    def _vendor_status(self, status: str, provider: str, reason: str, retryable: bool) -> None:
-        message: dict[str, Any] = {"status": status, "provider": provider, "reason": reason}
-        if status == "stt_failed":
-            message["retryable"] = retryable
-            message["status_text"] = "Transcription is interrupted; the audio is kept and will be transcribed."
-        elif status == "degraded":
-            message["status_text"] = "This machine transcribes as many streams as it can; the audio is kept for later."
-        self._output.status(message)
-
-    def _mark(self, what: str, failing: bool) -> None:
-        """Tell the client once when something begins to fail, and once when it is well again."""
-        if failing == (what in self._degraded):
-            return
-        if failing:
-            self._degraded.add(what)
-            text = {
-                "journal": "The server cannot keep a copy of the audio at the moment.",
-                "storage": "The transcript cannot be stored at the moment; it is tried again.",
-            }[what]
-            self._output.status({"status": "degraded", "reason": what, "status_text": text})
-        else:
-            self._degraded.discard(what)
-            self._output.status({"status": "ready", "reason": f"{what}_recovered", "provider": ""})
-
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def finish(self, reason: str, *, keep: bool = False, wait: float = FINISH_SECONDS) -> asyncio.Task[None]:
@@ -313,7 +288,7 @@ class Session:
             await self._hand_on(reason, keep, wait)
         except Exception as error:
             self._faults.note("finish", error)
-            self._mark("storage", True)
+            self._status.mark("storage", True)
         finally:
             if self._keeper is not None:
                 self._keeper.cancel()
@@ -394,7 +369,7 @@ class Session:
 
     async def discard(self) -> None:
         """The user is gone: what was said is neither stored nor kept, and the journal goes."""
-        for task in (self._keeper, self._separating, self._ending):
+        for task in (self._keeper, self._separating, self._rejoining, self._ending):
             if task is not None:
                 task.cancel()
         await self._supervisor.stop()

@@ -34,12 +34,10 @@ class Run:
         self.sink = sink or MemorySink()
         self.shown: list[str] = []
         self.statuses: list[dict[str, Any]] = []
-        around = {"gate": False, "gap_seconds": 120.0, **around}
+        around = {"gate": False, "gap_seconds": 120.0, "tuning": FAST, **around}
         self.session = Session(
             Plan(uid="u1", codec=codec("pcm16"), watch=watch),
-            Surroundings(
-                sink=self.sink, vendors=vendors, breaker=lambda name: NoBreaker(), mode=mode, tuning=FAST, **around
-            ),
+            Surroundings(sink=self.sink, vendors=vendors, breaker=lambda name: NoBreaker(), mode=mode, **around),
             Output(
                 segments=lambda deltas: self.shown.extend(word for delta in deltas for word in delta.text.split()),
                 updated=lambda segments: None,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from demo.measure import normalise, word_error_rate
 from omi.errors import ErrorKind, ProviderError, UnsupportedFeature
+from tests.transcription.live_session import Run
 from tests.vendors.truth import Library
 from transcription.live.base import NO_ROOM, LiveRequest, LiveResult
 from transcription.live.local import LocalLive
+from transcription.live.state import Tuning
 
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "recordings" / "conversation.json"
 
@@ -98,3 +103,35 @@ def test_a_damaged_model_is_one_sentence_from_the_stream_and_from_doctor(tmp_pat
         with pytest.raises(ProviderError, match="damaged or of another format") as error:
             ask()
         assert error.value.kind is ErrorKind.PERMANENT
+
+
+@pytest.mark.process
+def test_a_child_that_is_killed_costs_no_word_and_no_audio(settings: Any, tmp_path: Path) -> None:
+    """In mid-session, after its first words: the next child hears again what was not decided."""
+    settings.OMI_DATA_DIR = tmp_path
+    [recording] = Library([]).load(DEMO)
+    pcm = recording.at(16000)[: 16000 * 10].tobytes()
+    vendor = LocalLive()
+
+    async def work() -> Run:
+        it = Run(vendor, tuning=Tuning(connect=60.0, backoff=0.05, max_backoff=0.2))  # type: ignore[arg-type]
+        it.session.start()
+        await it.feed(pcm[: 5 * 32_000])
+        async with asyncio.timeout(100):
+            while not it.shown:
+                await asyncio.sleep(0.05)
+        [process] = vendor._processes.values()
+        assert process._process is not None
+        os.kill(process._process.pid, signal.SIGKILL)
+        await it.feed(pcm[5 * 32_000 :])
+        await it.session.finish("disconnect", wait=150.0)
+        return it
+
+    it = asyncio.run(asyncio.wait_for(work(), 290))
+    said = normalise(" ".join(word.word for word in recording.words if word.end < 10.0))
+    rate = word_error_rate(said, normalise(" ".join(it.shown)))
+    assert rate is not None
+    assert rate <= 0.1
+    assert it.sink.finished[0].accounting is not None
+    assert it.sink.finished[0].accounting.failed == 0
+    assert it.session._supervisor.legs[0].connections == 2

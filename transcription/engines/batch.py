@@ -16,7 +16,7 @@ from omi import child_process
 from omi.errors import ErrorKind, Outcome, ProviderError
 from transcription.engines.base import not_started
 from transcription.engines.process import error_of, worker_command
-from transcription.engines.worker import AUDIO, END, HEADER
+from transcription.engines.worker import AUDIO, END, HEADER, OPEN
 from transcription.segments import Word
 from transcription.vad import checked_pcm
 
@@ -43,15 +43,14 @@ def transcribe_in_child(
     seconds, permanent when the engine or the audio is at fault.
     """
     options = ["--mode", "batch", "--memory-mb", str(memory_mb), "--nice", "5"]
-    options += ["--language", language] if language else []
-    options += ["--vocabulary", vocabulary] if vocabulary else []
-    sent = b""
+    wishes = json.dumps({"language": language, "vocabulary": vocabulary}).encode()
+    data = b""
     if isinstance(audio, Path):
         options += ["--wav", str(audio)]
     else:
         data = checked_pcm(audio).tobytes()
-        pieces = [data[at : at + _FRAME] for at in range(0, len(data), _FRAME)]
-        sent = b"".join(HEADER.pack(0, AUDIO, len(piece)) + piece for piece in pieces) + HEADER.pack(0, END, 0)
+    frames = [(OPEN, wishes)] + [(AUDIO, data[at : at + _FRAME]) for at in range(0, len(data), _FRAME)] + [(END, b"")]
+    sent = b"".join(HEADER.pack(0, kind, len(content)) + content for kind, content in frames)
     # stdout goes to a file: with a pipe, an hour of words and an hour of audio could wait for each other.
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(

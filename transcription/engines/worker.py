@@ -6,7 +6,9 @@ Live: one model, any number of streams. stdin: frames of `HEADER` (stream, kind,
 (bytes of audio that are dealt with), `partial` and `final` (words, through), `done`, or `error` (message, code, kind).
 An `error` without a stream is the process's own, and its end.
 
-Batch (`--mode batch`): the audio is the WAV file `--wav`, or stream 0; `ready`, one `final`, `done`.
+Batch (`--mode batch`): `OPEN` (language, vocabulary) and `END` of stream 0; the audio is the WAV file `--wav`, or
+between them. `ready`, one `final`, `done`. Names of people stand in no argument, which every user of the machine could
+read.
 
 The process ends when stdin does: a parent that dies leaves no decoder behind. It never imports Django.
 """
@@ -90,19 +92,19 @@ class Streams:
             self._audio.setdefault(stream, bytearray()).extend(data)
         elif stream in self._engines and kind == END:
             self._ended.add(stream)
+            self._audio.setdefault(stream, bytearray())  # its turn comes as if it had audio
 
     def serve(self) -> bool:
         """Serve the stream that waits longest. False: nothing waits."""
-        if self._audio:
-            stream = next(iter(self._audio))
-            data = bytes(self._audio.pop(stream))
+        if not self._audio:
+            return False
+        stream = next(iter(self._audio))
+        data = bytes(self._audio.pop(stream))
+        if data:
             self._guarded(stream, lambda engine: self._feed(engine, stream, data))
-            return True
-        if self._ended:
-            stream = self._ended.pop()
+        if stream in self._ended:
             self._guarded(stream, lambda engine: self._finish(engine, stream))
-            return True
-        return False
+        return True
 
     def _open(self, stream: int, options: dict[str, Any]) -> None:
         def begin() -> None:
@@ -186,8 +188,6 @@ def main() -> int:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--mode", choices=("live", "batch"), default="live")
     parser.add_argument("--wav", type=Path)
-    parser.add_argument("--language")
-    parser.add_argument("--vocabulary", default="")
     parser.add_argument("--memory-mb", type=int, default=4096)
     parser.add_argument("--nice", type=int, default=0)
     options = parser.parse_args()
@@ -226,26 +226,26 @@ def _batch(options: argparse.Namespace, inbox: Inbox, say: Say) -> None:
     from transcription.engines.base import Heard
     from transcription.engines.registry import batch_engine
 
-    engine = batch_engine(
-        options.engine,
-        options.model,
-        language=options.language,
-        vocabulary=options.vocabulary,
-        memory_mb=options.memory_mb,
-    )
+    wishes, data = _all_of(inbox)
+    engine = batch_engine(options.engine, options.model, memory_mb=options.memory_mb, **wishes)
     say({"type": "ready", "model": engine.model})
-    pcm = read_wav(options.wav) if options.wav else np.frombuffer(_all_of(inbox), np.int16)
+    pcm = read_wav(options.wav) if options.wav else np.frombuffer(data, np.int16)
     say(event(Heard(engine.transcribe(pcm), True, len(pcm) / 16_000)))
     say({"type": "done"})
 
 
-def _all_of(inbox: Inbox) -> bytes:
+def _all_of(inbox: Inbox) -> tuple[dict[str, Any], bytes]:
+    """What the parent wishes (language, vocabulary), and the audio where it is not in a file."""
+    wishes: dict[str, Any] = {}
     data = bytearray()
     while True:
         for _, kind, piece in inbox.waiting():
-            if kind == END:
-                return bytes(data[: len(data) & ~1])
-            data += piece
+            if kind == OPEN:
+                wishes = json.loads(piece)
+            elif kind == END:
+                return wishes, bytes(data[: len(data) & ~1])
+            else:
+                data += piece
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from demo.servers import DemoError, Installation
 UID = "demo-user-2"
 FIRST = 3.0
 """Seconds of the talk that the phone had understood."""
+FOR_A_TITLE = 120.0
 WAIT = 600.0
 """Seconds for a post-processing run."""
 Json = dict[str, Any]
@@ -44,17 +45,30 @@ def run(console: Console, running: Installation, folder: Path) -> Json:
         "language": "en",
     }
     memory_id = app.call("POST", "/v1/memories?trigger_integrations=false", json=body)["memory"]["id"]
+    before = _made(app, memory_id)
     post_process(console, app, memory_id, wav(folder / "second.wav", samples))
     memory = app.call("GET", f"/v1/memories/{memory_id}")
     state = app.call("GET", f"/v1/memories/{memory_id}/post-processing")
     part = measured(material, {}, memory["transcript_segments"], memory.get("active_transcript") or "")
     return {
         "memory": memory,
+        "before": before["structured"],
         "names": {"user": material.user},
         "post_processed": part,
         "steps": state["steps"],
         "faults": faults(material.reference, part, memory["structured"]),
     }
+
+
+def _made(app: App, memory_id: str) -> Json:
+    """The memory once a worker has put its few words in order: the upload then has it to itself."""
+    deadline = time.monotonic() + FOR_A_TITLE
+    while time.monotonic() < deadline:
+        memory: Json = app.call("GET", f"/v1/memories/{memory_id}")
+        if memory["structured"]["title"] or memory["discarded"]:
+            return memory
+        time.sleep(0.3)
+    raise DemoError(f"The second memory had no title after {FOR_A_TITLE:.0f} s")
 
 
 def _first_words(material: Material) -> Json:

@@ -79,7 +79,8 @@ def _second(console: Console, second: Json) -> None:
         f"word error rate {part['word_error_rate']:.1%}, speaker labels right {part['speakers']['accuracy']:.1%}, "
         f"words under a segment {part['speakers']['covered']:.1%}"
     )
-    _memory(console, "Its memory", second["memory"]["structured"])
+    _memory(console, "Before, from its first words", second["before"])
+    _memory(console, "After post-processing", second["memory"]["structured"])
 
 
 def _memory(console: Console, title: str, structured: Json) -> None:

@@ -123,7 +123,7 @@ def _noun(clause: Sequence[str], start: int, tongue: Tongue) -> int:
         word = clause[end].casefold()
         if word in STOP_WORDS or word in _EMPTY or word in tongue.verbs or word in tongue.numbers or word[:1].isdigit():
             break
-        if tongue.code == "en" and end > start and (word.endswith("ed") or "'" in word):
+        if tongue.code == "en" and ((end > start and word.endswith("ed")) or (end == start and "'" in word)):
             break
         end += 1
         if tongue.code == "de" and clause[end - 1][:1].isupper():

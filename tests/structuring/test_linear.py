@@ -88,7 +88,7 @@ WORK: dict[str, Callable[[str], object]] = {
     "clean text": clean_text,
     "segments": lambda text: segments_from_words([], scope="x"),
 }
-SMALL, TIMES = 20_000, 4
+SMALL, TIMES = 10_000, 4
 GROWTH = 9.0
 """Four times the text takes at most nine times the time: work that grows with the square takes sixteen times."""
 FLOOR = 0.02

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 
 import structlog
@@ -77,13 +78,18 @@ def prune() -> int:
     """Delete events, remembered callbacks and samples of the mirror that are too old to matter; how many."""
     from memories import events
     from memories.models import MirrorSample, VendorCallback
-    from memories.pipeline import budgets
 
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
-    done = events.prune(now - EVENTS_KEPT) + int(old.delete()[0]) + int(samples.delete()[0])
-    return done + budgets.prune()
+    return events.prune(now - EVENTS_KEPT) + int(old.delete()[0]) + int(samples.delete()[0])
+
+
+def retention() -> dict[str, int]:
+    """Delete what the pipeline's rows keep of work that ended long ago; how many rows, by kind."""
+    from memories.pipeline import retention as rules
+
+    return asdict(rules.prune())
 
 
 def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
@@ -97,6 +103,7 @@ def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
         ("compare a sample of the mirror", "mirror_sample", 15),
         ("index words", "index_words", 5),
         ("delete old events and callbacks", "prune", 24 * 60),
+        ("delete rows of old runs", "retention", 24 * 60),
     ):
         Schedule.objects.get_or_create(
             name=name,

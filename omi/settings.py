@@ -243,6 +243,10 @@ OMI_UPLOAD_BYTES_PER_DAY = env_int("OMI_UPLOAD_BYTES_PER_DAY", 4 * 1024**3)
 """Bytes of recordings that one user may upload on one day; 0: no bound."""
 OMI_SEARCHES_PER_DAY = env_int("OMI_SEARCHES_PER_DAY", 3000)
 """Searches of one user on one day, each of which may pay for an embedding; 0: no bound."""
+OMI_ARTIFACT_KEEP_DAYS = env_int("OMI_ARTIFACT_KEEP_DAYS", 7)
+"""Days after a run's end that its large results (whole transcripts, vectors) are kept for a retry; 0: for ever."""
+OMI_RUN_KEEP_DAYS = env_int("OMI_RUN_KEEP_DAYS", 180)
+"""Days after its end that a run is kept with its steps, history and calls; 0: for ever."""
 OMI_CALLS_PER_WORKER = env_int("OMI_CALLS_PER_WORKER", 8)
 """Calls to vendors that one worker process may have out at a time."""
 OMI_CALL_PATIENCE_SECONDS = env_float("OMI_CALL_PATIENCE_SECONDS", 3.0)

@@ -94,9 +94,14 @@ def figures(runs: QuerySet[Any] | None = None, uid: str = "") -> Figures:
     by_kind = ended.filter(state=State.FINISHED).values("kind", "outcome").order_by()
     for row in by_kind.annotate(count=Count("id")):
         found["memory_postprocessing_runs", row["kind"], row["outcome"]] += row["count"]
-    by_vendor = calls.values("vendor", "operation", "outcome").order_by()
     # What is out now will have an outcome: counted as unknown it would be taken away again.
     out = Q(outcome="", started_at__gt=timezone.now() - LONGEST_CALL) if runs is None else Q(pk=None)
+    _add_calls(found, calls, out)
+    return found
+
+
+def _add_calls(found: Figures, calls: QuerySet[Any], out: Q) -> None:
+    by_vendor = calls.values("vendor", "operation", "outcome").order_by()
     for row in by_vendor.annotate(
         count=Count("id", filter=~out), price=Sum("cost"), twice=Count("id", filter=Q(doubled=True))
     ):
@@ -104,7 +109,6 @@ def figures(runs: QuerySet[Any] | None = None, uid: str = "") -> Figures:
             found["memory_vendor_calls", row["vendor"], row["operation"], row["outcome"] or "unknown"] += row["count"]
         found["memory_vendor_cost_dollars", row["vendor"]] += row["price"] or 0.0
         found["memory_vendor_calls_doubled",] += row["twice"]
-    return found
 
 
 def of_user(runs: QuerySet[Any], uid: str) -> Q:
@@ -117,9 +121,22 @@ def keep(runs: QuerySet[Any], uid: str = "") -> None:
 
     Call it inside the transaction that deletes them.
     """
+    _keep(figures(runs, uid))
+
+
+def keep_calls(calls: Q) -> None:
+    """The same for calls that belong to no run."""
+    from memories.pipeline.models import VendorCall
+
+    found: Figures = defaultdict(float)
+    _add_calls(found, VendorCall.objects.filter(calls, run=None), Q(pk=None))
+    _keep(found)
+
+
+def _keep(found: Figures) -> None:
     from memories.pipeline.models import ErasedFigures
 
-    for key, value in figures(runs, uid).items():
+    for key, value in found.items():
         row, made = ErasedFigures.objects.get_or_create(key=json.dumps(key), defaults={"value": value})
         if not made:
             ErasedFigures.objects.filter(pk=row.pk).update(value=F("value") + value)

@@ -10,7 +10,8 @@ PLANS: Final[dict[str, tuple[str, ...]]] = {
     Kind.POSTPROCESS: (
         "prepare_audio", "transcribe", "assess", "identify_speakers", "structure", "index", "emotions", "publish",
     ),
-    # The four after the first are skipped unless live transcription failed and the journal holds the recording.
+    # The three after the first are skipped unless live transcription failed and the journal holds the recording. Voices
+    # are judged where there is a recording and anybody to recognise.
     Kind.CAPTURE: (
         "gather", "prepare_audio", "transcribe", "assess", "identify_speakers", "structure", "index", "publish",
     ),

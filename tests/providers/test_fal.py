@@ -8,8 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from omi.errors import ErrorKind, Outcome, ProviderError, UnsupportedFeature
+from omi.metrics import vendor_answer_losses_total
 from tests.support.vendor_fixtures import Talk
 from tests.vendors.server import VendorServer
 from transcription.prerecorded import fal_whisperx
@@ -232,3 +234,27 @@ def test_a_result_without_a_readable_word_is_final(payload: object) -> None:
     with pytest.raises(ProviderError) as caught:
         FalWhisperX().transcript(Ticket(vendor="fal_whisperx", id="1", state={"seconds": 3.0}), payload)
     assert (caught.value.kind, caught.value.code) == (ErrorKind.PERMANENT, "unreadable_answer")
+
+
+def test_what_could_not_be_read_is_counted_and_logged_without_its_text() -> None:
+    """149 of 150 words are kept, whatever the other one is."""
+    chunks: list[dict[str, Any]] = [
+        {"text": f"word{index}", "timestamp": [index * 0.2, index * 0.2 + 0.1], "speaker": None} for index in range(150)
+    ]
+    chunks[7]["text"], chunks[9]["timestamp"] = None, "then"
+    before = _lost("part"), _lost("field")
+    with capture_logs() as logs:
+        made = FalWhisperX().transcript(
+            Ticket(vendor="fal_whisperx", id="1", state={"seconds": 40.0}), {"chunks": chunks}
+        )
+    assert (len(made.words), made.dropped) == (149, 1)
+    assert (_lost("part") - before[0], _lost("field") - before[1]) == (1, 1)
+    [entry] = [item for item in logs if item["event"] == "vendor_answer_partly_unreadable"]
+    assert (entry["vendor"], entry["parts"], entry["fields"]) == ("fal_whisperx", 1, 1)
+    assert "word" not in str({key: value for key, value in entry.items() if key != "event"})
+
+
+def _lost(what: str) -> float:
+    samples = [sample for metric in vendor_answer_losses_total.collect() for sample in metric.samples]
+    wanted = {"vendor": "fal_whisperx", "what": what}
+    return sum(item.value for item in samples if item.name.endswith("_total") and item.labels == wanted)

@@ -179,7 +179,7 @@ class Demo:
     def _part(self, segments: list[Json], model: str) -> Json:
         part: Json = {"model": model, "segments": segments}
         if self.material.words:
-            reference = [piece for word in self.material.words for piece in measure.normalise(word["word"])]
+            reference = measure.normalise(" ".join(word["word"] for word in self.material.words))
             heard = measure.normalise(" ".join(segment["text"] for segment in segments))
             who = {self.material.user: "user", **self.people, **dict.fromkeys(self.material.strangers, "unknown")}
             part["word_error_rate"] = measure.word_error_rate(reference, heard)

@@ -27,7 +27,7 @@ from bench.speakers import start_django, write_wav
 from bench.speakers_data import RATE, sides, speakers, speech_folder
 
 TALKS = 2000
-STEP = 100
+STEP = 500
 """Conversations after which the table so far is printed."""
 WORD = 0.4
 """Seconds of one word, as a live vendor gives them."""
@@ -138,11 +138,14 @@ def enrolled(folder: Path, people: Sequence) -> dict[str, dict[str, str]]:  # ty
 
 def measure(folder: Path, talks: int) -> None:
     from bench.conversations_data import live_segments, make, talkers, true_segments
+    from bench.speakers_trials import embedded
     from omi.providers import one
     from speakers.identify import identify
     from speakers.turns import repair_labels
 
-    people = talkers(sides(speakers(_speech()))[1])
+    everybody = speakers(_speech())
+    reporting = {voice.name for voice in sides(embedded(one("voices"), everybody))[1]}
+    people = talkers([person for person in everybody if person.name in reporting])
     users = enrolled(folder, people)
     by_name = {item.name: item for item in people}
     tallies = {title: Tally() for title in ROWS}
@@ -178,6 +181,44 @@ def _print(talks: int, voices: int, users: int, present: int, drops: int, tallie
         print(tally.row(title), flush=True)
 
 
+def measure_vectors(talks: int) -> None:
+    """As ``measure``, on speech that is embedded already; cohort and weights are the choosing side's."""
+    from bench.conversations_vectors import answers, known, make
+    from bench.speakers_trials import kept
+    from speakers.calibration import Calibration, calibration_of
+    from speakers.engines.campplus import CampplusEngine
+    from speakers.engines.scale import CAMPPLUS
+    from speakers.policy import Rules
+
+    voices = kept(CampplusEngine.name, CampplusEngine.version)
+    shipped = calibration_of(CampplusEngine.name, CampplusEngine.version)
+    if not voices or shipped is None:
+        raise SystemExit("nothing is embedded yet: run python -m bench.speakers first")
+    choosing, reporting = sides(voices)
+    cohort = np.stack([voice.cohort for voice in choosing], axis=1)
+    calibration = Calibration("", "", shipped.profile, shipped.voice, cohort, shipped.least)
+    rules = Rules(margin=CAMPPLUS.margin, coverage=shipped.least)
+    users = [voice for voice in reporting if voice.profile is not None]
+    tallies = {title: Tally() for title in ROWS}
+    present = drops = 0
+    for seed in range(talks):
+        at = seed // 2 % len(users)
+        user, person = users[at], users[(at + 1) % len(users)]
+        who = {user.name: "user", person.name: "person"}
+        turns = make(reporting, user, seed)
+        found = answers(turns, known(user, person), calibration, rules)
+        present += any(turn.name == user.name for turn in turns)
+        drops += turns[-1].connection
+        live_labels = [turn.live for turn in turns]
+        for title, labels, names in (
+            (ROWS[0], live_labels, found.shown), (ROWS[1], live_labels, found.final),
+            (ROWS[2], found.memory_labels, found.memory), (ROWS[3], [turn.name for turn in turns], found.post),
+        ):  # fmt: skip
+            tallies[title].add(seed, turns, labels, names, who)
+        if (seed + 1) % STEP == 0 or seed + 1 == talks:
+            _print(seed + 1, len(reporting), len(users), present, drops, tallies)
+
+
 ROWS = ("live, when it was said", "live, at the end", "memory", "post, right diarization")
 
 
@@ -194,10 +235,8 @@ def calibrate(folder: Path) -> None:
     from omi.providers import one
     from speakers import calibration
 
-    people = speakers(_speech())
     engine = one("voices")
-    voices = {voice.name: voice for voice in embedded(engine, people)}
-    choosing = [voices[person.name] for person in sides(people)[0] if person.name in voices]
+    choosing = sides(embedded(engine, speakers(_speech())))[0]
     calibration.FOLDER = folder
     ship(engine, choosing, choosing)
 
@@ -205,6 +244,7 @@ def calibrate(folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--talks", type=int, default=TALKS)
+    parser.add_argument("--vectors", action="store_true", help="only the decisions, on speech that is embedded already")
     options = parser.parse_args()
     if speech_folder() is None:
         print("No recordings of real voices here: OMI_BENCH_SPEECH names their folder", file=sys.stderr)
@@ -214,6 +254,9 @@ def main() -> int:
         from django.conf import settings
 
         settings.PROVIDERS["voices"] = {"BACKEND": "bench.conversations_data.RememberingVoices"}
+        if options.vectors:
+            measure_vectors(options.talks)
+            return 0
         calibrate(Path(name))
         measure(Path(name), options.talks)
     return 0

@@ -104,12 +104,12 @@ def conversation() -> list[Labelled]:
 
 def measure(name: str, pcm: NDArray[np.int16], reference: Sequence[Labelled]) -> None:
     from speakers.diarization import diarize
-    from speakers.engines.resemblyzer import ResemblyzerEngine
+    from speakers.engines.campplus import CampplusEngine
     from transcription.vad import speech_regions
 
     duration = len(pcm) / 16_000
     regions = speech_regions(pcm)
-    engine = ResemblyzerEngine()
+    engine = CampplusEngine()
     began = time.process_time()
     turns = [Labelled(t.start, t.end, str(t.speaker)) for t in diarize(pcm, regions, engine)]
     cpu = time.process_time() - began

@@ -58,11 +58,10 @@ def verification(folder: Path, *, ship: bool) -> None:
     from speakers.calibration import calibration_of
 
     engine = one("voices")
-    people = speakers(folder)
-    voices = {voice.name: voice for voice in embedded(engine, people)}
-    choosing, reporting = ([voices[person.name] for person in side if person.name in voices] for side in sides(people))
+    voices = embedded(engine, speakers(folder))
+    choosing, reporting = sides(voices)
     if ship:
-        speakers_fit.ship(engine, choosing, list(voices.values()))
+        speakers_fit.ship(engine, choosing, voices)
         return
     calibration = calibration_of(engine.name, engine.version)
     if calibration is None:
@@ -76,12 +75,12 @@ def gates(folder: Path) -> None:
     from bench.speakers_conditions import degrade
     from omi.providers import one
     from speakers.engines.scale import scale_of
-    from speakers.enrolment import analyse
+    from speakers.enrolment import measured
 
     voices = one("voices")
 
     def two(pcm: NDArray[np.int16]) -> bool:
-        unity = analyse(pcm, voices).quality.unity
+        unity = measured(pcm, voices)[0].unity
         return unity is not None and unity < scale_of(voices).part
 
     alone = [person for person in sides(speakers(folder))[1] if len(person.pcm) >= 30 * RATE][:8]

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,19 @@ class Half:
 
     readers: dict[str, list[NDArray[np.int16]]]
     strangers: dict[str, NDArray[np.int16]]
+
+
+class Named(Protocol):
+    """What a division needs to know of a speaker."""
+
+    @property
+    def corpus(self) -> str: ...
+
+    @property
+    def sex(self) -> str: ...
+
+
+S = TypeVar("S", bound=Named)
 
 
 @dataclass(frozen=True)
@@ -91,13 +104,13 @@ def _alone(pcm: NDArray[np.int16], turns: list[dict[str, Any]]) -> Iterator[tupl
             yield turn["speaker"], pcm[round(start * RATE) : round(end * RATE)]
 
 
-def sides(people: Sequence[Speaker]) -> tuple[list[Speaker], list[Speaker]]:
+def sides(people: Sequence[S]) -> tuple[list[S], list[S]]:
     """Choosing side, reporting side: every second one by name within each corpus and sex, so that each corpus stands on
     both; a corpus with one speaker goes to the side that has fewer."""
-    groups: dict[tuple[str, str], list[Speaker]] = {}
+    groups: dict[tuple[str, str], list[S]] = {}
     for speaker in people:
         groups.setdefault((speaker.corpus, speaker.sex), []).append(speaker)
-    halves: tuple[list[Speaker], list[Speaker]] = ([], [])
+    halves: tuple[list[S], list[S]] = ([], [])
     for key in sorted(groups):
         first = int(len(halves[0]) > len(halves[1]))
         for at, speaker in enumerate(groups[key]):

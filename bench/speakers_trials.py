@@ -79,6 +79,13 @@ def embedded(engine: VoiceEngine, people: Sequence[Speaker]) -> list[Voice]:
     return found
 
 
+def kept(name: str, version: str) -> list[Voice]:
+    """The voices that an earlier run embedded with this engine, by name."""
+    folder = ROOT / "var" / "bench-voices" / f"{name}-{version}"
+    found = [pickle.loads(path.read_bytes()) for path in sorted(folder.glob("*.pickle"))]
+    return [voice for voice in found if voice is not None]
+
+
 def _embedded(engine: VoiceEngine, person: Speaker, at: int, crowd: Sequence[NDArray[np.int16]]) -> Voice | None:
     speech = voiced(person.pcm)
     seconds = len(speech) / RATE

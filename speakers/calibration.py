@@ -122,6 +122,11 @@ def calibration_of(engine: str, engine_version: str) -> Calibration | None:
     return _read(engine, engine_version, own, own.stat().st_mtime if own.is_file() else 0.0)
 
 
+def forget_read() -> None:
+    """The files have changed."""
+    _read.cache_clear()
+
+
 @cache
 def _read(engine: str, engine_version: str, own: Path, changed: float) -> Calibration | None:
     path = cohort_path(engine, engine_version)
@@ -159,5 +164,5 @@ def save(
         "least": least, **about,
     }  # fmt: skip
     described.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    _read.cache_clear()
+    forget_read()
     return described

@@ -12,11 +12,11 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 @register("speakers")
 def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """E001: ``OMI_VOICE_MODEL`` names no file. W001: it has no calibration, so nobody will be named by it. E002: a
+    """E001: ``OMI_VOICE_MODEL`` names no file. W001: the engine has no calibration, so nobody will be named. E002: a
     package that ``OMI_VOICE_RUNTIME`` needs is not installed. W002: the bundled weights are not there."""
     if not settings.OMI_VOICE_MODEL:
         onnx = settings.OMI_VOICE_RUNTIME == "onnx" and settings.OMI_VOICE_ENGINE == "resemblyzer"
-        return [*_weights(), *(_runtime() if onnx else [])]
+        return [*_weights(), *(_runtime() if onnx else []), *_uncalibrated(*_built_in())]
     path = Path(settings.OMI_VOICE_MODEL)
     if not path.is_file():
         return [
@@ -26,14 +26,27 @@ def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
                 id="speakers.E001",
             )
         ]
-    from speakers.calibration import calibration_of
     from speakers.engines.sherpa import SherpaVoiceEngine, model_version
 
-    if calibration_of(SherpaVoiceEngine.name, model_version(path)) is not None:
+    return _uncalibrated(SherpaVoiceEngine.name, model_version(path))
+
+
+def _built_in() -> tuple[str, str]:
+    from speakers.engines.campplus import CampplusEngine
+    from speakers.engines.resemblyzer import ResemblyzerEngine
+
+    built_in = ResemblyzerEngine if settings.OMI_VOICE_ENGINE == "resemblyzer" else CampplusEngine
+    return built_in.name, built_in.version
+
+
+def _uncalibrated(name: str, version: str) -> list[CheckMessage]:
+    from speakers.calibration import calibration_of
+
+    if calibration_of(name, version) is not None:
         return []
     return [
         Warning(
-            f"The voice model {path.name} has no calibration: voices get suggestions, never names.",
+            f"The voice engine {name} {version} has no calibration: voices get suggestions, never names.",
             hint="Run OMI_BENCH_SPEECH=folder python -m bench.speakers --fit (docs/speakers.md).",
             id="speakers.W001",
         )

@@ -60,13 +60,19 @@ class Enrolment:
 
 
 def analyse(pcm: NDArray[np.int16], voices: ConfiguredVoices) -> Analysis:
-    """Measure 16 kHz mono audio and embed its speech, in the engine's process."""
+    """Measure 16 kHz mono audio and embed its speech in all conditions, in the engine's process."""
+    quality, speech = measured(pcm, voices)
+    return Analysis(quality, gallery.embed_copies(voices, speech))
+
+
+def measured(pcm: NDArray[np.int16], voices: ConfiguredVoices) -> tuple[Quality, NDArray[np.int16]]:
+    """Quality of a recording, and its speech without pauses."""
     regions = voices.speech_regions(pcm)
     # No window reaches across a pause: one that held two voices would hide that there are two.
     cuts = [(start + low, start + high) for start, end in regions for low, high in windows(end - start, hop=WINDOW)]
     rows = voices.embed_segments(pcm, [cut for cut in cuts if cut[1] - cut[0] >= SHORTEST_WINDOW])
     speech = np.concatenate([pcm[round(start * RATE) : round(end * RATE)] for start, end in regions] or [pcm[:0]])
-    return Analysis(measure(pcm, regions, rows), gallery.embed_copies(voices, speech))
+    return measure(pcm, regions, rows), speech
 
 
 def enrol_user(uid: str, wav: Path, *, consent: str = CONSENT_VERSION, source: str = "api") -> Enrolment:

@@ -98,7 +98,7 @@ def _embedded(pcm: NDArray[np.int16], engine: VoiceEngine) -> NDArray[np.float32
         if row is not None:
             _rows.move_to_end(key)
             return row
-    row = engine.embed_segments(pcm, [(0.0, len(pcm) / RATE)])[0]
+    row = np.asarray(engine.embed_segments(pcm, [(0.0, len(pcm) / RATE)])[0], np.float32)
     with _lock:
         _rows[key] = row
         while len(_rows) > REMEMBERED:

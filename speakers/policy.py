@@ -34,8 +34,8 @@ EARNED = 8.0
 """Seconds of voiced speech from which a name is no longer provisional: what the figures of docs/speakers.md are of."""
 ACCEPT = 0.95
 """Probability of being the same voice. Chosen on one half of the speakers: docs/speakers.md."""
-ENROLMENT = 8.0
-"""Seconds of enrolled speech from which a voice is named; under it there are suggestions."""
+ENROLMENT = 5.0
+"""Seconds of enrolled speech from which a voice is named; under it, which was not measured, there are suggestions."""
 MARGIN = 0.05
 """Cosine by which the best candidate must beat the runner-up (of an engine without a scale of its own)."""
 SAME = 0.95

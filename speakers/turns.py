@@ -87,7 +87,7 @@ def repair_labels(
             vector = centroid(voices.embed_segments(evidence.pcm, evidence.cuts), evidence.weights)
             if vector is not None:
                 vectors[key] = vector
-    labels = _labels(keys, _joined(keys, vectors, _likeness(voices)))
+    labels = _labels(keys, joined(keys, vectors, _likeness(voices)))
     return [segment.model_copy(update={"speaker": labels[key]}) for segment, key in zip(segments, owner, strict=True)]
 
 
@@ -145,7 +145,7 @@ def _likeness(voices: VoiceEngine) -> Callable[[np.ndarray, np.ndarray], float]:
     return lambda a, b: float(a @ b) - least
 
 
-def _joined(
+def joined(
     keys: Sequence[Key], vectors: dict[Key, np.ndarray], likeness: Callable[[np.ndarray, np.ndarray], float]
 ) -> dict[Key, Key]:
     """Each key's representative. Greedy, closest pair first, and only where every label of the one voice is like every

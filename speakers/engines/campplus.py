@@ -65,7 +65,7 @@ class CampplusEngine:
             size = len(cut) // int(np.ceil(len(cut) / (LONGEST * RATE) - 1e-6))
             for at in range(0, len(cut) - size + 1, size):
                 group = waiting.setdefault(size, [])
-                group.append((index, cut[at : at + size] / np.float32(32768)))
+                group.append((index, cut[at : at + size].astype(np.float32) / np.float32(32768)))
                 if len(group) * size >= FRAMES_AT_ONCE * HOP:
                     self._add(embeddings, waiting.pop(size))
         for group in waiting.values():
@@ -104,7 +104,7 @@ def _filters() -> NDArray[np.float32]:
     bins = mel(np.arange(SIZE // 2) * RATE / SIZE)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    return np.asarray(np.maximum(0, np.minimum(rising, falling)), np.float32)
 
 
 def weights_path() -> Path:

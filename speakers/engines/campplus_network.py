@@ -173,5 +173,5 @@ def _added(grown: Array, layer: _Dense) -> Array:
     for start in range(0, frames, SEGMENT):
         context = narrow[:, start : start + SEGMENT].mean(axis=1, keepdims=True) + whole
         mask = np.maximum(context @ inner + inner_bias, 0) @ outer + outer_bias
-        added[:, start : start + SEGMENT] *= 1 / (1 + np.exp(-mask))
+        added[:, start : start + SEGMENT] *= 0.5 * np.tanh(0.5 * mask) + 0.5  # the sigmoid as tanh: it cannot overflow
     return added

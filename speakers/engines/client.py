@@ -30,7 +30,9 @@ class WorkerClient:
     """
 
     def __init__(self, model: str = "", onnx: str = "", engine: str = "campplus") -> None:
-        self._arguments = ["--model", model] if model else ["--engine", engine, *(["--onnx", onnx] if onnx else [])]
+        self._arguments = ["--model", model] if model else ["--engine", engine]
+        if onnx:
+            self._arguments = ["--engine", "resemblyzer", "--onnx", onnx]
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.diarization import read_audio
 from demo.measure import normalise, word_error_rate
+from speakers.engines.campplus import CampplusEngine
 from speakers.engines.resemblyzer import ResemblyzerEngine
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "demo" / "recordings"
@@ -40,6 +41,11 @@ def conversation() -> Conversation:
 @pytest.fixture(scope="session")
 def user_enrolment() -> NDArray[np.int16]:
     return read_audio(RECORDINGS / "enrol_user.flac")
+
+
+@pytest.fixture(scope="session")
+def campplus_engine() -> CampplusEngine:
+    return CampplusEngine()
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,9 @@ from speakers.engines.checkpoint import read_zip_checkpoint
 from speakers.engines.weights import WeightsError
 
 
-@pytest.fixture(scope="module")
-def engine() -> CampplusEngine:
-    return CampplusEngine()
+@pytest.fixture
+def engine(campplus_engine: CampplusEngine) -> CampplusEngine:
+    return campplus_engine
 
 
 def test_rows_are_unit_vectors_and_independent_of_their_batch(conversation, engine) -> None:
@@ -80,7 +80,7 @@ def test_filter_banks_have_no_mean_and_do_not_know_loudness_above_the_floor(conv
     banks = filter_banks(audio)
     assert banks.shape == (1, 298, 80)
     np.testing.assert_allclose(banks.mean(axis=1), 0, atol=1e-4)
-    np.testing.assert_allclose(filter_banks(audio * 2), banks, atol=0.05)
+    np.testing.assert_allclose(filter_banks(audio * 2)[..., 20:], banks[..., 20:], atol=0.05)
 
 
 def test_another_file_than_the_one_measured_is_refused(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ def thirty_seconds(conversation):
     return conversation.cut(0, 28.0)
 
 
-def test_the_bundled_conversation_has_three_speakers_and_a_low_error_rate(conversation, voice_engine):
-    turns = diarize(conversation.pcm, speech_regions(conversation.pcm), voice_engine)
+def test_the_bundled_conversation_has_three_speakers_and_a_low_error_rate(conversation, campplus_engine):
+    turns = diarize(conversation.pcm, speech_regions(conversation.pcm), campplus_engine)
     reference = [Labelled(t["start"], t["end"], t["speaker"]) for t in conversation.turns]
     result = score(reference, labelled(turns), len(conversation.pcm) / 16_000)
     assert {t.speaker for t in turns} == {0, 1, 2}
@@ -41,14 +41,14 @@ def test_the_bundled_conversation_has_three_speakers_and_a_low_error_rate(conver
     assert not any(t.overlap for t in turns)
 
 
-def test_a_monologue_is_one_speaker(user_enrolment, voice_engine):
-    turns = diarize(user_enrolment, speech_regions(user_enrolment), voice_engine)
+def test_a_monologue_is_one_speaker(user_enrolment, campplus_engine):
+    turns = diarize(user_enrolment, speech_regions(user_enrolment), campplus_engine)
     assert {t.speaker for t in turns} == {0}
 
 
-def test_one_short_word_is_one_turn_of_little_confidence(conversation, voice_engine):
+def test_one_short_word_is_one_turn_of_little_confidence(conversation, campplus_engine):
     start = conversation.turns[0]["start"]
-    (turn,) = diarize(conversation.pcm, [(start, start + 0.4)], voice_engine)
+    (turn,) = diarize(conversation.pcm, [(start, start + 0.4)], campplus_engine)
     assert (turn.start, turn.end, turn.speaker) == (pytest.approx(start), pytest.approx(start + 0.4), 0)
     assert turn.confidence < 0.3
 
@@ -71,18 +71,18 @@ def test_speech_as_near_to_one_voice_as_to_another_is_marked():
     assert all(t.confidence < 0.3 for t in competing)
 
 
-def test_max_speakers_is_kept(conversation, voice_engine):
-    turns = diarize(conversation.pcm, speech_regions(conversation.pcm)[:6], voice_engine, max_speakers=2)
+def test_max_speakers_is_kept(conversation, campplus_engine):
+    turns = diarize(conversation.pcm, speech_regions(conversation.pcm)[:6], campplus_engine, max_speakers=2)
     assert {t.speaker for t in turns} == {0, 1}
     with pytest.raises(ValueError, match="max_speakers"):
-        diarize(conversation.pcm, [], voice_engine, max_speakers=0)
+        diarize(conversation.pcm, [], campplus_engine, max_speakers=0)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 800])
-def test_hardly_any_audio_is_no_error(samples, voice_engine):
+def test_hardly_any_audio_is_no_error(samples, campplus_engine):
     pcm = np.zeros(samples, np.int16)
-    assert diarize(pcm, [], voice_engine) == []
-    assert {t.speaker for t in diarize(pcm, [(0.0, 1.0)], voice_engine)} <= {0}
+    assert diarize(pcm, [], campplus_engine) == []
+    assert {t.speaker for t in diarize(pcm, [(0.0, 1.0)], campplus_engine)} <= {0}
 
 
 def test_a_long_recording_is_clustered_from_a_sample_of_its_windows():

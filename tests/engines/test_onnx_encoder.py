@@ -127,7 +127,7 @@ def test_the_child_runs_it(client: WorkerClient, conversation: Conversation, voi
 
 
 def test_the_setting_asks_for_it(settings, folder: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    settings.OMI_VOICE_RUNTIME, settings.OMI_DATA_DIR = "onnx", tmp_path
+    settings.OMI_VOICE_ENGINE, settings.OMI_VOICE_RUNTIME, settings.OMI_DATA_DIR = "resemblyzer", "onnx", tmp_path
     voices = ConfiguredVoices()
     try:
         assert (voices.name, voices.version, voices.dimension) == ("resemblyzer", "0.1.4", 256)

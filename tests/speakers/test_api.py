@@ -42,7 +42,7 @@ def test_uploading_a_voice_gives_a_profile_and_200(api: Api, talk: Talk, wav: Wr
     assert status["sample_count"] == 1
     assert status["duration_seconds"] == pytest.approx(len(talk.enrol_user) / RATE, abs=0.1)
     assert status["consent_version"] == enrolment.CONSENT_VERSION
-    assert status["engine"] == "resemblyzer"
+    assert status["engine"] == "campplus"
 
 
 def test_the_link_plays_the_sample_without_a_token_and_only_for_an_hour(

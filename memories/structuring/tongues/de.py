@@ -110,7 +110,7 @@ GERMAN = Tongue(
     ),
     evening=compiled(r"\b(?:abendessen|heute abend|kino|konzert|feier|party|nachmittag|abend)\b"),
     commitment=compiled(
-        r"\b(?P<who>ich|wir) (?:werden?|muss|müssen|soll|sollen|sollte|sollten|will|wollen|kann|können)"
+        r"\b(?P<who>ich|wir) (?:werden?|muss|müssen|soll|sollen|sollte|sollten|kann|können)"
         r"(?: (?:dann|noch|auch|mal|gleich|unbedingt|sofort|einfach|ja|aber|dir|ihnen|euch))* (?P<what>.+)"
         rf"|\b(?P<who2>ich) (?P<verb>{either(_VERBS)})(?: (?:dann|noch|auch|mal|gleich|mich|dir|ihnen|euch))* (?P<what2>.+)"
         rf"|\b(?P<verb3>{either(_VERBS)}) (?P<who3>ich)(?: (?:dann|noch|auch|mal|gleich|mich|dir|ihnen|euch))* (?P<what3>.+)"

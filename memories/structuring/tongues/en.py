@@ -100,16 +100,16 @@ ENGLISH_TONGUE = Tongue(
     ),
     evening=compiled(r"\b(?:dinner|supper|evening|tonight|night|afternoon|party|drinks|movie|concert)\b"),
     commitment=compiled(
-        r"\b(?P<who>i|we|let's|let me)(?:(?:'ll| will| am going to|'m going to| are going to|'re going to| am gonna"
+        r"\b(?P<who>i|we|let's)(?:(?:'ll| will| am going to|'m going to| are going to|'re going to| am gonna"
         r"|'m gonna|'re gonna| need to| have to| must| should| promise to|'ve got to| have got to| got to| gotta"
-        r"| can| want to| still have to| still need to| shall)(?= )|(?<=let's)|(?<=let me))"
+        r"| can| still have to| still need to| shall)(?= )|(?<=let's))"
         r"(?: (?:also|just|then|definitely|quickly|really|personally|probably|first|go ahead and|try to|make sure to"
         r"|make sure that we|make sure we))* (?P<what>.+)"
     ),
     request=compiled(
         r"(?:\bplease(?: (?:do not|don't) forget to| remember to)?|\b(?:do not|don't) forget to|\bremember to"
         r"|\bremind me to|\bmake sure (?:to|you|that you)|\b(?:can|could|would|will) (?:you|somebody|someone|anybody|anyone)(?: please| just| also| maybe)*"
-        r"|\byou(?:'ll)?(?: also| just| really)?(?: need to| have to| must| should|'ve got to| want to)"
+        r"|\byou(?:'ll)?(?: also| just| really)?(?: need to| have to| must| should|'ve got to)"
         r"|\bwould you mind)"
         r"(?: (?:also|just|then|please|definitely|try to))* (?P<what>.+)"
     ),
@@ -139,7 +139,7 @@ ENGLISH_TONGUE = Tongue(
         r"|i can|got it|all right|alright|right|consider it done|definitely|certainly|on it)\b"
     ),
     verb_last=False,
-    alone=compiled(r"i\b|let me"),
+    alone=compiled(r"i\b"),
     past=compiled(r"\b(?:was|were|had|did|went|met|came|saw|spoke|called|yesterday|last|ago|used to|missed)\b"),
     cancelled=compiled(
         r"\b(?:cancel(?:led|ed)?|no (?:meeting|class|lesson|appointment|training)|not|can't|cannot|won't|don't|isn't"

@@ -74,7 +74,7 @@ SPANISH = Tongue(
     lasts=compiled(rf"\bdurante (?P<count>media|{_CARDINAL}) (?P<unit>hora|minuto)s?\b"),
     evening=compiled(r"\b(?:cena|cenar|noche|tarde|concierto|fiesta|cine)\b"),
     commitment=compiled(
-        r"\b(?P<who>voy|vamos|tengo|tenemos|debo|debemos|necesito|necesitamos|hay|puedo|quiero|prometo)(?: (?:a|que))? "
+        r"\b(?P<who>voy|vamos|tengo|tenemos|debo|debemos|necesito|necesitamos|hay|puedo|prometo)(?: (?:a|que))? "
         r"(?:también |además )?(?P<what>(?:\w+(?:ar|er|ir|ír)).*)"
     ),
     request=compiled(
@@ -98,7 +98,7 @@ SPANISH = Tongue(
         r"(?:sí|claro|vale|por supuesto|de acuerdo|bueno|perfecto|muy bien|está bien|lo haré|yo me encargo)\b"
     ),
     verb_last=False,
-    alone=compiled(r"voy|tengo|debo\b|necesito\b|puedo|quiero|prometo"),
+    alone=compiled(r"voy|tengo|debo\b|necesito\b|puedo|prometo"),
     past=compiled(r"\b(?:fue|fueron|era|ayer|anoche|pasad[oa]s?|tuve|tuvimos|estuve|estuvo|hubo|hice|fui)\b"),
     cancelled=compiled(r"\b(?:cancelad[oa]|se canceló|no|quizás?|tal vez|si)\b"),
     happening=compiled(

@@ -78,7 +78,7 @@ FRENCH = Tongue(
     lasts=compiled(rf"\bpendant (?P<count>une demi-|{_CARDINAL}) ?(?P<unit>heure|minute)s?\b"),
     evening=compiled(r"\b(?:dîner|soir|soirée|concert|cinéma|après-midi|fête)\b"),
     commitment=compiled(
-        r"\b(?P<who>je vais|je dois|nous devons|nous allons|on va|on doit|il faut|je peux|je veux|j'ai besoin d[e'] ?"
+        r"\b(?P<who>je vais|je dois|nous devons|nous allons|on va|on doit|il faut|je peux|j'ai besoin d[e'] ?"
         r"|il faudrait|je promets de)(?: (?:aussi|juste|encore))?,? (?P<what>(?:(?:l'|m'|t'|s'|le |la |les |lui |leur |vous |nous |te |me |y |en )*)\w+(?:er|ir|re|oir)\b.*)"
     ),
     request=compiled(

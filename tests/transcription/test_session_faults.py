@@ -88,3 +88,37 @@ def test_a_session_that_is_discarded_stores_nothing_more_and_leaves_no_journal()
     run(work)
     assert sink.finished == []
     assert list(journal.sessions()) == []
+
+
+def test_a_disk_that_could_not_sync_is_told_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error was forgotten with the next write that succeeded."""
+    import errno
+    import os
+
+    monkeypatch.setattr("transcription.journal.writer.SYNC_SECONDS", 0.0)
+    it = Run(Script())
+    kept, failed = os.fdatasync, []
+
+    def sync(descriptor: int) -> None:
+        if not failed:
+            failed.append(descriptor)
+            raise OSError(errno.EIO, "no such sector")
+        kept(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+
+    async def work() -> None:
+        it.session.start()
+        for _ in range(1000):
+            await it.feed(spoken_pcm([1]), pause=0.0)
+            if "degraded" in it.states():
+                break
+            await asyncio.sleep(0.02)
+        for _ in range(60):  # and later ones that succeed
+            await it.feed(spoken_pcm([2]), pause=0.0)
+            await asyncio.sleep(0.02)
+        await it.session.finish("disconnect")
+
+    run(work)
+    assert [status["reason"] for status in it.statuses if status["status"] == "degraded"] == ["journal"]
+    assert "journal_recovered" not in [status["reason"] for status in it.statuses]

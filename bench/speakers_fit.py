@@ -58,7 +58,7 @@ def fit_voices(voices: Sequence[Voice], base: Calibration) -> Weights:
 
 
 def _pairs(voices: Sequence[Voice], base: Calibration) -> Iterator[tuple[float, float, bool]]:
-    rows = np.stack([voice.cohort for voice in voices], axis=1)[:1]
+    rows = np.stack([voice.cohort for voice in voices], axis=1)
     for at, first in enumerate(voices):
         for other in range(at + 1):
             second = voices[other]
@@ -74,8 +74,7 @@ def _pairs(voices: Sequence[Voice], base: Calibration) -> Iterator[tuple[float, 
                         and one.seconds == two.seconds != 3
                         and (at != other or index < number)
                     ):
-                        cosine, norm = calibration.terms(two.vector, one.vector[None, None])
-                        yield float(cosine[0, 0]), float(norm[0, 0]), at == other
+                        yield *calibration.alike(two.vector, one.vector), at == other
 
 
 def base_of(engine: VoiceEngine, voices: Sequence[Voice]) -> Calibration:

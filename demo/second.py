@@ -18,7 +18,7 @@ from demo.reference import faults
 from demo.servers import DemoError, Installation
 
 UID = "demo-user-2"
-FIRST = 3.0
+FIRST = 12.0
 """Seconds of the talk that the phone had understood."""
 FOR_A_TITLE = 120.0
 WAIT = 600.0

@@ -32,9 +32,9 @@ def say(*arguments: str) -> str:
 
 @pytest.fixture
 def failed(memory: Memory, upload: Any, heard: Any, drive: Drive) -> PostProcessingRun:
-    """A run whose transcript is paid for, and that ended at the language model without money."""
+    """A run whose transcript is paid for, and that ended at its vector: without money."""
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
-    fakes.SCRIPT["structurer"] = [fakes.quota("structurer")]
+    fakes.SCRIPT["embedder"] = [fakes.quota("embedder")]
     run = drive(service.start("postprocess", UID, MEMORY, actor="user:1", reason="uploaded", audio=upload()))
     assert run.message_id == "vendor_quota"
     return run
@@ -106,13 +106,13 @@ def test_explain_tells_what_is_stored_what_happened_and_what_to_do(failed: PostP
         "shows deepgram_streaming (1 segments)",
         f"the app is told: failed (run {failed.pk}) A service that is needed has reached its limit.",
         "audio (upload)",
-        "NOTE: structurer is not called now (quota)",
-        "detail: structurer: the account is empty",
+        "NOTE: embedder is not called now (quota)",
+        "detail: embedder: the account is empty",
         "Raise the limit or top up the account",
         f"manage.py reprocess {UID} {MEMORY} --kind postprocess --reason",
-        "5. structure: failed quota",
-        "6. index: not yet",
-        "vendor calls: 2",
+        "5. structure: done",
+        "6. index: failed quota",
+        "vendor calls: 3",
     ):
         assert said in told, said
     assert "friday" not in told

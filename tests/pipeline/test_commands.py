@@ -74,8 +74,8 @@ def test_the_dry_run_warns_of_what_would_stop_the_run(failed: PostProcessingRun)
     assert "WARNING: the recording" not in printed, "its words are there"
     printed = say("reprocess", UID, MEMORY, "--dry-run", "--from-step", "transcribe")
     assert "WARNING: the recording is no longer stored" in printed
-    assert printed.count("WARNING: structurer is not called until") == 1
-    assert "manage.py breakers --close structurer" in printed
+    assert printed.count("WARNING: embedder is not called until") == 1
+    assert "manage.py breakers --close embedder" in printed
 
 
 def test_reprocess_refuses_in_words(failed: PostProcessingRun, upload: Any) -> None:
@@ -138,11 +138,11 @@ def test_a_run_that_should_have_gone_on_is_pointed_out(memory: Memory, upload: A
 
 
 def test_breakers_are_listed_and_closed_by_hand(failed: PostProcessingRun) -> None:
-    assert "structurer: not called since" in say("breakers")
-    assert "structurer is called again from now on." in say("breakers", "--close", "structurer")
+    assert "embedder: not called since" in say("breakers")
+    assert "embedder is called again from now on." in say("breakers", "--close", "embedder")
     assert say("breakers").strip() == "Every vendor is called."
     with pytest.raises(CommandError, match="nothing to close"):
-        say("breakers", "--close", "structurer")
+        say("breakers", "--close", "embedder")
 
 
 def test_dead_letters_are_listed_with_what_to_do_and_tried_again_with_a_reason(

@@ -32,9 +32,9 @@ def say(*arguments: str) -> str:
 
 @pytest.fixture
 def failed(memory: Memory, upload: Any, heard: Any, drive: Drive) -> PostProcessingRun:
-    """A run whose transcript is paid for, and that ended at the language model without money."""
+    """A run whose transcript is paid for, and that ended at its vector: without money."""
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
-    fakes.SCRIPT["structurer"] = [fakes.quota("structurer")]
+    fakes.SCRIPT["embedder"] = [fakes.quota("embedder")]
     run = drive(service.start("postprocess", UID, MEMORY, actor="user:1", reason="uploaded", audio=upload()))
     assert run.message_id == "vendor_quota"
     return run
@@ -74,8 +74,8 @@ def test_the_dry_run_warns_of_what_would_stop_the_run(failed: PostProcessingRun)
     assert "WARNING: the recording" not in printed, "its words are there"
     printed = say("reprocess", UID, MEMORY, "--dry-run", "--from-step", "transcribe")
     assert "WARNING: the recording is no longer stored" in printed
-    assert printed.count("WARNING: structurer is not called until") == 1
-    assert "manage.py breakers --close structurer" in printed
+    assert printed.count("WARNING: embedder is not called until") == 1
+    assert "manage.py breakers --close embedder" in printed
 
 
 def test_reprocess_refuses_in_words(failed: PostProcessingRun, upload: Any) -> None:
@@ -106,13 +106,13 @@ def test_explain_tells_what_is_stored_what_happened_and_what_to_do(failed: PostP
         "shows deepgram_streaming (1 segments)",
         f"the app is told: failed (run {failed.pk}) A service that is needed has reached its limit.",
         "audio (upload)",
-        "NOTE: structurer is not called now (quota)",
-        "detail: structurer: the account is empty",
+        "NOTE: embedder is not called now (quota)",
+        "detail: embedder: the account is empty",
         "Raise the limit or top up the account",
         f"manage.py reprocess {UID} {MEMORY} --kind postprocess --reason",
-        "5. structure: failed quota",
-        "6. index: not yet",
-        "vendor calls: 2",
+        "5. structure: done",
+        "6. index: failed quota",
+        "vendor calls: 3",
     ):
         assert said in told, said
     assert "friday" not in told
@@ -138,11 +138,11 @@ def test_a_run_that_should_have_gone_on_is_pointed_out(memory: Memory, upload: A
 
 
 def test_breakers_are_listed_and_closed_by_hand(failed: PostProcessingRun) -> None:
-    assert "structurer: not called since" in say("breakers")
-    assert "structurer is called again from now on." in say("breakers", "--close", "structurer")
+    assert "embedder: not called since" in say("breakers")
+    assert "embedder is called again from now on." in say("breakers", "--close", "embedder")
     assert say("breakers").strip() == "Every vendor is called."
     with pytest.raises(CommandError, match="nothing to close"):
-        say("breakers", "--close", "structurer")
+        say("breakers", "--close", "embedder")
 
 
 def test_dead_letters_are_listed_with_what_to_do_and_tried_again_with_a_reason(

@@ -47,6 +47,8 @@ def forget_run(run: PostProcessingRun) -> int:
     refuses for good, or a vendor that is no longer configured, is logged and left.
     """
     forgotten, later = 0, None
+    if not run.succeeded:
+        _quietly(_at_work(run), "cancel", run)  # a job that is still at work ends with the run
     for ticket in _given(run):
         try:
             forgotten += _ask(ticket, "forget", run)

@@ -22,6 +22,7 @@ from memories.pipeline import (
 from memories.pipeline.claim import machine
 from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, VendorCall
+from memories.pipeline.steps import structure
 from memories.repository import memories as repository
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
@@ -103,15 +104,14 @@ def test_the_recording_stays_while_a_call_reads_it(begin: Begin, gate: Gate, mon
     assert not path.parent.exists(), "the last user cleans up"
 
 
-def test_a_local_engine_works_in_the_worker(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_engine_is_waited_for_by_the_worker(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[threading.Thread] = []
-    real = fakes.FakeStructurer.structure
 
-    def structure(self: Any, request: StructureRequest) -> StructureResult:
+    def here(provider: Any, request: StructureRequest) -> StructureResult:
         threads.append(threading.current_thread())
-        return real(self, request)
+        return StructureResult(Structured(title="By rules", overview="They talk."), method="rules")
 
-    monkeypatch.setattr(fakes.FakeStructurer, "structure", structure)
+    monkeypatch.setattr(structure, "_here", here)  # what is asked of the child process
     monkeypatch.setattr(fakes.FakeStructurer, "remote", False)
     assert runner.work(begin().pk) == "finished"
     assert threads == [threading.current_thread()]

@@ -251,7 +251,7 @@ def test_a_run_takes_few_statements(memory: Memory, upload: Any, heard: Any) -> 
     assert fresh(run).outcome == "success"
     statements = [item["sql"] for item in captured if item["sql"].startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
     own = [sql for sql in statements if '"pipeline_' in sql]
-    assert (len(own) <= 45, len(statements) <= 85) == (True, True), (len(own), len(statements))
+    assert (len(own) <= 50, len(statements) <= 90) == (True, True), (len(own), len(statements))
 
 
 def test_attempts_that_a_dead_worker_could_not_write_are_made_up_for(

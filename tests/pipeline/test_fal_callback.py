@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from memories.models import VendorCallback
-from memories.pipeline import runner, service
+from memories.pipeline import runner, service, tasks
 from memories.pipeline.models import PostProcessingRun
 from memories.shapes import Memory
 from tests.pipeline.conftest import MEMORY, UID
@@ -127,6 +127,7 @@ def test_a_callback_after_the_cancel_changes_nothing(run: PostProcessingRun, pub
         "fal", "submit", lambda _: next(iter(public.state.store["fal"]["jobs"].values()))["state"] == "COMPLETED"
     )
     service.cancel(run, actor="user")
+    tasks.stop_jobs(run.pk)
     assert public.log("fal", "cancel")[0]["status"] == 400
     assert delivered(public)[0]["status"] == 200
     run.refresh_from_db()

@@ -307,7 +307,7 @@ PINECONE_INDEX_HOST = env_str("PINECONE_INDEX_HOST")
 OMI_VECTOR_NAMESPACE = env_str("PINECONE_NAMESPACE", "ns1")
 FCM_URL = env_str("FCM_URL", "https://fcm.googleapis.com")
 OMI_SPEECH_MODEL = env_str("OMI_SPEECH_MODEL")
-OMI_LOCAL_STREAMS = env_int("OMI_LOCAL_STREAMS", 4)
+OMI_LOCAL_STREAMS = env_int("OMI_LOCAL_STREAMS", 3)
 OMI_VOICE_MODEL = env_str("OMI_VOICE_MODEL")
 OMI_VOICE_RUNTIME = env_choice("OMI_VOICE_RUNTIME", "numpy", ("numpy", "onnx"))
 

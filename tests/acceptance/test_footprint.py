@@ -22,7 +22,7 @@ HEAVY = [
 ]  # fmt: skip
 """Imported where they are used, never at start."""
 
-LIBRARIES = ("/ctranslate2", "/tokenizers", "/av/", "/av.libs/", "/onnxruntime", "/torch/", "/scipy/", "/grpc/")
+LIBRARIES = ("/ctranslate2", "/av/", "/av.libs/", "/onnxruntime", "/torch/", "/scipy/", "/grpc/")
 
 
 def environment(folder: Path) -> dict[str, str]:

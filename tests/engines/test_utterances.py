@@ -39,3 +39,18 @@ def test_endless_speech_is_cut_without_losing_a_frame(conversation):
         assert len(before.frames) * 0.032 <= 2.1
         if before.continues:
             assert after.start == before.end
+
+
+def test_a_cut_comes_after_what_is_shown_already(conversation):
+    turn = conversation.turns[1]
+    raw = conversation.cut(turn["start"], turn["end"]).tobytes()
+    splitter = UtteranceSplitter(longest=2.0)
+    at, ended = 0, []
+    while not ended:
+        ended = splitter.feed(raw[at : at + 1024])
+        at += 1024
+        if splitter.current is not None and not ended:
+            splitter.current.decided = splitter.current.end - 0.1
+            shown = splitter.current.decided
+    assert ended[0].continues
+    assert ended[0].end >= shown

@@ -134,6 +134,8 @@ def test_a_word_that_reaches_over_a_pause_lies_in_the_longer_part() -> None:
 def test_no_word_is_longer_than_any_is_spoken() -> None:
     [found] = within_speech([word(0.0, 5.0)], [(0.0, 5.0)])
     assert found.end - found.start == pytest.approx(1.2)
+    amount = TimedWord(" $4,000.", 0.0, 2.0, 1.0, 0, 5)
+    assert [(w.start, w.end) for w in within_speech([amount], [(0.0, 2.0)])] == [(0.0, 2.0)]
 
 
 @pytest.mark.parametrize(

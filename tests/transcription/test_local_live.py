@@ -135,3 +135,28 @@ def test_a_child_that_is_killed_costs_no_word_and_no_audio(settings: Any, tmp_pa
     assert it.sink.finished[0].accounting is not None
     assert it.sink.finished[0].accounting.failed == 0
     assert it.session._supervisor.legs[0].connections == 2
+
+
+def test_a_session_whose_model_is_damaged_is_told_why_and_its_audio_has_failed_not_gone(
+    settings: Any, tmp_path: Path
+) -> None:
+    settings.OMI_DATA_DIR = tmp_path
+    for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt"):
+        (tmp_path / name).write_bytes(b"{}")
+    it = Run(LocalLive(folder=tmp_path), tuning=Tuning(connect=60.0))  # type: ignore[arg-type]
+
+    async def work() -> None:
+        it.session.start()
+        await it.feed(bytes(2 * 32_000))
+        async with asyncio.timeout(100):
+            while not it.statuses:
+                await asyncio.sleep(0.05)
+        await it.session.finish("disconnect")
+
+    asyncio.run(asyncio.wait_for(work(), 150))
+    assert it.states() == ["stt_failed"]
+    assert "damaged or of another format" in it.statuses[0]["reason"]
+    assert it.statuses[0]["retryable"] is False
+    accounting = it.sink.finished[0].accounting
+    assert accounting is not None
+    assert accounting.failed == pytest.approx(2.0, abs=0.1)

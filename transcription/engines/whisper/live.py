@@ -36,6 +36,8 @@ SURROUNDINGS = 14.0
 """Seconds of a hearing: the utterance with what was said before it."""
 PARTIAL_EVERY = 1.0
 """Seconds of new speech between two hearings of an utterance that goes on."""
+HELD_BACK = 1
+"""Last words of a hearing that are not shown yet: they may be half spoken."""
 LEAST_STEP = 0.01  # seconds
 PARTIAL_BEAM, FINAL_BEAM = 1, 5
 
@@ -110,12 +112,12 @@ class WhisperStream:
         self._heard_frames = len(current.frames)
         start, window, answer, shown = self._hear(current, beam=PARTIAL_BEAM)
         fresh = self._whisper.tokens.words(answer.tokens[shown:])
-        if answer.doubtful or answer.echoes or len(fresh) < 2:
+        if answer.doubtful or answer.echoes or len(fresh) <= HELD_BACK:
             self._last = []
             return []
         plain = [_plain(word.text) for word in fresh]
         agreed = 0
-        for mine, before in zip(plain[:-1], self._last, strict=False):  # the last word may be half spoken
+        for mine, before in zip(plain[:-HELD_BACK], self._last, strict=False):
             if mine != before:
                 break
             agreed += 1

@@ -11,9 +11,14 @@ from typing import Any
 Json = dict[str, Any]
 
 
+COVERED = 0.95
+"""Share of the script's words whose middle lies under some segment, at the least."""
+
+
 @dataclass(frozen=True)
 class Reference:
-    """``word_errors`` at most, ``speakers`` (share of words under the right name) at least; None asks nothing.
+    """``word_errors`` at most, ``speakers`` (share of the words under a segment that stand
+    under the right name) at least; None asks nothing.
     ``tasks`` and ``events`` that are missed are counted against ``missed``; one that is not here always fails."""
 
     word_errors: float | None = None
@@ -81,9 +86,12 @@ def _measures(what: str, part: Json, errors: float | None, speakers: float | Non
     found = []
     if errors is not None and part["word_error_rate"] > errors:
         found.append(f"{what} has {part['word_error_rate']:.1%} word errors, at most {errors:.0%} are promised")
-    if speakers is not None and part["speakers"]["accuracy"] < speakers:
-        share = part["speakers"]["accuracy"]
-        found.append(f"{what} has the right speaker on {share:.1%} of the words, {speakers:.0%} are promised")
+    covered = part["speakers"]["covered"]
+    if covered < COVERED:
+        found.append(f"only {covered:.1%} of the words lie under a segment of {what}")
+    share = part["speakers"]["accuracy"] / covered if covered else 0.0
+    if speakers is not None and share < speakers:
+        found.append(f"{what} has the right speaker on {share:.1%} of its words, {speakers:.0%} are promised")
     return found
 
 

@@ -178,7 +178,7 @@ def test_a_model_s_answer_is_a_structure_or_none_at_all(given_: Any) -> None:
     except ValueError:
         assert not mutated_one, "title or overview could be read"
         return
-    made = to_structured(answer, datetime(2026, 11, 28, 12, tzinfo=UTC))
+    made = to_structured(answer, datetime(2026, 11, 28, 12, tzinfo=UTC), "")
     made.model_dump_json().encode()
     if mutated_one:
         assert made.title

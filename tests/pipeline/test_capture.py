@@ -331,7 +331,8 @@ def test_without_the_setting_what_was_shown_stays(drive: Drive, settings: Any) -
     assert repository.get_memory(UID, MEMORY).transcript_segments[0].text == fakes.TEXT
 
 
-def test_a_session_without_a_vote_keeps_what_was_shown_beside_one_with(drive: Drive) -> None:
+def test_a_session_without_a_vote_keeps_what_was_shown_beside_one_with(drive: Drive, settings: Any) -> None:
+    settings.OMI_CONSENSUS = True
     began = STARTED.timestamp()
     conversation(
         segment(1, "boog the tabel", 1.0), segment(2, "and the cake", 61.0), timer_starts=[began, began + 60.0]

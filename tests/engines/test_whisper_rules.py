@@ -123,6 +123,8 @@ def test_a_word_ends_where_speech_does_and_one_outside_of_it_was_made_up() -> No
 def test_the_words_beside_a_pause_reach_to_it_where_they_are_near() -> None:
     found = within_speech([word(0.7, 0.9), word(1.0, 1.8)], [(0.5, 2.0)])
     assert [(w.start, w.end) for w in found] == [(0.5, 0.9), (1.0, 2.0)]
+    amount = TimedWord(" $4,000.", 0.5, 1.4, 1.0, 0, 5)
+    assert [(w.start, w.end) for w in within_speech([amount], [(0.5, 2.0)])] == [(0.5, 2.0)]
     [far] = within_speech([word(1.0, 1.5)], [(0.5, 2.0)])
     assert (far.start, far.end) == (1.0, 1.5)
 

@@ -100,7 +100,7 @@ def within_speech(words: Sequence[TimedWord], speech: Sequence[tuple[float, floa
             continue
         begin, end = max(near, key=lambda part: min(part[1], word.end) - max(part[0], word.start))
         word.start, word.end = max(word.start, begin), min(word.end, end)
-        longest = LONGEST_WORD + A_FIGURE * sum(character.isdigit() for character in word.text)
+        longest = LONGEST_WORD + _figures(word)
         if word.end - word.start > longest:
             if begin == word.start:
                 word.end = word.start + longest
@@ -118,5 +118,10 @@ def _reach(words: Sequence[TimedWord], speech: Sequence[tuple[float, float]]) ->
         inside = [word for word in words if begin <= (word.start + word.end) / 2 <= end]
         if inside and inside[0].start - begin <= NEAR:
             inside[0].start = begin
-        if inside and end - inside[-1].end <= NEAR:
+        if inside and end - inside[-1].end <= NEAR + _figures(inside[-1]):
             inside[-1].end = end
+
+
+def _figures(word: TimedWord) -> float:
+    """Seconds that a word's figures add to what is said with its other characters."""
+    return A_FIGURE * sum(character.isdigit() for character in word.text)

@@ -1,7 +1,7 @@
 """The vote on real mistakes: one recogniser that heard the bundled conversation in several ways.
 
-Its errors are not independent: the hardest case for a vote. ``hearings.json`` is made by ``bench.consensus_hear`` from
-the bundled recording; docs/listen.md has the figures, also of LibriSpeech.
+Its errors are not independent: the hardest case for a vote. ``hearings.json`` holds what an engine heard of the bundled
+recording in seven ways (noise, telephone band, speed, other search settings), with times.
 """
 
 from __future__ import annotations

@@ -69,16 +69,6 @@ def test_a_name_on_little_speech_is_provisional(enrolled: str, talk: Talk) -> No
     assert not earned.provisional
 
 
-def test_a_voice_that_was_named_is_no_longer_when_a_better_one_speaks(enrolled: str, talk: Talk) -> None:
-    """Half of what the first voice said was Anna: an early name that more evidence does not hold."""
-    anna, peter = talk.of("Anna"), talk.of("Peter")
-    assert label_voices(UID, {"SPEAKER_00": [anna[: 6 * RATE]]})["SPEAKER_00"].is_user
-    mixed = [anna[: 6 * RATE], *clips(peter, 12)]
-    later = label_voices(UID, {"SPEAKER_00": mixed, "SPEAKER_01": clips(anna[6 * RATE :], 8)})
-    assert not later["SPEAKER_00"].is_user
-    assert later["SPEAKER_01"].is_user
-
-
 def test_what_was_embedded_once_is_not_embedded_again(
     enrolled: str, talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,10 +153,9 @@ def _take_on(found: list[_Item], item: _Item, index: int) -> None:
         if index - known.index > NEAR:
             return
         if words(known.what)[0] == verb or (known.asked and verb in _DOES):
-            found[at] = replace(
-                known, owner=known.owner if known.asked and known.called else item.owner or known.owner, asked=False, due=item.due or known.due,
-                day_only=item.day_only if item.due else known.day_only,
-            )  # fmt: skip
+            owner = known.owner if known.asked and known.called else item.owner or known.owner
+            day_only = item.day_only if item.due else known.day_only
+            found[at] = replace(known, owner=owner, asked=False, due=item.due or known.due, day_only=day_only)
             return
 
 
@@ -192,10 +191,10 @@ def _called(clause: str, match: re.Match[str]) -> str | None:
 
 
 _VOCATIVE = re.compile(
-    r"(?:^|[,.!] )([A-ZÄÖÜÉ][\w'-]+), (?:(?:can|could|would|will) you|please|kannst du|könntest du|können sie|bitte|puedes"
-    r"|podrías|peux-tu|pouvez-vous|s'il te plaît)\b"
+    r"(?:^|[,.!] )([A-ZÄÖÜÉ][\w'-]+), (?:(?:can|could|would|will) you|please|kannst du|könntest du|können sie|bitte"
+    r"|puedes|podrías|peux-tu|pouvez-vous|s'il te plaît)\b"
 )
-"""Who is called by name before a request: "Great, Kate, can you ...\"."""
+"""Who is called by name before a request: "Great, Kate, can you ..."."""
 _NO_NAMES = frozenset(
     "somebody someone everybody everyone anybody anyone and so but okay ok yes yeah no well then also oh please"
     " hey und ja y sí et oui bon gut pues bueno alors".split()

@@ -66,6 +66,8 @@ class _Item:
     asked: bool
     due: datetime | None
     day_only: bool = True
+    called: bool = False
+    """By name: who answers, or whom a wrong label lets answer, does not change that."""
     index: int = 0
     """Of the sentence."""
 
@@ -89,7 +91,8 @@ def action_items(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = EN
             if item.asked and _is_done(talk, index):
                 continue
             if item.asked and item.owner is None:
-                item = replace(item, owner=_hearer(talk, index, people, tongue))
+                called = _VOCATIVE.search(sentence.text) is not None
+                item = replace(item, owner=_hearer(talk, index, people, tongue), called=called)
             if _stands_for_another(item.what, tongue):
                 _take_on(found, item, index)
                 continue
@@ -150,10 +153,9 @@ def _take_on(found: list[_Item], item: _Item, index: int) -> None:
         if index - known.index > NEAR:
             return
         if words(known.what)[0] == verb or (known.asked and verb in _DOES):
-            found[at] = replace(
-                known, owner=item.owner or known.owner, asked=False, due=item.due or known.due,
-                day_only=item.day_only if item.due else known.day_only,
-            )  # fmt: skip
+            owner = known.owner if known.asked and known.called else item.owner or known.owner
+            day_only = item.day_only if item.due else known.day_only
+            found[at] = replace(known, owner=owner, asked=False, due=item.due or known.due, day_only=day_only)
             return
 
 
@@ -188,6 +190,11 @@ def _called(clause: str, match: re.Match[str]) -> str | None:
     return named[1] if named and named[1].casefold() not in _NO_NAMES else None
 
 
+_VOCATIVE = re.compile(
+    r"(?:^|[,.!] )([A-ZÄÖÜÉ][\w'-]+), (?:(?:can|could|would|will) you|please|kannst du|könntest du|können sie|bitte"
+    r"|puedes|podrías|peux-tu|pouvez-vous|s'il te plaît)\b"
+)
+"""Who is called by name before a request: "Great, Kate, can you ..."."""
 _NO_NAMES = frozenset(
     "somebody someone everybody everyone anybody anyone and so but okay ok yes yeah no well then also oh please"
     " hey und ja y sí et oui bon gut pues bueno alors".split()
@@ -196,6 +203,9 @@ _NO_NAMES = frozenset(
 
 def _hearer(talk: Sequence[Sentence], index: int, people: Sequence[str], tongue: Tongue) -> str | None:
     asking = talk[index].speaker
+    called = _VOCATIVE.search(talk[index].text)
+    if called and called[1].casefold() not in _NO_NAMES:
+        return called[1]
     named = next(
         (name for name in people if name != asking and re.search(rf"\b{re.escape(name)}\b", talk[index].text)), None
     )

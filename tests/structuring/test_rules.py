@@ -105,6 +105,12 @@ def test_a_request_is_its_hearers() -> None:
     assert between("Ben: Somebody please call the bank.", "Anna: No.", "Tom: Great.") == ["Call the bank"]
 
 
+def test_who_is_called_by_name_is_asked_whoever_is_heard_to_answer() -> None:
+    assert between("Mia: Great, Kate, can you pick up the keys?", "Mia: Sure, I'll pick them up tomorrow.") == [
+        "Pick up the keys (Kate, 2026-11-26)"
+    ]
+
+
 def test_what_is_taken_on_by_a_pronoun_is_the_task_before_it() -> None:
     assert between("Ben: You have to sign the form.", "Anna: I'll sign it tonight.") == [
         "Sign the form (Anna, 2026-11-25 20:00)"

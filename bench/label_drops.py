@@ -36,7 +36,7 @@ def right(segments: Sequence, names: Sequence[str]) -> float:  # type: ignore[ty
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--talks", type=int, default=100)
-    parser.add_argument("--people", type=int, default=24)
+    parser.add_argument("--people", type=int, default=200)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         start_django(name)

@@ -8,7 +8,7 @@ never waits behind an enrolment.
 
 from __future__ import annotations
 
-import atexit
+import weakref
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,7 +31,7 @@ class ConfiguredVoices:
         onnx = settings.OMI_VOICE_RUNTIME == "onnx" and engine == "resemblyzer"
         self._client = WorkerClient(self._model, str(settings.OMI_DATA_DIR / "models") if onnx else "", engine)
         self._live: ConfiguredVoices | None = None
-        atexit.register(self.close)
+        weakref.finalize(self, self._client.close)  # with the last user of this engine, or the process, the child ends
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ labels of several connections; left out are the cutting of audio and the session
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +15,12 @@ import numpy as np
 from bench.speakers_conditions import CONDITIONS
 from bench.speakers_trials import Probe, Voice
 from speakers.calibration import Calibration
+from speakers.engines.scale import CAMPPLUS
 from speakers.gallery import Candidates
-from speakers.policy import EVIDENCE, SAME, Rules, VoiceDecision, decide
+from speakers.policy import Rules, VoiceDecision, decide
 from speakers.reasons import UNJUDGED
 from speakers.scoring import VoiceEvidence, room_of
-from speakers.turns import joined
+from speakers.turns import Heard, joined
 from transcription.segments import speaker_label
 
 ENROLLED = 20.0
@@ -125,7 +126,7 @@ def answers(turns: Sequence[Turn], people: Candidates, calibration: Calibration,
             if found.reason not in UNJUDGED:
                 current[label] = _name(found)
         shown.append(current.get(turn.live, ""))
-    same = _joined(turns, calibration)
+    same = _joined(turns)
     memory, post = asked(len(turns), lambda turn: same[turn.live]), asked(len(turns), lambda turn: turn.name)
     return Answers(
         shown,
@@ -136,17 +137,14 @@ def answers(turns: Sequence[Turn], people: Candidates, calibration: Calibration,
     )
 
 
-def _joined(turns: Sequence[Turn], calibration: Calibration) -> dict[str, str]:
+def _joined(turns: Sequence[Turn]) -> dict[str, str]:
     """Each live label's representative, as ``speakers.turns.repair_labels`` joins them."""
-    keys = list(dict.fromkeys((turn.connection, turn.live) for turn in turns))
-    vectors = {}
-    for key in keys:
-        own = [turn.probe for turn in turns if (turn.connection, turn.live) == key]
-        if sum(probe.seconds for probe in own) >= EVIDENCE:
-            total = sum(probe.seconds * probe.vector for probe in own)
-            vectors[key] = total / np.linalg.norm(total)
-    found = joined(keys, vectors, lambda a, b: calibration.same(a, b) - SAME)
-    return {label: found[connection, label][1] for connection, label in keys}
+    heard: dict[Hashable, Heard] = {}
+    for connection, live in dict.fromkeys((turn.connection, turn.live) for turn in turns):
+        own = [turn.probe for turn in turns if turn.live == live]
+        total = sum(probe.seconds * probe.vector for probe in own)
+        heard[live] = Heard(total / np.linalg.norm(total), sum(probe.seconds for probe in own), frozenset({connection}))
+    return {str(live): str(whose) for live, whose in joined(heard, CAMPPLUS).items()}
 
 
 def _name(found: VoiceDecision) -> str:

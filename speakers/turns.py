@@ -4,23 +4,31 @@ counted anew after a reconnect."""
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from omi.providers import one
-from speakers.calibration import calibration_of
 from speakers.clips import Recording, Turn, centroid, gather
 from speakers.diarization import diarize
-from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
-from speakers.engines.scale import scale_of
-from speakers.policy import EVIDENCE, SAME
+from speakers.engines.scale import Scale, scale_of
 from transcription.segments import Segment, Word, fill_missing_speakers, speaker_label, speaker_number
 
 Key = tuple[int, str]
 """A connection and the label that it gave."""
+LEAST: Final = 0.8
+"""Seconds of voiced speech below which nothing can be said of a voice."""
+SHORT: Final = 1.0
+LONG: Final = 10.0
+"""Seconds of evidence between which the bound of ``joined`` rises: a sentence of one voice is less like the rest of it
+than halves of a talk are, and strangers by chance are most alike where both said little. Chosen on one half of the
+conversations of ``bench.label_drops``; a lower bound joins more short voices, and four times as many strangers."""
+MOST_VOICES: Final = 400
+"""Voices that are compared, those who say most: work grows with the cube. Fifty drops of a meeting of eight."""
 
 
 def assign_speakers(
@@ -61,34 +69,43 @@ def assign_speakers(
 
 
 def repair_labels(
-    segments: Sequence[Segment], wav: Path, *, starts: Sequence[float] = (), audio_offset: float = 0.0
+    segments: Sequence[Segment],
+    wav: Path,
+    *,
+    starts: Sequence[float] = (),
+    audio_offset: float = 0.0,
+    known: Mapping[Key, Hashable] | None = None,
 ) -> list[Segment]:
     """Give the same voice the same label across the connections on which it was heard: each counts speakers anew.
 
-    ``starts``: when each session of the conversation begins, in the segments' time (none: it is one). Labels of
-    different connections are first told apart (``SPEAKER_00`` before and after a reconnect are two voices until heard
-    to be one), then joined where they are one voice with a probability of ``SAME`` and each has ``EVIDENCE``
-    seconds; the earlier label stays. Times, texts, ids and names stay. With one connection nothing is embedded. Raises
-    ProviderError and BadRecording.
+    ``starts``: when each session of the conversation begins, in the segments' time (none: it is one). ``known``: the
+    voice of those labels (keys of ``connections``) of which somebody else said whose they are. Labels of different
+    connections are first told apart (``SPEAKER_00`` before and after a reconnect are two voices until heard to be
+    one), then joined by ``joined``; the earlier label stays. Times, texts, ids and names stay. With one connection
+    nothing is embedded. Raises ProviderError and BadRecording.
     """
     owner = connections(segments, starts)
-    keys = list(dict.fromkeys(owner))
-    if len({group for group, _ in keys}) < 2:
+    if len({group for group, _ in owner}) < 2:
         return list(segments)
     voices: ConfiguredVoices = one("voices")
-    turns = {key: [(s.start, s.end) for s, k in zip(segments, owner, strict=True) if k == key] for key in keys}
-    vectors: dict[Key, np.ndarray] = {}
+    begun: dict[Key, Hashable] = {key: (known or {}).get(key, key) for key in dict.fromkeys(owner)}
+    turns: dict[Hashable, list[tuple[float, float]]] = {}
+    groups: dict[Hashable, set[int]] = {}
+    for segment, key in zip(segments, owner, strict=True):
+        turns.setdefault(begun[key], []).append((segment.start, segment.end))
+        groups.setdefault(begun[key], set()).add(key[0])
+    heard: dict[Hashable, Heard] = {}
     with Recording(wav, offset=audio_offset) as recording:
-        for key in keys:
-            others = [turn for other in keys if other != key for turn in turns[other]]
-            evidence = gather(recording, turns[key], others=others)
-            if evidence.seconds < EVIDENCE:
+        for voice in sorted(turns, key=lambda name: sum(start - end for start, end in turns[name]))[:MOST_VOICES]:
+            others = [turn for other in turns if other != voice for turn in turns[other]]
+            evidence = gather(recording, turns[voice], others=others)
+            if evidence.seconds < LEAST:
                 continue
             vector = centroid(voices.embed_segments(evidence.pcm, evidence.cuts), evidence.weights)
             if vector is not None:
-                vectors[key] = vector
-    labels = _labels(keys, joined(keys, vectors, _likeness(voices)))
-    return [segment.model_copy(update={"speaker": labels[key]}) for segment, key in zip(segments, owner, strict=True)]
+                heard[voice] = Heard(vector, evidence.seconds, frozenset(groups[voice]))
+    same = joined(heard, scale_of(voices))
+    return relabelled(segments, owner, {key: same.get(voice, voice) for key, voice in begun.items()})
 
 
 def connections(segments: Sequence[Segment], starts: Sequence[float] = ()) -> list[Key]:
@@ -118,59 +135,62 @@ def connections(segments: Sequence[Segment], starts: Sequence[float] = ()) -> li
     ]
 
 
-def _labels(keys: Sequence[Key], same: dict[Key, Key]) -> dict[Key, str]:
-    """Each voice keeps the label it had first; where that is taken by an earlier voice it gets the next free number."""
-    given: dict[Key, str] = {}
-    taken: set[str] = set()
-    free = max((speaker_number(label) for _, label in keys), default=0) + 1
-    for key in keys:
-        voice = same[key]
-        if voice in given:
-            continue
-        label = key[1]
-        if label in taken:
-            label, free = speaker_label(free), free + 1
-        given[voice] = label
-        taken.add(label)
-    return {key: given[same[key]] for key in keys}
+def relabelled(segments: Sequence[Segment], owner: Sequence[Key], voice: Mapping[Key, Hashable]) -> list[Segment]:
+    """One label for all keys of a voice (``owner``: the key of each segment): the one it had first; where an earlier
+    voice has that, the next free number. A key that is not in ``voice`` is a voice of its own."""
+    names: dict[Hashable, str] = {}
+    used: set[str] = set()
+    free = max((speaker_number(item.speaker) for item in segments), default=0) + 1
+    result = []
+    for item, key in zip(segments, owner, strict=True):
+        whose = voice.get(key, key)
+        if whose not in names:
+            name = item.speaker
+            if name in used:
+                name, free = speaker_label(free), free + 1
+            names[whose] = name
+            used.add(name)
+        result.append(item if item.speaker == names[whose] else item.model_copy(update={"speaker": names[whose]}))
+    return result
 
 
-def _likeness(voices: VoiceEngine) -> Callable[[np.ndarray, np.ndarray], float]:
-    """How far two voices are above what makes them one (0 and more: they are one): the calibrated probability against
-    ``SAME``, or for an engine without calibration the cosine against its ``Scale.label``."""
-    calibration = calibration_of(voices.name, voices.version)
-    if calibration is not None:
-        return lambda a, b: calibration.same(a, b) - SAME
-    least = scale_of(voices).label
-    return lambda a, b: float(a @ b) - least
+class Heard(NamedTuple):
+    """What was heard of a voice: its unit mean, the seconds of voiced speech in it, and the connections it was on."""
+
+    vector: NDArray[np.float32]
+    seconds: float
+    groups: frozenset[int]
 
 
-def joined(
-    keys: Sequence[Key], vectors: dict[Key, np.ndarray], likeness: Callable[[np.ndarray, np.ndarray], float]
-) -> dict[Key, Key]:
-    """Each key's representative. Greedy, closest pair first, and only where every label of the one voice is like every
-    label of the other; two labels of one group are never joined: there the vendor heard both at once and told them
-    apart."""
-    pairs = sorted(
-        (
-            (likeness(vectors[a], vectors[b]), a, b)
-            for i, a in enumerate(keys)
-            for b in keys[i + 1 :]
-            if a in vectors and b in vectors and a[0] != b[0]
-        ),
-        key=lambda pair: (-pair[0], pair[1][0], speaker_number(pair[1][1])),
-    )
-    parent = {key: key for key in keys}
-    members = {key: {key} for key in keys}
-    for alike, a, b in pairs:
-        first, second = parent[a], parent[b]
-        if alike < 0 or first == second:
-            continue
-        if {key[0] for key in members[first]} & {key[0] for key in members[second]}:
-            continue
-        if any(likeness(vectors[x], vectors[y]) < 0 for x in members[first] for y in members[second]):
-            continue
-        for key in members.pop(second):
-            parent[key] = first
-            members[first].add(key)
-    return parent
+def joined(heard: Mapping[Hashable, Heard], scale: Scale) -> dict[Hashable, Hashable]:
+    """Each voice's representative (itself for one that nobody else is).
+
+    All voices at once, not pair by pair: the two that are clearest above their bound become one, which is then
+    compared as a whole, until no two are left that are one. The bound on their cosine rises with the evidence of the
+    one that said less, from ``Scale.utterance`` at ``SHORT`` seconds to ``Scale.label`` at ``LONG``. Two voices of one
+    connection are never joined: there the vendor heard both and told them apart.
+    """
+    names = list(heard)
+    same: dict[Hashable, Hashable] = {name: name for name in names}
+    if len(names) < 2:
+        return same
+    seconds = np.array([heard[name].seconds for name in names])
+    sums = np.stack([heard[name].vector for name in names]).astype(np.float64) * seconds[:, None]
+    groups = [set(heard[name].groups) for name in names]
+    apart = np.array([[bool(first & second) for second in groups] for first in groups])
+    for _ in range(len(names) - 1):
+        means = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+        share = np.clip((np.minimum.outer(seconds, seconds) - SHORT) / (LONG - SHORT), 0.0, 1.0)
+        above = means @ means.T - (scale.utterance + share * (scale.label - scale.utterance))
+        above[apart] = -np.inf
+        first, second = sorted(np.unravel_index(int(above.argmax()), above.shape))
+        if above[first, second] < 0:
+            break
+        sums[first] += sums[second]
+        seconds[first] += seconds[second]
+        groups[first] |= groups[second]
+        apart[first] |= apart[second]
+        apart[:, first] = apart[first]
+        apart[second, :] = apart[:, second] = True
+        same = {name: names[first] if whose == names[second] else whose for name, whose in same.items()}
+    return same

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memories.capture.ids import own_segment_ids
-from memories.pipeline import missing, same_time, short_voices
+from memories.pipeline import missing, same_time
 from memories.repository import transcripts
 from omi.errors import ProviderError, StoreError
+from speakers import turns
+from speakers.clips import BadRecording
 from transcription.segments import speaker_label, speaker_number
 
 SAME = 0.5
@@ -29,33 +31,26 @@ def one_label_a_voice(ctx: Context, found: ProcessingMemory, segments: Sequence[
     """Live ``segments`` with the labels of all connections joined where they are one voice.
 
     Every connection counts its speakers anew. Who is who is told by a vendor that heard a session on one connection,
-    then by the voices in the journal's audio; what says too little there goes to the voice that it is like. Where the
-    audio is gone, or the voice engine fails, labels stay apart: nothing is guessed.
+    then by the voices in the journal's audio. Where the audio is gone, or the voice engine fails, the other labels stay
+    apart: nothing is guessed. Nobody is named here: that is decided afterwards, on the joined voices.
     """
-    from speakers.clips import BadRecording
-    from speakers.turns import connections, repair_labels
-
     starts = [moment - found.timer_start for moment in found.timer_starts]
-    owner = connections(segments, starts)
+    owner = turns.connections(segments, starts)
     if len({number for number, _ in owner}) < 2:
         return list(segments)
-    whole = [segments_of for session in found.session_ids if (segments_of := _unbroken(ctx, found, session))]
-    together = list(segments)
-    for heard in whole:
-        together = same_time.joined(together, connections(together, starts), heard)
-    owner = connections(together, starts)
-    if len({number for number, _ in owner}) < 2:
-        return together
+    known: dict[turns.Key, tuple[str, str]] = {}
+    for session in found.session_ids:
+        told = same_time.voices(segments, owner, _unbroken(ctx, found, session))
+        known |= {key: (session, label) for key, label in told.items()}
     try:
         path = journal_wav(ctx, found)
-        if path is None:
-            return together
-        return short_voices.joined(repair_labels(together, path, starts=starts), owner, path)
+        if path is not None:
+            return turns.repair_labels(segments, path, starts=starts, known=known)
     except StoreError:
         raise
     except (ProviderError, BadRecording) as error:
         ctx.log.warning("labels_not_joined", error=type(error).__name__, reason=str(error))
-        return together
+    return turns.relabelled(segments, owner, known)
 
 
 def _unbroken(ctx: Context, found: ProcessingMemory, session: str) -> list[Segment]:

@@ -241,7 +241,7 @@ def test_one_voice_has_one_label_on_all_connections_of_a_conversation(
     """omi-protocol 4.3 no. 18: every socket counts its speakers anew; who is who is heard in the journal's audio."""
     asked: list[Any] = []
 
-    def repair(segments: list[Segment], path: Path, *, starts: list[float]) -> list[Segment]:
+    def repair(segments: list[Segment], path: Path, *, starts: list[float], known: Any) -> list[Segment]:
         asked.append((path.exists(), starts))
         return [item.model_copy(update={"speaker": "SPEAKER_00"}) for item in segments]
 

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from memories.pipeline import same_time, short_voices
-from speakers.engines.scale import Scale
-from speakers.turns import connections
+from memories.pipeline import same_time
+from speakers.turns import connections, relabelled
 from transcription.segments import Segment
-
-SCALE = Scale(window=0.4, cluster=0.6, part=0.5, label=0.7, utterance=0.45, margin=0.1)
 
 
 def turn(start: float, end: float, label: str, provider: str = "deepgram_streaming") -> Segment:
@@ -49,7 +44,8 @@ def test_after_four_drops_of_one_vendor_another_one_says_who_is_who() -> None:
     shown, truth = dialogue([11.0, 23.0, 35.0, 47.0])
     assert right(shown, truth) < 0.5
     heard, _ = dialogue([], "soniox_streaming")
-    joined = same_time.joined(shown, connections(shown), heard)
+    owner = connections(shown)
+    joined = relabelled(shown, owner, same_time.voices(shown, owner, heard))
     assert right(joined, truth) == 1.0
     assert [item.text for item in joined] == [item.text for item in shown]
 
@@ -57,27 +53,7 @@ def test_after_four_drops_of_one_vendor_another_one_says_who_is_who() -> None:
 def test_voices_that_one_connection_told_apart_are_never_joined() -> None:
     shown, _ = dialogue([23.0])
     mixed = [item.model_copy(update={"speaker": "SPEAKER_00"}) for item in dialogue([], "soniox_streaming")[0]]
-    joined = same_time.joined(shown, connections(shown), mixed)
+    owner = connections(shown)
+    joined = relabelled(shown, owner, same_time.voices(shown, owner, mixed))
     for start, end in ((0.0, 23.0), (23.0, 60.0)):
         assert len({item.speaker for item in joined if start <= item.start < end}) == 2
-
-
-def test_a_voice_of_little_evidence_joins_the_one_that_it_is_like_and_no_other_of_its_connection() -> None:
-    def vector(*values: float) -> short_voices.Vector:
-        found = np.array(values, np.float32)
-        return found / np.float32(np.linalg.norm(found))
-
-    vectors = {
-        "SPEAKER_00": vector(1, 0, 0), "SPEAKER_01": vector(0, 1, 0),
-        "SPEAKER_02": vector(0.9, 0.1, 0.3),  # one sentence of the first, after a drop
-        "SPEAKER_03": vector(0.6, 0.55, 0),  # like both
-        "SPEAKER_04": vector(0, 0, 1),  # a guest
-    }  # fmt: skip
-    seconds = {"SPEAKER_00": 20.0, "SPEAKER_01": 20.0, "SPEAKER_02": 2.0, "SPEAKER_03": 2.0, "SPEAKER_04": 2.0}
-    groups = {"SPEAKER_00": {0}, "SPEAKER_01": {0}, "SPEAKER_02": {1}, "SPEAKER_03": {2}, "SPEAKER_04": {1}}
-    same = short_voices.nearest(vectors, seconds, groups, SCALE)
-    assert same["SPEAKER_02"] == "SPEAKER_00"
-    assert same["SPEAKER_03"] == "SPEAKER_03"
-    assert same["SPEAKER_04"] == "SPEAKER_04"
-    groups["SPEAKER_02"] = {0}  # the vendor heard both on one connection
-    assert short_voices.nearest(vectors, seconds, groups, SCALE)["SPEAKER_02"] != "SPEAKER_00"

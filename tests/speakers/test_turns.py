@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from speakers.turns import assign_speakers, connections, repair_labels
-from transcription.segments import Segment, Word
+from speakers.engines.scale import Scale
+from speakers.turns import Heard, assign_speakers, connections, joined, relabelled, repair_labels
+from transcription.segments import Segment, Word, speaker_number
 
 from .conftest import LABELS, RATE, Talk, WriteWav
 
@@ -112,11 +113,63 @@ def test_a_connection_ends_with_its_session_its_provider_and_where_no_label_reac
 
 
 def test_two_voices_with_one_label_get_two_and_the_first_keeps_it() -> None:
-    from speakers.turns import _labels
+    spoken = [said("SPEAKER_00", 0, 1), said("SPEAKER_01", 1, 2), said("SPEAKER_00", 9, 10), said("SPEAKER_01", 10, 11)]
+    owner = [(0, "SPEAKER_00"), (0, "SPEAKER_01"), (1, "SPEAKER_00"), (1, "SPEAKER_01")]
+    given = relabelled(spoken, owner, {(1, "SPEAKER_01"): (0, "SPEAKER_00")})
+    assert [item.speaker for item in given] == ["SPEAKER_00", "SPEAKER_01", "SPEAKER_02", "SPEAKER_00"]
 
-    keys = [(0, "SPEAKER_00"), (0, "SPEAKER_01"), (1, "SPEAKER_00"), (1, "SPEAKER_01")]
-    same = {**{key: key for key in keys}, (1, "SPEAKER_01"): (0, "SPEAKER_00")}
-    assert [_labels(keys, same)[key] for key in keys] == ["SPEAKER_00", "SPEAKER_01", "SPEAKER_02", "SPEAKER_00"]
+
+SCALE = Scale(window=0.4, cluster=0.6, part=0.5, label=0.7, utterance=0.45, margin=0.1)
+
+
+def voice(*values: float, seconds: float, on: set[int]) -> Heard:
+    row = np.array(values, np.float32)
+    return Heard(row / np.float32(np.linalg.norm(row)), seconds, frozenset(on))
+
+
+def test_a_sentence_after_a_drop_joins_the_voice_that_it_is_most_like_and_no_other_of_its_connection() -> None:
+    heard = {
+        "ana": voice(1, 0, 0, seconds=20, on={0}), "ben": voice(0, 1, 0, seconds=20, on={0}),
+        "sentence": voice(0.6, 0.2, 0.75, seconds=2, on={1}),  # cosine 0.61 with Ana: enough for so little
+        "guest": voice(0, 0.1, 1, seconds=20, on={2}),
+        "long": voice(0.6, 0, -0.8, seconds=20, on={3}),  # cosine 0.6 with Ana: too little for so much
+    }  # fmt: skip
+    same = joined(heard, SCALE)
+    assert same["sentence"] == same["guest"]  # 0.75: clearer than Ana
+    assert same["long"] == "long"
+    assert len({same["ana"], same["ben"], same["guest"]}) == 3
+    del heard["guest"]
+    assert joined(heard, SCALE)["sentence"] == "ana"
+    heard["sentence"] = heard["sentence"]._replace(groups=frozenset({0}))  # the vendor heard both, and told them apart
+    assert joined(heard, SCALE)["sentence"] == "sentence"
+
+
+def test_voices_that_were_joined_are_compared_as_one_and_stay_apart_from_all_of_both_connections() -> None:
+    heard = {
+        "a0": voice(1, 0, seconds=10, on={0}), "b0": voice(0, 1, seconds=10, on={0}),
+        "a1": voice(1, 0.05, seconds=10, on={1}), "x1": voice(1, 0.3, seconds=10, on={1}),
+        "a2": voice(1, 0.02, seconds=1, on={2}),
+    }  # fmt: skip
+    same = joined(heard, SCALE)
+    assert same["a0"] == same["a1"] == same["a2"]
+    assert same["x1"] == "x1"
+    assert same["b0"] == "b0"
+
+
+def test_what_another_vendor_knew_begins_as_one_voice(
+    talk: Talk, wav: WriteWav, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the engine finds nothing in common: a voice that nothing can be said of keeps what is known."""
+    monkeypatch.setattr("speakers.turns.LEAST", 1000.0)
+    cut = talk.turns[9]["start"] - 0.1
+    segments = [
+        item if item.start < cut else item.model_copy(update={"speaker": f"SPEAKER_{item.speaker_id + 3:02d}"})
+        for item in talk.segments()
+    ]
+    owner = connections(segments)
+    known = {key: key[1] if key[0] == owner[0][0] else f"SPEAKER_{speaker_number(key[1]) - 3:02d}" for key in owner}
+    repaired = repair_labels(segments, wav(talk.pcm), known=known)
+    assert [item.speaker for item in repaired] == [item.speaker for item in talk.segments()]
 
 
 @pytest.mark.parametrize("name", list(LABELS))

@@ -17,7 +17,7 @@ from channels.consumer import AsyncConsumer
 from channels.layers import get_channel_layer
 
 from omi import open_files
-from transcription import drain, entrance, erased_users
+from transcription import drain, ended_users, entrance
 from transcription.commands import USER, parse_assignment, parse_command
 from transcription.daphne_socket import DIRECT, Direct
 from transcription.event_feed import EventFeed
@@ -146,7 +146,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
     async def _begin(self) -> None:
         assert self._request is not None
         self._surroundings = self.around()
-        erased_users.watch()
+        ended_users.watch()
         self.intake = Intake(
             self.uid, self._request, self._direct, self._new_session, self._status, self._part, web=self.web
         )
@@ -341,12 +341,12 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             await asyncio.wait([ending], timeout=DRAIN_SECONDS * 2)
         await self._close(SERVICE_RESTART, "the server is restarting")
 
-    async def discard(self) -> None:
-        """The account was erased: nothing that came here is kept, and nothing more is taken."""
-        if self.intake is not None:
+    async def end_sign_in(self, sentence: str, *, keep: bool) -> None:
+        """The user's sign-in was ended; ``keep`` is false where the account was erased."""
+        if not keep and self.intake is not None:
             self.intake.session = None  # whoever erased discards it
             self.intake.close()
-        await self._refuse(POLICY, "unauthenticated", "The account was deleted.")
+        await self._refuse(POLICY, "unauthenticated", sentence)
 
     def _part(self, reason: str, sentence: str) -> None:
         self._spawn(self._refuse(POLICY, reason, sentence))

@@ -6,6 +6,9 @@ is looked up with every token, in the database that all processes share, and ope
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
+
 import structlog
 from django.dispatch import Signal
 from django.utils import timezone
@@ -13,6 +16,9 @@ from django.utils import timezone
 from omi.accounts.models import SignOut
 
 log = structlog.get_logger(__name__)
+
+CHUNK = 500
+"""Users that one query asks for."""
 
 signed_out = Signal()
 """``uid``: sent in the process that signed the user out, after it was stored. Other processes find the row."""
@@ -29,3 +35,12 @@ def is_signed_out(uid: str, issued_at: float) -> bool:
     """Whether a sign-in at ``issued_at`` (seconds since 1970) was ended since. For open connections: look again."""
     at = SignOut.objects.filter(uid=uid).values_list("at", flat=True).first()
     return at is not None and issued_at <= at.timestamp()
+
+
+def signed_out_among(uids: Iterable[str]) -> dict[str, datetime]:
+    """When each of these users was signed out everywhere, of those that were."""
+    asked = list(uids)
+    found: dict[str, datetime] = {}
+    for at in range(0, len(asked), CHUNK):
+        found.update(SignOut.objects.filter(uid__in=asked[at : at + CHUNK]).values_list("uid", "at"))
+    return found

@@ -7,12 +7,15 @@ import json
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.test import AsyncClient
+from django.utils import timezone
 
 from memories import event_watch, events
 from memories.repository import memories as repository
 from memories.shapes import Memory, Structured
-from omi.accounts import tokens
+from omi.accounts import revocation, tokens
+from omi.accounts.models import ErasedAccount, SignOut, uid_digest
 from transcription.segments import Segment
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -104,6 +107,40 @@ def test_a_stream_that_is_cut_off_frees_its_place(settings: Any) -> None:
     assert event_watch.count() == 0
 
 
+@pytest.mark.parametrize("how", ["signed out here", "signed out elsewhere", "erased elsewhere"])
+def test_streams_of_a_user_who_was_signed_out_or_erased_end_and_no_others(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_watch, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(event_watch, "ENDED_SECONDS", 0.1)
+
+    async def work() -> None:
+        streams = [await opened("ana"), await opened("ben")]
+        frames = [aiter(stream.streaming_content) for stream in streams]
+        for item in frames:
+            assert await anext(item) == b": connected\n\n"
+        ana, ben = [asyncio.ensure_future(anext(item)) for item in frames]
+        await asyncio.sleep(0)
+        if how == "signed out here":
+            monkeypatch.setattr(event_watch, "ENDED_SECONDS", 1000.0)
+            await sync_to_async(revocation.sign_out)("ana", reason="a lost phone")
+        elif how == "signed out elsewhere":
+            await SignOut.objects.acreate(uid="ana", at=timezone.now())
+        else:
+            await ErasedAccount.objects.acreate(digest=uid_digest("ana"), erased_at=timezone.now())
+        done, _ = await asyncio.wait([ana, ben], return_when=asyncio.FIRST_COMPLETED, timeout=30)
+        assert done == {ana}
+        with pytest.raises(StopAsyncIteration):
+            await ana
+        ben.cancel()
+        await asyncio.gather(ben, return_exceptions=True)
+        for stream in streams:
+            stream.close()
+
+    asyncio.run(work())
+    assert event_watch.count() == 0
+
+
 def test_many_streams_are_one_look_at_the_log(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three hundred took 69 % of a core."""
     settings.OMI_STREAMS_PER_USER = settings.OMI_STREAMS = 500
@@ -124,8 +161,6 @@ def test_many_streams_are_one_look_at_the_log(settings: Any, monkeypatch: pytest
     monkeypatch.setattr(events, "after", noted)
 
     async def work() -> None:
-        from asgiref.sync import sync_to_async
-
         from memories.api.event_stream import follow
 
         streams = [follow(f"u{number}", 0) for number in range(50)]

@@ -8,11 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.utils import timezone
 
+from omi.accounts import revocation
+from omi.accounts.models import SignOut
 from tests.transcription.fakes import MemorySink, Script
 from tests.transcription.live_session import run
 from tests.transcription.wire import TOKENS, Wire, fill, fresh
-from transcription import entrance, journal, sign_in
+from transcription import capacity, ended_users, entrance, journal, sign_in
 from transcription.codecs import codec
 from transcription.journal.quota import Quota
 from transcription.journal.writer import Journal
@@ -133,6 +137,48 @@ def test_a_socket_ends_when_its_user_is_signed_out_everywhere(monkeypatch: pytes
         return wire
 
     assert run(work).reasons("refused") == ["unauthenticated"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("here", [True, False], ids=["in this process", "in another process"])
+def test_a_sign_out_closes_open_sockets_at_once_and_keeps_what_was_said(here: bool) -> None:
+    sink = MemorySink()
+
+    async def work() -> Wire:
+        async with Wire(Script(), sink=sink) as wire:
+            await fill(wire)
+            await wire.until(lambda: len(wire.words) >= 9)
+            if here:
+                await sync_to_async(revocation.sign_out)("u1", reason="a lost phone")
+            else:
+                await SignOut.objects.acreate(uid="u1", at=timezone.now())
+            await wire.until(lambda: wire.code is not None)
+            await wire.until(lambda: not capacity.users())
+        return wire
+
+    wire = run(work)
+    assert (wire.code, wire.reasons("refused")) == (1008, ["unauthenticated"])
+    [kept] = sink.stored.values()
+    assert [word for segment in kept for word in segment.text.split()] == wire.words
+    assert len(sink.finished) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sign_out_leaves_later_sign_ins_and_other_users_alone() -> None:
+    async def work() -> Wire:
+        async with Wire(Script(), uid="neighbour") as wire:
+            await sync_to_async(revocation.sign_out)("u1", reason="a lost phone")
+            await SignOut.objects.acreate(uid="neighbour", at=datetime.fromtimestamp(0.5, UTC))  # signed in at 1.0
+            erased, out = await sync_to_async(ended_users._look)({"neighbour", "u1"})
+            assert (erased, set(out)) == ({}, {"neighbour", "u1"})
+            for uid, at in out.items():
+                await ended_users.close_sockets(uid, at)
+            wire.send({"type": "ping"})
+            await wire.until(lambda: wire.of("pong"))
+            assert wire.code is None
+        return wire
+
+    assert run(work).reasons("refused") == []
 
 
 # --- the disk

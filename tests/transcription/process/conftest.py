@@ -69,6 +69,7 @@ class Web:
         self.environment = {
             "PATH": os.environ["PATH"],
             "OMI_DATA_DIR": str(folder),
+            "SECRET_KEY": os.environ["SECRET_KEY"],  # tokens are minted in the tests
             "OMI_LOG_FORMAT": "json",
             "DJANGO_SETTINGS_MODULE": "omi.settings",
             "PYTHONPATH": str(ROOT),

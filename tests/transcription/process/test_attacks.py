@@ -251,6 +251,35 @@ def test_an_erased_account_is_erased_where_it_is_open(web: Web, vendors: VendorS
     assert left(web, uid) == "left {} 0"
 
 
+def test_a_sign_out_by_command_closes_the_socket_at_once_and_keeps_what_was_said(
+    web: Web, vendors: VendorServer
+) -> None:
+    """It was noticed after up to five minutes."""
+    web.close_breakers()
+
+    async def work() -> Heard:
+        async with web.socket("lost-phone") as connection:
+            heard = await talking(connection)
+            await heard.until(lambda: len(heard.words) >= len(WORDS) // 2)
+            await asyncio.to_thread(web.manage, "signout", "lost-phone")
+            await asyncio.wait_for(heard.task, 20)
+        return heard
+
+    heard = run(work)
+    assert heard.code == 1008
+    assert reasons(heard) == ["unauthenticated"]
+    [begun] = heard.of("new_processing_memory_created")
+    kept = (
+        "from memories.repository import processing;"
+        f"found = processing.get('lost-phone', {begun['processing_memory_id']!r});"
+        "print('kept', ' '.join(item.text for item in found.transcript_segments))"
+    )
+    until = time.monotonic() + 60
+    while len(told := web.manage("shell", "-c", kept).strip().splitlines()[-1].split()[1:]) < len(heard.words):
+        assert time.monotonic() < until, (told, heard.words)
+    assert told[: len(heard.words)] == heard.words
+
+
 def test_a_socket_ends_with_its_token_unless_a_fresh_one_comes(web: Web, vendors: VendorServer) -> None:
     """It outlived its token for hours."""
     web.close_breakers()

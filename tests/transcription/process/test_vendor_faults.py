@@ -47,7 +47,7 @@ def test_the_client_hears_every_word_once(web: Web, vendors: VendorServer, name:
     if FAULTS[name]:
         vendors.faults("deepgram", FAULTS[name])
     before = len(web.logged("session_ended"))
-    heard = asyncio.run(asyncio.wait_for(talk(web, f"fault-{name}"), 60))
+    heard = asyncio.run(asyncio.wait_for(talk(web, "fault-" + name.replace(" ", "-")), 60))
     if name == "out of order":  # anchors C.4 no. 31: shown as they come, each once; their times put them right
         assert (sorted(heard.words), heard.words == WORDS) == (sorted(WORDS), False)
     else:

@@ -56,6 +56,7 @@ def _row(uid: str, memory_id: str, decision: VoiceDecision) -> SpeakerDecision:
             "enrolled_seconds": decision.enrolled_seconds,
             "rival": decision.rival,
             "rival_same": decision.rival_same,
+            "foreign_seconds": decision.foreign_seconds,
         },
         engine=decision.engine,
         engine_version=decision.engine_version,

@@ -46,7 +46,7 @@ TIE = 1.0
 """Log odds: where two different voices fit one candidate with less between them, neither gets the name."""
 SUGGEST = 0.50
 """From this probability on an unknown voice is offered as a suggestion ("probably Ana")."""
-AGREES = 0.50
+AGREES = 0.25
 """Probability under which a piece of the voice, judged alone, is somebody else's."""
 LEAST_PIECE = 3.0
 """Seconds of a piece that is judged alone: of 2 s some of the right person fall short (docs/speakers.md)."""

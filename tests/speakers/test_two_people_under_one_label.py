@@ -25,9 +25,7 @@ def pieced(*pieces: tuple[float, float], name: str = "SPEAKER_00") -> VoiceScore
     """A voice that is accepted as a whole, of (seconds, log odds of being the user)."""
     seconds, logits = zip(*pieces, strict=True)
     scores = voice([0.9], [0.998], seconds=sum(seconds), name=name)
-    return replace(
-        scores, pieces=np.array(logits, np.float32), piece_seconds=np.array(seconds, np.float32)
-    )
+    return replace(scores, pieces=np.array(logits, np.float32), piece_seconds=np.array(seconds, np.float32))
 
 
 def test_a_label_of_which_a_part_is_clearly_somebody_else_is_not_named() -> None:

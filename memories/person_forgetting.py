@@ -1,4 +1,4 @@
-"""A person was deleted: no document, no version of a transcript and no conversation names them any more.
+"""A person was deleted: no document, transcript or conversation, and no kept result of a run, names them any more.
 
 What is read leaves them out from the first moment (``memories.repository.gone``). Here the stored documents follow:
 the newest in the request that deleted the person, the rest in a worker.
@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from django.db import transaction
 
+from memories.pipeline import gone_people
 from memories.repository import gone, memories, processing, stored
 from memories.repository.memories import collection
 from memories.repository.transcripts import NOT_MODELS
@@ -44,7 +45,8 @@ def on_person_changed(*, uid: str, person: Any, **_: Any) -> None:
 
 
 def forget(uid: str, person_id: str, seconds: float | None = None) -> bool:
-    """Clear every stored document of this user; repeatable. False where ``seconds`` did not suffice for all."""
+    """Clear every stored document of this user and what runs keep; repeatable. False where ``seconds`` did not suffice
+    for all."""
     until = None if seconds is None else time.monotonic() + seconds
     ids = frozenset({person_id})
     cleared = 0
@@ -52,7 +54,12 @@ def forget(uid: str, person_id: str, seconds: float | None = None) -> bool:
         if until is not None and time.monotonic() > until:
             return False
         cleared += _clear(where, ids)
-    log.info("person_forgotten", uid=uid, person_id=person_id, documents=cleared)
+    kept = 0
+    for changed in gone_people.forget(uid, person_id):
+        kept += changed
+        if until is not None and time.monotonic() > until:
+            return False
+    log.info("person_forgotten", uid=uid, person_id=person_id, documents=cleared, results=kept)
     return True
 
 

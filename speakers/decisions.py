@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from django.db import transaction
 
 from omi import rows
+from speakers import fence as deletions
 from speakers.models import SpeakerDecision
 from speakers.policy import VoiceDecision
 
@@ -15,10 +16,11 @@ def store(
     uid: str, memory_id: str, voices: Sequence[VoiceDecision], *, fence: Callable[[], None] = lambda: None
 ) -> None:
     """Replace what was known of this memory's voices, all or nothing; nothing where ``fence`` raises, which is called
-    inside of the transaction."""
+    inside of the transaction. Nobody is named who was deleted meanwhile."""
     heard = {decision.voice for decision in voices}
     with transaction.atomic():
         fence()
+        voices = deletions.without_the_gone(uid, voices)
         known = rows.select(SpeakerDecision, ("id", "voice"), {"uid": uid, "memory_id": memory_id})
         if gone := [row for row, voice in known if voice not in heard]:
             SpeakerDecision.objects.filter(pk__in=gone).delete()
@@ -26,8 +28,10 @@ def store(
 
 
 def store_one(uid: str, memory_id: str, decision: VoiceDecision) -> None:
-    """Write the decision about one voice."""
-    rows.insert([_row(uid, memory_id, decision)], unique=("uid", "memory_id", "voice"))
+    """Write the decision about one voice; it names nobody who was deleted meanwhile."""
+    with transaction.atomic():
+        [kept] = deletions.without_the_gone(uid, [decision])
+        rows.insert([_row(uid, memory_id, kept)], unique=("uid", "memory_id", "voice"))
 
 
 def _row(uid: str, memory_id: str, decision: VoiceDecision) -> SpeakerDecision:
@@ -56,6 +60,7 @@ def _row(uid: str, memory_id: str, decision: VoiceDecision) -> SpeakerDecision:
             "enrolled_seconds": decision.enrolled_seconds,
             "rival": decision.rival,
             "rival_same": decision.rival_same,
+            "foreign_seconds": decision.foreign_seconds,
         },
         engine=decision.engine,
         engine_version=decision.engine_version,

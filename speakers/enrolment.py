@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from omi.providers import one
 from omi.stores import audio
-from speakers import gallery
+from speakers import fence, gallery
 from speakers.calibration import AGREES, calibration_of
 from speakers.clips import RATE, WINDOW, Recording, windows
 from speakers.engines import VoiceEngine
@@ -120,7 +120,7 @@ def _enrol(
     with wav.open("rb") as file:  # due for the sweeper until the rows stand
         stored = audio.put(uid, "profile" if replace else "sample", file, suffix=".wav", keep_for=timedelta(hours=1))
     with transaction.atomic():
-        gallery.lock(uid)  # two uploads at once: the later one replaces the earlier
+        fence.hold(uid, person_id)  # two uploads at once: the later one replaces the earlier
         if replace:
             for old in VoiceSample.objects.filter(
                 uid=uid, person_id=person_id, source=VoiceSample.Source.PROFILE

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from omi.stores import audio
 from speakers import gallery
-from speakers.models import USER, ProfileVersion, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
+from speakers.models import (
+    USER,
+    ProfileVersion,
+    SpeakerDecision,
+    UserThreshold,
+    VoiceConsent,
+    VoiceEmbedding,
+    VoiceSample,
+)
 from speakers.reasons import Reason
 
 
@@ -30,11 +39,20 @@ def forget_user(uid: str) -> dict[str, int]:
 def forget_person(uid: str, person_id: str) -> None:
     """The voice of a person (``USER``: the user's own). Consent is marked withdrawn and stays as proof of both
     dates."""
-    samples = VoiceSample.objects.filter(uid=uid, person_id=person_id)
+    with transaction.atomic():
+        gallery.lock(uid)  # who writes at this moment has written by now, or finds the person gone (speakers.fence)
+        held = list(VoiceSample.objects.filter(uid=uid, person_id=person_id).values_list("pk", flat=True))
+        samples = VoiceSample.objects.filter(pk__in=held)
+        VoiceEmbedding.objects.filter(sample__in=held).delete()
+        samples.update(status=VoiceSample.Status.REMOVED)  # the rows stay until their audio is erased
+        ProfileVersion.objects.filter(uid=uid, person_id=person_id).delete()
+        VoiceConsent.objects.filter(uid=uid, person_id=person_id, withdrawn_at=None).update(withdrawn_at=timezone.now())
+        _forget_labels(uid, person_id)
     _erase_audio(samples)
     samples.delete()
-    ProfileVersion.objects.filter(uid=uid, person_id=person_id).delete()
-    VoiceConsent.objects.filter(uid=uid, person_id=person_id, withdrawn_at=None).update(withdrawn_at=timezone.now())
+
+
+def _forget_labels(uid: str, person_id: str) -> None:
     decisions = SpeakerDecision.objects.filter(uid=uid)
     name = gallery.candidate_id(person_id)
     decisions.filter(suggestion=name).update(suggestion="", suggestion_probability=0.0)

@@ -251,7 +251,10 @@ def heal(uid: str | None, engine: VoiceEngine, *, limit: int = HEAL_AT_ONCE) -> 
         if copies is None:
             VoiceSample.objects.filter(pk=sample.pk).update(unreadable_by=engine_key(engine))
             continue
-        store_embedding(sample, engine, copies)
+        with transaction.atomic():
+            if not _refreshed(sample):  # its voice was forgotten while it was heard
+                continue
+            store_embedding(sample, engine, copies)
         by_owner.add((sample.uid, sample.person_id))
         count += 1
     for owner, person_id in sorted(by_owner):

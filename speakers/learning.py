@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from omi import rows
 from omi.providers import one
 from omi.stores import audio
-from speakers import gallery
+from speakers import fence, gallery
 from speakers.calibration import AGREES, calibration_of
 from speakers.clips import RATE, Recording
 from speakers.engines import VoiceEngine
@@ -125,9 +125,9 @@ def record_correction(uid: str, memory_id: str, voice: str, assignment: Assignme
     Returns the shift now in force.
     """
     with transaction.atomic():
+        row = gallery.lock(uid)  # first, as everybody else
         decision = SpeakerDecision.objects.select_for_update().filter(uid=uid, memory_id=memory_id, voice=voice).first()
-        row = gallery.lock(uid)
-        if decision is None:
+        if decision is None or not fence.there(uid, assignment.person_id):
             return row.shift
         assigned = gallery.candidate_id(USER) if assignment.is_user else assignment.person_id or ""
         decided = gallery.candidate_id(USER) if decision.is_user else decision.person_id
@@ -203,7 +203,7 @@ def _keep(
 ) -> VoiceSample:
     stored = audio.put(uid, "sample", _wav_bytes(pcm), memory_id=memory_id, suffix=".wav", keep_for=timedelta(hours=1))
     with transaction.atomic():
-        gallery.lock(uid)
+        fence.hold(uid, owner)
         twin = _samples_of(uid, memory_id, segment_id).filter(person_id=owner).first()
         if twin is not None:  # a second worker with the same assignment was faster; this audio is left to the sweeper
             return twin

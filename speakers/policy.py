@@ -10,7 +10,9 @@ hold; otherwise it is honestly unknown, and the reason is kept:
 3. the voice is not far from every voice that the calibration knows (``Rules.coverage``): there the probability means
    nothing;
 4. the best candidate is clear of the runner-up by ``Rules.margin``;
-5. every other voice of the room that fits the candidate as well is shown to be the same voice, divided (``SAME``, with
+5. at most ``FOREIGN`` of its speech lies in pieces that, judged alone, are rather not the candidate (``AGREES``): one
+   label that holds two people is nobody's, also where the mean of the two would do;
+6. every other voice of the room that fits the candidate as well is shown to be the same voice, divided (``SAME``, with
    ``EVIDENCE`` of both). One person is one voice of the room; a voice that a person confirmed comes before all others.
 
 The same answer comes for every order of the voices. A higher ``accept``, ``evidence`` or ``margin``, and one voice more
@@ -44,6 +46,12 @@ TIE = 1.0
 """Log odds: where two different voices fit one candidate with less between them, neither gets the name."""
 SUGGEST = 0.50
 """From this probability on an unknown voice is offered as a suggestion ("probably Ana")."""
+AGREES = 0.25
+"""Probability under which a piece of the voice, judged alone, is somebody else's."""
+LEAST_PIECE = 3.0
+"""Seconds of a piece that is judged alone: of 2 s some of the right person fall short (docs/speakers.md)."""
+FOREIGN = 0.15
+"""Share of the judged seconds that may be somebody else's: of 20 s one piece."""
 SHIFT_LIMIT = 0.04
 """How far a user's corrections may move ``ACCEPT``, up or down."""
 
@@ -58,6 +66,7 @@ class VoiceScores:
 
     ``embedding`` None: nothing to compare. ``coverage``: cosine of the nearest voices that the calibration knows.
     ``confirmed``: what a person said of the voice (a candidate's id or ``NOBODY``), None where nobody said anything.
+    ``pieces``: log odds of each piece of the voice that it is the best candidate, of ``piece_seconds`` each; both (n,).
     """
 
     voice: str
@@ -67,6 +76,14 @@ class VoiceScores:
     logits: NDArray[np.float32]
     coverage: float = 1.0
     confirmed: str | None = None
+    pieces: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    piece_seconds: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    def foreign(self, agrees: float = AGREES) -> tuple[float, float]:
+        """Seconds that were judged piece by piece, and those of them that are rather not the best candidate."""
+        long = self.piece_seconds >= LEAST_PIECE - 1e-3
+        strange = long & (self.pieces < np.log(agrees / (1 - agrees)))
+        return float(self.piece_seconds[long].sum()), float(self.piece_seconds[strange].sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +106,7 @@ class VoiceDecision:
 
     ``provisional``: named on less than ``EARNED`` seconds. ``bar``: the probability that was asked for; ``coverage``
     as in ``VoiceScores``; ``rival``: the other voice of the room that decided, with the probability that it is the same
-    voice.
+    voice; ``foreign_seconds``: of the speech, in pieces that are rather not ``best``.
     """
 
     voice: str
@@ -115,6 +132,7 @@ class VoiceDecision:
     enrolled_seconds: float | None = None
     rival: str | None = None
     rival_same: float | None = None
+    foreign_seconds: float | None = None
 
     @property
     def decided(self) -> bool:
@@ -133,6 +151,8 @@ class Rules:
     clear_probability: float = CLEAR_PROBABILITY
     enrolment: float = ENROLMENT
     earned: float = EARNED
+    agrees: float = AGREES
+    foreign: float = FOREIGN
     same: float = SAME
     coverage: float = 0.0
     suggest: float = SUGGEST
@@ -179,6 +199,7 @@ def _alone(at: int, room: Room, rules: Rules) -> VoiceDecision:
         bar=round(rules.accept, 4),
         coverage=round(voice.coverage, 4),
         enrolled_seconds=round(float(room.enrolled[best]), 2),
+        foreign_seconds=round(voice.foreign(rules.agrees)[1], 2),
     )
     reason = _reason(voice, likely, margin, float(room.enrolled[best]), rules)
     if reason is not Reason.ACCEPTED:
@@ -220,11 +241,16 @@ def _reason(voice: VoiceScores, likely: float, margin: float | None, enrolled: f
         return Reason.UNLIKE_KNOWN_VOICES
     if margin is not None and margin < rules.margin:
         return Reason.CLOSE_RUNNER_UP
+    judged, foreign = voice.foreign(rules.agrees)
+    if foreign > rules.foreign * judged:
+        return Reason.SEVERAL_VOICES
     return Reason.ACCEPTED
 
 
 def _suggest(decision: VoiceDecision, rules: Rules) -> VoiceDecision:
-    if decision.best is None or decision.probability < rules.suggest:
+    """Nobody is suggested for two voices: whoever confirmed it would teach the profile the other one."""
+    unlikely = decision.best is None or decision.probability < rules.suggest
+    if unlikely or decision.reason is Reason.SEVERAL_VOICES:
         return decision
     return replace(decision, suggestion=decision.best, suggestion_probability=decision.probability)
 

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     SHORT_ENROLMENT = "short_enrolment"
     UNLIKE_KNOWN_VOICES = "unlike_known_voices"
     CLOSE_RUNNER_UP = "close_runner_up"
+    SEVERAL_VOICES = "several_voices"
     ANOTHER_VOICE_FITS_BETTER = "another_voice_fits_better"
     CONFIRMED_OTHERWISE = "confirmed_otherwise"
     NOT_CALIBRATED = "not_calibrated"
@@ -36,6 +37,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.SHORT_ENROLMENT: "That person's own recording is too short for a name; a longer one makes it possible.",
     Reason.UNLIKE_KNOWN_VOICES: "The voice is unlike all voices that recognition was tried on: it gets no name.",
     Reason.CLOSE_RUNNER_UP: "Two known voices fit almost equally well.",
+    Reason.SEVERAL_VOICES: "The speech under this label does not sound like one person: a part of it is rather "
+    "somebody else's.",
     Reason.ANOTHER_VOICE_FITS_BETTER: "Another voice of this conversation fits that person as well or better, and is "
     "not shown to be the same voice.",
     Reason.CONFIRMED_OTHERWISE: "The voice is the same as another one here, of which a person said whose it is.",
@@ -66,6 +69,8 @@ def sentence(
         numbers += f"; {best} is enrolled with {known['enrolled_seconds']:.1f} s"
     elif reason is Reason.CLOSE_RUNNER_UP and runner_up is not None:
         numbers += f"; the other one is {runner_up}"
+    elif reason is Reason.SEVERAL_VOICES:
+        numbers += f"; {known['foreign_seconds']:.1f} s of them, heard by themselves, do not"
     elif reason is Reason.UNLIKE_KNOWN_VOICES:
         numbers += f"; its likeness to the nearest voices tried is {known['coverage']:.2f}"
     elif known.get("rival"):

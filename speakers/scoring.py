@@ -58,6 +58,19 @@ def _scored(item: VoiceEvidence, known: Candidates, calibration: Calibration | N
             item.voice, seconds, vector, cosines, np.log(likely / (1 - likely)), confirmed=item.confirmed
         )
     cosines, logits = calibration.scores(vector, known.profiles)
+    pieces, lengths = _pieces(item, known, logits, calibration)
     return VoiceScores(
-        item.voice, seconds, vector, cosines, logits, calibration.coverage(vector), confirmed=item.confirmed
+        item.voice, seconds, vector, cosines, logits, calibration.coverage(vector), item.confirmed, pieces, lengths
     )
+
+
+def _pieces(
+    item: VoiceEvidence, known: Candidates, logits: NDArray[np.float32], calibration: Calibration
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Log odds of each piece that it is who the whole voice fits best, and its seconds."""
+    real = np.linalg.norm(item.rows, axis=1) > 0.5  # rows of zeros: nothing to embed
+    if not len(logits) or item.weights is None:
+        return np.zeros(0, np.float32), np.zeros(0, np.float32)
+    best = known.profiles[logits.argmax()][None]
+    found = [calibration.scores(row, best)[1][0] for row in item.rows[real]]
+    return np.array(found, np.float32), np.asarray(item.weights, np.float32)[real]

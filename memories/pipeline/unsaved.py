@@ -13,7 +13,7 @@ from typing import Final
 from django.db import transaction
 from django.utils import timezone
 
-from memories.pipeline import claim, durable, kept_parts
+from memories.pipeline import claim, durable, gone_people, kept_parts
 from memories.pipeline.context import Context
 from memories.pipeline.models import RunStep, VendorCall
 from memories.pipeline.vocabulary import State, StepState
@@ -81,6 +81,7 @@ def add(ctx: Context) -> None:
         values = {name: getattr(step, name) for name in _STORED}
         rows.update(RunStep, {**values, "checkpoint": {}}, {"id": step.pk})
     if ctx.unsaved_artifacts:
+        gone_people.leave_out(ctx.uid, ctx.unsaved_artifacts)
         rows.insert(ctx.unsaved_artifacts, unique=("step", "name"))
     for call in ctx.unsaved_calls:
         end_call(call)

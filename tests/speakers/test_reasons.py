@@ -8,7 +8,7 @@ from speakers.reasons import SENTENCES, Reason, sentence
 
 FACTS = {
     "bar": 0.95, "coverage": 0.12, "enrolled_seconds": 4.2, "rival": "SPEAKER_03", "rival_same": 0.31,
-    "provisional": True,
+    "provisional": True, "foreign_seconds": 6.5,
 }  # fmt: skip
 
 
@@ -40,6 +40,7 @@ def test_a_name_says_how_likely_it_is_how_much_was_heard_and_what_was_asked_for(
         (Reason.SHORT_ENROLMENT, "4.2 s"),
         (Reason.CLOSE_RUNNER_UP, "Bob"),
         (Reason.UNLIKE_KNOWN_VOICES, "0.12"),
+        (Reason.SEVERAL_VOICES, "6.5 s"),
         (Reason.ANOTHER_VOICE_FITS_BETTER, "SPEAKER_03"),
         (Reason.CONFIRMED_OTHERWISE, "31.0%"),
     ],

@@ -1,0 +1,96 @@
+"""A vendor gives one label to two people: a name is for the whole of it, so it needs the pieces to agree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speakers.clips import GROUP, RATE, pooled
+from speakers.explain import explain
+from speakers.identify import identify
+from speakers.live import label_voices
+from speakers.policy import VoiceScores, decide
+from speakers.reasons import UNJUDGED, Reason
+from transcription.segments import Segment
+
+from .conftest import UID, Pcm, Talk, WriteWav
+from .test_policy import one, room, voice
+
+
+def pieced(*pieces: tuple[float, float], name: str = "SPEAKER_00") -> VoiceScores:
+    """A voice that is accepted as a whole, of (seconds, log odds of being the user)."""
+    seconds, logits = zip(*pieces, strict=True)
+    scores = voice([0.9], [0.998], seconds=sum(seconds), name=name)
+    return replace(scores, pieces=np.array(logits, np.float32), piece_seconds=np.array(seconds, np.float32))
+
+
+def test_a_label_of_which_a_part_is_clearly_somebody_else_is_not_named() -> None:
+    decision = one(pieced((3.0, 6.0), (3.0, 6.0), (3.0, -4.0), (3.0, -4.0), (3.0, -4.0), (3.0, -4.0)), ["user"])
+    assert not decision.decided
+    assert decision.reason is Reason.SEVERAL_VOICES
+    assert decision.reason not in UNJUDGED, "an earlier name of the label is taken back"
+    assert decision.suggestion is None, "who confirmed it would teach the profile the other one's voice"
+    assert (decision.best, decision.foreign_seconds) == ("user", 12.0)
+
+
+def test_a_name_stands_where_only_little_of_a_long_voice_does_not_fit() -> None:
+    assert one(pieced(*[(3.0, 6.0)] * 9, (3.0, -1.0)), ["user"]).is_user
+    assert one(pieced((3.0, 6.0), (3.0, 6.0), (2.0, -4.0)), ["user"]).is_user, "two seconds say too little"
+
+
+def test_a_voice_of_which_no_piece_was_judged_is_judged_as_a_whole() -> None:
+    assert one(voice([0.9], [0.998]), ["user"]).is_user
+
+
+@given(st.lists(st.tuples(st.sampled_from([1.0, 3.0, 5.0]), st.floats(-8, 8)), min_size=1, max_size=20))
+def test_one_more_piece_of_somebody_else_only_takes_a_name_away(pieces: list[tuple[float, float]]) -> None:
+    before, after = (decide(room([pieced(*found)], ["user"]))[0] for found in (pieces, [*pieces, (6.0, -5.0)]))
+    if after.is_user and sum(seconds for seconds, _ in pieces) >= 5:
+        assert before.is_user
+
+
+@given(st.lists(st.floats(0.05, 20), min_size=1, max_size=12))
+def test_pieces_are_short_and_stay_when_more_is_said(turns: list[float]) -> None:
+    speech = [np.zeros(round(seconds * RATE), np.int16) for seconds in turns]
+    cuts = pooled(speech).cuts
+    assert all(GROUP <= round(end - start, 3) < 2 * GROUP for start, end in cuts[:-1])
+    assert pooled(speech[:-1]).cuts[:-1] == cuts[: max(0, len(pooled(speech[:-1]).cuts) - 1)]
+
+
+def mixed(talk: Talk, own: float, foreign: float) -> Pcm:
+    return np.concatenate([talk.of("Anna")[: round(own * RATE)], talk.of("Peter")[: round(foreign * RATE)]])
+
+
+SHARES = [(3.0, 12.0), (6.0, 12.0), (6.0, 6.0), (9.0, 6.0), (12.0, 3.5)]
+
+
+@pytest.mark.parametrize(("own", "foreign"), SHARES)
+def test_a_segment_that_holds_the_user_and_somebody_else_is_not_the_users(
+    enrolled: str, talk: Talk, wav: WriteWav, own: float, foreign: float
+) -> None:
+    pcm = mixed(talk, own, foreign)
+    both = Segment(id="s0", text="Both speak", speaker="SPEAKER_00", start=0.0, end=len(pcm) / RATE)
+    result = identify(enrolled, wav(pcm), [both], memory_id="m1")
+    assert not result.segments[0].is_user
+    [found] = explain(UID, "m1")["voices"]
+    if found["reason"] == Reason.SEVERAL_VOICES:
+        assert "somebody else" in found["sentence"]
+        assert found["suggestion"] is None
+
+
+@pytest.mark.parametrize(("own", "foreign"), SHARES)
+def test_live_such_a_label_is_not_the_users_either(enrolled: str, talk: Talk, own: float, foreign: float) -> None:
+    pcm = mixed(talk, own, foreign)
+    clips = [pcm[start : start + 2 * RATE] for start in range(0, len(pcm), 2 * RATE)]
+    label = label_voices(UID, {"SPEAKER_00": clips})["SPEAKER_00"]
+    assert (label.is_user, label.judged) == (False, True)
+
+
+def test_the_user_alone_is_named_on_as_much_speech(enrolled: str, talk: Talk, wav: WriteWav) -> None:
+    pcm = talk.of("Anna")
+    alone = Segment(id="s0", text="I speak", speaker="SPEAKER_00", start=0.0, end=len(pcm) / RATE)
+    assert identify(enrolled, wav(pcm), [alone]).segments[0].is_user

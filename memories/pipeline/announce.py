@@ -6,6 +6,7 @@ What a worker tells carries the fence like every other write: one that was froze
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import structlog
@@ -139,14 +140,14 @@ def mark(run: PostProcessingRun, status: PostProcessingStatus, *, lease: claim.L
     """
 
     def fields(memory: Memory) -> dict[str, Any]:
-        if lease is not None:
-            claim.write(lease)
         if newer(memory, run.pk) or (status == PostProcessingStatus.IN_PROGRESS and _ended(memory, run.pk)):
             return {}
         return {"postprocessing": document(run, memory, status)}
 
     try:
-        repository.mutate_memory(run.uid, run.memory_id, fields)
+        repository.mutate_memory(
+            run.uid, run.memory_id, fields, fence=partial(claim.write, lease) if lease is not None else None
+        )
     except repository.MemoryNotFound:
         return False
     return True

@@ -15,13 +15,14 @@ import pytest
 from django.db import connection, connections
 
 from emotions.base import EmotionSpan, EmotionTimeline
-from memories import edits, mirror
+from memories import edits, mirror, postprocessing
 from memories.capture import create
 from memories.mirror_models import MemoryRow
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import emotions, gone, large, memories, processing, stored, transcripts
 from memories.shapes import CreateMemory, Memory, ProcessingMemory
 from omi.errors import ProviderError
+from omi.stores import audio
 from omi.stores.documents import documents
 from speakers import people
 from transcription.segments import Segment
@@ -66,7 +67,7 @@ def held(small_documents: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for module, name in (
         (large, "pack"), (large, "unpack"), (memories, "memory_from"), (memories, "dump"), (memories, "_changed"),
         (processing, "processing_from"), (processing, "dump"), (transcripts, "content_hash"), (gone, "cleared"),
-        (mirror, "memory_values"), (create, "content_key"),
+        (mirror, "_text_size"), (create, "content_key"),
     ):  # fmt: skip
         watch(module, name)
     return found
@@ -125,7 +126,23 @@ def _emotions() -> None:
     assert len(kept.spans) == 200
 
 
-@pytest.mark.parametrize("work", [_create, _update, _title, _assign, _conversation, _transcript, _emotions])
+def _upload() -> None:
+    kept = audio.put("u", "upload", b"a recording", memory_id="m", keep_for=None)
+    run = postprocessing._start("u", _made(), kept, True, None, "test")
+    _is_marked(run)
+
+
+def _is_marked(run: PostProcessingRun) -> None:
+    shown, row = memories.get_memory("u", "m"), MemoryRow.objects.get(memory_id="m")
+    assert shown.postprocessing is not None
+    assert (shown.postprocessing.status, shown.postprocessing.run_id) == ("in_progress", str(run.pk))
+    assert shown.emotional_feedback
+    assert (row.postprocessing_status, row.segments, row.revision) == ("in_progress", 40, shown.revision)
+    assert (row.seconds, row.text_size) == (39.5, sum(len(item.text) for item in segments(40)))
+    assert shown.transcript_segments == segments(40)
+
+
+@pytest.mark.parametrize("work", [_create, _update, _title, _assign, _conversation, _transcript, _emotions, _upload])
 def test_nothing_that_grows_with_the_transcript_is_done_inside_of_a_transaction(
     work: Callable[[], None], held: list[str]
 ) -> None:
@@ -176,6 +193,15 @@ def test_a_change_that_was_overtaken_is_computed_again_from_what_is_there_now(sm
     after = memories.get_memory("u", "m")
     assert (seen, after.revision, after.discarded, len(after.transcript_segments)) == ([1, 2], 3, True, 49)
     assert MemoryRow.objects.get(memory_id="m").segments == 49
+
+
+def test_an_upload_to_a_memory_that_changed_since_it_was_read_looks_again(small_documents: None) -> None:
+    kept = audio.put("u", "upload", b"a recording", memory_id="m", keep_for=None)
+    read = _made(30)
+    memories.update_memory("u", "m", {"transcript_segments": segments(40), "discarded": True})
+    _is_marked(postprocessing._start("u", read, kept, True, None, "test"))
+    assert memories.get_memory("u", "m").discarded
+    assert PostProcessingRun.objects.count() == 1
 
 
 def test_writers_of_one_document_lose_nothing_of_each_other(small_documents: None) -> None:

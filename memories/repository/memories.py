@@ -232,9 +232,12 @@ def _may_be_made(
         raise AlreadyExists("this memory was erased")
 
 
-def same_people(uid: str, left_out: frozenset[str]) -> None:
-    """Raise Overtaken where a person was deleted since a write was computed: it may name somebody who is gone."""
-    if gone.people(uid) != left_out:
+def same_people(uid: str, left_out: frozenset[str] | None) -> None:
+    """Raise Overtaken where a person was deleted since a write was computed: it may name somebody who is gone.
+
+    ``left_out``: the deleted people that the write knew of; None where it names nobody.
+    """
+    if left_out is not None and gone.people(uid) != left_out:
         raise stored.Overtaken(path("users", uid))
 
 
@@ -267,7 +270,7 @@ def mutate_memory(
     ``fence`` is called inside of the transaction, also where nothing changes; what it raises refuses the write. Returns
     the memory as it is afterwards.
     """
-    left_out: frozenset[str] = frozenset()
+    left_out: frozenset[str] | None = None
 
     def held(current: Transaction) -> None:
         if fence is not None:
@@ -276,16 +279,16 @@ def mutate_memory(
 
     def decide(data: dict[str, Any]) -> tuple[dict[str, Any], Memory]:
         nonlocal left_out
-        left_out = gone.people(uid)
-        memory = memory_from(Document(where, gone.cleared(data, left_out), "", _EPOCH, _EPOCH))
+        known = gone.people(uid)
+        memory = memory_from(Document(where, gone.cleared(data, known), "", _EPOCH, _EPOCH))
         if memory.deleted and unless_deleted:
             raise MemoryNotFound("Memory not found")
         if if_revision is not None and memory.revision != if_revision:
             raise RevisionConflict(f"revision {memory.revision}, not {if_revision}")
         fields = function(memory)
-        if not fields:
-            return {}, memory
-        return _changed(memory, fields, left_out)
+        written, after = _changed(memory, fields, known) if fields else ({}, memory)
+        left_out = known if gone.names_anybody(written) else None
+        return written, after
 
     try:
         where = memory_path(uid, memory_id)

@@ -62,7 +62,7 @@ def mutate(
 ) -> ProcessingMemory:
     """Read, decide, write if nobody wrote meanwhile (``stored.change``). ``function`` may run several times, and
     outside of the transaction; ``{}`` changes nothing. ``fence`` is called inside of it, and refuses by raising."""
-    left_out: frozenset[str] = frozenset()
+    left_out: frozenset[str] | None = None
 
     def held(current: Transaction) -> None:
         if fence is not None:
@@ -71,16 +71,19 @@ def mutate(
 
     def decide(data: dict[str, Any]) -> tuple[dict[str, Any], ProcessingMemory]:
         nonlocal left_out
-        left_out = gone.people(uid)
-        current = processing_from(Document(where, gone.cleared(data, left_out), "", _EPOCH, _EPOCH))
+        known = gone.people(uid)
+        current = processing_from(Document(where, gone.cleared(data, known), "", _EPOCH, _EPOCH))
         fields = function(current)
+        left_out = None
         if not fields:
             return {}, current
         plain = {name: _plain(value) for name, value in fields.items()}
-        applied = gone.cleared(apply_fields(dump(current), clean_fields(plain)), left_out)
+        applied = gone.cleared(apply_fields(dump(current), clean_fields(plain)), known)
         after = ProcessingMemory.model_validate(applied)
         dumped = dump(after)
-        return {name: dumped[name] for name in {key.split(".")[0] for key in fields}}, after
+        written = {name: dumped[name] for name in {key.split(".")[0] for key in fields}}
+        left_out = known if gone.names_anybody(written) else None
+        return written, after
 
     try:
         where = processing_path(uid, processing_id)

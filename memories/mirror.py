@@ -12,12 +12,19 @@ from memories.shapes import Memory, ProcessingMemory
 from omi import rows
 
 
-def record_memory(uid: str, memory: Memory) -> None:
-    """Renew the row, unless it already shows a later revision (two writers may arrive here in the wrong order)."""
-    values = memory_values(memory) | {"text_size": _text_size(memory)}
+def record_memory(uid: str, memory: Memory, values: dict[str, Any] | None = None) -> None:
+    """Renew the row, unless it already shows a later revision (two writers may arrive here in the wrong order).
+
+    ``values``: ``row_values`` of this memory, where they were counted before a transaction began.
+    """
+    values = values or row_values(memory)
     shown = {"uid": uid, "memory_id": memory.id, "revision__lte": memory.revision}
     if not rows.update(MemoryRow, {**values, "words_stale": True, "mirrored_at": timezone.now()}, shown):
         MemoryRow.objects.get_or_create(uid=uid, memory_id=memory.id, defaults=values)
+
+
+def row_values(memory: Memory) -> dict[str, Any]:
+    return memory_values(memory) | {"text_size": _text_size(memory)}
 
 
 def record_processing(uid: str, processing: ProcessingMemory) -> None:
@@ -60,7 +67,7 @@ def remembered(uid: str, memory_id: str) -> dict[str, Any]:
 
 def replace_memory(uid: str, memory: Memory) -> None:
     """Make the row as the document is, whatever it said. The row itself stays: the console's history hangs on it."""
-    values = memory_values(memory) | {"text_size": _text_size(memory), "words_stale": True}
+    values = row_values(memory) | {"words_stale": True}
     MemoryRow.objects.update_or_create(uid=uid, memory_id=memory.id, defaults=values)
 
 

@@ -11,6 +11,8 @@ from django.db import transaction
 from memories.pipeline import announce, service
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
+from memories.repository import seen as as_read
+from memories.repository import stored
 from memories.shapes import Memory, PostProcessingStatus
 from omi import workspace
 from omi.decoders import decoding
@@ -60,23 +62,34 @@ def check(path: Path, folder: Path) -> None:
 def _start(
     uid: str, memory: Memory, kept: AudioObject, emotional_feedback: bool, key: str | None, actor: str
 ) -> PostProcessingRun:
-    """The run and the memory's ``in_progress`` become visible together; a worker is woken after both."""
-    with transaction.atomic():
-        run = service.start(
-            "postprocess",
-            uid,
-            memory.id,
-            actor=actor,
-            reason="recording uploaded",
-            audio=kept,
-            options={"emotional_feedback": emotional_feedback or memory.emotional_feedback},
-            idempotency_key=f"user:{key}" if key else None,
-        )
-        if emotional_feedback and not memory.emotional_feedback:
-            repository.update_memory(uid, memory.id, {"emotional_feedback": True})  # it was asked for
-        if run.audio == kept.name:
-            announce.mark(run, PostProcessingStatus.IN_PROGRESS)
-    return run
+    """The run and the memory's ``in_progress`` become visible together; a worker is woken after both.
+
+    The transcript, however long, is read and counted before the transaction.
+    """
+    for attempt in range(1, stored.WRITE_TRIES + 1):
+        seen = as_read.seen(memory)
+        try:
+            with transaction.atomic():
+                run = service.start(
+                    "postprocess",
+                    uid,
+                    memory.id,
+                    actor=actor,
+                    reason="recording uploaded",
+                    audio=kept,
+                    options={"emotional_feedback": emotional_feedback or memory.emotional_feedback},
+                    idempotency_key=f"user:{key}" if key else None,
+                )
+                if emotional_feedback and not memory.emotional_feedback:
+                    seen = as_read.write(uid, seen, {"emotional_feedback": True})  # it was asked for
+                if run.audio == kept.name:
+                    announce.mark(run, PostProcessingStatus.IN_PROGRESS, seen=seen)
+        except stored.Overtaken:
+            stored.pause(attempt)
+            memory = repository.get_memory(uid, memory.id)
+            continue
+        return run
+    raise stored.contention()
 
 
 def _on_disk(upload: Any, folder: Path) -> Path:

@@ -10,8 +10,6 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from django.db import transaction
-
 from memories import events
 from memories.capture.ids import content_key, memory_id_for
 from memories.pipeline import service
@@ -50,8 +48,9 @@ def create_memory(
         photos=given.photos,
         processing_memory_id=given.processing_memory_id,
     )
-    with transaction.atomic():
-        stored = repository.create_memory(uid, memory)
+    key = f"create:{identity}:{content_key(memory.transcript_segments)}"
+
+    def begin() -> None:
         events.append(
             uid,
             events.MEMORY_CREATED,
@@ -65,9 +64,10 @@ def create_memory(
             actor=actor,
             reason="created by the app",
             options={"force": chosen == ONBOARDING, "language": language or given.language},
-            idempotency_key=f"create:{identity}:{content_key(memory.transcript_segments)}",
+            idempotency_key=key,
         )
-    return stored
+
+    return repository.create_memory(uid, memory, then=begin)
 
 
 def _of_people(uid: str, segments: Sequence[Segment]) -> list[Segment]:

@@ -6,6 +6,7 @@ What a worker tells carries the fence like every other write: one that was froze
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.vocabulary import Kind
 from memories.repository import memories as repository
+from memories.repository import seen as as_read
 from memories.shapes import Memory, PostProcessing, PostProcessingStatus
 from omi.errors import Outcome, ProviderError
 from omi.stores.documents.base import DocumentError
@@ -132,21 +134,30 @@ def interrupted(uid: str, memory_id: str) -> None:
     repository.mutate_memory(uid, memory_id, fields)
 
 
-def mark(run: PostProcessingRun, status: PostProcessingStatus, *, lease: claim.Lease | None = None) -> bool:
+def mark(
+    run: PostProcessingRun,
+    status: PostProcessingStatus,
+    *,
+    lease: claim.Lease | None = None,
+    seen: as_read.Seen | None = None,
+) -> bool:
     """Write ``memory.postprocessing``; a newer run's status, and an end, are left alone. False: the memory is gone.
 
-    ``lease``: of the worker that writes; raises LeaseLost or RunCanceled where it has the run no more.
+    ``lease``: of the worker that writes; raises LeaseLost or RunCanceled where it has the run no more. ``seen``: the
+    memory, of a caller that is inside of a transaction; raises Overtaken where it is no longer so.
     """
 
     def fields(memory: Memory) -> dict[str, Any]:
-        if lease is not None:
-            claim.write(lease)
         if newer(memory, run.pk) or (status == PostProcessingStatus.IN_PROGRESS and _ended(memory, run.pk)):
             return {}
         return {"postprocessing": document(run, memory, status)}
 
     try:
-        repository.mutate_memory(run.uid, run.memory_id, fields)
+        if seen is None:
+            fence = partial(claim.write, lease) if lease is not None else None
+            repository.mutate_memory(run.uid, run.memory_id, fields, fence=fence)
+        elif changed := fields(seen.memory):
+            as_read.write(run.uid, seen, changed)
     except repository.MemoryNotFound:
         return False
     return True

@@ -1,9 +1,11 @@
 """Figures of the pipeline, read from the rows when they are scraped.
 
 Workers are processes of their own and come and go: counters in their memory would be lost or need a shared folder. The
-rows are right whoever answers the scrape. What is erased with a user is added to ``ErasedFigures`` first, so that no
-counter ever falls: Prometheus would take that for a restart, and count everything again. One scrape reads aggregates
-over what the tables keep, at most every ``FRESH`` seconds.
+rows are right whoever answers the scrape. Rows that will not change any more are added to ``FigureTotal`` by a
+scheduled job (``fold``) and marked as ``counted``; what is erased before that is added with the erasure. So no counter
+ever falls (Prometheus would take that for a restart, and count everything again), and a scrape reads only the totals,
+as many as there are labels, and the rows that are not counted yet: work that has not ended, and what ended since the
+last job. It does so at most every ``FRESH`` seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db import Error
+from django.db import DatabaseError, Error, transaction
 from django.db.models import Case, Count, F, Q, QuerySet, Sum, Value, When
 from django.utils import timezone
 from prometheus_client import REGISTRY
@@ -33,6 +35,17 @@ COUNTERS: Final = {
 }  # fmt: skip
 LONGEST_CALL: Final = timedelta(hours=20)
 """Three times the longest recording, and a margin: a call without an end after this has none."""
+
+PIECE: Final = 1000
+"""Runs, and calls, that one transaction of ``fold`` moves."""
+
+PIECES: Final = 250
+"""Transactions of one pass, every five minutes."""
+
+MOVES: Final = "moves"
+"""The row of ``FigureTotal`` that counts how often rows were moved into the others."""
+
+READ_TRIES: Final = 5
 
 DURATION: Final = "memory_postprocessing_duration_seconds"
 
@@ -64,18 +77,31 @@ def register() -> None:
         REGISTRY.register(PipelineCollector())
 
 
-def figures(runs: QuerySet[Any] | None = None, uid: str = "") -> Figures:
-    """What the rows of ``runs`` (None: of all), and the calls of ``uid`` outside of runs, add up to.
+def figures() -> Figures:
+    """What the rows add up to that are not counted yet."""
+    from memories.pipeline.models import PostProcessingRun, VendorCall
 
-    ``runs`` may have no slice.
-    """
-    from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorCall
-    from memories.pipeline.vocabulary import GOOD, State
-
-    attempts, ended, calls = StepAttempt.objects.all(), PostProcessingRun.objects.all(), VendorCall.objects.all()
-    if runs is not None:
-        attempts, ended, calls = attempts.filter(step__run__in=runs), runs, calls.filter(of_user(runs, uid))
     found: Figures = defaultdict(float)
+    # By their keys: SQLite takes an index by which all rows are in the order of the groups for the better one.
+    open_runs = PostProcessingRun.objects.filter(counted=False).order_by().values("pk")
+    _add_runs(found, PostProcessingRun.objects.filter(pk__in=open_runs))
+    # What is out now will have an outcome: counted as unknown it would be taken away again.
+    open_calls = VendorCall.objects.filter(counted=False).order_by().values("pk")
+    _add_calls(found, VendorCall.objects.filter(pk__in=open_calls), ~_final_call())
+    return found
+
+
+def _final_call() -> Q:
+    return ~Q(outcome="") | Q(started_at__lte=timezone.now() - LONGEST_CALL)
+
+
+def _add_runs(found: Figures, runs: QuerySet[Any]) -> None:
+    """``runs`` that have ended, and the attempts of all. Has no slice."""
+    from memories.pipeline.models import RunStep, StepAttempt
+    from memories.pipeline.vocabulary import GOOD
+
+    steps = RunStep.objects.filter(run__in=runs.order_by().values("pk")).order_by()
+    attempts = StepAttempt.objects.filter(step__in=steps.values("pk"))
     below = {
         f"b{index}": Sum(Case(When(seconds__lte=limit, then=Value(1)), default=Value(0)))
         for index, limit in enumerate(BUCKETS)
@@ -91,13 +117,10 @@ def figures(runs: QuerySet[Any] | None = None, uid: str = "") -> Figures:
     for row in failed.annotate(count=Count("id")):
         name = "memory_postprocessing_errors"
         found[name, row["step__name"], row["vendor"] or "-", row["outcome"]] += row["count"]
-    by_kind = ended.filter(state=State.FINISHED).values("kind", "outcome").order_by()
-    for row in by_kind.annotate(count=Count("id")):
-        found["memory_postprocessing_runs", row["kind"], row["outcome"]] += row["count"]
-    # What is out now will have an outcome: counted as unknown it would be taken away again.
-    out = Q(outcome="", started_at__gt=timezone.now() - LONGEST_CALL) if runs is None else Q(pk=None)
-    _add_calls(found, calls, out)
-    return found
+    # Only what has ended has an outcome. Asked for the state, SQLite would go through everything that has ended.
+    for row in runs.values("kind", "outcome").order_by().annotate(count=Count("id")):
+        if row["outcome"]:
+            found["memory_postprocessing_runs", row["kind"], row["outcome"]] += row["count"]
 
 
 def _add_calls(found: Figures, calls: QuerySet[Any], out: Q) -> None:
@@ -116,37 +139,90 @@ def of_user(runs: QuerySet[Any], uid: str) -> Q:
     return Q(run__in=runs) | Q(run=None, uid=uid) if uid else Q(run__in=runs)
 
 
+def fold() -> int:
+    """Add to the totals the runs and calls that will not change any more, oldest first; how many rows.
+
+    In pieces of a transaction each: others write in between. Several processes may do it at once.
+    """
+    from memories.pipeline.models import PostProcessingRun, VendorCall
+
+    done = 0
+    for _ in range(PIECES):
+        with transaction.atomic():
+            _hold_totals()
+            ended = PostProcessingRun.objects.filter(counted=False).exclude(outcome="")
+            runs = list(ended.order_by("id").values_list("pk", flat=True)[:PIECE])
+            final = VendorCall.objects.filter(_final_call(), counted=False)
+            calls = list(final.order_by("id").values_list("pk", flat=True)[:PIECE])
+            found: Figures = defaultdict(float)
+            _add_runs(found, PostProcessingRun.objects.filter(pk__in=runs))
+            _add_calls(found, VendorCall.objects.filter(pk__in=calls), Q(pk=None))
+            _add(found)
+            PostProcessingRun.objects.filter(pk__in=runs).update(counted=True)
+            VendorCall.objects.filter(pk__in=calls).update(counted=True)
+        done += len(runs) + len(calls)
+        if max(len(runs), len(calls)) < PIECE:
+            break
+    return done
+
+
 def keep(runs: QuerySet[Any], uid: str = "") -> None:
-    """``runs``, and the other calls of ``uid``, are about to be deleted: their figures stay.
+    """``runs`` (without a slice), and the other calls of ``uid``, are about to be deleted: their figures stay.
 
     Call it inside the transaction that deletes them.
     """
-    _keep(figures(runs, uid))
+    from memories.pipeline.models import VendorCall
+
+    _hold_totals()
+    found: Figures = defaultdict(float)
+    _add_runs(found, runs.filter(counted=False))
+    _add_calls(found, VendorCall.objects.filter(of_user(runs, uid), counted=False), Q(pk=None))
+    _add(found)
 
 
 def keep_calls(calls: Q) -> None:
     """The same for calls that belong to no run."""
     from memories.pipeline.models import VendorCall
 
+    _hold_totals()
     found: Figures = defaultdict(float)
-    _add_calls(found, VendorCall.objects.filter(calls, run=None), Q(pk=None))
-    _keep(found)
+    _add_calls(found, VendorCall.objects.filter(calls, run=None, counted=False), Q(pk=None))
+    _add(found)
 
 
-def _keep(found: Figures) -> None:
-    from memories.pipeline.models import ErasedFigures
+def _hold_totals() -> None:
+    """One at a time moves rows into the totals, until its transaction ends; who reads both sees that it happened."""
+    from memories.pipeline.models import FigureTotal
+
+    if not FigureTotal.objects.filter(key=MOVES).update(value=F("value") + 1):
+        FigureTotal.objects.get_or_create(key=MOVES)
+        FigureTotal.objects.filter(key=MOVES).update(value=F("value") + 1)
+
+
+def _add(found: Figures) -> None:
+    from memories.pipeline.models import FigureTotal
 
     for key, value in found.items():
-        row, made = ErasedFigures.objects.get_or_create(key=json.dumps(key), defaults={"value": value})
+        row, made = FigureTotal.objects.get_or_create(key=json.dumps(key), defaults={"value": value})
         if not made:
-            ErasedFigures.objects.filter(pk=row.pk).update(value=F("value") + value)
+            FigureTotal.objects.filter(pk=row.pk).update(value=F("value") + value)
 
 
 def _all_figures() -> Figures:
-    from memories.pipeline.models import ErasedFigures
+    """Totals and what is not counted yet. Read again where rows were moved in between: they would be missing, or there
+    twice."""
+    from memories.pipeline.models import FigureTotal
 
-    found = figures()
-    for key, value in ErasedFigures.objects.values_list("key", "value"):
+    moves = FigureTotal.objects.filter(key=MOVES).values_list("value", flat=True)
+    for _ in range(READ_TRIES):
+        before = moves.first()
+        found = figures()
+        totals = dict(FigureTotal.objects.exclude(key=MOVES).values_list("key", "value"))
+        if moves.first() == before:
+            break
+    else:
+        raise DatabaseError("the totals were never at rest")
+    for key, value in totals.items():
         found[tuple(json.loads(key))] += value
     return found
 
@@ -169,7 +245,7 @@ def _families() -> Iterable[Any]:
         yield family
     states = GaugeMetricFamily("memory_postprocessing_unfinished", "Runs that have not ended", labels=["state"])
     counted = dict.fromkeys([State.QUEUED, State.RUNNING, State.WAITING], 0)
-    unfinished = PostProcessingRun.objects.exclude(state=State.FINISHED).values("state").order_by()
+    unfinished = PostProcessingRun.objects.filter(state__in=list(counted)).values("state").order_by()
     for row in unfinished.annotate(count=Count("id")):
         counted[State(row["state"])] = row["count"]
     for state, count in counted.items():

@@ -228,10 +228,14 @@ def wake_early(run_id: int) -> bool:
     return woken
 
 
+_UNFINISHED = [state for state in State if state is not State.FINISHED]
+"""Named one by one: "not finished" cannot be looked up in an index."""
+
+
 def oldest_age(now: datetime | None = None) -> float:
     """Age in seconds of the oldest run that has not ended; 0 where there is none."""
     oldest = (
-        PostProcessingRun.objects.exclude(state=State.FINISHED).order_by("created_at").values_list(
+        PostProcessingRun.objects.filter(state__in=_UNFINISHED).order_by("created_at").values_list(
             "created_at", flat=True
         ).first()
     )  # fmt: skip

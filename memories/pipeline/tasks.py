@@ -51,7 +51,8 @@ def reconcile() -> dict[str, float]:
 
 
 def housekeeping() -> dict[str, int]:
-    """Finish sessions whose process died; delete audio past its deadline, broken-off uploads and old queue records.
+    """Finish sessions whose process died; delete audio past its deadline, broken-off uploads and old queue records; add
+    what has ended to the totals of the counters.
 
     One part that fails is logged and keeps no other from its work.
     """
@@ -59,6 +60,7 @@ def housekeeping() -> dict[str, int]:
 
     from django_q.models import Task
 
+    from memories.pipeline import metrics
     from memories.pipeline.models import PostProcessingRun
     from memories.pipeline.vocabulary import State
     from omi.stores import audio, uploads
@@ -73,7 +75,8 @@ def housekeeping() -> dict[str, int]:
         return int(Task.objects.filter(stopped__lt=timezone.now() - timedelta(days=7)).delete()[0])
 
     done = {}
-    parts = {"sessions": recover_sessions, "audio": expired_audio, "uploads": uploads.sweep, "tasks": old_tasks}
+    parts = {"sessions": recover_sessions, "audio": expired_audio, "uploads": uploads.sweep, "tasks": old_tasks,
+             "figures": metrics.fold}  # fmt: skip
     for name, part in parts.items():
         try:
             done[name] = int(part() or 0)

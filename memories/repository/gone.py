@@ -58,6 +58,17 @@ def cleared(data: Data, gone: frozenset[str]) -> Data:
     return {**data, **changed} if changed else data
 
 
+def names_anybody(fields: Data) -> bool:
+    """Whether a write of these fields could name somebody who was deleted since: it names a person where ``cleared``
+    looks for them."""
+    edits = fields.get("edits")
+    maps = [fields.get(name) for name in _LABELS]
+    maps += [edits.get(name) for name in ("speakers", "segments")] if isinstance(edits, dict) else []
+    labels = [item for found in maps if isinstance(found, dict) for item in found.values()]
+    segments = [item for name in _LISTS for item in fields.get(name) or ()]
+    return any(isinstance(item, dict) and item.get("person_id") for item in (*labels, *segments))
+
+
 def _names(item: Any, gone: frozenset[str]) -> bool:
     return isinstance(item, dict) and item.get("person_id") in gone
 

@@ -1,7 +1,7 @@
 """The one way to memories: ``users/{uid}/memories/{id}``. A stranger's id and a deleted one are alike: not found.
 
-Writes change only the fields they name, inside a transaction that checks that the memory is neither deleted nor newer,
-then renew the mirror row. Photos lie in a sub-collection, as the original has them.
+Writes change only the fields they name, inside a transaction that checks that the memory is still the one that was
+read, then renew the mirror row. Photos lie in a sub-collection, as the original has them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from django.db import transaction
 from pydantic import ValidationError
 
 from memories import mirror
@@ -169,38 +171,74 @@ def newest_first(
     )
 
 
-def require_alive(transaction: Transaction, uid: str, memory_id: str) -> None:
+def require_alive(current: Transaction, uid: str, memory_id: str) -> None:
     """Raise MemoryNotFound unless the memory is there and not deleted, as this transaction sees it."""
-    found = transaction.get(memory_path(uid, memory_id))
+    found = current.get(memory_path(uid, memory_id))
     if found is None or found.data.get("deleted"):
         raise MemoryNotFound("Memory not found")
 
 
-def create_memory(uid: str, memory: Memory, *, fence: Callable[[], None] = lambda: None) -> Memory:
+def create_memory(
+    uid: str,
+    memory: Memory,
+    *,
+    fence: Callable[[], None] = lambda: None,
+    then: Callable[[], None] | None = None,
+) -> Memory:
     """Raises AlreadyExists where the id was used before, also by a memory that was deleted or erased since.
 
-    ``fence`` is called inside of the transaction; what it raises refuses the memory.
+    ``fence`` is called inside of the transaction; what it raises refuses the memory. ``then`` is called after the
+    write, in one database transaction with it: rows that must be there with the memory. The memory is dumped, packed
+    and counted before: a long one takes seconds, and on SQLite every other writer would wait.
     """
-    from memories.erasure import was_erased
-
-    def alive(transaction: Transaction) -> None:
-        fence()
-        # Read here: a store that looks for conflicts refuses the commit where the account is erased meanwhile.
-        account = transaction.get(path("users", uid))
-        if was_erased(uid, memory.id) or (account is not None and account.data.get("account_deleted")):
-            raise AlreadyExists("this memory was erased")
-
-    where = memory_path(uid, memory.id)
     if not memory.revision:
         memory = memory.model_copy(update={"revision": 1})
-    data = gone.cleared(dump(memory), gone.people(uid))
+    for attempt in range(1, stored.WRITE_TRIES + 1):
+        left_out = gone.people(uid)
+        new, row = _new_document(uid, memory, left_out), mirror.row_values(memory)
+        try:
+            with transaction.atomic() if then is not None else contextlib.nullcontext():
+                stored.insert(new, before=partial(_may_be_made, uid, memory.id, left_out, fence))
+                mirror.record_memory(uid, memory, row)
+                if then is not None:
+                    then()
+        except stored.Overtaken:
+            stored.pause(attempt)
+            continue
+        return memory
+    raise stored.contention()
+
+
+def _new_document(uid: str, memory: Memory, left_out: frozenset[str]) -> stored.Packed:
+    where = memory_path(uid, memory.id)
+    data = gone.cleared(dump(memory), left_out)
     photos = {
         f"{where}/photos/{_photo_id(memory.id, number)}": {**photo, "id": _photo_id(memory.id, number), "index": number}
         for number, photo in enumerate(data.pop("photos"))
     }
-    stored.create(where, {**data, "photos": [], "photo_count": len(photos)}, photos, before=alive)
-    mirror.record_memory(uid, memory)
-    return memory
+    return stored.packed(where, {**data, "photos": [], "photo_count": len(photos)}, photos)
+
+
+def _may_be_made(
+    uid: str, memory_id: str, left_out: frozenset[str], fence: Callable[[], None], current: Transaction
+) -> None:
+    from memories.erasure import was_erased
+
+    fence()
+    same_people(uid, left_out)
+    # Read here: a store that looks for conflicts refuses the commit where the account is erased meanwhile.
+    account = current.get(path("users", uid))
+    if was_erased(uid, memory_id) or (account is not None and account.data.get("account_deleted")):
+        raise AlreadyExists("this memory was erased")
+
+
+def same_people(uid: str, left_out: frozenset[str] | None) -> None:
+    """Raise Overtaken where a person was deleted since a write was computed: it may name somebody who is gone.
+
+    ``left_out``: the deleted people that the write knew of; None where it names nobody.
+    """
+    if left_out is not None and gone.people(uid) != left_out:
+        raise stored.Overtaken(path("users", uid))
 
 
 def update_memory(
@@ -224,27 +262,37 @@ def mutate_memory(
     *,
     if_revision: int | None = None,
     unless_deleted: bool = True,
+    fence: Callable[[], None] | None = None,
 ) -> Memory:
-    """Read, decide, write in one transaction: ``function`` gives the fields to change, ``{}`` for none.
+    """Read, decide, write if nobody wrote meanwhile (``stored.change``): ``function`` gives the fields to change,
+    ``{}`` for none. It may be run several times, and outside of the transaction, so it has no other effect.
 
-    It may be run several times, so it has no other effect. Returns the memory as it is afterwards.
+    ``fence`` is called inside of the transaction, also where nothing changes; what it raises refuses the write. Returns
+    the memory as it is afterwards.
     """
+    left_out: frozenset[str] | None = None
+
+    def held(current: Transaction) -> None:
+        if fence is not None:
+            fence()
+        same_people(uid, left_out)
 
     def decide(data: dict[str, Any]) -> tuple[dict[str, Any], Memory]:
-        left_out = gone.people(uid)
-        memory = memory_from(Document(where, gone.cleared(data, left_out), "", _EPOCH, _EPOCH))
+        nonlocal left_out
+        known = gone.people(uid)
+        memory = memory_from(Document(where, gone.cleared(data, known), "", _EPOCH, _EPOCH))
         if memory.deleted and unless_deleted:
             raise MemoryNotFound("Memory not found")
         if if_revision is not None and memory.revision != if_revision:
             raise RevisionConflict(f"revision {memory.revision}, not {if_revision}")
         fields = function(memory)
-        if not fields:
-            return {}, memory
-        return _changed(memory, fields, left_out)
+        written, after = _changed(memory, fields, known) if fields else ({}, memory)
+        left_out = known if gone.names_anybody(written) else None
+        return written, after
 
     try:
         where = memory_path(uid, memory_id)
-        memory = stored.change(where, decide)
+        memory = stored.change(where, decide, before=held)
     except (NotFound, InvalidPath) as error:
         raise MemoryNotFound("Memory not found") from error
     mirror.record_memory(uid, memory)

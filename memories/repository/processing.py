@@ -9,12 +9,12 @@ from typing import Any
 from memories import mirror
 from memories.repository import gone, stored
 from memories.repository.large import Unreadable
-from memories.repository.memories import _plain
+from memories.repository.memories import _plain, same_people
 from memories.repository.parsing import dump, processing_from
 from memories.shapes import ProcessingMemory
 from omi.stores import damaged
 from omi.stores.documents import documents, path
-from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, NotFound, OrderBy, Where
+from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, NotFound, OrderBy, Transaction, Where
 from omi.stores.documents.values import apply_fields, clean_fields
 
 
@@ -53,24 +53,41 @@ def update(uid: str, processing_id: str, fields: Mapping[str, Any]) -> Processin
     return mutate(uid, processing_id, lambda current: dict(fields))
 
 
-def mutate(uid: str, processing_id: str, function: Callable[[ProcessingMemory], Mapping[str, Any]]) -> ProcessingMemory:
-    """Read, decide, write in one transaction; ``function`` may run several times, ``{}`` changes nothing."""
+def mutate(
+    uid: str,
+    processing_id: str,
+    function: Callable[[ProcessingMemory], Mapping[str, Any]],
+    *,
+    fence: Callable[[], None] | None = None,
+) -> ProcessingMemory:
+    """Read, decide, write if nobody wrote meanwhile (``stored.change``). ``function`` may run several times, and
+    outside of the transaction; ``{}`` changes nothing. ``fence`` is called inside of it, and refuses by raising."""
+    left_out: frozenset[str] | None = None
+
+    def held(current: Transaction) -> None:
+        if fence is not None:
+            fence()
+        same_people(uid, left_out)
 
     def decide(data: dict[str, Any]) -> tuple[dict[str, Any], ProcessingMemory]:
-        left_out = gone.people(uid)
-        current = processing_from(Document(where, gone.cleared(data, left_out), "", _EPOCH, _EPOCH))
+        nonlocal left_out
+        known = gone.people(uid)
+        current = processing_from(Document(where, gone.cleared(data, known), "", _EPOCH, _EPOCH))
         fields = function(current)
+        left_out = None
         if not fields:
             return {}, current
         plain = {name: _plain(value) for name, value in fields.items()}
-        applied = gone.cleared(apply_fields(dump(current), clean_fields(plain)), left_out)
+        applied = gone.cleared(apply_fields(dump(current), clean_fields(plain)), known)
         after = ProcessingMemory.model_validate(applied)
         dumped = dump(after)
-        return {name: dumped[name] for name in {key.split(".")[0] for key in fields}}, after
+        written = {name: dumped[name] for name in {key.split(".")[0] for key in fields}}
+        left_out = known if gone.names_anybody(written) else None
+        return written, after
 
     try:
         where = processing_path(uid, processing_id)
-        processing = stored.change(where, decide)
+        processing = stored.change(where, decide, before=held)
     except (NotFound, InvalidPath) as error:
         raise ProcessingMemoryNotFound("Processing memory not found") from error
     mirror.record_processing(uid, processing)

@@ -241,7 +241,8 @@ def test_history_is_append_only(run: PostProcessingRun) -> None:
 
 
 def test_a_run_takes_few_statements(memory: Memory, upload: Any, heard: Any) -> None:
-    """On the pipeline's own tables; the local twins of Firestore, Pinecone, buckets and events add their own."""
+    """On the pipeline's own tables; the local twins of Firestore, Pinecone, buckets and events add their own. A change
+    of a document reads it twice: to compute the change, and to see that it is still the same where it is written."""
     from django.test.utils import CaptureQueriesContext
 
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
@@ -251,7 +252,7 @@ def test_a_run_takes_few_statements(memory: Memory, upload: Any, heard: Any) -> 
     assert fresh(run).outcome == "success"
     statements = [item["sql"] for item in captured if item["sql"].startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
     own = [sql for sql in statements if '"pipeline_' in sql]
-    assert (len(own) <= 50, len(statements) <= 90) == (True, True), (len(own), len(statements))
+    assert (len(own) <= 50, len(statements) <= 96) == (True, True), (len(own), len(statements))
 
 
 def test_attempts_that_a_dead_worker_could_not_write_are_made_up_for(

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from memories.pipeline import service
 from memories.pipeline.metrics import PipelineCollector
-from memories.pipeline.models import ErasedFigures, PostProcessingRun, VendorCall
+from memories.pipeline.models import FigureTotal, PostProcessingRun, VendorCall
 from memories.shapes import Memory
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
@@ -41,7 +41,7 @@ def test_no_counter_falls_when_a_user_is_erased(memory: Memory, upload: Any, hea
     assert len(counters) > 50
     after = scraped()
     assert {name: after[name] for name in counters} == pytest.approx({name: before[name] for name in counters})
-    assert not ErasedFigures.objects.filter(key__contains=UID).exists()
+    assert not FigureTotal.objects.filter(key__contains=UID).exists()
     service.forget_user(UID)
     assert scraped()["memory_vendor_calls_doubled_total"] == before["memory_vendor_calls_doubled_total"]
 

@@ -21,7 +21,7 @@ class PostProcessingRun(models.Model):
     ``fence`` grows with every claim and stands in the condition of every write; ``claims`` counts claims since the
     last progress, that of the worker who made it included, so that a run that kills its worker ends. ``held`` runs
     stand in line behind the active one of the same memory. ``announced``: the end has been told to the memory document
-    and the user's event log.
+    and the user's event log. ``counted``: the run and its attempts stand in ``FigureTotal``.
     """
 
     uid = models.CharField(max_length=128)
@@ -34,6 +34,7 @@ class PostProcessingRun(models.Model):
     dead_letter = models.BooleanField(default=False)
     announced = models.BooleanField(default=False)
     held = models.BooleanField(default=False)
+    counted = models.BooleanField(default=False, db_default=False, editable=False)
 
     actor = models.CharField(max_length=150)
     reason = models.CharField(max_length=300, blank=True, default="")
@@ -69,6 +70,8 @@ class PostProcessingRun(models.Model):
             models.Index(fields=["uid", "memory_id", "-id"], name="run_of_memory"),
             models.Index(fields=["state", "wake_at"], name="run_due"),
             models.Index(fields=["kind", "outcome", "-id"], name="run_by_outcome"),
+            models.Index(fields=["id"], name="run_not_counted", condition=Q(counted=False)),
+            models.Index(fields=["id"], name="run_dead_letters", condition=Q(dead_letter=True)),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=State.values), name="run_state_known"),

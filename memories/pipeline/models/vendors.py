@@ -16,6 +16,7 @@ class VendorCall(models.Model):
     ``request_key`` is a hash of memory, vendor, operation and what was sent: a second call with the same key that
     follows a success, a call whose end nobody saw, or one that was ``taken`` (the vendor may have done it, though
     nothing usable came of it) is ``doubled``. ``cost`` in US dollars, an estimate.
+    ``counted``: the call stands in ``FigureTotal``.
     """
 
     run = models.ForeignKey(PostProcessingRun, null=True, on_delete=models.CASCADE, related_name="vendor_calls")
@@ -37,10 +38,12 @@ class VendorCall(models.Model):
     input_tokens = models.PositiveIntegerField(default=0)
     output_tokens = models.PositiveIntegerField(default=0)
     cost = models.FloatField(default=0.0)
+    counted = models.BooleanField(default=False, db_default=False, editable=False)
 
     class Meta:
         ordering = ["id"]
         indexes = [
+            models.Index(fields=["id"], name="call_not_counted", condition=models.Q(counted=False)),
             models.Index(fields=["request_key"], name="call_request_key"),
             models.Index(fields=["vendor", "started_at"], name="call_by_vendor"),
             models.Index(fields=["vendor", "reference"], name="call_by_reference"),
@@ -50,8 +53,9 @@ class VendorCall(models.Model):
         return f"{self.vendor} {self.operation}: {self.outcome or 'no answer seen'}"
 
 
-class ErasedFigures(models.Model):
-    """What erased rows added to a counter: numbers under steps, vendors and outcomes, nothing of a person."""
+class FigureTotal(models.Model):
+    """What rows that are ``counted``, and rows that are erased, added to a counter: numbers under steps, vendors and
+    outcomes, nothing of a person (``metrics``)."""
 
     key = models.CharField(max_length=300, unique=True)
     value = models.FloatField(default=0.0)

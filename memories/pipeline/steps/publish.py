@@ -79,7 +79,6 @@ def _update(ctx: Context) -> tuple[Memory, str]:
     note: list[str] = []
 
     def fields(memory: Memory) -> dict[str, Any]:
-        claim.write(ctx.lease)
         note.clear()
         changed: dict[str, Any] = {}
         # What was judged is still shown (or the result is, where a worker died after this write). Its ids say nothing
@@ -110,7 +109,8 @@ def _update(ctx: Context) -> tuple[Memory, str]:
         return changed
 
     try:
-        return repository.mutate_memory(ctx.uid, ctx.memory_id, fields), " ".join(note)
+        memory = repository.mutate_memory(ctx.uid, ctx.memory_id, fields, fence=lambda: claim.write(ctx.lease))
+        return memory, " ".join(note)
     except repository.MemoryNotFound as error:
         raise RunCanceled("memory_gone") from error
 

@@ -34,7 +34,10 @@ def write(ctx: Context) -> Memory:
     recording = _recording(ctx)
     try:
         memory = repository.mutate_memory(
-            ctx.uid, ctx.memory_id, lambda found: _resumed(ctx, conversation, found, recording)
+            ctx.uid,
+            ctx.memory_id,
+            lambda found: _resumed(ctx, conversation, found, recording),
+            fence=lambda: claim.write(ctx.lease),
         )
     except repository.MemoryNotFound:
         if conversation.memory_id:
@@ -93,7 +96,6 @@ def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) ->
 
 
 def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recording: str | None) -> dict[str, Any]:
-    claim.write(ctx.lease)
     live = result_segments(ctx)
     segments, changed_text = live, True
     if _keeps_shown(ctx, memory):
@@ -187,7 +189,6 @@ def _settle(ctx: Context, conversation: ProcessingMemory) -> ProcessingMemory:
     seconds: list[float] = []
 
     def write(current: ProcessingMemory) -> dict[str, Any]:
-        claim.check(ctx.lease)
         books, settled = missing.settled(current, wanted, made)
         seconds[:] = [settled]
         if settled <= 0.0:
@@ -195,7 +196,7 @@ def _settle(ctx: Context, conversation: ProcessingMemory) -> ProcessingMemory:
         heard = missing.with_made(current.transcript_segments, made, wanted)
         return {"accounting": books, "transcript_segments": heard}
 
-    updated = processing.mutate(ctx.uid, conversation.id, write)
+    updated = processing.mutate(ctx.uid, conversation.id, write, fence=lambda: claim.write(ctx.lease))
     metrics.settled(sum(seconds))
     metrics.flush()
     return updated

@@ -69,7 +69,7 @@ def remains(uid: str) -> dict[str, int]:
     """How much of a user each store still holds. Asks the stores themselves, not only our rows about them."""
     from memories import search_index
     from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
-    from memories.pipeline.models import PostProcessingRun
+    from memories.pipeline.models import DailyUse, PostProcessingRun, UserTurn, VendorCall
     from omi.stores.models import AudioObject
     from speakers import forget as speakers
     from transcription import journal
@@ -84,6 +84,8 @@ def remains(uid: str) -> dict[str, int]:
         "events": UserEvent.objects.filter(uid=uid).count() + EventCounter.objects.filter(uid=uid).count(),
         "search": search_index.words_left(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
+        "calls": VendorCall.objects.filter(uid=uid).count(),
+        "use": DailyUse.objects.filter(uid=uid).count() + UserTurn.objects.filter(uid=uid).count(),
         "rows": sum(rows.objects.filter(uid=uid).count() for rows in (MemoryRow, ProcessingMemoryRow, PersonRow)),
         "console": LogEntry.objects.filter(object_repr__startswith=f"{uid}/").count(),
         **speakers.remaining(uid),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -11,6 +12,7 @@ from omi import workspace
 from omi.stores import audio
 from speakers import gallery, learning
 from speakers.models import VoiceSample
+from speakers.people import PersonNotFound
 
 log = structlog.get_logger(__name__)
 
@@ -45,18 +47,29 @@ def _from_segment(uid: str, memory_id: str, segment_id: str, person_id: str | No
         return "gone"  # assigned anew in the meantime: that one's task decides
     with workspace.temporary("learn-") as folder:
         wav = audio.local_copy(recordings[-1], Path(folder))
-        learned = learning.learn_from_segment(
-            uid,
-            person_id,
-            wav,
-            segment.start,
-            segment.end,
-            len(segment.text.split()),
-            memory_id=memory_id,
-            segment_id=segment_id,
-            segment_index=index,
-        )
+        try:
+            learned = learning.learn_from_segment(
+                uid,
+                person_id,
+                wav,
+                segment.start,
+                segment.end,
+                len(segment.text.split()),
+                memory_id=memory_id,
+                segment_id=segment_id,
+                segment_index=index,
+                fence=partial(_require_alive, uid, memory_id),
+            )
+        except (repository.MemoryNotFound, PersonNotFound):  # erased while the voice was measured
+            return "gone"
     return learned.code
+
+
+def _require_alive(uid: str, memory_id: str) -> None:
+    """Raises MemoryNotFound."""
+    found = repository.glance(uid, memory_id)
+    if found is None or found.deleted:
+        raise repository.MemoryNotFound("Memory not found")
 
 
 def _unlearn_moments(uid: str, memory_id: str, segment_id: str) -> None:

@@ -13,6 +13,7 @@ from speakers.reasons import Reason
 
 def forget_user(uid: str) -> dict[str, int]:
     """Everything of this user's gallery: rows, embeddings, audio, decisions. Counts per kind, for the receipt."""
+    gallery.wait_for_writers(uid)
     samples = VoiceSample.objects.filter(uid=uid)
     counts = {"voice_audio": _erase_audio(samples)}
     for name, rows in (
@@ -30,6 +31,7 @@ def forget_user(uid: str) -> dict[str, int]:
 def forget_person(uid: str, person_id: str) -> None:
     """The voice of a person (``USER``: the user's own). Consent is marked withdrawn and stays as proof of both
     dates."""
+    gallery.wait_for_writers(uid)
     samples = VoiceSample.objects.filter(uid=uid, person_id=person_id)
     _erase_audio(samples)
     samples.delete()
@@ -51,6 +53,7 @@ def has_voice(uid: str, person_id: str) -> bool:
 
 def forget_memory(uid: str, memory_id: str) -> dict[str, int]:
     """What was learned from a memory and decided about it; profiles are made again from what is left."""
+    gallery.wait_for_writers(uid)
     samples = VoiceSample.objects.filter(uid=uid, memory_id=memory_id).exclude(memory_id="")
     people = set(samples.values_list("person_id", flat=True))
     counts = {"voice_audio": _erase_audio(samples), "voice_samples": samples.count()}

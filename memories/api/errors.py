@@ -21,6 +21,7 @@ from memories.pipeline.service import IdempotencyConflict, NotRetryable, Pipelin
 from memories.repository.large import Unreadable
 from memories.repository.memories import InvalidCursor, MemoryNotFound, RevisionConflict
 from memories.repository.processing import ProcessingMemoryNotFound
+from omi.accounts.erased import AccountErased
 from omi.accounts.identity import IdentityUnavailable, InvalidToken
 from omi.errors import ErrorKind, ProviderError
 from omi.seats import Busy
@@ -76,7 +77,7 @@ def _answer(error: Exception, context: dict[str, Any]) -> Answer | None:
     for kind, sentence in _NOT_FOUND.items():
         if isinstance(error, kind):
             return 404, sentence, {}, {}
-    if isinstance(error, InvalidToken | exceptions.AuthenticationFailed):
+    if isinstance(error, InvalidToken | AccountErased | exceptions.AuthenticationFailed):
         return 401, "Invalid authorization token", {}, {}
     if isinstance(error, exceptions.NotAuthenticated):
         return 401, "Authorization header not found", {}, {}

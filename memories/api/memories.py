@@ -14,7 +14,7 @@ from rest_framework.throttling import BaseThrottle
 
 from memories import edits
 from memories.api.errors import ApiError, invalid
-from memories.api.reading import Query, body, parameters, query, uid_of
+from memories.api.reading import Query, body, fence_of, parameters, query, uid_of
 from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, MemoryList, PhotoList
 from memories.capture import create
@@ -81,7 +81,7 @@ class MemoryViewSet(viewsets.ViewSet):
             raise ApiError(400, "Transcript segments or photos are required")
         budgets.spend(uid_of(request), runs=1)
         memory = create.create_memory(
-            uid_of(request), given, language=asked.language_code, source=asked.source, actor="user"
+            uid_of(request), given, language=asked.language_code, source=asked.source, fence=fence_of(request)
         )
         return Response({"memory": as_json(memory), "messages": []})
 

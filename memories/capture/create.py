@@ -7,7 +7,7 @@ service that is slow or down can neither hold the request nor lose the text (omi
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from django.db import transaction
@@ -25,10 +25,17 @@ ONBOARDING = "speech_profile_onboarding"
 
 
 def create_memory(
-    uid: str, given: CreateMemory, *, language: str | None = None, source: str | None = None, actor: str = "user"
+    uid: str,
+    given: CreateMemory,
+    *,
+    language: str | None = None,
+    source: str | None = None,
+    actor: str = "user",
+    fence: Callable[[], None] = lambda: None,
 ) -> Memory:
     """Store ``given`` as a memory of ``uid`` and have it put in order. The stored memory.
 
+    ``fence`` is called inside of the transaction; what it raises refuses the memory.
     With a ``processing_memory_id`` the same request again gives the memory that is there.
     """
     identity = memory_id_for(given.processing_memory_id) if given.processing_memory_id else str(uuid.uuid4())
@@ -51,7 +58,7 @@ def create_memory(
         processing_memory_id=given.processing_memory_id,
     )
     with transaction.atomic():
-        stored = repository.create_memory(uid, memory)
+        stored = repository.create_memory(uid, memory, fence=fence)
         events.append(
             uid,
             events.MEMORY_CREATED,

@@ -7,6 +7,7 @@ says whose log has grown, and only those streams read it.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from typing import Any
 
@@ -15,7 +16,8 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 
 from memories.event_models import EventCounter
-from omi.accounts.erased import account_erased
+from omi.accounts.erased import account_erased, erased_among
+from omi.accounts.revocation import signed_out_among
 
 log = structlog.get_logger(__name__)
 
@@ -28,13 +30,15 @@ class TooManyStreams(Exception):
 
 
 class Stream:
-    """One user's place among the streams. ``grown`` is set when the user's log may hold more."""
+    """One user's place among the streams. ``grown`` is set when the user's log may hold more. ``issued_at``: when its
+    client signed in (Unix seconds)."""
 
-    def __init__(self, uid: str) -> None:
+    def __init__(self, uid: str, issued_at: float) -> None:
         self.uid = uid
+        self.issued_at = issued_at
         self.grown = asyncio.Event()
         self.seen = 0
-        self.ended = False  # the account is gone
+        self.ended = False  # the account is gone, or its user was signed out everywhere
 
 
 _streams: set[Stream] = set()
@@ -43,12 +47,12 @@ _task: asyncio.Task[None] | None = None
 _loop: asyncio.AbstractEventLoop | None = None
 
 
-def enter(uid: str) -> Stream:
+def enter(uid: str, issued_at: float = math.inf) -> Stream:
     """Raises TooManyStreams. Whoever enters leaves."""
     global _task, _loop
     if _per_user[uid] >= settings.OMI_STREAMS_PER_USER or len(_streams) >= settings.OMI_STREAMS:
         raise TooManyStreams
-    stream = Stream(uid)
+    stream = Stream(uid, issued_at)
     _streams.add(stream)
     _per_user[uid] += 1
     running = asyncio.get_running_loop()
@@ -84,7 +88,9 @@ async def _watch() -> None:
     while _streams:
         await asyncio.sleep(LOOK_SECONDS)
         try:
-            latest = await database_sync_to_async(_latest)(list(_per_user))
+            # In threads of the loop, not in that of the request that happened to start this task and is long over.
+            latest = await database_sync_to_async(_latest, thread_sensitive=False)(list(_per_user))
+            ended = await database_sync_to_async(_ended, thread_sensitive=False)(list(_per_user))
         except Exception as error:  # the database is away: looked again
             log.warning("events_unavailable", error=type(error).__name__)
             continue
@@ -92,6 +98,15 @@ async def _watch() -> None:
             if (number := latest.get(stream.uid, 0)) > stream.seen:
                 stream.seen = number
                 stream.grown.set()
+            if stream.issued_at <= ended.get(stream.uid, -math.inf):
+                stream.ended = True
+                stream.grown.set()
+
+
+def _ended(uids: list[str]) -> dict[str, float]:
+    """Until when (Unix seconds) sign-ins of these users count for nothing, whichever process ended them."""
+    moments = [*erased_among(uids).items(), *signed_out_among(uids).items()]
+    return {uid: moment.timestamp() for uid, moment in sorted(moments, key=lambda item: item[1])}
 
 
 def _latest(uids: list[str]) -> dict[str, int]:

@@ -1,4 +1,5 @@
-"""An account that is erased is erased where it is open, too: its sockets are closed, what they hold is discarded.
+"""An account that is erased is erased where it is open, too: its sockets are closed, what they hold is discarded. A
+user who is signed out everywhere is sent away; what was said until then is kept.
 
 In the process that erases this happens before anything is deleted; another process looks every ``LOOK_SECONDS``. What
 slips through in between is stopped at the stores (``memories.capture.fence``).
@@ -15,6 +16,7 @@ import structlog
 from channels.db import database_sync_to_async
 
 from omi.accounts.erased import account_erased, erased_among
+from omi.accounts.revocation import signed_out_among
 from transcription import capacity, entrance
 
 log = structlog.get_logger(__name__)
@@ -43,13 +45,26 @@ async def _watch() -> None:
         if not users:
             return
         try:
-            look = database_sync_to_async(erased_among, thread_sensitive=False, executor=entrance.THREADS)
-            found: dict[str, datetime] = await look(users)
+            look = database_sync_to_async(_look, thread_sensitive=False, executor=entrance.THREADS)
+            erased, signed_out = await look(users)
         except Exception as error:  # the database is away: looked again
             log.warning("erasures_unavailable", error=type(error).__name__)
             continue
-        for uid, erased_at in found.items():
+        for uid, erased_at in erased.items():
             await part_with(uid, erased_at)
+        for uid, signed_out_at in signed_out.items():
+            send_away(uid, signed_out_at)
+
+
+def _look(users: set[str]) -> tuple[dict[str, datetime], dict[str, datetime]]:
+    return erased_among(users), signed_out_among(users)
+
+
+def send_away(uid: str, signed_out_at: datetime) -> None:
+    """Close the sockets that came in before; their sessions end as if the client had left."""
+    for socket in entrance.sockets_of(uid):
+        if socket.sign_in is not None and socket.sign_in.issued_at <= signed_out_at.timestamp():
+            socket._part("unauthenticated", "The user was signed out.")
 
 
 async def part_with(uid: str, erased_at: datetime) -> None:

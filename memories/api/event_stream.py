@@ -48,7 +48,7 @@ async def event_stream(request: HttpRequest) -> HttpResponseBase:
     if asked and not (asked.isascii() and asked.isdigit() and len(asked) < 19):
         return _refusal(422, [{"type": "int_parsing", "loc": ["query", "after"], "msg": "Input should be a number"}])
     try:
-        stream = event_watch.enter(principal.uid)
+        stream = event_watch.enter(principal.uid, principal.issued_at)
     except event_watch.TooManyStreams:
         return _refusal(429, "Too many event streams are open", {"Retry-After": str(RETRY_SECONDS)})
     try:

@@ -6,6 +6,9 @@ is looked up with every token, in the database that all processes share, and ope
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
+
 import structlog
 from django.dispatch import Signal
 from django.utils import timezone
@@ -29,3 +32,12 @@ def is_signed_out(uid: str, issued_at: float) -> bool:
     """Whether a sign-in at ``issued_at`` (seconds since 1970) was ended since. For open connections: look again."""
     at = SignOut.objects.filter(uid=uid).values_list("at", flat=True).first()
     return at is not None and issued_at <= at.timestamp()
+
+
+def signed_out_among(uids: Iterable[str]) -> dict[str, datetime]:
+    """When each of these users was signed out everywhere, of those who were. For all open connections of a process."""
+    names = list(uids)
+    found: dict[str, datetime] = {}
+    for at in range(0, len(names), 500):
+        found.update(SignOut.objects.filter(uid__in=names[at : at + 500]).values_list("uid", "at"))
+    return found

@@ -1,4 +1,4 @@
-"""A request that was let in before the account (or the memory) was erased, and writes afterwards: nothing comes back."""
+"""A request that was let in before the account (or memory) was erased, and writes afterwards: nothing comes back."""
 
 from __future__ import annotations
 

@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.utils import timezone
 
+from omi.accounts.models import SignOut
 from tests.transcription.fakes import MemorySink, Script
 from tests.transcription.live_session import run
 from tests.transcription.wire import TOKENS, Wire, fill, fresh
-from transcription import entrance, journal, sign_in
+from transcription import entrance, erased_users, journal, sign_in
 from transcription.codecs import codec
 from transcription.journal.quota import Quota
 from transcription.journal.writer import Journal
@@ -133,6 +136,26 @@ def test_a_socket_ends_when_its_user_is_signed_out_everywhere(monkeypatch: pytes
         return wire
 
     assert run(work).reasons("refused") == ["unauthenticated"]
+
+
+def test_a_socket_ends_at_once_when_another_process_signs_its_user_out(
+    monkeypatch: pytest.MonkeyPatch, transactional_db: None
+) -> None:
+    """``manage.py signout`` knows none of the open sockets."""
+    monkeypatch.setattr(erased_users, "LOOK_SECONDS", 0.1)
+
+    async def work() -> tuple[Wire, Wire]:
+        async with Wire(Script(), uid="lost-phone") as wire, Wire(uid="neighbour") as other:
+            await fill(wire)
+            await wire.until(lambda: len(wire.words) >= 9)
+            await sync_to_async(SignOut.objects.create)(uid="lost-phone", at=timezone.now())
+            await wire.until(lambda: wire.code is not None)
+            await wire.until(lambda: wire.sink.finished)
+        return wire, other
+
+    wire, other = run(work)
+    assert (wire.code, wire.reasons("refused")) == (1008, ["unauthenticated"])
+    assert other.code is None
 
 
 # --- the disk

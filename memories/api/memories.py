@@ -139,14 +139,16 @@ class MemoryViewSet(viewsets.ViewSet):
 
     @extend_schema(
         request=None,
-        responses={200: Memory, **NOT_FOUND},
-        description="Brings back a memory that was deleted less than `OMI_RESTORE_DAYS` ago. Where that is 0, as by "
-        "default, deletion is for good and this is 404.",
+        responses={200: Memory, 429: Detail, **NOT_FOUND},
+        description="Brings back a memory that was deleted less than `OMI_RESTORE_DAYS` ago, at most "
+        "`OMI_RETRIES_PER_DAY` times a day. Where that is 0, as by default, deletion is for good and this is 404.",
     )
     def restore(self, request: Request, memory_id: str) -> Response:
         from memories import erasure
 
-        return Response(as_json(erasure.restore_memory(uid_of(request), memory_id)))
+        uid = uid_of(request)
+        service.bounded(uid, memory_id, settings.OMI_RETRIES_PER_DAY)
+        return Response(as_json(erasure.restore_memory(uid, memory_id, actor=f"user:{uid}")))
 
     @extend_schema(
         request=None,

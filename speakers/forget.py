@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from omi import console_history
 from omi.stores import audio
 from speakers import gallery
 from speakers.models import USER, ProfileVersion, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
@@ -16,6 +17,7 @@ def forget_user(uid: str) -> dict[str, int]:
     gallery.wait_for_writers(uid)
     samples = VoiceSample.objects.filter(uid=uid)
     counts = {"voice_audio": _erase_audio(samples)}
+    console_history.forget(samples)
     for name, rows in (
         ("voice_samples", samples),
         ("voice_profiles", ProfileVersion.objects.filter(uid=uid)),
@@ -34,6 +36,7 @@ def forget_person(uid: str, person_id: str) -> None:
     gallery.wait_for_writers(uid)
     samples = VoiceSample.objects.filter(uid=uid, person_id=person_id)
     _erase_audio(samples)
+    console_history.forget(samples)
     samples.delete()
     ProfileVersion.objects.filter(uid=uid, person_id=person_id).delete()
     VoiceConsent.objects.filter(uid=uid, person_id=person_id, withdrawn_at=None).update(withdrawn_at=timezone.now())
@@ -57,6 +60,7 @@ def forget_memory(uid: str, memory_id: str) -> dict[str, int]:
     samples = VoiceSample.objects.filter(uid=uid, memory_id=memory_id).exclude(memory_id="")
     people = set(samples.values_list("person_id", flat=True))
     counts = {"voice_audio": _erase_audio(samples), "voice_samples": samples.count()}
+    console_history.forget(samples)
     samples.delete()
     for person_id in people:
         gallery.rebuild_all_engines(uid, person_id, reason="memory erased")

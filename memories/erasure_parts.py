@@ -9,6 +9,7 @@ from memories import mirror
 from memories.repository import processing
 from memories.repository.memories import collection, glance, memory_path
 from omi import console_history
+from omi.accounts import revocation
 from omi.accounts.users import user_path
 from omi.ids import is_id
 from omi.stores import audio, damaged
@@ -84,6 +85,7 @@ def remains(uid: str) -> dict[str, int]:
         "calls": VendorCall.objects.filter(uid=uid).count(),
         "use": DailyUse.objects.filter(uid=uid).count() + UserTurn.objects.filter(uid=uid).count(),
         "rows": sum(rows.objects.filter(uid=uid).count() for rows in (MemoryRow, ProcessingMemoryRow, PersonRow)),
+        "sign_outs": revocation.remaining(uid),
         "console": console_history.of_user(uid).count(),
         **speakers.remaining(uid),
     }
@@ -212,4 +214,4 @@ def _erase_user_rows(uid: str) -> dict[str, int]:
     from memories.models import MemoryRow
 
     console_history.forget(MemoryRow.objects.filter(uid=uid))
-    return mirror.forget_user(uid)
+    return {**mirror.forget_user(uid), "sign_outs": revocation.forget_user(uid)}

@@ -26,7 +26,7 @@ from omi.accounts.identity import IdentityUnavailable, InvalidToken
 from omi.errors import ErrorKind, ProviderError
 from omi.seats import Busy
 from omi.stores.audio import AudioNotFound
-from omi.stores.documents.base import TooLarge
+from omi.stores.documents.base import AlreadyExists, TooLarge
 from speakers.people import PersonNotFound
 from transcription.audio import AudioError
 
@@ -100,6 +100,8 @@ def _answer(error: Exception, context: dict[str, Any]) -> Answer | None:
         return 409, str(error)[:1].upper() + str(error)[1:], {}, {}
     if isinstance(error, RevisionConflict):
         return 409, "The memory was changed meanwhile, please read it again", {}, {}
+    if isinstance(error, AlreadyExists):
+        return 409, "This was deleted, and is not made again", {}, {"code": "deleted"}
     if isinstance(error, InvalidCursor):
         return 422, [{"type": "value_error", "loc": ["query", "cursor"], "msg": str(error)}], {}, {}
     if isinstance(error, TooLarge):

@@ -70,8 +70,9 @@ class MemoryViewSet(viewsets.ViewSet):
     @extend_schema(
         request=CreateMemory,
         parameters=parameters(CreateQuery),
-        responses={200: CreatedMemory, 400: Detail, 422: Detail, 429: Detail},
-        description="Stores the memory at once and has it put in order in the background (`new_memory_created`).",
+        responses={200: CreatedMemory, 400: Detail, 409: Detail, 422: Detail, 429: Detail},
+        description="Stores the memory at once and has it put in order in the background (`new_memory_created`). 409 "
+        "where the memory of this `processing_memory_id` was deleted.",
     )
     def create(self, request: Request) -> Response:
         asked = query(CreateQuery, request)

@@ -6,6 +6,7 @@ service that is slow or down can neither hold the request nor lose the text (omi
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from memories.capture.ids import content_key, memory_id_for
 from memories.pipeline import service
 from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory
+from omi.stores.documents.base import AlreadyExists
 from speakers import people
 from transcription.segments import Segment, segment_id
 
@@ -36,7 +38,8 @@ def create_memory(
     """Store ``given`` as a memory of ``uid`` and have it put in order. The stored memory.
 
     ``fence`` is called inside of the transaction; what it raises refuses the memory.
-    With a ``processing_memory_id`` the same request again gives the memory that is there.
+    With a ``processing_memory_id`` the same request again gives the memory that is there. Raises AlreadyExists where
+    that memory was deleted: what was deleted is not made again.
     """
     identity = memory_id_for(given.processing_memory_id) if given.processing_memory_id else str(uuid.uuid4())
     if given.processing_memory_id:
@@ -57,22 +60,35 @@ def create_memory(
         photos=given.photos,
         processing_memory_id=given.processing_memory_id,
     )
+    try:
+        return _stored(uid, memory, given, language, actor, fence)
+    except AlreadyExists:
+        if given.processing_memory_id:  # the same request was faster
+            with contextlib.suppress(repository.MemoryNotFound):
+                return repository.get_memory(uid, identity)
+        raise
+
+
+def _stored(
+    uid: str, memory: Memory, given: CreateMemory, language: str | None, actor: str, fence: Callable[[], None]
+) -> Memory:
+    """The memory, its event and its run: all or nothing."""
     with transaction.atomic():
         stored = repository.create_memory(uid, memory, fence=fence)
         events.append(
             uid,
             events.MEMORY_CREATED,
-            {"memory_id": identity, "processing_memory_id": given.processing_memory_id},
-            dedupe_key=f"created:{identity}",
+            {"memory_id": memory.id, "processing_memory_id": given.processing_memory_id},
+            dedupe_key=f"created:{memory.id}",
         )
         service.start(
             "reprocess",
             uid,
-            identity,
+            memory.id,
             actor=actor,
             reason="created by the app",
-            options={"force": chosen == ONBOARDING, "language": language or given.language},
-            idempotency_key=f"create:{identity}:{content_key(memory.transcript_segments)}",
+            options={"force": memory.source == ONBOARDING, "language": language or given.language},
+            idempotency_key=f"create:{memory.id}:{content_key(memory.transcript_segments)}",
         )
     return stored
 

@@ -138,6 +138,18 @@ def test_a_damaged_version_of_a_transcript_hides_no_other(furnish: Furnish) -> N
     assert app().get("/v1/memories/m1/photos").json() == []
 
 
+def test_a_damaged_segment_of_the_original_hides_no_other(furnish: Furnish) -> None:
+    """The original kept a document for each segment; one with a wrong time took the whole transcript along."""
+    furnish("ana", "m1")
+    where = "users/ana/memories/m1/soniox_streaming"
+    documents().set(f"{where}/a", {"text": "Hi.", "start": "soon", "end": 1.0, "speaker": "SPEAKER_00"})
+    documents().set(f"{where}/b", {"text": "Hello there.", "start": 1.0, "end": 2.0, "speaker": "SPEAKER_00"})
+    documents().set(f"{where}/c", {"text": 5, "start": 2.0, "end": 3.0, "speaker": "SPEAKER_00"})
+    [version] = transcripts.list_versions("ana", "m1", "soniox_streaming")
+    assert [(item.id, item.text) for item in version.segments] == [("b", "Hello there.")]
+    assert {row.path for row in DamagedDocument.objects.all()} == {f"{where}/a", f"{where}/c"}
+
+
 def test_a_damaged_person_hides_no_other(furnish: Furnish) -> None:
     furnish("ana", "m1")
     people.create_person("ana", "Clara")

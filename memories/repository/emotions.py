@@ -56,8 +56,8 @@ def load_emotions(uid: str, memory_id: str) -> EmotionTimeline | None:
     newest = documents().query(f"{where}/emotions", order_by=[OrderBy("created_at", descending=True)], limit=NEWEST)
     for document in stored.read_all(newest):
         try:
-            return EmotionTimeline.model_validate({**document.data, "spans": document.data[large.FIELD]})
-        except ValidationError as error:
+            return EmotionTimeline.model_validate({**document.data, "spans": document.data.get(large.FIELD)})
+        except (ValidationError, TypeError) as error:
             damaged.report(document.path, error)
     rows = documents().query(f"{where}/hume")
     return _legacy(rows) if rows else None

@@ -117,5 +117,5 @@ def _change(uid: str, change: Callable[[UserDoc], dict[str, Any]], fence: Callab
 def _parse(uid: str, found: Document) -> UserDoc:
     try:
         return UserDoc.model_validate({**found.data, "uid": uid})
-    except ValidationError as error:
+    except (ValidationError, TypeError) as error:  # TypeError: a number where a list should be
         raise Unreadable(f"{found.path} does not have the shape of a user") from error

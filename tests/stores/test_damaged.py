@@ -167,6 +167,12 @@ def test_a_damaged_timeline_of_emotions_is_none(data: dict[str, Any], furnish: F
     assert app().get("/v1/memories/m1/emotions").status_code == 404
 
 
+def test_a_measurement_of_the_original_without_end_hides_no_other(furnish: Furnish) -> None:
+    furnish("ana", "m1")
+    documents().set("users/ana/memories/m1/hume/odd", {"start": float("inf"), "end": 2.0})
+    assert [span["end"] for span in app().get("/v1/memories/m1/emotions").json()["spans"]] == [1.0]
+
+
 def test_a_damaged_person_hides_no_other(furnish: Furnish) -> None:
     furnish("ana", "m1")
     people.create_person("ana", "Clara")

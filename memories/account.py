@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,9 +11,9 @@ from omi.accounts import users
 from omi.stores import audio
 
 
-def set_recording_permission(uid: str, value: bool) -> None:
+def set_recording_permission(uid: str, value: bool, *, fence: Callable[[], None] = users.no_fence) -> None:
     """Allow recordings to be kept. Withdrawing erases every kept recording of the user."""
-    users.set_recording_permission(uid, value)
+    users.set_recording_permission(uid, value, fence=fence)
     if not value:
         audio.forget_user(uid, "recording")
 

@@ -16,12 +16,16 @@ from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory, Visibility, event_key
 from speakers import learning
+from speakers.models import USER
 from transcription.segments import Segment
 
 log = structlog.get_logger(__name__)
 
 TRAINING_WORDS = 5
 """A voice sample is taken only from a segment of more words than this (omi-protocol 2.1)."""
+MOST_TAUGHT = 20
+"""Segments that one decision teaches from, the longest ones: each is a task of the workers, which cuts audio and embeds
+it. A voice that has 20,000 segments is known after some of them."""
 
 
 class NoSuchTranscript(Exception):
@@ -222,10 +226,16 @@ def _schedule_learning(
     from django_q.tasks import async_task
 
     named = decision.assigned and (decision.is_user or decision.person_id is not None)
-    for segment in segments:
-        take = learn and named and len(segment.text.split()) > TRAINING_WORDS
+    taken = {segment.id for segment in segments if learn and named and len(segment.text.split()) > TRAINING_WORDS}
+    first = sorted(segments, key=lambda segment: (segment.id not in taken, segment.start - segment.end))
+    for segment in first[:MOST_TAUGHT]:
+        take = segment.id in taken
         arguments = (uid, memory_id, segment.id, decision.person_id if take else None, take)
         transaction.on_commit(partial(async_task, "memories.learning.from_segment", *arguments))
+    rest = {segment.id for segment in first[MOST_TAUGHT:]}
+    for ids, keep in ((sorted(rest - taken), None), (sorted(rest & taken), decision.person_id or USER)):
+        if ids:
+            transaction.on_commit(partial(async_task, "memories.learning.forget_segments", uid, memory_id, ids, keep))
 
 
 def activate_transcript(uid: str, memory_id: str, model: str, version: str | None = None) -> Memory:

@@ -66,18 +66,20 @@ def erase_memory(uid: str, memory_id: str, *, now: bool = False) -> Receipt:
     return _run(receipt)
 
 
-def restore_memory(uid: str, memory_id: str) -> Memory:
-    """Bring back a memory that is only hidden. Raises MemoryNotFound where its time is over or it never was deleted."""
+def restore_memory(uid: str, memory_id: str, *, actor: str = "system") -> Memory:
+    """Bring back a memory that is only hidden. Raises MemoryNotFound where its time is over or it never was deleted,
+    and BudgetSpent: its vector is made again by a run."""
     memory = repository.find_memory(uid, memory_id)
     if memory is None or not memory.deleted or was_erased(uid, memory_id):
         raise repository.MemoryNotFound("Memory not found")
     if memory.deleted_at is None or memory.deleted_at <= datetime.now(UTC) - timedelta(days=settings.OMI_RESTORE_DAYS):
         raise repository.MemoryNotFound("Memory not found")  # the schedule has not come to it yet
-    restored = repository.update_memory(uid, memory_id, {"deleted": False, "deleted_at": None}, unless_deleted=False)
-    from memories.pipeline import service
+    from memories.pipeline import budgets, service
 
+    budgets.spend(uid, runs=1)
+    restored = repository.update_memory(uid, memory_id, {"deleted": False, "deleted_at": None}, unless_deleted=False)
     # Its vector went when it was hidden; the same run makes it again.
-    service.start("reprocess", uid, memory_id, actor="system", reason="restored", options={"force": True})
+    service.start("reprocess", uid, memory_id, actor=actor, reason="restored", options={"force": True})
     return restored
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.admin.models import LogEntry
-from django.contrib.contenttypes.models import ContentType
-from django.db.models import QuerySet
-
 from memories import mirror
 from memories.repository import processing
 from memories.repository.memories import collection, glance, memory_path
+from omi import console_history
+from omi.accounts import revocation
 from omi.accounts.users import user_path
 from omi.ids import is_id
 from omi.stores import audio, damaged
@@ -20,7 +18,7 @@ from omi.stores.documents.base import Unreadable, Where
 from omi.stores.vectors import namespace, vector_id, vectors
 
 if TYPE_CHECKING:
-    from memories.models import MemoryRow
+    pass
 
 Part = tuple[str, Callable[[], Any]]
 
@@ -69,7 +67,7 @@ def remains(uid: str) -> dict[str, int]:
     """How much of a user each store still holds. Asks the stores themselves, not only our rows about them."""
     from memories import search_index
     from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
-    from memories.pipeline.models import PostProcessingRun
+    from memories.pipeline.models import DailyUse, PostProcessingRun, UserTurn, VendorCall
     from omi.stores.models import AudioObject
     from speakers import forget as speakers
     from transcription import journal
@@ -84,8 +82,11 @@ def remains(uid: str) -> dict[str, int]:
         "events": UserEvent.objects.filter(uid=uid).count() + EventCounter.objects.filter(uid=uid).count(),
         "search": search_index.words_left(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
+        "calls": VendorCall.objects.filter(uid=uid).count(),
+        "use": DailyUse.objects.filter(uid=uid).count() + UserTurn.objects.filter(uid=uid).count(),
         "rows": sum(rows.objects.filter(uid=uid).count() for rows in (MemoryRow, ProcessingMemoryRow, PersonRow)),
-        "console": LogEntry.objects.filter(object_repr__startswith=f"{uid}/").count(),
+        "sign_outs": revocation.remaining(uid),
+        "console": console_history.of_user(uid).count(),
         **speakers.remaining(uid),
     }
 
@@ -204,7 +205,7 @@ def _erase_documents(uid: str, memory_id: str) -> int:
 def _erase_rows(uid: str, memory_id: str) -> int:
     from memories.models import MemoryRow, ProcessingMemoryRow
 
-    _forget_history(MemoryRow.objects.filter(uid=uid, memory_id=memory_id))
+    console_history.forget(MemoryRow.objects.filter(uid=uid, memory_id=memory_id))
     rows = ProcessingMemoryRow.objects.filter(uid=uid, memory_id=memory_id)
     return mirror.forget_memory(uid, memory_id) + int(rows.delete()[0])
 
@@ -212,17 +213,5 @@ def _erase_rows(uid: str, memory_id: str) -> int:
 def _erase_user_rows(uid: str) -> dict[str, int]:
     from memories.models import MemoryRow
 
-    _forget_history(MemoryRow.objects.filter(uid=uid))
-    return mirror.forget_user(uid)
-
-
-def _forget_history(rows: QuerySet[MemoryRow]) -> None:
-    """The support console's history keeps who did what and when, without naming the memory, its user or a reason."""
-    keys = [str(pk) for pk in rows.values_list("pk", flat=True)]
-    kind = ContentType.objects.get_for_model(rows.model)
-    for start in range(0, len(keys), 500):
-        entries = LogEntry.objects.filter(content_type=kind, object_id__in=keys[start : start + 500])
-        for entry in entries:
-            what = entry.change_message.split(":")[0].removesuffix(" Reason")
-            entry.object_repr, entry.change_message = "erased", what[:100]
-        LogEntry.objects.bulk_update(entries, ["object_repr", "change_message"])
+    console_history.forget(MemoryRow.objects.filter(uid=uid))
+    return {**mirror.forget_user(uid), "sign_outs": revocation.forget_user(uid)}

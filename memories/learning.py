@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -11,6 +14,8 @@ from omi import workspace
 from omi.stores import audio
 from speakers import gallery, learning
 from speakers.models import VoiceSample
+from speakers.people import PersonNotFound
+from transcription.segments import Segment
 
 log = structlog.get_logger(__name__)
 
@@ -45,18 +50,57 @@ def _from_segment(uid: str, memory_id: str, segment_id: str, person_id: str | No
         return "gone"  # assigned anew in the meantime: that one's task decides
     with workspace.temporary("learn-") as folder:
         wav = audio.local_copy(recordings[-1], Path(folder))
-        learned = learning.learn_from_segment(
-            uid,
-            person_id,
-            wav,
-            segment.start,
-            segment.end,
-            len(segment.text.split()),
-            memory_id=memory_id,
-            segment_id=segment_id,
-            segment_index=index,
-        )
+        try:
+            learned = learning.learn_from_segment(
+                uid,
+                person_id,
+                wav,
+                segment.start,
+                segment.end,
+                len(segment.text.split()),
+                memory_id=memory_id,
+                segment_id=segment_id,
+                segment_index=index,
+                fence=partial(_require_alive, uid, memory_id),
+            )
+        except (repository.MemoryNotFound, PersonNotFound):  # erased while the voice was measured
+            return "gone"
     return learned.code
+
+
+def _require_alive(uid: str, memory_id: str) -> None:
+    """Raises MemoryNotFound."""
+    found = repository.glance(uid, memory_id)
+    if found is None or found.deleted:
+        raise repository.MemoryNotFound("Memory not found")
+
+
+def forget_segments(uid: str, memory_id: str, ids: Sequence[str], keep: str | None) -> int:
+    """What these segments taught is forgotten, of everybody but ``keep`` (a person's id or ``USER``); without ``keep``
+    also what was cut from the same moments in another transcript. The number of samples removed."""
+    samples = VoiceSample.objects.filter(uid=uid, memory_id=memory_id, source=VoiceSample.Source.SEGMENT)
+    samples = samples.exclude(status=VoiceSample.Status.REMOVED)
+    left = list(samples if keep is None else samples.exclude(person_id=keep))
+    if not left:
+        return 0
+    doomed = set(ids)
+    moments: list[Segment] = []
+    if keep is None:
+        with contextlib.suppress(repository.MemoryNotFound):
+            memory = repository.get_memory(uid, memory_id)
+            moments = [segment for segment in memory.transcript_segments if segment.id in doomed]
+    wrong = [item for item in left if item.segment_id in doomed or any(_most_of(item, other) for other in moments)]
+    for sample in wrong:
+        gallery.remove_sample(sample, reason="the segment was assigned to somebody else")
+    return len(wrong)
+
+
+def _most_of(sample: VoiceSample, segment: Segment) -> bool:
+    """Whether the sample was cut from the segment's moments, for the most part."""
+    if sample.start is None or sample.end is None:
+        return False
+    start, end = float(sample.start), float(sample.end)
+    return min(end, segment.end) - max(start, segment.start) > (end - start) / 2
 
 
 def _unlearn_moments(uid: str, memory_id: str, segment_id: str) -> None:
@@ -70,7 +114,6 @@ def _unlearn_moments(uid: str, memory_id: str, segment_id: str) -> None:
     if segment is None:
         return
     samples = VoiceSample.objects.filter(uid=uid, memory_id=memory_id, source=VoiceSample.Source.SEGMENT)
-    for sample in samples.exclude(status=VoiceSample.Status.REMOVED).filter(start__isnull=False, end__isnull=False):
-        start, end = float(sample.start or 0.0), float(sample.end or 0.0)
-        if min(end, segment.end) - max(start, segment.start) > (end - start) / 2:
+    for sample in samples.exclude(status=VoiceSample.Status.REMOVED):
+        if _most_of(sample, segment):
             gallery.remove_sample(sample, reason="the moments it was cut from were un-named")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,38 @@ from transcription.audio import AudioError, AudioLimits, decode_to_wav
 
 
 def begin(
-    uid: str, memory: Memory, upload: Any, *, emotional_feedback: bool, idempotency_key: str | None, actor: str
+    uid: str,
+    memory: Memory,
+    upload: Any,
+    *,
+    emotional_feedback: bool,
+    idempotency_key: str | None,
+    actor: str,
+    fence: Callable[[], None] = lambda: None,
 ) -> PostProcessingRun:
     """Start post-processing of ``memory`` with ``upload`` (a Django ``UploadedFile``), or join the run it already has.
 
     Raises transcription.audio.AudioError (not audio, empty, too short, broken) with the memory unharmed, and
-    ``service.IdempotencyConflict`` where the key belongs to another recording.
+    ``service.IdempotencyConflict`` where the key belongs to another recording. MemoryNotFound, or what ``fence``
+    raises, where the memory or the account was erased meanwhile.
     """
+
+    def alive() -> None:
+        fence()
+        found = repository.glance(uid, memory.id)
+        if found is None or found.deleted:
+            raise repository.MemoryNotFound("Memory not found")
+
     with decoding(uid), workspace.temporary("upload-") as folder:
         check(_on_disk(upload, Path(folder)), Path(folder))
     upload.seek(0)
     kept = audio.put(
-        uid, "upload", upload, memory_id=memory.id, suffix=_suffix(upload.name), keep_for=settings.OMI_AUDIO_KEEP
-    )
+        uid, "upload", upload, memory_id=memory.id, suffix=_suffix(upload.name), keep_for=settings.OMI_AUDIO_KEEP,
+        fence=alive,
+    )  # fmt: skip
     joined = True
     try:
-        run = _start(uid, memory, kept, emotional_feedback, idempotency_key, actor)
+        run = _start(uid, memory, kept, emotional_feedback, idempotency_key, actor, alive)
         joined = run.audio != kept.name
     finally:
         if joined:
@@ -60,7 +77,13 @@ def check(path: Path, folder: Path) -> None:
 
 
 def _start(
-    uid: str, memory: Memory, kept: AudioObject, emotional_feedback: bool, key: str | None, actor: str
+    uid: str,
+    memory: Memory,
+    kept: AudioObject,
+    emotional_feedback: bool,
+    key: str | None,
+    actor: str,
+    alive: Callable[[], None],
 ) -> PostProcessingRun:
     """The run and the memory's ``in_progress`` become visible together; a worker is woken after both.
 
@@ -70,6 +93,7 @@ def _start(
         seen = as_read.seen(memory)
         try:
             with transaction.atomic():
+                alive()
                 run = service.start(
                     "postprocess",
                     uid,

@@ -215,7 +215,6 @@ OMI_SESSIONS_PER_USER = env_int("OMI_SESSIONS_PER_USER", 10)
 """Live conversations of one user in one process, with those that are being ended."""
 OMI_SESSIONS = env_int("OMI_SESSIONS", 2000)
 """The same of all users."""
-"""Child processes of the local live engine in one web process (28 MB each for the built-in one)."""
 OMI_STREAMS_PER_USER = env_int("OMI_STREAMS_PER_USER", 5)
 OMI_STREAMS = env_int("OMI_STREAMS", 1000)
 """Open event streams (``GET /v1/events``) of one user, and of all, in one process."""

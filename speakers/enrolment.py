@@ -7,17 +7,17 @@ was stored in vain is swept.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
-from django.db import transaction
 from numpy.typing import NDArray
 
 from omi.providers import one
 from omi.stores import audio
-from speakers import fence, gallery
+from speakers import gallery
 from speakers.calibration import AGREES, calibration_of
 from speakers.clips import RATE, WINDOW, Recording, windows
 from speakers.engines import VoiceEngine
@@ -75,24 +75,49 @@ def measured(pcm: NDArray[np.int16], voices: ConfiguredVoices) -> tuple[Quality,
     return measure(pcm, regions, rows), speech
 
 
-def enrol_user(uid: str, wav: Path, *, consent: str = CONSENT_VERSION, source: str = "api") -> Enrolment:
+def enrol_user(
+    uid: str,
+    wav: Path,
+    *,
+    consent: str = CONSENT_VERSION,
+    source: str = "api",
+    fence: Callable[[], None] = gallery.no_fence,
+) -> Enrolment:
     """Replace the user's profile recording by ``wav`` (16 kHz mono). Samples learned from memories stay; those that do
     not sound like it wait for a person to confirm them.
 
+    ``fence`` is called inside of the transaction that stores the voice; what it raises refuses it.
     Raises RejectedAudio (with its reason), BadRecording, or ProviderError; in each case nothing has changed.
     """
     return _enrol(
-        uid, USER, wav, PROFILE_SECONDS, PROFILE_VOICED, VoiceSample.Source.PROFILE, consent, source, replace=True
+        uid,
+        USER,
+        wav,
+        PROFILE_SECONDS,
+        PROFILE_VOICED,
+        VoiceSample.Source.PROFILE,
+        consent,
+        source,
+        fence,
+        replace=True,
     )
 
 
 def add_sample(
-    uid: str, person_id: str, wav: Path, *, consent: str = CONSENT_VERSION, source: str = "api"
+    uid: str,
+    person_id: str,
+    wav: Path,
+    *,
+    consent: str = CONSENT_VERSION,
+    source: str = "api",
+    fence: Callable[[], None] = gallery.no_fence,
 ) -> Enrolment:
-    """One more sample of a person (or with ``USER`` of the user). The caller made sure that the person exists."""
+    """One more sample of a person (or with ``USER`` of the user). Raises PersonNotFound, also where the person is
+    deleted while the voice is measured."""
     return _enrol(
-        uid, person_id, wav, SAMPLE_SECONDS, SAMPLE_VOICED, VoiceSample.Source.UPLOAD, consent, source, replace=False
-    )
+        uid, person_id, wav, SAMPLE_SECONDS, SAMPLE_VOICED, VoiceSample.Source.UPLOAD, consent, source, fence,
+        replace=False,
+    )  # fmt: skip
 
 
 def _enrol(
@@ -104,6 +129,7 @@ def _enrol(
     kind: VoiceSample.Source,
     consent: str,
     source: str,
+    fence: Callable[[], None],
     *,
     replace: bool,
 ) -> Enrolment:
@@ -119,8 +145,7 @@ def _enrol(
         raise RejectedAudio("empty", "Audio is empty: no speech was heard.")
     with wav.open("rb") as file:  # due for the sweeper until the rows stand
         stored = audio.put(uid, "profile" if replace else "sample", file, suffix=".wav", keep_for=timedelta(hours=1))
-    with transaction.atomic():
-        fence.hold(uid, person_id)  # two uploads at once: the later one replaces the earlier
+    with gallery.storing(uid, person_id, stored, fence):  # two uploads at once: the later one replaces the earlier
         if replace:
             for old in VoiceSample.objects.filter(
                 uid=uid, person_id=person_id, source=VoiceSample.Source.PROFILE

@@ -11,19 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from speakers import gallery, people
-from speakers.models import USER
 from speakers.policy import CANDIDATE_USER, VoiceDecision
 from speakers.reasons import Reason
-
-
-def hold(uid: str, person_id: str) -> None:
-    """Inside a transaction, before a voice is written: the gallery is held, and the person (``USER``: always) is there.
-
-    Raises PersonNotFound.
-    """
-    gallery.lock(uid)
-    if person_id != USER:
-        people.get_person(uid, person_id)
 
 
 def without_the_gone(uid: str, voices: Iterable[VoiceDecision]) -> list[VoiceDecision]:

@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from omi import console_history
 from omi.stores import audio
 from speakers import gallery
 from speakers.models import (
@@ -22,8 +23,10 @@ from speakers.reasons import Reason
 
 def forget_user(uid: str) -> dict[str, int]:
     """Everything of this user's gallery: rows, embeddings, audio, decisions. Counts per kind, for the receipt."""
+    gallery.wait_for_writers(uid)
     samples = VoiceSample.objects.filter(uid=uid)
     counts = {"voice_audio": _erase_audio(samples)}
+    console_history.forget(samples)
     for name, rows in (
         ("voice_samples", samples),
         ("voice_profiles", ProfileVersion.objects.filter(uid=uid)),
@@ -49,6 +52,7 @@ def forget_person(uid: str, person_id: str) -> None:
         VoiceConsent.objects.filter(uid=uid, person_id=person_id, withdrawn_at=None).update(withdrawn_at=timezone.now())
         _forget_labels(uid, person_id)
     _erase_audio(samples)
+    console_history.forget(samples)
     samples.delete()
 
 
@@ -69,9 +73,11 @@ def has_voice(uid: str, person_id: str) -> bool:
 
 def forget_memory(uid: str, memory_id: str) -> dict[str, int]:
     """What was learned from a memory and decided about it; profiles are made again from what is left."""
+    gallery.wait_for_writers(uid)
     samples = VoiceSample.objects.filter(uid=uid, memory_id=memory_id).exclude(memory_id="")
     people = set(samples.values_list("person_id", flat=True))
     counts = {"voice_audio": _erase_audio(samples), "voice_samples": samples.count()}
+    console_history.forget(samples)
     samples.delete()
     for person_id in people:
         gallery.rebuild_all_engines(uid, person_id, reason="memory erased")

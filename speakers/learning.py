@@ -4,6 +4,7 @@ little."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,13 +16,14 @@ from django.db.models import QuerySet
 from omi import rows
 from omi.providers import one
 from omi.stores import audio
-from speakers import fence, gallery
+from speakers import gallery
 from speakers.calibration import AGREES, calibration_of
 from speakers.clips import RATE, Recording
 from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
 from speakers.engines.scale import scale_of
 from speakers.enrolment import CONSENT_VERSION, analyse
+from speakers.fence import there
 from speakers.models import USER, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
 from speakers.policy import SHIFT_LIMIT, Rules
 from speakers.quality import SAMPLE_SECONDS, SAMPLE_VOICED, RejectedAudio, check
@@ -65,12 +67,14 @@ def learn_from_segment(
     segment_index: int | None = None,
     confirmed: bool = False,
     audio_offset: float = 0.0,
+    fence: Callable[[], None] = gallery.no_fence,
 ) -> Learned:
     """Learn the voice of a segment that was assigned to a person (None: the user). Idempotent per segment and person.
 
     ``start`` and ``end`` are in the segments' time, ``audio_offset`` is where the WAV begins in it. What was learned
     from this segment for somebody else is taken out first: the assignment says that it was wrong. Refusals are
-    answers, not errors; ProviderError and BadRecording are raised.
+    answers, not errors; ProviderError and BadRecording are raised, and PersonNotFound and whatever ``fence`` raises
+    where person, memory or account were erased while the voice was measured.
     """
     owner = person_id or USER
     unlearn_segment(uid, memory_id, segment_id, keep=owner)
@@ -94,7 +98,7 @@ def learn_from_segment(
     agrees = _agrees(uid, owner, voices, found.copies[0])
     status = VoiceSample.Status.ACCEPTED if agrees or confirmed else VoiceSample.Status.CANDIDATE
     sample = _keep(
-        uid, owner, pcm, found, voices, status, memory_id, segment_id, segment_index, (start, end), confirmed
+        uid, owner, pcm, found, voices, status, memory_id, segment_id, segment_index, (start, end), confirmed, fence
     )
     if sample.status == VoiceSample.Status.CANDIDATE:
         return Learned(sample, "candidate", CANDIDATE)
@@ -127,7 +131,7 @@ def record_correction(uid: str, memory_id: str, voice: str, assignment: Assignme
     with transaction.atomic():
         row = gallery.lock(uid)  # first, as everybody else
         decision = SpeakerDecision.objects.select_for_update().filter(uid=uid, memory_id=memory_id, voice=voice).first()
-        if decision is None or not fence.there(uid, assignment.person_id):
+        if decision is None or not there(uid, assignment.person_id):
             return row.shift
         assigned = gallery.candidate_id(USER) if assignment.is_user else assignment.person_id or ""
         decided = gallery.candidate_id(USER) if decision.is_user else decision.person_id
@@ -200,10 +204,10 @@ def _keep(
     segment_index: int | None,
     times: tuple[float, float],
     confirmed: bool,
+    fence: Callable[[], None],
 ) -> VoiceSample:
     stored = audio.put(uid, "sample", _wav_bytes(pcm), memory_id=memory_id, suffix=".wav", keep_for=timedelta(hours=1))
-    with transaction.atomic():
-        fence.hold(uid, owner)
+    with gallery.storing(uid, owner, stored, fence):
         twin = _samples_of(uid, memory_id, segment_id).filter(person_id=owner).first()
         if twin is not None:  # a second worker with the same assignment was faster; this audio is left to the sweeper
             return twin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from omi.providers import one
 from omi.stores import damaged
-from omi.stores.documents.base import Document, Documents, InvalidPath, NotFound, Unreadable
+from omi.stores.documents.base import Document, Documents, InvalidPath, NotFound, Transaction, Unreadable
 from speakers.shapes import Person
 from speakers.signals import person_changed
 
@@ -60,13 +61,19 @@ def names(uid: str) -> dict[str, str]:
     return {person.id: person.name for person in list_people(uid)}
 
 
-def create_person(uid: str, name: str) -> Person:
+def create_person(uid: str, name: str, *, fence: Callable[[], None] = lambda: None) -> Person:
+    """``fence`` is called inside of the transaction; what it raises refuses the person."""
     clean = clean_name(name)
     if len(list_people(uid)) >= MOST_PEOPLE:
         raise TooManyPeople(f"There are {MOST_PEOPLE} people already")
     now = datetime.now(UTC)
     person = Person(id=str(uuid.uuid4()), name=clean, created_at=now, updated_at=now)
-    _documents().create(_path(uid, person.id), person.model_dump())
+
+    def step(transaction: Transaction) -> None:
+        fence()
+        transaction.create(_path(uid, person.id), person.model_dump())
+
+    _documents().transaction(step)
     person_changed.send(sender=create_person, uid=uid, person=person)
     return person
 

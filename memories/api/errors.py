@@ -21,11 +21,12 @@ from memories.pipeline.service import IdempotencyConflict, NotRetryable, Pipelin
 from memories.repository.large import Unreadable
 from memories.repository.memories import InvalidCursor, MemoryNotFound, RevisionConflict
 from memories.repository.processing import ProcessingMemoryNotFound
+from omi.accounts.erased import AccountErased
 from omi.accounts.identity import IdentityUnavailable, InvalidToken
 from omi.errors import ErrorKind, ProviderError
 from omi.seats import Busy
 from omi.stores.audio import AudioNotFound
-from omi.stores.documents.base import TooLarge
+from omi.stores.documents.base import AlreadyExists, TooLarge
 from speakers.people import PersonNotFound
 from transcription.audio import AudioError
 
@@ -76,7 +77,7 @@ def _answer(error: Exception, context: dict[str, Any]) -> Answer | None:
     for kind, sentence in _NOT_FOUND.items():
         if isinstance(error, kind):
             return 404, sentence, {}, {}
-    if isinstance(error, InvalidToken | exceptions.AuthenticationFailed):
+    if isinstance(error, InvalidToken | AccountErased | exceptions.AuthenticationFailed):
         return 401, "Invalid authorization token", {}, {}
     if isinstance(error, exceptions.NotAuthenticated):
         return 401, "Authorization header not found", {}, {}
@@ -99,6 +100,8 @@ def _answer(error: Exception, context: dict[str, Any]) -> Answer | None:
         return 409, str(error)[:1].upper() + str(error)[1:], {}, {}
     if isinstance(error, RevisionConflict):
         return 409, "The memory was changed meanwhile, please read it again", {}, {}
+    if isinstance(error, AlreadyExists):
+        return 409, "This was deleted, and is not made again", {}, {"code": "deleted"}
     if isinstance(error, InvalidCursor):
         return 422, [{"type": "value_error", "loc": ["query", "cursor"], "msg": str(error)}], {}, {}
     if isinstance(error, TooLarge):

@@ -14,7 +14,7 @@ from rest_framework.throttling import BaseThrottle
 
 from memories import edits
 from memories.api.errors import ApiError, invalid
-from memories.api.reading import Query, body, parameters, query, uid_of
+from memories.api.reading import Query, body, fence_of, parameters, query, uid_of
 from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, MemoryList, PhotoList
 from memories.capture import create
@@ -70,8 +70,9 @@ class MemoryViewSet(viewsets.ViewSet):
     @extend_schema(
         request=CreateMemory,
         parameters=parameters(CreateQuery),
-        responses={200: CreatedMemory, 400: Detail, 422: Detail, 429: Detail},
-        description="Stores the memory at once and has it put in order in the background (`new_memory_created`).",
+        responses={200: CreatedMemory, 400: Detail, 409: Detail, 422: Detail, 429: Detail},
+        description="Stores the memory at once and has it put in order in the background (`new_memory_created`). 409 "
+        "where the memory of this `processing_memory_id` was deleted.",
     )
     def create(self, request: Request) -> Response:
         asked = query(CreateQuery, request)
@@ -81,7 +82,7 @@ class MemoryViewSet(viewsets.ViewSet):
             raise ApiError(400, "Transcript segments or photos are required")
         budgets.spend(uid_of(request), runs=1)
         memory = create.create_memory(
-            uid_of(request), given, language=asked.language_code, source=asked.source, actor="user"
+            uid_of(request), given, language=asked.language_code, source=asked.source, fence=fence_of(request)
         )
         return Response({"memory": as_json(memory), "messages": []})
 
@@ -139,14 +140,16 @@ class MemoryViewSet(viewsets.ViewSet):
 
     @extend_schema(
         request=None,
-        responses={200: Memory, **NOT_FOUND},
-        description="Brings back a memory that was deleted less than `OMI_RESTORE_DAYS` ago. Where that is 0, as by "
-        "default, deletion is for good and this is 404.",
+        responses={200: Memory, 429: Detail, **NOT_FOUND},
+        description="Brings back a memory that was deleted less than `OMI_RESTORE_DAYS` ago, at most "
+        "`OMI_RETRIES_PER_DAY` times a day. Where that is 0, as by default, deletion is for good and this is 404.",
     )
     def restore(self, request: Request, memory_id: str) -> Response:
         from memories import erasure
 
-        return Response(as_json(erasure.restore_memory(uid_of(request), memory_id)))
+        uid = uid_of(request)
+        service.bounded(uid, memory_id, settings.OMI_RETRIES_PER_DAY)
+        return Response(as_json(erasure.restore_memory(uid, memory_id, actor=f"user:{uid}")))
 
     @extend_schema(
         request=None,

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from memories import postprocessing
 from memories.api.errors import ApiError, invalid
-from memories.api.reading import Query, parameters, query, uid_of
+from memories.api.reading import Query, fence_of, parameters, query, uid_of
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, RunStatus
 from memories.api.uploads import limit_upload
@@ -66,8 +66,9 @@ class PostProcessingViewSet(viewsets.ViewSet):
             raise invalid(("header", "Idempotency-Key"), f"1 to {service.KEY_LENGTH} characters", "string_too_long")
         budgets.spend(uid, runs=1, upload_bytes=upload.size or 0)
         postprocessing.begin(
-            uid, memory, upload, emotional_feedback=asked.emotional_feedback, idempotency_key=key, actor=f"user:{uid}"
-        )
+            uid, memory, upload, emotional_feedback=asked.emotional_feedback, idempotency_key=key, actor=f"user:{uid}",
+            fence=fence_of(request),
+        )  # fmt: skip
         return Response(as_json(repository.get_memory(uid, memory_id)))
 
     @extend_schema(responses={200: RunStatus, 404: Detail})

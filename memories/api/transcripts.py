@@ -16,6 +16,7 @@ from memories.api.errors import ApiError
 from memories.api.reading import Query, parameters, query, uid_of
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, OtherVersion, TranscriptInfo, TranscriptsByVendor, TranscriptVersions
+from memories.pipeline import budgets, service
 from memories.repository import listing, transcripts
 from memories.repository import memories as repository
 from memories.repository.transcripts import TranscriptVersion
@@ -90,14 +91,17 @@ class TranscriptViewSet(viewsets.ViewSet):
     @extend_schema(
         request=None,
         parameters=parameters(ActivateQuery),
-        responses={200: Memory, 404: Detail, 409: Detail},
-        description="Shows this model's transcript from now on and has the summary made again from it. Without "
-        "`version` the newest that no run rejected; `/transcripts/versions` names them.",
+        responses={200: Memory, 404: Detail, 409: Detail, 429: Detail},
+        description="Shows this model's transcript from now on and has the summary made again from it, at most "
+        "`OMI_RETRIES_PER_DAY` times a day. Without `version` the newest that no run rejected; `/transcripts/versions` "
+        "names them.",
     )
     def activate(self, request: Request, memory_id: str, model: str) -> Response:
         uid = uid_of(request)
         asked = query(ActivateQuery, request)
         repository.get_memory(uid, memory_id)
+        service.bounded(uid, memory_id, settings.OMI_RETRIES_PER_DAY)
+        budgets.spend(uid, runs=1)
         try:
             memory = edits.activate_transcript(uid, memory_id, model, asked.version)
         except edits.NoSuchTranscript as error:

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from memories import account
-from memories.api.reading import Query, body, parameters, query, uid_of
+from memories.api.reading import Query, body, fence_of, parameters, query, uid_of
 from memories.api.shapes import AccountDeleted, Detail, FcmToken, Permission, Status
 from omi.accounts import users
 
@@ -28,12 +28,12 @@ class UserViewSet(viewsets.ViewSet):
     @extend_schema(request=None, parameters=parameters(PermissionQuery), responses={200: Status, 422: Detail})
     def set_permission(self, request: Request) -> Response:
         asked = query(PermissionQuery, request)
-        account.set_recording_permission(uid_of(request), asked.value)
+        account.set_recording_permission(uid_of(request), asked.value, fence=fence_of(request))
         return Response({"status": "ok"})
 
     @extend_schema(responses={200: Status}, description="Withdraws the permission and erases all kept recordings.")
     def withdraw_permission(self, request: Request) -> Response:
-        account.set_recording_permission(uid_of(request), False)
+        account.set_recording_permission(uid_of(request), False, fence=fence_of(request))
         return Response({"status": "ok"})
 
     @extend_schema(
@@ -52,5 +52,5 @@ class UserViewSet(viewsets.ViewSet):
     @extend_schema(request=FcmToken, responses={200: Status, 422: Detail})
     def fcm_token(self, request: Request) -> Response:
         given = body(FcmToken, request)
-        users.add_fcm_token(uid_of(request), given.fcm_token, given.time_zone)
+        users.add_fcm_token(uid_of(request), given.fcm_token, given.time_zone, fence=fence_of(request))
         return Response({"status": "Ok"})

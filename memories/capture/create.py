@@ -6,8 +6,9 @@ service that is slow or down can neither hold the request nor lose the text (omi
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from memories import events
@@ -15,6 +16,7 @@ from memories.capture.ids import content_key, memory_id_for
 from memories.pipeline import service
 from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory
+from omi.stores.documents.base import AlreadyExists
 from speakers import people
 from transcription.segments import Segment, segment_id
 
@@ -23,11 +25,19 @@ ONBOARDING = "speech_profile_onboarding"
 
 
 def create_memory(
-    uid: str, given: CreateMemory, *, language: str | None = None, source: str | None = None, actor: str = "user"
+    uid: str,
+    given: CreateMemory,
+    *,
+    language: str | None = None,
+    source: str | None = None,
+    actor: str = "user",
+    fence: Callable[[], None] = lambda: None,
 ) -> Memory:
     """Store ``given`` as a memory of ``uid`` and have it put in order. The stored memory.
 
-    With a ``processing_memory_id`` the same request again gives the memory that is there.
+    ``fence`` is called inside of the transaction; what it raises refuses the memory.
+    With a ``processing_memory_id`` the same request again gives the memory that is there. Raises AlreadyExists where
+    that memory was deleted: what was deleted is not made again.
     """
     identity = memory_id_for(given.processing_memory_id) if given.processing_memory_id else str(uuid.uuid4())
     if given.processing_memory_id:
@@ -48,26 +58,38 @@ def create_memory(
         photos=given.photos,
         processing_memory_id=given.processing_memory_id,
     )
-    key = f"create:{identity}:{content_key(memory.transcript_segments)}"
+    try:
+        return _stored(uid, memory, given, language, actor, fence)
+    except AlreadyExists:
+        if given.processing_memory_id:  # the same request was faster
+            with contextlib.suppress(repository.MemoryNotFound):
+                return repository.get_memory(uid, identity)
+        raise
+
+
+def _stored(
+    uid: str, memory: Memory, given: CreateMemory, language: str | None, actor: str, fence: Callable[[], None]
+) -> Memory:
+    """The memory, its event and its run: all or nothing."""
 
     def begin() -> None:
         events.append(
             uid,
             events.MEMORY_CREATED,
-            {"memory_id": identity, "processing_memory_id": given.processing_memory_id},
-            dedupe_key=f"created:{identity}",
+            {"memory_id": memory.id, "processing_memory_id": given.processing_memory_id},
+            dedupe_key=f"created:{memory.id}",
         )
         service.start(
             "reprocess",
             uid,
-            identity,
+            memory.id,
             actor=actor,
             reason="created by the app",
-            options={"force": chosen == ONBOARDING, "language": language or given.language},
-            idempotency_key=key,
+            options={"force": memory.source == ONBOARDING, "language": language or given.language},
+            idempotency_key=f"create:{memory.id}:{content_key(memory.transcript_segments)}",
         )
 
-    return repository.create_memory(uid, memory, then=begin)
+    return repository.create_memory(uid, memory, fence=fence, then=begin)
 
 
 def _of_people(uid: str, segments: Sequence[Segment]) -> list[Segment]:

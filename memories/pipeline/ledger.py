@@ -23,6 +23,7 @@ from memories.pipeline.context import Context
 from memories.pipeline.models import PostProcessingRun, VendorCall
 from memories.pipeline.outcomes import LeaseLost, RunCanceled
 from omi import rows
+from omi.accounts.erased import erased_since
 from omi.errors import Outcome, ProviderError
 
 log = structlog.get_logger(__name__)
@@ -114,7 +115,10 @@ def key(ctx: Context, vendor: str, operation: str, request: object) -> str:
 
 @contextmanager
 def outside(uid: str, vendor: str, operation: str, *, remote: bool) -> Iterator[Entry]:
-    """Around a call that belongs to no run. One INSERT after it; nothing for an engine on this machine."""
+    """Around a call that belongs to no run. One INSERT after it; nothing for an engine on this machine.
+
+    The bill stays where the account is erased while the vendor answers; whose it was does not.
+    """
     entry, outcome, kind, code = Entry(), Outcome.SUCCESS, "", ""
     began, started_at = time.perf_counter(), timezone.now()
     try:
@@ -129,7 +133,10 @@ def outside(uid: str, vendor: str, operation: str, *, remote: bool) -> Iterator[
                 outcome=outcome, error_kind=kind, error_code=code,
             )  # fmt: skip
             _fill(row, entry, began)
-            rows.insert([row])
+            with transaction.atomic():
+                if erased_since(uid, started_at):
+                    row.uid = ""
+                rows.insert([row])
 
 
 def _recovered(vendor: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -56,8 +57,8 @@ def load_emotions(uid: str, memory_id: str) -> EmotionTimeline | None:
     newest = documents().query(f"{where}/emotions", order_by=[OrderBy("created_at", descending=True)], limit=NEWEST)
     for document in stored.read_all(newest):
         try:
-            return EmotionTimeline.model_validate({**document.data, "spans": document.data[large.FIELD]})
-        except ValidationError as error:
+            return EmotionTimeline.model_validate({**document.data, "spans": document.data.get(large.FIELD)})
+        except (ValidationError, TypeError) as error:
             damaged.report(document.path, error)
     rows = documents().query(f"{where}/hume")
     return _legacy(rows) if rows else None
@@ -83,7 +84,15 @@ def _span(data: dict[str, Any]) -> EmotionSpan | None:
     if "start" not in data or "end" not in data:
         return None
     return EmotionSpan(
-        start=float(data["start"]),
-        end=float(data["end"]),
-        emotions=[EmotionScore(name=str(item["name"]).lower(), score=float(item["score"])) for item in scores],
+        start=_finite(data["start"]),
+        end=_finite(data["end"]),
+        emotions=[EmotionScore(name=str(item["name"]).lower(), score=_finite(item["score"])) for item in scores],
     )
+
+
+def _finite(value: Any) -> float:
+    """Raises ValueError for what no JSON can hold."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    return number

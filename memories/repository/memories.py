@@ -358,13 +358,15 @@ def _memory(document: Document) -> Memory:
 
 
 def _photos(where: str) -> list[Photo]:
-    photos: list[tuple[Any, Photo]] = []
+    photos: list[tuple[float, str, Photo]] = []
     for document in documents().query(f"{where}/photos"):
         try:
-            photos.append(((document.data.get("index", 0), document.id), Photo.model_validate(document.data)))
+            index = document.data.get("index", 0)
+            place = float(index) if isinstance(index, int | float) else 0.0
+            photos.append((place, document.id, Photo.model_validate(document.data)))
         except ValidationError as error:
             damaged.report(document.path, error)
-    return [photo for _, photo in sorted(photos, key=lambda item: item[0])]
+    return [photo for *_, photo in sorted(photos, key=lambda item: item[:2])]
 
 
 def _photo_id(memory_id: str, number: int) -> str:

@@ -149,7 +149,7 @@ def _versions(where: str, model: str, memory: Memory | None, memory_id: str) -> 
         for document in stored.read_all(documents().query(f"{where}/{model}"))
     ]
     ours = [document for document in found if "text" not in document.data]
-    theirs = [document for document in found if "text" in document.data]
+    theirs = [document for document in found if "text" in document.data and _readable(document)]
     versions = []
     for document in ours:
         try:
@@ -158,10 +158,7 @@ def _versions(where: str, model: str, memory: Memory | None, memory_id: str) -> 
             damaged.report(document.path, error)
     versions.sort(key=lambda version: version.created_at, reverse=True)
     if theirs:
-        try:
-            versions.append(_legacy(theirs, memory_id, model))
-        except (ValueError, TypeError) as error:
-            damaged.report(theirs[0].path, error)
+        versions.append(_legacy(theirs, memory_id, model))
     if memory is None or memory.active_transcript != model or not versions:
         return versions
     shown = _shown(versions, memory)
@@ -186,6 +183,16 @@ def _version(document: Document, memory_id: str, model: str) -> TranscriptVersio
         meta=dict(data.get("meta") or {}),
         version=document.id,
     )
+
+
+def _readable(found: Document) -> bool:
+    """Whether one segment of the original's can be read; one that cannot costs itself only."""
+    try:
+        Segment.model_validate({**found.data, "id": found.data.get("id") or found.id})
+    except (ValueError, TypeError) as error:
+        damaged.report(found.path, error)
+        return False
+    return True
 
 
 def _legacy(found: list[Document], memory_id: str, model: str) -> TranscriptVersion:

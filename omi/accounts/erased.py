@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 
 from django.conf import settings
 from django.dispatch import Signal
 
 from omi.accounts.models import ErasedAccount, uid_digest
+from omi.accounts.principal import Principal
 
 account_erased = Signal()
 """Sent with ``uid`` once the fence stands and before anything is deleted. Receivers may wait for what they end."""
@@ -41,6 +43,14 @@ def require_alive(uid: str, began: datetime) -> None:
     """Raises AccountErased."""
     if erased_since(uid, began):
         raise AccountErased("the account was erased")
+
+
+def fence_of(principal: Principal) -> Callable[[], None]:
+    """What a request of ``principal`` calls inside of the transaction that stores what it brought.
+
+    Between the look at the token and the write lies work (decoding, embedding) during which the account may be erased.
+    """
+    return partial(require_alive, principal.uid, datetime.fromtimestamp(principal.issued_at, UTC))
 
 
 def erased_among(uids: Iterable[str]) -> dict[str, datetime]:

@@ -44,3 +44,12 @@ def signed_out_among(uids: Iterable[str]) -> dict[str, datetime]:
     for at in range(0, len(asked), CHUNK):
         found.update(SignOut.objects.filter(uid__in=asked[at : at + CHUNK]).values_list("uid", "at"))
     return found
+
+
+def forget_user(uid: str) -> int:
+    """Of an erased account: its own fence, which names nobody, refuses the same tokens and more."""
+    return int(SignOut.objects.filter(uid=uid).delete()[0])
+
+
+def remaining(uid: str) -> int:
+    return SignOut.objects.filter(uid=uid).count()

@@ -63,23 +63,29 @@ def find_user(uid: str) -> UserDoc | None:
     return None if found is None else _parse(uid, found)
 
 
-def update_user(uid: str, **fields: Any) -> UserDoc:
-    """Write only these fields; makes the document where there is none."""
-    return _change(uid, lambda user: fields)
+def no_fence() -> None:
+    """Nothing stands against the write."""
 
 
-def set_recording_permission(uid: str, allowed: bool) -> None:
+def update_user(uid: str, *, fence: Callable[[], None] = no_fence, **fields: Any) -> UserDoc:
+    """Write only these fields; makes the document where there is none. ``fence`` is called inside of the transaction;
+    what it raises refuses the write."""
+    return _change(uid, lambda user: fields, fence)
+
+
+def set_recording_permission(uid: str, allowed: bool, *, fence: Callable[[], None] = no_fence) -> None:
     """Consent to keep recordings. Taking it back does not delete by itself: see memories.erasure.forget_recordings."""
-    update_user(uid, store_recording_permission=allowed, store_recording_permission_at=datetime.now(UTC))
+    now = datetime.now(UTC)
+    update_user(uid, fence=fence, store_recording_permission=allowed, store_recording_permission_at=now)
 
 
-def add_fcm_token(uid: str, token: str, time_zone: str | None = None) -> None:
+def add_fcm_token(uid: str, token: str, time_zone: str | None = None, *, fence: Callable[[], None] = no_fence) -> None:
     def change(user: UserDoc) -> dict[str, Any]:
         tokens = [*(known for known in user.fcm_tokens if known != token), token][-MAX_TOKENS:]
         fields: dict[str, Any] = {"fcm_tokens": tokens, "fcm_token": token}
         return fields if time_zone is None else {**fields, "time_zone": time_zone}
 
-    _change(uid, change)
+    _change(uid, change, fence)
 
 
 def forget_fcm_tokens(uid: str, tokens: Sequence[str]) -> None:
@@ -90,10 +96,11 @@ def forget_fcm_tokens(uid: str, tokens: Sequence[str]) -> None:
     _change(uid, change)
 
 
-def _change(uid: str, change: Callable[[UserDoc], dict[str, Any]]) -> UserDoc:
+def _change(uid: str, change: Callable[[UserDoc], dict[str, Any]], fence: Callable[[], None] = no_fence) -> UserDoc:
     where = user_path(uid)
 
     def step(transaction: Transaction) -> UserDoc:
+        fence()
         found = transaction.get(where)
         fields = change(_parse(uid, found) if found else UserDoc(uid=uid))
         if found is None:
@@ -110,5 +117,5 @@ def _change(uid: str, change: Callable[[UserDoc], dict[str, Any]]) -> UserDoc:
 def _parse(uid: str, found: Document) -> UserDoc:
     try:
         return UserDoc.model_validate({**found.data, "uid": uid})
-    except ValidationError as error:
+    except (ValidationError, TypeError) as error:  # TypeError: a number where a list should be
         raise Unreadable(f"{found.path} does not have the shape of a user") from error

@@ -19,7 +19,7 @@ from speakers.api.links import sample_url
 from speakers.api.profile import consent_of, uploaded
 from speakers.api.shapes import UPLOAD, Detail, PersonBody, SampleInfo, Status, Uploaded
 from speakers.api.uploads import uploaded_wav
-from speakers.api.who import uid_of
+from speakers.api.who import fence_of, uid_of
 from speakers.models import VoiceSample
 from speakers.shapes import Person
 
@@ -41,7 +41,7 @@ class PeopleViewSet(ViewSet):
             body = PersonBody.model_validate(request.data)
         except ValidationError as error:
             raise Refused(422, "invalid", "The body needs a 'name'.") from error
-        return Response(_shown(people.create_person(uid_of(request), body.name), {}))
+        return Response(_shown(people.create_person(uid_of(request), body.name, fence=fence_of(request)), {}))
 
     @extend_schema(parameters=[OpenApiParameter("include_speech_samples", bool)], responses={200: Person, 404: Detail})
     @answered
@@ -74,7 +74,9 @@ class PeopleViewSet(ViewSet):
         """One more recording (2 to 180 s) of this person's voice."""
         person = people.get_person(uid_of(request), person_id)
         with uploaded_wav(request) as wav:
-            done = enrolment.add_sample(uid_of(request), person.id, wav, consent=consent_of(request))
+            done = enrolment.add_sample(
+                uid_of(request), person.id, wav, consent=consent_of(request), fence=fence_of(request)
+            )
         return Response(uploaded(request, done))
 
     @extend_schema(responses={200: SampleInfo, 404: Detail})

@@ -18,7 +18,7 @@ from speakers.api.errors import Refused, answered
 from speakers.api.links import read_token, sample_url
 from speakers.api.shapes import UPLOAD, Detail, HasProfile, PacketsBody, ProfileStatus, Status, Uploaded, Url
 from speakers.api.uploads import packets_wav, uploaded_wav
-from speakers.api.who import uid_of
+from speakers.api.who import fence_of, uid_of
 from speakers.enrolment import Enrolment
 from speakers.forget import forget_person
 from speakers.models import USER, ProfileVersion, VoiceConsent, VoiceSample
@@ -53,7 +53,7 @@ class SpeechProfileViewSet(ViewSet):
     def upload(self, request: Request) -> Response:
         """Learn the user's voice from a recording of 5 to 180 s. 400 names why a recording is not fit."""
         with uploaded_wav(request) as wav:
-            done = enrolment.enrol_user(uid_of(request), wav, consent=consent_of(request))
+            done = enrolment.enrol_user(uid_of(request), wav, consent=consent_of(request), fence=fence_of(request))
         return Response(uploaded(request, done))
 
     @extend_schema(request=PacketsBody, responses={200: Status, 400: Detail, 422: Detail})
@@ -69,7 +69,7 @@ class SpeechProfileViewSet(ViewSet):
         if len(body.bytes) > LONGEST_PACKETS * 100:
             raise Refused(400, "too_long", f"Audio must be at most {LONGEST_PACKETS} seconds long.")
         with packets_wav(body.bytes) as wav:
-            enrolment.enrol_user(uid_of(request), wav, consent=consent_of(request))
+            enrolment.enrol_user(uid_of(request), wav, consent=consent_of(request), fence=fence_of(request))
         return Response({"status": "ok"})
 
     @extend_schema(responses={200: Status})

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 from rest_framework.request import Request
 
+from omi.accounts import erased
 from omi.accounts.principal import Principal
 
 
 def uid_of(request: Request) -> str:
     """The uid of the credentials, never of the query (omi-protocol 1.3)."""
     return cast("Principal", request.user).uid
+
+
+def fence_of(request: Request) -> Callable[[], None]:
+    """Called inside of the transaction that stores something: raises AccountErased where the account is gone."""
+    return erased.fence_of(cast("Principal", request.user))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from memories.pipeline.models import PostProcessingRun
+from memories.repository import transcripts
 from omi.stores.models import AudioObject
 from tests.api.conftest import Caller
 from tests.api.test_postprocessing import Make, tone, url
@@ -60,6 +61,43 @@ def test_reprocessing_of_one_memory_is_bounded_per_day(alice: Caller, make_memor
     assert (answer.status_code, "too often" in answer.json()["detail"]) == (429, True)
     assert 86000 < int(answer.headers["Retry-After"]) <= 86400
     assert PostProcessingRun.objects.filter(memory_id=memory.id).count() == 2
+
+
+def test_whatever_makes_a_memory_anew_is_bounded_per_day(alice: Caller, make_memory: Make, settings: Any) -> None:
+    """Reprocessing was; going to and fro between transcripts, and deleting and restoring, asked the model as often as
+    one liked."""
+    settings.OMI_RETRIES_PER_DAY, settings.OMI_RESTORE_DAYS = 2, 7
+    memory = make_memory()
+    where = f"/v1/memories/{memory.id}"
+    transcripts.save_transcript("alice", memory.id, "fal_whisperx", memory.transcript_segments)
+
+    def activate(model: str) -> int:
+        return int(alice.send("POST", f"{where}/transcripts/{model}/activate").status_code)
+
+    assert activate("fal_whisperx") == 200
+    assert alice.delete(where).status_code == 204
+    assert alice.send("POST", f"{where}/restore").status_code == 200
+    assert activate("fal_whisperx") == 429
+    assert alice.send("POST", f"{where}/reprocess").status_code == 429
+    assert alice.delete(where).status_code == 204
+    answer = alice.send("POST", f"{where}/restore")
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("way", ["activate", "restore"])
+def test_whatever_makes_a_memory_anew_is_part_of_the_users_budget(
+    way: str, alice: Caller, make_memory: Make, settings: Any
+) -> None:
+    settings.OMI_RESTORE_DAYS, settings.OMI_RUNS_PER_DAY = 7, 1
+    memory = make_memory()
+    transcripts.save_transcript("alice", memory.id, "fal_whisperx", memory.transcript_segments)
+    where = f"/v1/memories/{memory.id}"
+    assert alice.send("POST", f"{where}/reprocess").status_code == 200
+    if way == "restore":
+        assert alice.delete(where).status_code == 204
+    path = {"restore": "restore", "activate": "transcripts/fal_whisperx/activate"}[way]
+    refused(alice.send("POST", f"{where}/{path}"))
 
 
 def test_a_transcript_that_would_hold_up_everybody_is_refused(alice: Caller, settings: Any) -> None:

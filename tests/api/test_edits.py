@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from memories import edits
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.repository import transcripts
@@ -186,6 +187,27 @@ def test_a_sample_is_learned_only_from_more_than_five_words(
         with django_capture_on_commit_callbacks(execute=True):
             assert assign(alice, memory, index, f"assign_type=is_user&{query}").status_code == 200
         assert [(task[0], task[-1]) for task in tasks] == [("memories.learning.from_segment", taken)], query
+
+
+def test_a_voice_of_thousands_of_segments_is_a_few_tasks(
+    alice: Caller, make_memory: Make, tasks: list[tuple[Any, ...]], django_capture_on_commit_callbacks: Any
+) -> None:
+    """Each was a task: 3,000 stood before everybody else's runs, and read the whole memory each."""
+    long, short = "We take the boat to the island on Sunday.", "Good."
+    spoken = [segment(f"s{n}", short if n % 3 else long, "SPEAKER_00", n, n + 0.5 + n / 10_000) for n in range(3000)]
+    memory = make_memory(transcript_segments=spoken)
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = alice.send(
+            "PATCH",
+            f"/v1/memories/{memory.id}/segments/assign-bulk",
+            {"speaker": "SPEAKER_00", "is_user": True, "use_for_speech_training": True},
+        )
+    assert answer.status_code == 200
+    taught = [task for task in tasks if task[0] == "memories.learning.from_segment"]
+    assert [(task[3], task[-1]) for task in taught[:2]] == [("s2997", True), ("s2994", True)]
+    assert len(taught) == edits.MOST_TAUGHT
+    (_, _, _, shorts, nobody), (_, _, _, longs, user) = tasks[len(taught) :]
+    assert (len(shorts), nobody, len(longs), user) == (2000, None, 980, "")
 
 
 def test_bulk_assignment_names_a_voice_everywhere_or_nothing(alice: Caller, make_memory: Make) -> None:

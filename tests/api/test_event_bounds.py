@@ -181,3 +181,27 @@ def test_many_streams_are_one_look_at_the_log(settings: Any, monkeypatch: pytest
 
     asyncio.run(work())
     assert set(looks) == {50}
+
+
+@pytest.mark.parametrize("how", ["signed out", "erased"])
+def test_a_stream_ends_when_another_process_ends_its_users_sign_in(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither ``manage.py signout`` nor an erasure elsewhere knows the open streams; a token lasts for an hour."""
+    monkeypatch.setattr(event_watch, "LOOK_SECONDS", 0.1)
+
+    def end() -> None:
+        if how == "signed out":
+            SignOut.objects.create(uid="ana", at=timezone.now())
+        else:
+            ErasedAccount.objects.create(digest=uid_digest("ana"), erased_at=timezone.now())
+
+    async def work() -> None:
+        answer, other = await opened("ana"), await opened("ben")
+        frames, others = aiter(answer.streaming_content), aiter(other.streaming_content)
+        assert await anext(frames) == await anext(others) == b": connected\n\n"
+        await sync_to_async(end)()
+        async with asyncio.timeout(30):
+            assert [frame async for frame in frames] == []
+        assert event_watch.count() == 1
+        other.close()
+
+    asyncio.run(work())

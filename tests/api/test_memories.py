@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from memories import events
+from memories.capture import create
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import Memory, Photo
@@ -180,3 +181,40 @@ def test_get_is_the_same_number_of_reads_however_long_the_memory(
     long = make_memory(transcript_segments=[segment(f"s{n}", f"word {n}", "SPEAKER_00", n, n + 1) for n in range(2000)])
     with django_assert_max_num_queries(5):
         assert len(alice.get(f"/v1/memories/{long.id}").json()["transcript_segments"]) == 2000
+
+
+@pytest.mark.parametrize("days", [0, 7])
+def test_a_memory_that_was_deleted_is_not_posted_again(days: int, alice: Caller, settings: Any) -> None:
+    """An app that repeats its request after the deletion was answered with 500."""
+    settings.OMI_RESTORE_DAYS = days
+    body = {
+        "transcript_segments": [{"text": "Hello there.", "start": 0, "end": 1}],
+        "started_at": "2026-11-22T10:00:00Z", "finished_at": "2026-11-22T10:00:01Z", "processing_memory_id": "p-1",
+    }  # fmt: skip
+    made = alice.send("POST", "/v1/memories?trigger_integrations=false", body).json()["memory"]
+    assert alice.send("POST", "/v1/memories?trigger_integrations=false", body).json()["memory"]["id"] == made["id"]
+    assert alice.delete(f"/v1/memories/{made['id']}").status_code == 204
+    answer = alice.send("POST", "/v1/memories?trigger_integrations=false", body)
+    assert (answer.status_code, answer.json()["code"]) == (409, "deleted")
+    assert alice.get("/v1/memories").json() == []
+
+
+def test_the_same_request_twice_at_once_is_one_memory(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = {
+        "transcript_segments": [{"text": "Hello there.", "start": 0, "end": 1}],
+        "started_at": "2026-11-22T10:00:00Z", "finished_at": "2026-11-22T10:00:01Z", "processing_memory_id": "p-1",
+    }  # fmt: skip
+    first: list[Any] = []
+    ordered = create._ordered
+
+    def meanwhile(*args: Any) -> Any:
+        if not first:
+            first.append(None)
+            first.append(alice.send("POST", "/v1/memories?trigger_integrations=false", body))
+        return ordered(*args)
+
+    monkeypatch.setattr(create, "_ordered", meanwhile)
+    answer = alice.send("POST", "/v1/memories?trigger_integrations=false", body)
+    assert (first[1].status_code, answer.status_code) == (200, 200)
+    assert answer.json()["memory"]["id"] == first[1].json()["memory"]["id"]
+    assert len(alice.get("/v1/memories").json()) == 1

@@ -45,7 +45,7 @@ def test_uploading_a_voice_gives_a_profile_and_200(api: Api, talk: Talk, wav: Wr
     assert status["engine"] == "campplus"
 
 
-def test_the_link_plays_the_sample_without_a_token_and_only_for_an_hour(
+def test_the_link_plays_the_sample_without_a_token_and_only_for_minutes(
     api: Api, enrolled: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = api().get("/v4/speech-profile").json()["url"]

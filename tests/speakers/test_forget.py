@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
+from omi import console_history
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from speakers import enrolment, forget, gallery, learning, people, policy
@@ -50,6 +51,38 @@ def test_forgetting_a_user_leaves_no_row_and_no_audio(david: Person, talk: Talk,
     assert not VoiceEmbedding.objects.exists()
     assert live_audio() == 0
     assert set(forget.forget_user(UID).values()) == {0}, "and it can be repeated"
+
+
+@pytest.mark.parametrize("what", ["user", "person", "memory"])
+def test_the_consoles_history_keeps_no_name_of_an_erased_voice_and_no_reason(
+    what: str, david: Person, talk: Talk, wav: WriteWav
+) -> None:
+    """It kept whose voice was heard, and why in somebody's words, for good."""
+    learn(talk, wav)
+    staff = User.objects.create_superuser("eve", password="eve")
+    chosen = {"user": "", "person": david.id, "memory": ""}[what]
+    sample = VoiceSample.objects.get(person_id=chosen, source="segment" if what != "person" else "upload")
+    client = Client()
+    client.force_login(staff)
+    client.post(reverse("admin:speakers_voice_reveal"), {"uid": UID, "person": chosen, "reason": "Ana Bell called"})
+    client.post(reverse("admin:speakers_judge", args=[sample.pk]), {"verdict": "accept"})
+    assert LogEntry.objects.filter(change_message__contains="Ana Bell").exists()
+    assert console_history.of_user(UID).count() == 2
+    if what == "user":
+        forget.forget_user(UID)
+    elif what == "person":
+        people.delete_person(UID, david.id)
+    else:
+        VoiceSample.objects.filter(pk=LogEntry.objects.get(change_message__contains="Ana").object_id).update(
+            memory_id="m1"
+        )
+        forget.forget_memory(UID, "m1")
+    assert not console_history.of_user(UID).exists()
+    assert sorted(LogEntry.objects.values_list("object_repr", "change_message")) == [
+        ("erased", "Voice revealed."),
+        ("erased", "accepted"),
+    ]
+    assert set(LogEntry.objects.values_list("user__username", flat=True)) == {"eve"}
 
 
 def test_forgetting_a_user_leaves_other_users_alone(enrolled: str, talk: Talk, wav: WriteWav) -> None:

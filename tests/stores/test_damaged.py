@@ -138,6 +138,41 @@ def test_a_damaged_version_of_a_transcript_hides_no_other(furnish: Furnish) -> N
     assert app().get("/v1/memories/m1/photos").json() == []
 
 
+def test_a_damaged_segment_of_the_original_hides_no_other(furnish: Furnish) -> None:
+    """The original kept a document for each segment; one with a wrong time took the whole transcript along."""
+    furnish("ana", "m1")
+    where = "users/ana/memories/m1/soniox_streaming"
+    documents().set(f"{where}/a", {"text": "Hi.", "start": "soon", "end": 1.0, "speaker": "SPEAKER_00"})
+    documents().set(f"{where}/b", {"text": "Hello there.", "start": 1.0, "end": 2.0, "speaker": "SPEAKER_00"})
+    documents().set(f"{where}/c", {"text": 5, "start": 2.0, "end": 3.0, "speaker": "SPEAKER_00"})
+    [version] = transcripts.list_versions("ana", "m1", "soniox_streaming")
+    assert [(item.id, item.text) for item in version.segments] == [("b", "Hello there.")]
+    assert {row.path for row in DamagedDocument.objects.all()} == {f"{where}/a", f"{where}/c"}
+
+
+def test_a_photo_with_a_strange_place_hides_neither_its_memory_nor_the_others(furnish: Furnish) -> None:
+    furnish("ana", "m1")
+    documents().set("users/ana/memories/m1/photos/odd", {"base64": "aGk=", "description": "odd", "index": "first"})
+    documents().set("users/ana/memories/m1/photos/bad", {"base64": 5})
+    assert sorted(photo.description for photo in memories.get_memory("ana", "m1").photos) == ["d", "odd"]
+    assert app().get("/v1/memories/m1").status_code == 200
+
+
+@pytest.mark.parametrize("data", [{"vendor": "hume"}, {"transcript_segments": 5}, {"transcript_segments": [{}]}])
+def test_a_damaged_timeline_of_emotions_is_none(data: dict[str, Any], furnish: Furnish) -> None:
+    furnish("ana", "m1")
+    documents().set("users/ana/memories/m1/emotions/odd", data)
+    documents().delete("users/ana/memories/m1/hume/1")
+    assert emotions.load_emotions("ana", "m1") is None
+    assert app().get("/v1/memories/m1/emotions").status_code == 404
+
+
+def test_a_measurement_of_the_original_without_end_hides_no_other(furnish: Furnish) -> None:
+    furnish("ana", "m1")
+    documents().set("users/ana/memories/m1/hume/odd", {"start": float("inf"), "end": 2.0})
+    assert [span["end"] for span in app().get("/v1/memories/m1/emotions").json()["spans"]] == [1.0]
+
+
 def test_a_damaged_person_hides_no_other(furnish: Furnish) -> None:
     furnish("ana", "m1")
     people.create_person("ana", "Clara")
@@ -162,6 +197,14 @@ def test_a_damaged_profile_allows_nothing_and_stops_nothing(furnish: Furnish) ->
     assert app().get("/v1/users/store-recording-permission").status_code == 200
     with pytest.raises(Unreadable):  # a write would put a document of one field in its place
         users.update_user("ana", name="Ana")
+
+
+def test_a_profile_with_a_number_for_its_devices_is_a_damaged_one(furnish: Furnish) -> None:
+    furnish("ana", "m1")
+    documents().set("users/ana", {"fcm_tokens": 5, "store_recording_permission": True})
+    assert not users.get_user("ana").store_recording_permission
+    assert app().get("/v1/users/store-recording-permission").status_code == 200
+    assert DamagedDocument.objects.filter(path="users/ana").exists()
 
 
 def test_a_move_of_stores_moves_the_rest_and_names_it(three: None) -> None:

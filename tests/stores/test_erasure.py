@@ -18,11 +18,11 @@ from django.test import Client
 
 from memories import erasure
 from memories.models import ErasureReceipt, MemoryRow
-from memories.pipeline import service
+from memories.pipeline import budgets, ledger, service
 from memories.pipeline.models import PostProcessingRun, VendorCall
 from memories.repository import memories, transcripts
 from memories.shapes import Memory
-from omi.accounts import tokens
+from omi.accounts import revocation, tokens
 from omi.errors import ErrorKind, ProviderError
 from omi.providers import one
 from omi.stores import audio
@@ -84,6 +84,31 @@ def test_a_deleted_account_leaves_nothing_anywhere_and_other_users_everything(fu
     assert sum(erasure.verify_user_erased("user-who-goes-not").values()) > 8
     audio_left = list((tmp_path / "audio").iterdir())
     assert len(audio_left) == 2
+
+
+def test_an_erased_account_is_not_remembered_as_signed_out_and_its_tokens_stay_refused(
+    furnish: Furnish, tmp_path: Path
+) -> None:
+    """The row of a sign-out names the user."""
+    furnish("user-who-goes", "m1")
+    client = Client(headers={"Authorization": f"Bearer {tokens.mint('user-who-goes')}"})
+    revocation.sign_out("user-who-goes", reason="a lost phone")
+    assert erasure.verify_user_erased("user-who-goes")["sign_outs"] == 1
+    erasure.erase_user("user-who-goes")
+    assert erasure.verify_user_erased("user-who-goes") == {}
+    assert set(everything_about("user-who-goes", tmp_path)) <= {"table stores_audioobject"}
+    assert client.get("/v1/memories").status_code == 401
+
+
+def test_what_was_used_in_a_day_and_paid_outside_of_runs_is_searched_for_and_erased(furnish: Furnish) -> None:
+    furnish("ana", "m1")
+    budgets.spend("ana", runs=1, searches=1)
+    with ledger.outside("ana", "openai", "embed_query", remote=True):
+        pass
+    found = erasure.verify_user_erased("ana")
+    assert (found["use"], found["calls"]) == (2, 1)
+    erasure.erase_user("ana")
+    assert erasure.verify_user_erased("ana") == {}
 
 
 def test_verification_looks_into_the_stores_themselves(furnish: Furnish) -> None:

@@ -225,3 +225,29 @@ def test_un_naming_withdraws_the_sample_whatever_the_segment_is_called_now(named
     assert from_segment("ana", "m1", "s1", None, False) == "forgotten"
     sample.refresh_from_db()
     assert sample.status == "removed"
+
+
+@pytest.mark.parametrize(
+    ("segment_id", "ids", "keep", "removed"),
+    [
+        ("s1", ["s0", "s1"], None, True),
+        ("s1", ["s0"], None, False),
+        ("of another transcript", ["s0", "s1"], None, True),
+        ("s1", ["s1"], "the person", False),
+        ("s1", ["s1"], "somebody else", True),
+        ("of another transcript", ["s1"], "somebody else", False),
+    ],
+)
+def test_many_segments_that_are_named_otherwise_forget_what_they_taught(
+    named: Person, segment_id: str, ids: list[str], keep: str | None, removed: bool
+) -> None:
+    from memories.learning import forget_segments
+
+    kept = audio.put("ana", "sample", b"voice", keep_for=None)
+    sample = VoiceSample.objects.create(
+        uid="ana", person_id=named.id, audio=kept.name, seconds=1, voiced_seconds=1, source="segment",
+        status="accepted", memory_id="m1", segment_id=segment_id, start=1.1, end=1.9,
+    )  # fmt: skip
+    assert forget_segments("ana", "m1", ids, named.id if keep == "the person" else keep) == int(removed)
+    sample.refresh_from_db()
+    assert sample.status == ("removed" if removed else "accepted")

@@ -33,13 +33,11 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 def kill_somebody(installation: Installation, serve: int, dice: random.Random) -> bool:
     """One process of the cluster: mostly a worker, sometimes the monitor, the pusher, the sentinel or the parent."""
     parents = processes_of(installation.folder)
-    leader = next((pid for pid, parent in parents.items() if parent == serve), None)
-    if leader is None:
-        return False
-    pool = workers_of(installation.folder, leader)
+    pools = {pid: workers_of(installation.folder, pid) for pid, parent in parents.items() if parent == serve}
+    leader, pool = max(pools.items(), key=lambda item: len(item[1]), default=(0, []))
     if len(pool) < 4:  # still starting: on a busy machine nothing but the start would ever be hit
         return False
-    others = [pid for pid in parents if pid not in (serve, *pool)]
+    others = [leader, *(pid for pid, parent in parents.items() if parent == leader)]
     chosen = dice.choice(pool) if pool and dice.random() < 0.8 else (dice.choice(others) if others else None)
     if chosen is None:
         return False

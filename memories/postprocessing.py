@@ -83,7 +83,7 @@ def _start(
     emotional_feedback: bool,
     key: str | None,
     actor: str,
-    alive: Callable[[], None],
+    alive: Callable[[], None] = lambda: None,
 ) -> PostProcessingRun:
     """The run and the memory's ``in_progress`` become visible together; a worker is woken after both.
 

@@ -71,6 +71,7 @@ def _stored(
     uid: str, memory: Memory, given: CreateMemory, language: str | None, actor: str, fence: Callable[[], None]
 ) -> Memory:
     """The memory, its event and its run: all or nothing."""
+    key = f"create:{memory.id}:{content_key(memory.transcript_segments)}"  # counted before the transaction
 
     def begin() -> None:
         events.append(
@@ -86,7 +87,7 @@ def _stored(
             actor=actor,
             reason="created by the app",
             options={"force": memory.source == ONBOARDING, "language": language or given.language},
-            idempotency_key=f"create:{memory.id}:{content_key(memory.transcript_segments)}",
+            idempotency_key=key,
         )
 
     return repository.create_memory(uid, memory, fence=fence, then=begin)

@@ -83,7 +83,7 @@ def unsafe_in_production(app_configs: Any, **_: Any) -> list[CheckMessage]:
             Error(
                 "OMI_AUTH is dev: whoever may run a command on the server signs in as anybody, and nothing is revoked.",
                 hint="Set GOOGLE_CLOUD_PROJECT and OMI_AUTH=firebase.",
-                id="omi.E006",
+                id="omi.E009",
             )
         )
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):

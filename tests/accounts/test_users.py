@@ -164,7 +164,7 @@ def test_production_refuses_a_generated_or_short_secret_and_debug(settings: Any)
 
 def test_production_refuses_development_tokens(settings: Any) -> None:
     settings.OMI_ENVIRONMENT, settings.SECRET_KEY, settings.OMI_AUTH = "production", "x" * 60, "dev"
-    assert "omi.E006" in ids(checks.unsafe_in_production(None))
+    assert "omi.E009" in ids(checks.unsafe_in_production(None))
     with pytest.raises(ImproperlyConfigured, match="OMI_AUTH"):
         checks.refuse_unsafe_production()
 

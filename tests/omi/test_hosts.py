@@ -32,6 +32,7 @@ def test_several_hosts_are_refused_whatever_they_share(settings: Any, monkeypatc
 
 def test_production_does_not_start_on_several_hosts(settings: Any) -> None:
     settings.OMI_ENVIRONMENT, settings.SECRET_KEY, settings.DEBUG = "production", "x" * 60, False
+    settings.OMI_AUTH = "firebase"
     checks.refuse_unsafe_production()
     settings.OMI_HOSTS = 2
     with pytest.raises(ImproperlyConfigured, match=r"omi\.E006"):

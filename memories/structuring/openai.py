@@ -99,7 +99,7 @@ def _readable(listed: object, losses: Losses, *needed: str) -> list[dict[str, An
     """The items that have what they are about, with what else they have."""
     found = []
     for item in items(listed, losses):
-        said = {name: text(item.get(name)) for name in (*needed, "description")}
+        said = {name: text(item.get(name)) for name in (*needed, "description", "owner", "due")}
         if any(said[name] is None for name in needed):
             losses.part()
             continue

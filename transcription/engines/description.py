@@ -11,7 +11,7 @@ from transcription.engines.whisper import files
 if TYPE_CHECKING:
     from pathlib import Path
 
-WORD_ERRORS = {"whisper-base": "word errors on hard read English: 9.5 % pre-recorded, 17.2 % live (docs/benchmarks.md)"}
+WORD_ERRORS = {"whisper-base": "word errors on hard read English: 9.5 % pre-recorded, 16.1 % live (docs/benchmarks.md)"}
 """By model of the catalogue, measured by `python -m bench.speech`."""
 
 

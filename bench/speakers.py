@@ -2,7 +2,7 @@
 
 Figures are of the reporting side of the speakers; ``--fit`` makes weights from the choosing side and the shipped cohort
 of all. The first run embeds every voice (about 25 minutes of one core), later ones take that from ``var/bench-voices``.
-Without the recordings of ``OMI_BENCH_SPEECH`` (a folder of recordings with an index.json) only the bundled ones are measured.
+Without the recordings of ``OMI_BENCH_SPEECH`` (recordings with an index.json) only the bundled ones are measured.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Recordings for measuring voices: ``OMI_BENCH_SPEECH`` (a folder of recordings with an index.json) or, without it, the bundled
+"""Recordings for measuring voices: ``OMI_BENCH_SPEECH`` (recordings with an index.json) or, without it, the bundled
 ones.
 
 Speakers are divided once, by name within each corpus and sex: one half chooses (features, weights, thresholds), the

@@ -23,6 +23,7 @@ from speakers.clips import RATE, WINDOW, Recording, windows
 from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
 from speakers.engines.scale import scale_of
+from speakers.fence import no_fence, storing
 from speakers.models import USER, ProfileVersion, VoiceConsent, VoiceEmbedding, VoiceSample
 from speakers.quality import (
     PROFILE_SECONDS,
@@ -81,7 +82,7 @@ def enrol_user(
     *,
     consent: str = CONSENT_VERSION,
     source: str = "api",
-    fence: Callable[[], None] = gallery.no_fence,
+    fence: Callable[[], None] = no_fence,
 ) -> Enrolment:
     """Replace the user's profile recording by ``wav`` (16 kHz mono). Samples learned from memories stay; those that do
     not sound like it wait for a person to confirm them.
@@ -110,7 +111,7 @@ def add_sample(
     *,
     consent: str = CONSENT_VERSION,
     source: str = "api",
-    fence: Callable[[], None] = gallery.no_fence,
+    fence: Callable[[], None] = no_fence,
 ) -> Enrolment:
     """One more sample of a person (or with ``USER`` of the user). Raises PersonNotFound, also where the person is
     deleted while the voice is measured."""
@@ -145,7 +146,7 @@ def _enrol(
         raise RejectedAudio("empty", "Audio is empty: no speech was heard.")
     with wav.open("rb") as file:  # due for the sweeper until the rows stand
         stored = audio.put(uid, "profile" if replace else "sample", file, suffix=".wav", keep_for=timedelta(hours=1))
-    with gallery.storing(uid, person_id, stored, fence):  # two uploads at once: the later one replaces the earlier
+    with storing(uid, person_id, stored, fence):  # two uploads at once: the later one replaces the earlier
         if replace:
             for old in VoiceSample.objects.filter(
                 uid=uid, person_id=person_id, source=VoiceSample.Source.PROFILE

@@ -7,12 +7,43 @@ deletion finds what it wrote.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from django.db import transaction
+
+from omi.errors import ProviderError
+from omi.stores import audio
+from omi.stores.models import AudioObject
 from speakers import gallery, people
+from speakers.models import USER
 from speakers.policy import CANDIDATE_USER, VoiceDecision
 from speakers.reasons import Reason
+
+
+def no_fence() -> None:
+    """Nothing but the person is looked at."""
+
+
+@contextlib.contextmanager
+def storing(uid: str, person_id: str, stored: AudioObject, fence: Callable[[], None]) -> Iterator[None]:
+    """The transaction that stores a sample of a voice, alone in this user's gallery.
+
+    Measuring takes seconds, in which the account, the memory or the person may have been erased: ``fence`` raises then,
+    or PersonNotFound is, and ``stored`` goes, too.
+    """
+    try:
+        with transaction.atomic():
+            gallery.lock(uid)
+            fence()
+            if person_id != USER:
+                people.get_person(uid, person_id)
+            yield
+    except Exception:
+        with contextlib.suppress(ProviderError):  # it is due for the sweeper anyway
+            audio.delete(stored)
+        raise
 
 
 def without_the_gone(uid: str, voices: Iterable[VoiceDecision]) -> list[VoiceDecision]:

@@ -5,9 +5,7 @@ Every function works for one engine at a time, the configured one unless told: e
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,8 +20,6 @@ from omi import rows, workspace
 from omi.errors import ProviderError
 from omi.providers import one
 from omi.stores import audio
-from omi.stores.models import AudioObject
-from speakers import people
 from speakers.clips import BadRecording, Recording, centroid, pieces, pooled, voiced
 from speakers.conditions import CONDITIONS, simulated
 from speakers.engines import VoiceEngine
@@ -132,30 +128,6 @@ def wait_for_writers(uid: str) -> None:
             row.delete()
         else:
             UserThreshold.objects.select_for_update().filter(uid=uid).first()
-
-
-def no_fence() -> None:
-    """Nothing but the person is looked at."""
-
-
-@contextlib.contextmanager
-def storing(uid: str, person_id: str, stored: AudioObject, fence: Callable[[], None]) -> Iterator[None]:
-    """The transaction that stores a sample of a voice, alone in this user's gallery.
-
-    Measuring takes seconds, in which the account, the memory or the person may have been erased: ``fence`` raises then,
-    or PersonNotFound is, and ``stored`` goes, too.
-    """
-    try:
-        with transaction.atomic():
-            lock(uid)
-            fence()
-            if person_id != USER:
-                people.get_person(uid, person_id)
-            yield
-    except Exception:
-        with contextlib.suppress(ProviderError):  # it is due for the sweeper anyway
-            audio.delete(stored)
-        raise
 
 
 def rebuild(uid: str, person_id: str, engine: str, engine_version: str, *, reason: str) -> ProfileVersion | None:

@@ -23,7 +23,7 @@ from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
 from speakers.engines.scale import scale_of
 from speakers.enrolment import CONSENT_VERSION, analyse
-from speakers.fence import there
+from speakers.fence import no_fence, storing, there
 from speakers.models import USER, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
 from speakers.policy import SHIFT_LIMIT, Rules
 from speakers.quality import SAMPLE_SECONDS, SAMPLE_VOICED, RejectedAudio, check
@@ -67,7 +67,7 @@ def learn_from_segment(
     segment_index: int | None = None,
     confirmed: bool = False,
     audio_offset: float = 0.0,
-    fence: Callable[[], None] = gallery.no_fence,
+    fence: Callable[[], None] = no_fence,
 ) -> Learned:
     """Learn the voice of a segment that was assigned to a person (None: the user). Idempotent per segment and person.
 
@@ -207,7 +207,7 @@ def _keep(
     fence: Callable[[], None],
 ) -> VoiceSample:
     stored = audio.put(uid, "sample", _wav_bytes(pcm), memory_id=memory_id, suffix=".wav", keep_for=timedelta(hours=1))
-    with gallery.storing(uid, owner, stored, fence):
+    with storing(uid, owner, stored, fence):
         twin = _samples_of(uid, memory_id, segment_id).filter(person_id=owner).first()
         if twin is not None:  # a second worker with the same assignment was faster; this audio is left to the sweeper
             return twin

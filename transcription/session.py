@@ -176,16 +176,11 @@ class Session:
                 self._voices.note(delta.segment.speaker, delta.start, delta.end)
 
     def _named(self, label: str, voice: VoiceLabel) -> None:
-        changed = self._builder.name_voice(label, voice)
-        if changed:
-            self._storing.dirty = True
-            self._output.updated(changed)
+        self._correct(self._builder.name_voice(label, voice))
 
     def assign(self, segment_ids: Sequence[str], voice: VoiceLabel) -> bool:
         changed = self._builder.assign(segment_ids, voice)
-        if changed:
-            self._storing.dirty = True
-            self._output.updated(changed)
+        self._correct(changed)
         return bool(changed)
 
     @property
@@ -209,13 +204,19 @@ class Session:
                 self._faults.guard(part)
             try:
                 await self._store_when_due()
-                if self._around.consensus and time.monotonic() - voted_at >= PAUSE:
-                    voted_at = time.monotonic()
-                    if changed := await self._agreement.so_far():
-                        self._storing.dirty = True
-                        self._output.updated(changed)
             except Exception as error:
                 self._faults.note("store", error)
+            if self._around.consensus and time.monotonic() - voted_at >= PAUSE:
+                voted_at = time.monotonic()
+                try:
+                    self._correct(await self._agreement.so_far())
+                except Exception as error:
+                    self._faults.note("vote", error)
+
+    def _correct(self, changed: list[Segment]) -> None:
+        if changed:
+            self._storing.dirty = True
+            self._output.updated(changed)
 
     def _sync(self) -> None:
         if self._journal is not None:

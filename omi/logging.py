@@ -34,6 +34,13 @@ _SHARED: list[Any] = [
     structlog.processors.StackInfoRenderer(),
 ]
 
+_PROCESSORS: list[Any] = [
+    structlog.stdlib.filter_by_level,
+    *_SHARED,
+    structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+]
+"""One list for the life of the process: a logger that structlog has cached keeps the list it was made with."""
+
 
 def configure(config: dict[str, Any]) -> None:
     """``settings.LOGGING_CONFIG``: ``config`` holds ``level`` and ``format`` (auto, json, console)."""
@@ -73,11 +80,7 @@ def configure(config: dict[str, Any]) -> None:
         }
     )
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *_SHARED,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=_PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,

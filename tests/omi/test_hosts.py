@@ -30,7 +30,9 @@ def test_several_hosts_are_refused_whatever_they_share(settings: Any, monkeypatc
     assert [item.id for item in checks.loses_audio_on_several_hosts(None)] == ["omi.E006"]
 
 
-def test_production_does_not_start_on_several_hosts(settings: Any) -> None:
+def test_production_does_not_start_on_several_hosts(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for emulator in ("FIRESTORE_EMULATOR_HOST", "FIREBASE_AUTH_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.delenv(emulator, raising=False)
     settings.OMI_ENVIRONMENT, settings.SECRET_KEY, settings.DEBUG = "production", "x" * 60, False
     settings.OMI_AUTH = "firebase"
     checks.refuse_unsafe_production()

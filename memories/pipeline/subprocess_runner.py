@@ -2,8 +2,8 @@
 
 ``call("memories.pipeline.audio_analysis.speech", {...}, timeout=60)`` hands the function its JSON arguments and
 gives back its JSON answer. Each process keeps one child (without Django) for all of its calls, which it kills when
-one takes longer than its limit: a regular expression that runs away holds the interpreter's lock, and nothing in the same
-process could stop it. The child ends when nobody asks it anything for ``IDLE`` seconds, and with its parent.
+one takes longer than its limit: a regular expression that runs away holds the interpreter's lock, and nothing in the
+same process could stop it. The child ends when nobody asks it anything for ``IDLE`` seconds, and with its parent.
 """
 
 from __future__ import annotations

@@ -231,7 +231,6 @@ def _families() -> Iterable[Any]:
     from memories.mirror import metrics
     from memories.pipeline import queries
     from memories.pipeline.models import PostProcessingRun, VendorBreaker
-    from memories.pipeline.recovery import oldest_age
     from memories.pipeline.states import State
 
     yield GaugeMetricFamily("memory_pipeline_metrics_up", "1 if the rows could be read", 1)
@@ -251,7 +250,9 @@ def _families() -> Iterable[Any]:
     for state, count in counted.items():
         states.add_metric([state.value], count)
     yield states
-    yield GaugeMetricFamily("memory_postprocessing_oldest_seconds", "Age of the oldest unfinished run", oldest_age())
+    yield GaugeMetricFamily(
+        "memory_postprocessing_oldest_seconds", "Age of the oldest unfinished run", queries.oldest_age()
+    )
     yield GaugeMetricFamily("memory_postprocessing_dead_letters", "Given up and not retried",
                             queries.dead_letters().count())  # fmt: skip
     breakers = GaugeMetricFamily(

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
+from django.conf import settings
+from django.core.management import call_command
 from pydantic import TypeAdapter
 
-from memories.evaluation.measure import Measurement
+from memories.evaluation.dataset import Dataset
+from memories.evaluation.measure import Measurement, measure
+from memories.evaluation.readers import load
 from omi import child_process
+from omi.providers import one
 
 MADE: Final[TypeAdapter[Measurement]] = TypeAdapter(Measurement)
 """A measurement as JSON, as the child writes it and as the report keeps it."""
@@ -32,7 +39,7 @@ SECRET: Final = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL")
 
 
 class Failed(Exception):
-    """The child ended without a measurement."""
+    """There is no measurement: the child ended without one, or would have written into a deployment's stores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +62,39 @@ def environment(variant: Variant, folder: Path) -> dict[str, str]:
 
 
 def measured_apart(
-    dataset: Path, variant: Variant, folder: Path, *, only: str = "", nudge: int = 0, judged: bool | None = None
+    dataset: Path, variant: Variant, folder: Path, *, only: str = "*", nudge: int = 0, judged: bool | None = None
 ) -> Measurement:
     """Measure ``variant`` on ``dataset`` in a child process. ``only``: a pattern of item names. Raises Failed."""
     folder.mkdir(parents=True, exist_ok=True)
     answer = folder / "measurement.json"
-    command = child_process.command("memories.evaluation.worker", str(dataset), str(answer), "--nudge", str(nudge))
-    command += ["--only", only] if only else []
+    command = [sys.executable, str(child_process.ROOT / "manage.py"), "evaluate", str(dataset)]
+    command += ["--measure-into", str(answer), "--nudge", str(nudge), "--only", only]
     command += [] if judged is None else ["--judge"] if judged else ["--no-judge"]
     done = subprocess.run(command, env=environment(variant, folder / "data"), check=False)
     if done.returncode != 0 or not answer.exists():
         raise Failed(f"the evaluation of {variant.name} ended with code {done.returncode}; its reason stands above")
     return MADE.validate_json(answer.read_bytes())
+
+
+def measure_into(
+    answer: Path, source: Path, *, only: str, nudge: int, judged: bool | None, tell: Callable[[str], None]
+) -> None:
+    """The child's side: measure this process's product on the items of ``source`` that match ``only``, and write the
+    measurement as JSON. Raises DatasetError, MissingLibrary, and Failed where the stores are not embedded ones."""
+    for name in ("OMI_DOCUMENTS", "OMI_VECTORS", "OMI_AUDIO"):
+        if getattr(settings, name) != "local":
+            raise Failed(f"{name} is {getattr(settings, name)}: an evaluation writes into no deployment's stores")
+    call_command("migrate", verbosity=0)
+    dataset = chosen(load(source, Path(settings.OMI_DATA_DIR)), only)
+    if judged is None:
+        judged = bool(one("structurer").remote)
+    made = measure(dataset, nudge=nudge, judged=judged, tell=tell)
+    answer.write_bytes(MADE.dump_json(made))
+
+
+def chosen(dataset: Dataset, only: str) -> Dataset:
+    """The items whose names match the pattern ``only``, and the questions that ask for none but these."""
+    items = [item for item in dataset.items if fnmatch(item.name, only)]
+    names = {item.name for item in items}
+    questions = [question for question in dataset.questions if names.issuperset(question.items)]
+    return dataset.model_copy(update={"items": items, "questions": questions})

@@ -83,7 +83,7 @@ def _of_audio(item: Item, folder: Path, nudge: int) -> Heard:
     uid = f"evaluation-{hashlib.sha256(item.name.encode()).hexdigest()[:24]}-{nudge}"
     update_user(uid, name=item.user or "", time_zone=item.time_zone, vocabulary=list(item.vocabulary))
     names = _enrolled(uid, item, folder)
-    recording, seconds = _recording(item, folder, nudge)
+    recording, seconds = recording_of(item, folder, nudge)
     memory = repository.create_memory(
         uid,
         Memory(
@@ -152,7 +152,7 @@ def _enrolled(uid: str, item: Item, folder: Path) -> dict[str, str]:
     return names
 
 
-def _recording(item: Item, folder: Path, nudge: int) -> tuple[Path, float]:
+def recording_of(item: Item, folder: Path, nudge: int = 0) -> tuple[Path, float]:
     """The file that is uploaded, the item's own or a WAV of its clip, and its length in seconds."""
     assert item.audio is not None
     wav = folder / "recording.wav"

@@ -13,6 +13,7 @@ import structlog
 from django.conf import settings
 
 from transcription import capacity, drain
+from transcription.metrics import DROPPED
 from transcription.pace import Pace
 from transcription.session import FINISH_SECONDS, Session
 
@@ -166,5 +167,6 @@ class Intake:
             self._timer.cancel()
             self._timer = None
         if self._batch:
+            DROPPED.labels(reason).inc(self._batch_seconds)
             log.warning("audio_not_taken", reason=reason, seconds=round(self._batch_seconds, 2))
         self._batch, self._batch_seconds = [], 0.0

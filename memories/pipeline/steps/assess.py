@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from memories.pipeline import child, missing
 from memories.pipeline.context import Context
+from memories.pipeline.metrics import ASSESSED
 from memories.pipeline.outcomes import Done, Skip, StepError
 from memories.pipeline.vocabulary import Kind
 from memories.repository.transcripts import content_hash
@@ -42,6 +43,7 @@ def run(ctx: Context) -> Done | Skip:
     }  # fmt: skip
     decision = child.call("memories.pipeline.child_jobs.assess", arguments, timeout=COMPUTING)
     accepted, reasons = decision["accepted"], list(decision["reasons"])
+    ASSESSED.inc(str(bool(accepted)).lower())
     ctx.log.info("assessed", accepted=accepted, reasons=reasons, **decision["figures"])
     return Done(
         {

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from transcription.metrics import SESSIONS
+
 if TYPE_CHECKING:
     from transcription.session.session import Session
 
@@ -42,3 +44,6 @@ def users() -> list[str]:
 
 def count() -> int:
     return sum(map(len, _sessions.values()))
+
+
+SESSIONS.set_function(count)

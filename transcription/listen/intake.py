@@ -14,6 +14,7 @@ from django.conf import settings
 
 from transcription.listen import capacity, drain
 from transcription.listen.pace import Pace
+from transcription.metrics import DROPPED
 from transcription.session.session import FINISH_SECONDS, Session
 
 if TYPE_CHECKING:
@@ -166,5 +167,6 @@ class Intake:
             self._timer.cancel()
             self._timer = None
         if self._batch:
+            DROPPED.labels(reason).inc(self._batch_seconds)
             log.warning("audio_not_taken", reason=reason, seconds=round(self._batch_seconds, 2))
         self._batch, self._batch_seconds = [], 0.0

@@ -1,6 +1,6 @@
 """``python -m bench.conversations``: 2,000 simulated conversations through the code that names voices.
 
-Everything that decides is the production code: the live grouping (``transcription.live.voices.Voices``), the live
+Everything that decides is the production code: the live grouping (``transcription.session.voices.Voices``), the live
 labeller, the joining of labels of several connections, and ``identify`` for the memory and afterwards. Simulated are
 the conversations (real recordings of the reporting side, put together), the vendors (they tell speakers apart rightly,
 and count them anew after each drop) and the clock. The calibration is the choosing side's: no tested speaker has a part
@@ -87,9 +87,9 @@ def _assigned(held: dict[tuple[str, str], float]) -> float:
 async def live(uid: str, talk) -> tuple[list[str], list[str]]:  # type: ignore[no-untyped-def]
     """Names of each turn: as they were shown when it ended, and as they stand at the end of the session."""
     from speakers.live import LiveLabeller
-    from transcription.live.voices import Voices
-    from transcription.live.window import AudioWindow
     from transcription.ports import VoiceLabel
+    from transcription.session.voices import Voices
+    from transcription.session.window import AudioWindow
 
     current: dict[str, str] = {}
 
@@ -139,7 +139,7 @@ def enrolled(folder: Path, people: Sequence) -> dict[str, dict[str, str]]:  # ty
 def measure(folder: Path, talks: int) -> None:
     from bench.conversations_data import live_segments, make, talkers, true_segments
     from bench.speakers_trials import embedded
-    from omi.providers import one
+    from omi.core.providers import one
     from speakers.identify import identify
     from speakers.turns import repair_labels
 
@@ -232,7 +232,7 @@ def calibrate(folder: Path) -> None:
     """The shipped rules with cohort and weights of the choosing side alone."""
     from bench.speakers_fit import ship
     from bench.speakers_trials import embedded
-    from omi.providers import one
+    from omi.core.providers import one
     from speakers import calibration
 
     engine = one("voices")

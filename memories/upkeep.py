@@ -22,16 +22,16 @@ INDEXED = 2000
 
 def erasures() -> int:
     """Take up erasures that did not reach every store, and memories whose time to be restored is over."""
-    from memories import erasure
+    from memories.privacy import erasure
 
     return erasure.finish_pending()
 
 
 def mirror_sample() -> int:
-    from memories import mirror_check
+    from memories.mirror import compare
 
     look_again()
-    return len(mirror_check.check_sample(SAMPLE))
+    return len(compare.check_sample(SAMPLE))
 
 
 def look_again(limit: int = 200) -> int:
@@ -56,12 +56,12 @@ def look_again(limit: int = 200) -> int:
 
 def index_words(limit: int = INDEXED) -> int:
     """Read what no search has read yet (imports, users who never search). The number of documents read."""
-    from memories import search_index
     from memories.models import MemoryRow
+    from memories.search import word_index
 
     done = 0
     for uid in MemoryRow.objects.filter(words_stale=True).order_by("uid").values_list("uid", flat=True).distinct():
-        done += search_index.refresh(uid, limit - done)
+        done += word_index.refresh(uid, limit - done)
         if done >= limit:
             break
     return done
@@ -69,15 +69,15 @@ def index_words(limit: int = INDEXED) -> int:
 
 def index_words_of(uid: str) -> int:
     """What a search of this user left to a worker."""
-    from memories import search_index
+    from memories.search import word_index
 
-    return search_index.refresh(uid, INDEXED)
+    return word_index.refresh(uid, INDEXED)
 
 
 def prune() -> int:
     """Delete events, remembered callbacks and samples of the mirror that are too old to matter; how many."""
-    from memories import events
     from memories.models import MirrorSample, VendorCallback
+    from memories.user_events import log as events
 
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
@@ -87,7 +87,7 @@ def prune() -> int:
 
 def retention() -> dict[str, int]:
     """Delete what the pipeline's rows keep of work that ended long ago; how many rows, by kind."""
-    from memories.pipeline import retention as rules
+    from memories.pipeline.operations import retention as rules
 
     return asdict(rules.prune())
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.files.base import ContentFile
 
-from omi import providers, secret_key
-from omi.errors import ProviderError
+from omi.core import providers, secret_key
+from omi.core.errors import ProviderError
 
 LEAST_FREE_BYTES = 1024**3
 CONNECT_SECONDS = 3.0

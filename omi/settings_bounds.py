@@ -5,7 +5,7 @@ docs/security.md says of each bound what it keeps from happening; a test holds t
 
 from __future__ import annotations
 
-from omi.env import env_amounts, env_int, env_str
+from omi.core.env import env_amounts, env_int, env_str
 
 OMI_ANSWER_BYTES = env_int("OMI_ANSWER_BYTES", 16 * 1024 * 1024)
 """Of a list, a search or the transcripts of a memory: what goes beyond it is listed without its segments."""

@@ -10,7 +10,7 @@ import numpy as np
 from channels.db import database_sync_to_async
 from numpy.typing import NDArray
 
-from omi.providers import one
+from omi.core.providers import one
 from speakers import gallery, people
 from speakers.calibration import calibration_of
 from speakers.clips import RATE, centroid, pooled, voiced

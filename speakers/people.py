@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from omi.providers import one
+from omi.core.providers import one
 from omi.stores import damaged
 from omi.stores.documents.base import Document, Documents, InvalidPath, NotFound, Transaction, Unreadable
 from speakers.shapes import Person

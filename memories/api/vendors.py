@@ -16,10 +16,10 @@ from rest_framework.views import APIView
 from memories import vendor_callbacks
 from memories.api.errors import ApiError
 from memories.api.recordings import ranged
-from memories.pipeline import handover
-from omi.metrics import webhooks_total
+from memories.pipeline.vendor_calls import signed_urls
+from omi.core.metrics import webhooks_total
 from omi.stores import audio
-from transcription.prerecorded import webhook
+from transcription.vendors.batch import webhook
 
 PIECE = 64 * 1024
 
@@ -55,7 +55,7 @@ def _pieces(request: HttpRequest) -> Iterator[bytes]:
 @require_safe
 def vendor_audio(request: HttpRequest, token: str) -> HttpResponseBase:
     """A recording for the vendor that transcribes it: by signed address only, for a limited time, with ranges."""
-    name = handover.opened(token)
+    name = signed_urls.opened(token)
     if name is None:
         return HttpResponse(status=403)
     try:

@@ -15,11 +15,11 @@ from typing import Any
 import structlog
 from django.conf import settings
 
-from memories import events
 from memories.capture import continuing
 from memories.capture.ids import content_key, memory_id_for, own_segment_ids, processing_id_for
 from memories.repository import memories, processing, transcripts
 from memories.shapes import ProcessingMemory, SessionAudio
+from memories.user_events import log as events
 from transcription.ports import Accounting, Conversation, ConversationGone, SessionInfo, VoiceLabel
 from transcription.segments import Segment, is_speaker_label, speaker_label
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 
-from memories import events
 from memories.capture import conversations
 from memories.capture.fence import fenced
+from memories.user_events import log
 from speakers import people
 from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
 from transcription.segments import Segment
@@ -103,17 +103,17 @@ class CaptureSink:
     async def events_after(
         self, uid: str, number: int, limit: int = 100, *, memories: bool = True
     ) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = await _threaded(events.after, uid, number, limit, memories=memories)
+        found: list[dict[str, Any]] = await _threaded(log.after, uid, number, limit, memories=memories)
         return found
 
     async def knows_person(self, uid: str, person_id: str) -> bool:
         return bool(await _threaded(_knows_person, uid, person_id))
 
     async def latest_event(self, uid: str) -> int:
-        return int(await _threaded(events.latest, uid))
+        return int(await _threaded(log.latest, uid))
 
     def events_group(self, uid: str) -> str:
-        return events.group(uid)
+        return log.group(uid)
 
     def _remember(self, session: SessionInfo, segments: Sequence[Segment]) -> None:
         self._known.setdefault(session.session_id, set()).update(segment.id for segment in segments)

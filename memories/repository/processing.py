@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from memories import mirror
-from memories.repository import gone, stored
+from memories.mirror import rows
+from memories.repository import stored, tombstones
 from memories.repository.large import Unreadable
 from memories.repository.memories import _plain, same_people
 from memories.repository.parsing import dump, processing_from
@@ -34,17 +34,17 @@ def get(uid: str, processing_id: str) -> ProcessingMemory:
         found = None
     if found is None:
         raise ProcessingMemoryNotFound("Processing memory not found")
-    return processing_from(gone.without(found))
+    return processing_from(tombstones.without(found))
 
 
 def create(uid: str, processing: ProcessingMemory) -> ProcessingMemory:
     """Repeatable: where the id is there already, what is stored wins and is returned."""
     try:
-        data = gone.cleared(dump(processing), gone.people(uid))
+        data = tombstones.cleared(dump(processing), tombstones.people(uid))
         stored.create(processing_path(uid, processing.id), data)
     except AlreadyExists:
         return get(uid, processing.id)
-    mirror.record_processing(uid, processing)
+    rows.record_processing(uid, processing)
     return processing
 
 
@@ -71,18 +71,18 @@ def mutate(
 
     def decide(data: dict[str, Any]) -> tuple[dict[str, Any], ProcessingMemory]:
         nonlocal left_out
-        known = gone.people(uid)
-        current = processing_from(Document(where, gone.cleared(data, known), "", _EPOCH, _EPOCH))
+        known = tombstones.people(uid)
+        current = processing_from(Document(where, tombstones.cleared(data, known), "", _EPOCH, _EPOCH))
         fields = function(current)
         left_out = None
         if not fields:
             return {}, current
         plain = {name: _plain(value) for name, value in fields.items()}
-        applied = gone.cleared(apply_fields(dump(current), clean_fields(plain)), known)
+        applied = tombstones.cleared(apply_fields(dump(current), clean_fields(plain)), known)
         after = ProcessingMemory.model_validate(applied)
         dumped = dump(after)
         written = {name: dumped[name] for name in {key.split(".")[0] for key in fields}}
-        left_out = known if gone.names_anybody(written) else None
+        left_out = known if tombstones.names_anybody(written) else None
         return written, after
 
     try:
@@ -90,7 +90,7 @@ def mutate(
         processing = stored.change(where, decide, before=held)
     except (NotFound, InvalidPath) as error:
         raise ProcessingMemoryNotFound("Processing memory not found") from error
-    mirror.record_processing(uid, processing)
+    rows.record_processing(uid, processing)
     return processing
 
 
@@ -108,7 +108,7 @@ def latest_open(uid: str, device_id: str | None) -> ProcessingMemory | None:
     )
     for document in stored.read_all(found):
         try:
-            return processing_from(gone.without(document))
+            return processing_from(tombstones.without(document))
         except Unreadable as error:
             damaged.report(document.path, error)
     return None

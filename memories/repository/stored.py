@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from memories.repository import large
-from omi.errors import ErrorKind, StoreError
+from omi.core.errors import ErrorKind, StoreError
 from omi.stores import damaged
 from omi.stores.documents import documents
 from omi.stores.documents.base import Data, Document, DocumentError, NotFound, Transaction

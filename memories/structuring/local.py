@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
-from memories.pipeline.written_language import written_in
+from memories.pipeline.rules.language_detection import written_in
 from memories.shapes import Category, Structured
 from memories.structuring import category as categories
 from memories.structuring.actions import action_items

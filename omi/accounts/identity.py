@@ -12,8 +12,8 @@ from django.conf import settings
 from django.core.cache import cache
 
 from omi.accounts.principal import Principal
-from omi.errors import MissingDependency
-from omi.ids import is_id
+from omi.core.errors import MissingDependency
+from omi.core.ids import is_id
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from omi.providers import one
+from omi.core.providers import one
 
 
 def push(uid: str, title: str, body: str, data: Mapping[str, str] | None = None) -> int:

@@ -24,8 +24,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from omi import rows
-from omi.errors import ErrorKind, ProviderError, StoreError
+from omi.core import rows
+from omi.core.errors import ErrorKind, ProviderError, StoreError
 from omi.stores.models import AudioObject
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from omi.errors import MissingDependency
+from omi.core.errors import MissingDependency
 from speakers.engines.weights import LAYERS, bundled_weights
 
 if TYPE_CHECKING:

@@ -79,7 +79,7 @@ def answer(engine: VoiceEngine, header: dict[str, Any], payload: bytes) -> tuple
         rows = engine.embed_segments(pcm, [(float(start), float(end)) for start, end in header["segments"]])
         return {"rows": rows.shape[0], "columns": rows.shape[1]}, rows.astype("<f4").tobytes()
     if header["op"] == "speech":
-        from transcription.vad import speech_regions
+        from transcription.audio.vad import speech_regions
 
         return {"regions": [[region.start, region.end] for region in speech_regions(pcm)]}, b""
     raise ValueError(f"unknown operation {header['op']!r}")

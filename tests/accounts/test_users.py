@@ -11,7 +11,7 @@ from django.test import override_settings
 
 from omi import checks
 from omi.accounts import users
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from omi.push import push
 from omi.push.fcm import FcmPush
 from omi.stores.documents import documents

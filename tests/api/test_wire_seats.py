@@ -62,7 +62,7 @@ def decoders(server: Server) -> int:
             parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
         except (OSError, ValueError, IndexError):
             continue
-        found += b"transcription.decode" in command and parent == server.process.pid
+        found += b"transcription.audio.decode" in command and parent == server.process.pid
     return found
 
 

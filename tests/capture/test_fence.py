@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
-from memories import erasure
 from memories.capture import conversations
 from memories.capture.sink import CaptureSink
+from memories.privacy import erasure
 from omi.accounts import tokens
 from omi.accounts.erased import AccountErased, erased_among, erased_since
 from omi.accounts.identity import InvalidToken, verify_token
 from omi.accounts.models import ErasedAccount
 from tests.capture.test_sink import ALL_HEARD, do, said, session, talk
-from transcription import journal, reconcile
+from transcription import journal
 from transcription.journal.writer import Journal
 from transcription.ports import SessionInfo
+from transcription.session import recovery
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -95,13 +96,13 @@ def test_a_session_that_began_after_the_erasure_under_a_token_of_before_is_stopp
 
 def test_recovery_removes_what_an_erased_account_left(settings: Any, tmp_path: Any) -> None:
     settings.OMI_DATA_DIR = tmp_path
-    from transcription.codecs import codec
+    from transcription.audio.codecs import codec
 
     it = Journal.open(live(), codec("pcm16"), watch=True)
     it.append([bytes(32000 * 2)])
     it.abandon()
     ErasedAccount.objects.create(digest=_digest("alice"))
-    assert reconcile.recover_sessions() == 1
+    assert recovery.recover_sessions() == 1
     assert list(journal.sessions()) == []
     assert erasure.verify_user_erased("alice") == {}
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from memories import events
 from memories.capture.ids import memory_id_for
 from memories.capture.sink import CaptureSink
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import processing, transcripts
+from memories.user_events import log
 from transcription.ports import Accounting, Conversation, SessionInfo
 from transcription.segments import Segment
 
@@ -45,7 +45,7 @@ async def talk(sink: CaptureSink, info: SessionInfo, *segments: Segment, finish:
 
 
 def types(uid: str = "alice") -> list[str]:
-    return [event["type"] for event in events.after(uid, 0)]
+    return [event["type"] for event in log.after(uid, 0)]
 
 
 def test_a_session_becomes_a_processing_memory_and_asks_for_its_memory() -> None:
@@ -56,7 +56,7 @@ def test_a_session_becomes_a_processing_memory_and_asks_for_its_memory() -> None
     assert (run.kind, run.memory_id) == ("capture", memory_id_for(conversation.id))
     assert run.options["processing_memory_id"] == conversation.id
     assert types() == ["new_processing_memory_created", "new_memory_creating"]
-    first = events.after("alice", 0)[0]
+    first = log.after("alice", 0)[0]
     assert first["event_type"] == first["type"]
     assert (first["processing_memory_id"], first["event_number"]) == (conversation.id, 1)
 

@@ -8,7 +8,7 @@ import pytest
 from django.utils.module_loading import import_string
 
 from emotions.base import EmotionMeter, EmotionRequest
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 from omi.settings_providers import _EMOTIONS
 from tests.support.vendor_fixtures import Talk, write_wav
 from tests.vendors.server import VendorServer

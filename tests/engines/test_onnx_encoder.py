@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omi.errors import ErrorKind, MissingDependency, Outcome
+from omi.core.errors import ErrorKind, MissingDependency, Outcome
 from speakers.engines import encoder_onnx
 from speakers.engines.client import WorkerClient
 from speakers.engines.encoder_numpy import NumpyEncoder

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from speakers.engines.resemblyzer import ResemblyzerEngine, mel_spectrogram
 from speakers.engines.sherpa import SherpaVoiceEngine
 from speakers.engines.weights import WeightsError, read_checkpoint, weights_path

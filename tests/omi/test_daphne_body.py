@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from demo.servers import ROOT
-from omi.daphne_body import PIECE
+from omi.serving.body import PIECE
 from tests.support.processes import free_port, listens, running
 
 pytestmark = pytest.mark.process

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from omi import workspace
+from omi.core import workspace
 from omi.stores import uploads
 from tests.api.test_wire import Server
 
@@ -79,8 +79,8 @@ def test_a_folder_is_gone_when_its_work_is_done() -> None:
 def test_no_recording_lies_in_a_folder_that_nobody_sweeps() -> None:
     """Copies of recordings go into the workspace; what else is temporary has no name on the disk."""
     allowed = {
-        "omi/workspace.py": "makes them",
-        "omi/secret_key.py": "no recording",
+        "omi/core/workspace.py": "makes them",
+        "omi/core/secret_key.py": "no recording",
         "omi/stores/audio.py": "has no name",
         "speakers/cohort.py": "averages of voices, renamed into place",
         "speakers/engines/encoder_onnx.py": "a model's weights",
@@ -94,8 +94,8 @@ def test_no_recording_lies_in_a_folder_that_nobody_sweeps() -> None:
         for file in (ROOT / room).rglob("*.py")
         if "tempfile." in file.read_text()
     }
-    assert found - allowed.keys() - {"memories/pipeline/context.py"} == set()
-    assert "tempfile.mk" not in (ROOT / "memories/pipeline/context.py").read_text()
+    assert found - allowed.keys() - {"memories/pipeline/engine/context.py"} == set()
+    assert "tempfile.mk" not in (ROOT / "memories/pipeline/engine/context.py").read_text()
 
 
 @pytest.mark.process

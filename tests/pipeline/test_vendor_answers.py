@@ -17,7 +17,7 @@ from memories.pipeline import runner, service
 from memories.pipeline.models import VendorBreaker, VendorCall
 from memories.repository import memories as repository
 from memories.shapes import Category, Memory
-from omi import providers
+from omi.core import providers
 from tests.pipeline.conftest import MEMORY, UID
 from tests.pipeline.vendor_run import EVER, Process, calls, model, process
 from tests.support.processes import free_port
@@ -118,7 +118,7 @@ def test_a_senseless_answer_about_a_job_is_asked_for_again_and_nothing_is_paid_t
     process: Process, vendors: VendorServer, monkeypatch: pytest.MonkeyPatch, op: str, fault: dict[str, Any]
 ) -> None:
     """C.4 no. 24, 25, 27."""
-    monkeypatch.setattr("transcription.prerecorded.http.MAX_BODY", 1_000_000)
+    monkeypatch.setattr("transcription.vendors.batch.http.MAX_BODY", 1_000_000)
     vendors.faults("fal", {**fault, "op": op})
     run = process()
     assert (run.outcome, model()) == ("success", "fal_whisperx")

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from omi.errors import ErrorKind, Outcome, ProviderError, UnsupportedFeature
-from omi.metrics import vendor_answer_losses_total
+from omi.core.errors import ErrorKind, Outcome, ProviderError, UnsupportedFeature
+from omi.core.metrics import vendor_answer_losses_total
 from tests.support.vendor_fixtures import Talk
 from tests.vendors.server import VendorServer
-from transcription.prerecorded import fal_whisperx
-from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
-from transcription.prerecorded.fal_whisperx import FalWhisperX
+from transcription.vendors.batch import fal_whisperx
+from transcription.vendors.batch.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
+from transcription.vendors.batch.fal_whisperx import FalWhisperX
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from emotions import hume
 from emotions.base import EmotionRequest
 from emotions.hume import HumeEmotions
-from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
 from tests.support.vendor_fixtures import Talk, write_wav
 from tests.vendors.server import VendorServer
 

@@ -15,7 +15,7 @@ from memories.shapes import Category
 from memories.structuring.base import StructureRequest, StructureResult
 from memories.structuring.openai import OpenAIStructurer, _Answer
 from memories.structuring.parts import pieces, token_estimate
-from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
 from tests.vendors.server import VendorServer
 from transcription.segments import Segment
 

@@ -10,7 +10,7 @@ import pytest
 
 from memories.structuring import openai_embedder
 from memories.structuring.openai_embedder import OpenAIEmbedder, estimate, split
-from omi.errors import ErrorKind, MissingDependency, ProviderError
+from omi.core.errors import ErrorKind, MissingDependency, ProviderError
 from tests.vendors.server import VendorServer
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omi.errors import ErrorKind, MissingDependency, ProviderError
+from omi.core.errors import ErrorKind, MissingDependency, ProviderError
 from speakers.engines import client as module
 from speakers.engines.campplus import CampplusEngine
 from speakers.engines.client import WorkerClient

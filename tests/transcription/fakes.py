@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from omi.errors import ProviderError
-from transcription.live.base import LiveCapabilities, LiveRequest, LiveResult
+from omi.core.errors import ProviderError
 from transcription.ports import FINAL, Accounting, Conversation, SessionInfo, VoiceLabel
 from transcription.segments import Segment, Word
+from transcription.vendors.live.base import LiveCapabilities, LiveRequest, LiveResult
 
 
 @dataclass

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from omi import providers
+from omi.core import providers
 from tests.transcription.fakes import MemorySink, Script, spoken_pcm
 from tests.transcription.live_session import Run, words
-from transcription import journal, storing
-from transcription.reconcile import recover_sessions
+from transcription import journal
+from transcription.session import storing
+from transcription.session.recovery import recover_sessions
 
 pytestmark = pytest.mark.django_db  # what is counted stands in rows
 SINK = MemorySink()

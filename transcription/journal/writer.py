@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakKeyDictionary, WeakSet
 
-from transcription.codecs import Codec
+from transcription.audio.codecs import Codec
 from transcription.journal.quota import QUOTA
 from transcription.journal.records import MAX_PAYLOAD, MAX_TICKS, Record, batches, encode, joined
 from transcription.journal.store import FINISHED, Entry, begin

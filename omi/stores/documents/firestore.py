@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from omi.errors import ErrorKind, ProviderError, StoreError
+from omi.core.errors import ErrorKind, ProviderError, StoreError
 from omi.stores.documents.base import (
     DELETE_FIELD,
     Document,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from django.db.utils import InterfaceError
 
-from omi import rows
-from omi.errors import ErrorKind, ProviderError, StoreError
+from omi.core import rows
+from omi.core.errors import ErrorKind, ProviderError, StoreError
 from omi.stores.documents import local_query
 from omi.stores.documents.base import (
     AlreadyExists,

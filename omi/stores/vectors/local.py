@@ -17,8 +17,8 @@ import numpy as np
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from django.db.utils import InterfaceError
 
-from omi import rows
-from omi.errors import ErrorKind, StoreError
+from omi.core import rows
+from omi.core.errors import ErrorKind, StoreError
 from omi.stores.vectors.base import Filter, InvalidVector, Match, Vector
 from omi.stores.vectors.check import check_id, check_top_k, check_values, check_vector
 from omi.stores.vectors.filters import check_filter, matches, split_uid

@@ -40,7 +40,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         tmp_path, instant=True, workers=6, lease=30.0,
         # A vendor that cannot be asked to forget what it has.
         more="""
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 def away(self, ticket):
     raise ProviderError("first", "does not answer", kind=ErrorKind.TRANSIENT, code="503")
 fakes.FakePrerecorded.forget = away

@@ -89,7 +89,7 @@ from datetime import timedelta
 from memories.pipeline import claim, service
 from memories.pipeline.models import PostProcessingRun, RunStep
 owner = f"{claim.machine()}:999999999:1"
-from memories.pipeline.vocabulary import State
+from memories.pipeline.states import State
 for number, call in enumerate([{"owner": owner, "until": "soon"}, {"owner": owner, "id": ["x"]}, {"owner": owner}]):
     run = service.start("reprocess", "somebody", f"m{number}", actor="test")
     lease = claim.claim(PostProcessingRun.objects.get(pk=run.pk), owner="somebody")

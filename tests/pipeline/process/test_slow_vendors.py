@@ -25,7 +25,7 @@ SOON = 12.0
 
 REAL = """
 PROVIDERS |= {
-    "prerecorded": [{"BACKEND": "transcription.prerecorded.deepgram.DeepgramPrerecorded"}],
+    "prerecorded": [{"BACKEND": "transcription.vendors.batch.deepgram.DeepgramPrerecorded"}],
     "structurer": {"BACKEND": "memories.structuring.openai.OpenAIStructurer"},
     "embedder": {"BACKEND": "memories.structuring.openai_embedder.OpenAIEmbedder"},
     "emotions": {"BACKEND": "emotions.hume.HumeEmotions"},

@@ -18,7 +18,7 @@ from tests.vendors.server import VendorServer
 
 pytestmark = pytest.mark.process
 
-RECOVER = "from transcription.reconcile import recover_sessions as r; print('recovered', r())"
+RECOVER = "from transcription.session.recovery import recover_sessions as r; print('recovered', r())"
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from omi.accounts.tokens import mint
 from tests.transcription.process.conftest import PCM, WORDS, Heard, Web, speak
 from tests.vendors.server import VendorServer
 from transcription.client import _opus
-from transcription.masks import masked
+from transcription.listen.masks import masked
 
 pytestmark = pytest.mark.process
 

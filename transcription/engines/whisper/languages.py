@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omi.errors import UnsupportedFeature
+from omi.core.errors import UnsupportedFeature
 from transcription.engines.whisper.files import ENGINE
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from omi.errors import OwnFault
-from transcription.audio import AudioError, AudioLimits, decode_to_wav
+from omi.core.errors import OwnFault
+from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
 from transcription.client import Closed, ListenClient, encode
 
 

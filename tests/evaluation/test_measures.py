@@ -47,7 +47,9 @@ def test_english_is_compared_by_whispers_rules_and_the_rest_by_unicode() -> None
 
 
 def test_word_and_character_errors() -> None:
-    parts = word_parts(item(("A", 0, 2, "uno dos tres cuatro"), language="es"), heard(("uno tos cuatro", 0, 2, "S", "")))
+    parts = word_parts(
+        item(("A", 0, 2, "uno dos tres cuatro"), language="es"), heard(("uno tos cuatro", 0, 2, "S", ""))
+    )
     assert parts["wer"] == (2, 4)
     assert parts["cer"] == (5, 16)
     assert "cpwer" not in parts
@@ -166,7 +168,11 @@ def test_of_an_item_that_failed_everything_expected_is_missing() -> None:
 
 
 def test_search_is_measured_by_rank() -> None:
-    assert ranking_parts(["a", "b"], {"a"}) == {"search_recall": (1, 1), "search_mrr": (1.0, 1), "search_ndcg": (1.0, 1)}
+    assert ranking_parts(["a", "b"], {"a"}) == {
+        "search_recall": (1, 1),
+        "search_mrr": (1.0, 1),
+        "search_ndcg": (1.0, 1),
+    }
     third = ranking_parts(["x", "y", "a"], {"a"})
     assert third["search_mrr"] == pytest.approx((1 / 3, 1))
     assert third["search_ndcg"] == pytest.approx((0.5, 1))

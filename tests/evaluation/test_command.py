@@ -1,4 +1,4 @@
-"""``manage.py evaluate`` from end to end with simulated vendors: table, JSON, page, comparison, gate, judge, isolation."""
+"""``manage.py evaluate`` from end to end with simulated vendors: table, JSON, page, comparison, gate, isolation."""
 
 from __future__ import annotations
 

@@ -7,12 +7,9 @@ conversations in a loop, or connects again and again, would otherwise hold hundr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.conf import settings
 
-if TYPE_CHECKING:
-    from transcription.session.session import Session
+from transcription.session.session import Session
 
 _sessions: dict[str, set[Session]] = {}
 

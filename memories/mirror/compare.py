@@ -18,6 +18,7 @@ from memories.mirror.compare_parts import PAGE, Difference, stale
 from memories.models import MemoryRow, MirrorProgress, MirrorSample, PersonRow, ProcessingMemoryRow, SearchTerms
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.vendor_calls import ledger
+from memories.privacy.erasure_parts import vectors_of
 from memories.repository import memories as repository
 from memories.repository import stored
 from memories.repository.large import Unreadable
@@ -247,8 +248,6 @@ def _compare_vectors(uid: str, memories: Mapping[str, Memory]) -> Iterator[Diffe
 
 def _extra_vectors(uid: str, ids: set[str]) -> Iterator[Difference]:
     """Vectors of no memory, or of one that has none. Whose a vector is: by the id rule, else as its metadata says."""
-    from memories.privacy.erasure_parts import vectors_of
-
     by_rule = {vector_id(uid, identity): identity for identity in ids}
     found = vectors_of(uid)
     for page in batches(found, PAGE):

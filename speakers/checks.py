@@ -9,6 +9,14 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from speakers.calibration import calibration_of
+from speakers.engines import campplus, weights
+from speakers.engines.campplus import CampplusEngine
+from speakers.engines.encoder_onnx import FIX, GRAPH_FILE
+from speakers.engines.resemblyzer import ResemblyzerEngine
+from speakers.engines.sherpa import SherpaVoiceEngine, model_version
+from speakers.engines.weights import WeightsError
+
 
 @register("speakers")
 def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
@@ -26,22 +34,16 @@ def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
                 id="speakers.E001",
             )
         ]
-    from speakers.engines.sherpa import SherpaVoiceEngine, model_version
 
     return _uncalibrated(SherpaVoiceEngine.name, model_version(path))
 
 
 def _built_in() -> tuple[str, str]:
-    from speakers.engines.campplus import CampplusEngine
-    from speakers.engines.resemblyzer import ResemblyzerEngine
-
     built_in = ResemblyzerEngine if settings.OMI_VOICE_ENGINE == "resemblyzer" else CampplusEngine
     return built_in.name, built_in.version
 
 
 def _uncalibrated(name: str, version: str) -> list[CheckMessage]:
-    from speakers.calibration import calibration_of
-
     if calibration_of(name, version) is not None:
         return []
     return [
@@ -54,9 +56,6 @@ def _uncalibrated(name: str, version: str) -> list[CheckMessage]:
 
 
 def _weights() -> list[CheckMessage]:
-    from speakers.engines import campplus, weights
-    from speakers.engines.weights import WeightsError
-
     path = weights.weights_path if settings.OMI_VOICE_ENGINE == "resemblyzer" else campplus.weights_path
     try:
         if path().is_file():
@@ -73,8 +72,6 @@ def _weights() -> list[CheckMessage]:
 
 
 def _runtime() -> list[CheckMessage]:
-    from speakers.engines.encoder_onnx import FIX, GRAPH_FILE
-
     graph = settings.OMI_DATA_DIR / "models" / GRAPH_FILE
     needed = ["onnxruntime"] if graph.is_file() else ["onnxruntime", "onnx"]
     return [

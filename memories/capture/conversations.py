@@ -16,7 +16,7 @@ import structlog
 from django.conf import settings
 
 from memories.capture import continuing
-from memories.capture.ids import content_key, memory_id_for, own_segment_ids, processing_id_for
+from memories.ids import content_key, memory_id_for, own_segment_ids, processing_id_for
 from memories.pipeline import service
 from memories.repository import memories, processing, transcripts
 from memories.shapes import ProcessingMemory, SessionAudio

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from memories.capture.ids import memory_id_for
+from memories.ids import memory_id_for
 from memories.mirror import rows
 from memories.models import EventCounter, ProcessingMemoryRow, UserEvent
 from memories.pipeline import service

@@ -15,7 +15,7 @@ import structlog
 from memories.mirror import compare_parts
 from memories.mirror import rows as mirror
 from memories.mirror.compare_parts import PAGE, Difference, stale
-from memories.models import MemoryRow, MirrorProgress, MirrorSample, PersonRow, ProcessingMemoryRow, SearchTerms
+from memories.mirror.models import MemoryRow, MirrorProgress, MirrorSample, PersonRow, ProcessingMemoryRow
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.vendor_calls import ledger
 from memories.privacy.erasure_parts import vectors_of
@@ -24,6 +24,7 @@ from memories.repository import stored
 from memories.repository.large import Unreadable
 from memories.repository.parsing import memory_from
 from memories.search import word_index
+from memories.search.models import SearchTerms
 from memories.shapes import Memory
 from omi.core.batches import batches
 from omi.core.ids import is_id

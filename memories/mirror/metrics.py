@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Count
 from prometheus_client.core import GaugeMetricFamily
 
-from memories.models import ErasureReceipt, MemoryRow, MirrorSample
+from memories.mirror.models import ErasureReceipt, MemoryRow, MirrorSample
 
 
 def families() -> Iterable[Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memories.mirror import rows as mirror
-from memories.models import MemoryRow, PersonRow, ProcessingMemoryRow, SearchTerms
+from memories.mirror.models import MemoryRow, PersonRow, ProcessingMemoryRow
 from memories.pipeline import notifications, service
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import Kind, State
@@ -17,6 +17,7 @@ from memories.repository import stored
 from memories.repository.large import Unreadable
 from memories.repository.parsing import processing_from
 from memories.search import word_index
+from memories.search.models import SearchTerms
 from memories.shapes import Memory, PostProcessingStatus
 from omi.core.batches import batches
 from omi.stores import audio, damaged

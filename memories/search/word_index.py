@@ -24,7 +24,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django_q.tasks import async_task
 
 from memories import wording
-from memories.models import MemoryRow
+from memories.mirror.models import MemoryRow
 from memories.repository import memories as repository
 from memories.search.models import SearchPerson, SearchTerms, SearchWord
 from memories.shapes import Memory

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from django.db.utils import InterfaceError
@@ -35,9 +35,7 @@ from omi.stores.documents.local_rows import CHANGED, one_of_many, row_of, snapsh
 from omi.stores.documents.paths import collection_parts, document_parts
 from omi.stores.documents.values import apply_fields, check_size, clean, clean_fields
 from omi.stores.documents.writes import checked
-
-if TYPE_CHECKING:
-    from omi.stores.models import LocalDocument
+from omi.stores.models import LocalDocument
 
 T = TypeVar("T")
 VENDOR = "local documents"
@@ -145,27 +143,19 @@ class LocalDocuments:
     # --- inside
 
     def _rows(self) -> Any:
-        from omi.stores.models import LocalDocument
-
         return LocalDocument.objects.using(self._using)
 
     def _row(self, path: str) -> LocalDocument | None:
-        from omi.stores.models import LocalDocument
-
         found = rows.instances(LocalDocument, {"path": path}, using=self._using)
         return found[0] if found else None
 
     def _whole(self, collection: str) -> list[Document]:
         """Every document of a collection: the user's people, the versions of a transcript."""
-        from omi.stores.models import LocalDocument
-
         found = rows.instances(LocalDocument, {"collection": collection}, order="path", using=self._using)
         return [one_of_many(row) for row in found]
 
     def _children(self, path: str) -> list[str]:
         """The next part of every path under this one."""
-        from omi.stores.models import LocalDocument
-
         where = {"path__gt": f"{path}/", "path__lt": f"{path}0"}
         found = rows.select(LocalDocument, ("path",), where, using=self._using)
         return sorted({below[len(path) + 1 :].split("/", 1)[0] for (below,) in found})

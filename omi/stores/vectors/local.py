@@ -19,6 +19,7 @@ from django.db.utils import InterfaceError
 
 from omi.core import rows
 from omi.core.errors import ErrorKind, StoreError
+from omi.stores import models
 from omi.stores.vectors.base import Filter, InvalidVector, Match, Vector
 from omi.stores.vectors.check import check_id, check_top_k, check_values, check_vector
 from omi.stores.vectors.filters import check_filter, matches, split_uid
@@ -137,8 +138,6 @@ class LocalVectors:
     # --- inside
 
     def _model(self, name: str) -> Any:
-        from omi.stores import models
-
         return getattr(models, name)
 
     def _rows(self) -> Any:

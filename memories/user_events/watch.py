@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from channels.db import database_sync_to_async
 from django.conf import settings
+from prometheus_client import Gauge
 
 from memories.user_events.models import EventCounter
 from omi.accounts.erased import account_erased, erased_among
@@ -127,3 +128,7 @@ def _latest(uids: list[str]) -> dict[str, int]:
     for at in range(0, len(uids), CHUNK):
         found.update(EventCounter.objects.filter(uid__in=uids[at : at + CHUNK]).values_list("uid", "last"))
     return found
+
+
+STREAMS = Gauge("omi_event_streams", "Open event streams of this process.")
+STREAMS.set_function(count)

@@ -90,7 +90,7 @@ def test_decisions_are_numbered_without_holes_or_doubles() -> None:
 
 
 def test_requirements_are_exact_pins() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-weights.txt", "constraints.txt"):
+    for name in [*(path.name for path in tracked("requirements*.txt")), "constraints.txt"]:
         for line in (ROOT / name).read_text().splitlines():
             line = line.split("#")[0].strip()
             if line and not line.startswith("-"):

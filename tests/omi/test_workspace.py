@@ -83,7 +83,6 @@ def test_no_recording_lies_in_a_folder_that_nobody_sweeps() -> None:
         "omi/core/secret_key.py": "no recording",
         "omi/stores/audio.py": "has no name",
         "speakers/cohort.py": "averages of voices, renamed into place",
-        "speakers/engines/encoder_onnx.py": "a model's weights",
         "transcription/engines/whisper/files.py": "a model's weights, renamed into place",
         "transcription/engines/batch.py": "has no name",
         "transcription/management/commands/listen.py": "a developer's own recording",

@@ -20,7 +20,7 @@ from transcription import journal
 from transcription.audio.codecs import codec
 from transcription.journal.quota import Quota
 from transcription.journal.writer import Journal
-from transcription.listen import authentication, capacity, ended_users, token_renewal
+from transcription.listen import capacity, connection_limits, ended_users, token_renewal
 from transcription.ports import SessionInfo
 
 pytestmark = pytest.mark.django_db
@@ -189,7 +189,7 @@ def test_the_audio_of_one_day_is_bounded_and_said_to_be(settings: Any) -> None:
     """Five sockets of 48 kHz wrote 832 GB a day."""
     settings.OMI_JOURNAL_BYTES_PER_DAY = 200_000
     quota = Quota()
-    authentication.QUOTA, kept = quota, authentication.QUOTA
+    connection_limits.QUOTA, kept = quota, connection_limits.QUOTA
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("transcription.journal.writer.QUOTA", quota)
@@ -208,7 +208,7 @@ def test_the_audio_of_one_day_is_bounded_and_said_to_be(settings: Any) -> None:
             for wire in run(work):
                 assert (wire.code, wire.reasons("refused")) == (1013, ["daily_audio"])
     finally:
-        authentication.QUOTA = kept
+        connection_limits.QUOTA = kept
 
 
 def test_one_users_journals_have_their_share_of_the_disk_and_no_more(settings: Any) -> None:

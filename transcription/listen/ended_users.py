@@ -10,17 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from channels.db import database_sync_to_async
 
 from omi.accounts.erased import account_erased, erased_among
 from omi.accounts.revocation import signed_out, signed_out_among
-from transcription.listen import authentication, capacity
-
-if TYPE_CHECKING:
-    from transcription.listen.consumer import ListenConsumer
+from transcription.listen import authentication, capacity, connection_limits
+from transcription.listen.live_socket import LiveSocket
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +42,7 @@ def watch() -> None:
 async def _watch() -> None:
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        users = {*authentication.users(), *capacity.users()}
+        users = {*connection_limits.users(), *capacity.users()}
         if not users:
             return
         try:
@@ -91,12 +89,12 @@ async def close_sockets(uid: str, signed_out_at: datetime) -> None:
         log.info("signed_out_user_parted_with", sockets=len(sockets))
 
 
-def _since_before(uid: str, moment: float) -> list[ListenConsumer]:
+def _since_before(uid: str, moment: float) -> list[LiveSocket]:
     """The user's sockets whose sign-in is not later than ``moment``."""
     return [
         socket
-        for socket in authentication.sockets_of(uid)
-        if socket.sign_in is not None and socket.sign_in.issued_at <= moment
+        for socket in connection_limits.sockets_of(uid)
+        if socket.signed_in_at is not None and socket.signed_in_at <= moment
     ]
 
 

@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
-if TYPE_CHECKING:
-    from transcription.listen.outgoing import Outgoing
-    from transcription.ports import SessionSink
+from transcription.listen.outgoing import Outgoing
+from transcription.ports import SessionSink
 
 log = structlog.get_logger(__name__)
 

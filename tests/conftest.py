@@ -14,7 +14,7 @@ hypothesis.settings.load_profile("omi")
 
 pytest_plugins = ["tests.support.services", "tests.support.databases"]
 
-ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/")
+ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/", "tests/ops/")
 """Folders whose files share servers that take long to start: one worker runs them all."""
 
 LONG_FIRST = ("tests/cloud/", "tests/transcription/process/", "tests/pipeline/process/", "tests/acceptance/")

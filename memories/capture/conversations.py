@@ -16,7 +16,8 @@ import structlog
 from django.conf import settings
 
 from memories.capture import continuing
-from memories.capture.ids import content_key, memory_id_for, own_segment_ids, processing_id_for
+from memories.ids import content_key, memory_id_for, own_segment_ids, processing_id_for
+from memories.pipeline import service
 from memories.repository import memories, processing, transcripts
 from memories.repository.live_segments import LivePiece
 from memories.repository.parsing import dump
@@ -239,7 +240,6 @@ def finish_conversation(
     Nothing is asked for where nothing was said (no words, and no audio that failed to be transcribed), or where
     another session of the conversation goes on: the last one asks for all.
     """
-    from memories.pipeline import service
 
     def close(current: ProcessingMemory) -> dict[str, Any]:
         counted = dict((current.model_extra or {}).get("accounting") or {})

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 
 import structlog
 
-from memories.capture.ids import memory_id_for
+from memories.ids import memory_id_for
 from memories.mirror import rows
+from memories.models import EventCounter, ProcessingMemoryRow, UserEvent
+from memories.pipeline import service
 from memories.repository.memories import memory_path
 from memories.repository.processing import processing_path
 from memories.user_events import log as events
@@ -38,9 +40,6 @@ def fenced(function: Callable[..., T], session: SessionInfo, *args: Any, **kwarg
 
 
 def _take_back(uid: str, conversation_id: str) -> None:
-    from memories.models import EventCounter, ProcessingMemoryRow, UserEvent
-    from memories.pipeline import service
-
     memory_id = memory_id_for(conversation_id)
     log.warning("written_after_erasure")
     service.forget_memory(uid, memory_id)

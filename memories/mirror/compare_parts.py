@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memories.mirror import rows as mirror
-from memories.models import MemoryRow, PersonRow, ProcessingMemoryRow, SearchTerms
+from memories.mirror.models import MemoryRow, PersonRow, ProcessingMemoryRow
 from memories.pipeline import notifications, service
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import Kind, State
@@ -16,6 +16,7 @@ from memories.repository import memories as repository
 from memories.repository import processing, stored
 from memories.repository.large import Unreadable
 from memories.search import word_index
+from memories.search.models import SearchTerms
 from memories.shapes import Memory, PostProcessingStatus
 from omi.core.batches import batches
 from omi.stores import audio, damaged

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 from channels.db import database_sync_to_async
 from django.conf import settings
+from prometheus_client import Gauge
 
 from memories.user_events.log import latest_among
 from omi.accounts.erased import account_erased, erased_among
@@ -119,3 +120,7 @@ def _end(moments: list[dict[str, datetime]]) -> None:
 
 def _ended(uids: list[str]) -> list[dict[str, datetime]]:
     return [erased_among(uids), signed_out_among(uids)]
+
+
+STREAMS = Gauge("omi_event_streams", "Open event streams of this process.")
+STREAMS.set_function(count)

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speakers.engines.weights import WeightsError
-
 _MOST_BYTES = 512 * 1024 * 1024
+
+
+class WeightsError(Exception):
+    """The file is not the checkpoint that is expected, or is not there."""
 
 
 class _Unpickler(pickle.Unpickler):

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from memories.capture.ids import memory_id_for
 from memories.capture.sink import CaptureSink
+from memories.ids import memory_id_for
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import processing, transcripts
 from tests.capture.test_sink import ALL_HEARD, BEGAN, said, session

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from memories.capture.ids import memory_id_for
 from memories.capture.sink import CaptureSink
+from memories.ids import memory_id_for
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import processing, transcripts
 from memories.user_events import log

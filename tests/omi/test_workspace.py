@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 HOLDING = """
 import django, os, sys, time
 django.setup()
-from omi import workspace
+from omi.core import workspace
 with workspace.temporary("voice-") as folder:
     open(os.path.join(folder, "voice.wav"), "wb").write(b"somebody's voice")
     print(folder, flush=True)
@@ -83,7 +83,6 @@ def test_no_recording_lies_in_a_folder_that_nobody_sweeps() -> None:
         "omi/core/secret_key.py": "no recording",
         "omi/stores/audio.py": "has no name",
         "speakers/cohort.py": "averages of voices, renamed into place",
-        "speakers/engines/encoder_onnx.py": "a model's weights",
         "transcription/engines/whisper/files.py": "a model's weights, renamed into place",
         "transcription/engines/batch.py": "has no name",
         "transcription/management/commands/listen.py": "a developer's own recording",
@@ -120,7 +119,7 @@ def test_an_upload_that_was_cut_by_kill_9_is_gone_after_the_restart(tmp_path_fac
             server.process.wait(20)
         assert list(folder.rglob("voice.wav"))
         environment = {**server.environment, "DJANGO_SETTINGS_MODULE": "omi.settings"}
-        code = "import django; django.setup(); from omi import workspace; workspace.root()"
+        code = "import django; django.setup(); from omi.core import workspace; workspace.root()"
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, timeout=60)
         assert list(folder.rglob("voice.wav")) == []
         assert [file for file in folder.rglob("*") if file.is_file() and b"xxxxxxxx" in file.read_bytes()] == []

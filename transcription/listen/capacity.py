@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
+from transcription.metrics import SESSIONS
 from transcription.session.session import Session
 
 _sessions: dict[str, set[Session]] = {}
@@ -39,3 +40,6 @@ def users() -> list[str]:
 
 def count() -> int:
     return sum(map(len, _sessions.values()))
+
+
+SESSIONS.set_function(count)

@@ -20,7 +20,7 @@ import structlog
 from omi.core.errors import ErrorKind, Outcome, ProviderError
 from transcription.audio.codecs import RATE
 from transcription.audio.vad import SpeechGate
-from transcription.metrics import VENDOR_FAILURES
+from transcription.metrics import VENDOR_AUDIO, VENDOR_FAILURES, VENDOR_REPLAYED
 from transcription.segments import Word
 from transcription.session.account import subtract
 from transcription.session.timeline import Timeline
@@ -79,6 +79,9 @@ class Leg:
         self._said: dict[str, list[float]] = {}  # where each word was heard
         self._waiting: tuple[LiveStream, Timeline] | None = None  # while the sender has sent all there is
         self._sent_at = 0.0
+        self._furthest = 0  # sample up to which the vendor was ever sent audio
+        self._sent_seconds = VENDOR_AUDIO.labels(vendor.name)
+        self._replayed_seconds = VENDOR_REPLAYED.labels(vendor.name)
 
     @property
     def name(self) -> str:
@@ -238,6 +241,10 @@ class Leg:
 
     def _sent(self, start: int, samples: int) -> None:
         self._cursor = start + samples
+        self._sent_seconds.inc(samples / RATE)
+        if start < self._furthest:
+            self._replayed_seconds.inc((min(self._cursor, self._furthest) - start) / RATE)
+        self._furthest = max(self._furthest, self._cursor)
         self._sent_since_result += samples
         self._sent_at = time.monotonic()
 

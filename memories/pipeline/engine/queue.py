@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from django.db import Error, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 log = structlog.get_logger(__name__)
@@ -71,8 +72,14 @@ def send(function: str, *args: Any, at: datetime | None = None) -> None:
     OrmQ.objects.create(key=broker().list_key, payload=SignedPackage.dumps(task), lock=at)
 
 
-def behind(since: datetime) -> bool:
-    """Whether messages that were due at ``since`` have not been handed to a worker yet."""
+def messages() -> QuerySet[Any]:
+    """The rows of the queue; ``lock`` is when a message is due, or until when a worker has it."""
     from django_q.models import OrmQ
 
-    return bool(OrmQ.objects.filter(key=broker().list_key, lock__lt=since).exists())
+    found: QuerySet[Any] = OrmQ.objects.filter(key=broker().list_key)
+    return found
+
+
+def behind(since: datetime) -> bool:
+    """Whether messages that were due at ``since`` have not been handed to a worker yet."""
+    return bool(messages().filter(lock__lt=since).exists())

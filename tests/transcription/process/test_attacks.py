@@ -21,10 +21,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from omi.accounts.tokens import mint
+from omi.core.websocket_masks import masked
 from tests.transcription.process.conftest import PCM, WORDS, Heard, Web, speak
 from tests.vendors.server import VendorServer
 from transcription.client import _opus
-from transcription.listen.masks import masked
 
 pytestmark = pytest.mark.process
 
@@ -217,7 +217,7 @@ async def talking(connection: ClientConnection) -> Heard:
 def left(web: Web, uid: str) -> str:
     return web.manage(
         "shell", "-c",
-        "from memories import erasure; from transcription import journal;"
+        "from memories.privacy import erasure; from transcription import journal;"
         f"print('left', erasure.verify_user_erased({uid!r}), len(list(journal.sessions({uid!r}))))",
     ).strip().splitlines()[-1]  # fmt: skip
 

@@ -13,7 +13,7 @@ from websockets.protocol import State
 
 from omi.core.errors import ErrorKind, Outcome, ProviderError
 from omi.core.vendor_errors import KEY_REFUSED
-from transcription.listen.masks import masked
+from omi.core.websocket_masks import masked
 
 SEND_SECONDS = 10.0
 """A vendor that does not read for this long hangs."""

@@ -35,7 +35,8 @@ class TestVendorDown:
         yield travel(cloud, talk, recording, "detour")
         for vendor in ("deepgram", "fal"):
             vendors.faults(vendor, clear=True)
-        cloud.running.manage("shell", "-c", "from memories.pipeline import breaker; breaker.reset('fal_whisperx')")
+        close = "from memories.pipeline.vendor_calls import circuit_breaker; circuit_breaker.reset('fal_whisperx')"
+        cloud.running.manage("shell", "-c", close)
 
     def test_the_next_live_vendor_is_shown_and_nothing_is_missing(self, detour: Journey) -> None:
         kept = detour.transcripts()

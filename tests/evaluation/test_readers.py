@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,13 @@ import pytest
 
 from memories.evaluation.dataset import DatasetError
 from memories.evaluation.readers import load
+from memories.export import export_user
+from memories.repository import memories as repository
+from memories.shapes import Memory, UserEdits
+from omi.accounts import users
+from omi.stores import audio
+from speakers import people
+from transcription.segments import Segment
 
 SHIPPED = Path(__file__).resolve().parents[2] / "demo" / "accuracy"
 
@@ -130,7 +138,7 @@ def export(path: Path, *, permitted: bool = True) -> Path:
         "m1": {"id": "m1", "language": "de", "transcript_segments": [segment, other], "edits": edits},
         "m2": {"id": "m2", "transcript_segments": [segment], "edits": {}},
     }
-    audio = [
+    stored = [
         {"file": "r1", "purpose": "recording", "memory_id": "m1"},
         {"file": "r2", "purpose": "recording", "memory_id": "m2"},
         {"file": "v1", "purpose": "profile", "memory_id": ""},
@@ -139,10 +147,10 @@ def export(path: Path, *, permitted: bool = True) -> Path:
     samples = [{"person_id": "", "audio": "v1", "memory_id": ""}, {"person_id": "p1", "audio": "v2", "memory_id": "m1"}]
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("profile.json", json.dumps({"store_recording_permission": permitted}))
-        archive.writestr("audio.json", json.dumps(audio))
+        archive.writestr("audio.json", json.dumps(stored))
         archive.writestr("voices.json", json.dumps({"samples": samples}))
         archive.writestr("people/p1.json", json.dumps({"id": "p1", "name": "Petra"}))
-        for entry in audio:
+        for entry in stored:
             archive.writestr(f"audio/{entry['purpose']}/{entry['file']}", b"x")
         for name, memory in memories.items():
             archive.writestr(f"memories/{name}.json", json.dumps(memory))
@@ -169,3 +177,29 @@ def test_a_zip_that_is_no_export_is_told(tmp_path: Path) -> None:
         archive.writestr("x", "")
     with pytest.raises(DatasetError, match=r"profile\.json: it is missing"):
         load(tmp_path / "a.zip", tmp_path / "work")
+
+
+@pytest.mark.django_db
+def test_the_products_own_export_is_read(tmp_path: Path) -> None:
+    uid, memory_id = "exporter", "5a3f2f5e-0000-4000-8000-000000000009"
+    users.set_recording_permission(uid, True)
+    anna = people.create_person(uid, "Anna")
+    segments = [
+        Segment(id="s1", text="hello", speaker="SPEAKER_00", start=0.5, end=1.5),
+        Segment(id="s2", text="good day", speaker="SPEAKER_01", start=2.0, end=3.0),
+    ]
+    edits = UserEdits(segments={"s2": {"is_user": False, "person_id": anna.id}})
+    memory = Memory(
+        id=memory_id, created_at=datetime(2026, 11, 1, tzinfo=UTC), language="en", transcript_segments=segments,
+        edits=edits,
+    )  # fmt: skip
+    repository.create_memory(uid, memory)
+    audio.put(uid, "recording", b"RIFF....", memory_id=memory_id, suffix=".wav", keep_for=None)
+    path = tmp_path / "export.zip"
+    path.write_bytes(export_user(uid).read())
+    [item] = load(path, tmp_path / "work").items
+    assert item.name == memory_id
+    assert [(turn.speaker, turn.start, turn.end) for turn in item.turns or []] == [("Anna", 2.0, 3.0)]
+    assert item.audio is not None
+    assert item.audio.read_bytes() == b"RIFF...."
+    assert item.speakers["Anna"].role == "stranger"

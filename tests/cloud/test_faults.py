@@ -13,9 +13,9 @@ import pytest
 
 from demo.app import App
 from demo.material import OTHER_MEMORIES, Material
+from demo.vendors.server import VendorServer
 from tests.cloud.deployment import Deployment
 from tests.cloud.journey import Journey, finished, travel, until, upload
-from tests.vendors.server import VendorServer
 
 pytestmark = pytest.mark.process
 

@@ -12,6 +12,7 @@ import pytest
 from django.db import connections
 from django.test import Client
 
+from demo.vendors.server import VendorServer
 from memories.mirror import compare
 from memories.models import MemoryRow
 from memories.search import query
@@ -23,7 +24,6 @@ from omi.stores.documents import documents
 from omi.stores.documents.local import LocalDocuments
 from omi.stores.vectors import namespace, vector_id
 from omi.stores.vectors.pinecone import PineconeVectors
-from tests.vendors.server import VendorServer
 
 Furnish = Callable[[str, str], Memory]
 ROOT = Path(__file__).resolve().parents[2]

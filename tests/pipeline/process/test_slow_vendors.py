@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from demo.vendors.server import VendorServer
 from tests.pipeline.process.cluster import Installation, processes_of, workers_of
 from tests.support.vendor_fixtures import Talk, talk, vendor_server
-from tests.vendors.server import VendorServer
 
 __all__ = ["talk", "vendor_server"]
 pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]

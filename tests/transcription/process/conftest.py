@@ -21,10 +21,10 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from demo.vendors.server import VendorServer
+from demo.vendors.truth import Library, Recording
 from omi.accounts.tokens import mint
 from omi.management.commands.serve import BACKLOG
-from tests.vendors.server import VendorServer
-from tests.vendors.truth import Library, Recording
 
 ROOT = Path(__file__).resolve().parents[3]
 FULL_SCALE = os.environ.get("OMI_FULL_SCALE") == "1"

@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from demo.vendors.server import VendorServer
 from omi.accounts.tokens import mint
 from omi.core.websocket_masks import masked
 from tests.transcription.process.conftest import PCM, WORDS, Heard, Web, speak
-from tests.vendors.server import VendorServer
 from transcription.client import _opus
 
 pytestmark = pytest.mark.process

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from demo.vendors.server import VendorServer
 from tests.transcription.process.conftest import FULL_SCALE, PCM, SECONDS, WORDS, Heard, Web, adds_up, speak
-from tests.vendors.server import VendorServer
 
 pytestmark = pytest.mark.process
 

@@ -13,8 +13,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from demo.vendors.server import VendorServer
 from tests.transcription.process.conftest import CHUNK, FULL_SCALE, PCM, SECONDS, WORDS, Heard, Web, adds_up, speak
-from tests.vendors.server import VendorServer
 
 pytestmark = pytest.mark.process
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from aiohttp import web
 
-from tests.vendors.http import body_json, error_maker, fault, refuse, state_of
-from tests.vendors.pinecone_filter import BadRequest, check_metadata, matches
-from tests.vendors.state import Fault, State
+from demo.vendors.http import body_json, error_maker, fault, refuse, state_of
+from demo.vendors.pinecone_filter import BadRequest, check_metadata, matches
+from demo.vendors.state import Fault, State
 
 GRPC = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 412: 9, 429: 8, 500: 13, 503: 14, 504: 4}
 Handler = Callable[[web.Request, dict[str, Any]], Awaitable[web.Response]]

@@ -12,12 +12,12 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from tests.vendors.http import bearer, error_maker, fault, new_id, refuse, state_of
-from tests.vendors.live import RAW, Decoder, Event, Speakers, Utterances, bare
-from tests.vendors.recognise import Heard, recognise
-from tests.vendors.socket import Gone, InBand, Socket
-from tests.vendors.state import Fault
-from tests.vendors.truth import decode
+from demo.vendors.http import bearer, error_maker, fault, new_id, refuse, state_of
+from demo.vendors.live import RAW, Decoder, Event, Speakers, Utterances, bare
+from demo.vendors.recognise import Heard, recognise
+from demo.vendors.socket import Gone, InBand, Socket
+from demo.vendors.state import Fault
+from demo.vendors.truth import decode
 
 MODEL = {"name": "general-nova-3", "version": "2026-05-01.0", "arch": "nova-3"}
 MODEL_ID = "6c8a5d2e-1f0b-4b3c-9a37-0d5e7f1c2b4a"

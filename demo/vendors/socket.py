@@ -8,8 +8,8 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from tests.vendors.http import faults, state_of
-from tests.vendors.state import Fault
+from demo.vendors.http import faults, state_of
+from demo.vendors.state import Fault
 
 ENDING = ("drop", "close", "error")
 TIMED = (*ENDING, "stall", "unread")

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.vendors.truth import Library
+from demo.vendors.truth import Library
 
 VENDORS = ("deepgram", "soniox", "speechmatics", "fal", "openai", "hume", "pinecone", "fcm")
 KEY = "sim-key"

@@ -8,11 +8,11 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.vendors.http import bearer, error_maker, new_id, refuse, state_of
-from tests.vendors.live import RAW, Decoder, Event, Speakers, Utterances
-from tests.vendors.recognise import Heard
-from tests.vendors.socket import Gone, InBand, Socket
-from tests.vendors.state import Fault
+from demo.vendors.http import bearer, error_maker, new_id, refuse, state_of
+from demo.vendors.live import RAW, Decoder, Event, Speakers, Utterances
+from demo.vendors.recognise import Heard
+from demo.vendors.socket import Gone, InBand, Socket
+from demo.vendors.state import Fault
 
 TYPES = {
     400: "invalid_request",
@@ -230,7 +230,7 @@ async def live(request: web.Request) -> web.StreamResponse:
 
 
 def routes() -> list[web.RouteDef]:
-    from tests.vendors import soniox_async
+    from demo.vendors import soniox_async
 
     path = "/soniox/transcribe-websocket"
     return [web.get(path, live, name="soniox.live", allow_head=False), *soniox_async.routes()]

@@ -13,8 +13,8 @@ import aiohttp
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.vendors.http import new_id, state_of
-from tests.vendors.state import Fault, State
+from demo.vendors.http import new_id, state_of
+from demo.vendors.state import Fault, State
 
 USER = "sim-user"
 ATTEMPTS, EVERY_S = 11, 720.0  # the first and ten more within two hours

@@ -13,9 +13,9 @@ from zlib import crc32
 import numpy as np
 from aiohttp import web
 
-from tests.vendors.http import bearer, body_json, error_maker, fault, new_id, refuse, state_of
-from tests.vendors.openai_answer import instance, transcript_of
-from tests.vendors.state import Fault
+from demo.vendors.http import bearer, body_json, error_maker, fault, new_id, refuse, state_of
+from demo.vendors.openai_answer import instance, transcript_of
+from demo.vendors.state import Fault
 
 KINDS = {
     400: ("invalid_request_error", None),

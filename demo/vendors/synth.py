@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.vendors.truth import Recording, Samples, Word
+from demo.vendors.truth import Recording, Samples, Word
 
 
 def burst(seed: int, seconds: float, rate: int) -> Samples:

@@ -6,9 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.vendors import deepgram, fal, fcm, hume, openai, pinecone, soniox, speechmatics
-from tests.vendors.http import body_json, record_and_inject
-from tests.vendors.state import KEY, STATE, VENDORS, State
+from demo.vendors import deepgram, fal, fcm, hume, openai, pinecone, soniox, speechmatics
+from demo.vendors.http import body_json, record_and_inject
+from demo.vendors.state import KEY, STATE, VENDORS, State
 
 MODULES: dict[str, Any] = {
     "deepgram": deepgram,

@@ -9,11 +9,11 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.vendors.http import bearer, error_maker, new_id, refuse, state_of
-from tests.vendors.live import RAW, Decoder, Event, Speakers, Utterances
-from tests.vendors.recognise import Heard
-from tests.vendors.socket import Gone, InBand, Socket
-from tests.vendors.state import Fault
+from demo.vendors.http import bearer, error_maker, new_id, refuse, state_of
+from demo.vendors.live import RAW, Decoder, Event, Speakers, Utterances
+from demo.vendors.recognise import Heard
+from demo.vendors.socket import Gone, InBand, Socket
+from demo.vendors.state import Fault
 
 CLOSE = {
     "protocol_error": 1003,

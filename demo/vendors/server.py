@@ -10,9 +10,9 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from tests.vendors.app import build, settings
-from tests.vendors.state import VENDORS, Entry, Fault, State
-from tests.vendors.truth import Library, Recording
+from demo.vendors.app import build, settings
+from demo.vendors.state import VENDORS, Entry, Fault, State
+from demo.vendors.truth import Library, Recording
 
 
 class VendorServer:

@@ -12,12 +12,12 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from tests.vendors import fal_webhook
-from tests.vendors.http import bearer, body_json, error_maker, fault, new_id, refuse, state_of
-from tests.vendors.live import Speakers
-from tests.vendors.recognise import Heard, recognise
-from tests.vendors.state import Fault, State
-from tests.vendors.truth import decode
+from demo.vendors import fal_webhook
+from demo.vendors.http import bearer, body_json, error_maker, fault, new_id, refuse, state_of
+from demo.vendors.live import Speakers
+from demo.vendors.recognise import Heard, recognise
+from demo.vendors.state import Fault, State
+from demo.vendors.truth import decode
 
 INFRASTRUCTURE = {
     429: "concurrency_limit",

@@ -11,12 +11,12 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from tests.vendors.http import bearer, body_json, fault, new_id, refuse, state_of
-from tests.vendors.live import Speakers
-from tests.vendors.recognise import recognise
-from tests.vendors.soniox import tokens
-from tests.vendors.state import State
-from tests.vendors.truth import decode
+from demo.vendors.http import bearer, body_json, fault, new_id, refuse, state_of
+from demo.vendors.live import Speakers
+from demo.vendors.recognise import recognise
+from demo.vendors.soniox import tokens
+from demo.vendors.state import State
+from demo.vendors.truth import decode
 
 MODELS = ("stt-async-v5", "stt-async-v4", "stt-async-preview")
 FIELDS = set(

@@ -6,8 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.vendors.http import bearer, body_json, error_maker, fault, new_id, refuse, state_of
-from tests.vendors.state import KEY, Fault
+from demo.vendors.http import bearer, body_json, error_maker, fault, new_id, refuse, state_of
+from demo.vendors.state import KEY, Fault
 
 STATUS = {
     400: ("INVALID_ARGUMENT", "INVALID_ARGUMENT"),

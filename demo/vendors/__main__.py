@@ -1,4 +1,4 @@
-"""``python -m tests.vendors --port 0 --truth FILE``: run the simulated vendors, print their settings as a JSON line."""
+"""``python -m demo.vendors --port 0 --truth FILE``: run the simulated vendors, print their settings as a JSON line."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import signal
 import threading
 from typing import Any
 
-from tests.vendors.server import VendorServer
-from tests.vendors.state import VENDORS
+from demo.vendors.server import VendorServer
+from demo.vendors.state import VENDORS
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.vendors", description="Run the simulated vendors.")
+    parser = argparse.ArgumentParser(prog="python -m demo.vendors", description="Run the simulated vendors.")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--truth", action="append", default=[], help="truth file (may be repeated)")
     parser.add_argument("--vendor", action="append", choices=VENDORS, help="only this one (may be repeated)")

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.vendors.recognise import Heard, Recogniser
-from tests.vendors.truth import Library
+from demo.vendors.recognise import Heard, Recogniser
+from demo.vendors.truth import Library
 
 RAW = {"linear16": "s16", "pcm_s16le": "s16", "mulaw": "mulaw", "alaw": "alaw", "pcm_f32le": "f32", "linear32": "s32"}
 SLICE_S = 0.1

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from aiohttp import web
 
-from tests.vendors.http import bearer, error_maker, fault, new_id, refuse, state_of
-from tests.vendors.state import Fault
+from demo.vendors.http import bearer, error_maker, fault, new_id, refuse, state_of
+from demo.vendors.state import Fault
 
 RATE = 16000
 MAX_BODY = 25 * 1024 * 1024

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tests.vendors.truth import SEARCH_RATE, Library, Recording, Samples, anchors, resample
+from demo.vendors.truth import SEARCH_RATE, Library, Recording, Samples, anchors, resample
 
 COVERAGE = 0.7  # share of a word that must have arrived
 CORRELATION = 0.5  # unrelated speech stays below 0.4 over the search window

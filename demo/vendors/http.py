@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.vendors.state import STATE, Fault, State
+from demo.vendors.state import STATE, Fault, State
 
 ErrorMaker = Callable[[int, Fault], web.Response]
 ERRORS: dict[str, ErrorMaker] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from transcription.session.session.pieces import divided
+from transcription.session.pieces import divided
 
 from memories.capture.sink import CaptureSink
 from memories.ids import memory_id_for

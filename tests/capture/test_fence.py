@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from transcription.session.session.pieces import divided
+from transcription.session.pieces import divided
 
 from memories.capture import conversations
 from memories.capture.sink import CaptureSink

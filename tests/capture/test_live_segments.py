@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from transcription.session.session.pieces import PIECE_CHARACTERS, PIECE_SEGMENTS
+from transcription.session.pieces import PIECE_CHARACTERS, PIECE_SEGMENTS
 
 from memories.capture.sink import CaptureSink
 from memories.mirror import compare_parts

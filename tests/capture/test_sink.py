@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from transcription.session.session.pieces import divided
+from transcription.session.pieces import divided
 
 from memories.capture.sink import CaptureSink
 from memories.ids import memory_id_for

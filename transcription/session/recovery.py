@@ -19,7 +19,7 @@ from transcription.journal.store import FINISHED, Entry
 from transcription.ports import FINAL, Accounting, Conversation, SessionSink, Stretch, VoiceLabel
 from transcription.segments import Segment, speaker_label
 from transcription.session.account import intersect, length, merge
-from transcription.session.session.pieces import divided
+from transcription.session.pieces import divided
 
 log = structlog.get_logger(__name__)
 

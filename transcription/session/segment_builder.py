@@ -20,7 +20,7 @@ from transcription.segments import (
     segment_id,
     speaker_label,
 )
-from transcription.session.session.pieces import Pieces
+from transcription.session.pieces import Pieces
 
 
 @dataclass(frozen=True, slots=True)

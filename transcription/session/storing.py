@@ -27,7 +27,7 @@ from transcription.ports import (
     VoiceLabel,
 )
 from transcription.segments import Segment
-from transcription.session.session.pieces import Pieces
+from transcription.session.pieces import Pieces
 
 log = structlog.get_logger(__name__)
 

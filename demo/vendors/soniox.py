@@ -230,7 +230,4 @@ async def live(request: web.Request) -> web.StreamResponse:
 
 
 def routes() -> list[web.RouteDef]:
-    from demo.vendors import soniox_async
-
-    path = "/soniox/transcribe-websocket"
-    return [web.get(path, live, name="soniox.live", allow_head=False), *soniox_async.routes()]
+    return [web.get("/soniox/transcribe-websocket", live, name="soniox.live", allow_head=False)]

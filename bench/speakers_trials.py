@@ -63,7 +63,8 @@ class Voice:
 
 
 class Trial(NamedTuple):
-    """``cosines`` and ``norms`` of each copy of the profile: (copies,)."""
+    """``cosines`` and ``norms`` of each copy of the profile: (copies,); the same of each piece of the probe (pieces,
+    copies), which are of ``piece_seconds`` each."""
 
     profile: str
     probe: str
@@ -74,6 +75,9 @@ class Trial(NamedTuple):
     cosines: NDArray[np.float32]
     norms: NDArray[np.float32]
     coverage: float
+    piece_cosines: NDArray[np.float32]
+    piece_norms: NDArray[np.float32]
+    piece_seconds: NDArray[np.float32]
 
 
 def embedded(engine: VoiceEngine, people: Sequence[Speaker]) -> list[Voice]:
@@ -155,11 +159,15 @@ def trials(voices: Sequence[Voice], cohort: Sequence[Voice], base: Calibration, 
                 rows[:, (names != voice.name) & (names != enrolled.name)],
             )  # fmt: skip
             for probe in voice.probes:
-                cosines, norms = calibration.terms(probe.vector, profile[None])
+                vector = probe.vector
+                cosines, norms = calibration.terms(vector, profile[None])
+                parts = [calibration.terms(row, profile[None]) for row in probe.rows]
                 found.append(
                     Trial(
                         enrolled.name, voice.name, enrolled.sex + voice.sex, probe.condition, probe.seconds,
-                        voice.name == enrolled.name, cosines[0], norms[0], calibration.coverage(probe.vector),
+                        voice.name == enrolled.name, cosines[0], norms[0], calibration.coverage(vector),
+                        np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]),
+                        probe.weights,
                     )
                 )  # fmt: skip
     return found

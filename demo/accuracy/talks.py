@@ -5,15 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 SPOKEN: dict[str, tuple[str, dict[str, str], list[tuple[str, str]]]] = {
-    "spoken_es": ("es", {"Elena": "es+f3", "Pablo": "es+m3"}, [
+    "spoken_es": ("es", {"Elena": "es+f2", "Pablo": "es"}, [
         ("Elena", "Buenos días, mañana tenemos una reunión a las diez de la mañana."),
         ("Pablo", "Muy bien, voy a traer los documentos y las fotografías de la casa."),
     ]),
-    "spoken_pt": ("pt", {"Rita": "pt-br+f3", "Tiago": "pt-br+m3"}, [
-        ("Rita", "Bom dia, amanhã temos uma reunião às dez horas no escritório."),
-        ("Tiago", "Muito bem, eu vou levar os documentos e uma garrafa de água."),
-    ]),
-    "spoken_it": ("it", {"Carla": "it+f3", "Dario": "it+m3"}, [
+    "spoken_it": ("it", {"Carla": "it+f2", "Dario": "it"}, [
         ("Carla", "Buongiorno, domani mattina abbiamo una riunione alle dieci in ufficio."),
         ("Dario", "Va bene, porto i documenti e le fotografie della casa."),
     ]),

@@ -17,6 +17,8 @@ STEM: Final = 4
 """First letters by which two forms of a word are one; shorter words are compared whole, and articles not at all."""
 WORKED_OUT: Final = re.compile(r" \([^()]*\)$")
 """The day that the product works out stands in brackets at the end of an entry; nobody said it."""
+NOBODYS_NAME: Final = re.compile(r"\b[Ss]peaker \d+\b")
+"""How the product calls a voice without a name: no word, and no number, of the conversation."""
 
 
 def structure_parts(item: Item, heard: Heard) -> Parts:
@@ -37,8 +39,8 @@ def structure_parts(item: Item, heard: Heard) -> Parts:
         parts["items_supported"] = (sum(supported(entry, f"{said} {names}") for entry in items), len(items))
     if events:
         parts["events_supported"] = (sum(supported(entry, f"{said} {names}") for entry in events), len(events))
-    numbers = figures(" . ".join([made.title, made.overview, *(WORKED_OUT.sub("", entry) for entry in items), *events]))
-    if shown := list(numbers):
+    noted = [made.title, made.overview, *items, *events]
+    if shown := list(figures(" . ".join(_said_in(entry) for entry in noted))):
         known = set(figures(said))
         parts["numbers_supported"] = (sum(number in known for number in shown), len(shown))
     parts |= _covered("items", expected.action_items, items) | _covered("events", expected.events, events)
@@ -49,7 +51,7 @@ def structure_parts(item: Item, heard: Heard) -> Parts:
 
 def supported(entry: str, said: str) -> bool:
     """Whether ``entry`` was said: nearly all of its words, and each of its figures."""
-    entry = WORKED_OUT.sub("", entry)
+    entry = _said_in(entry)
     known = {_stem(word) for word in terms(said)}
     if any(number not in known for number in figures(entry)):
         return False
@@ -87,6 +89,11 @@ def _absent(item: Item, heard: Heard) -> Parts:
         return {}
     wanted = {"items": item.expected.action_items, "events": item.expected.events}
     return {f"{name}_found": (0, len(entries)) for name, entries in wanted.items() if entries}
+
+
+def _said_in(entry: str) -> str:
+    """``entry`` without what the product adds of its own."""
+    return NOBODYS_NAME.sub("", WORKED_OUT.sub("", entry))
 
 
 def _stem(word: str) -> str:

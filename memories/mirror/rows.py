@@ -10,6 +10,10 @@ from django.utils import timezone
 from memories.mirror.models import MemoryRow, PersonRow, ProcessingMemoryRow
 from memories.shapes import Memory, ProcessingMemory
 
+LIVE_COLUMNS = frozenset({"segments", "last_audio"})
+"""Columns of ``ProcessingMemoryRow`` that are renewed when a session begins, says its first words or ends, and not with
+every word: while a conversation goes on they lag behind its document."""
+
 
 def record_memory(uid: str, memory: Memory, values: dict[str, Any] | None = None) -> None:
     """Renew the row, unless it already shows a later revision (two writers may arrive here in the wrong order).

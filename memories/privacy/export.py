@@ -21,7 +21,7 @@ from asgiref.sync import sync_to_async
 from memories.models import UserEvent
 from memories.pipeline import failure_catalogue
 from memories.pipeline.models import PostProcessingRun
-from memories.repository import stored, tombstones
+from memories.repository import live_segments, stored, tombstones
 from memories.repository.large import CHUNKS, Unreadable
 from omi.accounts.users import user_path
 from omi.stores import audio
@@ -126,6 +126,7 @@ def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
     for path in _tree(root):
         try:
             found = stored.read(path)
+            found = live_segments.whole(found) if found is not None else None
         except Unreadable:
             unreadable.append(path.removeprefix(f"{root}/"))
             try:
@@ -176,11 +177,11 @@ def _readable(found: Document) -> dict[str, Any]:
 
 
 def _tree(path: str) -> Iterator[str]:
-    """Paths of a document and everything below it; chunks of long lists are part of their documents."""
+    """Paths of a document and everything below it; chunks and pieces of long lists are part of their documents."""
     yield path
     store = documents()
     for name in store.collections(path):
-        if name != CHUNKS:
+        if name not in (CHUNKS, live_segments.COLLECTION):
             for identity in store.document_ids(f"{path}/{name}"):
                 yield from _tree(f"{path}/{name}/{identity}")
 

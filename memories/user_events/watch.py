@@ -18,7 +18,7 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from prometheus_client import Gauge
 
-from memories.user_events.models import EventCounter
+from memories.user_events.log import latest_among
 from omi.accounts.erased import account_erased, erased_among
 from omi.accounts.revocation import signed_out, signed_out_among
 
@@ -26,7 +26,6 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 ENDED_SECONDS = 2.0
-CHUNK = 500
 
 
 class TooManyStreams(Exception):
@@ -96,7 +95,7 @@ async def _watch() -> None:
         await asyncio.sleep(LOOK_SECONDS)
         try:
             # Not the thread of the request that began the watch: that ends with it.
-            latest = await database_sync_to_async(_latest, thread_sensitive=False)(list(_per_user))
+            latest = await database_sync_to_async(latest_among, thread_sensitive=False)(list(_per_user))
             if time.monotonic() - looked_at >= ENDED_SECONDS:
                 looked_at = time.monotonic()
                 _end(await database_sync_to_async(_ended, thread_sensitive=False)(list(_per_user)))
@@ -121,13 +120,6 @@ def _end(moments: list[dict[str, datetime]]) -> None:
 
 def _ended(uids: list[str]) -> list[dict[str, datetime]]:
     return [erased_among(uids), signed_out_among(uids)]
-
-
-def _latest(uids: list[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for at in range(0, len(uids), CHUNK):
-        found.update(EventCounter.objects.filter(uid__in=uids[at : at + CHUNK]).values_list("uid", "last"))
-    return found
 
 
 STREAMS = Gauge("omi_event_streams", "Open event streams of this process.")

@@ -147,7 +147,7 @@ def test_many_streams_are_one_look_at_the_log(settings: Any, monkeypatch: pytest
     monkeypatch.setattr(watch, "LOOK_SECONDS", 0.2)
     looks: list[int] = []
     read: list[str] = []
-    latest, after = watch._latest, log.after
+    latest, after = watch.latest_among, log.after
 
     def counted(uids: list[str]) -> Any:
         looks.append(len(uids))
@@ -157,7 +157,7 @@ def test_many_streams_are_one_look_at_the_log(settings: Any, monkeypatch: pytest
         read.append(uid)
         return after(uid, *args, **more)
 
-    monkeypatch.setattr(watch, "_latest", counted)
+    monkeypatch.setattr(watch, "latest_among", counted)
     monkeypatch.setattr(log, "after", noted)
 
     async def work() -> None:

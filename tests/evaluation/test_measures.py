@@ -143,6 +143,8 @@ def test_what_was_not_said_is_not_supported() -> None:
     assert supported("Send the budget of $4,000", said)
     assert not supported("Send the budget of $5,000", said)
     assert not supported("Book a flight to Lisbon", said)
+    assert supported("Send the budget (Speaker 7, 2026-11-27)", said)
+    assert supported("Send Speaker 7 the budget", said)
 
 
 def test_structure_is_held_against_what_was_said_and_what_was_expected() -> None:

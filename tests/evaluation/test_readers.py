@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from memories.export import export_user
 
 from memories.evaluation.dataset import DatasetError
 from memories.evaluation.readers import load
+from memories.privacy.export import export_user
 from memories.repository import memories as repository
 from memories.shapes import Memory, UserEdits
 from omi.accounts import users
@@ -25,7 +25,7 @@ SHIPPED = Path(__file__).resolve().parents[2] / "demo" / "accuracy"
 
 def test_the_shipped_set_is_read(tmp_path: Path) -> None:
     dataset = load(SHIPPED, tmp_path)
-    assert {item.language for item in dataset.items} >= {"en", "de", "es", "fr", "it", "pt"}
+    assert {item.language for item in dataset.items} >= {"en", "de", "es", "fr", "it"}
     assert {item.audio is None for item in dataset.items} == {True, False}
     assert len(dataset.questions) >= 10
     talk = next(item for item in dataset.items if item.name == "conversation")

@@ -10,7 +10,8 @@ import pytest
 from demo.material import RECORDINGS, bundled, pcm
 from demo.servers import DemoError, installation
 from demo.vendors.server import VendorServer
-from tests.ops.deployment import SETTINGS, VENDORS, Deployment, live
+from tests.ops.deployment import SETTINGS, VENDORS, Deployment, live, until
+from tests.ops.watching import Watch, watch
 from tests.support.processes import Unavailable
 from tests.support.services import missing
 
@@ -31,8 +32,19 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
 
 @pytest.fixture(scope="session")
-def lived_in(deployment: Deployment) -> Deployment:
-    """The deployment, once a user has talked, uploaded and searched."""
+def watched(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
+    """Prometheus scrapes the deployment every second from before anything happened in it."""
+    programs = program("prometheus", "prometheus"), program("prometheus-alertmanager", "prometheus-alertmanager")
+    with watch(tmp_path_factory.mktemp("watch"), deployment.url, programs) as found:
+        until(lambda: found.query('up{job="omi"} == 1'), 60, "Prometheus does not reach the server")
+        yield found
+
+
+@pytest.fixture(scope="session")
+def lived_in(deployment: Deployment, request: pytest.FixtureRequest) -> Deployment:
+    """The deployment, once a user has talked, uploaded and searched; seen by Prometheus, where that is installed."""
+    if shutil.which("prometheus"):
+        request.getfixturevalue("watched")
     live(deployment, pcm(bundled().recording))
     return deployment
 

@@ -14,7 +14,7 @@ from tests.ops.deployment import Deployment
 
 pytestmark = pytest.mark.process
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
-ROW = re.compile(r"^\| (`\w+`(?:, `\w+`)*) \| (counter|gauge|histogram) \| ([^|]*) \|", re.MULTILINE)
+ROW = re.compile(r"^\| (`\w+`(?:, `\w+`)*) \| (counter|gauge|histogram) \|([^|]*)\|", re.MULTILINE)
 FORBIDDEN = {"uid", "user", "session", "session_id", "memory", "memory_id", "run", "run_id", "path", "text", "email"}
 OF_A_HISTOGRAM = {"le"}
 

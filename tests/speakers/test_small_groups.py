@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from speakers.diarization import find_voices
 from speakers.engines.scale import Scale
 
-WIDE = Scale(window=0.65, cluster=0.80, part=0.78, label=0.85, utterance=0.75, margin=0.05)
+WIDE = Scale(window=0.65, cluster=0.80, part=0.78, label=0.85, sentence=0.75, utterance=0.75, margin=0.05)
 """Bounds of no engine, between which the groups of these tests lie."""
 
 

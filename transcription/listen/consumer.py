@@ -17,7 +17,7 @@ from channels.consumer import AsyncConsumer
 from channels.layers import get_channel_layer
 
 from omi.core import open_files
-from transcription.listen import authentication, connection_limits, drain, ended_users
+from transcription.listen import authentication, connection_limits, drain, ended_users, event_watch
 from transcription.listen.commands import USER, parse_assignment, parse_command
 from transcription.listen.daphne_socket import DIRECT, Direct
 from transcription.listen.event_feed import EventFeed
@@ -153,6 +153,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         )
         await self._feed.begin(self._request.after)
         self._tasks.update(self._feed.tasks)
+        event_watch.add(self._feed)
         self._status({"status": "ready", "provider": "", "reason": "", "status_text": "Listening."})
         self._spawn(self._beat())
         if self._request.after is not None:
@@ -303,7 +304,6 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
     async def _beat(self) -> None:
         assert self.intake is not None
         assert self.sign_in is not None
-        assert self._feed is not None
         pinged = time.monotonic()
         while True:
             await asyncio.sleep(1.0)
@@ -323,7 +323,6 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             except authentication.Refused as refused:
                 await self._refuse(TRY_LATER if refused.later else POLICY, refused.reason, str(refused))
                 return
-            await self._feed.look_when_due()
             if now - self.last_message >= IDLE_SECONDS and not self.intake.held:
                 await self._close(GOING_AWAY, "nothing was received for a while")
                 return
@@ -383,6 +382,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         if self.uid:
             connection_limits.leave_slot(self.uid, self)
             if self._feed is not None:
+                event_watch.remove(self._feed)
                 await self._feed.leave()
 
     def give_way(self) -> None:

@@ -133,6 +133,10 @@ class FirestoreDocuments:
                 self._empty(f"{path}/{name}")
         with mapped():
             reference.delete(**self._options)
+        if recursive:
+            # What was written below while the document was still there. Its writers look whether it is.
+            for name in self.collections(path):
+                self._empty(f"{path}/{name}")
 
     def batch(self, writes: Sequence[Write]) -> None:
         whole = checked(writes)

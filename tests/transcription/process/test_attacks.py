@@ -312,7 +312,6 @@ def opened(web: Web, uid: str, seconds: float) -> connect:
 @pytest.fixture
 def small(tmp_path: Path, running: VendorServer) -> Iterator[Web]:
     server = Web(tmp_path, **running.urls, OMI_LIVE="deepgram", OMI_SOCKETS_PER_USER="1000")
-    server.manage("migrate")
     server.open_files = 160
     server.start()
     yield server

@@ -23,7 +23,6 @@ pytestmark = pytest.mark.process
 @contextlib.contextmanager
 def started(folder: Path, vendors: VendorServer, **environment: str) -> Iterator[Web]:
     web = Web(folder, **vendors.urls, **{"OMI_LIVE": "deepgram", **environment})
-    web.manage("migrate")
     web.start()
     try:
         yield web

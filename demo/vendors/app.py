@@ -6,19 +6,19 @@ from typing import Any
 
 from aiohttp import web
 
-from demo.vendors import deepgram, fal, fcm, hume, openai, pinecone, soniox, speechmatics
+from demo.vendors import deepgram, fal, fcm, hume, openai, pinecone, soniox, soniox_async, speechmatics
 from demo.vendors.http import body_json, record_and_inject
 from demo.vendors.state import KEY, STATE, VENDORS, State
 
-MODULES: dict[str, Any] = {
-    "deepgram": deepgram,
-    "soniox": soniox,
-    "speechmatics": speechmatics,
-    "fal": fal,
-    "openai": openai,
-    "hume": hume,
-    "pinecone": pinecone,
-    "fcm": fcm,
+MODULES: dict[str, tuple[Any, ...]] = {
+    "deepgram": (deepgram,),
+    "soniox": (soniox, soniox_async),
+    "speechmatics": (speechmatics,),
+    "fal": (fal,),
+    "openai": (openai,),
+    "hume": (hume,),
+    "pinecone": (pinecone,),
+    "fcm": (fcm,),
 }
 
 
@@ -116,6 +116,7 @@ def build(state: State, vendors: tuple[str, ...] = VENDORS) -> web.Application:
         ]
     )
     for vendor in vendors:
-        app.add_routes(MODULES[vendor].routes())
+        for module in MODULES[vendor]:
+            app.add_routes(module.routes())
     app.on_shutdown.append(_end)
     return app

@@ -8,12 +8,10 @@ from typing import Any
 
 from aiohttp import web
 
-from demo.vendors import soniox_async
 from demo.vendors.http import bearer, error_maker, new_id, refuse, state_of
 from demo.vendors.live import RAW, Decoder, Event, Speakers, Utterances
 from demo.vendors.recognise import Heard
 from demo.vendors.socket import Gone, InBand, Socket
-from demo.vendors.soniox_tokens import tokens
 from demo.vendors.state import Fault
 
 TYPES = {
@@ -51,6 +49,33 @@ class Refused(Exception):
     def __init__(self, status: int, message: str, kind: str | None = None) -> None:
         super().__init__(message)
         self.status, self.kind = status, kind or TYPES.get(status, "internal_error")
+
+
+def pieces(word: str) -> list[str]:
+    """Sub-word tokens of a word; the leading space belongs to the first."""
+    text = " " + word
+    tail = text[-1] if len(text) > 2 and text[-1] in ".,!?" else ""
+    text = text[: len(text) - len(tail)]
+    cut = len(text) if len(text) <= 5 else (len(text) + 2) // 2
+    return [p for p in (text[:cut], text[cut:], tail) if p]
+
+
+def tokens(words: list[Heard], speakers: Speakers | None, language: str | None = None) -> list[dict[str, Any]]:
+    """Words as tokens, without ``is_final``. ``speakers``: None leaves the labels out."""
+    out = []
+    for w in words:
+        parts = pieces(w.word)
+        step = (w.end - w.start) / len(parts)
+        for k, text in enumerate(parts):
+            start, end = round((w.start + k * step) * 1000), round((w.start + (k + 1) * step) * 1000)
+            token: dict[str, Any] = {"text": text, "start_ms": start, "end_ms": end, "confidence": 0.97}
+            number = speakers.number(w.speaker) if speakers else None
+            if number is not None:
+                token["speaker"] = str(number + 1)
+            if language:
+                token["language"] = language
+            out.append(token)
+    return out
 
 
 class Live:
@@ -205,5 +230,4 @@ async def live(request: web.Request) -> web.StreamResponse:
 
 
 def routes() -> list[web.RouteDef]:
-    path = "/soniox/transcribe-websocket"
-    return [web.get(path, live, name="soniox.live", allow_head=False), *soniox_async.routes()]
+    return [web.get("/soniox/transcribe-websocket", live, name="soniox.live", allow_head=False)]

@@ -14,7 +14,7 @@ from aiohttp import web
 from demo.vendors.http import bearer, body_json, fault, new_id, refuse, state_of
 from demo.vendors.live import Speakers
 from demo.vendors.recognise import recognise
-from demo.vendors.soniox_tokens import tokens
+from demo.vendors.soniox import tokens
 from demo.vendors.state import State
 from demo.vendors.truth import decode
 

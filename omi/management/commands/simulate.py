@@ -38,9 +38,7 @@ class Command(BaseCommand):
 
     def _vendors(self, *, port: int, truth: list[str] | None, **_: Any) -> None:
         if find_spec("aiohttp") is None:
-            raise CommandError(
-                "The simulated vendors need aiohttp, one of the test tools: `make packages` installs it."
-            )
+            raise CommandError("The simulated vendors need the test tools: `make packages` installs them.")
         bundled = settings.BASE_DIR / "demo" / "recordings" / "conversation.json"
         command = [sys.executable, "-m", "demo.vendors", "--port", str(port), "--export"]
         for file in truth or [str(bundled)]:

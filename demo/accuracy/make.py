@@ -18,7 +18,7 @@ from typing import Any
 
 import av
 
-from demo.accuracy.talks import QUESTIONS, SPOKEN, TALKS
+from demo.accuracy.talks import ENROLLED, IMPOSTORS, IMPOSTORS_WORDS, QUESTIONS, SPOKEN, TALKS, WEARER
 
 HERE = Path(__file__).resolve().parent
 RECORDINGS = HERE.parent / "recordings"
@@ -34,12 +34,8 @@ NOTED: dict[str, dict[str, Any]] = {
 }
 """What a person notes of the two bundled talks."""
 
-STRANGERS: dict[str, tuple[str, tuple[float, float], str, str]] = {
-    "stranger_peter": ("conversation", (15.2, 22.9), "Peter", "enrol_person.flac"),
-    "stranger_anna": ("conversation", (58.1, 67.1), "Anna", "second_enrol_user.ogg"),
-    "stranger_mia": ("second", (36.95, 41.15), "Mia", "enrol_user.flac"),
-}
-"""Clips of one voice, while another voice of the same sex is enrolled: talk, clip, who speaks, enrolment."""
+DAVID = (51.0, 57.6)
+"""Seconds of the first talk in which only David speaks."""
 
 
 def main() -> None:
@@ -47,8 +43,10 @@ def main() -> None:
     (HERE / "items").mkdir(exist_ok=True)
     for name, noted in NOTED.items():
         write(name, talk(name) | {"expected": {**noted, "discarded": False}})
-    for name, (source, clip, who, enrolment) in STRANGERS.items():
-        write(name, stranger(source, clip, who, enrolment))
+    write("stranger_david", stranger("conversation", DAVID, "David", "enrol_user.flac"))
+    flac(HERE / "items" / "wearer.flac", speech(WEARER, ENROLLED))
+    for name, voice in IMPOSTORS.items():
+        write(name, impostor(name, voice))
     for name, (language, voices, lines) in SPOKEN.items():
         write(name, spoken(name, language, voices, lines))
     flac(HERE / "items" / "silence.flac", hum(20 * RATE))
@@ -83,6 +81,16 @@ def stranger(source: str, clip: tuple[float, float], who: str, enrolment: str) -
         "audio": whole["audio"], "clip": list(clip), "language": "en", "turns": turns,
         "speakers": {"Wearer": user, who: {"role": "stranger"}},
     }  # fmt: skip
+
+
+def impostor(name: str, voice: str) -> dict[str, Any]:
+    """A voice that is much like the wearer's, and is not."""
+    said = speech(voice, IMPOSTORS_WORDS)
+    silence = array("h", [0] * round(PAUSE * RATE))
+    flac(HERE / "items" / f"{name}.flac", silence + said + silence)
+    turn = {"speaker": "Guest", "start": PAUSE, "end": round(PAUSE + len(said) / RATE, 3), "text": IMPOSTORS_WORDS}
+    speakers = {"Wearer": {"role": "user", "enrolment": "wearer.flac"}, "Guest": {"role": "stranger"}}
+    return {"audio": f"{name}.flac", "language": "en", "turns": [turn], "speakers": speakers}
 
 
 def spoken(name: str, language: str, voices: dict[str, str], lines: list[tuple[str, str]]) -> dict[str, Any]:

@@ -16,6 +16,21 @@ SPOKEN: dict[str, tuple[str, dict[str, str], list[tuple[str, str]]]] = {
 }  # fmt: skip
 """Talks that espeak-ng speaks: language, its voice of each speaker, and the lines."""
 
+WEARER = "en+f2"
+"""The voice of espeak-ng that is enrolled as the user's where it does not speak."""
+ENROLLED = (
+    "The library is open on Saturday, and my brother wants to bring back all of his books. We walked along the river "
+    "for an hour and saw two grey herons. Later the kitchen smelled of fresh bread and coffee, and nobody wanted to "
+    "leave."
+)
+IMPOSTORS = {"stranger_near": "en+m2", "stranger_unlike": "en+f4"}
+"""Voices that the product must tell from the wearer's: the first one falls a little short of the probability that is
+asked for, the second one reaches it and is unlike every voice that the calibration knows."""
+IMPOSTORS_WORDS = (
+    "I will send the new address to everybody this evening, and then we can look at the garden together before the "
+    "rain comes."
+)
+
 TALKS: dict[str, dict[str, Any]] = {
     "talk_roof": {
         "language": "en",

@@ -21,6 +21,7 @@ from prometheus_client import Gauge
 from memories.user_events.log import latest_among
 from omi.accounts.erased import account_erased, erased_among
 from omi.accounts.revocation import signed_out, signed_out_among
+from omi.core.database_threads import THREADS
 
 log = structlog.get_logger(__name__)
 
@@ -95,10 +96,12 @@ async def _watch() -> None:
         await asyncio.sleep(LOOK_SECONDS)
         try:
             # Not the thread of the request that began the watch: that ends with it.
-            latest = await database_sync_to_async(latest_among, thread_sensitive=False)(list(_per_user))
+            latest = await database_sync_to_async(latest_among, thread_sensitive=False, executor=THREADS)(
+                list(_per_user)
+            )
             if time.monotonic() - looked_at >= ENDED_SECONDS:
                 looked_at = time.monotonic()
-                _end(await database_sync_to_async(_ended, thread_sensitive=False)(list(_per_user)))
+                _end(await database_sync_to_async(_ended, thread_sensitive=False, executor=THREADS)(list(_per_user)))
         except Exception as error:  # the database is away: looked again
             log.warning("events_unavailable", error=type(error).__name__)
             continue

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from memories.export import export_user
 
 from memories.evaluation.dataset import DatasetError
 from memories.evaluation.readers import load
-from memories.export import export_user
 from memories.repository import memories as repository
 from memories.shapes import Memory, UserEdits
 from omi.accounts import users

@@ -17,7 +17,8 @@ from channels.db import database_sync_to_async
 
 from omi.accounts.erased import account_erased, erased_among
 from omi.accounts.revocation import signed_out, signed_out_among
-from transcription.listen import authentication, capacity, connection_limits
+from omi.core.database_threads import THREADS
+from transcription.listen import capacity, connection_limits
 from transcription.listen.live_socket import LiveSocket
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ async def _watch() -> None:
         if not users:
             return
         try:
-            look = database_sync_to_async(_look, thread_sensitive=False, executor=authentication.THREADS)
+            look = database_sync_to_async(_look, thread_sensitive=False, executor=THREADS)
             erased, out = await look(users)
         except Exception as error:  # the database is away: looked again
             log.warning("ended_users_unavailable", error=type(error).__name__)

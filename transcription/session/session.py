@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import structlog
 from channels.db import database_sync_to_async
 
+from omi.core.database_threads import THREADS
 from transcription import metrics
 from transcription.audio.codecs import RATE, open_decoder
 from transcription.audio.vad import SpeechGate
@@ -318,7 +319,7 @@ class Session:
         result = self.accounting()
         metrics.session_ended(reason, result)
         if self._around.counted is not None:
-            await database_sync_to_async(self._around.counted, thread_sensitive=False)()
+            await database_sync_to_async(self._around.counted, thread_sensitive=False, executor=THREADS)()
         log.info(
             "session_ended", session=self.info.session_id, reason=reason, reasons=result.reasons, **_rounded(result)
         )

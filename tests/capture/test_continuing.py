@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from transcription.session.pieces import divided
 
 from memories.capture.sink import CaptureSink
 from memories.ids import memory_id_for
@@ -14,6 +13,7 @@ from memories.repository import processing, transcripts
 from tests.capture.test_sink import ALL_HEARD, BEGAN, said, session
 from transcription.ports import Conversation, SessionInfo
 from transcription.segments import Segment, segment_id
+from transcription.session.pieces import divided
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

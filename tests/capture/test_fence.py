@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from transcription.session.pieces import divided
 
 from memories.capture import conversations
 from memories.capture.sink import CaptureSink
@@ -21,6 +20,7 @@ from transcription import journal
 from transcription.journal.writer import Journal
 from transcription.ports import SessionInfo
 from transcription.session import recovery
+from transcription.session.pieces import divided
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from transcription.session.pieces import PIECE_CHARACTERS, PIECE_SEGMENTS
 
 from memories.capture.sink import CaptureSink
 from memories.mirror import compare_parts
@@ -21,6 +20,7 @@ from speakers import people
 from tests.capture.test_sink import session
 from transcription.ports import Conversation, ConversationGone, VoiceLabel
 from transcription.segments import Segment, Word, segment_id
+from transcription.session.pieces import PIECE_CHARACTERS, PIECE_SEGMENTS
 from transcription.session.segment_builder import SegmentBuilder
 
 pytestmark = pytest.mark.django_db(transaction=True)

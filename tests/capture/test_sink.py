@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from transcription.session.pieces import divided
 
 from memories.capture.sink import CaptureSink
 from memories.ids import memory_id_for
@@ -17,6 +16,7 @@ from memories.repository import processing, transcripts
 from memories.user_events import log
 from transcription.ports import Accounting, Conversation, SessionInfo
 from transcription.segments import Segment
+from transcription.session.pieces import divided
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BEGAN = datetime(2026, 11, 20, 10, tzinfo=UTC)

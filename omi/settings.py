@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_q",
     "omi",
+    "omi.shared_metrics",
     "omi.stores",
     "omi.accounts",
     "transcription",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import viewsets
 from rest_framework.request import Request
@@ -13,6 +15,7 @@ from memories.api.shapes import Detail, SearchAnswer, SearchBody
 from memories.pipeline import budgets
 from memories.search import query
 from omi.accounts.throttles import SearchRate, UserRate
+from omi.core.metrics import search_seconds
 
 
 class SearchViewSet(viewsets.ViewSet):
@@ -33,7 +36,13 @@ class SearchViewSet(viewsets.ViewSet):
             end=asked.end_date,
         )
         budgets.spend(uid_of(request), searches=1)
-        hits = query.search(uid_of(request), asked.query, asked.limit, filters)
+        began = time.perf_counter()
+        outcome = "failed"
+        try:
+            hits = query.search(uid_of(request), asked.query, asked.limit, filters)
+            outcome = "answered"
+        finally:
+            search_seconds.labels(outcome).observe(time.perf_counter() - began)
         return Response(
             {
                 "hits": [

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
-from django.db.models import Count
+from django.db.models import Count, Min
+from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 
-from memories.models import ErasureReceipt, MemoryRow, MirrorSample
+from memories.mirror.models import ErasureReceipt, MemoryRow, MirrorSample
+
+MOST_STALE: Final = 10_000
+"""An import marks every memory at once: a scrape counts no further than this."""
 
 
 def families() -> Iterable[Any]:
+    """Every family is told at every scrape, without samples where there is nothing to tell yet."""
+    found = GaugeMetricFamily(
+        "omi_mirror_differences", "Differences that the last sample found, by kind", labels=["kind"]
+    )
+    checked = GaugeMetricFamily("omi_mirror_checked", "Memories compared by the last sample")
+    taken = GaugeMetricFamily("omi_mirror_sampled_timestamp_seconds", "When the last sample was taken")
     sample = MirrorSample.objects.order_by("-at", "-pk").first()
     if sample is not None:
-        found = GaugeMetricFamily(
-            "omi_mirror_differences", "Differences that the last sample found, by kind", labels=["kind"]
-        )
         for kind, count in sample.differences.items():
             found.add_metric([kind], count)
-        yield found
-        yield GaugeMetricFamily("omi_mirror_checked", "Memories compared by the last sample", sample.checked)
-        yield GaugeMetricFamily(
-            "omi_mirror_sampled_timestamp_seconds", "When the last sample was taken", sample.at.timestamp()
-        )
-    erasures = GaugeMetricFamily(
-        "omi_erasures", "Erasures, by kind and whether every store was reached", labels=["kind", "complete"]
-    )
-    for row in ErasureReceipt.objects.values("kind", "complete").order_by().annotate(count=Count("pk")):
-        erasures.add_metric([row["kind"], str(row["complete"]).lower()], row["count"])
-    yield erasures
-    stale = MemoryRow.objects.filter(words_stale=True).count()
-    yield GaugeMetricFamily("omi_words_stale", "Memories that the word index has not read since they changed", stale)
+        checked.add_metric([], sample.checked)
+        taken.add_metric([], sample.at.timestamp())
+    yield from (found, checked, taken)
+    # By the index of the open ones: how many erasures were ever completed is no matter of a scrape.
+    waiting = ErasureReceipt.objects.filter(complete=False).aggregate(count=Count("pk"), oldest=Min("started_at"))
+    age = (timezone.now() - waiting["oldest"]).total_seconds() if waiting["oldest"] else 0.0
+    yield GaugeMetricFamily("omi_erasures_open", "Erasures that have not reached every store yet", waiting["count"])
+    yield GaugeMetricFamily("omi_erasures_oldest_seconds", "Age of the oldest of them", age)
+    stale = MemoryRow.objects.filter(words_stale=True)[:MOST_STALE].count()
+    yield GaugeMetricFamily("omi_words_stale", "Memories that the word index has not read, 10,000 at most", stale)

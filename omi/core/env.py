@@ -90,3 +90,17 @@ def env_shares(name: str, keys: tuple[str, ...]) -> dict[str, float]:
         if not 0.0 < value < 1.0:
             raise ImproperlyConfigured(f"{name}: {key} must be between 0 and 1, not {value:g}")
     return shares
+
+
+def env_amounts(name: str) -> dict[str, float]:
+    """``deepgram=300,openai=120.5``: amounts over 0, by key."""
+    amounts = {}
+    for item in env_list(name):
+        key, _, text = item.partition("=")
+        try:
+            amounts[key.strip()] = float(text)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} must be a list of name=number, not {item!r}") from error
+        if not 0.0 < amounts[key.strip()] < float("inf"):
+            raise ImproperlyConfigured(f"{name}: {key} must be a number over 0, not {text}")
+    return amounts

@@ -50,7 +50,7 @@ class Losses:
         parts, values = self.counts["part"], self.counts["field"]
         log.warning("vendor_answer_partly_unreadable", vendor=self.vendor, parts=parts, fields=values)
         for what, count in self.counts.items():
-            vendor_answer_losses_total.labels(self.vendor, what).inc(count)
+            vendor_answer_losses_total.inc(self.vendor, what, amount=count)
 
 
 def items(value: object, losses: Losses) -> list[dict[str, Any]]:

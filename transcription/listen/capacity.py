@@ -7,12 +7,10 @@ conversations in a loop, or connects again and again, would otherwise hold hundr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.conf import settings
 
-if TYPE_CHECKING:
-    from transcription.session.session import Session
+from transcription.metrics import SESSIONS
+from transcription.session.session import Session
 
 _sessions: dict[str, set[Session]] = {}
 
@@ -42,3 +40,6 @@ def users() -> list[str]:
 
 def count() -> int:
     return sum(map(len, _sessions.values()))
+
+
+SESSIONS.set_function(count)

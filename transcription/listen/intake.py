@@ -7,18 +7,17 @@ import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from django.conf import settings
 
 from transcription.listen import capacity, drain
+from transcription.listen.daphne_socket import Direct
 from transcription.listen.pace import Pace
+from transcription.listen.request import ListenRequest
+from transcription.metrics import DROPPED
 from transcription.session.session import FINISH_SECONDS, Session
-
-if TYPE_CHECKING:
-    from transcription.listen.daphne_socket import Direct
-    from transcription.listen.request import ListenRequest
 
 log = structlog.get_logger(__name__)
 
@@ -166,5 +165,6 @@ class Intake:
             self._timer.cancel()
             self._timer = None
         if self._batch:
+            DROPPED.labels(reason).inc(self._batch_seconds)
             log.warning("audio_not_taken", reason=reason, seconds=round(self._batch_seconds, 2))
         self._batch, self._batch_seconds = [], 0.0

@@ -14,24 +14,20 @@ import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import structlog
 
 from omi.core.errors import ErrorKind, Outcome, ProviderError
 from transcription.audio.codecs import RATE
-from transcription.metrics import VENDOR_FAILURES
+from transcription.audio.vad import SpeechGate
+from transcription.metrics import VENDOR_AUDIO, VENDOR_FAILURES, VENDOR_REPLAYED
 from transcription.segments import Word
 from transcription.session.account import subtract
 from transcription.session.timeline import Timeline
 from transcription.session.vendor_state import State, Tuning
-from transcription.vendors.live.base import NO_ROOM
-
-if TYPE_CHECKING:
-    from transcription.audio.vad import SpeechGate
-    from transcription.session.window import AudioWindow
-    from transcription.vendors.circuit_breaker import Breaker
-    from transcription.vendors.live.base import LiveRequest, LiveResult, LiveStream, LiveTranscriber
+from transcription.session.window import AudioWindow, Backlog
+from transcription.vendors.circuit_breaker import Breaker
+from transcription.vendors.live.base import NO_ROOM, LiveRequest, LiveResult, LiveStream, LiveTranscriber
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +79,9 @@ class Leg:
         self._said: dict[str, list[float]] = {}  # where each word was heard
         self._waiting: tuple[LiveStream, Timeline] | None = None  # while the sender has sent all there is
         self._sent_at = 0.0
+        self._furthest = 0  # sample up to which the vendor was ever sent audio
+        self._sent_seconds = VENDOR_AUDIO.labels(vendor.name)
+        self._replayed_seconds = VENDOR_REPLAYED.labels(vendor.name)
 
     @property
     def name(self) -> str:
@@ -242,6 +241,10 @@ class Leg:
 
     def _sent(self, start: int, samples: int) -> None:
         self._cursor = start + samples
+        self._sent_seconds.inc(samples / RATE)
+        if start < self._furthest:
+            self._replayed_seconds.inc((min(self._cursor, self._furthest) - start) / RATE)
+        self._furthest = max(self._furthest, self._cursor)
         self._sent_since_result += samples
         self._sent_at = time.monotonic()
 
@@ -381,7 +384,3 @@ class Leg:
             self.error = None
         self.state = state
         self._on_change(self)
-
-
-if TYPE_CHECKING:
-    from transcription.session.window import Backlog

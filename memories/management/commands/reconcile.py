@@ -28,7 +28,7 @@ class Command(BaseCommand):
             else:
                 self.stdout.write(
                     f"{report['resent']} runs sent again, {report['ended']} ended (manage.py deadletters), "
-                    f"{report['admitted']} admitted that were queued behind another, {report['notified']} ends notified; "
+                    f"{report['admitted']} let in that were queued, {report['notified']} ends notified; "
                     f"oldest unfinished run: {report['oldest_seconds']:.0f} s old"
                 )
             if not options["loop"]:

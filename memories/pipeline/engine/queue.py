@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from django.db import Error, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from memories.pipeline.engine import transitions
@@ -98,8 +98,14 @@ def admit_next(uid: str, memory_id: str) -> None:
         wake_on_commit(run_id)
 
 
-def behind(since: datetime) -> bool:
-    """Whether messages that were due at ``since`` have not been handed to a worker yet."""
+def messages() -> QuerySet[Any]:
+    """The rows of the queue; ``lock`` is when a message is due, or until when a worker has it."""
     from django_q.models import OrmQ
 
-    return bool(OrmQ.objects.filter(key=broker().list_key, lock__lt=since).exists())
+    found: QuerySet[Any] = OrmQ.objects.filter(key=broker().list_key)
+    return found
+
+
+def behind(since: datetime) -> bool:
+    """Whether messages that were due at ``since`` have not been handed to a worker yet."""
+    return bool(messages().filter(lock__lt=since).exists())

@@ -18,18 +18,27 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.db import DatabaseError, Error, transaction
-from django.db.models import Case, Count, F, Q, QuerySet, Sum, Value, When
+from django.db.models import Case, Count, F, Min, Q, QuerySet, Sum, Value, When
 from django.utils import timezone
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from memories.pipeline.engine import queue
+from memories.pipeline.states import Kind
+from omi.core.errors import Outcome
+from omi.shared_metrics.counters import SharedCounter
+
 FRESH: Final = 5.0
 BUCKETS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+LATENCIES: Final = (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 COUNTERS: Final = {
     "memory_postprocessing_errors": ("Attempts that failed", ["step", "vendor", "outcome"]),
+    "memory_postprocessing_accepted": ("Runs that were asked for", ["kind"]),
     "memory_postprocessing_runs": ("Runs that ended", ["kind", "outcome"]),
+    "memory_postprocessing_leases_lost": ("Runs taken over from a worker that showed no sign of life", []),
     "memory_vendor_calls": ("Calls in the ledger", ["vendor", "operation", "outcome"]),
+    "memory_vendor_audio_seconds": ("Seconds of recordings that vendors were paid for", ["vendor"]),
     "memory_vendor_cost_dollars": ("Estimated, at list prices", ["vendor"]),
     "memory_vendor_calls_doubled": ("Paid calls that were made again", []),
 }  # fmt: skip
@@ -47,7 +56,16 @@ MOVES: Final = "moves"
 
 READ_TRIES: Final = 5
 
+RECLAIMED: Final = ("reclaimed", "taken_over")
+"""Events of runs that lost their worker, by their name now and before December 2026."""
+
 DURATION: Final = "memory_postprocessing_duration_seconds"
+LATENCY: Final = "memory_vendor_latency_seconds"
+
+ASSESSED: Final = SharedCounter(
+    "memory_transcripts_assessed", "New transcripts that were compared with the shown one", ["accepted"]
+)
+"""Counted by the worker: what a step decided is erased with the memory."""
 
 Figures = defaultdict[tuple[str, ...], float]
 """Name and values of the labels to a number; of a duration also which number it is (a limit, ``sum``, ``count``)."""
@@ -97,41 +115,61 @@ def _final_call() -> Q:
 
 def _add_runs(found: Figures, runs: QuerySet[Any]) -> None:
     """``runs`` that have ended, and the attempts of all. Has no slice."""
-    from memories.pipeline.models import RunStep, StepAttempt
+    from memories.pipeline.models import RunEvent, RunStep, StepAttempt
     from memories.pipeline.states import GOOD
 
-    steps = RunStep.objects.filter(run__in=runs.order_by().values("pk")).order_by()
+    keys = runs.order_by().values("pk")
+    steps = RunStep.objects.filter(run__in=keys).order_by()
     attempts = StepAttempt.objects.filter(step__in=steps.values("pk"))
-    below = {
-        f"b{index}": Sum(Case(When(seconds__lte=limit, then=Value(1)), default=Value(0)))
-        for index, limit in enumerate(BUCKETS)
-    }
     by_step = attempts.values("step__name", "outcome").order_by()
-    for row in by_step.annotate(count=Count("id"), total=Sum(F("seconds")), **below):
-        labels = (DURATION, row["step__name"], row["outcome"])
-        found[*labels, "sum"] += row["total"]
-        found[*labels, "count"] += row["count"]
-        for index, limit in enumerate(BUCKETS):
-            found[*labels, str(float(limit))] += row[f"b{index}"]
+    for row in by_step.annotate(count=Count("id"), total=Sum(F("seconds")), **_below("seconds", BUCKETS)):
+        _observe(found, (DURATION, row["step__name"], row["outcome"]), row, BUCKETS)
     failed = attempts.exclude(outcome__in=GOOD).values("step__name", "vendor", "outcome").order_by()
     for row in failed.annotate(count=Count("id")):
         name = "memory_postprocessing_errors"
         found[name, row["step__name"], row["vendor"] or "-", row["outcome"]] += row["count"]
+    if lost := RunEvent.objects.filter(run__in=keys, type__in=RECLAIMED).order_by().count():
+        found["memory_postprocessing_leases_lost",] += lost
     # Only what has ended has an outcome. Asked for the state, SQLite would go through everything that has ended.
     for row in runs.values("kind", "outcome").order_by().annotate(count=Count("id")):
+        found["memory_postprocessing_accepted", row["kind"]] += row["count"]
         if row["outcome"]:
             found["memory_postprocessing_runs", row["kind"], row["outcome"]] += row["count"]
+
+
+def _below(field: str, limits: tuple[float, ...]) -> dict[str, Any]:
+    """Annotations ``b0``, ``b1`` ...: how many rows of a group are within each limit."""
+    return {
+        f"b{index}": Sum(Case(When(**{f"{field}__lte": limit}, then=Value(1)), default=Value(0)))
+        for index, limit in enumerate(limits)
+    }
+
+
+def _observe(found: Figures, labels: tuple[str, ...], row: dict[str, Any], limits: tuple[float, ...]) -> None:
+    """Add one group of rows (``total``, ``count``, ``_below``) to a histogram."""
+    found[*labels, "sum"] += row["total"]
+    found[*labels, "count"] += row["count"]
+    for index, limit in enumerate(limits):
+        found[*labels, str(float(limit))] += row[f"b{index}"]
 
 
 def _add_calls(found: Figures, calls: QuerySet[Any], out: Q) -> None:
     by_vendor = calls.values("vendor", "operation", "outcome").order_by()
     for row in by_vendor.annotate(
-        count=Count("id", filter=~out), price=Sum("cost"), twice=Count("id", filter=Q(doubled=True))
+        count=Count("id", filter=~out),
+        price=Sum("cost"),
+        audio=Sum("audio_seconds"),
+        twice=Count("id", filter=Q(doubled=True)),
     ):
         if row["count"]:
             found["memory_vendor_calls", row["vendor"], row["operation"], row["outcome"] or "unknown"] += row["count"]
         found["memory_vendor_cost_dollars", row["vendor"]] += row["price"] or 0.0
+        if row["audio"]:
+            found["memory_vendor_audio_seconds", row["vendor"]] += row["audio"]
         found["memory_vendor_calls_doubled",] += row["twice"]
+    answered = calls.exclude(latency=None).values("vendor", "operation").order_by()
+    for row in answered.annotate(count=Count("id"), total=Sum("latency"), **_below("latency", LATENCIES)):
+        _observe(found, (LATENCY, row["vendor"], row["operation"]), row, LATENCIES)
 
 
 def of_user(runs: QuerySet[Any], uid: str) -> Q:
@@ -235,11 +273,12 @@ def _families() -> Iterable[Any]:
 
     yield GaugeMetricFamily("memory_pipeline_metrics_up", "1 if the rows could be read", 1)
     found = _all_figures()
-    yield _durations(found)
+    yield _histogram(found, DURATION, "Time of an attempt of a step", ["step", "outcome"], BUCKETS)
+    yield _histogram(found, LATENCY, "Time until a vendor answered a call", ["vendor", "operation"], LATENCIES)
     for name, (said, labels) in COUNTERS.items():
         family = CounterMetricFamily(name, said, labels=labels)
         rows = {key: value for key, value in found.items() if key[0] == name}
-        for key, value in rows.items() if rows or labels else {(name,): 0}.items():
+        for key, value in {**_at_nought(name), **rows}.items():
             family.add_metric(key[1:], value)
         yield family
     states = GaugeMetricFamily("memory_postprocessing_unfinished", "Runs that have not ended", labels=["state"])
@@ -261,14 +300,35 @@ def _families() -> Iterable[Any]:
     for breaker in VendorBreaker.objects.all():
         breakers.add_metric([breaker.vendor, breaker.reason or "-"], int(breaker.open))
     yield breakers
+    yield from _queue()
     yield from metrics.families()
 
 
-def _durations(found: Figures) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(DURATION, "Time of an attempt of a step", labels=["step", "outcome"])
-    for step, outcome in sorted({(key[1], key[2]) for key in found if key[0] == DURATION}):
-        count = found[DURATION, step, outcome, "count"]
-        limits = [str(float(limit)) for limit in BUCKETS]
-        buckets: list[Any] = [(limit, found[DURATION, step, outcome, limit]) for limit in limits]
-        family.add_metric([step, outcome], [*buckets, ("+Inf", count)], sum_value=found[DURATION, step, outcome, "sum"])
+def _at_nought(name: str) -> dict[tuple[str, ...], float]:
+    """Series that are told before they count anything: Prometheus sees no increase in one that begins at 1."""
+    if name == "memory_postprocessing_accepted":
+        return {(name, kind): 0.0 for kind in Kind.values}
+    if name == "memory_postprocessing_runs":
+        return {(name, kind, outcome): 0.0 for kind in Kind.values for outcome in Outcome}
+    return {} if COUNTERS[name][1] else {(name,): 0.0}
+
+
+def _queue() -> Iterable[Any]:
+    """What waits for a worker: the queue holds as many messages as there are unfinished runs, about."""
+    now = timezone.now()
+    due = queue.messages().filter(lock__lt=now).aggregate(count=Count("pk"), oldest=Min("lock"))
+    age = (now - due["oldest"]).total_seconds() if due["oldest"] else 0.0
+    yield GaugeMetricFamily("memory_queue_due", "Messages of the queue that no worker has taken yet", due["count"])
+    yield GaugeMetricFamily("memory_queue_oldest_seconds", "How long the oldest of them has been due", age)
+
+
+def _histogram(
+    found: Figures, name: str, sentence: str, labels: list[str], limits: tuple[float, ...]
+) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, sentence, labels=labels)
+    for values in sorted({key[1:-1] for key in found if key[0] == name}):
+        key, count = (name, *values), found[name, *values, "count"]
+        bounds = [str(float(limit)) for limit in limits]
+        buckets: list[Any] = [(bound, found[*key, bound]) for bound in bounds]
+        family.add_metric(values, [*buckets, ("+Inf", count)], sum_value=found[*key, "sum"])
     return family

@@ -7,6 +7,7 @@ from typing import Any, Final
 from memories.pipeline import missing_audio, subprocess_runner
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip, StepError
+from memories.pipeline.operations.metrics import ASSESSED
 from memories.pipeline.states import Kind
 from memories.repository.transcripts import content_hash
 from omi.core.errors import Outcome
@@ -42,6 +43,7 @@ def run(ctx: Context) -> Done | Skip:
     }  # fmt: skip
     decision = subprocess_runner.call("memories.pipeline.audio_analysis.assess", arguments, timeout=COMPUTING)
     accepted, reasons = decision["accepted"], list(decision["reasons"])
+    ASSESSED.inc(str(bool(accepted)).lower())
     ctx.log.info("assessed", accepted=accepted, reasons=reasons, **decision["figures"])
     return Done(
         {

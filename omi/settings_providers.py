@@ -28,6 +28,7 @@ _PRERECORDED = {
     "deepgram": "transcription.vendors.batch.deepgram.DeepgramPrerecorded",
     "soniox": "transcription.vendors.batch.soniox.SonioxPrerecorded",
 }
+PRERECORDED_VENDORS = tuple(_PRERECORDED)
 _STRUCTURERS = {
     "local": "memories.structuring.local.LocalStructurer",
     "openai": "memories.structuring.openai.OpenAIStructurer",

@@ -18,6 +18,7 @@ from django.db.models import F
 from prometheus_client import REGISTRY, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from transcription.models import AudioTotal, VendorBreaker
 from transcription.ports import Accounting
 
 log = structlog.get_logger(__name__)
@@ -79,8 +80,6 @@ def settled(seconds: float) -> None:
 
 def flush() -> None:
     """Add what was counted to the rows. Blocking; while the database is away it is kept for the next time."""
-    from transcription.models import AudioTotal
-
     with _lock:
         counted = dict(_pending)
         _pending.clear()
@@ -105,8 +104,6 @@ class _Breakers:
         return []
 
     def collect(self) -> Iterable[Any]:
-        from transcription.models import VendorBreaker
-
         family = GaugeMetricFamily(
             "omi_live_vendor_breaker_open",
             "1 while a live vendor is not called; alarm: it refused by key or quota.",
@@ -126,8 +123,6 @@ class _Totals:
         return []  # nothing is asked of the database while the process starts
 
     def collect(self) -> Iterable[Any]:
-        from transcription.models import AudioTotal
-
         flush()
         try:
             found = list(AudioTotal.objects.values_list("name", "label", "value"))

@@ -19,6 +19,7 @@ from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, MemoryList, PhotoList
 from memories.capture import create
 from memories.pipeline import budgets, service
+from memories.privacy import erasure
 from memories.repository import emotions, listing, tombstones
 from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory
@@ -133,8 +134,6 @@ class MemoryViewSet(viewsets.ViewSet):
         description="Erases the memory with everything that hangs on it, and stops what is running for it.",
     )
     def destroy(self, request: Request, memory_id: str) -> Response:
-        from memories.privacy import erasure
-
         erasure.erase_memory(uid_of(request), memory_id)
         return Response(status=204)
 
@@ -145,8 +144,6 @@ class MemoryViewSet(viewsets.ViewSet):
         "`OMI_RETRIES_PER_DAY` times a day. Where that is 0, as by default, deletion is for good and this is 404.",
     )
     def restore(self, request: Request, memory_id: str) -> Response:
-        from memories.privacy import erasure
-
         uid = uid_of(request)
         service.bounded(uid, memory_id, settings.OMI_RETRIES_PER_DAY)
         return Response(as_json(erasure.restore_memory(uid, memory_id, actor=f"user:{uid}")))

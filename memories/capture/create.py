@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from memories.capture.ids import content_key, memory_id_for
+from memories.ids import content_key, memory_id_for
 from memories.pipeline import service
 from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory

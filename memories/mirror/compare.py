@@ -15,14 +15,16 @@ import structlog
 from memories.mirror import compare_parts
 from memories.mirror import rows as mirror
 from memories.mirror.compare_parts import PAGE, Difference, stale
-from memories.models import MemoryRow, MirrorProgress, MirrorSample, PersonRow, ProcessingMemoryRow, SearchTerms
+from memories.mirror.models import MemoryRow, MirrorProgress, MirrorSample, PersonRow, ProcessingMemoryRow
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.vendor_calls import ledger
+from memories.privacy.erasure_parts import vectors_of
 from memories.repository import memories as repository
 from memories.repository import stored
 from memories.repository.large import Unreadable
 from memories.repository.parsing import memory_from
 from memories.search import word_index
+from memories.search.models import SearchTerms
 from memories.shapes import Memory
 from omi.core.batches import batches
 from omi.core.ids import is_id
@@ -247,8 +249,6 @@ def _compare_vectors(uid: str, memories: Mapping[str, Memory]) -> Iterator[Diffe
 
 def _extra_vectors(uid: str, ids: set[str]) -> Iterator[Difference]:
     """Vectors of no memory, or of one that has none. Whose a vector is: by the id rule, else as its metadata says."""
-    from memories.privacy.erasure_parts import vectors_of
-
     by_rule = {vector_id(uid, identity): identity for identity in ids}
     found = vectors_of(uid)
     for page in batches(found, PAGE):

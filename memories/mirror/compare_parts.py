@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from memories.mirror import rows as mirror
-from memories.models import MemoryRow, PersonRow, ProcessingMemoryRow, SearchTerms
+from memories.mirror.models import MemoryRow, PersonRow, ProcessingMemoryRow
 from memories.pipeline import notifications, service
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import Kind, State
 from memories.repository import memories as repository
-from memories.repository import stored
+from memories.repository import processing, stored
 from memories.repository.large import Unreadable
-from memories.repository.parsing import processing_from
 from memories.search import word_index
+from memories.search.models import SearchTerms
 from memories.shapes import Memory, PostProcessingStatus
 from omi.core.batches import batches
 from omi.stores import audio, damaged
@@ -52,11 +52,13 @@ def check_processing(uid: str) -> Iterator[Difference]:
         try:
             if bad:
                 raise Unreadable(found.path)
-            values = mirror.processing_values(processing_from(whole)) if whole else {}
+            values = mirror.processing_values(processing.read(whole)) if whole else {}
         except Unreadable as error:
             damaged.report(found.path, error)
             yield Difference("document_unreadable", uid, found.id, "processing_memories")
             continue
+        if not values.get("finished"):
+            values = {name: value for name, value in values.items() if name not in mirror.LIVE_COLUMNS}
         wrong = stale(row, values) if row else ""
         if row is None or wrong:
             yield Difference("row_stale" if row else "row_missing", uid, found.id, "processing_memories", wrong)
@@ -193,7 +195,7 @@ def _repair_processing(uid: str, identity: str) -> None:
     if found is None:
         ProcessingMemoryRow.objects.filter(uid=uid, processing_memory_id=identity).delete()
     else:
-        mirror.record_processing(uid, processing_from(found))
+        mirror.record_processing(uid, processing.read(found))
 
 
 def _repair_person(uid: str, identity: str) -> None:

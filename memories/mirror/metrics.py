@@ -9,7 +9,7 @@ from django.db.models import Count, Min
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 
-from memories.models import ErasureReceipt, MemoryRow, MirrorSample
+from memories.mirror.models import ErasureReceipt, MemoryRow, MirrorSample
 
 MOST_STALE: Final = 10_000
 """An import marks every memory at once: a scrape counts no further than this."""

@@ -15,7 +15,7 @@ import numpy as np
 from django.core.files.base import File
 from django.core.files.storage import Storage
 
-from memories.models import MirrorProgress
+from memories.mirror.models import MirrorProgress
 from omi.core.batches import batches
 from omi.stores import damaged
 from omi.stores.documents.base import Document, Documents, Unreadable

@@ -9,7 +9,10 @@ from django.utils import timezone
 
 from memories.mirror.models import MemoryRow, PersonRow, ProcessingMemoryRow
 from memories.shapes import Memory, ProcessingMemory
-from omi.core import rows
+
+LIVE_COLUMNS = frozenset({"segments", "last_audio"})
+"""Columns of ``ProcessingMemoryRow`` that are renewed when a session begins, says its first words or ends, and not with
+every word: while a conversation goes on they lag behind its document."""
 
 
 def record_memory(uid: str, memory: Memory, values: dict[str, Any] | None = None) -> None:
@@ -18,8 +21,8 @@ def record_memory(uid: str, memory: Memory, values: dict[str, Any] | None = None
     ``values``: ``row_values`` of this memory, where they were counted before a transaction began.
     """
     values = values or row_values(memory)
-    shown = {"uid": uid, "memory_id": memory.id, "revision__lte": memory.revision}
-    if not rows.update(MemoryRow, {**values, "words_stale": True, "mirrored_at": timezone.now()}, shown):
+    shown = MemoryRow.objects.filter(uid=uid, memory_id=memory.id, revision__lte=memory.revision)
+    if not shown.update(**values, words_stale=True, mirrored_at=timezone.now()):
         MemoryRow.objects.get_or_create(uid=uid, memory_id=memory.id, defaults=values)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from memories.pipeline import service
+from memories.privacy import erasure
+from memories.privacy import export as exports
 from omi.accounts import users
 from omi.stores import audio
 
@@ -20,14 +22,10 @@ def set_recording_permission(uid: str, value: bool, *, fence: Callable[[], None]
 
 def delete_account(uid: str) -> dict[str, Any]:
     """Stop what runs for this user, then erase everything. The receipt says what was erased."""
-    from memories.privacy import erasure
-
     service.cancel_for_user(uid, actor=f"user:{uid}")
     receipt: dict[str, Any] = erasure.erase_user(uid).model_dump(mode="json")
     return receipt
 
 
 def export(uid: str) -> IO[bytes] | Path:
-    from memories.privacy import export as exports
-
     return exports.export_user(uid)

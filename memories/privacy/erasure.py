@@ -18,11 +18,13 @@ from pydantic import BaseModel, Field
 
 from memories.mirror import rows as mirror
 from memories.mirror.models import ErasureReceipt, MemoryRow
-from memories.privacy.erasure_parts import memory_parts, user_parts
+from memories.pipeline import budgets, service
+from memories.privacy.erasure_parts import erase_vectors, memory_parts, remains, user_parts
 from memories.repository import memories as repository
+from memories.repository import tombstones
 from memories.shapes import Memory
 from omi.accounts import users
-from omi.accounts.erased import digests, mark_erased
+from omi.accounts.erased import mark_erased
 from omi.accounts.models import uid_digest
 from omi.core.errors import ProviderError
 from omi.stores.documents import documents
@@ -61,7 +63,7 @@ def erase_memory(uid: str, memory_id: str, *, now: bool = False) -> Receipt:
     if settings.OMI_RESTORE_DAYS > 0 and not now:
         return _hide(uid, memory_id, began)
     receipt = ErasureReceipt.objects.create(
-        subject=subject(uid, memory_id), kind="memory", uid=uid, memory_id=memory_id
+        subject=tombstones.memory_subject(uid, memory_id), kind="memory", uid=uid, memory_id=memory_id
     )
     return _run(receipt)
 
@@ -70,11 +72,10 @@ def restore_memory(uid: str, memory_id: str, *, actor: str = "system") -> Memory
     """Bring back a memory that is only hidden. Raises MemoryNotFound where its time is over or it never was deleted,
     and BudgetSpent: its vector is made again by a run."""
     memory = repository.find_memory(uid, memory_id)
-    if memory is None or not memory.deleted or was_erased(uid, memory_id):
+    if memory is None or not memory.deleted or tombstones.was_erased(uid, memory_id):
         raise repository.MemoryNotFound("Memory not found")
     if memory.deleted_at is None or memory.deleted_at <= datetime.now(UTC) - timedelta(days=settings.OMI_RESTORE_DAYS):
         raise repository.MemoryNotFound("Memory not found")  # the schedule has not come to it yet
-    from memories.pipeline import budgets, service
 
     budgets.spend(uid, runs=1)
     restored = repository.update_memory(uid, memory_id, {"deleted": False, "deleted_at": None}, unless_deleted=False)
@@ -91,14 +92,12 @@ def erase_user(uid: str) -> Receipt:
             users.update_user(uid, account_deleted=True)  # runs in flight see it and stop
     except Unreadable:  # a damaged document is no less its owner's to erase
         documents().set(users.user_path(uid), {"uid": uid, "account_deleted": True})
-    receipt = ErasureReceipt.objects.create(subject=subject(uid), kind="user", uid=uid)
+    receipt = ErasureReceipt.objects.create(subject=uid_digest(uid), kind="user", uid=uid)
     return _run(receipt)
 
 
 def verify_user_erased(uid: str) -> dict[str, int]:
     """Search every store for the user. Empty if nothing is left; else what was found, by store."""
-    from memories.privacy.erasure_parts import remains
-
     return {name: count for name, count in remains(uid).items() if count}
 
 
@@ -126,19 +125,7 @@ def expired(limit: int) -> Iterable[MemoryRow]:
     return rows.exclude(memory_id__in=list(pending)).order_by("deleted_at")[:limit]
 
 
-def was_erased(uid: str, memory_id: str) -> bool:
-    """Whether this very memory was erased: its id is never used again, so nothing brings it back."""
-    return ErasureReceipt.objects.filter(subject__in=digests(f"{uid}/{memory_id}"), kind="memory").exists()
-
-
-def subject(uid: str, memory_id: str = "") -> str:
-    return uid_digest(f"{uid}/{memory_id}" if memory_id else uid)
-
-
 def _hide(uid: str, memory_id: str, began: datetime) -> Receipt:
-    from memories.pipeline import service
-    from memories.privacy.erasure_parts import erase_vectors
-
     service.cancel_for_memory(uid, memory_id)
     receipt = Receipt(kind="memory", complete=True, started_at=began)
     try:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from memories.mirror import rows as mirror
+from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
+from memories.pipeline import service
+from memories.pipeline.models import DailyUse, PostProcessingRun, UserTurn, VendorCall
 from memories.repository import processing
 from memories.repository.memories import collection, glance, memory_path
+from memories.search import word_index
+from memories.user_events import log
 from omi.accounts import revocation
 from omi.accounts.users import user_path
 from omi.core import console_history
@@ -15,21 +20,16 @@ from omi.core.ids import is_id
 from omi.stores import audio, damaged
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import Unreadable, Where
+from omi.stores.models import AudioObject
 from omi.stores.vectors import namespace, vector_id, vectors
-
-if TYPE_CHECKING:
-    pass
+from speakers import forget as speakers
+from transcription import journal
 
 Part = tuple[str, Callable[[], Any]]
 
 
 def memory_parts(uid: str, memory_id: str) -> list[Part]:
     """In the order in which they are carried out. Later names may need what earlier ones still find."""
-    from memories.pipeline import service
-    from memories.search import word_index
-    from memories.user_events import log
-    from speakers import forget as speakers
-
     return [
         ("runs", lambda: service.forget_memory(uid, memory_id)),
         ("voices", lambda: speakers.forget_memory(uid, memory_id)),
@@ -45,12 +45,6 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
 
 
 def user_parts(uid: str) -> list[Part]:
-    from memories.pipeline import service
-    from memories.search import word_index
-    from memories.user_events import log
-    from speakers import forget as speakers
-    from transcription import journal
-
     return [
         ("runs", lambda: service.forget_user(uid)),
         ("voices", lambda: speakers.forget_user(uid)),
@@ -67,13 +61,6 @@ def user_parts(uid: str) -> list[Part]:
 
 def remains(uid: str) -> dict[str, int]:
     """How much of a user each store still holds. Asks the stores themselves, not only our rows about them."""
-    from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
-    from memories.pipeline.models import DailyUse, PostProcessingRun, UserTurn, VendorCall
-    from memories.search import word_index
-    from omi.stores.models import AudioObject
-    from speakers import forget as speakers
-    from transcription import journal
-
     left = AudioObject.objects.filter(uid=uid)
     return {
         "documents": count_tree(user_path(uid)),
@@ -180,8 +167,6 @@ def _conversation(uid: str, memory_id: str) -> str | None:
 
 def _erase_journals(uid: str, memory_id: str) -> int:
     """The recordings of the sessions from which the memory was made."""
-    from transcription import journal
-
     processing_id = _conversation(uid, memory_id)
     if not processing_id:
         return 0
@@ -205,15 +190,11 @@ def _erase_documents(uid: str, memory_id: str) -> int:
 
 
 def _erase_rows(uid: str, memory_id: str) -> int:
-    from memories.models import MemoryRow, ProcessingMemoryRow
-
     console_history.forget(MemoryRow.objects.filter(uid=uid, memory_id=memory_id))
     rows = ProcessingMemoryRow.objects.filter(uid=uid, memory_id=memory_id)
     return mirror.forget_memory(uid, memory_id) + int(rows.delete()[0])
 
 
 def _erase_user_rows(uid: str) -> dict[str, int]:
-    from memories.models import MemoryRow
-
     console_history.forget(MemoryRow.objects.filter(uid=uid))
     return {**mirror.forget_user(uid), "sign_outs": revocation.forget_user(uid)}

@@ -18,12 +18,17 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from memories.repository import stored, tombstones
+from memories.models import UserEvent
+from memories.pipeline import failure_catalogue
+from memories.pipeline.models import PostProcessingRun
+from memories.repository import live_segments, stored, tombstones
 from memories.repository.large import CHUNKS, Unreadable
 from omi.accounts.users import user_path
 from omi.stores import audio
 from omi.stores.documents import documents
 from omi.stores.documents.base import Document, Where
+from speakers.models import VoiceConsent, VoiceSample
+from transcription import journal
 
 README = """Your data.
 
@@ -89,8 +94,6 @@ def _audio_file(archive: zipfile.ZipFile, sink: _Sink, row: Any) -> Iterator[byt
 
 
 def _journals(archive: zipfile.ZipFile, sink: _Sink, uid: str) -> Iterator[bytes]:
-    from transcription import journal
-
     for entry in journal.sessions(uid):
         began = entry.info.started_at.timetuple()[:6]
         about = {name: value for name, value in asdict(entry.meta).items() if name not in ("version", "marker")}
@@ -118,13 +121,12 @@ def _copy(archive: zipfile.ZipFile, sink: _Sink, info: zipfile.ZipInfo, source: 
 
 
 def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
-    from memories.models import UserEvent
-
     root = user_path(uid)
     unreadable: list[str] = []
     for path in _tree(root):
         try:
             found = stored.read(path)
+            found = live_segments.whole(found) if found is not None else None
         except Unreadable:
             unreadable.append(path.removeprefix(f"{root}/"))
             try:
@@ -146,9 +148,6 @@ def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
 
 
 def _runs(uid: str) -> Iterator[dict[str, Any]]:
-    from memories.pipeline import failure_catalogue
-    from memories.pipeline.models import PostProcessingRun
-
     told = ("vendor", "operation", "started_at", "outcome", "audio_seconds", "input_tokens", "output_tokens", "cost")
     for run in PostProcessingRun.objects.filter(uid=uid).order_by("id").prefetch_related("vendor_calls"):
         yield {
@@ -164,8 +163,6 @@ def _runs(uid: str) -> Iterator[dict[str, Any]]:
 
 
 def _voices(uid: str) -> dict[str, Any]:
-    from speakers.models import VoiceConsent, VoiceSample
-
     samples = VoiceSample.objects.filter(uid=uid).order_by("created_at")
     told = ("person_id", "source", "status", "audio", "seconds", "memory_id", "segment_id", "created_at", "removed_at")
     consents = VoiceConsent.objects.filter(uid=uid).order_by("given_at")
@@ -180,11 +177,11 @@ def _readable(found: Document) -> dict[str, Any]:
 
 
 def _tree(path: str) -> Iterator[str]:
-    """Paths of a document and everything below it; chunks of long lists are part of their documents."""
+    """Paths of a document and everything below it; chunks and pieces of long lists are part of their documents."""
     yield path
     store = documents()
     for name in store.collections(path):
-        if name != CHUNKS:
+        if name not in (CHUNKS, live_segments.COLLECTION):
             for identity in store.document_ids(f"{path}/{name}"):
                 yield from _tree(f"{path}/{name}/{identity}")
 

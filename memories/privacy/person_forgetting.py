@@ -15,7 +15,7 @@ import structlog
 from django.db import transaction
 
 from memories.pipeline import deleted_people
-from memories.repository import memories, processing, stored, tombstones
+from memories.repository import live_segments, memories, processing, stored, tombstones
 from memories.repository.memories import collection
 from memories.repository.transcripts import NOT_MODELS
 from memories.shapes import Memory, ProcessingMemory
@@ -65,13 +65,16 @@ def forget(uid: str, person_id: str, seconds: float | None = None) -> bool:
 
 
 def _places(uid: str) -> Iterator[Document]:
-    """Every document that may name a person: memories, newest first, each with its transcripts; conversations."""
+    """Every document that may name a person: memories, newest first, each with its transcripts; conversations,
+    their pieces first."""
     for memory in _newest_first(collection(uid)):
         yield memory
         for name in documents().collections(memory.path):
             if name not in NOT_MODELS:
                 yield from documents().query(f"{memory.path}/{name}")
-    yield from _newest_first(path("users", uid, "processing_memories"))
+    for conversation in _newest_first(path("users", uid, "processing_memories")):
+        yield from documents().query(f"{conversation.path}/{live_segments.COLLECTION}")
+        yield conversation
 
 
 def _newest_first(name: str) -> Iterator[Document]:
@@ -93,7 +96,7 @@ def _clear(found: Document, ids: frozenset[str]) -> int:
             # What is read for the change names nobody who is gone, and is written as it was read.
             if kind == "memories" and not below:
                 memories.mutate_memory(uid, identity, _memory_fields, unless_deleted=False)
-            elif kind == "processing_memories":
+            elif kind == "processing_memories" and not below:
                 processing.mutate(uid, identity, _conversation_fields)
             else:
                 stored.change(document.path, lambda data: (_fields(data, ids), None))

@@ -222,13 +222,11 @@ def _new_document(uid: str, memory: Memory, left_out: frozenset[str]) -> stored.
 def _may_be_made(
     uid: str, memory_id: str, left_out: frozenset[str], fence: Callable[[], None], current: Transaction
 ) -> None:
-    from memories.privacy.erasure import was_erased
-
     fence()
     same_people(uid, left_out)
     # Read here: a store that looks for conflicts refuses the commit where the account is erased meanwhile.
     account = current.get(path("users", uid))
-    if was_erased(uid, memory_id) or (account is not None and account.data.get("account_deleted")):
+    if tombstones.was_erased(uid, memory_id) or (account is not None and account.data.get("account_deleted")):
         raise AlreadyExists("this memory was erased")
 
 

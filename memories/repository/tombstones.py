@@ -1,6 +1,7 @@
-"""People who were deleted: nothing that is read or written names them any more.
+"""What a deletion leaves behind so that nothing brings the deleted back: rows of erased memories and deleted people.
 
-A person's row stays after the deletion, without a name. What is read goes through here, so that an id disappears from
+The receipt of an erased memory holds a digest of its id: a memory with this id is never made again. A deleted person's
+row stays, without a name. What is read goes through here, so that an id disappears from
 every document with the deletion and not with the end of the clearing up; what is written goes through here, so that a
 run or a socket that still holds the id cannot bring it back.
 """
@@ -10,17 +11,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from memories.mirror.models import PersonRow
-from omi.core import rows
+from memories.mirror.models import ErasureReceipt, PersonRow
+from omi.accounts.erased import digests
+from omi.accounts.models import uid_digest
 from omi.stores.documents.base import Data, Document
 
 _LISTS = ("transcript_segments",)
 _LABELS = ("assigned",)
 
 
+def memory_subject(uid: str, memory_id: str) -> str:
+    """The digest under which the receipt of an erased memory is found."""
+    return uid_digest(f"{uid}/{memory_id}")
+
+
+def was_erased(uid: str, memory_id: str) -> bool:
+    """Whether this very memory was erased: its id is never used again, so nothing brings it back."""
+    return ErasureReceipt.objects.filter(subject__in=digests(f"{uid}/{memory_id}"), kind="memory").exists()
+
+
 def people(uid: str) -> frozenset[str]:
     """Ids of this user's deleted people; one look-up in an index."""
-    return frozenset(identity for (identity,) in rows.select(PersonRow, ("person_id",), {"uid": uid, "deleted": True}))
+    return frozenset(PersonRow.objects.filter(uid=uid, deleted=True).values_list("person_id", flat=True))
 
 
 def without(found: Document) -> Document:

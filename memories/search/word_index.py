@@ -24,7 +24,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django_q.tasks import async_task
 
 from memories import wording
-from memories.models import MemoryRow
+from memories.mirror.models import MemoryRow
 from memories.repository import memories as repository
 from memories.search.models import SearchPerson, SearchTerms, SearchWord
 from memories.shapes import Memory
@@ -207,7 +207,7 @@ def index(uid: str, memories: Sequence[Memory]) -> None:
 
 
 def _insert(words: list[tuple[int, int, int, int]]) -> None:
-    """Some ninety rows a memory: bulk_create takes five times as long, and PostgreSQL parses executemany row by row."""
+    """Write the words' rows as text: some ninety a memory, for which bulk_create takes five times as long."""
     with connection.cursor() as cursor:
         for start in range(0, len(words), ROWS):
             part = words[start : start + ROWS]

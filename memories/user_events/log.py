@@ -8,20 +8,19 @@ the event is served, so that an event never shows an outdated or a deleted memor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 import structlog
 from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
-from django.db import connection, transaction
-from django.db.models import F
+from django.db import transaction
+from django.db.models import QuerySet
 
 from memories.mirror.models import MemoryRow
 from memories.repository import memories as repository
 from memories.user_events.models import EventCounter, UserEvent
-from omi.core import rows
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +41,8 @@ MAX_MEMORY_BYTES = 256 * 1024
 replay many events at once, and each waits in memory until it is read."""
 
 NUDGE = {"type": "events.nudge"}
+CHUNK = 500
+"""Users that one query asks for."""
 
 
 def append(uid: str, event_type: str, payload: Mapping[str, Any] | None = None, dedupe_key: str | None = None) -> int:
@@ -51,44 +52,37 @@ def append(uid: str, event_type: str, payload: Mapping[str, Any] | None = None, 
     """
     stored = {key: value for key, value in (payload or {}).items() if key not in ("memory", "type", "event_type")}
     with transaction.atomic():
-        # The UPDATE locks the row until commit, so numbers become visible in order.
-        number = _next(uid)
-        if number is None:
-            EventCounter.objects.get_or_create(uid=uid)
-            number = _next(uid)
-        assert number is not None
-        event = UserEvent(
+        # The counter stays locked until commit: numbers become visible in order, and a key cannot come twice at once.
+        counter, _ = EventCounter.objects.select_for_update().get_or_create(uid=uid)
+        if dedupe_key is not None and (known := _of(uid, dedupe_key).values_list("number", flat=True).first()):
+            return int(known)
+        counter.last += 1
+        counter.save(update_fields=["last"])
+        UserEvent.objects.create(
             uid=uid,
-            number=number,
+            number=counter.last,
             type=event_type,
             memory_id=str(stored.get("memory_id") or ""),
             payload=stored,
             dedupe_key=dedupe_key,
         )
-        if not rows.insert([event], once=("uid", "dedupe_key")):
-            EventCounter.objects.filter(uid=uid).update(last=F("last") - 1)
-            return int(rows.select(UserEvent, ("number",), {"uid": uid, "dedupe_key": dedupe_key})[0][0])
         transaction.on_commit(lambda: nudge(uid))
-    return number
+    return counter.last
 
 
 def told(uid: str, dedupe_key: str) -> bool:
     """Whether the event of this key was appended."""
-    return rows.exists(UserEvent, {"uid": uid, "dedupe_key": dedupe_key})
+    return _of(uid, dedupe_key).exists()
 
 
 def payload(uid: str, dedupe_key: str) -> dict[str, Any] | None:
     """What the event of this key holds; None where there is none."""
-    found = rows.select(UserEvent, ("payload",), {"uid": uid, "dedupe_key": dedupe_key})
-    return dict(found[0][0]) if found else None
+    found = _of(uid, dedupe_key).values_list("payload", flat=True).first()
+    return None if found is None else dict(found)
 
 
-def _next(uid: str) -> int | None:
-    """Count on; the new number, or None where the user has no counter yet."""
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE memories_eventcounter SET last = last + 1 WHERE uid = %s RETURNING last", [uid])
-        found = cursor.fetchone()
-    return int(found[0]) if found else None
+def _of(uid: str, dedupe_key: str) -> QuerySet[UserEvent]:
+    return UserEvent.objects.filter(uid=uid, dedupe_key=dedupe_key)
 
 
 def nudge(uid: str) -> None:
@@ -119,6 +113,14 @@ def after(uid: str, number: int, limit: int = 100, *, memories: bool = True) -> 
 def latest(uid: str) -> int:
     """The number of this user's newest event; 0 where there is none."""
     return EventCounter.objects.filter(uid=uid).values_list("last", flat=True).first() or 0
+
+
+def latest_among(uids: Collection[str]) -> dict[str, int]:
+    """The number of each user's newest event, in one look for all; a user without events is left out."""
+    asked, found = list(uids), dict[str, int]()
+    for at in range(0, len(asked), CHUNK):
+        found.update(EventCounter.objects.filter(uid__in=asked[at : at + CHUNK]).values_list("uid", "last"))
+    return found
 
 
 def group(uid: str) -> str:

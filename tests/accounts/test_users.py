@@ -53,7 +53,7 @@ def test_tokens_are_kept_once_newest_last_and_bounded() -> None:
 
 @pytest.fixture(scope="module")
 def fcm_server() -> Iterator[Any]:
-    from tests.vendors.server import VendorServer
+    from demo.vendors.server import VendorServer
 
     with VendorServer(vendors=("fcm",)) as server:
         yield server

@@ -30,7 +30,7 @@ from tests.transcription.wire import TOKENS, Wire, admit
 from transcription import journal
 from transcription.audio.codecs import codec
 from transcription.journal.quota import Quota
-from transcription.listen import authentication, capacity
+from transcription.listen import authentication, capacity, connection_limits
 from transcription.session.session import endings
 
 pytestmark = pytest.mark.django_db
@@ -63,7 +63,7 @@ class Listen(RuleBasedStateMachine):
         for where, name_, what in (
             (authentication, "admit", admit),
             (authentication, "verify", admit),
-            (authentication, "_seats", {}),
+            (connection_limits, "_slots", {}),
             (capacity, "_sessions", {}),
         ):
             self.patch.setattr(where, name_, what)

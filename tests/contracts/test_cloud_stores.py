@@ -39,7 +39,7 @@ class Letters:
 
 @pytest.fixture
 def cloud(firestore_project: str, gcs_url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    from tests.vendors.server import VendorServer
+    from demo.vendors.server import VendorServer
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_url)
     settings.GOOGLE_CLOUD_PROJECT = firestore_project

@@ -13,10 +13,10 @@ import pytest
 from django.test import override_settings
 from django.utils.module_loading import import_string
 
+from demo.vendors.server import VendorServer
+from demo.vendors.synth import speech
 from omi.core.errors import ErrorKind, MissingDependency, ProviderError, UnsupportedFeature
 from omi.settings_providers import _LIVE
-from tests.vendors.server import VendorServer
-from tests.vendors.synth import speech
 from transcription.languages import SPEECHMATICS
 from transcription.vendors.live.base import LiveRequest, LiveResult
 from transcription.vendors.live.speechmatics import SpeechmaticsLive

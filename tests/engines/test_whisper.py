@@ -165,6 +165,14 @@ def test_the_language_is_detected_where_none_is_told(whisper, first_turns):
 
 
 @ESPEAK
+@pytest.mark.parametrize("language", ["de", "fr", "pt"])
+def test_the_language_is_detected_in_voices_that_sound_like_nobody(whisper, language):
+    """By their sound alone German is Thai and Portuguese is Latin; the text makes sense in one language only."""
+    pcm = speech_languages.spoken(*speech_languages.SENTENCES[language])
+    assert {word.language for word in WhisperBatch(whisper).transcribe(pcm)} == {language}
+
+
+@ESPEAK
 def test_names_that_are_told_are_heard(whisper):
     pcm = speech_languages.spoken("en-us", "I met Saoirse and Tadhg at the Zeebrugge office.")
     names = "Saoirse, Tadhg, Zeebrugge"

@@ -9,11 +9,11 @@ import pytest
 
 from demo.material import RECORDINGS, bundled, pcm
 from demo.servers import DemoError, installation
+from demo.vendors.server import VendorServer
 from tests.ops.deployment import SETTINGS, VENDORS, Deployment, live, until
 from tests.ops.watching import Watch, watch
 from tests.support.processes import Unavailable
 from tests.support.services import missing
-from tests.vendors.server import VendorServer
 
 
 @pytest.fixture(scope="session")

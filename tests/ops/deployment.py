@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from demo.servers import Installation
+from demo.vendors.server import VendorServer
 from omi.accounts import tokens
 from tests.acceptance import recordings
 from tests.acceptance.wire import App, Json, listen
-from tests.vendors.server import VendorServer
 
 SPOKEN_SECONDS = 15
 VENDORS = {

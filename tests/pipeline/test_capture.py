@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from memories.capture.ids import memory_id_for
+from memories.ids import memory_id_for
 from memories.pipeline import service, status
 from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.pipeline.rules import user_edits as overlay

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from memories.language_detection import FUNCTION_WORDS, written_in
 from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.rules import acceptance
-from memories.pipeline.rules.language_detection import FUNCTION_WORDS, written_in
 from memories.pipeline.rules.text_similarity import likeness, same_speech
 from memories.repository import memories as repository
 from memories.repository import transcripts

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from demo.vendors.server import VendorServer
 from memories.pipeline import runner, service
 from memories.pipeline.engine import fault_injection
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, VendorCall
@@ -25,7 +26,6 @@ from omi.stores import audio
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 from tests.support.vendor_fixtures import Talk, talk, vendor_server, vendors
-from tests.vendors.server import VendorServer
 from transcription.segments import Segment
 
 __all__ = ["talk", "vendor_server", "vendors"]

@@ -28,6 +28,7 @@ from memories.repository import memories as repository
 from memories.shapes import Memory, PostProcessingStatus, Structured
 from memories.user_events import log
 from omi.core.errors import Outcome
+from tests.attack.effort import examples
 from tests.pipeline.conftest import UID
 
 
@@ -221,7 +222,7 @@ class Life(RuleBasedStateMachine):
 
 
 Life.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(25), stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 

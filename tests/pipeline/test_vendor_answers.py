@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from demo.vendors.server import VendorServer
 from memories.pipeline import runner, service
 from memories.pipeline.models import VendorBreaker, VendorCall
 from memories.repository import memories as repository
@@ -22,7 +23,6 @@ from tests.pipeline.conftest import MEMORY, UID
 from tests.pipeline.vendor_run import EVER, Process, calls, model, process
 from tests.support.processes import free_port
 from tests.support.vendor_fixtures import Talk, talk, vendor_server, vendors
-from tests.vendors.server import VendorServer
 
 __all__ = ["process", "talk", "vendor_server", "vendors"]
 pytestmark = pytest.mark.django_db

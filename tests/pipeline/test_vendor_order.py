@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from demo.vendors.server import VendorServer
 from memories.pipeline import runner, service, tasks
 from memories.pipeline.models import PostProcessingRun, VendorCall
 from memories.pipeline.steps import transcribe
@@ -19,7 +20,6 @@ from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 from tests.pipeline.vendor_run import DEEPGRAM, EVER, FAL, SONIOX, Process, calls, model, process
 from tests.support.vendor_fixtures import Talk, talk, vendor_server, vendors
-from tests.vendors.server import VendorServer
 
 __all__ = ["process", "talk", "vendor_server", "vendors"]
 pytestmark = pytest.mark.django_db

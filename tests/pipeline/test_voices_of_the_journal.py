@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from memories.capture.ids import memory_id_for
+from memories.ids import memory_id_for
 from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository

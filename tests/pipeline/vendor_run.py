@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from demo.vendors.server import VendorServer
 from memories.pipeline import runner, service
 from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorBreaker, VendorCall
 from memories.repository import memories as repository
@@ -16,7 +17,6 @@ from omi.core.errors import Outcome
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, Regions
 from tests.support.vendor_fixtures import Talk
-from tests.vendors.server import VendorServer
 
 FAL = "transcription.vendors.batch.fal_whisperx.FalWhisperX"
 DEEPGRAM = "transcription.vendors.batch.deepgram.DeepgramPrerecorded"

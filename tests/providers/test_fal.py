@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from demo.vendors.server import VendorServer
 from omi.core.errors import ErrorKind, Outcome, ProviderError, UnsupportedFeature
 from omi.core.metrics import vendor_answer_losses_total
 from tests.support.vendor_fixtures import Talk
-from tests.vendors.server import VendorServer
 from transcription.vendors.batch import fal_whisperx
 from transcription.vendors.batch.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
 from transcription.vendors.batch.fal_whisperx import FalWhisperX

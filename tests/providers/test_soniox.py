@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from demo.vendors.server import VendorServer
 from omi.core.errors import ErrorKind, Outcome, ProviderError
 from tests.support.vendor_fixtures import Talk
-from tests.vendors.server import VendorServer
 from transcription.vendors.batch.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
 from transcription.vendors.batch.soniox import SonioxPrerecorded, Token, words_of
 

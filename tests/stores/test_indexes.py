@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 Shape = tuple[str, tuple[str, ...], tuple[tuple[str, bool], ...]]
 
 QUERYING = {
+    "memories/repository/live_segments.py",
     "memories/repository/memories.py",
     "memories/repository/processing.py",
     "memories/repository/transcripts.py",

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memories.pipeline.rules import language_detection, text_similarity
+from memories import language_detection
+from memories.pipeline.rules import text_similarity
 from memories.pipeline.rules.acceptance import tokens
 from memories.structuring import prompts
 from memories.structuring.actions import MAX_ITEMS

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from demo.measure import normalise, word_error_rate
+from demo.vendors.truth import Library
 from omi.core.errors import ErrorKind, ProviderError, UnsupportedFeature
 from tests.transcription.live_session import Run
-from tests.vendors.truth import Library
 from transcription.session.vendor_state import Tuning
 from transcription.vendors.live.base import NO_ROOM, LiveRequest, LiveResult
 from transcription.vendors.live.local import LocalLive

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from omi.core.websocket_masks import masked
 from transcription.listen.daphne_socket import is_torn_audio, whole_audio_frames
-from transcription.listen.masks import masked
 from transcription.listen.pace import Pace
 from transcription.listen.request import BadRequest, parse
 from transcription.ports import VoiceLabel

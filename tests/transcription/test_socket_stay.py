@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from omi.accounts import revocation
+from omi.accounts import ended, revocation
 from omi.accounts.models import SignOut
 from tests.transcription.fakes import MemorySink, Script
 from tests.transcription.live_session import run
@@ -20,7 +20,7 @@ from transcription import journal
 from transcription.audio.codecs import codec
 from transcription.journal.quota import Quota
 from transcription.journal.writer import Journal
-from transcription.listen import authentication, capacity, ended_users, token_renewal
+from transcription.listen import capacity, connection_limits, ended_users, token_renewal
 from transcription.ports import SessionInfo
 
 pytestmark = pytest.mark.django_db
@@ -170,7 +170,7 @@ def test_a_sign_out_leaves_later_sign_ins_and_other_users_alone() -> None:
         async with Wire(Script(), uid="neighbour") as wire:
             await sync_to_async(revocation.sign_out)("u1", reason="a lost phone")
             await SignOut.objects.acreate(uid="neighbour", at=datetime.fromtimestamp(0.5, UTC))  # signed in at 1.0
-            erased, out = await sync_to_async(ended_users._look)({"neighbour", "u1"})
+            erased, out = await sync_to_async(ended.look)({"neighbour", "u1"})
             assert (erased, set(out)) == ({}, {"neighbour", "u1"})
             for uid, at in out.items():
                 await ended_users.close_sockets(uid, at)
@@ -189,7 +189,7 @@ def test_the_audio_of_one_day_is_bounded_and_said_to_be(settings: Any) -> None:
     """Five sockets of 48 kHz wrote 832 GB a day."""
     settings.OMI_JOURNAL_BYTES_PER_DAY = 200_000
     quota = Quota()
-    authentication.QUOTA, kept = quota, authentication.QUOTA
+    connection_limits.QUOTA, kept = quota, connection_limits.QUOTA
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("transcription.journal.writer.QUOTA", quota)
@@ -208,7 +208,7 @@ def test_the_audio_of_one_day_is_bounded_and_said_to_be(settings: Any) -> None:
             for wire in run(work):
                 assert (wire.code, wire.reasons("refused")) == (1013, ["daily_audio"])
     finally:
-        authentication.QUOTA = kept
+        connection_limits.QUOTA = kept
 
 
 def test_one_users_journals_have_their_share_of_the_disk_and_no_more(settings: Any) -> None:

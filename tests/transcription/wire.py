@@ -16,7 +16,7 @@ import pytest
 from tests.transcription.fakes import MemorySink, NoBreaker, Script, spoken_pcm
 from tests.transcription.live_session import FAST, TEN
 from transcription.journal.quota import Quota
-from transcription.listen import authentication, capacity
+from transcription.listen import authentication, capacity, connection_limits
 from transcription.listen.consumer import ListenConsumer
 from transcription.session.dependencies import Surroundings
 
@@ -124,7 +124,7 @@ def fresh(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(authentication, "admit", admit)
     monkeypatch.setattr(authentication, "verify", admit)
     monkeypatch.setattr(capacity, "_sessions", {})
-    monkeypatch.setattr(authentication, "_seats", {})
+    monkeypatch.setattr(connection_limits, "_slots", {})
     monkeypatch.setattr("transcription.journal.writer.QUOTA", Quota())
 
 

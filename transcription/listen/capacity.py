@@ -7,14 +7,10 @@ conversations in a loop, or connects again and again, would otherwise hold hundr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.conf import settings
 
 from transcription.metrics import SESSIONS
-
-if TYPE_CHECKING:
-    from transcription.session.session import Session
+from transcription.session.session import Session
 
 _sessions: dict[str, set[Session]] = {}
 

@@ -1,5 +1,5 @@
 """The ``/listen`` socket: frames in, JSON out. Thin: what is done with the audio is in ``session``, its way there in
-``intake``, what goes out in ``outgoing``, who may come in and stay in ``entrance`` and ``sign_in``.
+``intake``, what goes out in ``outgoing``, who may come in and stay in ``authentication`` and ``token_renewal``.
 
 The protocol of September 2024 stays as that app knows it; what was added is opt-in or ignored by it: docs/listen.md.
 """
@@ -10,14 +10,14 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from channels.consumer import AsyncConsumer
 from channels.layers import get_channel_layer
 
 from omi.core import open_files
-from transcription.listen import authentication, drain, ended_users
+from transcription.listen import authentication, connection_limits, drain, ended_users, event_watch
 from transcription.listen.commands import USER, parse_assignment, parse_command
 from transcription.listen.daphne_socket import DIRECT, Direct
 from transcription.listen.event_feed import EventFeed
@@ -26,12 +26,10 @@ from transcription.listen.outgoing import Outgoing
 from transcription.listen.pace import TextPace
 from transcription.listen.request import BadRequest, ListenRequest, parse
 from transcription.listen.token_renewal import SignIn
+from transcription.segments import Segment
 from transcription.session.dependencies import Output, Plan, Surroundings, surroundings
+from transcription.session.segment_builder import Delta
 from transcription.session.session import Session
-
-if TYPE_CHECKING:
-    from transcription.segments import Segment
-    from transcription.session.segment_builder import Delta
 
 log = structlog.get_logger(__name__)
 
@@ -123,7 +121,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             self._auth_timer.cancel()
         try:
             visitor = await authentication.admit(token)
-            authentication.take_seat(visitor.uid, self)
+            connection_limits.take_slot(visitor.uid, self)
         except authentication.Refused as refused:
             if answer:
                 self._tell({"type": "auth_response", "success": False})
@@ -134,7 +132,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self.uid, self.sign_in = visitor.uid, SignIn(visitor)
         if drain.draining() or self._closed:  # meanwhile
             await self._close(SERVICE_RESTART, "the server is restarting")
-            authentication.leave_seat(self.uid, self)
+            connection_limits.leave_slot(self.uid, self)
             return
         await self._begin()
 
@@ -155,6 +153,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         )
         await self._feed.begin(self._request.after)
         self._tasks.update(self._feed.tasks)
+        event_watch.add(self._feed)
         self._status({"status": "ready", "provider": "", "reason": "", "status_text": "Listening."})
         self._spawn(self._beat())
         if self._request.after is not None:
@@ -305,7 +304,6 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
     async def _beat(self) -> None:
         assert self.intake is not None
         assert self.sign_in is not None
-        assert self._feed is not None
         pinged = time.monotonic()
         while True:
             await asyncio.sleep(1.0)
@@ -321,11 +319,10 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
                     text = "The token expires; send a fresh one as {type: auth}, or the socket is closed."
                     self._status({"status": "token_expires", "reason": "", "status_text": text})
                 await self.sign_in.look()
-                authentication.require_audio_left(self.uid)
+                connection_limits.require_audio_left(self.uid)
             except authentication.Refused as refused:
                 await self._refuse(TRY_LATER if refused.later else POLICY, refused.reason, str(refused))
                 return
-            await self._feed.look_when_due()
             if now - self.last_message >= IDLE_SECONDS and not self.intake.held:
                 await self._close(GOING_AWAY, "nothing was received for a while")
                 return
@@ -340,6 +337,11 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         if ending is not None:
             await asyncio.wait([ending], timeout=DRAIN_SECONDS * 2)
         await self._close(SERVICE_RESTART, "the server is restarting")
+
+    @property
+    def signed_in_at(self) -> float | None:
+        """When the user signed in (Unix seconds); None while the user is not known."""
+        return self.sign_in.issued_at if self.sign_in is not None else None
 
     async def end_sign_in(self, sentence: str, *, keep: bool) -> None:
         """The user's sign-in was ended; ``keep`` is false where the account was erased."""
@@ -378,13 +380,14 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
                 task.cancel()
         drain.unregister(self)
         if self.uid:
-            authentication.leave_seat(self.uid, self)
+            connection_limits.leave_slot(self.uid, self)
             if self._feed is not None:
+                event_watch.remove(self._feed)
                 await self._feed.leave()
 
-    async def evict(self) -> None:
-        """Another connection of the same user needs this seat; nothing was heard from this one."""
-        await self._close(GOING_AWAY, "another connection took over")
+    def give_way(self) -> None:
+        """Another connection of the same user needs this slot; nothing was heard from this one."""
+        self._spawn(self._close(GOING_AWAY, "another connection took over"))
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

@@ -24,8 +24,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from omi.core.websocket_masks import apply_mask
 from omi.serving.flow import unsent
-from transcription.listen.masks import apply_mask
 
 PAUSE_AT, RESUME_AT = 256, 64
 """Messages that wait for the consumer: above the first the socket is not read, below the second it is again."""

@@ -11,15 +11,14 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
 from transcription.listen.daphne_socket import lingering
+from transcription.listen.live_socket import LiveSocket
 from transcription.metrics import SOCKETS
-
-if TYPE_CHECKING:
-    from transcription.listen.consumer import ListenConsumer
+from transcription.session.session import endings
 
 log = structlog.get_logger(__name__)
 
@@ -27,18 +26,18 @@ LIMIT_SECONDS = 10.0
 ANSWER_SECONDS = 2.0
 """How long the clients may take to answer their close frames: a socket that is cut before has no code."""
 
-_sockets: set[ListenConsumer] = set()
+_sockets: set[LiveSocket] = set()
 _draining = False
 _installed = False
 _work: asyncio.Task[None] | None = None
 
 
-def register(socket: ListenConsumer) -> None:
+def register(socket: LiveSocket) -> None:
     _sockets.add(socket)
     SOCKETS.set(len(_sockets))
 
 
-def unregister(socket: ListenConsumer) -> None:
+def unregister(socket: LiveSocket) -> None:
     _sockets.discard(socket)
     SOCKETS.set(len(_sockets))
 
@@ -76,8 +75,6 @@ def _begin(then: Callable[[], Any]) -> None:
 
 
 async def _drain(then: Callable[[], Any]) -> None:
-    from transcription.session.session import endings
-
     log.info("draining", sockets=len(_sockets))
     work: list[asyncio.Future[None]] = [asyncio.ensure_future(socket.drain()) for socket in list(_sockets)]
     work += [asyncio.ensure_future(ending) for ending in endings()]

@@ -7,19 +7,17 @@ import contextlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from django.conf import settings
 
 from transcription.listen import capacity, drain
+from transcription.listen.daphne_socket import Direct
 from transcription.listen.pace import Pace
+from transcription.listen.request import ListenRequest
 from transcription.metrics import DROPPED
 from transcription.session.session import FINISH_SECONDS, Session
-
-if TYPE_CHECKING:
-    from transcription.listen.daphne_socket import Direct
-    from transcription.listen.request import ListenRequest
 
 log = structlog.get_logger(__name__)
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from transcription.consensus import MODEL, in_shown_segments
-
-if TYPE_CHECKING:
-    from transcription.segments import Segment
-    from transcription.session.segment_builder import SegmentBuilder
-    from transcription.session.supervisor import Supervisor
+from transcription.segments import Segment
+from transcription.session.segment_builder import SegmentBuilder
+from transcription.session.supervisor import Supervisor
 
 SETTLED = 1.0
 """Seconds after the end of a segment that all vendors must have decided."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 
+from omi.core.providers import is_configured, many, one
+from transcription import metrics
 from transcription.audio.codecs import Codec
 from transcription.ports import SessionSink, VoiceLabeller
-
-if TYPE_CHECKING:
-    from transcription.segments import Segment
-    from transcription.session.segment_builder import Delta
-    from transcription.session.vendor_state import Tuning
-    from transcription.vendors.circuit_breaker import Breaker
-    from transcription.vendors.live.base import LiveTranscriber
+from transcription.segments import Segment
+from transcription.session.segment_builder import Delta
+from transcription.session.vendor_state import Tuning
+from transcription.vendors.circuit_breaker import Breaker, breaker_for
+from transcription.vendors.live.base import LiveTranscriber
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,6 @@ class Surroundings:
 
 def surroundings() -> Surroundings:
     """As ``settings`` say."""
-    from omi.core.providers import is_configured, many, one
-    from transcription import metrics
-    from transcription.vendors.circuit_breaker import breaker_for
-
     return Surroundings(
         sink=one("session_sink"),
         vendors=many("live"),

@@ -19,6 +19,7 @@ from transcription.journal.store import FINISHED, Entry
 from transcription.ports import FINAL, Accounting, Conversation, SessionSink, Stretch, VoiceLabel
 from transcription.segments import Segment, speaker_label
 from transcription.session.account import intersect, length, merge
+from transcription.session.pieces import divided
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +68,7 @@ async def _recover(sink: SessionSink, entry: Entry) -> None:
         if segments:
             assigned = {key: VoiceLabel(**voice) for key, voice in heard.get("assigned", {}).items()}
             last_audio = received + conversation.offset
-            await sink.store(info, conversation, segments, last_audio=last_audio, assigned=assigned)
+            await sink.store(info, conversation, divided(segments), last_audio=last_audio, assigned=assigned)
         transcripts = {
             model: [_moved(item, conversation.offset) for item in items]
             for model, items in heard["transcripts"].items()

@@ -20,6 +20,7 @@ from transcription.segments import (
     segment_id,
     speaker_label,
 )
+from transcription.session.pieces import Pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Delta:
 class SegmentBuilder:
     """Times are session seconds. ``scope`` makes the ids: two sessions never give the same one.
 
-    ``assigned``: what a person decided, by segment id.
+    ``assigned``: what a person decided, by segment id. ``pieces``: what of the segments has to be stored.
     """
 
     scope: str
@@ -57,6 +58,7 @@ class SegmentBuilder:
     _labels: dict[str, str] = field(default_factory=dict)
     _voices: dict[str, VoiceLabel] = field(default_factory=dict)
     assigned: dict[str, VoiceLabel] = field(default_factory=dict)
+    pieces: Pieces = field(default_factory=Pieces)
     _last_label: str | None = None
     _wholes: dict[str, str] = field(default_factory=dict)
     _indexed: int = 0  # segments whose parts are in _wholes, the last one as far as it went
@@ -75,6 +77,7 @@ class SegmentBuilder:
                 self._extend(last, word, deltas)
             else:
                 self._begin(word, label, provider, deltas)
+        self.pieces.changed(delta.segment for delta in deltas)
         return deltas
 
     def _joins(self, last: Segment, word: Word, label: str, provider: str, max_gap: float) -> bool:
@@ -141,6 +144,7 @@ class SegmentBuilder:
         self._last_label = moved[self._last_label] if self._last_label is not None else None
         for item in self.segments:
             item.speaker = moved[item.speaker]
+        self.pieces.changed(self.segments)
         return moved, list(self.segments)
 
     def name_voice(self, label: str, voice: VoiceLabel) -> list[Segment]:
@@ -164,6 +168,7 @@ class SegmentBuilder:
             elif shown.text != item.text:
                 shown.text = item.text
                 changed.append(shown)
+        self.pieces.changed(changed)
         return changed
 
     def cut(self, at: float, words: Sequence[Word]) -> None:
@@ -183,6 +188,7 @@ class SegmentBuilder:
         )
         self.segments.append(rest)
         self._parts[rest.id] = 1
+        self.pieces.changed([rest])
 
     def assign(self, segment_ids: Sequence[str], voice: VoiceLabel) -> list[Segment]:
         """A person said who spoke: that wins over what was heard, for these segments."""
@@ -190,6 +196,7 @@ class SegmentBuilder:
         wanted = {self._wholes.get(identity, identity) for identity in segment_ids}
         chosen = [item for item in self.segments if item.id in wanted]
         self.assigned.update({item.id: voice for item in chosen})
+        self.pieces.changed(chosen)  # the decision is stored with its segment, also where the segment stays as it is
         return self._set(chosen, voice)
 
     def _index_parts(self) -> None:
@@ -201,9 +208,9 @@ class SegmentBuilder:
             self._last_indexed, self._indexed_parts = item.id, self._parts[item.id]
         self._indexed = len(self.segments)
 
-    @staticmethod
-    def _set(segments: Sequence[Segment], voice: VoiceLabel) -> list[Segment]:
+    def _set(self, segments: Sequence[Segment], voice: VoiceLabel) -> list[Segment]:
         changed = [item for item in segments if (item.is_user, item.person_id) != (voice.is_user, voice.person_id)]
         for item in changed:
             item.is_user, item.person_id = voice.is_user, voice.person_id
+        self.pieces.changed(changed)
         return changed

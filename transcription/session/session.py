@@ -11,16 +11,17 @@ import time
 import uuid
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import structlog
 from channels.db import database_sync_to_async
 
+from omi.core.database_threads import THREADS
 from transcription import metrics
 from transcription.audio.codecs import RATE, open_decoder
 from transcription.audio.vad import SpeechGate
 from transcription.journal.writer import Journal
 from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
+from transcription.segments import Segment, Word
 from transcription.session.account import account
 from transcription.session.agreement import MODEL, PAUSE, Agreement
 from transcription.session.dependencies import Output, Plan, Surroundings
@@ -31,9 +32,6 @@ from transcription.session.storing import Ending, Storing
 from transcription.session.supervisor import Supervisor, eligible
 from transcription.session.voices import Separator, Voices
 from transcription.session.window import AudioWindow
-
-if TYPE_CHECKING:
-    from transcription.segments import Segment, Word
 
 log = structlog.get_logger(__name__)
 
@@ -102,6 +100,7 @@ class Session:
         self._shown: list[Word] = []
         self._told_apart: dict[str, dict[tuple[float, str], str | None]] = {}
         self._audio_at = time.monotonic()
+        self._spoken_before = 0.0  # session seconds: the last word of the conversation's earlier sessions
         self._faults = Faults(self.info.session_id)
         self._keeper: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[bool] | None = None
@@ -243,10 +242,7 @@ class Session:
         if time.monotonic() - self._audio_at >= gap:
             return True
         # Counted from the last word of the sessions before, where this one continues them.
-        before = self.conversation
-        resumed = before is not None and before.resumed and bool(before.segments)
-        last_speech = min(0.0, before.spoken_until - before.offset) if before is not None and resumed else 0.0
-        last_speech = max([last_speech, *(segment.end for segment in self._builder.segments[-5:])])
+        last_speech = max([self._spoken_before, *(segment.end for segment in self._builder.segments[-5:])])
         if self._gate is not None:
             cuts = self._gate.cuts
             return self.received - max(last_speech, cuts[-1].session + cuts[-1].seconds if cuts else -1e9) >= gap
@@ -256,6 +252,10 @@ class Session:
 
     def _opened(self, conversation: Conversation) -> None:
         """Speakers are counted on from those of earlier sessions: their SPEAKER_00 need not be ours."""
+        if conversation.resumed and conversation.segments:
+            self._spoken_before = min(0.0, conversation.spoken_until - conversation.offset)
+        else:
+            self._spoken_before = 0.0
         own = {segment.id for segment in self._builder.segments}
         earlier = [segment.speaker_id + 1 for segment in conversation.segments if segment.id not in own]
         labels, changed = self._builder.renumber(max(earlier, default=0))
@@ -267,7 +267,7 @@ class Session:
     async def _store(self) -> bool:
         self._storing.heard(time.time() - (time.monotonic() - self._audio_at))
         return await self._storing.store(
-            self._builder.segments,
+            self._builder.pieces,
             self._builder.assigned,
             received=self.received,
             decided=self._supervisor.shown_until,
@@ -319,7 +319,7 @@ class Session:
         result = self.accounting()
         metrics.session_ended(reason, result)
         if self._around.counted is not None:
-            await database_sync_to_async(self._around.counted, thread_sensitive=False)()
+            await database_sync_to_async(self._around.counted, thread_sensitive=False, executor=THREADS)()
         log.info(
             "session_ended", session=self.info.session_id, reason=reason, reasons=result.reasons, **_rounded(result)
         )
@@ -329,6 +329,7 @@ class Session:
             return
         finished = await self._storing.hand_over(
             self._builder.segments,
+            self._builder.pieces,
             self._builder.assigned,
             self._supervisor.shown_until,
             Ending(reason, keep, result, await self._transcripts()),

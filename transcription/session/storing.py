@@ -12,16 +12,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import structlog
 
-from transcription.ports import FINAL, ConversationGone
-
-if TYPE_CHECKING:
-    from transcription.journal.writer import Journal
-    from transcription.ports import Accounting, Conversation, SessionInfo, SessionSink, VoiceLabel
-    from transcription.segments import Segment
+from transcription.journal.writer import Journal
+from transcription.ports import (
+    FINAL,
+    Accounting,
+    Conversation,
+    ConversationGone,
+    Piece,
+    SessionInfo,
+    SessionSink,
+    VoiceLabel,
+)
+from transcription.segments import Segment
+from transcription.session.pieces import Pieces
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +72,7 @@ class Storing:
         self._heard_at = info.started_at.timestamp()
         self._opening = asyncio.Lock()
         self._began = info.started_at.timestamp()
+        self._assigned: dict[str, VoiceLabel] = {}  # as stored
         self._from = 0.0  # session seconds: what was said before went with a conversation that was deleted
         self.on_gone: Callable[[float], None] = lambda at: None
 
@@ -95,30 +102,37 @@ class Storing:
             log.warning("session_not_closed", session=self._info.session_id, error=type(error).__name__)
 
     async def store(
-        self, segments: Sequence[Segment], assigned: Mapping[str, VoiceLabel], *, received: float, decided: float
+        self, pieces: Pieces, assigned: Mapping[str, VoiceLabel], *, received: float, decided: float
     ) -> bool:
-        """Write what is shown (session seconds). On failure it stays dirty and the next tick tries again."""
+        """Write what has changed since the last time (session seconds). On failure it stays dirty and the next tick
+        tries again."""
         self.stored_at = time.monotonic()
         self.dirty = False
+        taken: list[Piece] = []
+        decisions = dict(assigned)
         try:
-            conversation = await self._opened()
+            conversation = await self._opened()  # before anything is taken: it may change labels
+            taken = pieces.take()
             await self._sink.store(
                 self._info,
                 conversation,
-                moved(self._own(segments), conversation.offset),
+                self._own(taken, conversation.offset),
                 last_audio=received + conversation.offset,
                 heard_at=self._heard_at,
-                assigned=assigned,
+                assigned=decisions if decisions != self._assigned else {},
             )
         except ConversationGone as gone:
             self.dirty = True
             self._begin_anew(gone.at)
+            pieces.all_changed()
             return False
         except Exception as error:  # any store may fail in its own way; the journal is the safety net
             self.dirty = True
+            pieces.put_back(taken)
             log.warning("session_not_stored", session=self._info.session_id, error=type(error).__name__)
             self._mark("storage", True)
             return False
+        self._assigned = decisions
         self._mark("storage", False)
         if self._journal is not None:
             try:
@@ -134,7 +148,12 @@ class Storing:
             assert self.conversation is not None
             return self.conversation
 
-    def _own(self, segments: Sequence[Segment]) -> list[Segment]:
+    def _own(self, pieces: Sequence[Piece], offset: float) -> list[Piece]:
+        """What belongs to this conversation, in its time."""
+        own = [Piece(piece.number, moved(self._since(piece.segments), offset)) for piece in pieces]
+        return [piece for piece in own if piece.segments]
+
+    def _since(self, segments: Sequence[Segment]) -> list[Segment]:
         return [segment for segment in segments if segment.start >= self._from]
 
     def _begin_anew(self, at: float) -> None:
@@ -147,6 +166,7 @@ class Storing:
             self._info, started_at=datetime.fromtimestamp(began + self._from, UTC), after=self.conversation.id
         )
         self.conversation = None
+        self._assigned = {}
         self.on_gone(self._from)
         log.info("conversation_deleted_while_it_goes_on", session=self._info.session_id)
 
@@ -161,13 +181,18 @@ class Storing:
                 self._mark("journal", True)
 
     async def hand_over(
-        self, segments: Sequence[Segment], assigned: Mapping[str, VoiceLabel], decided: float, ending: Ending
+        self,
+        segments: Sequence[Segment],
+        pieces: Pieces,
+        assigned: Mapping[str, VoiceLabel],
+        decided: float,
+        ending: Ending,
     ) -> bool:
         """The session is over. False when the stores stayed down: it is then left to recovery."""
         for attempt in range(SINK_TRIES):
             if attempt:
                 await asyncio.sleep(min(4.0, 0.5 * 2**attempt))
-            if not await self.store(segments, assigned, received=ending.accounting.received, decided=decided):
+            if not await self.store(pieces, assigned, received=ending.accounting.received, decided=decided):
                 continue
             assert self.conversation is not None
             shift = self.conversation.offset
@@ -175,7 +200,7 @@ class Storing:
                 await self._sink.store_transcripts(
                     self._info,
                     self.conversation,
-                    {model: moved(self._own(items), shift) for model, items in ending.transcripts.items()},
+                    {model: moved(self._since(items), shift) for model, items in ending.transcripts.items()},
                 )
                 if self._hold and self._watch and ending.reason not in (*FINAL, "drain"):
                     hold, self._hold = self._hold, 0.0

@@ -12,22 +12,19 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
+from transcription.audio.vad import SpeechGate
 from transcription.consensus import vote, weights_from
 from transcription.segments import Segment, Word, segments_from_words
 from transcription.session.account import length, merge, subtract
 from transcription.session.vendor_session import Leg
 from transcription.session.vendor_state import State, Tuning
-from transcription.vendors.live.base import NO_ROOM, LiveRequest
-
-if TYPE_CHECKING:
-    from transcription.audio.vad import SpeechGate
-    from transcription.session.window import AudioWindow
-    from transcription.vendors.circuit_breaker import Breaker
-    from transcription.vendors.live.base import LiveTranscriber
+from transcription.session.window import AudioWindow
+from transcription.vendors.circuit_breaker import Breaker
+from transcription.vendors.live.base import NO_ROOM, LiveRequest, LiveTranscriber
 
 log = structlog.get_logger(__name__)
 

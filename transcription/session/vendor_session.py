@@ -14,24 +14,20 @@ import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import structlog
 
 from omi.core.errors import ErrorKind, Outcome, ProviderError
 from transcription.audio.codecs import RATE
+from transcription.audio.vad import SpeechGate
 from transcription.metrics import VENDOR_AUDIO, VENDOR_FAILURES, VENDOR_REPLAYED
 from transcription.segments import Word
 from transcription.session.account import subtract
 from transcription.session.timeline import Timeline
 from transcription.session.vendor_state import State, Tuning
-from transcription.vendors.live.base import NO_ROOM
-
-if TYPE_CHECKING:
-    from transcription.audio.vad import SpeechGate
-    from transcription.session.window import AudioWindow
-    from transcription.vendors.circuit_breaker import Breaker
-    from transcription.vendors.live.base import LiveRequest, LiveResult, LiveStream, LiveTranscriber
+from transcription.session.window import AudioWindow, Backlog
+from transcription.vendors.circuit_breaker import Breaker
+from transcription.vendors.live.base import NO_ROOM, LiveRequest, LiveResult, LiveStream, LiveTranscriber
 
 log = structlog.get_logger(__name__)
 
@@ -388,7 +384,3 @@ class Leg:
             self.error = None
         self.state = state
         self._on_change(self)
-
-
-if TYPE_CHECKING:
-    from transcription.session.window import Backlog

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
 
 from transcription.audio.codecs import RATE
 from transcription.journal.reader import Reader
-
-if TYPE_CHECKING:
-    from transcription.journal.store import Entry
+from transcription.journal.store import Entry
 
 KEEP_SECONDS = 12.0
 

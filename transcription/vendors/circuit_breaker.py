@@ -19,9 +19,12 @@ from typing import Protocol, TypeVar
 
 import structlog
 from channels.db import database_sync_to_async
-from django.db import Error
+from django.db import Error, transaction
+from django.db.models import F
 
+from omi.core.database_threads import THREADS
 from omi.core.errors import ErrorKind, ProviderError
+from transcription.models import VendorBreaker
 
 log = structlog.get_logger(__name__)
 
@@ -99,15 +102,13 @@ class SharedBreaker:
     async def _row(self, work: Callable[..., T], otherwise: T, *given: object) -> T:
         """``otherwise`` while the database is away: what a process knows must do, for audio does not wait."""
         try:
-            found: T = await database_sync_to_async(work, thread_sensitive=False)(*given)
+            found: T = await database_sync_to_async(work, thread_sensitive=False, executor=THREADS)(*given)
         except Error as error:
             log.warning("breaker_unavailable", vendor=self.vendor, error=type(error).__name__)
             return otherwise
         return found
 
     def _read(self) -> _Seen:
-        from transcription.models import VendorBreaker
-
         row = VendorBreaker.objects.filter(vendor=self.vendor).first()
         now = time.monotonic()
         if row is None:
@@ -120,8 +121,6 @@ class SharedBreaker:
 
     def _claim(self, seen: float) -> bool:
         """The one try: its claimer is who finds the row as it was seen."""
-        from transcription.models import VendorBreaker
-
         claimed = VendorBreaker.objects.filter(vendor=self.vendor, retry_at=seen).update(
             retry_at=time.time() + OPEN_SECONDS, wait=OPEN_SECONDS
         )
@@ -130,11 +129,6 @@ class SharedBreaker:
     def _record_failure(self, error: ProviderError, tried: bool) -> None:
         """``tried``: of the one call that an open breaker let through. The others that fail while it is open were under
         way when it opened (one blip drops all sessions), and say nothing new."""
-        from django.db import transaction
-        from django.db.models import F
-
-        from transcription.models import VendorBreaker
-
         now = time.time()
         with transaction.atomic():
             VendorBreaker.objects.get_or_create(vendor=self.vendor)
@@ -162,8 +156,6 @@ class SharedBreaker:
             log.error("vendor_alarm", vendor=self.vendor, kind=error.kind.value, code=error.code)
 
     def _record_success(self) -> None:
-        from transcription.models import VendorBreaker
-
         VendorBreaker.objects.filter(vendor=self.vendor).update(
             failures=0, retry_at=0.0, wait=0.0, alarm=False, code="", reason=""
         )

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from memories.language_detection import FUNCTION_WORDS, written_in
 from memories.pipeline.rules.invented_phrases import known
-from memories.pipeline.rules.language_detection import FUNCTION_WORDS, written_in
 from memories.pipeline.rules.text_similarity import same_speech
 from memories.pipeline.rules.tokens import tokens, tokens_in
 from transcription.languages import base

@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memories.capture.ids import own_segment_ids
+from memories.ids import own_segment_ids
 from memories.pipeline import missing_audio
 from memories.pipeline.rules import voice_matching
 from memories.repository import transcripts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from memories.capture.ids import own_segment_ids
+from memories.ids import own_segment_ids
 from memories.pipeline import missing_audio
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, StepError

@@ -67,6 +67,7 @@ class WhisperBatch:
         for regions in windows(speech_regions(checked_pcm(pcm), max_speech=WINDOW_SECONDS - 1)):
             start, end = regions[0].start, regions[-1].end
             audio = pcm[round(start * RATE) : round(end * RATE)]
+            self._spoken.after(start - before)
             language = self._spoken.of(audio)
             if start - before > FORGET_AFTER or self._spoken.changed:
                 context = []

@@ -103,6 +103,8 @@ class WhisperStream:
         return (len(current.frames) - self._heard_frames) * FRAME_SECONDS >= PARTIAL_EVERY
 
     def _begin(self, start: float) -> None:
+        if self._said:
+            self._spoken.after(start - self._said[-1].end)
         self._open = Said(start, start, [], [])
         self._last = []
         self._heard_frames = 0

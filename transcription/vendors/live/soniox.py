@@ -15,7 +15,7 @@ from omi.core.vendor_fields import Losses, items, number, text
 from transcription.languages import SONIOX
 from transcription.segments import Word
 from transcription.vendors.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
-from transcription.vendors.live.socket import VendorSocket, retry_after, transient
+from transcription.vendors.live.socket import VendorSocket, asked_to_wait, transient
 from transcription.vendors.live.words import LATEST, Heard, timed_words
 
 NAME = "soniox"
@@ -220,7 +220,7 @@ def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError
         kind = ""
     error = in_band({"error_code": status, "error_type": kind})
     if error.retryable:
-        return transient(NAME, error.message, error.code, retry_after(headers) or error.retry_after)
+        return transient(NAME, error.message, error.code, asked_to_wait(headers) or error.retry_after)
     return error
 
 

@@ -54,8 +54,9 @@ lint: $(DEV_STAMP)  ## ruff: style and known mistakes
 types: $(DEV_STAMP)  ## mypy --strict on the project's packages
 	@$(BIN)/mypy
 
-imports: $(DEV_STAMP)  ## rules between the rooms (import-linter)
+imports: $(DEV_STAMP)  ## import rules: layers (import-linter), nothing inside functions, no circle
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.support.import_rules
 
 unit: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -12,9 +12,9 @@ from xdist.scheduler import LoadFileScheduling
 hypothesis.settings.register_profile("omi", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("omi")
 
-pytest_plugins = ["tests.support.services", "tests.support.databases"]
+pytest_plugins = ["tests.support.services", "tests.support.databases", "tests.support.migrated"]
 
-ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/")
+ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/", "tests/ops/")
 """Folders whose files share servers that take long to start: one worker runs them all."""
 
 LONG_FIRST = ("tests/cloud/", "tests/transcription/process/", "tests/pipeline/process/", "tests/acceptance/")

@@ -11,10 +11,13 @@ from typing import Any, TypeVar
 
 import structlog
 
-from memories import events, mirror
-from memories.capture.ids import memory_id_for
+from memories.ids import memory_id_for
+from memories.mirror import rows
+from memories.models import EventCounter, ProcessingMemoryRow, UserEvent
+from memories.pipeline import service
 from memories.repository.memories import memory_path
 from memories.repository.processing import processing_path
+from memories.user_events import log as events
 from omi.accounts.erased import AccountErased, erased_since, require_alive
 from omi.stores.documents import documents
 from transcription.ports import Conversation, SessionInfo
@@ -37,9 +40,6 @@ def fenced(function: Callable[..., T], session: SessionInfo, *args: Any, **kwarg
 
 
 def _take_back(uid: str, conversation_id: str) -> None:
-    from memories.models import EventCounter, ProcessingMemoryRow, UserEvent
-    from memories.pipeline import service
-
     memory_id = memory_id_for(conversation_id)
     log.warning("written_after_erasure")
     service.forget_memory(uid, memory_id)
@@ -50,4 +50,4 @@ def _take_back(uid: str, conversation_id: str) -> None:
     if not UserEvent.objects.filter(uid=uid).exists():
         EventCounter.objects.filter(uid=uid).delete()
     ProcessingMemoryRow.objects.filter(uid=uid, processing_memory_id=conversation_id).delete()
-    mirror.forget_memory(uid, memory_id)
+    rows.forget_memory(uid, memory_id)

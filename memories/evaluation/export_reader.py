@@ -1,5 +1,5 @@
-"""The export reader makes a dataset of a user's export (``memories.export``): recordings that the user agreed to keep,
-with the speakers that the user set.
+"""The export reader makes a dataset of a user's export (``memories.privacy.export``): recordings that the
+user agreed to keep, with the speakers that the user set.
 
 A machine's transcript is no truth about the machine. So only memories in which the user said who spoke are taken, and
 only the turns that the user spoke of; their words are the machine's and are not used. Whoever has a voice sample that

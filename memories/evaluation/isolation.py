@@ -22,8 +22,8 @@ from pydantic import TypeAdapter
 from memories.evaluation.dataset import Dataset
 from memories.evaluation.measure import Measurement, measure
 from memories.evaluation.readers import load
-from omi import child_process
-from omi.providers import one
+from omi.core import child_process
+from omi.core.providers import one
 
 MADE: Final[TypeAdapter[Measurement]] = TypeAdapter(Measurement)
 """A measurement as JSON, as the child writes it and as the report keeps it."""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from memories.evaluation.words import Parts
 from memories.shapes import Structured
 from memories.structuring.openai_client import VENDOR, client
-from omi.vendor_errors import broken_answer
+from omi.core.vendor_errors import broken_answer
 
 BEST: Final = 5
 LONGEST: Final = 60_000

@@ -17,8 +17,8 @@ from memories.evaluation.ranking import DEPTH, ranking_parts
 from memories.evaluation.structure import structure_parts
 from memories.evaluation.voices import voice_parts
 from memories.evaluation.words import Parts, Piece, alignment, word_parts
-from omi import workspace
-from omi.errors import ProviderError
+from omi.core import workspace
+from omi.core.errors import ProviderError
 
 log = structlog.get_logger(__name__)
 

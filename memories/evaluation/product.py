@@ -20,19 +20,21 @@ import numpy as np
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from memories import postprocessing, search
+from memories import postprocessing
 from memories.capture import create
 from memories.evaluation.dataset import Item
 from memories.evaluation.heard import UNKNOWN, Heard, HeardWord
-from memories.pipeline import hashing, runner, selectors
+from memories.pipeline import queries, runner
+from memories.pipeline.engine import content_hash
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
 from memories.repository import memories as repository
+from memories.search import query
 from memories.shapes import CreateMemory, GivenSegment, Memory
 from omi.accounts.users import update_user
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 from speakers import enrolment, people
 from speakers.quality import RejectedAudio
-from transcription.audio import AudioError, decode_to_wav
+from transcription.audio.convert import AudioError, decode_to_wav
 from transcription.segments import Segment, is_speaker_label, segment_id, speaker_label
 
 RATE: Final = 16_000
@@ -75,7 +77,7 @@ def memorise(item: Item, heard: Heard) -> str:
 
 def found_for(question: str, limit: int) -> list[str]:
     """Ids of the searcher's memories, the best first."""
-    return [hit.memory.id for hit in search.search(SEARCHER, question, limit)]
+    return [hit.memory.id for hit in query.search(SEARCHER, question, limit)]
 
 
 def _of_audio(item: Item, folder: Path, nudge: int) -> Heard:
@@ -114,7 +116,7 @@ def _created(item: Item, segments: list[GivenSegment]) -> PostProcessingRun:
         transcript_segments=segments, language=item.language,
     )  # fmt: skip
     memory = create.create_memory(SEARCHER, given, language=item.language, actor="evaluate")
-    run = selectors.latest_run(SEARCHER, memory.id)
+    run = queries.latest_run(SEARCHER, memory.id)
     assert run is not None  # ``create_memory`` starts it in the transaction that stores the memory
     worked(run, LEAST_PATIENCE)
     return run
@@ -209,7 +211,9 @@ def _timed(step: RunStep | None) -> list[tuple[str, float, float]]:
     """The words with the times that the engine gave them, which a transcript's segments do not keep."""
     row = StepArtifact.objects.filter(step=step, name="timed").first() if step is not None else None
     return (
-        [(str(text), float(start), float(end)) for text, start, end in hashing.unpack(bytes(row.body))] if row else []
+        [(str(text), float(start), float(end)) for text, start, end in content_hash.unpack(bytes(row.body))]
+        if row
+        else []
     )
 
 

@@ -59,7 +59,7 @@ def root() -> str:
 
 @pytest.fixture(scope="session")
 def pinecone_server() -> Iterator[Any]:
-    from tests.vendors.server import VendorServer
+    from demo.vendors.server import VendorServer
 
     with VendorServer(vendors=("pinecone",), pinecone_delay=0.0) as server:
         yield server

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcription.vad import FRAME_SECONDS, Region, SpeechGate, regions_from, speech_regions
+from transcription.audio.vad import FRAME_SECONDS, Region, SpeechGate, regions_from, speech_regions
 
 NOISE = np.random.default_rng(1).normal(0, 20, 16_000).astype(np.int16)
 

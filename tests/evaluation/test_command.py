@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from demo.vendors.server import VendorServer
 from memories.evaluation import isolation, judge, measure, report
 from memories.evaluation.dataset import DatasetError, Item, Turn
 from memories.evaluation.heard import Heard
 from memories.evaluation.isolation import EMBEDDED, LEFT_OUT, Variant, environment
 from memories.shapes import Structured
 from tests.support.vendor_fixtures import Talk
-from tests.vendors.server import VendorServer
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from memories.evaluation.dataset import DatasetError
 from memories.evaluation.readers import load
-from memories.export import export_user
+from memories.privacy.export import export_user
 from memories.repository import memories as repository
 from memories.shapes import Memory, UserEdits
 from omi.accounts import users

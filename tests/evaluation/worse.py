@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from transcription.prerecorded.base import PrerecordedRequest, Transcript
-from transcription.prerecorded.local import LocalPrerecorded
 from transcription.segments import Word
+from transcription.vendors.batch.base import PrerecordedRequest, Transcript
+from transcription.vendors.batch.local import LocalPrerecorded
 
 ANSWERS: dict[float, list[Word]] = {}
 """By the length of a recording (seconds, to the millisecond) the words that the product's engine heard in it."""

@@ -15,12 +15,12 @@ import pytest
 
 from tests.transcription.test_codecs import tone
 from transcription import journal
+from transcription.audio.codecs import Codec, codec
 from transcription.client import _opus
-from transcription.codecs import Codec, codec
 from transcription.journal.reader import seconds_on_disk
+from transcription.journal.recording import recording_for
 from transcription.journal.writer import Journal
 from transcription.ports import Conversation, SessionInfo
-from transcription.recording import recording_for
 
 
 @pytest.fixture(autouse=True)

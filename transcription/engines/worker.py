@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from omi.errors import ErrorKind, ProviderError, UnsupportedFeature
+from omi.core.errors import ErrorKind, ProviderError, UnsupportedFeature
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,12 +17,13 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
-from transcription.codecs import Codec
+from transcription.audio.codecs import Codec
 from transcription.journal.quota import QUOTA
 from transcription.journal.records import MAX_PAYLOAD, MAX_TICKS, Record, batches, encode, joined
 from transcription.journal.store import FINISHED, Entry, begin
+from transcription.metrics import JOURNAL_FAILURES
 from transcription.ports import Conversation, SessionInfo
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,10 @@ GATHER_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 ACCOUNT_SECONDS, ACCOUNT_BYTES = 1.0, 64 * 1024
 """After so long, or so much, it is asked whether the user may have more kept."""
+
+
+OPEN: WeakSet[Journal] = WeakSet()
+"""The journals that this process writes."""
 
 
 class Journal:
@@ -57,8 +62,10 @@ class Journal:
         self._meta_synced = False
         self._syncing: asyncio.Future[None] | None = None
         self._closed = False
+        self._dirty_since: float | None = None  # monotonic: when the oldest byte that no sync has covered was written
         self._refused: OSError | None = None
         self._unsynced: OSError | None = None
+        OPEN.add(self)
 
     @classmethod
     def open(cls, info: SessionInfo, codec: Codec, *, watch: bool, device_id: str = "") -> Journal:
@@ -76,6 +83,12 @@ class Journal:
         not: Linux reports it once and drops the pages, so a later one that succeeds says nothing of what was lost."""
         return self._refused or self._unsynced
 
+    def unsynced_seconds(self) -> float:
+        """For how long the oldest audio that the disk has not been told to keep has stood in this journal."""
+        if self._closed or self._dirty_since is None:
+            return 0.0
+        return time.monotonic() - self._dirty_since
+
     def append(self, frames: Sequence[bytes]) -> bool:
         """Write one batch. False when audio is not safe on disk; its time is kept, so later times stay right."""
         records = self._records(frames)
@@ -90,6 +103,7 @@ class Journal:
                 QUOTA.require(self.entry.meta.uid)
             self._write(b"".join([encode(self._marker, record) for record in records]))
         except OSError as error:
+            JOURNAL_FAILURES.labels("write").inc()
             self._refused = error
             self._retry_at = now + RETRY_SECONDS
             return False
@@ -126,6 +140,8 @@ class Journal:
             os.ftruncate(self._file, self._size)  # no half batch; where even this fails the next one is written over it
             raise
         self._size = at
+        if self._dirty_since is None:
+            self._dirty_since = time.monotonic()
 
     def sync_when_due(self) -> None:
         """Once a second: have the disk keep what was written. Returns at once; the thread does the waiting."""
@@ -151,8 +167,11 @@ class Journal:
 
     def synced(self, error: OSError | None) -> None:
         self._syncing = None
-        if error is not None:
+        if error is None:
+            self._dirty_since = None if self._size == self._synced_size else self._synced_at
+        else:
             self._unsynced = error
+            JOURNAL_FAILURES.labels("sync").inc()
             logger.error("journal could not be synced", extra={"session": self.entry.session_id})
 
     def attach(self, conversation: Conversation) -> None:

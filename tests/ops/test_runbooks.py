@@ -1,0 +1,114 @@
+"""Every command of every runbook runs, in the order of the page, against a deployment that has what the page is about.
+
+Blocks of ``sh`` are run; blocks of ``console`` need root and systemd and may only name programs of the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.ops.deployment import Deployment
+from tests.ops.watching import Watch
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(page for page in (ROOT / "docs" / "runbooks").glob("*.md") if page.stem != "README")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OF_THE_MACHINE = re.compile(r"^# (systemctl|journalctl|sudo -u postgres psql) ")
+VENDOR, OWNER = "openai", "lived"
+
+SEED = """
+from datetime import timedelta
+from django.utils import timezone
+from memories.models import ErasureReceipt
+from memories.pipeline.models import PostProcessingRun, VendorBreaker
+now = timezone.now()
+memory = PostProcessingRun.objects.filter(uid="lived").latest("id").memory_id
+if not PostProcessingRun.objects.filter(dead_letter=True).exists():
+    PostProcessingRun.objects.create(
+        uid="lived", memory_id=memory, kind="reprocess", state="finished", outcome="timeout", message_id="worker_died",
+        dead_letter=True, announced=True, plan=["structure", "index", "publish"], current_step="structure",
+        actor="test", claims=8, total_claims=8, started_at=now, finished_at=now,
+    )
+if not ErasureReceipt.objects.filter(complete=False).exists():
+    ErasureReceipt.objects.create(subject="0" * 32, kind="memory", uid="lived", memory_id="gone", failed={"audio": "x"})
+VendorBreaker.objects.update_or_create(
+    vendor="openai", defaults={"open": True, "reason": "quota", "opened_at": now, "retry_at": now + timedelta(hours=1)}
+)
+print("memory", memory)
+"""
+
+
+def blocks(page: Path, kind: str) -> list[str]:
+    return [text for language, text in BLOCK.findall(page.read_text()) if language == kind]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_holds_commands_to_try_and_commands_of_the_machine(page: Path) -> None:
+    languages = {language for language, _ in BLOCK.findall(page.read_text())}
+    assert languages <= {"sh", "console"}
+    assert len(blocks(page, "sh")) >= 2
+    for text in blocks(page, "console"):
+        assert all(OF_THE_MACHINE.match(line) for line in text.splitlines()), text
+
+
+@pytest.fixture
+def environment(lived_in: Deployment, watched: Watch, promtool: str, amtool: str) -> dict[str, str]:
+    """What the page's reader has set, with a dead letter, an open erasure and an open breaker in the database."""
+    if shutil.which("curl") is None:
+        pytest.fail("curl is needed by the runbooks")
+    seeded = lived_in.installation.manage("shell", "-v", "0", "-c", SEED)
+    return {
+        **os.environ,
+        **lived_in.installation.environment,
+        "OMI_URL": lived_in.url,
+        "PROMETHEUS": watched.prometheus,
+        "ALERTMANAGER": watched.alertmanager,
+        "VENDOR": VENDOR,
+        "OWNER": OWNER,
+        "MEMORY": seeded.split()[-1],
+        "OPERATOR": "somebody",
+    }
+
+
+@pytest.mark.process
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_of_a_page_runs(page: Path, environment: dict[str, str]) -> None:
+    told = ""
+    for text in blocks(page, "sh"):
+        done = subprocess.run(
+            ["sh", "-eu", "-c", text],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        assert "Traceback (most recent call last)" not in done.stderr, done.stderr[-2000:]
+        told += done.stdout
+    for expected in EXPECTED.get(page.stem, ()):
+        assert re.search(expected, told), f"{page.stem} does not show {expected!r}:\n{told[-3000:]}"
+
+
+EXPECTED: dict[str, tuple[str, ...]] = {
+    "DeadLetters": (r"given up in structure after 8 workers", r"-> run \d+", r"1 dead letters", r"0 dead letters"),
+    "VendorQuotaExhausted": (r"openai: not called since", r"openai is called again", r"Every vendor is called"),
+    "VendorBreakerOpen": (r"openai: not called since", r"Every vendor is called"),
+    "MemorySuccessLow": (r"\d+ runs ended in the last 30 minutes", r"a reprocess run|a postprocess run"),
+    "OldestRunTooOld": (r"Unfinished: ",),
+    "ErasureOpen": (r"'0{32}'", r"taken up"),
+    "ServerDown": (r'"status": "ok"', r"200", r"up\{"),
+    "FiguresUnreadable": (r'"database": \{"ok": true',),
+    "MirrorDrift": (r"repaired", r"no differences"),
+    "AudioFailed": (r"oldest unfinished run",),
+    "DiskNearlyFull": (r"Use%",),
+}
+"""What the operator must have seen on the way, by page."""

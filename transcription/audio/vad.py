@@ -152,8 +152,8 @@ class Cut(NamedTuple):
 class SpeechGate:
     """Lets speech of a live stream pass, with the time that was there before it (`pre_roll`) and after (`hang_over`).
 
-    Feed 16-bit 16 kHz mono bytes of any length; `cuts` say where in the session lies what came out. Not thread-safe: one
-    per session.
+    Feed 16-bit 16 kHz mono bytes of any length; `cuts` say where in the session lies what came out. Not thread-safe:
+    one per session.
     """
 
     FRAME = 320  # samples: 20 ms, which WebRTC's detector takes

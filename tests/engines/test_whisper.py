@@ -7,7 +7,7 @@ import pytest
 
 from bench import speech_languages
 from bench.speech import conversation as bundled
-from bench.speech import edge_errors, edits
+from bench.speech import edge_errors, edits, sounding
 from bench.speech_noise import pieces
 from omi.errors import UnsupportedFeature
 from tests.engines.conftest import error_rate, plain

@@ -62,7 +62,7 @@ def test_turns_begin_and_end_where_their_sound_does(whisper):
     talk = bundled()
     talk.turns = talk.turns[:4]
     talk.pcm = talk.pcm[: round((talk.turns[-1][1] + 0.5) * RATE)]
-    off = edge_errors(talk, WhisperBatch(whisper, language="en").transcribe(talk.pcm))
+    off = edge_errors(talk, WhisperBatch(whisper, language="en").transcribe(talk.pcm), sounding)
     assert len(off) == 8
     assert max(off) <= 0.15
 

@@ -155,6 +155,15 @@ def test_speech_begins_and_ends_where_it_is_louder_than_the_room(noise: int) -> 
     assert (start, end) == (pytest.approx(0.5, abs=0.021), pytest.approx(1.5, abs=0.021))
 
 
+def test_breath_beside_speech_in_a_loud_room_is_left_out_and_a_cut_is_kept() -> None:
+    sound = np.random.default_rng(4).normal(0, 100, 3 * 16_000)
+    sound[8_000:40_000] += 4000 * np.sin(np.arange(32_000))
+    sound[4_900:5_200] *= 20  # a breath at 0.31 s
+    found = trimmed(sound.astype(np.int16), [(0.3, 1.5), (1.5, 2.7)])
+    assert found[0] == (pytest.approx(0.42), pytest.approx(1.5, abs=0.001))
+    assert found[1] == (pytest.approx(1.5), pytest.approx(2.5, abs=0.021))
+
+
 def word(start: float, end: float) -> TimedWord:
     return TimedWord(" word", start, end, 1.0, 0, 1)
 

@@ -1,10 +1,14 @@
-"""``python -m bench.conversations``: 2,000 simulated conversations through the code that names voices.
+"""``python -m bench.conversations``: simulated conversations through the code that names voices.
 
-Everything that decides is the production code: the live grouping (``transcription.live.voices.Voices``), the live
-labeller, the joining of labels of several connections, and ``identify`` for the memory and afterwards. Simulated are
-the conversations (real recordings of the reporting side, put together), the vendors (they tell speakers apart rightly,
-and count them anew after each drop) and the clock. The calibration is the choosing side's: no tested speaker has a part
-in it. From a fixed seed; the first run embeds for about ten minutes, later ones take that from ``var/bench-voices``.
+First ``--audio`` of them (300) as recordings. Everything that decides is the production code: the live grouping
+(``transcription.session.voices.Voices``), the live labeller, the joining of labels of several connections, and
+``identify`` for the memory and afterwards. Simulated are the conversations (real recordings of the reporting side, put
+together), the vendors (they tell speakers apart rightly, and count them anew after each drop or change of vendor) and
+the clock. Then ``--vectors`` of them (2,000) as decisions alone, on speech that is embedded already.
+
+The calibration is the choosing side's: no tested speaker has a part in it. All is from a fixed seed. The first run
+embeds the voices (``bench.speakers``, ten minutes of one core) and what they say here (three); later ones take that
+from ``var/bench-voices``. How long the rest will take is printed after the first conversations.
 """
 
 from __future__ import annotations
@@ -14,8 +18,8 @@ import asyncio
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -23,73 +27,29 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+from bench.conversations_tally import Tally, table
 from bench.speakers import start_django, write_wav
 from bench.speakers_data import RATE, sides, speakers, speech_folder
 
-TALKS = 2000
+AUDIO, VECTORS = 300, 2000
+"""Conversations that are made as recordings, and as vectors."""
 STEP = 500
 """Conversations after which the table so far is printed."""
+WARM = 10
+"""Conversations after which the rest of the time is foretold."""
+MINUTES = 60.0
+"""Of conversations on audio, at most: the table is then of as many as were made."""
 WORD = 0.4
 """Seconds of one word, as a live vendor gives them."""
-
-
-@dataclass
-class Tally:
-    """Seconds: of others and how many of them were labelled user; of the user, and how many were not; all, those with
-    the right name ("unknown" is right for strangers), and those whose label is that of their speaker."""
-
-    others: float = 0.0
-    taken: float = 0.0
-    own: float = 0.0
-    missed: float = 0.0
-    total: float = 0.0
-    named: float = 0.0
-    divided: float = 0.0
-    talks_taken: set[int] = field(default_factory=set)
-
-    def add(self, seed: int, turns: Sequence, labels: Sequence[str], names: Sequence[str], who: dict[str, str]) -> None:  # type: ignore[type-arg]
-        """``labels``: voice of each turn; ``names``: "user", a person's id or "" for each; ``who``: speaker to name."""
-        held: dict[tuple[str, str], float] = {}
-        for turn, label, name in zip(turns, labels, names, strict=True):
-            seconds, right = turn.end - turn.start, who.get(turn.name, "")
-            self.total += seconds
-            self.named += seconds * (name == right)
-            if right == "user":
-                self.own += seconds
-                self.missed += seconds * (name != "user")
-            else:
-                self.others += seconds
-                self.taken += seconds * (name == "user")
-                if name == "user":
-                    self.talks_taken.add(seed)
-            held[label, turn.name] = held.get((label, turn.name), 0.0) + seconds
-        self.divided += _assigned(held)
-
-    def row(self, title: str) -> str:
-        taken, missed = self.taken / max(self.others, 1e-9), self.missed / max(self.own, 1e-9)
-        return (
-            f"  {title:34s} {taken:8.2%} in {len(self.talks_taken):3d} talks {missed:12.2%}"
-            f" {self.named / self.total:12.2%} {self.divided / self.total:12.2%}"
-        )
-
-
-def _assigned(held: dict[tuple[str, str], float]) -> float:
-    """Seconds under the best pairing of labels and speakers."""
-    from scipy.optimize import linear_sum_assignment
-
-    labels = sorted({label for label, _ in held})
-    names = sorted({name for _, name in held})
-    table = np.array([[held.get((label, name), 0.0) for name in names] for label in labels])
-    rows, columns = linear_sum_assignment(-table)
-    return float(table[rows, columns].sum())
+ROWS = ("live, when it was said", "live, at the end", "memory, labels joined", "afterwards, right diarization")
 
 
 async def live(uid: str, talk) -> tuple[list[str], list[str]]:  # type: ignore[no-untyped-def]
     """Names of each turn: as they were shown when it ended, and as they stand at the end of the session."""
     from speakers.live import LiveLabeller
-    from transcription.live.voices import Voices
-    from transcription.live.window import AudioWindow
     from transcription.ports import VoiceLabel
+    from transcription.session.voices import Voices
+    from transcription.session.window import AudioWindow
 
     current: dict[str, str] = {}
 
@@ -118,15 +78,15 @@ async def live(uid: str, talk) -> tuple[list[str], list[str]]:  # type: ignore[n
     return shown, [current.get(turn.live, "") for turn in talk.turns]
 
 
-def enrolled(folder: Path, people: Sequence) -> dict[str, dict[str, str]]:  # type: ignore[type-arg]
+def enrolled(folder: Path, people: Sequence, most: int) -> dict[str, dict[str, str]]:  # type: ignore[type-arg]
     """A user for each voice that can be enrolled, who knows one more of them as a person: uid to speaker to name."""
     from speakers import enrolment, gallery
     from speakers import people as known
 
     able = [item for item in people if item.enrol is not None]
     users = {}
-    for at, item in enumerate(able):
-        other = able[(at + 1) % len(able)]
+    for item in able[:: max(1, len(able) // most)]:
+        other = able[(able.index(item) + 1) % len(able)]
         uid = f"bench-{item.name}"
         enrolment.enrol_user(uid, write_wav(folder / "enrol.wav", item.enrol))
         person = known.create_person(uid, f"Person {other.name}")
@@ -136,21 +96,28 @@ def enrolled(folder: Path, people: Sequence) -> dict[str, dict[str, str]]:  # ty
     return users
 
 
-def measure(folder: Path, talks: int) -> None:
+def measure(folder: Path, talks: int, users_at_most: int, minutes: float) -> None:
+    """Conversations as recordings, through the session's grouping, the joining of labels and ``identify``."""
     from bench.conversations_data import live_segments, make, talkers, true_segments
     from bench.speakers_trials import embedded
-    from omi.providers import one
+    from omi.core.providers import one
     from speakers.identify import identify
     from speakers.turns import repair_labels
 
     everybody = speakers(_speech())
     reporting = {voice.name for voice in sides(embedded(one("voices"), everybody))[1]}
     people = talkers([person for person in everybody if person.name in reporting])
-    users = enrolled(folder, people)
+    users = enrolled(folder, people, users_at_most)
     by_name = {item.name: item for item in people}
     tallies = {title: Tally() for title in ROWS}
     present = drops = 0
+    began = time.monotonic()
     for seed in range(talks):
+        if seed == WARM:
+            left = (time.monotonic() - began) / WARM * (talks - WARM)
+            print(
+                f"{talks} conversations on audio: about {left / 60:.0f} minutes more, {minutes:g} at most", flush=True
+            )
         uid = sorted(users)[seed // 2 % len(users)]
         who = users[uid]
         talk = make(people, by_name[uid.removeprefix("bench-")], seed)
@@ -158,27 +125,28 @@ def measure(folder: Path, talks: int) -> None:
         wav = write_wav(folder / "talk.wav", talk.pcm)
         shown, final = asyncio.run(live(uid, talk))
         heard = [turn.live for turn in talk.turns]
-        tallies["live, when it was said"].add(seed, talk.turns, heard, shown, who)
-        tallies["live, at the end"].add(seed, talk.turns, heard, final, who)
-        for title, segments in (
-            ("memory", repair_labels(live_segments(talk), wav)), ("post, right diarization", true_segments(talk)),
-        ):  # fmt: skip
+        tallies[ROWS[0]].add(talk.turns, heard, shown, who)
+        tallies[ROWS[1]].add(talk.turns, heard, final, who)
+        for title, segments in zip(
+            ROWS[2:], (repair_labels(live_segments(talk), wav), true_segments(talk)), strict=True
+        ):
             found = identify(uid, wav, segments).segments
             names = ["user" if item.is_user else item.person_id or "" for item in found]
-            tallies[title].add(seed, talk.turns, [item.speaker for item in found], names, who)
-        if (seed + 1) % STEP == 0 or seed + 1 == talks:
+            tallies[title].add(talk.turns, [item.speaker for item in found], names, who)
+        late = time.monotonic() - began > minutes * 60
+        if (seed + 1) % STEP == 0 or seed + 1 == talks or late:
             _print(seed + 1, len(people), len(users), present, drops, tallies)
+        if late:
+            break
     one("voices").close()
 
 
 def _print(talks: int, voices: int, users: int, present: int, drops: int, tallies: dict[str, Tally]) -> None:
     print(
         f"\n{talks} conversations of {voices} voices, {users} of them enrolled in turn; the user present in {present};"
-        f" {drops} drops\n"
-        "                                     others as user          user missed   right name   right voice"
+        f" {drops} drops"
     )
-    for title, tally in tallies.items():
-        print(tally.row(title), flush=True)
+    print(table(tallies), flush=True)
 
 
 def measure_vectors(talks: int) -> None:
@@ -214,12 +182,9 @@ def measure_vectors(talks: int) -> None:
             (ROWS[0], live_labels, found.shown), (ROWS[1], live_labels, found.final),
             (ROWS[2], found.memory_labels, found.memory), (ROWS[3], [turn.name for turn in turns], found.post),
         ):  # fmt: skip
-            tallies[title].add(seed, turns, labels, names, who)
+            tallies[title].add(turns, labels, names, who)
         if (seed + 1) % STEP == 0 or seed + 1 == talks:
             _print(seed + 1, len(reporting), len(users), present, drops, tallies)
-
-
-ROWS = ("live, when it was said", "live, at the end", "memory", "post, right diarization")
 
 
 def _speech() -> Path:
@@ -232,7 +197,7 @@ def calibrate(folder: Path) -> None:
     """The shipped rules with cohort and weights of the choosing side alone."""
     from bench.speakers_fit import ship
     from bench.speakers_trials import embedded
-    from omi.providers import one
+    from omi.core.providers import one
     from speakers import calibration
 
     engine = one("voices")
@@ -243,8 +208,10 @@ def calibrate(folder: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--talks", type=int, default=TALKS)
-    parser.add_argument("--vectors", action="store_true", help="only the decisions, on speech that is embedded already")
+    parser.add_argument("--audio", type=int, default=AUDIO, help="conversations that are made as recordings")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of conversations on audio, at most")
+    parser.add_argument("--users", type=int, default=100, help="voices that are enrolled as users on audio, at most")
+    parser.add_argument("--vectors", type=int, default=VECTORS, help="and as decisions alone, on embedded speech")
     options = parser.parse_args()
     if speech_folder() is None:
         print("No recordings of real voices here: OMI_BENCH_SPEECH names their folder", file=sys.stderr)
@@ -254,11 +221,13 @@ def main() -> int:
         from django.conf import settings
 
         settings.PROVIDERS["voices"] = {"BACKEND": "bench.conversations_data.RememberingVoices"}
-        if options.vectors:
-            measure_vectors(options.talks)
-            return 0
         calibrate(Path(name))
-        measure(Path(name), options.talks)
+        if options.audio:
+            print("On audio, through the session's own code:")
+            measure(Path(name), options.audio, options.users, options.minutes)
+        if options.vectors:
+            print("\nOn vectors, decisions alone:")
+            measure_vectors(options.vectors)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The conversations of ``python -m bench.conversations --vectors``: decisions on speech that is embedded already.
+"""The conversations on vectors of ``python -m bench.conversations``: decisions on speech that is embedded already.
 
 Each turn is one of the probes that ``python -m bench.speakers`` embedded (mostly 8 s of a voice, in one of seven
 conditions). Driven are the scoring, the decision about all voices of the room after every turn, and the joining of
@@ -112,8 +112,8 @@ def answers(turns: Sequence[Turn], people: Candidates, calibration: Calibration,
             heard.setdefault(label(turn), []).append(turn)
         evidence = [
             VoiceEvidence(
-                name, sum(turn.probe.seconds for turn in own), np.stack([turn.probe.vector for turn in own]),
-                np.array([turn.probe.seconds for turn in own], np.float32),
+                name, sum(turn.probe.seconds for turn in own), np.concatenate([turn.probe.rows for turn in own]),
+                np.concatenate([turn.probe.weights for turn in own]),
             )
             for name, own in heard.items()
         ]  # fmt: skip

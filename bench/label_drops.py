@@ -1,13 +1,13 @@
 """``python -m bench.label_drops [--talks N] [--half choosing] [--short]``: whose label the seconds have after drops.
 
-Conversations of real voices (the reporting side, as ``bench.conversations`` makes them). The vendor tells speakers
+Conversations of real voices, as ``bench.conversations`` makes them. The vendor tells speakers
 apart rightly and counts them anew after each drop. Printed is the share of seconds whose label is their speaker's, each
 label standing for one speaker: as the vendor gave them, joined by the voices in the audio (a client that comes back:
 every vendor counts anew), and joined by another vendor that heard everything on one connection. Also printed is the
 share of seconds that stand under the label of somebody else who says more there: a stranger's, joined to a voice.
 
-The bounds of ``speakers.turns`` were chosen on the choosing half of the conversations. ``--short``: turns of 1.5 and
-2.5 s instead of 4.4 s.
+The bounds of ``speakers.turns`` were chosen on conversations of the choosing side's voices (``--half choosing``), of
+whom nobody speaks in those of the reporting side. ``--short``: turns of 1.5 and 2.5 s instead of 4.4 s.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ def mixed(segments: Sequence, names: Sequence[str]) -> float:  # type: ignore[ty
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--talks", type=int, default=100)
-    parser.add_argument("--people", type=int, default=200)
     parser.add_argument("--half", choices=("reporting", "choosing"), default="reporting")
     parser.add_argument("--short", action="store_true")
     given = parser.parse_args()
@@ -57,23 +56,20 @@ def main() -> None:
         from django.conf import settings
 
         settings.PROVIDERS["voices"] = {"BACKEND": "bench.conversations_data.RememberingVoices"}
-        measure(Path(name), given.talks, given.people, given.half, short=given.short)
+        measure(Path(name), given.talks, given.half, short=given.short)
 
 
-def measure(folder: Path, talks: int, crowd: int, half: str, *, short: bool) -> None:
+def measure(folder: Path, talks: int, half: str, *, short: bool) -> None:
     from bench.conversations_data import live_segments, make, talkers, true_segments
-    from memories.pipeline import same_time
+    from memories.pipeline.rules import voice_matching
     from speakers.turns import connections, relabelled, repair_labels
 
-    chosen = sides(speakers(speech_folder()))[1]
-    people = talkers(chosen[:: max(1, len(chosen) // crowd)])
+    people = talkers(sides(speakers(speech_folder()))[half == "reporting"])
     found: dict[str, list[float]] = defaultdict(list)
     others: dict[str, list[float]] = defaultdict(list)
     seed = -1
     while len(found["as given"]) < talks:
         seed += 1
-        if seed // 2 % 2 != (half == "reporting"):  # the user is present where the seed is even
-            continue
         talk = make(people, people[seed % len(people)], seed)
         if talk.drops < 2:
             continue
@@ -86,7 +82,7 @@ def measure(folder: Path, talks: int, crowd: int, half: str, *, short: bool) -> 
                 for number, item in enumerate(shown)
             ]
         owner = connections(shown)
-        told = same_time.voices(shown, owner, true_segments(talk))
+        told = voice_matching.voices(shown, owner, true_segments(talk))
         steps = {
             "as given": shown,
             "joined by the voices in the audio": repair_labels(shown, wav),

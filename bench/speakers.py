@@ -54,7 +54,7 @@ def verification(folder: Path, *, ship: bool) -> None:
     """Tables of the reporting side; with ``ship`` weights and cohort are made and written instead."""
     from bench import speakers_fit, speakers_report
     from bench.speakers_trials import embedded
-    from omi.providers import one
+    from omi.core.providers import one
     from speakers.calibration import calibration_of
 
     engine = one("voices")
@@ -73,7 +73,7 @@ def verification(folder: Path, *, ship: bool) -> None:
 def gates(folder: Path) -> None:
     """The one gate that was measured: is a recording of one voice refused, is one of two voices let through."""
     from bench.speakers_conditions import degrade
-    from omi.providers import one
+    from omi.core.providers import one
     from speakers.engines.scale import scale_of
     from speakers.enrolment import measured
 
@@ -137,7 +137,7 @@ def bundled(folder: Path) -> None:
 
 def speed(folder: Path) -> None:
     """Throughput on one core, one hour of recording with 10 people, enrolment latency, memory."""
-    from omi.providers import one
+    from omi.core.providers import one
     from speakers import enrolment, people
     from speakers.identify import identify
     from speakers.models import ProfileVersion, pack
@@ -173,35 +173,24 @@ def speed(folder: Path) -> None:
     print(f"  memory at most       {own:6.0f} MB here, {child:.0f} MB in the engine's child (aim 1000 together)")
 
 
-def runtimes(folder: Path) -> None:
-    """The built-in engines, a child process of one thread each, in turn: best of three."""
+def engine_speed() -> None:
+    """The built-in engine through its child process of one thread: best of three."""
     from speakers.engines.client import WorkerClient
 
     pcm = load(BUNDLED / "conversation.flac")[: 60 * RATE]
     windows = [(float(start), float(start) + 1.6) for start in np.arange(0, 58, 1.6)]
     voice = [(float(start), float(start) + 6) for start in np.arange(0, 54, 6)]
-    clients = {
-        "CAM++ (NumPy)": WorkerClient(),
-        "Resemblyzer (NumPy)": WorkerClient(engine="resemblyzer"),
-        "Resemblyzer (ONNX Runtime)": WorkerClient(engine="resemblyzer", onnx=str(folder)),
-    }
-    best: dict[tuple[str, int], float] = {}
-    for _ in range(3):
-        for name, client in clients.items():
-            client.embed(pcm, windows[:4])
-            for at, cuts in enumerate((windows, voice)):
-                took = timed(partial(client.embed, pcm, cuts))
-                best[name, at] = min(best.get((name, at), 99.0), took)
-    print("\nThe built-in engines (one core, through the child process)")
-    for name, client in clients.items():
-        assert client._process is not None
-        status = Path(f"/proc/{client._process.pid}/status").read_text()
-        peak = int(status.split("VmHWM:")[1].split()[0]) // 1024
-        client.close()
-        print(
-            f"  {name:27s} windows of 1.6 s {len(windows) * 1.6 / best[name, 0]:5.0f} x real time, "
-            f"pieces of 6 s {54 / best[name, 1]:5.0f} x; {peak} MB"
-        )
+    client = WorkerClient()
+    client.embed(pcm, windows[:4])
+    short, long = (min(timed(partial(client.embed, pcm, cuts)) for _ in range(3)) for cuts in (windows, voice))
+    assert client._process is not None
+    status = Path(f"/proc/{client._process.pid}/status").read_text()
+    peak = int(status.split("VmHWM:")[1].split()[0]) // 1024
+    client.close()
+    print(
+        f"\nCAM++ (one core, through the child process): windows of 1.6 s {len(windows) * 1.6 / short:.0f} x real time,"
+        f" pieces of 6 s {54 / long:.0f} x; {peak} MB"
+    )
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -227,7 +216,7 @@ def main() -> int:
             verification(speech, ship=True)
             return 0
         bundled(folder)
-        runtimes(folder)
+        engine_speed()
         speed(folder)  # before the recordings fill the memory that it reports
         if speech is None:
             print("\nNo recordings of real voices here (OMI_BENCH_SPEECH): EER, conversations and DER are left out")

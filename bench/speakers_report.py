@@ -12,7 +12,7 @@ from bench.speakers_fit import base_of, fit
 from bench.speakers_trials import Trial, Voice, trials
 from speakers.calibration import Calibration, Weights
 from speakers.engines import VoiceEngine
-from speakers.policy import ACCEPT, EARNED, probability
+from speakers.policy import ACCEPT, CANDIDATE_USER, EARNED, ENROLMENT, Room, Rules, VoiceScores, decide
 
 RESAMPLED = 1000
 
@@ -27,7 +27,8 @@ def report(engine: VoiceEngine, choosing: Sequence[Voice], reporting: Sequence[V
     print(
         f"\nVerification on the reporting side: {len(reporting)} voices, {len(enrolled)} of them enrolled by 8 to 20 s;"
         f" cohort and weights of the {len(choosing)} voices of the choosing side\n"
-        f"  accepted at {ACCEPT}; in brackets the 95 % interval (bootstrap by speakers; for none accepted 3 / pairs)"
+        f"  accepted by the rules in force (probability {ACCEPT}, 0.995 under 5 s; coverage; pieces of 3 s agree),\n"
+        "  speech in turns of 1 s; in brackets the 95 % interval (bootstrap by speakers; for none accepted 3 / pairs)"
     )
     _by_condition(found, weights, least)
     for title, chosen in (
@@ -76,8 +77,16 @@ def _left_out(engine: VoiceEngine, choosing: Sequence[Voice], reporting: Sequenc
 
 
 def accepted(trial: Trial, weights: Weights, least: float) -> bool:
+    """Whether the rules in force name the voice, alone in its room, as the one whose profile this is."""
     logits = weights.logits(trial.norms, trial.cosines)
-    return probability(float(logits.max())) >= ACCEPT and trial.coverage >= least
+    best = int(logits.argmax())
+    pieces = weights.logits(trial.piece_norms, trial.piece_cosines).max(axis=1)
+    heard = VoiceScores(
+        trial.probe, trial.seconds, np.ones(1, np.float32), trial.cosines[best : best + 1], logits[best : best + 1],
+        trial.coverage, pieces=pieces, piece_seconds=trial.piece_seconds,
+    )  # fmt: skip
+    room = Room([CANDIDATE_USER], np.array([ENROLMENT], np.float32), [heard], np.ones((1, 1), np.float32))
+    return decide(room, Rules(coverage=least))[0].is_user
 
 
 def _line(
@@ -95,6 +104,8 @@ def _rate(found: Sequence[Trial], hits: NDArray[np.bool_]) -> str:
     if not len(hits):
         return "-"
     low, high = interval(found, hits)
+    if not hits.any():  # no rate: it was not seen, which says how often it may be at most
+        return f"none of {len(hits):5d}          (under {high:.2%})"
     return f"{hits.sum():4d} of {len(hits):5d} {hits.mean():7.2%} ({low:.2%} to {high:.2%})"
 
 

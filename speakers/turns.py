@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from omi.providers import one
+from omi.core.providers import one
 from speakers.clips import Recording, Turn, centroid, gather
 from speakers.diarization import diarize
 from speakers.engines.registry import ConfiguredVoices
@@ -20,13 +20,18 @@ from transcription.segments import Segment, Word, fill_missing_speakers, speaker
 
 Key = tuple[int, str]
 """A connection and the label that it gave."""
-LEAST: Final = 0.8
+LEAST: Final = 0.5
 """Seconds of voiced speech below which nothing can be said of a voice."""
 SHORT: Final = 1.0
 LONG: Final = 10.0
 """Seconds of evidence between which the bound of ``joined`` rises: a sentence of one voice is less like the rest of it
-than halves of a talk are, and strangers by chance are most alike where both said little. Chosen on one half of the
-conversations of ``bench.label_drops``; a lower bound joins more short voices, and four times as many strangers."""
+than halves of a talk are."""
+CLEAR: Final = 0.20
+EASIER: Final = 0.08
+"""A pair that is by the first more alike than either is to any other voice that it might be needs the second less: who
+says a second after a drop is mostly one of those who were there. These and the bounds of the engine were chosen on the
+choosing side's conversations (``bench.label_drops --half choosing --short``), as the ones that join the most without a
+second of one speaker under another one's label."""
 MOST_VOICES: Final = 400
 """Voices that are compared, those who say most: work grows with the cube. Fifty drops of a meeting of eight."""
 
@@ -167,8 +172,9 @@ def joined(heard: Mapping[Hashable, Heard], scale: Scale) -> dict[Hashable, Hash
 
     All voices at once, not pair by pair: the two that are clearest above their bound become one, which is then
     compared as a whole, until no two are left that are one. The bound on their cosine rises with the evidence of the
-    one that said less, from ``Scale.utterance`` at ``SHORT`` seconds to ``Scale.label`` at ``LONG``. Two voices of one
-    connection are never joined: there the vendor heard both and told them apart.
+    one that said less, from ``Scale.sentence`` at ``SHORT`` seconds to ``Scale.label`` at ``LONG``, and is ``EASIER``
+    for two that are clear of all others. Two voices of one connection are never joined: there the vendor heard both
+    and told them apart.
     """
     names = list(heard)
     same: dict[Hashable, Hashable] = {name: name for name in names}
@@ -181,7 +187,9 @@ def joined(heard: Mapping[Hashable, Heard], scale: Scale) -> dict[Hashable, Hash
     for _ in range(len(names) - 1):
         means = sums / np.linalg.norm(sums, axis=1, keepdims=True)
         share = np.clip((np.minimum.outer(seconds, seconds) - SHORT) / (LONG - SHORT), 0.0, 1.0)
-        above = means @ means.T - (scale.utterance + share * (scale.label - scale.utterance))
+        alike = np.where(apart, -1.0, means @ means.T)
+        bound = scale.sentence + share * (scale.label - scale.sentence)
+        above = alike - np.where(alike - _rivals(alike) >= CLEAR, bound - EASIER, bound)
         above[apart] = -np.inf
         first, second = sorted(np.unravel_index(int(above.argmax()), above.shape))
         if above[first, second] < 0:
@@ -194,3 +202,10 @@ def joined(heard: Mapping[Hashable, Heard], scale: Scale) -> dict[Hashable, Hash
         apart[second, :] = apart[:, second] = True
         same = {name: names[first] if whose == names[second] else whose for name, whose in same.items()}
     return same
+
+
+def _rivals(alike: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each pair the cosine, at least 0, of the other voice that is most like one of the two: (voices, voices)."""
+    two = np.sort(alike, axis=1)[:, -2:]
+    others = np.where(alike >= two[:, 1:], two[:, :1], two[:, 1:])  # of each row without this column
+    return np.asarray(np.maximum(np.maximum(others, others.T), 0.0))

@@ -1,7 +1,7 @@
 """``POST /v1/memories``: a client that has the transcript already makes a memory of it.
 
 The memory is stored and answered at once; title, overview and the rest are made in a worker, so that a structuring
-service that is slow or down can neither hold the request nor lose the text (omi-protocol 5.1).
+service that is slow or down can neither hold the request nor lose the text.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from memories import events
-from memories.capture.ids import content_key, memory_id_for
+from memories.ids import content_key, memory_id_for
 from memories.pipeline import service
 from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory
+from memories.user_events import log
 from omi.stores.documents.base import AlreadyExists
 from speakers import people
 from transcription.segments import Segment, segment_id
 
 ONBOARDING = "speech_profile_onboarding"
-"""A memory of this source is never discarded (omi-protocol 2.1)."""
+"""A memory of this source is never discarded."""
 
 
 def create_memory(
@@ -74,9 +74,9 @@ def _stored(
     key = f"create:{memory.id}:{content_key(memory.transcript_segments)}"  # counted before the transaction
 
     def begin() -> None:
-        events.append(
+        log.append(
             uid,
-            events.MEMORY_CREATED,
+            log.MEMORY_CREATED,
             {"memory_id": memory.id, "processing_memory_id": given.processing_memory_id},
             dedupe_key=f"created:{memory.id}",
         )

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speakers.engines.campplus_network import CamppNetwork
-from speakers.engines.checkpoint import read_zip_checkpoint
-from speakers.engines.weights import WeightsError
+from speakers.engines.checkpoint import WeightsError, read_zip_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from speakers.engines.weights import WeightsError
-
 _MOST_BYTES = 512 * 1024 * 1024
+
+
+class WeightsError(Exception):
+    """The file is not the checkpoint that is expected, or is not there."""
 
 
 class _Unpickler(pickle.Unpickler):
@@ -64,4 +66,6 @@ def read_zip_checkpoint(path: Path, sha256: str) -> dict[str, NDArray[np.float32
             tensors = _Unpickler(archive.read(name), archive, name.removesuffix("data.pkl")).load()
     except (zipfile.BadZipFile, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path.name} is not a readable checkpoint: {error}") from error
+    if not isinstance(tensors, dict) or not all(isinstance(value, np.ndarray) for value in tensors.values()):
+        raise WeightsError(f"{path.name} holds something else than tensors by name")
     return {key: np.asarray(value, np.float32) for key, value in tensors.items() if value.dtype == np.dtype("<f4")}

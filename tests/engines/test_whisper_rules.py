@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from transcription.audio.vad import Region
 from transcription.engines.whisper.batch import windows
 from transcription.engines.whisper.features import FRAMES, log_mel, mel_filters
 from transcription.engines.whisper.files import bundled_model
@@ -12,7 +13,6 @@ from transcription.engines.whisper.languages import token_name
 from transcription.engines.whisper.model import Answer, Whisper, alike, compression, repeats
 from transcription.engines.whisper.tokens import Tokens, WordTokens
 from transcription.engines.whisper.words import TimedWord, timed, trimmed, within_speech
-from transcription.vad import Region
 
 
 def test_the_spectrogram_has_the_models_shape_and_range() -> None:

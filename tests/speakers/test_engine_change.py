@@ -11,13 +11,13 @@ from django.conf import settings
 from django.core.management import call_command
 from django.test import override_settings
 
-from omi.providers import one
+from omi.core.providers import one
 from speakers import calibration, enrolment, gallery, learning, retroactive
 from speakers.engines.scale import scale_of
 from speakers.explain import explain
 from speakers.identify import identify
 from speakers.live import label_voices
-from speakers.models import ProfileVersion, VoiceEmbedding
+from speakers.models import ProfileVersion, VoiceEmbedding, VoiceSample, pack
 from speakers.quality import RejectedAudio
 from speakers.reasons import Reason
 from speakers.shapes import Person
@@ -96,7 +96,7 @@ def test_its_own_calibration_is_used(
 def test_a_voice_can_be_enrolled_on_the_scale_of_another_engine(
     changed: None, talk: Talk, wav: WriteWav, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parts of one voice are 0.5 to 0.7 alike with WeSpeaker: by Resemblyzer's measure every recording was of two."""
+    """Parts of one voice are 0.5 to 0.7 alike with WeSpeaker: on another scale every recording is of two."""
     monkeypatch.setattr("speakers.quality.unity", lambda rows: 0.6)
     assert enrolment.enrol_user(UID, wav(talk.of("Anna"))).profile.engine == "sherpa-onnx"
     monkeypatch.setattr("speakers.quality.unity", lambda rows: 0.2)
@@ -115,3 +115,33 @@ def test_one_can_go_back_without_embedding_anything(changed: None, talk: Talk, w
         assert any(segment.is_user for segment in result.segments)
         assert VoiceEmbedding.objects.count() == before
     assert np.isfinite(gallery.candidates(UID, one("voices")).profiles).all()
+
+
+@pytest.fixture
+def old(david: Person) -> None:
+    """Anna and David were enrolled with Resemblyzer, which an earlier release had."""
+    vector = np.ones(256, np.float32) / 16
+    VoiceEmbedding.objects.update(engine="resemblyzer", engine_version="0.1.4", vector=pack(vector), copies=b"")
+    ProfileVersion.objects.update(engine="resemblyzer", engine_version="0.1.4", vector=pack(vector), copies=b"")
+
+
+def test_profiles_of_an_engine_that_was_taken_out_are_made_again_from_their_recordings(
+    old: None, talk: Talk, wav: WriteWav, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("reembed")
+    assert "2 embedded, 0 left" in capsys.readouterr().out
+    assert gallery.candidates(UID, one("voices")).profiles.shape == (2, 4, 192)
+    assert any(segment.is_user for segment in identify(UID, wav(talk.pcm), talk.segments()).segments)
+
+
+def test_such_a_profile_without_a_recording_names_nobody_and_takes_no_label_away(
+    old: None, talk: Talk, wav: WriteWav
+) -> None:
+    VoiceSample.objects.update(audio="")
+    call_command("reembed")
+    segments = [item.model_copy(update={"is_user": item.speaker == "SPEAKER_01"}) for item in talk.segments()]
+    result = identify(UID, wav(talk.pcm), segments)
+    assert result.segments == segments
+    assert {voice.reason for voice in result.voices} == {Reason.NO_PROFILES}
+    enrolment.enrol_user(UID, wav(talk.of("Anna")))
+    assert any(segment.is_user for segment in identify(UID, wav(talk.pcm), talk.segments()).segments)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bench.conversations import Tally
+from bench.conversations_tally import Tally
 from bench.conversations_vectors import HEARD, answers, known, make
 from bench.speakers_trials import Probe, Voice
 from speakers.calibration import Calibration, Weights
@@ -27,7 +27,11 @@ def voices() -> list[Voice]:
     made = []
     for number in range(12):
         centre = unit(rng)
-        probes = [Probe(name, 8, unit(rng, centre, 0.06)) for name in HEARD for _ in range(2)]
+        probes = [
+            Probe(name, 8, np.stack([unit(rng, centre, 0.06)]), np.array([8.0], np.float32))
+            for name in HEARD
+            for _ in range(2)
+        ]
         profile = np.stack([unit(rng, centre, 0.05) for _ in range(4)])
         made.append(
             Voice(f"v{number:02d}", "made", "MF"[number % 2], "none", "none", profile, profile, profile, probes)
@@ -66,7 +70,7 @@ def test_distinct_voices_are_named_rightly_through_drops(voices: list[Voice], ca
             (found.final, found.memory, found.post),
             strict=True,
         ):
-            tally.add(seed, turns, labels, names, who)
+            tally.add(turns, labels, names, who)
     live, memory, post = tallies
     assert live.taken == memory.taken == post.taken == 0
     assert post.missed == 0
@@ -78,6 +82,24 @@ def test_distinct_voices_are_named_rightly_through_drops(voices: list[Voice], ca
 def test_a_stranger_that_is_taken_for_the_user_is_counted(voices: list[Voice]) -> None:
     turns = make(voices, voices[0], 1)
     tally = Tally()
-    tally.add(1, turns, [turn.name for turn in turns], ["user"] * len(turns), {"v00": "user"})
+    tally.add(turns, [turn.name for turn in turns], ["user"] * len(turns), {"v00": "user"})
     assert tally.taken == tally.others == tally.total
     assert tally.named == 0
+
+
+def test_where_nothing_happened_no_rate_is_claimed(voices: list[Voice]) -> None:
+    tally, other = Tally(), Tally()
+    for seed in range(30):
+        turns = make(voices, voices[0], seed)
+        labels = [turn.name for turn in turns]
+        tally.add(turns, labels, ["user" if name == "v00" else "" for name in labels], {"v00": "user"})
+        other.add(turns, labels, ["user" if seed == 3 else ""] * len(turns), {"v00": "user"})
+    taken, missed, name, voice = tally.cells()
+    assert taken.startswith("none of")
+    assert "in under 10.0% of talks" in taken
+    assert missed.startswith("none of")
+    assert name.startswith("100.00%")
+    assert voice.startswith("100.00% (100.00% to")
+    taken, missed, _, _ = other.cells()
+    assert "in 1 of 30 talks" in taken
+    assert missed.startswith("100.00%")

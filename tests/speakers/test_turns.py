@@ -119,7 +119,7 @@ def test_two_voices_with_one_label_get_two_and_the_first_keeps_it() -> None:
     assert [item.speaker for item in given] == ["SPEAKER_00", "SPEAKER_01", "SPEAKER_02", "SPEAKER_00"]
 
 
-SCALE = Scale(window=0.4, cluster=0.6, part=0.5, label=0.7, utterance=0.45, margin=0.1)
+SCALE = Scale(window=0.4, cluster=0.6, part=0.5, label=0.7, sentence=0.45, utterance=0.45, margin=0.1)
 
 
 def voice(*values: float, seconds: float, on: set[int]) -> Heard:
@@ -154,6 +154,19 @@ def test_voices_that_were_joined_are_compared_as_one_and_stay_apart_from_all_of_
     assert same["a0"] == same["a1"] == same["a2"]
     assert same["x1"] == "x1"
     assert same["b0"] == "b0"
+
+
+@pytest.mark.parametrize(("beside", "joins"), [(0.05, True), (0.25, False)], ids=["clear", "like somebody else, too"])
+def test_a_word_after_a_drop_is_rather_of_somebody_who_was_there_where_nobody_else_is_near(
+    beside: float, joins: bool
+) -> None:
+    """Its cosine with Ana is 0.40: under the bound of 0.45, and over what two need that are clear of all others."""
+    rest = float(np.sqrt(1 - 0.40**2 - beside**2))
+    heard = {
+        "ana": voice(1, 0, 0, seconds=20, on={0}), "ben": voice(0, 1, 0, seconds=20, on={0}),
+        "word": voice(0.40, beside, rest, seconds=1, on={1}),
+    }  # fmt: skip
+    assert joined(heard, SCALE)["word"] == ("ana" if joins else "word")
 
 
 def test_what_another_vendor_knew_begins_as_one_voice(

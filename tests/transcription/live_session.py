@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from tests.transcription.fakes import MemorySink, NoBreaker, Script, spoken_pcm
-from transcription.codecs import codec
-from transcription.live.state import Tuning
+from transcription.audio.codecs import codec
 from transcription.ports import VoiceLabel
 from transcription.segments import Segment
-from transcription.session import Session
-from transcription.surroundings import Output, Plan, Surroundings
+from transcription.session.dependencies import Callbacks, Dependencies, Plan
+from transcription.session.session import Session
+from transcription.session.vendor_state import Tuning
 
 FAST = Tuning(connect=1.0, keep_alive=0.2, stall=1.0, backoff=0.05, max_backoff=0.2)
 TEN = list(range(1, 11))
@@ -39,8 +39,8 @@ class Run:
         around = {"gate": False, "gap_seconds": 120.0, "tuning": FAST, **around}
         self.session = Session(
             Plan(uid="u1", codec=codec("pcm16"), watch=watch),
-            Surroundings(sink=self.sink, vendors=vendors, breaker=lambda name: NoBreaker(), mode=mode, **around),
-            Output(
+            Dependencies(sink=self.sink, vendors=vendors, breaker=lambda name: NoBreaker(), mode=mode, **around),
+            Callbacks(
                 segments=lambda deltas: self.shown.extend(word for delta in deltas for word in delta.text.split()),
                 updated=lambda segments: self.updates.extend(item.model_copy() for item in segments),
                 status=self.statuses.append,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transcription.audio.codecs import FfmpegOpusDecoder, UnknownCodec, codec, open_decoder
+from transcription.audio.opus import LibOpusDecoder
 from transcription.client import _opus
-from transcription.codecs import FfmpegOpusDecoder, UnknownCodec, codec, open_decoder
-from transcription.opus import LibOpusDecoder
 
 OPUS = [LibOpusDecoder, FfmpegOpusDecoder]
 
@@ -40,7 +40,7 @@ def test_pcm_is_a_byte_stream_wherever_messages_are_split(cuts: list[int], name:
 
 
 def test_pcm8_is_16_bit_at_8_khz_and_becomes_16_khz_of_the_same_pitch() -> None:
-    """omi-protocol 1.4: the 8 is kilohertz."""
+    """The 8 is kilohertz."""
     pcm = open_decoder(codec("pcm8")).decode([tone(8000, 1.0).tobytes()])
     assert len(pcm) == 32000
     assert pitch(pcm) == pytest.approx(440, abs=5)
@@ -56,7 +56,7 @@ def test_opus_is_read_by_libopus_without_ffmpeg() -> None:
     code = """
 import sys
 from pathlib import Path
-from transcription.codecs import codec, open_decoder
+from transcription.audio.codecs import codec, open_decoder
 maps = Path("/proc/self/maps").read_text()
 print(type(open_decoder(codec("opus"))).__name__, "av" in sys.modules, "libavcodec" in maps)
 """

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from demo.measure import normalise, word_error_rate
-from omi.errors import ErrorKind, ProviderError, UnsupportedFeature
+from demo.vendors.truth import Library
+from omi.core.errors import ErrorKind, ProviderError, UnsupportedFeature
 from tests.transcription.live_session import Run
-from tests.vendors.truth import Library
-from transcription.live.base import NO_ROOM, LiveRequest, LiveResult
-from transcription.live.local import LocalLive
-from transcription.live.state import Tuning
+from transcription.session.vendor_state import Tuning
+from transcription.vendors.live.base import NO_ROOM, LiveRequest, LiveResult
+from transcription.vendors.live.local import LocalLive
 
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "recordings" / "conversation.json"
 
@@ -134,7 +134,7 @@ def test_a_child_that_is_killed_costs_no_word_and_no_audio(settings: Any, tmp_pa
     assert rate <= 0.1
     assert it.sink.finished[0].accounting is not None
     assert it.sink.finished[0].accounting.failed == 0
-    assert it.session._supervisor.legs[0].connections == 2
+    assert it.session._supervisor.sessions[0].connections == 2
 
 
 def test_a_session_whose_model_is_damaged_is_told_why_and_its_audio_has_failed_not_gone(

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcription.daphne_socket import is_torn_audio, whole_audio_frames
-from transcription.live.builder import SegmentBuilder
-from transcription.live.timeline import Timeline
-from transcription.masks import masked
-from transcription.pace import Pace
+from omi.core.websocket_masks import masked
+from transcription.listen.daphne_socket import is_torn_audio, whole_audio_frames
+from transcription.listen.pace import Pace
+from transcription.listen.request import BadRequest, parse
 from transcription.ports import VoiceLabel
-from transcription.request import BadRequest, parse
 from transcription.segments import Word, clean_text, joined, segment_id
-from transcription.session_account import account
+from transcription.session.account import account
+from transcription.session.segment_builder import SegmentBuilder
+from transcription.session.timeline import Timeline
 
 
 def test_a_time_line_maps_through_cuts_and_reconnects() -> None:
@@ -92,7 +92,6 @@ def test_segments_conserve_every_word_and_deltas_add_up(
 
 
 def test_labels_of_two_connections_are_never_assumed_equal() -> None:
-    """omi-protocol 4.3 no. 18."""
     builder = SegmentBuilder("s")
     builder.add([Word(text="one", start=0, end=1, speaker="deepgram/1/0")], "m")
     builder.add([Word(text="two", start=2, end=3, speaker="deepgram/2/0")], "m")
@@ -100,7 +99,6 @@ def test_labels_of_two_connections_are_never_assumed_equal() -> None:
 
 
 def test_speakers_are_counted_on_from_an_earlier_sessions() -> None:
-    """omi-protocol 4.3 no. 18."""
     builder = SegmentBuilder("s")
     builder.add([Word(text="one", start=0, end=1, speaker="a"), Word(text="two", start=2, end=3, speaker="b")], "m")
     builder.name_voice("SPEAKER_01", VoiceLabel(is_user=True))

@@ -10,8 +10,9 @@ import pytest
 from tests.transcription.fakes import MemorySink, Script, spoken_pcm
 from tests.transcription.live_session import TEN, run, words
 from tests.transcription.wire import Wire, fill, fresh
-from transcription import capacity, drain, journal, outgoing
-from transcription.pace import Pace, TextPace
+from transcription import journal
+from transcription.listen import capacity, drain, outgoing
+from transcription.listen.pace import Pace, TextPace
 
 pytestmark = pytest.mark.django_db
 __all__ = ["fresh"]
@@ -157,7 +158,7 @@ def test_events_are_not_replayed_to_a_client_that_does_not_read() -> None:
             wire.unread = outgoing.EASY + 1
             feed = wire.consumer._feed
             assert feed is not None
-            feed._number = 0
+            feed.number = 0
             await feed.look()
             assert wire.of("new_memory_created") == []
             wire.unread = 0

@@ -122,18 +122,6 @@ CATALOGUE: tuple[ModelCard, ...] = (
         "",
         bundled=True,
     ),
-    ModelCard(
-        "resemblyzer GE2E",
-        "voice embedding",
-        "resemblyzer",
-        "any",
-        17,
-        "Apache-2.0",
-        (),
-        "inside the resemblyzer wheel (requirements-weights.txt)",
-        "",
-        bundled=True,
-    ),
     _k2_speech(
         "sherpa-onnx-streaming-zipformer-en-2023-06-26", "speech, live and batch", "en", 340, "Apache-2.0", _TRANSDUCER
     ),

@@ -1,24 +1,25 @@
 """Any recording becomes a 16 kHz mono WAV in memory time, with its length, content hash and speech regions.
 
-Nothing is trimmed: the regions are about the recording (omi-protocol 4.3 no. 4-8, 37).
+Nothing is trimmed: the regions are about the recording.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from memories.pipeline import child, hashing, missing
-from memories.pipeline.context import Context
+from memories.pipeline import missing_audio, subprocess_runner
+from memories.pipeline.engine import content_hash, recordings
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.results import Done, Skip, StepError
 from memories.pipeline.models import RunStep
-from memories.pipeline.outcomes import Done, Skip, StepError
-from memories.pipeline.vocabulary import Kind
-from omi import rows
-from omi.errors import Outcome
-from transcription.session_account import intersect, length, merge
+from memories.pipeline.states import Kind
+from omi.core.errors import Outcome
+from transcription.session.account import intersect, length, merge
 
 VERSION = 2
 LIMIT = 3600.0
@@ -40,7 +41,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
         "audio": _sha256(ctx, name) or name,
         "min": _shortest(ctx),
         "max": settings.OMI_MAX_RECORDING_SECONDS,
-        **({"missing": wanted} if (wanted := missing.asked(ctx)) else {}),  # none: hashed as before
+        **({"missing": wanted} if (wanted := missing_audio.asked(ctx)) else {}),  # none: hashed as before
     }
 
 
@@ -49,8 +50,8 @@ def _sha256(ctx: Context, name: str) -> str:
 
     if name and name == ctx.run.audio and ctx.run.audio_sha256:
         return ctx.run.audio_sha256  # known also when nothing is left of the object
-    found = rows.select(AudioObject, ("sha256",), {"name": name}) if name else []
-    return str(found[0][0]) if found else ""
+    found = AudioObject.objects.filter(name=name).values_list("sha256", flat=True).first() if name else None
+    return found or ""
 
 
 def still_there(ctx: Context, earlier: RunStep) -> bool:
@@ -78,12 +79,9 @@ def _heard(ctx: Context, earlier: RunStep) -> bool:
 
     if "transcribe" not in ctx.steps or ctx.anew("transcribe"):
         return False
-    own = ctx.steps["prepare_audio"]
-    ctx.steps["prepare_audio"] = earlier
-    try:
-        return ("transcribe", hashing.of_step("transcribe", transcribe, ctx)) in ctx.earlier
-    finally:
-        ctx.steps["prepare_audio"] = own
+    as_if_prepared = copy.copy(ctx)
+    as_if_prepared.steps = {**ctx.steps, "prepare_audio": earlier}
+    return ("transcribe", content_hash.of_step("transcribe", transcribe, as_if_prepared)) in ctx.earlier
 
 
 def source(ctx: Context) -> str:
@@ -91,7 +89,7 @@ def source(ctx: Context) -> str:
 
 
 def run(ctx: Context) -> Done | Skip:
-    from transcription.audio import AudioError, AudioLimits, decode_to_wav
+    from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
 
     name = source(ctx)
     if ctx.run.kind == Kind.CAPTURE and not ctx.output("gather").get("transcribe"):
@@ -105,13 +103,15 @@ def run(ctx: Context) -> Done | Skip:
         info = decode_to_wav(original, target, limits=limits)
     except AudioError as error:
         raise StepError(_MESSAGES[error.code], error.sentence) from error
-    heard = child.call("memories.pipeline.child_jobs.speech", {"path": str(target)}, timeout=SPEECH_LIMIT)
+    heard = subprocess_runner.call(
+        "memories.pipeline.audio_analysis.speech", {"path": str(target)}, timeout=SPEECH_LIMIT
+    )
     spoken = sum(end - start for start, end in heard["regions"])
-    stored = ctx.store_audio("upload", target, settings.OMI_AUDIO_KEEP)
+    stored = recordings.store(ctx, "upload", target, settings.OMI_AUDIO_KEEP)
     ctx.prepared_here(target)
     pieces = _pieces(ctx, target)
     if pieces:
-        spoken = length(intersect(merge(missing.asked(ctx)), [(start, end) for start, end in heard["regions"]]))
+        spoken = length(intersect(merge(missing_audio.asked(ctx)), [(start, end) for start, end in heard["regions"]]))
     silence = spoken < MIN_SPEECH
     return Done(
         {
@@ -128,14 +128,14 @@ def run(ctx: Context) -> Done | Skip:
 
 def _pieces(ctx: Context, wav: Path) -> dict[str, Any]:
     """What live transcription failed to hear, as a recording of its own: only that is sent to a vendor."""
-    wanted = missing.asked(ctx)
+    wanted = missing_audio.asked(ctx)
     if not wanted:
         return {}
     target = ctx.folder / "missing.wav"
-    pieces = missing.cut(wav, wanted, target)
+    pieces = missing_audio.cut(wav, wanted, target)
     with target.open("rb") as file:
         sha = hashlib.file_digest(file, "sha256").hexdigest()
-    stored = ctx.store_audio("upload", target, settings.OMI_AUDIO_KEEP)
+    stored = recordings.store(ctx, "upload", target, settings.OMI_AUDIO_KEEP)
     seconds = sum(piece["seconds"] for piece in pieces)
     return {"pieces": pieces, "pieces_audio": stored, "pieces_sha256": sha, "pieces_seconds": seconds}
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from transcription.audio.vad import RATE, Region, checked_pcm, speech_regions
 from transcription.engines.whisper.languages import Spoken
 from transcription.engines.whisper.model import WINDOW_SECONDS, Whisper
 from transcription.segments import Word
-from transcription.vad import RATE, Region, checked_pcm, speech_regions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

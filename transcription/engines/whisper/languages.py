@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from omi.errors import UnsupportedFeature
+from omi.core.errors import UnsupportedFeature
 from transcription.engines.whisper.files import ENGINE
 
 if TYPE_CHECKING:

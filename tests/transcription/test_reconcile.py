@@ -103,7 +103,7 @@ def test_an_orphan_without_audio_leaves_nothing(sink: MemorySink) -> None:
 def test_recovered_speakers_are_counted_on_from_those_of_the_earlier_session(
     sink: MemorySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """omi-protocol 4.3 no. 18: the store was down, so the session did not know that its conversation goes on."""
+    """The store was down, so the session did not know that its conversation goes on."""
     monkeypatch.setattr(storing, "SINK_TRIES", 1)
     stored: list[set[str]] = []
     keep = sink.store

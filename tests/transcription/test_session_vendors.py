@@ -65,7 +65,7 @@ def test_a_vendor_that_hangs_is_replaced_by_a_new_connection() -> None:
 
 
 def test_with_every_vendor_refusing_the_session_is_still_finished_and_accounted() -> None:
-    """omi-protocol 1.7 (issue 6052): a vendor outage never ends the session."""
+    """A vendor outage never ends the session."""
 
     async def work() -> Run:
         it = Run(Script("alpha", open_errors=[quota()]), gate=True)

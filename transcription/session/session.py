@@ -235,7 +235,7 @@ class Session:
             await asyncio.shield(self._writing)
 
     def _gap_reached(self) -> bool:
-        """Nobody has spoken for the gap: the conversation has ended (omi-protocol 1.8 no. 5)."""
+        """Nobody has spoken for the gap: the conversation has ended (docs/reference/app-protocol.md)."""
         gap = self._around.gap_seconds
         if not self._window.end:
             return False

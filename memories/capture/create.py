@@ -21,7 +21,7 @@ from speakers import people
 from transcription.segments import Segment, segment_id
 
 ONBOARDING = "speech_profile_onboarding"
-"""A memory of this source is never discarded (docs/reference/app-protocol.md)."""
+"""A memory of this source is never discarded."""
 
 
 def create_memory(

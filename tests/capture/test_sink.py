@@ -100,6 +100,7 @@ def test_the_gap_is_counted_from_the_last_audio(after: float, same: bool) -> Non
 
 @pytest.mark.parametrize("after", [3.0, -60.0])
 def test_a_clock_that_was_set_back_puts_no_word_among_earlier_ones(after: float) -> None:
+    """The same where kept audio came faster than it was spoken."""
 
     async def twice(sink: CaptureSink) -> tuple[Conversation, Conversation]:
         first = await talk(sink, session("s-1"), said("a", "Before.", 0, 2))
@@ -146,7 +147,7 @@ def test_text_is_never_overwritten_by_nothing() -> None:
 
 
 def test_two_sockets_of_one_conversation_keep_each_others_words() -> None:
-    """A fault of the original: a stale list was written back in full."""
+    """A stale list was written back in full."""
 
     async def work(sink: CaptureSink) -> str:
         first, second = session("s-1"), session("s-2", after=1)

@@ -37,7 +37,9 @@ def test_a_killed_session_is_finished_once_with_what_was_not_decided_as_failed(s
         it = Run(Script(), sink=sink)
         it.session.start()
         await it.feed(spoken_pcm([1, 2, 3, 4]))
-        await asyncio.sleep(0.8)
+        async with asyncio.timeout(20):
+            while not sink.conversations or sink.text() != " ".join(words(1, 2, 3, 4)):
+                await asyncio.sleep(0.02)
         await it.session.abort()
 
     asyncio.run(work())

@@ -82,7 +82,7 @@ def _flag(values: Mapping[str, str], name: str, *, default: bool) -> bool:
 
 
 def _language(text: str) -> str:
-    """``auto`` is ``multi`` (docs/reference/app-protocol.md). Anything that looks like a language tag is taken."""
+    """``auto`` is ``multi``. Anything that looks like a language tag is taken."""
     language = text.strip() or "en"
     if language.lower() in ("auto", "multi"):
         return "multi"

@@ -1,4 +1,4 @@
-"""What a vendor's leg can be doing, and how long it waits for what."""
+"""What a vendor's session can be doing, and how long it waits for what."""
 
 from __future__ import annotations
 

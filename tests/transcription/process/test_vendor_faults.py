@@ -74,7 +74,7 @@ def test_a_vendor_that_hangs_is_noticed_and_the_other_one_goes_on(web: Web, vend
 def test_with_all_vendors_down_the_socket_stays_and_every_second_is_failed_with_a_reason(
     web: Web, vendors: VendorServer
 ) -> None:
-    """A fault of the original: closing the client's socket turned one vendor's outage into everybody's."""
+    """Closing the client's socket turned one vendor's outage into everybody's."""
     web.close_breakers()
     for vendor in ("deepgram", "soniox"):
         vendors.faults(vendor, {"kind": "refuse", "status": 503, "times": -1})

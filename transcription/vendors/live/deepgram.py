@@ -1,4 +1,4 @@
-"""Deepgram live, ``/v1/listen`` (docs/reference/vendors.md)."""
+"""Deepgram live, ``/v1/listen``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Speechmatics realtime v2 (docs/reference/vendors.md)."""
+"""Speechmatics realtime v2."""
 
 from __future__ import annotations
 

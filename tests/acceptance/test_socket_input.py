@@ -106,7 +106,7 @@ def test_a_language_that_no_engine_knows_is_told_and_the_audio_is_kept(
     ids=lambda text: repr(text[:40]),
 )
 def test_text_where_audio_is_due_is_ignored_and_said_to_be(server: Installation, app: App, text: str) -> None:
-    """In the original a text frame ended the session (omi-protocol 1.5)."""
+    """In the original a text frame ended the session."""
     with listen(server.url, app.token) as socket:
         socket.send(text)
         assert socket.status("ignored")["reason"]
@@ -152,7 +152,7 @@ def resident(pid: int) -> float:
 
 
 def test_odd_splits_of_pcm_are_heard_as_the_whole(server: Installation, app: App, talk: bytes) -> None:
-    """PCM is a byte stream: BLE splits it anywhere (omi-protocol 1.4). Empty and 1-byte frames are part of it."""
+    """PCM is a byte stream: BLE splits it anywhere. Empty and 1-byte frames are part of it."""
     piece = talk[: 6 * 32000]
     chance = random.Random(5)
     with listen(server.url, app.token) as socket:
@@ -233,7 +233,7 @@ def test_an_unknown_path_refuses_the_upgrade(server: Installation, app: App) -> 
 
 
 def test_pcm8_is_sixteen_bit_at_8_khz(server: Installation, app: App, talk: bytes) -> None:
-    """The 8 is kilohertz (omi-protocol 1.4)."""
+    """The 8 is kilohertz."""
     import numpy as np
 
     half = np.frombuffer(talk[: 5 * 32000], "<i2").reshape(-1, 2).mean(axis=1).astype("<i2").tobytes()

@@ -59,7 +59,7 @@ def test_silence_and_nobody_give_no_spans(meter: EmotionMeter, silence: Path) ->
 
 
 def test_results_do_not_leak_from_one_talk_into_the_next(meter: EmotionMeter, talk: Talk, silence: Path) -> None:
-    """omi-protocol 4.3 no. 27: a mutable default carried emotions over to other users."""
+    """A fault of the original: a mutable default carried emotions over to other users."""
     request = EmotionRequest(talk.path, talk.seconds, segments(talk), language="en")
     first = meter.measure(request)
     assert meter.measure(EmotionRequest(silence, 3.0, [])).spans == []

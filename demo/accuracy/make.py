@@ -18,37 +18,32 @@ from typing import Any
 
 import av
 
-from demo.accuracy.talks import QUESTIONS, SPOKEN, TALKS
+from demo.accuracy.talks import ENROLLED, IMPOSTORS, IMPOSTORS_WORDS, QUESTIONS, SPOKEN, TALKS, WEARER
 
 HERE = Path(__file__).resolve().parent
 RECORDINGS = HERE.parent / "recordings"
 RATE = 16_000
 PAUSE = 0.6
 STARTED = "2026-11-25T09:00:00Z"
-NOTED: dict[str, dict[str, Any]] = {
-    "conversation": {
-        "action_items": ["pipes", "budget", "letter parents", "builder", "report", "flowers"],
-        "events": ["train", "dentist", "decision"],
-    },
-    "second": {"action_items": ["pay deposit", "kitchen", "keys", "address"], "events": ["movers", "lunch"]},
+NOTED: dict[str, tuple[tuple[float, float], dict[str, Any]]] = {
+    "conversation": ((0.0, 47.2), {"action_items": ["pipes", "budget", "letter parents"], "events": []}),
+    "second": ((0.0, 28.65), {"action_items": ["pay deposit", "kitchen", "keys"], "events": []}),
 }
-"""What a person notes of the two bundled talks."""
+"""Of the two bundled talks the part that is used (seconds), and what a person notes of it."""
 
-STRANGERS: dict[str, tuple[str, tuple[float, float], str, str]] = {
-    "stranger_peter": ("conversation", (15.2, 22.9), "Peter", "enrol_person.flac"),
-    "stranger_anna": ("conversation", (58.1, 67.1), "Anna", "second_enrol_user.ogg"),
-    "stranger_mia": ("second", (36.95, 41.15), "Mia", "enrol_user.flac"),
-}
-"""Clips of one voice, while another voice of the same sex is enrolled: talk, clip, who speaks, enrolment."""
+DAVID = (51.0, 57.6)
+"""Seconds of the first talk in which only David speaks."""
 
 
 def main() -> None:
     """Write the items, their audio and the questions."""
     (HERE / "items").mkdir(exist_ok=True)
-    for name, noted in NOTED.items():
-        write(name, talk(name) | {"expected": {**noted, "discarded": False}})
-    for name, (source, clip, who, enrolment) in STRANGERS.items():
-        write(name, stranger(source, clip, who, enrolment))
+    for name, (clip, noted) in NOTED.items():
+        write(name, part(talk(name), clip) | {"expected": {**noted, "discarded": False}})
+    write("stranger_david", stranger("conversation", DAVID, "David", "enrol_user.flac"))
+    flac(HERE / "items" / "wearer.flac", speech(WEARER, ENROLLED))
+    for name, voice in IMPOSTORS.items():
+        write(name, impostor(name, voice))
     for name, (language, voices, lines) in SPOKEN.items():
         write(name, spoken(name, language, voices, lines))
     flac(HERE / "items" / "silence.flac", hum(20 * RATE))
@@ -70,19 +65,30 @@ def talk(name: str) -> dict[str, Any]:
     return {"audio": audio, "language": "en", "started_at": STARTED, "speakers": speakers, "turns": script["turns"]}
 
 
-def stranger(source: str, clip: tuple[float, float], who: str, enrolment: str) -> dict[str, Any]:
-    """A clip of a bundled talk in which only ``who`` speaks, and whose user is another voice."""
-    whole = talk(source)
+def part(whole: dict[str, Any], clip: tuple[float, float]) -> dict[str, Any]:
+    """``whole`` between two moments, with the turns that lie between them."""
     turns = [
         {**turn, "start": round(turn["start"] - clip[0], 3), "end": round(turn["end"] - clip[0], 3)}
         for turn in whole["turns"]
         if clip[0] <= turn["start"] and turn["end"] <= clip[1]
     ]
+    return {**whole, "clip": list(clip), "turns": turns}
+
+
+def stranger(source: str, clip: tuple[float, float], who: str, enrolment: str) -> dict[str, Any]:
+    """A clip of a bundled talk in which only ``who`` speaks, and whose user is another voice."""
     user = {"role": "user", "enrolment": f"../../recordings/{enrolment}"}
-    return {
-        "audio": whole["audio"], "clip": list(clip), "language": "en", "turns": turns,
-        "speakers": {"Wearer": user, who: {"role": "stranger"}},
-    }  # fmt: skip
+    return part(talk(source), clip) | {"speakers": {"Wearer": user, who: {"role": "stranger"}}}
+
+
+def impostor(name: str, voice: str) -> dict[str, Any]:
+    """A voice that is much like the wearer's, and is not."""
+    said = speech(voice, IMPOSTORS_WORDS)
+    silence = array("h", [0] * round(PAUSE * RATE))
+    flac(HERE / "items" / f"{name}.flac", silence + said + silence)
+    turn = {"speaker": "Guest", "start": PAUSE, "end": round(PAUSE + len(said) / RATE, 3), "text": IMPOSTORS_WORDS}
+    speakers = {"Wearer": {"role": "user", "enrolment": "wearer.flac"}, "Guest": {"role": "stranger"}}
+    return {"audio": f"{name}.flac", "language": "en", "turns": [turn], "speakers": speakers}
 
 
 def spoken(name: str, language: str, voices: dict[str, str], lines: list[tuple[str, str]]) -> dict[str, Any]:

@@ -16,6 +16,21 @@ SPOKEN: dict[str, tuple[str, dict[str, str], list[tuple[str, str]]]] = {
 }  # fmt: skip
 """Talks that espeak-ng speaks: language, its voice of each speaker, and the lines."""
 
+WEARER = "en+f2"
+"""The voice of espeak-ng that is enrolled as the user's where it does not speak."""
+ENROLLED = (
+    "The library is open on Saturday, and my brother wants to bring back all of his books. We walked along the river "
+    "for an hour and saw two grey herons. Later the kitchen smelled of fresh bread and coffee, and nobody wanted to "
+    "leave."
+)
+IMPOSTORS = {"stranger_near": "en+m2", "stranger_unlike": "en+f4"}
+"""Voices that the product must tell from the wearer's: the first one falls a little short of the probability that is
+asked for, the second one reaches it and is unlike every voice that the calibration knows."""
+IMPOSTORS_WORDS = (
+    "I will send the new address to everybody this evening, and then we can look at the garden together before the "
+    "rain comes."
+)
+
 TALKS: dict[str, dict[str, Any]] = {
     "talk_roof": {
         "language": "en",
@@ -88,16 +103,14 @@ TALKS: dict[str, dict[str, Any]] = {
 """Conversations that are known by their text alone, with what a person notes of them."""
 
 QUESTIONS: list[tuple[str, list[str]]] = [
-    ("repairing the water pipes at the school", ["conversation"]),
-    ("when do I see the dentist?", ["conversation"]),
-    ("four thousand dollars", ["conversation"]),
-    ("who carries our furniture to the new flat?", ["second"]),
-    ("picking up the keys", ["second"]),
     ("rain comes through into the hut", ["talk_roof"]),
     ("who borrowed the ladder", ["talk_roof"]),
     ("when is the test about acids?", ["talk_exam"]),
     ("high water in the village", ["talk_weather"]),
     ("outage of the system at night", ["talk_server"]),
+    ("studying for school", ["talk_exam"]),
+    ("a family celebration", ["talk_fiesta"]),
+    ("a visit to the physician", ["talk_arzt"]),
     ("Knöchel", ["talk_arzt"]),
     ("billets de train", ["talk_voyage"]),
     ("tarta de cumpleaños", ["talk_fiesta"]),

@@ -11,8 +11,8 @@ from memories.evaluation.heard import Heard
 from memories.evaluation.words import Parts
 from memories.wording import figures, terms
 
-SUPPORTED: Final = 0.75
-"""Share of an entry's words that must have been said: a verb's other form, or the owner's name, is no invention."""
+SUPPORTED: Final = 2 / 3
+"""Share of an entry's words that must have been said: one of three may be a verb in another form."""
 STEM: Final = 4
 """First letters by which two forms of a word are one; shorter words are compared whole, and articles not at all."""
 WORKED_OUT: Final = re.compile(r" \([^()]*\)$")
@@ -50,7 +50,7 @@ def structure_parts(item: Item, heard: Heard) -> Parts:
 
 
 def supported(entry: str, said: str) -> bool:
-    """Whether ``entry`` was said: nearly all of its words, and each of its figures."""
+    """Whether ``entry`` was said: most of its words, and each of its figures."""
     entry = _said_in(entry)
     known = {_stem(word) for word in terms(said)}
     if any(number not in known for number in figures(entry)):

@@ -33,10 +33,12 @@ from bench.speakers_data import RATE, sides, speakers, speech_folder
 
 AUDIO, VECTORS = 300, 2000
 """Conversations that are made as recordings, and as vectors."""
-STEP = 100
+STEP = 500
 """Conversations after which the table so far is printed."""
 WARM = 10
 """Conversations after which the rest of the time is foretold."""
+MINUTES = 60.0
+"""Of conversations on audio, at most: the table is then of as many as were made."""
 WORD = 0.4
 """Seconds of one word, as a live vendor gives them."""
 ROWS = ("live, when it was said", "live, at the end", "memory, labels joined", "afterwards, right diarization")
@@ -76,15 +78,15 @@ async def live(uid: str, talk) -> tuple[list[str], list[str]]:  # type: ignore[n
     return shown, [current.get(turn.live, "") for turn in talk.turns]
 
 
-def enrolled(folder: Path, people: Sequence) -> dict[str, dict[str, str]]:  # type: ignore[type-arg]
+def enrolled(folder: Path, people: Sequence, most: int) -> dict[str, dict[str, str]]:  # type: ignore[type-arg]
     """A user for each voice that can be enrolled, who knows one more of them as a person: uid to speaker to name."""
     from speakers import enrolment, gallery
     from speakers import people as known
 
     able = [item for item in people if item.enrol is not None]
     users = {}
-    for at, item in enumerate(able):
-        other = able[(at + 1) % len(able)]
+    for item in able[:: max(1, len(able) // most)]:
+        other = able[(able.index(item) + 1) % len(able)]
         uid = f"bench-{item.name}"
         enrolment.enrol_user(uid, write_wav(folder / "enrol.wav", item.enrol))
         person = known.create_person(uid, f"Person {other.name}")
@@ -94,7 +96,8 @@ def enrolled(folder: Path, people: Sequence) -> dict[str, dict[str, str]]:  # ty
     return users
 
 
-def measure(folder: Path, talks: int) -> None:
+def measure(folder: Path, talks: int, users_at_most: int, minutes: float) -> None:
+    """Conversations as recordings, through the session's grouping, the joining of labels and ``identify``."""
     from bench.conversations_data import live_segments, make, talkers, true_segments
     from bench.speakers_trials import embedded
     from omi.core.providers import one
@@ -104,7 +107,7 @@ def measure(folder: Path, talks: int) -> None:
     everybody = speakers(_speech())
     reporting = {voice.name for voice in sides(embedded(one("voices"), everybody))[1]}
     people = talkers([person for person in everybody if person.name in reporting])
-    users = enrolled(folder, people)
+    users = enrolled(folder, people, users_at_most)
     by_name = {item.name: item for item in people}
     tallies = {title: Tally() for title in ROWS}
     present = drops = 0
@@ -112,7 +115,9 @@ def measure(folder: Path, talks: int) -> None:
     for seed in range(talks):
         if seed == WARM:
             left = (time.monotonic() - began) / WARM * (talks - WARM)
-            print(f"{talks} conversations on audio: about {left / 60:.0f} minutes more", flush=True)
+            print(
+                f"{talks} conversations on audio: about {left / 60:.0f} minutes more, {minutes:g} at most", flush=True
+            )
         uid = sorted(users)[seed // 2 % len(users)]
         who = users[uid]
         talk = make(people, by_name[uid.removeprefix("bench-")], seed)
@@ -128,8 +133,11 @@ def measure(folder: Path, talks: int) -> None:
             found = identify(uid, wav, segments).segments
             names = ["user" if item.is_user else item.person_id or "" for item in found]
             tallies[title].add(talk.turns, [item.speaker for item in found], names, who)
-        if (seed + 1) % STEP == 0 or seed + 1 == talks:
+        late = time.monotonic() - began > minutes * 60
+        if (seed + 1) % STEP == 0 or seed + 1 == talks or late:
             _print(seed + 1, len(people), len(users), present, drops, tallies)
+        if late:
+            break
     one("voices").close()
 
 
@@ -201,6 +209,8 @@ def calibrate(folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--audio", type=int, default=AUDIO, help="conversations that are made as recordings")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of conversations on audio, at most")
+    parser.add_argument("--users", type=int, default=100, help="voices that are enrolled as users on audio, at most")
     parser.add_argument("--vectors", type=int, default=VECTORS, help="and as decisions alone, on embedded speech")
     options = parser.parse_args()
     if speech_folder() is None:
@@ -214,7 +224,7 @@ def main() -> int:
         calibrate(Path(name))
         if options.audio:
             print("On audio, through the session's own code:")
-            measure(Path(name), options.audio)
+            measure(Path(name), options.audio, options.users, options.minutes)
         if options.vectors:
             print("\nOn vectors, decisions alone:")
             measure_vectors(options.vectors)

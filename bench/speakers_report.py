@@ -104,6 +104,8 @@ def _rate(found: Sequence[Trial], hits: NDArray[np.bool_]) -> str:
     if not len(hits):
         return "-"
     low, high = interval(found, hits)
+    if not hits.any():  # no rate: it was not seen, which says how often it may be at most
+        return f"none of {len(hits):5d}          (under {high:.2%})"
     return f"{hits.sum():4d} of {len(hits):5d} {hits.mean():7.2%} ({low:.2%} to {high:.2%})"
 
 

@@ -18,7 +18,7 @@ from django.db.models import F
 from prometheus_client import REGISTRY, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from transcription.models import AudioTotal
+from transcription.models import AudioTotal, VendorBreaker
 from transcription.ports import Accounting
 
 log = structlog.get_logger(__name__)
@@ -104,8 +104,6 @@ class _Breakers:
         return []
 
     def collect(self) -> Iterable[Any]:
-        from transcription.models import VendorBreaker
-
         family = GaugeMetricFamily(
             "omi_live_vendor_breaker_open",
             "1 while a live vendor is not called; alarm: it refused by key or quota.",

@@ -20,7 +20,7 @@ from memories.repository.processing import processing_path
 from memories.user_events import log as events
 from omi.accounts.erased import AccountErased, erased_since, require_alive
 from omi.stores.documents import documents
-from transcription.ports import Conversation, SessionInfo
+from transcription.ports import Conversation, ConversationGone, SessionInfo
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,17 @@ T = TypeVar("T")
 def fenced(function: Callable[..., T], session: SessionInfo, *args: Any, **kwargs: Any) -> T:
     """``function(session, ...)``, whose result or first argument is the conversation. Raises AccountErased."""
     require_alive(session.uid, session.fenced_from)
-    result = function(session, *args, **kwargs)
+    return fenced_after(function, session, *args, **kwargs)
+
+
+def fenced_after(function: Callable[..., T], session: SessionInfo, *args: Any, **kwargs: Any) -> T:
+    """As ``fenced``, without the look before: for what is written every few seconds, and only below a conversation that
+    is there. An erasure that came before took the conversation away."""
+    try:
+        result = function(session, *args, **kwargs)
+    except ConversationGone:
+        require_alive(session.uid, session.fenced_from)
+        raise
     if erased_since(session.uid, session.fenced_from):
         conversation = result if isinstance(result, Conversation) else next(iter(args), None)
         if conversation is not None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from channels.db import database_sync_to_async
 
 from memories.capture import conversations
-from memories.capture.fence import fenced
+from memories.capture.fence import fenced, fenced_after
 from memories.user_events import log
+from omi.core.database_threads import pool
 from speakers import people
 from transcription.ports import Accounting, Conversation, Piece, SessionInfo, VoiceLabel
 from transcription.segments import Segment
 
-# Threads of their own: the loop's shared one would let one slow store hold up every socket (omi-protocol 4.3 no. 48).
-_THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="capture")
+# Threads of their own: the loop's shared one would let one slow store hold up every socket.
+_THREADS = pool("capture", 8)
 _SESSIONS_REMEMBERED = 10_000
 _UNWATCHED = ""
 
@@ -55,7 +55,7 @@ class CaptureSink:
             return
         place = conversation.id, session.session_id
         await _threaded(
-            fenced,
+            fenced_after,
             conversations.store_segments,
             session,
             conversation,

@@ -10,7 +10,7 @@ from django.utils import timezone
 from memories.pipeline import failure_catalogue, queries
 from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt
 from memories.pipeline.states import State, StepState
-from memories.pipeline.vendor_calls import circuit_breaker, pending_calls
+from memories.pipeline.vendor_calls import circuit_breaker, records
 from omi.core.errors import ErrorKind, Outcome, ProviderError
 
 
@@ -49,7 +49,7 @@ def document(run: PostProcessingRun) -> dict[str, Any]:
         if message
         else None,
         "retryable": bool(ended and message and message.retryable),
-        "retry_after": _until(_goes_on(run, steps) if waits else _vendor_back(run, message if ended else None)),
+        "retry_after": _until(_goes_on(run) if waits else _vendor_back(run, message if ended else None)),
         "dead_letter": run.dead_letter,
         "from_step": run.from_step or None,
         "follows": run.follows_id,
@@ -101,7 +101,7 @@ def _progress(run: PostProcessingRun, steps: list[RunStep]) -> tuple[float, int]
 def _idle(run: PostProcessingRun, steps: list[RunStep]) -> float:
     """Seconds that pass before it goes on: until its wake-up, or until the run before it has ended."""
     if run.state == State.WAITING:
-        return _until(_goes_on(run, steps)) or 0.0
+        return _until(_goes_on(run)) or 0.0
     if not run.held:
         return 0.0
     before = PostProcessingRun.objects.filter(uid=run.uid, memory_id=run.memory_id, held=False)
@@ -126,10 +126,9 @@ def _trouble(run: PostProcessingRun, steps: list[RunStep]) -> failure_catalogue.
     return failure_catalogue.for_provider_error(error, run.current_step)
 
 
-def _goes_on(run: PostProcessingRun, steps: list[RunStep]) -> datetime | None:
+def _goes_on(run: PostProcessingRun) -> datetime | None:
     """None while a vendor was asked and answers later: it goes on when the answer comes, not at the deadline."""
-    out = next((pending_calls.of(step.checkpoint) for step in steps if step.name == run.current_step), None)
-    return None if out is not None and out.id else run.wake_at
+    return run.wake_at if records.of_step(run, run.current_step) is None else None
 
 
 def _vendor_back(run: PostProcessingRun, message: failure_catalogue.Message | None) -> datetime | None:

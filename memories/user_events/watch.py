@@ -1,8 +1,8 @@
 """Open event streams of this process: how many there may be, and one look at the log for all of them.
 
 Each stream for itself would ask the database every second: three hundred took most of a core. Here one query a second
-says whose log has grown, and only those streams read it. Every ``ENDED_SECONDS`` it is looked whose account was erased
-or who was signed out everywhere: their streams end.
+says whose log has grown, and only those streams read it. Streams of an account that was erased, or of a user who was
+signed out everywhere, end.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from datetime import datetime
 from typing import Any
 
 import structlog
@@ -19,13 +18,14 @@ from django.conf import settings
 from prometheus_client import Gauge
 
 from memories.user_events.log import latest_among
-from omi.accounts.erased import account_erased, erased_among
-from omi.accounts.revocation import signed_out, signed_out_among
+from omi.accounts import ended
+from omi.accounts.erased import account_erased
+from omi.accounts.revocation import signed_out
+from omi.core.database_threads import THREADS
 
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
-ENDED_SECONDS = 2.0
 
 
 class TooManyStreams(Exception):
@@ -61,6 +61,7 @@ def enter(uid: str, issued_at: float | None = None) -> Stream:
     running = asyncio.get_running_loop()
     if _task is None or _task.done() or _loop is not running:
         _loop, _task = running, running.create_task(_watch(), name="event-streams")
+    ended.watch()
     return stream
 
 
@@ -90,15 +91,12 @@ signed_out.connect(_on_ended, dispatch_uid="memories.user_events.watch")
 
 
 async def _watch() -> None:
-    looked_at = time.monotonic()
     while _streams:
         await asyncio.sleep(LOOK_SECONDS)
         try:
             # Not the thread of the request that began the watch: that ends with it.
-            latest = await database_sync_to_async(latest_among, thread_sensitive=False)(list(_per_user))
-            if time.monotonic() - looked_at >= ENDED_SECONDS:
-                looked_at = time.monotonic()
-                _end(await database_sync_to_async(_ended, thread_sensitive=False)(list(_per_user)))
+            look = database_sync_to_async(latest_among, thread_sensitive=False, executor=THREADS)
+            latest = await look(list(_per_user))
         except Exception as error:  # the database is away: looked again
             log.warning("events_unavailable", error=type(error).__name__)
             continue
@@ -108,9 +106,9 @@ async def _watch() -> None:
                 stream.grown.set()
 
 
-def _end(moments: list[dict[str, datetime]]) -> None:
-    """End the streams that were opened under a sign-in of before."""
-    for found in moments:
+async def end(erased: ended.Moments, out: ended.Moments) -> None:
+    """End the streams of users whom another process has erased or signed out since they were opened."""
+    for found in (erased, out):
         for stream in list(_streams):
             at = found.get(stream.uid)
             if at is not None and stream.issued_at <= at.timestamp():
@@ -118,8 +116,7 @@ def _end(moments: list[dict[str, datetime]]) -> None:
                 stream.grown.set()
 
 
-def _ended(uids: list[str]) -> list[dict[str, datetime]]:
-    return [erased_among(uids), signed_out_among(uids)]
+ended.register(ended.Kind(lambda: list(_per_user), end))
 
 
 STREAMS = Gauge("omi_event_streams", "Open event streams of this process.")

@@ -14,7 +14,7 @@ from django.utils import timezone
 from memories.repository import memories as repository
 from memories.shapes import Memory, Structured
 from memories.user_events import log, watch
-from omi.accounts import revocation, tokens
+from omi.accounts import ended, revocation, tokens
 from omi.accounts.models import ErasedAccount, SignOut, uid_digest
 from transcription.segments import Segment
 
@@ -112,7 +112,7 @@ def test_streams_of_a_user_who_was_signed_out_or_erased_end_and_no_others(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(watch, "ENDED_SECONDS", 0.1)
+    monkeypatch.setattr(ended, "LOOK_SECONDS", 0.1)
 
     async def work() -> None:
         streams = [await opened("ana"), await opened("ben")]
@@ -122,7 +122,7 @@ def test_streams_of_a_user_who_was_signed_out_or_erased_end_and_no_others(
         ana, ben = [asyncio.ensure_future(anext(item)) for item in frames]
         await asyncio.sleep(0)
         if how == "signed out here":
-            monkeypatch.setattr(watch, "ENDED_SECONDS", 1000.0)
+            monkeypatch.setattr(ended, "LOOK_SECONDS", 1000.0)
             await sync_to_async(revocation.sign_out)("ana", reason="a lost phone")
         elif how == "signed out elsewhere":
             await SignOut.objects.acreate(uid="ana", at=timezone.now())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,17 @@ def test_a_page_reaches_pagerduty_and_the_webhook() -> None:
     assert receivers["pager"]["webhook_configs"]
     assert config["global"]["pagerduty_url"] == "https://events.pagerduty.com/v2/enqueue"
     assert "routing_key" not in receivers["pager"]["pagerduty_configs"][0], "a key stands in a file, not here"
+
+
+@pytest.mark.parametrize("unit", ["omi-web.service", "omi-worker.service"])
+def test_systemd_takes_the_units(unit: str, tmp_path: Path) -> None:
+    """As they are, but for the folder of the installation, which is this one."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze cannot be had here: apt-get install systemd")
+    for file in (ROOT / "ops" / "systemd").glob("*.service"):
+        (tmp_path / file.name).write_text(file.read_text().replace("/opt/omi", str(ROOT)))
+    done("systemd-analyze", "verify", tmp_path / unit)
+    text = (ROOT / "ops" / "systemd" / unit).read_text()
+    assert {"omi-web.service", "omi-worker.service"} == {f.name for f in (ROOT / "ops" / "systemd").glob("*.service")}
+    assert "manage.py serve" in text
+    assert "User=omi" in text

@@ -98,7 +98,7 @@ def test_a_worker_that_was_taken_over_stores_nothing_more(run: PostProcessingRun
 
 
 def test_a_memory_that_is_erased_leaves_nothing_behind(run: PostProcessingRun, under: Under, step: str) -> None:
-    """omi-protocol 4.3 no. 40 and 45: the memory came back, or its vector stayed."""
+    """The memory came back, or its vector stayed."""
     under(step, lambda: erasure.erase_memory(UID, MEMORY))
     ended = PostProcessingRun.objects.get(pk=run.pk)
     assert ended.state == "finished"

@@ -1,4 +1,4 @@
-"""Clocks that jump by an hour (anchors C.4 no. 10): no run is lost, none is done twice, none waits for the jump."""
+"""Clocks that jump by an hour: no run is lost, none is done twice, none waits for the jump."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_after_a_jump_back_a_dead_workers_lease_does_not_last_an_hour(run: PostP
     jump(HOUR)
     assert claim.claim(PostProcessingRun.objects.get(pk=run.pk), owner="dead") is not None
     jump(timedelta())
-    assert recovery.reconcile().woken == 1
+    assert recovery.reconcile().resent == 1
     assert runner.work(run.pk) == "finished"
     assert told(run) == 1
 
@@ -80,6 +80,6 @@ def test_a_run_that_waits_goes_on_whichever_way_the_clock_jumps(
         jump(HOUR)
     assert runner.work(run.pk) == "waiting"
     jump(HOUR if hours > 0 else timedelta())
-    assert recovery.reconcile().woken == 1
+    assert recovery.reconcile().resent == 1
     assert runner.work(run.pk) == "finished"
     assert told(run) == 1

@@ -79,7 +79,7 @@ def test_an_unclear_measurement_says_nothing(happy: list[EmotionSpan], upload: A
 
 
 def test_another_persons_joy_is_not_the_users(happy: list[EmotionSpan], upload: Any, heard: Any, drive: Drive) -> None:
-    """omi-protocol 4.3 no. 27: what one person feels is told to no other."""
+    """What one person feels is told to no other."""
     happy[:] = [span.model_copy(update={"is_user": False}) for span in happy]
     assert go(upload, drive).outcome == "success"
     assert SENT == []

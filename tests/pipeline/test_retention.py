@@ -13,7 +13,7 @@ from memories import upkeep
 from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun, RunEvent, RunStep, StepArtifact, StepAttempt, VendorCall
 from memories.pipeline.operations import retention
-from memories.pipeline.vendor_calls import ledger
+from memories.pipeline.vendor_calls import records
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from tests.pipeline import fakes
@@ -66,7 +66,7 @@ def test_large_results_go_after_a_week_and_a_retry_does_its_work_anew(
 def test_runs_go_with_their_history_after_half_a_year_and_no_counter_falls(
     ended: PostProcessingRun, after: After
 ) -> None:
-    with ledger.outside(UID, "embedder", "embed", remote=True):
+    with records.outside(UID, "embedder", "embed", remote=True):
         pass
     before = scraped()
     report = after(181)

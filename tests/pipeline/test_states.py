@@ -16,7 +16,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from memories.pipeline import notifications, service
 from memories.pipeline import recovery as reconcile
-from memories.pipeline.engine import checkpoints, unsaved
+from memories.pipeline.engine import checkpoints, queue
 from memories.pipeline.engine import lease as claim
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.heartbeat import Heartbeat
@@ -28,6 +28,7 @@ from memories.repository import memories as repository
 from memories.shapes import Memory, PostProcessingStatus, Structured
 from memories.user_events import log
 from omi.core.errors import Outcome
+from tests.attack.effort import examples
 from tests.pipeline.conftest import UID
 
 
@@ -141,12 +142,12 @@ class Life(RuleBasedStateMachine):
         allowed = self._current(ctx)
         try:
             if what == "step":
-                checkpoints.ended(ctx, ctx.step, timezone.now(), Done(), input_hash="", following=ctx.run.current_step)
-                unsaved.write(ctx)
+                following = ctx.run.current_step
+                checkpoints.complete_step(ctx, ctx.step, timezone.now(), Done(), input_hash="", following=following)
             elif what == "wait":
-                checkpoints.put_down(ctx, ctx.step, timezone.now(), Wait(30, {}))
+                checkpoints.suspend(ctx, ctx.step, timezone.now(), Wait(30, {}))
             else:
-                checkpoints.finished(ctx, Outcome.SUCCESS, "success")
+                checkpoints.finish(ctx, Outcome.SUCCESS, "success")
                 notifications.end(ctx.run.pk)
         except (LeaseLost, RunCanceled):
             assert not allowed
@@ -176,7 +177,7 @@ class Life(RuleBasedStateMachine):
     def vendor_calls_back(self, index: int) -> None:
         runs = self._runs()
         if runs:
-            reconcile.wake_early(runs[index % len(runs)].pk)
+            queue.resume_now(runs[index % len(runs)].pk)
 
     @invariant()
     def one_run_of_a_memory_is_at_work(self) -> None:
@@ -221,7 +222,7 @@ class Life(RuleBasedStateMachine):
 
 
 Life.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(25), stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 

@@ -1,4 +1,4 @@
-"""Every step may be run twice: the shared rule of all steps (anchors C.1, GitLab's idempotent workers)."""
+"""Every step may be run twice: the shared rule of all steps."""
 
 from __future__ import annotations
 

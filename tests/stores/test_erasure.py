@@ -19,7 +19,7 @@ from django.test import Client
 from memories.models import ErasureReceipt, MemoryRow
 from memories.pipeline import budgets, service
 from memories.pipeline.models import PostProcessingRun, VendorCall
-from memories.pipeline.vendor_calls import ledger
+from memories.pipeline.vendor_calls import records
 from memories.privacy import erasure
 from memories.repository import memories, transcripts
 from memories.shapes import Memory
@@ -104,7 +104,7 @@ def test_an_erased_account_is_not_remembered_as_signed_out_and_its_tokens_stay_r
 def test_what_was_used_in_a_day_and_paid_outside_of_runs_is_searched_for_and_erased(furnish: Furnish) -> None:
     furnish("ana", "m1")
     budgets.spend("ana", runs=1, searches=1)
-    with ledger.outside("ana", "openai", "embed_query", remote=True):
+    with records.outside("ana", "openai", "embed_query", remote=True):
         pass
     found = erasure.verify_user_erased("ana")
     assert (found["use"], found["calls"]) == (2, 1)

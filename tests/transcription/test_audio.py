@@ -81,7 +81,7 @@ def test_what_is_no_recording_is_refused_with_its_reason(tmp_path: Path, data: b
 
 
 def test_too_short_and_too_long_say_the_limit(tmp_path: Path) -> None:
-    """omi-protocol 4.3 no. 62: bad input is told as such."""
+    """Bad input is told as such."""
     with pytest.raises(AudioError, match="shorter than 10 seconds") as short:
         decode(tmp_path, wav_bytes(seconds=9.9), min_seconds=10.0)
     assert short.value.code == "too_short"

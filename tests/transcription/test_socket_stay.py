@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from omi.accounts import revocation
+from omi.accounts import ended, revocation
 from omi.accounts.models import SignOut
 from tests.transcription.fakes import MemorySink, Script
 from tests.transcription.live_session import run
@@ -170,7 +170,7 @@ def test_a_sign_out_leaves_later_sign_ins_and_other_users_alone() -> None:
         async with Wire(Script(), uid="neighbour") as wire:
             await sync_to_async(revocation.sign_out)("u1", reason="a lost phone")
             await SignOut.objects.acreate(uid="neighbour", at=datetime.fromtimestamp(0.5, UTC))  # signed in at 1.0
-            erased, out = await sync_to_async(ended_users._look)({"neighbour", "u1"})
+            erased, out = await sync_to_async(ended.look)({"neighbour", "u1"})
             assert (erased, set(out)) == ({}, {"neighbour", "u1"})
             for uid, at in out.items():
                 await ended_users.close_sockets(uid, at)

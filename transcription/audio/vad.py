@@ -12,7 +12,6 @@ losing speech is worse than sending silence.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -153,8 +152,8 @@ class Cut(NamedTuple):
 class SpeechGate:
     """Lets speech of a live stream pass, with the time that was there before it (`pre_roll`) and after (`hang_over`).
 
-    Feed 16-bit 16 kHz mono bytes of any length; `cuts` and `to_session` map the time of what came out back to session
-    seconds. Not thread-safe: one per session.
+    Feed 16-bit 16 kHz mono bytes of any length; `cuts` say where in the session lies what came out. Not thread-safe:
+    one per session.
     """
 
     FRAME = 320  # samples: 20 ms, which WebRTC's detector takes
@@ -181,21 +180,6 @@ class SpeechGate:
         whole = len(data) - len(data) % size
         self._rest = data[whole:]
         return b"".join(self._frame(data[at : at + size]) for at in range(0, whole, size))
-
-    def flush(self) -> bytes:
-        """At the end of the stream: the incomplete last frame, padded with silence, when the gate is open."""
-        rest, self._rest = self._rest, b""
-        if not rest or not self._open_for:
-            return b""
-        return self._frame(rest.ljust(self.FRAME * 2, b"\0"))
-
-    def to_session(self, gate_seconds: float) -> float:
-        """Session seconds of a moment of the audio that was sent; a moment past its end belongs to the last cut."""
-        if not self.cuts:
-            return self._session_start + max(0.0, gate_seconds)
-        index = max(0, bisect_right(self.cuts, gate_seconds, key=lambda cut: cut.gate) - 1)
-        cut = self.cuts[index]
-        return cut.session + min(max(0.0, gate_seconds - cut.gate), cut.seconds)
 
     def _frame(self, frame: bytes) -> bytes:
         self._heard += 1

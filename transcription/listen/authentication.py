@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -12,13 +11,14 @@ from channels.db import database_sync_to_async
 
 from omi.accounts.identity import IdentityUnavailable, InvalidToken, verify_token
 from omi.accounts.users import get_user
+from omi.core.database_threads import pool
 
 log = structlog.get_logger(__name__)
 
 MAX_VOCABULARY = 100
 
 # Threads of their own: a slow identity service must not hold up database work, nor that this.
-THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="authentication")
+THREADS = pool("authentication", 8)
 
 
 class Refused(Exception):

@@ -2,7 +2,7 @@
 
 What an erased account's sockets hold is discarded: in the process that erases before anything is deleted; what slips
 through is stopped at the stores (``memories.capture.fence``). A signed-out user's conversation ends as any other, its
-words are kept. Other processes look every ``LOOK_SECONDS``.
+words are kept. What another process ends is found by ``omi.accounts.ended``.
 """
 
 from __future__ import annotations
@@ -13,52 +13,34 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from channels.db import database_sync_to_async
 
-from omi.accounts.erased import account_erased, erased_among
-from omi.accounts.revocation import signed_out, signed_out_among
-from transcription.listen import authentication, capacity, connection_limits
+from omi.accounts import ended
+from omi.accounts.erased import account_erased
+from omi.accounts.revocation import signed_out
+from transcription.listen import capacity, connection_limits
 from transcription.listen.live_socket import LiveSocket
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 2.0
 WAIT_SECONDS = 10.0
 """How long an erasure waits for the sockets to let go; what is then left meets the fence."""
 
 _loop: asyncio.AbstractEventLoop | None = None
-_task: asyncio.Task[None] | None = None
 
 
 def watch() -> None:
-    """Look from now on, for as long as anybody is connected. In the event loop."""
-    global _loop, _task
-    running = asyncio.get_running_loop()
-    if _task is None or _task.done() or _loop is not running:
-        _loop = running
-        _task = running.create_task(_watch(), name="ended-users")
+    """Close sockets whose sign-in is ended from now on. In the event loop."""
+    global _loop
+    _loop = asyncio.get_running_loop()
+    ended.watch()
 
 
-async def _watch() -> None:
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        users = {*connection_limits.users(), *capacity.users()}
-        if not users:
-            return
-        try:
-            look = database_sync_to_async(_look, thread_sensitive=False, executor=authentication.THREADS)
-            erased, out = await look(users)
-        except Exception as error:  # the database is away: looked again
-            log.warning("ended_users_unavailable", error=type(error).__name__)
-            continue
-        for uid, erased_at in erased.items():
-            await part_with(uid, erased_at)
-        for uid, at in out.items():
-            await close_sockets(uid, at)
-
-
-def _look(users: set[str]) -> tuple[dict[str, datetime], dict[str, datetime]]:
-    return erased_among(users), signed_out_among(users)
+async def end(erased: ended.Moments, out: ended.Moments) -> None:
+    """Close the sockets of users whom another process has erased or signed out."""
+    for uid, erased_at in erased.items():
+        await part_with(uid, erased_at)
+    for uid, at in out.items():
+        await close_sockets(uid, at)
 
 
 async def part_with(uid: str, erased_at: datetime) -> None:
@@ -119,3 +101,4 @@ def _on_signed_out(sender: Any, uid: str, **_: Any) -> None:
 
 account_erased.connect(_on_erased, dispatch_uid="transcription.listen.ended_users")
 signed_out.connect(_on_signed_out, dispatch_uid="transcription.listen.ended_users")
+ended.register(ended.Kind(lambda: {*connection_limits.users(), *capacity.users()}, end))

@@ -22,6 +22,7 @@ from channels.db import database_sync_to_async
 from django.db import Error, transaction
 from django.db.models import F
 
+from omi.core.database_threads import THREADS
 from omi.core.errors import ErrorKind, ProviderError
 from transcription.models import VendorBreaker
 
@@ -101,7 +102,7 @@ class SharedBreaker:
     async def _row(self, work: Callable[..., T], otherwise: T, *given: object) -> T:
         """``otherwise`` while the database is away: what a process knows must do, for audio does not wait."""
         try:
-            found: T = await database_sync_to_async(work, thread_sensitive=False)(*given)
+            found: T = await database_sync_to_async(work, thread_sensitive=False, executor=THREADS)(*given)
         except Error as error:
             log.warning("breaker_unavailable", vendor=self.vendor, error=type(error).__name__)
             return otherwise

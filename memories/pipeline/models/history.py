@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from django.db import models
 
@@ -86,7 +86,13 @@ class RunEvent(models.Model):
 
 
 class StepArtifact(models.Model):
-    """A large result of a step (words, segments, a vector): zlib-compressed JSON, erased with the memory."""
+    """A large result of a step (words, segments, a vector): zlib-compressed JSON, erased with the memory.
+
+    A name that begins with ``PART`` is of a finished part of a request that takes several calls: it goes when the
+    step's result is stored.
+    """
+
+    PART: ClassVar = "part:"
 
     step = models.ForeignKey(RunStep, on_delete=models.CASCADE, related_name="artifacts")
     name = models.CharField(max_length=32)

@@ -1,6 +1,6 @@
 """Whose voices they are: on the accepted transcript, or on the shown one where the new one was rejected.
 
-A failing voice engine erases no label (omi-protocol 4.3 no. 6, 56): the labels that are there stay, and it is noted.
+A failing voice engine erases no label: the labels that are there stay, and it is noted.
 """
 
 from __future__ import annotations

@@ -12,11 +12,13 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.protocol import State
 
 from omi.core.errors import ErrorKind, Outcome, ProviderError
-from omi.core.vendor_errors import KEY_REFUSED
+from omi.core.vendor_errors import KEY_REFUSED, retry_after
 from omi.core.websocket_masks import masked
 
 SEND_SECONDS = 10.0
 """A vendor that does not read for this long hangs."""
+LONGEST_WAIT = 3600.0
+"""What a vendor may ask for, in seconds, and be heeded."""
 ROOM = 16 * 1024
 """Bytes that may wait for the vendor before a send may block: half of the library's own limit (32 KiB)."""
 
@@ -117,12 +119,12 @@ def transient(name: str, message: str, code: str, retry_after: float | None = No
 
 
 def refused_handshake(name: str, status: int, headers: Mapping[str, str], code: str = "") -> ProviderError:
-    """What a status means for all vendors (vendors.md 11). ``code``: the vendor's own, where it gave one."""
+    """What a status means for all vendors. ``code``: the vendor's own, where it gave one."""
     code = code or str(status)
     if status == 402:
         return ProviderError(name, "the account has no credit left", kind=ErrorKind.QUOTA, code=code)
     if status in (408, 429) or status >= 500:
-        return transient(name, f"the vendor is busy or down (HTTP {status})", code, retry_after(headers))
+        return transient(name, f"the vendor is busy or down (HTTP {status})", code, asked_to_wait(headers))
     return ProviderError(
         name,
         KEY_REFUSED if status in (401, 403) else f"the request is refused (HTTP {status})",
@@ -133,19 +135,7 @@ def refused_handshake(name: str, status: int, headers: Mapping[str, str], code: 
     )
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of a ``Retry-After`` header (seconds or HTTP date), capped at an hour; None for nonsense."""
-    from datetime import UTC, datetime
-    from email.utils import parsedate_to_datetime
-
-    value = {name.lower(): text for name, text in headers.items()}.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        return (
-            min(3600.0, max(0.0, float(value)))
-            if value.replace(".", "", 1).isdigit()
-            else min(3600.0, max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()))
-        )
-    except (TypeError, ValueError):
-        return None
+def asked_to_wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a vendor asks to be left alone for, an hour at most: a session does not outlive a day."""
+    asked = retry_after(headers)
+    return None if asked is None else min(asked, LONGEST_WAIT)

@@ -1,4 +1,4 @@
-"""Soniox realtime (vendors.md 2.1). The key goes into the handshake: in the first message it is refused from 2027."""
+"""Soniox realtime. The key goes into the handshake: in the first message it is refused from 2027."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from omi.core.vendor_fields import Losses, items, number, text
 from transcription.languages import SONIOX
 from transcription.segments import Word
 from transcription.vendors.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
-from transcription.vendors.live.socket import VendorSocket, retry_after, transient
+from transcription.vendors.live.socket import VendorSocket, asked_to_wait, transient
 from transcription.vendors.live.words import LATEST, Heard, timed_words
 
 NAME = "soniox"
@@ -199,7 +199,7 @@ def _token(said: str, item: Mapping[str, Any], losses: Losses) -> Token:
 
 
 def in_band(message: Mapping[str, Any]) -> ProviderError:
-    """The vendor's error message; after it the stream is over. Decided by ``error_type`` (vendors.md 2.1)."""
+    """The vendor's error message; after it the stream is over. Decided by ``error_type``."""
     kind, status = str(message.get("error_type") or ""), message.get("error_code")
     code = (kind or str(status))[:60]
     if kind in _QUOTA or status == 402:
@@ -220,7 +220,7 @@ def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError
         kind = ""
     error = in_band({"error_code": status, "error_type": kind})
     if error.retryable:
-        return transient(NAME, error.message, error.code, retry_after(headers) or error.retry_after)
+        return transient(NAME, error.message, error.code, asked_to_wait(headers) or error.retry_after)
     return error
 
 

@@ -89,6 +89,9 @@ class Command(BaseCommand):
 
     def _bounds(self, options: dict[str, Any], variant: Variant, folder: Path) -> None:
         runs = [self._measured(options, variant, folder, nudge=number) for number in range(options["runs"])]
+        failed = [name for made in runs for name, item in made.items.items() if item.heard.failure]
+        if failed:
+            raise CommandError(f"No bounds are written: {', '.join(failed)} became no memory, which is no chance.")
         bounds = gate.bounds_of([figures_of(made.parts) for made in runs])
         gate.write_bounds(options["write_bounds"], bounds)
         self.stdout.write(f"{len(bounds)} bounds of {options['runs']} runs are in {options['write_bounds']}.")

@@ -116,7 +116,7 @@ class FalWhisperX:
         """fal has no call for it: the submit asked for an hour's lifetime of what it keeps."""
 
     def _arguments(self, request: PrerecordedRequest) -> dict[str, Any]:
-        # num_speakers is not sent: it is an order there, and the live count is only a guess (4.3 no. 10).
+        # num_speakers is not sent: it is an order there, and the live count is only a guess.
         arguments: dict[str, Any] = {
             "audio_url": request.url or self._data_uri(request),
             "task": "transcribe",

@@ -34,7 +34,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
 }
 """By language: espeak-ng's voice, and what it says."""
 
-PROMPTS = 5
+PROMPTS = 12
 """Announcements of each language, the longest ones of ``CHARACTERS`` that have no figure and no key's name in them."""
 CHARACTERS = range(60, 201)
 PEOPLE = ("es", "fr", "it", "ru")

@@ -304,15 +304,15 @@ def _verdict(ctx: Context, published: dict[str, Any]) -> tuple[Outcome, str]:
         return Outcome.SUCCESS, "kept_live_transcript"
     emotions = ctx.steps.get("emotions")
     if emotions is not None and emotions.state == StepState.FAILED:
-        return Outcome.SUCCESS, "emotions_missing"  # partial success is told as partial
+        return Outcome.SUCCESS, "emotions_missing"  # partial success is shown as partial
     return Outcome.SUCCESS, "success"
 
 
 def reusable(ctx: Context, step: RunStep, input_hash: str) -> RunStep | None:
     """The same step of an earlier run of this memory, with the same inputs, unless this run was asked to do it anew.
 
-    A run that follows another one, or that was given a recording, takes over whatever is unchanged; other runs were
-    asked for to do their work again, and take over only what cannot come out differently (``REUSE = "always"``).
+    A run that follows another one, or that was given a recording, reuses whatever is unchanged; other runs were asked
+    for to do their work again, and reuse only what cannot come out differently (``REUSE = "always"``).
     """
     module = load(step.name)
     reuse = getattr(module, "REUSE", True)

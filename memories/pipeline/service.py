@@ -234,7 +234,7 @@ def bounded(uid: str, memory_id: str, most: int) -> None:
 def cancel_for_memory(uid: str, memory_id: str, *, actor: str = "system", message_id: str = "memory_gone") -> int:
     """Stop everything that is under way for a memory (it was deleted)."""
     runs = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id).exclude(state=State.FINISHED)
-    # Those in line first: an ending run lets the next one begin.
+    # Those that are queued behind another one first: an ending run admits the next one.
     return sum(cancel(run, actor=actor, message_id=message_id, at_once=True) for run in runs.order_by("-held", "id"))
 
 

@@ -16,7 +16,7 @@ from omi.core.errors import ErrorKind, Outcome, ProviderError
 
 def document(run: PostProcessingRun) -> dict[str, Any]:
     """JSON of a run. ``percent`` and ``eta_seconds`` rest on the measured times of this installation's steps; the time
-    that it waits, and what is left of the run that it stands in line behind, are part of the latter.
+    that it waits, and what is left of the run that it is queued behind, are part of the latter.
 
     ``message``: how it ended; while it waits to try again, what went wrong the last time. ``retryable``: a new try
     makes sense. ``retry_after`` (seconds): while it waits, when it goes on by itself (None: as soon as a vendor that
@@ -99,7 +99,7 @@ def _progress(run: PostProcessingRun, steps: list[RunStep]) -> tuple[float, int]
 
 
 def _idle(run: PostProcessingRun, steps: list[RunStep]) -> float:
-    """Seconds that pass before it goes on: until its wake-up, or until the run before it has ended."""
+    """Seconds that pass before it goes on: until it is due, or until the run before it has ended."""
     if run.state == State.WAITING:
         return _until(_goes_on(run)) or 0.0
     if not run.held:
@@ -113,7 +113,7 @@ def _idle(run: PostProcessingRun, steps: list[RunStep]) -> float:
 
 
 def _trouble(run: PostProcessingRun, steps: list[RunStep]) -> failure_catalogue.Message | None:
-    """Why a run that waits was put down, where it was a failure."""
+    """Why a run that waits was suspended, where it was a failure."""
     if run.state != State.WAITING:
         return None
     at_work = next((step for step in steps if step.name == run.current_step), None)

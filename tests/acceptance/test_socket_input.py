@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -184,13 +185,31 @@ def test_an_odd_byte_at_the_end_is_dropped(server: Installation, app: App, talk:
 @pytest.mark.parametrize("codec", ["opus", "opus_fs320"])
 def test_opus_garbage_is_silence_of_its_length_and_harms_nobody(server: Installation, app: App, codec: str) -> None:
     chance = random.Random(7)
+    before = len(accounts(server))
     with listen(server.url, app.token, codec=codec) as socket:
         for size in [*range(1, 60), 400, 1275, 1276, 5000, *[40] * 200]:
             socket.send(chance.randbytes(size))
         socket.alive()
         socket.send('{"type": "finish"}')
         assert socket.status("finishing")
+    until = time.monotonic() + 30
+    while len(found := accounts(server)) == before:
+        assert time.monotonic() < until, "the session has not ended"
+        time.sleep(0.1)
+    assert found[-1]["received"] > 1  # none of the frames is lost from the time line, the oversized one neither
+    assert found[-1]["transcribed"] == 0
+    assert found[-1]["silence"] + found[-1]["failed"] == pytest.approx(found[-1]["received"], abs=0.05)
     assert app.get("/v1/memories").json() == []
+
+
+def accounts(server: Installation) -> list[dict[str, float]]:
+    """Seconds of each session that has ended, by what became of them, as the web process wrote them down."""
+    lines = (server.folder / "web.log").read_text(errors="replace").splitlines()
+    return [
+        {name: float(seconds) for name, seconds in re.findall(r"(received|transcribed|silence|failed)=([\d.]+)", line)}
+        for line in lines
+        if "session_ended" in line
+    ]
 
 
 def test_silence_alone_makes_no_memory(server: Installation, app: App) -> None:

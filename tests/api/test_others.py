@@ -23,7 +23,8 @@ from memories.shapes import Memory, ProcessingMemory, Structured
 from omi.core import providers
 from omi.core.errors import ErrorKind, ProviderError
 from omi.stores import audio
-from tests.api.conftest import Caller, segment, tone
+from tests.api.conftest import Caller, segment
+from tests.support.sound import tone
 
 Make = Callable[..., Memory]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +11,9 @@ from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.stores import audio
-from tests.api.conftest import Caller, tone
+from tests.api.conftest import Caller
+from tests.support import sound
+from tests.support.sound import tone
 
 Make = Callable[..., Memory]
 
@@ -89,12 +89,7 @@ def test_an_idempotency_key_belongs_to_one_recording(alice: Caller, bob: Caller,
 
 
 def empty_wav() -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-    return buffer.getvalue()
+    return sound.wav(b"")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from demo.vendors.server import VendorServer
 from emotions.base import EmotionMeter, EmotionRequest
 from omi.core.errors import ErrorKind, Outcome, ProviderError
 from omi.settings_providers import _EMOTIONS
-from tests.support.vendor_fixtures import Talk, write_wav
+from tests.support.sound import write_wav
+from tests.support.vendor_fixtures import Talk
 from transcription.segments import Segment
 
 

@@ -24,6 +24,8 @@ ALL = sorted(_PRERECORDED)
 REMOTE = [name for name in ALL if name != "local"]
 SIMULATOR = {"fal_whisperx": "fal", "deepgram": "deepgram", "soniox": "soniox"}
 KEYS = {"fal_whisperx": "FAL_KEY", "deepgram": "DEEPGRAM_API_KEY", "soniox": "SONIOX_API_KEY"}
+TAKEN_BACK = {"fal_whisperx": {"cancel"}, "soniox": {"file_delete", "delete"}}
+"""What a vendor that keeps something is asked when a call is canceled and forgotten; the others keep nothing."""
 _heard: dict[str, Transcript] = {}
 
 
@@ -145,6 +147,8 @@ def test_cancel_and_forget_are_safe_at_any_time(name: str, talk: Talk, vendors: 
     for _ in range(2):
         backend(name).cancel(ticket)
         backend(name).forget(ticket)
+    asked = {entry["op"] for entry in vendors.log(SIMULATOR[name])} if name in SIMULATOR else set()
+    assert asked >= TAKEN_BACK.get(name, set())
 
 
 def test_without_a_key_nothing_leaves_the_machine(

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import wave
 from pathlib import Path
 from typing import Any
 
 from memories.pipeline import subprocess_runner
+from tests.support import sound
 from transcription.audio import convert
 
 
 def _decode(src: Path, dest: Path, *, limits: Any = None) -> convert.AudioInfo:
-    with wave.open(str(dest), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(src.read_bytes()[:32000].ljust(32000, b"\0"))
+    sound.write_wav(dest, src.read_bytes()[:32000].ljust(32000, b"\0"))
     return convert.AudioInfo(1.0, 16000, 1, "wav", "pcm_s16le")
 
 

@@ -1,4 +1,4 @@
-"""No worker waits for a vendor: a call that is slow is put down, and its answer is stored when it comes."""
+"""No worker waits for a vendor: a run with a slow call is suspended, and the answer is stored when it comes."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def test_an_answer_while_another_worker_looks_is_not_lost(
 ) -> None:
     run = begin("structure", gate())
     suspend(run)
-    due(run)  # woken without a reason: it finds the call out and puts the run down again
+    due(run)  # woken without a reason: it finds the call pending and suspends the run again
     real = checkpoints.suspend
 
     def answered_first(*given: Any, **named: Any) -> None:

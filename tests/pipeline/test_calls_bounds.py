@@ -169,10 +169,10 @@ def test_the_ledger_is_asked_about_the_lease_before_anybody_is_paid(begin: Begin
     """A run that another worker has is not put into a thread."""
     run = begin()
     found = PostProcessingRun.objects.get(pk=run.pk)
-    from memories.pipeline.engine import lease as claim
+    from memories.pipeline.engine import lease as leases
     from memories.pipeline.engine.results import LeaseLost
 
-    lease = claim.claim(found)
+    lease = leases.claim(found)
     assert lease is not None
     ctx = Context(found, lease, list(found.steps.all()))
     PostProcessingRun.objects.filter(pk=run.pk).update(fence=lease.fence + 1)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from memories.pipeline import queries, recovery, runner, service, vector_writes
 from memories.pipeline.engine import checkpoints
-from memories.pipeline.engine import lease as claim
+from memories.pipeline.engine import lease as leases
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, LeaseLost, RunCanceled, StepError
 from memories.pipeline.models import PostProcessingRun, RunEvent, StepAttempt
@@ -45,18 +45,18 @@ def run(memory: Memory) -> PostProcessingRun:
 
 def test_of_two_workers_one_gets_the_run(run: PostProcessingRun) -> None:
     one, two = fresh(run), fresh(run)
-    assert claim.claim(one, owner="one") is not None
-    assert claim.claim(two, owner="two") is None
+    assert leases.claim(one, owner="one") is not None
+    assert leases.claim(two, owner="two") is None
     assert fresh(run).lease_owner == "one"
 
 
 def test_a_lost_lease_refuses_every_late_write(run: PostProcessingRun) -> None:
     first = fresh(run)
-    old = claim.claim(first, owner="frozen")
+    old = leases.claim(first, owner="frozen")
     assert old is not None
     ctx = Context(first, old, list(first.steps.all()))
     expire(run)
-    assert claim.claim(fresh(run), owner="second") is not None
+    assert leases.claim(fresh(run), owner="second") is not None
     step = ctx.steps["structure"]
     began = timezone.now()
     with pytest.raises(LeaseLost):
@@ -76,7 +76,7 @@ def test_a_worker_that_lost_the_run_cannot_publish(memory: Memory, run: PostProc
 
     def taken_over_meanwhile() -> None:
         expire(run)
-        assert claim.claim(fresh(run), owner="second") is not None
+        assert leases.claim(fresh(run), owner="second") is not None
 
     fakes.SCRIPT["embedder"] = [taken_over_meanwhile]
     before = repository.get_memory(UID, MEMORY)
@@ -86,10 +86,10 @@ def test_a_worker_that_lost_the_run_cannot_publish(memory: Memory, run: PostProc
 
 def test_a_claim_is_counted_before_any_work_so_a_poison_run_ends(run: PostProcessingRun) -> None:
     for number in range(1, 9):
-        assert claim.claim(fresh(run)) is not None  # ... and the worker dies
+        assert leases.claim(fresh(run)) is not None  # ... and the worker dies
         assert fresh(run).claims == number
         expire(run)
-    assert claim.claim(fresh(run)) is None
+    assert leases.claim(fresh(run)) is None
     recovery.reconcile()
     ended = fresh(run)
     assert (ended.state, ended.dead_letter, ended.message_id) == ("finished", True, "worker_died")
@@ -97,14 +97,14 @@ def test_a_claim_is_counted_before_any_work_so_a_poison_run_ends(run: PostProces
 
 
 def test_progress_starts_the_count_anew(run: PostProcessingRun) -> None:
-    claim.claim(fresh(run))
+    leases.claim(fresh(run))
     expire(run)
     assert runner.work(run.pk) == "finished"
     assert (fresh(run).claims, fresh(run).total_claims) == (1, 2), "that of the worker who got on is the first again"
 
 
 def test_a_takeover_is_recorded_as_a_lost_attempt(run: PostProcessingRun) -> None:
-    claim.claim(fresh(run), owner="gone")
+    leases.claim(fresh(run), owner="gone")
     expire(run)
     runner.work(run.pk)
     assert StepAttempt.objects.filter(step__run=run, result="lost", outcome="timeout").count() == 1
@@ -156,13 +156,13 @@ def test_a_lease_of_a_dead_process_need_not_run_out(run: PostProcessingRun) -> N
 
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    claim.claim(fresh(run), owner=f"{claim.machine()}:{gone.pid}:1")
+    leases.claim(fresh(run), owner=f"{leases.machine()}:{gone.pid}:1")
     assert recovery.release_dead_workers() == 1
     assert runner.work(run.pk) == "finished"
 
 
 def test_a_lease_of_a_living_process_or_another_machine_is_left_alone(run: PostProcessingRun) -> None:
-    claim.claim(fresh(run))
+    leases.claim(fresh(run))
     assert recovery.release_dead_workers() == 0
     PostProcessingRun.objects.filter(pk=run.pk).update(lease_owner="elsewhere:1:999999:1")
     assert recovery.release_dead_workers() == 0
@@ -206,11 +206,11 @@ def test_cancel_between_two_steps_stops_the_worker(run: PostProcessingRun) -> No
 
 
 def test_check_tells_cancellation_from_a_lost_lease(run: PostProcessingRun) -> None:
-    lease = claim.claim(fresh(run))
+    lease = leases.claim(fresh(run))
     assert lease is not None
     service.cancel(fresh(run), actor="staff")
     with pytest.raises(RunCanceled):
-        claim.check(lease)
+        leases.check(lease)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from emotions import hume
 from emotions.base import EmotionRequest
 from emotions.hume import HumeEmotions
 from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
-from tests.support.vendor_fixtures import Talk, write_wav
+from tests.support.sound import write_wav
+from tests.support.vendor_fixtures import Talk
 
 
 def failure(talk: Talk, timeout: float = 20.0) -> ProviderError:

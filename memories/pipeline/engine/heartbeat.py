@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 class Heartbeat:
     """Renews a lease while a step works; stops by itself when the step has had its time.
 
-    A worker that is frozen as a whole stops beating, and so does one whose step hangs: both are taken over.
+    A worker that is frozen as a whole stops beating, and so does one whose step hangs: the runs of both are reclaimed.
     """
 
     def __init__(self, lease: Lease) -> None:

@@ -96,7 +96,7 @@ def claim(run: PostProcessingRun, *, owner: str | None = None) -> Lease | None:
 def write(lease: Lease, **fields: Any) -> None:
     """Write fields of the run as its holder; renews the lease. Raises LeaseLost or RunCanceled.
 
-    First in every transaction that stores something of the run: an UPDATE locks the row, so that a takeover, a cancel
+    First in every transaction that stores something of the run: an UPDATE locks the row, so that a reclaim, a cancel
     or an erasure comes before all of the transaction or after all of it. A look (``check``) locks nothing.
     """
     now = timezone.now()

@@ -33,12 +33,12 @@ def broker() -> Any:
 
 
 def wake_on_commit(run_id: int, *, at: datetime | None = None) -> None:
-    """After the surrounding transaction: nobody is woken for a row that is not there yet."""
+    """Send the message after the surrounding transaction: a worker must find the row as it was committed."""
     transaction.on_commit(lambda: wake(run_id, at=at))
 
 
 def send_on_commit(function: str, *args: Any) -> None:
-    """After the surrounding transaction, to a worker. A queue out of reach is logged."""
+    """Send a task to a worker after the surrounding transaction. A queue out of reach is logged."""
 
     def now() -> None:
         try:
@@ -51,7 +51,8 @@ def send_on_commit(function: str, *args: Any) -> None:
 
 
 def wake(run_id: int, *, at: datetime | None = None) -> None:
-    """Put a wake-up into the queue, visible from ``at`` on. A queue out of reach is logged: the reconciler re-sends."""
+    """Put a message for the run into the queue, visible from ``at`` on. A queue out of reach is logged: ``recovery``
+    sends the message again."""
     try:
         with transaction.atomic():
             send(WAKE, run_id, at=at)

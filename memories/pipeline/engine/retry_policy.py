@@ -1,4 +1,4 @@
-"""When to try again: tenacity's policies, spread over wake-ups instead of sleeping in a worker.
+"""When to try again: tenacity's policies, spread over due times instead of sleeping in a worker.
 
 Exponential with full jitter, at most ``ATTEMPTS`` failures and ``WINDOW`` seconds per step and vendor; a vendor's own
 ``retry_after`` is a lower bound. The run's budget bounds all of them together.

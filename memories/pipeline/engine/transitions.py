@@ -1,4 +1,4 @@
-"""Which state may follow which: one table, one function. Everything that changes a run's state comes through here."""
+"""The states of a run: one table says which may follow which, and one function makes every change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALLOWED: Final[dict[State, frozenset[State]]] = {
     State.WAITING: frozenset({State.RUNNING, State.QUEUED, State.FINISHED}),
     State.FINISHED: frozenset(),
 }
-"""RUNNING to RUNNING is a takeover after the lease ran out; RUNNING to QUEUED a worker that shuts down."""
+"""RUNNING to RUNNING is a reclaim after the lease ran out; RUNNING to QUEUED a worker that shuts down."""
 
 
 def change(run_id: int, to: State, *, when: Q, **fields: Any) -> bool:

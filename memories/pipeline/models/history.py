@@ -13,7 +13,7 @@ from memories.pipeline.states import OUTCOMES
 class AppendOnly(models.QuerySet[Any]):
     """Rows may be added, and deleted with the run they belong to (erasure); nobody edits history.
 
-    Behind it stands a trigger that refuses every UPDATE (``guard``).
+    Behind it stands a trigger that refuses every UPDATE (``triggers``).
     """
 
     def update(self, **kwargs: Any) -> NoReturn:
@@ -60,7 +60,7 @@ class StepAttempt(models.Model):
 
 
 class RunEvent(models.Model):
-    """What happened to a run: created, taken over, put down, sent again, canceled, ended.
+    """What happened to a run: created, reclaimed, suspended, resent, canceled, finished.
 
     ``data`` holds ids, counts and sentences of ours; never text of a transcript."""
 

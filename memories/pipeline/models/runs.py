@@ -1,4 +1,4 @@
-"""A run and its steps. Only ``transitions`` and ``claim`` change the state of a run."""
+"""The rows of a run and its steps. Only ``transitions.change`` changes the state of a run."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class PostProcessingRun(models.Model):
 
     ``fence`` grows with every claim and stands in the condition of every write; ``claims`` counts claims since the
     last progress, that of the worker who made it included, so that a run that kills its worker ends. ``held`` runs
-    stand in line behind the active one of the same memory. ``announced``: the end has been told to the memory document
-    and the user's event log. ``counted``: the run and its attempts stand in ``FigureTotal``.
+    are queued behind the active one of the same memory. ``announced``: the memory document and the user's event log
+    have been notified of the end. ``counted``: the run and its attempts stand in ``FigureTotal``.
     """
 
     uid = models.CharField(max_length=128)

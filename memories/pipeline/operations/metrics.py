@@ -47,7 +47,7 @@ COUNTERS: Final = {
     "memory_postprocessing_errors": ("Attempts that failed", ["step", "vendor", "outcome"]),
     "memory_postprocessing_accepted": ("Runs that were asked for", ["kind"]),
     "memory_postprocessing_runs": ("Runs that ended", ["kind", "outcome"]),
-    "memory_postprocessing_leases_lost": ("Runs taken over from a worker that showed no sign of life", []),
+    "memory_postprocessing_leases_lost": ("Runs reclaimed from a worker that showed no sign of life", []),
     "memory_vendor_calls": ("Calls in the ledger", ["vendor", "operation", "outcome"]),
     "memory_vendor_audio_seconds": ("Seconds of recordings that vendors were paid for", ["vendor"]),
     "memory_vendor_cost_dollars": ("Estimated, at list prices", ["vendor"]),

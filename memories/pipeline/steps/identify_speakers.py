@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from memories.pipeline import missing_audio
-from memories.pipeline.engine import content_hash as hashing
-from memories.pipeline.engine import lease
+from memories.pipeline.engine import content_hash, lease
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip
 from memories.pipeline.rules import user_edits
@@ -19,9 +18,13 @@ from memories.pipeline.steps import identify_without_audio
 from memories.pipeline.steps.assess import shown
 from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.steps.transcribe import scope_of
-from memories.repository.transcripts import content_hash, named_segments
+from memories.repository import memories, transcripts
+from memories.repository.transcripts import named_segments
 from memories.shapes import UserEdits
 from omi.core.errors import Outcome, ProviderError, StoreError
+from speakers import identify as identification
+from speakers import turns
+from speakers.models import VoiceSample
 from transcription.segments import Segment, Word, segments_from_words
 
 REUSE = False  # profiles and people change between two runs, and nobody is paid for it
@@ -54,16 +57,16 @@ def run(ctx: Context) -> Done | Skip:
         segments = user_edits.kept_whole(segments, edited, stored)
     model = ctx.output("transcribe")["model"] if accepted else active
     version = (
-        content_hash(segments) if accepted else (ctx.memory.active_version if ctx.run.kind != Kind.CAPTURE else None)
+        transcripts.content_hash(segments)
+        if accepted
+        else (ctx.memory.active_version if ctx.run.kind != Kind.CAPTURE else None)
     )
     manual = user_edits.manual_labels(segments, edited, known=stored, model=model, version=version)
     naming = user_edits.naming(segments, manual, edited, model=model, version=version)
     note, outcome = "", Outcome.SUCCESS
     voices: list[Any] = []
     try:
-        from speakers.identify import identify
-
-        found = identify(
+        found = identification.identify(
             ctx.uid, wav, segments, language=ctx.language, manual=naming, memory_id=ctx.memory_id,
             fence=lambda: lease.write(ctx.lease),
         )  # fmt: skip
@@ -80,7 +83,7 @@ def run(ctx: Context) -> Done | Skip:
     known = sum(1 for item in segments if item.is_user or item.person_id)
     ctx.log.info("speakers_identified", voices=len({item.speaker for item in segments}), labelled=known)
     return Done(
-        {"segments": len(segments), "labelled": known, "voices": len(voices), "hash": hashing.of(body)},
+        {"segments": len(segments), "labelled": known, "voices": len(voices), "hash": content_hash.of(body)},
         {"segments": body},
         outcome=outcome,
         note=note or f"{len({item.speaker for item in segments})} voices, {known} segments with a name",
@@ -89,8 +92,6 @@ def run(ctx: Context) -> Done | Skip:
 
 def _somebody(uid: str) -> bool:
     """Whether there is anybody to recognise: the user or a person."""
-    from speakers.models import VoiceSample
-
     return VoiceSample.objects.filter(uid=uid, status=VoiceSample.Status.ACCEPTED).exists()
 
 
@@ -101,14 +102,12 @@ def _said(ctx: Context) -> tuple[UserEdits, dict[str | None, list[Segment]], str
     """
     if ctx.run.kind != Kind.CAPTURE:
         return ctx.memory.edits, versions(ctx), ctx.memory.active_transcript
-    from memories.repository.memories import MemoryNotFound, get_memory
-
     known: dict[str | None, list[Segment]] = {model: list(item.segments) for model, item in ctx.transcripts.items()}
     try:
-        memory = get_memory(ctx.uid, ctx.memory_id)
+        memory = memories.get_memory(ctx.uid, ctx.memory_id)
         edited, active = memory.edits, memory.active_transcript
         known.setdefault(active, list(memory.transcript_segments))
-    except MemoryNotFound:
+    except memories.MemoryNotFound:
         edited, active = UserEdits(), "live"
     known.setdefault("live", shown(ctx))
     assigned = processing_memory(ctx).assigned
@@ -132,10 +131,8 @@ def _new_segments(ctx: Context) -> list[Segment]:
     if made.get("diarized", True):
         return missing_audio.transcribed(ctx)
     words = [Word.model_validate(item) for item in ctx.artifact("transcribe", "words")]
-    from speakers.turns import assign_speakers
-
     regions = [(start, end) for start, end in ctx.output("prepare_audio")["regions"]]
-    named = assign_speakers(words, ctx.wav(), regions)
+    named = turns.assign_speakers(words, ctx.wav(), regions)
     # Other voices cut the words into other segments: they have ids of their own.
     segments = segments_from_words(named, scope=scope_of(made["scope"], named), provider=made["model"])
     if ctx.run.kind != Kind.CAPTURE:

@@ -74,7 +74,7 @@ def still_there(ctx: Context, earlier: RunStep) -> bool:
 
 
 def _heard(ctx: Context, earlier: RunStep) -> bool:
-    """Whether the recording's words are there, to be taken over: what was paid for outlives the audio."""
+    """Whether the recording's words are there, to be reused: what was paid for outlives the audio."""
     if "transcribe" not in ctx.steps or ctx.anew("transcribe"):
         return False
     as_if_prepared = copy.copy(ctx)

@@ -1,6 +1,6 @@
 """What follows the document: vector, emotions, a kept recording, a supportive message.
 
-The document is written, so it is too late to cancel: what is half published would be told as not done.
+The document is written, so it is too late to cancel: what is half published would be shown as not done.
 """
 
 from __future__ import annotations

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from argparse import SUPPRESS
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from memories.evaluation import gate, page, report
@@ -17,6 +15,7 @@ from memories.evaluation.isolation import Failed, Variant, measure_into, measure
 from memories.evaluation.measure import Measurement
 from memories.evaluation.readers import load
 from memories.evaluation.wording import MissingLibrary
+from omi.core import workspace
 from omi.settings_providers import PRERECORDED_VENDORS
 
 
@@ -52,9 +51,7 @@ class Command(BaseCommand):
             self._child(options)
             return
         variants = _variants(options["providers"], options["variant"])
-        work = Path(settings.OMI_DATA_DIR)
-        work.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="evaluate-", dir=work) as name:
+        with workspace.temporary("evaluate-") as name:
             try:
                 self._run(options, variants, Path(name))
             except (DatasetError, Failed) as error:

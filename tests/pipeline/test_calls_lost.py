@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from memories.pipeline import recovery, runner, service, tasks
-from memories.pipeline.engine import lease
+from memories.pipeline.engine import fault_injection, lease
 from memories.pipeline.engine.lease import machine
 from memories.pipeline.models import PostProcessingRun, StepArtifact, VendorCall
 from memories.pipeline.vendor_calls import in_flight, records
@@ -265,6 +265,31 @@ def test_a_call_of_a_living_process_or_another_machine_is_waited_for_until_its_d
     assert runner.work(run.pk) == "finished"
     assert fakes.count("structurer", "structure") == 2
     assert VendorCall.objects.filter(doubled=True).count() == 1
+
+
+def test_a_worker_that_froze_while_it_asked_is_not_waited_for(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process lives, but it has not suspended the run: whoever reclaims the run asks anew, and at once."""
+    import os
+
+    class Frozen(BaseException):
+        pass
+
+    def freezes(*given: Any, **named: Any) -> None:
+        raise Frozen
+
+    run = begin("structure", None)
+    with monkeypatch.context() as patch:
+        patch.setattr(fault_injection, "point", lambda name: freezes() if name == "structure-during" else None)
+        with pytest.raises(Frozen):
+            runner.work(run.pk)
+    long_ago = timezone.now() - timedelta(seconds=1)
+    PostProcessingRun.objects.filter(pk=run.pk).update(lease_until=long_ago)
+    VendorCall.objects.filter(run=run, step="structure").update(
+        outcome="", owner=f"{machine()}:{os.getppid()}:1", deadline=timezone.now() + timedelta(minutes=3)
+    )
+    assert runner.work(run.pk) == "finished"
+    assert fakes.count("structurer", "structure") == 2
+    assert VendorCall.objects.filter(step="structure", doubled=True).count() == 1
 
 
 def test_the_late_answer_of_a_call_that_was_given_up_changes_nothing(begin: Begin, gate: Gate) -> None:

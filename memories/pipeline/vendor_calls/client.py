@@ -21,6 +21,7 @@ from django.db import connection
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import AnswersLater, StepError, Wait
 from memories.pipeline.models import VendorCall
+from memories.pipeline.states import State
 from memories.pipeline.vendor_calls import circuit_breaker, executor, records
 from memories.pipeline.vendor_calls.partial_results import PartialResults
 from memories.pipeline.vendor_calls.question import Made, Question
@@ -118,7 +119,9 @@ def _is_answered(ctx: Context, call: VendorCall, checkpoint: dict[str, Any]) -> 
     if records.is_answered(call.pk):
         call.refresh_from_db()
         return True
-    if lives and records.seconds_left(call) > 0:
+    # A worker that was reclaimed while it asked has not suspended the run: its answer is refused with its other writes.
+    abandoned = ctx.lease.previous is State.RUNNING and call.fence == ctx.lease.fence - 1
+    if lives and not abandoned and records.seconds_left(call) > 0:
         raise _answers_later(call, checkpoint)
     ctx.log.warning("call_lost", vendor=call.vendor, call=call.pk)
     records.give_up(call)

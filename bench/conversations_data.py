@@ -19,8 +19,8 @@ from bench.speakers_conditions import degrade
 from bench.speakers_data import RATE, ROOT, Speaker
 from speakers.clips import voiced
 from speakers.engines.campplus import CampplusEngine
+from transcription.audio.vad import speech_regions
 from transcription.segments import Segment, speaker_label
-from transcription.vad import speech_regions
 
 CONDITIONS = ("clean", "noise 8 dB", "large room", "babble 10 dB")
 PIECE = 4.4

@@ -105,7 +105,7 @@ def conversation() -> list[Labelled]:
 def measure(name: str, pcm: NDArray[np.int16], reference: Sequence[Labelled]) -> None:
     from speakers.diarization import diarize
     from speakers.engines.campplus import CampplusEngine
-    from transcription.vad import speech_regions
+    from transcription.audio.vad import speech_regions
 
     duration = len(pcm) / 16_000
     regions = speech_regions(pcm)

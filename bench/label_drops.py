@@ -61,7 +61,7 @@ def main() -> None:
 
 def measure(folder: Path, talks: int, half: str, *, short: bool) -> None:
     from bench.conversations_data import live_segments, make, talkers, true_segments
-    from memories.pipeline import same_time
+    from memories.pipeline.rules import voice_matching
     from speakers.turns import connections, relabelled, repair_labels
 
     people = talkers(sides(speakers(speech_folder()))[half == "reporting"])
@@ -82,7 +82,7 @@ def measure(folder: Path, talks: int, half: str, *, short: bool) -> None:
                 for number, item in enumerate(shown)
             ]
         owner = connections(shown)
-        told = same_time.voices(shown, owner, true_segments(talk))
+        told = voice_matching.voices(shown, owner, true_segments(talk))
         steps = {
             "as given": shown,
             "joined by the voices in the audio": repair_labels(shown, wav),

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import sys
 
-from bench.load import FRAME_SECONDS, Result, measure, p
+from bench.load import FRAME_SECONDS, Result, long_conversation, measure, p
 from bench.servers import OURS, RELAY, pin
 
 START = {"pcm16": 200, "opus": 50}
@@ -68,6 +68,26 @@ def compare(codec: str, servers: str, streams: int, seconds: float) -> None:
         print(f"{'':32} {ours.cpu / relay.cpu:6.2f} times the relay", flush=True)
 
 
+def compare_stored(codec: str, streams: int, seconds: float) -> None:
+    """``/listen`` as it is used: with the product's own sink, journal and database."""
+    relay = measure(RELAY, "daphne", codec, streams, seconds)
+    print(line(f"{codec}: bare relay on daphne", relay), flush=True)
+    ours = measure(OURS, "daphne", codec, streams, seconds, stored=True)
+    print(line(f"{codec}: /listen, all stored", ours))
+    print(f"{'':32} {ours.cpu / relay.cpu:6.2f} times the relay", flush=True)
+
+
+def hour(streams: int, minutes: int) -> None:
+    """What a minute costs at the beginning of a conversation, and an hour later."""
+    first, last = long_conversation(streams, minutes)
+    for name, found in (("minute 1", first), (f"minute {minutes}", last)):
+        print(
+            f"pcm16: stored, {name:21} {found.cpu * 1000:6.2f} ms CPU per stream-second"
+            f"   {found.written_kb:.0f} kB written per stream-minute"
+        )
+    print(f"{'':32} {last.cpu / first.cpu:6.2f} times the first minute", flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--streams", type=int, default=30)
@@ -77,6 +97,10 @@ def main() -> int:
     parser.add_argument("--drive", action="store_true", help="only: how many streams each server carries")
     parser.add_argument("--start", type=int, default=0, help="streams at which --drive begins")
     parser.add_argument("--tries", type=int, default=2, help="runs before --drive gives a number up")
+    parser.add_argument(
+        "--stored", action="store_true", help="only: with the product's own sink, and a long conversation"
+    )
+    parser.add_argument("--minutes", type=int, default=60, help="length of the long conversation; 0: none")
     parser.add_argument("--soak", type=float, default=0.0, metavar="SECONDS", help="only: 50 streams that reconnect")
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "bench.settings")
@@ -90,7 +114,11 @@ def main() -> int:
 
         soak(options.soak)
         return 0
-    for codec in options.codec or list(FRAME_SECONDS):
+    if options.stored:
+        compare_stored("pcm16", options.streams, options.seconds)
+    if options.stored and options.minutes:
+        hour(min(10, options.streams), options.minutes)
+    for codec in () if options.stored else options.codec or list(FRAME_SECONDS):
         if options.drive:
             for server in options.servers.split(","):
                 drive(server, codec, options.start or START[codec], options.seconds, options.tries)

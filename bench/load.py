@@ -7,11 +7,12 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.servers import OURS, Serving, cpu_seconds, megabytes, serving
+from bench.servers import OURS, Serving, cpu_seconds, family, megabytes, serving
 from bench.wire import BINARY, TEXT, Peer, frame, request
 
 WARM_UP = 2.0
@@ -186,12 +187,77 @@ def judge(result: Result, streams: Sequence[Client], vendor: dict[int, list[list
                 result.up.append((arrivals[at][1] - sent) * 1000)
 
 
-def measure(app: str, server: str, codec: str, streams: int, seconds: float, **extra: str) -> Result:
-    """One run against a fresh server: CPU, waits, memory."""
+STORED = "&new_memory_watch=true"
+"""Of the query: the conversation is stored by whatever sink the server has."""
+
+
+def measure(app: str, server: str, codec: str, streams: int, seconds: float, *, stored: bool = False) -> Result:
+    """One run against a fresh server: CPU, waits, memory. ``stored``: with the product's own sink."""
+    extra = {"BENCH_SINK": "real"} if stored else {}
     with serving(app, server, codec, **extra) as under_test:
-        path = f"/listen?codec={codec}&sample_rate=16000"
+        path = f"/listen?codec={codec}&sample_rate=16000{STORED if stored else ''}"
         result, sent = asyncio.run(run(under_test, path, codec, streams, seconds))
         time.sleep(1.0 if app != OURS else 3.0)  # the vendor's connections end
         lines: list[dict[str, Any]] = [json.loads(line) for line in under_test.vendor_log.read_text().splitlines()]
     judge(result, sent, {line["connection"]: line["arrivals"] for line in lines}, FRAME_SECONDS[codec])
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """One minute of a conversation: CPU seconds of the server per second of one stream, and kilobytes that the server
+    handed to the operating system per stream (journal, database, sockets)."""
+
+    cpu: float
+    written_kb: float
+
+
+def written(pid: int) -> int:
+    """Bytes that a process has written to anything."""
+    lines = [line for member in family(pid) for line in Path(f"/proc/{member}/io").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("wchar"))
+
+
+async def _minute(pid: int, streams: Sequence[Client], frames: Sequence[bytes], step: float) -> Minute:
+    """The first and the last seconds of the minute are not counted: what came before is stored, the streams end."""
+    playing = asyncio.create_task(play(streams, frames, step))
+    await asyncio.sleep(WARM_UP * 2)
+    cpu, size, since = cpu_seconds(pid), written(pid), time.monotonic()
+    await asyncio.sleep(len(frames) * step - WARM_UP * 2 - 1.0)
+    passed = time.monotonic() - since
+    found = Minute(
+        (cpu_seconds(pid) - cpu) / passed / len(streams), (written(pid) - size) * 60 / passed / len(streams) / 1024
+    )
+    await playing
+    return found
+
+
+async def _hour(under_test: Serving, streams: int, minutes: int, speed: float) -> tuple[Minute, Minute]:
+    step = FRAME_SECONDS["pcm16"]
+    frames = frames_of("pcm16", 60.0)
+    path = f"/listen?codec=pcm16&sample_rate=16000{STORED}"
+    open_streams = await clients(under_test.port, path, streams)
+    first = await _minute(under_test.pid, open_streams, frames, step)
+    whole = [b"".join(frames[at : at + 10]) for at in range(0, len(frames), 10)]
+    for _ in range(minutes - 2):
+        await play(open_streams, whole, step * 10 / speed)
+    await asyncio.sleep(SETTLE)
+    last = await _minute(under_test.pid, open_streams, frames, step)
+    expected = minutes * 120
+    until = time.monotonic() + SETTLE
+    while time.monotonic() < until and any(len(stream.heard) < expected for stream in open_streams):
+        await asyncio.sleep(0.1)
+    missing = sum(expected - len(stream.heard) for stream in open_streams)
+    if missing:
+        raise RuntimeError(f"{missing} words of {expected * streams} did not come: this is no measurement")
+    for stream in open_streams:
+        stream.transport.close()
+    await asyncio.wait([stream.closed for stream in open_streams], timeout=10)
+    return first, last
+
+
+def long_conversation(streams: int, minutes: int = 60, speed: float = 30.0) -> tuple[Minute, Minute]:
+    """The first and the last minute, in real time, of conversations whose minutes between are sent ``speed`` times as
+    fast; stored with the product's own sink."""
+    with serving(OURS, "daphne", "pcm16", BENCH_SINK="real") as under_test:
+        return asyncio.run(_hour(under_test, streams, minutes, speed))

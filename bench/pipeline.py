@@ -29,7 +29,7 @@ from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 from memories.pipeline import runner
-from memories.pipeline.context import Context
+from memories.pipeline.engine.context import Context
 from omi.stores import audio
 from speakers import identify
 from tests.pipeline import instant
@@ -143,7 +143,7 @@ def rates(installation: Installation, number: int, counts: dict[str, int]) -> di
     ours = settings.read_text()
     empty = f"answer = (tasks(20, 'nothing'), tasks({2 * number}, 'nothing'))[1]"
     mine = THROUGH.format(more=", broker=broker(), ack_failure=True, save=True")
-    mine = mine.replace("import time\n", "import time\nfrom memories.pipeline.queue import broker\n", 1)
+    mine = mine.replace("import time\n", "import time\nfrom memories.pipeline.engine.queue import broker\n", 1)
     stock, own = [], []
 
     def measured(text: str, code: str) -> Any:

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from transcription.ports import Conversation, SessionInfo
-from transcription.segments import Segment
+from transcription.ports import Conversation, Piece, SessionInfo
 
 
 class NullSink:
@@ -19,9 +18,7 @@ class NullSink:
     async def close(self, *_: Any, **__: Any) -> None:
         return None
 
-    async def store(
-        self, session: SessionInfo, conversation: Conversation, segments: Sequence[Segment], **_: Any
-    ) -> None:
+    async def store(self, session: SessionInfo, conversation: Conversation, pieces: Sequence[Piece], **_: Any) -> None:
         return None
 
     async def store_transcripts(self, *_: Any) -> None:
@@ -33,8 +30,8 @@ class NullSink:
     async def events_after(self, uid: str, number: int, limit: int = 100, **_: Any) -> list[dict[str, Any]]:
         return []
 
-    async def latest_event(self, uid: str) -> int:
-        return 0
+    async def latest_events(self, uids: Collection[str]) -> dict[str, int]:
+        return {}
 
     async def knows_person(self, uid: str, person_id: str) -> bool:
         return True

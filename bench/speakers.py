@@ -54,7 +54,7 @@ def verification(folder: Path, *, ship: bool) -> None:
     """Tables of the reporting side; with ``ship`` weights and cohort are made and written instead."""
     from bench import speakers_fit, speakers_report
     from bench.speakers_trials import embedded
-    from omi.providers import one
+    from omi.core.providers import one
     from speakers.calibration import calibration_of
 
     engine = one("voices")
@@ -73,7 +73,7 @@ def verification(folder: Path, *, ship: bool) -> None:
 def gates(folder: Path) -> None:
     """The one gate that was measured: is a recording of one voice refused, is one of two voices let through."""
     from bench.speakers_conditions import degrade
-    from omi.providers import one
+    from omi.core.providers import one
     from speakers.engines.scale import scale_of
     from speakers.enrolment import measured
 
@@ -137,7 +137,7 @@ def bundled(folder: Path) -> None:
 
 def speed(folder: Path) -> None:
     """Throughput on one core, one hour of recording with 10 people, enrolment latency, memory."""
-    from omi.providers import one
+    from omi.core.providers import one
     from speakers import enrolment, people
     from speakers.identify import identify
     from speakers.models import ProfileVersion, pack

@@ -72,7 +72,7 @@ def measure(title: str, half: Half) -> None:
     """Voices counted rightly, seconds given to the wrong voice, guests found: voices are matched by best assignment."""
     from scipy.optimize import linear_sum_assignment
 
-    from omi.providers import one
+    from omi.core.providers import one
     from speakers.diarization import diarize
 
     engine = one("voices")

@@ -1,7 +1,8 @@
 """The local speech engine, measured: `python -m bench.speech [PART ...]` (make bench-speech).
 
 Parts: `words` (word error rates, live and batch, with speed and the time from a word to its text), `edges` (where words
-begin and end), `silence` (an hour without speech: `--seconds` for less), `languages` (espeak-ng voices), `memory`.
+begin and end), `silence` (an hour without speech: `--seconds` for less, 0 for the pauses between the readers'
+utterances alone), `languages` (people, where ``bench.speech_languages`` finds them, and espeak-ng voices), `memory`.
 
 Real speech comes from the folder that ``OMI_BENCH_SPEECH`` names (``bench.speakers_data``): each reader's utterances by
 turns for choosing and for reporting (`--half`), joined with pauses of 0.8 s into one recording each. Without it only
@@ -17,6 +18,7 @@ import argparse
 import json
 import resource
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,6 +154,7 @@ def live(whisper: Whisper, pcm: Pcm, language: str | None = "en") -> tuple[list[
 def words_part(whisper: Whisper, half: str) -> None:
     print(f"word error rates ({half} half)\nrecording       words  batch   live  batch x  live x  word to text p50/p95")
     totals = Tally(), Tally()
+    worse: list[str] = []
     for material in [*readers(half), conversation()]:
         heard, took = batch(whisper, material.pcm)
         slow = compared(material.text, heard)
@@ -161,11 +164,13 @@ def words_part(whisper: Whisper, half: str) -> None:
         quick.audio, quick.cpu, quick.waits = slow.audio, took, waits
         assert [word.start for word in heard] == sorted(word.start for word in heard)
         row(material.name, slow, quick)
+        worse += [f"{material.name} ({slow.errors} errors, live {quick.errors})"] if slow.errors > quick.errors else []
         if material.name != "conversation":
             totals[0].add(slow)
             totals[1].add(quick)
     if totals[0].words:
         row("all readers", *totals)
+    print(f"batch made more errors than live on: {', '.join(worse) or 'none'}")
 
 
 def row(name: str, slow: Tally, quick: Tally) -> None:
@@ -226,20 +231,29 @@ def silence_part(whisper: Whisper, seconds: float) -> None:
 
 
 def languages_part(whisper: Whisper) -> None:
+    print("language  voice          s  detected  errors: batch, live (of words; of characters for ja and zh)")
+    for language in speech_languages.PEOPLE:
+        read = speech_languages.announcements(language)
+        if read:
+            material = joined(language, read)
+            language_row(whisper, language, "a person", material.pcm, material.text)
     if not speech_languages.available():
-        print("espeak-ng is not installed: no languages")
+        print("espeak-ng is not installed: no synthetic voices")
         return
-    print("language  detected  errors: batch, live (of words; of characters for ja and zh)")
     for language, (voice, text) in speech_languages.SENTENCES.items():
-        pcm = speech_languages.spoken(voice, text)
-        true = speech_languages.units(text, language)
-        found = whisper.languages(whisper.window(pcm, whole=True))
-        rates = [
-            edits(true, speech_languages.units(text_of(words), language)) / len(true)
-            for words in (batch(whisper, pcm, language)[0], live(whisper, pcm, language)[0])
-        ]
-        best = max(found, key=lambda code: found[code])
-        print(f"{language:<10}{best} {found[best]:.2f}   {rates[0]:.0%}, {rates[1]:.0%}", flush=True)
+        language_row(whisper, language, "espeak-ng", speech_languages.spoken(voice, text), text)
+
+
+def language_row(whisper: Whisper, language: str, voice: str, pcm: Pcm, text: str) -> None:
+    """Errors with the language told; ``detected``: the languages of the words where it is not told."""
+    true = speech_languages.units(text, language)
+    rates = [
+        edits(true, speech_languages.units(text_of(words), language)) / len(true)
+        for words in (batch(whisper, pcm, language)[0], live(whisper, pcm, language)[0])
+    ]
+    found = Counter(word.language for word in batch(whisper, pcm, None)[0])
+    detected = ", ".join(str(code) for code, _ in found.most_common())
+    print(f"{language:<10}{voice:<10}{len(pcm) / RATE:>6.0f}  {detected:<9} {rates[0]:.0%}, {rates[1]:.0%}", flush=True)
 
 
 def memory_part(whisper: Whisper) -> None:

@@ -1,15 +1,23 @@
-"""Sentences in other languages, spoken by espeak-ng, and what the engine makes of them.
+"""Sentences in other languages: spoken by people, and by espeak-ng.
 
-espeak-ng is a formant synthesiser: no person sounds like it, and Whisper has learned from people. The figures show that
-a language works (it is detected, written in its own script, most of it right), not how well it hears people.
+People: the announcements of the telephone exchange Asterisk, which Debian packages with their texts (one professional
+reader for each language, 16 kHz, CC-BY-SA): `apt-get install asterisk-core-sounds-{es,fr,it,ru}{,-g722}`. They are read
+from where they are installed, or from the folder that ``OMI_BENCH_PROMPTS`` names (as `dpkg-deb -x` lays them).
+
+espeak-ng is a formant synthesiser: no person sounds like it, and Whisper has learned from people. Its figures show that
+a language works (it is detected, written in its own script, most of it right), not how well people are heard.
 """
 
 from __future__ import annotations
 
+import gzip
+import os
 import re
 import shutil
 import subprocess
 import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +34,42 @@ SENTENCES: dict[str, tuple[str, str]] = {
 }
 """By language: espeak-ng's voice, and what it says."""
 
+PROMPTS = 12
+"""Announcements of each language, the longest ones of ``CHARACTERS`` that have no figure and no key's name in them."""
+CHARACTERS = range(60, 201)
+PEOPLE = ("es", "fr", "it", "ru")
 WITHOUT_BLANKS = frozenset({"ja", "zh"})
 
 
 def available() -> bool:
     return shutil.which("espeak-ng") is not None
+
+
+def announcements(language: str) -> list[tuple[NDArray[np.int16], str]]:
+    """What a person reads and its text; empty where the packages are not installed."""
+    root = Path(os.environ.get("OMI_BENCH_PROMPTS", "/"))
+    name = f"asterisk-core-sounds-{language}"
+    texts = root / "usr/share/doc" / name / f"core-sounds-{language}.txt.gz"
+    folders = sorted(root.glob(f"usr/share/asterisk/sounds/{language}_*_*"))
+    if not texts.is_file() or not folders:
+        return []
+    found = [(folders[0] / f"{name}.g722", text) for name, text in _texts(texts) if len(text) in CHARACTERS]
+    chosen = sorted((item for item in found if item[0].is_file()), key=lambda item: (-len(item[1]), item[0]))
+    return [(_g722(path), text) for path, text in chosen[:PROMPTS]]
+
+
+def _texts(path: Path) -> Iterator[tuple[str, str]]:
+    for line in gzip.decompress(path.read_bytes()).decode("utf-8-sig").splitlines():
+        named = re.match(r"([\w/-]+): (.*)$", line)
+        if named and not re.search(r"[\d\[<(]", named[2]):
+            yield named[1], named[2]
+
+
+def _g722(path: Path) -> NDArray[np.int16]:
+    import av
+
+    with av.open(str(path), format="g722") as container:
+        return np.concatenate([frame.to_ndarray().ravel() for frame in container.decode(audio=0)]).astype(np.int16)
 
 
 def spoken(voice: str, text: str, *, words_a_minute: int = 140) -> NDArray[np.int16]:
@@ -46,7 +85,10 @@ def spoken(voice: str, text: str, *, words_a_minute: int = 140) -> NDArray[np.in
 
 
 def units(text: str, language: str) -> list[str]:
-    """What errors are counted in: words, or characters where there are no blanks between words."""
-    plain = unicodedata.normalize("NFKC", text).lower()
+    """What errors are counted in: words, or characters where there are no blanks between words. Accents do not count
+    (as in Whisper's basic normalizer with ``remove_diacritics``): Asterisk's Spanish texts have none."""
+    apart = unicodedata.normalize("NFKD", text).lower()
+    kept = "".join(mark for mark in apart if language in WITHOUT_BLANKS or not unicodedata.combining(mark))
+    plain = unicodedata.normalize("NFKC", kept)
     bare = re.sub(r"[^\w\s]", " ", plain)
     return list("".join(bare.split())) if language in WITHOUT_BLANKS else bare.split()

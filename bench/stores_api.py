@@ -34,10 +34,10 @@ QUERIES = {"search_common_words": "word3 word7", "search_rare_word": "word4711",
 
 def bulk_import(count: int) -> dict[str, Any]:
     """Through the ports in batches, as an importer would: documents, mirror rows, the word index, vectors."""
-    from memories import search_index
-    from memories.mirror import memory_values
+    from memories.mirror.rows import memory_values
     from memories.models import MemoryRow
     from memories.repository.parsing import dump
+    from memories.search import word_index
     from omi.stores.documents import documents, path
     from omi.stores.documents.base import Write
     from omi.stores.vectors import namespace, vector_id, vectors
@@ -60,7 +60,7 @@ def bulk_import(count: int) -> dict[str, Any]:
             rows = [MemoryRow(uid=UID, memory_id=item.id, **memory_values(item), words_stale=False) for item in made]
             MemoryRow.objects.bulk_create(rows, batch_size=500)
         with clock("word_index"):
-            search_index.index(UID, made)
+            word_index.index(UID, made)
         values = numbers.standard_normal((len(made), 384)).astype(np.float32)
         with clock("vectors"):
             vectors().upsert(

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from demo.vendors.server import VendorServer
 from tests.support.processes import free_port
 from tests.support.services import firestore_emulator, postgres_cluster
-from tests.vendors.server import VendorServer
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, Field
 
-from omi.paid_parts import NothingKept, PaidParts
+from omi.core.paid_parts import NothingKept, PaidParts
 from transcription.segments import Segment
 
 

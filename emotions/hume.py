@@ -19,11 +19,11 @@ from django.conf import settings
 from emotions.base import EmotionRequest, EmotionScore, EmotionSpan, EmotionTimeline
 from emotions.timeline import attribute
 from emotions.wave_file import RATE, open_wave, read_samples
-from omi.bounded_http import bounded_client
-from omi.errors import MissingDependency, Outcome
-from omi.paid_parts import PaidParts, part_id
-from omi.vendor_errors import broken_answer, from_status, safe_code, unreachable, unreadable
-from omi.vendor_fields import Losses, code, fields, items, number
+from omi.core.bounded_http import bounded_client
+from omi.core.errors import MissingDependency, Outcome
+from omi.core.paid_parts import PaidParts, part_id
+from omi.core.vendor_errors import broken_answer, from_status, safe_code, unreachable, unreadable
+from omi.core.vendor_fields import Losses, code, fields, items, number
 
 PART_SECONDS = 780.0  # 24.96 MB of samples: 25 MB is the limit of the whole request
 CUT_SECONDS = 20.0  # a part ends in the quietest moment of its last seconds, between words where there is a pause

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 
 RATE = 16_000
 

@@ -11,11 +11,13 @@ class MemoriesConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_migrate
 
-        from memories import found_voices, mirror, person_forgetting, upkeep
+        from memories import upkeep, voice_labels
+        from memories.mirror import rows
+        from memories.privacy import person_forgetting
         from speakers.signals import person_changed, voice_found
 
-        person_changed.connect(mirror.on_person_changed, dispatch_uid="memories.mirror")
+        person_changed.connect(rows.on_person_changed, dispatch_uid="memories.mirror.rows")
         # After the mirror's: what it remembers of a deleted person keeps late writers from naming them again.
-        person_changed.connect(person_forgetting.on_person_changed, dispatch_uid="memories.person_forgetting")
-        voice_found.connect(found_voices.on_voice_found, dispatch_uid="memories.found_voices")
+        person_changed.connect(person_forgetting.on_person_changed, dispatch_uid="memories.privacy.person_forgetting")
+        voice_found.connect(voice_labels.on_voice_found, dispatch_uid="memories.voice_labels")
         post_migrate.connect(upkeep.ensure_schedules, sender=self)

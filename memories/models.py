@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from memories.event_models import EventCounter, UserEvent, VendorCallback
-from memories.mirror_models import (
+from memories.mirror.models import (
     ErasureReceipt,
     MemoryRow,
     MirrorProgress,
@@ -11,7 +10,8 @@ from memories.mirror_models import (
     PersonRow,
     ProcessingMemoryRow,
 )
-from memories.search_models import SearchPerson, SearchTerms, SearchWord
+from memories.search.models import SearchPerson, SearchTerms, SearchWord
+from memories.user_events.models import EventCounter, UserEvent, VendorCallback
 
 __all__ = [
     "ErasureReceipt",

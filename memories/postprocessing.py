@@ -9,17 +9,17 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from memories.pipeline import announce, service
+from memories.pipeline import notifications, service
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.repository import seen as as_read
 from memories.repository import stored
 from memories.shapes import Memory, PostProcessingStatus
-from omi import workspace
-from omi.decoders import decoding
+from omi.core import workspace
+from omi.core.decoders import decoding
 from omi.stores import audio
 from omi.stores.models import AudioObject
-from transcription.audio import AudioError, AudioLimits, decode_to_wav
+from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
 
 
 def begin(
@@ -34,7 +34,7 @@ def begin(
 ) -> PostProcessingRun:
     """Start post-processing of ``memory`` with ``upload`` (a Django ``UploadedFile``), or join the run it already has.
 
-    Raises transcription.audio.AudioError (not audio, empty, too short, broken) with the memory unharmed, and
+    Raises transcription.audio.convert.AudioError (not audio, empty, too short, broken) with the memory unharmed, and
     ``service.IdempotencyConflict`` where the key belongs to another recording. MemoryNotFound, or what ``fence``
     raises, where the memory or the account was erased meanwhile.
     """
@@ -107,7 +107,7 @@ def _start(
                 if emotional_feedback and not memory.emotional_feedback:
                     seen = as_read.write(uid, seen, {"emotional_feedback": True})  # it was asked for
                 if run.audio == kept.name:
-                    announce.mark(run, PostProcessingStatus.IN_PROGRESS, seen=seen)
+                    notifications.mark(run, PostProcessingStatus.IN_PROGRESS, seen=seen)
         except stored.Overtaken:
             stored.pause(attempt)
             memory = repository.get_memory(uid, memory.id)

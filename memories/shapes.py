@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from omi.ids import checked
+from omi.core.ids import checked
 from transcription.said_by import PersonId, SegmentId
 from transcription.segments import Segment, is_speaker_label, speaker_label
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from memories.pipeline import selectors, service
+from memories.pipeline import queries, service
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.vocabulary import Kind, State
+from memories.pipeline.states import Kind, State
 from memories.repository import memories as repository
 from memories.shapes import Memory, PostProcessing, PostProcessingStatus
 from omi.stores import audio
@@ -26,7 +26,7 @@ def reprocess(uid: str, memory_id: str, *, actor: str, reason: str) -> str:
 def post_process(uid: str, memory_id: str, *, actor: str, reason: str) -> str:
     """The recording again, from the last run's audio or the kept recording."""
     memory = _memory(uid, memory_id)
-    last = selectors.latest_run(uid, memory_id, Kind.POSTPROCESS)
+    last = queries.latest_run(uid, memory_id, Kind.POSTPROCESS)
     if last is not None and last.state != State.FINISHED:
         raise Impossible(f"Run {last.pk} is still {last.state}; cancel it first.")
     kept = {item.name: item for item in audio.for_memory(uid, memory_id)}

@@ -9,6 +9,17 @@ import structlog
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.utils import timezone
 
+from memories.mirror import compare
+from memories.models import MemoryRow, MirrorSample, VendorCallback
+from memories.pipeline.operations import retention as rules
+from memories.privacy import erasure
+from memories.repository import parsing, stored
+from memories.search import word_index
+from memories.user_events import log as events
+from omi.stores import damaged
+from omi.stores.documents.base import DocumentError
+from omi.stores.models import DamagedDocument
+
 log = structlog.get_logger(__name__)
 SAMPLE = 50
 EVENTS_KEPT = timedelta(days=90)
@@ -22,25 +33,16 @@ INDEXED = 2000
 
 def erasures() -> int:
     """Take up erasures that did not reach every store, and memories whose time to be restored is over."""
-    from memories import erasure
-
     return erasure.finish_pending()
 
 
 def mirror_sample() -> int:
-    from memories import mirror_check
-
     look_again()
-    return len(mirror_check.check_sample(SAMPLE))
+    return len(compare.check_sample(SAMPLE))
 
 
 def look_again(limit: int = 200) -> int:
     """Take documents off the list of damaged ones that are repaired or gone, longest seen first. How many."""
-    from memories.repository import parsing, stored
-    from omi.stores import damaged
-    from omi.stores.documents.base import DocumentError
-    from omi.stores.models import DamagedDocument
-
     shapes = {"memories": parsing.memory_from, "processing_memories": parsing.processing_from}
     gone = 0
     for path in list(DamagedDocument.objects.order_by("last_seen").values_list("path", flat=True)[:limit]):
@@ -56,12 +58,9 @@ def look_again(limit: int = 200) -> int:
 
 def index_words(limit: int = INDEXED) -> int:
     """Read what no search has read yet (imports, users who never search). The number of documents read."""
-    from memories import search_index
-    from memories.models import MemoryRow
-
     done = 0
     for uid in MemoryRow.objects.filter(words_stale=True).order_by("uid").values_list("uid", flat=True).distinct():
-        done += search_index.refresh(uid, limit - done)
+        done += word_index.refresh(uid, limit - done)
         if done >= limit:
             break
     return done
@@ -69,16 +68,11 @@ def index_words(limit: int = INDEXED) -> int:
 
 def index_words_of(uid: str) -> int:
     """What a search of this user left to a worker."""
-    from memories import search_index
-
-    return search_index.refresh(uid, INDEXED)
+    return word_index.refresh(uid, INDEXED)
 
 
 def prune() -> int:
     """Delete events, remembered callbacks and samples of the mirror that are too old to matter; how many."""
-    from memories import events
-    from memories.models import MirrorSample, VendorCallback
-
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
@@ -87,8 +81,6 @@ def prune() -> int:
 
 def retention() -> dict[str, int]:
     """Delete what the pipeline's rows keep of work that ended long ago; how many rows, by kind."""
-    from memories.pipeline import retention as rules
-
     return asdict(rules.prune())
 
 

@@ -10,10 +10,10 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from memories.event_models import VendorCallback
-from memories.pipeline import queue
+from memories.pipeline.engine import queue
 from memories.pipeline.models import PostProcessingRun, VendorCall
-from memories.pipeline.vocabulary import State
+from memories.pipeline.states import State
+from memories.user_events.models import VendorCallback
 
 log = structlog.get_logger(__name__)
 

@@ -12,6 +12,8 @@ class OmiConfig(AppConfig):
 
     def ready(self) -> None:
         from omi import checks
+        from omi.core import metrics
 
         if sys.argv[1:2] != ["check"]:  # which lists everything that is wrong instead
             checks.refuse_unsafe_production()
+        metrics.register()

@@ -14,8 +14,9 @@ django_application = get_asgi_application()
 from django.conf import settings  # noqa: E402
 from django.db import connections  # noqa: E402
 
-from omi import access_log, daphne_answers, daphne_body, daphne_flow, daphne_guard, daphne_limits, workspace  # noqa: E402
-from transcription.daphne_socket import install  # noqa: E402
+from omi.core import access_log, workspace  # noqa: E402
+from omi.serving import answers, body, flow, guard, limits  # noqa: E402
+from transcription.listen.daphne_socket import install  # noqa: E402
 from transcription.routing import websocket_urlpatterns  # noqa: E402  after the apps are loaded
 
 # Django gives every request a thread of its own, and connections belong to threads: one that lives on is never used
@@ -26,13 +27,13 @@ for _database in connections.settings.values():
 install()
 # Uploads lie in this process's own folder while they are read: nothing of them outlives it.
 settings.FILE_UPLOAD_TEMP_DIR = str(workspace.root())
-daphne_limits.install()
-daphne_guard.install()
-daphne_answers.install()
-daphne_flow.install()
+limits.install()
+guard.install()
+answers.install()
+flow.install()
 access_log.install()
 application = ProtocolTypeRouter(
-    {"http": daphne_body.drawing(django_application), "websocket": URLRouter(websocket_urlpatterns)}
+    {"http": body.drawing(django_application), "websocket": URLRouter(websocket_urlpatterns)}
 )
 
 # What was loaded so far is never garbage: 120,000 objects that a full collection need not look through, while every

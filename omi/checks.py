@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-from omi.env import env_str
-from omi.secret_key import MIN_LENGTH
+from omi.core.env import env_str
+from omi.core.secret_key import MIN_LENGTH
 from omi.stores.google import EMULATOR_VARIABLES
 
 _KEYS: dict[str, dict[str, tuple[str, ...]]] = {

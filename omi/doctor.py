@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.files.base import ContentFile
 
-from omi import providers, secret_key
-from omi.errors import ProviderError
+from omi.core import providers, secret_key
+from omi.core.errors import ProviderError
+from omi.stores.vectors import namespace, vectors
 
 LEAST_FREE_BYTES = 1024**3
 CONNECT_SECONDS = 3.0
@@ -100,8 +101,6 @@ def _documents() -> Finding:
 
 
 def _vectors() -> Finding:
-    from omi.stores.vectors import namespace, vectors
-
     count = vectors().count(namespace=namespace())
     return Finding("vectors", True, f"{settings.OMI_VECTORS} answers: {count} vectors")
 

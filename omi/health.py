@@ -10,9 +10,9 @@ import structlog
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 
-from omi import providers
-from omi.errors import ProviderError
-from omi.operators import is_operator
+from omi.core import providers
+from omi.core.errors import ProviderError
+from omi.core.operators import is_operator
 from omi.stores.documents.base import DocumentError
 
 log = structlog.get_logger(__name__)

@@ -13,8 +13,8 @@ from typing import Any
 
 import dj_database_url
 
-from omi import secret_key
-from omi.env import env_bool, env_choice, env_float, env_int, env_list, env_str
+from omi.core import secret_key
+from omi.core.env import env_bool, env_choice, env_float, env_int, env_list, env_str
 from omi.settings_bounds import *
 from omi.settings_paths import *
 from omi.settings_paths import BASE_DIR, OMI_DATA_DIR
@@ -25,7 +25,7 @@ from omi.settings_vendors import *
 
 DEBUG = env_bool("DEBUG", False)
 SECRET_KEY_GIVEN = bool(env_str("SECRET_KEY"))
-"""Whether the operator chose the key. A generated one (``omi.secret_key``) serves loopback only."""
+"""Whether the operator chose the key. A generated one (``omi.core.secret_key``) serves loopback only."""
 SECRET_KEY = env_str("SECRET_KEY") or secret_key.load_or_make(OMI_DATA_DIR)
 SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_q",
     "omi",
+    "omi.shared_metrics",
     "omi.stores",
     "omi.accounts",
     "transcription",
@@ -61,7 +62,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "omi.security_headers.content_security_policy",
+    "omi.core.security_headers.content_security_policy",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -71,8 +72,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "omi.logging.RequestContextMiddleware",
-    "omi.addresses.refuse_nul",
+    "omi.core.logging.RequestContextMiddleware",
+    "omi.core.addresses.refuse_nul",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
@@ -159,7 +160,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["omi.accounts.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["omi.json_parser.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["omi.core.json_parser.StrictJSONParser"],
     "DEFAULT_THROTTLE_CLASSES": ["omi.accounts.throttles.UserRate"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "memories.api.errors.exception_handler",
@@ -183,7 +184,7 @@ Q_WORKERS = env_int("OMI_WORKERS", 2)
 Q_CLUSTER: dict[str, Any] = {
     "name": "omi",
     "orm": "default",
-    "broker_class": "memories.pipeline.broker.RowsBroker",
+    "broker_class": "memories.pipeline.engine.broker.RowsBroker",
     "cache": "queue",
     "workers": Q_WORKERS,
     "queue_limit": Q_WORKERS,
@@ -262,7 +263,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 FILE_UPLOAD_TEMP_DIR = str(OMI_DATA_DIR / "uploads")
 Path(FILE_UPLOAD_TEMP_DIR).mkdir(parents=True, exist_ok=True)
 
-LOGGING_CONFIG = "omi.logging.configure"
+LOGGING_CONFIG = "omi.core.logging.configure"
 LOGGING = {
     "level": env_str("OMI_LOG_LEVEL", "INFO"),
     "format": env_choice("OMI_LOG_FORMAT", "auto", ("auto", "json", "console")),

@@ -5,7 +5,7 @@ docs/security.md says of each bound what it keeps from happening; a test holds t
 
 from __future__ import annotations
 
-from omi.env import env_int, env_str
+from omi.core.env import env_amounts, env_int, env_str
 
 OMI_ANSWER_BYTES = env_int("OMI_ANSWER_BYTES", 16 * 1024 * 1024)
 """Of a list, a search or the transcripts of a memory: what goes beyond it is listed without its segments."""
@@ -17,6 +17,8 @@ OMI_LOGIN_TRIES_OF_ADDRESS = env_int("OMI_LOGIN_TRIES_OF_ADDRESS", 20)
 """The same for all names together."""
 OMI_METRICS_TOKEN = env_str("OMI_METRICS_TOKEN")
 """Bearer token of /metrics and of the details of /readyz from other machines; unset: this machine only."""
+OMI_VENDOR_BUDGET = env_amounts("OMI_VENDOR_BUDGET")
+"""US dollars that 30 days of a vendor may cost, by vendor: the alerts compare the ledger's estimate with it."""
 OMI_TOKEN_CACHE_SECONDS = env_int("OMI_TOKEN_CACHE_SECONDS", 30)
 """How long Firebase is not asked again whether a token was revoked. `manage.py signout` does not wait for it."""
 OMI_DECODERS_PER_USER = env_int("OMI_DECODERS_PER_USER", 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omi.env import env_str
+from omi.core.env import env_str
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 OMI_DATA_DIR = Path(env_str("OMI_DATA_DIR", str(BASE_DIR / "var"))).resolve()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from omi.env import env_bool, env_choice, env_choices, env_shares, env_str
+from omi.core.env import env_bool, env_choice, env_choices, env_shares, env_str
 from omi.settings_paths import OMI_DATA_DIR
 
 _DOCUMENTS = {
@@ -16,18 +16,19 @@ _VECTORS = {
     "pinecone": "omi.stores.vectors.pinecone.PineconeVectors",
 }
 _LIVE = {
-    "local": "transcription.live.local.LocalLive",
-    "deepgram": "transcription.live.deepgram.DeepgramLive",
-    "soniox": "transcription.live.soniox.SonioxLive",
-    "speechmatics": "transcription.live.speechmatics.SpeechmaticsLive",
+    "local": "transcription.vendors.live.local.LocalLive",
+    "deepgram": "transcription.vendors.live.deepgram.DeepgramLive",
+    "soniox": "transcription.vendors.live.soniox.SonioxLive",
+    "speechmatics": "transcription.vendors.live.speechmatics.SpeechmaticsLive",
 }
 LIVE_VENDORS = tuple(_LIVE)
 _PRERECORDED = {
-    "local": "transcription.prerecorded.local.LocalPrerecorded",
-    "fal_whisperx": "transcription.prerecorded.fal_whisperx.FalWhisperX",
-    "deepgram": "transcription.prerecorded.deepgram.DeepgramPrerecorded",
-    "soniox": "transcription.prerecorded.soniox.SonioxPrerecorded",
+    "local": "transcription.vendors.batch.local.LocalPrerecorded",
+    "fal_whisperx": "transcription.vendors.batch.fal_whisperx.FalWhisperX",
+    "deepgram": "transcription.vendors.batch.deepgram.DeepgramPrerecorded",
+    "soniox": "transcription.vendors.batch.soniox.SonioxPrerecorded",
 }
+PRERECORDED_VENDORS = tuple(_PRERECORDED)
 _STRUCTURERS = {
     "local": "memories.structuring.local.LocalStructurer",
     "openai": "memories.structuring.openai.OpenAIStructurer",

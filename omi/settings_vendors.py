@@ -5,7 +5,7 @@ Each address defaults to the vendor's own, so that a simulator or a regional hos
 
 from __future__ import annotations
 
-from omi.env import env_int, env_str
+from omi.core.env import env_int, env_str
 
 DEEPGRAM_API_KEY = env_str("DEEPGRAM_API_KEY")
 DEEPGRAM_URL = env_str("DEEPGRAM_URL", "https://api.deepgram.com")

@@ -6,8 +6,9 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from omi import health, home, operators
+from omi import health
 from omi.accounts import staff_login
+from omi.core import home, operators
 
 urlpatterns = [
     path("", include("memories.api.urls")),

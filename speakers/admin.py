@@ -14,9 +14,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from omi import reveal
-from omi.errors import ProviderError
-from omi.readonly_admin import ReadOnlyAdmin
+from omi.core import reveal
+from omi.core.errors import ProviderError
+from omi.core.readonly_admin import ReadOnlyAdmin
 from omi.stores import audio
 from omi.stores.audio import AudioNotFound
 from speakers import gallery, people

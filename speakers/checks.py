@@ -8,6 +8,12 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from speakers.calibration import calibration_of
+from speakers.engines import campplus
+from speakers.engines.campplus import CampplusEngine
+from speakers.engines.checkpoint import WeightsError
+from speakers.engines.sherpa import SherpaVoiceEngine, model_version
+
 
 @register("speakers")
 def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
@@ -28,20 +34,15 @@ def voice_model(app_configs: Any, **_: Any) -> list[CheckMessage]:
                 id="speakers.E001",
             )
         ]
-    from speakers.engines.sherpa import SherpaVoiceEngine, model_version
 
     return _uncalibrated(SherpaVoiceEngine.name, model_version(path))
 
 
 def _built_in() -> tuple[str, str]:
-    from speakers.engines.campplus import CampplusEngine
-
     return CampplusEngine.name, CampplusEngine.version
 
 
 def _uncalibrated(name: str, version: str) -> list[CheckMessage]:
-    from speakers.calibration import calibration_of
-
     if calibration_of(name, version) is not None:
         return []
     return [
@@ -54,9 +55,6 @@ def _uncalibrated(name: str, version: str) -> list[CheckMessage]:
 
 
 def _weights() -> list[CheckMessage]:
-    from speakers.engines import campplus
-    from speakers.engines.checkpoint import WeightsError
-
     try:
         if campplus.weights_path().is_file():
             return []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from django.db import transaction
 
-from omi import rows
+from omi.core import rows
 from speakers import fence as deletions
 from speakers.models import SpeakerDecision
 from speakers.policy import VoiceDecision

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omi.providers import one
+from omi.core.providers import one
 from omi.stores import audio
 from speakers import gallery
 from speakers.calibration import AGREES, calibration_of

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from django.db import transaction
 
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from speakers import gallery, people

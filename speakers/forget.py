@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from omi import console_history
+from omi.core import console_history
 from omi.stores import audio
 from speakers import gallery
 from speakers.models import (

@@ -16,9 +16,9 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from omi import rows, workspace
-from omi.errors import ProviderError
-from omi.providers import one
+from omi.core import rows, workspace
+from omi.core.errors import ProviderError
+from omi.core.providers import one
 from omi.stores import audio
 from speakers.clips import BadRecording, Recording, centroid, pieces, pooled, voiced
 from speakers.conditions import CONDITIONS, simulated

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from omi.providers import one
+from omi.core.providers import one
 from speakers import decisions, people
 from speakers.calibration import calibration_of
 from speakers.clips import Evidence, Recording, Turn, gather

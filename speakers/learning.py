@@ -13,8 +13,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from omi import rows
-from omi.providers import one
+from omi.core import rows
+from omi.core.providers import one
 from omi.stores import audio
 from speakers import gallery
 from speakers.calibration import AGREES, calibration_of

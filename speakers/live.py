@@ -10,7 +10,7 @@ import numpy as np
 from channels.db import database_sync_to_async
 from numpy.typing import NDArray
 
-from omi.providers import one
+from omi.core.providers import one
 from speakers import gallery, people
 from speakers.calibration import calibration_of
 from speakers.clips import RATE, centroid, pooled, voiced
@@ -18,6 +18,7 @@ from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
 from speakers.engines.scale import scale_of
 from speakers.learning import rules_of
+from speakers.models import VoiceSample
 from speakers.policy import VoiceDecision, decide
 from speakers.reasons import UNJUDGED
 from speakers.scoring import VoiceEvidence, room_of
@@ -131,6 +132,4 @@ def _known(uid: str, person_id: str) -> bool:
 
 
 def _anybody(uid: str) -> bool:
-    from speakers.models import VoiceSample
-
     return VoiceSample.objects.filter(uid=uid, status=VoiceSample.Status.ACCEPTED).exists()

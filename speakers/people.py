@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from omi.providers import one
+from omi.core.providers import one
 from omi.stores import damaged
 from omi.stores.documents.base import Document, Documents, InvalidPath, NotFound, Transaction, Unreadable
+from speakers.forget import forget_person, has_voice
 from speakers.shapes import Person
 from speakers.signals import person_changed
 
@@ -88,8 +89,6 @@ def delete_person(uid: str, person_id: str) -> None:
 
     Raises PersonNotFound. Where the audio storage was out of reach it can be repeated until the voice is gone.
     """
-    from speakers.forget import forget_person, has_voice
-
     person = _find(uid, person_id)
     if person is None or (person.deleted and not has_voice(uid, person_id)):
         raise PersonNotFound("Person not found")

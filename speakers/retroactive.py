@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omi import workspace
-from omi.providers import one
+from omi.core import workspace
+from omi.core.providers import one
 from omi.stores import audio
 from speakers import decisions, gallery, people
 from speakers.calibration import calibration_of

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from omi.providers import one
+from omi.core.providers import one
 from speakers.clips import Recording, Turn, centroid, gather
 from speakers.diarization import diarize
 from speakers.engines.registry import ConfiguredVoices

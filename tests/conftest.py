@@ -12,12 +12,16 @@ from xdist.scheduler import LoadFileScheduling
 hypothesis.settings.register_profile("omi", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("omi")
 
-pytest_plugins = ["tests.support.services", "tests.support.databases"]
+pytest_plugins = ["tests.support.services", "tests.support.databases", "tests.support.migrated"]
 
 ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/")
 """Folders whose files share servers that take long to start: one worker runs them all."""
 
-LONG_FIRST = ("tests/cloud/", "tests/transcription/process/", "tests/pipeline/process/", "tests/acceptance/")
+LONG_FIRST = ("tests/cloud/", "tests/acceptance/", "tests/transcription/process/", "tests/pipeline/process/")
+"""In this order: the two that cannot be shared out begin at once."""
+
+SERVICES = {"postgres_url", "redis_url", "firestore_host", "gcs_url", "postgres_alias", "firestore_project"}
+SERVICE_PARAMETERS = {"postgres", "firestore", "bucket"}
 
 
 class _ByDeployment(LoadFileScheduling):
@@ -36,6 +40,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long ones first (with ``--no-loadscope-reorder``), so that no worker ends with one alone."""
     items.sort(key=_rank)
+
+
+@pytest.hookimpl(tryfirst=True)  # before ``-m`` chooses
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What stands on a real server is marked ``process``, whether its author thought of it or not."""
+    parameters = (
+        item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+    )
+    named = {value for value in parameters if isinstance(value, str)}
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if item.nodeid.startswith(LONG_FIRST) or SERVICES & fixtures or SERVICE_PARAMETERS & named:
+        item.add_marker("process")
 
 
 def _rank(item: pytest.Item) -> int:

@@ -10,5 +10,7 @@ class TranscriptionConfig(AppConfig):
 
     def ready(self) -> None:
         from transcription import checks, metrics  # noqa: F401 (the checks register themselves)
+        from transcription.journal import survey
 
         metrics.register()
+        survey.register()

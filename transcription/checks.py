@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning, register
 
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 from transcription.engines.registry import check
 from transcription.engines.whisper.files import bundled_is_at_hand
 

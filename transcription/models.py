@@ -4,7 +4,8 @@ from django.db import models
 
 
 class VendorBreaker(models.Model):
-    """One vendor's circuit breaker. ``retry_at`` in Unix seconds, ``wait`` in s; see ``transcription.live.breaker``."""
+    """One vendor's circuit breaker. ``retry_at`` in Unix seconds, ``wait`` in s; see
+    ``transcription.vendors.circuit_breaker``."""
 
     vendor = models.CharField(max_length=64, primary_key=True)
     failures = models.PositiveIntegerField(default=0)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -59,6 +59,15 @@ class Conversation:
     @property
     def spoken_until(self) -> float:
         return max((segment.end for segment in self.segments), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A bounded run of one session's segments: what is stored at a time. ``number`` counts the session's runs from 0,
+    and is the same for the same run whenever it is stored again."""
+
+    number: int
+    segments: Sequence[Segment]
 
 
 FINAL = frozenset({"gap", "finish"})
@@ -116,18 +125,19 @@ class SessionSink(Protocol):
         self,
         session: SessionInfo,
         conversation: Conversation,
-        segments: Sequence[Segment],
+        pieces: Sequence[Piece],
         *,
         last_audio: float,
         heard_at: float | None = None,
         assigned: Mapping[str, VoiceLabel] | None = None,
     ) -> None:
-        """Write the segments that this session shows (all of them, conversation time), beside those of other sessions.
-        Never overwrites text with nothing. Raises ConversationGone.
+        """Write the pieces of this session that are new or changed (conversation time); each replaces the piece of its
+        number, and all else that is stored stays. Raises ConversationGone.
 
         ``last_audio``: how far this session's audio reaches (conversation seconds), ``heard_at``: the wall clock (Unix
         seconds) when the last of it came.
-        ``assigned``: who a person said that a segment (its id) is of; a user's edit, which wins over every later run.
+        ``assigned``: who a person said that a segment (its id) is of, where that has changed; a user's edit, which wins
+        over every later run.
         """
 
     async def close(self, session: SessionInfo, conversation: Conversation, *, reason: str) -> None:
@@ -158,7 +168,8 @@ class SessionSink(Protocol):
         """Events of this user with a larger number, oldest first; each has ``event_number`` and ``type``.
         ``memories``: with the memory of those that tell of one."""
 
-    async def latest_event(self, uid: str) -> int: ...
+    async def latest_events(self, uids: Collection[str]) -> dict[str, int]:
+        """The number of each user's newest event, in one look for all; a user without events may be left out."""
 
     async def knows_person(self, uid: str, person_id: str) -> bool:
         """Whether this is one of the user's people (deleted ones are not)."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.urls import path, re_path
 
-from transcription.consumer import ListenConsumer, WebListenConsumer
+from transcription.listen.consumer import ListenConsumer, WebListenConsumer
 
 
 async def _nothing_here(scope: Any, receive: Any, send: Any) -> None:

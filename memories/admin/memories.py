@@ -19,10 +19,10 @@ from memories.admin import page, reveal
 from memories.admin.badges import badge, short_id
 from memories.models import MemoryRow
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.vocabulary import OUTCOMES
+from memories.pipeline.states import OUTCOMES
 from memories.shapes import PostProcessingStatus
-from omi.errors import ProviderError
-from omi.readonly_admin import ReadOnlyAdmin
+from omi.core.errors import ProviderError
+from omi.core.readonly_admin import ReadOnlyAdmin
 
 TITLES = {
     "reprocess": "Reprocess",

@@ -9,15 +9,15 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 
 from memories.models import MemoryRow, UserEvent
-from memories.pipeline import messages
+from memories.pipeline import failure_catalogue
 from memories.pipeline import status as statuses
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.vocabulary import GOOD
+from memories.pipeline.states import GOOD
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.repository.large import Unreadable
 from memories.shapes import Memory
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 from omi.stores import audio
 from omi.stores.documents.base import DocumentError
 
@@ -102,7 +102,7 @@ def _run(run: PostProcessingRun) -> dict[str, Any]:
     return {
         "row": run,
         "status": statuses.document(run),
-        "message": messages.get(run.message_id) if run.message_id else None,
+        "message": failure_catalogue.get(run.message_id) if run.message_id else None,
         "steps": [
             {
                 "row": step,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from memories.models import ErasureReceipt, ProcessingMemoryRow, UserEvent, VendorCallback
-from omi.readonly_admin import ReadOnlyAdmin
+from omi.core.readonly_admin import ReadOnlyAdmin
 from omi.stores.models import DamagedDocument
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.http import HttpRequest
 
 from memories.models import MemoryRow
-from omi import reveal
-from omi.reveal import MINUTES
+from omi.core import reveal
+from omi.core.reveal import MINUTES
 
 __all__ = ["MINUTES", "is_open", "open_for"]
 

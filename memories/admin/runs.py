@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from memories.admin.badges import badge, short_id
 from memories.models import MemoryRow
 from memories.pipeline.models import PostProcessingRun, VendorBreaker, VendorCall
-from omi.readonly_admin import ReadOnlyAdmin
+from omi.core.readonly_admin import ReadOnlyAdmin
 
 
 @admin.register(PostProcessingRun)

@@ -12,7 +12,7 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories import edits
+from memories import editing
 from memories.api.errors import ApiError, invalid
 from memories.api.reading import Query, body, parameters, query, uid_of
 from memories.api.rendering import as_json
@@ -47,7 +47,7 @@ class EditViewSet(viewsets.ViewSet):
         given = body(EventFlags, request)
         if len(given.events_idx) != len(given.values):
             raise invalid(("body", "values"), "events_idx and values must have the same length")
-        edits.set_events_created(uid_of(request), memory_id, dict(zip(given.events_idx, given.values, strict=True)))
+        editing.set_events_created(uid_of(request), memory_id, dict(zip(given.events_idx, given.values, strict=True)))
         return Response({"status": "Ok"})
 
     @extend_schema(
@@ -57,7 +57,7 @@ class EditViewSet(viewsets.ViewSet):
     )
     def visibility(self, request: Request, memory_id: str) -> Response:
         asked = query(VisibilityQuery, request)
-        edits.set_visibility(uid_of(request), memory_id, asked.value)
+        editing.set_visibility(uid_of(request), memory_id, asked.value)
         return Response({"status": "Ok"})
 
     @extend_schema(responses={200: Speakers, 404: Detail}, description="Who speaks how much, and why.")
@@ -65,7 +65,7 @@ class EditViewSet(viewsets.ViewSet):
         uid = uid_of(request)
         memory = repository.get_memory(uid, memory_id)
         told = {voice["speaker"]: voice for voice in explain(uid, memory_id)["voices"]}
-        spoken = edits.speakers_of(memory, people.names(uid))
+        spoken = editing.speakers_of(memory, people.names(uid))
         return Response([{**speaker, "decision": told.get(speaker["speaker"])} for speaker in spoken])
 
     @extend_schema(
@@ -81,7 +81,7 @@ class EditViewSet(viewsets.ViewSet):
         if index >= len(memory.transcript_segments):
             raise ApiError(422, "Segment not found")
         with _resolved():
-            changed = edits.assign_segments(
+            changed = editing.assign_segments(
                 uid,
                 memory_id,
                 [memory.transcript_segments[index].id],
@@ -105,8 +105,10 @@ class EditViewSet(viewsets.ViewSet):
             uid, *(("person_id", given.person_id) if given.person_id else ("is_user", str(given.is_user)))
         )
         with _resolved():
-            targets = edits.targets(memory, speaker=given.speaker, ids=given.segment_ids, indexes=given.segment_indexes)
-            changed = edits.assign_segments(
+            targets = editing.targets(
+                memory, speaker=given.speaker, ids=given.segment_ids, indexes=given.segment_indexes
+            )
+            changed = editing.assign_segments(
                 uid, memory_id, targets, decision, speaker=given.speaker, learn=given.use_for_speech_training
             )
         return Response(as_json(changed))
@@ -117,20 +119,20 @@ def _resolved() -> Iterator[None]:
     """409 for segments that the memory has not, or has no longer."""
     try:
         yield
-    except edits.UnresolvedTargets as error:
+    except editing.UnresolvedTargets as error:
         raise ApiError(409, "Some segments do not exist", unresolved=error.missing) from error
 
 
-def _decision(uid: str, kind: Literal["is_user", "person_id"] | str, value: str | None) -> edits.Decision:
+def _decision(uid: str, kind: Literal["is_user", "person_id"] | str, value: str | None) -> editing.Decision:
     """What was decided, checked in full before anything is written (omi-protocol 4.3 no. 26)."""
     if kind == "is_user":
         if value is None:
-            return edits.Decision(assigned=False)
+            return editing.Decision(assigned=False)
         if value.lower() in _TRUE | _FALSE:
-            return edits.Decision(is_user=value.lower() in _TRUE)
+            return editing.Decision(is_user=value.lower() in _TRUE)
         raise invalid(("query", "value"), "Input should be true, false or null", "bool_parsing")
     if kind == "person_id":
         if value is None:
-            return edits.Decision(assigned=False)
-        return edits.Decision(person_id=people.get_person(uid, value).id)
+            return editing.Decision(assigned=False)
+        return editing.Decision(person_id=people.get_person(uid, value).id)
     raise ApiError(400, "Invalid assign type")

@@ -23,12 +23,12 @@ from memories.repository.memories import InvalidCursor, MemoryNotFound, Revision
 from memories.repository.processing import ProcessingMemoryNotFound
 from omi.accounts.erased import AccountErased
 from omi.accounts.identity import IdentityUnavailable, InvalidToken
-from omi.errors import ErrorKind, ProviderError
-from omi.seats import Busy
+from omi.core.connection_limits import Busy
+from omi.core.errors import ErrorKind, ProviderError
 from omi.stores.audio import AudioNotFound
 from omi.stores.documents.base import AlreadyExists, TooLarge
 from speakers.people import PersonNotFound
-from transcription.audio import AudioError
+from transcription.audio.convert import AudioError
 
 log = structlog.get_logger(__name__)
 

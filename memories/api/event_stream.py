@@ -15,8 +15,9 @@ from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from memories import event_watch, events
 from memories.api.errors import exception_handler
+from memories.user_events import log as events
+from memories.user_events import watch
 from omi.accounts.identity import verify_token
 
 log = structlog.get_logger(__name__)
@@ -48,8 +49,8 @@ async def event_stream(request: HttpRequest) -> HttpResponseBase:
     if asked and not (asked.isascii() and asked.isdigit() and len(asked) < 19):
         return _refusal(422, [{"type": "int_parsing", "loc": ["query", "after"], "msg": "Input should be a number"}])
     try:
-        stream = event_watch.enter(principal.uid, principal.issued_at)
-    except event_watch.TooManyStreams:
+        stream = watch.enter(principal.uid, principal.issued_at)
+    except watch.TooManyStreams:
         return _refusal(429, "Too many event streams are open", {"Retry-After": str(RETRY_SECONDS)})
     try:
         after = int(asked) if asked else await database_sync_to_async(events.latest)(principal.uid)
@@ -58,7 +59,7 @@ async def event_stream(request: HttpRequest) -> HttpResponseBase:
             stream, after, longest=longest, memories=request.GET.get("memory", "true").lower() not in ("false", "0")
         )
     except BaseException:
-        event_watch.leave(stream)
+        watch.leave(stream)
         raise
     return StreamingHttpResponse(
         frames,
@@ -71,7 +72,7 @@ class Frames:
     """The frames of one stream. An object, not a generator: one that was never begun is closed, too, when its answer
     is, and its place among the streams is free again."""
 
-    def __init__(self, stream: event_watch.Stream, after: int, **how: Any) -> None:
+    def __init__(self, stream: watch.Stream, after: int, **how: Any) -> None:
         self._stream = stream
         self._frames = follow(stream.uid, after, stream, **how)
 
@@ -82,27 +83,27 @@ class Frames:
         try:
             return await anext(self._frames)
         except BaseException:
-            event_watch.leave(self._stream)
+            watch.leave(self._stream)
             raise
 
     def close(self) -> None:
         """Django calls it at the end of the answer, whatever that was."""
-        event_watch.leave(self._stream)
+        watch.leave(self._stream)
 
     def __del__(self) -> None:
-        event_watch.leave(self._stream)
+        watch.leave(self._stream)
 
 
 async def follow(
     uid: str,
     after: int,
-    stream: event_watch.Stream | None = None,
+    stream: watch.Stream | None = None,
     *,
     longest: float = LONGEST,
     memories: bool = True,
 ) -> AsyncIterator[str]:
     """Frames of ``id``, ``event`` and ``data``; a comment every ``PING_EVERY`` seconds keeps proxies awake."""
-    mine = stream or event_watch.enter(uid)
+    mine = stream or watch.enter(uid)
     layer = get_channel_layer()
     channel: str | None = None
     if layer is not None:
@@ -130,7 +131,7 @@ async def follow(
                 async with asyncio.timeout(min(PING_EVERY, max(0.01, began + longest - time.monotonic()))):
                     await mine.grown.wait()
     finally:
-        event_watch.leave(mine)
+        watch.leave(mine)
         if nudges is not None:
             nudges.cancel()
         if layer is not None and channel is not None:
@@ -138,7 +139,7 @@ async def follow(
                 await layer.group_discard(events.group(uid), channel)
 
 
-async def _nudges(layer: Any, channel: str, stream: event_watch.Stream) -> None:
+async def _nudges(layer: Any, channel: str, stream: watch.Stream) -> None:
     while True:
         try:
             await layer.receive(channel)

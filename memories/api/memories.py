@@ -12,14 +12,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
-from memories import edits
+from memories import editing
 from memories.api.errors import ApiError, invalid
 from memories.api.reading import Query, body, fence_of, parameters, query, uid_of
 from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, MemoryList, PhotoList
 from memories.capture import create
 from memories.pipeline import budgets, service
-from memories.repository import emotions, gone, listing
+from memories.privacy import erasure
+from memories.repository import emotions, listing, tombstones
 from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory
 from omi.accounts.throttles import CreateRate, UserRate
@@ -48,7 +49,7 @@ class ReprocessQuery(Query):
 
 def _people(uid: str) -> int:
     """Part of every tag: with a person who is deleted, memories change that nobody has written yet."""
-    return len(gone.people(uid))
+    return len(tombstones.people(uid))
 
 
 def _not_too_many(data: Any) -> None:
@@ -126,15 +127,13 @@ class MemoryViewSet(viewsets.ViewSet):
     def partial_update(self, request: Request, memory_id: str) -> Response:
         given = body(EditMemory, request)
         texts = {name: getattr(given, name) for name in given.model_fields_set if name in EditMemory.model_fields}
-        return Response(as_json(edits.set_texts(uid_of(request), memory_id, texts)))
+        return Response(as_json(editing.set_texts(uid_of(request), memory_id, texts)))
 
     @extend_schema(
         responses={204: None, **NOT_FOUND},
         description="Erases the memory with everything that hangs on it, and stops what is running for it.",
     )
     def destroy(self, request: Request, memory_id: str) -> Response:
-        from memories import erasure
-
         erasure.erase_memory(uid_of(request), memory_id)
         return Response(status=204)
 
@@ -145,8 +144,6 @@ class MemoryViewSet(viewsets.ViewSet):
         "`OMI_RETRIES_PER_DAY` times a day. Where that is 0, as by default, deletion is for good and this is 404.",
     )
     def restore(self, request: Request, memory_id: str) -> Response:
-        from memories import erasure
-
         uid = uid_of(request)
         service.bounded(uid, memory_id, settings.OMI_RETRIES_PER_DAY)
         return Response(as_json(erasure.restore_memory(uid, memory_id, actor=f"user:{uid}")))

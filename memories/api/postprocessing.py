@@ -16,7 +16,7 @@ from memories.api.reading import Query, fence_of, parameters, query, uid_of
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, RunStatus
 from memories.api.uploads import limit_upload
-from memories.pipeline import budgets, selectors, service, status
+from memories.pipeline import budgets, queries, service, status
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import Memory
@@ -105,7 +105,7 @@ def _latest(request: Request, memory_id: str) -> PostProcessingRun:
     """The memory's latest post-processing, for its owner; the latest run of another kind where there was none."""
     uid = uid_of(request)
     repository.get_memory(uid, memory_id)
-    run = selectors.latest_run(uid, memory_id, "postprocess") or selectors.latest_run(uid, memory_id)
+    run = queries.latest_run(uid, memory_id, "postprocess") or queries.latest_run(uid, memory_id)
     if run is None:
         raise ApiError(404, "This memory was never post-processed")
     return run

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories import search
 from memories.api.reading import body, uid_of
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, SearchAnswer, SearchBody
 from memories.pipeline import budgets
+from memories.search import query
 from omi.accounts.throttles import SearchRate, UserRate
+from omi.core.metrics import search_seconds
 
 
 class SearchViewSet(viewsets.ViewSet):
@@ -25,7 +28,7 @@ class SearchViewSet(viewsets.ViewSet):
     )
     def create(self, request: Request) -> Response:
         asked = body(SearchBody, request)
-        filters = search.Filters(
+        filters = query.Filters(
             include_discarded=asked.include_discarded,
             category=asked.category,
             person_id=asked.person_id,
@@ -33,7 +36,13 @@ class SearchViewSet(viewsets.ViewSet):
             end=asked.end_date,
         )
         budgets.spend(uid_of(request), searches=1)
-        hits = search.search(uid_of(request), asked.query, asked.limit, filters)
+        began = time.perf_counter()
+        outcome = "failed"
+        try:
+            hits = query.search(uid_of(request), asked.query, asked.limit, filters)
+            outcome = "answered"
+        finally:
+            search_seconds.labels(outcome).observe(time.perf_counter() - began)
         return Response(
             {
                 "hits": [

@@ -11,7 +11,7 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories import edits
+from memories import editing
 from memories.api.errors import ApiError
 from memories.api.reading import Query, parameters, query, uid_of
 from memories.api.rendering import as_json
@@ -103,9 +103,9 @@ class TranscriptViewSet(viewsets.ViewSet):
         service.bounded(uid, memory_id, settings.OMI_RETRIES_PER_DAY)
         budgets.spend(uid, runs=1)
         try:
-            memory = edits.activate_transcript(uid, memory_id, model, asked.version)
-        except edits.NoSuchTranscript as error:
+            memory = editing.activate_transcript(uid, memory_id, model, asked.version)
+        except editing.NoSuchTranscript as error:
             raise ApiError(404, "Transcript not found") from error
-        except edits.EmptyTranscript as error:
+        except editing.EmptyTranscript as error:
             raise ApiError(409, "This transcript is empty and cannot be shown in place of another") from error
         return Response(as_json(memory))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from memories.api.downloads import DownloadViewSet
 from memories.api.edits import EditViewSet
 from memories.api.event_stream import event_stream
 from memories.api.memories import MemoryViewSet
@@ -32,6 +33,7 @@ urlpatterns = [
     path(f"{_MEMORY}/transcripts", TranscriptViewSet.as_view({"get": "list"})),
     path(f"{_MEMORY}/transcripts/versions", TranscriptViewSet.as_view({"get": "versions"})),
     path(f"{_MEMORY}/transcripts/<str:model>/activate", TranscriptViewSet.as_view({"post": "activate"})),
+    path(f"{_MEMORY}/download/<str:file_format>", DownloadViewSet.as_view({"get": "retrieve"})),
     path(f"{_MEMORY}/recording", RecordingViewSet.as_view({"get": "retrieve"})),
     path(f"{_MEMORY}/recording/audio", RecordingViewSet.as_view({"get": "audio", "head": "audio"})),
     path(f"{_MEMORY}/events", EditViewSet.as_view({"patch": "events"})),

@@ -16,9 +16,10 @@ from rest_framework.views import APIView
 from memories import vendor_callbacks
 from memories.api.errors import ApiError
 from memories.api.recordings import ranged
-from memories.pipeline import handover
+from memories.pipeline.vendor_calls import signed_urls
+from omi.core.metrics import webhooks_total
 from omi.stores import audio
-from transcription.prerecorded import webhook
+from transcription.vendors.batch import webhook
 
 PIECE = 64 * 1024
 
@@ -32,9 +33,11 @@ class FalWebhook(APIView):
         try:
             verified = webhook.verify(request.headers, _pieces(request._request))
         except webhook.WebhookRefused as error:
+            webhooks_total.labels(webhook.VENDOR, "refused").inc()
             raise ApiError(401, "The signature is not valid") from error
         # The signed header, not the body: it is what the signature names.
         new = vendor_callbacks.accept(webhook.VENDOR, verified.request_id)
+        webhooks_total.labels(webhook.VENDOR, "accepted" if new else "repeated").inc()
         return Response({"status": "ok", "repeated": not new})
 
 
@@ -52,7 +55,7 @@ def _pieces(request: HttpRequest) -> Iterator[bytes]:
 @require_safe
 def vendor_audio(request: HttpRequest, token: str) -> HttpResponseBase:
     """A recording for the vendor that transcribes it: by signed address only, for a limited time, with ranges."""
-    name = handover.opened(token)
+    name = signed_urls.opened(token)
     if name is None:
         return HttpResponse(status=403)
     try:

@@ -15,12 +15,15 @@ from typing import Any
 import structlog
 from django.conf import settings
 
-from memories import events
 from memories.capture import continuing
-from memories.capture.ids import content_key, memory_id_for, own_segment_ids, processing_id_for
+from memories.ids import content_key, memory_id_for, own_segment_ids, processing_id_for
+from memories.pipeline import service
 from memories.repository import memories, processing, transcripts
+from memories.repository.live_segments import LivePiece
+from memories.repository.parsing import dump
 from memories.shapes import ProcessingMemory, SessionAudio
-from transcription.ports import Accounting, Conversation, ConversationGone, SessionInfo, VoiceLabel
+from memories.user_events import log as events
+from transcription.ports import Accounting, Conversation, ConversationGone, Piece, SessionInfo, VoiceLabel
 from transcription.segments import Segment, is_speaker_label, speaker_label
 
 log = structlog.get_logger(__name__)
@@ -60,7 +63,7 @@ def resume_conversation(session: SessionInfo) -> Conversation | None:
     did is a new conversation: the clock was set back, and nobody knows how much time has passed.
     """
     found = processing.latest_open(session.uid, session.device_id)
-    if found is None or deleted_at(session.uid, found) is not None:
+    if found is None or deleted_at(session.uid, found.memory_id) is not None:
         return None
     if session.session_id in found.session_ids:
         index = found.session_ids.index(session.session_id)
@@ -72,11 +75,11 @@ def resume_conversation(session: SessionInfo) -> Conversation | None:
     return _resume(session, found)
 
 
-def deleted_at(uid: str, found: ProcessingMemory) -> float | None:
-    """When (Unix seconds) the user deleted the memory that this conversation has become; None where they have not."""
-    if not found.memory_id:
+def deleted_at(uid: str, memory_id: str | None) -> float | None:
+    """When (Unix seconds) the user deleted the memory that a conversation has become; None where they have not."""
+    if not memory_id:
         return None
-    memory = memories.glance(uid, found.memory_id)
+    memory = memories.glance(uid, memory_id)
     if memory is not None and not memory.deleted:
         return None
     at = memory.deleted_at if memory is not None else None
@@ -109,48 +112,61 @@ def _resume(session: SessionInfo, found: ProcessingMemory) -> Conversation | Non
 def store_segments(
     session: SessionInfo,
     conversation: Conversation,
-    segments: Sequence[Segment],
+    pieces: Sequence[Piece],
     *,
     last_audio: float,
     heard_at: float | None = None,
-    known: frozenset[str] | set[str],
+    first: bool = True,
     assigned: Mapping[str, VoiceLabel] | None = None,
 ) -> None:
-    """Write what is shown. ``known`` are the ids that this session has seen stored: only those may go away.
+    """Write what is new of a session: its pieces, each in its own document. Raises ConversationGone.
 
-    ``assigned`` is kept beside the segments in the shape of ``UserEdits.segments``: the memory begins with it.
-
-    A list without text never replaces one with text, and what a second socket of the same conversation wrote in
-    between is kept (omi-protocol 4.3 no. 40, 47).
+    The conversation's own document is written only with the ``first`` words of a session, with what a person has
+    ``assigned`` (in the shape of ``UserEdits.segments``: the memory begins with it), and where there are no words.
     """
-    first: list[bool] = []
+    at = heard_at if heard_at is not None else conversation.started_at.timestamp() + last_audio
+    segments = [segment for piece in pieces for segment in piece.segments]
+    began: list[bool] = []
 
-    def write(current: ProcessingMemory) -> dict[str, Any]:
-        first[:] = [not current.transcript_segments and bool(segments)]
-        at = heard_at if heard_at is not None else current.timer_start + last_audio
+    def begin(current: ProcessingMemory) -> dict[str, Any]:
+        began[:] = [not current.transcript_segments and bool(segments)]
         fields: dict[str, Any] = {
             "last_audio": max(current.last_audio, float(last_audio)),
             "audio": continuing.heard(current, session.session_id, last_audio, at),
         }
-        if segments:
-            given = {segment.id for segment in segments}
-            others = [item for item in current.transcript_segments if item.id not in given and item.id not in known]
-            unique = {item.id: item for item in [*others, *segments]}
-            fields["transcript_segments"] = sorted(unique.values(), key=lambda item: (item.start, item.end))
-            if current.timer_segment_start is None:
-                fields["timer_segment_start"] = current.timer_start + fields["transcript_segments"][0].start
+        if segments and current.timer_segment_start is None:
+            fields["timer_segment_start"] = current.timer_start + min(segment.start for segment in segments)
         if assigned:
             fields["assigned"] = {**current.assigned, **_decisions(segments, assigned)}
         return fields
 
+    memory_id: str | None = None
     try:
-        stored = processing.mutate(session.uid, conversation.id, write)
+        if first or assigned or not segments:
+            memory_id = processing.mutate(session.uid, conversation.id, begin).memory_id
+        if segments:
+            written_at = time.time()
+            memory_id = processing.append(
+                session.uid,
+                conversation.id,
+                [
+                    LivePiece(
+                        session.session_id,
+                        piece.number,
+                        [dump(segment) for segment in piece.segments],
+                        float(last_audio),
+                        float(at),
+                        written_at,
+                    )
+                    for piece in pieces
+                ],
+            )
     except processing.ProcessingMemoryNotFound as error:
         raise ConversationGone(time.time()) from error  # erased
-    gone = deleted_at(session.uid, stored)
+    gone = deleted_at(session.uid, memory_id)
     if gone is not None:
         raise ConversationGone(gone)
-    if first == [True]:
+    if began == [True]:
         _announce(session.uid, conversation.id, session.session_id)
 
 
@@ -224,7 +240,6 @@ def finish_conversation(
     Nothing is asked for where nothing was said (no words, and no audio that failed to be transcribed), or where
     another session of the conversation goes on: the last one asks for all.
     """
-    from memories.pipeline import service
 
     def close(current: ProcessingMemory) -> dict[str, Any]:
         counted = dict((current.model_extra or {}).get("accounting") or {})

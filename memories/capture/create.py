@@ -11,11 +11,11 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from memories import events
-from memories.capture.ids import content_key, memory_id_for
+from memories.ids import content_key, memory_id_for
 from memories.pipeline import service
 from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory
+from memories.user_events import log
 from omi.stores.documents.base import AlreadyExists
 from speakers import people
 from transcription.segments import Segment, segment_id
@@ -74,9 +74,9 @@ def _stored(
     key = f"create:{memory.id}:{content_key(memory.transcript_segments)}"  # counted before the transaction
 
     def begin() -> None:
-        events.append(
+        log.append(
             uid,
-            events.MEMORY_CREATED,
+            log.MEMORY_CREATED,
             {"memory_id": memory.id, "processing_memory_id": given.processing_memory_id},
             dedupe_key=f"created:{memory.id}",
         )

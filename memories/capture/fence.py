@@ -11,13 +11,16 @@ from typing import Any, TypeVar
 
 import structlog
 
-from memories import events, mirror
-from memories.capture.ids import memory_id_for
+from memories.ids import memory_id_for
+from memories.mirror import rows
+from memories.models import EventCounter, ProcessingMemoryRow, UserEvent
+from memories.pipeline import service
 from memories.repository.memories import memory_path
 from memories.repository.processing import processing_path
+from memories.user_events import log as events
 from omi.accounts.erased import AccountErased, erased_since, require_alive
 from omi.stores.documents import documents
-from transcription.ports import Conversation, SessionInfo
+from transcription.ports import Conversation, ConversationGone, SessionInfo
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +30,17 @@ T = TypeVar("T")
 def fenced(function: Callable[..., T], session: SessionInfo, *args: Any, **kwargs: Any) -> T:
     """``function(session, ...)``, whose result or first argument is the conversation. Raises AccountErased."""
     require_alive(session.uid, session.fenced_from)
-    result = function(session, *args, **kwargs)
+    return fenced_after(function, session, *args, **kwargs)
+
+
+def fenced_after(function: Callable[..., T], session: SessionInfo, *args: Any, **kwargs: Any) -> T:
+    """As ``fenced``, without the look before: for what is written every few seconds, and only below a conversation that
+    is there. An erasure that came before took the conversation away."""
+    try:
+        result = function(session, *args, **kwargs)
+    except ConversationGone:
+        require_alive(session.uid, session.fenced_from)
+        raise
     if erased_since(session.uid, session.fenced_from):
         conversation = result if isinstance(result, Conversation) else next(iter(args), None)
         if conversation is not None:
@@ -37,9 +50,6 @@ def fenced(function: Callable[..., T], session: SessionInfo, *args: Any, **kwarg
 
 
 def _take_back(uid: str, conversation_id: str) -> None:
-    from memories.models import EventCounter, ProcessingMemoryRow, UserEvent
-    from memories.pipeline import service
-
     memory_id = memory_id_for(conversation_id)
     log.warning("written_after_erasure")
     service.forget_memory(uid, memory_id)
@@ -50,4 +60,4 @@ def _take_back(uid: str, conversation_id: str) -> None:
     if not UserEvent.objects.filter(uid=uid).exists():
         EventCounter.objects.filter(uid=uid).delete()
     ProcessingMemoryRow.objects.filter(uid=uid, processing_memory_id=conversation_id).delete()
-    mirror.forget_memory(uid, memory_id)
+    rows.forget_memory(uid, memory_id)

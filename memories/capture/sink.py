@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from channels.db import database_sync_to_async
 
-from memories import events
 from memories.capture import conversations
-from memories.capture.fence import fenced
+from memories.capture.fence import fenced, fenced_after
+from memories.user_events import log
+from omi.core.database_threads import pool
 from speakers import people
-from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
+from transcription.ports import Accounting, Conversation, Piece, SessionInfo, VoiceLabel
 from transcription.segments import Segment
 
 # Threads of their own: the loop's shared one would let one slow store hold up every socket (omi-protocol 4.3 no. 48).
-_THREADS = ThreadPoolExecutor(max_workers=8, thread_name_prefix="capture")
+_THREADS = pool("capture", 8)
 _SESSIONS_REMEMBERED = 10_000
 _UNWATCHED = ""
 
@@ -29,7 +29,7 @@ class CaptureSink:
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, set[str]] = OrderedDict()
+        self._begun: OrderedDict[tuple[str, str], None] = OrderedDict()  # conversation and session with words
 
     async def open(self, session: SessionInfo, *, watch: bool = True) -> Conversation:
         if not watch:
@@ -45,7 +45,7 @@ class CaptureSink:
         self,
         session: SessionInfo,
         conversation: Conversation,
-        segments: Sequence[Segment],
+        pieces: Sequence[Piece],
         *,
         last_audio: float,
         heard_at: float | None = None,
@@ -53,20 +53,22 @@ class CaptureSink:
     ) -> None:
         if conversation.id == _UNWATCHED:
             return
-        known = self._known.get(session.session_id, set())
+        place = conversation.id, session.session_id
         await _threaded(
-            fenced,
+            fenced_after,
             conversations.store_segments,
             session,
             conversation,
-            segments,
+            pieces,
             last_audio=last_audio,
             heard_at=heard_at,
-            known=set(known),
+            first=place not in self._begun,
             assigned=assigned or {},
         )
-        if segments:
-            self._remember(session, segments)
+        if pieces:
+            self._begun[place] = None
+            while len(self._begun) > _SESSIONS_REMEMBERED:
+                self._begun.popitem(last=False)
 
     async def close(self, session: SessionInfo, conversation: Conversation, *, reason: str) -> None:
         if conversation.id != _UNWATCHED:
@@ -98,28 +100,23 @@ class CaptureSink:
             accounting=accounting,
             keep=keep,
         )
-        self._known.pop(session.session_id, None)
+        self._begun.pop((conversation.id, session.session_id), None)
 
     async def events_after(
         self, uid: str, number: int, limit: int = 100, *, memories: bool = True
     ) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = await _threaded(events.after, uid, number, limit, memories=memories)
+        found: list[dict[str, Any]] = await _threaded(log.after, uid, number, limit, memories=memories)
         return found
 
     async def knows_person(self, uid: str, person_id: str) -> bool:
         return bool(await _threaded(_knows_person, uid, person_id))
 
-    async def latest_event(self, uid: str) -> int:
-        return int(await _threaded(events.latest, uid))
+    async def latest_events(self, uids: Collection[str]) -> dict[str, int]:
+        found: dict[str, int] = await _threaded(log.latest_among, uids)
+        return found
 
     def events_group(self, uid: str) -> str:
-        return events.group(uid)
-
-    def _remember(self, session: SessionInfo, segments: Sequence[Segment]) -> None:
-        self._known.setdefault(session.session_id, set()).update(segment.id for segment in segments)
-        self._known.move_to_end(session.session_id)
-        while len(self._known) > _SESSIONS_REMEMBERED:
-            self._known.popitem(last=False)
+        return log.group(uid)
 
 
 def _knows_person(uid: str, person_id: str) -> bool:

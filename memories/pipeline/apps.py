@@ -12,9 +12,10 @@ class PipelineConfig(AppConfig):
     def ready(self) -> None:
         from django_q.signals import post_execute_in_worker
 
-        from memories.pipeline import guard, metrics, recycling, schedules
+        from memories.pipeline.models import triggers
+        from memories.pipeline.operations import metrics, recycling, schedules
 
-        post_migrate.connect(guard.install, sender=self)
+        post_migrate.connect(triggers.install, sender=self)
         post_migrate.connect(schedules.ensure, sender=self)
         post_execute_in_worker.connect(recycling.after_task, dispatch_uid="omi.recycling")
         metrics.register()

@@ -16,31 +16,27 @@ import structlog
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from memories.pipeline import (
-    announce,
-    calls,
-    child,
-    claim,
+from memories.pipeline import failure_catalogue, notifications, subprocess_runner
+from memories.pipeline.engine import (
+    checkpoints,
+    content_hash,
     durable,
     fairness,
-    faults,
-    hashing,
-    late_answers,
-    ledger,
-    messages,
-    processes,
-    progress,
-    retries,
+    fault_injection,
+    retry_policy,
     unsaved,
 )
-from memories.pipeline.context import Context
-from memories.pipeline.heartbeat import Heartbeat
+from memories.pipeline.engine import lease as claim
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.heartbeat import Heartbeat
+from memories.pipeline.engine.plans import OPTIONAL
+from memories.pipeline.engine.results import AnswersLater, Done, LeaseLost, RunCanceled, Skip, StepError, Wait
 from memories.pipeline.models import PostProcessingRun, RunStep
-from memories.pipeline.outcomes import AnswersLater, Done, LeaseLost, RunCanceled, Skip, StepError, Wait
-from memories.pipeline.plans import OPTIONAL
-from memories.pipeline.vocabulary import GOOD, Kind, State, StepState
-from omi import rows
-from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
+from memories.pipeline.operations import processes
+from memories.pipeline.states import GOOD, Kind, State, StepState
+from memories.pipeline.vendor_calls import client, ledger, pending_calls
+from omi.core import rows
+from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
 
 DEFAULT_LIMIT: Final = 300.0
 """Seconds that one execution of a step may take before its run is given to another worker (``LIMIT`` of the step)."""
@@ -56,14 +52,14 @@ def work(run_id: int, *, owner: str | None = None) -> str:
         lease = claim.claim(run, owner=owner)
         if lease is not None:
             fairness.took_turn(run.uid)
-            announce.claimed(run)
+            notifications.claimed(run)
     if lease is None:
-        from memories.pipeline import reconcile
+        from memories.pipeline import recovery
 
-        return "ended" if reconcile.give_up(run) else "not_claimed"
+        return "ended" if recovery.give_up(run) else "not_claimed"
     if lease.previous is State.RUNNING:
         processes.end_hung(lease.lost_owner, run_id=run.pk)
-    faults.point("claimed")
+    fault_injection.point("claimed")
     ctx = Context(run, lease, rows.instances(RunStep, {"run": run_id}, order="position"))
     heartbeat = Heartbeat(lease)
     structlog.contextvars.bind_contextvars(
@@ -71,7 +67,7 @@ def work(run_id: int, *, owner: str | None = None) -> str:
     )
     try:
         result = _walk(ctx, heartbeat)
-        faults.point("before-ack")
+        fault_injection.point("before-ack")
         return result
     except LeaseLost:
         ctx.log.warning("lease_lost", fence=lease.fence)
@@ -89,13 +85,13 @@ def _walk(ctx: Context, heartbeat: Heartbeat) -> str:
     run = ctx.run
     unknown = [name for name in run.plan if name not in ctx.steps or load(name) is None]
     if unknown:
-        progress.finished(ctx, Outcome.CONFIG_ERROR, "unknown_step", detail=", ".join(unknown))
-        announce.end(run.pk)
+        checkpoints.finished(ctx, Outcome.CONFIG_ERROR, "unknown_step", detail=", ".join(unknown))
+        notifications.end(run.pk)
         return "finished"
     if ctx.lease.previous is State.RUNNING:
-        progress.lost(ctx, None if _over(ctx.step) else ctx.step)
+        checkpoints.lost(ctx, None if _over(ctx.step) else ctx.step)
         ctx.log.warning("taken_over", step=run.current_step)
-    announce.begun(ctx)
+    notifications.begun(ctx)
     order = [ctx.steps[name] for name in run.plan]
     for position, step in enumerate(order):
         if _over(step):
@@ -111,10 +107,10 @@ def _walk(ctx: Context, heartbeat: Heartbeat) -> str:
     published = ctx.output(order[-1].name)
     outcome, message_id = _verdict(ctx, published)
     if run.state != State.FINISHED:  # the last step's transaction ends the run, unless that step was not run by us
-        progress.finished(ctx, outcome, message_id, announced=published.get("announced", False))
+        checkpoints.finished(ctx, outcome, message_id, announced=published.get("announced", False))
     ctx.log.info("run_finished", outcome=outcome.value, message=message_id)
     if not published.get("announced", False):
-        announce.end(run.pk)
+        notifications.end(run.pk)
     return "finished"
 
 
@@ -135,20 +131,20 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
     ctx.more_time = more_time
     try:
         _patient(ctx, step, began)
-        input_hash = hashing.of_step(step.name, module, ctx)
+        input_hash = content_hash.of_step(step.name, module, ctx)
         earlier = reusable(ctx, step, input_hash)
         if earlier is not None:
-            progress.reused(ctx, step, earlier, following=following)
+            checkpoints.reused(ctx, step, earlier, following=following)
             ctx.log.info("step_reused", from_run=earlier.run_id)
             return None
-        faults.point(f"{step.name}-before")
+        fault_injection.point(f"{step.name}-before")
         try:
             result = module.run(ctx)
         except AnswersLater as later:
             result = later.wait
-        faults.point(f"{step.name}-during")  # the work is done, nothing is stored yet
+        fault_injection.point(f"{step.name}-during")  # the work is done, nothing is stored yet
         _keep(ctx, step, began, result, input_hash, following)
-        faults.point(f"{step.name}-after")
+        fault_injection.point(f"{step.name}-after")
         return "waiting" if isinstance(result, Wait) else None
     except (LeaseLost, RunCanceled):
         raise
@@ -178,10 +174,10 @@ def _patient(ctx: Context, step: RunStep, began: datetime) -> None:
     """
     if step.name not in OPTIONAL or _patience(ctx, step, began) >= 0.0:
         return
-    out = late_answers.of(step.checkpoint)
+    out = pending_calls.of(step.checkpoint)
     vendor = "omi"
     if out is not None and out.id:
-        if late_answers.there(ctx, out.id):
+        if pending_calls.there(ctx, out.id):
             return
         vendor = out.vendor
     said = f"{step.name} took longer than the rest can wait for it"
@@ -189,23 +185,23 @@ def _patient(ctx: Context, step: RunStep, began: datetime) -> None:
 
 
 def _patience(ctx: Context, step: RunStep, began: datetime) -> float:
-    return retries.patience_left(step.started_at or began, float(ctx.output("prepare_audio").get("seconds", 0.0)))
+    return retry_policy.patience_left(step.started_at or began, float(ctx.output("prepare_audio").get("seconds", 0.0)))
 
 
 def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str, following: str) -> None:
     if isinstance(result, Done):
         verdict = None if following else _verdict(ctx, result.output)
-        progress.ended(ctx, step, began, result, input_hash=input_hash, following=following, verdict=verdict)
+        checkpoints.ended(ctx, step, began, result, input_hash=input_hash, following=following, verdict=verdict)
         ctx.log.info("step_done", outcome=result.outcome.value, seconds=round(step.seconds, 3))
         _after(ctx, step)
     elif isinstance(result, Skip):
-        progress.skipped(ctx, step, began, result.reason, following=following)
+        checkpoints.skipped(ctx, step, began, result.reason, following=following)
     elif isinstance(result, Wait):
-        retries.store_answers(result.checkpoint)
+        retry_policy.store_answers(result.checkpoint)
         if step.name in OPTIONAL:  # a call that is out is looked after when its time is over, not at its own deadline
             result = replace(result, seconds=min(result.seconds, max(0.0, _patience(ctx, step, began)) + 1.0))
-        progress.put_down(ctx, step, began, result, error=result.error)
-        calls.look_again(ctx, result)
+        checkpoints.put_down(ctx, step, began, result, error=result.error)
+        client.look_again(ctx, result)
         ctx.log.info("step_waits", seconds=round(result.seconds, 1), note=result.note)
     else:
         raise TypeError(f"step {step.name} gave back {type(result).__name__}")
@@ -227,23 +223,25 @@ def _provider_failed(
 ) -> str | None:
     checkpoint = ctx.checkpoint
     if isinstance(error, StoreError) and step.name not in OPTIONAL and not ctx.paid:
-        seconds = retries.store_delay(checkpoint, error)
+        seconds = retry_policy.store_delay(checkpoint, error)
     else:  # a vendor; or a step that would pay one again each time a store fails it
         scope = f"{step.name}/{error.vendor}"
-        seconds = retries.delay(checkpoint, scope, error, elsewhere=ctx.failures_elsewhere())
-    if error.code == child.TOO_LONG:
+        seconds = retry_policy.delay(checkpoint, scope, error, elsewhere=ctx.failures_elsewhere())
+    if error.code == subprocess_runner.TOO_LONG:
         tries = 2  # the same work takes as long again, unless the machine was overloaded
     if tries is not None and checkpoint["failures"][f"{step.name}/{error.vendor}"]["count"] >= tries:
         seconds = None
     if seconds is not None and step.name in OPTIONAL and seconds > _patience(ctx, step, began):
         seconds = None
     if seconds is not None:
-        refused = error.code == retries.BREAKER_OPEN  # by ourselves: that was no attempt
+        refused = error.code == retry_policy.BREAKER_OPEN  # by ourselves: that was no attempt
         wait = Wait(seconds, checkpoint, f"{error.vendor}: {error.message}")
-        progress.put_down(ctx, step, began, wait, error=None if refused else error)
+        checkpoints.put_down(ctx, step, began, wait, error=None if refused else error)
         ctx.log.warning("step_retries", vendor=error.vendor, code=error.code, seconds=round(seconds, 1))
         return "waiting"
-    message_id = "internal_error" if error.code == "internal" else messages.for_provider_error(error, step.name).id
+    message_id = (
+        "internal_error" if error.code == "internal" else failure_catalogue.for_provider_error(error, step.name).id
+    )
     if _went_on_without(ctx, step, began, message_id, following, error):
         return None
     return _fail(ctx, step, began, message_id, following, detail=str(error), error=error)
@@ -264,9 +262,9 @@ def _went_on_without(
         ctx.log.exception("step_without_crashed")
         return False
     if isinstance(result, Done):
-        progress.ended(ctx, step, began, result, input_hash="", following=following, error=error)
+        checkpoints.ended(ctx, step, began, result, input_hash="", following=following, error=error)
     elif isinstance(result, Skip):
-        progress.failed_softly(ctx, step, began, error.outcome, result.reason, error=error, message_id=message_id,
+        checkpoints.failed_softly(ctx, step, began, error.outcome, result.reason, error=error, message_id=message_id,
                                following=following)  # fmt: skip
     else:
         return False
@@ -279,30 +277,30 @@ def _fail(
     error: ProviderError | None = None, counted: bool = False,
 ) -> str | None:  # fmt: skip
     """``counted``: the failures are in the history already, one by one."""
-    message = messages.get(message_id)
+    message = failure_catalogue.get(message_id)
     ctx.log.error("step_failed", message=message.id, detail=detail, vendor=error.vendor if error else "")
     if step.name in OPTIONAL:
-        progress.failed_softly(ctx, step, began, message.outcome, detail or message.sentence, error=error,
+        checkpoints.failed_softly(ctx, step, began, message.outcome, detail or message.sentence, error=error,
                                message_id=message.id, following=following)  # fmt: skip
         return None
-    progress.finished(ctx, message.outcome, message.id, detail=detail, step=step, began=began, error=error,
+    checkpoints.finished(ctx, message.outcome, message.id, detail=detail, step=step, began=began, error=error,
                       counted=counted)  # fmt: skip
-    announce.end(ctx.run.pk)
+    notifications.end(ctx.run.pk)
     return "finished"
 
 
 def _canceled(ctx: Context, canceled: RunCanceled) -> str:
-    message_id = canceled.message_id if canceled.message_id != "canceled" else progress.why_canceled(ctx.run.pk)
+    message_id = canceled.message_id if canceled.message_id != "canceled" else checkpoints.why_canceled(ctx.run.pk)
     for step in list(ctx.unsaved):
         unsaved.take_back(ctx, step)  # the memory may have been erased: nothing of it is written any more
     try:
-        progress.finished(ctx, Outcome.CANCELED, message_id)
+        checkpoints.finished(ctx, Outcome.CANCELED, message_id)
     except LeaseLost:
         return "lease_lost"
-    from memories.pipeline import vendor_jobs
+    from memories.pipeline.vendor_calls import jobs
 
-    vendor_jobs.cancel(ctx)
-    announce.end(ctx.run.pk)
+    jobs.cancel(ctx)
+    notifications.end(ctx.run.pk)
     ctx.log.info("run_canceled", message=message_id)
     return "canceled"
 

@@ -12,11 +12,14 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from memories.pipeline import announce, budgets, fairness, hashing, metrics, plans, progress, queue, vendor_jobs
+from memories.pipeline import budgets, notifications
+from memories.pipeline.engine import checkpoints, content_hash, fairness, plans, queue
 from memories.pipeline.models import PostProcessingRun, RequestKey, RunStep, StepArtifact, VendorCall
-from memories.pipeline.vocabulary import Kind, State
-from omi import rows
-from omi.errors import Outcome, ProviderError
+from memories.pipeline.operations import metrics
+from memories.pipeline.states import Kind, State
+from memories.pipeline.vendor_calls import jobs
+from omi.core import rows
+from omi.core.errors import Outcome, ProviderError
 
 log = structlog.get_logger(__name__)
 
@@ -72,12 +75,12 @@ def start(
     first = plans.first_step(kind, from_step)
     key = idempotency_key or ""
     if len(key) > KEY_LENGTH:
-        key = hashing.of(key)
+        key = content_hash.of(key)
     options = options or {}
     audio_name = audio.name if audio is not None else (follows.audio if follows is not None else "")
     content = audio.sha256 if audio is not None else audio_name
     sha256 = audio.sha256 if audio is not None else (follows.audio_sha256 if follows is not None else "")
-    request = hashing.of([kind, memory_id, content, options, from_step or "", follows.pk if follows else None])
+    request = content_hash.of([kind, memory_id, content, options, from_step or "", follows.pk if follows else None])
     for _ in range(5):
         found = _of_key(uid, key, request) if key else None
         if found is not None:
@@ -98,7 +101,7 @@ def start(
                 rows.insert([run])
                 rows.insert([RunStep(run=run, name=name, position=position) for position, name in enumerate(run.plan)])
                 _remember(run, key, request)
-                progress.note(run, "created", actor=actor, reason=reason[:300], from_step=first,
+                checkpoints.note(run, "created", actor=actor, reason=reason[:300], from_step=first,
                               follows=follows.pk if follows else None, in_line=in_line)  # fmt: skip
                 if not in_line:
                     queue.wake_on_commit(run.pk)
@@ -155,7 +158,7 @@ def _make_room(uid: str, memory_id: str, kind: str, options: dict[str, Any]) -> 
             continue
         if older.options.get("keep"):
             options["keep"] = True  # the user asked for this conversation to be kept, whichever run does it
-        ended = progress.finish_idle(
+        ended = checkpoints.finish_idle(
             older.pk, uid, memory_id, Outcome.CANCELED, "superseded", when=Q(held=True), actor="pipeline"
         )
         if ended and older.audio:
@@ -187,14 +190,14 @@ def cancel(
         unfinished = PostProcessingRun.objects.filter(pk=run.pk).exclude(state=State.FINISHED)
         if not unfinished.update(cancel_requested=True):
             return False
-        progress.note(run, progress.CANCEL_REQUESTED, actor=actor, reason=reason[:300], message_id=message_id)
-    ended = progress.finish_idle(
+        checkpoints.note(run, checkpoints.CANCEL_REQUESTED, actor=actor, reason=reason[:300], message_id=message_id)
+    ended = checkpoints.finish_idle(
         run.pk, run.uid, run.memory_id, Outcome.CANCELED, message_id,
         when=Q(state__in=IDLE if not at_once else UNFINISHED), actor=actor, detail=reason,
     )  # fmt: skip
     if ended:
         queue.send_on_commit(queue.STOP_JOBS, run.pk)  # nobody who cancels waits for a vendor
-        announce.end(run.pk)
+        notifications.end(run.pk)
     log.info("cancel_requested", run_id=run.pk, uid=run.uid, memory_id=run.memory_id, ended=ended)
     return True
 
@@ -264,7 +267,7 @@ def _forget_content(runs: QuerySet[PostProcessingRun]) -> int:
     """Everything but what a vendor must be asked for. The runs have ended: no worker can write them any more."""
     with transaction.atomic():
         for run in runs:
-            vendor_jobs.keep_tickets(run)
+            jobs.keep_tickets(run)
         StepArtifact.objects.filter(step__run__in=runs).delete()
         steps = RunStep.objects.filter(run__in=runs)
         steps.update(output={}, note="", input_hash="")
@@ -295,7 +298,7 @@ def _forget_at_vendors(runs: Iterable[PostProcessingRun]) -> int:
     copies, later = 0, None
     for run in runs:
         try:
-            copies += vendor_jobs.forget_run(run)
+            copies += jobs.forget_run(run)
         except ProviderError as error:
             later = error
     if later is not None:

@@ -7,10 +7,11 @@ from typing import Any
 
 from django.utils import timezone
 
-from memories.pipeline import breaker, late_answers, messages, selectors
+from memories.pipeline import failure_catalogue, queries
 from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt
-from memories.pipeline.vocabulary import State, StepState
-from omi.errors import ErrorKind, Outcome, ProviderError
+from memories.pipeline.states import State, StepState
+from memories.pipeline.vendor_calls import circuit_breaker, pending_calls
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 
 
 def document(run: PostProcessingRun) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def document(run: PostProcessingRun) -> dict[str, Any]:
     steps = list(run.steps.order_by("position"))
     waits = run.state == State.WAITING
     ended = run.state == State.FINISHED
-    message = messages.get(run.message_id) if ended else _trouble(run, steps)
+    message = failure_catalogue.get(run.message_id) if ended else _trouble(run, steps)
     left, percent = _progress(run, steps)
     left += _idle(run, steps)
     return {
@@ -83,7 +84,7 @@ def _step(run: PostProcessingRun, step: RunStep) -> dict[str, Any]:
 def _progress(run: PostProcessingRun, steps: list[RunStep]) -> tuple[float, int]:
     """Seconds left and percent done. The step at work counts up to nine tenths of its usual time."""
     prepared: dict[str, Any] = next((step.output for step in steps if step.name == "prepare_audio"), {})
-    usual = selectors.step_seconds(prepared.get("seconds"))
+    usual = queries.step_seconds(prepared.get("seconds"))
     total = sum(usual.get(step.name, 1.0) for step in steps) or 1.0
     done = 0.0
     for step in steps:
@@ -111,7 +112,7 @@ def _idle(run: PostProcessingRun, steps: list[RunStep]) -> float:
     return _progress(active, theirs)[0] + _idle(active, theirs)
 
 
-def _trouble(run: PostProcessingRun, steps: list[RunStep]) -> messages.Message | None:
+def _trouble(run: PostProcessingRun, steps: list[RunStep]) -> failure_catalogue.Message | None:
     """Why a run that waits was put down, where it was a failure."""
     if run.state != State.WAITING:
         return None
@@ -122,21 +123,21 @@ def _trouble(run: PostProcessingRun, steps: list[RunStep]) -> messages.Message |
     error = ProviderError(
         last.vendor, last.detail, kind=ErrorKind(last.error_kind), code=last.error_code, outcome=Outcome(last.outcome)
     )
-    return messages.for_provider_error(error, run.current_step)
+    return failure_catalogue.for_provider_error(error, run.current_step)
 
 
 def _goes_on(run: PostProcessingRun, steps: list[RunStep]) -> datetime | None:
     """None while a vendor was asked and answers later: it goes on when the answer comes, not at the deadline."""
-    out = next((late_answers.of(step.checkpoint) for step in steps if step.name == run.current_step), None)
+    out = next((pending_calls.of(step.checkpoint) for step in steps if step.name == run.current_step), None)
     return None if out is not None and out.id else run.wake_at
 
 
-def _vendor_back(run: PostProcessingRun, message: messages.Message | None) -> datetime | None:
+def _vendor_back(run: PostProcessingRun, message: failure_catalogue.Message | None) -> datetime | None:
     """When the vendor that a failed run ended at is called again, where its breaker is open."""
     if message is None or not message.retryable or run.succeeded:
         return None
     last = StepAttempt.objects.filter(step__run=run).exclude(vendor="").order_by("-id").first()
-    return breaker.closes_at(last.vendor) if last is not None else None
+    return circuit_breaker.closes_at(last.vendor) if last is not None else None
 
 
 def _until(moment: datetime | None) -> float | None:

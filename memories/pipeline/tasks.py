@@ -7,7 +7,7 @@ import time
 import structlog
 from django.utils import timezone
 
-from omi.env import env_str
+from omi.core.env import env_str
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,8 @@ TURNS = 5
 def wake(run_id: int) -> str:
     """Work on run ``run_id``, or on the one whose user's turn it is. The message is as good for the one as for the
     other."""
-    from memories.pipeline import fairness, runner
+    from memories.pipeline import runner
+    from memories.pipeline.engine import fairness
 
     _alive()
     for _ in range(TURNS):
@@ -37,15 +38,15 @@ def wake(run_id: int) -> str:
 
 def stop_jobs(run_id: int) -> int:
     """Stop what vendors still do for a run that was canceled; how many jobs there were."""
-    from memories.pipeline import vendor_jobs
     from memories.pipeline.models import PostProcessingRun
+    from memories.pipeline.vendor_calls import jobs
 
     run = PostProcessingRun.objects.filter(pk=run_id).first()
-    return vendor_jobs.cancel_quickly(run) if run is not None else 0
+    return jobs.cancel_quickly(run) if run is not None else 0
 
 
 def reconcile() -> dict[str, float]:
-    from memories.pipeline import reconcile as module
+    from memories.pipeline import recovery as module
 
     return module.reconcile().as_dict()
 
@@ -60,11 +61,11 @@ def housekeeping() -> dict[str, int]:
 
     from django_q.models import Task
 
-    from memories.pipeline import metrics
     from memories.pipeline.models import PostProcessingRun
-    from memories.pipeline.vocabulary import State
+    from memories.pipeline.operations import metrics
+    from memories.pipeline.states import State
     from omi.stores import audio, uploads
-    from transcription.reconcile import recover_sessions
+    from transcription.session.recovery import recover_sessions
 
     def expired_audio() -> int:
         # Workers that were away longer than audio is kept must find it when they come back.

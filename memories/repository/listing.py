@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from memories.repository import gone, large
+from memories.repository import large, tombstones
 from memories.repository.memories import Page, cursor_of, memory_path, newest_first
 from memories.repository.parsing import memory_from
 from memories.shapes import Memory
@@ -56,7 +56,7 @@ def trimmed(memory: Memory, size: int) -> Memory:
 def list_bounded(uid: str, *, limit: int, offset: int, cursor: str | None, include_discarded: bool, size: int) -> Page:
     """As ``list_memories``, within ``size`` bytes. A page that ends early has a cursor that goes on behind it."""
     room, page, wanted = Room(size), Page(), limit
-    left_out = gone.people(uid)
+    left_out = tombstones.people(uid)
     while wanted > 0:
         count = min(SLICE, wanted)
         found = newest_first(uid, count + 1, offset, cursor, include_discarded)
@@ -90,7 +90,7 @@ def get_bounded(keys: Sequence[tuple[str, str]], room: Room) -> Iterator[tuple[s
             if fitting is None:
                 return
             if uid not in left_out:
-                left_out[uid] = gone.people(uid)
+                left_out[uid] = tombstones.people(uid)
             memory = _parsed(fitting, left_out[uid])
             if memory is not None and not memory.deleted:
                 yield uid, memory
@@ -99,7 +99,7 @@ def get_bounded(keys: Sequence[tuple[str, str]], room: Room) -> Iterator[tuple[s
 def _parsed(found: Document, left_out: frozenset[str]) -> Memory | None:
     try:
         data = found.data if found.damaged else large.unpack(found.path, found.data, {})
-        return memory_from(replace(found, data=gone.cleared(data, left_out)))
+        return memory_from(replace(found, data=tombstones.cleared(data, left_out)))
     except Unreadable as error:
         damaged.report(found.path, error)
         return None

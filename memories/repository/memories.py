@@ -20,8 +20,8 @@ from typing import Any
 from django.db import transaction
 from pydantic import ValidationError
 
-from memories import mirror
-from memories.repository import gone, stored
+from memories.mirror import rows
+from memories.repository import stored, tombstones
 from memories.repository.large import Unreadable
 from memories.repository.parsing import dump, memory_from
 from memories.shapes import Memory, Photo
@@ -100,7 +100,7 @@ def glance(uid: str, memory_id: str) -> Glance | None:
     except InvalidPath:
         return None
     except Unreadable:
-        return Glance(*mirror.glance(uid, memory_id))
+        return Glance(*rows.glance(uid, memory_id))
     if found is None:
         return None
     processing = found.data.get("processing_memory_id")
@@ -194,12 +194,12 @@ def create_memory(
     if not memory.revision:
         memory = memory.model_copy(update={"revision": 1})
     for attempt in range(1, stored.WRITE_TRIES + 1):
-        left_out = gone.people(uid)
-        new, row = _new_document(uid, memory, left_out), mirror.row_values(memory)
+        left_out = tombstones.people(uid)
+        new, row = _new_document(uid, memory, left_out), rows.row_values(memory)
         try:
             with transaction.atomic() if then is not None else contextlib.nullcontext():
                 stored.insert(new, before=partial(_may_be_made, uid, memory.id, left_out, fence))
-                mirror.record_memory(uid, memory, row)
+                rows.record_memory(uid, memory, row)
                 if then is not None:
                     then()
         except stored.Overtaken:
@@ -211,7 +211,7 @@ def create_memory(
 
 def _new_document(uid: str, memory: Memory, left_out: frozenset[str]) -> stored.Packed:
     where = memory_path(uid, memory.id)
-    data = gone.cleared(dump(memory), left_out)
+    data = tombstones.cleared(dump(memory), left_out)
     photos = {
         f"{where}/photos/{_photo_id(memory.id, number)}": {**photo, "id": _photo_id(memory.id, number), "index": number}
         for number, photo in enumerate(data.pop("photos"))
@@ -222,13 +222,11 @@ def _new_document(uid: str, memory: Memory, left_out: frozenset[str]) -> stored.
 def _may_be_made(
     uid: str, memory_id: str, left_out: frozenset[str], fence: Callable[[], None], current: Transaction
 ) -> None:
-    from memories.erasure import was_erased
-
     fence()
     same_people(uid, left_out)
     # Read here: a store that looks for conflicts refuses the commit where the account is erased meanwhile.
     account = current.get(path("users", uid))
-    if was_erased(uid, memory_id) or (account is not None and account.data.get("account_deleted")):
+    if tombstones.was_erased(uid, memory_id) or (account is not None and account.data.get("account_deleted")):
         raise AlreadyExists("this memory was erased")
 
 
@@ -237,7 +235,7 @@ def same_people(uid: str, left_out: frozenset[str] | None) -> None:
 
     ``left_out``: the deleted people that the write knew of; None where it names nobody.
     """
-    if left_out is not None and gone.people(uid) != left_out:
+    if left_out is not None and tombstones.people(uid) != left_out:
         raise stored.Overtaken(path("users", uid))
 
 
@@ -279,15 +277,15 @@ def mutate_memory(
 
     def decide(data: dict[str, Any]) -> tuple[dict[str, Any], Memory]:
         nonlocal left_out
-        known = gone.people(uid)
-        memory = memory_from(Document(where, gone.cleared(data, known), "", _EPOCH, _EPOCH))
+        known = tombstones.people(uid)
+        memory = memory_from(Document(where, tombstones.cleared(data, known), "", _EPOCH, _EPOCH))
         if memory.deleted and unless_deleted:
             raise MemoryNotFound("Memory not found")
         if if_revision is not None and memory.revision != if_revision:
             raise RevisionConflict(f"revision {memory.revision}, not {if_revision}")
         fields = function(memory)
         written, after = _changed(memory, fields, known) if fields else ({}, memory)
-        left_out = known if gone.names_anybody(written) else None
+        left_out = known if tombstones.names_anybody(written) else None
         return written, after
 
     try:
@@ -295,12 +293,12 @@ def mutate_memory(
         memory = stored.change(where, decide, before=held)
     except (NotFound, InvalidPath) as error:
         raise MemoryNotFound("Memory not found") from error
-    mirror.record_memory(uid, memory)
+    rows.record_memory(uid, memory)
     return memory
 
 
 def delete_memory(uid: str, memory_id: str) -> None:
-    """Mark as deleted: from now on nobody finds it. What hangs on it is removed by ``memories.erasure``."""
+    """Mark as deleted: from now on nobody finds it. What hangs on it is removed by ``memories.privacy.erasure``."""
     marks: dict[str, Any] = {"deleted": True, "deleted_at": datetime.now(UTC)}
     try:
         update_memory(uid, memory_id, marks)
@@ -309,15 +307,15 @@ def delete_memory(uid: str, memory_id: str) -> None:
         try:
             documents().update(where, marks)
         except Unreadable:  # not even a field of it can be changed: what its row knows takes its place
-            documents().set(where, {**marks, **mirror.remembered(uid, memory_id)})
-        mirror.mark_deleted(uid, memory_id, marks["deleted_at"])
+            documents().set(where, {**marks, **rows.remembered(uid, memory_id)})
+        rows.mark_deleted(uid, memory_id, marks["deleted_at"])
 
 
 def _changed(memory: Memory, fields: Mapping[str, Any], left_out: frozenset[str]) -> tuple[dict[str, Any], Memory]:
     """The top-level fields to write, checked and dumped by the shape, and the memory that comes out."""
     plain = {name: _plain(value) for name, value in fields.items()}
     after = apply_fields(dump(memory), clean_fields(plain))
-    after = gone.cleared(after, left_out)
+    after = tombstones.cleared(after, left_out)
     after["revision"] = memory.revision + 1
     result = Memory.model_validate(after)
     roots = {name.split(".")[0] for name in fields} | {"revision"}
@@ -339,10 +337,10 @@ def _readable(found: list[Document]) -> list[Memory]:
     memories: list[Memory] = []
     if not found:
         return memories
-    left_out = gone.people(found[0].path.split("/")[1])
+    left_out = tombstones.people(found[0].path.split("/")[1])
     for document in stored.read_all(found):
         try:
-            memories.append(memory_from(replace(document, data=gone.cleared(document.data, left_out))))
+            memories.append(memory_from(replace(document, data=tombstones.cleared(document.data, left_out))))
         except Unreadable as error:
             damaged.report(document.path, error)
     return memories
@@ -351,7 +349,7 @@ def _readable(found: list[Document]) -> list[Memory]:
 def _memory(document: Document) -> Memory:
     """Raises Unreadable, which is reported. Deleted people are not named."""
     try:
-        return memory_from(gone.without(document))
+        return memory_from(tombstones.without(document))
     except Unreadable as error:
         damaged.report(document.path, error)
         raise

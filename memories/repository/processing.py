@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from memories import mirror
-from memories.repository import gone, stored
-from memories.repository.large import Unreadable
+from memories.mirror import rows
+from memories.repository import live_segments, stored, tombstones
+from memories.repository.large import FIELD, Unreadable
+from memories.repository.live_segments import LivePiece
 from memories.repository.memories import _plain, same_people
 from memories.repository.parsing import dump, processing_from
 from memories.shapes import ProcessingMemory
@@ -34,17 +35,46 @@ def get(uid: str, processing_id: str) -> ProcessingMemory:
         found = None
     if found is None:
         raise ProcessingMemoryNotFound("Processing memory not found")
-    return processing_from(gone.without(found))
+    return read(found)
+
+
+def read(found: Document) -> ProcessingMemory:
+    """A conversation's document, as ``stored`` gives it, with all that belongs to it. Raises Unreadable."""
+    return processing_from(tombstones.without(live_segments.whole(found)))
+
+
+def append(uid: str, processing_id: str, pieces: Sequence[LivePiece]) -> str | None:
+    """Write pieces of a conversation, each in the place of the one of its name; nothing else is written or read as a
+    whole. The id of the memory that the conversation has become, None where it is none yet. Raises
+    ProcessingMemoryNotFound: what is written below a document that was erased would stay.
+    """
+    where = processing_path(uid, processing_id)
+    written = {piece.path(where): piece.data() for piece in pieces}
+    left_out: frozenset[str] | None = None
+    if any(tombstones.names_anybody(data) for data in written.values()):
+        left_out = tombstones.people(uid)
+        written = {name: tombstones.cleared(data, left_out) for name, data in written.items()}
+
+    def step(transaction: Transaction) -> str | None:
+        same_people(uid, left_out)
+        found = transaction.get(where)
+        if found is None:
+            raise ProcessingMemoryNotFound("Processing memory not found")
+        for name, data in written.items():
+            transaction.set(name, data)
+        return found.data.get("memory_id") or None
+
+    return documents().transaction(step)
 
 
 def create(uid: str, processing: ProcessingMemory) -> ProcessingMemory:
     """Repeatable: where the id is there already, what is stored wins and is returned."""
     try:
-        data = gone.cleared(dump(processing), gone.people(uid))
+        data = tombstones.cleared(dump(processing), tombstones.people(uid))
         stored.create(processing_path(uid, processing.id), data)
     except AlreadyExists:
         return get(uid, processing.id)
-    mirror.record_processing(uid, processing)
+    rows.record_processing(uid, processing)
     return processing
 
 
@@ -63,34 +93,49 @@ def mutate(
     """Read, decide, write if nobody wrote meanwhile (``stored.change``). ``function`` may run several times, and
     outside of the transaction; ``{}`` changes nothing. ``fence`` is called inside of it, and refuses by raising."""
     left_out: frozenset[str] | None = None
+    pieces: list[Document] = []
+    changed: dict[str, Any] = {}  # pieces by path
 
     def held(current: Transaction) -> None:
         if fence is not None:
             fence()
         same_people(uid, left_out)
+        for piece in pieces:
+            if piece.path in changed:
+                now = current.get(piece.path)
+                if now is None or now.version != piece.version:
+                    raise stored.Overtaken(piece.path)
+
+    def beside(current: Transaction) -> None:
+        for name, data in changed.items():
+            current.set(name, data)
 
     def decide(data: dict[str, Any]) -> tuple[dict[str, Any], ProcessingMemory]:
-        nonlocal left_out
-        known = gone.people(uid)
-        current = processing_from(Document(where, gone.cleared(data, known), "", _EPOCH, _EPOCH))
+        nonlocal left_out, pieces, changed
+        pieces, changed = live_segments.read(where), {}
+        known = tombstones.people(uid)
+        whole = live_segments.put_together(processing_id, data, pieces)
+        current = processing_from(Document(where, tombstones.cleared(whole, known), "", _EPOCH, _EPOCH))
         fields = function(current)
         left_out = None
         if not fields:
             return {}, current
         plain = {name: _plain(value) for name, value in fields.items()}
-        applied = gone.cleared(apply_fields(dump(current), clean_fields(plain)), known)
+        applied = tombstones.cleared(apply_fields(dump(current), clean_fields(plain)), known)
         after = ProcessingMemory.model_validate(applied)
         dumped = dump(after)
         written = {name: dumped[name] for name in {key.split(".")[0] for key in fields}}
-        left_out = known if gone.names_anybody(written) else None
+        left_out = known if tombstones.names_anybody(written) else None
+        if FIELD in written:
+            written[FIELD], changed = live_segments.taken_apart(written[FIELD], pieces)
         return written, after
 
     try:
         where = processing_path(uid, processing_id)
-        processing = stored.change(where, decide, before=held)
+        processing = stored.change(where, decide, before=held, beside=beside)
     except (NotFound, InvalidPath) as error:
         raise ProcessingMemoryNotFound("Processing memory not found") from error
-    mirror.record_processing(uid, processing)
+    rows.record_processing(uid, processing)
     return processing
 
 
@@ -108,7 +153,7 @@ def latest_open(uid: str, device_id: str | None) -> ProcessingMemory | None:
     )
     for document in stored.read_all(found):
         try:
-            return processing_from(gone.without(document))
+            return read(document)
         except Unreadable as error:
             damaged.report(document.path, error)
     return None

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from memories import mirror
+from memories.mirror import rows
 from memories.repository import stored
 from memories.repository.memories import MemoryNotFound, memory_path
 from memories.shapes import Memory
@@ -27,7 +27,7 @@ class Seen:
 
 
 def seen(memory: Memory) -> Seen:
-    return Seen(memory, mirror.row_values(memory))
+    return Seen(memory, rows.row_values(memory))
 
 
 def write(uid: str, before: Seen, fields: Mapping[str, Any]) -> Seen:
@@ -50,9 +50,9 @@ def write(uid: str, before: Seen, fields: Mapping[str, Any]) -> Seen:
     small = before.memory.model_copy(update={"transcript_segments": [], "photos": []})
     checked = Memory.model_validate({**small.model_dump(mode="python"), **fields, "revision": revision})
     counted = {name: before.row[name] for name in ("segments", "seconds", "text_size")}
-    row = {**mirror.memory_values(checked), **counted}
+    row = {**rows.memory_values(checked), **counted}
     after = checked.model_copy(
         update={"transcript_segments": before.memory.transcript_segments, "photos": before.memory.photos}
     )
-    mirror.record_memory(uid, after, row)
+    rows.record_memory(uid, after, row)
     return Seen(after, row)

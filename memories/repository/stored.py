@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from memories.repository import large
-from omi.errors import ErrorKind, StoreError
+from omi.core.errors import ErrorKind, StoreError
 from omi.stores import damaged
 from omi.stores.documents import documents
 from omi.stores.documents.base import Data, Document, DocumentError, NotFound, Transaction
@@ -121,15 +121,22 @@ def create(path: str, data: Data, *, before: Before | None = None) -> None:
     insert(packed(path, data), before=before)
 
 
-def change(path: str, function: Callable[[Data], tuple[dict[str, Any], T]], *, before: Before | None = None) -> T:
+def change(
+    path: str,
+    function: Callable[[Data], tuple[dict[str, Any], T]],
+    *,
+    before: Before | None = None,
+    beside: Before | None = None,
+) -> T:
     """Read the whole document, let ``function`` say which top-level fields change, and write only those, if the
     document is still the one that was read; else begin again.
 
     All that takes time with a long list (unpacking, ``function``, packing) comes before the transaction: others write
     meanwhile. The transaction asks ``before``, compares the version and writes. ``before`` may raise Overtaken, too.
     ``function`` may run several times, and holds no lock: what must hold at the time of the write belongs into
-    ``before``. Without fields nothing is written, and only ``before`` is asked. Raises NotFound, Unreadable, and
-    StoreError (transient, code ``contention``) where the others kept winning.
+    ``before``. ``beside`` writes further documents in the same transaction. Without fields nothing is written, and only
+    ``before`` is asked. Raises NotFound, Unreadable, and StoreError (transient, code ``contention``) where the others
+    kept winning.
     """
     for attempt in range(1, WRITE_TRIES + 1):
         read = _read(path)
@@ -163,6 +170,8 @@ def change(path: str, function: Callable[[Data], tuple[dict[str, Any], T]], *, b
             for name, part in new.items():
                 transaction.set(name, part)
             transaction.update(path, written)
+            if beside is not None:
+                beside(transaction)
 
         try:
             documents().transaction(step)

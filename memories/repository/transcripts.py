@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from memories.repository import gone, large, stored
+from memories.repository import large, stored, tombstones
 from memories.repository.memories import find_memory, memory_path, require_alive
 from memories.repository.parsing import segments_from
 from memories.shapes import Memory, UserEdits
@@ -63,7 +63,7 @@ def save_transcript(
     where = f"{memory_path(uid, memory_id)}/{model}/{version}"
     now = datetime.now(UTC)
     data = {"model": model, "created_at": now, "meta": dict(meta or {}), large.FIELD: values}
-    data = gone.cleared(data, gone.people(uid))
+    data = tombstones.cleared(data, tombstones.people(uid))
 
     def alive(transaction: Transaction) -> None:
         if fence is not None:
@@ -143,9 +143,9 @@ def content_hash(segments: Sequence[Segment]) -> str:
 
 
 def _versions(where: str, model: str, memory: Memory | None, memory_id: str) -> list[TranscriptVersion]:
-    left_out = gone.people(where.split("/")[1])
+    left_out = tombstones.people(where.split("/")[1])
     found = [
-        replace(document, data=gone.cleared(document.data, left_out))
+        replace(document, data=tombstones.cleared(document.data, left_out))
         for document in stored.read_all(documents().query(f"{where}/{model}"))
     ]
     ours = [document for document in found if "text" not in document.data]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from memories.shapes import Structured
-from omi.paid_parts import NothingKept, PaidParts
+from omi.core.paid_parts import NothingKept, PaidParts
 from transcription.segments import Segment
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from memories.pipeline.written_language import FUNCTION_WORDS
+from memories.language_detection import FUNCTION_WORDS
 from memories.structuring.sentences import words
 
 Floats = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
-from memories.pipeline.written_language import written_in
+from memories.language_detection import written_in
 from memories.shapes import Category, Structured
 from memories.structuring import category as categories
 from memories.structuring.actions import action_items
@@ -21,6 +21,7 @@ from memories.structuring.base import Embedder, StructureRequest, StructureResul
 from memories.structuring.centrality import Floats, central, choose, telling, unit
 from memories.structuring.discard import why_discard
 from memories.structuring.events import events
+from memories.structuring.local_embedder import LocalEmbedder
 from memories.structuring.overview import TOLD, bonus, overview
 from memories.structuring.sentences import Sentence, sentences
 from memories.structuring.titles import title
@@ -98,8 +99,6 @@ class LocalStructurer:
 
     def _embed(self, texts: Sequence[str]) -> Floats:
         if self._embedder is None:
-            from memories.structuring.local_embedder import LocalEmbedder
-
             self._embedder = LocalEmbedder()
         return np.asarray(self._embedder.embed(texts), np.float64)
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memories.wording import composed
-from omi.errors import MissingDependency
+from omi.core.errors import MissingDependency
 
 Floats = npt.NDArray[np.float32]
 

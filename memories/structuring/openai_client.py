@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from omi.bounded_http import bounded_client
-from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
-from omi.vendor_errors import broken_answer, from_status, safe_code, unreachable
+from omi.core.bounded_http import bounded_client
+from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.core.vendor_errors import broken_answer, from_status, safe_code, unreachable
 
 if TYPE_CHECKING:
     from openai import APIStatusError, OpenAI

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from django.conf import settings
 
 from memories.structuring.openai_client import VENDOR, client
-from omi.batches import batches
-from omi.errors import MissingDependency
-from omi.vendor_errors import broken_answer
+from omi.core.batches import batches
+from omi.core.errors import MissingDependency
+from omi.core.vendor_errors import broken_answer
 
 MAX_INPUTS = 2048  # per request (vendors.md 6)
 MAX_TOKENS = 250_000  # of the 300,000 per request: the estimate may be a little low

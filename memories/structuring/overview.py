@@ -86,7 +86,9 @@ def bonus(sentence: Sentence, tongue: Tongue, *, dated: bool = False) -> float:
     text = sentence.text
     told = _without_lead(tidy(text, tongue))
     count = len(words(told))
-    if count < FEWEST_WORDS or count > MOST_WORDS or text.rstrip().endswith("?") or _SMALL_TALK.search(text):
+    if count < FEWEST_WORDS or count > MOST_WORDS or _SMALL_TALK.search(text):
+        return 0.0
+    if text.rstrip().endswith("?") or tongue.asks.match(told):
         return 0.0
     factor = min(1.0, count / 10)
     if tongue.request.search(told):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from omi.batches import batches
+from omi.core.batches import batches
 
 
 def token_estimate(text: str) -> int:

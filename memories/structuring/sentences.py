@@ -22,6 +22,10 @@ from transcription.segments import Segment
 
 MAX_CHARACTERS = 1_000_000
 """Of one talk: about eighteen hours of speech (fifteen characters a second), some seconds of work."""
+RESTARTED = 4
+"""Words of a beginning that is begun again."""
+TURN_GAP = 1.0
+"""Seconds between two turns over which a sentence may go on."""
 MAX_SENTENCE = 400
 """Characters: thirty seconds of speech in one breath. A longer one is cut between words."""
 
@@ -88,15 +92,43 @@ def sentences(segments: Sequence[Segment], *, names: dict[str, str], user_name: 
             named = _introduced(segment.text[:MAX_SENTENCE])
             if named:
                 said[segment.speaker] = named
+    going_on = _marked(segments)
+    before: Segment | None = None
     for segment in segments:
         if room <= 0:
             break
         who = speaker_name(segment, names, user_name)
         if not segment.is_user and not names.get(segment.person_id or ""):
             who = said.get(segment.speaker, who)
-        found += [Sentence(text, who, segment.is_user, segment.start) for text in split(segment.text[:room])]
+        mine = [Sentence(text, who, segment.is_user, segment.start) for text in split(segment.text[:room])]
+        if going_on and before and mine and found and _is_cut(found[-1], mine[0], before, segment):
+            mine[0] = _mended(found.pop(), mine[0])
+        found += mine
+        before = segment
         room -= len(segment.text)
     return found
+
+
+def _marked(segments: Sequence[Segment]) -> bool:
+    """Whether the transcript has capitals and marks, so that their absence at a turn's edge says something."""
+    texts = [segment.text.strip()[:MAX_SENTENCE] for segment in segments if segment.text.strip()]
+    marked = sum(text[:1].isupper() + bool(_ENDS.search(text)) for text in texts)
+    return bool(texts) and marked > len(texts)
+
+
+def _is_cut(last: Sentence, first: Sentence, before: Segment, segment: Segment) -> bool:
+    """Whether a turn's edge lies inside a sentence: no mark before it and a small letter after it."""
+    goes_on = last.text[-1:].isalpha() and first.text[:1].islower()
+    near = segment.start - before.end <= TURN_GAP
+    return goes_on and near and len(last.text) + len(first.text) < MAX_SENTENCE
+
+
+def _mended(last: Sentence, first: Sentence) -> Sentence:
+    """The whole sentence, said by who said most of it: the edge of a turn is off by some words at times."""
+    whole = f"{last.text} {first.text}"
+    if len(first.words) > len(last.words):
+        return Sentence(whole, first.speaker, first.is_user, last.start)
+    return Sentence(whole, last.speaker, last.is_user, last.start)
 
 
 def _introduced(text: str) -> str:
@@ -130,7 +162,7 @@ def tidy(text: str, tongue: Tongue = ENGLISH_TONGUE) -> str:
     repeated, nothing is left out.
     """
     text = tongue.fillers.sub("", fold(text, MAX_SENTENCE * 2))
-    text = _without_stutter(text)
+    text = _without_restarts(_without_stutter(text), tongue)
     for _ in range(3):  # nobody corrects one sentence more often
         found = tongue.corrections.search(text)
         if found is None:
@@ -171,6 +203,37 @@ def _without_stutter(text: str) -> str:
                 del kept[-2 * size : -size], bare[-2 * size : -size]
                 break
     return " ".join(kept)
+
+
+def _without_restarts(text: str, tongue: Tongue) -> str:
+    """A beginning that is begun once more stands once ("who is like, who is packing"): up to four words, where only
+    hedges stand before the second time. "I like apples, I like pears" says two things."""
+    tokens = text.split(" ")
+    bare = [token.strip(",.-…").casefold() for token in tokens]
+    at = 1
+    while at < len(tokens):
+        first = _begun_before(tokens, bare, at, tongue) if tokens[at - 1].endswith((",", "…", "-")) else at
+        if first < at:
+            if tokens[first][:1].isupper():
+                tokens[at] = tokens[at][:1].upper() + tokens[at][1:]
+            del tokens[first:at], bare[first:at]
+        at = first + 1
+    return " ".join(tokens)
+
+
+def _begun_before(tokens: Sequence[str], bare: Sequence[str], at: int, tongue: Tongue) -> int:
+    """Where the words that stand at ``at`` began already; ``at`` where they did not."""
+    hedged = at
+    while hedged > 0 and bare[hedged - 1] in tongue.hedges:
+        hedged -= 1
+    if hedged == at:
+        return at
+    for size in range(RESTARTED, 0, -1):
+        for last in range(hedged, at):  # a word of the beginning may be a hedge itself
+            again = bare[at : at + size]
+            if last >= size and len(again) == size and bare[last - size : last] == again:
+                return last - size
+    return at
 
 
 def _parts(text: str) -> Iterator[str]:

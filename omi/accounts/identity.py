@@ -11,9 +11,13 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.cache import cache
 
+from omi.accounts.erased import erased_since
 from omi.accounts.principal import Principal
-from omi.errors import MissingDependency
-from omi.ids import is_id
+from omi.accounts.revocation import is_signed_out
+from omi.accounts.tokens import BadToken, read
+from omi.core.errors import MissingDependency
+from omi.core.ids import is_id
+from omi.stores.google import firebase_app
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +50,6 @@ averify_token = sync_to_async(verify_token)
 
 
 def _dev(token: str) -> Principal:
-    from omi.accounts.tokens import BadToken, read
-
     try:
         return read(token)
     except BadToken as error:
@@ -58,8 +60,6 @@ def _firebase(token: str) -> Principal:
     import google.auth.exceptions
     import requests
     from firebase_admin import auth, exceptions
-
-    from omi.stores.google import firebase_app
 
     # Signature and age are checked each time, here. Whether it was revoked only Google knows: a call over the network.
     known = f"token-{hashlib.sha256(token.encode()).hexdigest()[:40]}"
@@ -103,13 +103,9 @@ def _remember(key: str) -> None:
 
 
 def _signed_out(principal: Principal) -> bool:
-    from omi.accounts.revocation import is_signed_out
-
     return is_signed_out(principal.uid, principal.issued_at)
 
 
 def _erased_since(principal: Principal) -> bool:
     """The account was erased after this person signed in: only a new sign-in may start a new account."""
-    from omi.accounts.erased import erased_since
-
     return erased_since(principal.uid, datetime.fromtimestamp(principal.issued_at, tz=UTC))

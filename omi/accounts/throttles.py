@@ -14,7 +14,7 @@ from django.core.cache import cache
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from omi.metrics import throttled_total
+from omi.core.metrics import throttled_total
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ import time
 from django.core import signing
 
 from omi.accounts.principal import Principal
-from omi.ids import is_id
+from omi.core.ids import is_id
 from omi.stores.documents.base import InvalidPath
 
 SALT = "omi.accounts.tokens"

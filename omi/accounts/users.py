@@ -74,7 +74,8 @@ def update_user(uid: str, *, fence: Callable[[], None] = no_fence, **fields: Any
 
 
 def set_recording_permission(uid: str, allowed: bool, *, fence: Callable[[], None] = no_fence) -> None:
-    """Consent to keep recordings. Taking it back does not delete by itself: see memories.erasure.forget_recordings."""
+    """Consent to keep recordings. Taking it back does not delete by itself: see
+    memories.privacy.erasure.forget_recordings."""
     now = datetime.now(UTC)
     update_user(uid, fence=fence, store_recording_permission=allowed, store_recording_permission_at=now)
 

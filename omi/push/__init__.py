@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from omi.providers import one
+from omi.accounts.users import find_user, forget_fcm_tokens
+from omi.core.providers import one
 
 
 def push(uid: str, title: str, body: str, data: Mapping[str, str] | None = None) -> int:
     """Send to every device of the user. Returns how many took it. Raises ProviderError when none could be reached."""
-    from omi.accounts.users import find_user, forget_fcm_tokens
-
     user = find_user(uid)
     if user is None or user.account_deleted or not user.fcm_tokens:
         return 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 
 
 @dataclass(frozen=True, slots=True)

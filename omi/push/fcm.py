@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 from django.conf import settings
 
-from omi.bounded_http import bounded_client
-from omi.env import env_str
-from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.core.bounded_http import bounded_client
+from omi.core.env import env_str
+from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
 from omi.push.base import PushResult
 
 VENDOR = "fcm"

@@ -24,8 +24,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from omi import rows
-from omi.errors import ErrorKind, ProviderError, StoreError
+from omi.core.errors import ErrorKind, ProviderError, StoreError
 from omi.stores.models import AudioObject
 
 log = structlog.get_logger(__name__)
@@ -75,7 +74,7 @@ def put(
     )
     with transaction.atomic():
         fence()
-        rows.insert([row])
+        row.save(force_insert=True)
     digest = hashlib.sha256()
     with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as staged:
         for piece in _pieces(content):
@@ -90,10 +89,9 @@ def put(
     if saved != row.name:
         raise StoreError("audio storage", "the object's name was taken", kind=ErrorKind.TRANSIENT, code="collision")
     row.sha256, row.size, row.complete = digest.hexdigest(), size, True
-    values = {"sha256": row.sha256, "size": size, "complete": True}
-    if not rows.update(
-        AudioObject, values, {"id": row.pk, "deleted_at": None}
-    ):  # the user or memory was erased while the bytes travelled
+    live = AudioObject.objects.filter(pk=row.pk, deleted_at=None)
+    # None where the user or memory was erased while the bytes travelled.
+    if not live.update(sha256=row.sha256, size=size, complete=True):
         storage().delete(row.name)
         raise AudioNotFound(row.name)
     return row
@@ -101,11 +99,11 @@ def put(
 
 def get(name: str, *, uid: str | None = None) -> AudioObject:
     """The live row. Raises AudioNotFound, also for another user's object."""
-    where = {"name": name, "deleted_at": None, "complete": True}
-    found = rows.instances(AudioObject, where if uid is None else {**where, "uid": uid})
-    if not found:
+    found = _live().filter(name=name, complete=True)
+    row: AudioObject | None = (found if uid is None else found.filter(uid=uid)).first()
+    if row is None:
         raise AudioNotFound(name)
-    return found[0]
+    return row
 
 
 def open(obj: AudioObject | str) -> File[bytes]:
@@ -206,10 +204,10 @@ def keep(obj: AudioObject, keep_for: timedelta | None) -> None:
 
 def for_memory(uid: str, memory_id: str, purpose: str | None = None) -> list[AudioObject]:
     """Live objects of a memory, oldest first."""
-    where = {"uid": uid, "memory_id": memory_id, "complete": True, "deleted_at": None}
+    found = _live().filter(uid=uid, memory_id=memory_id, complete=True)
     if purpose is not None:
-        where["purpose"] = AudioObject.Purpose(purpose)
-    return sorted(rows.instances(AudioObject, where), key=lambda row: (row.created_at, row.pk))
+        found = found.filter(purpose=AudioObject.Purpose(purpose))
+    return list(found.order_by("created_at", "pk"))
 
 
 def for_user(uid: str) -> Iterator[AudioObject]:

@@ -11,7 +11,7 @@ import structlog
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
-from omi.metrics import documents_unreadable_total
+from omi.core.metrics import documents_unreadable_total
 from omi.stores.models import DamagedDocument
 
 log = structlog.get_logger(__name__)

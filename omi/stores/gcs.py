@@ -7,7 +7,7 @@ from typing import Any
 
 from storages.backends.gcloud import GoogleCloudStorage
 
-from omi.env import env_str
+from omi.core.env import env_str
 
 CHUNK = 8 * 1024 * 1024
 """Bytes per part of a resumable upload (a multiple of 256 KiB): what one upload holds in memory."""

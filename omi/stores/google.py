@@ -12,8 +12,8 @@ from typing import Any
 
 from django.conf import settings
 
-from omi.env import env_str
-from omi.errors import MissingDependency
+from omi.core.env import env_str
+from omi.core.errors import MissingDependency
 
 EMULATOR_VARIABLES = ("FIRESTORE_EMULATOR_HOST", "FIREBASE_AUTH_EMULATOR_HOST", "STORAGE_EMULATOR_HOST")
 HTTP_SECONDS = 10

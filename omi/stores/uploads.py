@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from omi import workspace
+from omi.core import workspace
 
 STALE_SECONDS = 6 * 3600.0
 """Longer than any honest upload takes."""

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from omi.json_parser import StrictJSONParser
+from omi.core.json_parser import StrictJSONParser
 from speakers import enrolment, gallery, people
 from speakers.api.errors import Refused, answered
 from speakers.api.links import sample_url

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from omi.json_parser import StrictJSONParser
+from omi.core.json_parser import StrictJSONParser
 from omi.stores import audio
 from omi.stores.audio import AudioNotFound
 from speakers import enrolment, gallery, people

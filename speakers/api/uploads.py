@@ -10,10 +10,12 @@ from pathlib import Path
 from django.core.files.uploadedfile import UploadedFile
 from rest_framework.request import Request
 
-from omi import workspace
-from omi.decoders import decoding
+from omi.core import workspace
+from omi.core.decoders import decoding
 from speakers.api.errors import Refused
 from speakers.api.who import uid_of
+from transcription.audio.codecs import codec, open_decoder
+from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
 
 LARGEST = 100 * 1024 * 1024
 """Bytes: three minutes of 48 kHz stereo in floats are 70 MB."""
@@ -47,8 +49,6 @@ def uploaded_wav(request: Request) -> Iterator[Path]:
 @contextmanager
 def packets_wav(packets: Sequence[Sequence[int]]) -> Iterator[Path]:
     """``upload-bytes``: Opus packets of 10 ms, each a list of byte values. A broken packet becomes 10 ms of silence."""
-    from transcription.codecs import codec, open_decoder
-
     try:
         frames = [bytes(packet) for packet in packets]
     except (TypeError, ValueError) as error:
@@ -69,8 +69,6 @@ def packets_wav(packets: Sequence[Sequence[int]]) -> Iterator[Path]:
 
 
 def _decoded(source: Path, wav: Path) -> Path:
-    from transcription.audio import AudioError, AudioLimits, decode_to_wav
-
     try:
         # Length is judged by the enrolment, which knows its limits and names them; here only work is bounded.
         decode_to_wav(source, wav, limits=AudioLimits(max_seconds=3600.0, cpu_seconds=60))

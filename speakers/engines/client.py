@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omi import child_process
-from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.core import child_process
+from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
 from speakers.engines.worker import LARGEST, read_message, write_message
 
 VENDOR = "voices"

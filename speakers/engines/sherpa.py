@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

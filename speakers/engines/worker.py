@@ -19,6 +19,10 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from speakers.engines.campplus import CampplusEngine
+from speakers.engines.sherpa import SherpaVoiceEngine
+from transcription.audio.vad import speech_regions
+
 if TYPE_CHECKING:
     from speakers.engines import VoiceEngine
 
@@ -30,10 +34,7 @@ LARGEST = 1024 * 1024 * 1024
 def load_engine(model: str) -> VoiceEngine:
     """The engine of the .onnx file ``model`` (sherpa-onnx), or the built-in one."""
     if model:
-        from speakers.engines.sherpa import SherpaVoiceEngine
-
         return SherpaVoiceEngine(Path(model))
-    from speakers.engines.campplus import CampplusEngine
 
     return CampplusEngine()
 
@@ -70,8 +71,6 @@ def answer(engine: VoiceEngine, header: dict[str, Any], payload: bytes) -> tuple
         rows = engine.embed_segments(pcm, [(float(start), float(end)) for start, end in header["segments"]])
         return {"rows": rows.shape[0], "columns": rows.shape[1]}, rows.astype("<f4").tobytes()
     if header["op"] == "speech":
-        from transcription.vad import speech_regions
-
         return {"regions": [[region.start, region.end] for region in speech_regions(pcm)]}, b""
     raise ValueError(f"unknown operation {header['op']!r}")
 

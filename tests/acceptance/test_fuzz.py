@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from omi.accounts import tokens
 from tests.acceptance.schema import Operation, document, example, operations
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "15"))
 """Per route; more by ``FUZZ_EXAMPLES=500``."""
 
 ODD_TEXT = st.sampled_from(

@@ -12,9 +12,9 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from demo.servers import Installation, installation
+from demo.vendors.server import VendorServer
+from demo.vendors.truth import Library
 from tests.acceptance.wire import App
-from tests.vendors.server import VendorServer
-from tests.vendors.truth import Library
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS, SPEED, CHUNK = 48, 2.0, 3200

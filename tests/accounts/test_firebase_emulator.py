@@ -121,7 +121,7 @@ def test_a_user_who_is_gone_is_refused(emulator: Any) -> None:
 
 
 def test_after_the_account_was_erased_only_a_new_sign_in_is_taken(emulator: Any) -> None:
-    from memories import erasure
+    from memories.privacy import erasure
 
     uid, token = sign_up(emulator[0])
     erasure.erase_user(uid)

@@ -177,7 +177,7 @@ def test_only_a_bad_token_is_a_401(monkeypatch: pytest.MonkeyPatch, raised: str,
         raise makers[raised]()
 
     monkeypatch.setattr("firebase_admin.auth.verify_id_token", verify)
-    monkeypatch.setattr("omi.stores.google.firebase_app", lambda: object())
+    monkeypatch.setattr("omi.accounts.identity.firebase_app", lambda: object())
     with pytest.raises(expected):
         identity.verify_token("some.token.here")
     assert asked[0]["check_revoked"] is True
@@ -187,7 +187,7 @@ def test_only_a_bad_token_is_a_401(monkeypatch: pytest.MonkeyPatch, raised: str,
 def test_a_good_token_names_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
     told = {**claims(), "uid": "ana", "email": "ana@example.org"}
     monkeypatch.setattr("firebase_admin.auth.verify_id_token", lambda token, **options: told)
-    monkeypatch.setattr("omi.stores.google.firebase_app", lambda: object())
+    monkeypatch.setattr("omi.accounts.identity.firebase_app", lambda: object())
     who = identity.verify_token("some.token.here")
     assert (who.uid, who.email) == ("ana", "ana@example.org")
 

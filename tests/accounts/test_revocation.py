@@ -29,7 +29,7 @@ def asked(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     from firebase_admin import auth
 
     settings.OMI_AUTH, settings.GOOGLE_CLOUD_PROJECT = "firebase", "demo-revocation"
-    monkeypatch.setattr("omi.stores.google.firebase_app", lambda: None)
+    monkeypatch.setattr("omi.accounts.identity.firebase_app", lambda: None)
     told: list[bool] = []
 
     def verify(token: str, *, app: Any, check_revoked: bool, clock_skew_seconds: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from django.test import override_settings
 
 from omi import checks
 from omi.accounts import users
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from omi.push import push
 from omi.push.fcm import FcmPush
 from omi.stores.documents import documents
@@ -53,7 +53,7 @@ def test_tokens_are_kept_once_newest_last_and_bounded() -> None:
 
 @pytest.fixture(scope="module")
 def fcm_server() -> Iterator[Any]:
-    from tests.vendors.server import VendorServer
+    from demo.vendors.server import VendorServer
 
     with VendorServer(vendors=("fcm",)) as server:
         yield server

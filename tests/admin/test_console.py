@@ -109,7 +109,7 @@ def test_revealed_words_are_masked_again_after_a_while(
 ) -> None:
     import time
 
-    from omi import reveal
+    from omi.core import reveal
 
     ana.post(page(row, "reveal/"), {"reason": "ticket 12"})
     later = time.time() + reveal.MINUTES * 60 + 1

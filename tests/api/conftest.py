@@ -6,10 +6,11 @@ import io
 import math
 import struct
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -17,6 +18,7 @@ from django.test import Client
 from memories.repository import memories as repository
 from memories.shapes import Event, Memory, Structured
 from omi.accounts import tokens
+from tests.support.servers import WebServer, web_server
 from transcription.segments import Segment
 
 
@@ -58,6 +60,20 @@ def bob(db: None) -> Caller:
     return Caller("bob")
 
 
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    """One web server for all tests of the wire that neither kill it nor weigh it."""
+    with web_server(tmp_path_factory.mktemp("wire")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def wired(server: WebServer) -> Iterator[httpx.Client]:
+    """The app of one user of that server."""
+    with server.app("alice") as client:
+        yield client
+
+
 @pytest.fixture
 def make_memory(db: None) -> Callable[..., Memory]:
     made = 0
@@ -86,6 +102,16 @@ def make_memory(db: None) -> Callable[..., Memory]:
         return repository.create_memory(uid, Memory(**{**given, **fields}))
 
     return make
+
+
+def create(app: httpx.Client) -> dict[str, Any]:
+    """Post a memory over the wire."""
+    words = [{"text": "We buy bread and milk.", "speaker": "SPEAKER_00", "is_user": True, "start": 0, "end": 4}]
+    body = {"started_at": "2026-11-20T10:00:00Z", "finished_at": "2026-11-20T10:01:00Z", "transcript_segments": words}
+    answer = app.post("/v1/memories?trigger_integrations=false", json=body)
+    assert answer.status_code == 200, answer.text
+    memory: dict[str, Any] = answer.json()["memory"]
+    return memory
 
 
 def segment(identity: str, text: str, speaker: str, start: float, end: float, **fields: Any) -> Segment:

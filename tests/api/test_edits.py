@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from memories import edits
+from memories import editing
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.repository import transcripts
@@ -186,7 +186,7 @@ def test_a_sample_is_learned_only_from_more_than_five_words(
         tasks.clear()
         with django_capture_on_commit_callbacks(execute=True):
             assert assign(alice, memory, index, f"assign_type=is_user&{query}").status_code == 200
-        assert [(task[0], task[-1]) for task in tasks] == [("memories.learning.from_segment", taken)], query
+        assert [(task[0], task[-1]) for task in tasks] == [("memories.voice_learning.from_segment", taken)], query
 
 
 def test_a_voice_of_thousands_of_segments_is_a_few_tasks(
@@ -203,9 +203,9 @@ def test_a_voice_of_thousands_of_segments_is_a_few_tasks(
             {"speaker": "SPEAKER_00", "is_user": True, "use_for_speech_training": True},
         )
     assert answer.status_code == 200
-    taught = [task for task in tasks if task[0] == "memories.learning.from_segment"]
+    taught = [task for task in tasks if task[0] == "memories.voice_learning.from_segment"]
     assert [(task[3], task[-1]) for task in taught[:2]] == [("s2997", True), ("s2994", True)]
-    assert len(taught) == edits.MOST_TAUGHT
+    assert len(taught) == editing.MOST_TAUGHT
     (_, _, _, shorts, nobody), (_, _, _, longs, user) = tasks[len(taught) :]
     assert (len(shorts), nobody, len(longs), user) == (2000, None, 980, "")
 

@@ -11,10 +11,10 @@ from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 from django.utils import timezone
 
-from memories import event_watch, events
 from memories.repository import memories as repository
 from memories.shapes import Memory, Structured
-from omi.accounts import revocation, tokens
+from memories.user_events import log, watch
+from omi.accounts import ended, revocation, tokens
 from omi.accounts.models import ErasedAccount, SignOut, uid_digest
 from transcription.segments import Segment
 
@@ -29,14 +29,14 @@ def make(uid: str, identity: str, *, segments: int = 1, text: str = "Hello there
         id=identity, created_at=datetime.now(UTC), structured=Structured(title="A talk"), transcript_segments=spoken
     )
     repository.create_memory(uid, memory)
-    events.append(uid, events.MEMORY_CREATED, {"memory_id": identity})
+    log.append(uid, log.MEMORY_CREATED, {"memory_id": identity})
 
 
 def test_an_event_holds_its_memory_where_it_was_asked_for() -> None:
     make("ana", "m")
-    [event] = events.after("ana", 0)
+    [event] = log.after("ana", 0)
     assert event["memory"]["transcript_segments"][0]["text"] == "Hello there."
-    [event] = events.after("ana", 0, memories=False)
+    [event] = log.after("ana", 0, memories=False)
     assert "memory" not in event
     assert event["memory_id"] == "m"
     assert event["summary"]["segments"] == 1
@@ -46,7 +46,7 @@ def test_an_event_holds_its_memory_where_it_was_asked_for() -> None:
 def test_a_large_memory_is_told_without_its_segments() -> None:
     """Five sockets that replayed memories of 9 MB and read nothing held 1 GB."""
     make("ana", "m", segments=3000, text="word " * 20)
-    [event] = events.after("ana", 0)
+    [event] = log.after("ana", 0)
     assert event["memory_shortened"] is True
     assert event["memory"]["structured"]["title"] == "A talk"
     assert event["memory"]["transcript_segments"] == []
@@ -60,7 +60,7 @@ def test_deleted_memories_hide_no_event_behind_them(memories: bool) -> None:
         make("ana", f"m{number}")
         if number < 24:
             repository.delete_memory("ana", f"m{number}")
-    found = events.after("ana", 0, 5, memories=memories)
+    found = log.after("ana", 0, 5, memories=memories)
     assert [event["memory_id"] for event in found] == ["m24"]
 
 
@@ -86,7 +86,7 @@ def test_a_user_has_so_many_streams_and_the_process_as_well(settings: Any) -> No
         return codes
 
     assert asyncio.run(work()) == [429, 429, 200]
-    assert event_watch.count() == 0
+    assert watch.count() == 0
 
 
 def test_a_stream_that_is_cut_off_frees_its_place(settings: Any) -> None:
@@ -104,15 +104,15 @@ def test_a_stream_that_is_cut_off_frees_its_place(settings: Any) -> None:
             await asyncio.gather(reading, return_exceptions=True)
 
     asyncio.run(work())
-    assert event_watch.count() == 0
+    assert watch.count() == 0
 
 
 @pytest.mark.parametrize("how", ["signed out here", "signed out elsewhere", "erased elsewhere"])
 def test_streams_of_a_user_who_was_signed_out_or_erased_end_and_no_others(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_watch, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(event_watch, "ENDED_SECONDS", 0.1)
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(ended, "LOOK_SECONDS", 0.1)
 
     async def work() -> None:
         streams = [await opened("ana"), await opened("ben")]
@@ -122,7 +122,7 @@ def test_streams_of_a_user_who_was_signed_out_or_erased_end_and_no_others(
         ana, ben = [asyncio.ensure_future(anext(item)) for item in frames]
         await asyncio.sleep(0)
         if how == "signed out here":
-            monkeypatch.setattr(event_watch, "ENDED_SECONDS", 1000.0)
+            monkeypatch.setattr(ended, "LOOK_SECONDS", 1000.0)
             await sync_to_async(revocation.sign_out)("ana", reason="a lost phone")
         elif how == "signed out elsewhere":
             await SignOut.objects.acreate(uid="ana", at=timezone.now())
@@ -138,16 +138,16 @@ def test_streams_of_a_user_who_was_signed_out_or_erased_end_and_no_others(
             stream.close()
 
     asyncio.run(work())
-    assert event_watch.count() == 0
+    assert watch.count() == 0
 
 
 def test_many_streams_are_one_look_at_the_log(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three hundred took 69 % of a core."""
     settings.OMI_STREAMS_PER_USER = settings.OMI_STREAMS = 500
-    monkeypatch.setattr(event_watch, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.2)
     looks: list[int] = []
     read: list[str] = []
-    latest, after = event_watch._latest, events.after
+    latest, after = watch.latest_among, log.after
 
     def counted(uids: list[str]) -> Any:
         looks.append(len(uids))
@@ -157,8 +157,8 @@ def test_many_streams_are_one_look_at_the_log(settings: Any, monkeypatch: pytest
         read.append(uid)
         return after(uid, *args, **more)
 
-    monkeypatch.setattr(event_watch, "_latest", counted)
-    monkeypatch.setattr(events, "after", noted)
+    monkeypatch.setattr(watch, "latest_among", counted)
+    monkeypatch.setattr(log, "after", noted)
 
     async def work() -> None:
         from memories.api.event_stream import follow
@@ -170,7 +170,7 @@ def test_many_streams_are_one_look_at_the_log(settings: Any, monkeypatch: pytest
         while len(looks) < 3:
             await asyncio.sleep(0.05)
         assert len(read) == 50  # each at its beginning, none for the clock
-        await sync_to_async(events.append)("u7", events.MEMORY_CREATING, {"memory_id": "m"})
+        await sync_to_async(log.append)("u7", log.MEMORY_CREATING, {"memory_id": "m"})
         done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=10)
         assert [task.result().split("\n")[0] for task in done] == ["id: 1"]
         for task in waiting:
@@ -186,7 +186,7 @@ def test_many_streams_are_one_look_at_the_log(settings: Any, monkeypatch: pytest
 @pytest.mark.parametrize("how", ["signed out", "erased"])
 def test_a_stream_ends_when_another_process_ends_its_users_sign_in(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither ``manage.py signout`` nor an erasure elsewhere knows the open streams; a token lasts for an hour."""
-    monkeypatch.setattr(event_watch, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.1)
 
     def end() -> None:
         if how == "signed out":
@@ -201,7 +201,7 @@ def test_a_stream_ends_when_another_process_ends_its_users_sign_in(how: str, mon
         await sync_to_async(end)()
         async with asyncio.timeout(30):
             assert [frame async for frame in frames] == []
-        assert event_watch.count() == 1
+        assert watch.count() == 1
         other.close()
 
     asyncio.run(work())

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from memories import erasure, postprocessing, search
+from memories import postprocessing
 from memories.api import users as users_api
 from memories.capture import create
 from memories.pipeline.models import PostProcessingRun, VendorCall
+from memories.privacy import erasure
+from memories.search import query as search
 from memories.shapes import Memory
 from omi.stores.models import AudioObject
 from speakers.api import people as people_api

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from memories import events
 from memories.capture import create
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import Memory, Photo
+from memories.user_events import log
 from tests.api.conftest import Caller
 
 Make = Callable[..., Memory]
@@ -39,7 +39,7 @@ def test_create_answers_200_with_memory_and_messages(alice: Caller) -> None:
     assert [item["start"] for item in body["memory"]["transcript_segments"]] == [0.0, 5.0]
     run = PostProcessingRun.objects.get(uid="alice", memory_id=body["memory"]["id"])
     assert run.kind == "reprocess"
-    assert [event["type"] for event in events.after("alice", 0)] == ["new_memory_created"]
+    assert [event["type"] for event in log.after("alice", 0)] == ["new_memory_created"]
 
 
 def test_times_are_json_floats_everywhere(alice: Caller) -> None:

@@ -12,15 +12,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.test import Client
 from django.utils import timezone
 
-from memories import search, search_index
 from memories.models import SearchWord, VendorCallback
 from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun, VendorCall
 from memories.repository import memories as repository
 from memories.repository import processing
+from memories.search import query as search
+from memories.search import word_index
 from memories.shapes import Memory, ProcessingMemory, Structured
-from omi import providers
-from omi.errors import ErrorKind, ProviderError
+from omi.core import providers
+from omi.core.errors import ErrorKind, ProviderError
 from omi.stores import audio
 from tests.api.conftest import Caller, segment, tone
 
@@ -180,8 +181,8 @@ def test_the_index_holds_no_words(alice: Caller, talks: dict[str, Memory]) -> No
     found(alice, "boat")
     assert SearchWord.objects.count() > 20
     assert all(isinstance(word, int) for word in SearchWord.objects.values_list("word", flat=True))
-    assert len(search_index.find("alice", "boat")) == 2
-    assert search_index.find("bob", "boat") == []
+    assert len(word_index.find("alice", "boat")) == 2
+    assert word_index.find("bob", "boat") == []
 
 
 def test_search_by_words_alone_while_the_embedder_is_down(
@@ -204,7 +205,7 @@ def test_only_fals_signature_is_believed_and_only_once(
     """omi-protocol 4.3 no. 65: the vendor's callback was not checked."""
     from hashlib import sha256
 
-    from transcription.prerecorded import webhook
+    from transcription.vendors.batch import webhook
 
     key = Ed25519PrivateKey.generate()
     monkeypatch.setattr(webhook, "_keys", lambda: [key.public_key().public_bytes_raw()])

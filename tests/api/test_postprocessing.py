@@ -233,7 +233,7 @@ def test_retry_from_an_unknown_step_is_422(alice: Caller, make_memory: Make) -> 
 
 
 def test_a_store_that_fails_takes_nothing(alice: Caller, make_memory: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from omi.errors import ErrorKind, ProviderError
+    from omi.core.errors import ErrorKind, ProviderError
 
     memory = make_memory()
 
@@ -241,7 +241,7 @@ def test_a_store_that_fails_takes_nothing(alice: Caller, make_memory: Make, monk
         raise ProviderError("documents", "the store is out of reach", kind=ErrorKind.TRANSIENT, retry_after=7)
 
     with monkeypatch.context() as patched:
-        patched.setattr("memories.pipeline.announce.mark", down)
+        patched.setattr("memories.pipeline.notifications.mark", down)
         answer = alice.upload(url(memory), tone(11))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
     assert not PostProcessingRun.objects.filter(memory_id=memory.id).exists()

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from memories import edits, mirror_check, search_index
+from memories import editing
+from memories.mirror import compare
+from memories.search import word_index
 from memories.shapes import Category, Memory, Structured
 from speakers import people
 from tests.api.conftest import Caller, segment
@@ -51,13 +53,13 @@ def crowd(alice: Caller, make_memory: Callable[..., Memory]) -> list[Memory]:
                 discarded=bool(number) and number % 2 == 0,
             )
         )
-    mirror_check.write_vectors("alice", made)
+    compare.write_vectors("alice", made)
     return made
 
 
 def test_a_person_is_found_behind_a_hundred_better_hits(alice: Caller, crowd: list[Memory]) -> None:
     person = people.create_person("alice", "David")
-    edits.assign_segments("alice", crowd[0].id, ["s0"], edits.Decision(person_id=person.id))
+    editing.assign_segments("alice", crowd[0].id, ["s0"], editing.Decision(person_id=person.id))
     for word in WORDS:
         assert ask(alice, word, person_id=person.id) <= {crowd[0].id}
     assert ask(alice, "boat", person_id=person.id) == {crowd[0].id}
@@ -67,9 +69,9 @@ def test_a_person_is_found_behind_a_hundred_better_hits(alice: Caller, crowd: li
 
 def test_a_person_who_was_un_named_is_not_found_any_more(alice: Caller, crowd: list[Memory]) -> None:
     person = people.create_person("alice", "David")
-    edits.assign_segments("alice", crowd[0].id, ["s0"], edits.Decision(person_id=person.id))
+    editing.assign_segments("alice", crowd[0].id, ["s0"], editing.Decision(person_id=person.id))
     assert ask(alice, "boat", person_id=person.id) == {crowd[0].id}
-    edits.assign_segments("alice", crowd[0].id, ["s0"], edits.Decision(assigned=False))
+    editing.assign_segments("alice", crowd[0].id, ["s0"], editing.Decision(assigned=False))
     assert ask(alice, "boat", person_id=person.id) == set()
 
 
@@ -87,7 +89,7 @@ def test_discarded_ones_take_no_place_from_the_others(alice: Caller, crowd: list
 def test_a_day_and_a_person_together(alice: Caller, crowd: list[Memory]) -> None:
     person = people.create_person("alice", "David")
     for number in (0, 100):
-        edits.assign_segments("alice", crowd[number].id, ["s0"], edits.Decision(person_id=person.id))
+        editing.assign_segments("alice", crowd[number].id, ["s0"], editing.Decision(person_id=person.id))
     day = {"start_date": crowd[99].created_at.isoformat(), "end_date": crowd[101].created_at.isoformat()}
     assert ask(alice, "boat", person_id=person.id, include_discarded=True, **day) == {crowd[100].id}
 
@@ -95,7 +97,7 @@ def test_a_day_and_a_person_together(alice: Caller, crowd: list[Memory]) -> None
 def test_each_of_many_people_is_found(alice: Caller, crowd: list[Memory]) -> None:
     known = {number: people.create_person("alice", f"Person {number}").id for number in range(1, 40, 2)}
     for number, person in known.items():
-        edits.assign_segments("alice", crowd[number].id, ["s0"], edits.Decision(person_id=person))
+        editing.assign_segments("alice", crowd[number].id, ["s0"], editing.Decision(person_id=person))
     wrong = [number for number, person in known.items() if ask(alice, "boat", person_id=person) != {crowd[number].id}]
     assert wrong == []
-    assert search_index.ids("alice", search_index.Among(person_id=known[1]), 10) == [crowd[1].id]
+    assert word_index.ids("alice", word_index.Among(person_id=known[1]), 10) == [crowd[1].id]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from memories import edits
+from memories import editing
 from memories.repository import memories as repository
 from memories.shapes import Memory, PluginResult, PostProcessing
 from omi.stores.documents import documents
@@ -31,8 +31,8 @@ def shared(alice: Caller, make_memory: Callable[..., Memory]) -> Memory:
     )  # fmt: skip
     documents().update(f"users/alice/memories/{memory.id}", {"unknown_field": "unknown secret"})
     person = people.create_person("alice", "David")
-    edits.assign_segments("alice", memory.id, ["s0"], edits.Decision(person_id=person.id))
-    edits.set_events_created("alice", memory.id, {0: True})
+    editing.assign_segments("alice", memory.id, ["s0"], editing.Decision(person_id=person.id))
+    editing.set_events_created("alice", memory.id, {0: True})
     alice.send("PATCH", f"/v1/memories/{memory.id}/visibility?value=public")
     return repository.get_memory("alice", memory.id)
 

@@ -29,6 +29,7 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("POST", f"{M}/transcripts/deepgram_streaming/activate", None),
     ("GET", f"{M}/recording", None),
     ("GET", f"{M}/recording/audio", None),
+    ("GET", f"{M}/download/srt", None),
     ("PATCH", f"{M}/events", {"events_idx": [0], "values": [True]}),
     ("PATCH", f"{M}/visibility?value=shared", None),
     ("GET", f"{M}/speakers", None),

@@ -3,104 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.conftest import tone
+from tests.api.conftest import create, tone
+from tests.support.servers import LIMIT, WebServer
 
 pytestmark = pytest.mark.process
-ROOT = Path(__file__).parents[2]
-LIMIT = 600_000
 
 
-class Server:
-    def __init__(self, folder: Path) -> None:
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("OMI_", "DJANGO_"))},
-            "OMI_DATA_DIR": str(folder),
-            "OMI_MAX_UPLOAD_BYTES": str(LIMIT),
-            "OMI_LOG_LEVEL": "WARNING",
-            "OMI_REQUESTS_PER_MINUTE": "0",
-            "OMI_CREATES_PER_MINUTE": "0",
-            "PYTHONPATH": str(ROOT),
-        }
-        self.log = folder / "web.log"
-        self.manage("migrate", "-v0")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "omi.asgi:application"]
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, stdout=self.log.open("w"), stderr=subprocess.STDOUT
-        )
-        self._wait()
-
-    def manage(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120, check=True,
-        )  # fmt: skip
-        return done.stdout.strip()
-
-    def app(self, uid: str) -> httpx.Client:
-        token = self.manage("devtoken", uid)
-        return httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}", headers={"Authorization": f"Bearer {token}"}, timeout=30
-        )
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"http://127.0.0.1:{self.port}/healthz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.1)
-        raise AssertionError(self.log.read_text())
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("wire"))
-    try:
-        yield running
-    finally:
-        running.process.terminate()
-        running.process.wait(20)
-
-
-@pytest.fixture(scope="module")
-def alice(server: Server) -> Iterator[httpx.Client]:
-    with server.app("alice") as client:
-        yield client
-
-
-def create(app: httpx.Client) -> dict[str, Any]:
-    words = [{"text": "We buy bread and milk.", "speaker": "SPEAKER_00", "is_user": True, "start": 0, "end": 4}]
-    body = {"started_at": "2026-11-20T10:00:00Z", "finished_at": "2026-11-20T10:01:00Z", "transcript_segments": words}
-    answer = app.post("/v1/memories?trigger_integrations=false", json=body)
-    assert answer.status_code == 200, answer.text
-    memory: dict[str, Any] = answer.json()["memory"]
-    return memory
-
-
-def test_an_upload_is_taken_and_a_second_later_it_can_be_asked_for(alice: httpx.Client) -> None:
-    memory = create(alice)
+def test_an_upload_is_taken_and_a_second_later_it_can_be_asked_for(wired: httpx.Client) -> None:
+    memory = create(wired)
     url = f"/v1/memories/{memory['id']}/post-processing"
     began = time.monotonic()
-    answer = alice.post(url, files={"file": ("a.wav", tone(11), "audio/wav")})
+    answer = wired.post(url, files={"file": ("a.wav", tone(11), "audio/wav")})
     assert time.monotonic() - began < 10
     assert (answer.status_code, answer.json()["postprocessing"]["status"]) == (200, "in_progress")
-    assert alice.get(url).json()["state"] == "queued"
+    assert wired.get(url).json()["state"] == "queued"
 
 
 @pytest.mark.parametrize(
@@ -113,16 +37,16 @@ def test_an_upload_is_taken_and_a_second_later_it_can_be_asked_for(alice: httpx.
     ],
     ids=["empty", "too short", "a letter", "another codec"],
 )
-def test_a_bad_upload_is_400_and_the_memory_unharmed(alice: httpx.Client, content: bytes, code: str) -> None:
-    memory = create(alice)
+def test_a_bad_upload_is_400_and_the_memory_unharmed(wired: httpx.Client, content: bytes, code: str) -> None:
+    memory = create(wired)
     url = f"/v1/memories/{memory['id']}"
-    before = alice.get(url).json()
-    answer = alice.post(f"{url}/post-processing", files={"file": ("a.wav", content, "audio/wav")})
+    before = wired.get(url).json()
+    answer = wired.post(f"{url}/post-processing", files={"file": ("a.wav", content, "audio/wav")})
     assert (answer.status_code, answer.json()["code"]) == (400, code)
-    assert alice.get(url).json() == before
+    assert wired.get(url).json() == before
 
 
-def raw(server: Server, head: str, pieces: Iterator[bytes]) -> tuple[bytes, int]:
+def raw(server: WebServer, head: str, pieces: Iterator[bytes]) -> tuple[bytes, int]:
     """Send a request piece by piece until the server answers; the answer and how much was sent."""
     sent = 0
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as wire:
@@ -142,45 +66,45 @@ def raw(server: Server, head: str, pieces: Iterator[bytes]) -> tuple[bytes, int]
         return wire.recv(65536), sent
 
 
-def head(alice: httpx.Client, memory: str, *more: str) -> str:
+def head(wired: httpx.Client, memory: str, *more: str) -> str:
     lines = [
         f"POST /v1/memories/{memory}/post-processing HTTP/1.1",
         "Host: 127.0.0.1",
-        f"Authorization: {alice.headers['Authorization']}",
+        f"Authorization: {wired.headers['Authorization']}",
         "Content-Type: multipart/form-data; boundary=b",
         *more,
     ]
     return "\r\n".join(lines) + "\r\n\r\n"
 
 
-def test_too_large_by_its_declaration_is_refused_before_it_is_sent(server: Server, alice: httpx.Client) -> None:
-    memory = create(alice)["id"]
+def test_too_large_by_its_declaration_is_refused_before_it_is_sent(server: WebServer, wired: httpx.Client) -> None:
+    memory = create(wired)["id"]
     pieces = (b"x" * 10_000 for _ in range(1000))
-    answer, sent = raw(server, head(alice, memory, "Content-Length: 10000000"), pieces)
+    answer, sent = raw(server, head(wired, memory, "Content-Length: 10000000"), pieces)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert json.loads(answer.split(b"\r\n\r\n", 1)[1])["code"] == "too_large"
     assert sent < LIMIT
 
 
-def test_too_large_without_a_declaration_is_refused_while_it_is_read(server: Server, alice: httpx.Client) -> None:
-    memory = create(alice)["id"]
+def test_too_large_without_a_declaration_is_refused_while_it_is_read(server: WebServer, wired: httpx.Client) -> None:
+    memory = create(wired)["id"]
     part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
     chunks = [part, *(b"x" * 20_000 for _ in range(500))]
     pieces = (f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in chunks)
-    answer, sent = raw(server, head(alice, memory, "Transfer-Encoding: chunked"), pieces)
+    answer, sent = raw(server, head(wired, memory, "Transfer-Encoding: chunked"), pieces)
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert sent < 3 * LIMIT
-    assert alice.get(f"/v1/memories/{memory}").json()["postprocessing"] is None
+    assert wired.get(f"/v1/memories/{memory}").json()["postprocessing"] is None
 
 
-def test_an_ordinary_client_reads_the_413(alice: httpx.Client) -> None:
-    memory = create(alice)["id"]
-    with httpx.Client(base_url=alice.base_url, headers=alice.headers, timeout=30) as own:
+def test_an_ordinary_client_reads_the_413(wired: httpx.Client) -> None:
+    memory = create(wired)["id"]
+    with httpx.Client(base_url=wired.base_url, headers=wired.headers, timeout=30) as own:
         answer = own.post(f"/v1/memories/{memory}/post-processing", files={"file": ("a.wav", tone(60), "audio/wav")})
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
-def test_events_arrive_while_the_stream_is_open_and_are_not_lost_when_it_was_closed(server: Server) -> None:
+def test_events_arrive_while_the_stream_is_open_and_are_not_lost_when_it_was_closed(server: WebServer) -> None:
     with server.app("listener") as app:
         create(app)
         create(app)
@@ -192,7 +116,7 @@ def test_events_arrive_while_the_stream_is_open_and_are_not_lost_when_it_was_clo
         with app.stream("GET", "/v1/events", headers={"Last-Event-ID": "1"}) as stream:
             lines = stream.iter_lines()
             assert frame(lines)["event_number"] == 2
-            with server.app("listener") as other:  # before the clock: a command of its own mints the token
+            with server.app("listener") as other:
                 began = time.monotonic()
                 made = create(other)
             assert frame(lines)["memory_id"] == made["id"]
@@ -213,8 +137,8 @@ def frame(lines: Iterator[str]) -> dict[str, Any]:
     raise AssertionError("the stream ended")
 
 
-def test_a_stranger_and_no_token_on_the_wire(server: Server, alice: httpx.Client) -> None:
-    memory = create(alice)["id"]
+def test_a_stranger_and_no_token_on_the_wire(server: WebServer, wired: httpx.Client) -> None:
+    memory = create(wired)["id"]
     with server.app("bob") as bob:
         assert bob.get(f"/v1/memories/{memory}").status_code == 404
-    assert httpx.get(f"{alice.base_url}/v1/memories/{memory}").status_code == 401
+    assert httpx.get(f"{wired.base_url}/v1/memories/{memory}").status_code == 401

@@ -6,14 +6,12 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.api.conftest import tone
-from tests.api.test_wire import LIMIT, Server, create
+from tests.api.conftest import create, tone
+from tests.support.servers import LIMIT, WebServer
 
 pytestmark = pytest.mark.process
 BODY = {
@@ -27,22 +25,6 @@ SHARE = 0.6
 """Of the body that a stranger declares: more than that is never taken from the wire before the refusal."""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("bodies"))
-    try:
-        yield running
-    finally:
-        running.process.terminate()
-        running.process.wait(20)
-
-
-@pytest.fixture(scope="module")
-def alice(server: Server) -> Iterator[httpx.Client]:
-    with server.app("alice") as client:
-        yield client
-
-
 def pieces(data: bytes, size: int = 1000) -> Iterator[bytes]:
     """httpx sends an iterator with ``Transfer-Encoding: chunked``."""
     for start in range(0, len(data), size):
@@ -50,10 +32,10 @@ def pieces(data: bytes, size: int = 1000) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("words", [1, 20_000])
-def test_a_chunked_json_body_is_read(alice: httpx.Client, words: int) -> None:
+def test_a_chunked_json_body_is_read(wired: httpx.Client, words: int) -> None:
     body = json.loads(json.dumps(BODY))
     body["transcript_segments"][0]["text"] = "bread " * words
-    answer = alice.post(
+    answer = wired.post(
         "/v1/memories?trigger_integrations=false",
         content=pieces(json.dumps(body).encode()),
         headers={"Content-Type": "application/json"},
@@ -62,10 +44,10 @@ def test_a_chunked_json_body_is_read(alice: httpx.Client, words: int) -> None:
     assert len(answer.json()["memory"]["transcript_segments"][0]["text"].split()) == words
 
 
-def test_a_chunked_upload_is_read(alice: httpx.Client) -> None:
-    memory = create(alice)["id"]
+def test_a_chunked_upload_is_read(wired: httpx.Client) -> None:
+    memory = create(wired)["id"]
     form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + tone(11) + b"\r\n--b--\r\n"
-    answer = alice.post(
+    answer = wired.post(
         f"/v1/memories/{memory}/post-processing",
         content=pieces(form, 30_000),
         headers={"Content-Type": "multipart/form-data; boundary=b"},
@@ -73,7 +55,7 @@ def test_a_chunked_upload_is_read(alice: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["postprocessing"]["status"]) == (200, "in_progress")
 
 
-def sent_before_answer(server: Server, path: str, headers: list[str], size: int) -> tuple[bytes, int]:
+def sent_before_answer(server: WebServer, path: str, headers: list[str], size: int) -> tuple[bytes, int]:
     """Send ``size`` bytes, slowly enough for an answer to arrive; the answer, and how much was sent by then."""
     head = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", *headers]
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as wire:
@@ -109,7 +91,7 @@ FORGED = "Authorization: Bearer eyJ1aWQiOiJhIn0:1abcde:forged"
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/v1/memories/m/post-processing", "/v1/public-memories", "/nowhere", "/admin/login/"])
 def test_a_strangers_body_is_refused_before_it_is_read(
-    server: Server, path: str, headers: list[str], sentence: str
+    server: WebServer, path: str, headers: list[str], sentence: str
 ) -> None:
     answer, sent = sent_before_answer(server, path, headers, LIMIT)
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -118,49 +100,25 @@ def test_a_strangers_body_is_refused_before_it_is_read(
     assert sent < SHARE * LIMIT
 
 
-def test_a_callback_without_a_signature_is_refused_before_it_is_read(server: Server) -> None:
+def test_a_callback_without_a_signature_is_refused_before_it_is_read(server: WebServer) -> None:
     headers = ["Content-Type: application/json", f"Content-Length: {LIMIT}"]
     answer, sent = sent_before_answer(server, "/v1/vendors/fal/webhook", headers, LIMIT)
     assert answer.startswith(b"HTTP/1.1 401 ")
     assert sent < SHARE * LIMIT
 
 
-def resident(process: int) -> int:
-    """Bytes that the process holds at most until now."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
-
-
-def test_forged_callbacks_take_no_memory(server: Server) -> None:
-    """Twelve bodies of 9 MB at the same time, with the headers of a signature that is none."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    headers = {
-        "Content-Type": "application/json",
-        "X-Fal-Webhook-Request-Id": "r",
-        "X-Fal-Webhook-User-Id": "u",
-        "X-Fal-Webhook-Timestamp": str(int(time.time()) - 10_000),
-        "X-Fal-Webhook-Signature": "00" * 64,
-    }
-    url, body = f"http://127.0.0.1:{server.port}/v1/vendors/fal/webhook", b" " * 9_000_000
-    assert httpx.post(url, content=b"x", headers=headers, timeout=30).status_code == 401
-    before = resident(server.process.pid)
-    with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda _: httpx.post(url, content=body, headers=headers, timeout=60), range(12)))
-    assert {answer.status_code for answer in answers} == {401}
-    assert resident(server.process.pid) - before < 48 * 1024 * 1024
-
-
-def test_small_bodies_of_strangers_get_the_applications_own_answer(server: Server) -> None:
+def test_small_bodies_of_strangers_get_the_applications_own_answer(server: WebServer) -> None:
     answer = httpx.post(f"http://127.0.0.1:{server.port}/v1/memories?trigger_integrations=false", json=BODY)
     assert (answer.status_code, answer.json()["detail"]) == (401, "Authorization header not found")
 
 
-def test_a_body_that_arrives_whole_with_its_head_waits_for_the_look_at_the_token(server: Server, alice: Any) -> None:
+def test_a_body_that_arrives_whole_with_its_head_waits_for_the_look_at_the_token(
+    server: WebServer, wired: httpx.Client
+) -> None:
     """100 kB in one segment of the loopback: all of it is there before the token was looked at."""
     body = json.loads(json.dumps(BODY))
     body["transcript_segments"][0]["text"] = "bread " * 17_000
-    for token, status in ((alice.headers["Authorization"], 200), ("Bearer forged", 401)):
+    for token, status in ((wired.headers["Authorization"], 200), ("Bearer forged", 401)):
         answer = httpx.post(
             f"http://127.0.0.1:{server.port}/v1/memories?trigger_integrations=false",
             json=body, headers={"Authorization": token}, timeout=30,

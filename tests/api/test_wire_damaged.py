@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.api.test_wire import Server, create
+from tests.api.conftest import create
+from tests.support.servers import WebServer
 
 pytestmark = pytest.mark.process
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("damaged"))
-    try:
-        yield running
-    finally:
-        running.process.terminate()
-        running.process.wait(20)
-
-
-def execute(server: Server, statement: str, *values: str) -> int:
-    connection = sqlite3.connect(Path(server.environment["OMI_DATA_DIR"]) / "omi.sqlite3", timeout=20)
+def execute(server: WebServer, statement: str, *values: str) -> int:
+    connection = sqlite3.connect(server.folder / "omi.sqlite3", timeout=20)
     try:
         with connection:
             return connection.execute(statement, values).rowcount
@@ -34,7 +23,7 @@ def execute(server: Server, statement: str, *values: str) -> int:
         connection.close()
 
 
-def test_one_damaged_row_takes_nothing_else_down(server: Server) -> None:
+def test_one_damaged_row_takes_nothing_else_down(server: WebServer) -> None:
     with server.app("ana") as app:
         good, bad = create(app)["id"], create(app)["id"]
         path = f"users/ana/memories/{bad}"
@@ -48,11 +37,11 @@ def test_one_damaged_row_takes_nothing_else_down(server: Server) -> None:
         assert app.get(f"/v1/memories/{bad}").status_code == 404
 
 
-def test_an_export_that_fails_half_way_is_a_broken_transfer(server: Server) -> None:
+def test_an_export_that_fails_half_way_is_a_broken_transfer(server: WebServer) -> None:
     """It was a connection that stayed open for ever, and the loop that cleans up behind all requests ended with it."""
     with server.app("ben") as app:
         create(app)
-        audio = Path(server.environment["OMI_DATA_DIR"]) / "audio"
+        audio = server.folder / "audio"
         (audio / "0123.wav").mkdir(parents=True)  # a file that cannot be read
         statement = (
             "INSERT INTO stores_audioobject (name, uid, memory_id, purpose, sha256, size, complete, created_at)"

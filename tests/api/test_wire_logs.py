@@ -12,25 +12,14 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.api.test_wire import Server
+from tests.support.servers import web_server
 
 pytestmark = pytest.mark.process
 SECRET = "s3cr3t-value-of-a-query"
 
 
-class Loud(Server):
-    def __init__(self, folder: Any, form: str) -> None:
-        self.form = form
-        super().__init__(folder)
-
-    def manage(self, *arguments: str) -> str:
-        self.environment |= {"OMI_LOG_LEVEL": "INFO", "OMI_LOG_FORMAT": self.form, "NO_COLOR": "1"}
-        return super().manage(*arguments)
-
-
 def used(folder: Any, form: str) -> Iterator[str]:
-    server = Loud(folder, form)
-    try:
+    with web_server(folder, OMI_LOG_LEVEL="INFO", OMI_LOG_FORMAT=form, NO_COLOR="1") as server:
         with server.app("ana") as app:
             token = app.headers["Authorization"].split()[1]
             assert app.get(f"/v1/memories?limit=5&cursor=&secret={SECRET}").status_code == 200
@@ -46,9 +35,6 @@ def used(folder: Any, form: str) -> Iterator[str]:
         until = time.monotonic() + 20
         while "/listen" not in server.log.read_text() and time.monotonic() < until:
             time.sleep(0.1)
-    finally:
-        server.process.terminate()
-        server.process.wait(20)
     written = server.log.read_text()
     assert token not in written
     assert token.split(":")[2] not in written  # the signature alone

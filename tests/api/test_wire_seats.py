@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,27 +11,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.conftest import tone
-from tests.api.test_wire import Server, create
+from tests.api.conftest import create, tone
+from tests.support.servers import WebServer
 
 pytestmark = pytest.mark.process
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("seats"))
-    try:
-        yield running
-    finally:
-        running.process.terminate()
-        running.process.wait(20)
 
 
 def opened(app: httpx.Client, stack: ExitStack) -> httpx.Response:
     return stack.enter_context(app.stream("GET", "/v1/events"))
 
 
-def test_a_sixth_stream_is_told_to_wait_and_a_closed_one_makes_room(server: Server) -> None:
+def test_a_sixth_stream_is_told_to_wait_and_a_closed_one_makes_room(server: WebServer) -> None:
     """300 streams of one user took 69 % of a core."""
     with server.app("ana") as app, server.app("ben") as other, ExitStack() as stack:
         streams = [opened(app, stack) for _ in range(6)]
@@ -53,7 +42,7 @@ def test_a_sixth_stream_is_told_to_wait_and_a_closed_one_makes_room(server: Serv
         assert httpx.get(f"{app.base_url}/v1/events").status_code == 401
 
 
-def decoders(server: Server) -> int:
+def decoders(server: WebServer) -> int:
     """Children of the server that decode."""
     found = 0
     for folder in Path("/proc").iterdir():
@@ -62,11 +51,11 @@ def decoders(server: Server) -> int:
             parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
         except (OSError, ValueError, IndexError):
             continue
-        found += b"transcription.decode" in command and parent == server.process.pid
+        found += b"transcription.audio.decode" in command and parent == server.process.pid
     return found
 
 
-def test_twenty_uploads_of_one_user_start_two_decoders_at_a_time(server: Server) -> None:
+def test_twenty_uploads_of_one_user_start_two_decoders_at_a_time(server: WebServer) -> None:
     """24 uploads started 24 decoders (823 MB)."""
     with server.app("upl") as app:
         ids = [create(app)["id"] for _ in range(20)]

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 
 Read = TypeVar("Read")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.attack.effort import tries
 from transcription import journal
-from transcription.codecs import BYTES_PER_SECOND, codec
+from transcription.audio.codecs import BYTES_PER_SECOND, codec
 from transcription.journal.reader import Reader, as_sent, seconds_on_disk
 from transcription.journal.records import Record, RecordFile, encode, packets_of
 from transcription.journal.store import Entry, Meta

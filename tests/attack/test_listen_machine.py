@@ -27,10 +27,11 @@ from tests.attack.effort import tries
 from tests.transcription.fakes import MemorySink, Script
 from tests.transcription.live_session import drop
 from tests.transcription.wire import TOKENS, Wire, admit
-from transcription import capacity, entrance, journal
-from transcription.codecs import codec
+from transcription import journal
+from transcription.audio.codecs import codec
 from transcription.journal.quota import Quota
-from transcription.session import endings
+from transcription.listen import authentication, capacity, connection_limits
+from transcription.session.session import endings
 
 pytestmark = pytest.mark.django_db
 
@@ -60,14 +61,14 @@ class Listen(RuleBasedStateMachine):
         self.logged = self.logs.__enter__()
         self.patch = pytest.MonkeyPatch()
         for where, name_, what in (
-            (entrance, "admit", admit),
-            (entrance, "verify", admit),
-            (entrance, "_seats", {}),
+            (authentication, "admit", admit),
+            (authentication, "verify", admit),
+            (connection_limits, "_slots", {}),
             (capacity, "_sessions", {}),
         ):
             self.patch.setattr(where, name_, what)
         self.patch.setattr("transcription.journal.writer.QUOTA", Quota())
-        self.patch.setattr("transcription.intake.FINISH_SECONDS", 0.2)
+        self.patch.setattr("transcription.listen.intake.FINISH_SECONDS", 0.2)
         self.connect()
 
     def work(self, what: Any) -> Any:

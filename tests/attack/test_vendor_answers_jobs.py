@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 from tests.attack.effort import tries
 from tests.attack.mutated import ANY_JSON, mutated, outcome
 from tests.attack.test_vendor_answers_recordings import FAL, SONIOX
-from transcription.prerecorded import fal_whisperx, soniox
-from transcription.prerecorded.base import Pending, PrerecordedRequest, Ticket, Transcript
-from transcription.prerecorded.http import Answer
+from transcription.vendors.batch import fal_whisperx, soniox
+from transcription.vendors.batch.base import Pending, PrerecordedRequest, Ticket, Transcript
+from transcription.vendors.batch.http import Answer
 
 QUEUE = "https://queue.fal.run/fal-ai/whisper/requests/1"
 SUBMITTED = {"request_id": "1", "status_url": f"{QUEUE}/status", "response_url": QUEUE, "cancel_url": f"{QUEUE}/cancel"}

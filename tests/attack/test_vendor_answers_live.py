@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from tests.attack.effort import tries
 from tests.attack.mutated import ANY_JSON, mutated, outcome
-from transcription.live import deepgram, soniox, speechmatics
-from transcription.live.base import LiveResult
+from transcription.vendors.live import deepgram, soniox, speechmatics
+from transcription.vendors.live.base import LiveResult
 
 SAID = [f"word{index}" for index in range(6)]
 DEEPGRAM = {

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from emotions.hume import spans_of
 from memories.structuring.openai import _Answer, to_structured
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from tests.attack.effort import tries
 from tests.attack.mutated import ANY_JSON, mutated, outcome
-from transcription.prerecorded.base import PrerecordedRequest, Ticket, Transcript
-from transcription.prerecorded.deepgram import DeepgramPrerecorded
-from transcription.prerecorded.fal_whisperx import FalWhisperX
-from transcription.prerecorded.soniox import SonioxPrerecorded
+from transcription.vendors.batch.base import PrerecordedRequest, Ticket, Transcript
+from transcription.vendors.batch.deepgram import DeepgramPrerecorded
+from transcription.vendors.batch.fal_whisperx import FalWhisperX
+from transcription.vendors.batch.soniox import SonioxPrerecorded
 
 SECONDS = 30.0
 SAID = "alpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima".split()

@@ -6,13 +6,14 @@ import asyncio
 
 import pytest
 
-from memories.capture.ids import memory_id_for
 from memories.capture.sink import CaptureSink
+from memories.ids import memory_id_for
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import processing, transcripts
 from tests.capture.test_sink import ALL_HEARD, BEGAN, said, session
 from transcription.ports import Conversation, SessionInfo
 from transcription.segments import Segment, segment_id
+from transcription.session.pieces import divided
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,7 +24,7 @@ async def heard(
     """A session that goes on: its segments (conversation seconds), and how far its audio reaches."""
     conversation = await sink.open(info)
     wall = None if at is None else BEGAN.timestamp() + at
-    await sink.store(info, conversation, segments, last_audio=conversation.offset + audio, heard_at=wall)
+    await sink.store(info, conversation, divided(segments), last_audio=conversation.offset + audio, heard_at=wall)
     return conversation
 
 
@@ -52,7 +53,7 @@ def test_what_ended_by_gap_or_finish_is_not_resumed(reason: str) -> None:
         one = await heard(sink, first, said("a", "Before.", 0, 2), audio=10.0)
         await sink.close(first, one, reason=reason)  # the vendors still owe their last words
         second = await sink.open(session("s-2", after=11))
-        await sink.store(first, one, [said("a", "Before. And a last word.", 0, 3)], last_audio=10.0)
+        await sink.store(first, one, divided([said("a", "Before. And a last word.", 0, 3)]), last_audio=10.0)
         await sink.finish(first, one, reason=reason, accounting=ALL_HEARD)
         return one.id, second.id
 
@@ -76,8 +77,12 @@ def test_sessions_that_overlap_keep_all_words_their_own_times_and_their_transcri
         two = await heard(sink, second, own("s-2", 0, "Second one.", 4), audio=3.0, at=6.0)
         assert two.id == one.id
         assert two.offset == pytest.approx(3.0)  # not behind what the other one has heard
-        await sink.store(first, one, [own("s-1", 0, "First one.", 0), own("s-1", 1, "First two.", 8)], last_audio=12.0)
-        await sink.store(second, two, [own("s-2", 0, "Second one.", 4), own("s-2", 1, "Second two.", 9)], last_audio=12)
+        await sink.store(
+            first, one, divided([own("s-1", 0, "First one.", 0), own("s-1", 1, "First two.", 8)]), last_audio=12.0
+        )
+        await sink.store(
+            second, two, divided([own("s-2", 0, "Second one.", 4), own("s-2", 1, "Second two.", 9)]), last_audio=12
+        )
         for info, conversation, name, start in ((first, one, "s-1", 0.0), (second, two, "s-2", 4.0)):
             given = {
                 "soniox_streaming": [vendors(name, "soniox_streaming", 0, f"Heard by {name}.", start)],

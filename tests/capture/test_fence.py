@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 
-from memories import erasure
 from memories.capture import conversations
 from memories.capture.sink import CaptureSink
+from memories.privacy import erasure
 from omi.accounts import tokens
 from omi.accounts.erased import AccountErased, erased_among, erased_since
 from omi.accounts.identity import InvalidToken, verify_token
 from omi.accounts.models import ErasedAccount
 from tests.capture.test_sink import ALL_HEARD, do, said, session, talk
-from transcription import journal, reconcile
+from transcription import journal
 from transcription.journal.writer import Journal
 from transcription.ports import SessionInfo
+from transcription.session import recovery
+from transcription.session.pieces import divided
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,13 +34,13 @@ def test_every_write_of_a_session_meets_the_fence(step: str) -> None:
     async def work(sink: CaptureSink) -> None:
         info = live()
         conversation = await sink.open(info)
-        await sink.store(info, conversation, [said("a", "Hello.", 0, 2)], last_audio=2.0)
+        await sink.store(info, conversation, divided([said("a", "Hello.", 0, 2)]), last_audio=2.0)
         from asgiref.sync import sync_to_async
 
         await sync_to_async(erasure.erase_user)("alice")
         writes = {
             "open": lambda: sink.open(info),
-            "store": lambda: sink.store(info, conversation, [said("a", "Hello again.", 0, 2)], last_audio=2.0),
+            "store": lambda: sink.store(info, conversation, divided([said("a", "Hello again.", 0, 2)]), last_audio=2.0),
             "store_transcripts": lambda: sink.store_transcripts(info, conversation, {"m": [said("a", "Hi.", 0, 2)]}),
             "finish": lambda: sink.finish(info, conversation, reason="closed", accounting=ALL_HEARD),
         }
@@ -61,7 +63,7 @@ def test_a_write_that_slept_through_the_erasure_takes_back_what_it_wrote(
         monkeypatch.setattr(conversations, step, kept)
         if step != "open_conversation":
             began = conversations.open_conversation(info)
-            conversations.store_segments(info, began, [said("a", "Hello.", 0, 2)], last_audio=2.0, known=set())
+            conversations.store_segments(info, began, divided([said("a", "Hello.", 0, 2)]), last_audio=2.0)
         erasure.erase_user("alice")
         made = conversations.open_conversation(info)  # as if what is written to were still there
         return kept(info, *([] if step == "open_conversation" else [made, *args[2:]]), **kwargs)
@@ -69,7 +71,7 @@ def test_a_write_that_slept_through_the_erasure_takes_back_what_it_wrote(
     async def work(sink: CaptureSink) -> None:
         monkeypatch.setattr(conversations, step, late)
         conversation = await sink.open(info)
-        await sink.store(info, conversation, [said("a", "Hello.", 0, 2)], last_audio=2.0)
+        await sink.store(info, conversation, divided([said("a", "Hello.", 0, 2)]), last_audio=2.0)
         await sink.store_transcripts(info, conversation, {"m": [said("a", "Hello.", 0, 2)]})
         await sink.finish(info, conversation, reason="closed", accounting=ALL_HEARD)
 
@@ -95,13 +97,13 @@ def test_a_session_that_began_after_the_erasure_under_a_token_of_before_is_stopp
 
 def test_recovery_removes_what_an_erased_account_left(settings: Any, tmp_path: Any) -> None:
     settings.OMI_DATA_DIR = tmp_path
-    from transcription.codecs import codec
+    from transcription.audio.codecs import codec
 
     it = Journal.open(live(), codec("pcm16"), watch=True)
     it.append([bytes(32000 * 2)])
     it.abandon()
     ErasedAccount.objects.create(digest=_digest("alice"))
-    assert reconcile.recover_sessions() == 1
+    assert recovery.recover_sessions() == 1
     assert list(journal.sessions()) == []
     assert erasure.verify_user_erased("alice") == {}
 

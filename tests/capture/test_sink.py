@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from memories import events
-from memories.capture.ids import memory_id_for
 from memories.capture.sink import CaptureSink
+from memories.ids import memory_id_for
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import processing, transcripts
+from memories.user_events import log
 from transcription.ports import Accounting, Conversation, SessionInfo
 from transcription.segments import Segment
+from transcription.session.pieces import divided
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BEGAN = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -38,14 +39,14 @@ ALL_HEARD = Accounting(received=10.0, transcribed=8.0, silence=2.0, failed=0.0)
 
 async def talk(sink: CaptureSink, info: SessionInfo, *segments: Segment, finish: bool = True) -> Conversation:
     conversation = await sink.open(info)
-    await sink.store(info, conversation, [*conversation.segments, *segments], last_audio=conversation.offset + 10.0)
+    await sink.store(info, conversation, divided(segments), last_audio=conversation.offset + 10.0)
     if finish:
         await sink.finish(info, conversation, reason="closed", accounting=ALL_HEARD)
     return conversation
 
 
 def types(uid: str = "alice") -> list[str]:
-    return [event["type"] for event in events.after(uid, 0)]
+    return [event["type"] for event in log.after(uid, 0)]
 
 
 def test_a_session_becomes_a_processing_memory_and_asks_for_its_memory() -> None:
@@ -56,7 +57,7 @@ def test_a_session_becomes_a_processing_memory_and_asks_for_its_memory() -> None
     assert (run.kind, run.memory_id) == ("capture", memory_id_for(conversation.id))
     assert run.options["processing_memory_id"] == conversation.id
     assert types() == ["new_processing_memory_created", "new_memory_creating"]
-    first = events.after("alice", 0)[0]
+    first = log.after("alice", 0)[0]
     assert first["event_type"] == first["type"]
     assert (first["processing_memory_id"], first["event_number"]) == (conversation.id, 1)
 
@@ -138,7 +139,7 @@ def test_two_devices_of_a_user_never_share_a_conversation() -> None:
 def test_text_is_never_overwritten_by_nothing() -> None:
     async def work(sink: CaptureSink) -> Conversation:
         conversation = await talk(sink, session(), said("a", "Keep me.", 0, 2), finish=False)
-        await sink.store(session(), conversation, [], last_audio=20.0)
+        await sink.store(session(), conversation, divided([]), last_audio=20.0)
         return conversation
 
     stored = processing.get("alice", do(work).id)
@@ -154,10 +155,10 @@ def test_two_sockets_of_one_conversation_keep_each_others_words() -> None:
         one = await sink.open(first)
         two = await sink.open(second)
         assert one.id == two.id
-        await sink.store(first, one, [said("a", "One.", 0, 1)], last_audio=1)
-        await sink.store(second, two, [said("b", "Two.", 2, 3)], last_audio=3)
-        await sink.store(first, one, [said("a", "One more.", 0, 1.5)], last_audio=4)
-        await sink.store(second, two, [said("c", "Two again.", 2, 3)], last_audio=4)  # its own "b" is replaced
+        await sink.store(first, one, divided([said("a", "One.", 0, 1)]), last_audio=1)
+        await sink.store(second, two, divided([said("b", "Two.", 2, 3)]), last_audio=3)
+        await sink.store(first, one, divided([said("a", "One more.", 0, 1.5)]), last_audio=4)
+        await sink.store(second, two, divided([said("c", "Two again.", 2, 3)]), last_audio=4)  # its own "b" is replaced
         return one.id
 
     stored = processing.get("alice", do(work))
@@ -219,7 +220,7 @@ def test_vendors_labels_are_stored_as_the_app_reads_them_and_never_assumed_the_s
 def test_an_unwatched_session_leaves_nothing() -> None:
     async def work(sink: CaptureSink) -> None:
         conversation = await sink.open(session(), watch=False)
-        await sink.store(session(), conversation, [said("a", "Only text.", 0, 1)], last_audio=1)
+        await sink.store(session(), conversation, divided([said("a", "Only text.", 0, 1)]), last_audio=1)
         await sink.store_transcripts(session(), conversation, {"soniox_streaming": [said("a", "Only text.", 0, 1)]})
         await sink.finish(session(), conversation, reason="closed", accounting=ALL_HEARD)
 

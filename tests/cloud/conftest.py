@@ -11,13 +11,13 @@ import pytest
 from demo import material
 from demo.material import Material
 from demo.servers import installation
+from demo.vendors.server import VendorServer
 from tests.cloud.deployment import PROJECT, Deployment, environment
 from tests.cloud.journey import Journey, travel
 from tests.cloud.outages import Firestore, Redis
 from tests.support.processes import Unavailable, free_port
 from tests.support.services import missing
 from tests.support.vendor_fixtures import write_wav
-from tests.vendors.server import VendorServer
 
 pytestmark = pytest.mark.process
 

@@ -11,10 +11,10 @@ from django.conf import settings
 
 from demo.app import App
 from demo.servers import Installation
+from demo.vendors.server import VendorServer
+from demo.vendors.state import KEY
 from omi.accounts import tokens
 from tests.cloud.outages import Firestore, Redis
-from tests.vendors.server import VendorServer
-from tests.vendors.state import KEY
 
 PROJECT = "demo-omi-cloud"
 BUCKET = "omi-audio"

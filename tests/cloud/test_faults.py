@@ -13,9 +13,9 @@ import pytest
 
 from demo.app import App
 from demo.material import OTHER_MEMORIES, Material
+from demo.vendors.server import VendorServer
 from tests.cloud.deployment import Deployment
 from tests.cloud.journey import Journey, finished, travel, until, upload
-from tests.vendors.server import VendorServer
 
 pytestmark = pytest.mark.process
 
@@ -35,7 +35,8 @@ class TestVendorDown:
         yield travel(cloud, talk, recording, "detour")
         for vendor in ("deepgram", "fal"):
             vendors.faults(vendor, clear=True)
-        cloud.running.manage("shell", "-c", "from memories.pipeline import breaker; breaker.reset('fal_whisperx')")
+        close = "from memories.pipeline.vendor_calls import circuit_breaker; circuit_breaker.reset('fal_whisperx')"
+        cloud.running.manage("shell", "-c", close)
 
     def test_the_next_live_vendor_is_shown_and_nothing_is_missing(self, detour: Journey) -> None:
         kept = detour.transcripts()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -19,15 +18,11 @@ __all__ = ["silence", "talk", "vendor_server", "vendors"]
 PROJECT = "demo-contract"
 
 
-@pytest.fixture(scope="session")
-def firestore_project(firestore_host: str) -> Iterator[str]:
-    before = os.environ.get("FIRESTORE_EMULATOR_HOST")
-    os.environ["FIRESTORE_EMULATOR_HOST"] = firestore_host
-    yield PROJECT
-    if before is None:
-        del os.environ["FIRESTORE_EMULATOR_HOST"]
-    else:
-        os.environ["FIRESTORE_EMULATOR_HOST"] = before
+@pytest.fixture
+def firestore_project(firestore_host: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The emulator's project. Its address is in the environment for one test: others look there for a real one."""
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_host)
+    return PROJECT
 
 
 @pytest.fixture(params=["sqlite", "postgres", "firestore"])
@@ -59,7 +54,7 @@ def root() -> str:
 
 @pytest.fixture(scope="session")
 def pinecone_server() -> Iterator[Any]:
-    from tests.vendors.server import VendorServer
+    from demo.vendors.server import VendorServer
 
     with VendorServer(vendors=("pinecone",), pinecone_delay=0.0) as server:
         yield server

@@ -21,7 +21,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import override_settings
 from django.utils import timezone
 
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 from omi.stores import audio
 from omi.stores.models import AudioObject
 

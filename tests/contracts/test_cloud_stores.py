@@ -12,9 +12,11 @@ from django.conf import settings as django_settings
 from django.core.files.base import ContentFile
 from django.test import override_settings
 
-from memories import erasure, export, mirror_check, search_index
+from memories.mirror import compare
 from memories.models import MemoryRow
+from memories.privacy import erasure, export
 from memories.repository import memories, transcripts
+from memories.search import word_index
 from memories.shapes import Memory
 from omi.stores import audio
 from omi.stores.models import AudioObject
@@ -37,7 +39,7 @@ class Letters:
 
 @pytest.fixture
 def cloud(firestore_project: str, gcs_url: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    from tests.vendors.server import VendorServer
+    from demo.vendors.server import VendorServer
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_url)
     settings.GOOGLE_CLOUD_PROJECT = firestore_project
@@ -69,7 +71,7 @@ def test_a_users_life_from_the_first_memory_to_the_last_trace() -> None:
             structured={"title": f"Title {number}"},
             transcript_segments=long if number == 1 else long[:2],
         )
-        mirror_check.write_vectors(uid, [memories.create_memory(uid, made)])
+        compare.write_vectors(uid, [memories.create_memory(uid, made)])
         transcripts.save_transcript(uid, made.id, "fal_whisperx", made.transcript_segments)
         audio.put(uid, "recording", b"voice", memory_id=made.id, keep_for=None)
     page = memories.list_memories(uid, limit=2)
@@ -78,16 +80,16 @@ def test_a_users_life_from_the_first_memory_to_the_last_trace() -> None:
     assert [item.id for item in memories.list_memories(uid, limit=2, cursor=page.next_cursor).memories] == ["m0"]
     assert memories.update_memory(uid, "m1", {"structured.title": "New"}).revision == 2
     assert len(transcripts.list_transcripts(uid, "m1")["fal_whisperx"].segments) == 5000
-    assert list(mirror_check.check_user(uid)) == []
-    assert [item for item in mirror_check.check_sample(1000) if item.uid == uid] == []
+    assert list(compare.check_user(uid)) == []
+    assert [item for item in compare.check_sample(1000) if item.uid == uid] == []
     MemoryRow.objects.filter(uid=uid).delete()
-    assert mirror_check.rebuild_user(uid) == 3
-    assert {hit.memory_id for hit in search_index.find(uid, "word")} == {"m0", "m1", "m2"}
+    assert compare.rebuild_user(uid) == 3
+    assert {hit.memory_id for hit in word_index.find(uid, "word")} == {"m0", "m1", "m2"}
 
     stray = f"{uuid.uuid4().hex}.wav"
     audio.storage().save(stray, ContentFile(b"voice"))
     vectors().upsert([Vector("gone-m", [1.0, 2.0, 3.0], {"uid": "gone", "memory_id": "m"})], namespace=namespace())
-    found = {item.identity for item in mirror_check.check_strays()}
+    found = {item.identity for item in compare.check_strays()}
     assert {stray, "gone-m"} <= found  # other tests of this session may have left bytes in the bucket
     assert not any(name in found for name in audio.storage().listdir("")[1] if AudioObject.objects.filter(name=name))
     assert export.export_user(uid).read(2) == b"PK"
@@ -95,7 +97,7 @@ def test_a_users_life_from_the_first_memory_to_the_last_trace() -> None:
     receipt = erasure.erase_memory(uid, "m1")
     assert receipt.complete, receipt.failed
     assert [item.id for item in memories.list_memories(uid).memories] == ["m2", "m0"]
-    assert list(mirror_check.check_user(uid)) == []
+    assert list(compare.check_user(uid)) == []
 
     receipt = erasure.erase_user(uid)
     assert receipt.complete, receipt.failed

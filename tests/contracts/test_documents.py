@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 from omi.stores.documents.base import (
     DELETE_FIELD,
     AlreadyExists,

@@ -23,6 +23,7 @@ from omi.stores.documents.base import (
     Where,
     Write,
 )
+from tests.attack.effort import examples
 
 # Few names, so that operations meet. Values of every type, and of several types under one name.
 IDS = st.sampled_from(["a", "b", "B", "ü", "a/sub/x", "a/sub/y", "z-1"])
@@ -171,7 +172,7 @@ def test_twin_and_emulator_cannot_be_told_apart(twin: Documents, firestore_proje
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25, stateful_step_count=15, deadline=None, derandomize=True,
+            max_examples=examples(36), stateful_step_count=15, deadline=None, derandomize=True,
             suppress_health_check=list(HealthCheck),
         ),
     )  # fmt: skip

@@ -7,9 +7,9 @@ import math
 import pytest
 from django.utils.module_loading import import_string
 
+from demo.vendors.server import VendorServer
 from memories.structuring.base import Embedder
 from omi.settings_providers import _EMBEDDERS
-from tests.vendors.server import VendorServer
 
 _kept: dict[str, Embedder] = {}
 

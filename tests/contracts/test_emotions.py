@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from django.utils.module_loading import import_string
 
+from demo.vendors.server import VendorServer
 from emotions.base import EmotionMeter, EmotionRequest
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 from omi.settings_providers import _EMOTIONS
 from tests.support.vendor_fixtures import Talk, write_wav
-from tests.vendors.server import VendorServer
 from transcription.segments import Segment
 
 

@@ -1,4 +1,4 @@
-"""Every live adapter against its simulated vendor: the promises of ``transcription.live.base``, one suite for all.
+"""Every live adapter against its simulated vendor: the promises of ``transcription.vendors.live.base``, one suite.
 
 The simulators recognise words only in audio that really arrives, so a test that sees the words has seen the wire work.
 """
@@ -13,13 +13,13 @@ import pytest
 from django.test import override_settings
 from django.utils.module_loading import import_string
 
-from omi.errors import ErrorKind, MissingDependency, ProviderError, UnsupportedFeature
+from demo.vendors.server import VendorServer
+from demo.vendors.synth import speech
+from omi.core.errors import ErrorKind, MissingDependency, ProviderError, UnsupportedFeature
 from omi.settings_providers import _LIVE
-from tests.vendors.server import VendorServer
-from tests.vendors.synth import speech
 from transcription.languages import SPEECHMATICS
-from transcription.live.base import LiveRequest, LiveResult
-from transcription.live.speechmatics import SpeechmaticsLive
+from transcription.vendors.live.base import LiveRequest, LiveResult
+from transcription.vendors.live.speechmatics import SpeechmaticsLive
 
 TEXT = "Hello there, my friend. | <B> We need to buy milk. | <A> Good idea, thanks."
 WORDS = [word for word in TEXT.split() if word != "|" and not word.startswith("<")]

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from django.utils.module_loading import import_string
 
-from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError, UnsupportedFeature
+from demo.vendors.server import VendorServer
+from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError, UnsupportedFeature
 from omi.settings_providers import _PRERECORDED
 from tests.support.vendor_fixtures import Talk
-from tests.vendors.server import VendorServer
-from transcription.prerecorded.base import Pending, PrerecordedRequest, PrerecordedTranscriber, Ticket, Transcript
+from transcription.vendors.batch.base import Pending, PrerecordedRequest, PrerecordedTranscriber, Ticket, Transcript
 
 ALL = sorted(_PRERECORDED)
 REMOTE = [name for name in ALL if name != "local"]

@@ -9,10 +9,10 @@ import pytest
 from django.utils.module_loading import import_string
 
 from demo.script import CONVERSATION
+from demo.vendors.server import VendorServer
 from memories.shapes import Category, Structured
 from memories.structuring.base import Structurer, StructureRequest, StructureResult
 from omi.settings_providers import _STRUCTURERS
-from tests.vendors.server import VendorServer
 from transcription.segments import Segment
 
 STARTED = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)  # a Wednesday

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from omi.errors import ErrorKind, MissingDependency, ProviderError
+from omi.core.errors import ErrorKind, MissingDependency, ProviderError
 from omi.stores.vectors.pinecone import PineconeVectors
 from tests.contracts.vectors import record, unit
 

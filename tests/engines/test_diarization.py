@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bench.diarization import Labelled, conversation, score
 from speakers.diarization import MOST_CLUSTERED, diarize, find_voices, windows_of
 from speakers.engines.scale import CAMPPLUS
-from transcription.vad import speech_regions
+from transcription.audio.vad import speech_regions
 
 
 class OneVoice:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 from transcription.engines import sherpa
 from transcription.engines.models import CATALOGUE
 from transcription.engines.registry import batch_engine, detect, live_model

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 from tests.support.speech_model import write_speech_model
 from transcription.engines.base import Heard
 from transcription.engines.batch import transcribe_in_child

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 from speakers.engines.client import WorkerClient
 from speakers.engines.sherpa import SherpaVoiceEngine, model_version
 from tests.support.speaker_model import METADATA, write_speaker_model

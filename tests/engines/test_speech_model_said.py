@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 from transcription.checks import speech_model
 from transcription.engines.description import describe
 from transcription.engines.whisper.files import SHA256, bundled_model
-from transcription.prerecorded.local import LocalPrerecorded
+from transcription.vendors.batch.local import LocalPrerecorded
 
 
 @pytest.fixture

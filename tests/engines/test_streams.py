@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from omi.errors import ErrorKind, ProviderError, UnsupportedFeature
+from omi.core.errors import ErrorKind, ProviderError, UnsupportedFeature
 from transcription.engines.base import Heard
 from transcription.engines.process import IN_FLIGHT, EngineProcess, error_of
 from transcription.engines.worker import AUDIO, BEHIND, DROP, END, OPEN, Streams

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcription.vad import FRAME_SECONDS, Region, SpeechGate, regions_from, speech_regions
+from transcription.audio.vad import FRAME_SECONDS, Region, SpeechGate, regions_from, speech_regions
 
 NOISE = np.random.default_rng(1).normal(0, 20, 16_000).astype(np.int16)
 
@@ -56,7 +56,7 @@ def test_the_gate_drops_a_long_silence_and_keeps_the_session_time_of_what_it_sen
     stream = np.concatenate([speech, np.zeros(10 * 16_000, np.int16), speech])
     gate = SpeechGate(session_start=100.0)
     raw = stream.tobytes()
-    sent = b"".join(gate.feed(raw[at : at + 1111]) for at in range(0, len(raw), 1111)) + gate.flush()
+    sent = b"".join(gate.feed(raw[at : at + 1111]) for at in range(0, len(raw), 1111))
     heard = np.frombuffer(sent, np.int16)
     assert 7 < len(heard) / 16_000 < 12
     assert len(gate.cuts) >= 2
@@ -64,12 +64,9 @@ def test_the_gate_drops_a_long_silence_and_keeps_the_session_time_of_what_it_sen
         start = round((cut.session - 100.0) * 16_000)
         piece = heard[round(cut.gate * 16_000) : round((cut.gate + cut.seconds) * 16_000)]
         np.testing.assert_array_equal(piece[: len(stream) - start], stream[start : start + len(piece)])
-        assert gate.to_session(cut.gate + 0.1) == pytest.approx(cut.session + 0.1)
-    assert gate.to_session(1e9) == pytest.approx(gate.cuts[-1].session + gate.cuts[-1].seconds)
 
 
 def test_the_gate_sends_nothing_of_silence():
     gate = SpeechGate()
-    assert gate.feed(bytes(320_000)) + gate.flush() == b""
+    assert gate.feed(bytes(320_000)) == b""
     assert gate.cuts == []
-    assert gate.to_session(3.0) == 3.0

@@ -9,7 +9,7 @@ from bench import speech_languages
 from bench.speech import conversation as bundled
 from bench.speech import edge_errors, edits
 from bench.speech_noise import pieces
-from omi.errors import UnsupportedFeature
+from omi.core.errors import UnsupportedFeature
 from tests.engines.conftest import error_rate, plain
 from transcription.engines.whisper.batch import WhisperBatch
 from transcription.engines.whisper.files import bundled_model
@@ -162,6 +162,14 @@ def test_other_languages_are_heard_and_written_in_their_own_way(whisper, languag
 def test_the_language_is_detected_where_none_is_told(whisper, first_turns):
     words = WhisperBatch(whisper).transcribe(first_turns[0])
     assert {word.language for word in words} == {"en"}
+
+
+@ESPEAK
+@pytest.mark.parametrize("language", ["de", "fr", "pt"])
+def test_the_language_is_detected_in_voices_that_sound_like_nobody(whisper, language):
+    """By their sound alone German is Thai and Portuguese is Latin; the text makes sense in one language only."""
+    pcm = speech_languages.spoken(*speech_languages.SENTENCES[language])
+    assert {word.language for word in WhisperBatch(whisper).transcribe(pcm)} == {language}
 
 
 @ESPEAK

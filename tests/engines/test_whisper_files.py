@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 from transcription.engines import download
 from transcription.engines.models import CATALOGUE, ModelCard
 from transcription.engines.registry import check

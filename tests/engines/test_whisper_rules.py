@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from transcription.audio.vad import Region
 from transcription.engines.whisper.batch import windows
 from transcription.engines.whisper.features import FRAMES, log_mel, mel_filters
 from transcription.engines.whisper.files import bundled_model
 from transcription.engines.whisper.languages import token_name
-from transcription.engines.whisper.model import Answer, compression, repeats
+from transcription.engines.whisper.model import Answer, Whisper, alike, compression, repeats
 from transcription.engines.whisper.tokens import Tokens, WordTokens
 from transcription.engines.whisper.words import TimedWord, timed, within_speech
-from transcription.vad import Region
 
 
 def test_the_spectrogram_has_the_models_shape_and_range() -> None:
@@ -55,6 +55,41 @@ def test_a_loop_is_doubtful_and_plain_talk_is_not() -> None:
     assert answer("thank you thank you thank you thank you").loops
     assert compression("a b c d e " * 40) > 2.4
     assert answer("a b c d e " * 40).doubtful
+
+
+def test_a_mark_that_does_not_end_is_a_loop() -> None:
+    assert answer("Gut in Morgan, vi'r trefen onza" + "'" * 20).loops
+    assert not answer("Well... it's $1,000,000, isn't it?!").loops
+
+
+class Guessing:
+    """Whisper's answers to one window, in turn."""
+
+    tokens = type("", (), {"prompt": staticmethod(lambda *_, **__: [])})
+
+    def __init__(self, *answers: Answer) -> None:
+        self._answers = list(answers)
+
+    def window(self, pcm, *, whole=False):
+        return pcm
+
+    def answer(self, *_, **__) -> Answer:
+        return self._answers.pop(0)
+
+
+def test_what_all_hearings_doubt_is_believed_only_where_two_of_them_say_it() -> None:
+    laughter = [answer("Hahaha.", -2.1, 0.5), answer("Hahaha.", -1.9, 0.5), answer("Ha ha", -2.1, 0.5)]
+    alone = Guessing(*laughter, answer("You're gonna have to do it.", -1.5, 0.5))
+    assert Whisper.hear(alone, [], "en")[1].text == ""
+    murmured = [answer("I think we ought to go.", -1.3), answer("The goal.", -1.6), answer("We got to go home.", -1.8)]
+    agreed = Guessing(*murmured, answer("I think we've got to go.", -1.2))
+    assert Whisper.hear(agreed, [], "en")[1].text == "I think we've got to go."
+
+
+def test_hearings_are_alike_by_what_they_say() -> None:
+    assert alike("It's ten o'clock.", "its ten oclock")
+    assert not alike("Thank you.", "Okay.")
+    assert not alike("", "")
 
 
 def test_a_low_score_is_doubtful_and_sooner_where_nobody_seems_to_speak() -> None:

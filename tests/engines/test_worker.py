@@ -9,8 +9,8 @@ import wave
 import numpy as np
 import pytest
 
-from omi import child_process
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core import child_process
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 from tests.engines.conftest import error_rate, plain
 from transcription.engines.batch import transcribe_in_child
 from transcription.engines.process import EngineProcess, worker_command

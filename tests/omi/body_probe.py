@@ -11,9 +11,10 @@ from typing import Any
 
 from django.conf import settings
 
-from omi import daphne_body, daphne_limits
+from omi.serving import body as daphne_body
+from omi.serving import limits
 
-daphne_limits.install()
+limits.install()
 settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 30  # the plain bodies of these tests are large
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import daphne.server  # noqa: F401  as under daphne
 
-from omi import daphne_flow
+from omi.serving import flow
 
-daphne_flow.install()
+flow.install()
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:

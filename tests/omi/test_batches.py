@@ -7,7 +7,7 @@ import itertools
 import hypothesis.strategies as st
 from hypothesis import given
 
-from omi.batches import batches
+from omi.core.batches import batches
 
 
 @given(st.lists(st.integers(0, 12)), st.integers(1, 20), st.one_of(st.none(), st.integers(1, 5)))

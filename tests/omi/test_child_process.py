@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from omi import child_process
-from omi.errors import ErrorKind
+from omi.core import child_process
+from omi.core.errors import ErrorKind
 
 
 def child(code: str) -> subprocess.Popen[bytes]:

@@ -10,9 +10,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
+from demo.vendors.server import VendorServer
 from omi.accounts.identity import verify_token
 from omi.accounts.users import get_user
-from tests.vendors.server import VendorServer
 
 
 def run(*arguments: str, **options: Any) -> str:

@@ -13,15 +13,15 @@ from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memories import erasure
+from demo.vendors.server import VendorServer
+from memories.privacy import erasure
 from memories.repository import memories
 from memories.shapes import Memory
 from omi.accounts import identity, tokens
-from omi.ids import is_id
+from omi.core.ids import is_id
 from omi.stores.documents.paths import check_part
 from omi.stores.vectors import vector_id
 from omi.stores.vectors.check import check_id
-from tests.vendors.server import VendorServer
 
 GOOD = [
     "a",

@@ -10,9 +10,9 @@ import pytest
 from django.conf import settings as django_settings
 from django.core import signing
 
-from omi import logging as omi_logging
 from omi.accounts import tokens
-from omi.masking import masked
+from omi.core import logging as omi_logging
+from omi.core.masking import masked
 
 TOKEN = tokens.mint("ana")
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJ1aWQiOiJhbmEifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ"

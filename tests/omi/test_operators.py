@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from omi import health
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 
 pytestmark = pytest.mark.django_db
 OUTSIDE = {"REMOTE_ADDR": "203.0.113.7"}

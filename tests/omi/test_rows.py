@@ -1,4 +1,4 @@
-"""``omi.rows`` writes and reads what the ORM writes and reads."""
+"""``omi.core.rows`` writes and reads what the ORM writes and reads."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from memories.event_models import UserEvent
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, VendorCall
-from memories.pipeline.vocabulary import State, StepState
-from omi import rows
+from memories.pipeline.states import State, StepState
+from memories.user_events.models import UserEvent
+from omi.core import rows
 from omi.stores.models import AudioObject, LocalDocument
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from omi.seats import Busy, Seats
+from omi.core.connection_limits import Busy, Seats
 
 
 def test_a_user_has_so_many_places_and_all_together_so_many() -> None:

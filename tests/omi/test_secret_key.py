@@ -11,8 +11,8 @@ import pytest
 from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
 
-from omi import secret_key
-from omi.addresses import is_loopback
+from omi.core import secret_key
+from omi.core.addresses import is_loopback
 
 ROOT = Path(__file__).parents[2]
 OLD_KEY = "insecure-development-key-do-not-use-where-others-can-reach-you"

@@ -14,15 +14,16 @@ from typing import Any
 
 import pytest
 
-from omi import workspace
+from omi.accounts import tokens
+from omi.core import workspace
 from omi.stores import uploads
-from tests.api.test_wire import Server
+from tests.support.servers import web_server
 
 ROOT = Path(__file__).parents[2]
 HOLDING = """
 import django, os, sys, time
 django.setup()
-from omi import workspace
+from omi.core import workspace
 with workspace.temporary("voice-") as folder:
     open(os.path.join(folder, "voice.wav"), "wb").write(b"somebody's voice")
     print(folder, flush=True)
@@ -79,8 +80,8 @@ def test_a_folder_is_gone_when_its_work_is_done() -> None:
 def test_no_recording_lies_in_a_folder_that_nobody_sweeps() -> None:
     """Copies of recordings go into the workspace; what else is temporary has no name on the disk."""
     allowed = {
-        "omi/workspace.py": "makes them",
-        "omi/secret_key.py": "no recording",
+        "omi/core/workspace.py": "makes them",
+        "omi/core/secret_key.py": "no recording",
         "omi/stores/audio.py": "has no name",
         "speakers/cohort.py": "averages of voices, renamed into place",
         "transcription/engines/whisper/files.py": "a model's weights, renamed into place",
@@ -93,20 +94,18 @@ def test_no_recording_lies_in_a_folder_that_nobody_sweeps() -> None:
         for file in (ROOT / room).rglob("*.py")
         if "tempfile." in file.read_text()
     }
-    assert found - allowed.keys() - {"memories/pipeline/context.py"} == set()
-    assert "tempfile.mk" not in (ROOT / "memories/pipeline/context.py").read_text()
+    assert found - allowed.keys() - {"memories/pipeline/engine/context.py"} == set()
+    assert "tempfile.mk" not in (ROOT / "memories/pipeline/engine/context.py").read_text()
 
 
 @pytest.mark.process
 def test_an_upload_that_was_cut_by_kill_9_is_gone_after_the_restart(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Over the wire: the file is on disk as an upload, and the process is killed before it is through."""
     folder = tmp_path_factory.mktemp("killed")
-    server = Server(folder)
-    try:
-        token = server.manage("devtoken", "ana")
+    with web_server(folder) as server:
         head = (
             "POST /v3/upload-audio HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Authorization: Bearer {token}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            f"Authorization: Bearer {tokens.mint('ana')}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
             "Content-Length: 400000\r\n\r\n"
         )
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as wire:
@@ -117,13 +116,8 @@ def test_an_upload_that_was_cut_by_kill_9_is_gone_after_the_restart(tmp_path_fac
             (root / "upload-1" / "voice.wav").write_bytes(b"somebody's voice")  # as a decoder's copy lies there
             server.process.kill()
             server.process.wait(20)
-        assert list(folder.rglob("voice.wav"))
-        environment = {**server.environment, "DJANGO_SETTINGS_MODULE": "omi.settings"}
-        code = "import django; django.setup(); from omi import workspace; workspace.root()"
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, timeout=60)
-        assert list(folder.rglob("voice.wav")) == []
-        assert [file for file in folder.rglob("*") if file.is_file() and b"xxxxxxxx" in file.read_bytes()] == []
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait(20)
+    assert list(folder.rglob("voice.wav"))
+    code = "import django; django.setup(); from omi.core import workspace; workspace.root()"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=server.environment, check=True, timeout=60)
+    assert list(folder.rglob("voice.wav")) == []
+    assert [file for file in folder.rglob("*") if file.is_file() and b"xxxxxxxx" in file.read_bytes()] == []

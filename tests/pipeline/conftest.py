@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from memories.pipeline import child, runner
+from memories.pipeline import runner, subprocess_runner
 from memories.pipeline.models import PostProcessingRun
 from memories.shapes import Memory, Structured
 from tests.pipeline import fakes
-from transcription.audio import AudioInfo
+from transcription.audio.convert import AudioInfo
 from transcription.segments import Segment
 
 UID = "user-1"
@@ -60,7 +60,7 @@ def _fakes(settings: Any) -> Iterator[None]:
 def heard(monkeypatch: pytest.MonkeyPatch) -> Regions:
     """Speech regions that the prepared recording is said to have; change the list in place."""
     regions: Regions = [[0.9, 7.8]]
-    real = child.call
+    real = subprocess_runner.call
 
     def call(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
         if not function.endswith(".speech"):
@@ -71,7 +71,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Regions:
 
         return {"seconds": len(data) / 32000, "regions": regions, "sha256": hashlib.sha256(data).hexdigest()}
 
-    monkeypatch.setattr(child, "call", call)
+    monkeypatch.setattr(subprocess_runner, "call", call)
     return regions
 
 

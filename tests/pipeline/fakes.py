@@ -12,11 +12,11 @@ from typing import Any
 from emotions.base import EmotionRequest, EmotionScore, EmotionSpan, EmotionTimeline
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
-from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
+from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
 from omi.stores.documents.base import Document
 from omi.stores.documents.local import LocalDocuments
-from transcription.prerecorded.base import Pending, PrerecordedCapabilities, PrerecordedRequest, Ticket, Transcript
 from transcription.segments import Word
+from transcription.vendors.batch.base import Pending, PrerecordedCapabilities, PrerecordedRequest, Ticket, Transcript
 
 TEXT = "we should book the table for friday evening and ask anna whether she can bring the slides"
 

@@ -7,8 +7,8 @@ import wave
 from pathlib import Path
 from typing import Any
 
-from memories.pipeline import child
-from transcription import audio
+from memories.pipeline import subprocess_runner
+from transcription.audio import convert
 
 
 def nothing() -> None:
@@ -52,13 +52,13 @@ def tables() -> None:
             cursor.execute("INSERT INTO bench_rows (id, body) VALUES (%s, %s)", [number, BODY])
 
 
-def _decode(src: Path, dest: Path, *, limits: Any = None) -> audio.AudioInfo:
+def _decode(src: Path, dest: Path, *, limits: Any = None) -> convert.AudioInfo:
     with wave.open(str(dest), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(16000)
         file.writeframes(src.read_bytes()[:32000].ljust(32000, b"\0"))
-    return audio.AudioInfo(1.0, 16000, 1, "wav", "pcm_s16le")
+    return convert.AudioInfo(1.0, 16000, 1, "wav", "pcm_s16le")
 
 
 def _call(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
@@ -68,6 +68,6 @@ def _call(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
     return {"seconds": 12.0, "regions": [[0.9, 7.8]], "sha256": sha}
 
 
-_real = child.call
-audio.decode_to_wav = _decode
-child.call = _call
+_real = subprocess_runner.call
+convert.decode_to_wav = _decode
+subprocess_runner.call = _call

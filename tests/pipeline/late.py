@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories.pipeline import call_threads, runner, service
+from memories.pipeline import runner, service
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
+from memories.pipeline.vendor_calls import executor
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, copied
 
@@ -44,7 +45,7 @@ class Gate:
     def answers(self) -> None:
         """Open, and wait until every thread has handed in what it has."""
         self.open()
-        until(lambda: call_threads.count() == 0)
+        until(lambda: executor.count() == 0)
 
 
 def until(done: Callable[[], Any], seconds: float = 20.0) -> None:
@@ -65,7 +66,7 @@ def gate(settings: Any) -> Iterator[Gate]:
 @pytest.fixture
 def begin(memory: Any, upload: Any, heard: Any, monkeypatch: pytest.MonkeyPatch) -> Begin:
     """A run whose step ``slow`` is answered when the gate is open; the other vendors answer at once."""
-    monkeypatch.setattr("transcription.audio.decode_to_wav", copied)
+    monkeypatch.setattr("transcription.audio.convert.decode_to_wav", copied)
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
 
     def start(slow: str = "", action: Any = None, **options: Any) -> PostProcessingRun:

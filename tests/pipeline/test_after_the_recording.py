@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from memories import edits
-from memories.pipeline import forecast, service
+from memories import editing
+from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.operations import dry_run
 from memories.repository import memories as repository
 from memories.shapes import Memory
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from tests.pipeline import fakes
@@ -29,7 +30,7 @@ WRONG_KEY = ProviderError(
 @pytest.fixture
 def failed(memory: Memory, upload: Any, heard: Any, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> PostProcessingRun:
     """A run whose transcript was paid for, that failed behind it, and whose recording is gone since."""
-    monkeypatch.setattr("transcription.audio.decode_to_wav", copied)
+    monkeypatch.setattr("transcription.audio.convert.decode_to_wav", copied)
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
     fakes.SCRIPT["structurer"] = [WRONG_KEY]
     run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload()))
@@ -58,17 +59,17 @@ def test_names_stay_as_an_earlier_run_found_them_and_as_a_person_set_them_since(
     failed: PostProcessingRun, drive: Drive
 ) -> None:
     step = failed.steps.get(name="identify_speakers")
-    from memories.pipeline import hashing
+    from memories.pipeline.engine import content_hash
 
     kept = step.artifacts.get(name="segments")
-    body = hashing.unpack(bytes(kept.body))
+    body = content_hash.unpack(bytes(kept.body))
     body[0]["person_id"] = "anna"
-    kept.sha256, kept.body = hashing.pack(body)
+    kept.sha256, kept.body = content_hash.pack(body)
     kept.save()
     first = drive(service.retry(failed, actor="test", from_step="identify_speakers"))
     assert [item.person_id for item in repository.get_memory(UID, MEMORY).transcript_segments] == ["anna"]
     shown = repository.get_memory(UID, MEMORY).transcript_segments[0]
-    edits.assign_segments(UID, MEMORY, [shown.id], edits.Decision(is_user=True))
+    editing.assign_segments(UID, MEMORY, [shown.id], editing.Decision(is_user=True))
     drive(service.retry(first, actor="test", from_step="structure"))
     labels = [(item.is_user, item.person_id) for item in repository.get_memory(UID, MEMORY).transcript_segments]
     assert labels == [(True, None)]
@@ -81,7 +82,7 @@ def test_emotions_that_were_asked_for_are_missing_and_nothing_else(failed: PostP
 
 
 def test_a_user_who_lets_recordings_be_kept_gets_the_transcript_too(failed: PostProcessingRun, drive: Drive) -> None:
-    from memories import account
+    from memories.privacy import account
 
     account.set_recording_permission(UID, True)
     assert drive(service.retry(failed, actor="test")).outcome == "success"
@@ -95,5 +96,5 @@ def test_who_wants_the_words_heard_anew_is_told_that_the_recording_is_gone(
 
 
 def test_the_forecast_warns_only_where_the_recording_is_needed(failed: PostProcessingRun) -> None:
-    assert forecast.forecast(UID, MEMORY, "postprocess", failed, None).warnings == []
-    assert forecast.forecast(UID, MEMORY, "postprocess", failed, "transcribe").warnings != []
+    assert dry_run.forecast(UID, MEMORY, "postprocess", failed, None).warnings == []
+    assert dry_run.forecast(UID, MEMORY, "postprocess", failed, "transcribe").warnings != []

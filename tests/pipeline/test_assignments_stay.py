@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from memories import edits as person
-from memories.pipeline import edits, service
+from memories import editing as person
+from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.rules import user_edits
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory, UserEdits
@@ -79,9 +80,9 @@ def test_an_id_is_believed_only_about_its_moments() -> None:
     said = {"is_user": True, "person_id": None, "start": 4.4, "end": 6.7, "transcript": "m"}
     made = UserEdits(segments={"s1": said})
     moved = [Segment(id="s1", text="a", start=0.0, end=4.0), Segment(id="s2", text="b", start=4.4, end=6.7)]
-    assert set(edits.manual_labels(moved, made, model="m", known={})) == {"s2"}
+    assert set(user_edits.manual_labels(moved, made, model="m", known={})) == {"s2"}
     grown = [Segment(id="s1", text="a and what came after it", start=4.4, end=30.0)]  # named while it was spoken
-    assert set(edits.manual_labels(grown, made, model="m", known={})) == {"s1"}
+    assert set(user_edits.manual_labels(grown, made, model="m", known={})) == {"s1"}
 
 
 @pytest.mark.parametrize("waits", [False, True], ids=["at once", "after the worker put the run down"])

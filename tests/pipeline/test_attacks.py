@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories import account, edits, erasure, events
-from memories.pipeline import plans, runner, service
+from memories import editing
+from memories.pipeline import runner, service
+from memories.pipeline.engine import plans
 from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorCall
+from memories.privacy import account, erasure
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory
-from omi import providers
+from memories.user_events import log
+from omi.core import providers
 from omi.stores import audio
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, copied
@@ -32,7 +35,7 @@ Under = Callable[[str, Attack], str]
 @pytest.fixture
 def run(memory: Memory, upload: Any, heard: Any, monkeypatch: pytest.MonkeyPatch) -> PostProcessingRun:
     # The upload is 16 kHz mono already, and decoding in a child process has tests of its own: 40 of them take long.
-    monkeypatch.setattr("transcription.audio.decode_to_wav", copied)
+    monkeypatch.setattr("transcription.audio.convert.decode_to_wav", copied)
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
     return service.start("postprocess", UID, MEMORY, actor="test", audio=upload(), options={"emotional_feedback": True})
 
@@ -65,9 +68,7 @@ def vector() -> dict[str, Any]:
 
 def told(run: PostProcessingRun) -> list[str]:
     ends = ("success", "failed")
-    return [
-        item["type"] for item in events.after(UID, 0) if item.get("run_id") == run.pk and item["type"].endswith(ends)
-    ]
+    return [item["type"] for item in log.after(UID, 0) if item.get("run_id") == run.pk and item["type"].endswith(ends)]
 
 
 def test_a_worker_that_was_taken_over_stores_nothing_more(run: PostProcessingRun, under: Under, step: str) -> None:
@@ -131,6 +132,6 @@ def test_a_cancel_ends_the_run_at_its_next_write(run: PostProcessingRun, under: 
 
 
 def test_what_a_person_sets_meanwhile_wins(run: PostProcessingRun, under: Under, step: str) -> None:
-    assert under(step, lambda: edits.set_texts(UID, MEMORY, {"title": "Mine", "overview": None})) == "finished"
+    assert under(step, lambda: editing.set_texts(UID, MEMORY, {"title": "Mine", "overview": None})) == "finished"
     shown = repository.get_memory(UID, MEMORY)
     assert (shown.structured.title, shown.active_transcript) == ("Mine", "first_model")

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from django.db import InterfaceError, OperationalError, connection
 
-from memories.pipeline import breaker, call_threads, durable, late_answers, runner
+from memories.pipeline import runner
+from memories.pipeline.engine import durable
 from memories.pipeline.models import PostProcessingRun, VendorBreaker, VendorCall
+from memories.pipeline.vendor_calls import circuit_breaker, executor, pending_calls
 from tests.pipeline import fakes
 from tests.pipeline.late import OPERATION, VENDOR, Begin, Gate, at_work, begin, due, gate, kept, put_down, until
 from tests.pipeline.test_calls_lost import InParts, parts
@@ -97,7 +99,7 @@ def test_a_run_that_cannot_be_suspended_at_once_does_not_forget_whom_it_has_aske
     begin: Begin, gate: Gate, outage: Outage, slow: str, failures: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = begin(slow, gate(fakes.words(fakes.TEXT + " then") if slow == "transcribe" else None))
-    real = call_threads.Call.wait
+    real = executor.Call.wait
 
     def then_away(self: Any, seconds: float) -> bool:
         answered = real(self, seconds)
@@ -105,11 +107,11 @@ def test_a_run_that_cannot_be_suspended_at_once_does_not_forget_whom_it_has_aske
             outage.begin(failures)
         return answered
 
-    monkeypatch.setattr(call_threads.Call, "wait", then_away)
+    monkeypatch.setattr(executor.Call, "wait", then_away)
     assert runner.work(run.pk) == "waiting"
     assert outage.failed == failures
     run.refresh_from_db()
-    out = late_answers.of(at_work(run).checkpoint)
+    out = pending_calls.of(at_work(run).checkpoint)
     assert out is not None
     assert out.vendor == VENDOR[slow]
     gate.answers()
@@ -149,15 +151,15 @@ def test_a_ticket_that_came_late_is_stored_before_its_call_is_forgotten(
     fakes.SCRIPT["first"].append(fakes.words(fakes.TEXT + " then"))
     put_down(run)
     gate.answers()
-    real = late_answers.take
+    real = pending_calls.take
 
     def then_away(step: Any, out: Any) -> Any:
         found = real(step, out)
-        monkeypatch.setattr(late_answers, "take", real)
+        monkeypatch.setattr(pending_calls, "take", real)
         outage.begin(failures)
         return found
 
-    monkeypatch.setattr(late_answers, "take", then_away)
+    monkeypatch.setattr(pending_calls, "take", then_away)
     assert finish(run).outcome == "success"
     assert outage.failed == failures
     assert (fakes.count("first", "submit"), fakes.count("first", "cancel")) == (1, 0)
@@ -167,15 +169,15 @@ def test_a_ticket_that_came_late_is_stored_before_its_call_is_forgotten(
 def test_whatever_keeps_a_late_answer_from_being_stored_the_thread_tries_again(
     begin: Begin, gate: Gate, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    monkeypatch.setattr(call_threads, "HANDING_IN", (0.01,) * 3)
-    real, failures = late_answers.hand_in, [error("gone")] * 2
+    monkeypatch.setattr(executor, "HANDING_IN", (0.01,) * 3)
+    real, failures = pending_calls.hand_in, [error("gone")] * 2
 
     def fails(*args: Any) -> bool:
         if failures:
             raise failures.pop()
         return real(*args)
 
-    monkeypatch.setattr(late_answers, "hand_in", fails)
+    monkeypatch.setattr(pending_calls, "hand_in", fails)
     run = begin("structure", gate())
     put_down(run)
     gate.answers()
@@ -191,14 +193,14 @@ def test_a_part_that_cannot_be_kept_at_once_is_not_paid_for_again(
     vendor = InParts(monkeypatch)
     run = begin()
     put_down(run)
-    real, failures = late_answers.hold, [error("gone")] * 3
+    real, failures = pending_calls.hold, [error("gone")] * 3
 
     def fails(*args: Any) -> None:
         real(*args)
         if failures and threading.current_thread() is not threading.main_thread():
             raise failures.pop()
 
-    monkeypatch.setattr(late_answers, "hold", fails)
+    monkeypatch.setattr(pending_calls, "hold", fails)
     vendor.gates[0].open()
     until(lambda: parts() == 1)
     vendor.answers()
@@ -215,6 +217,6 @@ def test_a_breaker_that_cannot_be_told_of_a_success_costs_no_answer(
     def fails(vendor: str) -> None:
         raise OperationalError("the database is away")
 
-    monkeypatch.setattr(breaker, "succeeded", fails)
+    monkeypatch.setattr(circuit_breaker, "succeeded", fails)
     assert finish(begin()).outcome == "success"
     assert fakes.count("structurer", "structure") == 1

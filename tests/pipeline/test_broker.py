@@ -11,8 +11,8 @@ from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ
 
-from memories.pipeline.broker import RowsBroker
-from memories.pipeline.queue import broker
+from memories.pipeline.engine.broker import RowsBroker
+from memories.pipeline.engine.queue import broker
 
 pytestmark = pytest.mark.django_db
 

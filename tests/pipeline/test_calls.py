@@ -13,20 +13,16 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from memories.pipeline import (
-    call_threads,
-    kept_parts,
-    late_answers,
-    progress,
-    runner,
-)
-from memories.pipeline.claim import machine
+from memories.pipeline import runner
+from memories.pipeline.engine import checkpoints
+from memories.pipeline.engine.lease import machine
 from memories.pipeline.models import PostProcessingRun, StepArtifact, StepAttempt, VendorBreaker, VendorCall
+from memories.pipeline.vendor_calls import executor, partial_results, pending_calls
 from memories.repository import memories as repository
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
-from omi.errors import ErrorKind, Outcome, ProviderError
-from omi.paid_parts import part_id
+from omi.core.errors import ErrorKind, Outcome, ProviderError
+from omi.core.paid_parts import part_id
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, live_segments
 from tests.pipeline.late import (
@@ -43,7 +39,7 @@ from tests.pipeline.late import (
     kept,
     put_down,
 )
-from transcription.prerecorded.base import JobLost
+from transcription.vendors.batch.base import JobLost
 
 __all__ = ["begin", "gate"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,7 +78,7 @@ def test_an_answer_in_time_costs_the_database_nothing_more(begin: Begin, gate: G
 
 def test_while_the_worker_waits_it_does_the_calls_database_work_itself(begin: Begin, monkeypatch: Any) -> None:
     threads: list[tuple[str, str]] = []
-    real = kept_parts.KeptParts.keep
+    real = partial_results.KeptParts.keep
 
     def keep(self: Any, part: str, answer: Any) -> None:
         threads.append(("keep", threading.current_thread().name))
@@ -94,12 +90,12 @@ def test_while_the_worker_waits_it_does_the_calls_database_work_itself(begin: Be
         assert request.parts.get(part_id("one")) == {"said": 1}
         return StructureResult(Structured(title="In parts", overview="Two of them."), method="fake-llm")
 
-    monkeypatch.setattr(kept_parts.KeptParts, "keep", keep)
+    monkeypatch.setattr(partial_results.KeptParts, "keep", keep)
     monkeypatch.setattr(fakes.FakeStructurer, "structure", structure)
     assert runner.work(begin().pk) == "finished"
     [(_, asked_in), (_, kept_in)] = threads
     assert (asked_in.startswith("call"), kept_in) == (True, threading.current_thread().name)
-    assert not StepArtifact.objects.filter(kept_parts.IN_BETWEEN).exists()
+    assert not StepArtifact.objects.filter(partial_results.IN_BETWEEN).exists()
 
 
 def test_what_the_call_raises_in_time_is_what_the_step_raises(begin: Begin) -> None:
@@ -131,10 +127,10 @@ def test_a_slow_vendor_holds_no_worker_and_is_asked_once(begin: Begin, gate: Gat
     assert (run.state, run.claims, run.lease_owner, step.name, step.state) == ("waiting", 0, "", slow, "waiting")
     assert step.note == f"{VENDOR[slow]}: asked, answers later"
     assert step.attempts == 0
-    out = late_answers.of(step.checkpoint)
+    out = pending_calls.of(step.checkpoint)
     assert out is not None
     assert run.wake_at is not None
-    assert out.limit <= (run.wake_at - timezone.now()).total_seconds() <= out.limit + late_answers.MARGIN + 1
+    assert out.limit <= (run.wake_at - timezone.now()).total_seconds() <= out.limit + pending_calls.MARGIN + 1
     assert [row.outcome for row in VendorCall.objects.filter(step=slow)] == [""], "nobody has seen its end yet"
     gate.answers()
     assert called_back(run)
@@ -229,14 +225,14 @@ def test_an_answer_that_is_no_json_is_a_fault_of_ours(begin: Begin, gate: Gate) 
 
 def test_an_error_keeps_what_the_pipeline_reads_of_it() -> None:
     lost = JobLost("fal", "no such job", kind=ErrorKind.TRANSIENT, code="unknown_job", retry_after=100.0)
-    stored = late_answers._error(lost)["error"]
+    stored = pending_calls._error(lost)["error"]
     stored["at"] -= 40.0
-    again = late_answers._raised(stored)
+    again = pending_calls._raised(stored)
     assert isinstance(again, JobLost)
     assert (again.vendor, again.message, again.kind, again.code) == ("fal", "no such job", lost.kind, "unknown_job")
     assert again.retry_after == pytest.approx(60.0, abs=1.0), "the vendor meant: from then on"
     money = ProviderError("openai", "no money", kind=ErrorKind.QUOTA, code="402", outcome=Outcome.QUOTA)
-    assert late_answers._raised(late_answers._error(money)["error"]).outcome is Outcome.QUOTA
+    assert pending_calls._raised(pending_calls._error(money)["error"]).outcome is Outcome.QUOTA
 
 
 # --- the moments in between ---
@@ -246,13 +242,13 @@ def test_an_answer_between_the_last_wait_and_the_put_down_is_not_lost(
     begin: Begin, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = begin("structure", gate())
-    real = progress.put_down
+    real = checkpoints.put_down
 
     def answered_first(*given: Any, **named: Any) -> None:
         gate.answers()  # stored, and nobody waits yet: its wake-up finds the run at work
         real(*given, **named)
 
-    monkeypatch.setattr(progress, "put_down", answered_first)
+    monkeypatch.setattr(checkpoints, "put_down", answered_first)
     assert runner.work(run.pk) == "waiting"
     assert called_back(run), "whoever put it down looked again"
     assert runner.work(run.pk) == "finished"
@@ -265,13 +261,13 @@ def test_an_answer_while_another_worker_looks_is_not_lost(
     run = begin("structure", gate())
     put_down(run)
     due(run)  # woken without a reason: it finds the call out and puts the run down again
-    real = progress.put_down
+    real = checkpoints.put_down
 
     def answered_first(*given: Any, **named: Any) -> None:
         gate.answers()
         real(*given, **named)
 
-    monkeypatch.setattr(progress, "put_down", answered_first)
+    monkeypatch.setattr(checkpoints, "put_down", answered_first)
     assert runner.work(run.pk, owner="another") == "waiting"
     assert called_back(run)
     assert runner.work(run.pk) == "finished"
@@ -303,7 +299,7 @@ def test_a_worker_that_dies_with_the_answer_in_its_hand_finds_it_again(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(progress, "ended", dies)
+        patch.setattr(checkpoints, "ended", dies)
         with pytest.raises(Killed):
             runner.work(run.pk)
     PostProcessingRun.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
@@ -319,7 +315,7 @@ def test_a_database_that_is_away_for_a_moment_loses_no_late_answer(
 
     run = begin("structure", gate())
     put_down(run)
-    real, failures = late_answers.hand_in, [1, 1]
+    real, failures = pending_calls.hand_in, [1, 1]
 
     def away(*given: Any) -> bool:
         if failures:
@@ -327,8 +323,8 @@ def test_a_database_that_is_away_for_a_moment_loses_no_late_answer(
             raise OperationalError("away")
         return real(*given)
 
-    monkeypatch.setattr(late_answers, "hand_in", away)
-    monkeypatch.setattr(call_threads, "HANDING_IN", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(pending_calls, "hand_in", away)
+    monkeypatch.setattr(executor, "HANDING_IN", (0.01, 0.01, 0.01))
     gate.answers()
     assert called_back(run)
     assert runner.work(run.pk) == "finished"

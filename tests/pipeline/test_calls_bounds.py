@@ -10,19 +10,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories.pipeline import (
-    call_threads,
-    calls,
-    ledger,
-    metrics,
-    runner,
-    service,
-    status,
-)
-from memories.pipeline.claim import machine
-from memories.pipeline.context import Context
+from memories.pipeline import runner, service, status
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.lease import machine
 from memories.pipeline.models import PostProcessingRun, VendorCall
+from memories.pipeline.operations import metrics
 from memories.pipeline.steps import structure
+from memories.pipeline.vendor_calls import client, executor, ledger
 from memories.repository import memories as repository
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
@@ -177,19 +171,19 @@ def test_the_ledger_is_asked_about_the_lease_before_anybody_is_paid(begin: Begin
     """A run that another worker has is not put into a thread."""
     run = begin()
     found = PostProcessingRun.objects.get(pk=run.pk)
-    from memories.pipeline import claim
-    from memories.pipeline.outcomes import LeaseLost
+    from memories.pipeline.engine import lease as claim
+    from memories.pipeline.engine.results import LeaseLost
 
     lease = claim.claim(found)
     assert lease is not None
     ctx = Context(found, lease, list(found.steps.all()))
     PostProcessingRun.objects.filter(pk=run.pk).update(fence=lease.fence + 1)
     asked: list[int] = []
-    question = calls.Question("structurer", "structure", ["x"], kept_form(), remote=True, limit=10.0)
+    question = client.Question("structurer", "structure", ["x"], kept_form(), remote=True, limit=10.0)
     with pytest.raises(LeaseLost):
-        calls.ask(ctx, question, lambda: lambda entry, parts: asked.append(1))
+        client.ask(ctx, question, lambda: lambda entry, parts: asked.append(1))
     assert asked == []
-    assert call_threads.count() == 0
+    assert executor.count() == 0
     assert ledger.key(ctx, "a", "b", 1) != ledger.key(ctx, "a", "b", 2)
     ctx.close()
 

@@ -9,20 +9,14 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories import account, erasure
-from memories.pipeline import (
-    call_threads,
-    late_answers,
-    reconcile,
-    runner,
-    service,
-    tasks,
-)
-from memories.pipeline.claim import machine
+from memories.pipeline import recovery, runner, service, tasks
+from memories.pipeline.engine.lease import machine
 from memories.pipeline.models import PostProcessingRun, StepArtifact, VendorCall
+from memories.pipeline.vendor_calls import executor, pending_calls
+from memories.privacy import account, erasure
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
-from omi.paid_parts import part_id
+from omi.core.paid_parts import part_id
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 from tests.pipeline.late import (
@@ -161,7 +155,7 @@ class InParts:
     def answers(self) -> None:
         for way in self.gates:
             way.open()
-        until(lambda: call_threads.count() == 0)
+        until(lambda: executor.count() == 0)
 
 
 def parts() -> int:
@@ -180,7 +174,7 @@ def test_each_part_is_kept_and_gives_the_call_its_time_again(
     run.refresh_from_db()
     assert run.wake_at is not None
     assert run.wake_at > timezone.now() + timedelta(seconds=120), "the next part has its whole time"
-    out = late_answers.of(at_work(run).checkpoint)
+    out = pending_calls.of(at_work(run).checkpoint)
     assert out is not None
     assert out.left() > 120
     vendor.answers()
@@ -222,7 +216,7 @@ def test_a_process_that_died_between_two_parts_pays_for_none_again(
     vendor.gates[0].open()
     until(lambda: parts() == 1)
     died(run)
-    assert reconcile.release_dead_workers() == 1  # before the old call, which is only asleep here, says that it lives
+    assert recovery.release_dead_workers() == 1  # before the old call, which is only asleep here, says that it lives
     vendor.gates[1].open()  # the new call needs the second and the third
     vendor.gates[2].open()
     assert runner.work(run.pk) == "finished"
@@ -243,11 +237,11 @@ def died(run: PostProcessingRun, owner: str = DEAD) -> None:
 def test_a_process_that_died_costs_no_deadline_on_this_machine(begin: Begin, gate: Gate, slow: str) -> None:
     run = begin(slow, gate())
     put_down(run)
-    assert reconcile.release_dead_workers() == 0, "it lives"
+    assert recovery.release_dead_workers() == 0, "it lives"
     died(run)
-    assert reconcile.release_dead_workers() == 1
+    assert recovery.release_dead_workers() == 1
     assert called_back(run)
-    assert reconcile.release_dead_workers() == 0, "once"
+    assert recovery.release_dead_workers() == 0, "once"
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")] if slow == "transcribe" else []
     assert runner.work(run.pk) == "finished"
     run.refresh_from_db()
@@ -265,7 +259,7 @@ def test_a_call_of_a_living_process_or_another_machine_is_waited_for_until_its_d
     put_down(run)
     for owner in (f"{machine()}:{os.getppid()}:1", "elsewhere:1:1:1"):
         died(run, owner)
-        assert reconcile.release_dead_workers() == 0
+        assert recovery.release_dead_workers() == 0
         due(run)
         put_down(run)
     assert fakes.count("structurer", "structure") == 1
@@ -291,15 +285,15 @@ def test_the_late_answer_of_a_call_that_was_given_up_changes_nothing(begin: Begi
 
 
 def test_a_clock_that_was_put_back_makes_no_call_last_longer() -> None:
-    out = late_answers.Out(limit=120.0)
+    out = pending_calls.Out(limit=120.0)
     out.renew()
     out.until += 86_400
     assert out.left() == 180.0
-    assert late_answers.pause(out) == 181.0
-    long = late_answers.Out(limit=18 * 3600.0)
+    assert pending_calls.pause(out) == 181.0
+    long = pending_calls.Out(limit=18 * 3600.0)
     long.renew()
-    assert late_answers.pause(long) == late_answers.LONGEST + 1, "wake-up times have a bound (reconcile.LONGEST_WAIT)"
-    assert reconcile.LONGEST_WAIT.total_seconds() > late_answers.LONGEST + 1
+    assert pending_calls.pause(long) == pending_calls.LONGEST + 1, "wake-up times have a bound (reconcile.LONGEST_WAIT)"
+    assert recovery.LONGEST_WAIT.total_seconds() > pending_calls.LONGEST + 1
 
 
 def test_who_loses_calls_with_the_worker_that_another_run_kills_is_no_dead_letter(begin: Begin, gate: Gate) -> None:
@@ -309,7 +303,7 @@ def test_who_loses_calls_with_the_worker_that_another_run_kills_is_no_dead_lette
     put_down(run)
     for _ in range(run.max_claims):
         died(run)
-        assert reconcile.release_dead_workers() == 1
+        assert recovery.release_dead_workers() == 1
         put_down(run)
         assert run.claims == 0
     gate.answers()
@@ -325,7 +319,7 @@ def test_a_call_that_kills_its_process_each_time_ends(begin: Begin, gate: Gate) 
     step = at_work(run)
     step.checkpoint["call"] |= {"owner": DEAD, "lost": 2 * run.max_claims}
     step.save(update_fields=["checkpoint"])
-    assert reconcile.release_dead_workers() == 1
+    assert recovery.release_dead_workers() == 1
     assert runner.work(run.pk) == "finished"
     run.refresh_from_db()
     assert (run.message_id, run.succeeded) == ("worker_died", False)

@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from memories import events
-from memories.capture.ids import memory_id_for
-from memories.pipeline import breaker, service, status
-from memories.pipeline import edits as overlay
+from memories.ids import memory_id_for
+from memories.pipeline import service, status
 from memories.pipeline.models import PostProcessingRun, RunStep
+from memories.pipeline.rules import user_edits as overlay
+from memories.pipeline.vendor_calls import circuit_breaker
 from memories.repository import memories as repository
 from memories.repository import processing, transcripts
 from memories.shapes import ProcessingMemory, Structured
 from memories.structuring.base import StructureResult
-from omi import providers
-from omi.errors import Outcome, ProviderError
+from memories.user_events import log
+from omi.core import providers
+from omi.core.errors import Outcome, ProviderError
 from tests.pipeline import fakes
 from tests.pipeline.conftest import UID, wav
 from transcription.segments import Segment
@@ -62,7 +63,7 @@ def test_a_conversation_becomes_a_memory_and_the_app_is_told(drive: Drive) -> No
     assert made.finished_at == STARTED + timedelta(seconds=7)  # the last word and two seconds, not the socket
     assert made.active_transcript == "deepgram_streaming"
     assert processing.get(UID, PROCESSING).memory_id == MEMORY
-    told = [item for item in events.after(UID, 0) if item["type"] == "new_memory_created"]
+    told = [item for item in log.after(UID, 0) if item["type"] == "new_memory_created"]
     assert [(item["memory_id"], item["processing_memory_id"]) for item in told] == [(MEMORY, PROCESSING)]
     assert providers.one("vectors").fetch([f"{UID}-{MEMORY}"], namespace="ns1")
     skipped = RunStep.objects.filter(run=run, state="skipped").values_list("name", flat=True)
@@ -96,9 +97,9 @@ def test_a_conversation_is_kept_though_the_language_model_cannot_be_used(drive: 
     assert told["retryable"] is True
     structure = next(step for step in told["steps"] if step["name"] == "structure")
     assert (structure["state"], structure["outcome"]) == ("done", failure.outcome)
-    assert [item["type"] for item in events.after(UID, 0)][-1] == "new_memory_created"
+    assert [item["type"] for item in log.after(UID, 0)][-1] == "new_memory_created"
     # ... and a retry asks the model again.
-    breaker.reset("structurer")
+    circuit_breaker.reset("structurer")
     again = drive(service.retry(run, actor="staff", reason="the account is filled"))
     assert again.message_id == "success"
     assert repository.get_memory(UID, MEMORY).structured.title == "About 1 segments"
@@ -193,7 +194,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> None:
         dest.write_bytes(wav(20.0))
         return dest
 
-    monkeypatch.setattr("transcription.recording.recording_for", recording)
+    monkeypatch.setattr("transcription.journal.recording.recording_for", recording)
 
 
 def test_what_live_vendors_failed_to_hear_is_transcribed_from_the_journal(
@@ -249,7 +250,7 @@ def test_one_voice_has_one_label_on_all_connections_of_a_conversation(
         dest.write_bytes(wav(20.0))
         return dest
 
-    monkeypatch.setattr("transcription.recording.recording_for", recording)
+    monkeypatch.setattr("transcription.journal.recording.recording_for", recording)
     monkeypatch.setattr("speakers.turns.repair_labels", repair)
     began = STARTED.timestamp()
     conversation(
@@ -271,7 +272,7 @@ def test_labels_stay_apart_where_nobody_can_hear_who_is_who(
         dest.write_bytes(wav(20.0))
         return None if gone else dest
 
-    monkeypatch.setattr("transcription.recording.recording_for", recording)
+    monkeypatch.setattr("transcription.journal.recording.recording_for", recording)
     monkeypatch.setattr("speakers.turns.repair_labels", fails)
     began = STARTED.timestamp()
     conversation(
@@ -295,7 +296,7 @@ def test_nothing_said_and_nothing_recorded_is_told_as_such(drive: Drive) -> None
     conversation()
     run = drive(start())
     assert (run.outcome, run.message_id) == ("invalid_input", "nothing_to_process")
-    assert events.after(UID, 0)[-1]["type"] == "new_memory_create_failed"
+    assert log.after(UID, 0)[-1]["type"] == "new_memory_create_failed"
 
 
 def test_a_memory_that_the_user_deleted_does_not_come_back(drive: Drive) -> None:

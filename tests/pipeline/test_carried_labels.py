@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from memories import edits as person
-from memories.pipeline import edits, service
+from memories import editing as person
+from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.voices import continued
+from memories.pipeline.rules import user_edits
+from memories.pipeline.rules.speaker_labels import continued
 from memories.repository import memories as repository
 from memories.shapes import Memory, UserEdits
 from speakers import people
@@ -34,8 +35,8 @@ CUT = [
 
 
 def named(segments: list[Segment], made: UserEdits = SAID) -> set[str]:
-    labels = edits.manual_labels(segments, made, model="better", known={})
-    return set(edits.naming(segments, labels, made, model="better"))
+    labels = user_edits.manual_labels(segments, made, model="better", known={})
+    return set(user_edits.naming(segments, labels, made, model="better"))
 
 
 def test_one_yeah_inside_a_labelled_sentence_names_no_voice() -> None:
@@ -55,7 +56,7 @@ def test_a_label_of_this_very_segment_or_voice_names_its_voice() -> None:
 
 
 def test_a_segment_that_a_person_edited_is_not_split() -> None:
-    whole = edits.kept_whole(CUT, SAID, {})
+    whole = user_edits.kept_whole(CUT, SAID, {})
     assert [(item.id, item.text, item.speaker, item.end) for item in whole] == [
         ("a", "a yeah b", "SPEAKER_00", 19.8), ("c", "c", "SPEAKER_01", 40.0), ("d", "d", "SPEAKER_01", 60.0)
     ]  # fmt: skip
@@ -68,8 +69,8 @@ def test_two_edited_segments_are_not_joined_and_what_is_beside_them_stays() -> N
             "o2": {"is_user": True, "person_id": None, "start": 9.45, "end": 20.0, "transcript": "live"},
         }
     )
-    assert [item.text for item in edits.kept_whole(CUT, two, {})] == ["a yeah", "b", "c", "d"]
-    assert edits.kept_whole(CUT, UserEdits(), {}) == CUT
+    assert [item.text for item in user_edits.kept_whole(CUT, two, {})] == ["a yeah", "b", "c", "d"]
+    assert user_edits.kept_whole(CUT, UserEdits(), {}) == CUT
 
 
 def test_one_word_does_not_say_which_voice_goes_on() -> None:

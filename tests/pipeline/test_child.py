@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from memories.pipeline import child, service
+from memories.pipeline import service, subprocess_runner
 from memories.pipeline.models import PostProcessingRun, StepAttempt
 from memories.pipeline.steps import structure
 from memories.repository import memories as repository
 from memories.repository import processing
 from memories.shapes import Memory, ProcessingMemory
-from omi.errors import Outcome, OwnFault
+from omi.core.errors import Outcome, OwnFault
 from tests.pipeline import child_work
 from tests.pipeline.conftest import MEMORY, UID, live_segments
 
@@ -26,7 +26,7 @@ Drive = Callable[..., PostProcessingRun]
 
 
 def ask(name: str, *, timeout: float = 60.0, **arguments: Any) -> Any:
-    return child.call(f"{WORK}.{name}", arguments, timeout=timeout)
+    return subprocess_runner.call(f"{WORK}.{name}", arguments, timeout=timeout)
 
 
 def gone(pid: int) -> bool:
@@ -48,7 +48,7 @@ def test_work_that_takes_too_long_is_killed_and_the_next_begins_anew() -> None:
     with pytest.raises(OwnFault) as told:
         ask("hang", timeout=1.0)
     assert time.monotonic() - began < 20
-    assert (told.value.code, told.value.outcome) == (child.TOO_LONG, Outcome.TIMEOUT)
+    assert (told.value.code, told.value.outcome) == (subprocess_runner.TOO_LONG, Outcome.TIMEOUT)
     assert gone(before)
     assert ask("pid") != before
 
@@ -57,7 +57,7 @@ def test_a_child_that_dies_and_a_function_that_fails_are_told_apart() -> None:
     with pytest.raises(OwnFault, match="ended unexpectedly") as died:
         ask("die")
     assert died.value.code == "child_exit_3"
-    with pytest.raises(child.Crashed, match="ValueError: wrong"):
+    with pytest.raises(subprocess_runner.Crashed, match="ValueError: wrong"):
         ask("fail")
 
 
@@ -65,7 +65,7 @@ def test_a_child_ends_with_its_parent_though_it_hangs() -> None:
     parent = os.fork()
     if not parent:
         try:
-            child.call(f"{WORK}.hang", {}, timeout=60.0)
+            subprocess_runner.call(f"{WORK}.hang", {}, timeout=60.0)
         finally:
             os._exit(1)
     until = time.monotonic() + 30
@@ -120,7 +120,10 @@ def test_a_text_that_hangs_the_rules_is_given_up_after_two_tries(rules: None, dr
     run = drive(converse("this goes on for ever " + "and on " * 40))
     assert time.monotonic() - began < 60
     tries = StepAttempt.objects.filter(step__run=run, step__name="structure").order_by("id")
-    assert [(item.result, item.error_code) for item in tries] == [("retry", child.TOO_LONG), ("done", child.TOO_LONG)]
+    assert [(item.result, item.error_code) for item in tries] == [
+        ("retry", subprocess_runner.TOO_LONG),
+        ("done", subprocess_runner.TOO_LONG),
+    ]
     assert (run.outcome, run.message_id) == ("success", "summary_by_rules"), "the conversation is kept all the same"
     shown = repository.get_memory(UID, MEMORY)
     assert shown.transcript_segments

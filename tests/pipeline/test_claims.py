@@ -11,14 +11,16 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from memories.pipeline import claim, late_vectors, progress, reconcile, runner, service, unsaved
-from memories.pipeline.context import Context
+from memories.pipeline import recovery, runner, service, vector_writes
+from memories.pipeline.engine import checkpoints, unsaved
+from memories.pipeline.engine import lease as claim
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.results import Done, LeaseLost, RunCanceled, StepError
 from memories.pipeline.models import PostProcessingRun, RunEvent, StepAttempt
-from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, StepError
 from memories.pipeline.steps import publish, structure
 from memories.repository import memories as repository
 from memories.shapes import Memory
-from omi import providers
+from omi.core import providers
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 
@@ -57,13 +59,13 @@ def test_a_lost_lease_refuses_every_late_write(run: PostProcessingRun) -> None:
     assert claim.claim(fresh(run), owner="second") is not None
     step = ctx.steps["structure"]
     began = timezone.now()
-    progress.ended(ctx, step, began, Done({"structured": {}}), input_hash="x", following="index")
+    checkpoints.ended(ctx, step, began, Done({"structured": {}}), input_hash="x", following="index")
     with pytest.raises(LeaseLost):
         unsaved.write(ctx)
     with pytest.raises(LeaseLost):
         ctx.check()
     with pytest.raises(LeaseLost):
-        progress.finished(ctx, runner.Outcome.SUCCESS, "success")
+        checkpoints.finished(ctx, runner.Outcome.SUCCESS, "success")
     with pytest.raises(LeaseLost):
         ctx.save_checkpoint({"ticket": 1})
     assert not StepAttempt.objects.exists()
@@ -89,7 +91,7 @@ def test_a_claim_is_counted_before_any_work_so_a_poison_run_ends(run: PostProces
         assert fresh(run).claims == number
         expire(run)
     assert claim.claim(fresh(run)) is None
-    reconcile.reconcile()
+    recovery.reconcile()
     ended = fresh(run)
     assert (ended.state, ended.dead_letter, ended.message_id) == ("finished", True, "worker_died")
     assert RunEvent.objects.filter(run=run, type="dead_letter").exists()
@@ -143,10 +145,10 @@ def test_a_lost_wake_up_is_sent_again_once_per_half_minute(run: PostProcessingRu
 
     OrmQ.objects.all().delete()
     PostProcessingRun.objects.filter(pk=run.pk).update(created_at=timezone.now() - timedelta(minutes=5))
-    assert reconcile.reconcile().woken == 1
-    assert reconcile.reconcile().woken == 0
+    assert recovery.reconcile().woken == 1
+    assert recovery.reconcile().woken == 0
     assert OrmQ.objects.count() == 1
-    assert reconcile.oldest_age() > 290
+    assert recovery.oldest_age() > 290
 
 
 def test_a_lease_of_a_dead_process_need_not_run_out(run: PostProcessingRun) -> None:
@@ -156,15 +158,15 @@ def test_a_lease_of_a_dead_process_need_not_run_out(run: PostProcessingRun) -> N
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     claim.claim(fresh(run), owner=f"{claim.machine()}:{gone.pid}:1")
-    assert reconcile.release_dead_workers() == 1
+    assert recovery.release_dead_workers() == 1
     assert runner.work(run.pk) == "finished"
 
 
 def test_a_lease_of_a_living_process_or_another_machine_is_left_alone(run: PostProcessingRun) -> None:
     claim.claim(fresh(run))
-    assert reconcile.release_dead_workers() == 0
+    assert recovery.release_dead_workers() == 0
     PostProcessingRun.objects.filter(pk=run.pk).update(lease_owner="elsewhere:1:999999:1")
-    assert reconcile.release_dead_workers() == 0
+    assert recovery.release_dead_workers() == 0
 
 
 def test_a_step_that_this_version_does_not_know_ends_the_run_with_a_reason(run: PostProcessingRun) -> None:
@@ -320,5 +322,5 @@ def test_a_vector_that_a_woken_worker_writes_late_is_put_right(
     assert runner.work(run.pk, owner="frozen") == "lease_lost"
     assert shown() == [0.0, 0.0, 1.0, *[0.0] * 5]
     repository.delete_memory(UID, MEMORY)
-    late_vectors.put_right(UID, MEMORY)
+    vector_writes.put_right(UID, MEMORY)
     assert shown() == []

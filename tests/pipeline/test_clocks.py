@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories import events
-from memories.pipeline import claim, reconcile, runner, service
+from memories.pipeline import recovery, runner, service
+from memories.pipeline.engine import lease as claim
+from memories.pipeline.engine.results import LeaseLost
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.outcomes import LeaseLost
 from memories.shapes import Memory
+from memories.user_events import log
 from tests.pipeline import fakes
 from tests.pipeline.conftest import UID
 
@@ -39,7 +40,7 @@ def run(memory: Memory) -> PostProcessingRun:
 
 
 def told(run: PostProcessingRun) -> int:
-    return len([item for item in events.after(UID, 0) if item.get("run_id") == run.pk])
+    return len([item for item in log.after(UID, 0) if item.get("run_id") == run.pk])
 
 
 def test_a_jump_forward_takes_over_early_and_the_first_worker_is_refused(run: PostProcessingRun, jump: Jump) -> None:
@@ -56,7 +57,7 @@ def test_after_a_jump_back_a_dead_workers_lease_does_not_last_an_hour(run: PostP
     jump(HOUR)
     assert claim.claim(PostProcessingRun.objects.get(pk=run.pk), owner="dead") is not None
     jump(timedelta())
-    assert reconcile.reconcile().woken == 1
+    assert recovery.reconcile().woken == 1
     assert runner.work(run.pk) == "finished"
     assert told(run) == 1
 
@@ -79,6 +80,6 @@ def test_a_run_that_waits_goes_on_whichever_way_the_clock_jumps(
         jump(HOUR)
     assert runner.work(run.pk) == "waiting"
     jump(HOUR if hours > 0 else timedelta())
-    assert reconcile.reconcile().woken == 1
+    assert recovery.reconcile().woken == 1
     assert runner.work(run.pk) == "finished"
     assert told(run) == 1

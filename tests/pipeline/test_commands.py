@@ -10,11 +10,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from memories.pipeline import breaker, forecast, reconcile, service
+from memories.pipeline import recovery, service
 from memories.pipeline.models import PostProcessingRun, VendorCall
+from memories.pipeline.operations import dry_run
+from memories.pipeline.vendor_calls import circuit_breaker
 from memories.repository import memories as repository
 from memories.shapes import Memory
-from omi.errors import Outcome
+from omi.core.errors import Outcome
 from omi.stores import audio
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
@@ -44,8 +46,8 @@ def failed(memory: Memory, upload: Any, heard: Any, drive: Drive) -> PostProcess
 def test_what_the_dry_run_says_is_what_the_run_does(
     failed: PostProcessingRun, drive: Drive, from_step: str | None
 ) -> None:
-    breaker.reset("structurer")
-    told = forecast.forecast(UID, MEMORY, "postprocess", failed, from_step)
+    circuit_breaker.reset("structurer")
+    told = dry_run.forecast(UID, MEMORY, "postprocess", failed, from_step)
     before = PostProcessingRun.objects.count(), VendorCall.objects.count()
     printed = say("reprocess", UID, MEMORY, "--dry-run", *(["--from-step", from_step] if from_step else []))
     assert (PostProcessingRun.objects.count(), VendorCall.objects.count()) == before, "nothing is done"
@@ -61,7 +63,7 @@ def test_what_the_dry_run_says_is_what_the_run_does(
 
 def test_the_dry_run_knows_that_the_inputs_changed(failed: PostProcessingRun, settings: Any) -> None:
     settings.PROVIDERS = fakes.providers(settings.PROVIDERS, {"name": "second"})
-    told = {step.name: step for step in forecast.forecast(UID, MEMORY, "postprocess", failed, None).steps}
+    told = {step.name: step for step in dry_run.forecast(UID, MEMORY, "postprocess", failed, None).steps}
     assert (told["transcribe"].runs, told["transcribe"].why) == (True, "its inputs have changed since")
     assert told["transcribe"].cost == pytest.approx(0.006 * 12 / 60)
     assert told["prepare_audio"].runs is False
@@ -151,7 +153,7 @@ def test_dead_letters_are_listed_with_what_to_do_and_tried_again_with_a_reason(
     run = service.start("postprocess", UID, MEMORY, actor="test", audio=upload())
     PostProcessingRun.objects.filter(pk=run.pk).update(claims=99, total_claims=99)
     run.refresh_from_db()
-    assert reconcile.give_up(run)
+    assert recovery.give_up(run)
     listed = say("deadletters")
     assert f"run {run.pk}  postprocess  {UID}/{MEMORY}  given up in prepare_audio after 99 workers" in listed
     assert "a file that crashes a decoder, or too little memory" in listed
@@ -174,7 +176,7 @@ def test_reconcile_says_what_it_did(memory: Memory, upload: Any) -> None:
 
 
 def test_the_message_of_a_bad_prompt_is_not_a_damaged_recording() -> None:
-    from memories.pipeline.messages import for_provider_error
+    from memories.pipeline.failure_catalogue import for_provider_error
 
     refused = fakes.permanent("openai", Outcome.INVALID_INPUT)
     assert for_provider_error(refused, "structure").id == "vendor_rejected"
@@ -186,5 +188,5 @@ def test_the_message_of_a_bad_prompt_is_not_a_damaged_recording() -> None:
 def test_a_dry_run_counts_the_emotions_that_the_memory_asks_for(failed: PostProcessingRun, wanted: bool) -> None:
     """They were told as free, and paid for by the run."""
     repository.update_memory(UID, MEMORY, {"emotional_feedback": wanted})
-    told = {step.name: step for step in forecast.forecast(UID, MEMORY, "postprocess", failed, None).steps}
+    told = {step.name: step for step in dry_run.forecast(UID, MEMORY, "postprocess", failed, None).steps}
     assert told["emotions"].cost == (None if wanted else 0.0), "nobody has paid for them here yet: unknown, not free"

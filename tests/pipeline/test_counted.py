@@ -13,8 +13,9 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from memories.pipeline import metrics, service, tasks
+from memories.pipeline import service, tasks
 from memories.pipeline.models import FigureTotal, PostProcessingRun, VendorCall
+from memories.pipeline.operations import metrics
 from memories.shapes import Memory
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID

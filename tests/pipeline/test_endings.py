@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from memories.pipeline import messages
+from memories.pipeline import failure_catalogue
 from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.pipeline.status import document
-from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
-from omi.vendor_errors import KEY_REFUSED, broken_answer, from_status, unreachable, unreadable
-from transcription.live import deepgram, soniox, speechmatics
-from transcription.prerecorded import deepgram as deepgram_prerecorded
-from transcription.prerecorded import fal_whisperx
-from transcription.prerecorded import soniox as soniox_prerecorded
-from transcription.prerecorded.http import Answer
+from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.core.vendor_errors import KEY_REFUSED, broken_answer, from_status, unreachable, unreadable
+from transcription.vendors.batch import deepgram as deepgram_prerecorded
+from transcription.vendors.batch import fal_whisperx
+from transcription.vendors.batch import soniox as soniox_prerecorded
+from transcription.vendors.batch.http import Answer
+from transcription.vendors.live import deepgram, soniox, speechmatics
 
 REFUSED = {
     "fal": fal_whisperx.error_from("fal_whisperx", Answer(401, {}, {"detail": "Invalid key"})),
@@ -34,7 +34,7 @@ REFUSED = {
 def test_a_refused_key_has_one_wording_and_is_not_told_as_not_set_up(error: ProviderError) -> None:
     assert error.message.startswith(KEY_REFUSED)
     assert (error.kind, error.outcome) == (ErrorKind.PERMANENT, Outcome.CONFIG_ERROR)
-    assert messages.for_provider_error(error).id == "vendor_key_refused"
+    assert failure_catalogue.for_provider_error(error).id == "vendor_key_refused"
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_a_refused_key_has_one_wording_and_is_not_told_as_not_set_up(error: Prov
     ],
 )
 def test_each_failure_has_its_sentence(error: ProviderError, message: str) -> None:
-    assert messages.for_provider_error(error, "structure").id == message
+    assert failure_catalogue.for_provider_error(error, "structure").id == message
 
 
 @pytest.mark.parametrize("message", ["vendor_broken_answer", "vendor_unavailable"])
 def test_only_a_timeout_says_that_nothing_came_in_time(message: str) -> None:
-    assert "in time" not in messages.get(message).sentence
+    assert "in time" not in failure_catalogue.get(message).sentence
 
 
 @pytest.mark.django_db

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from memories import edits
-from memories.pipeline import edits as applied
+from memories import editing
+from memories.pipeline.rules import user_edits as applied
 from memories.repository import memories as repository
 from memories.shapes import Event, Memory, Structured, UserEdits, event_key
 
@@ -25,7 +25,7 @@ def test_a_flag_set_through_the_api_is_laid_over_what_the_next_run_finds(found: 
     """omi-protocol 4.3 no. 40: the original's write-back lost event flags."""
     first = Structured(title="Talk", events=[Event(title="Dentist", start=START), Event(title="Train", start=START)])
     repository.create_memory(UID, Memory(id="m", created_at=START, structured=first))
-    memory = edits.set_events_created(UID, "m", {0: True})
+    memory = editing.set_events_created(UID, "m", {0: True})
     made = applied.structured(Structured(title="Talk", events=[found, Event(title="Train", start=START)]), memory.edits)
     assert [event.created for event in made.events] == [True, False]
 

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories.pipeline import claim, fairness, runner, service, tasks
+from memories.pipeline import runner, service, tasks
+from memories.pipeline.engine import fairness
+from memories.pipeline.engine import lease as claim
 from memories.pipeline.models import PostProcessingRun, UserTurn
-from memories.pipeline.vocabulary import State
+from memories.pipeline.states import State
 
 pytestmark = pytest.mark.django_db
 

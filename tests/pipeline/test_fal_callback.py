@@ -10,6 +10,7 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
+from demo.vendors.server import VendorServer
 from memories.models import VendorCallback
 from memories.pipeline import runner, service, tasks
 from memories.pipeline.models import PostProcessingRun
@@ -17,7 +18,6 @@ from memories.shapes import Memory
 from tests.pipeline.conftest import MEMORY, UID
 from tests.pipeline.vendor_run import Process, model, process
 from tests.support.vendor_fixtures import Talk, talk, vendor_server, vendors
-from tests.vendors.server import VendorServer
 
 __all__ = ["process", "talk", "vendor_server", "vendors"]
 pytestmark = pytest.mark.django_db(transaction=True)

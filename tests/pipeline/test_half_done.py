@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories import account, events
-from memories.pipeline import claim, messages, reconcile, runner, service
+from memories.pipeline import failure_catalogue, recovery, runner, service
+from memories.pipeline.engine import lease
 from memories.pipeline.models import PostProcessingRun, VendorCall
-from memories.pipeline.steps import publish_after
+from memories.pipeline.steps import publish_side_effects
+from memories.privacy import account
 from memories.repository import memories as repository
 from memories.shapes import Memory
-from omi import providers
-from omi.errors import ErrorKind, ProviderError
+from memories.user_events import log
+from omi.core import providers
+from omi.core.errors import ErrorKind, ProviderError
+from omi.core.vendor_errors import broken_answer, from_status, unreachable
 from omi.stores import audio
-from omi.vendor_errors import broken_answer, from_status, unreachable
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 
@@ -38,19 +40,19 @@ def fresh(run: PostProcessingRun) -> PostProcessingRun:
 def test_after_the_document_is_written_it_is_too_late_to_cancel(
     run: PostProcessingRun, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = getattr(publish_after, where)
+    real = getattr(publish_side_effects, where)
 
     def canceled(ctx: Any, *more: Any) -> Any:
         service.cancel(fresh(run), actor="user")
         return real(ctx, *more)
 
-    monkeypatch.setattr(publish_after, where, canceled)
+    monkeypatch.setattr(publish_side_effects, where, canceled)
     assert runner.work(run.pk) == "finished"
     memory = repository.get_memory(UID, MEMORY)
     assert (fresh(run).outcome, memory.postprocessing and memory.postprocessing.status) == ("success", "completed")
     assert memory.active_transcript == "first_model"
     assert providers.one("vectors").fetch([f"{UID}-{MEMORY}"], namespace="ns1")
-    ends = [event["type"] for event in events.after(UID, 0) if event["type"].endswith(("success", "failed"))]
+    ends = [event["type"] for event in log.after(UID, 0) if event["type"].endswith(("success", "failed"))]
     assert ends == ["memory_post_processing_success"]
 
 
@@ -89,11 +91,11 @@ def test_no_job_is_left_at_the_vendor_when_the_worker_dies(memory: Memory, uploa
         PostProcessingRun.objects.filter(pk=run.pk).update(**done, finished_at=past)
     else:
         PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=past)
-        assert claim.claim(fresh(run), owner="dies") is not None
+        assert lease.claim(fresh(run), owner="dies") is not None
         more = {"claims": 99} if end == "dead letter" else {"cancel_requested": True}
         PostProcessingRun.objects.filter(pk=run.pk).update(lease_until=past, **more)
     assert fakes.count("first", "cancel") == 0
-    reconcile.reconcile()
+    recovery.reconcile()
     assert (fresh(run).state, fresh(run).announced) == ("finished", True)
     assert fakes.count("first", "cancel") == 1
 
@@ -126,20 +128,20 @@ def test_what_a_vendor_may_have_done_counts_as_doubled_when_it_is_asked_again(me
 def test_every_ending_of_these_has_a_sentence() -> None:
     for error, _ in ERRORS.values():
         assert isinstance(error, ProviderError)
-        assert messages.for_provider_error(error, "structure").sentence
+        assert failure_catalogue.for_provider_error(error, "structure").sentence
 
 
 def test_the_embedding_of_a_search_is_in_the_ledger_and_goes_with_the_user(memory: Memory) -> None:
     """It belongs to no run, and is paid all the same."""
-    from memories import search
-    from memories.pipeline import metrics
+    from memories.pipeline.operations import metrics
+    from memories.search import query
 
-    search.search(UID, "the table for friday")
+    query.search(UID, "the table for friday")
     [call] = VendorCall.objects.filter(run=None)
     assert (call.uid, call.vendor, call.operation, call.outcome) == (UID, "embedder", "embed_query", "success")
     assert call.cost > 0
     fakes.SCRIPT["embedder"] = [fakes.transient("embedder")]
-    search.search(UID, "Live")  # words alone find it
+    query.search(UID, "Live")  # words alone find it
     assert VendorCall.objects.filter(run=None, outcome="upstream_error").count() == 1
     before = metrics._all_figures()
     service.forget_user(UID)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from memories.pipeline import handover, service
+from memories.pipeline import service
+from memories.pipeline.vendor_calls import signed_urls
 from memories.shapes import Memory
 from omi.stores import audio
 from tests.pipeline.conftest import UID, wav
@@ -28,7 +29,7 @@ def body(answer: Any) -> bytes:
 @pytest.fixture
 def path(memory: Memory, upload: Any, settings: Any) -> str:
     settings.OMI_PUBLIC_URL = "https://omi.example"
-    url = handover.fetch_url(upload().name, 60)
+    url = signed_urls.fetch_url(upload().name, 60)
     assert url is not None
     assert url.startswith("https://omi.example/v1/vendors/audio/")
     return url.removeprefix("https://omi.example")
@@ -65,9 +66,9 @@ def test_erased_audio_is_gone(path: str) -> None:
 
 def test_without_a_public_address_the_audio_travels_in_the_request(memory: Memory, upload: Any, settings: Any) -> None:
     settings.OMI_PUBLIC_URL = settings.FAL_WEBHOOK_URL = ""
-    assert (handover.fetch_url(upload().name, 60), handover.webhook_url()) == (None, None)
+    assert (signed_urls.fetch_url(upload().name, 60), signed_urls.webhook_url()) == (None, None)
     settings.OMI_PUBLIC_URL = "https://omi.example"
-    assert handover.webhook_url() == "https://omi.example/v1/vendors/fal/webhook"
+    assert signed_urls.webhook_url() == "https://omi.example/v1/vendors/fal/webhook"
 
 
 def test_the_step_gives_the_vendor_the_address(memory: Memory, upload: Any, heard: Any, settings: Any) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories.pipeline import claim, heartbeat, service
+from memories.pipeline import service
+from memories.pipeline.engine import heartbeat
+from memories.pipeline.engine import lease as claim
 from memories.pipeline.models import PostProcessingRun
 from memories.shapes import Memory
 from tests.pipeline.conftest import UID
@@ -63,7 +65,7 @@ def beats(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
         counted[where["id"]] = counted.get(where["id"], 0) + 1
         return int(where["id"] != 3)
 
-    monkeypatch.setattr("omi.rows.update", update)
+    monkeypatch.setattr("omi.core.rows.update", update)
     return counted
 
 

@@ -10,10 +10,11 @@ import pytest
 from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 
-from memories.pipeline import claim, reconcile, runner, service
+from memories.pipeline import recovery, runner, service
+from memories.pipeline.engine import lease
 from memories.pipeline.models import PostProcessingRun, RunEvent, StepAttempt
 from memories.shapes import Memory
-from omi import rows
+from omi.core import rows
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 
@@ -84,9 +85,9 @@ def test_waits_takeovers_and_wake_ups_sent_again_are_told(run: PostProcessingRun
     assert (told.step, told.data["seconds"] >= 60) == ("structure", True)
     due = timezone.now() - timedelta(minutes=20)
     PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=due, woken_at=due)
-    assert reconcile.reconcile().woken == 1
+    assert recovery.reconcile().woken == 1
     lost = PostProcessingRun.objects.get(pk=run.pk)
-    assert claim.claim(lost, owner="dies") is not None
+    assert lease.claim(lost, owner="dies") is not None
     PostProcessingRun.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     assert runner.work(run.pk) == "finished"
     assert happened(run) == ["created", "put_down", "sent_again", "taken_over", "finished"]
@@ -106,27 +107,27 @@ def test_an_erasure_takes_the_history_on_postgresql_too_and_a_truncate_does_not(
     """The triggers' text on tables of the same names, with the order in which a run is deleted."""
     import psycopg
 
-    from memories.pipeline import guard
+    from memories.pipeline.models import triggers
 
     with psycopg.connect(postgres_url, autocommit=True) as database:
         database.execute("CREATE SCHEMA history; SET search_path TO history")
         try:
-            for table in (guard.TABLE, *guard.HISTORY):
+            for table in (triggers.TABLE, *triggers.HISTORY):
                 columns = "id bigint, state text, outcome text, fence bigint, message_id text, finished_at timestamptz"
                 database.execute(f"CREATE TABLE {table} ({columns})")  # type: ignore[arg-type]
                 database.execute(f"INSERT INTO {table} (id) VALUES (1)")  # type: ignore[arg-type]
-            for statement in guard.statements("postgresql"):
+            for statement in triggers.statements("postgresql"):
                 database.execute(statement)  # type: ignore[arg-type]
-            for table in guard.HISTORY:
+            for table in triggers.HISTORY:
                 with pytest.raises(psycopg.errors.CheckViolation):
                     database.execute(f"UPDATE {table} SET id = 2")  # type: ignore[arg-type]
                 with pytest.raises(psycopg.errors.CheckViolation):
                     database.execute(f"TRUNCATE {table}")  # type: ignore[arg-type]
                 assert database.execute(f"DELETE FROM {table}").rowcount == 1  # type: ignore[arg-type]
             with pytest.raises(psycopg.errors.CheckViolation):
-                database.execute(f"TRUNCATE {guard.TABLE}")  # type: ignore[arg-type]
+                database.execute(f"TRUNCATE {triggers.TABLE}")  # type: ignore[arg-type]
             database.execute("SET omi.may_truncate = 'on'")
-            database.execute(f"TRUNCATE {guard.TABLE}")  # type: ignore[arg-type]
+            database.execute(f"TRUNCATE {triggers.TABLE}")  # type: ignore[arg-type]
         finally:
             database.execute("DROP SCHEMA history CASCADE")
 

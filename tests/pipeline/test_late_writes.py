@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from memories import account, erasure, events
 from memories.models import ErasureReceipt
-from memories.pipeline import late_vectors, runner, service
+from memories.pipeline import runner, service, vector_writes
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, VendorCall
 from memories.pipeline.steps import publish
+from memories.privacy import account, erasure
 from memories.repository import emotions, stored, transcripts
 from memories.repository import memories as repository
 from memories.shapes import Memory
-from omi import providers
-from omi.errors import ErrorKind, ProviderError
+from memories.user_events import log
+from omi.core import providers
+from omi.core.errors import ErrorKind, ProviderError
 from omi.stores import audio
 from omi.stores.documents import documents
 from omi.stores.models import AudioObject, LocalDocument
@@ -31,7 +32,7 @@ WRITES: dict[str, tuple[Any, str]] = {
     "a transcript": (transcripts, "save_transcript"), "the emotions": (emotions, "save_emotions"),
     "a document": (stored, "create"), "a change": (stored, "change"), "audio": (audio, "put"),
     "voices": (decisions, "store"), "the end": (publish, "_tell"),
-    "a vector": (late_vectors, "write"),
+    "a vector": (vector_writes, "write"),
 }  # fmt: skip
 ERASURES: dict[str, Callable[[], Any]] = {
     "the memory": lambda: erasure.erase_memory(UID, MEMORY), "the account": lambda: account.delete_account(UID),
@@ -40,7 +41,7 @@ ERASURES: dict[str, Callable[[], Any]] = {
 
 @pytest.fixture
 def run(memory: Memory, upload: Any, heard: Any, monkeypatch: pytest.MonkeyPatch) -> PostProcessingRun:
-    monkeypatch.setattr("transcription.audio.decode_to_wav", copied)
+    monkeypatch.setattr("transcription.audio.convert.decode_to_wav", copied)
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
     return service.start("postprocess", UID, MEMORY, actor="test", audio=upload(), options={"emotional_feedback": True})
 
@@ -80,7 +81,7 @@ def test_what_is_written_after_an_erasure_is_refused(
     assert left() == {}
     if erase == "the account":
         assert erasure.verify_user_erased(UID) == {}
-        assert events.latest(UID) == 0
+        assert log.latest(UID) == 0
 
 
 def test_a_conversation_whose_account_is_erased_before_its_memory_is_written_makes_none(

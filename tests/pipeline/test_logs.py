@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
+from demo.vendors.server import VendorServer
 from memories.pipeline import runner, service
 from memories.repository import memories as repository
 from memories.shapes import Memory
-from omi import logging as omi_logging
+from omi.core import logging as omi_logging
 from tests.pipeline.conftest import MEMORY, UID
 from tests.pipeline.vendor_run import EVER, Process, process
 from tests.support.vendor_fixtures import Talk, talk, vendor_server, vendors
-from tests.vendors.server import VendorServer
 from transcription.segments import Segment
 
 __all__ = ["process", "talk", "vendor_server", "vendors"]

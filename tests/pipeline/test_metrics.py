@@ -11,8 +11,8 @@ from django.test import Client
 from prometheus_client import CollectorRegistry, generate_latest
 
 from memories.pipeline import service
-from memories.pipeline.metrics import PipelineCollector
 from memories.pipeline.models import FigureTotal, PostProcessingRun, VendorCall
+from memories.pipeline.operations.metrics import PipelineCollector
 from memories.shapes import Memory
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID

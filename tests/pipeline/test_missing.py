@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from memories import events
-from memories.pipeline import missing
+from memories.pipeline import missing_audio
 from memories.pipeline.models import PostProcessingRun, VendorCall
 from memories.repository import memories as repository
 from memories.repository import processing
 from memories.shapes import ProcessingMemory
+from memories.user_events import log
 from tests.pipeline import fakes
 from tests.pipeline.conftest import UID, wav
 from tests.pipeline.test_capture import MEMORY, PROCESSING, STARTED, conversation, segment, start
@@ -41,7 +41,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> None:
         dest.write_bytes(wav(20.0))
         return dest
 
-    monkeypatch.setattr("transcription.recording.recording_for", recording)
+    monkeypatch.setattr("transcription.journal.recording.recording_for", recording)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_memory_is_created_once_and_updated_after_that(drive: Drive) -> None:
     drive(start())
     processing.update(UID, PROCESSING, {"transcript_segments": [segment(1, fakes.TEXT, 1.0), segment(2, "cake", 9.0)]})
     drive(start(again=1))
-    told = [item["type"] for item in events.after(UID, 0)]
+    told = [item["type"] for item in log.after(UID, 0)]
     assert told == ["new_memory_created", "memory_updated"]
 
 
@@ -164,10 +164,10 @@ def test_pieces_come_back_to_where_they_were_cut_out(tmp_path: Path) -> None:
     source, target = tmp_path / "whole.wav", tmp_path / "pieces.wav"
     source.write_bytes(wav(60.0))
     wanted = [(10.0, 12.0), (40.0, 45.0)]
-    pieces = missing.cut(source, wanted, target)
+    pieces = missing_audio.cut(source, wanted, target)
     assert [(piece["start"], piece["seconds"]) for piece in pieces] == [(9.0, 4.0), (39.0, 7.0)]
     spoken = [Word(text="context", start=0.2, end=0.5), Word(text="first", start=1.5, end=1.9),
               Word(text="pause", start=4.1, end=4.3), Word(text="second", start=pieces[1]["at"] + 2.0,
                                                            end=pieces[1]["at"] + 2.4)]  # fmt: skip
-    back = missing.put_back(spoken, pieces, wanted)
+    back = missing_audio.put_back(spoken, pieces, wanted)
     assert [(word.text, round(word.start, 2)) for word in back] == [("first", 10.5), ("second", 41.0)]

@@ -12,8 +12,8 @@ from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory, Structured
-from omi import providers
-from omi.errors import Outcome
+from omi.core import providers
+from omi.core.errors import Outcome
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, wav
 from transcription.segments import Segment
@@ -125,11 +125,11 @@ def test_a_recording_that_was_cut_off_is_kept_beside_and_says_so(
 
 def test_edits_made_while_a_run_is_under_way_survive_it(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
     """4.3 no. 40: the stale object was written back in full."""
-    from memories import edits
+    from memories import editing
 
     def user_edits() -> list[Any]:
-        edits.set_texts(UID, MEMORY, {"title": "My own title", "overview": None})
-        edits.assign_segments(UID, MEMORY, ["live-1"], edits.Decision(is_user=True))
+        editing.set_texts(UID, MEMORY, {"title": "My own title", "overview": None})
+        editing.assign_segments(UID, MEMORY, ["live-1"], editing.Decision(is_user=True))
         repository.update_memory(UID, MEMORY, {"visibility": "shared"})
         return fakes.words(fakes.TEXT + " then")
 

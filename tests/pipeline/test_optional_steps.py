@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories.pipeline import late_answers, retries, runner, service
+from memories.pipeline import runner, service
+from memories.pipeline.engine import retry_policy
 from memories.pipeline.models import PostProcessingRun, StepArtifact, StepAttempt, VendorCall
 from memories.pipeline.steps import emotions
+from memories.pipeline.vendor_calls import pending_calls
 from memories.repository import memories as repository
 from memories.shapes import Memory
-from omi.paid_parts import part_id
+from omi.core.paid_parts import part_id
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, copied
 from tests.pipeline.late import Begin, Gate, at_work, begin, called_back, due, gate, put_down, until
@@ -28,7 +30,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def run(memory: Memory, upload: Any, heard: Any, monkeypatch: pytest.MonkeyPatch) -> PostProcessingRun:
-    monkeypatch.setattr("transcription.audio.decode_to_wav", copied)
+    monkeypatch.setattr("transcription.audio.convert.decode_to_wav", copied)
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
     return service.start("postprocess", UID, MEMORY, actor="test", audio=upload(), options={"emotional_feedback": True})
 
@@ -89,14 +91,14 @@ def test_a_vendor_of_emotions_that_asks_for_patience_holds_nothing_back(run: Pos
     fakes.SCRIPT["emotions"] = [fakes.transient("emotions", retry_after=1700) for _ in range(9)]
     ended, waited = driven(run)
     assert (ended.outcome, ended.message_id) == ("success", "emotions_missing")
-    assert waited < retries.OPTIONAL_PATIENCE + 60
+    assert waited < retry_policy.OPTIONAL_PATIENCE + 60
 
 
 def test_however_often_emotions_are_tried_they_have_a_few_minutes_in_all(run: PostProcessingRun) -> None:
     fakes.SCRIPT["emotions"] = [fakes.transient("emotions", retry_after=100) for _ in range(9)]
     ended, waited = driven(run, passing=timedelta(seconds=100))
     assert (ended.outcome, ended.message_id) == ("success", "emotions_missing")
-    assert waited < retries.OPTIONAL_PATIENCE + 60
+    assert waited < retry_policy.OPTIONAL_PATIENCE + 60
     assert fakes.count("emotions", "measure") < 5
 
 
@@ -148,7 +150,7 @@ def wakes_in(run: PostProcessingRun) -> float:
 @THREADS
 def test_a_call_that_is_out_is_gone_on_without_when_the_patience_is_over(begin: Begin, gate: Gate) -> None:
     run = put_down(begin("emotions", gate()))
-    passes(run, retries.OPTIONAL_PATIENCE - 20)
+    passes(run, retry_policy.OPTIONAL_PATIENCE - 20)
     put_down(run)
     assert wakes_in(run) < 25, "it is looked at then, and not at the call's own deadline"
     passes(run, 30)
@@ -205,11 +207,11 @@ def test_the_parts_of_a_long_answer_do_not_put_the_end_off(
 
     monkeypatch.setattr(fakes.FakeEmotions, "measure", measure)
     run = put_down(begin())
-    passes(run, retries.OPTIONAL_PATIENCE - 20)
+    passes(run, retry_policy.OPTIONAL_PATIENCE - 20)
     put_down(run)
     gate.open()
     until(second.reached.is_set)
-    out = late_answers.of(at_work(run).checkpoint)
+    out = pending_calls.of(at_work(run).checkpoint)
     assert out is not None
     assert out.left() > 150
     assert wakes_in(run) < 25

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from memories.pipeline import child, messages, runner, service
+from memories.pipeline import failure_catalogue, runner, service, subprocess_runner
 from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.repository import memories as repository
 from memories.shapes import Memory, UserEdits
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from omi.stores import audio
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, wav
@@ -27,7 +27,7 @@ def test_a_missing_processing_memory_ends_with_a_sentence(db: None, drive: Drive
     run = service.start("capture", UID, "memory-x", actor="test", options={"processing_memory_id": "never-was"})
     ended = drive(run)
     assert (ended.outcome, ended.message_id) == ("invalid_input", "nothing_to_process")
-    assert messages.get(ended.message_id).what_to_do
+    assert failure_catalogue.get(ended.message_id).what_to_do
 
 
 def test_the_upload_is_not_overwritten(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
@@ -64,7 +64,7 @@ def test_a_failing_speech_detector_is_not_silence(memory: Memory, upload: Any, m
     def broken(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
         raise ProviderError("local", "the audio work ended", kind=ErrorKind.TRANSIENT, code="child_exit_-11")
 
-    monkeypatch.setattr(child, "call", broken)
+    monkeypatch.setattr(subprocess_runner, "call", broken)
     run = service.start("postprocess", UID, MEMORY, actor="test", audio=upload())
     assert runner.work(run.pk) == "waiting"
     step = run.steps.get(name="prepare_audio")
@@ -79,7 +79,7 @@ def test_no_exceptions_text_reaches_the_app(memory: Memory, upload: Any, heard: 
     run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload()))
     told = repository.get_memory(UID, MEMORY).postprocessing
     assert told is not None
-    assert (told.status, told.fail_reason) == ("failed", messages.get(run.message_id).sentence)
+    assert (told.status, told.fail_reason) == ("failed", failure_catalogue.get(run.message_id).sentence)
     assert "sk-123" not in str(told.model_dump())
 
 

@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 
-from memories.pipeline import quality, service
-from memories.pipeline.likeness import likeness, same_speech
+from memories.language_detection import FUNCTION_WORDS, written_in
+from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.written_language import FUNCTION_WORDS, written_in
+from memories.pipeline.rules import acceptance
+from memories.pipeline.rules.text_similarity import likeness, same_speech
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
-from transcription.prerecorded.base import Ticket
-from transcription.prerecorded.fal_whisperx import FalWhisperX
 from transcription.segments import Segment
+from transcription.vendors.batch.base import Ticket
+from transcription.vendors.batch.fal_whisperx import FalWhisperX
 
 Drive = Callable[..., PostProcessingRun]
 FOLDER = Path(__file__).resolve().parents[1] / "transcription"
@@ -51,9 +52,9 @@ def said(text: str, start: float = 0.0, end: float = 9.0) -> list[Segment]:
     return [Segment(text=text, start=start, end=end)]
 
 
-def judge(new: str, shown: str, **more: Any) -> quality.Assessment:
+def judge(new: str, shown: str, **more: Any) -> acceptance.Assessment:
     live = {name: said(text) for name, text in more.pop("live", {}).items()}
-    return quality.assess(new=said(new), shown=said(shown), live=live, regions=[(0.0, 9.0)], **more)
+    return acceptance.assess(new=said(new), shown=said(shown), live=live, regions=[(0.0, 9.0)], **more)
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(HEARD, 2)))
@@ -95,7 +96,7 @@ def test_another_transcript_bears_the_new_one_out() -> None:
 def test_only_what_was_heard_at_the_same_time_is_compared() -> None:
     """Live transcription failed for most of the talk: that the rest is new says nothing against the new transcript."""
     rest = " ".join(f"word{index} again" for index in range(60))
-    decision = quality.assess(
+    decision = acceptance.assess(
         new=[*said(EN), *said(rest, 20.0, 80.0)], shown=said(WEAK), live={}, regions=[(0.0, 9.0), (20.0, 80.0)]
     )
     assert decision.accepted
@@ -124,7 +125,7 @@ def test_a_corrected_language_may_replace_what_was_heard_in_the_wrong_one() -> N
 
 @pytest.mark.parametrize("code", SENTENCES)
 def test_small_words_tell_languages_of_one_script_apart(code: str) -> None:
-    assert written_in(quality.tokens(said(SENTENCES[code]))) == code
+    assert written_in(acceptance.tokens(said(SENTENCES[code]))) == code
 
 
 def test_the_language_of_a_bad_hearing_is_still_told_and_few_words_tell_nothing() -> None:

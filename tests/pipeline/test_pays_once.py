@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories.pipeline import breaker, faults, kept_parts, runner, service
+from demo.vendors.server import VendorServer
+from memories.pipeline import runner, service
+from memories.pipeline.engine import fault_injection
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, VendorCall
+from memories.pipeline.vendor_calls import circuit_breaker, partial_results
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory, Structured
-from omi import providers
-from omi.errors import Outcome
+from omi.core import providers
+from omi.core.errors import Outcome
 from omi.stores import audio
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 from tests.support.vendor_fixtures import Talk, talk, vendor_server, vendors
-from tests.vendors.server import VendorServer
 from transcription.segments import Segment
 
 __all__ = ["talk", "vendor_server", "vendors"]
@@ -166,7 +168,7 @@ def test_a_worker_that_dies_between_two_parts_pays_for_none_again(
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(faults, "point", die)
+        patch.setattr(fault_injection, "point", die)
         with pytest.raises(Killed):
             runner.work(run.pk)
     assert asked_about(vendors).total() == 1
@@ -180,13 +182,13 @@ def test_a_run_that_is_canceled_pays_for_no_further_part(
 ) -> None:
     long_talk(settings)
     run = service.start("reprocess", UID, MEMORY, actor="test")
-    real = kept_parts.KeptParts.keep
+    real = partial_results.KeptParts.keep
 
     def keep(self: Any, part: str, answer: Any) -> None:
         service.cancel(run, actor="user")
         real(self, part, answer)
 
-    monkeypatch.setattr(kept_parts.KeptParts, "keep", keep)
+    monkeypatch.setattr(partial_results.KeptParts, "keep", keep)
     assert runner.work(run.pk) == "canceled"
     assert len(vendors.log("openai", "chat")) == 1
 
@@ -198,7 +200,7 @@ def test_a_later_run_takes_the_parts_of_one_that_failed_unless_it_is_to_begin_an
     vendors.faults("openai", {"kind": "delay", "seconds": 0.0, "op": "chat"}, {"kind": "quota", "op": "chat"})
     failed = drive(service.start("reprocess", UID, MEMORY, actor="test"))
     assert failed.message_id == "vendor_quota"
-    breaker.reset("openai")
+    circuit_breaker.reset("openai")
     again = drive(service.retry(failed, actor="staff", reason="paid"))
     assert again.outcome == "success"
     assert set(asked_about(vendors).values()) == {1}

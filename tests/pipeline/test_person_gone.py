@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from memories import edits, person_forgetting
-from memories.pipeline import service, unsaved
+from memories import editing
+from memories.pipeline import service
+from memories.pipeline.engine import unsaved
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
+from memories.privacy import person_forgetting
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from speakers import people
@@ -29,7 +31,7 @@ def anna(memory: Memory) -> str:
     identity = people.create_person(UID, "Anna").id
     live = Segment(id="live-1", text=SAID, start=1.0, end=7.0)
     repository.update_memory(UID, MEMORY, {"transcript_segments": [live]})
-    edits.assign_segments(UID, MEMORY, ["live-1"], edits.Decision(person_id=identity))
+    editing.assign_segments(UID, MEMORY, ["live-1"], editing.Decision(person_id=identity))
     return identity
 
 

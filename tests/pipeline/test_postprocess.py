@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from memories import events
 from memories.pipeline import service, status
 from memories.pipeline.models import PostProcessingRun, VendorCall
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory
-from omi import providers
+from memories.user_events import log
+from omi.core import providers
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 
@@ -37,7 +37,7 @@ def test_a_better_transcript_is_shown_and_both_are_kept(memory: Memory, upload: 
     assert shown.postprocessing.status == "completed"
     assert shown.postprocessing.run_id == str(run.pk)
     assert set(transcripts.list_transcripts(UID, MEMORY)) >= {"deepgram_streaming", "first_model"}
-    told = [item for item in events.after(UID, 0) if item["type"] == "memory_post_processing_success"]
+    told = [item for item in log.after(UID, 0) if item["type"] == "memory_post_processing_success"]
     assert [item["memory_id"] for item in told] == [MEMORY]
 
 
@@ -82,13 +82,13 @@ def test_the_app_is_told_each_change_once_and_in_order(memory: Memory, upload: A
     fakes.SCRIPT["first"] = ["pending", "pending", fakes.words(fakes.TEXT + " now")]
     fakes.SCRIPT["structurer"] = [fakes.transient("structurer"), fakes.transient("structurer")]
     run = drive(start(upload))
-    told = [(item["type"].removeprefix("memory_post_processing_"), item.get("step")) for item in events.after(UID, 0)]
+    told = [(item["type"].removeprefix("memory_post_processing_"), item.get("step")) for item in log.after(UID, 0)]
     assert told == [("started", None), ("waiting", "transcribe"), ("waiting", "structure"), ("success", None)]
-    assert {item["run_id"] for item in events.after(UID, 0)} == {run.pk}
+    assert {item["run_id"] for item in log.after(UID, 0)} == {run.pk}
 
 
 def test_a_canceled_run_is_told_as_one(memory: Memory, upload: Any, heard: Any) -> None:
     run = start(upload)
     service.cancel(run, actor="user")
-    [event] = events.after(UID, 0)
+    [event] = log.after(UID, 0)
     assert (event["type"], event["outcome"]) == ("memory_post_processing_failed", "canceled")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from memories.pipeline import selectors, service, status
+from memories.pipeline import queries, service, status
 from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.shapes import Memory
 from tests.pipeline.conftest import UID
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _forgets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selectors, "_measured", {"until": 0.0, "seconds": {}, "audio": 60.0})
+    monkeypatch.setattr(queries, "_measured", {"until": 0.0, "seconds": {}, "audio": 60.0})
 
 
 def past(memory_id: str, audio: float, seconds: float) -> None:
@@ -31,7 +31,7 @@ def past(memory_id: str, audio: float, seconds: float) -> None:
 def test_an_hour_takes_longer_than_a_minute(db: None) -> None:
     for number in range(3):
         past(f"memory-{number}", audio=60.0, seconds=30.0)
-    short, long = selectors.step_seconds(60.0), selectors.step_seconds(3600.0)
+    short, long = queries.step_seconds(60.0), queries.step_seconds(3600.0)
     assert short["transcribe"] == pytest.approx(30.0)
     assert long["transcribe"] == pytest.approx(30.0 * (0.2 + 0.8 * 60))
     assert long["structure"] == short["structure"], "the language model reads text, not seconds"
@@ -39,7 +39,7 @@ def test_an_hour_takes_longer_than_a_minute(db: None) -> None:
 
 def test_a_mean_over_recordings_of_unknown_length_is_not_used(db: None) -> None:
     past("memory-1", audio=3600.0, seconds=1800.0)
-    assert selectors.step_seconds(60.0)["transcribe"] == pytest.approx(selectors.DEFAULT_SECONDS["transcribe"])
+    assert queries.step_seconds(60.0)["transcribe"] == pytest.approx(queries.DEFAULT_SECONDS["transcribe"])
 
 
 def test_the_time_left_is_of_this_recording(memory: Memory) -> None:

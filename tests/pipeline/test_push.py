@@ -13,7 +13,7 @@ from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.steps import publish
 from memories.shapes import Memory
 from omi.accounts.users import update_user
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from omi.push.base import PushResult
 from tests.pipeline import fakes
 from tests.pipeline.conftest import UID
@@ -109,19 +109,19 @@ def test_a_worker_that_dies_after_sending_sends_no_second_one(
 
     from django.utils import timezone
 
-    from memories.pipeline import progress
+    from memories.pipeline.engine import checkpoints
 
     run = service.start("postprocess", UID, memory.id, actor="test", audio=upload(),
                         options={"emotional_feedback": True})  # fmt: skip
     with monkeypatch.context() as patch:
-        real = progress.ended
+        real = checkpoints.ended
 
         def dies(ctx: Any, step: Any, *rest: Any, **more: Any) -> None:
             if step.name == "publish":
                 raise Killed
             real(ctx, step, *rest, **more)
 
-        patch.setattr(progress, "ended", dies)
+        patch.setattr(checkpoints, "ended", dies)
         with pytest.raises(Killed):
             runner.work(run.pk)
     assert len(SENT) == 1

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memories.pipeline import inventions, quality
-from memories.pipeline.tokens import tokens_in
+from memories.pipeline.rules import acceptance, invented_phrases
+from memories.pipeline.rules.tokens import tokens_in
 from memories.shapes import UserEdits
 from transcription.segments import Segment
 
@@ -18,8 +18,10 @@ def segments(text: str, *, start: float = 0.0, end: float = 10.0) -> list[Segmen
     return [Segment(id=f"{start}", text=text, start=start, end=end)] if text else []
 
 
-def judge(new: str, shown: str, *, regions: list[quality.Region] | None = None, **more: object) -> quality.Assessment:
-    return quality.assess(
+def judge(
+    new: str, shown: str, *, regions: list[acceptance.Region] | None = None, **more: object
+) -> acceptance.Assessment:
+    return acceptance.assess(
         new=segments(new), shown=segments(shown), live=more.pop("live", {}),  # type: ignore[arg-type]
         regions=[(0.0, 10.0)] if regions is None else regions, **more,  # type: ignore[arg-type]
     )  # fmt: skip
@@ -37,7 +39,7 @@ def test_length_alone_decides_nothing(count: int) -> None:
     """anchors C.4 no. 46: at 84.9, 85.0 and 85.1 % there is no cliff."""
     shown = " ".join(f"word{index}" for index in range(100))
     new = " ".join(f"word{index}" for index in range(count))
-    assert quality.assess(
+    assert acceptance.assess(
         new=segments(new, end=60.0), shown=segments(shown, end=60.0), live={}, regions=[(0.0, 60.0)]
     ).accepted
 
@@ -56,12 +58,12 @@ def test_length_alone_decides_nothing(count: int) -> None:
         (TALK, TALK, [(20.0, 30.0)], False),
     ],
 )
-def test_decisions(new: str, shown: str, regions: list[quality.Region], accepted: bool) -> None:
+def test_decisions(new: str, shown: str, regions: list[acceptance.Region], accepted: bool) -> None:
     assert judge(new, shown, regions=regions, language="en").accepted is accepted
 
 
 def test_a_transcript_that_stops_half_way_is_rejected() -> None:
-    half = quality.assess(
+    half = acceptance.assess(
         new=segments(" ".join(TALK.split()[:8]), end=4.0), shown=segments(TALK), live={}, regions=[(0.0, 10.0)]
     )
     assert not half.accepted
@@ -75,7 +77,7 @@ def test_a_recording_that_ends_early_does_not_replace_what_was_heard_of_the_rest
         Segment(text=" ".join(f"a{i}x{j}" for j in range(20)), start=i * 10.0, end=i * 10.0 + 9) for i in range(100)
     ]
     new = whole[: int(100 * share)]
-    decision = quality.assess(
+    decision = acceptance.assess(
         new=new, shown=whole, live={"a": whole, "b": whole}, regions=[(item.start, item.end) for item in new],
         seconds=1000.0 * share,
     )  # fmt: skip
@@ -85,7 +87,7 @@ def test_a_recording_that_ends_early_does_not_replace_what_was_heard_of_the_rest
 
 
 def test_a_last_word_that_ends_after_the_recording_is_no_lost_speech() -> None:
-    decision = quality.assess(new=segments(TALK), shown=segments(TALK, end=11.2), live={}, regions=[(0.0, 10.0)],
+    decision = acceptance.assess(new=segments(TALK), shown=segments(TALK, end=11.2), live={}, regions=[(0.0, 10.0)],
                               seconds=10.0)  # fmt: skip
     assert decision.accepted
 
@@ -121,7 +123,7 @@ def loops(phrase: str, count: int, at: float) -> list[Segment]:
 def test_what_is_made_up_from_silence_is_not_put_over_a_transcript_without_it(made_up: list[Segment], why: str) -> None:
     """Only a loop of more than a third of the words was seen, and only the longest one of several."""
     shown = talk()
-    decision = quality.assess(
+    decision = acceptance.assess(
         new=[*shown, *made_up], shown=shown, live={"a": shown, "b": shown},
         regions=[(item.start, item.end) for item in shown],
     )  # fmt: skip
@@ -133,15 +135,15 @@ def test_what_is_said_several_times_over_is_no_loop() -> None:
     shown = talk(10)
     said = shown[0].model_copy(update={"text": f"no no no no no {shown[0].text}"})
     regions = [(item.start, item.end) for item in shown]
-    assert quality.assess(new=[said, *shown[1:]], shown=shown, live={}, regions=regions).accepted
+    assert acceptance.assess(new=[said, *shown[1:]], shown=shown, live={}, regions=regions).accepted
     sung = [shown[0].model_copy(update={"text": "row row row your boat " * 9})]
-    assert quality.assess(new=[*sung, *shown[1:]], shown=[*sung, *shown[1:]], live={}, regions=regions).accepted
+    assert acceptance.assess(new=[*sung, *shown[1:]], shown=[*sung, *shown[1:]], live={}, regions=regions).accepted
 
 
 def test_speech_that_the_detector_missed_counts_where_both_have_it() -> None:
     shown = talk(10)
     regions = [(item.start, item.end) for item in shown[:8]]
-    assert quality.assess(new=shown, shown=shown, live={}, regions=regions).accepted
+    assert acceptance.assess(new=shown, shown=shown, live={}, regions=regions).accepted
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=40))
@@ -152,17 +154,17 @@ def test_no_word_is_counted_twice_however_many_loops_it_stands_in(words: list[st
             part = words[start : start + 4 * size]
             if part == part[:size] * 4:
                 slow |= set(range(start, start + 4 * size))
-    assert quality.looped(words) == len(slow)
+    assert acceptance.looped(words) == len(slow)
 
 
 def test_scripts_without_blanks_are_counted_letter_by_letter() -> None:
-    assert len(quality.tokens(segments("今日は良い天気です"))) == 9
+    assert len(acceptance.tokens(segments("今日は良い天気です"))) == 9
     assert judge("今日は良い天気です", "今日は良い天気", language="ja").accepted
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", "thank", "you"]), max_size=60))
 def test_the_share_of_a_loop_is_a_share(words: list[str]) -> None:
-    assert 0.0 <= quality.loop_share(words) <= 1.0
+    assert 0.0 <= acceptance.loop_share(words) <= 1.0
 
 
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0.1, 9)), max_size=8),
@@ -170,15 +172,15 @@ def test_the_share_of_a_loop_is_a_share(words: list[str]) -> None:
 def test_coverage_is_a_share_and_grows_with_the_transcript(
     spans: list[tuple[float, float]], said: list[tuple[float, float]]
 ) -> None:
-    regions = quality.merged([Segment(text="x", start=start, end=start + size) for start, size in spans])
+    regions = acceptance.merged([Segment(text="x", start=start, end=start + size) for start, size in spans])
     spoken = [Segment(text="x", start=start, end=start + size) for start, size in said]
-    whole = quality.coverage(spoken, regions)
+    whole = acceptance.coverage(spoken, regions)
     assert -1e-9 <= whole <= 1 + 1e-9
-    assert quality.coverage(spoken[:1], regions) <= whole + 1e-9 or not regions
+    assert acceptance.coverage(spoken[:1], regions) <= whole + 1e-9 or not regions
 
 
 def test_an_assignment_follows_its_moments_into_another_transcript() -> None:
-    from memories.pipeline import edits
+    from memories.pipeline.rules import user_edits
 
     new = [Segment(id="n1", text="a", start=0, end=4, speaker="SPEAKER_01"),
            Segment(id="n2", text="b", start=5, end=9, speaker="SPEAKER_00")]  # fmt: skip
@@ -188,7 +190,7 @@ def test_an_assignment_follows_its_moments_into_another_transcript() -> None:
         segments={"o1": {"is_user": True, "person_id": None, "start": 0.0, "end": 4.0, "transcript": "live"}},
         speakers={"SPEAKER_01": {"is_user": False, "person_id": "anna", "transcript": "live"}},
     )
-    labels = edits.manual_labels(new, made, model="better", known={"live": old})
+    labels = user_edits.manual_labels(new, made, model="better", known={"live": old})
     # SPEAKER_01 of the old transcript is SPEAKER_00 of the new one: labels of voices are not carried over by name.
     assert labels == {"n1": {"is_user": True, "person_id": None}, "n2": {"is_user": False, "person_id": "anna"}}
 
@@ -198,7 +200,7 @@ ROOM_TONE = [(0.5, 7.5)]
 """Where somebody speaks in a recording of 58 seconds: the rest is the room."""
 
 
-def heard_words(text: str, start: float, step: float = 0.5) -> list[quality.Timed]:
+def heard_words(text: str, start: float, step: float = 0.5) -> list[acceptance.Timed]:
     return [(word, start + index * step, start + index * step + 0.4) for index, word in enumerate(text.split())]
 
 
@@ -214,10 +216,12 @@ def test_what_was_made_up_in_the_pauses_is_seen_although_the_segments_bridge_the
     text = " ".join(word for word, _, _ in [*true, *made_up])
     new = [Segment(text=text, start=0.6, end=57.0)]
     shown = segments(ONE_SENTENCE, start=0.6, end=7.0)
-    decision = quality.assess(new=new, shown=shown, live={}, regions=ROOM_TONE, timed=[*true, *made_up], seconds=58.0)
+    decision = acceptance.assess(
+        new=new, shown=shown, live={}, regions=ROOM_TONE, timed=[*true, *made_up], seconds=58.0
+    )
     assert not decision.accepted
     assert any("where nobody speaks" in reason for reason in decision.reasons)
-    assert quality.assess(new=shown, shown=shown, live={}, regions=ROOM_TONE, timed=true, seconds=58.0).accepted
+    assert acceptance.assess(new=shown, shown=shown, live={}, regions=ROOM_TONE, timed=true, seconds=58.0).accepted
 
 
 def test_known_inventions_need_a_smaller_share_and_are_no_offence_where_somebody_speaks() -> None:
@@ -227,15 +231,15 @@ def test_known_inventions_need_a_smaller_share_and_are_no_offence_where_somebody
     for text, accepted in [("thank you for watching", False), ("a dog walks by", True)]:
         timed = [*heard_words(said, 0.0), *heard_words(text, 45.0)]
         new = [Segment(text=f"{said} {text}", start=0.0, end=47.0)]
-        assert quality.assess(new=new, shown=shown, live={}, regions=regions, timed=timed).accepted is accepted
+        assert acceptance.assess(new=new, shown=shown, live={}, regions=regions, timed=timed).accepted is accepted
     spoken = [*heard_words(said, 0.0), *heard_words("thank you for watching", 45.0)]
     new = [Segment(text=f"{said} thank you for watching", start=0.0, end=47.0)]
-    assert quality.assess(new=new, shown=shown, live={}, regions=[*regions, (44.0, 48.0)], timed=spoken).accepted
+    assert acceptance.assess(new=new, shown=shown, live={}, regions=[*regions, (44.0, 48.0)], timed=spoken).accepted
 
 
 def test_text_without_any_speech_under_it_is_no_text_even_where_nothing_was_shown() -> None:
     timed = heard_words("thank you for watching", 20.0)
-    decision = quality.assess(
+    decision = acceptance.assess(
         new=segments("thank you for watching", start=20.0, end=22.0),
         shown=[],
         live={},
@@ -246,10 +250,10 @@ def test_text_without_any_speech_under_it_is_no_text_even_where_nothing_was_show
 
 
 def test_the_known_inventions_are_those_of_twenty_languages_and_none_is_empty() -> None:
-    assert len(inventions.LANGUAGES) == 20
-    assert inventions.known(tokens_in("Amara.org: Thank you for watching! Thank you.")) == 6
-    assert inventions.known(tokens_in("ご視聴ありがとうございました")) == 14
-    assert inventions.known(tokens_in("the talk on friday")) == 0
+    assert len(invented_phrases.LANGUAGES) == 20
+    assert invented_phrases.known(tokens_in("Amara.org: Thank you for watching! Thank you.")) == 6
+    assert invented_phrases.known(tokens_in("ご視聴ありがとうございました")) == 14
+    assert invented_phrases.known(tokens_in("the talk on friday")) == 0
 
 
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0.01, 3)), max_size=12),
@@ -261,9 +265,9 @@ def test_a_word_is_made_up_exactly_when_no_speech_is_near_it(
     regions = [(start, start + size) for start, size in spans]
     slow = [
         word for word, start, end in timed
-        if regions and not any(a <= end + quality.SLACK and b > start - quality.SLACK for a, b in regions)
+        if regions and not any(a <= end + acceptance.SLACK and b > start - acceptance.SLACK for a, b in regions)
     ]  # fmt: skip
-    assert quality.unsounded(timed, regions) == slow
+    assert acceptance.unsounded(timed, regions) == slow
 
 
 WORSE = TALK.replace("table", "cable").replace("slides", "slice")
@@ -283,7 +287,7 @@ def test_the_engine_that_made_the_shown_text_does_not_replace_it_without_a_reaso
     ids=["the shown one lacks speech", "the shown one is a loop"],
 )
 def test_the_same_engine_replaces_its_text_where_something_speaks_for_it(shown: str, end: float) -> None:
-    decision = quality.assess(
+    decision = acceptance.assess(
         new=segments(TALK), shown=segments(shown, end=end), live={}, regions=[(0.0, 10.0)], same_engine=True
     )
     assert decision.accepted, decision.reasons

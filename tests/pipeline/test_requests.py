@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from memories.pipeline import hashing, runner, service
+from memories.pipeline import runner, service
+from memories.pipeline.engine import content_hash
 from memories.pipeline.models import PostProcessingRun, RequestKey
 from memories.shapes import Memory
 from tests.pipeline.conftest import MEMORY, UID, wav
@@ -42,7 +43,7 @@ def test_a_key_stands_for_its_request_also_after_the_run_failed(post: Any) -> No
 def test_keys_are_their_users_and_of_any_length(post: Any) -> None:
     run = post(key="x" * 300)
     assert post(key="x" * 300).pk == run.pk
-    assert RequestKey.objects.get().key == hashing.of("x" * 300)
+    assert RequestKey.objects.get().key == content_hash.of("x" * 300)
     with pytest.raises(service.IdempotencyConflict):
         post(seed=2, key="x" * 300)
     other = service.start("reprocess", "user-2", "another", actor="t", idempotency_key="x" * 300)

@@ -10,8 +10,10 @@ import pytest
 from django.utils import timezone
 
 from memories import upkeep
-from memories.pipeline import ledger, retention, service
+from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun, RunEvent, RunStep, StepArtifact, StepAttempt, VendorCall
+from memories.pipeline.operations import retention
+from memories.pipeline.vendor_calls import ledger
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from tests.pipeline import fakes

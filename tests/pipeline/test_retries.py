@@ -10,10 +10,12 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from memories.pipeline import breaker, queue, reconcile, retries, runner, service, tasks
+from memories.pipeline import recovery, runner, service, tasks
+from memories.pipeline.engine import queue, retry_policy
 from memories.pipeline.models import PostProcessingRun, RunStep, VendorBreaker, VendorCall
+from memories.pipeline.vendor_calls import circuit_breaker
 from memories.shapes import Memory
-from omi.errors import ErrorKind, Outcome, OwnFault, ProviderError
+from omi.core.errors import ErrorKind, Outcome, OwnFault, ProviderError
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 
@@ -42,32 +44,32 @@ def test_a_transient_failure_is_tried_again_later_and_succeeds(
 def test_transient_failures_end_after_six_tries_with_the_vendor_named(
     memory: Memory, upload: Any, heard: Any, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(breaker, "FAILURES", 99)
+    monkeypatch.setattr(circuit_breaker, "FAILURES", 99)
     fakes.SCRIPT["first"] = [fakes.transient() for _ in range(50)]
     run = drive(start(upload))
     assert (run.outcome, run.message_id) == ("upstream_error", "vendor_unavailable")
-    assert fakes.count("first", "submit") == retries.ATTEMPTS
+    assert fakes.count("first", "submit") == retry_policy.ATTEMPTS
 
 
 def test_a_decoder_that_this_machine_fails_is_tried_again_and_not_the_users_fault(
     memory: Memory, upload: Any, heard: Any, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk was told as "The recording is damaged", for good."""
-    from transcription import audio
+    from transcription.audio import convert
 
-    real, disk = audio.decode_to_wav, [OwnFault("no room", code="decode_ENOSPC") for _ in range(2)]
+    real, disk = convert.decode_to_wav, [OwnFault("no room", code="decode_ENOSPC") for _ in range(2)]
 
     def decode(*args: Any, **more: Any) -> Any:
         if disk:
             raise disk.pop()
         return real(*args, **more)
 
-    monkeypatch.setattr(audio, "decode_to_wav", decode)
+    monkeypatch.setattr(convert, "decode_to_wav", decode)
     assert drive(start(upload)).outcome == "success"
     disk[:] = [OwnFault("no room", code="decode_ENOSPC") for _ in range(50)]
     run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload(seed=3)))
     assert (run.outcome, run.message_id) == ("upstream_error", "internal_error")
-    assert len(disk) == 50 - retries.ATTEMPTS
+    assert len(disk) == 50 - retry_policy.ATTEMPTS
 
 
 @pytest.mark.parametrize("failure", [fakes.quota, fakes.permanent])
@@ -112,47 +114,49 @@ def test_quota_opens_the_breaker_for_every_run(memory: Memory, upload: Any, hear
 
 
 def test_the_breaker_lets_one_probe_through_and_closes_on_success() -> None:
-    breaker.failed(fakes.quota())
+    circuit_breaker.failed(fakes.quota())
     with pytest.raises(ProviderError):
-        breaker.admit("first")
+        circuit_breaker.admit("first")
     VendorBreaker.objects.update(retry_at=timezone.now() - timedelta(seconds=1))
-    assert breaker.admit("first") is True
+    assert circuit_breaker.admit("first") is True
     with pytest.raises(ProviderError) as caught:
-        breaker.admit("first")
+        circuit_breaker.admit("first")
     assert (caught.value.kind, caught.value.code) == (ErrorKind.QUOTA, "breaker_open")
-    breaker.succeeded("first")
-    assert breaker.admit("first") is False
+    circuit_breaker.succeeded("first")
+    assert circuit_breaker.admit("first") is False
 
 
 def test_permanent_errors_say_nothing_about_a_vendors_health() -> None:
     for _ in range(20):
-        breaker.failed(fakes.permanent())
-    assert breaker.admit("first") is False
+        circuit_breaker.failed(fakes.permanent())
+    assert circuit_breaker.admit("first") is False
 
 
 @pytest.mark.parametrize(("asked", "least"), [(None, 2), (90.0, 90)])
 def test_the_vendors_retry_after_is_a_lower_bound(asked: float | None, least: float) -> None:
-    seconds = retries.delay({}, "first", fakes.transient(retry_after=asked))
+    seconds = retry_policy.delay({}, "first", fakes.transient(retry_after=asked))
     assert seconds is not None
     assert least <= seconds <= max(least, 5)
 
 
 def test_waits_grow_and_are_bounded_in_count_and_by_the_runs_budget() -> None:
     checkpoint: dict[str, Any] = {}
-    waits = [retries.delay(checkpoint, "first", fakes.transient()) for _ in range(retries.ATTEMPTS)]
+    waits = [retry_policy.delay(checkpoint, "first", fakes.transient()) for _ in range(retry_policy.ATTEMPTS)]
     assert waits[-1] is None
     told = [wait for wait in waits if wait is not None]
     assert told[-1] > told[0] * 4
     many: dict[str, Any] = {}
-    spent = [retries.delay(many, f"vendor-{index}", fakes.transient()) for index in range(retries.RUN_BUDGET + 1)]
+    spent = [
+        retry_policy.delay(many, f"vendor-{index}", fakes.transient()) for index in range(retry_policy.RUN_BUDGET + 1)
+    ]
     assert spent[-1] is None
-    assert retries.delay({}, "first", fakes.transient(retry_after=86400)) is None
+    assert retry_policy.delay({}, "first", fakes.transient(retry_after=86400)) is None
 
 
 def test_the_budget_is_the_runs_and_not_each_steps(
     memory: Memory, upload: Any, heard: Any, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retries, "RUN_BUDGET", 4)
+    monkeypatch.setattr(retry_policy, "RUN_BUDGET", 4)
     fakes.SCRIPT["first"] = [*[fakes.transient()] * 3, fakes.words(fakes.TEXT + " then")]
     fakes.SCRIPT["structurer"] = [fakes.transient("structurer")] * 3
     run = drive(start(upload))
@@ -203,9 +207,9 @@ def test_a_vendors_callback_makes_a_waiting_run_due(memory: Memory, upload: Any,
     runner.work(run.pk)
     PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now() + timedelta(minutes=20))
     assert runner.work(run.pk) == "not_claimed"
-    assert reconcile.wake_early(run.pk)
+    assert recovery.wake_early(run.pk)
     assert runner.work(run.pk) == "finished"
-    assert not reconcile.wake_early(run.pk)  # the same callback again
+    assert not recovery.wake_early(run.pk)  # the same callback again
 
 
 def test_cancel_tells_the_vendor_and_waits_for_nobody(
@@ -271,7 +275,7 @@ def test_refusals_of_our_own_open_breaker_are_no_tries(
         PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
     step = run.steps.get(name="transcribe")
     assert (step.attempts, step.checkpoint["failures"]["first"]["count"]) == (0, 0)
-    breaker.reset("first")
+    circuit_breaker.reset("first")
     assert drive(run).outcome == "success"
 
 
@@ -284,7 +288,7 @@ def test_an_only_vendor_that_is_not_called_for_an_hour_ends_the_run(
     )
     assert runner.work(run.pk) == "waiting"
     step = run.steps.get(name="transcribe")
-    step.checkpoint["failures"]["first"]["since"] -= retries.WINDOW + 1
+    step.checkpoint["failures"]["first"]["since"] -= retry_policy.WINDOW + 1
     step.save(update_fields=["checkpoint"])
     assert drive(run).message_id == "vendor_unavailable"
 
@@ -302,6 +306,6 @@ def test_with_several_vendors_the_next_is_asked_at_once_and_the_refused_one_is_n
     assert fakes.CALLS == [("second", "submit")]
     step = run.steps.get(name="transcribe")
     assert list(step.checkpoint["given_up"]) == ["second"]
-    breaker.reset("first")
+    circuit_breaker.reset("first")
     assert drive(run).outcome == "success"
     assert run.steps.get(name="transcribe").output["vendor"] == "first"

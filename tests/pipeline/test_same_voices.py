@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memories.pipeline import same_time
+from memories.pipeline.rules import voice_matching
 from speakers.turns import connections, relabelled
 from transcription.segments import Segment
 
@@ -45,7 +45,7 @@ def test_after_four_drops_of_one_vendor_another_one_says_who_is_who() -> None:
     assert right(shown, truth) < 0.5
     heard, _ = dialogue([], "soniox_streaming")
     owner = connections(shown)
-    joined = relabelled(shown, owner, same_time.voices(shown, owner, heard))
+    joined = relabelled(shown, owner, voice_matching.voices(shown, owner, heard))
     assert right(joined, truth) == 1.0
     assert [item.text for item in joined] == [item.text for item in shown]
 
@@ -54,6 +54,6 @@ def test_voices_that_one_connection_told_apart_are_never_joined() -> None:
     shown, _ = dialogue([23.0])
     mixed = [item.model_copy(update={"speaker": "SPEAKER_00"}) for item in dialogue([], "soniox_streaming")[0]]
     owner = connections(shown)
-    joined = relabelled(shown, owner, same_time.voices(shown, owner, mixed))
+    joined = relabelled(shown, owner, voice_matching.voices(shown, owner, mixed))
     for start, end in ((0.0, 23.0), (23.0, 60.0)):
         assert len({item.speaker for item in joined if start <= item.start < end}) == 2

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories import events
-from memories.pipeline import announce, reconcile, runner, selectors, service, status
+from memories.pipeline import notifications, queries, recovery, runner, service, status
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
 from memories.repository import memories as repository
 from memories.shapes import Memory, PostProcessingStatus
-from omi.errors import ErrorKind, ProviderError
+from memories.user_events import log
+from omi.core.errors import ErrorKind, ProviderError
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 
@@ -67,7 +67,7 @@ def test_a_run_forgotten_in_line_is_let_in(memory: Memory, upload: Any) -> None:
     PostProcessingRun.objects.exclude(pk=second.pk).update(
         state="finished", outcome="success", finished_at=timezone.now(), announced=True
     )
-    assert reconcile.reconcile().let_in == 1
+    assert recovery.reconcile().let_in == 1
     second.refresh_from_db()
     assert not second.held
 
@@ -85,13 +85,13 @@ def test_an_end_that_could_not_be_told_is_told_later(
         patch.setattr(repository, "mutate_memory", down)
         run = drive(start(upload()))
         assert not run.announced
-    monkeypatch.setattr(reconcile, "GRACE", timedelta(minutes=-1))
-    assert reconcile.reconcile().told == 1
+    monkeypatch.setattr(recovery, "GRACE", timedelta(minutes=-1))
+    assert recovery.reconcile().told == 1
     shown = repository.get_memory(UID, MEMORY)
     assert shown.postprocessing is not None
     assert shown.postprocessing.status == "failed"
-    assert announce.end(run.pk)  # ... and only once
-    told = [item["type"] for item in events.after(UID, 0)]
+    assert notifications.end(run.pk)  # ... and only once
+    told = [item["type"] for item in log.after(UID, 0)]
     assert told == ["memory_post_processing_started", "memory_post_processing_failed"]
 
 
@@ -130,21 +130,21 @@ def test_forgetting_a_user_in_mid_run_leaves_nothing(memory: Memory, upload: Any
     def erase() -> None:
         repository.delete_memory(UID, MEMORY)
         service.forget_user(UID)
-        events.forget_user(UID)
+        log.forget_user(UID)
 
     fakes.SCRIPT["first"] = [erase]
     run = start(upload())
     assert runner.work(run.pk) in ("lease_lost", "canceled")
     assert not PostProcessingRun.objects.filter(uid=UID).exists()
-    assert events.after(UID, 0) == []
+    assert log.after(UID, 0) == []
 
 
 def test_a_stranger_finds_no_run(memory: Memory, upload: Any) -> None:
     run = start(upload())
-    assert selectors.get_run(UID, run.pk).pk == run.pk
+    assert queries.get_run(UID, run.pk).pk == run.pk
     for uid, identity in [("other", run.pk), (UID, "1 OR 1=1"), (UID, "9" * 30), (UID, "-1"), (UID, "²")]:
-        with pytest.raises(selectors.RunNotFound):
-            selectors.get_run(uid, identity)
+        with pytest.raises(queries.RunNotFound):
+            queries.get_run(uid, identity)
 
 
 def test_percent_only_grows_and_the_document_is_json(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
@@ -167,7 +167,7 @@ def test_percent_only_grows_and_the_document_is_json(memory: Memory, upload: Any
 
 
 def test_every_message_says_what_to_do() -> None:
-    from memories.pipeline.messages import CATALOGUE
+    from memories.pipeline.failure_catalogue import CATALOGUE
 
     assert all(item.header and item.sentence and item.what_to_do for item in CATALOGUE.values())
     assert {item.fault for item in CATALOGUE.values()} == {"nobody", "user", "vendor", "configuration", "ours"}
@@ -194,7 +194,7 @@ def test_the_terminal_tells_the_whole_story_without_a_word_of_the_transcript(
 def test_the_metrics_come_from_the_rows(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
     from prometheus_client import CollectorRegistry, generate_latest
 
-    from memories.pipeline.metrics import PipelineCollector
+    from memories.pipeline.operations.metrics import PipelineCollector
 
     fakes.SCRIPT["first"] = [fakes.quota()]
     drive(start(upload()))
@@ -213,7 +213,7 @@ def test_a_run_that_completes_leaves_the_state_of_a_newer_one_alone(
     """The app was told that post-processing was completed while the next recording waited."""
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
     first, second = start(upload()), start(upload(seed=2))
-    announce.mark(second, PostProcessingStatus.IN_PROGRESS)
+    notifications.mark(second, PostProcessingStatus.IN_PROGRESS)
     if later == "canceled":
         service.cancel(second, actor="user")
     drive(first)
@@ -236,7 +236,7 @@ def test_an_old_forgotten_run_in_line_does_not_starve_behind_many_others(memory:
     newest = PostProcessingRun.objects.order_by("-pk").first()
     assert newest is not None
     PostProcessingRun.objects.filter(pk=forgotten.pk).update(created_at=newest.created_at)
-    assert reconcile.reconcile().let_in == 1
+    assert recovery.reconcile().let_in == 1
     forgotten.refresh_from_db()
     assert not forgotten.held
 
@@ -244,7 +244,7 @@ def test_an_old_forgotten_run_in_line_does_not_starve_behind_many_others(memory:
 def test_reminders_come_to_every_run_however_many_are_due(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [service.start("reprocess", UID, f"m{number}", actor="test") for number in range(12)]
     PostProcessingRun.objects.update(created_at=timezone.now() - timedelta(hours=1))
-    assert sum(reconcile.wake_lost(limit=4).woken for _ in range(3)) == len(runs)
+    assert sum(recovery.wake_lost(limit=4).woken for _ in range(3)) == len(runs)
 
 
 def test_ends_that_cannot_be_told_keep_no_other_from_being_told(
@@ -253,9 +253,9 @@ def test_ends_that_cannot_be_told_keep_no_other_from_being_told(
     runs = [service.start("reprocess", UID, f"m{number}", actor="test") for number in range(12)]
     ended = {"state": "finished", "outcome": "success", "finished_at": timezone.now() - timedelta(hours=1)}
     PostProcessingRun.objects.update(**ended, message_id="success")
-    real = announce.end
+    real = notifications.end
     never = {run.pk for run in runs[:5]}
-    monkeypatch.setattr(announce, "end", lambda pk: False if pk in never else real(pk))
+    monkeypatch.setattr(notifications, "end", lambda pk: False if pk in never else real(pk))
     for _ in range(6):
-        reconcile.tell_ends(limit=3)
+        recovery.tell_ends(limit=3)
     assert set(PostProcessingRun.objects.filter(announced=False).values_list("pk", flat=True)) == never

@@ -14,17 +14,21 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from memories import events
-from memories.pipeline import announce, claim, guard, progress, reconcile, service, unsaved
-from memories.pipeline.context import Context
-from memories.pipeline.heartbeat import Heartbeat
-from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Wait
-from memories.pipeline.transitions import ALLOWED, change
-from memories.pipeline.vocabulary import State
+from memories.pipeline import notifications, service
+from memories.pipeline import recovery as reconcile
+from memories.pipeline.engine import checkpoints, unsaved
+from memories.pipeline.engine import lease as claim
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.heartbeat import Heartbeat
+from memories.pipeline.engine.results import Done, LeaseLost, RunCanceled, Wait
+from memories.pipeline.engine.transitions import ALLOWED, change
+from memories.pipeline.models import PostProcessingRun, triggers
+from memories.pipeline.states import State
 from memories.repository import memories as repository
 from memories.shapes import Memory, PostProcessingStatus, Structured
-from omi.errors import Outcome
+from memories.user_events import log
+from omi.core.errors import Outcome
+from tests.attack.effort import examples
 from tests.pipeline.conftest import UID
 
 
@@ -37,7 +41,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         PostProcessingRun.objects.all().delete()
         repository.documents().delete(repository.memory_path(UID, "memory"))
-        events.forget_user(UID)
+        log.forget_user(UID)
         self.memory()
         self.ended: dict[int, tuple[Any, ...]] = {}
         self.fences: dict[int, int] = {}
@@ -73,7 +77,7 @@ class Life(RuleBasedStateMachine):
         assert not PostProcessingRun.objects.exists()
         self.ended.clear()
         repository.documents().delete(repository.memory_path(UID, "memory"))
-        events.forget_user(UID)
+        log.forget_user(UID)
         self.memory()  # somebody else's, as far as the pipeline knows
 
     @rule(index=st.integers(0, 5), outcome=st.sampled_from(["success", "timeout"]))
@@ -90,7 +94,7 @@ class Life(RuleBasedStateMachine):
         self.number += 1
         run = service.start(kind, UID, "memory", actor="test", options={"number": self.number})
         if kind == "postprocess":
-            announce.mark(run, PostProcessingStatus.IN_PROGRESS)
+            notifications.mark(run, PostProcessingStatus.IN_PROGRESS)
 
     @rule(ctx=contexts)
     def tell_the_beginning(self, ctx: Context | None) -> None:
@@ -99,14 +103,14 @@ class Life(RuleBasedStateMachine):
             return
         told = self._told(ctx.run.pk)
         try:
-            announce.begun(ctx)
+            notifications.begun(ctx)
         except (LeaseLost, RunCanceled):
             assert self._told(ctx.run.pk) == told
         else:
             assert self._told(ctx.run.pk) == told or self._current(ctx)
 
     def _told(self, run_id: int) -> list[str]:
-        return [event["type"] for event in events.after(UID, 0, 500) if event.get("run_id") == run_id]
+        return [event["type"] for event in log.after(UID, 0, 500) if event.get("run_id") == run_id]
 
     def _runs(self) -> list[PostProcessingRun]:
         return list(PostProcessingRun.objects.order_by("id"))
@@ -138,13 +142,13 @@ class Life(RuleBasedStateMachine):
         allowed = self._current(ctx)
         try:
             if what == "step":
-                progress.ended(ctx, ctx.step, timezone.now(), Done(), input_hash="", following=ctx.run.current_step)
+                checkpoints.ended(ctx, ctx.step, timezone.now(), Done(), input_hash="", following=ctx.run.current_step)
                 unsaved.write(ctx)
             elif what == "wait":
-                progress.put_down(ctx, ctx.step, timezone.now(), Wait(30, {}))
+                checkpoints.put_down(ctx, ctx.step, timezone.now(), Wait(30, {}))
             else:
-                progress.finished(ctx, Outcome.SUCCESS, "success")
-                announce.end(ctx.run.pk)
+                checkpoints.finished(ctx, Outcome.SUCCESS, "success")
+                notifications.end(ctx.run.pk)
         except (LeaseLost, RunCanceled):
             assert not allowed
         else:
@@ -201,13 +205,13 @@ class Life(RuleBasedStateMachine):
         if run.state != State.FINISHED:
             assert shown.status == PostProcessingStatus.IN_PROGRESS
         elif run.announced:
-            assert shown.status == announce.status_of(run)
+            assert shown.status == notifications.status_of(run)
         newer = PostProcessingRun.objects.filter(kind="postprocess", pk__gt=run.pk)
         assert not newer.exists(), "each of them has spoken since"
 
     @invariant()
     def nothing_is_told_of_a_run_after_its_end(self) -> None:
-        ends = (events.POST_PROCESSING_SUCCESS, events.POST_PROCESSING_FAILED)
+        ends = (log.POST_PROCESSING_SUCCESS, log.POST_PROCESSING_FAILED)
         for run in self._runs():
             told = self._told(run.pk)
             assert [index for index, kind in enumerate(told) if kind in ends] in ([], [len(told) - 1])
@@ -218,7 +222,7 @@ class Life(RuleBasedStateMachine):
 
 
 Life.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(25), stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -270,24 +274,24 @@ def test_the_same_on_postgresql(postgres_url: str) -> None:
     import psycopg
 
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"DROP TABLE IF EXISTS {guard.TABLE}_guard")
+        connection.execute(f"DROP TABLE IF EXISTS {triggers.TABLE}_guard")
         columns = "state text, outcome text, fence bigint, message_id text, finished_at text"
-        connection.execute(f"CREATE TABLE {guard.TABLE}_guard ({columns})")  # type: ignore[arg-type]
-        for statement in guard.statements("postgresql")[:3]:
-            connection.execute(statement.replace(guard.TABLE, f"{guard.TABLE}_guard"))  # type: ignore[arg-type]
+        connection.execute(f"CREATE TABLE {triggers.TABLE}_guard ({columns})")  # type: ignore[arg-type]
+        for statement in triggers.statements("postgresql")[:3]:
+            connection.execute(statement.replace(triggers.TABLE, f"{triggers.TABLE}_guard"))  # type: ignore[arg-type]
         for old in State:
             for new in State:
-                connection.execute(f"DELETE FROM {guard.TABLE}_guard")
-                connection.execute(f"INSERT INTO {guard.TABLE}_guard VALUES ('{old}', '', 1, '', '')")
-                change_it = f"UPDATE {guard.TABLE}_guard SET state = '{new}'"
+                connection.execute(f"DELETE FROM {triggers.TABLE}_guard")
+                connection.execute(f"INSERT INTO {triggers.TABLE}_guard VALUES ('{old}', '', 1, '', '')")
+                change_it = f"UPDATE {triggers.TABLE}_guard SET state = '{new}'"
                 if new == old or new in ALLOWED[old]:
                     connection.execute(change_it)
                 else:
                     with pytest.raises(psycopg.errors.CheckViolation):
                         connection.execute(change_it)
         with pytest.raises(psycopg.errors.CheckViolation):
-            connection.execute(f"UPDATE {guard.TABLE}_guard SET fence = 0")
-        connection.execute(f"DROP TABLE {guard.TABLE}_guard")
+            connection.execute(f"UPDATE {triggers.TABLE}_guard SET fence = 0")
+        connection.execute(f"DROP TABLE {triggers.TABLE}_guard")
 
 
 def test_a_word_outside_the_vocabulary_is_no_outcome() -> None:

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
-from memories import events
-from memories.pipeline import claim, hashing, plans, progress, runner, service
-from memories.pipeline.context import Context
+from memories.pipeline import runner, service
+from memories.pipeline.engine import checkpoints, content_hash, plans
+from memories.pipeline.engine import lease as claim
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.results import Done, Skip
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.outcomes import Done, Skip
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory
-from omi import providers
+from memories.user_events import log
+from omi.core import providers
 from omi.stores import audio
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
@@ -31,7 +33,7 @@ def world(memory_id: str) -> dict[str, Any]:
     found = repository.find_memory(UID, memory_id)
     document = found.model_dump(mode="json", exclude={"revision"}) if found else None
     stored = {
-        model: [len(transcripts.list_versions(UID, memory_id, model)), hashing.of([s.text for s in item.segments])]
+        model: [len(transcripts.list_versions(UID, memory_id, model)), content_hash.of([s.text for s in item.segments])]
         for model, item in transcripts.list_transcripts(UID, memory_id).items()
     }
     vectors = providers.one("vectors").fetch([f"{UID}-{memory_id}"], namespace="ns1")
@@ -40,7 +42,7 @@ def world(memory_id: str) -> dict[str, Any]:
         "transcripts": stored,
         "vectors": sorted(vectors),
         "audio": sorted((item.purpose, item.sha256) for item in audio.for_memory(UID, memory_id)),
-        "events": [(item["type"], item["event_number"]) for item in events.after(UID, 0)],
+        "events": [(item["type"], item["event_number"]) for item in log.after(UID, 0)],
     }
 
 
@@ -54,21 +56,21 @@ def walk_twice(run: PostProcessingRun, memory_id: str) -> None:
         module = runner.load(name)
         assert module is not None
         run.current_step = name
-        first_inputs = hashing.of(module.inputs(ctx))
+        first_inputs = content_hash.of(module.inputs(ctx))
         first = module.run(ctx)
         after_first = copy.deepcopy(world(memory_id))
         again = Context(run, lease, list(run.steps.order_by("position")))
-        assert hashing.of(module.inputs(again)) == first_inputs or name == "publish", name
+        assert content_hash.of(module.inputs(again)) == first_inputs or name == "publish", name
         second = module.run(again)
         assert type(second) is type(first), name
         assert world(memory_id) == after_first, name
         if isinstance(second, Done) and isinstance(first, Done):
-            assert hashing.of(second.artifacts) == hashing.of(first.artifacts), name
+            assert content_hash.of(second.artifacts) == content_hash.of(first.artifacts), name
             position = run.plan.index(name)
             following = run.plan[position + 1] if position + 1 < len(run.plan) else ""
-            progress.ended(ctx, ctx.steps[name], claim.timezone.now(), first, input_hash="", following=following)
+            checkpoints.ended(ctx, ctx.steps[name], claim.timezone.now(), first, input_hash="", following=following)
         elif isinstance(first, Skip):
-            progress.skipped(ctx, ctx.steps[name], claim.timezone.now(), first.reason, following="")
+            checkpoints.skipped(ctx, ctx.steps[name], claim.timezone.now(), first.reason, following="")
 
 
 def test_every_step_of_post_processing_twice(memory: Memory, upload: Any, heard: Any) -> None:
@@ -87,7 +89,7 @@ def test_every_step_of_capture_twice(db: None, monkeypatch: pytest.MonkeyPatch, 
         dest.write_bytes(wav(20.0))
         return dest
 
-    monkeypatch.setattr("transcription.recording.recording_for", recording)
+    monkeypatch.setattr("transcription.journal.recording.recording_for", recording)
     conversation(segment(1, "we should book", 1.0), accounting={"session": {"failed": 5.0}})
     walk_twice(start_capture(), CAPTURED)
 

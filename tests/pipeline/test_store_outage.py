@@ -10,14 +10,15 @@ import pytest
 from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
-from memories.pipeline import durable, retries, runner, service, unsaved
-from memories.pipeline.context import Context
+from memories.pipeline import runner, service
+from memories.pipeline.engine import durable, retry_policy, unsaved
+from memories.pipeline.engine.context import Context
 from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt, VendorCall
 from memories.pipeline.steps import structure
 from memories.repository import memories as repository
 from memories.shapes import Memory
-from omi import providers
-from omi.errors import ErrorKind, StoreError
+from omi.core import providers
+from omi.core.errors import ErrorKind, StoreError
 from omi.stores import audio
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
@@ -109,7 +110,7 @@ def test_a_store_that_is_away_for_two_minutes_ends_no_run_and_costs_nothing(
     assert (run.outcome, run.message_id) == ("success", "success")
     assert 120 <= clock.passed <= 190, "it went on within a pause of the store's return"
     tries = StepAttempt.objects.filter(step__run=run, result="retry")
-    assert tries.count() > retries.ATTEMPTS
+    assert tries.count() > retry_policy.ATTEMPTS
     assert set(tries.values_list("vendor", flat=True)) == {store}
     assert (fakes.count("first", "submit"), fakes.count("structurer", "structure")) == (1, 1)
     assert not VendorCall.objects.filter(run=run, doubled=True).exists()
@@ -130,7 +131,7 @@ def test_the_patience_is_bounded_and_its_end_names_the_store(
 
 def test_pauses_grow_to_the_longest_one(clock: Clock, settings: Any) -> None:
     checkpoint: dict[str, Any] = {}
-    waits = [retries.store_delay(checkpoint, away("documents")) or 0.0 for _ in range(40)]
+    waits = [retry_policy.store_delay(checkpoint, away("documents")) or 0.0 for _ in range(40)]
     assert 1 <= waits[0] <= 2
     assert waits[4] > 8 * waits[0]
     assert max(waits) <= settings.OMI_STORE_RETRY_SECONDS
@@ -182,7 +183,7 @@ def test_what_cannot_be_stored_is_not_paid_for_again_and_again(
     monkeypatch.setattr(durable, "PAUSES", ())
     run = live(service.start("reprocess", UID, MEMORY, actor="test"))
     assert (run.outcome, run.message_id) == ("upstream_error", "store_unavailable")
-    assert fakes.count("structurer", "structure") == retries.ATTEMPTS
+    assert fakes.count("structurer", "structure") == retry_policy.ATTEMPTS
 
 
 def test_a_database_that_restarts_while_a_result_is_stored_costs_no_second_call(

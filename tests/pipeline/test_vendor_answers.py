@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from demo.vendors.server import VendorServer
 from memories.pipeline import runner, service
 from memories.pipeline.models import VendorBreaker, VendorCall
 from memories.repository import memories as repository
 from memories.shapes import Category, Memory
-from omi import providers
+from omi.core import providers
 from tests.pipeline.conftest import MEMORY, UID
 from tests.pipeline.vendor_run import EVER, Process, calls, model, process
 from tests.support.processes import free_port
 from tests.support.vendor_fixtures import Talk, talk, vendor_server, vendors
-from tests.vendors.server import VendorServer
 
 __all__ = ["process", "talk", "vendor_server", "vendors"]
 pytestmark = pytest.mark.django_db
@@ -118,7 +118,7 @@ def test_a_senseless_answer_about_a_job_is_asked_for_again_and_nothing_is_paid_t
     process: Process, vendors: VendorServer, monkeypatch: pytest.MonkeyPatch, op: str, fault: dict[str, Any]
 ) -> None:
     """C.4 no. 24, 25, 27."""
-    monkeypatch.setattr("transcription.prerecorded.http.MAX_BODY", 1_000_000)
+    monkeypatch.setattr("transcription.vendors.batch.http.MAX_BODY", 1_000_000)
     vendors.faults("fal", {**fault, "op": op})
     run = process()
     assert (run.outcome, model()) == ("success", "fal_whisperx")

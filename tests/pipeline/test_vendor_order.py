@@ -7,18 +7,19 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories.pipeline import breaker, runner, service, tasks
+from demo.vendors.server import VendorServer
+from memories.pipeline import runner, service, tasks
 from memories.pipeline.models import PostProcessingRun, VendorCall
 from memories.pipeline.steps import transcribe
+from memories.pipeline.vendor_calls import circuit_breaker
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 from tests.pipeline.vendor_run import DEEPGRAM, EVER, FAL, SONIOX, Process, calls, model, process
 from tests.support.vendor_fixtures import Talk, talk, vendor_server, vendors
-from tests.vendors.server import VendorServer
 
 __all__ = ["process", "talk", "vendor_server", "vendors"]
 pytestmark = pytest.mark.django_db
@@ -55,7 +56,7 @@ def test_each_vendor_alone_takes_a_recording_through_a_whole_run(
 def test_three_vendors_are_asked_in_order_and_each_only_after_the_one_before(
     process: Process, vendors: VendorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(breaker, "FAILURES", 99)  # an open breaker passes over a vendor without giving it up
+    monkeypatch.setattr(circuit_breaker, "FAILURES", 99)  # an open breaker passes over a vendor without giving it up
     vendors.faults("fal", {"kind": "refuse", "status": 402, "op": "submit", **EVER})
     vendors.faults("deepgram", {"kind": "refuse", "status": 503, "op": "file", **EVER})
     run = process(FAL, DEEPGRAM, SONIOX)
@@ -77,7 +78,7 @@ def test_three_vendors_are_asked_in_order_and_each_only_after_the_one_before(
 def test_with_all_three_down_the_end_names_what_a_person_can_do(
     process: Process, vendors: VendorServer, fal: int, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(breaker, "FAILURES", 99)
+    monkeypatch.setattr(circuit_breaker, "FAILURES", 99)
     vendors.faults("fal", {"kind": "refuse", "status": fal, "op": "submit", **EVER})
     vendors.faults("deepgram", {"kind": "refuse", "status": 504, "op": "file", **EVER})
     vendors.faults("soniox", {"kind": "failed", "error_type": "internal_error", "op": "create", **EVER})
@@ -156,11 +157,11 @@ def test_a_paid_job_is_fetched_though_its_vendor_has_no_money_left(
 ) -> None:
     """Another run's submit opened the breaker: what was paid for before that is not thrown away."""
     run = waiting(upload, talk)
-    breaker.failed(ProviderError("fal_whisperx", "no money", kind=ErrorKind.QUOTA))
+    circuit_breaker.failed(ProviderError("fal_whisperx", "no money", kind=ErrorKind.QUOTA))
     assert (go_on(run).outcome, model()) == ("success", "fal_whisperx")
     assert vendors.log("deepgram", "file") == []
     with pytest.raises(ProviderError):
-        breaker.admit("fal_whisperx")  # a result that was paid for earlier says nothing about new money
+        circuit_breaker.admit("fal_whisperx")  # a result that was paid for earlier says nothing about new money
 
 
 def test_a_job_under_way_is_heard_though_the_order_was_changed(

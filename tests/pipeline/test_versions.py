@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from memories import edits as person
-from memories.pipeline import edits, service
+from memories import editing as person
+from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.rules import user_edits
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory, UserEdits
@@ -90,6 +91,6 @@ def test_a_voice_named_in_one_version_is_another_voice_in_the_next() -> None:
     second = [Segment(id="c", text="a", start=0, end=4, speaker="SPEAKER_01"),
               Segment(id="d", text="b", start=5, end=9, speaker="SPEAKER_00")]  # fmt: skip
     known: dict[str | None, list[Segment]] = {"m": second, "m@v1": first}
-    assert set(edits.manual_labels(second, made, model="m", version="v2", known=known)) == {"c"}
-    assert set(edits.manual_labels(first, made, model="m", version="v1", known=known)) == {"a"}
-    assert set(edits.manual_labels(second, made, model="m", known=known)) == {"d"}  # nothing is known of versions
+    assert set(user_edits.manual_labels(second, made, model="m", version="v2", known=known)) == {"c"}
+    assert set(user_edits.manual_labels(first, made, model="m", version="v1", known=known)) == {"a"}
+    assert set(user_edits.manual_labels(second, made, model="m", known=known)) == {"d"}  # nothing is known of versions

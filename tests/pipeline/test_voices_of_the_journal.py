@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from memories.capture.ids import memory_id_for
+from memories.ids import memory_id_for
 from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
@@ -22,7 +22,7 @@ from speakers import enrolment
 from tests.pipeline.conftest import UID
 from tests.speakers.conftest import RATE, Talk
 from transcription import journal
-from transcription.codecs import codec
+from transcription.audio.codecs import codec
 from transcription.ports import SessionInfo
 from transcription.segments import Segment, segment_id, speaker_label
 

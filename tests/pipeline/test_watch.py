@@ -10,9 +10,10 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from memories.pipeline import queue, reconcile, service
+from memories.pipeline import recovery, service
+from memories.pipeline.engine import queue
 from memories.pipeline.models import ClusterBeat, PostProcessingRun
-from memories.pipeline.supervise import ClusterWatch
+from memories.pipeline.operations.supervisor import ClusterWatch
 from memories.shapes import Memory
 from tests.pipeline.conftest import UID
 
@@ -78,8 +79,8 @@ def test_reminders_are_held_back_while_the_workers_are_behind(memory: Memory, mo
     for minute in range(60):
         moment = real + timedelta(minutes=minute, seconds=10)
         monkeypatch.setattr(timezone, "now", lambda moment=moment: moment)
-        sent.append(reconcile.reconcile().woken)
+        sent.append(recovery.reconcile().woken)
     assert 4 <= sum(sent) <= 6, "every ten minutes"
     OrmQ.objects.all().delete()
-    assert reconcile.reconcile().woken == 1, "nothing waits for a worker, so the wake-up is lost"
+    assert recovery.reconcile().woken == 1, "nothing waits for a worker, so the wake-up is lost"
     assert PostProcessingRun.objects.get().state == "queued"

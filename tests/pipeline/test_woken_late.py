@@ -10,11 +10,12 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from memories import events
-from memories.pipeline import announce, queue, runner, service
+from memories.pipeline import notifications, runner, service
+from memories.pipeline.engine import queue
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import Memory, PostProcessingStatus
+from memories.user_events import log
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, copied
 
@@ -29,7 +30,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def run(memory: Memory, upload: Any, heard: Any, monkeypatch: pytest.MonkeyPatch) -> PostProcessingRun:
-    monkeypatch.setattr("transcription.audio.decode_to_wav", copied)
+    monkeypatch.setattr("transcription.audio.convert.decode_to_wav", copied)
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
     return service.start("postprocess", UID, MEMORY, actor="test", audio=upload())
 
@@ -52,7 +53,7 @@ def once_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], Any]
 
 
 def told() -> list[str]:
-    return [event["type"] for event in events.after(UID, 0)]
+    return [event["type"] for event in log.after(UID, 0)]
 
 
 def status() -> str:
@@ -80,7 +81,7 @@ def test_a_worker_that_wakes_after_the_end_does_not_say_that_it_is_in_progress(
 def test_nobody_writes_in_progress_over_an_end_of_the_same_run(run: PostProcessingRun) -> None:
     """Whoever took the upload may be slower than the run: it holds no lease that could be asked."""
     assert runner.work(run.pk) == "finished"
-    assert announce.mark(run, PostProcessingStatus.IN_PROGRESS)
+    assert notifications.mark(run, PostProcessingStatus.IN_PROGRESS)
     assert status() == "completed"
 
 
@@ -110,7 +111,7 @@ def test_the_beginning_is_told_by_the_second_worker_where_the_first_could_not(
 
     once_at("claimed", dies)
     with monkeypatch.context() as patch:
-        patch.setattr(events, "append", away)
+        patch.setattr(log, "append", away)
         with pytest.raises(Killed):
             runner.work(run.pk, owner="first")
     assert told() == []

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from demo.vendors.server import VendorServer
 from memories.pipeline import runner, service
 from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorBreaker, VendorCall
 from memories.repository import memories as repository
 from memories.shapes import Memory
-from omi.errors import Outcome
+from omi.core.errors import Outcome
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, Regions
 from tests.support.vendor_fixtures import Talk
-from tests.vendors.server import VendorServer
 
-FAL = "transcription.prerecorded.fal_whisperx.FalWhisperX"
-DEEPGRAM = "transcription.prerecorded.deepgram.DeepgramPrerecorded"
-SONIOX = "transcription.prerecorded.soniox.SonioxPrerecorded"
+FAL = "transcription.vendors.batch.fal_whisperx.FalWhisperX"
+DEEPGRAM = "transcription.vendors.batch.deepgram.DeepgramPrerecorded"
+SONIOX = "transcription.vendors.batch.soniox.SonioxPrerecorded"
 
 EVER = {"times": -1}
 Process = Callable[..., PostProcessingRun]
@@ -38,7 +38,7 @@ def process(
         "embedder": {"BACKEND": "memories.structuring.openai_embedder.OpenAIEmbedder"},
         "emotions": {"BACKEND": "emotions.hume.HumeEmotions"},
     }
-    monkeypatch.setattr("transcription.prerecorded.fal_whisperx.POLL_SECONDS", 1.0)
+    monkeypatch.setattr("transcription.vendors.batch.fal_whisperx.POLL_SECONDS", 1.0)
     # What was heard live is too short to be held against what the simulators say, which is another talk.
     short = [item.model_copy(update={"text": "we should book the table"}) for item in memory.transcript_segments]
     repository.update_memory(UID, MEMORY, {"transcript_segments": short})

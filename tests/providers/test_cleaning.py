@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcription.prerecorded.cleaning import RawWord, Turn, clean_words, without_islands
+from transcription.vendors.batch.cleaning import RawWord, Turn, clean_words, without_islands
 
 TIMES = st.none() | st.floats(allow_nan=True, allow_infinity=True) | st.floats(-10, 200)
 LABELS = st.none() | st.sampled_from(["SPEAKER_00", "SPEAKER_01", "A", "", "speaker 7"]) | st.integers(0, 600)

@@ -17,17 +17,17 @@ from emotions.hume import HumeEmotions
 from memories.structuring.base import StructureRequest
 from memories.structuring.openai import OpenAIStructurer
 from memories.structuring.openai_embedder import OpenAIEmbedder
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from omi.push.fcm import FcmPush
 from omi.stores.vectors.base import Vector
 from omi.stores.vectors.pinecone import PineconeVectors
 from tests.support.vendor_fixtures import Talk, talk
-from transcription.prerecorded import webhook
-from transcription.prerecorded.base import PrerecordedRequest, Ticket
-from transcription.prerecorded.deepgram import DeepgramPrerecorded
-from transcription.prerecorded.fal_whisperx import FalWhisperX
-from transcription.prerecorded.soniox import SonioxPrerecorded
 from transcription.segments import Segment
+from transcription.vendors.batch import webhook
+from transcription.vendors.batch.base import PrerecordedRequest, Ticket
+from transcription.vendors.batch.deepgram import DeepgramPrerecorded
+from transcription.vendors.batch.fal_whisperx import FalWhisperX
+from transcription.vendors.batch.soniox import SonioxPrerecorded
 
 __all__ = ["talk"]
 DEADLINE = 1.0
@@ -88,8 +88,8 @@ def hole(request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.Monk
     for name in ("FAL_KEY", "DEEPGRAM_API_KEY", "SONIOX_API_KEY", "HUME_API_KEY", "OPENAI_API_KEY", "PINECONE_API_KEY"):
         setattr(settings, name, "key")
     settings.GOOGLE_CLOUD_PROJECT = "demo"
-    monkeypatch.setattr("transcription.prerecorded.fal_whisperx.POLL_SECONDS", DEADLINE)
-    monkeypatch.setattr("transcription.prerecorded.soniox.CALL_SECONDS", DEADLINE)
+    monkeypatch.setattr("transcription.vendors.batch.fal_whisperx.POLL_SECONDS", DEADLINE)
+    monkeypatch.setattr("transcription.vendors.batch.soniox.CALL_SECONDS", DEADLINE)
     monkeypatch.setattr(webhook, "KEYS_TIMEOUT", DEADLINE)
     monkeypatch.setattr("omi.push.fcm.TIMEOUT", DEADLINE)
     yield made

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 
-from omi.errors import ErrorKind, ProviderError
-from tests.vendors import fal_webhook
-from tests.vendors.server import VendorServer
-from transcription.prerecorded.webhook import WebhookRefused, verify
+from demo.vendors import fal_webhook
+from demo.vendors.server import VendorServer
+from omi.core.errors import ErrorKind, ProviderError
+from transcription.vendors.batch.webhook import WebhookRefused, verify
 
 BODY = b'{"request_id": "r1", "status": "OK", "payload": {"chunks": []}}'
 

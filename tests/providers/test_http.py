@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from omi.errors import ErrorKind, Outcome, ProviderError
-from transcription.prerecorded import http
-from transcription.prerecorded.http import exchange
+from omi.core.errors import ErrorKind, Outcome, ProviderError
+from transcription.vendors.batch import http
+from transcription.vendors.batch.http import exchange
 
 Serve = Callable[[int, dict[str, str], bytes], str]
 

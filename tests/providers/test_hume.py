@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from demo.vendors.server import VendorServer
 from emotions import hume
 from emotions.base import EmotionRequest
 from emotions.hume import HumeEmotions
-from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
 from tests.support.vendor_fixtures import Talk, write_wav
-from tests.vendors.server import VendorServer
 
 
 def failure(talk: Talk, timeout: float = 20.0) -> ProviderError:

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from demo.vendors.server import VendorServer
 from memories.shapes import Category
 from memories.structuring.base import StructureRequest, StructureResult
 from memories.structuring.openai import OpenAIStructurer, _Answer
 from memories.structuring.parts import pieces, token_estimate
-from omi.errors import ErrorKind, MissingDependency, Outcome, ProviderError
-from tests.vendors.server import VendorServer
+from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
 from transcription.segments import Segment
 
 STARTED = datetime(2026, 11, 25, 22, 30, tzinfo=UTC)

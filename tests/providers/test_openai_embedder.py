@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from demo.vendors.server import VendorServer
 from memories.structuring import openai_embedder
 from memories.structuring.openai_embedder import OpenAIEmbedder, estimate, split
-from omi.errors import ErrorKind, MissingDependency, ProviderError
-from tests.vendors.server import VendorServer
+from omi.core.errors import ErrorKind, MissingDependency, ProviderError
 
 
 def test_many_texts_go_in_as_few_requests_as_the_limits_allow(vendors: VendorServer) -> None:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omi.errors import ErrorKind, Outcome, ProviderError
+from demo.vendors.server import VendorServer
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 from tests.support.vendor_fixtures import Talk
-from tests.vendors.server import VendorServer
-from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
-from transcription.prerecorded.soniox import SonioxPrerecorded, Token, words_of
+from transcription.vendors.batch.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
+from transcription.vendors.batch.soniox import SonioxPrerecorded, Token, words_of
 
 
 def texts(*tokens: str | tuple[str, str]) -> list[str]:

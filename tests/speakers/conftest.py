@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rest_framework.test import APIClient
 
 from omi.accounts.tokens import mint
-from omi.providers import one
+from omi.core.providers import one
 from speakers import enrolment, people
 from speakers.shapes import Person
 from transcription.segments import Segment, speaker_label

@@ -12,8 +12,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from rest_framework.test import APIClient
 
-from omi.errors import ErrorKind, ProviderError
-from omi.providers import one
+from omi.core.errors import ErrorKind, ProviderError
+from omi.core.providers import one
 from speakers import enrolment, learning, people
 from speakers.models import VoiceConsent, VoiceSample
 from speakers.shapes import Person

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings as SettingsWrapper
 
-from omi.providers import one
+from omi.core.providers import one
 from speakers import cohort
 from speakers.calibration import calibration_of, own_cohort_path
 from speakers.models import ProfileVersion, VoiceSample, pack, pack_copies

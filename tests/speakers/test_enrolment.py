@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from speakers import enrolment, gallery, learning
@@ -172,7 +172,7 @@ def test_several_samples_make_one_profile(enrolled: str, talk: Talk, wav: WriteW
 
 def test_a_missing_embedding_heals_itself(david: object, enrolled: str) -> None:
     """One failed extraction made a person unmatchable for ever (PR #10453 of the original)."""
-    from omi.providers import one
+    from omi.core.providers import one
 
     VoiceEmbedding.objects.all().delete()
     ProfileVersion.objects.all().delete()
@@ -182,7 +182,7 @@ def test_a_missing_embedding_heals_itself(david: object, enrolled: str) -> None:
 
 
 def test_a_sample_without_audio_is_tried_once_and_stops_nobody(david: object, enrolled: str) -> None:
-    from omi.providers import one
+    from omi.core.providers import one
 
     broken = VoiceSample.objects.get(person_id=USER)
     audio.delete(broken.audio)

@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from omi import console_history
+from omi.core import console_history
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from speakers import enrolment, forget, gallery, learning, people, policy

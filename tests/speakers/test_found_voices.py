@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from django.core.management import call_command
 
-from memories.found_voices import on_voice_found
 from memories.repository.memories import create_memory, get_memory
 from memories.shapes import Memory, UserEdits
+from memories.voice_labels import on_voice_found
 from omi.stores import audio
 from speakers import enrolment, people
 from speakers.identify import identify

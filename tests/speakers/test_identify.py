@@ -13,8 +13,8 @@ from rest_framework.test import APIClient
 
 from memories.repository.memories import create_memory
 from memories.shapes import Memory
-from omi.errors import ErrorKind, ProviderError
-from omi.providers import one
+from omi.core.errors import ErrorKind, ProviderError
+from omi.core.providers import one
 from speakers import identify as module
 from speakers import people
 from speakers.clips import BadRecording

@@ -27,12 +27,12 @@ from websockets.asyncio.client import connect
 from demo.material import bundled, pcm
 from demo.measure import normalise
 from demo.servers import Installation, installation
+from demo.vendors.server import VendorServer
+from demo.vendors.truth import Library
 from omi.accounts import tokens
 from tests.acceptance import recordings
 from tests.acceptance.wire import App
 from tests.transcription.process.conftest import CHUNK, Heard, speak
-from tests.vendors.server import VendorServer
-from tests.vendors.truth import Library
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from memories import erasure
+from memories.privacy import erasure
 from omi.stores.models import AudioObject
 from speakers import enrolment, learning, people
 from speakers.models import USER, VoiceConsent, VoiceSample

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from omi.providers import one
+from omi.core.providers import one
 from omi.stores.models import AudioObject
 from speakers import enrolment, gallery, learning
 from speakers.identify import identify

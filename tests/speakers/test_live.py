@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from omi.providers import one
+from omi.core.providers import one
 from speakers import people
 from speakers.engines.client import WorkerClient
 from speakers.live import LiveLabeller, label_voices
 from speakers.shapes import Person
-from transcription.live.voices import Voices
-from transcription.live.window import AudioWindow
 from transcription.ports import VoiceLabel
+from transcription.session.voices import Voices
+from transcription.session.window import AudioWindow
 
 from .conftest import RATE, UID, Talk
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from omi.providers import one
+from omi.core.providers import one
 from omi.stores import audio
 from speakers import decisions, enrolment, gallery, learning, people
 from speakers.explain import explain

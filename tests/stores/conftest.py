@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import override_settings
 
-from memories import mirror_check
+from memories.mirror import compare
 from memories.repository import memories, processing, transcripts
 from memories.shapes import Memory, ProcessingMemory
 from omi.accounts import users
@@ -66,8 +66,8 @@ def furnish() -> Callable[[str, str], Memory]:
         transcripts.save_transcript(uid, identity, "fal_whisperx", [segment], {"n": 1})
         documents().create(f"{path('users', uid, 'memories', identity)}/hume/1", {"start": 0.0, "end": 1.0})
         documents().create(path("users", uid, "people", f"person-{identity}"), {"name": "Ben", "created_at": NOW})
-        mirror_check.repair(mirror_check.Difference("row_missing", uid, f"person-{identity}", "people"))
-        mirror_check.write_vectors(uid, [made])
+        compare.repair(compare.Difference("row_missing", uid, f"person-{identity}", "people"))
+        compare.write_vectors(uid, [made])
         for purpose in ("recording", "upload"):
             audio.put(uid, purpose, b"secret voice", memory_id=identity, keep_for=None)
         _event(uid, identity)
@@ -77,6 +77,6 @@ def furnish() -> Callable[[str, str], Memory]:
 
 
 def _event(uid: str, identity: str) -> None:
-    from memories import events
+    from memories.user_events import log
 
-    events.append(uid, events.MEMORY_CREATED, {"memory_id": identity})
+    log.append(uid, log.MEMORY_CREATED, {"memory_id": identity})

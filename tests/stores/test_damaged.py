@@ -13,9 +13,12 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 
-from memories import export, mirror_check, search, store_move, upkeep
+from memories import upkeep
+from memories.mirror import compare, move
 from memories.models import MemoryRow
+from memories.privacy import export
 from memories.repository import emotions, memories, processing, transcripts
+from memories.search import query
 from memories.shapes import Memory
 from omi.accounts import tokens, users
 from omi.stores.documents import documents
@@ -75,7 +78,7 @@ def test_a_search_finds_the_others(three: None) -> None:
     found = app().post("/v1/memories/search", json.dumps({"query": "secret"}), content_type="application/json")
     assert found.status_code == 200
     assert sorted(hit["memory"]["id"] for hit in found.json()["hits"]) == ["m1", "m3"]
-    assert [hit.memory.id for hit in search.search("ana", "title", 10)] != []
+    assert [hit.memory.id for hit in query.search("ana", "title", 10)] != []
 
 
 def test_its_owner_deletes_it_with_all_that_hangs_on_it(three: None) -> None:
@@ -102,11 +105,11 @@ def test_the_check_of_the_mirror_names_it_and_compares_the_rest(three: None) -> 
     damage("users/ana/people/person-m1")
     damage("users/ana/processing_memories/p-m1")
     MemoryRow.objects.filter(memory_id="m3").update(segments=7)
-    found = [(item.kind, item.identity) for item in mirror_check.check_user("ana")]
+    found = [(item.kind, item.identity) for item in compare.check_user("ana")]
     unreadable = {identity for kind, identity in found if kind == "document_unreadable"}
     assert unreadable == {"m2", "person-m1", "p-m1"}
     assert ("row_stale", "m3") in found
-    mirror_check.rebuild_user("ana")
+    compare.rebuild_user("ana")
     assert MemoryRow.objects.get(memory_id="m3").segments == 1
     out = io.StringIO()
     with pytest.raises(BaseException, match="differences"):
@@ -115,7 +118,7 @@ def test_the_check_of_the_mirror_names_it_and_compares_the_rest(three: None) -> 
 
 
 def test_the_scheduled_sample_goes_on(three: None) -> None:
-    found = mirror_check.check_sample(50)
+    found = compare.check_sample(50)
     assert [item.identity for item in found if item.kind == "document_unreadable"] == ["m2"]
 
 
@@ -209,7 +212,7 @@ def test_a_profile_with_a_number_for_its_devices_is_a_damaged_one(furnish: Furni
 
 def test_a_move_of_stores_moves_the_rest_and_names_it(three: None) -> None:
     unreadable: list[str] = []
-    moved = [document.path for document in store_move.tree(documents(), "users/ana", unreadable)]
+    moved = [document.path for document in move.tree(documents(), "users/ana", unreadable)]
     assert unreadable == ["users/ana/memories/m2"]
     assert {"users/ana/memories/m1", "users/ana/memories/m3"} <= set(moved)
 

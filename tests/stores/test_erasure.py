@@ -16,15 +16,16 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
-from memories import erasure
 from memories.models import ErasureReceipt, MemoryRow
-from memories.pipeline import budgets, ledger, service
+from memories.pipeline import budgets, service
 from memories.pipeline.models import PostProcessingRun, VendorCall
+from memories.pipeline.vendor_calls import ledger
+from memories.privacy import erasure
 from memories.repository import memories, transcripts
 from memories.shapes import Memory
 from omi.accounts import revocation, tokens
-from omi.errors import ErrorKind, ProviderError
-from omi.providers import one
+from omi.core.errors import ErrorKind, ProviderError
+from omi.core.providers import one
 from omi.stores import audio
 from omi.stores.documents import documents
 from omi.stores.documents.base import AlreadyExists

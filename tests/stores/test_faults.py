@@ -12,17 +12,18 @@ import pytest
 from django.db import connections
 from django.test import Client
 
-from memories import mirror_check, search
+from demo.vendors.server import VendorServer
+from memories.mirror import compare
 from memories.models import MemoryRow
+from memories.search import query
 from memories.shapes import Memory
 from omi.accounts import tokens
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from omi.stores import audio
 from omi.stores.documents import documents
 from omi.stores.documents.local import LocalDocuments
 from omi.stores.vectors import namespace, vector_id
 from omi.stores.vectors.pinecone import PineconeVectors
-from tests.vendors.server import VendorServer
 
 Furnish = Callable[[str, str], Memory]
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +48,7 @@ def pinecone(pinecone_server: VendorServer, settings: Any) -> VendorServer:
 
 
 def kinds(uid: str) -> list[str]:
-    return sorted(difference.kind for difference in mirror_check.check_user(uid))
+    return sorted(difference.kind for difference in compare.check_user(uid))
 
 
 # --- a lost write
@@ -60,8 +61,8 @@ def test_a_vector_that_was_taken_and_lost_is_found_by_the_mirror_and_written_aga
     pinecone.faults("pinecone", {"kind": "lost", "op": "upsert"})
     furnish("ana", "m")
     assert kinds("ana") == ["vector_missing"]
-    assert [difference.kind for difference in mirror_check.check_sample()] == ["vector_missing"]
-    mirror_check.rebuild_user("ana")
+    assert [difference.kind for difference in compare.check_sample()] == ["vector_missing"]
+    compare.rebuild_user("ana")
     assert kinds("ana") == []
     assert PineconeVectors().fetch([vector_id("ana", "m")], namespace=namespace())
 
@@ -74,11 +75,11 @@ def test_a_slow_index_is_given_up_in_time_and_words_alone_decide(pinecone: Vendo
     furnish("ana", "m")
     pinecone.faults("pinecone", {"kind": "hang", "op": "query", "seconds": 20, "times": -1})
     began = time.monotonic()
-    hits = search.search("ana", "secret")
+    hits = query.search("ana", "secret")
     assert time.monotonic() - began < 5
     assert [(hit.memory.id, hit.matched) for hit in hits] == [("m", ["words"])]
     with pytest.raises(ProviderError) as caught:
-        search.search("ana", "giraffe")
+        query.search("ana", "giraffe")
     assert caught.value.retryable
 
 
@@ -167,31 +168,31 @@ def test_whether_there_is_a_recording_is_answered_without_touching_it(
 
 @pytest.mark.django_db
 def test_a_search_reads_only_what_changed(furnish: Furnish, monkeypatch: pytest.MonkeyPatch) -> None:
-    from memories import search_index
     from memories.repository import memories
+    from memories.search import word_index
 
     for number in range(3):
         furnish("ana", f"m{number}")
-    assert search_index.refresh("ana") == 3
-    assert search_index.refresh("ana") == 0
+    assert word_index.refresh("ana") == 3
+    assert word_index.refresh("ana") == 0
     memories.update_memory("ana", "m1", {"structured.title": "Giraffe"})
-    assert search_index.refresh("ana") == 1
-    assert [hit.memory_id for hit in search_index.find("ana", "giraffe")] == ["m1"]
+    assert word_index.refresh("ana") == 1
+    assert [hit.memory_id for hit in word_index.find("ana", "giraffe")] == ["m1"]
     memories.delete_memory("ana", "m1")
-    assert search_index.refresh("ana") == 1
-    assert search_index.find("ana", "giraffe") == []
+    assert word_index.refresh("ana") == 1
+    assert word_index.find("ana", "giraffe") == []
     assert not MemoryRow.objects.filter(words_stale=True).exists()
 
 
 @pytest.mark.django_db
 def test_another_secret_key_has_all_words_read_again(furnish: Furnish, settings: Any) -> None:
-    from memories import search_index
+    from memories.search import word_index
 
     furnish("ana", "m")
-    search_index.refresh("ana")
+    word_index.refresh("ana")
     settings.SECRET_KEY = "another-secret-key-of-fifty-characters-at-the-least"
-    assert search_index.refresh("ana") == 1
-    assert [hit.memory_id for hit in search_index.find("ana", "secret")] == ["m"]
+    assert word_index.refresh("ana") == 1
+    assert [hit.memory_id for hit in word_index.find("ana", "secret")] == ["m"]
 
 
 @pytest.mark.django_db
@@ -200,7 +201,7 @@ def test_a_search_costs_the_same_number_of_reads_whatever_it_finds(
 ) -> None:
     for number in range(5):
         furnish("ana", f"m{number}")
-    search.search("ana", "secret")
+    query.search("ana", "secret")
     read: list[int] = []
     get_many = documents().get_many
 
@@ -210,7 +211,7 @@ def test_a_search_costs_the_same_number_of_reads_whatever_it_finds(
 
     monkeypatch.setattr(documents(), "get_many", counted)
     monkeypatch.setattr(documents(), "get", None)
-    assert len(search.search("ana", "secret", limit=5)) == 5
+    assert len(query.search("ana", "secret", limit=5)) == 5
     assert read == [5]
 
 
@@ -219,4 +220,4 @@ def test_one_broken_document_does_not_end_the_search(furnish: Furnish) -> None:
     for number in range(2):
         furnish("ana", f"m{number}")
     documents().update("users/ana/memories/m0", {"transcript_segments": b"not what it should be"})
-    assert [hit.memory.id for hit in search.search("ana", "secret")] == ["m1"]
+    assert [hit.memory.id for hit in query.search("ana", "secret")] == ["m1"]

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from memories import erasure, export, mirror_check, person_forgetting
+from memories.mirror import compare
+from memories.privacy import erasure, export, person_forgetting
 from memories.repository import emotions, memories, processing, transcripts
 from memories.shapes import Memory
-from omi.providers import one
+from omi.core.providers import one
 from omi.stores.documents.base import OrderBy, Where
 from omi.stores.documents.compare import full_order
 from speakers import people
@@ -26,20 +27,21 @@ ROOT = Path(__file__).resolve().parents[2]
 Shape = tuple[str, tuple[str, ...], tuple[tuple[str, bool], ...]]
 
 QUERYING = {
+    "memories/repository/live_segments.py",
     "memories/repository/memories.py",
     "memories/repository/processing.py",
     "memories/repository/transcripts.py",
     "memories/repository/emotions.py",
-    "memories/mirror_parts.py",
-    "memories/mirror_check.py",
-    "memories/erasure_parts.py",
-    "memories/export.py",
-    "memories/person_forgetting.py",
+    "memories/mirror/compare_parts.py",
+    "memories/mirror/compare.py",
+    "memories/privacy/erasure_parts.py",
+    "memories/privacy/export.py",
+    "memories/privacy/person_forgetting.py",
     "speakers/people.py",
 }
 """Modules that query or count documents. A new one must be exercised below."""
 
-NO_DOCUMENTS = {"memories/search.py"}
+NO_DOCUMENTS = {"memories/search/query.py"}
 """Calls of ``query`` that ask the vectors."""
 
 
@@ -90,8 +92,8 @@ def test_every_query_has_its_index(monkeypatch: pytest.MonkeyPatch, furnish: Cal
     transcripts.list_versions("u", "m", "fal_whisperx")
     people.list_people("u")
     person_forgetting.forget("u", "nobody")
-    list(mirror_check.check_user("u"))
-    mirror_check.check_sample()
+    list(compare.check_user("u"))
+    compare.check_sample()
     export.export_user("u").read()
     erasure.erase_memory("u", "m")
     erasure.erase_user("u")

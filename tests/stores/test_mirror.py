@@ -13,13 +13,14 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from prometheus_client import REGISTRY
 
-from memories import mirror_check, search_index, store_metrics
+from memories.mirror import compare, metrics
 from memories.models import MemoryRow, MirrorProgress, PersonRow, ProcessingMemoryRow, SearchTerms
 from memories.pipeline import service
-from memories.pipeline.metrics import PipelineCollector
+from memories.pipeline.operations.metrics import PipelineCollector
 from memories.repository import memories
+from memories.search import word_index
 from memories.shapes import Memory
-from omi.providers import one
+from omi.core.providers import one
 from omi.stores import audio
 from omi.stores.documents import documents, path
 from omi.stores.models import LocalVector
@@ -31,13 +32,13 @@ Furnish = Callable[[str, str], Memory]
 
 
 def kinds(uid: str) -> set[tuple[str, str]]:
-    return {(item.kind, item.store) for item in mirror_check.check_user(uid)}
+    return {(item.kind, item.store) for item in compare.check_user(uid)}
 
 
 def test_stores_that_agree_have_no_differences(furnish: Furnish) -> None:
     furnish("ana", "m")
-    assert list(mirror_check.check_user("ana")) == []
-    assert mirror_check.check_sample() == []
+    assert list(compare.check_user("ana")) == []
+    assert compare.check_sample() == []
 
 
 def test_every_kind_of_difference_is_found_and_repaired_from_the_documents(furnish: Furnish) -> None:
@@ -62,9 +63,9 @@ def test_every_kind_of_difference_is_found_and_repaired_from_the_documents(furni
         ("row_extra", "processing_memories"), ("row_missing", "people"), ("row_stale", "people"),
         ("audio_extra", "audio"),
     }  # fmt: skip
-    assert mirror_check.rebuild_user("ana") == 12
+    assert compare.rebuild_user("ana") == 12
     assert kinds("ana") == set()
-    assert mirror_check.rebuild_user("ana") == 0
+    assert compare.rebuild_user("ana") == 0
 
 
 def test_lost_bytes_and_unreadable_documents_are_told_and_not_made_up(furnish: Furnish) -> None:
@@ -72,13 +73,13 @@ def test_lost_bytes_and_unreadable_documents_are_told_and_not_made_up(furnish: F
     audio.storage().delete(audio.for_memory("ana", "m")[0].name)
     documents().create(path("users", "ana", "memories", "bad"), {"structured": 1})
     assert kinds("ana") == {("audio_missing", "audio"), ("document_unreadable", "memories")}
-    assert mirror_check.rebuild_user("ana") == 0
+    assert compare.rebuild_user("ana") == 0
 
 
 def test_every_row_can_be_made_again(furnish: Furnish) -> None:
     for uid in ("ana", "ben"):
         furnish(uid, f"m-{uid}")
-        search_index.refresh(uid)
+        word_index.refresh(uid)
     fields = [field.name for field in MemoryRow._meta.fields if field.name not in ("id", "mirrored_at")]
     before = list(MemoryRow.objects.order_by("uid").values(*fields))
     for rows in (MemoryRow, ProcessingMemoryRow, PersonRow, LocalVector, SearchTerms):
@@ -88,7 +89,7 @@ def test_every_row_can_be_made_again(furnish: Furnish) -> None:
     assert list(MemoryRow.objects.order_by("uid").values(*fields)) == before
     assert (ProcessingMemoryRow.objects.count(), PersonRow.objects.count(), LocalVector.objects.count()) == (2, 2, 2)
     assert "8 repaired" in out.getvalue()
-    assert [hit.memory_id for hit in search_index.find("ben", "secret")] == ["m-ben"]
+    assert [hit.memory_id for hit in word_index.find("ben", "secret")] == ["m-ben"]
 
 
 def test_a_rebuild_goes_on_where_it_was_stopped(furnish: Furnish, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,11 +104,11 @@ def test_a_rebuild_goes_on_where_it_was_stopped(furnish: Furnish, monkeypatch: p
         done.append(uid)
         return 0
 
-    monkeypatch.setattr(mirror_check, "rebuild_user", stops)
+    monkeypatch.setattr(compare, "rebuild_user", stops)
     with pytest.raises(KeyboardInterrupt):
-        mirror_check.rebuild(["c", "a", "b"])
+        compare.rebuild(["c", "a", "b"])
     done.append("stopped")
-    mirror_check.rebuild(["a", "b", "c"])
+    compare.rebuild(["a", "b", "c"])
     assert done == ["a", "stopped", "b", "c"]
     assert not MirrorProgress.objects.exists()
 
@@ -128,7 +129,7 @@ def metric(name: str, **labels: str) -> float:
     """As the web process tells it: from rows, for the sample is taken by a worker."""
     [value] = [
         sample.value
-        for family in store_metrics.families()
+        for family in metrics.families()
         for sample in family.samples
         if sample.name == name and sample.labels == labels
     ]
@@ -138,17 +139,17 @@ def metric(name: str, **labels: str) -> float:
 def test_a_sample_feeds_the_metric_of_another_process(furnish: Furnish) -> None:
     furnish("ana", "m")
     MemoryRow.objects.update(language="xx")
-    assert len(mirror_check.check_sample()) == 1
+    assert len(compare.check_sample()) == 1
     assert metric("omi_mirror_differences", kind="row_stale") == 1.0
     assert metric("omi_mirror_checked") == 1.0
-    mirror_check.rebuild_user("ana")
-    mirror_check.check_sample()
+    compare.rebuild_user("ana")
+    compare.check_sample()
     assert metric("omi_mirror_differences", kind="row_stale") == 0.0
 
 
 def test_the_metrics_are_scraped(furnish: Furnish, client: Client) -> None:
     furnish("ana", "m")
-    mirror_check.check_sample()
+    compare.check_sample()
     for collector in {item for item in REGISTRY._collector_to_names if isinstance(item, PipelineCollector)}:
         collector._until = 0.0
     told = client.get("/metrics").content.decode()
@@ -161,7 +162,7 @@ def test_a_sample_notices_a_row_that_was_never_made_and_bytes_that_are_lost(furn
         furnish("ana", identity)
     MemoryRow.objects.filter(memory_id="m2").delete()
     audio.storage().delete(audio.for_memory("ana", "m1")[0].name)
-    found = {(item.kind, item.store) for item in mirror_check.check_sample(1000)}
+    found = {(item.kind, item.store) for item in compare.check_sample(1000)}
     assert found == {("row_missing", "memories"), ("audio_missing", "audio")}
 
 
@@ -179,10 +180,10 @@ def test_what_a_memory_says_of_its_run_is_compared_and_put_right(furnish: Furnis
     for name, (status, run_id) in said.items():
         told = {"status": status, "run_id": run_id or str(runs[name].pk)}
         memories.update_memory("ana", name, {"postprocessing": told})
-    found = {(item.kind, item.identity) for item in mirror_check.check_user("ana")}
+    found = {(item.kind, item.identity) for item in compare.check_user("ana")}
     assert found == {("run_missing", "lost"), ("run_stale", "wrong"), ("run_extra", "never-was")}
-    assert mirror_check.rebuild_user("ana") == 3
-    assert list(mirror_check.check_user("ana")) == []
+    assert compare.rebuild_user("ana") == 3
+    assert list(compare.check_user("ana")) == []
     statuses = {
         name: memory.postprocessing.status.value
         for name in ("lost", "wrong", "right", "at-work")
@@ -194,15 +195,15 @@ def test_what_a_memory_says_of_its_run_is_compared_and_put_right(furnish: Furnis
 def test_the_word_index_is_compared_and_made_again(furnish: Furnish) -> None:
     for identity in ("lost", "old", "whole"):
         furnish("ana", identity)
-    assert search_index.refresh("ana") == 3
+    assert word_index.refresh("ana") == 3
     assert kinds("ana") == set()
     SearchTerms.objects.filter(memory_id="lost").delete()
     SearchTerms.objects.filter(memory_id="old").update(revision=0)
     SearchTerms.objects.create(uid="ana", memory_id="never-was", revision=1, scheme="x", created_at="2026-01-01T00:00Z")
     assert kinds("ana") == {("words_missing", "words"), ("words_stale", "words"), ("words_extra", "words")}
-    assert mirror_check.rebuild_user("ana") == 3
+    assert compare.rebuild_user("ana") == 3
     assert kinds("ana") == set()
-    assert {hit.memory_id for hit in search_index.find("ana", "secret")} == {"lost", "old", "whole"}
+    assert {hit.memory_id for hit in word_index.find("ana", "secret")} == {"lost", "old", "whole"}
     assert not MemoryRow.objects.filter(words_stale=True).exists()
 
 
@@ -210,7 +211,7 @@ def test_truncated_bytes_are_told(furnish: Furnish) -> None:
     furnish("ana", "m")
     Path(audio.storage().path(audio.for_memory("ana", "m")[0].name)).write_bytes(b"se")
     assert kinds("ana") == {("audio_stale", "audio")}
-    assert mirror_check.rebuild_user("ana") == 0
+    assert compare.rebuild_user("ana") == 0
 
 
 def test_what_belongs_to_nobody_is_found_and_removed(furnish: Furnish) -> None:
@@ -224,12 +225,12 @@ def test_what_belongs_to_nobody_is_found_and_removed(furnish: Furnish) -> None:
     stray = f"{'0' * 32}.wav"
     for name in (stray, "somebody-elses.txt"):
         audio.storage().save(name, ContentFile(b"voice"))
-    found = {(item.kind, item.identity) for item in mirror_check.check_strays()}
+    found = {(item.kind, item.identity) for item in compare.check_strays()}
     assert found == {("vector_extra", "gone-m"), ("vector_extra", "ana-m-x"), ("audio_extra", stray)}
     with pytest.raises(CommandError, match="3 differences"):
         call_command("mirror", check=True, stdout=StringIO())
     call_command("mirror", rebuild=True, stdout=StringIO())
-    assert list(mirror_check.check_strays()) == []
+    assert list(compare.check_strays()) == []
     assert audio.storage().exists("somebody-elses.txt")
     assert list(vectors.list_ids(namespace="ns1")) == ["ana-m"]
     assert len(audio.for_memory("ana", "m")) == 2
@@ -237,7 +238,7 @@ def test_what_belongs_to_nobody_is_found_and_removed(furnish: Furnish) -> None:
 
 def test_a_user_of_whom_only_audio_is_left_is_checked(furnish: Furnish) -> None:
     audio.put("only-audio", "recording", b"x", memory_id="m", keep_for=None)
-    assert mirror_check.users() == ["only-audio"]
+    assert compare.users() == ["only-audio"]
     assert kinds("only-audio") == {("audio_extra", "audio")}
 
 
@@ -253,8 +254,8 @@ def test_a_broken_conversation_ends_no_check(furnish: Furnish) -> None:
 def test_an_export_holds_everything_that_the_user_owns_and_nothing_else(furnish: Furnish, tmp_path: Path) -> None:
     import zipfile
 
-    from memories import export
     from memories.pipeline.models import VendorCall
+    from memories.privacy import export
     from speakers.models import VoiceConsent, VoiceSample
     from transcription.journal import store
 
@@ -300,7 +301,7 @@ def test_an_asynchronous_export_is_the_same(furnish: Furnish) -> None:
 
     from asgiref.sync import async_to_sync
 
-    from memories import export
+    from memories.privacy import export
 
     furnish("ana", "m")
 

@@ -13,12 +13,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from memories import edits, export, person_forgetting
+from memories import editing
 from memories.models import MemoryRow
+from memories.privacy import export, person_forgetting
 from memories.repository import memories, processing, transcripts
 from memories.shapes import Memory, ProcessingMemory, Structured
 from omi.accounts import tokens
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from omi.stores import audio
 from omi.stores.models import LocalDocument
 from speakers import people
@@ -63,7 +64,7 @@ def david() -> Person:
 @pytest.fixture
 def named(david: Person) -> Person:
     talk("m1", david.id, visibility="shared")
-    edits.assign_segments("ana", "m1", ["s1", "s3"], edits.Decision(person_id=david.id), speaker="SPEAKER_01")
+    editing.assign_segments("ana", "m1", ["s1", "s3"], editing.Decision(person_id=david.id), speaker="SPEAKER_01")
     processing.create(
         "ana",
         ProcessingMemory(
@@ -133,7 +134,7 @@ def test_no_document_no_export_and_no_page_of_staff_names_them(named: Person) ->
 def test_what_was_said_of_others_stays(named: Person) -> None:
     clara = people.create_person("ana", "Clara")
     talk("m2", clara.id)
-    edits.assign_segments("ana", "m2", ["s1"], edits.Decision(person_id=clara.id))
+    editing.assign_segments("ana", "m2", ["s1"], editing.Decision(person_id=clara.id))
     people.delete_person("ana", named.id)
     found = memories.get_memory("ana", "m2")
     assert {item.person_id for item in found.transcript_segments} == {None, clara.id}
@@ -151,7 +152,7 @@ def test_a_worker_clears_what_the_request_had_no_time_for(
         assert app().delete(f"/v1/users/people/{named.id}").status_code == 204
     assert named.id in stored()
     tasks = [item.task for item in OrmQ.objects.all()]
-    [arguments] = [task["args"] for task in tasks if task["func"] == "memories.person_forgetting.forget"]
+    [arguments] = [task["args"] for task in tasks if task["func"] == "memories.privacy.person_forgetting.forget"]
     assert person_forgetting.forget(*arguments)
     assert named.id not in stored()
 
@@ -212,7 +213,7 @@ def test_clearing_up_reaches_every_page(david: Person) -> None:
 
 def test_un_naming_withdraws_the_sample_whatever_the_segment_is_called_now(named: Person) -> None:
     """Another transcript is shown since: the same moments have another id."""
-    from memories.learning import from_segment
+    from memories.voice_learning import from_segment
 
     kept = audio.put("ana", "sample", b"voice", keep_for=None)
     sample = VoiceSample.objects.create(
@@ -241,7 +242,7 @@ def test_un_naming_withdraws_the_sample_whatever_the_segment_is_called_now(named
 def test_many_segments_that_are_named_otherwise_forget_what_they_taught(
     named: Person, segment_id: str, ids: list[str], keep: str | None, removed: bool
 ) -> None:
-    from memories.learning import forget_segments
+    from memories.voice_learning import forget_segments
 
     kept = audio.put("ana", "sample", b"voice", keep_for=None)
     sample = VoiceSample.objects.create(

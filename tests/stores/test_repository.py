@@ -367,11 +367,11 @@ def test_a_processing_memory_made_twice_is_the_first() -> None:
 
 
 def test_the_row_shows_the_newest_revision_whatever_the_order_of_arrival() -> None:
-    from memories import mirror
+    from memories.mirror import rows
 
     made = memories.create_memory("u", memory("m"))
     newer = memories.update_memory("u", "m", {"discarded": True, "visibility": "public"})
-    mirror.record_memory("u", made)
+    rows.record_memory("u", made)
     row = MemoryRow.objects.get(uid="u", memory_id="m")
     assert (row.revision, row.discarded, row.visibility) == (newer.revision, True, "public")
 
@@ -383,6 +383,6 @@ def test_a_documents_odd_texts_fit_into_the_columns_of_its_row() -> None:
     row = MemoryRow.objects.get(uid="u", memory_id="m")
     assert (row.language, len(row.active_transcript)) == ("a" + "x" * 31, 100)
     processing.create("u", ProcessingMemory(id="p", created_at=NOW, device_id=odd))
-    from memories import mirror_check
+    from memories.mirror import compare
 
-    assert not [item for item in mirror_check.check_user("u") if item.kind == "row_stale"]
+    assert not [item for item in compare.check_user("u") if item.kind == "row_stale"]

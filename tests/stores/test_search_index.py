@@ -11,9 +11,11 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from memories import erasure, search_index, upkeep
+from memories import upkeep
 from memories.models import MemoryRow, SearchTerms, SearchWord
+from memories.privacy import erasure
 from memories.repository import memories
+from memories.search import word_index
 from memories.shapes import Memory
 from transcription.segments import Segment
 
@@ -28,18 +30,18 @@ def talk(uid: str, number: int, text: str) -> Memory:
 
 
 def found(query: str, uid: str = "ana", **between: datetime) -> list[str]:
-    return [hit.memory_id for hit in search_index.find(uid, query, search_index.Among(**between))]
+    return [hit.memory_id for hit in word_index.find(uid, query, word_index.Among(**between))]
 
 
 def test_a_rare_word_in_an_old_memory_is_not_hidden_by_frequent_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search_index, "CANDIDATES", 8)
-    monkeypatch.setattr(search_index, "FEWEST", 4)
+    monkeypatch.setattr(word_index, "CANDIDATES", 8)
+    monkeypatch.setattr(word_index, "FEWEST", 4)
     talk("ana", 0, "giraffe meeting")
     for number in range(1, 40):
         talk("ana", number, "meeting about the budget")
-    search_index.refresh("ana")
+    word_index.refresh("ana")
     assert found("meeting giraffe")[0] == "m0"
-    both, rare = (search_index.find("ana", query)[0] for query in ("meeting giraffe", "giraffe budget"))
+    both, rare = (word_index.find("ana", query)[0] for query in ("meeting giraffe", "giraffe budget"))
     assert both.memory_id == rare.memory_id == "m0"
     assert both.score > rare.score  # it holds the frequent word, too, though not among the newest that do
     assert len(found("meeting")) == 8
@@ -51,16 +53,16 @@ def test_a_search_asks_as_often_and_by_the_index_however_many_memories_there_are
 ) -> None:
     def asked() -> list[str]:
         with CaptureQueriesContext(connection) as queries:
-            search_index.find("ana", "word3 nothing")
+            word_index.find("ana", "word3 nothing")
         return [query["sql"] for query in queries]
 
-    monkeypatch.setattr(search_index, "CANDIDATES", 20)
-    monkeypatch.setattr(search_index, "FEWEST", 10)
+    monkeypatch.setattr(word_index, "CANDIDATES", 20)
+    monkeypatch.setattr(word_index, "FEWEST", 10)
     counts = []
     for number in range(60):
         talk("ana", number, f"word3 word{number}")
         if number in (25, 59):
-            search_index.refresh("ana")
+            word_index.refresh("ana")
             counts.append(len(asked()))
     assert counts[0] == counts[1] <= 6
     plan = SearchWord.objects.filter(word=1).order_by("-at").explain()
@@ -84,19 +86,19 @@ def test_a_search_asks_as_often_and_by_the_index_however_many_memories_there_are
 def test_an_amount_is_found_however_it_is_written(said: str, asked: str) -> None:
     talk("ana", 0, said)
     talk("ana", 1, "It will cost about five thousand pesos and four cents on the first floor.")
-    search_index.refresh("ana")
-    hits = search_index.find("ana", asked)
+    word_index.refresh("ana")
+    hits = word_index.find("ana", asked)
     assert hits[0].memory_id == "m0"
     assert hits[0].score > 2 * (hits[1].score if len(hits) > 1 else 0.0)
     memory = memories.get_memory("ana", "m0")
     assert memory is not None
-    assert search_index.passage(memory, asked) == said
+    assert word_index.passage(memory, asked) == said
 
 
 def test_dates_bound_what_is_found() -> None:
     for number in range(4):
         talk("ana", number, "boat")
-    search_index.refresh("ana")
+    word_index.refresh("ana")
     assert found("boat", start=START + timedelta(days=2)) in (["m2", "m3"], ["m3", "m2"])
     assert found("boat", end=START) == ["m0"]
     assert found("boat", start=START + timedelta(days=9)) == []
@@ -106,18 +108,18 @@ def test_users_are_apart_and_a_word_has_another_digest_for_each() -> None:
     talk("ana", 1, "boat")
     talk("ben", 1, "boat")
     for uid in ("ana", "ben"):
-        search_index.refresh(uid)
+        word_index.refresh(uid)
     assert SearchWord.objects.values("word").distinct().count() == 2
     assert found("boat") == ["m1"]
-    search_index.forget_user("ben")
+    word_index.forget_user("ben")
     assert (found("boat"), found("boat", "ben")) == (["m1"], [])
 
 
 def test_a_memory_indexed_again_has_the_words_of_now_only() -> None:
     talk("ana", 1, "boat boat boat")
-    search_index.refresh("ana")
+    word_index.refresh("ana")
     memories.update_memory("ana", "m1", {"transcript_segments": [Segment(id="s", text="train", start=0, end=1)]})
-    search_index.refresh("ana")
+    word_index.refresh("ana")
     assert (found("boat"), found("train")) == ([], ["m1"])
     assert SearchTerms.objects.count() == 1
 
@@ -133,7 +135,7 @@ def test_what_is_erased_while_a_search_reads_it_does_not_come_back(gone: str, mo
         return there
 
     monkeypatch.setattr(memories, "get_memories", slowly)
-    search_index.refresh("ana")
+    word_index.refresh("ana")
     assert (SearchTerms.objects.count(), SearchWord.objects.count()) == (0, 0)
 
 
@@ -148,9 +150,9 @@ def test_what_was_written_while_it_was_read_stays_marked(monkeypatch: pytest.Mon
         return there
 
     monkeypatch.setattr(memories, "get_memories", slowly)
-    search_index.refresh("ana")
+    word_index.refresh("ana")
     assert MemoryRow.objects.get().words_stale
-    search_index.refresh("ana")
+    word_index.refresh("ana")
     assert not MemoryRow.objects.get().words_stale
     assert found("train") == ["m1"]
 
@@ -170,28 +172,28 @@ def test_a_memory_of_a_million_words_is_indexed_by_a_worker_and_not_by_the_searc
     cache.clear()
     talk("ana", 1, words(1_000_000))
     talk("ana", 2, "boat")
-    assert search_index.refresh_at_once("ana") == 1
+    assert word_index.refresh_at_once("ana") == 1
     assert found("boat") == ["m2"]
     assert SearchWord.objects.count() < 10
     assert queued() == [("memories.upkeep.index_words_of", ("ana",))]
-    search_index.refresh_at_once("ana")
+    word_index.refresh_at_once("ana")
     assert len(queued()) == 1  # asked for once a minute, however often somebody searches
     assert upkeep.index_words_of("ana") == 1
     assert found("w0x") == ["m1"]
-    assert SearchWord.objects.filter(entry__memory_id="m1").count() == search_index.MOST_DISTINCT
+    assert SearchWord.objects.filter(entry__memory_id="m1").count() == word_index.MOST_DISTINCT
 
 
 def test_many_memories_are_indexed_as_far_as_a_search_has_time(monkeypatch: pytest.MonkeyPatch) -> None:
     cache.clear()
-    monkeypatch.setattr(search_index, "TEXT_AT_ONCE", 100)
+    monkeypatch.setattr(word_index, "TEXT_AT_ONCE", 100)
     for number in range(5):
         talk("ana", number, f"boat{number} " + "x" * 40)
-    assert search_index.refresh_at_once("ana") == 2
+    assert word_index.refresh_at_once("ana") == 2
     assert (found("boat4"), found("boat0")) == (["m4"], [])  # the newest first
     assert [name for name, _ in queued()] == ["memories.upkeep.index_words_of"]
     upkeep.index_words_of("ana")
     assert found("boat0") == ["m0"]
-    assert search_index.refresh_at_once("ana") == 0
+    assert word_index.refresh_at_once("ana") == 0
 
 
 def test_a_snippet_of_a_very_long_memory_is_looked_for_in_its_beginning() -> None:
@@ -199,5 +201,5 @@ def test_a_snippet_of_a_very_long_memory_is_looked_for_in_its_beginning() -> Non
     segments.insert(1, Segment(id="near", text="the boat", start=0, end=1))
     memory = Memory(id="m", created_at=START, transcript_segments=segments)
     began = time.process_time()
-    assert search_index.passage(memory, "boat") == "the boat"
+    assert word_index.passage(memory, "boat") == "the boat"
     assert time.process_time() - began < 2

@@ -12,10 +12,10 @@ import pytest
 from django.core.files.storage import FileSystemStorage
 from django.core.management import CommandError, call_command
 
-from memories import store_move
+from memories.mirror import move
 from memories.models import MirrorProgress
 from memories.shapes import Memory
-from omi.providers import one
+from omi.core.providers import one
 from omi.stores import audio
 from omi.stores.documents.base import Document
 from omi.stores.vectors.local import LocalVectors
@@ -82,8 +82,8 @@ class Elsewhere(LocalVectors):
 
 
 def paths(store: Any) -> set[str]:
-    return {document.path for root in store_move.ROOTS for name in store.document_ids(root)
-            for document in store_move.tree(store, f"{root}/{name}")}  # fmt: skip
+    return {document.path for root in move.ROOTS for name in store.document_ids(root)
+            for document in move.tree(store, f"{root}/{name}")}  # fmt: skip
 
 
 def test_documents_of_every_root_arrive_and_are_compared_both_ways(furnish: Furnish) -> None:
@@ -92,16 +92,16 @@ def test_documents_of_every_root_arrive_and_are_compared_both_ways(furnish: Furn
     source, target = one("documents"), Empty()
     source.create("tasks/t1", {"user_uid": "ana"})
     source.create("trends/x/topics/y", {"memory_ids": ["m"]})
-    report = store_move.move_documents(source, target, job="test")
+    report = move.move_documents(source, target, job="test")
     assert (report.different, report.extra) == ([], [])
     assert report.moved == 10
     assert paths(target) == paths(source)
     source.delete("users/ana/memories/m", recursive=True)
     target.create("users/stranger", {"n": 1})
-    report = store_move.move_documents(source, target, job="test")
+    report = move.move_documents(source, target, job="test")
     assert "users/ana/memories/m" in report.extra  # erased meanwhile: it must not live on in the copy
     assert "users/stranger" in report.extra
-    assert store_move.move_documents(source, target, job="test", prune=True).extra == []
+    assert move.move_documents(source, target, job="test", prune=True).extra == []
     assert paths(target) == paths(source)
     assert not MirrorProgress.objects.exists()
 
@@ -120,16 +120,16 @@ def test_a_move_that_was_stopped_goes_on_and_a_copy_that_fails_is_told(furnish: 
             return super().set(path, data)
 
     with pytest.raises(KeyboardInterrupt):
-        store_move.move_documents(source, Stops(), job="test")
+        move.move_documents(source, Stops(), job="test")
     assert MirrorProgress.objects.get().position == "users/ana"
-    assert store_move.move_documents(source, target, job="test").moved == 16
+    assert move.move_documents(source, target, job="test").moved == 16
     assert not any(path.startswith("users/ana") for path in paths(target))  # done before the stop
 
     class Loses(Empty):
         def set(self, path: str, data: Any) -> Any:
             return super().set(path, data) if path != "users/ana" else None
 
-    assert store_move.move_documents(source, Loses(), job="test").different == ["users/ana"]
+    assert move.move_documents(source, Loses(), job="test").different == ["users/ana"]
 
 
 def test_vectors_that_are_the_same_are_not_written_again(furnish: Furnish) -> None:
@@ -137,14 +137,14 @@ def test_vectors_that_are_the_same_are_not_written_again(furnish: Furnish) -> No
         furnish("ana", f"m{number}")
     source, target = LocalVectors(), Elsewhere()
     for _ in range(2):
-        assert store_move.move_vectors(source, target, "ns1").moved == 3
+        assert move.move_vectors(source, target, "ns1").moved == 3
     assert target.written == [3, 0]
-    assert store_move.compare_vectors(source, target, "ns1") == store_move.Report(moved=3)
+    assert move.compare_vectors(source, target, "ns1") == move.Report(moved=3)
     source.delete(["ana-m0"], namespace="ns1")
     target.delete(["ana-m1"], namespace="ns1")
-    report = store_move.compare_vectors(source, target, "ns1")
+    report = move.compare_vectors(source, target, "ns1")
     assert (report.different, report.extra) == (["ana-m1"], ["ana-m0"])
-    store_move.compare_vectors(source, target, "ns1", prune=True)
+    move.compare_vectors(source, target, "ns1", prune=True)
     assert list(target.list_ids(namespace="ns1")) == ["ana-m2"]
 
 
@@ -154,12 +154,12 @@ def test_audio_is_copied_and_read_back(furnish: Furnish, tmp_path: Path) -> None
     source, target = audio.storage(), FileSystemStorage(location=tmp_path / "other")
     whole, damaged, empty = audio.for_memory("ana", "m")
     target.save(damaged.name, BytesIO(b"cut off"))
-    report = store_move.move_audio(source, target, job="test")
+    report = move.move_audio(source, target, job="test")
     assert (report.moved, report.different) == (3, [])
     assert [target.open(row.name).read() for row in (whole, damaged, empty)] == [b"secret voice"] * 2 + [b""]
     source.delete(whole.name)
     target.delete(whole.name)
-    assert store_move.move_audio(source, target, job="test").different == [whole.name]
+    assert move.move_audio(source, target, job="test").different == [whole.name]
 
 
 def test_the_command_moves_audio_to_the_bucket_and_back(

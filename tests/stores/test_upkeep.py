@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 from django_q.models import Schedule
 
-from memories import events, upkeep
+from memories import upkeep
 from memories.models import UserEvent, VendorCallback
+from memories.user_events import log
 
 pytestmark = pytest.mark.django_db
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.django_db
 def test_events_and_callbacks_go_when_they_are_too_old_and_no_sooner() -> None:
     now, moment = timezone.now(), timedelta(minutes=1)
     for age in (upkeep.EVENTS_KEPT + moment, upkeep.EVENTS_KEPT - moment):
-        number = events.append("ana", events.MEMORY_CREATE_FAILED, {"processing_memory_id": "p"})
+        number = log.append("ana", log.MEMORY_CREATE_FAILED, {"processing_memory_id": "p"})
         UserEvent.objects.filter(number=number).update(created_at=now - age)
     for name, age in (("old", upkeep.CALLBACKS_KEPT + moment), ("new", upkeep.CALLBACKS_KEPT - moment)):
         row = VendorCallback.objects.create(vendor="fal", callback_id=name)
@@ -25,13 +26,13 @@ def test_events_and_callbacks_go_when_they_are_too_old_and_no_sooner() -> None:
     assert upkeep.prune() == 2
     assert list(UserEvent.objects.values_list("number", flat=True)) == [2]
     assert list(VendorCallback.objects.values_list("callback_id", flat=True)) == ["new"]
-    assert events.append("ana", events.MEMORY_CREATE_FAILED) == 3  # no number is given twice
+    assert log.append("ana", log.MEMORY_CREATE_FAILED) == 3  # no number is given twice
 
 
 def test_words_that_no_search_has_read_are_indexed_by_a_schedule() -> None:
-    from memories import search_index
     from memories.models import MemoryRow
     from memories.repository import memories
+    from memories.search import word_index
     from memories.shapes import Memory
 
     for uid in ("ana", "ben"):
@@ -42,7 +43,7 @@ def test_words_that_no_search_has_read_are_indexed_by_a_schedule() -> None:
     assert MemoryRow.objects.filter(words_stale=True).count() == 2
     assert upkeep.index_words() == 2
     assert upkeep.index_words() == 0
-    assert len(search_index.find("ben", "giraffe")) == 3
+    assert len(word_index.find("ben", "giraffe")) == 3
 
 
 def test_every_job_is_scheduled_once() -> None:

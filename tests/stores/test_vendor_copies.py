@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from memories import erasure
 from memories.models import ErasureReceipt
 from memories.pipeline import service
 from memories.pipeline.models import RunStep
+from memories.privacy import erasure
 from memories.repository import memories
 from memories.shapes import Memory
 from omi.stores.models import LocalDocument
 from tests.support.vendor_fixtures import silence, talk, vendor_server, vendors
-from transcription.prerecorded.base import Pending, PrerecordedRequest
-from transcription.prerecorded.soniox import SonioxPrerecorded
+from transcription.vendors.batch.base import Pending, PrerecordedRequest
+from transcription.vendors.batch.soniox import SonioxPrerecorded
 
 __all__ = ["silence", "talk", "vendor_server", "vendors"]
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,7 @@ def sent(vendors: Any, silence: Path, settings: Any) -> Any:
     """A memory whose run handed its recording to Soniox."""
     settings.PROVIDERS = {
         **settings.PROVIDERS,
-        "prerecorded": [{"BACKEND": "transcription.prerecorded.soniox.SonioxPrerecorded"}],
+        "prerecorded": [{"BACKEND": "transcription.vendors.batch.soniox.SonioxPrerecorded"}],
     }
     memories.create_memory("ana", Memory(id="m", created_at=datetime.now(UTC)))
     run = service.start("reprocess", "ana", "m", actor="test")

@@ -15,13 +15,14 @@ import pytest
 from django.db import connection, connections
 
 from emotions.base import EmotionSpan, EmotionTimeline
-from memories import edits, mirror, postprocessing
+from memories import editing, postprocessing
 from memories.capture import create
-from memories.mirror_models import MemoryRow
+from memories.mirror import rows
+from memories.mirror.models import MemoryRow
 from memories.pipeline.models import PostProcessingRun
-from memories.repository import emotions, gone, large, memories, processing, stored, transcripts
+from memories.repository import emotions, large, memories, processing, stored, tombstones, transcripts
 from memories.shapes import CreateMemory, Memory, ProcessingMemory
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 from omi.stores import audio
 from omi.stores.documents import documents
 from speakers import people
@@ -66,8 +67,8 @@ def held(small_documents: None, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for module, name in (
         (large, "pack"), (large, "unpack"), (memories, "memory_from"), (memories, "dump"), (memories, "_changed"),
-        (processing, "processing_from"), (processing, "dump"), (transcripts, "content_hash"), (gone, "cleared"),
-        (mirror, "_text_size"), (create, "content_key"),
+        (processing, "processing_from"), (processing, "dump"), (transcripts, "content_hash"), (tombstones, "cleared"),
+        (rows, "_text_size"), (create, "content_key"),
     ):  # fmt: skip
         watch(module, name)
     return found
@@ -91,14 +92,14 @@ def _update() -> None:
 
 def _title() -> None:
     _made()
-    edits.set_texts("u", "m", {"title": "Mine"})
+    editing.set_texts("u", "m", {"title": "Mine"})
     shown = memories.get_memory("u", "m")
     assert (shown.structured.title, len(shown.transcript_segments)) == ("Mine", 40)
 
 
 def _assign() -> None:
     _made()
-    edits.assign_segments("u", "m", ["s3"], edits.Decision(is_user=True), spread=False)
+    editing.assign_segments("u", "m", ["s3"], editing.Decision(is_user=True), spread=False)
     assert memories.get_memory("u", "m").transcript_segments[3].is_user
 
 

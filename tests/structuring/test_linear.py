@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memories.pipeline import likeness, written_language
-from memories.pipeline.quality import tokens
+from memories import language_detection
+from memories.pipeline.rules import text_similarity
+from memories.pipeline.rules.acceptance import tokens
 from memories.structuring import prompts
 from memories.structuring.actions import MAX_ITEMS
 from memories.structuring.base import StructureRequest
@@ -80,7 +81,7 @@ WORK: dict[str, Callable[[str], object]] = {
     "terms": terms,
     "tokens": lambda text: tokens([Segment(text=text, start=0, end=1)]),
     "words": words,
-    "written language": lambda text: written_language.written_in(words(text)),
+    "written language": lambda text: language_detection.written_in(words(text)),
     "lexical embedding": lambda text: LexicalEmbedder().embed([text]),
     "parts to embed": parts_to_embed,
     "parts to ask": lambda text: list(pieces(text, 2000)),
@@ -129,10 +130,10 @@ def test_a_clause_is_read_in_bounded_time_whatever_stands_in_it(code: str) -> No
 def test_comparing_two_texts_is_bounded_in_characters() -> None:
     long = ["x" * 2_000_000]
     other = [chr(0x4E00 + at % 20_000) for at in range(2_000_000)]
-    assert likeness.likeness(long, long) == 1.0
-    assert likeness.likeness(other[:30], long) == 0.0
-    assert sum(map(len, (likeness._trigrams(text[: likeness.MOST_WORDS]) for text in (long, other)))) <= (
-        2 * likeness.MOST_CHARACTERS
+    assert text_similarity.likeness(long, long) == 1.0
+    assert text_similarity.likeness(other[:30], long) == 0.0
+    assert sum(map(len, (text_similarity._trigrams(text[: text_similarity.MOST_WORDS]) for text in (long, other)))) <= (
+        2 * text_similarity.MOST_CHARACTERS
     )
 
 

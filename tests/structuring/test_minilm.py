@@ -10,7 +10,7 @@ import pytest
 
 from memories.structuring import minilm
 from memories.structuring.local_embedder import LocalEmbedder
-from omi.errors import MissingDependency, Outcome
+from omi.core.errors import MissingDependency, Outcome
 
 
 def test_similarities_are_those_of_the_published_model_card() -> None:

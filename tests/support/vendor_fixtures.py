@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.vendors.server import VendorServer
-from tests.vendors.truth import Recording, Word, decode
+from demo.vendors.server import VendorServer
+from demo.vendors.truth import Recording, Word, decode
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "demo" / "recordings"
 LEAD_SECONDS = 2.0  # of silence before the talk: a result that counts from the first word shows

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from omi.errors import ProviderError
-from transcription.live.base import LiveCapabilities, LiveRequest, LiveResult
-from transcription.ports import FINAL, Accounting, Conversation, SessionInfo, VoiceLabel
+from omi.core.errors import ProviderError
+from transcription.ports import FINAL, Accounting, Conversation, Piece, SessionInfo, VoiceLabel
 from transcription.segments import Segment, Word
+from transcription.vendors.live.base import LiveCapabilities, LiveRequest, LiveResult
 
 
 @dataclass
@@ -37,7 +37,8 @@ class MemorySink:
         self.last: tuple[str, str, float] | None = None
         self.watched: list[bool] = []
         self.closed: list[tuple[str, str]] = []
-        self._shown: dict[tuple[str, str], list[Segment]] = {}
+        self.pieces: list[list[int]] = []  # the numbers that each store wrote
+        self._shown: dict[tuple[str, str, int], list[Segment]] = {}
         self.people: set[str] = set()
 
     def _check(self) -> None:
@@ -74,7 +75,7 @@ class MemorySink:
         self,
         session: SessionInfo,
         conversation: Conversation,
-        segments: Sequence[Segment],
+        pieces: Sequence[Piece],
         *,
         last_audio: float,
         heard_at: float | None = None,
@@ -82,8 +83,11 @@ class MemorySink:
     ) -> None:
         self._check()
         self.assigned.update(assigned or {})
-        self._shown[conversation.id, session.session_id] = [segment.model_copy() for segment in segments]
-        everything = [item for (owner, _), own in self._shown.items() if owner == conversation.id for item in own]
+        self.pieces.append([piece.number for piece in pieces])
+        for piece in pieces:
+            name = conversation.id, session.session_id, piece.number
+            self._shown[name] = [segment.model_copy() for segment in piece.segments]
+        everything = [item for (owner, *_), own in self._shown.items() if owner == conversation.id for item in own]
         self.stored[conversation.id] = sorted(everything, key=lambda item: (item.start, item.end))
         self.last = (session.uid, conversation.id, conversation.started_at.timestamp() + last_audio)
 
@@ -121,9 +125,9 @@ class MemorySink:
         self._check()
         return [event for event in self.events if event["event_number"] > number and event["uid"] == uid][:limit]
 
-    async def latest_event(self, uid: str) -> int:
+    async def latest_events(self, uids: Collection[str]) -> dict[str, int]:
         self._check()
-        return len(self.events)
+        return dict.fromkeys(uids, len(self.events))
 
     async def knows_person(self, uid: str, person_id: str) -> bool:
         self._check()

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from tests.transcription.fakes import MemorySink, NoBreaker, Script, spoken_pcm
-from transcription.codecs import codec
-from transcription.live.state import Tuning
+from transcription.audio.codecs import codec
 from transcription.ports import VoiceLabel
 from transcription.segments import Segment
-from transcription.session import Session
-from transcription.surroundings import Output, Plan, Surroundings
+from transcription.session.dependencies import Output, Plan, Surroundings
+from transcription.session.session import Session
+from transcription.session.vendor_state import Tuning
 
 FAST = Tuning(connect=1.0, keep_alive=0.2, stall=1.0, backoff=0.05, max_backoff=0.2)
 TEN = list(range(1, 11))

@@ -17,9 +17,9 @@ import av
 import numpy as np
 import pytest
 
-from omi.errors import OwnFault
+from omi.core.errors import OwnFault
 from tests.transcription.test_codecs import tone
-from transcription.audio import AudioError, AudioLimits, decode_to_wav
+from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
 
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "recordings" / "enrol_user.flac"
 
@@ -186,7 +186,7 @@ def other_av(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> Iter
         return real(command, **{**more, "timeout": 60})
 
     with monkeypatch.context() as patched:
-        patched.setattr("transcription.audio.subprocess.run", run)
+        patched.setattr("transcription.audio.convert.subprocess.run", run)
         yield
 
 
@@ -209,7 +209,7 @@ def test_a_crash_is_the_files_and_a_kill_is_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: str, fault: type[Exception]
 ) -> None:
     done = subprocess.CompletedProcess([], -getattr(signal, ended), "", "")
-    monkeypatch.setattr("transcription.audio.subprocess.run", lambda *_, **__: done)
+    monkeypatch.setattr("transcription.audio.convert.subprocess.run", lambda *_, **__: done)
     with pytest.raises(fault):
         decode(tmp_path, wav_bytes())
 
@@ -218,7 +218,7 @@ def test_a_decoder_that_gets_no_processor_is_ours(tmp_path: Path, monkeypatch: p
     def late(*_: Any, **__: Any) -> None:
         raise subprocess.TimeoutExpired("decode", 1800)
 
-    monkeypatch.setattr("transcription.audio.subprocess.run", late)
+    monkeypatch.setattr("transcription.audio.convert.subprocess.run", late)
     with pytest.raises(OwnFault) as caught:
         decode(tmp_path, wav_bytes())
     assert caught.value.outcome == "timeout"

@@ -10,9 +10,15 @@ import pytest
 from channels.db import database_sync_to_async
 from django.db import OperationalError, close_old_connections
 
-from omi.errors import ErrorKind, ProviderError
-from transcription.live import breaker as module
-from transcription.live.breaker import ALARM_SECONDS, FAILURES_TO_OPEN, MAX_OPEN_SECONDS, OPEN_SECONDS, SharedBreaker
+from omi.core.errors import ErrorKind, ProviderError
+from transcription.vendors import circuit_breaker as module
+from transcription.vendors.circuit_breaker import (
+    ALARM_SECONDS,
+    FAILURES_TO_OPEN,
+    MAX_OPEN_SECONDS,
+    OPEN_SECONDS,
+    SharedBreaker,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transcription.audio.codecs import FfmpegOpusDecoder, UnknownCodec, codec, open_decoder
+from transcription.audio.opus import LibOpusDecoder
 from transcription.client import _opus
-from transcription.codecs import FfmpegOpusDecoder, UnknownCodec, codec, open_decoder
-from transcription.opus import LibOpusDecoder
 
 OPUS = [LibOpusDecoder, FfmpegOpusDecoder]
 
@@ -56,7 +56,7 @@ def test_opus_is_read_by_libopus_without_ffmpeg() -> None:
     code = """
 import sys
 from pathlib import Path
-from transcription.codecs import codec, open_decoder
+from transcription.audio.codecs import codec, open_decoder
 maps = Path("/proc/self/maps").read_text()
 print(type(open_decoder(codec("opus"))).__name__, "av" in sys.modules, "libavcodec" in maps)
 """

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.vote import KINDS, WEIGHTS, Row, measured
+from demo.vendors.truth import Library
 from omi import settings as global_settings
-from tests.vendors.truth import Library
 from transcription.consensus import in_shown_segments, plain, vote, weights_from
 from transcription.consensus.align import stretches
 from transcription.segments import Segment, Word

@@ -15,12 +15,13 @@ import pytest
 
 from tests.transcription.test_codecs import tone
 from transcription import journal
+from transcription.audio.codecs import Codec, codec
 from transcription.client import _opus
-from transcription.codecs import Codec, codec
+from transcription.journal import disk
 from transcription.journal.reader import seconds_on_disk
+from transcription.journal.recording import recording_for
 from transcription.journal.writer import Journal
 from transcription.ports import Conversation, SessionInfo
-from transcription.recording import recording_for
 
 
 @pytest.fixture(autouse=True)
@@ -211,3 +212,65 @@ def test_sessions_are_synced_in_one_turn_and_a_fault_of_one_is_that_ones_only(mo
     assert all(synced.count(it._file) == 2 for it in well)  # in the round, and at the close
     assert len(set(turns[:4])) == 1
     broken.abandon()
+
+
+def test_many_sessions_are_synced_by_one_call_also_those_that_are_not_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    kept = disk.sync_shared
+    monkeypatch.setattr(disk, "sync_shared", lambda device: calls.append(device) or kept(device))
+    monkeypatch.setattr(disk, "sync", lambda file: pytest.fail("a call for one file"))
+
+    async def work() -> None:
+        for it in journals:
+            assert it.append([b"\0" * 3200])
+        for it in journals[1:]:  # known to the loop, and not due any more
+            it._synced_at -= 10
+            it.sync_when_due()
+        turn = journals[1]._syncing
+        assert turn is not None
+        await turn
+        for it in journals:
+            assert it.append([b"\0" * 3200])
+        journals[1]._synced_at -= 10
+        journals[1].sync_when_due()
+        turn = journals[1]._syncing
+        assert turn is not None
+        await turn
+
+    journals = [start(session=f"s{number}")[0] for number in range(disk.SHARED + 1)]
+    asyncio.run(work())
+    assert len(calls) == 2
+    assert [it._synced_size for it in journals[1:]] == [it._size for it in journals[1:]]
+    assert [it.failed for it in journals] == [None] * len(journals)
+    for it in journals:
+        it.abandon()
+
+
+def test_a_file_system_that_could_not_keep_something_is_believed_by_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk, "sync_shared", lambda device: OSError(errno.EIO, "no such sector"))
+
+    async def work() -> None:
+        for it in journals:
+            assert it.append([b"\0" * 3200])
+            it._synced_at -= 10
+            it.sync_when_due()
+        assert journals[0]._syncing is not None
+        await journals[0]._syncing
+        assert [it.append([b"\0" * 3200]) for it in journals] == [False] * len(journals)
+
+    journals = [start(session=f"s{number}")[0] for number in range(disk.SHARED)]
+    asyncio.run(work())
+    assert all(isinstance(it.failed, OSError) for it in journals)
+    for it in journals:
+        it.abandon()
+
+
+def test_without_a_call_that_reports_errors_each_file_is_synced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before Linux 5.8, and elsewhere, ``syncfs`` says nothing of what it could not write."""
+    disk._syncfs.cache_clear()
+    monkeypatch.setattr(disk.platform, "release", lambda: "5.4.0-generic")
+    assert not disk.can_share()
+    monkeypatch.setattr(disk.platform, "release", lambda: "unknown")
+    disk._syncfs.cache_clear()
+    assert not disk.can_share()
+    disk._syncfs.cache_clear()

@@ -17,11 +17,11 @@ import pytest
 from tests.transcription.test_codecs import tone
 from tests.transcription.test_journal import read, start
 from transcription import journal
+from transcription.audio.codecs import codec
+from transcription.audio.opus_toc import MAX_PACKET
 from transcription.client import _opus
-from transcription.codecs import codec
 from transcription.journal.reader import as_sent, seconds_on_disk
 from transcription.journal.store import OPEN, REMOVED, Meta, root, user_folder
-from transcription.opus_toc import MAX_PACKET
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from demo.measure import normalise, word_error_rate
-from omi.errors import ErrorKind, ProviderError, UnsupportedFeature
+from demo.vendors.truth import Library
+from omi.core.errors import ErrorKind, ProviderError, UnsupportedFeature
 from tests.transcription.live_session import Run
-from tests.vendors.truth import Library
-from transcription.live.base import NO_ROOM, LiveRequest, LiveResult
-from transcription.live.local import LocalLive
-from transcription.live.state import Tuning
+from transcription.session.vendor_state import Tuning
+from transcription.vendors.live.base import NO_ROOM, LiveRequest, LiveResult
+from transcription.vendors.live.local import LocalLive
 
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "recordings" / "conversation.json"
 

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcription.daphne_socket import is_torn_audio, whole_audio_frames
-from transcription.live.builder import SegmentBuilder
-from transcription.live.timeline import Timeline
-from transcription.masks import masked
-from transcription.pace import Pace
+from omi.core.websocket_masks import masked
+from transcription.listen.daphne_socket import is_torn_audio, whole_audio_frames
+from transcription.listen.pace import Pace
+from transcription.listen.request import BadRequest, parse
 from transcription.ports import VoiceLabel
-from transcription.request import BadRequest, parse
 from transcription.segments import Word, clean_text, joined, segment_id
-from transcription.session_account import account
+from transcription.session.account import account
+from transcription.session.segment_builder import SegmentBuilder
+from transcription.session.timeline import Timeline
 
 
 def test_a_time_line_maps_through_cuts_and_reconnects() -> None:

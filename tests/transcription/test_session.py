@@ -12,7 +12,7 @@ import pytest
 from tests.transcription.fakes import MemorySink, Script, spoken_pcm
 from tests.transcription.live_session import TEN, Run, drop, lived, run, words
 from transcription import journal
-from transcription.ports import VoiceLabel
+from transcription.ports import Piece, VoiceLabel
 
 SILENCE = b"\0" * 64000
 
@@ -78,17 +78,17 @@ class SlowSink(MemorySink):
         super().__init__()
         self.writing = False
 
-    async def store(self, session: Any, conversation: Any, segments: Any, **more: Any) -> None:
+    async def store(self, session: Any, conversation: Any, pieces: Any, **more: Any) -> None:
         first, self.writing = not self.writing, True
-        held = [segment.model_copy() for segment in segments]
+        held = [Piece(piece.number, [item.model_copy() for item in piece.segments]) for piece in pieces]
         if first:
             await asyncio.shield(asyncio.ensure_future(self._later(session, conversation, held, **more)))
         else:
             await super().store(session, conversation, held, **more)
 
-    async def _later(self, session: Any, conversation: Any, segments: Any, **more: Any) -> None:
+    async def _later(self, session: Any, conversation: Any, pieces: Any, **more: Any) -> None:
         await asyncio.sleep(0.5)
-        await super().store(session, conversation, segments, **more)
+        await super().store(session, conversation, pieces, **more)
 
 
 def test_what_a_person_assigned_reaches_the_sink_as_an_edit_and_survives_a_store_that_is_down() -> None:

@@ -47,7 +47,7 @@ def test_a_fault_once_a_second_stops_neither_the_sync_nor_the_storing(
     from tests.transcription.live_session import Labeller
 
     sink = MemorySink()
-    monkeypatch.setattr("transcription.session.STORE_SECONDS", 0.0)
+    monkeypatch.setattr("transcription.session.session.STORE_SECONDS", 0.0)
     it = Run(Script(), sink=sink, labeller=Labeller())
     *owner, name = part.split(".")
     monkeypatch.setattr(getattr(it.session, owner[0]) if owner else it.session, name, broken)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 from tests.transcription.fakes import Script, spoken_pcm
 from tests.transcription.live_session import TEN, Run, drop, lived, quota, run, words
-from transcription.live.base import NO_ROOM
+from transcription.vendors.live.base import NO_ROOM
 
 
 def test_a_dropped_vendor_is_reconnected_and_gets_what_it_missed() -> None:
@@ -132,7 +132,7 @@ def test_what_two_of_three_vendors_heard_is_shown_on_the_socket_too() -> None:
 
 
 def test_a_segment_is_corrected_while_the_session_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transcription.session.PAUSE", 0.1)
+    monkeypatch.setattr("transcription.session.session.PAUSE", 0.1)
 
     async def work() -> tuple[list[str], list[str]]:
         turns: dict[str, Any] = {"diarization": True, "voices": 2}  # each word is a segment

@@ -9,10 +9,10 @@ import pytest
 
 from tests.transcription.fakes import MemorySink, Script, spoken_pcm
 from tests.transcription.live_session import Labeller, Run, lived, run, said_in_turns
-from transcription.live.voices import Voices
-from transcription.live.window import AudioWindow
 from transcription.ports import VoiceLabel
 from transcription.segments import Word
+from transcription.session.voices import Voices
+from transcription.session.window import AudioWindow
 
 
 def two_voices(labeller: Labeller, *, delay: float = 0.0, sink: MemorySink | None = None) -> Run:

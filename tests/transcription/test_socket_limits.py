@@ -10,8 +10,9 @@ import pytest
 from tests.transcription.fakes import MemorySink, Script, spoken_pcm
 from tests.transcription.live_session import TEN, run, words
 from tests.transcription.wire import Wire, fill, fresh
-from transcription import capacity, drain, journal, outgoing
-from transcription.pace import Pace, TextPace
+from transcription import journal
+from transcription.listen import capacity, drain, outgoing
+from transcription.listen.pace import Pace, TextPace
 
 pytestmark = pytest.mark.django_db
 __all__ = ["fresh"]

@@ -11,15 +11,16 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from omi.accounts import revocation
+from omi.accounts import ended, revocation
 from omi.accounts.models import SignOut
 from tests.transcription.fakes import MemorySink, Script
 from tests.transcription.live_session import run
 from tests.transcription.wire import TOKENS, Wire, fill, fresh
-from transcription import capacity, ended_users, entrance, journal, sign_in
-from transcription.codecs import codec
+from transcription import journal
+from transcription.audio.codecs import codec
 from transcription.journal.quota import Quota
 from transcription.journal.writer import Journal
+from transcription.listen import capacity, connection_limits, ended_users, token_renewal
 from transcription.ports import SessionInfo
 
 pytestmark = pytest.mark.django_db
@@ -72,9 +73,9 @@ def test_who_spoke_is_said_to_be_unchecked_while_the_store_is_away() -> None:
 
 def test_a_thousand_unknown_ids_on_an_hour_of_talk_cost_no_time() -> None:
     """They blocked every socket for 19.5 s."""
-    from transcription.live.builder import SegmentBuilder
     from transcription.ports import VoiceLabel
     from transcription.segments import Word
+    from transcription.session.segment_builder import SegmentBuilder
 
     builder = SegmentBuilder("hour")
     last = ""
@@ -126,7 +127,7 @@ def test_a_fresh_token_as_a_message_lets_the_socket_stay() -> None:
 
 
 def test_a_socket_ends_when_its_user_is_signed_out_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sign_in, "RECHECK_SECONDS", 0.5)
+    monkeypatch.setattr(token_renewal, "RECHECK_SECONDS", 0.5)
 
     async def work() -> Wire:
         async with Wire(uid="revoked") as wire:
@@ -169,7 +170,7 @@ def test_a_sign_out_leaves_later_sign_ins_and_other_users_alone() -> None:
         async with Wire(Script(), uid="neighbour") as wire:
             await sync_to_async(revocation.sign_out)("u1", reason="a lost phone")
             await SignOut.objects.acreate(uid="neighbour", at=datetime.fromtimestamp(0.5, UTC))  # signed in at 1.0
-            erased, out = await sync_to_async(ended_users._look)({"neighbour", "u1"})
+            erased, out = await sync_to_async(ended.look)({"neighbour", "u1"})
             assert (erased, set(out)) == ({}, {"neighbour", "u1"})
             for uid, at in out.items():
                 await ended_users.close_sockets(uid, at)
@@ -188,7 +189,7 @@ def test_the_audio_of_one_day_is_bounded_and_said_to_be(settings: Any) -> None:
     """Five sockets of 48 kHz wrote 832 GB a day."""
     settings.OMI_JOURNAL_BYTES_PER_DAY = 200_000
     quota = Quota()
-    entrance.QUOTA, kept = quota, entrance.QUOTA
+    connection_limits.QUOTA, kept = quota, connection_limits.QUOTA
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("transcription.journal.writer.QUOTA", quota)
@@ -207,7 +208,7 @@ def test_the_audio_of_one_day_is_bounded_and_said_to_be(settings: Any) -> None:
             for wire in run(work):
                 assert (wire.code, wire.reasons("refused")) == (1013, ["daily_audio"])
     finally:
-        entrance.QUOTA = kept
+        connection_limits.QUOTA = kept
 
 
 def test_one_users_journals_have_their_share_of_the_disk_and_no_more(settings: Any) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 from tests.transcription.fakes import NoBreaker, Script, spoken_pcm
 from tests.transcription.live_session import TEN, Run, drop, lived, run, words
-from transcription.live.deepgram import DeepgramLive
-from transcription.live.socket import refused_handshake
-from transcription.session_account import account
+from transcription.session.account import account
+from transcription.vendors.live.deepgram import DeepgramLive
+from transcription.vendors.live.socket import refused_handshake
 
 
 def test_what_is_about_a_request_never_counts_against_the_vendor(monkeypatch: pytest.MonkeyPatch) -> None:

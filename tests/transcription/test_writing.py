@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from transcription.live.builder import SegmentBuilder
 from transcription.segments import Word, clean_text, joined, segments_from_words, text_of
+from transcription.session.segment_builder import SegmentBuilder
 
 
 def words(*texts: str) -> list[Word]:

@@ -15,20 +15,20 @@ import pytest
 
 from tests.transcription.fakes import MemorySink, NoBreaker, Script, spoken_pcm
 from tests.transcription.live_session import FAST, TEN
-from transcription import capacity, entrance
-from transcription.consumer import ListenConsumer
 from transcription.journal.quota import Quota
-from transcription.surroundings import Surroundings
+from transcription.listen import authentication, capacity, connection_limits
+from transcription.listen.consumer import ListenConsumer
+from transcription.session.dependencies import Surroundings
 
 TOKENS: dict[str, tuple[str, float]] = {}
 """Token to user and end; one that is not here is bad."""
 
 
-async def admit(token: str) -> entrance.Visitor:
+async def admit(token: str) -> authentication.Visitor:
     if token not in TOKENS or TOKENS[token][1] <= time.time():
-        raise entrance.Refused("unauthenticated", "The token is not valid.")
+        raise authentication.Refused("unauthenticated", "The token is not valid.")
     uid, ends = TOKENS[token]
-    return entrance.Visitor(uid, (), 1.0, ends, token)
+    return authentication.Visitor(uid, (), 1.0, ends, token)
 
 
 class Wire:
@@ -121,10 +121,10 @@ class Wire:
 @pytest.fixture(autouse=True)
 def fresh(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.OMI_DATA_DIR = tmp_path
-    monkeypatch.setattr(entrance, "admit", admit)
-    monkeypatch.setattr(entrance, "verify", admit)
+    monkeypatch.setattr(authentication, "admit", admit)
+    monkeypatch.setattr(authentication, "verify", admit)
     monkeypatch.setattr(capacity, "_sessions", {})
-    monkeypatch.setattr(entrance, "_seats", {})
+    monkeypatch.setattr(connection_limits, "_slots", {})
     monkeypatch.setattr("transcription.journal.writer.QUOTA", Quota())
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.vendors.server import VendorServer
-from tests.vendors.synth import speech
-from tests.vendors.truth import Recording
+from demo.vendors.server import VendorServer
+from demo.vendors.synth import speech
+from demo.vendors.truth import Recording
 
 TEXT = "Hello there, my friend. | <B> We need to buy milk. | <A> Good idea, thanks."
 WORDS = [w for w in TEXT.split() if w != "|" and not w.startswith("<")]

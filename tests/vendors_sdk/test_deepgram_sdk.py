@@ -13,8 +13,8 @@ from deepgram.core.events import EventType
 from deepgram.environment import DeepgramClientEnvironment
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
-from tests.vendors.server import VendorServer
-from tests.vendors.truth import Recording
+from demo.vendors.server import VendorServer
+from demo.vendors.truth import Recording
 from tests.vendors_sdk.conftest import WORDS
 
 LIVE: dict[str, Any] = {

@@ -16,7 +16,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from tests.vendors.server import VendorServer
+from demo.vendors.server import VendorServer
 from tests.vendors_sdk.conftest import WORDS
 
 APP = "fal-ai/whisper"

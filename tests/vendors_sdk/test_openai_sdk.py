@@ -10,7 +10,7 @@ import openai
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from tests.vendors.server import VendorServer
+from demo.vendors.server import VendorServer
 
 
 class Category(enum.StrEnum):

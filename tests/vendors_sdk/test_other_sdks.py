@@ -23,8 +23,8 @@ from hume_expression_measurement.core.api_error import ApiError
 from pinecone import Pinecone
 from pinecone.exceptions import PineconeException
 
-from tests.vendors.server import VendorServer
-from tests.vendors.truth import Recording, resample
+from demo.vendors.server import VendorServer
+from demo.vendors.truth import Recording, resample
 
 
 def hume(vendors: VendorServer, key: str = "sim-key") -> ExpressionMeasurementClient:

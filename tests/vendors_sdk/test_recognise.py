@@ -8,9 +8,9 @@ import av
 import numpy as np
 import pytest
 
-from tests.vendors.recognise import Recogniser, recognise
-from tests.vendors.synth import speech
-from tests.vendors.truth import Library, Recording, Samples, resample
+from demo.vendors.recognise import Recogniser, recognise
+from demo.vendors.synth import speech
+from demo.vendors.truth import Library, Recording, Samples, resample
 
 RATE = 16000
 TEXT = "one two three | four five six seven | <B> eight nine ten eleven"
@@ -46,7 +46,7 @@ def opus(pcm: Samples, bitrate: int = 24000) -> Samples:
             container.mux(out.encode(frame))
         container.mux(out.encode(None))
     buffer.seek(0)
-    from tests.vendors.truth import decode
+    from demo.vendors.truth import decode
 
     return decode(buffer, RATE)[0]
 

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import websockets
 
-from tests.vendors.server import VendorServer
-from tests.vendors.truth import Recording
+from demo.vendors.server import VendorServer
+from demo.vendors.truth import Recording
 from tests.vendors_sdk.conftest import WORDS
 
 AUTH = {"Authorization": "Token sim-key"}
@@ -159,7 +159,7 @@ def test_the_command_serves_a_truth_file(recording: Recording, tmp_path: Path) -
         out.writeframes(recording.pcm.tobytes())
     truth = {"audio": "talk.wav", "words": [vars(w) for w in recording.words]}
     (tmp_path / "talk.json").write_text(json.dumps(truth))
-    command = [sys.executable, "-m", "tests.vendors", "--port", "0", "--truth", str(tmp_path / "talk.json")]
+    command = [sys.executable, "-m", "demo.vendors", "--port", "0", "--truth", str(tmp_path / "talk.json")]
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -14,8 +14,8 @@ from soniox.errors import SonioxError, SonioxRealtimeError
 from soniox.types.api import CreateTranscriptionConfig
 from soniox.types.realtime import RealtimeSTTConfig
 
-from tests.vendors.server import VendorServer
-from tests.vendors.truth import Recording
+from demo.vendors.server import VendorServer
+from demo.vendors.truth import Recording
 from tests.vendors_sdk.conftest import WORDS
 
 

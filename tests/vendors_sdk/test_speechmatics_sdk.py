@@ -20,8 +20,8 @@ from speechmatics.rt import (
     TransportError,
 )
 
-from tests.vendors.server import VendorServer
-from tests.vendors.truth import Recording
+from demo.vendors.server import VendorServer
+from demo.vendors.truth import Recording
 from tests.vendors_sdk.conftest import WORDS
 
 FORMAT = AudioFormat(encoding=AudioEncoding.PCM_S16LE, sample_rate=16000, chunk_size=3200)

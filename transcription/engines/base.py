@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from omi import child_process
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core import child_process
+from omi.core.errors import ErrorKind, Outcome, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

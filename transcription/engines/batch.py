@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omi import child_process
-from omi.errors import ErrorKind, Outcome, ProviderError
+from omi.core import child_process
+from omi.core.errors import ErrorKind, Outcome, ProviderError
+from transcription.audio.vad import checked_pcm
 from transcription.engines.base import not_started
 from transcription.engines.process import error_of, worker_command
 from transcription.engines.worker import AUDIO, END, HEADER, OPEN
 from transcription.segments import Word
-from transcription.vad import checked_pcm
 
 if TYPE_CHECKING:
     import numpy as np

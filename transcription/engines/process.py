@@ -8,8 +8,8 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
-from omi import child_process
-from omi.errors import ErrorKind, ProviderError, UnsupportedFeature
+from omi.core import child_process
+from omi.core.errors import ErrorKind, ProviderError, UnsupportedFeature
 from transcription.engines.base import Heard, not_started
 from transcription.engines.worker import AUDIO, DROP, END, HEADER, OPEN
 from transcription.segments import Word

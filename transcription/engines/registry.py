@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from transcription.engines import sherpa
 from transcription.engines.base import BatchEngine, LiveModel, configuration_error
 from transcription.engines.whisper import files
+from transcription.engines.whisper.batch import WhisperBatch
+from transcription.engines.whisper.live import WhisperLive
+from transcription.engines.whisper.model import Whisper
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,9 +62,6 @@ def batch_engine(
 ) -> BatchEngine:
     """A loaded engine for whole recordings. ProviderError (permanent) when a package or a file is missing."""
     if engine == "whisper":
-        from transcription.engines.whisper.batch import WhisperBatch
-        from transcription.engines.whisper.model import Whisper
-
         whisper = Whisper(folder or files.bundled_model(), memory_mb=memory_mb)
         return WhisperBatch(whisper, language=language, vocabulary=vocabulary)
     if engine == "sherpa-onnx":
@@ -72,9 +72,6 @@ def batch_engine(
 def live_model(engine: str, folder: Path | None = None, *, memory_mb: int | None = None) -> LiveModel:
     """A loaded engine for any number of streams. Errors as `batch_engine`."""
     if engine == "whisper":
-        from transcription.engines.whisper.live import WhisperLive
-        from transcription.engines.whisper.model import Whisper
-
         return WhisperLive(Whisper(folder or files.bundled_model(), memory_mb=memory_mb))
     if engine == "sherpa-onnx":
         return sherpa.SherpaLive(_folder(engine, folder))

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transcription.audio.vad import FRAME_SECONDS, checked_pcm, speech_regions
 from transcription.engines.base import RATE, configuration_error, require_files
 from transcription.engines.live import LiveByUtterances
 from transcription.segments import Word
-from transcription.vad import FRAME_SECONDS, checked_pcm, speech_regions
 
 if TYPE_CHECKING:
     from pathlib import Path

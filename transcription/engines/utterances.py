@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transcription.vad import ENTER, FRAME, FRAME_SECONDS, LEAVE
+from transcription.audio.vad import ENTER, FRAME, FRAME_SECONDS, LEAVE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

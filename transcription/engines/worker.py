@@ -27,7 +27,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from omi.errors import ErrorKind, ProviderError, UnsupportedFeature
+from omi.core.errors import ErrorKind, ProviderError, UnsupportedFeature
+from transcription.engines.base import Heard
+from transcription.engines.registry import batch_engine, live_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -207,8 +209,6 @@ def main() -> int:
 
 
 def _live(options: argparse.Namespace, inbox: Inbox, say: Say) -> None:
-    from transcription.engines.registry import live_model
-
     model = live_model(options.engine, options.model, memory_mb=options.memory_mb)
     say({"type": "ready", "model": model.model})
     streams = Streams(model, say)
@@ -222,9 +222,6 @@ def _live(options: argparse.Namespace, inbox: Inbox, say: Say) -> None:
 
 def _batch(options: argparse.Namespace, inbox: Inbox, say: Say) -> None:
     import numpy as np
-
-    from transcription.engines.base import Heard
-    from transcription.engines.registry import batch_engine
 
     wishes, data = _all_of(inbox)
     engine = batch_engine(options.engine, options.model, memory_mb=options.memory_mb, **wishes)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from transcription.codecs import BYTES_PER_SECOND, Codec, open_decoder
+from transcription.audio.codecs import BYTES_PER_SECOND, Codec, open_decoder
 from transcription.journal.records import MARKER_BYTES, Record, RecordFile, packets_of
 from transcription.journal.store import VERSION, Entry
 from transcription.journal.version1 import MAX_HOLE_SECONDS, Version1File

@@ -28,7 +28,7 @@ from typing import Any
 
 from django.conf import settings
 
-from transcription.codecs import Codec, codec
+from transcription.audio.codecs import Codec, codec
 from transcription.journal.records import MARKER_BYTES
 from transcription.ports import SessionInfo
 

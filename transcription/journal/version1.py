@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from transcription.codecs import Codec
+from transcription.audio.codecs import Codec
 from transcription.journal.records import Record
 
 HOLE = 0xFFFF

@@ -1,5 +1,5 @@
-"""Appends a session's audio: one sequential ``write`` per batch, ``fdatasync`` once a second in a thread, all sessions
-that are due in one turn.
+"""Appends a session's audio: one sequential ``write`` per batch; once a second the disk is told to keep what all
+sessions of the process have written, in a thread.
 
 What is lost at worst: when the process is killed, the batch that has not been written (``BATCH_SECONDS``); when the
 machine loses power, what the disk has not been told to keep (one second more). This is the policy of Redis' append-only
@@ -17,12 +17,14 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
-from transcription.codecs import Codec
+from transcription.audio.codecs import Codec
+from transcription.journal import disk
 from transcription.journal.quota import QUOTA
 from transcription.journal.records import MAX_PAYLOAD, MAX_TICKS, Record, batches, encode, joined
-from transcription.journal.store import FINISHED, Entry, begin
+from transcription.journal.store import FINISHED, Entry, begin, root
+from transcription.metrics import JOURNAL_FAILURES
 from transcription.ports import Conversation, SessionInfo
 
 logger = logging.getLogger(__name__)
@@ -31,10 +33,14 @@ logger = logging.getLogger(__name__)
 _DISK = ThreadPoolExecutor(max_workers=4, thread_name_prefix="journal")
 SYNC_SECONDS = 0.8
 GATHER_SECONDS = 0.1
-"""Sessions that are due within this long of one another are synced in one turn of a thread."""
+"""The first session that is due waits so long for others; then all that have written anything are synced together."""
 RETRY_SECONDS = 1.0
 ACCOUNT_SECONDS, ACCOUNT_BYTES = 1.0, 64 * 1024
 """After so long, or so much, it is asked whether the user may have more kept."""
+
+
+OPEN: WeakSet[Journal] = WeakSet()
+"""The journals that this process writes."""
 
 
 class Journal:
@@ -45,6 +51,7 @@ class Journal:
         self.codec = codec
         self._lock = lock
         self._marker = bytes.fromhex(entry.meta.marker)
+        self.device = disk.watch(root())
         self._file = os.open(entry.audio, os.O_WRONLY | os.O_CREAT, 0o600)
         self._size = os.lseek(self._file, 0, os.SEEK_END)
         self._tick = 0  # where the next audio belongs
@@ -57,8 +64,10 @@ class Journal:
         self._meta_synced = False
         self._syncing: asyncio.Future[None] | None = None
         self._closed = False
+        self._dirty_since: float | None = None  # monotonic: when the oldest byte that no sync has covered was written
         self._refused: OSError | None = None
         self._unsynced: OSError | None = None
+        OPEN.add(self)
 
     @classmethod
     def open(cls, info: SessionInfo, codec: Codec, *, watch: bool, device_id: str = "") -> Journal:
@@ -76,6 +85,12 @@ class Journal:
         not: Linux reports it once and drops the pages, so a later one that succeeds says nothing of what was lost."""
         return self._refused or self._unsynced
 
+    def unsynced_seconds(self) -> float:
+        """For how long the oldest audio that the disk has not been told to keep has stood in this journal."""
+        if self._closed or self._dirty_since is None:
+            return 0.0
+        return time.monotonic() - self._dirty_since
+
     def append(self, frames: Sequence[bytes]) -> bool:
         """Write one batch. False when audio is not safe on disk; its time is kept, so later times stay right."""
         records = self._records(frames)
@@ -90,6 +105,7 @@ class Journal:
                 QUOTA.require(self.entry.meta.uid)
             self._write(b"".join([encode(self._marker, record) for record in records]))
         except OSError as error:
+            JOURNAL_FAILURES.labels("write").inc()
             self._refused = error
             self._retry_at = now + RETRY_SECONDS
             return False
@@ -126,6 +142,8 @@ class Journal:
             os.ftruncate(self._file, self._size)  # no half batch; where even this fails the next one is written over it
             raise
         self._size = at
+        if self._dirty_since is None:
+            self._dirty_since = time.monotonic()
 
     def sync_when_due(self) -> None:
         """Once a second: have the disk keep what was written. Returns at once; the thread does the waiting."""
@@ -133,26 +151,33 @@ class Journal:
         self._account()
         if now - self._synced_at < SYNC_SECONDS or self._syncing is not None or self._closed:
             return
-        if self._size == self._synced_size:
-            return
-        self._synced_at, self._synced_size = now, self._size
-        self._syncing = _Round.join(self)
+        _Round.ask(self)
+
+    def join(self, turn: asyncio.Future[None]) -> bool:
+        """Whether anything of this journal has to be synced; ``turn`` then says when it is."""
+        if self._closed or self._syncing is not None or self._size == self._synced_size:
+            return False
+        self._synced_at, self._synced_size, self._syncing = time.monotonic(), self._size, turn
+        return True
 
     def sync(self) -> OSError | None:
         """Wait for the disk; in a thread. The error, if it refuses."""
-        try:
-            os.fdatasync(self._file)
-            if not self._meta_synced:
+        error = disk.sync(self._file)
+        if error is None and not self._meta_synced:
+            try:
                 self.entry.sync_meta()
-                self._meta_synced = True
-        except OSError as error:
-            return error
-        return None
+            except OSError as refused:
+                return refused
+            self._meta_synced = True
+        return error
 
     def synced(self, error: OSError | None) -> None:
         self._syncing = None
-        if error is not None:
+        if error is None:
+            self._dirty_since = None if self._size == self._synced_size else self._synced_at
+        else:
             self._unsynced = error
+            JOURNAL_FAILURES.labels("sync").inc()
             logger.error("journal could not be synced", extra={"session": self.entry.session_id})
 
     def attach(self, conversation: Conversation) -> None:
@@ -200,10 +225,25 @@ class Journal:
         self.entry.remove()
 
 
+def _sync_all(journals: Sequence[Journal]) -> list[OSError | None]:
+    """Have the disk keep what these journals have written; in a thread. The error of each that it refuses."""
+    if len(journals) < disk.SHARED or not disk.can_share():
+        return [journal.sync() for journal in journals]
+    errors: dict[int, OSError | None] = {}
+    for journal in journals:
+        if journal.device not in errors:
+            errors[journal.device] = disk.sync_shared(journal.device)
+        if errors[journal.device] is None:
+            journal._meta_synced = True  # with everything else on that file system
+    return [errors[journal.device] for journal in journals]
+
+
 class _Round:
-    """Journals that one turn of a thread syncs: a turn for each would cost the event loop more than its audio does."""
+    """One turn of a thread that syncs all journals of an event loop: a turn for each would cost the loop more than its
+    audio does, and the disk a commit for each."""
 
     _gathering: WeakKeyDictionary[asyncio.AbstractEventLoop, _Round] = WeakKeyDictionary()
+    _open: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Journal]] = WeakKeyDictionary()
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -211,22 +251,26 @@ class _Round:
         self._done: asyncio.Future[None] = loop.create_future()
 
     @classmethod
-    def join(cls, journal: Journal) -> asyncio.Future[None]:
-        """Done when the round that takes this journal is."""
+    def ask(cls, journal: Journal) -> None:
+        """This journal is due: it is part of the round that is about to begin, or of a new one."""
         loop = asyncio.get_running_loop()
+        cls._open.setdefault(loop, WeakSet()).add(journal)
         found = cls._gathering.get(loop)
         if found is None:
             found = cls._gathering[loop] = cls(loop)
             loop.call_later(GATHER_SECONDS, found._go)
-        found._journals.append(journal)
-        return found._done
+        found._take(journal)
+
+    def _take(self, journal: Journal) -> None:
+        if journal.join(self._done):
+            self._journals.append(journal)
 
     def _go(self) -> None:
         del self._gathering[self._loop]
-        self._loop.run_in_executor(_DISK, self._sync).add_done_callback(self._tell)
-
-    def _sync(self) -> list[OSError | None]:
-        return [journal.sync() for journal in self._journals]
+        for journal in list(self._open.get(self._loop, ())):
+            self._take(journal)
+        if self._journals:
+            self._loop.run_in_executor(_DISK, _sync_all, self._journals).add_done_callback(self._tell)
 
     def _tell(self, turn: asyncio.Future[list[OSError | None]]) -> None:
         errors = [None] * len(self._journals) if turn.cancelled() else turn.result()

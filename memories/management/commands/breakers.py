@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from memories.pipeline import breaker
 from memories.pipeline.models import VendorBreaker
+from memories.pipeline.vendor_calls import circuit_breaker
 
 
 class Command(BaseCommand):
@@ -18,7 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         for vendor in options["close"]:
-            if not breaker.reset(vendor):
+            if not circuit_breaker.reset(vendor):
                 raise CommandError(f"{vendor} is being called: there is nothing to close.")
             self.stdout.write(f"{vendor} is called again from now on.")
         rows = list(VendorBreaker.objects.filter(open=True).order_by("vendor"))

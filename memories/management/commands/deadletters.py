@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from memories.pipeline import messages, selectors, service
+from memories.pipeline import failure_catalogue, queries, service
 
 
 class Command(BaseCommand):
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--actor", default="manage.py", help="who asks")
 
     def handle(self, **options: Any) -> None:
-        runs = selectors.dead_letters()
+        runs = queries.dead_letters()
         if options["run"]:
             runs = runs.filter(pk__in=options["run"])
         if options["retry"] and not options["reason"]:
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         count, total = 0, runs.count()
         for run in runs[: options["limit"]]:
             count += 1
-            message = messages.get(run.message_id)
+            message = failure_catalogue.get(run.message_id)
             where = run.current_step or "its beginning"
             line = (
                 f"run {run.pk}  {run.kind}  {run.uid}/{run.memory_id}  given up in {where} after {run.total_claims} "

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from memories import erasure
+from memories.privacy import erasure
 
 
 class Command(BaseCommand):

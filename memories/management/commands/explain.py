@@ -8,9 +8,11 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from memories.pipeline import late_answers, messages, story
+from memories.pipeline import failure_catalogue
 from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
-from memories.pipeline.vocabulary import StepState
+from memories.pipeline.operations import memory_summary
+from memories.pipeline.states import StepState
+from memories.pipeline.vendor_calls import pending_calls
 
 
 class Command(BaseCommand):
@@ -33,7 +35,7 @@ class Command(BaseCommand):
             raise CommandError("No run knows this memory. With --uid UID it is told what is stored of it.")
         self.stdout.write(f"All times are UTC; it is {_at(timezone.now())} now.")
         for uid in owners:
-            for line in story.lines(uid, options["memory_id"]):
+            for line in memory_summary.lines(uid, options["memory_id"]):
                 self.stdout.write(line)
         for run in found:
             self._run(run)
@@ -47,7 +49,7 @@ class Command(BaseCommand):
         self.stdout.write(f"  {run.state}{', in line behind the active run' if run.held else ''}, taken up by a worker "
                           f"{run.total_claims} times")  # fmt: skip
         if run.outcome:
-            message = messages.get(run.message_id)
+            message = failure_catalogue.get(run.message_id)
             self.stdout.write(f"  ended {_at(run.finished_at)}: {run.outcome} ({message.id}) {message.sentence}")
             if run.detail:
                 self.stdout.write(f"  detail: {run.detail}")
@@ -106,7 +108,7 @@ class Command(BaseCommand):
 def _answer(run: PostProcessingRun) -> str:
     """Whose answer the run waits for, where a call is out."""
     step = run.steps.filter(name=run.current_step).first()
-    out = late_answers.of(step.checkpoint) if step is not None else None
+    out = pending_calls.of(step.checkpoint) if step is not None else None
     return f"when {out.vendor} answers, or looks " if out is not None and out.id else ""
 
 

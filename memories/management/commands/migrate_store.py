@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 from rich.console import Console
 from rich.progress import Progress
 
-from memories import store_move
+from memories.mirror import move
 
 DOCUMENTS = {
     "local": "omi.stores.documents.local.LocalDocuments",
@@ -55,15 +55,15 @@ class Command(BaseCommand):
 
             if table is AUDIO:
                 what = "audio objects"
-                report = store_move.move_audio(_storage(source), _storage(target), job=job, tick=tick)
+                report = move.move_audio(_storage(source), _storage(target), job=job, tick=tick)
             else:
                 one, other = import_string(table[source])(), import_string(table[target])()
                 if table is DOCUMENTS:
                     what = "documents"
-                    report = store_move.move_documents(one, other, job=job, prune=prune, tick=tick)
+                    report = move.move_documents(one, other, job=job, prune=prune, tick=tick)
                 else:
                     what = "vectors"
-                    store_move.move_vectors(one, other, settings.OMI_VECTOR_NAMESPACE, tick=tick)
+                    move.move_vectors(one, other, settings.OMI_VECTOR_NAMESPACE, tick=tick)
                     report = _compared(one, other, prune)
         self.stdout.write(f"{report.moved} {what} copied and compared")
         for told, names in (("not the same", report.different), ("only there", report.extra)):
@@ -76,11 +76,11 @@ class Command(BaseCommand):
             )
 
 
-def _compared(source: Any, target: Any, prune: bool) -> store_move.Report:
+def _compared(source: Any, target: Any, prune: bool) -> move.Report:
     """Again for a while: what was written or removed a moment ago may not show yet."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        report = store_move.compare_vectors(source, target, settings.OMI_VECTOR_NAMESPACE, prune=prune)
+        report = move.compare_vectors(source, target, settings.OMI_VECTOR_NAMESPACE, prune=prune)
         if not (report.different or report.extra) or time.monotonic() > deadline:
             return report
         time.sleep(2)

@@ -11,7 +11,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import Progress
 
-from memories import mirror_check
+from memories.mirror import compare
 
 
 class Command(BaseCommand):
@@ -27,33 +27,33 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         if options["sample"]:
-            found = mirror_check.check_sample(options["sample"])
+            found = compare.check_sample(options["sample"])
             self._tell(found, options["json"])
             return
-        uids = [options["uid"]] if options["uid"] else mirror_check.users()
+        uids = [options["uid"]] if options["uid"] else compare.users()
         with Progress(console=Console(stderr=True), disable=not self.stderr.isatty()) as bar:
             task = bar.add_task("users", total=len(uids))
             if options["rebuild"]:
                 if options["uid"]:
-                    repaired = mirror_check.rebuild_user(options["uid"])
+                    repaired = compare.rebuild_user(options["uid"])
                 else:
-                    repaired = mirror_check.rebuild(uids, progress=lambda uid: bar.advance(task))
-                    repaired += sum(map(mirror_check.repair, list(mirror_check.check_strays())))
+                    repaired = compare.rebuild(uids, progress=lambda uid: bar.advance(task))
+                    repaired += sum(map(compare.repair, list(compare.check_strays())))
                 self.stdout.write(f"{repaired} repaired")
                 return
             differences = []
             for uid in uids:
-                differences += list(mirror_check.check_user(uid))
+                differences += list(compare.check_user(uid))
                 bar.advance(task)
             if not options["uid"]:
-                differences += list(mirror_check.check_strays())
+                differences += list(compare.check_strays())
         self._tell(differences, options["json"])
         if differences:
             raise CommandError(
                 f"{len(differences)} differences; `manage.py mirror --rebuild` repairs them", returncode=1
             )
 
-    def _tell(self, differences: list[mirror_check.Difference], as_json: bool) -> None:
+    def _tell(self, differences: list[compare.Difference], as_json: bool) -> None:
         for item in differences:
             if as_json:
                 self.stdout.write(json.dumps(asdict(item)))

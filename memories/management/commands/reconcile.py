@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandParser
 
-from memories.pipeline import reconcile, tasks
+from memories.pipeline import recovery, tasks
 
 
 class Command(BaseCommand):
@@ -21,8 +21,8 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         while True:
             tasks.housekeeping()
-            reconcile.release_dead_workers()
-            report = reconcile.reconcile().as_dict()
+            recovery.release_dead_workers()
+            report = recovery.reconcile().as_dict()
             if options["json"]:
                 self.stdout.write(json.dumps(report))
             else:

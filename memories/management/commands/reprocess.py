@@ -6,9 +6,11 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from memories.pipeline import forecast, plans, selectors, service
+from memories.pipeline import queries, service
+from memories.pipeline.engine import plans
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.vocabulary import Kind, State
+from memories.pipeline.operations import dry_run
+from memories.pipeline.states import Kind, State
 from memories.repository import memories as repository
 
 
@@ -39,7 +41,7 @@ class Command(BaseCommand):
 
     def _one(self, uid: str, memory_id: str, options: dict[str, Any]) -> bool:
         capture = options["kind"] == Kind.CAPTURE
-        made = selectors.latest_run(uid, memory_id, Kind.CAPTURE) if capture else None
+        made = queries.latest_run(uid, memory_id, Kind.CAPTURE) if capture else None
         try:
             repository.get_memory(uid, memory_id)
         except repository.MemoryNotFound:
@@ -47,9 +49,9 @@ class Command(BaseCommand):
                 return False
         if capture and made is None:
             return False
-        before = selectors.latest_run(uid, memory_id, Kind.POSTPROCESS)
+        before = queries.latest_run(uid, memory_id, Kind.POSTPROCESS)
         kind = options["kind"] or (Kind.POSTPROCESS if before is not None and before.audio else Kind.REPROCESS)
-        follows = selectors.latest_run(uid, memory_id, kind)
+        follows = queries.latest_run(uid, memory_id, kind)
         try:
             plans.first_step(kind, options["from_step"])
         except ValueError as error:
@@ -77,8 +79,8 @@ class Command(BaseCommand):
     ) -> None:
         after = f"follows run {follows.pk}, {follows.outcome or follows.state}" if follows else "follows no run"
         self.stdout.write(f"{memory_id}: a {kind} run ({after}). Nothing is done or changed now.")
-        made = forecast.forecast(uid, memory_id, kind, follows, from_step)
+        made = dry_run.forecast(uid, memory_id, kind, follows, from_step)
         if follows is not None and follows.state != State.FINISHED:
             made.warnings.append(f"run {follows.pk} is {follows.state}: nothing can be started before it has ended")
-        for line in forecast.lines(made, kind):
+        for line in dry_run.lines(made, kind):
             self.stdout.write(f"  {line}")

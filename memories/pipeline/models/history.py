@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from django.db import models
 
 from memories.pipeline.models.runs import PostProcessingRun, RunStep
-from memories.pipeline.vocabulary import OUTCOMES
+from memories.pipeline.states import OUTCOMES
 
 
 class AppendOnly(models.QuerySet[Any]):

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from memories.pipeline.vocabulary import GOOD, OUTCOMES, Kind, State, StepState
+from memories.pipeline.states import GOOD, OUTCOMES, Kind, State, StepState
 
 
 def default_claims() -> int:

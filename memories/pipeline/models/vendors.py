@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from memories.pipeline.models.runs import PostProcessingRun
-from memories.pipeline.vocabulary import OUTCOMES
+from memories.pipeline.states import OUTCOMES
 
 
 class VendorCall(models.Model):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from memories.pipeline import child, missing
-from memories.pipeline.context import Context
-from memories.pipeline.outcomes import Done, Skip, StepError
-from memories.pipeline.vocabulary import Kind
+from memories.pipeline import missing_audio, subprocess_runner
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.results import Done, Skip, StepError
+from memories.pipeline.operations.metrics import ASSESSED
+from memories.pipeline.states import Kind
 from memories.repository.transcripts import content_hash
-from omi.errors import Outcome
+from omi.core.errors import Outcome
 from transcription.segments import Segment
 
 VERSION = 3
@@ -35,13 +36,14 @@ def run(ctx: Context) -> Done | Skip:
     made = ctx.output("transcribe")
     prepared = ctx.output("prepare_audio")
     arguments = {
-        "new": _plain(missing.transcribed(ctx)), "shown": _plain(shown(ctx)),
+        "new": _plain(missing_audio.transcribed(ctx)), "shown": _plain(shown(ctx)),
         "live": {model: _plain(segments) for model, segments in _live(ctx).items()}, "regions": prepared["regions"],
         "language": ctx.language, "heard_language": made.get("heard"), "seconds": prepared.get("seconds"),
         "cut_off": bool(prepared.get("ended_early")), "timed": _timed(ctx), "same_engine": _same_engine(ctx),
     }  # fmt: skip
-    decision = child.call("memories.pipeline.child_jobs.assess", arguments, timeout=COMPUTING)
+    decision = subprocess_runner.call("memories.pipeline.audio_analysis.assess", arguments, timeout=COMPUTING)
     accepted, reasons = decision["accepted"], list(decision["reasons"])
+    ASSESSED.inc(str(bool(accepted)).lower())
     ctx.log.info("assessed", accepted=accepted, reasons=reasons, **decision["figures"])
     return Done(
         {
@@ -71,7 +73,7 @@ def _against(ctx: Context) -> str | None:
 def _timed(ctx: Context) -> list[tuple[str, float, float]] | None:
     """The new transcript's words; None of one that was paid for when no times of words were kept, and where only what
     live transcription missed was transcribed: what stands around it has no times of words."""
-    if missing.asked(ctx):
+    if missing_audio.asked(ctx):
         return None
     try:
         return [(str(text), float(start), float(end)) for text, start, end in ctx.artifact("transcribe", "timed")]

@@ -7,13 +7,14 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from emotions.base import EmotionRequest, EmotionTimeline
-from memories.pipeline import calls, unsaved
-from memories.pipeline.context import Context
-from memories.pipeline.ledger import Entry
-from memories.pipeline.outcomes import Done, Skip
+from memories.pipeline.engine import unsaved
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.results import Done, Skip
 from memories.pipeline.steps.structure import result_segments
-from omi.errors import Outcome
-from omi.paid_parts import PaidParts
+from memories.pipeline.vendor_calls import client
+from memories.pipeline.vendor_calls.ledger import Entry
+from omi.core.errors import Outcome
+from omi.core.paid_parts import PaidParts
 
 LIMIT = 900.0
 TIMEOUT: Final = 120.0  # for each part of a recording
@@ -37,7 +38,7 @@ def run(ctx: Context) -> Done | Skip:
     provider = ctx.provider("emotions")
     prepared = ctx.output("prepare_audio")
 
-    def prepare() -> calls.Made[EmotionTimeline]:
+    def prepare() -> client.Made[EmotionTimeline]:
         path, segments, language = ctx.wav(), result_segments(ctx), ctx.language
         seconds = float(prepared["seconds"])
 
@@ -50,8 +51,8 @@ def run(ctx: Context) -> Done | Skip:
         return call
 
     what = [prepared["sha256"], provider.model_name]
-    question = calls.Question(provider.name, "emotions", what, ANSWER, remote=provider.remote, limit=TIMEOUT)
-    timeline = calls.ask(ctx, question, prepare)
+    question = client.Question(provider.name, "emotions", what, ANSWER, remote=provider.remote, limit=TIMEOUT)
+    timeline = client.ask(ctx, question, prepare)
     return Done(
         {"vendor": timeline.vendor, "model": timeline.model, "kind": timeline.kind, "spans": len(timeline.spans)},
         {"timeline": timeline.model_dump(mode="json")},

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from memories.capture.ids import own_segment_ids
-from memories.pipeline import missing
-from memories.pipeline.context import Context
-from memories.pipeline.outcomes import Done, StepError
-from memories.pipeline.voices import journal_wav, one_label_a_voice
+from memories.ids import own_segment_ids
+from memories.pipeline import missing_audio
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.results import Done, StepError
+from memories.pipeline.rules.speaker_labels import journal_wav, one_label_a_voice
 from memories.shapes import ProcessingMemory
 from transcription.consensus import MODEL
 from transcription.segments import Segment
@@ -30,7 +30,7 @@ def run(ctx: Context) -> Done:
         "segments": len(segments),
         "failed_seconds": round(failed, 2),
         "started": found.timer_start or found.created_at.timestamp(),
-        "accounting": missing.accounting(found),
+        "accounting": missing_audio.accounting(found),
         "audio": "",
     }
     # Kept for the user where they allow it; else only as long as it is needed to make up for what failed.
@@ -38,7 +38,7 @@ def run(ctx: Context) -> Done:
     if failed > 0.0 or not words or output["permitted"]:
         output["audio"] = _recording(ctx, found, permitted=output["permitted"])
     output["transcribe"] = bool(output["audio"]) and (failed > 0.0 or not words)
-    output["missing"] = [list(span) for span in missing.stretches(found)] if failed > 0.0 else []
+    output["missing"] = [list(span) for span in missing_audio.stretches(found)] if failed > 0.0 else []
     if not words and not output["audio"]:
         raise StepError("nothing_to_process")
     segments = one_label_a_voice(ctx, found, segments)
@@ -92,7 +92,7 @@ def _named_as_shown(voted: list[Segment], shown: list[Segment]) -> list[Segment]
 
 def failed_seconds(found: ProcessingMemory) -> float:
     """Seconds of audio that no live vendor transcribed, over all sessions of the conversation."""
-    return sum(float(part.get("failed") or 0.0) for part in missing.accounting(found).values())
+    return sum(float(part.get("failed") or 0.0) for part in missing_audio.accounting(found).values())
 
 
 def _recording(ctx: Context, found: ProcessingMemory, *, permitted: bool) -> str:

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from memories.pipeline import claim, edits, hashing, missing
-from memories.pipeline.context import Context
-from memories.pipeline.outcomes import Done, Skip
-from memories.pipeline.steps import labels_taken_over
+from memories.pipeline import missing_audio
+from memories.pipeline.engine import content_hash as hashing
+from memories.pipeline.engine import lease
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.results import Done, Skip
+from memories.pipeline.rules import user_edits
+from memories.pipeline.rules.speaker_labels import journal_wav
+from memories.pipeline.states import Kind
+from memories.pipeline.steps import identify_without_audio
 from memories.pipeline.steps.assess import shown
 from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.steps.transcribe import scope_of
-from memories.pipeline.vocabulary import Kind
-from memories.pipeline.voices import journal_wav
 from memories.repository.transcripts import content_hash, named_segments
 from memories.shapes import UserEdits
-from omi.errors import Outcome, ProviderError, StoreError
+from omi.core.errors import Outcome, ProviderError, StoreError
 from transcription.segments import Segment, Word, segments_from_words
 
 REUSE = False  # profiles and people change between two runs, and nobody is paid for it
@@ -40,7 +43,7 @@ def run(ctx: Context) -> Done | Skip:
         if wav is None:
             return Skip("there is no recording, or nobody to recognise")
     elif not ctx.recorded():
-        return labels_taken_over.run(ctx, accepted, *_said(ctx))
+        return identify_without_audio.run(ctx, accepted, *_said(ctx))
     else:
         wav = ctx.wav()
     segments = _new_segments(ctx) if accepted else shown(ctx)
@@ -48,13 +51,13 @@ def run(ctx: Context) -> Done | Skip:
         return Skip("nobody speaks")
     edited, stored, active = _said(ctx)
     if accepted:
-        segments = edits.kept_whole(segments, edited, stored)
+        segments = user_edits.kept_whole(segments, edited, stored)
     model = ctx.output("transcribe")["model"] if accepted else active
     version = (
         content_hash(segments) if accepted else (ctx.memory.active_version if ctx.run.kind != Kind.CAPTURE else None)
     )
-    manual = edits.manual_labels(segments, edited, known=stored, model=model, version=version)
-    naming = edits.naming(segments, manual, edited, model=model, version=version)
+    manual = user_edits.manual_labels(segments, edited, known=stored, model=model, version=version)
+    naming = user_edits.naming(segments, manual, edited, model=model, version=version)
     note, outcome = "", Outcome.SUCCESS
     voices: list[Any] = []
     try:
@@ -62,7 +65,7 @@ def run(ctx: Context) -> Done | Skip:
 
         found = identify(
             ctx.uid, wav, segments, language=ctx.language, manual=naming, memory_id=ctx.memory_id,
-            fence=lambda: claim.write(ctx.lease),
+            fence=lambda: lease.write(ctx.lease),
         )  # fmt: skip
         segments, voices = list(found.segments), list(found.voices)
     except StoreError:
@@ -72,7 +75,7 @@ def run(ctx: Context) -> Done | Skip:
             raise
         ctx.log.error("voices_not_judged", code=error.code, vendor=error.vendor)
         note, outcome = f"voices were not judged: {error.message}", error.outcome
-    segments = edits.apply(segments, manual)
+    segments = user_edits.apply(segments, manual)
     body = [segment.model_dump(mode="json") for segment in segments]
     known = sum(1 for item in segments if item.is_user or item.person_id)
     ctx.log.info("speakers_identified", voices=len({item.speaker for item in segments}), labelled=known)
@@ -127,7 +130,7 @@ def _new_segments(ctx: Context) -> list[Segment]:
     """The new transcript; a provider without diarization gets its voices from ours."""
     made = ctx.output("transcribe")
     if made.get("diarized", True):
-        return missing.transcribed(ctx)
+        return missing_audio.transcribed(ctx)
     words = [Word.model_validate(item) for item in ctx.artifact("transcribe", "words")]
     from speakers.turns import assign_speakers
 
@@ -137,4 +140,4 @@ def _new_segments(ctx: Context) -> list[Segment]:
     segments = segments_from_words(named, scope=scope_of(made["scope"], named), provider=made["model"])
     if ctx.run.kind != Kind.CAPTURE:
         return segments
-    return missing.together(shown(ctx), segments, missing.asked(ctx))
+    return missing_audio.together(shown(ctx), segments, missing_audio.asked(ctx))

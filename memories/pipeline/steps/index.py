@@ -7,15 +7,18 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from memories.pipeline import calls, child, edits, hashing
-from memories.pipeline.context import Context
-from memories.pipeline.ledger import Entry
-from memories.pipeline.outcomes import Done, Skip
-from memories.pipeline.vocabulary import Kind
+from memories.pipeline import subprocess_runner
+from memories.pipeline.engine import content_hash
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.results import Done, Skip
+from memories.pipeline.rules import user_edits
+from memories.pipeline.states import Kind
+from memories.pipeline.vendor_calls import client
+from memories.pipeline.vendor_calls.ledger import Entry
 from memories.shapes import Structured
-from omi import providers
-from omi.errors import ErrorKind, ProviderError
-from omi.paid_parts import PaidParts
+from omi.core import providers
+from omi.core.errors import ErrorKind, ProviderError
+from omi.core.paid_parts import PaidParts
 
 VERSION = 1
 REUSE = "always"  # the same text has the same vector, whoever asks and why
@@ -26,7 +29,7 @@ TIMEOUT: Final = 120.0  # an embedder's own is shorter
 
 def inputs(ctx: Context) -> dict[str, Any]:
     provider = ctx.provider("embedder")
-    return {"text": hashing.of(_text(ctx)), "model": provider.model_name, "dimension": provider.dimension}
+    return {"text": content_hash.of(_text(ctx)), "model": provider.model_name, "dimension": provider.dimension}
 
 
 def run(ctx: Context) -> Done | Skip:
@@ -38,7 +41,7 @@ def run(ctx: Context) -> Done | Skip:
     if not text.strip():
         return Skip("there is no text")
     provider = ctx.provider("embedder")
-    what = [hashing.of(text), provider.model_name]
+    what = [content_hash.of(text), provider.model_name]
 
     def call(entry: Entry, parts: PaidParts) -> list[float]:
         entry.input_tokens = len(text) // 4 if provider.remote else 0
@@ -52,8 +55,8 @@ def run(ctx: Context) -> Done | Skip:
             )  # fmt: skip
         return vector
 
-    asked = calls.Question(provider.name, "embed", what, ANSWER, remote=provider.remote, limit=TIMEOUT)
-    vector = calls.ask(ctx, asked, lambda: call)
+    asked = client.Question(provider.name, "embed", what, ANSWER, remote=provider.remote, limit=TIMEOUT)
+    vector = client.ask(ctx, asked, lambda: call)
     return Done({"model": provider.model_name, "dimension": provider.dimension}, {"vector": vector})
 
 
@@ -61,7 +64,9 @@ def _here(provider: Any, text: str) -> list[list[float]]:
     """On this machine: in a child process, which is killed when it takes too long."""
     backend, options = providers.named("embedder", provider)
     arguments = {"backend": backend, "options": options, "texts": [text]}
-    vectors: list[list[float]] = child.call("memories.pipeline.child_jobs.embed", arguments, timeout=COMPUTING)
+    vectors: list[list[float]] = subprocess_runner.call(
+        "memories.pipeline.audio_analysis.embed", arguments, timeout=COMPUTING
+    )
     return vectors
 
 
@@ -69,5 +74,5 @@ def _text(ctx: Context) -> str:
     """What is embedded: the structure as the user will see it, their own title included."""
     made = Structured.model_validate(ctx.output("structure").get("structured") or {})
     if ctx.run.kind != Kind.CAPTURE:
-        made = edits.structured(made, ctx.memory.edits)
+        made = user_edits.structured(made, ctx.memory.edits)
     return made.text()

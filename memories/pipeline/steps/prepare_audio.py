@@ -11,14 +11,15 @@ from typing import Any
 
 from django.conf import settings
 
-from memories.pipeline import child, hashing, missing
-from memories.pipeline.context import Context
+from memories.pipeline import missing_audio, subprocess_runner
+from memories.pipeline.engine import content_hash
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.results import Done, Skip, StepError
 from memories.pipeline.models import RunStep
-from memories.pipeline.outcomes import Done, Skip, StepError
-from memories.pipeline.vocabulary import Kind
-from omi import rows
-from omi.errors import Outcome
-from transcription.session_account import intersect, length, merge
+from memories.pipeline.states import Kind
+from omi.core import rows
+from omi.core.errors import Outcome
+from transcription.session.account import intersect, length, merge
 
 VERSION = 2
 LIMIT = 3600.0
@@ -40,7 +41,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
         "audio": _sha256(ctx, name) or name,
         "min": _shortest(ctx),
         "max": settings.OMI_MAX_RECORDING_SECONDS,
-        **({"missing": wanted} if (wanted := missing.asked(ctx)) else {}),  # none: hashed as before
+        **({"missing": wanted} if (wanted := missing_audio.asked(ctx)) else {}),  # none: hashed as before
     }
 
 
@@ -81,7 +82,7 @@ def _heard(ctx: Context, earlier: RunStep) -> bool:
     own = ctx.steps["prepare_audio"]
     ctx.steps["prepare_audio"] = earlier
     try:
-        return ("transcribe", hashing.of_step("transcribe", transcribe, ctx)) in ctx.earlier
+        return ("transcribe", content_hash.of_step("transcribe", transcribe, ctx)) in ctx.earlier
     finally:
         ctx.steps["prepare_audio"] = own
 
@@ -91,7 +92,7 @@ def source(ctx: Context) -> str:
 
 
 def run(ctx: Context) -> Done | Skip:
-    from transcription.audio import AudioError, AudioLimits, decode_to_wav
+    from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
 
     name = source(ctx)
     if ctx.run.kind == Kind.CAPTURE and not ctx.output("gather").get("transcribe"):
@@ -105,13 +106,15 @@ def run(ctx: Context) -> Done | Skip:
         info = decode_to_wav(original, target, limits=limits)
     except AudioError as error:
         raise StepError(_MESSAGES[error.code], error.sentence) from error
-    heard = child.call("memories.pipeline.child_jobs.speech", {"path": str(target)}, timeout=SPEECH_LIMIT)
+    heard = subprocess_runner.call(
+        "memories.pipeline.audio_analysis.speech", {"path": str(target)}, timeout=SPEECH_LIMIT
+    )
     spoken = sum(end - start for start, end in heard["regions"])
     stored = ctx.store_audio("upload", target, settings.OMI_AUDIO_KEEP)
     ctx.prepared_here(target)
     pieces = _pieces(ctx, target)
     if pieces:
-        spoken = length(intersect(merge(missing.asked(ctx)), [(start, end) for start, end in heard["regions"]]))
+        spoken = length(intersect(merge(missing_audio.asked(ctx)), [(start, end) for start, end in heard["regions"]]))
     silence = spoken < MIN_SPEECH
     return Done(
         {
@@ -128,11 +131,11 @@ def run(ctx: Context) -> Done | Skip:
 
 def _pieces(ctx: Context, wav: Path) -> dict[str, Any]:
     """What live transcription failed to hear, as a recording of its own: only that is sent to a vendor."""
-    wanted = missing.asked(ctx)
+    wanted = missing_audio.asked(ctx)
     if not wanted:
         return {}
     target = ctx.folder / "missing.wav"
-    pieces = missing.cut(wav, wanted, target)
+    pieces = missing_audio.cut(wav, wanted, target)
     with target.open("rb") as file:
         sha = hashlib.file_digest(file, "sha256").hexdigest()
     stored = ctx.store_audio("upload", target, settings.OMI_AUDIO_KEEP)

@@ -10,17 +10,19 @@ from typing import Any
 
 from django.db import transaction
 
-from memories import events
-from memories.pipeline import announce, claim, edits, faults
-from memories.pipeline.context import Context
+from memories.pipeline import notifications
+from memories.pipeline.engine import fault_injection, lease
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.results import Done, RunCanceled
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.outcomes import Done, RunCanceled
-from memories.pipeline.steps import publish_after, publish_capture
+from memories.pipeline.rules import user_edits
+from memories.pipeline.states import Kind, State
+from memories.pipeline.steps import publish_new_memory, publish_side_effects
 from memories.pipeline.steps.identify_speakers import versions
 from memories.pipeline.steps.structure import result_segments
-from memories.pipeline.vocabulary import Kind, State
 from memories.repository.transcripts import content_hash
 from memories.shapes import Memory, PostProcessingStatus, Structured
+from memories.user_events import log
 from transcription.segments import Segment
 
 REUSE = False
@@ -34,15 +36,15 @@ def run(ctx: Context) -> Done:
     ctx.user  # noqa: B018 - raises RunCanceled where the account is gone
     ctx.check()
     if ctx.run.kind == Kind.CAPTURE:
-        memory, note = publish_capture.write(ctx), ""
+        memory, note = publish_new_memory.write(ctx), ""
     else:
         memory, note = _update(ctx)
-    faults.point("document-written")
-    publish_after.consent(ctx, memory)
-    publish_after.vector(ctx, memory)
-    publish_after.emotions(ctx, memory)
+    fault_injection.point("document-written")
+    publish_side_effects.consent(ctx, memory)
+    publish_side_effects.vector(ctx, memory)
+    publish_side_effects.emotions(ctx, memory)
     _tell(ctx)
-    publish_after.push(ctx)
+    publish_side_effects.push(ctx)
     return Done({"announced": True, "segments": len(memory.transcript_segments), "revision": memory.revision},
                 note=note)  # fmt: skip
 
@@ -74,7 +76,7 @@ def _update(ctx: Context) -> tuple[Memory, str]:
         version = _keep_versions(ctx, model, segments if accepted else None) if model else None
     except repository.MemoryNotFound as error:
         raise RunCanceled("memory_gone") from error
-    recording = publish_after.recording(ctx)
+    recording = publish_side_effects.recording(ctx)
     judged, result = _judged_against(ctx), (model, content_hash(segments))
     note: list[str] = []
 
@@ -85,31 +87,31 @@ def _update(ctx: Context) -> tuple[Memory, str]:
         # of the words, and this worker's first look at the memory may be later than the judgement.
         same = (memory.active_transcript, content_hash(memory.transcript_segments)) in (judged, result)
         if accepted and same:
-            labels = edits.manual_labels(segments, memory.edits, model=model, version=version, known=known)
-            changed |= {"transcript_segments": edits.apply(segments, labels), "active_transcript": model,
+            labels = user_edits.manual_labels(segments, memory.edits, model=model, version=version, known=known)
+            changed |= {"transcript_segments": user_edits.apply(segments, labels), "active_transcript": model,
                         "active_version": version}  # fmt: skip
         elif accepted:
             note.append("the shown transcript was changed meanwhile; the new one is kept beside it")
         elif ctx.did("identify_speakers") and same:
-            labels = edits.manual_labels(segments, memory.edits, model=memory.active_transcript,
+            labels = user_edits.manual_labels(segments, memory.edits, model=memory.active_transcript,
                                          version=memory.active_version, known=known)  # fmt: skip
-            changed["transcript_segments"] = edits.apply(segments, labels)
+            changed["transcript_segments"] = user_edits.apply(segments, labels)
         if ctx.did("structure"):
             made = Structured.model_validate(ctx.output("structure")["structured"])
-            changed["structured"] = edits.structured(edits.keep_flags(memory.structured, made), memory.edits)
+            changed["structured"] = user_edits.structured(user_edits.keep_flags(memory.structured, made), memory.edits)
             changed["discarded"] = bool(ctx.output("structure").get("discarded"))
         if memory.language is None and ctx.output("transcribe").get("language"):
             changed["language"] = ctx.output("transcribe")["language"]
         if recording:
             changed["recording"] = recording
-        if ctx.run.kind == Kind.POSTPROCESS and not announce.waits_for_newer(memory, ctx.run.pk):
+        if ctx.run.kind == Kind.POSTPROCESS and not notifications.waits_for_newer(memory, ctx.run.pk):
             shown = memory.model_copy(update={"active_transcript": changed.get("active_transcript")
                                               or memory.active_transcript})  # fmt: skip
-            changed["postprocessing"] = announce.document(ctx.run, shown, PostProcessingStatus.COMPLETED)
+            changed["postprocessing"] = notifications.document(ctx.run, shown, PostProcessingStatus.COMPLETED)
         return changed
 
     try:
-        memory = repository.mutate_memory(ctx.uid, ctx.memory_id, fields, fence=lambda: claim.write(ctx.lease))
+        memory = repository.mutate_memory(ctx.uid, ctx.memory_id, fields, fence=lambda: lease.write(ctx.lease))
         return memory, " ".join(note)
     except repository.MemoryNotFound as error:
         raise RunCanceled("memory_gone") from error
@@ -129,9 +131,9 @@ def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> 
     from memories.repository import transcripts
 
     def fence() -> None:
-        claim.write(ctx.lease)
+        lease.write(ctx.lease)
 
-    faults.point("transcripts-before")
+    fault_injection.point("transcripts-before")
     shown, shown_model = ctx.memory.transcript_segments, ctx.memory.active_transcript or "live"
     if shown and shown_model not in ctx.transcripts and shown_model != model:
         transcripts.save_transcript(ctx.uid, ctx.memory_id, shown_model, shown, {"source": "shown before"}, fence=fence)
@@ -151,14 +153,14 @@ def _tell(ctx: Context) -> None:
     running: told again of the same memory, it would do so for ever."""
     payload: dict[str, Any] = {"memory_id": ctx.memory_id, "run_id": ctx.run.pk}
     with transaction.atomic():
-        claim.hold(ctx.lease)
+        lease.hold(ctx.lease)
         if ctx.run.kind != Kind.CAPTURE:
-            events.append(ctx.uid, events.POST_PROCESSING_SUCCESS, payload, dedupe_key=f"run:{ctx.run.pk}:end")
+            log.append(ctx.uid, log.POST_PROCESSING_SUCCESS, payload, dedupe_key=f"run:{ctx.run.pk}:end")
             return
         payload["processing_memory_id"] = ctx.options.get("processing_memory_id")
         created = f"created:{ctx.memory_id}"
-        told = events.payload(ctx.uid, created)
+        told = log.payload(ctx.uid, created)
         if told is None:
-            events.append(ctx.uid, events.MEMORY_CREATED, payload, dedupe_key=created)
+            log.append(ctx.uid, log.MEMORY_CREATED, payload, dedupe_key=created)
         elif told.get("run_id") != ctx.run.pk:
-            events.append(ctx.uid, events.MEMORY_UPDATED, payload, dedupe_key=f"run:{ctx.run.pk}:end")
+            log.append(ctx.uid, log.MEMORY_UPDATED, payload, dedupe_key=f"run:{ctx.run.pk}:end")

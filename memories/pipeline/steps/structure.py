@@ -8,16 +8,18 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from memories.pipeline import calls, child, hashing, missing
-from memories.pipeline.context import Context
-from memories.pipeline.ledger import Entry
-from memories.pipeline.outcomes import Done, Skip
-from memories.pipeline.vocabulary import Kind
+from memories.pipeline import missing_audio, subprocess_runner
+from memories.pipeline.engine import content_hash
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.results import Done, Skip
+from memories.pipeline.states import Kind
+from memories.pipeline.vendor_calls import client
+from memories.pipeline.vendor_calls.ledger import Entry
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
-from omi import providers
-from omi.errors import ErrorKind, Outcome, OwnFault, ProviderError
-from omi.paid_parts import PaidParts
+from omi.core import providers
+from omi.core.errors import ErrorKind, Outcome, OwnFault, ProviderError
+from omi.core.paid_parts import PaidParts
 from transcription.segments import Segment, render
 
 VERSION = 1
@@ -50,7 +52,7 @@ def run(ctx: Context) -> Done | Skip:
     provider = ctx.provider("structurer")
     request = _request(ctx, segments)
     what = [
-        hashing.of(render(segments, names=request.names)),
+        content_hash.of(render(segments, names=request.names)),
         provider.model_name,
         request.answer_language,
         request.force,
@@ -63,8 +65,8 @@ def run(ctx: Context) -> Done | Skip:
         entry.input_tokens, entry.output_tokens, entry.cost = made.input_tokens, made.output_tokens, made.cost
         return made
 
-    asked = calls.Question(provider.name, "structure", what, ANSWER, remote=provider.remote, limit=request.timeout)
-    made = calls.ask(ctx, asked, lambda: call)
+    asked = client.Question(provider.name, "structure", what, ANSWER, remote=provider.remote, limit=request.timeout)
+    made = client.ask(ctx, asked, lambda: call)
     structured = made.structured.model_dump(mode="json")
     return Done(
         {
@@ -84,7 +86,9 @@ def _here(provider: Any, request: StructureRequest) -> StructureResult:
     }  # fmt: skip
     backend, options = providers.named("structurer", provider)
     arguments = {"backend": backend, "options": options, "request": asked}
-    return ANSWER.validate_python(child.call("memories.pipeline.child_jobs.structure", arguments, timeout=COMPUTING))
+    return ANSWER.validate_python(
+        subprocess_runner.call("memories.pipeline.audio_analysis.structure", arguments, timeout=COMPUTING)
+    )
 
 
 def _first_words(request: StructureRequest) -> StructureResult:
@@ -104,7 +108,7 @@ def without(ctx: Context, error: ProviderError) -> Done | Skip | None:
         request = replace(_request(ctx, result_segments(ctx)), force=True)
         try:
             made = _here(by_rules, request)
-        except (OwnFault, child.Crashed) as fault:
+        except (OwnFault, subprocess_runner.Crashed) as fault:
             ctx.log.error("summary_rules_failed", error=type(fault).__name__)
             made = _first_words(request)
         return Done(
@@ -142,7 +146,7 @@ def result_segments(ctx: Context) -> list[Segment]:
     if ctx.did("identify_speakers"):
         return [Segment.model_validate(item) for item in ctx.artifact("identify_speakers", "segments")]
     if ctx.did("transcribe") and ctx.output("assess").get("accepted"):
-        return missing.transcribed(ctx)
+        return missing_audio.transcribed(ctx)
     if ctx.run.kind == Kind.CAPTURE:
         return [Segment.model_validate(item) for item in ctx.artifact("gather", "segments")]
     return list(ctx.memory.transcript_segments)

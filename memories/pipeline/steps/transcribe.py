@@ -12,17 +12,19 @@ from typing import Any, Final
 from django.utils import timezone
 from pydantic import TypeAdapter
 
-from memories.pipeline import calls, faults, handover, hashing, messages, missing, progress, retries, vendor_jobs
-from memories.pipeline.context import Context
-from memories.pipeline.ledger import Entry
-from memories.pipeline.outcomes import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
-from memories.pipeline.vocabulary import Kind
-from omi import providers
-from omi.errors import ErrorKind, Outcome, ProviderError, StoreError
-from omi.paid_parts import PaidParts
+from memories.pipeline import failure_catalogue, missing_audio
+from memories.pipeline.engine import checkpoints, content_hash, fault_injection, retry_policy
+from memories.pipeline.engine.context import Context
+from memories.pipeline.engine.results import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
+from memories.pipeline.states import Kind
+from memories.pipeline.vendor_calls import client, jobs, signed_urls
+from memories.pipeline.vendor_calls.ledger import Entry
+from omi.core import providers
+from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
+from omi.core.paid_parts import PaidParts
 from transcription.languages import base
-from transcription.prerecorded.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
 from transcription.segments import Word, segments_from_words, speaker_label
+from transcription.vendors.batch.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
 
 LIMIT = 19 * 3600.0  # a local engine at a third of real time on the longest recording; its child has its own limit
 EXTRA_WAIT = 1800.0
@@ -54,7 +56,7 @@ def _sent(ctx: Context) -> tuple[str | None, float, str]:
 
 def _placed(ctx: Context) -> dict[str, Any]:
     pieces = ctx.output("prepare_audio").get("pieces")
-    return {"pieces": pieces, "missing": missing.asked(ctx)} if pieces else {}
+    return {"pieces": pieces, "missing": missing_audio.asked(ctx)} if pieces else {}
 
 
 def _vocabulary(ctx: Context) -> tuple[str, ...]:
@@ -91,10 +93,10 @@ def run(ctx: Context) -> Done | Wait | Skip:
         except StoreError:
             raise  # the recording is out of reach: no fault of this provider, and no other one has it
         except ProviderError as error:
-            seconds = retries.delay(checkpoint, provider.name, error, elsewhere=ctx.failures_elsewhere())
+            seconds = retry_policy.delay(checkpoint, provider.name, error, elsewhere=ctx.failures_elsewhere())
             if error.kind is not ErrorKind.TRANSIENT or isinstance(error, JobLost):
                 _drop_job(ctx, provider, checkpoint)
-            if seconds is not None and error.code == retries.BREAKER_OPEN:
+            if seconds is not None and error.code == retry_policy.BREAKER_OPEN:
                 refused.append(Wait(seconds, checkpoint, str(error)))  # the next one is asked at once
                 continue
             if seconds is not None:
@@ -103,7 +105,7 @@ def run(ctx: Context) -> Done | Wait | Skip:
             continue
         if isinstance(answer, Pending):
             checkpoint["ticket"] = answer.ticket.model_dump(mode="json")
-            calls.settled(checkpoint)
+            client.settled(checkpoint)
             return Wait(answer.seconds, checkpoint, f"{provider.name}: {answer.detail or 'at work'}")
         if not answer.words:
             _give_up(ctx, checkpoint, provider, _empty(provider.name), began)
@@ -124,7 +126,7 @@ def _heard_live(ctx: Context) -> bool:
 def stored(ctx: Context) -> None:
     """The words are ours now: the vendors need not keep the recording. What fails is asked again at the erasure."""
     if ctx.output("transcribe").get("ticket"):
-        vendor_jobs.forget_quietly(ctx.run)
+        jobs.forget_quietly(ctx.run)
 
 
 def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | Transcript:
@@ -139,14 +141,14 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
         if now - float(checkpoint.get("submitted_at", now)) > patience:
             raise ProviderError(provider.name, "the job was not done in time", kind=ErrorKind.PERMANENT,
                                 code="job_timeout", outcome=Outcome.TIMEOUT)  # fmt: skip
-        poll = calls.Question(provider.name, "poll", ticket.id, ANSWER, remote=remote, limit=POLL_LIMIT, pays=False)
-        return calls.ask(ctx, poll, lambda: lambda entry, parts: provider.poll(ticket), checkpoint)
+        poll = client.Question(provider.name, "poll", ticket.id, ANSWER, remote=remote, limit=POLL_LIMIT, pays=False)
+        return client.ask(ctx, poll, lambda: lambda entry, parts: provider.poll(ticket), checkpoint)
 
     def accept(answer: Pending | Transcript) -> None:
         if isinstance(answer, Pending):
             checkpoint["ticket"] = answer.ticket.model_dump(mode="json")
             checkpoint["submitted_at"] = timezone.now().timestamp()
-            calls.settled(checkpoint)
+            client.settled(checkpoint)
             try:
                 ctx.save_checkpoint(checkpoint)
             except (LeaseLost, RunCanceled):
@@ -160,20 +162,20 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
     what = [sha, ctx.language, True, provider.model_name]
     vocabulary = _vocabulary(ctx) if provider.capabilities.vocabulary else ()
     what += [list(vocabulary)] if vocabulary else []
-    submit = calls.Question(
+    submit = client.Question(
         provider.name, "transcribe", what, ANSWER, remote=remote, limit=_timeout(seconds), accept=accept,
         unwanted=unwanted,
     )  # fmt: skip
-    return calls.ask(ctx, submit, lambda: _submit(provider, _request(ctx, provider, seconds)), checkpoint)
+    return client.ask(ctx, submit, lambda: _submit(provider, _request(ctx, provider, seconds)), checkpoint)
 
 
-def _submit(provider: Any, request: PrerecordedRequest) -> calls.Made[Pending | Transcript]:
+def _submit(provider: Any, request: PrerecordedRequest) -> client.Made[Pending | Transcript]:
     def call(entry: Entry, parts: PaidParts) -> Pending | Transcript:
         answer: Pending | Transcript = provider.submit(request)
         entry.audio_seconds = request.seconds
         entry.cost = getattr(answer, "cost", 0.0) or provider.capabilities.cost_per_minute * request.seconds / 60
         if isinstance(answer, Pending):
-            faults.point("accepted")  # the gap that no vendor without an idempotency key lets one close
+            fault_injection.point("accepted")  # the gap that no vendor without an idempotency key lets one close
             entry.reference = answer.ticket.id
         return answer
 
@@ -188,7 +190,7 @@ def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
     capabilities = provider.capabilities
     audio, url = _sent(ctx)[2], None
     if capabilities.remote:
-        url = handover.fetch_url(audio, EXTRA_WAIT + 3 * seconds)
+        url = signed_urls.fetch_url(audio, EXTRA_WAIT + 3 * seconds)
     return PrerecordedRequest(
         path=ctx.local_copy(audio) if ctx.output("prepare_audio").get("pieces") else ctx.wav(),
         seconds=seconds,
@@ -197,7 +199,7 @@ def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
         diarize=True,
         vocabulary=tuple(ctx.user.vocabulary) if capabilities.vocabulary else (),
         url=url,
-        webhook_url=handover.webhook_url(),
+        webhook_url=signed_urls.webhook_url(),
         reference=f"run-{ctx.run.pk}",
         timeout=_timeout(seconds),
     )
@@ -207,7 +209,7 @@ def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[
     words = _safe_labels(transcript)
     sha, _, _ = _sent(ctx)
     if pieces := ctx.output("prepare_audio").get("pieces"):
-        words = missing.put_back(words, pieces, missing.asked(ctx))
+        words = missing_audio.put_back(words, pieces, missing_audio.asked(ctx))
     scope = f"{ctx.memory_id}/{transcript.model}/{str(sha)[:16]}"
     segments = segments_from_words(words, scope=scope_of(scope, words), provider=transcript.model)
     body = [segment.model_dump(mode="json") for segment in segments]
@@ -221,7 +223,7 @@ def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[
         {
             "vendor": provider.name, "model": transcript.model, "heard": transcript.language,
             "language": transcript.language or base(ctx.language),
-            "diarized": transcript.diarized, "words": len(words), "text_hash": hashing.of(body),
+            "diarized": transcript.diarized, "words": len(words), "text_hash": content_hash.of(body),
             "ticket": checkpoint.get("ticket"), "scope": scope,
             "given_up": checkpoint.get("given_up", {}), "dropped": transcript.dropped,
         },
@@ -234,7 +236,7 @@ def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[
 def scope_of(scope: str, words: Sequence[Word]) -> str:
     """``scope`` for these very words: the same recording, heard again and cut otherwise, must not hand the ids of its
     segments to other utterances, for a person's assignments name ids."""
-    return f"{scope}/{hashing.of([[item.text, item.speaker, item.start, item.end] for item in words])[:16]}"
+    return f"{scope}/{content_hash.of([[item.text, item.speaker, item.start, item.end] for item in words])[:16]}"
 
 
 def _safe_labels(transcript: Transcript) -> list[Any]:
@@ -259,7 +261,7 @@ def _again(ctx: Context, error: ProviderError, seconds: float, checkpoint: dict[
 
 def _give_up(ctx: Context, checkpoint: dict[str, Any], provider: Any, error: ProviderError, began: datetime) -> None:
     """The next provider is asked. What went wrong with this one is an attempt of its own, for history and metrics."""
-    progress.attempt(ctx, ctx.step, began, "given up", error.outcome, error=error)
+    checkpoints.attempt(ctx, ctx.step, began, "given up", error.outcome, error=error)
     ctx.log.error("provider_given_up", vendor=provider.name, code=error.code, reason=error.kind.value)
     checkpoint.setdefault("given_up", {})[provider.name] = _error_row(error)
     _drop_job(ctx, provider, checkpoint)
@@ -291,11 +293,11 @@ def _last_error(checkpoint: dict[str, Any]) -> StepError:
     cause = ProviderError(row["vendor"], row["message"], kind=ErrorKind(row["kind"]), code=row["code"],
                           outcome=Outcome(row["outcome"]))  # fmt: skip
     # A StepError: every provider had its tries, so that this step is not tried again whatever the kind was.
-    return StepError(messages.for_provider_error(cause, "transcribe").id, str(cause), cause=cause)
+    return StepError(failure_catalogue.for_provider_error(cause, "transcribe").id, str(cause), cause=cause)
 
 
 def _try_cancel(ctx: Context, provider: Any, ticket: Ticket) -> None:
-    calls.aside(lambda: _cancel_there(ctx, provider, ticket))
+    client.aside(lambda: _cancel_there(ctx, provider, ticket))
 
 
 def _cancel_there(ctx: Context, provider: Any, ticket: Ticket) -> None:

@@ -92,6 +92,10 @@ class Tongue:
     """Where a new clause begins inside a sentence."""
     fillers: re.Pattern[str]
     corrections: re.Pattern[str]
+    hedges: frozenset[str]
+    """Words that may stand between a beginning and the same beginning once more: "who is like, who is packing"."""
+    asks: re.Pattern[str]
+    """How a sentence begins that is a question, with its mark or without."""
     openers: re.Pattern[str] | None = None
     personal: re.Pattern[str] = field(default_factory=lambda: re.compile(r"(?!)"))
     """Words that need to know who speaks to whom: a sentence without them stands by itself in an overview."""

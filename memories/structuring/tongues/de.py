@@ -176,6 +176,13 @@ GERMAN = Tongue(
         r"(?<![ ,.;—–-])[ ,.;—–-]++(?:nein,? warte?|äh,? nein|nein,? quatsch|besser gesagt|nein,? entschuldigung|ach nein)[ ,.;—–-]+"
         r"|[,.;—–-] ?(?:quatsch|ich meine|vielmehr|entschuldigung|nein) ?[,;—–-] ?"
     ),
+    hedges=frozenset("halt so also eben irgendwie eigentlich quasi sozusagen ähm äh ja nein naja vielleicht".split()),
+    asks=compiled(
+        r"(?:(?:und|aber|also|ja|gut|okay),? )*(?:(?:wer|wem|wen|wessen|was|wo|wohin|woher|wann|warum|wieso|weshalb|welche[rsnm]?) (?:ist|sind|war"
+        r"|hat|haben|habt|hast|kann|können|kannst|könnt|soll|sollen|sollte|muss|müssen|will|wollen|willst|wird|werden|macht|machen|kommt|kommen|geht)\b"
+        r"|wie (?:viele?|lange|oft|geht|ist|sind|war|hat|kann|können|wird|soll)\b"
+        r"|(?:hast|bist|kannst|könntest|willst|möchtest|musst|wirst|habt|seid|könnt|wollt) (?:du|ihr)\b)"
+    ),
     personal=compiled(r"\b(?:ich|mich|mir|mein\w*|wir|uns|unser\w*|du|dich|dir|dein\w*|ihr|euch|euer\w*|sie)\b"),
 )
 

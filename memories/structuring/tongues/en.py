@@ -197,6 +197,15 @@ ENGLISH_TONGUE = Tongue(
         r"|[,.;—–-] ?(?:i mean|rather|sorry|no) ?[,;—–-] ?"
         r"|(?<!i'm)(?<! so)(?<! am) sorry,? (?=(?:at|on|in|by|to|from|until) )"
     ),
+    hedges=frozenset(
+        "like just really so kind of sort you know basically actually well maybe um uh er hmm yeah no okay right".split()
+    ),
+    asks=compiled(
+        r"(?:(?:and|but|so|well|okay|oh|yeah|now|then),? )*(?:(?:who|whose|what|where|when|why|how|which)(?:'s| (?:is|are|am|was|were|do|does|did"
+        r"|can|could|will|would|should|has|had|about|much|many|long|often|far|old)(?! (?:important|matters|needed)))\b"
+        r"|(?:do|does|did|can|could|will|would|should|shall|are|is|was|were|have|has|am) (?:i|you|we|they|he|she|it|there|this|that"
+        r"|some(?:body|one)|any(?:body|one|thing))\b)"
+    ),
     personal=compiled(
         r"\b(?:i|i'm|i'll|i've|i'd|me|my|mine|we|we're|we'll|we've|we'd|us|our|ours|you|you're|you'll|you've|your|yours|let's)\b"
     ),

@@ -125,6 +125,10 @@ SPANISH = Tongue(
     corrections=compiled(
         r"(?<![ ,.;—–-])[ ,.;—–-]++(?:no,? espera|no,? perdón|mejor dicho)[ ,.;—–-]+|[,.;—–-] ?(?:perdón|digo|quiero decir|no) ?[,;—–-] ?"
     ),
+    hedges=frozenset("como pues bueno este o sea eh em no sí así tipo digamos".split()),
+    asks=compiled(
+        r"¿|(?:(?:y|pero|entonces|bueno|pues),? )*(?:quién|quiénes|qué|cuál|cuáles|cuándo|dónde|adónde|cómo|cuánto|cuánta|cuántos|cuántas|por qué)\b"
+    ),
     personal=compiled(
         r"\b(?:yo|me|mí|mi|mis|nos|nosotros|nuestr\w+|tú|te|ti|tu|tus|usted|ustedes|voy|vamos|tengo|tenemos|estoy|debo|puedes|puede|tienes|quiero)\b"
     ),

@@ -128,6 +128,11 @@ FRENCH = Tongue(
     corrections=compiled(
         r"(?<![ ,.;—–-])[ ,.;—–-]++(?:non,? attends|non,? pardon|ou plutôt)[ ,.;—–-]+|[,.;—–-] ?(?:pardon|enfin|je veux dire|plutôt|non) ?[,;—–-] ?"
     ),
+    hedges=frozenset("genre euh bah ben enfin voilà quoi comme juste un peu du coup".split()),
+    asks=compiled(
+        r"(?:(?:et|mais|donc|alors|bon),? )*(?:est-ce qu|qu'est-ce|pourquoi|combien|comment (?:est|va|ça|on|tu|vous)|qui (?:est|a|va|peut|veut|fait|sont)"
+        r"|où (?:est|sont|va|on|tu|vous)|quand (?:est-ce|est|vas|va-t)|quel(?:le)?s? (?:est|sont|heure|jour)|(?:peux|veux|as|es|vas|dois)-tu|(?:pouvez|voulez|avez|êtes|allez)-vous)"
+    ),
     personal=compiled(
         r"\b(?:je|j'\w+|me|moi|m'\w+|mon|ma|mes|nous|notre|nos|on|tu|te|toi|ton|ta|tes|vous|votre|vos)\b"
     ),

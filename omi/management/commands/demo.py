@@ -8,6 +8,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from demo.material import bundled, own
+from demo.run import Demo
+from demo.servers import DemoError
+
 
 class Command(BaseCommand):
     help = "Carry a recorded conversation from /listen to a post-processed memory and print a report."
@@ -20,10 +24,6 @@ class Command(BaseCommand):
 
     def handle(self, *, audio: Path | None, enrol: Path | None, speed: float, **options: Any) -> None:
         from rich.console import Console
-
-        from demo.material import bundled, own
-        from demo.run import Demo
-        from demo.servers import DemoError
 
         folder = settings.BASE_DIR / "var" / "demo"
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from omi.accounts.tokens import mint
+from omi.accounts.users import update_user
+
 
 class Command(BaseCommand):
     help = "Print a bearer token for UID. Works only with OMI_AUTH=dev."
@@ -21,11 +24,8 @@ class Command(BaseCommand):
             raise CommandError(
                 f"OMI_AUTH is {settings.OMI_AUTH}: users bring their own tokens. Set OMI_AUTH=dev locally."
             )
-        from omi.accounts.tokens import mint
 
         token = mint(uid, days=days)
         if name:
-            from omi.accounts.users import update_user
-
             update_user(uid, name=name)
         self.stdout.write(token)

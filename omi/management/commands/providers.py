@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 from transcription.engines.description import describe
 
 

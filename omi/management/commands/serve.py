@@ -18,9 +18,9 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from django.db import Error, connection
 
-from memories.pipeline import reconcile
-from memories.pipeline.supervise import CLUSTER_VARIABLE, ClusterWatch, Group, Guardian
-from omi import addresses, open_files
+from memories.pipeline import recovery
+from memories.pipeline.operations.supervisor import CLUSTER_VARIABLE, ClusterWatch, Group, Guardian
+from omi.core import addresses, open_files
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +118,7 @@ class Command(BaseCommand):
             )  # fmt: skip
         hangs: queue.SimpleQueue[str] = queue.SimpleQueue()
         background("watch", look, lambda: _look_at_runs(watch, hangs))
-        background("ends", look, reconcile.tell_ends)
+        background("ends", look, recovery.tell_ends)
         failures = dict.fromkeys((group.name for group in groups), 0)
         restart_at: dict[str, float] = {}
         while not self._stops:
@@ -167,9 +167,9 @@ def background(name: str, seconds: float, function: Callable[[], object]) -> Non
 
 
 def _look_at_runs(watch: ClusterWatch | None, hangs: queue.SimpleQueue[str]) -> None:
-    reconcile.end_hung_workers()
-    reconcile.release_dead_workers()
-    report = reconcile.wake_lost()
+    recovery.end_hung_workers()
+    recovery.release_dead_workers()
+    report = recovery.wake_lost()
     if report.woken or report.given_up or report.let_in:
         log.info("reconciled", **report.as_dict())
     reason = watch.look() if watch else ""

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from omi.accounts import revocation
-from omi.ids import is_id
+from omi.core.ids import is_id
 
 
 class Command(BaseCommand):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
@@ -23,7 +24,7 @@ class Command(BaseCommand):
         vendors.add_argument("--truth", action="append", help="JSON beside a recording that the speech vendors know")
         outage = what.add_parser("outage", help="inject a fault into running simulated vendors")
         outage.add_argument("vendor", nargs="?", default="", help="deepgram, soniox, fal ...")
-        outage.add_argument("kind", nargs="?", default="", help="refuse, drop, stall ... (tests/vendors/README.md)")
+        outage.add_argument("kind", nargs="?", default="", help="refuse, drop, stall ... (demo/vendors/README.md)")
         outage.add_argument("--times", type=int, default=-1, help="how many requests or connections; all by default")
         outage.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. status=503")
         outage.add_argument("--port", type=int, default=9900)
@@ -36,10 +37,10 @@ class Command(BaseCommand):
             self._outage(**options)
 
     def _vendors(self, *, port: int, truth: list[str] | None, **_: Any) -> None:
-        if not (settings.BASE_DIR / "tests" / "vendors" / "__main__.py").exists():
-            raise CommandError("The simulated vendors are part of the source checkout (tests/vendors); run it there.")
+        if find_spec("aiohttp") is None:
+            raise CommandError("The simulated vendors need the test tools: `make packages` installs them.")
         bundled = settings.BASE_DIR / "demo" / "recordings" / "conversation.json"
-        command = [sys.executable, "-m", "tests.vendors", "--port", str(port), "--export"]
+        command = [sys.executable, "-m", "demo.vendors", "--port", str(port), "--export"]
         for file in truth or [str(bundled)]:
             command += ["--truth", file]
         try:
@@ -47,7 +48,7 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             return
         if code:
-            raise CommandError("The simulated vendors did not start. They need the test tools: `make packages`.")
+            raise CommandError("The simulated vendors did not start; what they said is above.")
 
     def _outage(self, *, vendor: str, kind: str, times: int, port: int, end: bool, **options: Any) -> None:
         import httpx

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from omi.providers import one
+from omi.core.providers import one
 from omi.stores.documents.paths import path
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 
-from omi.providers import one
+from omi.core.providers import one
 
 T = TypeVar("T")
 THREADS = 16

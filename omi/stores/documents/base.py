@@ -36,7 +36,8 @@ DELETE_FIELD: Final = _Sentinel("DELETE_FIELD")
 
 
 class DocumentError(Exception):
-    """Base of what a documents adapter raises (besides omi.errors.ProviderError for the store being out of reach)."""
+    """Base of what a documents adapter raises (besides omi.core.errors.ProviderError for the store being out of
+    reach)."""
 
 
 class AlreadyExists(DocumentError):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from omi.errors import ErrorKind, ProviderError, StoreError
+from omi.core.errors import ErrorKind, ProviderError, StoreError
 from omi.stores.documents.base import (
     DELETE_FIELD,
     Document,
@@ -28,6 +28,7 @@ from omi.stores.documents.firestore_errors import VENDOR, mapped
 from omi.stores.documents.paths import collection_parts, document_parts
 from omi.stores.documents.values import check_size, clean, clean_fields
 from omi.stores.documents.writes import checked
+from omi.stores.google import firebase_app
 
 T = TypeVar("T")
 TIMEOUT = 20.0
@@ -132,6 +133,10 @@ class FirestoreDocuments:
                 self._empty(f"{path}/{name}")
         with mapped():
             reference.delete(**self._options)
+        if recursive:
+            # What was written below while the document was still there. Its writers look whether it is.
+            for name in self.collections(path):
+                self._empty(f"{path}/{name}")
 
     def batch(self, writes: Sequence[Write]) -> None:
         whole = checked(writes)
@@ -158,8 +163,6 @@ class FirestoreDocuments:
 
     def _client(self) -> Any:
         from firebase_admin import firestore
-
-        from omi.stores.google import firebase_app
 
         return firestore.client(firebase_app())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from omi.errors import ErrorKind, Outcome, StoreError
+from omi.core.errors import ErrorKind, Outcome, StoreError
 from omi.stores.documents.base import AlreadyExists, InvalidData, NotFound, TooLarge, VersionConflict
 
 VENDOR = "firestore"

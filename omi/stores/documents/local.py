@@ -11,13 +11,12 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from django.db.utils import InterfaceError
 
-from omi import rows
-from omi.errors import ErrorKind, ProviderError, StoreError
+from omi.core.errors import ErrorKind, ProviderError, StoreError
 from omi.stores.documents import local_query
 from omi.stores.documents.base import (
     AlreadyExists,
@@ -35,9 +34,7 @@ from omi.stores.documents.local_rows import CHANGED, one_of_many, row_of, snapsh
 from omi.stores.documents.paths import collection_parts, document_parts
 from omi.stores.documents.values import apply_fields, check_size, clean, clean_fields
 from omi.stores.documents.writes import checked
-
-if TYPE_CHECKING:
-    from omi.stores.models import LocalDocument
+from omi.stores.models import LocalDocument
 
 T = TypeVar("T")
 VENDOR = "local documents"
@@ -145,30 +142,20 @@ class LocalDocuments:
     # --- inside
 
     def _rows(self) -> Any:
-        from omi.stores.models import LocalDocument
-
         return LocalDocument.objects.using(self._using)
 
     def _row(self, path: str) -> LocalDocument | None:
-        from omi.stores.models import LocalDocument
-
-        found = rows.instances(LocalDocument, {"path": path}, using=self._using)
-        return found[0] if found else None
+        row: LocalDocument | None = self._rows().filter(pk=path).first()
+        return row
 
     def _whole(self, collection: str) -> list[Document]:
         """Every document of a collection: the user's people, the versions of a transcript."""
-        from omi.stores.models import LocalDocument
-
-        found = rows.instances(LocalDocument, {"collection": collection}, order="path", using=self._using)
-        return [one_of_many(row) for row in found]
+        return [one_of_many(row) for row in self._rows().filter(collection=collection).order_by("path")]
 
     def _children(self, path: str) -> list[str]:
         """The next part of every path under this one."""
-        from omi.stores.models import LocalDocument
-
-        where = {"path__gt": f"{path}/", "path__lt": f"{path}0"}
-        found = rows.select(LocalDocument, ("path",), where, using=self._using)
-        return sorted({below[len(path) + 1 :].split("/", 1)[0] for (below,) in found})
+        found = self._below(path).values_list("path", flat=True)
+        return sorted({below[len(path) + 1 :].split("/", 1)[0] for below in found})
 
     def _below(self, path: str) -> Any:
         """Everything under a path: "/" and "0" are neighbours in byte order."""
@@ -216,10 +203,9 @@ class LocalDocuments:
             data = write.data or {}
         row = row_of(write.path, data, current)
         if current is None:
-            rows.insert([row], using=self._using)
+            row.save(force_insert=True, using=self._using)
         else:
-            values = {name: getattr(row, name) for name in CHANGED}
-            rows.update(type(row), values, {"path": write.path}, using=self._using)
+            self._rows().filter(pk=write.path).update(**{name: getattr(row, name) for name in CHANGED})
         return row
 
     def _lock(self, *paths: str) -> None:

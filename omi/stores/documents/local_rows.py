@@ -10,6 +10,7 @@ from typing import Any
 from omi.stores.documents.base import Data, Document, Unreadable
 from omi.stores.documents.codec import dump, load
 from omi.stores.documents.paths import parent_of
+from omi.stores.models import LocalDocument
 
 INDEXED_FIELD = "created_at"
 """The field whose order SQL knows: every list of the app is 'newest first'."""
@@ -51,8 +52,6 @@ def _moment(key: str) -> datetime | None:
 
 def row_of(path: str, data: Data, current: Any | None) -> Any:
     """An unsaved row. Its version is a time that is later than that of the row which it replaces."""
-    from omi.stores.models import LocalDocument
-
     version = max(time.time_ns() // 1000, current.version + 1 if current else 0)
     now = _EPOCH + timedelta(microseconds=version)
     return LocalDocument(

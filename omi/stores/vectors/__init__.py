@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from omi.providers import one
+from omi.core.providers import one
 
 if TYPE_CHECKING:
     from omi.stores.vectors.base import Vectors

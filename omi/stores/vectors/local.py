@@ -17,8 +17,8 @@ import numpy as np
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from django.db.utils import InterfaceError
 
-from omi import rows
-from omi.errors import ErrorKind, StoreError
+from omi.core.errors import ErrorKind, StoreError
+from omi.stores import models
 from omi.stores.vectors.base import Filter, InvalidVector, Match, Vector
 from omi.stores.vectors.check import check_id, check_top_k, check_values, check_vector
 from omi.stores.vectors.filters import check_filter, matches, split_uid
@@ -30,6 +30,7 @@ CHUNK = 500
 BATCH = 100
 """Vectors per INSERT: seven variables each."""
 
+# Text: the ORM has no UPDATE ... RETURNING, and reading the new version must be one step with locking its row.
 _LATER = "CASE WHEN version >= %s THEN version + 1 ELSE %s END"
 _NEXT = f"UPDATE stores_vectorscope SET version = {_LATER} WHERE namespace = %s AND uid = %s RETURNING version"  # noqa: S608
 _NEXT_DELETION = _NEXT.replace("SET", f"SET deletions = {_LATER},")
@@ -67,8 +68,13 @@ class LocalVectors:
                     )
                     for vector in group
                 ]
-                for start in range(0, len(made), BATCH):
-                    rows.insert(made[start : start + BATCH], unique=("namespace", "vector_id"), using=self._using)
+                self._rows().bulk_create(
+                    made,
+                    batch_size=BATCH,
+                    update_conflicts=True,
+                    unique_fields=["namespace", "vector_id"],
+                    update_fields=["uid", "version", "dimension", "values", "metadata"],
+                )
 
     def query(
         self, values: Sequence[float], *, namespace: str, top_k: int, filter: Filter | None = None
@@ -137,8 +143,6 @@ class LocalVectors:
     # --- inside
 
     def _model(self, name: str) -> Any:
-        from omi.stores import models
-
         return getattr(models, name)
 
     def _rows(self) -> Any:
@@ -146,9 +150,8 @@ class LocalVectors:
 
     def _dimension(self, namespace: str) -> int | None:
         # Any row will do: first() would sort, and read the whole namespace for it.
-        where = {"namespace": namespace}
-        found = rows.select(self._model("LocalVector"), ("dimension",), where, limit=1, using=self._using)
-        return int(found[0][0]) if found else None
+        found = self._rows().filter(namespace=namespace).order_by().values_list("dimension", flat=True)[:1]
+        return next(iter(found), None)
 
     def _bump(self, namespace: str, uid: str, *, deletion: bool) -> int:
         """The next version of a scope. Its row stays locked until the transaction ends: writers of a user queue."""
@@ -170,8 +173,7 @@ class LocalVectors:
     def _detach(self, vectors: dict[str, Vector], namespace: str) -> None:
         """An id that moves to another user must leave the first one's matrix."""
         for part in _chunks(list(vectors)):
-            where = {"namespace": namespace, "vector_id__in": part}
-            known = rows.select(self._model("LocalVector"), ("vector_id", "uid"), where, using=self._using)
+            known = self._rows().filter(namespace=namespace, vector_id__in=part).values_list("vector_id", "uid")
             moved = [identity for identity, uid in known if uid != _uid_of(vectors[identity])]
             if moved:
                 self._remove(self._rows().filter(namespace=namespace, vector_id__in=moved), namespace)

@@ -11,6 +11,7 @@ import numpy as np
 from django.db import connections
 from numpy.typing import NDArray
 
+from omi.stores.models import LocalVector, VectorScope
 from omi.stores.vectors.base import Filter, Match, Metadata
 from omi.stores.vectors.filters import matches
 
@@ -39,8 +40,6 @@ class ScopeCache:
         self._lock = threading.Lock()
 
     def get(self, namespace: str, uid: str) -> Scope:
-        from omi.stores.models import VectorScope
-
         state = VectorScope.objects.using(self._using).filter(namespace=namespace, uid=uid).first()
         if state is None:
             return Scope()
@@ -58,8 +57,6 @@ class ScopeCache:
 
     def _refresh(self, kept: Scope, state: Any, namespace: str, uid: str) -> Scope:
         """Load what is newer than the kept state. Rows of a write that is newer still are harmless: read again."""
-        from omi.stores.models import LocalVector
-
         rows = LocalVector.objects.using(self._using).filter(namespace=namespace, uid=uid)
         fresh: dict[str, tuple[Metadata, NDArray[np.float32]]] = {}
         for identity, metadata, values in (

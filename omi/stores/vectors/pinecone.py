@@ -12,12 +12,12 @@ from typing import Any
 
 from django.conf import settings
 
-from omi.bounded_http import bounded_transport
-from omi.errors import ErrorKind, MissingDependency, Outcome, StoreError
+from omi.core.bounded_http import bounded_transport
+from omi.core.errors import ErrorKind, MissingDependency, Outcome, StoreError
+from omi.core.vendor_errors import KEY_REFUSED
 from omi.stores.vectors.base import Filter, InvalidVector, Match, Vector
 from omi.stores.vectors.check import check_id, check_top_k, check_values, check_vector
 from omi.stores.vectors.filters import check_filter
-from omi.vendor_errors import KEY_REFUSED
 
 VENDOR = "pinecone"
 TIMEOUT = 20.0

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from omi.errors import ProviderError
-from omi.providers import one
+from omi.core.errors import ProviderError
+from omi.core.providers import one
 from speakers import cohort
 
 

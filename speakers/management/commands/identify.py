@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 from speakers import people, retroactive
 from speakers.models import USER
 from speakers.policy import CANDIDATE_USER

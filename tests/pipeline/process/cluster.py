@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support.migrated import put_database
+
 ROOT = Path(__file__).resolve().parents[3]
 
 SETTINGS = """
@@ -42,7 +44,6 @@ for line in sys.stdin:
         said = {"error": traceback.format_exc()[-2000:]}
     print(json.dumps(said), file=out, flush=True)
 """
-_TEMPLATE: dict[str, bytes] = {}
 INSTANT = "import tests.pipeline.instant\n"
 
 
@@ -80,23 +81,10 @@ class Installation:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.log = folder / "cluster.log"
         self._driver: subprocess.Popen[bytes] | None = None
-        self._migrate()
-
-    def _migrate(self) -> None:
-        """The tables: copied from an installation that this test run has migrated, where that is possible."""
-        file = self.folder / "data" / "omi.sqlite3"
-        if "DATABASE_URL" not in self.environment and _TEMPLATE.get("bytes"):
-            file.parent.mkdir(exist_ok=True)
-            file.write_bytes(_TEMPLATE["bytes"])
-            return
-        self._manage("migrate", "--verbosity", "0")
-        if "DATABASE_URL" not in self.environment:
-            import sqlite3
-
-            with sqlite3.connect(file) as database:
-                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            database.close()
-            _TEMPLATE["bytes"] = file.read_bytes()
+        if database:
+            self._manage("migrate", "--verbosity", "0")
+        else:
+            put_database(folder / "data")
 
     def _manage(self, *arguments: str) -> str:
         done = subprocess.run(

@@ -17,10 +17,10 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 POINTS = ["transcripts-before", "emotions-before", "vector-before", "structure-during"]
 
 LEFT = """
-from memories import erasure
+from memories.privacy import erasure
 from memories.models import ErasureReceipt
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
-from omi import providers
+from omi.core import providers
 from omi.stores.models import AudioObject, LocalDocument
 runs = PostProcessingRun.objects.all()
 vectors = providers.one("vectors")
@@ -40,7 +40,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
         tmp_path, instant=True, workers=6, lease=30.0,
         # A vendor that cannot be asked to forget what it has.
         more="""
-from omi.errors import ErrorKind, ProviderError
+from omi.core.errors import ErrorKind, ProviderError
 def away(self, ticket):
     raise ProviderError("first", "does not answer", kind=ErrorKind.TRANSIENT, code="503")
 fakes.FakePrerecorded.forget = away
@@ -74,7 +74,7 @@ def test_nothing_of_an_erased_memory_comes_back_and_no_word_waits_for_a_vendor(i
         time.sleep(0.1)
     receipts = installation.python(
         f"""
-from memories import erasure
+from memories.privacy import erasure
 from memories.pipeline.models import PostProcessingRun
 runs = PostProcessingRun.objects.filter(pk__in={runs!r})
 answer = [sorted(erasure.erase_memory(run.uid, run.memory_id).failed) for run in runs]

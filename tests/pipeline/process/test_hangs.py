@@ -86,14 +86,15 @@ def test_rows_that_nobody_understands_stop_no_supervisor(installation: Installat
         """
 from django.utils import timezone
 from datetime import timedelta
-from memories.pipeline import claim, service
+from memories.pipeline import service
+from memories.pipeline.engine import lease as leases
 from memories.pipeline.models import PostProcessingRun, RunStep
-owner = f"{claim.machine()}:999999999:1"
-from memories.pipeline.vocabulary import State
+owner = f"{leases.machine()}:999999999:1"
+from memories.pipeline.states import State
 for number, call in enumerate([{"owner": owner, "until": "soon"}, {"owner": owner, "id": ["x"]}, {"owner": owner}]):
     run = service.start("reprocess", "somebody", f"m{number}", actor="test")
-    lease = claim.claim(PostProcessingRun.objects.get(pk=run.pk), owner="somebody")
-    claim.change(lease, State.WAITING, wake_at=timezone.now() + timedelta(seconds=300))
+    lease = leases.claim(PostProcessingRun.objects.get(pk=run.pk), owner="somebody")
+    leases.change(lease, State.WAITING, wake_at=timezone.now() + timedelta(seconds=300))
     RunStep.objects.filter(run=run, name="structure").update(state="waiting", checkpoint={"call": call})
 answer = None
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from memories.pipeline.retries import ATTEMPTS
+from memories.pipeline.engine.retry_policy import ATTEMPTS
 from tests.pipeline.process.cluster import Installation, processes_of, workers_of
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]
@@ -69,7 +69,7 @@ def test_killed_at_every_point_of_a_run_it_still_ends_once(installation: Install
     for file in left:
         (installation.faults / file).unlink(missing_ok=True)
     calls = installation.calls()
-    counted = installation.python("from memories.pipeline.selectors import doubled_calls\nanswer = doubled_calls()")
+    counted = installation.python("from memories.pipeline.queries import doubled_calls\nanswer = doubled_calls()")
     # A paid step that was killed between the vendor's answer and its storing calls again: that is counted and shown.
     made = [
         calls.count(("first", "submit")),
@@ -126,7 +126,7 @@ def many_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     made = Installation(
         tmp_path_factory.mktemp("frozen"), workers=6, lease=2.0,
         # What is frozen would be killed at the end of its lease; here it comes back, as on a suspended machine.
-        more="from memories.pipeline import processes\nprocesses.end_hung = lambda owner, run_id: False\n",
+        more="from memories.pipeline.operations import processes\nprocesses.end_hung = lambda owner, run_id: False\n",
     )  # fmt: skip
     made.serve(patience=60)
     yield made

@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from demo.vendors.server import VendorServer
 from tests.pipeline.process.cluster import Installation, processes_of, workers_of
 from tests.support.vendor_fixtures import Talk, talk, vendor_server
-from tests.vendors.server import VendorServer
 
 __all__ = ["talk", "vendor_server"]
 pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]
@@ -25,7 +25,7 @@ SOON = 12.0
 
 REAL = """
 PROVIDERS |= {
-    "prerecorded": [{"BACKEND": "transcription.prerecorded.deepgram.DeepgramPrerecorded"}],
+    "prerecorded": [{"BACKEND": "transcription.vendors.batch.deepgram.DeepgramPrerecorded"}],
     "structurer": {"BACKEND": "memories.structuring.openai.OpenAIStructurer"},
     "embedder": {"BACKEND": "memories.structuring.openai_embedder.OpenAIEmbedder"},
     "emotions": {"BACKEND": "emotions.hume.HumeEmotions"},
@@ -238,8 +238,8 @@ def test_a_late_answer_after_the_end_writes_nothing(installation: Installation, 
     waits(installation, run)
     acts = {
         "cancel": "from memories.pipeline import service\nservice.cancel(run, actor='user')",
-        "memory": "from memories import erasure\nerasure.erase_memory(run.uid, run.memory_id)",
-        "account": "from memories import account\naccount.delete_account(run.uid)",
+        "memory": "from memories.privacy import erasure\nerasure.erase_memory(run.uid, run.memory_id)",
+        "account": "from memories.privacy import account\naccount.delete_account(run.uid)",
     }
     installation.python(
         "from memories.pipeline.models import PostProcessingRun\n"
@@ -258,7 +258,8 @@ def test_a_late_answer_after_the_end_writes_nothing(installation: Installation, 
     structured = [row for row in ledger(installation, run) if row[0] == "structure"]
     assert structured == ([] if what == "account" else [["structure", "success", False]])
     if what == "account":
-        assert installation.python("from memories import erasure\nanswer = erasure.verify_user_erased('user-1')") == {}
+        left = "from memories.privacy import erasure\nanswer = erasure.verify_user_erased('user-1')"
+        assert installation.python(left) == {}
 
 
 @pytest.mark.parametrize(

@@ -72,14 +72,14 @@ def test_runs_under_random_kills_all_end_once(installation: Installation) -> Non
     assert {found[run]["outcome"] for run in runs} == {"success"}
     told = installation.python(
         """
-from memories.pipeline import selectors
+from memories.pipeline import queries
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories, transcripts
 from tests.pipeline.process.work import ends, told
 numbers = [event["event_number"] for event in told()]
 own = ends()
 shown = {memories.get_memory(run.uid, run.memory_id).active_transcript for run in PostProcessingRun.objects.all()}
-answer = [len(set(own)), len(own), numbers == sorted(set(numbers)), sorted(shown), selectors.doubled_calls()]
+answer = [len(set(own)), len(own), numbers == sorted(set(numbers)), sorted(shown), queries.doubled_calls()]
 """
     )
     calls = installation.calls()

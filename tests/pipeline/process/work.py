@@ -11,7 +11,7 @@ from tests.pipeline.fakes import TEXT
 
 def begin(count: int, options: dict[str, Any], speech: str = "") -> list[int]:
     """``count`` memories of one user, each with a recording of speech, and a run for each, as an upload begins it."""
-    from memories.pipeline import announce, service
+    from memories.pipeline import notifications, service
     from memories.shapes import PostProcessingStatus
 
     runs = [
@@ -19,7 +19,7 @@ def begin(count: int, options: dict[str, Any], speech: str = "") -> list[int]:
         for memory_id, kept in prepare(count, speech)
     ]
     for run in runs:
-        announce.mark(run, PostProcessingStatus.IN_PROGRESS)
+        notifications.mark(run, PostProcessingStatus.IN_PROGRESS)
     return [run.pk for run in runs]
 
 
@@ -59,17 +59,17 @@ def prepare(count: int, speech: str = "") -> list[tuple[str, Any]]:
 
 def told(uid: str = "user-1") -> list[dict[str, Any]]:
     """The whole event log of a user, oldest first."""
-    from memories import events
+    from memories.user_events import log
 
     found: list[dict[str, Any]] = []
-    while more := events.after(uid, found[-1]["event_number"] if found else 0, 500):
+    while more := log.after(uid, found[-1]["event_number"] if found else 0, 500):
         found += more
     return found
 
 
 def ends(uid: str = "user-1") -> list[int]:
     """The runs whose end was told, as often as it was, in order of their ids."""
-    from memories import events
+    from memories.user_events import log
 
-    kinds = {events.POST_PROCESSING_SUCCESS, events.POST_PROCESSING_FAILED}
+    kinds = {log.POST_PROCESSING_SUCCESS, log.POST_PROCESSING_FAILED}
     return sorted(event["run_id"] for event in told(uid) if event["type"] in kinds)

@@ -21,10 +21,11 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from demo.vendors.server import VendorServer
+from demo.vendors.truth import Library, Recording
 from omi.accounts.tokens import mint
 from omi.management.commands.serve import BACKLOG
-from tests.vendors.server import VendorServer
-from tests.vendors.truth import Library, Recording
+from tests.support.migrated import put_database
 
 ROOT = Path(__file__).resolve().parents[3]
 FULL_SCALE = os.environ.get("OMI_FULL_SCALE") == "1"
@@ -66,6 +67,7 @@ class Web:
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
+        put_database(folder)
         self.environment = {
             "PATH": os.environ["PATH"],
             "OMI_DATA_DIR": str(folder),
@@ -173,7 +175,6 @@ class Web:
 def web(tmp_path_factory: pytest.TempPathFactory, running: VendorServer) -> Iterator[Web]:
     """Two vendors in parallel; one process for all tests of a module."""
     server = Web(tmp_path_factory.mktemp("web"), **running.urls, OMI_LIVE="deepgram,soniox")
-    server.manage("migrate")
     server.start()
     yield server
     server.stop()

@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from demo.vendors.server import VendorServer
 from omi.accounts.tokens import mint
+from omi.core.websocket_masks import masked
 from tests.transcription.process.conftest import PCM, WORDS, Heard, Web, speak
-from tests.vendors.server import VendorServer
 from transcription.client import _opus
-from transcription.masks import masked
 
 pytestmark = pytest.mark.process
 
@@ -217,7 +217,7 @@ async def talking(connection: ClientConnection) -> Heard:
 def left(web: Web, uid: str) -> str:
     return web.manage(
         "shell", "-c",
-        "from memories import erasure; from transcription import journal;"
+        "from memories.privacy import erasure; from transcription import journal;"
         f"print('left', erasure.verify_user_erased({uid!r}), len(list(journal.sessions({uid!r}))))",
     ).strip().splitlines()[-1]  # fmt: skip
 
@@ -312,7 +312,6 @@ def opened(web: Web, uid: str, seconds: float) -> connect:
 @pytest.fixture
 def small(tmp_path: Path, running: VendorServer) -> Iterator[Web]:
     server = Web(tmp_path, **running.urls, OMI_LIVE="deepgram", OMI_SOCKETS_PER_USER="1000")
-    server.manage("migrate")
     server.open_files = 160
     server.start()
     yield server

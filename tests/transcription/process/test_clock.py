@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from demo.vendors.server import VendorServer
 from tests.transcription.process.conftest import PCM, SECONDS, WORDS, Heard, Web, adds_up, speak
 from tests.transcription.process.test_outages import started
-from tests.vendors.server import VendorServer
 
 LIBRARY = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
 pytestmark = [

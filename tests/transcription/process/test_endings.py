@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from demo.vendors.server import VendorServer
 from tests.transcription.process.conftest import PCM, Heard, Web, adds_up, speak
 from tests.transcription.process.test_outages import started
-from tests.vendors.server import VendorServer
 
 pytestmark = pytest.mark.process
 QUIET = b"\0" * (7 * 32000)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from demo.vendors.server import VendorServer
 from tests.transcription.process.conftest import FULL_SCALE, PCM, SECONDS, WORDS, Heard, Web, adds_up, speak
-from tests.vendors.server import VendorServer
 
 pytestmark = pytest.mark.process
 
@@ -23,7 +23,6 @@ pytestmark = pytest.mark.process
 @contextlib.contextmanager
 def started(folder: Path, vendors: VendorServer, **environment: str) -> Iterator[Web]:
     web = Web(folder, **vendors.urls, **{"OMI_LIVE": "deepgram", **environment})
-    web.manage("migrate")
     web.start()
     try:
         yield web

@@ -13,19 +13,18 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from demo.vendors.server import VendorServer
 from tests.transcription.process.conftest import CHUNK, FULL_SCALE, PCM, SECONDS, WORDS, Heard, Web, adds_up, speak
-from tests.vendors.server import VendorServer
 
 pytestmark = pytest.mark.process
 
-RECOVER = "from transcription.reconcile import recover_sessions as r; print('recovered', r())"
+RECOVER = "from transcription.session.recovery import recover_sessions as r; print('recovered', r())"
 
 
 @pytest.fixture
 def own(tmp_path: Path, vendors: VendorServer) -> Web:
     """A process that may be killed."""
     server = Web(tmp_path, **vendors.urls, OMI_LIVE="deepgram")
-    server.manage("migrate")
     server.start()
     yield server
     server.stop()
@@ -109,7 +108,6 @@ def test_a_client_that_comes_back_within_the_gap_goes_on_and_later_begins_anew(
 ) -> None:
     """Back after 5 s, 100 s and 130 s; scaled: the gap of 120 s is 5 s."""
     web = Web(tmp_path, **vendors.urls, OMI_LIVE="deepgram", OMI_GAP_SECONDS=GAP)
-    web.manage("migrate")
     web.start()
 
     async def visit() -> str:
@@ -146,7 +144,6 @@ def test_a_thousand_clients_that_reconnect_at_once_are_all_served(tmp_path: Path
     """A network that goes away and comes back: all sockets are cut without a word and all clients return together.
     Scaled: 100. Every second that any of them sent is accounted for."""
     web = Web(tmp_path, **vendors.urls, OMI_LIVE="deepgram")
-    web.manage("migrate")
     web.start()
     ready: list[float] = []
 

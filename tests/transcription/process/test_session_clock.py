@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from demo.vendors.server import VendorServer
 from tests.transcription.process.conftest import PCM, RECORDING, Heard, Web
 from tests.transcription.process.test_outages import started
-from tests.vendors.server import VendorServer
 
 pytestmark = pytest.mark.process
 VISITS, VISIT = 6, 3.0

@@ -14,11 +14,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from demo.vendors.server import VendorServer
 from omi.accounts.tokens import mint
+from omi.core.websocket_masks import masked
 from tests.transcription.process.conftest import PCM, WORDS, Heard, Web, speak
-from tests.vendors.server import VendorServer
 from transcription.client import _opus
-from transcription.masks import masked
 
 pytestmark = pytest.mark.process
 

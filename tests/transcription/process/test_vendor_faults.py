@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from demo.vendors.server import VendorServer
 from tests.transcription.process.conftest import SECONDS, WORDS, Heard, Web, adds_up, speak
-from tests.vendors.server import VendorServer
 
 pytestmark = pytest.mark.process
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from transcription.audio.vad import RATE, Region, checked_pcm, speech_regions
 from transcription.engines.whisper.languages import Spoken
 from transcription.engines.whisper.model import WINDOW_SECONDS, Whisper
 from transcription.segments import Word
-from transcription.vad import RATE, Region, checked_pcm, speech_regions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +67,7 @@ class WhisperBatch:
         for regions in windows(speech_regions(checked_pcm(pcm), max_speech=WINDOW_SECONDS - 1)):
             start, end = regions[0].start, regions[-1].end
             audio = pcm[round(start * RATE) : round(end * RATE)]
+            self._spoken.after(start - before)
             language = self._spoken.of(audio)
             if start - before > FORGET_AFTER or self._spoken.changed:
                 context = []

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from transcription.audio.vad import FRAME_SECONDS
 from transcription.engines.base import RATE, Heard
 from transcription.engines.utterances import Utterance, UtteranceSplitter
 from transcription.engines.whisper.batch import FORGET_AFTER, LONGEST_PAUSE, words_of
 from transcription.engines.whisper.languages import Spoken
 from transcription.engines.whisper.model import Answer, Whisper, Window
-from transcription.vad import FRAME_SECONDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,6 +103,8 @@ class WhisperStream:
         return (len(current.frames) - self._heard_frames) * FRAME_SECONDS >= PARTIAL_EVERY
 
     def _begin(self, start: float) -> None:
+        if self._said:
+            self._spoken.after(start - self._said[-1].end)
         self._open = Said(start, start, [], [])
         self._last = []
         self._heard_frames = 0

@@ -6,8 +6,10 @@ for 10 s; where the answer is doubtful the same window is heard again with silen
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +41,12 @@ REPEATS = 3
 """So many times the same one to eight words in a row (more than 6 s of them would be needed to say it) is a loop."""
 ECHO = 5
 """Words of a phrase that is believed to be said twice only if the model says so with silence up to 30 s behind it."""
+SAME_MARK = 8
+"""So many times the same character in a row is a loop, too: an apostrophe repeats no word."""
+ALIKE = 0.6
+"""Share of their characters that two hearings of a doubtful window must have in common to be believed."""
 TEMPERATURES = (0.2, 0.6)
+_SAME_MARK = re.compile(rf"(\S)\1{{{SAME_MARK - 1},}}")
 
 
 @dataclass(slots=True)
@@ -57,7 +64,9 @@ class Answer:
 
     @property
     def loops(self) -> bool:
-        return compression(self.text) > COMPRESSIBLE or repeats(self.text) >= REPEATS
+        return (
+            compression(self.text) > COMPRESSIBLE or repeats(self.text) >= REPEATS or bool(_SAME_MARK.search(self.text))
+        )
 
     @property
     def echoes(self) -> bool:
@@ -134,7 +143,7 @@ class Whisper:
         """``prefix``: tokens that the answer begins with; they are part of it. ``fresh``: seconds of the window that
         they do not cover (its whole length where there is no prefix)."""
         if temperature:
-            self._library.set_random_seed(0)  # the same audio gives the same words
+            self._library.set_random_seed(0)  # the same for every process; within one, chance goes on where it was
         search = (
             {"beam_size": 1, "num_hypotheses": 5, "sampling_topk": 0, "sampling_temperature": temperature}
             if temperature
@@ -186,7 +195,8 @@ class Whisper:
         """The best answer to a window of at most ``WINDOW_SECONDS``; empty where nobody speaks.
 
         What is doubtful is heard again: without context and with silence up to 30 s, then with growing chance
-        (Whisper's temperature fallback). The least doubtful answer that does not loop is taken.
+        (Whisper's temperature fallback). Where all hearings are doubtful, the best one that does not loop is taken, if
+        another one says nearly the same: chance alone makes whole sentences of laughter.
         """
         window = self.window(pcm)
         prompt = self.tokens.prompt(language, vocabulary=vocabulary, context=context)
@@ -202,7 +212,10 @@ class Whisper:
             if not again.doubtful:
                 return window, again
         window, best = max(tried, key=lambda item: (not item[1].loops, item[1].score))
-        if best.loops or (best.doubtful and best.no_speech > NO_SPEECH) or best.score < 2 * DOUBTFUL:
+        alone = best.doubtful and not any(
+            alike(best.text, other.text) for _, other in tried if other is not best and not other.loops
+        )
+        if best.loops or alone or (best.doubtful and best.no_speech > NO_SPEECH) or best.score < 2 * DOUBTFUL:
             best = Answer([], "", best.score, best.no_speech)
         return window, best
 
@@ -232,6 +245,12 @@ def repeats(text: str) -> int:
                 run, at = 1, at + 1
         most = max(most, run // 2 if size == 1 else run)
     return most
+
+
+def alike(text: str, other: str) -> bool:
+    """Whether two hearings say nearly the same, however they are written."""
+    mine, theirs = "".join(units(text)), "".join(units(other))
+    return SequenceMatcher(None, mine, theirs, autojunk=False).ratio() >= ALIKE if mine and theirs else False
 
 
 def echoes(text: str) -> bool:

@@ -11,8 +11,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from omi.errors import OwnFault
-from transcription.audio import AudioError, AudioLimits, decode_to_wav
+from omi.accounts.tokens import mint
+from omi.core.errors import OwnFault
+from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
 from transcription.client import Closed, ListenClient, encode
 
 
@@ -31,8 +32,6 @@ class Command(BaseCommand):
         parser.add_argument("--no-memory", action="store_true", help="only transcribe")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        from omi.accounts.tokens import mint
-
         if not options["file"].is_file():
             raise CommandError(f"There is no file {options['file']}.")
         token = options["token"] or mint(options["uid"])

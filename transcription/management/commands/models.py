@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from omi.errors import ProviderError
+from omi.core.errors import ProviderError
 from transcription.engines.download import DownloadError, fetch
 from transcription.engines.models import CATALOGUE, ModelCard
 from transcription.engines.registry import check, detect

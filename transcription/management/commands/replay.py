@@ -9,16 +9,16 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from omi.providers import many
+from omi.core.providers import many
 from transcription import journal
-from transcription.codecs import BYTES_PER_SECOND
+from transcription.audio.codecs import BYTES_PER_SECOND
+from transcription.audio.vad import SpeechGate
 from transcription.journal.reader import seconds_on_disk
 from transcription.journal.store import Entry
-from transcription.live.breaker import breaker_for
-from transcription.live.supervisor import Supervisor, eligible
-from transcription.live.window import AudioWindow
 from transcription.segments import Segment, render
-from transcription.vad import SpeechGate
+from transcription.session.supervisor import Supervisor, eligible
+from transcription.session.window import AudioWindow
+from transcription.vendors.circuit_breaker import breaker_for
 
 FINISH_SECONDS = 600.0
 

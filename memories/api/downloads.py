@@ -1,0 +1,80 @@
+"""``GET /v1/memories/{id}/download/{format}``: a memory as a file."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import viewsets
+from rest_framework.request import Request
+
+from memories import downloads
+from memories.api.errors import ApiError
+from memories.api.reading import uid_of
+from memories.api.shapes import Detail
+from memories.repository import memories as repository
+from omi.accounts.users import UserDoc, get_user
+from speakers import people
+
+
+class Format(StrEnum):
+    SRT = "srt"
+    VTT = "vtt"
+    TXT = "txt"
+    MARKDOWN = "md"
+    JSON = "json"
+
+
+_TYPES = {
+    Format.SRT: "application/x-subrip",
+    Format.VTT: "text/vtt",
+    Format.TXT: "text/plain",
+    Format.MARKDOWN: "text/markdown",
+    Format.JSON: "application/json",
+}
+
+
+class DownloadViewSet(viewsets.ViewSet):
+    @extend_schema(
+        parameters=[OpenApiParameter("file_format", str, OpenApiParameter.PATH, enum=list(Format))],
+        responses={(200, "text/plain"): OpenApiTypes.BINARY, 404: Detail},
+        description="`srt` and `vtt` with times of the recording, `txt` and `md` to read, `json` as the API has it. "
+        "Speakers have the names that the user gave them.",
+    )
+    def retrieve(self, request: Request, memory_id: str, file_format: str) -> HttpResponse:
+        if file_format not in set(Format):
+            raise ApiError(404, f"There is no such format; there are {', '.join(Format)}")
+        uid, wanted = uid_of(request), Format(file_format)
+        memory = repository.get_memory(uid, memory_id)
+        user = get_user(uid)
+        names = people.names(uid)
+        match wanted:
+            case Format.SRT:
+                content = downloads.srt(memory, names, user.name)
+            case Format.VTT:
+                content = downloads.vtt(memory, names, user.name)
+            case Format.TXT:
+                content = downloads.txt(memory, names, user.name, _zone(user))
+            case Format.MARKDOWN:
+                content = downloads.markdown(memory, names, user.name, _zone(user))
+            case Format.JSON:
+                content = memory.model_dump_json(indent=2)
+        return HttpResponse(
+            content,
+            content_type=f"{_TYPES[wanted]}; charset=utf-8",
+            headers={
+                "Content-Disposition": f'attachment; filename="{memory_id}.{wanted}"',
+                "Cache-Control": "private, no-store",
+            },
+        )
+
+
+def _zone(user: UserDoc) -> ZoneInfo:
+    """The user's zone; UTC where an old document names one that this machine does not know."""
+    try:
+        return ZoneInfo(user.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")

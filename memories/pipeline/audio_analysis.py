@@ -1,0 +1,84 @@
+"""Functions for ``child.call``: JSON in, JSON out, no Django."""
+
+from __future__ import annotations
+
+import importlib
+import wave
+from dataclasses import asdict
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from memories.pipeline.rules import acceptance
+from memories.structuring.base import StructureRequest
+from transcription.segments import Segment
+
+BLOCK = 600.0
+"""Seconds of audio looked at in one go: memory stays bounded (19 MB) for recordings of any length."""
+
+
+def speech(path: str) -> dict[str, Any]:
+    """Length and speech regions (seconds) of a 16 kHz mono 16-bit WAV, and the SHA-256 of its samples."""
+    import hashlib
+
+    import numpy as np
+
+    from transcription.audio.vad import RATE, speech_regions
+
+    digest = hashlib.sha256()
+    regions: list[list[float]] = []
+    frames = 0
+    with wave.open(str(Path(path)), "rb") as file:
+        if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (RATE, 1, 2):
+            raise ValueError("not a 16 kHz mono 16-bit recording")
+        while data := file.readframes(int(BLOCK * RATE)):
+            digest.update(data)
+            offset = frames / RATE
+            for start, end in speech_regions(np.frombuffer(data, np.int16)):
+                if regions and start + offset - regions[-1][1] < 0.3:
+                    regions[-1][1] = round(end + offset, 3)
+                else:
+                    regions.append([round(start + offset, 3), round(end + offset, 3)])
+            frames += len(data) // 2
+    return {"seconds": round(frames / RATE, 3), "regions": regions, "sha256": digest.hexdigest()}
+
+
+def assess(
+    new: list[Any], shown: list[Any], live: dict[str, list[Any]], regions: list[tuple[float, float]], **more: Any
+) -> dict[str, Any]:
+    """``quality.assess`` of segments as JSON; ``more`` are its other arguments."""
+    return asdict(
+        acceptance.assess(
+            new=_segments(new), shown=_segments(shown), live={name: _segments(item) for name, item in live.items()},
+            regions=[(start, end) for start, end in regions], **more,
+        )
+    )  # fmt: skip
+
+
+def structure(backend: str, options: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
+    """What a structurer of this machine makes of a ``StructureRequest`` without ``parts``."""
+    asked = StructureRequest(
+        **{
+            **request, "segments": _segments(request["segments"]),
+            "started_at": datetime.fromisoformat(request["started_at"]),
+        }
+    )  # fmt: skip
+    made = _backend(backend, tuple(sorted(options.items()))).structure(asked)
+    return {**asdict(made), "structured": made.structured.model_dump(mode="json")}
+
+
+def embed(backend: str, options: dict[str, Any], texts: list[str]) -> list[list[float]]:
+    """The vectors of an embedder of this machine."""
+    vectors: list[list[float]] = _backend(backend, tuple(sorted(options.items()))).embed(texts)
+    return vectors
+
+
+@cache
+def _backend(name: str, options: tuple[tuple[str, Any], ...]) -> Any:
+    module, _, cls = name.rpartition(".")
+    return getattr(importlib.import_module(module), cls)(**dict(options))
+
+
+def _segments(items: list[Any]) -> list[Segment]:
+    return [Segment.model_validate(item) for item in items]

@@ -1,0 +1,34 @@
+"""Which steps a kind of run has, in order."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from memories.pipeline.states import Kind
+
+PLANS: Final[dict[str, tuple[str, ...]]] = {
+    Kind.POSTPROCESS: (
+        "prepare_audio", "transcribe", "assess", "identify_speakers", "structure", "index", "emotions", "publish",
+    ),
+    # The three after the first are skipped unless live transcription failed and the journal holds the recording. Voices
+    # are judged where there is a recording and anybody to recognise.
+    Kind.CAPTURE: (
+        "gather", "prepare_audio", "transcribe", "assess", "identify_speakers", "structure", "index", "publish",
+    ),
+    Kind.REPROCESS: ("structure", "index", "publish"),
+}  # fmt: skip
+
+OPTIONAL: Final = frozenset({"emotions"})
+"""Steps whose failure is recorded and shown, and never fails the run."""
+
+
+def plan_for(kind: str) -> list[str]:
+    return list(PLANS[kind])
+
+
+def first_step(kind: str, from_step: str | None) -> str:
+    """Raises ValueError naming the steps when ``from_step`` is not one of this kind."""
+    plan = PLANS[kind]
+    if from_step and from_step not in plan:
+        raise ValueError(f"{kind} has no step {from_step!r}; its steps are {', '.join(plan)}")
+    return from_step or plan[0]

@@ -1,0 +1,330 @@
+"""Figures of the pipeline, read from the rows when they are scraped.
+
+Workers are processes of their own and come and go: counters in their memory would be lost or need a shared folder. The
+rows are right whoever answers the scrape. Rows that will not change any more are added to ``FigureTotal`` by a
+scheduled job (``fold``) and marked as ``counted``; what is erased before that is added with the erasure. So no counter
+ever falls (Prometheus would take that for a restart, and count everything again), and a scrape reads only the totals,
+as many as there are labels, and the rows that are not counted yet: work that has not ended, and what ended since the
+last job. It does so at most every ``FRESH`` seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, Final
+
+from django.db import DatabaseError, Error, transaction
+from django.db.models import Case, Count, F, Min, Q, QuerySet, Sum, Value, When
+from django.utils import timezone
+from prometheus_client import REGISTRY
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+from memories.pipeline.engine import queue
+from memories.pipeline.states import Kind
+from omi.core.errors import Outcome
+from omi.shared_metrics.counters import SharedCounter
+
+FRESH: Final = 5.0
+BUCKETS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
+LATENCIES: Final = (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+COUNTERS: Final = {
+    "memory_postprocessing_errors": ("Attempts that failed", ["step", "vendor", "outcome"]),
+    "memory_postprocessing_accepted": ("Runs that were asked for", ["kind"]),
+    "memory_postprocessing_runs": ("Runs that ended", ["kind", "outcome"]),
+    "memory_postprocessing_leases_lost": ("Runs taken over from a worker that showed no sign of life", []),
+    "memory_vendor_calls": ("Calls in the ledger", ["vendor", "operation", "outcome"]),
+    "memory_vendor_audio_seconds": ("Seconds of recordings that vendors were paid for", ["vendor"]),
+    "memory_vendor_cost_dollars": ("Estimated, at list prices", ["vendor"]),
+    "memory_vendor_calls_doubled": ("Paid calls that were made again", []),
+}  # fmt: skip
+LONGEST_CALL: Final = timedelta(hours=20)
+"""Three times the longest recording, and a margin: a call without an end after this has none."""
+
+PIECE: Final = 1000
+"""Runs, and calls, that one transaction of ``fold`` moves."""
+
+PIECES: Final = 250
+"""Transactions of one pass, every five minutes."""
+
+MOVES: Final = "moves"
+"""The row of ``FigureTotal`` that counts how often rows were moved into the others."""
+
+READ_TRIES: Final = 5
+
+DURATION: Final = "memory_postprocessing_duration_seconds"
+LATENCY: Final = "memory_vendor_latency_seconds"
+
+ASSESSED: Final = SharedCounter(
+    "memory_transcripts_assessed", "New transcripts that were compared with the shown one", ["accepted"]
+)
+"""Counted by the worker: what a step decided is erased with the memory."""
+
+Figures = defaultdict[tuple[str, ...], float]
+"""Name and values of the labels to a number; of a duration also which number it is (a limit, ``sum``, ``count``)."""
+
+
+class PipelineCollector:
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._families: list[Any] = []
+
+    def describe(self) -> Iterable[Any]:
+        return []  # nothing is asked of the database while the process starts
+
+    def collect(self) -> Iterable[Any]:
+        if time.monotonic() > self._until:
+            try:
+                self._families = list(_families())
+            except Error:
+                self._families = [GaugeMetricFamily("memory_pipeline_metrics_up", "1 if the rows could be read", 0)]
+            self._until = time.monotonic() + FRESH
+        return self._families
+
+
+def register() -> None:
+    """Once per process, when the app is ready."""
+    if not any(isinstance(item, PipelineCollector) for item in list(REGISTRY._collector_to_names)):
+        REGISTRY.register(PipelineCollector())
+
+
+def figures() -> Figures:
+    """What the rows add up to that are not counted yet."""
+    from memories.pipeline.models import PostProcessingRun, VendorCall
+
+    found: Figures = defaultdict(float)
+    # By their keys: SQLite takes an index by which all rows are in the order of the groups for the better one.
+    open_runs = PostProcessingRun.objects.filter(counted=False).order_by().values("pk")
+    _add_runs(found, PostProcessingRun.objects.filter(pk__in=open_runs))
+    # What is out now will have an outcome: counted as unknown it would be taken away again.
+    open_calls = VendorCall.objects.filter(counted=False).order_by().values("pk")
+    _add_calls(found, VendorCall.objects.filter(pk__in=open_calls), ~_final_call())
+    return found
+
+
+def _final_call() -> Q:
+    return ~Q(outcome="") | Q(started_at__lte=timezone.now() - LONGEST_CALL)
+
+
+def _add_runs(found: Figures, runs: QuerySet[Any]) -> None:
+    """``runs`` that have ended, and the attempts of all. Has no slice."""
+    from memories.pipeline.models import RunEvent, RunStep, StepAttempt
+    from memories.pipeline.states import GOOD
+
+    keys = runs.order_by().values("pk")
+    steps = RunStep.objects.filter(run__in=keys).order_by()
+    attempts = StepAttempt.objects.filter(step__in=steps.values("pk"))
+    by_step = attempts.values("step__name", "outcome").order_by()
+    for row in by_step.annotate(count=Count("id"), total=Sum(F("seconds")), **_below("seconds", BUCKETS)):
+        _observe(found, (DURATION, row["step__name"], row["outcome"]), row, BUCKETS)
+    failed = attempts.exclude(outcome__in=GOOD).values("step__name", "vendor", "outcome").order_by()
+    for row in failed.annotate(count=Count("id")):
+        name = "memory_postprocessing_errors"
+        found[name, row["step__name"], row["vendor"] or "-", row["outcome"]] += row["count"]
+    if lost := RunEvent.objects.filter(run__in=keys, type="taken_over").order_by().count():
+        found["memory_postprocessing_leases_lost",] += lost
+    # Only what has ended has an outcome. Asked for the state, SQLite would go through everything that has ended.
+    for row in runs.values("kind", "outcome").order_by().annotate(count=Count("id")):
+        found["memory_postprocessing_accepted", row["kind"]] += row["count"]
+        if row["outcome"]:
+            found["memory_postprocessing_runs", row["kind"], row["outcome"]] += row["count"]
+
+
+def _below(field: str, limits: tuple[float, ...]) -> dict[str, Any]:
+    """Annotations ``b0``, ``b1`` ...: how many rows of a group are within each limit."""
+    return {
+        f"b{index}": Sum(Case(When(**{f"{field}__lte": limit}, then=Value(1)), default=Value(0)))
+        for index, limit in enumerate(limits)
+    }
+
+
+def _observe(found: Figures, labels: tuple[str, ...], row: dict[str, Any], limits: tuple[float, ...]) -> None:
+    """Add one group of rows (``total``, ``count``, ``_below``) to a histogram."""
+    found[*labels, "sum"] += row["total"]
+    found[*labels, "count"] += row["count"]
+    for index, limit in enumerate(limits):
+        found[*labels, str(float(limit))] += row[f"b{index}"]
+
+
+def _add_calls(found: Figures, calls: QuerySet[Any], out: Q) -> None:
+    by_vendor = calls.values("vendor", "operation", "outcome").order_by()
+    for row in by_vendor.annotate(
+        count=Count("id", filter=~out),
+        price=Sum("cost"),
+        audio=Sum("audio_seconds"),
+        twice=Count("id", filter=Q(doubled=True)),
+    ):
+        if row["count"]:
+            found["memory_vendor_calls", row["vendor"], row["operation"], row["outcome"] or "unknown"] += row["count"]
+        found["memory_vendor_cost_dollars", row["vendor"]] += row["price"] or 0.0
+        if row["audio"]:
+            found["memory_vendor_audio_seconds", row["vendor"]] += row["audio"]
+        found["memory_vendor_calls_doubled",] += row["twice"]
+    answered = calls.exclude(latency=None).values("vendor", "operation").order_by()
+    for row in answered.annotate(count=Count("id"), total=Sum("latency"), **_below("latency", LATENCIES)):
+        _observe(found, (LATENCY, row["vendor"], row["operation"]), row, LATENCIES)
+
+
+def of_user(runs: QuerySet[Any], uid: str) -> Q:
+    """Of the ledger: the calls of ``runs``, and those of ``uid`` that belong to no run."""
+    return Q(run__in=runs) | Q(run=None, uid=uid) if uid else Q(run__in=runs)
+
+
+def fold() -> int:
+    """Add to the totals the runs and calls that will not change any more, oldest first; how many rows.
+
+    In pieces of a transaction each: others write in between. Several processes may do it at once.
+    """
+    from memories.pipeline.models import PostProcessingRun, VendorCall
+
+    done = 0
+    for _ in range(PIECES):
+        with transaction.atomic():
+            _hold_totals()
+            ended = PostProcessingRun.objects.filter(counted=False).exclude(outcome="")
+            runs = list(ended.order_by("id").values_list("pk", flat=True)[:PIECE])
+            final = VendorCall.objects.filter(_final_call(), counted=False)
+            calls = list(final.order_by("id").values_list("pk", flat=True)[:PIECE])
+            found: Figures = defaultdict(float)
+            _add_runs(found, PostProcessingRun.objects.filter(pk__in=runs))
+            _add_calls(found, VendorCall.objects.filter(pk__in=calls), Q(pk=None))
+            _add(found)
+            PostProcessingRun.objects.filter(pk__in=runs).update(counted=True)
+            VendorCall.objects.filter(pk__in=calls).update(counted=True)
+        done += len(runs) + len(calls)
+        if max(len(runs), len(calls)) < PIECE:
+            break
+    return done
+
+
+def keep(runs: QuerySet[Any], uid: str = "") -> None:
+    """``runs`` (without a slice), and the other calls of ``uid``, are about to be deleted: their figures stay.
+
+    Call it inside the transaction that deletes them.
+    """
+    from memories.pipeline.models import VendorCall
+
+    _hold_totals()
+    found: Figures = defaultdict(float)
+    _add_runs(found, runs.filter(counted=False))
+    _add_calls(found, VendorCall.objects.filter(of_user(runs, uid), counted=False), Q(pk=None))
+    _add(found)
+
+
+def keep_calls(calls: Q) -> None:
+    """The same for calls that belong to no run."""
+    from memories.pipeline.models import VendorCall
+
+    _hold_totals()
+    found: Figures = defaultdict(float)
+    _add_calls(found, VendorCall.objects.filter(calls, run=None, counted=False), Q(pk=None))
+    _add(found)
+
+
+def _hold_totals() -> None:
+    """One at a time moves rows into the totals, until its transaction ends; who reads both sees that it happened."""
+    from memories.pipeline.models import FigureTotal
+
+    if not FigureTotal.objects.filter(key=MOVES).update(value=F("value") + 1):
+        FigureTotal.objects.get_or_create(key=MOVES)
+        FigureTotal.objects.filter(key=MOVES).update(value=F("value") + 1)
+
+
+def _add(found: Figures) -> None:
+    from memories.pipeline.models import FigureTotal
+
+    for key, value in found.items():
+        row, made = FigureTotal.objects.get_or_create(key=json.dumps(key), defaults={"value": value})
+        if not made:
+            FigureTotal.objects.filter(pk=row.pk).update(value=F("value") + value)
+
+
+def _all_figures() -> Figures:
+    """Totals and what is not counted yet. Read again where rows were moved in between: they would be missing, or there
+    twice."""
+    from memories.pipeline.models import FigureTotal
+
+    moves = FigureTotal.objects.filter(key=MOVES).values_list("value", flat=True)
+    for _ in range(READ_TRIES):
+        before = moves.first()
+        found = figures()
+        totals = dict(FigureTotal.objects.exclude(key=MOVES).values_list("key", "value"))
+        if moves.first() == before:
+            break
+    else:
+        raise DatabaseError("the totals were never at rest")
+    for key, value in totals.items():
+        found[tuple(json.loads(key))] += value
+    return found
+
+
+def _families() -> Iterable[Any]:
+    from memories.mirror import metrics
+    from memories.pipeline import queries
+    from memories.pipeline.models import PostProcessingRun, VendorBreaker
+    from memories.pipeline.recovery import oldest_age
+    from memories.pipeline.states import State
+
+    yield GaugeMetricFamily("memory_pipeline_metrics_up", "1 if the rows could be read", 1)
+    found = _all_figures()
+    yield _histogram(found, DURATION, "Time of an attempt of a step", ["step", "outcome"], BUCKETS)
+    yield _histogram(found, LATENCY, "Time until a vendor answered a call", ["vendor", "operation"], LATENCIES)
+    for name, (said, labels) in COUNTERS.items():
+        family = CounterMetricFamily(name, said, labels=labels)
+        rows = {key: value for key, value in found.items() if key[0] == name}
+        for key, value in {**_at_nought(name), **rows}.items():
+            family.add_metric(key[1:], value)
+        yield family
+    states = GaugeMetricFamily("memory_postprocessing_unfinished", "Runs that have not ended", labels=["state"])
+    counted = dict.fromkeys([State.QUEUED, State.RUNNING, State.WAITING], 0)
+    unfinished = PostProcessingRun.objects.filter(state__in=list(counted)).values("state").order_by()
+    for row in unfinished.annotate(count=Count("id")):
+        counted[State(row["state"])] = row["count"]
+    for state, count in counted.items():
+        states.add_metric([state.value], count)
+    yield states
+    yield GaugeMetricFamily("memory_postprocessing_oldest_seconds", "Age of the oldest unfinished run", oldest_age())
+    yield GaugeMetricFamily("memory_postprocessing_dead_letters", "Given up and not retried",
+                            queries.dead_letters().count())  # fmt: skip
+    breakers = GaugeMetricFamily(
+        "memory_vendor_breaker_open", "1 while a vendor is not called", labels=["vendor", "reason"]
+    )
+    for breaker in VendorBreaker.objects.all():
+        breakers.add_metric([breaker.vendor, breaker.reason or "-"], int(breaker.open))
+    yield breakers
+    yield from _queue()
+    yield from metrics.families()
+
+
+def _at_nought(name: str) -> dict[tuple[str, ...], float]:
+    """Series that are told before they count anything: Prometheus sees no increase in one that begins at 1."""
+    if name == "memory_postprocessing_accepted":
+        return {(name, kind): 0.0 for kind in Kind.values}
+    if name == "memory_postprocessing_runs":
+        return {(name, kind, outcome): 0.0 for kind in Kind.values for outcome in Outcome}
+    return {} if COUNTERS[name][1] else {(name,): 0.0}
+
+
+def _queue() -> Iterable[Any]:
+    """What waits for a worker: the queue holds as many messages as there are unfinished runs, about."""
+    now = timezone.now()
+    due = queue.messages().filter(lock__lt=now).aggregate(count=Count("pk"), oldest=Min("lock"))
+    age = (now - due["oldest"]).total_seconds() if due["oldest"] else 0.0
+    yield GaugeMetricFamily("memory_queue_due", "Messages of the queue that no worker has taken yet", due["count"])
+    yield GaugeMetricFamily("memory_queue_oldest_seconds", "How long the oldest of them has been due", age)
+
+
+def _histogram(
+    found: Figures, name: str, sentence: str, labels: list[str], limits: tuple[float, ...]
+) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, sentence, labels=labels)
+    for values in sorted({key[1:-1] for key in found if key[0] == name}):
+        key, count = (name, *values), found[name, *values, "count"]
+        bounds = [str(float(limit)) for limit in limits]
+        buckets: list[Any] = [(bound, found[*key, bound]) for bound in bounds]
+        family.add_metric(values, [*buckets, ("+Inf", count)], sum_value=found[*key, "sum"])
+    return family

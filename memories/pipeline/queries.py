@@ -1,0 +1,95 @@
+"""Reading runs. Every read for a user takes the user, so that a stranger finds nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from django.db.models import Avg, Count, QuerySet
+
+from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
+from memories.pipeline.states import State, StepState
+
+
+class RunNotFound(LookupError):
+    """No such run of this user."""
+
+
+def runs_of(uid: str, memory_id: str) -> QuerySet[PostProcessingRun]:
+    """Newest first."""
+    return PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id).order_by("-id")
+
+
+def latest_run(uid: str, memory_id: str, kind: str | None = None) -> PostProcessingRun | None:
+    """The run to show for a memory: the one that is active, else the newest."""
+    runs = runs_of(uid, memory_id)
+    if kind:
+        runs = runs.filter(kind=kind)
+    return runs.exclude(state=State.FINISHED).filter(held=False).first() or runs.first()
+
+
+def get_run(uid: str, run_id: int | str) -> PostProcessingRun:
+    """Raises RunNotFound for an id that is not one, unknown, or another user's."""
+    text = str(run_id)
+    if not text.isdecimal() or not text.isascii() or len(text) > 18:
+        raise RunNotFound(text[:40])
+    run = PostProcessingRun.objects.filter(uid=uid, pk=int(text)).first()
+    if run is None:
+        raise RunNotFound(text)
+    return run
+
+
+def dead_letters() -> QuerySet[PostProcessingRun]:
+    """Runs that were given up and that no later run has followed."""
+    return PostProcessingRun.objects.filter(dead_letter=True, followed_by=None).order_by("id")
+
+
+def doubled_calls(run: PostProcessingRun | None = None) -> int:
+    calls = VendorCall.objects.filter(doubled=True)
+    return (calls.filter(run=run) if run is not None else calls).count()
+
+
+DEFAULT_SECONDS: Final = {
+    "gather": 0.2, "prepare_audio": 3.0, "transcribe": 20.0, "assess": 0.2, "identify_speakers": 5.0,
+    "structure": 4.0, "index": 0.5, "emotions": 5.0, "publish": 0.5,
+}  # fmt: skip
+"""For ``DEFAULT_AUDIO`` seconds of recording, until this installation has measured its own."""
+
+DEFAULT_AUDIO: Final = 60.0
+BY_AUDIO: Final = frozenset({"prepare_audio", "transcribe", "identify_speakers", "emotions"})
+"""Steps whose time grows with the recording."""
+
+FIXED: Final = 0.2
+"""Share of such a step's time that does not depend on the length (starting, queueing): a guess, for progress bars."""
+
+_measured: dict[str, Any] = {"until": 0.0, "seconds": DEFAULT_SECONDS, "audio": DEFAULT_AUDIO}
+
+
+def step_seconds(audio_seconds: float | None = None) -> dict[str, float]:
+    """Expected seconds of each step for a recording of this length (None: an average one).
+
+    Means over what this installation did lately, read again once a minute.
+    """
+    if time.monotonic() > _measured["until"]:
+        _measured.update(until=time.monotonic() + 60, **_measure())
+    seconds = dict(_measured["seconds"])
+    if audio_seconds is not None:
+        share = FIXED + (1 - FIXED) * audio_seconds / _measured["audio"]
+        seconds |= {name: seconds[name] * share for name in BY_AUDIO}
+    return seconds
+
+
+def _measure() -> dict[str, Any]:
+    newest = RunStep.objects.order_by("-id").values_list("pk", flat=True).first() or 0
+    recent = RunStep.objects.filter(pk__gt=newest - 4000, state=StepState.DONE, reused_from=None).order_by()
+    rows = recent.values("name").annotate(mean=Avg("seconds"), count=Count("id"))
+    means = {row["name"]: float(row["mean"]) for row in rows if row["count"] >= 3}
+    lengths = [
+        float(length)
+        for length in recent.filter(name="prepare_audio").values_list("output__seconds", flat=True)
+        if length
+    ]
+    audio = sum(lengths) / len(lengths) if len(lengths) >= 3 else DEFAULT_AUDIO
+    if len(lengths) < 3:  # means of unknown lengths say nothing about this one
+        means = {name: mean for name, mean in means.items() if name not in BY_AUDIO}
+    return {"seconds": {**DEFAULT_SECONDS, **means}, "audio": audio}

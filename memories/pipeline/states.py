@@ -1,0 +1,35 @@
+"""The words of a run's life: kind, state, state of a step. How it ended is ``omi.core.errors.Outcome``."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from omi.core.errors import Outcome
+
+
+class Kind(models.TextChoices):
+    CAPTURE = "capture", "Capture: a finished conversation becomes a memory"
+    POSTPROCESS = "postprocess", "Post-processing of an uploaded recording"
+    REPROCESS = "reprocess", "Structure and index again"
+
+
+class State(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    WAITING = "waiting", "Waiting"
+    FINISHED = "finished", "Finished"
+
+
+class StepState(models.TextChoices):
+    PENDING = "pending", "Pending"
+    WAITING = "waiting", "Waiting"
+    DONE = "done", "Done"
+    SKIPPED = "skipped", "Skipped"
+    FAILED = "failed", "Failed"
+
+
+ENDED = (StepState.DONE, StepState.SKIPPED)
+"""States in which a step lets the next one begin. An optional step that failed counts as done with its outcome."""
+
+OUTCOMES = [(outcome.value, outcome.value.replace("_", " ").capitalize()) for outcome in Outcome]
+GOOD = (Outcome.SUCCESS.value, Outcome.EXPECTED_SILENCE.value)

@@ -1,0 +1,233 @@
+"""Everything that a user owns, as one zip that is made while it travels: JSON of the documents, and the audio.
+
+``stream_user`` is for asynchronous views, ``export_user`` a file object for everything else. Neither holds more than
+one document or a megabyte of audio in memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import itertools
+import json
+import zipfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+from memories.models import UserEvent
+from memories.pipeline import failure_catalogue
+from memories.pipeline.models import PostProcessingRun
+from memories.repository import live_segments, stored, tombstones
+from memories.repository.large import CHUNKS, Unreadable
+from omi.accounts.users import user_path
+from omi.stores import audio
+from omi.stores.documents import documents
+from omi.stores.documents.base import Document, Where
+from speakers.models import VoiceConsent, VoiceSample
+from transcription import journal
+
+README = """Your data.
+
+profile.json              what is stored about you
+memories/ID.json          each memory; memories/ID/ holds its transcripts, photos and emotions
+processing_memories/      conversations that are, or were, not yet a memory
+people/                   the people you named
+audio/PURPOSE/            recordings and voice samples; audio.json says what each belongs to
+journals/                 recordings that are not processed yet, as your device sent them; meta.json names the codec
+events.json               what happened to your memories
+runs.json                 how they were processed: when, by which services, and how much those were used
+voices.json               whose voices were learned from which samples, and the consents to it
+tasks.json                emotion jobs of the app's earlier server
+unreadable.json           only where there are any: what is stored and cannot be read at the moment; ask the support
+
+Times are UTC. Numbers that are only derived from the above (search vectors, voice measurements) are not repeated.
+"""
+
+
+def export_user(uid: str) -> io.BufferedReader:
+    """A readable, not seekable file. Raises ProviderError while reading where a store is out of reach."""
+    return io.BufferedReader(_Stream(_zip(uid)), buffer_size=audio.PIECE)
+
+
+async def stream_user(uid: str) -> AsyncIterator[bytes]:
+    """Pieces of the zip; each is made in a thread, so that the event loop never waits for a store."""
+    pieces = _zip(uid)
+    while (piece := await sync_to_async(_next)(pieces)) is not None:
+        yield piece
+
+
+def _next(pieces: Iterator[bytes]) -> bytes | None:
+    return next(pieces, None)
+
+
+def _zip(uid: str) -> Iterator[bytes]:
+    sink = _Sink()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+        archive.writestr("README.txt", README)
+        for name, value in _json_files(uid):
+            archive.writestr(name, json.dumps(value, ensure_ascii=False, indent=1, default=_plain))
+            yield from sink.take()
+        index = []
+        for row in audio.for_user(uid):
+            index.append(
+                {"file": row.name, "purpose": row.purpose, "memory_id": row.memory_id, "created_at": row.created_at}
+            )
+            if row.complete:
+                yield from _audio_file(archive, sink, row)
+        archive.writestr("audio.json", json.dumps(index, indent=1, default=_plain))
+        yield from _journals(archive, sink, uid)
+    yield from sink.take()
+
+
+def _audio_file(archive: zipfile.ZipFile, sink: _Sink, row: Any) -> Iterator[bytes]:
+    try:
+        source = audio.open(row)
+    except audio.AudioNotFound:
+        return  # deleted since the list was read
+    info = zipfile.ZipInfo(f"audio/{row.purpose}/{row.name}", row.created_at.timetuple()[:6])
+    with source:
+        yield from _copy(archive, sink, info, source)
+
+
+def _journals(archive: zipfile.ZipFile, sink: _Sink, uid: str) -> Iterator[bytes]:
+    for entry in journal.sessions(uid):
+        began = entry.info.started_at.timetuple()[:6]
+        about = {name: value for name, value in asdict(entry.meta).items() if name not in ("version", "marker")}
+        for name, pieces in (("meta.json", iter([json.dumps(about).encode()])), ("audio.bin", journal.as_sent(entry))):
+            info = zipfile.ZipInfo(f"journals/{entry.session_id}/{name}", began)
+            try:
+                yield from _pieces(archive, sink, info, pieces)
+            except FileNotFoundError:
+                continue  # processed and released since the list was read
+
+
+def _pieces(archive: zipfile.ZipFile, sink: _Sink, info: zipfile.ZipInfo, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    first = next(pieces, b"")  # raises before anything of the file is in the archive
+    with archive.open(info, "w", force_zip64=True) as target:
+        for piece in itertools.chain([first], pieces):
+            target.write(piece)
+            yield from sink.take()
+
+
+def _copy(archive: zipfile.ZipFile, sink: _Sink, info: zipfile.ZipInfo, source: Any) -> Iterator[bytes]:
+    with archive.open(info, "w", force_zip64=True) as target:
+        while piece := source.read(audio.PIECE):
+            target.write(piece)
+            yield from sink.take()
+
+
+def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
+    root = user_path(uid)
+    unreadable: list[str] = []
+    for path in _tree(root):
+        try:
+            found = stored.read(path)
+            found = live_segments.whole(found) if found is not None else None
+        except Unreadable:
+            unreadable.append(path.removeprefix(f"{root}/"))
+            try:
+                found = documents().get(path)  # its list is damaged, the rest of it is not
+            except Unreadable:
+                continue
+        if found is not None and not (path.startswith(f"{root}/people/") and found.data.get("deleted")):
+            found = tombstones.without(found)
+            name = "profile" if path == root else path.removeprefix(f"{root}/")
+            yield f"{name}.json", _readable(found)
+    rows = UserEvent.objects.filter(uid=uid).order_by("number")
+    yield "events.json", list(rows.values("number", "type", "memory_id", "payload", "created_at"))
+    yield "runs.json", list(_runs(uid))
+    yield "voices.json", _voices(uid)
+    tasks = documents().query("tasks", where=[Where("user_uid", "==", uid)])
+    yield "tasks.json", [_readable(found) for found in tasks]
+    if unreadable:
+        yield "unreadable.json", unreadable
+
+
+def _runs(uid: str) -> Iterator[dict[str, Any]]:
+    told = ("vendor", "operation", "started_at", "outcome", "audio_seconds", "input_tokens", "output_tokens", "cost")
+    for run in PostProcessingRun.objects.filter(uid=uid).order_by("id").prefetch_related("vendor_calls"):
+        yield {
+            "memory_id": run.memory_id,
+            "kind": run.kind,
+            "state": run.state,
+            "outcome": run.outcome,
+            "sentence": failure_catalogue.get(run.message_id).sentence if run.message_id else "",
+            "created_at": run.created_at,
+            "finished_at": run.finished_at,
+            "services": [{name: getattr(call, name) for name in told} for call in run.vendor_calls.all()],
+        }
+
+
+def _voices(uid: str) -> dict[str, Any]:
+    samples = VoiceSample.objects.filter(uid=uid).order_by("created_at")
+    told = ("person_id", "source", "status", "audio", "seconds", "memory_id", "segment_id", "created_at", "removed_at")
+    consents = VoiceConsent.objects.filter(uid=uid).order_by("given_at")
+    return {
+        "samples": list(samples.values(*told)),
+        "consents": list(consents.values("person_id", "version", "given_at", "withdrawn_at", "source")),
+    }
+
+
+def _readable(found: Document) -> dict[str, Any]:
+    return {"id": found.id, **{key: value for key, value in found.data.items() if key != CHUNKS}}
+
+
+def _tree(path: str) -> Iterator[str]:
+    """Paths of a document and everything below it; chunks and pieces of long lists are part of their documents."""
+    yield path
+    store = documents()
+    for name in store.collections(path):
+        if name not in (CHUNKS, live_segments.COLLECTION):
+            for identity in store.document_ids(f"{path}/{name}"):
+                yield from _tree(f"{path}/{name}/{identity}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    raise TypeError(f"{type(value).__name__} in a document")
+
+
+class _Sink(io.RawIOBase):
+    """Where the zip is written: keeps what was not yet taken, cannot seek."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        self._pieces.append(bytes(piece))
+        return len(piece)
+
+    def take(self) -> Iterator[bytes]:
+        pieces, self._pieces = self._pieces, []
+        joined = b"".join(pieces)
+        if joined:
+            yield joined
+
+
+class _Stream(io.RawIOBase):
+    """Pieces as a raw file."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._left:
+            self._left = next(self._pieces, b"")
+        count = min(len(buffer), len(self._left))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count

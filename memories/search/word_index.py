@@ -1,0 +1,345 @@
+"""Finding memories by their words, beside the search by meaning that misses names and acronyms (omi-protocol 5.5).
+
+The index holds keyed digests of the words, not the words: the documents stay the only place where a transcript lies.
+A write of a memory marks its mirror row; a search first reads again what is marked, and a schedule reads the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django_q.tasks import async_task
+
+from memories import wording
+from memories.mirror.models import MemoryRow
+from memories.repository import memories as repository
+from memories.search.models import SearchPerson, SearchTerms, SearchWord
+from memories.shapes import Memory
+from transcription.segments import plain_text
+
+log = structlog.get_logger(__name__)
+
+REFRESHED_AT_ONCE = 200
+"""Documents that one search may read to bring the index up to date; newest first, the schedule does the rest."""
+LONGEST_AT_ONCE, TEXT_AT_ONCE = 200_000, 4_000_000
+"""Characters of one memory, and of all together, that one search may index: about a second. (A memory of a million
+different words took 14 s of the web process.)"""
+PAGE, PAGE_TEXT = 50, 4_000_000
+"""Memories, and characters, that are in memory at a time."""
+MOST_DISTINCT = 50_000
+"""Different words of one memory that are indexed, the most frequent ones; a day of talk has some 10,000."""
+ROWS = 240
+"""Per statement: four values each, below SQLite's old limit of 999."""
+CANDIDATES, FEWEST = 400, 50
+"""Memories that a query looks at, the newest of each word; each of many words still brings ``FEWEST``."""
+COUNTED = 10_000
+"""Memories among which a word's rarity is judged: counting all of 100,000 would be the larger part of a search."""
+MOST_WORDS = 24
+"""Words of a query that are looked up; longer ones are somebody's text, not a search."""
+LONGEST_ID = 128
+_STOP = frozenset(
+    "a about an and are as at be been but by can did do does for from had has have he her him his how i in is it its "
+    "me my of on or our she so that the their them then there they this to us was we were what when where which who "
+    "will with you your".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Which memories a search is about: all that is said of them here goes into the query, before anything is cut."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    category: str | None = None
+    person_id: str | None = None
+    include_discarded: bool = True
+
+    def rows(self, uid: str) -> QuerySet[SearchTerms]:
+        rows = SearchTerms.objects.filter(uid=uid)
+        if self.start is not None:
+            rows = rows.filter(created_at__gte=self.start)
+        if self.end is not None:
+            rows = rows.filter(created_at__lte=self.end)
+        if self.person_id:
+            rows = rows.filter(people__person_id=self.person_id)
+        told: dict[str, Any] = {} if self.include_discarded else {"discarded": False}
+        if self.category:
+            told["category"] = self.category
+        if told:
+            listed = MemoryRow.objects.filter(uid=uid, memory_id=OuterRef("memory_id"), **told)
+            rows = rows.filter(Exists(listed))
+        return rows
+
+    @property
+    def narrow(self) -> bool:
+        """Whether more than the time is asked for, which the words' own rows know."""
+        return bool(self.category or self.person_id or not self.include_discarded)
+
+
+EVERYTHING = Among()
+
+
+@dataclass(frozen=True, slots=True)
+class WordHit:
+    """``score`` 0..1: how much of the query's weight the memory's words carry."""
+
+    memory_id: str
+    score: float
+
+
+def terms(text: str) -> list[str]:
+    """The words of a query, stemmed, without those that say nothing unless there are no others; an amount is the same
+    in words and in figures (``memories/wording.py``)."""
+    words = list(dict.fromkeys(wording.terms(text)))
+    return [stem(word) for word in words if word not in _STOP] or [stem(word) for word in words]
+
+
+def stem(word: str) -> str:
+    """Without a plural ending: ``budgets`` finds ``budget``."""
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+def refresh_at_once(uid: str) -> int:
+    """As ``refresh``, as far as it is quickly done: for a search. What is long, or too much, a worker reads, soon."""
+    stale = MemoryRow.objects.filter(uid=uid, words_stale=True)
+    sizes = list(stale.order_by("-created_at").values_list("text_size", flat=True)[: REFRESHED_AT_ONCE + 1])
+    if sizes and (len(sizes) > REFRESHED_AT_ONCE or max(sizes) > LONGEST_AT_ONCE or sum(sizes) > TEXT_AT_ONCE):
+        _have_a_worker_read(uid)
+    return refresh(uid, longest=LONGEST_AT_ONCE, text=TEXT_AT_ONCE)
+
+
+def _have_a_worker_read(uid: str) -> None:
+    """Once a minute at most, however often somebody searches."""
+    with contextlib.suppress(Exception):  # a cache or a queue that is away: the schedule comes by anyhow
+        if cache.add(f"index-words-{uid}", 1, 60):
+            async_task("memories.upkeep.index_words_of", uid)
+
+
+def refresh(uid: str, limit: int = REFRESHED_AT_ONCE, *, longest: int | None = None, text: int | None = None) -> int:
+    """Read again what changed since it was indexed, and drop what is gone. The number of documents read.
+
+    ``longest`` and ``text``: characters of one memory and of all together beyond which they are left marked.
+    """
+    _drop_other_schemes(uid)
+    stale = MemoryRow.objects.filter(uid=uid, words_stale=True).order_by("-created_at")
+    if longest is not None:
+        stale = stale.filter(text_size__lte=longest)
+    marked = list(stale.values_list("memory_id", "revision", "text_size")[:limit])
+    read = 0
+    for part in _pages(marked, text):
+        memories = repository.get_memories(uid, list(part))  # leaves out what is deleted or broken, and says so
+        index(uid, list(memories.values()))
+        for memory_id in part.keys() - memories.keys():
+            forget_memory(uid, memory_id)
+            # Only if nobody wrote a newer revision meanwhile: that one is still to be read.
+            gone = MemoryRow.objects.filter(uid=uid, memory_id=memory_id, revision__lte=part[memory_id])
+            gone.update(words_stale=False)
+        read += len(part)
+    return read
+
+
+def _pages(marked: Sequence[tuple[str, int, int]], text: int | None) -> Iterator[dict[str, int]]:
+    """Revisions by id, so many at a time that they are not long together; no more than ``text`` characters in all."""
+    page: dict[str, int] = {}
+    size = total = 0
+    for memory_id, revision, length in marked:
+        total += length
+        if text is not None and total > text:
+            break
+        if page and (len(page) >= PAGE or size + length > PAGE_TEXT):
+            yield page
+            page, size = {}, 0
+        page[memory_id] = revision
+        size += length
+    if page:
+        yield page
+
+
+def index(uid: str, memories: Sequence[Memory]) -> None:
+    """Put these memories into the index as they are given.
+
+    Their mirror rows are locked meanwhile: a memory that was deleted, or that is newer in its row, is left alone, and
+    whoever deletes it now waits, and then finds here what is to be erased.
+    """
+    by_id = {memory.id: memory for memory in memories}
+    with transaction.atomic():
+        rows = MemoryRow.objects.select_for_update().filter(uid=uid, memory_id__in=by_id, deleted=False).order_by("pk")
+        fresh = [by_id[name] for name, revision in rows.values_list("memory_id", "revision")
+                 if revision <= by_id[name].revision]  # fmt: skip
+        ids = [memory.id for memory in fresh]
+        SearchTerms.objects.filter(uid=uid, memory_id__in=ids).delete()
+        entries = [
+            SearchTerms(
+                uid=uid, memory_id=item.id, revision=item.revision, scheme=_scheme(), created_at=item.created_at
+            )
+            for item in fresh
+        ]
+        SearchTerms.objects.bulk_create(entries)
+        _insert(
+            [
+                (entry.pk, word, min(count, 2**31 - 1), _seconds(memory.created_at))
+                for entry, memory in zip(entries, fresh, strict=True)
+                for word, count in sorted(_words_of(uid, memory).items())
+            ]
+        )
+        named = [
+            SearchPerson(entry=entry, person_id=person)
+            for entry, memory in zip(entries, fresh, strict=True)
+            for person in sorted({item.person_id for item in memory.transcript_segments if item.person_id})
+            if len(person) <= LONGEST_ID
+        ]
+        if named:
+            SearchPerson.objects.bulk_create(named)
+        MemoryRow.objects.filter(uid=uid, memory_id__in=ids).update(words_stale=False)
+
+
+def _insert(words: list[tuple[int, int, int, int]]) -> None:
+    """Write the words' rows as text: some ninety a memory, for which bulk_create takes five times as long."""
+    with connection.cursor() as cursor:
+        for start in range(0, len(words), ROWS):
+            part = words[start : start + ROWS]
+            places = ", ".join(["(%s, %s, %s, %s)"] * len(part))
+            statement = f"INSERT INTO memories_searchword (entry_id, word, count, at) VALUES {places}"  # noqa: S608
+            cursor.execute(statement, [value for row in part for value in row])
+
+
+def ids(uid: str, among: Among, most: int) -> list[str]:
+    """Ids of these memories, newest first."""
+    return list(among.rows(uid).order_by("-created_at").values_list("memory_id", flat=True)[:most])
+
+
+def find(uid: str, query: str, among: Among = EVERYTHING) -> list[WordHit]:
+    """Memories that hold words of the query, best first. Reads a bounded number of index entries for each word."""
+    wanted = list(_digests(uid, terms(query)[:MOST_WORDS]).values())
+    start, end = among.start, among.end
+    rows = Among(start, end, person_id=among.person_id).rows(uid)  # rarity is judged among all of these
+    total = rows[:COUNTED].count() if wanted else 0
+    if not total:
+        return []
+    newest = max(FEWEST, CANDIDATES // len(wanted))
+    counts: dict[int, dict[int, int]] = {}  # entry, word
+    weights: dict[int, float] = {}
+    frequent = []
+    for word in wanted:
+        held = SearchWord.objects.filter(word=word)
+        if start is not None:
+            held = held.filter(at__gte=_seconds(start))
+        if end is not None:
+            held = held.filter(at__lte=_seconds(end))
+        if among.narrow:
+            # Looked up for each row as the newest are read: how many others there are does not matter.
+            held = held.filter(Exists(among.rows(uid).filter(pk=OuterRef("entry_id"))))
+        found = list(held.order_by("-at").values_list("entry_id", "count", "at")[:newest])
+        for entry, count, _ in found:
+            counts.setdefault(entry, {})[word] = count
+        documents = float(len(found))
+        if len(found) == newest:
+            frequent.append(word)
+            # As often as in the stretch of time that the newest of them fill.
+            stretch = rows.filter(created_at__gte=datetime.fromtimestamp(found[-1][2], UTC))[:COUNTED].count()
+            documents = total * min(1.0, len(found) / max(1, stretch))
+        weights[word] = math.log(1 + max(0.0, total - documents + 0.5) / (documents + 0.5))
+    if frequent and len(wanted) > 1:  # those that another word brought may hold a frequent one, too
+        for entry, word, count in SearchWord.objects.filter(entry__in=list(counts), word__in=frequent).values_list(
+            "entry_id", "word", "count"
+        ):
+            counts[entry][word] = count
+    names = dict(rows.filter(pk__in=list(counts)).values_list("pk", "memory_id"))
+    whole = sum(weights.values()) or 1.0
+    # Saturating term frequency, as in BM25: the second mention says less than the first.
+    hits = [
+        WordHit(name, sum(weights[word] * count / (count + 0.5) for word, count in counts[entry].items()) / whole)
+        for entry, name in names.items()
+    ]
+    return sorted((hit for hit in hits if hit.score > 0), key=lambda hit: (-hit.score, hit.memory_id))
+
+
+def passage(memory: Memory, query: str, length: int = 240) -> str | None:
+    """The segment that holds most of the query's words, cut to ``length``; the overview where none does."""
+    wanted = set(terms(query))
+    best, most, looked = memory.structured.overview, 0, 0
+    for segment in memory.transcript_segments:
+        looked += len(segment.text)
+        if looked > LONGEST_AT_ONCE:
+            break
+        held = len(wanted & {stem(word) for word in wording.terms(segment.text)})
+        if held > most:
+            best, most = segment.text, held
+    return (best if len(best) <= length else best[: length - 1].rstrip() + "…") or None
+
+
+def forget_memory(uid: str, memory_id: str) -> int:
+    return SearchTerms.objects.filter(uid=uid, memory_id=memory_id).delete()[1].get("memories.SearchTerms", 0)
+
+
+def forget_user(uid: str) -> int:
+    with transaction.atomic():
+        rows = SearchTerms.objects.filter(uid=uid)
+        SearchWord.objects.filter(entry__in=rows).delete()
+        SearchPerson.objects.filter(entry__in=rows).delete()
+        return rows.delete()[1].get("memories.SearchTerms", 0)
+
+
+def words_left(uid: str) -> int:
+    """Rows of this user that the index still holds."""
+    return SearchTerms.objects.filter(uid=uid).count() + SearchWord.objects.filter(entry__uid=uid).count()
+
+
+def current(entry: SearchTerms | None, revision: int) -> bool:
+    """Whether the entry is that of this revision, cut and keyed as today."""
+    return entry is not None and (entry.revision, entry.scheme) == (revision, _scheme())
+
+
+def _words_of(uid: str, memory: Memory) -> dict[int, int]:
+    made = memory.structured
+    parts = [made.title, made.overview, *(item.description for item in made.action_items)]
+    parts += [*(event.title for event in made.events), plain_text(memory.transcript_segments)]
+    counts = _most_said(Counter(stem(word) for part in parts for word in wording.terms(part)))
+    digests = _digests(uid, counts)
+    return {digests[word]: count for word, count in counts.items()}
+
+
+def _most_said(counts: Counter[str]) -> dict[str, int]:
+    return dict(counts) if len(counts) <= MOST_DISTINCT else dict(counts.most_common(MOST_DISTINCT))
+
+
+def _drop_other_schemes(uid: str) -> None:
+    """Words indexed under another secret key find nothing any more: all of them are read again."""
+    scheme, rows = _scheme(), SearchTerms.objects.filter(uid=uid)
+    # Two look-ups in the index; "not equal" would read it all.
+    for others in (rows.filter(scheme__lt=scheme), rows.filter(scheme__gt=scheme)):
+        if others.exists():
+            MemoryRow.objects.filter(uid=uid, memory_id__in=others.values("memory_id")).update(words_stale=True)
+            others.delete()
+
+
+def _digests(uid: str, words: Iterable[str]) -> dict[str, int]:
+    """63 bits of a keyed digest for each word: enough to keep the words of all users apart."""
+    keyed = hmac.new(settings.SECRET_KEY.encode(), f"search/{uid}/".encode(), hashlib.sha256)
+    found = {}
+    for word in words:
+        digest = keyed.copy()
+        digest.update(word.encode())
+        found[word] = int.from_bytes(digest.digest()[:8], "big") >> 1
+    return found
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def _scheme() -> str:
+    return "3-" + hashlib.sha256(f"search/{settings.SECRET_KEY}".encode()).hexdigest()[:12]

@@ -1,0 +1,184 @@
+"""What happened to a user's memories, as numbered rows that the socket, server-sent events and push all read.
+
+A message on the channel layer is only a nudge to read the rows, so an event is never lost with a socket: a client that
+returns asks for what came after its last number. Payloads hold ids; the memory of ``new_memory_created`` is read when
+the event is served, so that an event never shows an outdated or a deleted memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+from asgiref.sync import async_to_sync
+from channels.layers import InMemoryChannelLayer, get_channel_layer
+from django.db import transaction
+from django.db.models import QuerySet
+
+from memories.mirror.models import MemoryRow
+from memories.repository import memories as repository
+from memories.user_events.models import EventCounter, UserEvent
+
+log = structlog.get_logger(__name__)
+
+# omi-protocol 1.6; success and failed are known to the app and were never sent by the original. Started, waiting and
+# updated are ours: an app that does not know a type passes over it.
+NEW_PROCESSING_MEMORY = "new_processing_memory_created"
+MEMORY_CREATING = "new_memory_creating"
+MEMORY_CREATED = "new_memory_created"
+MEMORY_UPDATED = "memory_updated"
+MEMORY_CREATE_FAILED = "new_memory_create_failed"
+POST_PROCESSING_STARTED = "memory_post_processing_started"
+POST_PROCESSING_WAITING = "memory_post_processing_waiting"
+POST_PROCESSING_SUCCESS = "memory_post_processing_success"
+POST_PROCESSING_FAILED = "memory_post_processing_failed"
+
+MAX_MEMORY_BYTES = 256 * 1024
+"""A larger memory is told without its segments and photos: the app reads them when they are looked at. Many clients may
+replay many events at once, and each waits in memory until it is read."""
+
+NUDGE = {"type": "events.nudge"}
+CHUNK = 500
+"""Users that one query asks for."""
+
+
+def append(uid: str, event_type: str, payload: Mapping[str, Any] | None = None, dedupe_key: str | None = None) -> int:
+    """Append an event and return its number. The same ``dedupe_key`` again gives the first event's number.
+
+    Safe inside the caller's transaction: the number is only visible, and listeners are only nudged, once it commits.
+    """
+    stored = {key: value for key, value in (payload or {}).items() if key not in ("memory", "type", "event_type")}
+    with transaction.atomic():
+        # The counter stays locked until commit: numbers become visible in order, and a key cannot come twice at once.
+        counter, _ = EventCounter.objects.select_for_update().get_or_create(uid=uid)
+        if dedupe_key is not None and (known := _of(uid, dedupe_key).values_list("number", flat=True).first()):
+            return int(known)
+        counter.last += 1
+        counter.save(update_fields=["last"])
+        UserEvent.objects.create(
+            uid=uid,
+            number=counter.last,
+            type=event_type,
+            memory_id=str(stored.get("memory_id") or ""),
+            payload=stored,
+            dedupe_key=dedupe_key,
+        )
+        transaction.on_commit(lambda: nudge(uid))
+    return counter.last
+
+
+def told(uid: str, dedupe_key: str) -> bool:
+    """Whether the event of this key was appended."""
+    return _of(uid, dedupe_key).exists()
+
+
+def payload(uid: str, dedupe_key: str) -> dict[str, Any] | None:
+    """What the event of this key holds; None where there is none."""
+    found = _of(uid, dedupe_key).values_list("payload", flat=True).first()
+    return None if found is None else dict(found)
+
+
+def _of(uid: str, dedupe_key: str) -> QuerySet[UserEvent]:
+    return UserEvent.objects.filter(uid=uid, dedupe_key=dedupe_key)
+
+
+def nudge(uid: str) -> None:
+    """Tell this user's listeners to read. Best effort: they also look by themselves every second or so."""
+    layer = get_channel_layer()
+    if layer is None or (isinstance(layer, InMemoryChannelLayer) and group(uid) not in layer.groups):
+        return  # without Redis nobody outside of this process could hear it
+    try:
+        async_to_sync(layer.group_send)(group(uid), NUDGE)
+    except Exception as error:  # the row is there; a dead Redis must not undo what was done
+        log.warning("event_nudge_failed", error=type(error).__name__)
+
+
+def after(uid: str, number: int, limit: int = 100, *, memories: bool = True) -> list[dict[str, Any]]:
+    """Events with a larger number, oldest first, as the app reads them: ``type``, ``event_type``, ``event_number``, ….
+
+    A ``new_memory_created`` whose memory was deleted since is left out; the others hold it where ``memories`` asks for
+    that, and else what its row knows. Empty only where nothing is left.
+    """
+    size = max(1, min(limit, 500))
+    while rows := list(UserEvent.objects.filter(uid=uid, number__gt=number).order_by("number")[:size]):
+        if found := [served for row in rows if (served := _served(row, memories)) is not None]:
+            return found
+        number = rows[-1].number
+    return []
+
+
+def latest(uid: str) -> int:
+    """The number of this user's newest event; 0 where there is none."""
+    return EventCounter.objects.filter(uid=uid).values_list("last", flat=True).first() or 0
+
+
+def latest_among(uids: Collection[str]) -> dict[str, int]:
+    """The number of each user's newest event, in one look for all; a user without events is left out."""
+    asked, found = list(uids), dict[str, int]()
+    for at in range(0, len(asked), CHUNK):
+        found.update(EventCounter.objects.filter(uid__in=asked[at : at + CHUNK]).values_list("uid", "last"))
+    return found
+
+
+def group(uid: str) -> str:
+    """Channel-layer group of a user: names may hold ASCII letters only, so the uid is hashed."""
+    return f"events.{hashlib.sha256(uid.encode()).hexdigest()[:40]}"
+
+
+def forget_memory(uid: str, memory_id: str) -> int:
+    """Erase what the log holds of one memory; the numbers of the others stay."""
+    return UserEvent.objects.filter(uid=uid, memory_id=memory_id).delete()[0]
+
+
+def forget_user(uid: str) -> int:
+    """Erase the user's log, the counter included."""
+    EventCounter.objects.filter(uid=uid).delete()
+    return UserEvent.objects.filter(uid=uid).delete()[0]
+
+
+def prune(before: datetime) -> int:
+    """Delete events older than ``before``; a client that was away longer refreshes its list anyway."""
+    return UserEvent.objects.filter(created_at__lt=before).delete()[0]
+
+
+def _served(row: UserEvent, memories: bool) -> dict[str, Any] | None:
+    event: dict[str, Any] = {
+        "type": row.type,
+        "event_type": row.type,
+        "event_number": row.number,
+        **row.payload,
+    }
+    if row.type == MEMORY_CREATED:
+        told = _memory(row) if memories else _summary(row)
+        if told is None:
+            return None
+        event = {"messages": [], "message_ids": [], **told, **event}
+    return event
+
+
+def _memory(row: UserEvent) -> dict[str, Any] | None:
+    try:
+        memory = repository.get_memory(row.uid, row.memory_id)
+    except repository.MemoryNotFound:
+        return None
+    size = sum(len(item.text) + 200 for item in memory.transcript_segments)
+    size += sum(len(photo.base64) + len(photo.description) for photo in memory.photos)
+    large = size > MAX_MEMORY_BYTES
+    shown = memory.model_copy(update={"transcript_segments": [], "photos": []}) if large else memory
+    told = {"processing_memory_id": memory.processing_memory_id, "memory": shown.model_dump(mode="json")}
+    return {**told, "memory_shortened": True} if large else told
+
+
+def _summary(row: UserEvent) -> dict[str, Any] | None:
+    """What the memory's row knows: no words."""
+    found = MemoryRow.objects.filter(uid=row.uid, memory_id=row.memory_id, deleted=False).first()
+    if found is None:
+        return None
+    moments = {
+        name: moment.isoformat() if (moment := getattr(found, name)) else None for name in ("started_at", "finished_at")
+    }
+    summary = {"category": found.category, "discarded": found.discarded, "segments": found.segments, **moments}
+    return {"processing_memory_id": found.processing_memory_id or None, "summary": summary}

@@ -1,0 +1,1 @@
+"""What watches the servers: metrics, alerts, pages, dashboards, runbooks."""

@@ -1,0 +1,68 @@
+"""One deployment for the whole folder, with a day of the app behind it, and the programs that watch it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from demo.material import RECORDINGS, bundled, pcm
+from demo.servers import DemoError, installation
+from demo.vendors.server import VendorServer
+from tests.ops.deployment import SETTINGS, VENDORS, Deployment, live, until
+from tests.ops.watching import Watch, watch
+from tests.support.processes import Unavailable
+from tests.support.services import missing
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Web server, worker, simulated vendors."""
+    with VendorServer(vendors=("deepgram", "openai")) as vendors:
+        vendors.library.load(str(RECORDINGS / "conversation.json"))
+        environment = {name: value for name, value in vendors.urls.items() if name != "SIM_URL"}
+        try:
+            with installation(
+                tmp_path_factory.mktemp("ops") / "data", settings={**SETTINGS, **VENDORS, **environment}
+            ) as running:
+                yield Deployment(running, vendors)
+        except DemoError as error:
+            pytest.fail(str(error))
+
+
+@pytest.fixture(scope="session")
+def watched(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
+    """Prometheus scrapes the deployment every second from before anything happened in it."""
+    programs = program("prometheus", "prometheus"), program("prometheus-alertmanager", "prometheus-alertmanager")
+    with watch(tmp_path_factory.mktemp("watch"), deployment.url, programs) as found:
+        until(lambda: found.query('up{job="omi"} == 1'), 60, "Prometheus does not reach the server")
+        yield found
+
+
+@pytest.fixture(scope="session")
+def lived_in(deployment: Deployment, request: pytest.FixtureRequest) -> Deployment:
+    """The deployment, once a user has talked, uploaded and searched; seen by Prometheus, where that is installed."""
+    if shutil.which("prometheus"):
+        request.getfixturevalue("watched")
+    live(deployment, pcm(bundled().recording))
+    return deployment
+
+
+def program(name: str, package: str) -> str:
+    """The path of a program of the test packages; else the test is skipped, loudly (``missing``)."""
+    found = shutil.which(name)
+    if found is None:
+        missing(name, Unavailable(f"apt-get install {package} (`make packages` does so where it may)"))
+        raise AssertionError("unreachable")
+    return found
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    return program("promtool", "prometheus")
+
+
+@pytest.fixture(scope="session")
+def amtool() -> str:
+    return program("amtool", "prometheus-alertmanager")

@@ -1,0 +1,131 @@
+"""Every command of every runbook runs, in the order of the page, against a deployment that has what the page is about.
+
+Blocks of ``sh`` are run; blocks of ``console`` need root and systemd and may only name programs of the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.ops.deployment import Deployment
+from tests.ops.watching import Watch
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(page for page in (ROOT / "docs" / "runbooks").glob("*.md") if page.stem != "README")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OF_THE_MACHINE = re.compile(r"^# (systemctl|journalctl|sudo -u postgres psql) ")
+VENDOR, OWNER = "openai", "lived"
+
+SEED = """
+from datetime import timedelta
+from django.utils import timezone
+from memories.models import ErasureReceipt
+from memories.pipeline.models import PostProcessingRun, VendorBreaker
+now = timezone.now()
+memory = PostProcessingRun.objects.filter(uid="lived").latest("id").memory_id
+if not PostProcessingRun.objects.filter(dead_letter=True).exists():
+    PostProcessingRun.objects.create(
+        uid="lived", memory_id=memory, kind="reprocess", state="finished", outcome="timeout", message_id="worker_died",
+        dead_letter=True, announced=True, plan=["structure", "index", "publish"], current_step="structure",
+        actor="test", claims=8, total_claims=8, started_at=now, finished_at=now,
+    )
+if not ErasureReceipt.objects.filter(complete=False).exists():
+    ErasureReceipt.objects.create(subject="0" * 32, kind="memory", uid="lived", memory_id="gone", failed={"audio": "x"})
+VendorBreaker.objects.update_or_create(
+    vendor="openai", defaults={"open": True, "reason": "quota", "opened_at": now, "retry_at": now + timedelta(hours=1)}
+)
+print("memory", memory)
+"""
+
+
+def blocks(page: Path, kind: str) -> list[str]:
+    return [text for language, text in BLOCK.findall(page.read_text()) if language == kind]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_holds_commands_to_try_and_commands_of_the_machine(page: Path) -> None:
+    languages = {language for language, _ in BLOCK.findall(page.read_text())}
+    assert languages <= {"sh", "console"}
+    assert len(blocks(page, "sh")) >= 2
+    for text in blocks(page, "console"):
+        assert all(OF_THE_MACHINE.match(line) for line in text.splitlines()), text
+
+
+@pytest.fixture(scope="module")
+def environment(lived_in: Deployment, watched: Watch, promtool: str, amtool: str) -> dict[str, str]:
+    """What a page's reader has set, with a dead letter, an open erasure and an open breaker in the database."""
+    if shutil.which("curl") is None:
+        pytest.fail("curl is needed by the runbooks")
+    return {
+        **os.environ,
+        **lived_in.installation.environment,
+        "OMI_URL": lived_in.url,
+        "PROMETHEUS": watched.prometheus,
+        "ALERTMANAGER": watched.alertmanager,
+        "VENDOR": VENDOR,
+        "OWNER": OWNER,
+        "MEMORY": seeded(lived_in),
+        "OPERATOR": "somebody",
+    }
+
+
+def seeded(deployment: Deployment) -> str:
+    """Put into the database what the pages are about; the id of a memory."""
+    return deployment.installation.manage("shell", "-v", "0", "-c", SEED).split()[-1]
+
+
+_told: dict[str, str] = {}
+"""What a command said that changes nothing: several pages begin with the same look, which takes seconds."""
+
+
+def told_by(command: str, environment: dict[str, str]) -> str:
+    """Run one line as a shell does that stops at the first failure; what it said."""
+    if command in _told and not re.search(r"breakers|deadletters", command):
+        return _told[command]
+    done = subprocess.run(
+        ["sh", "-eu", "-c", command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    assert "Traceback (most recent call last)" not in done.stderr, done.stderr[-2000:]
+    _told[command] = done.stdout
+    return done.stdout
+
+
+@pytest.mark.process
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_of_a_page_runs(page: Path, lived_in: Deployment, environment: dict[str, str]) -> None:
+    commands = [line for text in blocks(page, "sh") for line in text.splitlines()]
+    if any("--close" in command for command in commands):
+        seeded(lived_in)  # an earlier page has closed it
+    told = "\n".join(told_by(command, environment) for command in commands)
+    for expected in EXPECTED.get(page.stem, ()):
+        assert re.search(expected, told), f"{page.stem} does not show {expected!r}:\n{told[-3000:]}"
+
+
+EXPECTED: dict[str, tuple[str, ...]] = {
+    "DeadLetters": (r"given up in structure after 8 workers", r"-> run \d+", r"1 dead letters", r"0 dead letters"),
+    "VendorQuotaExhausted": (r"openai: not called since", r"openai is called again", r"Every vendor is called"),
+    "VendorBreakerOpen": (r"openai: not called since", r"Every vendor is called"),
+    "MemorySuccessLow": (r"\d+ runs ended in the last 30 minutes", r"a reprocess run|a postprocess run"),
+    "OldestRunTooOld": (r"Unfinished: ",),
+    "ErasureOpen": (r"'0{32}'", r"taken up"),
+    "ServerDown": (r'"status": "ok"', r"200", r"up\{"),
+    "FiguresUnreadable": (r'"database": \{"ok": true',),
+    "MirrorDrift": (r"repaired", r"no differences"),
+    "AudioFailed": (r"oldest unfinished run",),
+    "DiskNearlyFull": (r"Use%",),
+}
+"""What the operator must have seen on the way, by page."""

@@ -1,0 +1,154 @@
+"""Real Prometheus and Alertmanager on free ports, and an endpoint that PagerDuty's events and plain webhooks arrive at.
+
+They read copies of the files in ``ops/``: only addresses, and times (minutes become seconds), are not those of the
+originals.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import yaml
+
+from tests.support.processes import free_port, running
+
+OPS = Path(__file__).resolve().parents[2] / "ops"
+RETENTION = "--storage.tsdb.retention.time=40d"
+SHORT = "20s"
+"""Every window of the rules, in the copy. A scrape is due every second, and figures are up to five seconds old."""
+
+
+class Receiver:
+    """What arrived, in order: (path, body). Answers as PagerDuty's Events API v2 does."""
+
+    def __init__(self) -> None:
+        self.arrived: list[tuple[str, dict[str, Any]]] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                receiver.arrived.append((self.path, body))
+                answer = json.dumps({"status": "success", "dedup_key": body.get("dedup_key", "")}).encode()
+                self.send_response(202)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def pages(self, action: str, alert: str) -> list[dict[str, Any]]:
+        """PagerDuty events of this action (``trigger``, ``resolve``) about this alert."""
+        return [
+            body
+            for path, body in list(self.arrived)
+            if path == "/v2/enqueue" and body["event_action"] == action and alert in json.dumps(body)
+        ]
+
+
+@dataclass(frozen=True)
+class Watch:
+    prometheus: str
+    alertmanager: str
+    receiver: Receiver
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """An instant query. Raises where the expression does not parse."""
+        answer = httpx.get(f"{self.prometheus}/api/v1/query", params={"query": expression}, timeout=30)
+        found = answer.json()
+        assert found["status"] == "success", (expression, found)
+        result: list[dict[str, Any]] = found["data"]["result"]
+        return result
+
+    def firing(self) -> set[str]:
+        return {item["metric"]["alertname"] for item in self.query('ALERTS{alertstate="firing"}')}
+
+
+@contextmanager
+def watch(folder: Path, target: str, programs: tuple[str, str]) -> Iterator[Watch]:
+    """Watch the web server at ``target`` until the block ends. ``programs``: Prometheus, Alertmanager."""
+    with (
+        Receiver() as receiver,
+        _alertmanager(folder, receiver, programs[1]) as alertmanager,
+        _prometheus(folder, target, alertmanager, programs[0]) as prometheus,
+    ):
+        yield Watch(prometheus, alertmanager, receiver)
+
+
+@contextmanager
+def _alertmanager(folder: Path, receiver: Receiver, program: str) -> Iterator[str]:
+    config = yaml.safe_load((OPS / "alertmanager" / "alertmanager.yml").read_text())
+    config["global"]["pagerduty_url"] = f"{receiver.url}/v2/enqueue"
+    key = folder / "pagerduty.key"
+    key.write_text("a" * 32)
+    for item in config["receivers"]:
+        for to in item.get("pagerduty_configs", []):
+            to["routing_key_file"] = str(key)
+        for to in item.get("webhook_configs", []):
+            to["url"] = to["url"].replace("http://127.0.0.1:9095", receiver.url)
+    for route in (config["route"], *config["route"]["routes"]):
+        route.update(group_wait="0s", group_interval="1s")
+    file = folder / "alertmanager.yml"
+    file.write_text(yaml.safe_dump(config))
+    url = f"http://127.0.0.1:{free_port()}"
+    address = url.removeprefix("http://")
+    arguments = [f"--config.file={file}", f"--storage.path={folder / 'alertmanager'}", "--cluster.listen-address="]
+    with running(
+        [program, *arguments, f"--web.listen-address={address}"],
+        ready=lambda: _ready(f"{url}/-/ready"), log=folder / "alertmanager.log",
+    ):  # fmt: skip
+        yield url
+
+
+@contextmanager
+def _prometheus(folder: Path, target: str, alertmanager: str, program: str) -> Iterator[str]:
+    rules = folder / "rules"
+    rules.mkdir()
+    for file in (OPS / "prometheus" / "rules").glob("*.yml"):
+        text = re.sub(r"\[\d+[mhd]\]", f"[{SHORT}]", file.read_text())
+        (rules / file.name).write_text(re.sub(r"for: \d+[smh]", "for: 0s", text))
+    config = yaml.safe_load((OPS / "prometheus" / "prometheus.yml").read_text())
+    config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [f"{rules}/*.yml"]
+    config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [alertmanager.removeprefix("http://")]
+    for job in config["scrape_configs"]:
+        to = target if job["job_name"] == "omi" else alertmanager
+        job["static_configs"][0]["targets"] = [to.removeprefix("http://")]
+    file = folder / "prometheus.yml"
+    file.write_text(yaml.safe_dump(config))
+    url = f"http://127.0.0.1:{free_port()}"
+    address = url.removeprefix("http://")
+    arguments = [f"--config.file={file}", f"--storage.tsdb.path={folder / 'prometheus'}", RETENTION]
+    with running(
+        [program, *arguments, f"--web.listen-address={address}"],
+        ready=lambda: _ready(f"{url}/-/ready"), log=folder / "prometheus.log",
+    ):  # fmt: skip
+        yield url
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False

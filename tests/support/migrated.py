@@ -1,0 +1,85 @@
+"""A migrated SQLite database, made once and copied: migrating takes seconds of each test process and each server."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+ROOT = Path(__file__).resolve().parents[2]
+STORE = ROOT / ".pytest_cache" / "migrated"
+
+
+def put_database(folder: Path) -> Path:
+    """Lay the migrated database into the data folder of an installation (``OMI_DATA_DIR``); its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copyfile(migrated(), folder / "omi.sqlite3"))
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """The test database is there already; the folder that it lies in is removed after the run."""
+    return True
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Lay the migrated database where pytest-django would make one."""
+    shutil.copyfile(migrated(), settings.DATABASES["default"]["TEST"]["NAME"])
+
+
+@cache
+def migrated() -> Path:
+    """The database that ``manage.py migrate`` makes of nothing, kept until something it is made from changes."""
+    file = STORE / f"{_key()}.sqlite3"
+    STORE.mkdir(parents=True, exist_ok=True)
+    with (STORE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the workers of one run begin together
+        if not file.exists():
+            for old in STORE.glob("*.sqlite3"):
+                old.unlink()
+            _make(file)
+    return file
+
+
+def _key() -> str:
+    """Of the pinned packages, the settings, and all code that a migration runs or that listens for its end."""
+    sources = [ROOT / "requirements.txt", ROOT / "constraints.txt", *sorted((ROOT / "omi").glob("settings*.py"))]
+    for app in ("omi", "memories", "transcription", "speakers", "emotions"):
+        sources += sorted((ROOT / app).glob("**/migrations/*.py"))
+    sources += sorted((ROOT / "memories").glob("**/apps.py"))
+    sources += [ROOT / "memories/upkeep.py", ROOT / "memories/pipeline/operations/schedules.py"]
+    sources += sorted((ROOT / "memories/pipeline/models").glob("triggers.py"))
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(str(source.relative_to(ROOT)).encode() + source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _make(file: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=STORE) as folder:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "DJANGO_SETTINGS_MODULE": "omi.settings",
+            "OMI_DATA_DIR": folder,
+            "SECRET_KEY": "tests-only-" + "x" * 50,
+        }
+        command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+        made = Path(folder) / "omi.sqlite3"
+        connection = sqlite3.connect(made)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        made.rename(file)

@@ -1,0 +1,83 @@
+"""The recording of a conversation out of the journal: no upload by the app is needed."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from transcription import journal
+from transcription.audio.codecs import BYTES_PER_SECOND, RATE
+from transcription.journal.store import Entry
+
+
+class ConversationLike(Protocol):
+    """What of a processing memory is needed: its id, its sessions, and the wall clock of its time zero."""
+
+    id: str
+    session_ids: list[str]
+    timer_start: float
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A session and where it begins in the conversation (seconds)."""
+
+    entry: Entry
+    offset: float
+
+
+def placed_sessions(uid: str, conversation: ConversationLike) -> list[Placed]:
+    """The sessions of a conversation that still have audio, in order. The offset that the session itself noted is
+    taken; a session that died before it could is placed by its clock."""
+    entries = {entry.session_id: entry for entry in journal.for_conversation(uid, conversation.id)}
+    for session_id in conversation.session_ids:
+        if session_id not in entries and (found := journal.find(session_id, uid)) is not None:
+            entries[session_id] = found
+    placed = []
+    for entry in entries.values():
+        noted = entry.meta.conversation == conversation.id
+        began = datetime.fromisoformat(entry.meta.started_at).timestamp()
+        placed.append(Placed(entry, entry.meta.offset if noted else max(0.0, began - conversation.timer_start)))
+    return sorted(placed, key=lambda item: item.offset)
+
+
+def recording_for(uid: str, conversation: ConversationLike, dest: Path) -> Path | None:
+    """Write ``dest``: 16 kHz mono WAV in conversation time, silence where no session was. None: there is no audio.
+
+    Blocking; a minute of Opus takes about a second. Where two sessions overlap (a half-open socket and its
+    successor), the later one is heard.
+    """
+    sessions = placed_sessions(uid, conversation)
+    if not any(item.entry.audio.exists() and item.entry.audio.stat().st_size for item in sessions):
+        return None
+    with wave.open(str(dest), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        for piece in _timeline(sessions):
+            out.writeframesraw(piece)
+    return dest
+
+
+def _timeline(sessions: Sequence[Placed]) -> Iterator[bytes]:
+    position = 0  # bytes
+    for index, item in enumerate(sessions):
+        start = round(item.offset * RATE) * 2
+        until = round(sessions[index + 1].offset * RATE) * 2 if index + 1 < len(sessions) else None
+        while position < start:
+            silence = min(start - position, BYTES_PER_SECOND)
+            yield b"\0" * silence
+            position += silence
+        passed = max(0, -start)  # of a session that began before its conversation: that was deleted
+        for whole in journal.read_pcm(item.entry):
+            piece, passed = whole[passed:], max(0, passed - len(whole))
+            cut = piece if until is None else piece[: max(0, until - position)]
+            if cut:
+                yield cut
+                position += len(cut)
+            if len(cut) < len(piece):
+                break

@@ -1,0 +1,89 @@
+"""Who a client is: its token is verified, and the user's vocabulary is read with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import structlog
+from channels.db import database_sync_to_async
+
+from omi.accounts.identity import IdentityUnavailable, InvalidToken, verify_token
+from omi.accounts.users import get_user
+from omi.core.database_threads import pool
+
+log = structlog.get_logger(__name__)
+
+MAX_VOCABULARY = 100
+
+# Threads of their own: a slow identity service must not hold up database work, nor that this.
+THREADS = pool("authentication", 8)
+
+
+class Refused(Exception):
+    """The client may not come in, or not stay. ``later``: it is not at fault and may try again."""
+
+    def __init__(self, reason: str, sentence: str, *, later: bool = False) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+        self.later = later
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A client whose token is good. ``issued_at``, ``expires_at``: of the sign-in and of the token (Unix seconds)."""
+
+    uid: str
+    vocabulary: tuple[str, ...] = ()
+    issued_at: float = 0.0
+    expires_at: float = math.inf
+    token: str = field(default="", repr=False)
+
+
+def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The token of an ``Authorization: Bearer`` header; None where there is no such header."""
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, token = value.decode("latin-1").partition(" ")
+            return token.strip() if scheme.lower() == "bearer" else ""
+    return None
+
+
+async def admit(token: str) -> Visitor:
+    """Verify a token and read the user's vocabulary, in one turn of a thread. Raises Refused."""
+    return await _threaded(_admit, token)
+
+
+async def verify(token: str) -> Visitor:
+    """As ``admit``, without the user's vocabulary."""
+    return await _threaded(_verify, token)
+
+
+async def _threaded(function: Callable[[str], Visitor], token: str) -> Visitor:
+    visitor: Visitor = await database_sync_to_async(function, thread_sensitive=False, executor=THREADS)(token)
+    return visitor
+
+
+def _admit(token: str) -> Visitor:
+    visitor = _verify(token)
+    return replace(visitor, vocabulary=_vocabulary(visitor.uid))
+
+
+def _verify(token: str) -> Visitor:
+    try:
+        principal = verify_token(token)
+    except InvalidToken as error:
+        raise Refused("unauthenticated", "The token is not valid.") from error
+    except IdentityUnavailable as error:
+        raise Refused("identity_unavailable", "Sign-in cannot be checked at the moment.", later=True) from error
+    return Visitor(principal.uid, (), principal.issued_at, principal.expires_at, token)
+
+
+def _vocabulary(uid: str) -> tuple[str, ...]:
+    """The user's own words. Without them transcription is a little worse: never a reason to refuse the audio."""
+    try:
+        return tuple(dict.fromkeys(word.strip() for word in get_user(uid).vocabulary if word.strip()))[:MAX_VOCABULARY]
+    except Exception as error:  # whatever the document store raises
+        log.warning("vocabulary_unavailable", error=type(error).__name__)
+        return ()

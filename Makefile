@@ -64,8 +64,8 @@ unit test-fast: export PYTHONDONTWRITEBYTECODE =
 unit: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-test-fast: $(DEV_STAMP)  ## the tests that start no real process: under three minutes on two cores
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not process and not browser and not extra"
+test-fast: $(DEV_STAMP)  ## the tests that start no real process and no speech model: under three minutes on two cores
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not process and not browser and not extra and not model"
 
 accuracy: $(DEV_STAMP)  ## the regression gate: the shipped set against its bounds (part of `make test`, too)
 	@$(BIN)/python manage.py evaluate demo/accuracy --gate demo/accuracy/bounds.json

@@ -1,5 +1,7 @@
 """``make bench-listen``: what one live stream costs, against a bare relay in the same language and the same run.
 
+Then ``/listen`` as it is used, with the product's own sink, and what a minute of a conversation costs an hour later.
+
 The server under test has one core, the simulated vendor and the clients have the other. CPU is read from the process,
 so the ratio holds on a busy machine; waits and the number of streams carried (``--drive``) do not: they are printed
 with the machine's load, and how late the load generator itself was.
@@ -114,10 +116,10 @@ def main() -> int:
 
         soak(options.soak)
         return 0
-    if options.stored:
+    if not options.drive:
         compare_stored("pcm16", options.streams, options.seconds)
-    if options.stored and options.minutes:
-        hour(min(10, options.streams), options.minutes)
+        if options.minutes:
+            hour(min(10, options.streams), options.minutes)
     for codec in () if options.stored else options.codec or list(FRAME_SECONDS):
         if options.drive:
             for server in options.servers.split(","):

@@ -1,9 +1,7 @@
 """``make bench-pipeline``: what the pipeline itself costs, with vendors and speech engines that answer at once.
 
-Three figures per database (SQLite, and PostgreSQL where its programs are found): own time per run (p50, p95), database
-statements per run, and runs per second through a real qcluster beside the rates of empty tasks: through Django-Q2 as it
-comes (its own broker, its defaults for results), and through the cluster that did the runs. All are measured from the
-first send to the last message acknowledged, by workers that are already up.
+Per database (SQLite, and PostgreSQL where its programs are found): own time per run (p50, p95), processor time with its
+parts, statements and transactions.
 """
 
 from __future__ import annotations
@@ -32,7 +30,6 @@ from memories.pipeline import runner
 from memories.pipeline.engine.context import Context
 from omi.stores import audio
 from speakers import identify
-from tests.pipeline import instant
 from tests.pipeline.process.work import begin
 
 spent = {{}}
@@ -83,94 +80,11 @@ connection.execute_wrappers.clear()
 parts = {{name: [1000 * value / len(detail) for value in pair] for name, pair in spent.items()}}
 parts["all"] = [1000 * sum(item[index] for item in detail) / len(detail) for index in (0, 1)]
 
-instant.tables()
-instant.bare(counts)
-bare = []
-for _ in range(60):
-    began, cpu = time.perf_counter(), time.thread_time()
-    instant.bare(counts)
-    bare.append((time.perf_counter() - began, time.thread_time() - cpu))
-bare = sorted(item[0] for item in bare)[30], sorted(item[1] for item in bare)[30]
 answer = dict(
     cpu=cpus[len(cpus) // 2], p50=walls[len(walls) // 2], p95=walls[int(len(walls) * 0.95)], statements=statements,
-    own_statements=own, counts=counts, parts=parts, bare_p50=bare[0], bare_cpu=bare[1],
+    own_statements=own, counts=counts, parts=parts,
 )
 """
-
-THROUGH = """
-import time
-from django_q.models import OrmQ
-from memories.pipeline import service
-from memories.pipeline.models import PostProcessingRun
-from django_q.tasks import async_task
-from tests.pipeline.process.work import prepare
-
-def through(enqueue, number, ended):
-    began = time.perf_counter()
-    enqueue()
-    sent = time.perf_counter() - began
-    until = time.time() + 240
-    while OrmQ.objects.exists() and time.time() < until: time.sleep(0.01)
-    took = time.perf_counter() - began
-    assert ended(), f"not all of {{number}} ended"
-    return [number / sent, number / took]
-
-def tasks(number, name, *args):
-    def enqueue():
-        for _ in range(number):
-            async_task(f"tests.pipeline.instant.{{name}}", *args{more})
-    return through(enqueue, number, lambda: not OrmQ.objects.exists())
-
-def runs(number):
-    ready = prepare(number)
-    def enqueue():
-        for memory_id, kept in ready:
-            service.start("postprocess", "user-1", memory_id, actor="bench", audio=kept)
-    return through(enqueue, number, lambda: not PostProcessingRun.objects.exclude(state="finished").exists())
-
-"""
-
-STOCK = "Q_CLUSTER.pop('broker_class')\nQ_CLUSTER['save_limit'] = 250\n"
-"""Django-Q2 as it comes: its own ORM broker, and the results of tasks kept as by default."""
-
-
-def rates(installation: Installation, number: int, counts: dict[str, int]) -> dict[str, float]:
-    """Empty tasks, tasks of bare statements and runs per second, sent one by one, done by two real workers.
-
-    Django-Q2 as it comes is measured before and after, and the mean is taken; so are empty tasks of our cluster.
-    """
-    settings = installation.folder / "fault_settings.py"
-    ours = settings.read_text()
-    empty = f"answer = (tasks(20, 'nothing'), tasks({2 * number}, 'nothing'))[1]"
-    mine = THROUGH.format(more=", broker=broker(), ack_failure=True, save=True")
-    mine = mine.replace("import time\n", "import time\nfrom memories.pipeline.engine.queue import broker\n", 1)
-    stock, own = [], []
-
-    def measured(text: str, code: str) -> Any:
-        settings.write_text(text)
-        installation.restart_driver()
-        cluster = installation.start("qcluster")
-        try:
-            return installation.python(code, timeout=900)
-        finally:
-            cluster.terminate()
-            cluster.wait(timeout=60)
-
-    try:
-        stock.append(measured(ours + STOCK, THROUGH.format(more="") + empty)[1])
-        warm = f"tasks(20, 'nothing'), tasks(4, 'bare', {counts!r}), runs(8)\n"
-        code = f"answer = [tasks({number}, 'bare', {counts!r}), runs({number}), tasks({2 * number}, 'nothing')]"
-        bare, runs, last = measured(ours, mine + warm + code)
-        own.append(last[1])
-        stock.append(measured(ours + STOCK, THROUGH.format(more="") + empty)[1])
-    finally:
-        settings.write_text(ours)
-    noop = sum(stock) / len(stock)
-    return {
-        "noop_per_second": noop, "own_noop_per_second": sum(own) / len(own), "bare_per_second": bare[1],
-        "runs_per_second": runs[1], "share": runs[1] / noop, "share_of_own_noop": runs[1] * len(own) / sum(own),
-        "share_of_bare": runs[1] / bare[1],
-    }  # fmt: skip
 
 
 def measure(name: str, database: str, runs: int) -> dict[str, Any]:
@@ -181,11 +95,9 @@ def measure(name: str, database: str, runs: int) -> dict[str, Any]:
         del installation.environment["OMI_FAULTS_DIR"], installation.environment["FAKES_LOG"]
         try:
             own = installation.python(OWN_TIME.format(runs=max(30, runs // 4)), timeout=300)
-            installation.python("from django_q.models import OrmQ\nOrmQ.objects.all().delete()")
-            through = rates(installation, runs, own["counts"])
         finally:
             installation.close()
-    return {"database": name, **own, **through}
+    return {"database": name, **own}
 
 
 def lines(item: dict[str, Any]) -> list[str]:
@@ -200,14 +112,9 @@ def lines(item: dict[str, Any]) -> list[str]:
         f"own time p50 {item['p50'] * 1000:.0f} ms, p95 {item['p95'] * 1000:.0f} ms, "
         f"processor time p50 {item['cpu'] * 1000:.1f} ms",
         f"{item['own_statements']} statements of its own, {item['statements']} with the local stores, in "
-        f"{counts['transactions']} transactions; the same number bare: {item['bare_p50'] * 1000:.0f} ms, "
-        f"processor time {item['bare_cpu'] * 1000:.1f} ms",
+        f"{counts['transactions']} transactions",
         f"parts (ms of processor time of ms of time; with timers): {told}; other Python {rest:.1f}; "
         f"all {parts['all'][1]:.1f} of {parts['all'][0]:.1f}",
-        f"{item['runs_per_second']:.1f} runs/s through qcluster; an empty task through Django-Q2 as it comes "
-        f"{item['noop_per_second']:.1f}/s (share {item['share']:.0%}), "
-        f"through our cluster {item['own_noop_per_second']:.1f}/s (share {item['share_of_own_noop']:.0%}); "
-        f"a task of the same statements, bare, {item['bare_per_second']:.1f}/s (share {item['share_of_bare']:.0%})",
     ]
 
 
@@ -265,9 +172,7 @@ def main() -> None:
         for number, line in enumerate(lines(item)):
             print(f"{'' if number else item['database']:<11} {line}")
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    print(
-        f"({time.perf_counter() - began:.0f} s, 2 workers, vendors and speech engines answering at once, load {load})"
-    )
+    print(f"({time.perf_counter() - began:.0f} s, vendors and speech engines answering at once, load {load})")
 
 
 if __name__ == "__main__":

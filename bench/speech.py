@@ -19,7 +19,7 @@ import json
 import resource
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from bench import speech_languages, speech_noise
 from bench.diarization import read_audio
 from bench.speakers_data import speech_folder
+from transcription.audio.vad import ENTER, FRAME_SECONDS, speech_probabilities
 from transcription.engines.whisper.batch import WhisperBatch
 from transcription.engines.whisper.files import bundled_model
 from transcription.engines.whisper.live import WhisperStream
@@ -183,24 +184,27 @@ def row(name: str, slow: Tally, quick: Tally) -> None:
 
 
 def edges_part(whisper: Whisper, half: str) -> None:
-    """How far the first word's start and the last word's end lie from where the turn's sound begins and ends."""
+    """How far the first word's start and the last word's end lie from where the turn's sound begins and ends: by its
+    level in the clean conversation, by Silero's probability of speech with the readers, who breathe and click."""
     for name, materials in (("conversation", [conversation()]), ("readers", list(readers(half)))):
         for mode in ("batch", "live"):
             off: list[float] = []
             for material in materials:
                 words = batch(whisper, material.pcm)[0] if mode == "batch" else live(whisper, material.pcm)[0]
-                off += edge_errors(material, words)
+                off += edge_errors(material, words, sounding if name == "conversation" else voiced)
             if off:
                 p50, p95 = np.percentile(off, [50, 95])
                 print(f"edges of turns, {name}, {mode}: p50 {p50 * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms ({len(off)})")
 
 
-def edge_errors(material: Material, words: Sequence[Word]) -> list[float]:
+def edge_errors(
+    material: Material, words: Sequence[Word], edges: Callable[[Pcm, float, float], tuple[float, float]]
+) -> list[float]:
     off = []
     for start, end in material.turns:
         inside = [word for word in words if start - 0.4 <= (word.start + word.end) / 2 <= end + 0.4]
         if inside:
-            first, last = sounding(material.pcm, start, end)
+            first, last = edges(material.pcm, start, end)
             off += [abs(inside[0].start - first), abs(inside[-1].end - last)]
     return off
 
@@ -212,6 +216,14 @@ def sounding(pcm: Pcm, start: float, end: float) -> tuple[float, float]:
     level = np.sqrt((piece[: len(piece) // frame * frame].reshape(-1, frame) ** 2).mean(axis=1))
     loud = np.flatnonzero(level > level.max() * 10 ** (-35 / 20))
     return start + loud[0] / 50, start + (loud[-1] + 1) / 50
+
+
+def voiced(pcm: Pcm, start: float, end: float) -> tuple[float, float]:
+    """Where within a turn Silero first and last finds speech more probable than not, to 32 ms (seconds)."""
+    likely = np.flatnonzero(speech_probabilities(pcm[round(start * RATE) : round(end * RATE)]) >= ENTER)
+    return (
+        (start + likely[0] * FRAME_SECONDS, start + (likely[-1] + 1) * FRAME_SECONDS) if len(likely) else (start, end)
+    )
 
 
 def silence_part(whisper: Whisper, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Hume's Expression Measurement API of October 2026 (vendors.md 5.1): one synchronous request per 13 minutes of audio.
+"""Hume's Expression Measurement API of October 2026: one synchronous request per 13 minutes of audio.
 
 The API that the seed was written for (batch jobs, language model, speakers) was shut down in June 2026: see
 docs/decisions/.
@@ -30,7 +30,7 @@ CUT_SECONDS = 20.0  # a part ends in the quietest moment of its last seconds, be
 MIN_SECONDS = 0.1
 COST_PER_MINUTE = 0.0639
 """US dollars: the list price of the API before this one, from memory. Overrule with OPTIONS cost_per_minute."""
-BILLED_SECONDS = 10.0  # at least, for each request (vendors.md 5.1)
+BILLED_SECONDS = 10.0  # at least, for each request (docs/reference/vendors.md)
 MAX_PER_SPAN = 20  # 415 expressions exist; the strongest are kept
 
 

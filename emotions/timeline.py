@@ -58,7 +58,7 @@ def of_user(timeline: EmotionTimeline) -> list[EmotionMean]:
 
 
 def means(spans: Sequence[EmotionSpan]) -> list[EmotionMean]:
-    """Time-weighted means. Never a sum: a long talk is not a stronger feeling (omi-protocol 4.3 no. 28)."""
+    """Time-weighted means. Never a sum: a long talk is not a stronger feeling."""
     edges = sorted({edge for span in spans for edge in (span.start, span.end)})
     starts = sorted(spans, key=lambda span: span.start)
     active: list[EmotionSpan] = []

@@ -22,7 +22,7 @@ from transcription.segments import Segment
 log = structlog.get_logger(__name__)
 
 TRAINING_WORDS = 5
-"""A voice sample is taken only from a segment of more words than this (omi-protocol 2.1)."""
+"""A voice sample is taken only from a segment of more words than this (docs/reference/app-protocol.md)."""
 MOST_TAUGHT = 20
 """Segments that one decision teaches from, the longest ones: each is a task of the workers, which cuts audio and embeds
 it. A voice that has 20,000 segments is known after some of them."""

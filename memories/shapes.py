@@ -254,7 +254,7 @@ SQLite nobody else writes meanwhile."""
 class GivenSegment(Segment):
     """A segment as a client sends it: checked here, because whatever is stored is sent to every app of this user.
 
-    The app throws on a label that is not ``X_<int>`` and then shows no memory at all (omi-protocol 1.12).
+    The app throws on a label that is not ``X_<int>`` and then shows no memory at all (docs/reference/app-protocol.md).
     """
 
     id: SegmentId = Field(default_factory=lambda: str(uuid.uuid4()))

@@ -25,8 +25,8 @@ def find_shared(memory_id: str) -> Memory | None:
 
 
 def list_public(offset: int, limit: int) -> list[Memory]:
-    """Public memories, newest first, up to ``OMI_ANSWER_BYTES``; filtered before the page is cut, so that it is full
-    (omi-protocol 4.3 no. 74)."""
+    """Public memories, newest first, up to ``OMI_ANSWER_BYTES``; filtered before the page is cut, so that it
+    is full."""
     rows = MemoryRow.objects.filter(visibility=Visibility.PUBLIC, deleted=False, discarded=False)
     page = rows.order_by("-created_at", "memory_id").values_list("uid", "memory_id")[offset : offset + limit]
     found = listing.get_bounded(list(page), listing.Room(settings.OMI_ANSWER_BYTES))

@@ -79,7 +79,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "omi.urls"
 ASGI_APPLICATION = "omi.asgi.application"
-APPEND_SLASH = False  # a redirect would lose the body of the app's POST (omi-protocol 1.12)
+APPEND_SLASH = False  # a redirect would lose the body of the app's POST (docs/reference/app-protocol.md)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 TEMPLATES = [
@@ -184,7 +184,6 @@ Q_WORKERS = env_int("OMI_WORKERS", 2)
 Q_CLUSTER: dict[str, Any] = {
     "name": "omi",
     "orm": "default",
-    "broker_class": "memories.pipeline.engine.broker.RowsBroker",
     "cache": "queue",
     "workers": Q_WORKERS,
     "queue_limit": Q_WORKERS,

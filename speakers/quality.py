@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from speakers.clips import RATE, WINDOW, Turn, centroid
 
 PROFILE_SECONDS = (5.0, 180.0)
-"""The app's own limits; 120 s, an earlier cap, refused 28 % of the uploads of new users (omi-protocol 2.3)."""
+"""The app's own limits; 120 s, an earlier cap, refused 28 % of the uploads of new users."""
 SAMPLE_SECONDS = (2.0, 180.0)
 PROFILE_VOICED, SAMPLE_VOICED = 4.0, 2.0
 MOST_CLIPPING = 0.02

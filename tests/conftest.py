@@ -23,6 +23,10 @@ LONG_FIRST = ("tests/cloud/", "tests/acceptance/", "tests/transcription/process/
 SERVICES = {"postgres_url", "redis_url", "firestore_host", "gcs_url", "postgres_alias", "firestore_project"}
 SERVICE_PARAMETERS = {"postgres", "firestore", "bucket"}
 
+MODEL_SUITES = ("tests/engines/", "tests/speakers/")
+MODEL_FIXTURES = {"talk", "wav", "conversation", "whisper"}
+"""Recordings: who asks for one in these suites gives it to a real speech or voice model."""
+
 
 class _ByDeployment(LoadFileScheduling):
     """A file's tests stay together, and so do the files of ``ONE_DEPLOYMENT``."""
@@ -44,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before ``-m`` chooses
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """What stands on a real server is marked ``process``, whether its author thought of it or not."""
+    """Mark what stands on a real server ``process``, and what runs a model ``model``: no author has to think of it."""
     parameters = (
         item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
     )
@@ -52,6 +56,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     fixtures = set(getattr(item, "fixturenames", ()))
     if item.nodeid.startswith(LONG_FIRST) or SERVICES & fixtures or SERVICE_PARAMETERS & named:
         item.add_marker("process")
+    if item.nodeid.startswith(MODEL_SUITES) and MODEL_FIXTURES & fixtures:
+        item.add_marker("model")
 
 
 def _rank(item: pytest.Item) -> int:

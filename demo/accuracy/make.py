@@ -25,14 +25,11 @@ RECORDINGS = HERE.parent / "recordings"
 RATE = 16_000
 PAUSE = 0.6
 STARTED = "2026-11-25T09:00:00Z"
-NOTED: dict[str, dict[str, Any]] = {
-    "conversation": {
-        "action_items": ["pipes", "budget", "letter parents", "builder", "report", "flowers"],
-        "events": ["train", "dentist", "decision"],
-    },
-    "second": {"action_items": ["pay deposit", "kitchen", "keys", "address"], "events": ["movers", "lunch"]},
+NOTED: dict[str, tuple[tuple[float, float], dict[str, Any]]] = {
+    "conversation": ((0.0, 47.2), {"action_items": ["pipes", "budget", "letter parents"], "events": []}),
+    "second": ((0.0, 28.65), {"action_items": ["pay deposit", "kitchen", "keys"], "events": []}),
 }
-"""What a person notes of the two bundled talks."""
+"""Of the two bundled talks the part that is used (seconds), and what a person notes of it."""
 
 DAVID = (51.0, 57.6)
 """Seconds of the first talk in which only David speaks."""
@@ -41,8 +38,8 @@ DAVID = (51.0, 57.6)
 def main() -> None:
     """Write the items, their audio and the questions."""
     (HERE / "items").mkdir(exist_ok=True)
-    for name, noted in NOTED.items():
-        write(name, talk(name) | {"expected": {**noted, "discarded": False}})
+    for name, (clip, noted) in NOTED.items():
+        write(name, part(talk(name), clip) | {"expected": {**noted, "discarded": False}})
     write("stranger_david", stranger("conversation", DAVID, "David", "enrol_user.flac"))
     flac(HERE / "items" / "wearer.flac", speech(WEARER, ENROLLED))
     for name, voice in IMPOSTORS.items():
@@ -68,19 +65,20 @@ def talk(name: str) -> dict[str, Any]:
     return {"audio": audio, "language": "en", "started_at": STARTED, "speakers": speakers, "turns": script["turns"]}
 
 
-def stranger(source: str, clip: tuple[float, float], who: str, enrolment: str) -> dict[str, Any]:
-    """A clip of a bundled talk in which only ``who`` speaks, and whose user is another voice."""
-    whole = talk(source)
+def part(whole: dict[str, Any], clip: tuple[float, float]) -> dict[str, Any]:
+    """``whole`` between two moments, with the turns that lie between them."""
     turns = [
         {**turn, "start": round(turn["start"] - clip[0], 3), "end": round(turn["end"] - clip[0], 3)}
         for turn in whole["turns"]
         if clip[0] <= turn["start"] and turn["end"] <= clip[1]
     ]
+    return {**whole, "clip": list(clip), "turns": turns}
+
+
+def stranger(source: str, clip: tuple[float, float], who: str, enrolment: str) -> dict[str, Any]:
+    """A clip of a bundled talk in which only ``who`` speaks, and whose user is another voice."""
     user = {"role": "user", "enrolment": f"../../recordings/{enrolment}"}
-    return {
-        "audio": whole["audio"], "clip": list(clip), "language": "en", "turns": turns,
-        "speakers": {"Wearer": user, who: {"role": "stranger"}},
-    }  # fmt: skip
+    return part(talk(source), clip) | {"speakers": {"Wearer": user, who: {"role": "stranger"}}}
 
 
 def impostor(name: str, voice: str) -> dict[str, Any]:

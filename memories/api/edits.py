@@ -124,7 +124,7 @@ def _resolved() -> Iterator[None]:
 
 
 def _decision(uid: str, kind: Literal["is_user", "person_id"] | str, value: str | None) -> editing.Decision:
-    """What was decided, checked in full before anything is written (omi-protocol 4.3 no. 26)."""
+    """What was decided, checked in full before anything is written."""
     if kind == "is_user":
         if value is None:
             return editing.Decision(assigned=False)

@@ -1,4 +1,4 @@
-"""Every failure as the app knows it: ``{"detail": …}`` with the original's status codes (omi-protocol 2).
+"""Every failure as the app knows it: ``{"detail": …}`` with the original's status codes.
 
 401 is only said of a token that is missing or bad: the app signs the user out on a second one, so a store or an
 identity provider that is out of reach is 503.

@@ -1,4 +1,4 @@
-"""``/v1/memories``: create, list, get, delete, reprocess, photos, emotions (omi-protocol 2.1)."""
+"""``/v1/memories``: create, list, get, delete, reprocess, photos, emotions (docs/reference/app-protocol.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/v1/processing-memories/{id}``: a conversation that is still going on (omi-protocol 2.2)."""
+"""``/v1/processing-memories/{id}``: a conversation that is still going on (docs/reference/app-protocol.md)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class Query(BaseModel):
-    """Base of query parameters. The app sends the literal ``null`` for a value that it has not (omi-protocol 2.1)."""
+    """Base of query parameters. The app sends the literal ``null`` for a value that it has not."""
 
     model_config = ConfigDict(extra="ignore")
 

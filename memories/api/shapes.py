@@ -38,7 +38,7 @@ class PhotoList(RootModel[list[Photo]]):
 
 
 class TranscriptsByVendor(BaseModel):
-    """Exactly the keys that the app requires, each a list sorted by start (omi-protocol 2.1)."""
+    """Exactly the keys that the app requires, each a list sorted by start (docs/reference/app-protocol.md)."""
 
     deepgram: list[Segment] = Field(default_factory=list)
     soniox: list[Segment] = Field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What the owner chose to show: read without a token (omi-protocol 2.1)."""
+"""What the owner chose to show: read without a token (docs/reference/app-protocol.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes of the memories' REST API: no trailing slashes (omi-protocol 1.12)."""
+"""Routes of the memories' REST API: no trailing slashes (docs/reference/app-protocol.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/v1/users``: consent to keep recordings, export, push token, the end of the account (omi-protocol 2.4)."""
+"""``/v1/users``: consent to keep recordings, export, push token, the end of the account."""
 
 from __future__ import annotations
 

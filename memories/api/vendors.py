@@ -1,4 +1,4 @@
-"""Callbacks of vendors: believed only with their signature (omi-protocol 4.3 no. 65)."""
+"""Callbacks of vendors: believed only with their signature."""
 
 from __future__ import annotations
 

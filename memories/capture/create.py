@@ -1,7 +1,7 @@
 """``POST /v1/memories``: a client that has the transcript already makes a memory of it.
 
 The memory is stored and answered at once; title, overview and the rest are made in a worker, so that a structuring
-service that is slow or down can neither hold the request nor lose the text (omi-protocol 5.1).
+service that is slow or down can neither hold the request nor lose the text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from speakers import people
 from transcription.segments import Segment, segment_id
 
 ONBOARDING = "speech_profile_onboarding"
-"""A memory of this source is never discarded (omi-protocol 2.1)."""
+"""A memory of this source is never discarded."""
 
 
 def create_memory(

@@ -16,7 +16,7 @@ from speakers import people
 from transcription.ports import Accounting, Conversation, Piece, SessionInfo, VoiceLabel
 from transcription.segments import Segment
 
-# Threads of their own: the loop's shared one would let one slow store hold up every socket (omi-protocol 4.3 no. 48).
+# Threads of their own: the loop's shared one would let one slow store hold up every socket.
 _THREADS = pool("capture", 8)
 _SESSIONS_REMEMBERED = 10_000
 _UNWATCHED = ""

@@ -17,7 +17,7 @@ from memories.mirror import rows as mirror
 from memories.mirror.compare_parts import PAGE, Difference, stale
 from memories.mirror.models import MemoryRow, MirrorProgress, MirrorSample, PersonRow, ProcessingMemoryRow
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.vendor_calls import ledger
+from memories.pipeline.vendor_calls import records
 from memories.privacy.erasure_parts import vectors_of
 from memories.repository import memories as repository
 from memories.repository import stored
@@ -176,9 +176,9 @@ def write_vectors(uid: str, memories: list[Memory]) -> None:
     if not kept:
         return
     embedder, texts = one("embedder"), [memory.structured.text() for memory in kept]
-    with ledger.outside(uid, embedder.name, "embed", remote=embedder.remote) as entry:
-        entry.input_tokens = sum(map(len, texts)) // 4
-        entry.cost = embedder.price * entry.input_tokens / 1e6
+    with records.outside(uid, embedder.name, "embed", remote=embedder.remote) as call:
+        call.input_tokens = sum(map(len, texts)) // 4
+        call.cost = embedder.price * call.input_tokens / 1e6
         values = embedder.embed(texts)
     vectors().upsert(
         [

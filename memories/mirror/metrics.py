@@ -29,8 +29,8 @@ def families() -> Iterable[Any]:
         checked.add_metric([], sample.checked)
         taken.add_metric([], sample.at.timestamp())
     yield from (found, checked, taken)
-    # By the index of the open ones: how many erasures were ever completed is no matter of a scrape.
-    waiting = ErasureReceipt.objects.filter(complete=False).aggregate(count=Count("pk"), oldest=Min("started_at"))
+    # Looked up in the index, for which SQLite needs a list: NOT complete would go through all that were ever completed.
+    waiting = ErasureReceipt.objects.filter(complete__in=[False]).aggregate(count=Count("pk"), oldest=Min("started_at"))
     age = (timezone.now() - waiting["oldest"]).total_seconds() if waiting["oldest"] else 0.0
     yield GaugeMetricFamily("omi_erasures_open", "Erasures that have not reached every store yet", waiting["count"])
     yield GaugeMetricFamily("omi_erasures_oldest_seconds", "Age of the oldest of them", age)

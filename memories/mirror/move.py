@@ -24,7 +24,7 @@ from omi.stores.vectors.base import Vectors
 
 PAGE = 100
 ROOTS = ("tasks", "trends", "users")
-"""Top-level collections of an Omi project (omi-protocol 3.4), in order: a stopped move knows by it what is done."""
+"""Top-level collections of an Omi project, in order: a stopped move knows by it what is done."""
 
 Tick = Callable[[], None]
 

@@ -1,7 +1,8 @@
-"""Telling the memory document and the user's event log how a run began and ended.
+"""What the rest of the world is told of a run: its history, the memory's status, and the user's event log.
 
-Each function may be repeated; a run whose end could not be told stays ``announced=False`` and the reconciler tells it.
-What a worker tells carries the fence like every other write: one that was frozen wakes up after the end, too.
+This is the only module that writes ``memory.postprocessing`` and the rows of a run's history (``RunEvent``). Each
+function may be repeated; a run whose end could not be notified stays ``announced=False``, and ``recovery`` notifies it.
+What a worker writes carries the fence like every other write, for a worker that was frozen may go on after the end.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import Any
 
 import structlog
 from django.db import Error, transaction
+from django.utils import timezone
 
 from memories.pipeline import failure_catalogue
-from memories.pipeline.engine import lease as claim
+from memories.pipeline.engine import lease
 from memories.pipeline.engine.context import Context
-from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.models import PostProcessingRun, RunEvent
 from memories.pipeline.states import Kind
 from memories.repository import memories as repository
 from memories.repository import seen as as_read
@@ -25,6 +27,19 @@ from omi.core.errors import Outcome, ProviderError
 from omi.stores.documents.base import DocumentError
 
 log = structlog.get_logger(__name__)
+
+CANCEL_REQUESTED = "cancel_requested"
+
+
+def record(run_id: int, kind: str, *, actor: str = "", step: str = "", **data: Any) -> None:
+    """Add to the run's history. ``data``: ids, counts, our own sentences."""
+    RunEvent.objects.create(run_id=run_id, at=timezone.now(), type=kind, actor=actor, step=step, data=data)
+
+
+def why_canceled(run_id: int) -> str:
+    """The message with which somebody asked a run at work to stop: its memory was deleted, or just that."""
+    asked = RunEvent.objects.filter(run=run_id, type=CANCEL_REQUESTED).order_by("-id").first()
+    return str(asked.data.get("message_id", "canceled")) if asked is not None else "canceled"
 
 
 def begun(ctx: Context) -> None:
@@ -37,7 +52,7 @@ def begun(ctx: Context) -> None:
     try:
         told = ctx.memory.postprocessing
         if not told or (told.run_id, told.status) != (str(ctx.run.pk), PostProcessingStatus.IN_PROGRESS):
-            mark(ctx.run, PostProcessingStatus.IN_PROGRESS, lease=ctx.lease)  # else whoever took the upload has told it
+            mark(ctx.run, PostProcessingStatus.IN_PROGRESS, held=ctx.lease)  # else whoever took the upload has told it
     except (ProviderError, DocumentError, Error) as error:
         ctx.log.warning("status_not_written", error=type(error).__name__)
     # The first worker tells it with its claim; where that could not be told, a later one does.
@@ -62,9 +77,9 @@ def _started(run: PostProcessingRun) -> str:
 
 
 def waits(ctx: Context, step: str) -> None:
-    """The run is put down for a vendor, or for another try: told once for each step. Not essential either.
+    """The event log says, once for each step, that the run waits for a vendor or for another try. Not essential either.
 
-    Call it inside the transaction that lets the run go: once that has committed, another worker may tell the end.
+    Call it inside the transaction that suspends the run: once that has committed, another worker may notify the end.
     """
     if ctx.run.kind == Kind.POSTPROCESS:
         _event(ctx, events.POST_PROCESSING_WAITING, f"run:{ctx.run.pk}:waits:{step}", fenced=True, step=step)
@@ -76,7 +91,7 @@ def _event(ctx: Context, kind: str, key: str, *, fenced: bool = False, **more: A
     try:
         with transaction.atomic():
             if not fenced:
-                claim.write(ctx.lease)
+                lease.write(ctx.lease)
             events.append(ctx.uid, kind, payload, dedupe_key=key)
     except Error as error:
         ctx.log.warning("event_not_told", kind=kind, error=type(error).__name__)
@@ -139,13 +154,13 @@ def mark(
     run: PostProcessingRun,
     status: PostProcessingStatus,
     *,
-    lease: claim.Lease | None = None,
+    held: lease.Lease | None = None,
     seen: as_read.Seen | None = None,
 ) -> bool:
     """Write ``memory.postprocessing``; a newer run's status, and an end, are left alone. False: the memory is gone.
 
-    ``lease``: of the worker that writes; raises LeaseLost or RunCanceled where it has the run no more. ``seen``: the
-    memory, of a caller that is inside of a transaction; raises Overtaken where it is no longer so.
+    ``held``: the lease of the worker that writes; raises LeaseLost or RunCanceled where it has the run no more.
+    ``seen``: the memory, of a caller that is inside of a transaction; raises Overtaken where it is no longer so.
     """
 
     def fields(memory: Memory) -> dict[str, Any]:
@@ -155,7 +170,7 @@ def mark(
 
     try:
         if seen is None:
-            fence = partial(claim.write, lease) if lease is not None else None
+            fence = partial(lease.write, held) if held is not None else None
             repository.mutate_memory(run.uid, run.memory_id, fields, fence=fence)
         elif changed := fields(seen.memory):
             as_read.write(run.uid, seen, changed)
@@ -165,7 +180,7 @@ def mark(
 
 
 def document(run: PostProcessingRun, memory: Memory, status: PostProcessingStatus) -> dict[str, Any]:
-    """The ``postprocessing`` field: a sentence of the catalogue, never an exception's text (4.3 no. 61)."""
+    """The ``postprocessing`` field: a sentence of the catalogue, never an exception's text."""
     failed = status in (PostProcessingStatus.FAILED, PostProcessingStatus.CANCELED)
     return PostProcessing(
         status=status,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any, Final
 
 from django.db.models import Avg, Count, QuerySet
+from django.utils import timezone
 
 from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
 from memories.pipeline.states import State, StepState
@@ -47,6 +49,17 @@ def dead_letters() -> QuerySet[PostProcessingRun]:
 def doubled_calls(run: PostProcessingRun | None = None) -> int:
     calls = VendorCall.objects.filter(doubled=True)
     return (calls.filter(run=run) if run is not None else calls).count()
+
+
+_UNFINISHED: Final = [state for state in State if state is not State.FINISHED]
+"""Named one by one: "not finished" cannot be looked up in an index."""
+
+
+def oldest_age(now: datetime | None = None) -> float:
+    """Age in seconds of the oldest run that has not ended; 0 where there is none."""
+    unfinished = PostProcessingRun.objects.filter(state__in=_UNFINISHED).order_by("created_at")
+    oldest = unfinished.values_list("created_at", flat=True).first()
+    return max(0.0, ((now or timezone.now()) - oldest).total_seconds()) if oldest else 0.0
 
 
 DEFAULT_SECONDS: Final = {

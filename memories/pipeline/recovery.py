@@ -1,7 +1,8 @@
-"""The safety net: whatever was lost on the way to a worker is found in the rows and sent again.
+"""The safety net: runs that were lost on their way to a worker, whose workers died, or whose end was not notified.
 
-Run every few seconds by ``manage.py serve``, every minute by Django-Q2's schedule, and by hand by
-``manage.py reconcile``. Each action is a conditional UPDATE, so any number of reconcilers may run at once.
+It is run every few seconds by ``manage.py serve``, every minute by Django-Q2's schedule, and by hand by
+``manage.py reconcile``. Each action is a conditional UPDATE, so any number of reconcilers may run at once. A run whose
+workers died as often as they may becomes a dead letter, or goes on without an optional step.
 """
 
 from __future__ import annotations
@@ -15,42 +16,41 @@ from django.db import Error, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from memories.pipeline import dead_letters, notifications
+from memories.pipeline import failure_catalogue, notifications, queries
 from memories.pipeline.engine import checkpoints, lease, queue, transitions
-from memories.pipeline.engine.retry_policy import RETRY_AFTER_LIMIT
-from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.engine.plans import OPTIONAL
+from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt
 from memories.pipeline.operations import processes
-from memories.pipeline.states import State
-from memories.pipeline.vendor_calls import jobs, pending_calls
+from memories.pipeline.states import State, StepState
+from memories.pipeline.vendor_calls import jobs, records
 from omi.core.errors import Outcome
 
 log = structlog.get_logger(__name__)
 
 GRACE = timedelta(seconds=3)
-"""For a wake-up that is on its way and due."""
-
-LONGEST_WAIT = timedelta(seconds=RETRY_AFTER_LIMIT + 60)
-"""No step waits longer: a wake-up time beyond it was set before the clock was put back, and is due."""
+"""For a message that is on its way and due."""
 
 RESEND = timedelta(seconds=30)
-"""Between two wake-ups of the same run."""
-
-TELLING = 20.0
-"""Seconds of one pass over ends that could not be told: a store that hangs must not hold a worker for long."""
+"""Between two messages for the same run."""
 
 RESEND_BEHIND = timedelta(minutes=10)
-"""The same while the workers are behind: a wake-up that is not handed out yet is not lost, and a queue that nobody
+"""The same while the workers are behind: a message that is not handed out yet is not lost, and a queue that nobody
 empties must not fill with reminders (one per run and half a minute: a million an hour of 10,000 runs)."""
+
+NOTIFYING = 20.0
+"""Seconds of one pass over ends that could not be notified: a store that hangs must not hold a worker for long."""
+
+WORKER_DIED = "worker_died"
 
 
 @dataclass(slots=True)
 class Report:
     """What one pass did; ``oldest_seconds`` is the age of the oldest unfinished run."""
 
-    woken: int = 0
-    given_up: int = 0
-    let_in: int = 0
-    told: int = 0
+    resent: int = 0
+    ended: int = 0
+    admitted: int = 0
+    notified: int = 0
     oldest_seconds: float = 0.0
 
     def as_dict(self) -> dict[str, float]:
@@ -58,109 +58,153 @@ class Report:
 
 
 def reconcile(*, limit: int = 500) -> Report:
-    report = wake_lost(limit=limit, tell=True)
-    report.told = tell_ends(limit=limit)
-    if report.woken or report.given_up or report.let_in or report.told:
+    """Resend what was lost, end what must end, and notify the ends; the part that needs stores and vendors, too."""
+    report = resend_lost(limit=limit, notify=True)
+    report.notified = notify_ends(limit=limit)
+    if report.resent or report.ended or report.admitted or report.notified:
         log.info("reconciled", **report.as_dict())
     return report
 
 
-def wake_lost(*, limit: int = 500, tell: bool = False) -> Report:
-    """What is due is sent again, or given up. Without ``tell`` it asks nothing but the database.
+def resend_lost(*, limit: int = 500, notify: bool = False) -> Report:
+    """Send what is due again, or end it. Without ``notify`` it asks nothing but the database.
 
     One row that cannot be dealt with is logged and keeps no other waiting.
     """
     now = timezone.now()
     report = Report()
     pause = RESEND_BEHIND if queue.behind(now - GRACE) else RESEND
-    due = PostProcessingRun.objects.filter(
-        Q(state=State.QUEUED, held=False, created_at__lt=now - GRACE)
-        | Q(state=State.WAITING, wake_at__lt=now - GRACE)
-        | Q(state=State.WAITING, wake_at__gt=now + LONGEST_WAIT)
-        | lease.lapsed(now)
-    )
+    due = PostProcessingRun.objects.filter(lease.claimable(now, since=GRACE))
     # Those that were never reminded first: a run behind many others that are reminded again and again has its turn.
     for run in due.order_by(F("woken_at").asc(nulls_first=True), "id")[:limit]:
         try:
-            if give_up(run, tell=tell):
-                report.given_up += 1
-            elif _remind(run, now, pause):
-                report.woken += 1
+            if end_unclaimable(run, notify=notify):
+                report.ended += 1
+            elif _resend(run, now, pause):
+                report.resent += 1
         except Error:
             raise
         except Exception:
             log.exception("not_reconciled", run_id=run.pk)
-    report.let_in = _let_in_forgotten()
-    report.oldest_seconds = oldest_age(now)
+    report.admitted = _admit_forgotten()
+    report.oldest_seconds = queries.oldest_age(now)
     return report
 
 
-def tell_ends(*, limit: int = 500, seconds: float = TELLING) -> int:
-    """Tell the ends that nobody could tell; the part that needs stores and vendors. How many were told.
+def notify_ends(*, limit: int = 500, seconds: float = NOTIFYING) -> int:
+    """Notify the ends that nobody could notify; how many were notified.
 
-    It takes ``seconds``, about, and goes on behind the last one the next time: what cannot be told keeps no other.
+    It takes ``seconds``, about, and goes on behind the last one the next time: one that cannot be notified keeps no
+    other waiting.
     """
-    global _told_until
-    untold = PostProcessingRun.objects.filter(
+    global _notified_until
+    waiting = PostProcessingRun.objects.filter(
         state=State.FINISHED, announced=False, finished_at__lt=timezone.now() - GRACE
     )
-    runs = list(untold.filter(pk__gt=_told_until).order_by("id")[:limit])
+    runs = list(waiting.filter(pk__gt=_notified_until).order_by("id")[:limit])
     if len(runs) < limit:
-        runs += untold.filter(pk__lte=_told_until).order_by("id")[: limit - len(runs)]
-    told, until = 0, time.monotonic() + seconds
+        runs += waiting.filter(pk__lte=_notified_until).order_by("id")[: limit - len(runs)]
+    notified, until = 0, time.monotonic() + seconds
     for run in runs:
         if time.monotonic() > until:
             break
-        _told_until = run.pk
+        _notified_until = run.pk
         try:
-            jobs.stop_left_behind(run)  # whoever ended it may have died before it did so
-            told += notifications.end(run.pk)
+            jobs.cancel(run)  # whoever ended it may have died before it did so
+            notified += notifications.end(run.pk)
         except Exception:
-            log.exception("end_not_told", run_id=run.pk)
-    return told
+            log.exception("end_not_notified", run_id=run.pk)
+    return notified
 
 
-_told_until = 0
+_notified_until = 0
 
 
-def give_up(run: PostProcessingRun, *, tell: bool = True) -> bool:
-    """End a run that nobody holds and nobody may claim: out of claims (dead letter), or canceled meanwhile.
+def end_unclaimable(run: PostProcessingRun, *, notify: bool = True) -> bool:
+    """End a run that no worker holds and none may claim: out of claims (dead letter), or canceled meanwhile.
 
-    One that is out of claims at an optional step goes on without it instead (False). Without ``tell`` the end is told
-    by ``tell_ends``: nothing but the database is asked.
+    One that is out of claims at an optional step goes on without it instead (False). Without ``notify`` that is left to
+    ``notify_ends``: nothing but the database is asked.
     """
     now = timezone.now()
     idle = lease.claimable(now) & Q(fence=run.fence)
     spent = idle & Q(claims__gte=F("max_claims"))
     if run.cancel_requested:
         done = checkpoints.finish_idle(
-            run.pk, run.uid, run.memory_id, Outcome.CANCELED, checkpoints.why_canceled(run.pk),
-            when=idle & Q(cancel_requested=True), actor="reconciler",
+            run, Outcome.CANCELED, notifications.why_canceled(run.pk), when=idle & Q(cancel_requested=True),
+            actor="reconciler",
         )  # fmt: skip
     elif run.claims < run.max_claims:
         return False
-    elif dead_letters.optional(run):
-        dead_letters.go_on_without(run, spent)
+    elif run.current_step in OPTIONAL and run.state == State.RUNNING:
+        _go_on_without(run, spent)
         return False
     else:
-        done = dead_letters.dead_letter(run, spent)
-    if done and tell:
-        jobs.stop_left_behind(run)
+        done = _dead_letter(run, spent)
+    if done and notify:
+        jobs.cancel(run)
         notifications.end(run.pk)
     return done
 
 
-def _remind(run: PostProcessingRun, now: datetime, pause: timedelta) -> bool:
+def _go_on_without(run: PostProcessingRun, when: Q) -> None:
+    """An optional step killed the workers: it fails softly, and the run goes on behind it with its claims anew."""
+    plan = list(run.plan)
+    following = "".join(plan[plan.index(run.current_step) + 1 :][:1])
+    with transaction.atomic():
+        if not transitions.change(
+            run.pk, State.QUEUED, when=when, claims=0, current_step=following, woken_at=timezone.now()
+        ):
+            return
+        _step_failed(run)
+        notifications.record(run.pk, "step_skipped", actor="reconciler", step=run.current_step, message_id=WORKER_DIED)
+        queue.wake_on_commit(run.pk)
+    log.error("step_skipped", run_id=run.pk, uid=run.uid, memory_id=run.memory_id, step=run.current_step)
+
+
+def _dead_letter(run: PostProcessingRun, when: Q) -> bool:
+    """End a run whose workers died as often as they may. False where somebody was faster."""
+    with transaction.atomic():
+        done = checkpoints.finish_idle(
+            run, Outcome.TIMEOUT, WORKER_DIED, when=when, actor="reconciler", dead_letter=True,
+            detail=f"claimed {run.claims} times at {run.current_step}",
+        )  # fmt: skip
+        if done:
+            _step_failed(run)
+    if done:
+        log.error("dead_letter", run_id=run.pk, uid=run.uid, memory_id=run.memory_id, step=run.current_step)
+    return done
+
+
+def _step_failed(run: PostProcessingRun) -> None:
+    """The step at work has failed. The last worker's death is an attempt that nobody else records."""
+    step = RunStep.objects.filter(run=run, name=run.current_step).first()
+    if step is None or step.ended:
+        return
+    now = timezone.now()
+    began = run.step_started_at or run.heartbeat_at or now
+    attempt = checkpoints.abandoned_attempt(step, run.fence, run.lease_owner, began)
+    StepAttempt.objects.bulk_create([attempt])
+    begun = step.started_at or began
+    RunStep.objects.filter(pk=step.pk).update(
+        state=StepState.FAILED, outcome=Outcome.TIMEOUT, note=failure_catalogue.get(WORKER_DIED).sentence,
+        attempts=attempt.number, started_at=begun, finished_at=now, seconds=max(0.0, (now - begun).total_seconds()),
+    )  # fmt: skip
+
+
+def _resend(run: PostProcessingRun, now: datetime, pause: timedelta) -> bool:
     if run.state == State.RUNNING:
-        pause = RESEND  # its worker died: no wake-up is under way
+        pause = RESEND  # its worker died: no message is under way
     elif pause == RESEND_BEHIND and run.woken_at is None and run.created_at > now - pause:
         return False
     reminder = PostProcessingRun.objects.filter(
-        Q(woken_at=None) | Q(woken_at__lt=now - pause) | Q(woken_at__gt=now + LONGEST_WAIT), pk=run.pk, fence=run.fence
+        Q(woken_at=None) | Q(woken_at__lt=now - pause) | Q(woken_at__gt=now + lease.LONGEST_WAIT),
+        pk=run.pk,
+        fence=run.fence,
     ).exclude(state=State.FINISHED)
     if not reminder.update(woken_at=now):
         return False
-    checkpoints.note(run, "sent_again", actor="reconciler", step=run.current_step, state=run.state)
+    notifications.record(run.pk, "resent", actor="reconciler", step=run.current_step, state=run.state)
     queue.wake(run.pk)
     return True
 
@@ -197,11 +241,11 @@ def release_dead_workers() -> int:
             continue
         held = PostProcessingRun.objects.filter(pk=run_id, state=State.RUNNING, lease_owner=owner, fence=fence)
         released += held.update(lease_until=now - timedelta(seconds=1), woken_at=None)
-    return released + pending_calls.free_lost()
+    return released + records.release_lost()
 
 
-def _let_in_forgotten() -> int:
-    """A run in line with nobody before it: the process that ended the one before died in between."""
+def _admit_forgotten() -> int:
+    """Admit runs that are queued behind nobody: the process that ended the one before died in between."""
     before = PostProcessingRun.objects.filter(uid=OuterRef("uid"), memory_id=OuterRef("memory_id"), held=False)
     forgotten = PostProcessingRun.objects.filter(held=True, state=State.QUEUED).exclude(
         Exists(before.exclude(state=State.FINISHED))
@@ -209,27 +253,5 @@ def _let_in_forgotten() -> int:
     found = list(forgotten.order_by("id").values_list("uid", "memory_id")[:100])
     for uid, memory_id in found:
         with transaction.atomic():
-            checkpoints.next_in_line(uid, memory_id)
+            queue.admit_next(uid, memory_id)
     return len(found)
-
-
-def wake_early(run_id: int) -> bool:
-    """A vendor called back: a waiting run is due now. False if it does not wait."""
-    woken = transitions.change(run_id, State.QUEUED, when=Q(state=State.WAITING), woken_at=timezone.now())
-    if woken:
-        queue.wake(run_id)
-    return woken
-
-
-_UNFINISHED = [state for state in State if state is not State.FINISHED]
-"""Named one by one: "not finished" cannot be looked up in an index."""
-
-
-def oldest_age(now: datetime | None = None) -> float:
-    """Age in seconds of the oldest run that has not ended; 0 where there is none."""
-    oldest = (
-        PostProcessingRun.objects.filter(state__in=_UNFINISHED).order_by("created_at").values_list(
-            "created_at", flat=True
-        ).first()
-    )  # fmt: skip
-    return max(0.0, ((now or timezone.now()) - oldest).total_seconds()) if oldest else 0.0

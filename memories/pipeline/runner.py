@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import replace
-from datetime import datetime
 from types import ModuleType
 from typing import Any, Final
 
@@ -16,17 +15,8 @@ import structlog
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from memories.pipeline import failure_catalogue, notifications, subprocess_runner
-from memories.pipeline.engine import (
-    checkpoints,
-    content_hash,
-    durable,
-    fairness,
-    fault_injection,
-    retry_policy,
-    unsaved,
-)
-from memories.pipeline.engine import lease as claim
+from memories.pipeline import failure_catalogue, notifications, recovery, subprocess_runner
+from memories.pipeline.engine import checkpoints, content_hash, fairness, fault_injection, lease, queue, retry_policy
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.heartbeat import Heartbeat
 from memories.pipeline.engine.plans import OPTIONAL
@@ -34,8 +24,7 @@ from memories.pipeline.engine.results import AnswersLater, Done, LeaseLost, RunC
 from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.pipeline.operations import processes
 from memories.pipeline.states import GOOD, Kind, State, StepState
-from memories.pipeline.vendor_calls import client, ledger, pending_calls
-from omi.core import rows
+from memories.pipeline.vendor_calls import jobs, records
 from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
 
 DEFAULT_LIMIT: Final = 300.0
@@ -44,39 +33,36 @@ DEFAULT_LIMIT: Final = 300.0
 
 def work(run_id: int, *, owner: str | None = None) -> str:
     """Do what can be done now for run ``run_id``. Returns what came of it, for logs and tests."""
-    found = rows.instances(PostProcessingRun, {"id": run_id})
-    if not found:
+    run = PostProcessingRun.objects.filter(pk=run_id).first()
+    if run is None:
         return "unknown"
-    run = found[0]
     with transaction.atomic():
-        lease = claim.claim(run, owner=owner)
-        if lease is not None:
+        held = lease.claim(run, owner=owner)
+        if held is not None:
             fairness.took_turn(run.uid)
             notifications.claimed(run)
-    if lease is None:
-        from memories.pipeline import recovery
-
-        return "ended" if recovery.give_up(run) else "not_claimed"
-    if lease.previous is State.RUNNING:
-        processes.end_hung(lease.lost_owner, run_id=run.pk)
+    if held is None:
+        return "ended" if recovery.end_unclaimable(run) else "not_claimed"
+    if held.previous is State.RUNNING:
+        processes.end_hung(held.lost_owner, run_id=run.pk)
     fault_injection.point("claimed")
-    ctx = Context(run, lease, rows.instances(RunStep, {"run": run_id}, order="position"))
-    heartbeat = Heartbeat(lease)
+    ctx = Context(run, held, list(RunStep.objects.filter(run=run).order_by("position")))
+    heartbeat = Heartbeat(held)
     structlog.contextvars.bind_contextvars(
-        uid=run.uid, memory_id=run.memory_id, run_id=run.pk, run_kind=run.kind, fence=lease.fence
+        uid=run.uid, memory_id=run.memory_id, run_id=run.pk, run_kind=run.kind, fence=held.fence
     )
     try:
         result = _walk(ctx, heartbeat)
         fault_injection.point("before-ack")
         return result
     except LeaseLost:
-        ctx.log.warning("lease_lost", fence=lease.fence)
+        ctx.log.warning("lease_lost", fence=held.fence)
         return "lease_lost"
     except RunCanceled as canceled:
         return _canceled(ctx, canceled)
     finally:
         heartbeat.stop()
-        ledger.settle(ctx)
+        checkpoints.retrying(lambda: records.settle(ctx))
         ctx.close()
         structlog.contextvars.unbind_contextvars("uid", "memory_id", "run_id", "run_kind", "fence", "step")
 
@@ -85,21 +71,21 @@ def _walk(ctx: Context, heartbeat: Heartbeat) -> str:
     run = ctx.run
     unknown = [name for name in run.plan if name not in ctx.steps or load(name) is None]
     if unknown:
-        checkpoints.finished(ctx, Outcome.CONFIG_ERROR, "unknown_step", detail=", ".join(unknown))
+        checkpoints.finish(ctx, Outcome.CONFIG_ERROR, "unknown_step", detail=", ".join(unknown))
         notifications.end(run.pk)
         return "finished"
     if ctx.lease.previous is State.RUNNING:
-        checkpoints.lost(ctx, None if _over(ctx.step) else ctx.step)
-        ctx.log.warning("taken_over", step=run.current_step)
+        checkpoints.reclaimed(ctx, None if ctx.step.ended else ctx.step)
+        ctx.log.warning("reclaimed", step=run.current_step)
     notifications.begun(ctx)
     order = [ctx.steps[name] for name in run.plan]
     for position, step in enumerate(order):
-        if _over(step):
+        if step.ended:
             continue
         following = order[position + 1].name if position + 1 < len(order) else ""
         if run.current_step != step.name:
             run.current_step = step.name
-            claim.write(ctx.lease, current_step=step.name, step_started_at=timezone.now())
+            lease.write(ctx.lease, current_step=step.name, step_started_at=timezone.now())
         structlog.contextvars.bind_contextvars(step=step.name)
         ended = _step(ctx, step, following, heartbeat)
         if ended is not None:
@@ -107,7 +93,7 @@ def _walk(ctx: Context, heartbeat: Heartbeat) -> str:
     published = ctx.output(order[-1].name)
     outcome, message_id = _verdict(ctx, published)
     if run.state != State.FINISHED:  # the last step's transaction ends the run, unless that step was not run by us
-        checkpoints.finished(ctx, outcome, message_id, announced=published.get("announced", False))
+        checkpoints.finish(ctx, outcome, message_id, notified=published.get("announced", False))
     ctx.log.info("run_finished", outcome=outcome.value, message=message_id)
     if not published.get("announced", False):
         notifications.end(run.pk)
@@ -118,32 +104,38 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
     """Run one step. None: go on with the next one."""
     module = load(step.name)
     assert module is not None
-    began, ctx.paid = timezone.now(), 0
+    began, pending = timezone.now(), None
+    ctx.paid, ctx.answers = 0, []
     limit = getattr(module, "LIMIT", DEFAULT_LIMIT)
     if step.name in OPTIONAL:
-        limit = min(limit, max(0.0, _patience(ctx, step, began)))  # one that hangs is taken over, and gone on without
+        if step.deadline_at is None:
+            audio_seconds = float(ctx.output("prepare_audio").get("seconds", 0.0))
+            checkpoints.set_deadline(ctx, step, retry_policy.optional_deadline(audio_seconds))
+        limit = min(limit, max(0.0, _seconds_left(step)))  # a worker that hangs in it is reclaimed: the run goes on
     heartbeat.step(limit)
 
     def more_time() -> None:
         heartbeat.step(limit)
-        _patient(ctx, step, began)
+        _check_deadline(ctx, step)
 
     ctx.more_time = more_time
     try:
-        _patient(ctx, step, began)
+        _check_deadline(ctx, step)
         input_hash = content_hash.of_step(step.name, module, ctx)
         earlier = reusable(ctx, step, input_hash)
         if earlier is not None:
-            checkpoints.reused(ctx, step, earlier, following=following)
+            checkpoints.reuse_step(ctx, step, earlier, following=following)
             ctx.log.info("step_reused", from_run=earlier.run_id)
             return None
         fault_injection.point(f"{step.name}-before")
         try:
             result = module.run(ctx)
         except AnswersLater as later:
-            result = later.wait
+            result, pending = later.wait, later.call_id
         fault_injection.point(f"{step.name}-during")  # the work is done, nothing is stored yet
-        _keep(ctx, step, began, result, input_hash, following)
+        _store(ctx, step, began, result, input_hash, following)
+        if pending is not None and records.is_answered(pending):
+            queue.resume_now(ctx.run.pk)  # the answer came just before the run was suspended: it found nobody to resume
         fault_injection.point(f"{step.name}-after")
         return "waiting" if isinstance(result, Wait) else None
     except (LeaseLost, RunCanceled):
@@ -154,10 +146,9 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
     except ProviderError as error:
         return _provider_failed(ctx, step, began, error, following)
     except (OperationalError, InterfaceError) as error:
-        # Our own tables or a local store. If they are still away the lease runs out and another worker takes over.
+        # Our own tables or a local store. If they are still away the lease runs out, and the run is reclaimed.
         ctx.log.error("step_database_error", error=type(error).__name__)
-        unsaved.take_back(ctx, step)
-        durable.reconnect()
+        checkpoints.reconnect()
         away = StoreError("database", "the database is out of reach", kind=ErrorKind.TRANSIENT,
                           code=type(error).__name__)  # fmt: skip
         return _provider_failed(ctx, step, began, away, following)
@@ -167,41 +158,39 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
         return _provider_failed(ctx, step, began, wrapped, following, tries=3)
 
 
-def _patient(ctx: Context, step: RunStep, began: datetime) -> None:
+def _check_deadline(ctx: Context, step: RunStep) -> None:
     """Raise where an optional step has had its time: what is there already must not wait for it any longer.
 
     An answer that has come is taken all the same: it was paid for, and taking it takes no time.
     """
-    if step.name not in OPTIONAL or _patience(ctx, step, began) >= 0.0:
+    if step.name not in OPTIONAL or _seconds_left(step) >= 0.0:
         return
-    out = pending_calls.of(step.checkpoint)
-    vendor = "omi"
-    if out is not None and out.id:
-        if pending_calls.there(ctx, out.id):
-            return
-        vendor = out.vendor
+    call = records.of_step(ctx.run, step.name)
+    if call is not None and call.answer is not None:
+        return
     said = f"{step.name} took longer than the rest can wait for it"
-    raise ProviderError(vendor, said, kind=ErrorKind.PERMANENT, code="patience", outcome=Outcome.TIMEOUT)
+    raise ProviderError(call.vendor if call is not None else "omi", said, kind=ErrorKind.PERMANENT, code="patience",
+                        outcome=Outcome.TIMEOUT)  # fmt: skip
 
 
-def _patience(ctx: Context, step: RunStep, began: datetime) -> float:
-    return retry_policy.patience_left(step.started_at or began, float(ctx.output("prepare_audio").get("seconds", 0.0)))
+def _seconds_left(step: RunStep) -> float:
+    """Until the deadline of an optional step."""
+    return (step.deadline_at - timezone.now()).total_seconds() if step.deadline_at is not None else 0.0
 
 
-def _keep(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str, following: str) -> None:
+def _store(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str, following: str) -> None:
     if isinstance(result, Done):
         verdict = None if following else _verdict(ctx, result.output)
-        checkpoints.ended(ctx, step, began, result, input_hash=input_hash, following=following, verdict=verdict)
+        checkpoints.complete_step(ctx, step, began, result, input_hash=input_hash, following=following, verdict=verdict)
         ctx.log.info("step_done", outcome=result.outcome.value, seconds=round(step.seconds, 3))
         _after(ctx, step)
     elif isinstance(result, Skip):
-        checkpoints.skipped(ctx, step, began, result.reason, following=following)
+        checkpoints.skip_step(ctx, step, began, result.reason, following=following)
     elif isinstance(result, Wait):
         retry_policy.store_answers(result.checkpoint)
-        if step.name in OPTIONAL:  # a call that is out is looked after when its time is over, not at its own deadline
-            result = replace(result, seconds=min(result.seconds, max(0.0, _patience(ctx, step, began)) + 1.0))
-        checkpoints.put_down(ctx, step, began, result, error=result.error)
-        client.look_again(ctx, result)
+        if step.name in OPTIONAL:  # a pending call is looked after at the step's deadline, not at its own
+            result = replace(result, seconds=min(result.seconds, max(0.0, _seconds_left(step)) + 1.0))
+        checkpoints.suspend(ctx, step, began, result, error=result.error)
         ctx.log.info("step_waits", seconds=round(result.seconds, 1), note=result.note)
     else:
         raise TypeError(f"step {step.name} gave back {type(result).__name__}")
@@ -231,12 +220,12 @@ def _provider_failed(
         tries = 2  # the same work takes as long again, unless the machine was overloaded
     if tries is not None and checkpoint["failures"][f"{step.name}/{error.vendor}"]["count"] >= tries:
         seconds = None
-    if seconds is not None and step.name in OPTIONAL and seconds > _patience(ctx, step, began):
+    if seconds is not None and step.name in OPTIONAL and seconds > _seconds_left(step):
         seconds = None
     if seconds is not None:
         refused = error.code == retry_policy.BREAKER_OPEN  # by ourselves: that was no attempt
         wait = Wait(seconds, checkpoint, f"{error.vendor}: {error.message}")
-        checkpoints.put_down(ctx, step, began, wait, error=None if refused else error)
+        checkpoints.suspend(ctx, step, began, wait, error=None if refused else error)
         ctx.log.warning("step_retries", vendor=error.vendor, code=error.code, seconds=round(seconds, 1))
         return "waiting"
     message_id = (
@@ -262,10 +251,10 @@ def _went_on_without(
         ctx.log.exception("step_without_crashed")
         return False
     if isinstance(result, Done):
-        checkpoints.ended(ctx, step, began, result, input_hash="", following=following, error=error)
+        checkpoints.complete_step(ctx, step, began, result, input_hash="", following=following, error=error)
     elif isinstance(result, Skip):
-        checkpoints.failed_softly(ctx, step, began, error.outcome, result.reason, error=error, message_id=message_id,
-                               following=following)  # fmt: skip
+        checkpoints.fail_softly(ctx, step, began, error.outcome, result.reason, error=error, message_id=message_id,
+                                following=following)  # fmt: skip
     else:
         return False
     ctx.log.error("step_went_on_without", vendor=error.vendor, code=error.code, message=message_id)
@@ -280,26 +269,21 @@ def _fail(
     message = failure_catalogue.get(message_id)
     ctx.log.error("step_failed", message=message.id, detail=detail, vendor=error.vendor if error else "")
     if step.name in OPTIONAL:
-        checkpoints.failed_softly(ctx, step, began, message.outcome, detail or message.sentence, error=error,
-                               message_id=message.id, following=following)  # fmt: skip
+        checkpoints.fail_softly(ctx, step, began, message.outcome, detail or message.sentence, error=error,
+                                message_id=message.id, following=following)  # fmt: skip
         return None
-    checkpoints.finished(ctx, message.outcome, message.id, detail=detail, step=step, began=began, error=error,
-                      counted=counted)  # fmt: skip
+    checkpoints.fail(ctx, step, began, message.outcome, message.id, detail=detail, error=error, counted=counted)
     notifications.end(ctx.run.pk)
     return "finished"
 
 
 def _canceled(ctx: Context, canceled: RunCanceled) -> str:
-    message_id = canceled.message_id if canceled.message_id != "canceled" else checkpoints.why_canceled(ctx.run.pk)
-    for step in list(ctx.unsaved):
-        unsaved.take_back(ctx, step)  # the memory may have been erased: nothing of it is written any more
+    message_id = canceled.message_id if canceled.message_id != "canceled" else notifications.why_canceled(ctx.run.pk)
     try:
-        checkpoints.finished(ctx, Outcome.CANCELED, message_id)
+        checkpoints.finish(ctx, Outcome.CANCELED, message_id)
     except LeaseLost:
         return "lease_lost"
-    from memories.pipeline.vendor_calls import jobs
-
-    jobs.cancel(ctx)
+    jobs.cancel(ctx.run)
     notifications.end(ctx.run.pk)
     ctx.log.info("run_canceled", message=message_id)
     return "canceled"
@@ -320,15 +304,15 @@ def _verdict(ctx: Context, published: dict[str, Any]) -> tuple[Outcome, str]:
         return Outcome.SUCCESS, "kept_live_transcript"
     emotions = ctx.steps.get("emotions")
     if emotions is not None and emotions.state == StepState.FAILED:
-        return Outcome.SUCCESS, "emotions_missing"  # partial success is told as partial
+        return Outcome.SUCCESS, "emotions_missing"  # partial success is shown as partial
     return Outcome.SUCCESS, "success"
 
 
 def reusable(ctx: Context, step: RunStep, input_hash: str) -> RunStep | None:
     """The same step of an earlier run of this memory, with the same inputs, unless this run was asked to do it anew.
 
-    A run that follows another one, or that was given a recording, takes over whatever is unchanged; other runs were
-    asked for to do their work again, and take over only what cannot come out differently (``REUSE = "always"``).
+    A run that follows another one, or that was given a recording, reuses whatever is unchanged; other runs were asked
+    for to do their work again, and reuse only what cannot come out differently (``REUSE = "always"``).
     """
     module = load(step.name)
     reuse = getattr(module, "REUSE", True)
@@ -340,11 +324,6 @@ def reusable(ctx: Context, step: RunStep, input_hash: str) -> RunStep | None:
     earlier = RunStep.objects.get(pk=found) if found is not None else None
     still = getattr(module, "still_there", None)
     return earlier if earlier is None or still is None or still(ctx, earlier) else None
-
-
-def _over(step: RunStep) -> bool:
-    """Also a step that failed softly: where a failure ends the run, both are written in one transaction."""
-    return step.state in (StepState.DONE, StepState.SKIPPED, StepState.FAILED)
 
 
 def load(name: str) -> ModuleType | None:

@@ -18,8 +18,8 @@ from memories.pipeline.models import PostProcessingRun, RequestKey, RunStep, Ste
 from memories.pipeline.operations import metrics
 from memories.pipeline.states import Kind, State
 from memories.pipeline.vendor_calls import jobs
-from omi.core import rows
 from omi.core.errors import Outcome, ProviderError
+from omi.stores import audio as audio_store
 
 log = structlog.get_logger(__name__)
 
@@ -66,8 +66,8 @@ def start(
 
     * The same key and request: the same run. The same key and another request: IdempotencyConflict.
     * The same recording for the same memory, unfinished or successful: the same run.
-    * While another run of this memory is at work, the new one stands in line. One run of each kind stands in line: a
-      newer one takes the place of the older, which ends as ``canceled`` with message ``superseded``.
+    * While another run of this memory is at work, the new one is queued behind it (``held``). One run of each kind is:
+      a newer one takes the place of the older, which ends as ``canceled`` with message ``superseded``.
 
     ``audio`` is an ``omi.stores.audio`` object. Raises ValueError for an unknown step, IdempotencyConflict.
     """
@@ -91,50 +91,50 @@ def start(
                 if found is not None:
                     _remember(found, key, request)
                     return found
-                in_line = _make_room(uid, memory_id, kind, options)
+                blocked = _make_room(uid, memory_id, kind, options)
                 run = PostProcessingRun(
                     uid=uid, memory_id=memory_id, kind=kind, actor=actor[:150], reason=reason[:300], options=options,
-                    plan=plans.plan_for(kind), from_step=from_step or "", follows=follows, idempotency_key=key,
-                    request_hash=request, audio=audio_name, audio_sha256=sha256,
-                    current_step=plans.plan_for(kind)[0], held=in_line,
+                    plan=plans.plan_for(kind), from_step=from_step or "", follows=follows, request_hash=request,
+                    audio=audio_name, audio_sha256=sha256, current_step=plans.plan_for(kind)[0], held=blocked,
                 )  # fmt: skip
-                rows.insert([run])
-                rows.insert([RunStep(run=run, name=name, position=position) for position, name in enumerate(run.plan)])
+                run.save(force_insert=True)
+                RunStep.objects.bulk_create(
+                    RunStep(run=run, name=name, position=position) for position, name in enumerate(run.plan)
+                )
                 _remember(run, key, request)
-                checkpoints.note(run, "created", actor=actor, reason=reason[:300], from_step=first,
-                              follows=follows.pk if follows else None, in_line=in_line)  # fmt: skip
-                if not in_line:
+                notifications.record(run.pk, "created", actor=actor, reason=reason[:300], from_step=first,
+                                     follows=follows.pk if follows else None, blocked=blocked)  # fmt: skip
+                if not blocked:
                     queue.wake_on_commit(run.pk)
         except IntegrityError:
             continue  # somebody was faster: look again at what there is now
-        log.info("run_created", uid=uid, memory_id=memory_id, run_id=run.pk, kind=kind, in_line=in_line)
+        log.info("run_created", uid=uid, memory_id=memory_id, run_id=run.pk, kind=kind, blocked=blocked)
         return run
     raise PipelineError("the memory is too busy to take another run")
 
 
 def _of_key(uid: str, key: str, request: str) -> PostProcessingRun | None:
     """The run that the user's earlier request with this key was given. Raises IdempotencyConflict."""
-    found = rows.select(RequestKey, ("run_id", "request_hash"), {"uid": uid, "key": key})
-    if not found:
+    found = RequestKey.objects.select_related("run").filter(uid=uid, key=key).first()
+    if found is None:
         return None
-    [[run_id, earlier]] = found
-    if earlier != request:
+    if found.request_hash != request:
         raise IdempotencyConflict("this idempotency key was used for another request")
-    return PostProcessingRun.objects.get(pk=run_id)
+    return found.run
 
 
 def _remember(run: PostProcessingRun, key: str, request: str) -> None:
     """IntegrityError where another request came in with the same key at this moment."""
     if key:
-        rows.insert([RequestKey(uid=run.uid, key=key, request_hash=request, run=run)])
+        RequestKey.objects.create(uid=run.uid, key=key, request_hash=request, run=run)
 
 
 def _same(
     uid: str, memory_id: str, kind: str, request: str, options: dict[str, Any], audio: Any, *, renewable: bool
 ) -> PostProcessingRun | None:
     """The run, at work or successful, that does the same; also a retry of one that was given the same recording."""
-    where = {"uid": uid, "memory_id": memory_id, "kind": kind, "cancel_requested": False}
-    for run in rows.instances(PostProcessingRun, where, order="-id"):
+    runs = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id, kind=kind, cancel_requested=False)
+    for run in runs.order_by("-id"):
         if run.request_hash != request and not _same_recording(run, options, audio):
             continue
         if run.state != State.FINISHED or (renewable and kind == Kind.POSTPROCESS and run.succeeded):
@@ -150,17 +150,15 @@ def _same_recording(run: PostProcessingRun, options: dict[str, Any], audio: Any)
 
 
 def _make_room(uid: str, memory_id: str, kind: str, options: dict[str, Any]) -> bool:
-    """Whether the new run has to stand in line; what stood there of the same kind gives way."""
-    unfinished = [State.QUEUED, State.RUNNING, State.WAITING]
-    before = rows.instances(PostProcessingRun, {"uid": uid, "memory_id": memory_id, "state__in": unfinished})
+    """Whether the new run has to be queued behind another one. A run of the same kind that is queued there already is
+    superseded by the new one."""
+    before = list(PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id, state__in=UNFINISHED))
     for older in before:
         if not older.held or older.kind != kind:
             continue
         if older.options.get("keep"):
             options["keep"] = True  # the user asked for this conversation to be kept, whichever run does it
-        ended = checkpoints.finish_idle(
-            older.pk, uid, memory_id, Outcome.CANCELED, "superseded", when=Q(held=True), actor="pipeline"
-        )
+        ended = checkpoints.finish_idle(older, Outcome.CANCELED, "superseded", when=Q(held=True), actor="pipeline")
         if ended and older.audio:
             transaction.on_commit(partial(_delete_superseded, older))
     return bool(before)
@@ -169,12 +167,10 @@ def _make_room(uid: str, memory_id: str, kind: str, options: dict[str, Any]) -> 
 def _delete_superseded(run: PostProcessingRun) -> None:
     """The recording of a run whose place a newer one took, unless another run works on it. What cannot be deleted now
     goes when its time is over."""
-    from omi.stores import audio
-
     if PostProcessingRun.objects.filter(audio=run.audio).exclude(pk=run.pk).exists():
         return
     try:
-        audio.delete(run.audio)
+        audio_store.delete(run.audio)
     except ProviderError as error:
         log.warning("upload_not_deleted", run_id=run.pk, code=error.code)
 
@@ -190,10 +186,12 @@ def cancel(
         unfinished = PostProcessingRun.objects.filter(pk=run.pk).exclude(state=State.FINISHED)
         if not unfinished.update(cancel_requested=True):
             return False
-        checkpoints.note(run, checkpoints.CANCEL_REQUESTED, actor=actor, reason=reason[:300], message_id=message_id)
+        notifications.record(
+            run.pk, notifications.CANCEL_REQUESTED, actor=actor, reason=reason[:300], message_id=message_id
+        )
     ended = checkpoints.finish_idle(
-        run.pk, run.uid, run.memory_id, Outcome.CANCELED, message_id,
-        when=Q(state__in=IDLE if not at_once else UNFINISHED), actor=actor, detail=reason,
+        run, Outcome.CANCELED, message_id, when=Q(state__in=IDLE if not at_once else UNFINISHED), actor=actor,
+        detail=reason,
     )  # fmt: skip
     if ended:
         queue.send_on_commit(queue.STOP_JOBS, run.pk)  # nobody who cancels waits for a vendor
@@ -236,7 +234,7 @@ def bounded(uid: str, memory_id: str, most: int) -> None:
 def cancel_for_memory(uid: str, memory_id: str, *, actor: str = "system", message_id: str = "memory_gone") -> int:
     """Stop everything that is under way for a memory (it was deleted)."""
     runs = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id).exclude(state=State.FINISHED)
-    # Those in line first: an ending run lets the next one begin.
+    # Those that are queued behind another one first: an ending run admits the next one.
     return sum(cancel(run, actor=actor, message_id=message_id, at_once=True) for run in runs.order_by("-held", "id"))
 
 
@@ -272,9 +270,9 @@ def _forget_content(runs: QuerySet[PostProcessingRun]) -> int:
         steps = RunStep.objects.filter(run__in=runs)
         steps.update(output={}, note="", input_hash="")
         steps.exclude(name="transcribe").update(checkpoint={})
-        VendorCall.objects.filter(run__in=runs).update(request_key="")
+        VendorCall.objects.filter(run__in=runs).update(request_key="", answer=None)
         RequestKey.objects.filter(run__in=runs).delete()
-        return runs.update(options={}, audio="", audio_sha256="", idempotency_key="", request_hash="", reason="")
+        return runs.update(options={}, audio="", audio_sha256="", request_hash="", reason="")
 
 
 def forget_user(uid: str) -> dict[str, int]:
@@ -298,7 +296,7 @@ def _forget_at_vendors(runs: Iterable[PostProcessingRun]) -> int:
     copies, later = 0, None
     for run in runs:
         try:
-            copies += jobs.forget_run(run)
+            copies += jobs.forget(run)
         except ProviderError as error:
             later = error
     if later is not None:

@@ -10,13 +10,13 @@ from django.utils import timezone
 from memories.pipeline import failure_catalogue, queries
 from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt
 from memories.pipeline.states import State, StepState
-from memories.pipeline.vendor_calls import circuit_breaker, pending_calls
+from memories.pipeline.vendor_calls import circuit_breaker, records
 from omi.core.errors import ErrorKind, Outcome, ProviderError
 
 
 def document(run: PostProcessingRun) -> dict[str, Any]:
     """JSON of a run. ``percent`` and ``eta_seconds`` rest on the measured times of this installation's steps; the time
-    that it waits, and what is left of the run that it stands in line behind, are part of the latter.
+    that it waits, and what is left of the run that it is queued behind, are part of the latter.
 
     ``message``: how it ended; while it waits to try again, what went wrong the last time. ``retryable``: a new try
     makes sense. ``retry_after`` (seconds): while it waits, when it goes on by itself (None: as soon as a vendor that
@@ -49,7 +49,7 @@ def document(run: PostProcessingRun) -> dict[str, Any]:
         if message
         else None,
         "retryable": bool(ended and message and message.retryable),
-        "retry_after": _until(_goes_on(run, steps) if waits else _vendor_back(run, message if ended else None)),
+        "retry_after": _until(_goes_on(run) if waits else _vendor_back(run, message if ended else None)),
         "dead_letter": run.dead_letter,
         "from_step": run.from_step or None,
         "follows": run.follows_id,
@@ -99,9 +99,9 @@ def _progress(run: PostProcessingRun, steps: list[RunStep]) -> tuple[float, int]
 
 
 def _idle(run: PostProcessingRun, steps: list[RunStep]) -> float:
-    """Seconds that pass before it goes on: until its wake-up, or until the run before it has ended."""
+    """Seconds that pass before it goes on: until it is due, or until the run before it has ended."""
     if run.state == State.WAITING:
-        return _until(_goes_on(run, steps)) or 0.0
+        return _until(_goes_on(run)) or 0.0
     if not run.held:
         return 0.0
     before = PostProcessingRun.objects.filter(uid=run.uid, memory_id=run.memory_id, held=False)
@@ -113,7 +113,7 @@ def _idle(run: PostProcessingRun, steps: list[RunStep]) -> float:
 
 
 def _trouble(run: PostProcessingRun, steps: list[RunStep]) -> failure_catalogue.Message | None:
-    """Why a run that waits was put down, where it was a failure."""
+    """Why a run that waits was suspended, where it was a failure."""
     if run.state != State.WAITING:
         return None
     at_work = next((step for step in steps if step.name == run.current_step), None)
@@ -126,10 +126,9 @@ def _trouble(run: PostProcessingRun, steps: list[RunStep]) -> failure_catalogue.
     return failure_catalogue.for_provider_error(error, run.current_step)
 
 
-def _goes_on(run: PostProcessingRun, steps: list[RunStep]) -> datetime | None:
+def _goes_on(run: PostProcessingRun) -> datetime | None:
     """None while a vendor was asked and answers later: it goes on when the answer comes, not at the deadline."""
-    out = next((pending_calls.of(step.checkpoint) for step in steps if step.name == run.current_step), None)
-    return None if out is not None and out.id else run.wake_at
+    return run.wake_at if records.of_step(run, run.current_step) is None else None
 
 
 def _vendor_back(run: PostProcessingRun, message: failure_catalogue.Message | None) -> datetime | None:

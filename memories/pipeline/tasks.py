@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 import structlog
 from django.utils import timezone
+from django_q.models import Task
 
+from memories.pipeline import recovery, runner
+from memories.pipeline.engine import fairness
+from memories.pipeline.models import ClusterBeat, PostProcessingRun
+from memories.pipeline.operations import metrics
+from memories.pipeline.states import State
+from memories.pipeline.vendor_calls import jobs
 from omi.core.env import env_str
+from omi.stores import audio, uploads
+from transcription.session.recovery import recover_sessions
 
 log = structlog.get_logger(__name__)
 
@@ -24,9 +34,6 @@ TURNS = 5
 def wake(run_id: int) -> str:
     """Work on run ``run_id``, or on the one whose user's turn it is. The message is as good for the one as for the
     other."""
-    from memories.pipeline import runner
-    from memories.pipeline.engine import fairness
-
     _alive()
     for _ in range(TURNS):
         chosen = fairness.choose(run_id)
@@ -38,17 +45,12 @@ def wake(run_id: int) -> str:
 
 def stop_jobs(run_id: int) -> int:
     """Stop what vendors still do for a run that was canceled; how many jobs there were."""
-    from memories.pipeline.models import PostProcessingRun
-    from memories.pipeline.vendor_calls import jobs
-
     run = PostProcessingRun.objects.filter(pk=run_id).first()
-    return jobs.cancel_quickly(run) if run is not None else 0
+    return jobs.cancel(run) if run is not None else 0
 
 
 def reconcile() -> dict[str, float]:
-    from memories.pipeline import recovery as module
-
-    return module.reconcile().as_dict()
+    return recovery.reconcile().as_dict()
 
 
 def housekeeping() -> dict[str, int]:
@@ -57,15 +59,6 @@ def housekeeping() -> dict[str, int]:
 
     One part that fails is logged and keeps no other from its work.
     """
-    from datetime import timedelta
-
-    from django_q.models import Task
-
-    from memories.pipeline.models import PostProcessingRun
-    from memories.pipeline.operations import metrics
-    from memories.pipeline.states import State
-    from omi.stores import audio, uploads
-    from transcription.session.recovery import recover_sessions
 
     def expired_audio() -> int:
         # Workers that were away longer than audio is kept must find it when they come back.
@@ -92,8 +85,6 @@ def beat(name: str, number: int) -> None:
 
     Another cluster on the same database may have got it: then it proves nothing for ``name``.
     """
-    from memories.pipeline.models import ClusterBeat
-
     own = env_str("OMI_CLUSTER_ID")
     if own and own == name:
         ClusterBeat.objects.update_or_create(name=name, defaults={"number": number, "at": timezone.now()})
@@ -106,8 +97,6 @@ def _alive() -> None:
     own = env_str("OMI_CLUSTER_ID")
     if not own or time.monotonic() - _last_sign < SIGN_OF_LIFE:
         return
-    from memories.pipeline.models import ClusterBeat
-
     _last_sign = time.monotonic()
     if not ClusterBeat.objects.filter(pk=own).update(at=timezone.now()):
         ClusterBeat.objects.get_or_create(name=own, defaults={"at": timezone.now()})

@@ -1,4 +1,4 @@
-"""The vector of a memory: written by whoever publishes, and put right by whoever wrote it too late."""
+"""The vector of a memory: the run that publishes writes it, and a worker that wrote one too late repairs it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from omi.stores.vectors.base import Vector
 log = structlog.get_logger(__name__)
 
 TRIES: Final = 3
-"""Somebody may publish while a vector is put right; more often than this it is left to ``manage.py mirror --check``."""
+"""Somebody may publish while a vector is repaired; more often than this it is left to ``manage.py mirror --check``."""
 
 
 def write(uid: str, memory: Memory, values: list[float] | None) -> None:
     """The vector of ``memory``; None takes it away."""
     if values is None:
-        take_away(uid, memory.id)
+        remove(uid, memory.id)
         return
     metadata: dict[str, Any] = {
         "uid": uid, "memory_id": memory.id, "created_at": int(memory.created_at.timestamp()),
@@ -34,7 +34,7 @@ def write(uid: str, memory: Memory, values: list[float] | None) -> None:
     providers.one("vectors").upsert([Vector(vector_id(uid, memory.id), values, metadata)], namespace=namespace())
 
 
-def take_away(uid: str, memory_id: str) -> None:
+def remove(uid: str, memory_id: str) -> None:
     providers.one("vectors").delete([vector_id(uid, memory_id)], namespace=namespace())
 
 
@@ -44,7 +44,7 @@ def gone(uid: str, memory_id: str) -> bool:
     return now is None or now.deleted
 
 
-def put_right(uid: str, memory_id: str) -> None:
+def repair(uid: str, memory_id: str) -> None:
     """The vector as the newest run that has published made it, whatever was written since.
 
     Nothing is embedded anew. Where nobody has come that far, the run's new holder will.
@@ -53,7 +53,7 @@ def put_right(uid: str, memory_id: str) -> None:
     for _ in range(TRIES):
         newest = _newest(uid, memory_id)
         if gone(uid, memory_id):
-            take_away(uid, memory_id)
+            remove(uid, memory_id)
         elif newest is not None:
             memory = repository.get_memory(uid, memory_id)
             write(uid, memory, None if memory.discarded else content_hash.unpack(bytes(newest.body)))

@@ -132,7 +132,7 @@ def _erase_user_vectors(uid: str) -> int:
 
 
 def _tasks(uid: str, memory_id: str | None = None) -> list[str]:
-    """Paths of the emotion jobs that the original's server noted for a user (omi-protocol 3.4)."""
+    """Paths of the emotion jobs that the original's server noted for a user (docs/reference/app-protocol.md)."""
     where = [Where("user_uid", "==", uid)]
     if memory_id is not None:
         where.append(Where("memory_id", "==", memory_id))

@@ -143,7 +143,7 @@ def latest_open(uid: str, device_id: str | None) -> ProcessingMemory | None:
     """This device's newest conversation, whether it has ended or not: the caller knows the gap. A damaged one is as
     good as none: what is said now begins another.
 
-    Two devices of one user never share one (omi-protocol 4.3 no. 47).
+    Two devices of one user never share one.
     """
     found = documents().query(
         path("users", uid, "processing_memories"),

@@ -1,6 +1,6 @@
 """Every transcript of a memory, under its model's name: ``users/{uid}/memories/{id}/{model}/...``.
 
-The original writes one document per segment with random ids, so that each run doubles them (omi-protocol 4.3 no. 41).
+The original writes one document per segment with random ids, so that each run doubles them.
 We write one document per version, named by its content: saving the same twice is one version. Both forms are read.
 """
 

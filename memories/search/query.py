@@ -10,7 +10,7 @@ from typing import Any, Literal
 import structlog
 from django.conf import settings
 
-from memories.pipeline.vendor_calls import ledger
+from memories.pipeline.vendor_calls import records
 from memories.repository import listing
 from memories.search import word_index
 from memories.shapes import Memory
@@ -98,9 +98,9 @@ def search(uid: str, query: str, limit: int = 10, filters: Filters | None = None
 
 def _by_meaning(uid: str, query: str, count: int, filters: Filters) -> dict[str, float]:
     embedder = providers.one("embedder")
-    with ledger.outside(uid, embedder.name, "embed_query", remote=embedder.remote) as entry:
-        entry.input_tokens = len(query) // 4 + 1
-        entry.cost = embedder.price * entry.input_tokens / 1e6
+    with records.outside(uid, embedder.name, "embed_query", remote=embedder.remote) as call:
+        call.input_tokens = len(query) // 4 + 1
+        call.cost = embedder.price * call.input_tokens / 1e6
         [vector] = embedder.embed([query], query=True)
     if not any(vector):
         return {}

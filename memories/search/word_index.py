@@ -1,4 +1,4 @@
-"""Finding memories by their words, beside the search by meaning that misses names and acronyms (omi-protocol 5.5).
+"""Finding memories by their words, beside the search by meaning that misses names and acronyms.
 
 The index holds keyed digests of the words, not the words: the documents stay the only place where a transcript lies.
 A write of a memory marks its mirror row; a search first reads again what is marked, and a schedule reads the rest.

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, time
 
 from memories.shapes import ActionItem
 from memories.structuring.dates import find, on_the_clock, period_end, says_today
-from memories.structuring.sentences import Sentence, clauses, words
+from memories.structuring.sentences import Sentence, clauses, tidy, words
 from memories.structuring.tongues.base import Tongue
 from memories.structuring.tongues.de import infinitive
 from memories.structuring.tongues.en import ENGLISH_TONGUE
@@ -94,8 +94,12 @@ def action_items(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = EN
                 called = _VOCATIVE.search(sentence.text) is not None
                 item = replace(item, owner=_hearer(talk, index, people, tongue), called=called)
             if _stands_for_another(item.what, tongue):
-                _take_on(found, item, index)
-                continue
+                asked_about = _asked_about(talk, index, item, tongue)
+                if _take_on(found, item, index) or not asked_about:
+                    continue
+                item = replace(item, what=asked_about)
+            elif set(words(item.what)[:3]) & _PERSONS:
+                item = replace(item, what=_asked_about(talk, index, item, tongue) or item.what)
             item = replace(item, index=index)
             twin = next((at for at, known in enumerate(found) if _alike(known.what, item.what)), None)
             if twin is None:
@@ -145,20 +149,36 @@ def _stands_for_another(what: str, tongue: Tongue) -> bool:
     return bool(set(said[:4]) & tongue.pronouns) and len(_content(what) - tongue.pronouns - _WHEN) <= 1
 
 
-def _take_on(found: list[_Item], item: _Item, index: int) -> None:
-    """The last item near that this may point to is taken on: with its verb, or asked for and not yet answered."""
+def _take_on(found: list[_Item], item: _Item, index: int) -> bool:
+    """Take on the last item near that this may point to: with its verb, or asked for and not yet answered. Says
+    whether there is one."""
     verb = words(item.what)[0]
     for at in range(len(found) - 1, -1, -1):
         known = found[at]
         if index - known.index > NEAR:
-            return
+            return False
         if words(known.what)[0] == verb or (known.asked and verb in _DOES):
             owner = known.owner if known.asked and known.called else item.owner or known.owner
             day_only = item.day_only if item.due else known.day_only
             found[at] = replace(known, owner=owner, asked=False, due=item.due or known.due, day_only=day_only)
-            return
+            return True
+    return False
 
 
+def _asked_about(talk: Sequence[Sentence], index: int, item: _Item, tongue: Tongue) -> str:
+    """What "I'll book them" means after somebody else's "did you book the band?"; empty where nobody asked."""
+    verb = words(item.what)[0]
+    for sentence in talk[max(0, index - NEAR) : index][::-1]:
+        asked = tongue.asks_whether.search(tidy(sentence.text, tongue))
+        if asked is None or sentence.speaker == talk[index].speaker:
+            continue
+        first, _, rest = _LOOSE.sub("", asked["what"]).partition(" ")
+        if first.casefold().startswith(verb) and rest and not set(words(rest)) & tongue.pronouns:
+            return f"{verb} {rest}"
+    return ""
+
+
+_PERSONS = frozenset(("him", "her"))
 _DOES = frozenset("do take get handle sort das es hacerlo faire m'en".split())
 _WHEN = frozenset(
     """

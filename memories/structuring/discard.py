@@ -16,7 +16,7 @@ from memories.structuring.sentences import words
 from transcription.segments import Segment, plain_text
 
 ALWAYS_KEPT_WORDS = 100
-"""More words than this are always kept (the original's rule, omi-protocol 4.1)."""
+"""More words than this are always kept (the original's rule)."""
 
 MIN_CONTENT_WORDS = 4
 """Fewer different words with a meaning than this, without anything to do, is small change ("yes, okay, thank you")."""

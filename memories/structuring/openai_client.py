@@ -79,7 +79,7 @@ def refused(code: str, sentence: str) -> ProviderError:
 
 
 def from_answer(error: APIStatusError) -> ProviderError:
-    """vendors.md 6: of the two families of 429 one means wait, the other money."""
+    """Tell the two meanings of 429 apart: one says wait, the other that the account has no money."""
     body: Any = error.body if isinstance(error.body, dict) else {}
     code, family = safe_code(body.get("code")), safe_code(body.get("type"))
     kind: ErrorKind | None = None

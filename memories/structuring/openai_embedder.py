@@ -12,7 +12,7 @@ from omi.core.batches import batches
 from omi.core.errors import MissingDependency
 from omi.core.vendor_errors import broken_answer
 
-MAX_INPUTS = 2048  # per request (vendors.md 6)
+MAX_INPUTS = 2048  # per request (docs/reference/vendors.md)
 MAX_TOKENS = 250_000  # of the 300,000 per request: the estimate may be a little low
 INPUT_TOKENS = 7500  # of the 8192 per input
 PRICES = {"text-embedding-3-large": 0.13, "text-embedding-3-small": 0.02, "text-embedding-ada-002": 0.10}

@@ -24,8 +24,8 @@ from memories.user_events.models import EventCounter, UserEvent
 
 log = structlog.get_logger(__name__)
 
-# omi-protocol 1.6; success and failed are known to the app and were never sent by the original. Started, waiting and
-# updated are ours: an app that does not know a type passes over it.
+# Success and failed are known to the app and were never sent by the original; started, waiting and updated are ours.
+# An app passes over a type that it does not know (docs/reference/app-protocol.md).
 NEW_PROCESSING_MEMORY = "new_processing_memory_created"
 MEMORY_CREATING = "new_memory_creating"
 MEMORY_CREATED = "new_memory_created"

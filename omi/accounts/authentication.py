@@ -1,4 +1,4 @@
-"""Bearer tokens for Django REST framework. Bodies of a 401 are the original's (omi-protocol 2)."""
+"""Bearer tokens for Django REST framework. Bodies of a 401 are the original's (docs/reference/app-protocol.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user document ``users/{uid}``: settings, consent, devices. A user without one has the defaults (4.3 no. 73)."""
+"""The user document ``users/{uid}``: settings, consent, devices. A user without one has the defaults."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """From an HTTP answer to a ProviderError: what every adapter that speaks HTTP shares.
 
-The defaults are the common part of vendors.md 11; an adapter passes what its vendor does differently.
+The defaults are the common part of docs/reference/vendors.md; an adapter passes what its vendor does differently.
 """
 
 from __future__ import annotations

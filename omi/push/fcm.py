@@ -1,4 +1,4 @@
-"""Firebase Cloud Messaging, HTTP v1 (vendors.md 8.3). A thin client: firebase-admin has no setting for the address."""
+"""Firebase Cloud Messaging, HTTP v1. A thin client: firebase-admin has no setting for the address."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ CHUNK = 8 * 1024 * 1024
 
 
 class AudioBucket(GoogleCloudStorage):  # type: ignore[misc]
-    """``if_generation_match=0`` on upload: a name is written once, whatever retries or races do (vendors.md 8.4)."""
+    """``if_generation_match=0`` on upload: a name is written once, whatever retries or races do."""
 
     def get_default_settings(self) -> dict[str, Any]:
         return super().get_default_settings() | {  # type: ignore[no-any-return]

@@ -1,7 +1,7 @@
 """Google's clients, made through one firebase-admin app per process.
 
-With an emulator's variable set no credentials are looked up: firebase-admin wants a credential object all the same
-(vendors.md 0.7). A gRPC channel does not survive a fork: the app belongs to a process id.
+With an emulator's variable set no credentials are looked up: firebase-admin wants a credential object all the same.
+A gRPC channel does not survive a fork: the app belongs to a process id.
 """
 
 from __future__ import annotations

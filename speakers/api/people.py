@@ -1,4 +1,4 @@
-"""The people a user knows, and samples of their voices (omi-protocol 2.4). Everybody else's people are not found."""
+"""The people a user knows, and samples of their voices. Everybody else's people are not found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's speech profile: the routes of the 2024 app and today's status route (omi-protocol 2.3)."""
+"""The user's speech profile: the routes of the 2024 app and today's status route (docs/reference/app-protocol.md)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from omi.accounts.principal import Principal
 
 
 def uid_of(request: Request) -> str:
-    """The uid of the credentials, never of the query (omi-protocol 1.3)."""
+    """The uid of the credentials, never of the query (docs/reference/app-protocol.md)."""
     return cast("Principal", request.user).uid
 
 

@@ -1,4 +1,4 @@
-"""What the Flutter app of September 2024 parses (omi-protocol 1.12), strictly: it fails where the app crashes.
+"""What the Flutter app of September 2024 parses, strictly: it fails where the app crashes.
 
 Dart's casts are exact: an int is no double, null is no list, a name too few throws. Types are therefore compared by
 identity, never by "looks like a number".

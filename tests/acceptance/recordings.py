@@ -2,31 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import math
 import struct
-import wave
 from pathlib import Path
 
-RATE = 16_000
-
-
-def wav(pcm: bytes, rate: int = RATE) -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(pcm)
-    return buffer.getvalue()
-
-
-def tone(seconds: float) -> bytes:
-    """A WAV of exactly ``seconds`` (to the sample) in which nobody speaks."""
-    count = round(seconds * RATE)
-    period = [int(8000 * math.sin(2 * math.pi * 200 * n / RATE)) for n in range(80)]
-    samples = (period * (count // 80 + 1))[:count]
-    return wav(struct.pack(f"<{count}h", *samples))
+from tests.support.sound import RATE, wav
 
 
 def silence(seconds: float) -> bytes:

@@ -1,4 +1,4 @@
-"""Status codes and shapes that the app of September 2024 compares exactly (omi-protocol 1.12, 2.1-2.4)."""
+"""Status codes and shapes that the app of September 2024 compares exactly."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_created_event_holds_the_memory_that_the_list_holds(lived: Lived) ->
 
 
 def test_post_processing_answers_at_once_with_the_memory_in_progress(lived: Lived) -> None:
-    """omi-protocol 0.1: the original held the call open for minutes."""
+    """The original held the call open for minutes."""
     answer = lived["accepted"]
     assert answer.status_code == 200
     assert answer.elapsed.total_seconds() < 10
@@ -150,7 +150,7 @@ def test_delete_is_204_without_a_body_and_then_404(app: App) -> None:
     assert (answer.status_code, answer.content) == (204, b"")
     for gone in (app.get(f"/v1/memories/{memory['id']}"), app.delete(f"/v1/memories/{memory['id']}")):
         assert (gone.status_code, gone.json()) == (404, {"detail": "Memory not found"})
-    # Nor can it be reprocessed back to life (omi-protocol 2.1: the original did not check).
+    # Nor can it be reprocessed back to life (the original did not check).
     assert app.post(f"/v1/memories/{memory['id']}/reprocess").status_code == 404
     assert app.get("/v1/memories").json() == []
 
@@ -219,7 +219,7 @@ def test_the_fcm_token_answers_ok_with_a_capital(app: App) -> None:
 
 
 def test_a_location_fix_keeps_what_it_does_not_name(lived: Lived) -> None:
-    """omi-protocol 2.2: omitting ``emotional_feedback`` reset it in the original."""
+    """A fault of the original: omitting ``emotional_feedback`` reset it."""
     app, path = lived["app"], f"/v1/processing-memories/{lived['created']['processing_memory_id']}"
     assert app.patch(path, json={"emotional_feedback": True}).status_code == 200
     answer = app.patch(path, json={"geolocation": {"latitude": 52, "longitude": 13}})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -106,7 +107,7 @@ def test_a_language_that_no_engine_knows_is_told_and_the_audio_is_kept(
     ids=lambda text: repr(text[:40]),
 )
 def test_text_where_audio_is_due_is_ignored_and_said_to_be(server: Installation, app: App, text: str) -> None:
-    """In the original a text frame ended the session (omi-protocol 1.5)."""
+    """In the original a text frame ended the session."""
     with listen(server.url, app.token) as socket:
         socket.send(text)
         assert socket.status("ignored")["reason"]
@@ -152,7 +153,7 @@ def resident(pid: int) -> float:
 
 
 def test_odd_splits_of_pcm_are_heard_as_the_whole(server: Installation, app: App, talk: bytes) -> None:
-    """PCM is a byte stream: BLE splits it anywhere (omi-protocol 1.4). Empty and 1-byte frames are part of it."""
+    """PCM is a byte stream: BLE splits it anywhere. Empty and 1-byte frames are part of it."""
     piece = talk[: 6 * 32000]
     chance = random.Random(5)
     with listen(server.url, app.token) as socket:
@@ -184,13 +185,31 @@ def test_an_odd_byte_at_the_end_is_dropped(server: Installation, app: App, talk:
 @pytest.mark.parametrize("codec", ["opus", "opus_fs320"])
 def test_opus_garbage_is_silence_of_its_length_and_harms_nobody(server: Installation, app: App, codec: str) -> None:
     chance = random.Random(7)
+    before = len(accounts(server))
     with listen(server.url, app.token, codec=codec) as socket:
         for size in [*range(1, 60), 400, 1275, 1276, 5000, *[40] * 200]:
             socket.send(chance.randbytes(size))
         socket.alive()
         socket.send('{"type": "finish"}')
         assert socket.status("finishing")
+    until = time.monotonic() + 30
+    while len(found := accounts(server)) == before:
+        assert time.monotonic() < until, "the session has not ended"
+        time.sleep(0.1)
+    assert found[-1]["received"] > 1  # none of the frames is lost from the time line, the oversized one neither
+    assert found[-1]["transcribed"] == 0
+    assert found[-1]["silence"] + found[-1]["failed"] == pytest.approx(found[-1]["received"], abs=0.05)
     assert app.get("/v1/memories").json() == []
+
+
+def accounts(server: Installation) -> list[dict[str, float]]:
+    """Seconds of each session that has ended, by what became of them, as the web process wrote them down."""
+    lines = (server.folder / "web.log").read_text(errors="replace").splitlines()
+    return [
+        {name: float(seconds) for name, seconds in re.findall(r"(received|transcribed|silence|failed)=([\d.]+)", line)}
+        for line in lines
+        if "session_ended" in line
+    ]
 
 
 def test_silence_alone_makes_no_memory(server: Installation, app: App) -> None:
@@ -233,7 +252,7 @@ def test_an_unknown_path_refuses_the_upgrade(server: Installation, app: App) -> 
 
 
 def test_pcm8_is_sixteen_bit_at_8_khz(server: Installation, app: App, talk: bytes) -> None:
-    """The 8 is kilohertz (omi-protocol 1.4)."""
+    """The 8 is kilohertz."""
     import numpy as np
 
     half = np.frombuffer(talk[: 5 * 32000], "<i2").reshape(-1, 2).mean(axis=1).astype("<i2").tobytes()

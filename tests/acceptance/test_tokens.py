@@ -117,7 +117,7 @@ def _with_header(server: Installation, header: str) -> object:
 
 
 def test_a_uid_in_the_query_without_a_token_is_refused_at_the_first_audio(server: Installation) -> None:
-    """omi-protocol 1.3: in the original anyone who knew a uid could write audio into it and read along."""
+    """In the original anyone who knew a uid could write audio into it and read along."""
     with listen(server.url, None, uid="victim") as socket:
         socket.send(bytes(3200))
         assert socket.closed() == 1008

@@ -74,7 +74,7 @@ def test_a_riff_that_claims_more_than_it_holds_is_judged_by_what_it_holds(refuse
 
 
 def test_9_99_s_is_too_short_and_10_0_s_is_not(refuse: Any, owner: App) -> None:
-    """The original answered 500 and marked the memory canceled (omi-protocol 2.1)."""
+    """The original answered 500 and marked the memory canceled."""
     answer = refuse(recordings.tone(9.99))
     assert (answer.status_code, answer.json()["code"]) == (400, "too_short")
     assert "10 seconds" in answer.json()["detail"]

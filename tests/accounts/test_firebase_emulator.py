@@ -130,7 +130,7 @@ def test_after_the_account_was_erased_only_a_new_sign_in_is_taken(emulator: Any)
 
 
 def test_zz_an_emulator_that_is_away_signs_nobody_out(emulator: Any) -> None:
-    """The last of this module: it stops the emulator. 503, never 401 (omi-protocol 1.12)."""
+    """The last of this module: it stops the emulator. 503, never 401."""
     _, token = sign_up(emulator[0])
     emulator[1].close()
     assert status(token) == 503

@@ -121,7 +121,7 @@ def test_another_projects_token_is_refused_before_anybody_is_asked(wrong: dict[s
 
 
 def test_a_look_up_that_fails_signs_nobody_out() -> None:
-    """Whether the token was revoked cannot be known: 503, never 401 (omi-protocol 1.12)."""
+    """Whether the token was revoked cannot be known: 503, never 401."""
     Users.status = 502  # the SDK itself tries again after 500 and 503
     with pytest.raises(identity.IdentityUnavailable):
         identity.verify_token(token("ana"))

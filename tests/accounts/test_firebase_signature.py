@@ -114,7 +114,7 @@ def test_another_key_a_changed_claim_and_no_signature_are_refused(google: Any, s
 
 
 def test_certificates_that_cannot_be_had_sign_nobody_out(google: Any, sign: Sign) -> None:
-    """503, never 401 (omi-protocol 1.12)."""
+    """503, never 401."""
     from google.auth.exceptions import TransportError
 
     for broken in (TransportError("no route"), Certificates("", status=503)):

@@ -81,7 +81,7 @@ def test_a_token_from_before_the_account_was_erased_is_refused_and_a_new_one_tak
     "header", ["Bearer", "Bearer ", "Basic abc", "bearer x y", "Token x", "Bearer null", "secret-admin-key-ana"]
 )
 def test_a_bad_header_is_a_401_in_the_originals_words(header: str) -> None:
-    """omi-protocol 2, and 4.3 no. 64: no header was a 500, and an admin key in it a master key."""
+    """In the original no header was a 500, and an admin key in it a master key."""
     request = APIRequestFactory().get("/", HTTP_AUTHORIZATION=header)
     with pytest.raises(exceptions.AuthenticationFailed, match="Invalid authorization token"):
         BearerAuthentication().authenticate(request)
@@ -152,7 +152,7 @@ def test_an_unsigned_token_is_refused_without_the_emulator(monkeypatch: pytest.M
     ],
 )
 def test_only_a_bad_token_is_a_401(monkeypatch: pytest.MonkeyPatch, raised: str, expected: type[Exception]) -> None:
-    """A certificate that cannot be fetched must sign nobody out (omi-protocol 1.12)."""
+    """A certificate that cannot be fetched must sign nobody out."""
     import requests
     from firebase_admin import auth
     from firebase_admin import exceptions as firebase_errors

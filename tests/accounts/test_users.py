@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_a_user_without_a_document_has_the_defaults() -> None:
-    """omi-protocol 4.3 no. 73: a missing user document crashed permission read and write."""
+    """A fault of the original: a missing user document crashed permission read and write."""
     found = users.get_user("nobody")
     assert (found.store_recording_permission, found.fcm_tokens, found.account_deleted) == (False, [], False)
     assert users.find_user("nobody") is None
@@ -135,7 +135,7 @@ def test_production_refuses_the_folder_of_test_faults(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("name", ["FIRESTORE_EMULATOR_HOST", "FIREBASE_AUTH_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"])
 def test_production_refuses_to_start_with_an_emulator(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """An emulated identity service takes unsigned and expired tokens (vendors.md 0.8)."""
+    """An emulated identity service takes unsigned and expired tokens."""
     for emulator in ("FIRESTORE_EMULATOR_HOST", "FIREBASE_AUTH_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"):
         monkeypatch.delenv(emulator, raising=False)  # another test's emulator may still be running
     with override_settings(OMI_ENVIRONMENT="production", SECRET_KEY="x" * 60, OMI_AUTH="firebase", DEBUG=False):

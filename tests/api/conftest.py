@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import math
-import struct
-import wave
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -116,15 +112,3 @@ def create(app: httpx.Client) -> dict[str, Any]:
 
 def segment(identity: str, text: str, speaker: str, start: float, end: float, **fields: Any) -> Segment:
     return Segment(id=identity, text=text, speaker=speaker, start=start, end=end, **fields)
-
-
-def tone(seconds: float, rate: int = 16_000) -> bytes:
-    """A WAV that is long enough to be a recording; nobody speaks in it."""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        one = b"".join(struct.pack("<h", int(8000 * math.sin(2 * math.pi * 220 * n / rate))) for n in range(rate // 10))
-        file.writeframes(one * int(seconds * 10))
-    return buffer.getvalue()

@@ -137,7 +137,7 @@ def test_a_segment_that_is_replaced_in_the_meantime_is_a_conflict(
 
 
 def test_false_is_false(alice: Caller, make_memory: Make) -> None:
-    """omi-protocol 4.3 no. 26: the string "false" was true."""
+    """A fault of the original: the string "false" was true."""
     memory = make_memory()
     assign(alice, memory, 0, "assign_type=is_user&value=true")
     body = assign(alice, memory, 0, "assign_type=is_user&value=false").json()
@@ -158,7 +158,7 @@ def test_false_is_false(alice: Caller, make_memory: Make) -> None:
 def test_a_refused_assignment_changes_nothing(
     alice: Caller, make_memory: Make, index: int, query: str, code: int, detail: str | None
 ) -> None:
-    """omi-protocol 4.3 no. 26: an index out of range was a 500, and labels were stored before the refusal."""
+    """A fault of the original: an index out of range was a 500, and labels were stored before the refusal."""
     memory = make_memory()
     before = repository.get_memory("alice", memory.id)
     answer = assign(alice, memory, index, query)
@@ -240,7 +240,6 @@ def test_calendar_flags(alice: Caller, make_memory: Make) -> None:
 
 
 def test_only_shared_and_public_memories_are_seen_without_a_token(alice: Caller, make_memory: Make) -> None:
-    """omi-protocol 4.3 no. 74."""
     memory = make_memory(geolocation=Geolocation(latitude=1.0, longitude=2.0))
     shared = f"/v1/memories/{memory.id}/shared"
     anybody = Client()

@@ -16,8 +16,8 @@ from memories.search import query as search
 from memories.shapes import Memory
 from omi.stores.models import AudioObject
 from speakers.api import people as people_api
-
-from .conftest import Caller, tone
+from tests.api.conftest import Caller
+from tests.support.sound import tone
 
 pytestmark = pytest.mark.django_db
 Remember = Callable[..., Memory]

@@ -1,4 +1,4 @@
-"""``/v1/memories``: shapes and status codes that the app compares exactly (omi-protocol 1.12, 2.1)."""
+"""``/v1/memories``: shapes and status codes that the app compares exactly."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ from memories.shapes import Memory, ProcessingMemory, Structured
 from omi.core import providers
 from omi.core.errors import ErrorKind, ProviderError
 from omi.stores import audio
-from tests.api.conftest import Caller, segment, tone
+from tests.api.conftest import Caller, segment
+from tests.support.sound import tone
 
 Make = Callable[..., Memory]
 
@@ -61,7 +62,7 @@ def test_an_upload_that_waits_is_not_a_recording(alice: Caller, make_memory: Mak
 
 
 def test_processing_memory_keeps_what_is_left_out(alice: Caller) -> None:
-    """omi-protocol 2.2: leaving out ``emotional_feedback`` reset it."""
+    """A fault of the original: leaving out ``emotional_feedback`` reset it."""
     processing.create("alice", ProcessingMemory(id="p", created_at=datetime.now(UTC), timer_start=5.0))
     url = "/v1/processing-memories/p"
     place = {"latitude": 48, "longitude": 11.5}
@@ -78,7 +79,7 @@ def test_processing_memory_keeps_what_is_left_out(alice: Caller) -> None:
 
 
 def test_permission_is_off_by_default_and_withdrawing_erases_recordings(alice: Caller, make_memory: Make) -> None:
-    """omi-protocol 4.3 no. 73: a user without a document crashed it."""
+    """A fault of the original: a user without a document crashed it."""
     url = "/v1/users/store-recording-permission"
     memory = make_memory()
     assert alice.get(url).json() == {"store_recording_permission": False}
@@ -102,7 +103,7 @@ def test_fcm_token(alice: Caller) -> None:
 
 
 def test_export_and_deletion_of_the_account(alice: Caller, bob: Caller, make_memory: Make) -> None:
-    """omi-protocol 4.3 no. 72: deleting the account deleted nothing."""
+    """A fault of the original: deleting the account deleted nothing."""
     make_memory()
     his = make_memory("bob")
     exported = alice.get("/v1/users/export")
@@ -149,7 +150,7 @@ def found(caller: Caller, query: str, **more: Any) -> list[str]:
 
 
 def test_search_by_meaning_and_by_names(alice: Caller, bob: Caller, talks: dict[str, Memory]) -> None:
-    """omi-protocol 5.5: search by vectors alone missed names and acronyms."""
+    """A fault of the original: search by vectors alone missed names and acronyms."""
     assert found(alice, "sailing to an island")[0] == talks["boat"].id
     assert found(alice, "what did the physician say about my leg")[0] == talks["doctor"].id
     assert found(alice, "ZQX")[0] == talks["money"].id
@@ -202,7 +203,7 @@ def test_search_by_words_alone_while_the_embedder_is_down(
 def test_only_fals_signature_is_believed_and_only_once(
     db: None, make_memory: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """omi-protocol 4.3 no. 65: the vendor's callback was not checked."""
+    """A fault of the original: the vendor's callback was not checked."""
     from hashlib import sha256
 
     from transcription.vendors.batch import webhook

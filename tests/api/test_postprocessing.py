@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +11,9 @@ from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.stores import audio
-from tests.api.conftest import Caller, tone
+from tests.api.conftest import Caller
+from tests.support import sound
+from tests.support.sound import tone
 
 Make = Callable[..., Memory]
 
@@ -57,7 +57,7 @@ def test_get_tells_state_step_percent_and_attempts(alice: Caller, make_memory: M
 
 
 def test_the_same_recording_again_is_the_same_run_and_one_copy(alice: Caller, make_memory: Make) -> None:
-    """omi-protocol 4.3 no. 39: two uploads both ran."""
+    """A fault of the original: two uploads both ran."""
     memory = make_memory()
     for _ in range(3):
         assert alice.upload(url(memory), tone(11)).status_code == 200
@@ -89,12 +89,7 @@ def test_an_idempotency_key_belongs_to_one_recording(alice: Caller, bob: Caller,
 
 
 def empty_wav() -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-    return buffer.getvalue()
+    return sound.wav(b"")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +107,7 @@ def empty_wav() -> bytes:
 def test_what_is_no_recording_is_400_with_the_reason_and_can_be_tried_again(
     alice: Caller, make_memory: Make, content: bytes, code: str | None
 ) -> None:
-    """omi-protocol 4.3 no. 36, 62: 500 for bad input, and every fault was final."""
+    """A fault of the original: 500 for bad input, and every fault was final."""
     memory = make_memory()
     before = repository.get_memory("alice", memory.id)
     answer = alice.upload(url(memory), content)
@@ -167,7 +162,7 @@ def test_a_form_cut_off_in_the_file_is_refused_and_keeps_nothing(alice: Caller, 
 def test_too_large_is_413_and_reading_stops(
     alice: Caller, make_memory: Make, settings: Any, monkeypatch: pytest.MonkeyPatch, declared: bool
 ) -> None:
-    """omi-protocol 4.3 no. 67: no size limit."""
+    """A fault of the original: there was no size limit."""
     from memories.api import uploads
 
     memory = make_memory()
@@ -189,7 +184,7 @@ def test_too_large_is_413_and_reading_stops(
 
 
 def test_the_clients_file_name_never_names_a_file(alice: Caller, make_memory: Make) -> None:
-    """omi-protocol 4.3 no. 67: the name was used in a path."""
+    """A fault of the original: the name was used in a path."""
     memory = make_memory()
     assert alice.upload(url(memory), tone(11), name="../../../etc/cron.d/x.wav").status_code == 200
     [kept] = audio.for_memory("alice", memory.id)

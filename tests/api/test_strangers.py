@@ -14,7 +14,8 @@ from memories.repository import processing, transcripts
 from memories.shapes import Memory, ProcessingMemory
 from omi.accounts.identity import IdentityUnavailable
 from omi.stores import audio
-from tests.api.conftest import Caller, segment, tone
+from tests.api.conftest import Caller, segment
+from tests.support.sound import tone
 
 Make = Callable[..., Memory]
 

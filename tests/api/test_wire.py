@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.conftest import create, tone
+from tests.api.conftest import create
 from tests.support.servers import LIMIT, WebServer
+from tests.support.sound import tone
 
 pytestmark = pytest.mark.process
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.api.conftest import create, tone
+from tests.api.conftest import create
 from tests.support.servers import LIMIT, WebServer
+from tests.support.sound import tone
 
 pytestmark = pytest.mark.process
 BODY = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from omi.core.errors import ProviderError
 from tests.attack.effort import tries
 from tests.attack.mutated import ANY_JSON, mutated, outcome
 from tests.attack.test_vendor_answers_recordings import FAL, SONIOX
+from tests.support import sound
 from transcription.vendors.batch import fal_whisperx, soniox
 from transcription.vendors.batch.base import Pending, PrerecordedRequest, Ticket, Transcript
 from transcription.vendors.batch.http import Answer
@@ -35,11 +35,7 @@ def _keys(settings: Any) -> None:
 @pytest.fixture
 def recording(tmp_path: Path) -> PrerecordedRequest:
     path = tmp_path / "r.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(bytes(3200))
+    sound.write_wav(path, bytes(3200))
     return PrerecordedRequest(path=path, seconds=30.0, language="en", url="https://example.org/r.wav")
 
 

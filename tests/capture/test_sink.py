@@ -100,7 +100,7 @@ def test_the_gap_is_counted_from_the_last_audio(after: float, same: bool) -> Non
 
 @pytest.mark.parametrize("after", [3.0, -60.0])
 def test_a_clock_that_was_set_back_puts_no_word_among_earlier_ones(after: float) -> None:
-    """Anchors C.4 no. 10. The same where kept audio came faster than it was spoken."""
+    """The same where kept audio came faster than it was spoken."""
 
     async def twice(sink: CaptureSink) -> tuple[Conversation, Conversation]:
         first = await talk(sink, session("s-1"), said("a", "Before.", 0, 2))
@@ -123,7 +123,6 @@ def test_hours_before_the_last_session_is_another_conversation() -> None:
 
 
 def test_two_devices_of_a_user_never_share_a_conversation() -> None:
-    """omi-protocol 4.3 no. 47."""
 
     async def both(sink: CaptureSink) -> tuple[str, str, str]:
         necklace = await talk(sink, session("s-1", device="necklace"), said("a", "One.", 0, 2), finish=False)
@@ -148,7 +147,7 @@ def test_text_is_never_overwritten_by_nothing() -> None:
 
 
 def test_two_sockets_of_one_conversation_keep_each_others_words() -> None:
-    """omi-protocol 4.3 no. 40: a stale list was written back in full."""
+    """A stale list was written back in full."""
 
     async def work(sink: CaptureSink) -> str:
         first, second = session("s-1"), session("s-2", after=1)
@@ -199,7 +198,7 @@ def test_each_vendors_transcript_is_kept_and_a_resumed_one_grows() -> None:
 
 
 def test_vendors_labels_are_stored_as_the_app_reads_them_and_never_assumed_the_same_voice() -> None:
-    """omi-protocol 1.12: anything but X_<int> throws in the app; 4.3 no. 18: numbers belong to one connection."""
+    """Anything but X_<int> throws in the app, and numbers belong to one connection."""
 
     def named(identity: str, start: float, label: str) -> Segment:
         return said(identity, "Words.", start, start + 2).model_copy(update={"speaker": label})

@@ -17,7 +17,7 @@ from tests.cloud.journey import Journey, travel
 from tests.cloud.outages import Firestore, Redis
 from tests.support.processes import Unavailable, free_port
 from tests.support.services import missing
-from tests.support.vendor_fixtures import write_wav
+from tests.support.sound import write_wav
 
 pytestmark = pytest.mark.process
 

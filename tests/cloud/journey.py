@@ -11,7 +11,7 @@ from demo import material, measure
 from demo.app import App, Heard, stream
 from demo.material import Material
 from tests.cloud.deployment import Deployment
-from tests.support.vendor_fixtures import write_wav
+from tests.support.sound import write_wav
 
 Json = dict[str, Any]
 SPEED = 12.0

@@ -21,7 +21,7 @@ def leaver(cloud: Deployment, talk: Material, recording: Path) -> Journey:
 
 
 def test_an_erased_memory_leaves_no_document_vector_or_recording(cloud: Deployment, leaver: Journey) -> None:
-    """omi-protocol 4.3: the original deleted a vector under another id than it wrote, and left the audio."""
+    """The original deleted a vector under another id than it wrote, and left the audio."""
     identity = f"{leaver.uid}-{leaver.memory_id}"
     before = cloud.objects()
     assert cloud.vectors([identity])

@@ -165,7 +165,7 @@ def test_the_mirror_agrees_with_every_store(cloud: Deployment, journey: Journey)
 
 
 class TestAnotherUser:
-    """omi-protocol 4.3: a stranger gets 404, never another user's data, never a hint that it exists."""
+    """A stranger gets 404, never another user's data, never a hint that it exists."""
 
     @pytest.fixture(scope="class")
     def stranger(self, cloud: Deployment) -> App:

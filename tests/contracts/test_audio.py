@@ -1,7 +1,7 @@
 """The contract of audio objects: the file system, and the bucket adapter on the Cloud Storage emulator.
 
 What the emulator does not do, so that it is not shown here: it checks neither signature nor expiry of an address, it
-ignores ``if_generation_match``, and it never carries out a lifecycle (vendors.md 9).
+ignores ``if_generation_match``, and it never carries out a lifecycle.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def test_a_part_can_be_read_without_the_rest(storage: str) -> None:
 
 
 def test_names_give_nothing_away_and_take_nothing_from_the_client(storage: str) -> None:
-    """omi-protocol 4.3 no. 67 and 69: traversal by file name, guessable names."""
+    """The original took a path from a file name and gave objects names that can be guessed."""
     for suffix, kept in ((".wav", ".wav"), ("../../etc/passwd", ""), (".WAV", ".wav"), (".a b", ""), ("", ""),
                          (".x\x00", ""), ("." + "x" * 50, "")):  # fmt: skip
         made = audio.put("uid-of-ana", "upload", b"x", memory_id="memory-7", suffix=suffix, keep_for=None)
@@ -108,7 +108,7 @@ def test_a_stranger_gets_nothing(storage: str) -> None:
 
 
 def test_forgetting_a_user_whose_id_begins_like_anothers_takes_only_theirs(storage: str) -> None:
-    """omi-protocol 4.3 no. 70: deletion by prefix hit other users."""
+    """A fault of the original: deletion by prefix hit other users."""
     mine = audio.put("ana", "recording", b"1", keep_for=None)
     other = audio.put("ana2", "recording", b"2", keep_for=None)
     assert audio.forget_user("ana") == 1
@@ -135,7 +135,7 @@ def test_a_local_copy_is_a_copy(storage: str, tmp_path: Path) -> None:
 
 
 def test_deadlines_are_rows_and_are_kept(storage: str) -> None:
-    """omi-protocol 4.3 no. 50: deletion was a thread asleep for 300 s, gone with its process."""
+    """A fault of the original: deletion was a thread asleep for 300 s, gone with its process."""
     kept = audio.put("u", "recording", b"1", keep_for=None)
     short = audio.put("u", "upload", b"2", keep_for=timedelta(hours=1))
     over = audio.put("u", "upload", b"3", keep_for=timedelta(seconds=-1))
@@ -209,7 +209,7 @@ def test_a_large_upload_is_not_held_in_memory(storage: str) -> None:
 
 
 def test_files_are_for_the_server_alone(tmp_path: Path) -> None:
-    """omi-protocol 4.3 no. 69: a world-readable bucket."""
+    """The original's bucket was readable by everybody."""
     made = audio.put("u", "recording", b"voice", keep_for=None)
     path = Path(audio.storage().path(made.name))
     assert path.stat().st_mode & 0o077 == 0
@@ -259,6 +259,6 @@ def test_a_bucket_that_is_out_of_reach_is_a_transient_error(monkeypatch: pytest.
 
 
 def test_two_uploads_at_once_never_share_a_name(storage: str) -> None:
-    """omi-protocol 4.3 no. 44: temporary files named by memory collided."""
+    """A fault of the original: temporary files named by memory collided."""
     names = {audio.put("u", "upload", b"x", memory_id="m", keep_for=None).name for _ in range(20)}
     assert len(names) == 20

@@ -160,7 +160,7 @@ def test_update_needs_a_document(store: Documents, root: str) -> None:
 
 
 def test_update_with_a_version_refuses_what_was_changed_since(store: Documents, root: str) -> None:
-    """A stale object never overwrites a newer one (omi-protocol 4.3 no. 40)."""
+    """A stale object never overwrites a newer one."""
     old = store.create(root, {"a": 1})
     new = store.update(root, {"a": 2}, if_version=old.version)
     assert new.version != old.version
@@ -190,7 +190,7 @@ def test_delete_is_repeatable_and_leaves_what_lies_below(store: Documents, root:
 
 
 def test_recursive_delete_takes_everything_below_and_nothing_beside(store: Documents, root: str) -> None:
-    """Prefixes of other ids are other documents (omi-protocol 4.3 no. 70)."""
+    """Prefixes of other ids are other documents."""
     for path in (
         root,
         f"{root}/a/1",
@@ -221,7 +221,7 @@ def test_get_many_gives_those_that_are_there_in_the_asked_order(store: Documents
 
 
 def test_a_document_may_have_just_under_a_mebibyte(store: Documents, root: str) -> None:
-    """omi-protocol 4.3 no. 76: the limit is an error with a name, in the twin as well."""
+    """The limit is an error with a name, in the twin as well."""
     room = MAX_DOCUMENT_BYTES - document_size(root, {"text": ""})
     with pytest.raises(TooLarge):
         store.create(root, {"text": "x" * (room + 1)})

@@ -104,7 +104,7 @@ def test_a_transaction_gives_back_what_its_function_gave(store: Documents, root:
 
 
 def test_three_writers_of_one_document_lose_nothing(store: Documents, root: str) -> None:
-    """Contention of 3: each increment counts. The client's own decorator gives up here (vendors.md 9.2)."""
+    """Contention of 3: each increment counts. The client's own decorator gives up here."""
     store.create(root, {"n": 0, "who": []})
 
     def add(who: int) -> None:

@@ -11,7 +11,8 @@ from demo.vendors.server import VendorServer
 from emotions.base import EmotionMeter, EmotionRequest
 from omi.core.errors import ErrorKind, Outcome, ProviderError
 from omi.settings_providers import _EMOTIONS
-from tests.support.vendor_fixtures import Talk, write_wav
+from tests.support.sound import write_wav
+from tests.support.vendor_fixtures import Talk
 from transcription.segments import Segment
 
 
@@ -59,7 +60,7 @@ def test_silence_and_nobody_give_no_spans(meter: EmotionMeter, silence: Path) ->
 
 
 def test_results_do_not_leak_from_one_talk_into_the_next(meter: EmotionMeter, talk: Talk, silence: Path) -> None:
-    """omi-protocol 4.3 no. 27: a mutable default carried emotions over to other users."""
+    """A fault of the original: a mutable default carried emotions over to other users."""
     request = EmotionRequest(talk.path, talk.seconds, segments(talk), language="en")
     first = meter.measure(request)
     assert meter.measure(EmotionRequest(silence, 3.0, [])).spans == []

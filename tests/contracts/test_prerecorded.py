@@ -24,6 +24,8 @@ ALL = sorted(_PRERECORDED)
 REMOTE = [name for name in ALL if name != "local"]
 SIMULATOR = {"fal_whisperx": "fal", "deepgram": "deepgram", "soniox": "soniox"}
 KEYS = {"fal_whisperx": "FAL_KEY", "deepgram": "DEEPGRAM_API_KEY", "soniox": "SONIOX_API_KEY"}
+TAKEN_BACK = {"fal_whisperx": {"cancel"}, "soniox": {"file_delete", "delete"}}
+"""What a vendor that keeps something is asked when a call is canceled and forgotten; the others keep nothing."""
 _heard: dict[str, Transcript] = {}
 
 
@@ -76,7 +78,7 @@ def test_it_hears_the_words(name: str, talk: Talk) -> None:
 
 
 def test_times_count_from_the_first_sample_and_never_run_backwards(name: str, talk: Talk) -> None:
-    """omi-protocol 4.3 no. 4: the first word was moved to zero, so that every later cut took the wrong audio."""
+    """A fault of the original: the first word was moved to zero, so that every later cut took the wrong audio."""
     words = hear(name, talk).words
     assert words[0].start == pytest.approx(talk.words[0].start, abs=0.4)
     assert words[-1].end == pytest.approx(talk.words[-1].end, abs=0.6)
@@ -145,6 +147,8 @@ def test_cancel_and_forget_are_safe_at_any_time(name: str, talk: Talk, vendors: 
     for _ in range(2):
         backend(name).cancel(ticket)
         backend(name).forget(ticket)
+    asked = {entry["op"] for entry in vendors.log(SIMULATOR[name])} if name in SIMULATOR else set()
+    assert asked >= TAKEN_BACK.get(name, set())
 
 
 def test_without_a_key_nothing_leaves_the_machine(
@@ -170,7 +174,6 @@ STATUSES = {
 def test_each_status_has_one_meaning_and_is_never_retried(
     remote: str, status: int, talk: Talk, vendors: VendorServer
 ) -> None:
-    """vendors.md 11; anchors C.4 no. 23."""
     fault = {"kind": "refuse", "status": status}
     if remote == "soniox" and status == 402:
         fault["code"] = "organization_balance_exhausted"
@@ -208,7 +211,7 @@ def test_retry_after_is_read_or_ignored(
 
 @pytest.mark.parametrize("kind", ["html", "truncated", "garbage", "reset", "drop"])
 def test_a_senseless_answer_is_transient(remote: str, kind: str, talk: Talk, vendors: VendorServer) -> None:
-    """anchors C.4 no. 24-25: a proxy's page or half a body says nothing about the recording."""
+    """A proxy's page or half a body says nothing about the recording."""
     vendors.faults(SIMULATOR[remote], {"kind": kind})
     with pytest.raises(ProviderError) as caught:
         backend(remote).submit(order(talk))
@@ -236,7 +239,7 @@ def test_a_vendor_that_is_not_there_is_transient(remote: str, talk: Talk, vendor
 
 
 def test_an_empty_result_is_not_an_error(remote: str, talk: Talk, vendors: VendorServer) -> None:
-    """Whether silence was expected is for the assess step (omi-protocol 4.3 no. 57)."""
+    """Whether silence was expected is for the assess step."""
     vendors.faults(SIMULATOR[remote], {"kind": "empty", "op": "create" if remote == "soniox" else None})
     assert finish(remote, backend(remote).submit(order(talk))).words == []
 

@@ -85,7 +85,7 @@ def test_small_change_is_discarded_and_leaves_nothing(name: str) -> None:
 
 
 def test_a_reminder_is_never_discarded(name: str) -> None:
-    """omi-protocol 4.1: single-line reminders were thrown away until upstream's PR 2362."""
+    """A fault of the original: single-line reminders were thrown away until upstream's PR 2362."""
     result = ask(name, "Remind me milk")
     assert not result.discarded
     assert result.structured.title

@@ -46,7 +46,7 @@ def test_an_id_that_moves_to_another_user_leaves_the_first(vectors: Vectors, spa
 
 
 def test_large_writes_are_cut_into_batches(vectors: Vectors, space: str) -> None:
-    """Pinecone takes 2 MB per request: 3072 floats are some 60 kB of JSON (vendors.md 7.2)."""
+    """Pinecone takes 2 MB per request: 3072 floats are some 60 kB of JSON."""
     random = np.random.default_rng(7)
     many = [record("u", str(number), random.standard_normal(3072).tolist()) for number in range(120)]
     vectors.upsert(many, namespace=space)
@@ -165,7 +165,7 @@ def test_a_filter_that_is_none_is_refused(vectors: Vectors, space: str, filter: 
 
 
 def test_vectors_are_deleted_by_the_id_they_were_written_under(vectors: Vectors, space: str) -> None:
-    """omi-protocol 4.3 no. 71: the original wrote ``uid-id`` and deleted ``id``."""
+    """The original wrote ``uid-id`` and deleted ``id``."""
     from omi.stores.vectors import vector_id
 
     identity = vector_id("u", "m-1")

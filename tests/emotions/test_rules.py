@@ -40,7 +40,7 @@ def test_a_window_over_two_voices_is_nobodys() -> None:
 
 
 def test_a_long_talk_is_not_a_stronger_feeling() -> None:
-    """omi-protocol 4.3 no. 28: scores were summed, so that every long talk passed the threshold."""
+    """A fault of the original: scores were summed, so that every long talk passed the threshold."""
     short = means([span(0, 3, joy=0.2)])
     long = means([span(at, at + 3, joy=0.2) for at in range(0, 300, 3)])
     assert short[0].mean == pytest.approx(long[0].mean) == pytest.approx(0.2)

@@ -7,7 +7,7 @@ import pytest
 
 from bench import speech_languages
 from bench.speech import conversation as bundled
-from bench.speech import edge_errors, edits
+from bench.speech import edge_errors, edits, sounding
 from bench.speech_noise import pieces
 from omi.core.errors import UnsupportedFeature
 from tests.engines.conftest import error_rate, plain
@@ -62,7 +62,7 @@ def test_turns_begin_and_end_where_their_sound_does(whisper):
     talk = bundled()
     talk.turns = talk.turns[:4]
     talk.pcm = talk.pcm[: round((talk.turns[-1][1] + 0.5) * RATE)]
-    off = edge_errors(talk, WhisperBatch(whisper, language="en").transcribe(talk.pcm))
+    off = edge_errors(talk, WhisperBatch(whisper, language="en").transcribe(talk.pcm), sounding)
     assert len(off) == 8
     assert max(off) <= 0.15
 

@@ -12,7 +12,7 @@ from transcription.engines.whisper.files import bundled_model
 from transcription.engines.whisper.languages import token_name
 from transcription.engines.whisper.model import Answer, Whisper, alike, compression, repeats
 from transcription.engines.whisper.tokens import Tokens, WordTokens
-from transcription.engines.whisper.words import TimedWord, timed, within_speech
+from transcription.engines.whisper.words import TimedWord, timed, trimmed, within_speech
 
 
 def test_the_spectrogram_has_the_models_shape_and_range() -> None:
@@ -144,6 +144,24 @@ def test_tokens_are_cut_into_words_as_they_are_written(text: str, words: list[st
     assert [word.text.strip() for word in found] == words
     assert sum(word.length for word in found) == len(ids)
     assert all(0 < word.spoken <= word.length for word in found)
+
+
+@pytest.mark.parametrize("noise", [0, 20, 150])
+def test_speech_begins_and_ends_where_it_is_louder_than_the_room(noise: int) -> None:
+    """A room 26 dB below the voice is no speech, though speech is as soft as that in a quiet one."""
+    sound = np.random.default_rng(4).normal(0, noise, 2 * 16_000)
+    sound[8_000:24_000] += 4000 * np.sin(np.arange(16_000))
+    ((start, end),) = trimmed(sound.astype(np.int16), [(0.25, 1.75)])
+    assert (start, end) == (pytest.approx(0.5, abs=0.021), pytest.approx(1.5, abs=0.021))
+
+
+def test_breath_beside_speech_in_a_loud_room_is_left_out_and_a_cut_is_kept() -> None:
+    sound = np.random.default_rng(4).normal(0, 100, 3 * 16_000)
+    sound[8_000:40_000] += 4000 * np.sin(np.arange(32_000))
+    sound[4_900:5_200] *= 20  # a breath at 0.31 s
+    found = trimmed(sound.astype(np.int16), [(0.3, 1.5), (1.5, 2.7)])
+    assert found[0] == (pytest.approx(0.42), pytest.approx(1.5, abs=0.001))
+    assert found[1] == (pytest.approx(1.5), pytest.approx(2.5, abs=0.021))
 
 
 def word(start: float, end: float) -> TimedWord:

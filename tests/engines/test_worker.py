@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import wave
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from omi.core import child_process
 from omi.core.errors import ErrorKind, Outcome, ProviderError
 from tests.engines.conftest import error_rate, plain
+from tests.support import sound
 from transcription.engines.batch import transcribe_in_child
 from transcription.engines.process import EngineProcess, worker_command
 
@@ -124,11 +124,7 @@ def test_the_child_does_not_load_django():
 def test_batch_in_a_child_reads_a_wav_as_it_reads_samples(conversation, tmp_path):
     pcm = conversation.cut(0, 2.0)
     path = tmp_path / "a.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(pcm.tobytes())
+    sound.write_wav(path, pcm.tobytes())
     words = transcribe_in_child(path, timeout=300)
     assert words
     assert words == transcribe_in_child(pcm, timeout=300)

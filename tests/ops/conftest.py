@@ -10,7 +10,7 @@ import pytest
 from demo.material import RECORDINGS, bundled, pcm
 from demo.servers import DemoError, installation
 from demo.vendors.server import VendorServer
-from tests.ops.deployment import SETTINGS, VENDORS, Deployment, live, until
+from tests.ops.deployment import SETTINGS, VENDORS, Deployment, morning, noon, until
 from tests.ops.watching import Watch, watch
 from tests.support.processes import Unavailable
 from tests.support.services import missing
@@ -42,10 +42,16 @@ def watched(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def lived_in(deployment: Deployment, request: pytest.FixtureRequest) -> Deployment:
-    """The deployment, once a user has talked, uploaded and searched; seen by Prometheus, where that is installed."""
-    if shutil.which("prometheus"):
-        request.getfixturevalue("watched")
-    live(deployment, pcm(bundled().recording))
+    """The deployment with a day of the app behind it, seen by Prometheus where that is installed.
+
+    Prometheus sees an increase only of a series that it has seen before: the morning is scraped before noon begins.
+    """
+    watch = request.getfixturevalue("watched") if shutil.which("prometheus") else None
+    morning(deployment)
+    if watch is not None:
+        for series in ('memory_vendor_latency_seconds_count{vendor="openai"}', "omi_search_seconds_count"):
+            until(lambda series=series: watch.query(series), 60, f"Prometheus has not seen {series}")
+    noon(deployment, pcm(bundled().recording))
     return deployment
 
 

@@ -11,7 +11,7 @@ from demo.servers import Installation
 from demo.vendors.server import VendorServer
 from omi.accounts import tokens
 from tests.acceptance import recordings
-from tests.acceptance.wire import App, Json, listen
+from tests.acceptance.wire import App, listen
 
 SPOKEN_SECONDS = 15
 VENDORS = {
@@ -36,7 +36,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Deployment:
-    """A running installation whose vendors are simulated; ``memory_id`` is of a user called ``lived``."""
+    """A running installation whose vendors are simulated."""
 
     installation: Installation
     vendors: VendorServer
@@ -49,8 +49,17 @@ class Deployment:
         return App(self.url, uid, tokens.mint(uid))
 
 
-def live(deployment: Deployment, talk: bytes) -> str:
-    """A user streams a talk, has it post-processed, searches, and asks for something that is not there. The memory."""
+def morning(deployment: Deployment) -> None:
+    """A user brings a memory, whose first call to the language model fails and is tried again, and searches."""
+    app = deployment.app("early")
+    deployment.vendors.faults("openai", {"kind": "refuse", "status": 503, "op": "chat"})
+    memory = app.create_memory()
+    app.wait(f"/v1/memories/{memory['id']}", lambda answer: answer.get("structured", {}).get("title"), 90)
+    _search(app)
+
+
+def noon(deployment: Deployment, talk: bytes) -> None:
+    """Another one streams a talk, has it post-processed, searches, and asks for something that is not there."""
     app = deployment.app("lived")
     piece = talk[: SPOKEN_SECONDS * 32_000]
     with listen(app.url, app.token) as socket:
@@ -61,14 +70,12 @@ def live(deployment: Deployment, talk: bytes) -> str:
     answer = app.upload(f"/v1/memories/{memory_id}/post-processing", recordings.wav(piece))
     assert answer.status_code < 300, answer.text
     app.events({"memory_post_processing_success", "memory_post_processing_failed"}, seconds=120)
-    assert app.post("/v1/memories/search", json={"query": "the talk", "limit": 3}).status_code == 200
+    _search(app)
     assert app.get("/v1/memories/there-is-no-such-memory").status_code == 404
-    return memory_id
 
 
-def created(app: App) -> Json:
-    """A memory of words that the app brings: it is structured and embedded by the vendor."""
-    return app.create_memory()
+def _search(app: App) -> None:
+    assert app.post("/v1/memories/search", json={"query": "the talk", "limit": 3}).status_code == 200
 
 
 def until(found: Any, seconds: float, why: str) -> Any:

@@ -14,8 +14,8 @@ from tests.ops.watching import Watch
 
 GRAFANA = Path(__file__).resolve().parents[2] / "ops" / "grafana"
 DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))}
-INTERVAL = "30s"
-"""What Grafana would put for ``$__rate_interval``: four scrapes at least."""
+INTERVAL = "15m"
+"""In place of ``$__rate_interval``: long enough to hold the whole day of the app, which lies some minutes back."""
 
 
 def panels() -> list[tuple[str, str, list[str]]]:

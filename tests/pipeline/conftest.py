@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import shutil
 import wave
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from memories.pipeline import runner, subprocess_runner
 from memories.pipeline.models import PostProcessingRun
 from memories.shapes import Memory, Structured
 from tests.pipeline import fakes
+from tests.support import sound
 from transcription.audio.convert import AudioInfo
 from transcription.segments import Segment
 
@@ -28,13 +28,7 @@ Regions = list[list[float]]
 def wav(seconds: float = 12.0, *, seed: int = 1) -> bytes:
     """Noise: the speech regions of the tests are given, not detected (``heard``)."""
     samples = np.random.default_rng(seed).integers(-3000, 3000, int(16000 * seconds)).astype(np.int16)
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(samples.tobytes())
-    return out.getvalue()
+    return sound.wav(samples.tobytes())
 
 
 def copied(source: Path, target: Path, **_: Any) -> AudioInfo:

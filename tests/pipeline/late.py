@@ -11,8 +11,8 @@ import pytest
 from django.utils import timezone
 
 from memories.pipeline import runner, service
-from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
-from memories.pipeline.vendor_calls import executor
+from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
+from memories.pipeline.vendor_calls import in_flight
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, copied
 
@@ -45,7 +45,7 @@ class Gate:
     def answers(self) -> None:
         """Open, and wait until every thread has handed in what it has."""
         self.open()
-        until(lambda: executor.count() == 0)
+        until(lambda: in_flight.count() == 0)
 
 
 def until(done: Callable[[], Any], seconds: float = 20.0) -> None:
@@ -78,8 +78,8 @@ def begin(memory: Any, upload: Any, heard: Any, monkeypatch: pytest.MonkeyPatch)
     return start
 
 
-def put_down(run: PostProcessingRun) -> PostProcessingRun:
-    """A worker takes the run, asks the slow vendor, and lets it go."""
+def suspend(run: PostProcessingRun) -> PostProcessingRun:
+    """A worker takes the run, asks the slow vendor, and lets it wait."""
     assert runner.work(run.pk) == "waiting"
     run.refresh_from_db()
     assert run.state == "waiting"
@@ -99,6 +99,11 @@ def called_back(run: PostProcessingRun) -> bool:
     return run.state == "queued"
 
 
-def kept() -> list[str]:
-    """What lies beside the steps and is no result of theirs."""
-    return list(StepArtifact.objects.filter(name__startswith="call:").values_list("name", flat=True))
+def answers() -> list[VendorCall]:
+    """Calls whose late answer no step has used yet."""
+    return list(VendorCall.objects.filter(answer__isnull=False))
+
+
+def pending() -> VendorCall:
+    """The one call that is out."""
+    return VendorCall.objects.exclude(owner="").get()

@@ -11,11 +11,24 @@ import pytest
 from django.db import InterfaceError, OperationalError, connection
 
 from memories.pipeline import runner
-from memories.pipeline.engine import durable
+from memories.pipeline.engine import checkpoints
 from memories.pipeline.models import PostProcessingRun, VendorBreaker, VendorCall
-from memories.pipeline.vendor_calls import circuit_breaker, executor, pending_calls
+from memories.pipeline.vendor_calls import circuit_breaker, executor, records
 from tests.pipeline import fakes
-from tests.pipeline.late import OPERATION, VENDOR, Begin, Gate, at_work, begin, due, gate, kept, put_down, until
+from tests.pipeline.late import (
+    OPERATION,
+    VENDOR,
+    Begin,
+    Gate,
+    answers,
+    at_work,
+    begin,
+    due,
+    gate,
+    pending,
+    suspend,
+    until,
+)
 from tests.pipeline.test_calls_lost import InParts, parts
 
 __all__ = ["begin", "gate"]
@@ -46,7 +59,7 @@ class Outage:
 
 @pytest.fixture
 def outage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Outage]:
-    monkeypatch.setattr(durable, "PAUSES", (0.0,) * 4)
+    monkeypatch.setattr(checkpoints, "PAUSES", (0.0,) * 4)
     made = Outage()
     with connection.execute_wrapper(made):
         yield made
@@ -74,7 +87,7 @@ def test_a_late_answer_that_cannot_be_stored_at_once_is_taken_again_and_paid_onc
     begin: Begin, gate: Gate, outage: Outage, slow: str, failures: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = begin(slow, gate(fakes.words(fakes.TEXT + " then") if slow == "transcribe" else None))
-    put_down(run)
+    suspend(run)
     gate.answers()
     module = runner.load(slow)
     assert module is not None
@@ -90,7 +103,7 @@ def test_a_late_answer_that_cannot_be_stored_at_once_is_taken_again_and_paid_onc
     assert finish(run).outcome == "success"
     assert outage.failed == failures
     paid_once(slow)
-    assert kept() == []
+    assert answers() == []
 
 
 @LENGTHS
@@ -111,9 +124,7 @@ def test_a_run_that_cannot_be_suspended_at_once_does_not_forget_whom_it_has_aske
     assert runner.work(run.pk) == "waiting"
     assert outage.failed == failures
     run.refresh_from_db()
-    out = pending_calls.of(at_work(run).checkpoint)
-    assert out is not None
-    assert out.vendor == VENDOR[slow]
+    assert pending().vendor == VENDOR[slow]
     gate.answers()
     assert finish(run).outcome == "success"
     paid_once(slow)
@@ -149,17 +160,17 @@ def test_a_ticket_that_came_late_is_stored_before_its_call_is_forgotten(
 ) -> None:
     run = begin("transcribe", gate("pending"))
     fakes.SCRIPT["first"].append(fakes.words(fakes.TEXT + " then"))
-    put_down(run)
+    suspend(run)
     gate.answers()
-    real = pending_calls.take
+    real = records.unpack
 
-    def then_away(step: Any, out: Any) -> Any:
-        found = real(step, out)
-        monkeypatch.setattr(pending_calls, "take", real)
+    def then_away(call: VendorCall) -> Any:
+        found = real(call)
+        monkeypatch.setattr(records, "unpack", real)
         outage.begin(failures)
         return found
 
-    monkeypatch.setattr(pending_calls, "take", then_away)
+    monkeypatch.setattr(records, "unpack", then_away)
     assert finish(run).outcome == "success"
     assert outage.failed == failures
     assert (fakes.count("first", "submit"), fakes.count("first", "cancel")) == (1, 0)
@@ -169,17 +180,17 @@ def test_a_ticket_that_came_late_is_stored_before_its_call_is_forgotten(
 def test_whatever_keeps_a_late_answer_from_being_stored_the_thread_tries_again(
     begin: Begin, gate: Gate, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    monkeypatch.setattr(executor, "HANDING_IN", (0.01,) * 3)
-    real, failures = pending_calls.hand_in, [error("gone")] * 2
+    monkeypatch.setattr(executor, "STORE_PAUSES", (0.01,) * 3)
+    real, failures = records.store_late, [error("gone")] * 2
 
     def fails(*args: Any) -> bool:
         if failures:
             raise failures.pop()
         return real(*args)
 
-    monkeypatch.setattr(pending_calls, "hand_in", fails)
+    monkeypatch.setattr(records, "store_late", fails)
     run = begin("structure", gate())
-    put_down(run)
+    suspend(run)
     gate.answers()
     assert finish(run).outcome == "success"
     paid_once("structure")
@@ -189,18 +200,18 @@ def test_whatever_keeps_a_late_answer_from_being_stored_the_thread_tries_again(
 def test_a_part_that_cannot_be_kept_at_once_is_not_paid_for_again(
     begin: Begin, gate: Gate, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    monkeypatch.setattr(durable, "PAUSES", (0.01,) * 4)
+    monkeypatch.setattr(checkpoints, "PAUSES", (0.01,) * 4)
     vendor = InParts(monkeypatch)
     run = begin()
-    put_down(run)
-    real, failures = pending_calls.hold, [error("gone")] * 3
+    suspend(run)
+    real, failures = records.renew, [error("gone")] * 3
 
     def fails(*args: Any) -> None:
         real(*args)
         if failures and threading.current_thread() is not threading.main_thread():
             raise failures.pop()
 
-    monkeypatch.setattr(pending_calls, "hold", fails)
+    monkeypatch.setattr(records, "renew", fails)
     vendor.gates[0].open()
     until(lambda: parts() == 1)
     vendor.answers()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +9,10 @@ import pytest
 from django.utils import timezone
 
 from memories.pipeline import recovery, runner, service, tasks
+from memories.pipeline.engine import lease
 from memories.pipeline.engine.lease import machine
 from memories.pipeline.models import PostProcessingRun, StepArtifact, VendorCall
-from memories.pipeline.vendor_calls import executor, pending_calls
+from memories.pipeline.vendor_calls import in_flight, records
 from memories.privacy import account, erasure
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
@@ -24,13 +24,14 @@ from tests.pipeline.late import (
     VENDOR,
     Begin,
     Gate,
+    answers,
     at_work,
     begin,
     called_back,
     due,
     gate,
-    kept,
-    put_down,
+    pending,
+    suspend,
     until,
 )
 
@@ -47,7 +48,7 @@ DEAD = f"{machine()}:999999999:1"
 @SLOW
 def test_a_cancel_ends_the_run_at_once_and_the_late_answer_only_costs(begin: Begin, gate: Gate, slow: str) -> None:
     run = begin(slow, gate())
-    put_down(run)
+    suspend(run)
     service.cancel(run, actor="user")
     run.refresh_from_db()
     assert (run.state, run.outcome) == ("finished", "canceled"), "at once, though the vendor has not answered"
@@ -55,7 +56,7 @@ def test_a_cancel_ends_the_run_at_once_and_the_late_answer_only_costs(begin: Beg
     before = run.fence
     run.refresh_from_db()
     assert (run.state, run.fence) == ("finished", before)
-    assert kept() == []
+    assert answers() == []
     [row] = VendorCall.objects.filter(step=slow)
     assert row.outcome == "success", "it will be billed"
     assert row.latency is not None
@@ -64,7 +65,7 @@ def test_a_cancel_ends_the_run_at_once_and_the_late_answer_only_costs(begin: Beg
 @pytest.mark.parametrize("error", [False, True], ids=["an answer", "an error"])
 def test_a_memory_that_was_erased_meanwhile_gets_nothing_back(begin: Begin, gate: Gate, error: bool) -> None:
     run = begin("structure", gate(fakes.transient("structurer") if error else None))
-    put_down(run)
+    suspend(run)
     erasure.erase_memory(UID, MEMORY)
     gate.answers()
     assert not StepArtifact.objects.exists()
@@ -76,7 +77,7 @@ def test_a_memory_that_was_erased_meanwhile_gets_nothing_back(begin: Begin, gate
 
 @SLOW
 def test_an_account_that_was_erased_meanwhile_gets_nothing_back(begin: Begin, gate: Gate, slow: str) -> None:
-    put_down(begin(slow, gate()))
+    suspend(begin(slow, gate()))
     account.delete_account(UID)
     gate.answers()
     assert not PostProcessingRun.objects.exists()
@@ -87,7 +88,7 @@ def test_an_account_that_was_erased_meanwhile_gets_nothing_back(begin: Begin, ga
 
 def test_a_job_that_was_accepted_too_late_is_stopped_at_the_vendor(begin: Begin, gate: Gate) -> None:
     run = begin("transcribe", gate("pending"))
-    put_down(run)
+    suspend(run)
     service.cancel(run, actor="user")
     assert fakes.count("first", "cancel") == 0, "nobody knows of a job yet"
     gate.answers()
@@ -97,7 +98,7 @@ def test_a_job_that_was_accepted_too_late_is_stopped_at_the_vendor(begin: Begin,
 
 def test_a_job_that_was_accepted_late_and_seen_by_nobody_yet_is_stopped_by_a_cancel(begin: Begin, gate: Gate) -> None:
     run = begin("transcribe", gate("pending"))
-    put_down(run)
+    suspend(run)
     gate.answers()
     service.cancel(run, actor="user")
     assert fakes.count("first", "cancel") == 0, "who cancels waits for no vendor"
@@ -108,22 +109,22 @@ def test_a_job_that_was_accepted_late_and_seen_by_nobody_yet_is_stopped_by_a_can
 def test_a_job_that_was_accepted_late_is_polled(begin: Begin, gate: Gate) -> None:
     run = begin("transcribe", gate("pending"))
     fakes.SCRIPT["first"].append(fakes.words(fakes.TEXT + " then"))
-    put_down(run)
+    suspend(run)
     gate.answers()
-    put_down(run)
+    suspend(run)
     assert at_work(run).checkpoint["ticket"]["vendor"] == "first"
     due(run)
     assert runner.work(run.pk) == "finished"
     assert (fakes.count("first", "submit"), fakes.count("first", "poll")) == (1, 1)
-    assert kept() == []
+    assert answers() == []
 
 
 def test_a_slow_poll_holds_no_worker_either(begin: Begin, gate: Gate) -> None:
     run = begin("transcribe", "pending")
     fakes.SCRIPT["first"].append(gate(fakes.words(fakes.TEXT + " then")))
-    put_down(run)
+    suspend(run)
     due(run)
-    put_down(run)
+    suspend(run)
     assert at_work(run).note == "first: asked, answers later"
     gate.answers()
     assert runner.work(run.pk) == "finished"
@@ -155,7 +156,7 @@ class InParts:
     def answers(self) -> None:
         for way in self.gates:
             way.open()
-        until(lambda: executor.count() == 0)
+        until(lambda: in_flight.count() == 0)
 
 
 def parts() -> int:
@@ -167,20 +168,18 @@ def test_each_part_is_kept_and_gives_the_call_its_time_again(
 ) -> None:
     vendor = InParts(monkeypatch)
     run = begin()
-    put_down(run)
+    suspend(run)
     PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now() + timedelta(seconds=5))
     vendor.gates[0].open()
     until(lambda: parts() == 1)
     run.refresh_from_db()
     assert run.wake_at is not None
     assert run.wake_at > timezone.now() + timedelta(seconds=120), "the next part has its whole time"
-    out = pending_calls.of(at_work(run).checkpoint)
-    assert out is not None
-    assert out.left() > 120
+    assert records.seconds_left(pending()) > 120
     vendor.answers()
     assert called_back(run)
     assert runner.work(run.pk) == "finished"
-    assert (vendor.asked, parts(), kept()) == ([0, 1, 2], 0, [])
+    assert (vendor.asked, parts(), answers()) == ([0, 1, 2], 0, [])
     row = VendorCall.objects.get(step="structure")
     assert (row.outcome, row.input_tokens) == ("success", 30)
 
@@ -191,7 +190,7 @@ def test_a_run_that_ended_between_two_parts_pays_for_no_further_one(
 ) -> None:
     vendor = InParts(monkeypatch)
     run = begin()
-    put_down(run)
+    suspend(run)
     vendor.gates[0].open()
     until(lambda: vendor.gates[1].reached.is_set())
     if how == "canceled":
@@ -212,7 +211,7 @@ def test_a_process_that_died_between_two_parts_pays_for_none_again(
 ) -> None:
     vendor = InParts(monkeypatch)
     run = begin()
-    put_down(run)
+    suspend(run)
     vendor.gates[0].open()
     until(lambda: parts() == 1)
     died(run)
@@ -228,15 +227,13 @@ def test_a_process_that_died_between_two_parts_pays_for_none_again(
 
 def died(run: PostProcessingRun, owner: str = DEAD) -> None:
     """The call is of another process now."""
-    step = at_work(run)
-    step.checkpoint["call"]["owner"] = owner
-    step.save(update_fields=["checkpoint"])
+    VendorCall.objects.filter(run=run, owner__gt="").update(owner=owner)
 
 
 @SLOW
 def test_a_process_that_died_costs_no_deadline_on_this_machine(begin: Begin, gate: Gate, slow: str) -> None:
     run = begin(slow, gate())
-    put_down(run)
+    suspend(run)
     assert recovery.release_dead_workers() == 0, "it lives"
     died(run)
     assert recovery.release_dead_workers() == 1
@@ -256,16 +253,14 @@ def test_a_call_of_a_living_process_or_another_machine_is_waited_for_until_its_d
     import os
 
     run = begin("structure", gate())
-    put_down(run)
+    suspend(run)
     for owner in (f"{machine()}:{os.getppid()}:1", "elsewhere:1:1:1"):
         died(run, owner)
         assert recovery.release_dead_workers() == 0
         due(run)
-        put_down(run)
+        suspend(run)
     assert fakes.count("structurer", "structure") == 1
-    step = at_work(run)
-    step.checkpoint["call"]["until"] = time.time() - 1
-    step.save(update_fields=["checkpoint"])
+    VendorCall.objects.filter(run=run).update(deadline=timezone.now() - timedelta(seconds=1))
     due(run)
     assert runner.work(run.pk) == "finished"
     assert fakes.count("structurer", "structure") == 2
@@ -274,37 +269,34 @@ def test_a_call_of_a_living_process_or_another_machine_is_waited_for_until_its_d
 
 def test_the_late_answer_of_a_call_that_was_given_up_changes_nothing(begin: Begin, gate: Gate) -> None:
     run = begin("structure", gate(Structured(title="Too late", overview="Far too late.")))
-    put_down(run)
+    suspend(run)
     died(run, "")
     due(run)
     assert runner.work(run.pk) == "finished"
     gate.answers()
     assert run.steps.get(name="structure").output["structured"]["title"] != "Too late"
-    assert kept() == []
+    assert answers() == []
     assert list(VendorCall.objects.filter(step="structure").values_list("outcome", flat=True)) == ["success"] * 2
 
 
 def test_a_clock_that_was_put_back_makes_no_call_last_longer() -> None:
-    out = pending_calls.Out(limit=120.0)
-    out.renew()
-    out.until += 86_400
-    assert out.left() == 180.0
-    assert pending_calls.pause(out) == 181.0
-    long = pending_calls.Out(limit=18 * 3600.0)
-    long.renew()
-    assert pending_calls.pause(long) == pending_calls.LONGEST + 1, "wake-up times have a bound (reconcile.LONGEST_WAIT)"
-    assert recovery.LONGEST_WAIT.total_seconds() > pending_calls.LONGEST + 1
+    call = VendorCall(limit=120.0, deadline=timezone.now() + timedelta(days=1))
+    assert records.seconds_left(call) == 180.0
+    assert records.pause(call) == 181.0
+    long = VendorCall(limit=18 * 3600.0, deadline=timezone.now() + timedelta(hours=18))
+    assert records.pause(long) == records.LONGEST + 1, "due times have a bound"
+    assert lease.LONGEST_WAIT.total_seconds() > records.LONGEST + 1
 
 
 def test_who_loses_calls_with_the_worker_that_another_run_kills_is_no_dead_letter(begin: Begin, gate: Gate) -> None:
     """A poison run is given up after 8 claims: until then it takes the calls of innocent ones along."""
     run = begin("structure", gate())
     fakes.SCRIPT["structurer"] = [gate() for _ in range(9)]
-    put_down(run)
+    suspend(run)
     for _ in range(run.max_claims):
         died(run)
         assert recovery.release_dead_workers() == 1
-        put_down(run)
+        suspend(run)
         assert run.claims == 0
     gate.answers()
     assert runner.work(run.pk) == "finished"
@@ -315,10 +307,12 @@ def test_who_loses_calls_with_the_worker_that_another_run_kills_is_no_dead_lette
 def test_a_call_that_kills_its_process_each_time_ends(begin: Begin, gate: Gate) -> None:
     """The put-down resets the claims: without a count of its own such a call would be made, and paid, for ever."""
     run = begin("structure", gate())
-    put_down(run)
-    step = at_work(run)
-    step.checkpoint["call"] |= {"owner": DEAD, "lost": 2 * run.max_claims}
-    step.save(update_fields=["checkpoint"])
+    suspend(run)
+    died(run)
+    call = pending()
+    for _ in range(2 * run.max_claims):
+        call.pk, call._state.adding, call.owner = None, True, ""
+        call.save()
     assert recovery.release_dead_workers() == 1
     assert runner.work(run.pk) == "finished"
     run.refresh_from_db()

@@ -71,7 +71,7 @@ def test_a_conversation_becomes_a_memory_and_the_app_is_told(drive: Drive) -> No
 
 
 def test_an_outage_of_the_language_model_delays_the_memory_and_loses_nothing(drive: Drive) -> None:
-    """omi-protocol 4.3 no. 31: the processing memory was never retried."""
+    """The processing memory was never retried."""
     conversation(segment(1, fakes.TEXT, 1.0))
     fakes.SCRIPT["structurer"] = [fakes.transient("structurer")] * 3
     assert drive(start()).outcome == "success"
@@ -84,7 +84,7 @@ def test_an_outage_of_the_language_model_delays_the_memory_and_loses_nothing(dri
     ids=["money", "refusal", "retired"],
 )
 def test_a_conversation_is_kept_though_the_language_model_cannot_be_used(drive: Drive, failure: ProviderError) -> None:
-    """omi-protocol 4.3 no. 31, 56: an error keeps, it never discards; the memory is there, with a simple summary."""
+    """An error keeps, it never discards; the memory is there, with a simple summary."""
     conversation(segment(1, f"remind me that {fakes.TEXT}", 1.0))
     fakes.SCRIPT["structurer"] = [failure]
     run = drive(start())
@@ -106,7 +106,6 @@ def test_a_conversation_is_kept_though_the_language_model_cannot_be_used(drive: 
 
 
 def test_what_a_vendor_sent_out_of_order_stands_in_order_in_the_memory(drive: Drive) -> None:
-    """anchors C.4 no. 31; omi-protocol 4.3 no. 25."""
     conversation(segment(2, "and bring the slides", 9.0), segment(1, fakes.TEXT, 1.0))
     drive(start())
     assert [item.start for item in repository.get_memory(UID, MEMORY).transcript_segments] == [1.0, 9.0]
@@ -200,7 +199,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_live_vendors_failed_to_hear_is_transcribed_from_the_journal(
     journal: None, heard: Any, drive: Drive
 ) -> None:
-    """omi-protocol 4.3 no. 29: audio lived only in memory, and an outage was a hole for ever."""
+    """Audio lived only in memory, and an outage was a hole for ever."""
     conversation(accounting={"session": {"failed": 18.0}})
     run = drive(start())
     assert run.outcome == "success"
@@ -239,7 +238,7 @@ def test_voices_of_what_the_journal_gave_are_identified_and_what_a_person_said_s
 def test_one_voice_has_one_label_on_all_connections_of_a_conversation(
     drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """omi-protocol 4.3 no. 18: every socket counts its speakers anew; who is who is heard in the journal's audio."""
+    """Every socket counts its speakers anew; who is who is heard in the journal's audio."""
     asked: list[Any] = []
 
     def repair(segments: list[Segment], path: Path, *, starts: list[float], known: Any) -> list[Segment]:

@@ -11,9 +11,9 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from memories.pipeline import recovery, runner, service, vector_writes
-from memories.pipeline.engine import checkpoints, unsaved
-from memories.pipeline.engine import lease as claim
+from memories.pipeline import queries, recovery, runner, service, vector_writes
+from memories.pipeline.engine import checkpoints
+from memories.pipeline.engine import lease as leases
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, LeaseLost, RunCanceled, StepError
 from memories.pipeline.models import PostProcessingRun, RunEvent, StepAttempt
@@ -45,39 +45,38 @@ def run(memory: Memory) -> PostProcessingRun:
 
 def test_of_two_workers_one_gets_the_run(run: PostProcessingRun) -> None:
     one, two = fresh(run), fresh(run)
-    assert claim.claim(one, owner="one") is not None
-    assert claim.claim(two, owner="two") is None
+    assert leases.claim(one, owner="one") is not None
+    assert leases.claim(two, owner="two") is None
     assert fresh(run).lease_owner == "one"
 
 
 def test_a_lost_lease_refuses_every_late_write(run: PostProcessingRun) -> None:
     first = fresh(run)
-    old = claim.claim(first, owner="frozen")
+    old = leases.claim(first, owner="frozen")
     assert old is not None
     ctx = Context(first, old, list(first.steps.all()))
     expire(run)
-    assert claim.claim(fresh(run), owner="second") is not None
+    assert leases.claim(fresh(run), owner="second") is not None
     step = ctx.steps["structure"]
     began = timezone.now()
-    checkpoints.ended(ctx, step, began, Done({"structured": {}}), input_hash="x", following="index")
     with pytest.raises(LeaseLost):
-        unsaved.write(ctx)
+        checkpoints.complete_step(ctx, step, began, Done({"structured": {}}), input_hash="x", following="index")
     with pytest.raises(LeaseLost):
         ctx.check()
     with pytest.raises(LeaseLost):
-        checkpoints.finished(ctx, runner.Outcome.SUCCESS, "success")
+        checkpoints.finish(ctx, runner.Outcome.SUCCESS, "success")
     with pytest.raises(LeaseLost):
-        ctx.save_checkpoint({"ticket": 1})
+        checkpoints.save(ctx, {"ticket": 1})
     assert not StepAttempt.objects.exists()
     assert fresh(run).steps.get(name="structure").state == "pending"
 
 
 def test_a_worker_that_lost_the_run_cannot_publish(memory: Memory, run: PostProcessingRun) -> None:
-    """Frozen before the document's transaction, woken after a takeover: nothing reaches the memory (4.3 no. 40)."""
+    """Frozen before the document's transaction, woken after a takeover: nothing reaches the memory."""
 
     def taken_over_meanwhile() -> None:
         expire(run)
-        assert claim.claim(fresh(run), owner="second") is not None
+        assert leases.claim(fresh(run), owner="second") is not None
 
     fakes.SCRIPT["embedder"] = [taken_over_meanwhile]
     before = repository.get_memory(UID, MEMORY)
@@ -87,10 +86,10 @@ def test_a_worker_that_lost_the_run_cannot_publish(memory: Memory, run: PostProc
 
 def test_a_claim_is_counted_before_any_work_so_a_poison_run_ends(run: PostProcessingRun) -> None:
     for number in range(1, 9):
-        assert claim.claim(fresh(run)) is not None  # ... and the worker dies
+        assert leases.claim(fresh(run)) is not None  # ... and the worker dies
         assert fresh(run).claims == number
         expire(run)
-    assert claim.claim(fresh(run)) is None
+    assert leases.claim(fresh(run)) is None
     recovery.reconcile()
     ended = fresh(run)
     assert (ended.state, ended.dead_letter, ended.message_id) == ("finished", True, "worker_died")
@@ -98,14 +97,14 @@ def test_a_claim_is_counted_before_any_work_so_a_poison_run_ends(run: PostProces
 
 
 def test_progress_starts_the_count_anew(run: PostProcessingRun) -> None:
-    claim.claim(fresh(run))
+    leases.claim(fresh(run))
     expire(run)
     assert runner.work(run.pk) == "finished"
     assert (fresh(run).claims, fresh(run).total_claims) == (1, 2), "that of the worker who got on is the first again"
 
 
 def test_a_takeover_is_recorded_as_a_lost_attempt(run: PostProcessingRun) -> None:
-    claim.claim(fresh(run), owner="gone")
+    leases.claim(fresh(run), owner="gone")
     expire(run)
     runner.work(run.pk)
     assert StepAttempt.objects.filter(step__run=run, result="lost", outcome="timeout").count() == 1
@@ -145,10 +144,10 @@ def test_a_lost_wake_up_is_sent_again_once_per_half_minute(run: PostProcessingRu
 
     OrmQ.objects.all().delete()
     PostProcessingRun.objects.filter(pk=run.pk).update(created_at=timezone.now() - timedelta(minutes=5))
-    assert recovery.reconcile().woken == 1
-    assert recovery.reconcile().woken == 0
+    assert recovery.reconcile().resent == 1
+    assert recovery.reconcile().resent == 0
     assert OrmQ.objects.count() == 1
-    assert recovery.oldest_age() > 290
+    assert queries.oldest_age() > 290
 
 
 def test_a_lease_of_a_dead_process_need_not_run_out(run: PostProcessingRun) -> None:
@@ -157,13 +156,13 @@ def test_a_lease_of_a_dead_process_need_not_run_out(run: PostProcessingRun) -> N
 
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    claim.claim(fresh(run), owner=f"{claim.machine()}:{gone.pid}:1")
+    leases.claim(fresh(run), owner=f"{leases.machine()}:{gone.pid}:1")
     assert recovery.release_dead_workers() == 1
     assert runner.work(run.pk) == "finished"
 
 
 def test_a_lease_of_a_living_process_or_another_machine_is_left_alone(run: PostProcessingRun) -> None:
-    claim.claim(fresh(run))
+    leases.claim(fresh(run))
     assert recovery.release_dead_workers() == 0
     PostProcessingRun.objects.filter(pk=run.pk).update(lease_owner="elsewhere:1:999999:1")
     assert recovery.release_dead_workers() == 0
@@ -207,11 +206,11 @@ def test_cancel_between_two_steps_stops_the_worker(run: PostProcessingRun) -> No
 
 
 def test_check_tells_cancellation_from_a_lost_lease(run: PostProcessingRun) -> None:
-    lease = claim.claim(fresh(run))
+    lease = leases.claim(fresh(run))
     assert lease is not None
     service.cancel(fresh(run), actor="staff")
     with pytest.raises(RunCanceled):
-        claim.check(lease)
+        leases.check(lease)
 
 
 @pytest.mark.parametrize(
@@ -254,13 +253,13 @@ def test_a_run_takes_few_statements(memory: Memory, upload: Any, heard: Any) -> 
     assert fresh(run).outcome == "success"
     statements = [item["sql"] for item in captured if item["sql"].startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))]
     own = [sql for sql in statements if '"pipeline_' in sql]
-    assert (len(own) <= 50, len(statements) <= 96) == (True, True), (len(own), len(statements))
+    assert (len(own) <= 68, len(statements) <= 114) == (True, True), (len(own), len(statements))
 
 
-def test_attempts_that_a_dead_worker_could_not_write_are_made_up_for(
+def test_each_attempt_is_in_the_history_once_its_step_has_ended(
     run: PostProcessingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They go into the history in one INSERT when a worker lets a run go; the steps' rows count them meanwhile."""
+    """Nothing of a step is written later than its result; the death of a worker is recorded by the next one."""
 
     class Killed(BaseException):
         """As SIGKILL would: nothing of ours runs after it."""
@@ -272,7 +271,8 @@ def test_attempts_that_a_dead_worker_could_not_write_are_made_up_for(
     monkeypatch.setattr(publish, "run", dies)
     with pytest.raises(Killed):
         runner.work(run.pk, owner="the-dead-one")
-    assert not StepAttempt.objects.filter(step__run=run).exists()
+    written = StepAttempt.objects.filter(step__run=run).order_by("id")
+    assert list(written.values_list("step__name", flat=True)) == ["structure", "index"]
     monkeypatch.setattr(publish, "run", real)
     expire(run)
     assert runner.work(run.pk) == "finished"
@@ -285,7 +285,7 @@ def test_attempts_that_a_dead_worker_could_not_write_are_made_up_for(
 
 
 def test_no_vendor_is_paid_for_a_run_that_was_lost(run: PostProcessingRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fence is asked in the same query that looks for doubled calls."""
+    """The row of a call is written in a transaction that begins with the fence."""
     real = structure.run
 
     def loses(ctx: Context) -> Any:
@@ -297,7 +297,7 @@ def test_no_vendor_is_paid_for_a_run_that_was_lost(run: PostProcessingRun, monke
     assert fakes.count("structurer", "structure") == 0
 
 
-def test_a_vector_that_a_woken_worker_writes_late_is_put_right(
+def test_a_vector_that_a_woken_worker_writes_late_is_repaired(
     memory: Memory, run: PostProcessingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Frozen between the check and the vector store's answer; meanwhile two others publish (no store has a fence)."""
@@ -322,5 +322,5 @@ def test_a_vector_that_a_woken_worker_writes_late_is_put_right(
     assert runner.work(run.pk, owner="frozen") == "lease_lost"
     assert shown() == [0.0, 0.0, 1.0, *[0.0] * 5]
     repository.delete_memory(UID, MEMORY)
-    vector_writes.put_right(UID, MEMORY)
+    vector_writes.repair(UID, MEMORY)
     assert shown() == []

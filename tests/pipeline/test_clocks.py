@@ -1,4 +1,4 @@
-"""Clocks that jump by an hour (anchors C.4 no. 10): no run is lost, none is done twice, none waits for the jump."""
+"""Clocks that jump by an hour: no run is lost, none is done twice, none waits for the jump."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from memories.pipeline import recovery, runner, service
-from memories.pipeline.engine import lease as claim
+from memories.pipeline.engine import lease as leases
 from memories.pipeline.engine.results import LeaseLost
 from memories.pipeline.models import PostProcessingRun
 from memories.shapes import Memory
@@ -44,31 +44,31 @@ def told(run: PostProcessingRun) -> int:
 
 
 def test_a_jump_forward_takes_over_early_and_the_first_worker_is_refused(run: PostProcessingRun, jump: Jump) -> None:
-    first = claim.claim(PostProcessingRun.objects.get(pk=run.pk), owner="first")
+    first = leases.claim(PostProcessingRun.objects.get(pk=run.pk), owner="first")
     assert first is not None
     jump(HOUR)
     assert runner.work(run.pk, owner="second") == "finished"
     with pytest.raises(LeaseLost):
-        claim.write(first)
+        leases.write(first)
     assert told(run) == 1
 
 
 def test_after_a_jump_back_a_dead_workers_lease_does_not_last_an_hour(run: PostProcessingRun, jump: Jump) -> None:
     jump(HOUR)
-    assert claim.claim(PostProcessingRun.objects.get(pk=run.pk), owner="dead") is not None
+    assert leases.claim(PostProcessingRun.objects.get(pk=run.pk), owner="dead") is not None
     jump(timedelta())
-    assert recovery.reconcile().woken == 1
+    assert recovery.reconcile().resent == 1
     assert runner.work(run.pk) == "finished"
     assert told(run) == 1
 
 
 def test_after_a_jump_back_nobody_takes_a_run_from_a_worker_that_beats(run: PostProcessingRun, jump: Jump) -> None:
     jump(HOUR)
-    lease = claim.claim(PostProcessingRun.objects.get(pk=run.pk), owner="living")
+    lease = leases.claim(PostProcessingRun.objects.get(pk=run.pk), owner="living")
     assert lease is not None
     jump(timedelta())
-    claim.write(lease)  # as its heartbeat does
-    assert claim.claim(PostProcessingRun.objects.get(pk=run.pk), owner="other") is None
+    leases.write(lease)  # as its heartbeat does
+    assert leases.claim(PostProcessingRun.objects.get(pk=run.pk), owner="other") is None
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
@@ -80,6 +80,6 @@ def test_a_run_that_waits_goes_on_whichever_way_the_clock_jumps(
         jump(HOUR)
     assert runner.work(run.pk) == "waiting"
     jump(HOUR if hours > 0 else timedelta())
-    assert recovery.reconcile().woken == 1
+    assert recovery.reconcile().resent == 1
     assert runner.work(run.pk) == "finished"
     assert told(run) == 1

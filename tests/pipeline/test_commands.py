@@ -153,7 +153,7 @@ def test_dead_letters_are_listed_with_what_to_do_and_tried_again_with_a_reason(
     run = service.start("postprocess", UID, MEMORY, actor="test", audio=upload())
     PostProcessingRun.objects.filter(pk=run.pk).update(claims=99, total_claims=99)
     run.refresh_from_db()
-    assert recovery.give_up(run)
+    assert recovery.end_unclaimable(run)
     listed = say("deadletters")
     assert f"run {run.pk}  postprocess  {UID}/{MEMORY}  given up in prepare_audio after 99 workers" in listed
     assert "a file that crashes a decoder, or too little memory" in listed
@@ -171,7 +171,7 @@ def test_reconcile_says_what_it_did(memory: Memory, upload: Any) -> None:
     long_ago = timezone.now() - timezone.timedelta(minutes=10)
     PostProcessingRun.objects.filter(pk=run.pk).update(created_at=long_ago)
     told = say("reconcile")
-    assert "1 runs woken" in told
+    assert "1 runs sent again" in told
     assert "oldest unfinished run: 600 s old" in told
 
 

@@ -22,7 +22,7 @@ START = datetime(2026, 11, 24, 15, tzinfo=UTC)
     ids=["the same event", "the same title at another hour"],
 )
 def test_a_flag_set_through_the_api_is_laid_over_what_the_next_run_finds(found: Event) -> None:
-    """omi-protocol 4.3 no. 40: the original's write-back lost event flags."""
+    """The original's write-back lost event flags."""
     first = Structured(title="Talk", events=[Event(title="Dentist", start=START), Event(title="Train", start=START)])
     repository.create_memory(UID, Memory(id="m", created_at=START, structured=first))
     memory = editing.set_events_created(UID, "m", {0: True})

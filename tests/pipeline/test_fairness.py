@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from memories.pipeline import runner, service, tasks
 from memories.pipeline.engine import fairness
-from memories.pipeline.engine import lease as claim
+from memories.pipeline.engine import lease as leases
 from memories.pipeline.models import PostProcessingRun, UserTurn
 from memories.pipeline.states import State
 
@@ -28,11 +28,11 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def work(run_id: int, **more: Any) -> str:
         run = PostProcessingRun.objects.get(pk=run_id)
-        lease = claim.claim(run)
+        lease = leases.claim(run)
         if lease is None:
             return "not_claimed"
         fairness.took_turn(run.uid)
-        claim.change(lease, State.FINISHED, outcome="success", message_id="success")
+        leases.change(lease, State.FINISHED, outcome="success", message_id="success")
         order.append(run_id)
         return "finished"
 
@@ -58,7 +58,7 @@ def test_two_users_take_turns(worked: list[int]) -> None:
 
 def test_who_has_runs_at_work_waits_for_who_has_none() -> None:
     busy, idle = queued("busy", 2), queued("idle", 1)
-    assert claim.claim(PostProcessingRun.objects.get(pk=busy[0])) is not None
+    assert leases.claim(PostProcessingRun.objects.get(pk=busy[0])) is not None
     UserTurn.objects.create(uid="busy", at=timezone.now() - timedelta(hours=1))
     UserTurn.objects.create(uid="idle", at=timezone.now())
     assert fairness.choose(busy[1]) == idle[0]
@@ -86,7 +86,7 @@ def test_a_run_that_somebody_else_takes_at_this_moment_costs_no_turn(
         chosen = real(run_id)
         if not stolen:
             stolen.append(chosen)
-            claim.claim(PostProcessingRun.objects.get(pk=chosen), owner="somebody")
+            leases.claim(PostProcessingRun.objects.get(pk=chosen), owner="somebody")
         return chosen
 
     monkeypatch.setattr(fairness, "choose", choose)

@@ -70,7 +70,7 @@ def test_the_signed_callback_wakes_the_run_and_one_look_ends_it(run: PostProcess
 
 
 def test_the_same_callback_twice_wakes_once(run: PostProcessingRun, public: VendorServer) -> None:
-    """anchors C.4 no. 27: the result twice."""
+    """The result twice."""
     public.set(fal_seconds=0.6)
     public.faults("fal", {"kind": "webhook", "mode": "twice", "op": "submit"})
     asleep(run)
@@ -83,7 +83,6 @@ def test_the_same_callback_twice_wakes_once(run: PostProcessingRun, public: Vend
 def test_what_fal_did_not_sign_now_is_refused_and_the_run_looks_by_itself(
     run: PostProcessingRun, public: VendorServer, mode: str
 ) -> None:
-    """anchors C.4 no. 27; omi-protocol 4.3 no. 65."""
     public.faults("fal", {"kind": "webhook", "mode": mode, "op": "submit"})
     asleep(run)
     assert {item["status"] for item in delivered(public, 2)} == {401}
@@ -120,7 +119,7 @@ def test_a_callback_that_never_comes_costs_only_the_time_until_the_next_look(
 
 
 def test_a_callback_after_the_cancel_changes_nothing(run: PostProcessingRun, public: VendorServer) -> None:
-    """anchors C.4 no. 27: a late callback after cancel. The job had ended, so that it could not be stopped any more."""
+    """A late callback after cancel. The job had ended, so that it could not be stopped any more."""
     public.faults("fal", {"kind": "webhook", "mode": "late", "seconds": 1.5, "op": "submit"})
     asleep(run)
     public.wait(

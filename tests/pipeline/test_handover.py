@@ -58,7 +58,7 @@ def test_a_changed_address_opens_nothing(path: str) -> None:
 
 
 def test_erased_audio_is_gone(path: str) -> None:
-    """omi-protocol 4.3 no. 50, 52: no audio in a public place, and none after its deletion."""
+    """No audio in a public place, and none after its deletion."""
     for kept in audio.for_memory(UID, "5a3f2f5e-0000-4000-8000-000000000001"):
         audio.delete(kept)
     assert Client().get(path).status_code == 404
@@ -88,4 +88,4 @@ def test_the_step_gives_the_vendor_the_address(memory: Memory, upload: Any, hear
         run = service.start("postprocess", UID, memory.id, actor="test", audio=upload())
         assert runner.work(run.pk) == "finished"
     assert given[0].url.startswith("https://omi.example/v1/vendors/audio/")
-    assert given[0].speakers is None, "omi-protocol 4.3 no. 10: the live count is not forced on the vendor"
+    assert given[0].speakers is None, "the live count is not forced on the vendor"

@@ -13,22 +13,22 @@ from django.utils import timezone
 
 from memories.pipeline import service
 from memories.pipeline.engine import heartbeat
-from memories.pipeline.engine import lease as claim
+from memories.pipeline.engine import lease as leases
 from memories.pipeline.models import PostProcessingRun
 from memories.shapes import Memory
 from tests.pipeline.conftest import UID
 
 
 @pytest.fixture
-def lease(memory: Memory) -> claim.Lease:
+def lease(memory: Memory) -> leases.Lease:
     run = service.start("reprocess", UID, memory.id, actor="test")
-    lease = claim.claim(PostProcessingRun.objects.get(pk=run.pk), owner="me")
+    lease = leases.claim(PostProcessingRun.objects.get(pk=run.pk), owner="me")
     assert lease is not None
     return lease
 
 
 @pytest.mark.django_db
-def test_a_beat_renews_the_lease_of_its_holder_only(lease: claim.Lease) -> None:
+def test_a_beat_renews_the_lease_of_its_holder_only(lease: leases.Lease) -> None:
     beat = heartbeat.Heartbeat(lease)
     beat._until = time.monotonic() + 60
     PostProcessingRun.objects.update(lease_until=timezone.now() + timedelta(seconds=1))
@@ -42,7 +42,7 @@ def test_a_beat_renews_the_lease_of_its_holder_only(lease: claim.Lease) -> None:
 
 @pytest.mark.django_db
 def test_a_step_over_its_time_is_not_renewed_whatever_the_wall_clock_does(
-    lease: claim.Lease, monkeypatch: pytest.MonkeyPatch
+    lease: leases.Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = PostProcessingRun.objects.get().lease_until
     beat = heartbeat.Heartbeat(lease)
@@ -53,7 +53,7 @@ def test_a_step_over_its_time_is_not_renewed_whatever_the_wall_clock_does(
     later = timezone.now() + timedelta(hours=5)
     monkeypatch.setattr(timezone, "now", lambda: later)
     beat.beat()
-    assert PostProcessingRun.objects.get().lease_until == later + claim.lease_time()
+    assert PostProcessingRun.objects.get().lease_until == later + leases.lease_time()
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def test_one_thread_beats_for_all_runs_of_a_process(beats: dict[int, int], settings: Any) -> None:
     settings.OMI_LEASE_SECONDS = 0.2
-    held = [heartbeat.Heartbeat(claim.Lease(number, "me", 1, timezone.now(), "queued")) for number in (1, 2, 3)]  # type: ignore[arg-type]
+    held = [heartbeat.Heartbeat(leases.Lease(number, "me", 1, timezone.now(), "queued")) for number in (1, 2, 3)]  # type: ignore[arg-type]
     for beat in held:
         beat.step(60)
     until(lambda: beats.get(1, 0) >= 3 and beats.get(2, 0) >= 3)

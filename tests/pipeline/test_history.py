@@ -81,17 +81,17 @@ def test_a_plain_run_is_created_and_finished(run: PostProcessingRun) -> None:
 def test_waits_takeovers_and_wake_ups_sent_again_are_told(run: PostProcessingRun) -> None:
     fakes.SCRIPT["structurer"] = [fakes.transient("structurer", retry_after=60)]
     assert runner.work(run.pk) == "waiting"
-    told = RunEvent.objects.get(run=run, type="put_down")
+    told = RunEvent.objects.get(run=run, type="suspended")
     assert (told.step, told.data["seconds"] >= 60) == ("structure", True)
     due = timezone.now() - timedelta(minutes=20)
     PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=due, woken_at=due)
-    assert recovery.reconcile().woken == 1
+    assert recovery.reconcile().resent == 1
     lost = PostProcessingRun.objects.get(pk=run.pk)
     assert lease.claim(lost, owner="dies") is not None
     PostProcessingRun.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     assert runner.work(run.pk) == "finished"
-    assert happened(run) == ["created", "put_down", "sent_again", "taken_over", "finished"]
-    assert RunEvent.objects.get(run=run, type="taken_over").data["lost_owner"] == "dies"
+    assert happened(run) == ["created", "suspended", "resent", "reclaimed", "finished"]
+    assert RunEvent.objects.get(run=run, type="reclaimed").data["lost_owner"] == "dies"
 
 
 def test_a_job_that_is_looked_at_again_and_again_is_told_once(memory: Memory, upload: Any, heard: Any) -> None:
@@ -100,7 +100,7 @@ def test_a_job_that_is_looked_at_again_and_again_is_told_once(memory: Memory, up
     for _ in range(5):
         PostProcessingRun.objects.filter(pk=run.pk, state="waiting").update(wake_at=timezone.now())
         runner.work(run.pk)
-    assert happened(run).count("put_down") == 1
+    assert happened(run).count("suspended") == 1
 
 
 def test_an_erasure_takes_the_history_on_postgresql_too_and_a_truncate_does_not(postgres_url: str) -> None:

@@ -28,7 +28,7 @@ def start(upload: Any, **more: Any) -> PostProcessingRun:
 
 
 def test_no_vendor_is_paid_for_silence(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
-    """omi-protocol 4.3 no. 57: "no speech" looked like a vendor error and was paid three times."""
+    """ "no speech" looked like a vendor error and was paid three times."""
     heard.clear()
     run = drive(start(upload))
     assert fakes.CALLS == []
@@ -75,7 +75,7 @@ def test_no_words_although_somebody_speaks_is_an_error_and_the_live_transcript_s
 
 
 def test_a_hallucinated_loop_is_rejected_and_kept_beside(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
-    """4.3 no. 13: the 0.85 rule let a longer, hallucinated transcript pass."""
+    """The 0.85 rule let a longer, hallucinated transcript pass."""
     fakes.SCRIPT["first"] = [fakes.words("thank you " * 20, step=0.16)]
     run = drive(start(upload))
     assert run.message_id == "kept_live_transcript"
@@ -124,7 +124,7 @@ def test_a_recording_that_was_cut_off_is_kept_beside_and_says_so(
 
 
 def test_edits_made_while_a_run_is_under_way_survive_it(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
-    """4.3 no. 40: the stale object was written back in full."""
+    """The stale object was written back in full."""
     from memories import editing
 
     def user_edits() -> list[Any]:
@@ -145,7 +145,7 @@ def test_edits_made_while_a_run_is_under_way_survive_it(memory: Memory, upload: 
 def test_a_memory_deleted_while_a_run_is_under_way_stays_deleted(
     memory: Memory, upload: Any, heard: Any, drive: Drive
 ) -> None:
-    """4.3 no. 40, 45: the memory came back, or its vector stayed for ever."""
+    """The memory came back, or its vector stayed for ever."""
 
     def delete() -> None:
         repository.delete_memory(UID, MEMORY)
@@ -162,7 +162,7 @@ def test_a_memory_deleted_while_a_run_is_under_way_stays_deleted(
 def test_a_failing_optional_emotion_step_is_shown_and_fails_nothing(
     memory: Memory, upload: Any, heard: Any, drive: Drive
 ) -> None:
-    """4.3 no. 49: emotions turned success into failure. anchors C.4 no. 49: partial success is shown as partial."""
+    """Emotions turned success into failure. Partial success is shown as partial."""
     fakes.SCRIPT["emotions"] = [fakes.permanent("emotions")]
     run = drive(start(upload, options={"emotional_feedback": True}))
     assert (run.outcome, run.message_id) == ("success", "emotions_missing")
@@ -172,7 +172,7 @@ def test_a_failing_optional_emotion_step_is_shown_and_fails_nothing(
 
 def test_a_failing_voice_engine_erases_no_label(memory: Memory, upload: Any, heard: Any, drive: Drive,
                                                 monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    """4.3 no. 6 and 56: the default "nobody" erased labels, and the paid transcript was thrown away."""
+    """The default "nobody" erased labels, and the paid transcript was thrown away."""
     labelled = [memory.transcript_segments[0].model_copy(update={"is_user": True})]
     repository.update_memory(UID, MEMORY, {"transcript_segments": labelled})
     fakes.SCRIPT["first"] = [fakes.words("thank you " * 20, step=0.16)]
@@ -226,7 +226,7 @@ def test_calendar_flags_and_ticked_items_survive_a_new_structure(memory: Memory,
 def test_a_bad_file_ends_with_what_to_do_about_it(
     memory: Memory, upload: Any, drive: Drive, settings: Any, kind: str
 ) -> None:
-    """4.3 no. 36 and 62: too short was final, and a 500."""
+    """Too short was final, and a 500."""
     content = {"audio_not_audio": b"<html>no</html>" * 50, "audio_too_short": wav(2.0), "audio_empty": b""}[kind]
     run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload(content)))
     assert (run.outcome, run.message_id) == (Outcome.INVALID_INPUT, kind)
@@ -239,7 +239,7 @@ def test_a_bad_file_ends_with_what_to_do_about_it(
 def test_a_recording_is_kept_only_while_the_user_allows_it(
     memory: Memory, upload: Any, heard: Any, drive: Drive, withdrawn: bool
 ) -> None:
-    """anchors C.4 no. 38: consent withdrawn in mid-run; omi-protocol 4.3 no. 51."""
+    """Consent withdrawn in mid-run."""
     from omi.accounts.users import update_user
     from omi.stores import audio
 

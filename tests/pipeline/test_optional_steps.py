@@ -12,13 +12,13 @@ from memories.pipeline import runner, service
 from memories.pipeline.engine import retry_policy
 from memories.pipeline.models import PostProcessingRun, StepArtifact, StepAttempt, VendorCall
 from memories.pipeline.steps import emotions
-from memories.pipeline.vendor_calls import pending_calls
+from memories.pipeline.vendor_calls import records
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.core.paid_parts import part_id
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, copied
-from tests.pipeline.late import Begin, Gate, at_work, begin, called_back, due, gate, put_down, until
+from tests.pipeline.late import Begin, Gate, at_work, begin, called_back, due, gate, pending, suspend, until
 
 __all__ = ["begin", "gate"]
 pytestmark = pytest.mark.django_db
@@ -54,8 +54,8 @@ def driven(run: PostProcessingRun, *, passing: timedelta = timedelta()) -> tuple
         if run.wake_at is not None:
             waited += (run.wake_at - timezone.now()).total_seconds()
             PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
-        for step in run.steps.exclude(started_at=None).filter(name="emotions"):
-            step.started_at -= passing
+        for step in run.steps.exclude(deadline_at=None).filter(name="emotions"):
+            step.deadline_at -= passing
             step.save()
     raise AssertionError(f"{run} did not end")
 
@@ -111,9 +111,9 @@ def test_emotions_that_come_after_a_short_failure_are_there(run: PostProcessingR
 def test_what_kills_the_worker_before_emotions_are_asked_for_is_known_to_be_that_step(
     run: PostProcessingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Steps that cost nothing are not written one by one: the run's row named an earlier one."""
+    """Each step is written when it ends, so that the row of the run names the step that follows it."""
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT)]  # what is shown already: nobody is paid between it and emotions
-    monkeypatch.setattr(emotions.calls, "ask", _only(emotions.calls.ask, "emotions"))
+    monkeypatch.setattr(emotions.client, "ask", _only(emotions.client.ask, "emotions"))
     ended, _ = driven(run)
     assert (ended.steps.get(name="structure").state, ended.steps.get(name="index").state) == ("skipped", "skipped")
     assert (ended.outcome, ended.dead_letter, ended.steps.get(name="emotions").outcome) == ("success", False, "timeout")
@@ -134,9 +134,9 @@ THREADS = pytest.mark.django_db(transaction=True)
 def passes(run: PostProcessingRun, seconds: float) -> None:
     """So much time goes by since the step began, and the run is due if it is not yet."""
     step = at_work(run)
-    assert step.started_at is not None
-    step.started_at -= timedelta(seconds=seconds)
-    step.save(update_fields=["started_at"])
+    assert step.deadline_at is not None
+    step.deadline_at -= timedelta(seconds=seconds)
+    step.save(update_fields=["deadline_at"])
     if not called_back(run):
         due(run)
 
@@ -149,9 +149,9 @@ def wakes_in(run: PostProcessingRun) -> float:
 
 @THREADS
 def test_a_call_that_is_out_is_gone_on_without_when_the_patience_is_over(begin: Begin, gate: Gate) -> None:
-    run = put_down(begin("emotions", gate()))
+    run = suspend(begin("emotions", gate()))
     passes(run, retry_policy.OPTIONAL_PATIENCE - 20)
-    put_down(run)
+    suspend(run)
     assert wakes_in(run) < 25, "it is looked at then, and not at the call's own deadline"
     passes(run, 30)
     assert runner.work(run.pk) == "finished"
@@ -167,13 +167,13 @@ def test_a_call_that_is_out_is_gone_on_without_when_the_patience_is_over(begin: 
     gate.answers()
     assert [row.outcome for row in VendorCall.objects.filter(step="emotions")] == ["success"], "it is billed"
     assert fakes.count("emotions", "measure") == 1
-    assert not StepArtifact.objects.filter(name__startswith="call:").exists(), "nobody wants it any more"
+    assert not VendorCall.objects.filter(answer__isnull=False).exists(), "nobody wants it any more"
     assert (run.state, run.steps.get(name="publish").state) == ("finished", "done")
 
 
 @THREADS
 def test_an_answer_that_came_is_taken_however_late_a_worker_is(begin: Begin, gate: Gate) -> None:
-    run = put_down(begin("emotions", gate()))
+    run = suspend(begin("emotions", gate()))
     gate.answers()
     passes(run, 3600)
     assert runner.work(run.pk) == "finished"
@@ -185,7 +185,7 @@ def test_an_answer_that_came_is_taken_however_late_a_worker_is(begin: Begin, gat
 @THREADS
 def test_whoever_comes_after_the_patience_asks_nobody_any_more(begin: Begin, gate: Gate) -> None:
     run = begin("emotions", fakes.transient("emotions"))
-    put_down(run)
+    suspend(run)
     passes(run, 3600)
     assert runner.work(run.pk) == "finished"
     run.refresh_from_db()
@@ -206,14 +206,12 @@ def test_the_parts_of_a_long_answer_do_not_put_the_end_off(
         return real(self, request)
 
     monkeypatch.setattr(fakes.FakeEmotions, "measure", measure)
-    run = put_down(begin())
+    run = suspend(begin())
     passes(run, retry_policy.OPTIONAL_PATIENCE - 20)
-    put_down(run)
+    suspend(run)
     gate.open()
     until(second.reached.is_set)
-    out = pending_calls.of(at_work(run).checkpoint)
-    assert out is not None
-    assert out.left() > 150
+    assert records.seconds_left(pending()) > 150
     assert wakes_in(run) < 25
     passes(run, 30)
     assert runner.work(run.pk) == "finished"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ Drive = Callable[..., PostProcessingRun]
 
 
 def test_a_missing_processing_memory_ends_with_a_sentence(db: None, drive: Drive) -> None:
-    """omi-protocol 4.3 no. 32: there it was a TypeError."""
+    """In the original it was a TypeError."""
     run = service.start("capture", UID, "memory-x", actor="test", options={"processing_memory_id": "never-was"})
     ended = drive(run)
     assert (ended.outcome, ended.message_id) == ("invalid_input", "nothing_to_process")
@@ -31,17 +32,18 @@ def test_a_missing_processing_memory_ends_with_a_sentence(db: None, drive: Drive
 
 
 def test_the_upload_is_not_overwritten(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
-    """omi-protocol 4.3 no. 37: what was prepared is another object; a retry finds the original."""
-    kept = upload()
+    """What was prepared is another object; a retry finds the original."""
+    original = bytearray(wav())
+    original[24:32] = struct.pack("<II", 15000, 30000)  # not the rate that is prepared
+    kept = upload(bytes(original))
     run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=kept))
-    prepared = run.steps.get(name="prepare_audio").output["audio"]
-    assert prepared != kept.name or audio.get(prepared).sha256 == kept.sha256
+    assert run.steps.get(name="prepare_audio").output["audio"] != kept.name
     with audio.open(kept.name) as file:
-        assert file.read() == wav()
+        assert file.read() == original
 
 
 def test_what_a_person_wrote_is_not_written_over(memory: Memory, drive: Drive) -> None:
-    """omi-protocol 4.3 no. 46: reprocessing there threw away what was reviewed and edited."""
+    """Reprocessing there threw away what was reviewed and edited."""
     edits = UserEdits(title="My own title")
     repository.update_memory(UID, MEMORY, {"edits": edits})
     for _ in range(2):
@@ -52,14 +54,14 @@ def test_what_a_person_wrote_is_not_written_over(memory: Memory, drive: Drive) -
 
 
 def test_asking_for_a_run_does_no_work_in_the_web_process(memory: Memory, upload: Any) -> None:
-    """omi-protocol 4.3 no. 48: there vendors, decoding and the language model ran inside the socket."""
+    """There vendors, decoding and the language model ran inside the socket."""
     run = service.start("postprocess", UID, MEMORY, actor="test", audio=upload())
     assert (run.state, fakes.CALLS) == ("queued", [])
     assert set(RunStep.objects.filter(run=run).values_list("state", flat=True)) == {"pending"}
 
 
 def test_a_failing_speech_detector_is_not_silence(memory: Memory, upload: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """omi-protocol 4.3 no. 58: its error was swallowed and the recording went on untrimmed."""
+    """Its error was swallowed and the recording went on untrimmed."""
 
     def broken(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
         raise ProviderError("local", "the audio work ended", kind=ErrorKind.TRANSIENT, code="child_exit_-11")
@@ -73,7 +75,6 @@ def test_a_failing_speech_detector_is_not_silence(memory: Memory, upload: Any, m
 
 
 def test_no_exceptions_text_reaches_the_app(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
-    """omi-protocol 4.3 no. 61."""
     secret = ProviderError("first", "key sk-123 at /srv/audio refused", kind=ErrorKind.PERMANENT, code="422")
     fakes.SCRIPT["first"] = [secret]
     run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload()))
@@ -84,7 +85,7 @@ def test_no_exceptions_text_reaches_the_app(memory: Memory, upload: Any, heard: 
 
 
 def test_silence_before_the_first_word_moves_no_clock(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
-    """omi-protocol 4.3 no. 8: leading silence was cut off and ``started_at`` stayed: the hour of each word was
+    """Leading silence was cut off and ``started_at`` stayed: the hour of each word was
     wrong. Here neither moves: the first word stands where it was said in the recording."""
     heard[:] = [[5.0, 11.9]]
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then", start=5.0)]
@@ -96,7 +97,7 @@ def test_silence_before_the_first_word_moves_no_clock(memory: Memory, upload: An
 
 
 def test_an_hours_monologue_is_many_segments() -> None:
-    """omi-protocol 4.3 no. 14: one voice without a pause became one segment of an hour."""
+    """One voice without a pause became one segment of an hour."""
     said = [Word(text=f"word{at}", start=at * 0.4, end=at * 0.4 + 0.39, speaker="SPEAKER_00") for at in range(9000)]
     made = segments_from_words(said, scope="m")
     assert max(item.end - item.start for item in made) <= MAX_SEGMENT_SECONDS
@@ -107,7 +108,7 @@ def test_an_hours_monologue_is_many_segments() -> None:
 def test_words_that_come_late_or_overlap_stand_in_order_once(
     memory: Memory, upload: Any, heard: Any, drive: Drive
 ) -> None:
-    """omi-protocol 4.3 no. 25: overlapping and late segments were appended as they came."""
+    """Overlapping and late segments were appended as they came."""
     said = fakes.words(fakes.TEXT + " then")
     fakes.SCRIPT["first"] = [[*reversed(said[5:]), *said[:5]]]
     drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload()))

@@ -106,7 +106,7 @@ def test_only_what_was_heard_at_the_same_time_is_compared() -> None:
 @pytest.mark.parametrize("heard", [None, "de", "en"])
 @pytest.mark.parametrize("wanted", ["de", None])
 def test_a_translation_is_rejected(wanted: str | None, heard: str | None, live: dict[str, str]) -> None:
-    """4.3 no. 9: other languages came back as translations. The letters are the same, so the script tells nothing."""
+    """Other languages came back as translations. The letters are the same, so the script tells nothing."""
     decision = judge(EN, DE, language=wanted, heard_language=heard, live=live)
     assert not decision.accepted
     assert "another language" in decision.reasons[0]

@@ -80,7 +80,7 @@ def failed_after_transcription(upload: Any, drive: Drive) -> PostProcessingRun:
 def test_the_same_recording_uploaded_again_after_a_failure_is_not_transcribed_again(
     memory: Memory, upload: Any, heard: Any, drive: Drive
 ) -> None:
-    """The app knows no retry: it uploads again. omi-protocol 4.3 no. 56: the paid transcript was thrown away."""
+    """The app knows no retry: it uploads again. The paid transcript was thrown away."""
     failed = failed_after_transcription(upload, drive)
     again = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload()))
     assert (again.pk != failed.pk, again.follows, again.outcome) == (True, None, "success")
@@ -182,13 +182,13 @@ def test_a_run_that_is_canceled_pays_for_no_further_part(
 ) -> None:
     long_talk(settings)
     run = service.start("reprocess", UID, MEMORY, actor="test")
-    real = partial_results.KeptParts.keep
+    real = partial_results.PartialResults.keep
 
     def keep(self: Any, part: str, answer: Any) -> None:
         service.cancel(run, actor="user")
         real(self, part, answer)
 
-    monkeypatch.setattr(partial_results.KeptParts, "keep", keep)
+    monkeypatch.setattr(partial_results.PartialResults, "keep", keep)
     assert runner.work(run.pk) == "canceled"
     assert len(vendors.log("openai", "chat")) == 1
 

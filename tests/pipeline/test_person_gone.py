@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from memories import editing
-from memories.pipeline import service
-from memories.pipeline.engine import unsaved
+from memories.pipeline import deleted_people, service
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
 from memories.privacy import person_forgetting
 from memories.repository import memories as repository
@@ -78,17 +77,16 @@ def test_a_damaged_result_keeps_nobody_from_being_cleared(run: PostProcessingRun
 def test_a_run_with_its_segments_in_hand_writes_no_name_of_who_was_deleted(
     run: PostProcessingRun, anna: str, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, held = unsaved.add, []
+    real, held = deleted_people.leave_out, []
 
-    def frozen(ctx: Any) -> None:
-        if not held and any(item.name == "segments" for item in ctx.unsaved_artifacts):
-            bodies = [zlib.decompress(item.body).decode() for item in ctx.unsaved_artifacts if item.name == "segments"]
-            if any(anna in body for body in bodies):
-                held.append(anna)
-                people.delete_person(UID, anna)
-        real(ctx)
+    def frozen(uid: str, artifacts: Any) -> None:
+        bodies = [zlib.decompress(item.body).decode() for item in artifacts if item.name == "segments"]
+        if not held and any(anna in body for body in bodies):
+            held.append(anna)
+            people.delete_person(UID, anna)
+        real(uid, artifacts)
 
-    monkeypatch.setattr(unsaved, "add", frozen)
+    monkeypatch.setattr(deleted_people, "leave_out", frozen)
     drive(run)
     assert held == [anna]
     assert anna not in kept()

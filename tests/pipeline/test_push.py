@@ -79,7 +79,7 @@ def test_an_unclear_measurement_says_nothing(happy: list[EmotionSpan], upload: A
 
 
 def test_another_persons_joy_is_not_the_users(happy: list[EmotionSpan], upload: Any, heard: Any, drive: Drive) -> None:
-    """omi-protocol 4.3 no. 27: what one person feels is told to no other."""
+    """What one person feels is told to no other."""
     happy[:] = [span.model_copy(update={"is_user": False}) for span in happy]
     assert go(upload, drive).outcome == "success"
     assert SENT == []
@@ -114,14 +114,14 @@ def test_a_worker_that_dies_after_sending_sends_no_second_one(
     run = service.start("postprocess", UID, memory.id, actor="test", audio=upload(),
                         options={"emotional_feedback": True})  # fmt: skip
     with monkeypatch.context() as patch:
-        real = checkpoints.ended
+        real = checkpoints.complete_step
 
         def dies(ctx: Any, step: Any, *rest: Any, **more: Any) -> None:
             if step.name == "publish":
                 raise Killed
             real(ctx, step, *rest, **more)
 
-        patch.setattr(checkpoints, "ended", dies)
+        patch.setattr(checkpoints, "complete_step", dies)
         with pytest.raises(Killed):
             runner.work(run.pk)
     assert len(SENT) == 1

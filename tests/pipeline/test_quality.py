@@ -28,7 +28,7 @@ def judge(
 
 
 def test_a_shorter_transcript_without_the_live_ones_repetitions_is_accepted() -> None:
-    """4.3 no. 13: the 0.85 rule threw away correct transcripts that dropped duplicates."""
+    """The 0.85 rule threw away correct transcripts that dropped duplicates."""
     decision = judge(TALK, f"{TALK} {TALK}")
     assert decision.accepted
     assert decision.figures["length_ratio"] == 0.5
@@ -36,7 +36,7 @@ def test_a_shorter_transcript_without_the_live_ones_repetitions_is_accepted() ->
 
 @pytest.mark.parametrize("count", [79, 85, 86, 100])
 def test_length_alone_decides_nothing(count: int) -> None:
-    """anchors C.4 no. 46: at 84.9, 85.0 and 85.1 % there is no cliff."""
+    """At 84.9, 85.0 and 85.1 % there is no cliff."""
     shown = " ".join(f"word{index}" for index in range(100))
     new = " ".join(f"word{index}" for index in range(count))
     assert acceptance.assess(

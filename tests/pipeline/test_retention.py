@@ -13,7 +13,7 @@ from memories import upkeep
 from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun, RunEvent, RunStep, StepArtifact, StepAttempt, VendorCall
 from memories.pipeline.operations import retention
-from memories.pipeline.vendor_calls import ledger
+from memories.pipeline.vendor_calls import records
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from tests.pipeline import fakes
@@ -45,7 +45,7 @@ def after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], retention.Report]:
 
 
 def test_nothing_goes_before_its_time(ended: PostProcessingRun, after: After) -> None:
-    assert upkeep.retention() == {"artifacts_of": 0, "runs": 0, "calls": 0, "days_of_use": 0}
+    assert upkeep.retention() == {"artifacts_of": 0, "answers": 0, "runs": 0, "calls": 0, "days_of_use": 0}
     assert after(6) == retention.Report()
     assert StepArtifact.objects.exists()
 
@@ -63,10 +63,19 @@ def test_large_results_go_after_a_week_and_a_retry_does_its_work_anew(
     assert not again.steps.filter(name="transcribe").exclude(reused_from=None).exists()
 
 
+def test_answers_that_nobody_used_go_with_the_large_results(ended: PostProcessingRun, after: After) -> None:
+    call = VendorCall.objects.filter(run=ended).first()
+    assert call is not None
+    VendorCall.objects.filter(pk=call.pk).update(answer=b"the words of a call that came too late")
+    assert after(6).answers == 0
+    assert after(8).answers == 1
+    assert not VendorCall.objects.filter(answer__isnull=False).exists()
+
+
 def test_runs_go_with_their_history_after_half_a_year_and_no_counter_falls(
     ended: PostProcessingRun, after: After
 ) -> None:
-    with ledger.outside(UID, "embedder", "embed", remote=True):
+    with records.outside(UID, "embedder", "embed", remote=True):
         pass
     before = scraped()
     report = after(181)

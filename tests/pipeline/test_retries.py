@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from memories.pipeline import recovery, runner, service, tasks
+from memories.pipeline import runner, service, tasks
 from memories.pipeline.engine import queue, retry_policy
 from memories.pipeline.models import PostProcessingRun, RunStep, VendorBreaker, VendorCall
 from memories.pipeline.vendor_calls import circuit_breaker
@@ -180,7 +180,7 @@ def test_a_job_is_submitted_once_and_resumed_by_its_ticket(
 def test_a_job_that_the_vendor_forgot_is_given_to_the_next_provider(
     memory: Memory, upload: Any, heard: Any, drive: Drive, settings: Any
 ) -> None:
-    """anchors C.4 no. 28: accepted, then "unknown job"."""
+    """Accepted, then "unknown job"."""
     two(settings)
     fakes.SCRIPT["first"] = ["pending", fakes.permanent()]
     assert drive(start(upload)).outcome == "success"
@@ -207,9 +207,9 @@ def test_a_vendors_callback_makes_a_waiting_run_due(memory: Memory, upload: Any,
     runner.work(run.pk)
     PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now() + timedelta(minutes=20))
     assert runner.work(run.pk) == "not_claimed"
-    assert recovery.wake_early(run.pk)
+    assert queue.resume_now(run.pk)
     assert runner.work(run.pk) == "finished"
-    assert not recovery.wake_early(run.pk)  # the same callback again
+    assert not queue.resume_now(run.pk)  # the same callback again
 
 
 def test_cancel_tells_the_vendor_and_waits_for_nobody(
@@ -232,7 +232,7 @@ def test_cancel_tells_the_vendor_and_waits_for_nobody(
 def test_a_retry_takes_over_what_is_done_and_pays_nothing_twice(
     memory: Memory, upload: Any, heard: Any, drive: Drive
 ) -> None:
-    """4.3 no. 36, 56: a late failure threw a paid transcript away, and nothing could be retried."""
+    """A late failure threw a paid transcript away, and nothing could be retried."""
     fakes.SCRIPT["first"] = [fakes.words(fakes.TEXT + " then")]
     fakes.SCRIPT["structurer"] = [fakes.permanent("structurer", Outcome.CONFIG_ERROR)]
     failed = drive(start(upload))

@@ -28,7 +28,7 @@ def start(audio: Any, **more: Any) -> PostProcessingRun:
 
 
 def test_the_same_recording_again_joins_its_run(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
-    """omi-protocol 4.3 no. 39: two uploads both ran."""
+    """Two uploads both ran."""
     run = start(upload())
     assert start(upload()).pk == run.pk
     drive(run)
@@ -67,7 +67,7 @@ def test_a_run_forgotten_in_line_is_let_in(memory: Memory, upload: Any) -> None:
     PostProcessingRun.objects.exclude(pk=second.pk).update(
         state="finished", outcome="success", finished_at=timezone.now(), announced=True
     )
-    assert recovery.reconcile().let_in == 1
+    assert recovery.reconcile().admitted == 1
     second.refresh_from_db()
     assert not second.held
 
@@ -86,7 +86,7 @@ def test_an_end_that_could_not_be_told_is_told_later(
         run = drive(start(upload()))
         assert not run.announced
     monkeypatch.setattr(recovery, "GRACE", timedelta(minutes=-1))
-    assert recovery.reconcile().told == 1
+    assert recovery.reconcile().notified == 1
     shown = repository.get_memory(UID, MEMORY)
     assert shown.postprocessing is not None
     assert shown.postprocessing.status == "failed"
@@ -125,7 +125,6 @@ def test_forgetting_a_memory_erases_the_content_and_keeps_the_trace(
 
 
 def test_forgetting_a_user_in_mid_run_leaves_nothing(memory: Memory, upload: Any, heard: Any) -> None:
-    """anchors C.4 no. 37."""
 
     def erase() -> None:
         repository.delete_memory(UID, MEMORY)
@@ -236,7 +235,7 @@ def test_an_old_forgotten_run_in_line_does_not_starve_behind_many_others(memory:
     newest = PostProcessingRun.objects.order_by("-pk").first()
     assert newest is not None
     PostProcessingRun.objects.filter(pk=forgotten.pk).update(created_at=newest.created_at)
-    assert recovery.reconcile().let_in == 1
+    assert recovery.reconcile().admitted == 1
     forgotten.refresh_from_db()
     assert not forgotten.held
 
@@ -244,7 +243,7 @@ def test_an_old_forgotten_run_in_line_does_not_starve_behind_many_others(memory:
 def test_reminders_come_to_every_run_however_many_are_due(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [service.start("reprocess", UID, f"m{number}", actor="test") for number in range(12)]
     PostProcessingRun.objects.update(created_at=timezone.now() - timedelta(hours=1))
-    assert sum(recovery.wake_lost(limit=4).woken for _ in range(3)) == len(runs)
+    assert sum(recovery.resend_lost(limit=4).resent for _ in range(3)) == len(runs)
 
 
 def test_ends_that_cannot_be_told_keep_no_other_from_being_told(
@@ -257,5 +256,5 @@ def test_ends_that_cannot_be_told_keep_no_other_from_being_told(
     never = {run.pk for run in runs[:5]}
     monkeypatch.setattr(notifications, "end", lambda pk: False if pk in never else real(pk))
     for _ in range(6):
-        recovery.tell_ends(limit=3)
+        recovery.notify_ends(limit=3)
     assert set(PostProcessingRun.objects.filter(announced=False).values_list("pk", flat=True)) == never

@@ -14,10 +14,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from memories.pipeline import notifications, service
-from memories.pipeline import recovery as reconcile
-from memories.pipeline.engine import checkpoints, unsaved
-from memories.pipeline.engine import lease as claim
+from memories.pipeline import notifications, recovery, service
+from memories.pipeline.engine import checkpoints, queue
+from memories.pipeline.engine import lease as leases
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.heartbeat import Heartbeat
 from memories.pipeline.engine.results import Done, LeaseLost, RunCanceled, Wait
@@ -121,7 +120,7 @@ class Life(RuleBasedStateMachine):
         if not runs:
             return None
         run = runs[index % len(runs)]
-        lease = claim.claim(run, owner=f"worker-{self.number}-{run.fence}")
+        lease = leases.claim(run, owner=f"worker-{self.number}-{run.fence}")
         if lease is None:
             return None
         assert lease.fence > self.fences.get(run.pk, 0)
@@ -142,12 +141,12 @@ class Life(RuleBasedStateMachine):
         allowed = self._current(ctx)
         try:
             if what == "step":
-                checkpoints.ended(ctx, ctx.step, timezone.now(), Done(), input_hash="", following=ctx.run.current_step)
-                unsaved.write(ctx)
+                following = ctx.run.current_step
+                checkpoints.complete_step(ctx, ctx.step, timezone.now(), Done(), input_hash="", following=following)
             elif what == "wait":
-                checkpoints.put_down(ctx, ctx.step, timezone.now(), Wait(30, {}))
+                checkpoints.suspend(ctx, ctx.step, timezone.now(), Wait(30, {}))
             else:
-                checkpoints.finished(ctx, Outcome.SUCCESS, "success")
+                checkpoints.finish(ctx, Outcome.SUCCESS, "success")
                 notifications.end(ctx.run.pk)
         except (LeaseLost, RunCanceled):
             assert not allowed
@@ -171,13 +170,13 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def reconcile(self) -> None:
-        reconcile.reconcile()
+        recovery.reconcile()
 
     @rule(index=st.integers(0, 5))
     def vendor_calls_back(self, index: int) -> None:
         runs = self._runs()
         if runs:
-            reconcile.wake_early(runs[index % len(runs)].pk)
+            queue.resume_now(runs[index % len(runs)].pk)
 
     @invariant()
     def one_run_of_a_memory_is_at_work(self) -> None:
@@ -261,7 +260,7 @@ def test_only_the_transitions_of_the_table_are_made(origin: State, to: State) ->
 @pytest.mark.parametrize("fields", [{"outcome": "timeout"}, {"fence": 0}, {"state": "queued", "finished_at": None}])
 def test_the_database_lets_nobody_rewrite_an_end_or_put_a_fence_back(fields: dict[str, Any]) -> None:
     run = service.start("reprocess", UID, "memory", actor="test")
-    assert claim.claim(PostProcessingRun.objects.get(pk=run.pk)) is not None
+    assert leases.claim(PostProcessingRun.objects.get(pk=run.pk)) is not None
     assert change(run.pk, State.FINISHED, when=Q(), outcome="success")
     with pytest.raises(IntegrityError, match="run_transition_allowed"), transaction.atomic():
         PostProcessingRun.objects.filter(pk=run.pk).update(**fields)

@@ -1,4 +1,4 @@
-"""Every step may be run twice: the shared rule of all steps (anchors C.1, GitLab's idempotent workers)."""
+"""Every step may be run twice: the shared rule of all steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from memories.pipeline import runner, service
 from memories.pipeline.engine import checkpoints, content_hash, plans
-from memories.pipeline.engine import lease as claim
+from memories.pipeline.engine import lease as leases
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip
 from memories.pipeline.models import PostProcessingRun
@@ -48,7 +48,7 @@ def world(memory_id: str) -> dict[str, Any]:
 
 def walk_twice(run: PostProcessingRun, memory_id: str) -> None:
     """Do each step, then do it again as a second worker would after the first one died unseen."""
-    lease = claim.claim(PostProcessingRun.objects.get(pk=run.pk))
+    lease = leases.claim(PostProcessingRun.objects.get(pk=run.pk))
     assert lease is not None
     run = PostProcessingRun.objects.get(pk=run.pk)
     ctx = Context(run, lease, list(run.steps.order_by("position")))
@@ -68,9 +68,11 @@ def walk_twice(run: PostProcessingRun, memory_id: str) -> None:
             assert content_hash.of(second.artifacts) == content_hash.of(first.artifacts), name
             position = run.plan.index(name)
             following = run.plan[position + 1] if position + 1 < len(run.plan) else ""
-            checkpoints.ended(ctx, ctx.steps[name], claim.timezone.now(), first, input_hash="", following=following)
+            checkpoints.complete_step(
+                ctx, ctx.steps[name], leases.timezone.now(), first, input_hash="", following=following
+            )
         elif isinstance(first, Skip):
-            checkpoints.skipped(ctx, ctx.steps[name], claim.timezone.now(), first.reason, following="")
+            checkpoints.skip_step(ctx, ctx.steps[name], leases.timezone.now(), first.reason, following="")
 
 
 def test_every_step_of_post_processing_twice(memory: Memory, upload: Any, heard: Any) -> None:

@@ -11,8 +11,7 @@ from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
 from memories.pipeline import runner, service
-from memories.pipeline.engine import durable, retry_policy, unsaved
-from memories.pipeline.engine.context import Context
+from memories.pipeline.engine import checkpoints, retry_policy
 from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt, VendorCall
 from memories.pipeline.steps import structure
 from memories.repository import memories as repository
@@ -172,15 +171,15 @@ def test_what_cannot_be_stored_is_not_paid_for_again_and_again(
     memory: Memory, clock: Clock, live: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A result that the database does not take costs a vendor's call each time: that is bounded by the count."""
-    real = unsaved.add
+    real = checkpoints._update
 
-    def fails(ctx: Context) -> None:
-        if any((step.name, step.state) == ("structure", "done") for step in ctx.unsaved):
+    def fails(step: RunStep, *args: Any, **values: Any) -> None:
+        if (step.name, values.get("state")) == ("structure", "done"):
             raise OperationalError("disk full")
-        real(ctx)
+        real(step, *args, **values)
 
-    monkeypatch.setattr(unsaved, "add", fails)
-    monkeypatch.setattr(durable, "PAUSES", ())
+    monkeypatch.setattr(checkpoints, "_update", fails)
+    monkeypatch.setattr(checkpoints, "PAUSES", ())
     run = live(service.start("reprocess", UID, MEMORY, actor="test"))
     assert (run.outcome, run.message_id) == ("upstream_error", "store_unavailable")
     assert fakes.count("structurer", "structure") == retry_policy.ATTEMPTS
@@ -190,15 +189,15 @@ def test_a_database_that_restarts_while_a_result_is_stored_costs_no_second_call(
     memory: Memory, clock: Clock, live: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker has what was paid for in its hand, and holds the lease: it tries again for a few seconds."""
-    real, failures = unsaved.add, [OperationalError("the connection was closed")] * 3
+    real, failures = checkpoints._update, [OperationalError("the connection was closed")] * 3
 
-    def fails(ctx: Context) -> None:
-        real(ctx)
-        if ctx.paid and failures:
+    def fails(step: RunStep, *args: Any, **values: Any) -> None:
+        real(step, *args, **values)
+        if step.name == "structure" and failures:
             raise failures.pop()
 
-    monkeypatch.setattr(unsaved, "add", fails)  # inside the transaction
-    monkeypatch.setattr(durable, "PAUSES", (0.0,) * 4)
+    monkeypatch.setattr(checkpoints, "_update", fails)  # inside the transaction
+    monkeypatch.setattr(checkpoints, "PAUSES", (0.0,) * 4)
     run = live(service.start("reprocess", UID, MEMORY, actor="test"))
     assert not failures
     assert (run.outcome, run.total_claims, fakes.count("structurer", "structure")) == ("success", 1, 1)

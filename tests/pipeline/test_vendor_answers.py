@@ -1,4 +1,4 @@
-"""Every vendor answer of anchors.md C.4 23-34, over HTTP, from the simulated vendors through the real steps.
+"""Every kind of answer of a vendor, over HTTP, from the simulated vendors through the real steps.
 
 Whatever a vendor says: the run ends, with a word of the one vocabulary and a sentence; the memory is never worse.
 """
@@ -45,7 +45,7 @@ AGAIN = [408, 429, 500, 502, 503, 504, 529]
 
 @pytest.mark.parametrize("status", ONCE)
 def test_a_refusal_for_good_asks_the_next_vendor_at_once(process: Process, vendors: VendorServer, status: int) -> None:
-    """C.4 no. 23, 29, 30. An empty account (402) opens the breaker; the chain goes on."""
+    """An empty account (402) opens the breaker; the chain goes on."""
     vendors.faults("fal", {"kind": "refuse", "status": status, "op": "submit", **EVER})
     run = process()
     assert (run.outcome, model()) == ("success", "deepgram_prerecorded")
@@ -70,7 +70,7 @@ def test_a_passing_refusal_is_tried_again_and_then_the_next_vendor_is_asked(
 def test_retry_after_is_a_lower_bound_and_nonsense_is_none(
     memory: Memory, process: Process, vendors: VendorServer, upload: Any, talk: Talk, said: str, least: float
 ) -> None:
-    """omi-protocol 4.3 no. 57: the original's retries were immediate."""
+    """The original's retries were immediate."""
     if said == "in ten minutes":
         said = format_datetime(datetime.now(UTC) + timedelta(minutes=10))
     vendors.faults("fal", {"kind": "refuse", "status": 429, "retry_after": said, "op": "submit"})
@@ -117,7 +117,6 @@ WHOLE = {"duplicate keys", "not a number", "infinity", "wrong types", "an array"
 def test_a_senseless_answer_about_a_job_is_asked_for_again_and_nothing_is_paid_twice(
     process: Process, vendors: VendorServer, monkeypatch: pytest.MonkeyPatch, op: str, fault: dict[str, Any]
 ) -> None:
-    """C.4 no. 24, 25, 27."""
     monkeypatch.setattr("transcription.vendors.batch.http.MAX_BODY", 1_000_000)
     vendors.faults("fal", {**fault, "op": op})
     run = process()
@@ -172,7 +171,7 @@ def test_a_vendor_out_of_reach_is_passed_over(
 
 
 def test_a_job_that_the_vendor_forgot_is_given_again_and_counted(process: Process, vendors: VendorServer) -> None:
-    """C.4 no. 28: accepted, then unknown."""
+    """Accepted, then unknown."""
     vendors.faults("fal", {"kind": "unknown", "op": "submit"})
     run = process()
     assert (run.outcome, model()) == ("success", "fal_whisperx")
@@ -217,7 +216,7 @@ STRANGE = {
 def test_strange_words_are_put_right_or_kept_beside(
     process: Process, vendors: VendorServer, memory: Memory, words: list[Any], accepted: bool | None
 ) -> None:
-    """C.4 no. 26. ``accepted`` None: either, as long as the memory is sound."""
+    """``accepted`` None: either, as long as the memory is sound."""
     vendors.faults("fal", chunks(*words))
     before = repository.get_memory(UID, MEMORY).transcript_segments
     run = process()
@@ -277,7 +276,6 @@ OTHERWISE = {
 def test_whatever_the_language_model_says(
     process: Process, vendors: VendorServer, name: str, fault: dict[str, Any]
 ) -> None:
-    """C.4 no. 32; omi-protocol 4.3 no. 31, 77."""
     vendors.faults("openai", fault)
     run = process()
     shown = repository.get_memory(UID, MEMORY)
@@ -294,7 +292,6 @@ def test_whatever_the_language_model_says(
 
 @pytest.mark.parametrize("kind", ["wrong_size", "zeros"])
 def test_an_embedding_that_is_none_is_asked_for_again(process: Process, vendors: VendorServer, kind: str) -> None:
-    """C.4 no. 34."""
     vendors.faults("openai", {"kind": kind, "op": "embeddings"})
     assert process().outcome == "success"
     assert sorted(calls("openai", "embed")) == ["success", "upstream_error"]
@@ -318,7 +315,6 @@ def test_an_embedding_that_stays_wrong_is_never_written(process: Process, vendor
     ids=lambda fault: f"{fault['kind']}-{fault.get('status', '')}",
 )  # fmt: skip
 def test_emotions_that_fail_never_fail_the_run(process: Process, vendors: VendorServer, fault: dict[str, Any]) -> None:
-    """C.4 no. 33, 48; omi-protocol 4.3 no. 49, 56."""
     vendors.faults("hume", {**fault, "op": "file"})
     run = process(emotional_feedback=True)
     assert (run.outcome, model()) == ("success", "fal_whisperx")

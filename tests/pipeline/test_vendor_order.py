@@ -144,7 +144,7 @@ def test_a_cancel_that_comes_while_the_job_is_being_given_cancels_it_there(
         if name == "accepted":
             service.cancel(run, actor="user")
 
-    monkeypatch.setattr(transcribe.faults, "point", point)
+    monkeypatch.setattr(transcribe.fault_injection, "point", point)
     vendors.faults("fal", {"kind": "stuck", "op": "submit"})
     assert runner.work(run.pk) == "canceled"
     assert len(vendors.log("fal", "cancel")) == 1

@@ -3,7 +3,6 @@ it, by the real voice engine, whatever vendors called them live."""
 
 from __future__ import annotations
 
-import wave
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from memories.shapes import ProcessingMemory
 from speakers import enrolment
 from tests.pipeline.conftest import UID
 from tests.speakers.conftest import RATE, Talk
+from tests.support import sound
 from transcription import journal
 from transcription.audio.codecs import codec
 from transcription.ports import SessionInfo
@@ -108,11 +108,7 @@ def right(talk: Talk, segments: Sequence[Segment]) -> float:
 
 def enrol(talk: Talk, tmp_path: Path) -> None:
     path = tmp_path / "enrol.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(talk.enrol_user.astype("<i2").tobytes())
+    sound.write_wav(path, talk.enrol_user.astype("<i2").tobytes())
     enrolment.enrol_user(UID, path)
 
 

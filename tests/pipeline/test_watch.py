@@ -79,8 +79,8 @@ def test_reminders_are_held_back_while_the_workers_are_behind(memory: Memory, mo
     for minute in range(60):
         moment = real + timedelta(minutes=minute, seconds=10)
         monkeypatch.setattr(timezone, "now", lambda moment=moment: moment)
-        sent.append(recovery.reconcile().woken)
+        sent.append(recovery.reconcile().resent)
     assert 4 <= sum(sent) <= 6, "every ten minutes"
     OrmQ.objects.all().delete()
-    assert recovery.reconcile().woken == 1, "nothing waits for a worker, so the wake-up is lost"
+    assert recovery.reconcile().resent == 1, "nothing waits for a worker, so the wake-up is lost"
     assert PostProcessingRun.objects.get().state == "queued"

@@ -47,7 +47,7 @@ def once_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], Any]
                 done.append(name)
                 what()
 
-        monkeypatch.setattr(runner.faults, "point", passes)
+        monkeypatch.setattr(runner.fault_injection, "point", passes)
 
     return at
 

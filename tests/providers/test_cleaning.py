@@ -42,13 +42,13 @@ def test_a_missing_end_lasts_a_second_or_until_the_next_word() -> None:
 
 
 def test_a_missing_start_does_not_fail_everything() -> None:
-    """omi-protocol 4.3 no. 15: one word without a start ended the whole run."""
+    """A fault of the original: one word without a start ended the whole run."""
     words = clean_words([RawWord("one", 0.5, 0.9), RawWord("two", None, None)], seconds=10.0)
     assert words[1].start == 0.9
 
 
 def test_swapped_times_are_put_right_and_zero_is_a_legal_start() -> None:
-    """omi-protocol 4.3 no. 20: a start of 0.0 was read as unset."""
+    """A fault of the original: a start of 0.0 was read as unset."""
     words = clean_words([RawWord("late", 3.0, 2.0), RawWord("first", 0.0, 0.4)], seconds=10.0)
     assert [(word.text, word.start, word.end) for word in words] == [("first", 0.0, 0.4), ("late", 2.0, 3.0)]
 
@@ -62,7 +62,7 @@ def test_a_phrase_is_cut_into_words_over_its_time() -> None:
 
 
 def test_capitals_and_acronyms_stay_as_they_are() -> None:
-    """omi-protocol 4.3 no. 11: everything after the first letter was made small."""
+    """A fault of the original: everything after the first letter was made small."""
     assert [word.text for word in clean_words([RawWord("NASA met Anna", 0, 1)], seconds=1)] == ["NASA", "met", "Anna"]
 
 

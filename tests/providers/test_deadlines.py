@@ -131,7 +131,7 @@ def everything(talk: Talk, hole: BlackHole) -> dict[str, Callable[[], Any]]:
 
 
 def test_no_call_waits_longer_than_its_deadline(talk: Talk, hole: BlackHole) -> None:
-    """omi-protocol 4.3 no. 53: no time limit on most calls; one that hung blocked the memory for ever."""
+    """A fault of the original: no time limit on most calls; one that hung blocked the memory for ever."""
     calls = everything(talk, hole)
 
     def timed(call: Callable[[], Any]) -> tuple[float, Exception | None]:

@@ -1,4 +1,4 @@
-"""fal's queue: submitted once, resumed by its request id, every ending has a meaning (vendors.md 4)."""
+"""fal's queue: submitted once, resumed by its request id, every ending has a meaning."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def sent(vendors: VendorServer) -> dict[str, Any]:
 
 
 def test_it_asks_for_words_voices_and_the_memorys_language(request_: PrerecordedRequest, vendors: VendorServer) -> None:
-    """omi-protocol 4.3 no. 9 (language fixed to English) and no. 10 (the live count of voices forced on it)."""
+    """The original fixed the language to English and forced the live count of voices on the vendor."""
     submit(request_)
     body = sent(vendors)
     assert body["audio_url"].startswith("data:audio/wav;base64,")
@@ -155,7 +155,7 @@ def test_audio_that_fal_cannot_read_is_bad_input(request_: PrerecordedRequest, v
 
 
 def test_a_job_that_fal_has_lost_is_told_apart(request_: PrerecordedRequest, vendors: VendorServer) -> None:
-    """anchors C.4 no. 28: submitting again can help, so the pipeline is told which it is."""
+    """Submitting again can help, so the pipeline is told which it is."""
     vendors.faults("fal", {"kind": "unknown"})
     error = failure(submit(request_))
     assert (error.kind, error.code) == (ErrorKind.TRANSIENT, "unknown_job")
@@ -180,7 +180,6 @@ def test_an_empty_account_is_quota(request_: PrerecordedRequest, vendors: Vendor
 
 
 def test_the_answer_for_another_job_is_not_taken(request_: PrerecordedRequest, vendors: VendorServer) -> None:
-    """anchors C.4 no. 27."""
     first, second = submit(request_), submit(request_)
     finish(second)
     mixed = first.model_copy(update={"state": {**first.state, "response_url": second.state["response_url"]}})

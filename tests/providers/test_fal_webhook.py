@@ -1,4 +1,4 @@
-"""fal's callbacks: only fal's own, only fresh ones (omi-protocol 4.3 no. 65: the original checked nothing)."""
+"""fal's callbacks: only fal's own, only fresh ones (the original checked nothing)."""
 
 from __future__ import annotations
 

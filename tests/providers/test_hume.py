@@ -13,7 +13,8 @@ from emotions import hume
 from emotions.base import EmotionRequest
 from emotions.hume import HumeEmotions
 from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
-from tests.support.vendor_fixtures import Talk, write_wav
+from tests.support.sound import write_wav
+from tests.support.vendor_fixtures import Talk
 
 
 def failure(talk: Talk, timeout: float = 20.0) -> ProviderError:
@@ -25,7 +26,7 @@ def failure(talk: Talk, timeout: float = 20.0) -> ProviderError:
 def test_a_long_recording_goes_in_parts_below_the_limit_and_comes_back_in_one_time(
     vendors: VendorServer, talk: Talk, tmp_path: Path
 ) -> None:
-    """omi-protocol 4.3 no. 52: the audio itself is sent; there is no address that may be gone when Hume fetches it."""
+    """The audio itself is sent; there is no address that may be gone when Hume fetches it."""
     pcm = np.tile(np.concatenate([talk.recording.pcm, np.zeros(16_000 * 200, np.int16)]), 4)
     path = write_wav(tmp_path / "long.wav", pcm.tobytes())
     timeline = HumeEmotions().measure(EmotionRequest(path, len(pcm) / 16_000, []))
@@ -88,7 +89,6 @@ def test_a_server_that_hangs_or_trickles_is_left(vendors: VendorServer, talk: Ta
 
 
 def test_no_measurements_are_a_legal_answer(vendors: VendorServer, talk: Talk) -> None:
-    """anchors C.4 no. 33."""
     vendors.faults("hume", {"kind": "empty"})
     assert HumeEmotions().measure(EmotionRequest(talk.path, talk.seconds, [])).spans == []
 

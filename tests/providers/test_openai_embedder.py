@@ -41,7 +41,6 @@ def test_a_text_over_the_models_limit_is_cut_and_pooled(vendors: VendorServer, t
 
 @pytest.mark.parametrize("fault", ["wrong_size", "zeros"])
 def test_a_vector_of_another_size_or_of_zeros_is_not_kept(vendors: VendorServer, fault: str) -> None:
-    """anchors C.4 no. 34."""
     vendors.faults("openai", {"kind": fault})
     with pytest.raises(ProviderError) as caught:
         OpenAIEmbedder().embed(["hello"])

@@ -39,7 +39,7 @@ def test_tokens_are_joined_into_words(tokens: Any, expected: list[str]) -> None:
 
 @given(st.lists(st.text(alphabet="ab .天", min_size=1, max_size=5), max_size=30))
 def test_no_character_is_lost_and_no_words_are_glued(tokens: list[str]) -> None:
-    """omi-protocol 4.3 no. 12: taking double blanks out glued words together."""
+    """A fault of the original: taking double blanks out glued words together."""
     whole = "".join(tokens)
     made = texts(*tokens)
     assert "".join("".join(made).split()) == "".join(whole.split())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import wave
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from omi.accounts.tokens import mint
 from omi.core.providers import one
 from speakers import enrolment, people
 from speakers.shapes import Person
+from tests.support import sound
 from transcription.segments import Segment, speaker_label
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "demo" / "recordings"
@@ -67,12 +67,7 @@ def wav(tmp_path: Path) -> WriteWav:
 
     def write(pcm: Pcm, *, rate: int = RATE, channels: int = 1) -> Path:
         path = tmp_path / f"{next(numbers)}.wav"
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(channels)
-            file.setsampwidth(2)
-            file.setframerate(rate)
-            file.writeframes(pcm.astype("<i2").tobytes())
-        return path
+        return sound.write_wav(path, pcm.astype("<i2").tobytes(), rate, channels)
 
     return write
 

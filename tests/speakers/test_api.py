@@ -33,7 +33,7 @@ def test_uploading_a_voice_gives_a_profile_and_200(api: Api, talk: Talk, wav: Wr
     assert client.get("/v3/speech-profile").json() == {"has_profile": False}
     assert client.get("/v4/speech-profile").json() == {"url": None}
     response = client.post("/v3/upload-audio", form(wav(talk.enrol_user)))
-    assert response.status_code == 200, "creates answer 200 (omi-protocol 1.12)"
+    assert response.status_code == 200, "creates answer 200"
     body = response.json()
     assert body["profile_version"] == 1
     assert client.get("/v3/speech-profile").json() == {"has_profile": True}

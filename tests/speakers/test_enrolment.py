@@ -137,7 +137,7 @@ def test_what_agrees_with_the_new_recording_or_was_confirmed_stays(enrolled: str
 def test_the_old_profile_survives_an_engine_that_fails(
     enrolled: str, talk: Talk, wav: WriteWav, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The embedding is made before anything is replaced (omi-protocol 2.3, 2026 behaviour)."""
+    """The embedding is made before anything is replaced."""
 
     def fails(*_: object) -> None:
         raise ProviderError("voices", "stopped", kind=ErrorKind.TRANSIENT)

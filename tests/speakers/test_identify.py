@@ -52,21 +52,21 @@ def test_user_person_and_stranger_are_told_apart(david: Person, talk: Talk, wav:
 
 
 def test_with_only_the_user_enrolled_the_others_are_unknown(enrolled: str, talk: Talk, wav: WriteWav) -> None:
-    """omi-protocol 4.3 no. 1: every segment of a second or more became the user's."""
+    """A fault of the original: every segment of a second or more became the user's."""
     result = identify(enrolled, wav(talk.pcm), talk.segments())
     assert all(names(talk, result, None))
     assert {voice.reason for voice in result.voices if not voice.is_user} == {Reason.BELOW_THRESHOLD}
 
 
 def test_a_recording_without_the_user_names_nobody(david: Person, talk: Talk, wav: WriteWav) -> None:
-    """omi-protocol 4.3 no. 2: the tie between nobody and nobody went to the user."""
+    """A fault of the original: the tie between nobody and nobody went to the user."""
     segments = [segment for segment in talk.segments() if segment.speaker == "SPEAKER_02"]
     result = identify(UID, wav(talk.pcm), segments)
     assert not any(segment.is_user or segment.person_id for segment in result.segments)
 
 
 def test_segments_under_a_second_inherit_the_decision_of_their_voice(enrolled: str, talk: Talk, wav: WriteWav) -> None:
-    """omi-protocol 4.3 no. 3: they never got a speaker."""
+    """A fault of the original: such segments never got a speaker."""
     segments = talk.segments()
     turn = next(index for index, item in enumerate(talk.turns) if item["speaker"] == "Anna")
     start = segments[turn].start
@@ -76,7 +76,7 @@ def test_segments_under_a_second_inherit_the_decision_of_their_voice(enrolled: s
 
 
 def test_the_audio_is_cut_in_the_recordings_own_time(david: Person, talk: Talk, wav: WriteWav) -> None:
-    """omi-protocol 4.3 no. 4: times counted from the first word were used on audio with its lead-in still there."""
+    """A fault of the original: times counted from the first word were used on audio with its lead-in still there."""
     lead_in = noise(3.0, level=30.0)
     recording = wav(np.concatenate([lead_in, talk.pcm]))
     assert all(names(talk, identify(UID, recording, talk.segments(shift=3.0)), david))
@@ -85,7 +85,7 @@ def test_the_audio_is_cut_in_the_recordings_own_time(david: Person, talk: Talk, 
 
 
 def test_segments_of_another_time_base_are_mapped_by_the_offset(david: Person, talk: Talk, wav: WriteWav) -> None:
-    """omi-protocol 4.3 no. 5: live segments were matched against trimmed audio of another time base."""
+    """A fault of the original: live segments were matched against trimmed audio of another time base."""
     trimmed = talk.pcm[int(talk.turns[3]["start"] * RATE) :]
     result = identify(UID, wav(trimmed), talk.segments(), audio_offset=talk.turns[3]["start"])
     assert all(names(talk, result, david))
@@ -94,7 +94,7 @@ def test_segments_of_another_time_base_are_mapped_by_the_offset(david: Person, t
 def test_a_failing_engine_raises_and_erases_no_label(
     david: Person, talk: Talk, wav: WriteWav, settings: object
 ) -> None:
-    """omi-protocol 4.3 no. 6: when the service was down, the default "nobody" erased good labels."""
+    """A fault of the original: when the service was down, the default "nobody" erased good labels."""
     from django.conf import settings as live
 
     segments = talk.segments()

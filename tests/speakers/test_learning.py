@@ -26,7 +26,7 @@ def learn(person_id: str | None, talk: Talk, wav: WriteWav, name: str = "Anna", 
 
 
 def test_the_voice_of_the_segment_is_learned_and_no_other(enrolled: str, talk: Talk, wav: WriteWav) -> None:
-    """omi-protocol 4.3 no. 7: samples were cut with times that did not match the trimmed recording."""
+    """A fault of the original: samples were cut with times that did not match the trimmed recording."""
     learned = learn(None, talk, wav)
     assert learned.code == "learned"
     assert learned.sample is not None
@@ -45,7 +45,7 @@ def test_the_voice_of_the_segment_is_learned_and_no_other(enrolled: str, talk: T
 
 
 def test_the_offset_of_the_recording_is_honoured(enrolled: str, talk: Talk, wav: WriteWav) -> None:
-    """omi-protocol 4.3 no. 7, the other way round: a recording that begins later than the segments' time."""
+    """The other way round: a recording that begins later than the segments' time."""
     turn = max((t for t in talk.turns if t["speaker"] == "Anna"), key=lambda t: t["end"] - t["start"])
     cut = talk.pcm[int((turn["start"] - 1) * 16_000) :]
     learned = learning.learn_from_segment(

@@ -45,7 +45,7 @@ def test_every_voice_gets_an_answer_and_strangers_are_nobody(david: Person, talk
 
 
 def test_after_a_switch_of_vendor_the_user_is_found_under_the_new_label(enrolled: str, talk: Talk) -> None:
-    """omi-protocol 4.3 no. 18: labels of the second socket had nothing to do with those of the first."""
+    """A fault of the original: labels of the second socket had nothing to do with those of the first."""
     anna = talk.of("Anna")
     before = label_voices(UID, {"SPEAKER_00": clips(anna, 8), "SPEAKER_01": clips(talk.of("Peter"), 8)})
     after = label_voices(UID, {"SPEAKER_00": clips(talk.of("Peter"), 8), "SPEAKER_01": clips(anna[8 * RATE :], 8)})

@@ -43,14 +43,14 @@ def one(scores: VoiceScores, candidates: list[str], rules: Rules = RULES, enroll
 
 
 def test_a_stranger_is_not_the_user_although_the_user_is_the_only_candidate() -> None:
-    """omi-protocol 4.3 no. 1: with a profile and no people every segment was the user's."""
+    """A fault of the original: with a profile and no people every segment was the user's."""
     decision = one(voice([0.55], [0.01]), ["user"])
     assert not decision.decided
     assert decision.reason is Reason.BELOW_THRESHOLD
 
 
 def test_a_tie_at_nothing_is_unknown_and_not_the_first_candidate() -> None:
-    """omi-protocol 4.3 no. 2: a tie at 0 gave the user; there was no unknown, no margin, no minimum evidence."""
+    """A fault of the original: a tie at 0 gave the user; there was no unknown, no margin, no minimum evidence."""
     decision = one(voice([0.0, 0.0, 0.0], [0.0, 0.0, 0.0]), ["user", "ana", "bob"])
     assert not decision.decided
     assert decision.suggestion is None

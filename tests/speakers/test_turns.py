@@ -51,7 +51,7 @@ def test_no_words_and_no_speech_are_legal(talk: Talk, wav: WriteWav) -> None:
 
 
 def test_a_voice_keeps_its_label_across_a_reconnect(talk: Talk, wav: WriteWav) -> None:
-    """omi-protocol 4.3 no. 18: two sockets count speakers independently, so labels swap after a switch."""
+    """Two sockets count speakers independently, so labels swap after a switch."""
     cut = talk.turns[9]["start"] - 0.1
     swapped = {"SPEAKER_00": "SPEAKER_01", "SPEAKER_01": "SPEAKER_02", "SPEAKER_02": "SPEAKER_00"}
     segments = [
@@ -86,7 +86,7 @@ def test_labels_of_one_connection_are_never_joined(talk: Talk, wav: WriteWav, mo
 
 
 def test_a_reconnect_that_nobody_noted_is_seen_by_its_labels(talk: Talk, wav: WriteWav) -> None:
-    """omi-protocol 4.3 no. 18: after a vendor's reconnect inside a session all of its labels are new."""
+    """After a vendor's reconnect inside a session all of its labels are new."""
     cut = talk.turns[9]["start"] - 0.1
     segments = [
         item if item.start < cut else item.model_copy(update={"speaker": f"SPEAKER_{item.speaker_id + 3:02d}"})

@@ -19,7 +19,7 @@ from django.test import Client
 from memories.models import ErasureReceipt, MemoryRow
 from memories.pipeline import budgets, service
 from memories.pipeline.models import PostProcessingRun, VendorCall
-from memories.pipeline.vendor_calls import ledger
+from memories.pipeline.vendor_calls import records
 from memories.privacy import erasure
 from memories.repository import memories, transcripts
 from memories.shapes import Memory
@@ -52,7 +52,7 @@ def everything_about(text: str, folder: Path) -> list[str]:
 def test_a_deleted_memory_leaves_nothing_anywhere_and_its_neighbours_everything(
     furnish: Furnish, tmp_path: Path
 ) -> None:
-    """omi-protocol 4.3 no. 71 and 72: vectors, recording, photos, transcripts and emotions stayed."""
+    """A fault of the original: vectors, recording, photos, transcripts and emotions stayed."""
     furnish("ana", "memory-to-go")
     furnish("ana", "memory-to-stay")
     receipt = erasure.erase_memory("ana", "memory-to-go")
@@ -71,7 +71,7 @@ def test_a_deleted_memory_leaves_nothing_anywhere_and_its_neighbours_everything(
 
 
 def test_a_deleted_account_leaves_nothing_anywhere_and_other_users_everything(furnish: Furnish, tmp_path: Path) -> None:
-    """omi-protocol 4.3 no. 72: deleting the account deleted nothing."""
+    """A fault of the original: deleting the account deleted nothing."""
     furnish("user-who-goes", "m1")
     furnish("user-who-goes-not", "m2")
     receipt = erasure.erase_user("user-who-goes")
@@ -104,7 +104,7 @@ def test_an_erased_account_is_not_remembered_as_signed_out_and_its_tokens_stay_r
 def test_what_was_used_in_a_day_and_paid_outside_of_runs_is_searched_for_and_erased(furnish: Furnish) -> None:
     furnish("ana", "m1")
     budgets.spend("ana", runs=1, searches=1)
-    with ledger.outside("ana", "openai", "embed_query", remote=True):
+    with records.outside("ana", "openai", "embed_query", remote=True):
         pass
     found = erasure.verify_user_erased("ana")
     assert (found["use"], found["calls"]) == (2, 1)
@@ -222,7 +222,7 @@ def test_a_damaged_memory_can_be_hidden_and_goes_when_its_time_is_over(furnish: 
 
 @pytest.mark.parametrize("what", ["memory", "user"])
 def test_what_the_originals_server_made_of_memories_goes_too(furnish: Furnish, what: str) -> None:
-    """omi-protocol 4.3 no. 72: facts, trends and tasks stayed."""
+    """A fault of the original: facts, trends and tasks stayed."""
     furnish("ana", "m")
     store = documents()
     store.create("tasks/1", {"user_uid": "ana", "memory_id": "m", "status": "done"})

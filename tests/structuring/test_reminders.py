@@ -40,7 +40,7 @@ def talk(text: str) -> StructureRequest:
 
 @pytest.mark.parametrize("text", KEPT)
 def test_a_reminder_is_kept_in_any_language(text: str) -> None:
-    """omi-protocol 4.1: known in six languages, and only with a straight apostrophe."""
+    """The original knew them in six languages, and only with a straight apostrophe."""
     assert must_keep(talk(text)) == "a reminder"
 
 

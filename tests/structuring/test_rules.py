@@ -124,6 +124,17 @@ def test_what_is_taken_on_by_a_pronoun_is_the_task_before_it() -> None:
     assert between("Anna: I'll sign it tonight.") == []
 
 
+def test_what_somebody_asked_about_is_what_the_answer_takes_on() -> None:
+    assert between("Ben: Did you, um, did you book the band?", "Anna: Not yet. I'll book them by Friday.") == [
+        "Book the band (Anna, 2026-11-27)"
+    ]
+    assert between("Ben: Have you called the plumber already?", "Anna: No, I'll call him tomorrow.") == [
+        "Call the plumber (Anna, 2026-11-26)"
+    ]
+    assert between("Ben: Did you sell the car?", "Anna: I'll wash it tomorrow.") == []
+    assert between("Ben: Did you print it?", "Anna: I'll print it tomorrow.") == []
+
+
 def calendar(*texts: str) -> list[tuple[str, str, int]]:
     return [(event.title, f"{event.start:%m-%d %H:%M}", event.duration) for event in events(said(*texts), WEDNESDAY)]
 

@@ -27,6 +27,13 @@ def test_a_beginning_that_is_begun_again_stands_once(said: str, meant: str) -> N
     assert tidy(said) == meant
 
 
+def test_well_actually_takes_back_what_it_repeats_the_form_of() -> None:
+    assert tidy("I'll post the keys tonight, well, actually tomorrow morning.") == (
+        "I'll post the keys tomorrow morning."
+    )
+    assert tidy("It costs forty, well actually fifty euros.") == "It costs fifty euros."
+
+
 @pytest.mark.parametrize(
     ("said", "meant", "tongue"),
     [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from demo.vendors.server import VendorServer
 from demo.vendors.truth import Recording, Word, decode
+from tests.support.sound import write_wav
 
 RECORDINGS = Path(__file__).resolve().parents[2] / "demo" / "recordings"
 LEAD_SECONDS = 2.0  # of silence before the talk: a result that counts from the first word shows
@@ -28,15 +28,6 @@ class Talk:
     seconds: float
     words: list[Word]
     recording: Recording
-
-
-def write_wav(path: Path, pcm: bytes, rate: int = 16_000) -> Path:
-    with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(rate)
-        out.writeframes(pcm)
-    return path
 
 
 @pytest.fixture(scope="session")

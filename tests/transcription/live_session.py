@@ -13,7 +13,7 @@ from tests.transcription.fakes import MemorySink, NoBreaker, Script, spoken_pcm
 from transcription.audio.codecs import codec
 from transcription.ports import VoiceLabel
 from transcription.segments import Segment
-from transcription.session.dependencies import Output, Plan, Surroundings
+from transcription.session.dependencies import Callbacks, Dependencies, Plan
 from transcription.session.session import Session
 from transcription.session.vendor_state import Tuning
 
@@ -39,8 +39,8 @@ class Run:
         around = {"gate": False, "gap_seconds": 120.0, "tuning": FAST, **around}
         self.session = Session(
             Plan(uid="u1", codec=codec("pcm16"), watch=watch),
-            Surroundings(sink=self.sink, vendors=vendors, breaker=lambda name: NoBreaker(), mode=mode, **around),
-            Output(
+            Dependencies(sink=self.sink, vendors=vendors, breaker=lambda name: NoBreaker(), mode=mode, **around),
+            Callbacks(
                 segments=lambda deltas: self.shown.extend(word for delta in deltas for word in delta.text.split()),
                 updated=lambda segments: self.updates.extend(item.model_copy() for item in segments),
                 status=self.statuses.append,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import resource
 import signal
 import struct
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 
 from omi.core.errors import OwnFault
+from tests.support import sound
 from tests.transcription.test_codecs import tone
 from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
 
@@ -25,13 +25,7 @@ DEMO = Path(__file__).resolve().parents[2] / "demo" / "recordings" / "enrol_user
 
 
 def wav_bytes(rate: int = 16000, seconds: float = 2.0, channels: int = 1) -> bytes:
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(np.repeat(tone(rate, seconds), channels).tobytes())
-    return out.getvalue()
+    return sound.wav(np.repeat(tone(rate, seconds), channels).tobytes(), rate, channels)
 
 
 def decode(tmp_path: Path, data: bytes, **limits: Any) -> Any:
@@ -81,7 +75,7 @@ def test_what_is_no_recording_is_refused_with_its_reason(tmp_path: Path, data: b
 
 
 def test_too_short_and_too_long_say_the_limit(tmp_path: Path) -> None:
-    """omi-protocol 4.3 no. 62: bad input is told as such."""
+    """Bad input is told as such."""
     with pytest.raises(AudioError, match="shorter than 10 seconds") as short:
         decode(tmp_path, wav_bytes(seconds=9.9), min_seconds=10.0)
     assert short.value.code == "too_short"
@@ -123,13 +117,7 @@ def test_a_length_that_a_writer_did_not_know_promises_nothing(tmp_path: Path, si
 
 
 def two_channels(left: Any, right: Any) -> bytes:
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(np.stack([left, right], axis=1).astype("<i2").tobytes())
-    return out.getvalue()
+    return sound.wav(np.stack([left, right], axis=1).astype("<i2").tobytes(), channels=2)
 
 
 def decoded(tmp_path: Path, data: bytes) -> Any:

@@ -40,7 +40,7 @@ def test_pcm_is_a_byte_stream_wherever_messages_are_split(cuts: list[int], name:
 
 
 def test_pcm8_is_16_bit_at_8_khz_and_becomes_16_khz_of_the_same_pitch() -> None:
-    """omi-protocol 1.4: the 8 is kilohertz."""
+    """The 8 is kilohertz."""
     pcm = open_decoder(codec("pcm8")).decode([tone(8000, 1.0).tobytes()])
     assert len(pcm) == 32000
     assert pitch(pcm) == pytest.approx(440, abs=5)

@@ -150,7 +150,7 @@ class Talk:
 
 
 def test_the_recording_stands_in_conversation_time_with_silence_in_the_gap(tmp_path: Path) -> None:
-    """omi-protocol 4.3 no. 21-23 and 30: two sessions, 3 s apart."""
+    """Two sessions, 3 s apart."""
     began = datetime.now(UTC)
     for name, offset in (("s1", 0.0), ("s2", 5.0)):
         it, _ = start(session=name, at=began + timedelta(seconds=offset))

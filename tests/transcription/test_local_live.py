@@ -134,7 +134,7 @@ def test_a_child_that_is_killed_costs_no_word_and_no_audio(settings: Any, tmp_pa
     assert rate <= 0.1
     assert it.sink.finished[0].accounting is not None
     assert it.sink.finished[0].accounting.failed == 0
-    assert it.session._supervisor.legs[0].connections == 2
+    assert it.session._supervisor.sessions[0].connections == 2
 
 
 def test_a_session_whose_model_is_damaged_is_told_why_and_its_audio_has_failed_not_gone(

@@ -92,7 +92,6 @@ def test_segments_conserve_every_word_and_deltas_add_up(
 
 
 def test_labels_of_two_connections_are_never_assumed_equal() -> None:
-    """omi-protocol 4.3 no. 18."""
     builder = SegmentBuilder("s")
     builder.add([Word(text="one", start=0, end=1, speaker="deepgram/1/0")], "m")
     builder.add([Word(text="two", start=2, end=3, speaker="deepgram/2/0")], "m")
@@ -100,7 +99,6 @@ def test_labels_of_two_connections_are_never_assumed_equal() -> None:
 
 
 def test_speakers_are_counted_on_from_an_earlier_sessions() -> None:
-    """omi-protocol 4.3 no. 18."""
     builder = SegmentBuilder("s")
     builder.add([Word(text="one", start=0, end=1, speaker="a"), Word(text="two", start=2, end=3, speaker="b")], "m")
     builder.name_voice("SPEAKER_01", VoiceLabel(is_user=True))

@@ -37,7 +37,9 @@ def test_a_killed_session_is_finished_once_with_what_was_not_decided_as_failed(s
         it = Run(Script(), sink=sink)
         it.session.start()
         await it.feed(spoken_pcm([1, 2, 3, 4]))
-        await asyncio.sleep(0.8)
+        async with asyncio.timeout(20):
+            while not sink.conversations or sink.text() != " ".join(words(1, 2, 3, 4)):
+                await asyncio.sleep(0.02)
         await it.session.abort()
 
     asyncio.run(work())
@@ -103,7 +105,7 @@ def test_an_orphan_without_audio_leaves_nothing(sink: MemorySink) -> None:
 def test_recovered_speakers_are_counted_on_from_those_of_the_earlier_session(
     sink: MemorySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """omi-protocol 4.3 no. 18: the store was down, so the session did not know that its conversation goes on."""
+    """The store was down, so the session did not know that its conversation goes on."""
     monkeypatch.setattr(storing, "SINK_TRIES", 1)
     stored: list[set[str]] = []
     keep = sink.store

@@ -35,7 +35,7 @@ def test_a_fault_of_our_own_in_one_vendors_part_makes_nobody_deaf(alone: bool) -
     it = lived(Run(faulty, *([] if alone else [Script("beta")])), spoken_pcm(TEN), pause=0.01)
     assert it.shown == words(*TEN)
     assert it.sink.finished[0].accounting.failed == 0  # type: ignore[union-attr]
-    assert not any(leg.breaker.failures for leg in it.session._supervisor.legs)  # type: ignore[attr-defined]
+    assert not any(vendor.breaker.failures for vendor in it.session._supervisor.sessions)  # type: ignore[attr-defined]
 
 
 def test_failover_feeds_the_next_vendor_what_the_failed_one_did_not_finish() -> None:
@@ -65,7 +65,7 @@ def test_a_vendor_that_hangs_is_replaced_by_a_new_connection() -> None:
 
 
 def test_with_every_vendor_refusing_the_session_is_still_finished_and_accounted() -> None:
-    """omi-protocol 1.7 (issue 6052): a vendor outage never ends the session."""
+    """A vendor outage never ends the session."""
 
     async def work() -> Run:
         it = Run(Script("alpha", open_errors=[quota()]), gate=True)
@@ -117,7 +117,7 @@ def test_a_stream_too_many_is_degraded_and_its_audio_is_kept_and_caught_up() -> 
     told = [message for message in it.statuses if message["status"] == "degraded"]
     assert [(message["provider"], message["reason"]) for message in told] == [("alpha", NO_ROOM)]
     assert "kept" in told[0]["status_text"]
-    assert not any(leg.breaker.failures for leg in it.session._supervisor.legs)  # type: ignore[attr-defined]
+    assert not any(vendor.breaker.failures for vendor in it.session._supervisor.sessions)  # type: ignore[attr-defined]
 
 
 def test_what_two_of_three_vendors_heard_is_shown_on_the_socket_too() -> None:

@@ -38,7 +38,7 @@ def test_a_voice_is_named_though_its_vendor_is_behind_by_more_than_memory_holds(
 
 
 def test_a_session_that_goes_on_with_a_conversation_gives_no_label_of_the_earlier_one() -> None:
-    """omi-protocol 4.3 no. 18: SPEAKER_00 of two sockets are two voices until they are heard to be one."""
+    """SPEAKER_00 of two sockets are two voices until they are heard to be one."""
     sink, ids = MemorySink(), []
     for _ in range(2):
         it = lived(two_voices(Labeller(), sink=sink), said_in_turns(6), pause=0.01)
@@ -77,7 +77,6 @@ def test_a_name_that_comes_while_speakers_get_other_labels_lands_on_the_right_on
 
 
 def test_without_a_profile_nobody_is_the_user_and_nothing_is_embedded() -> None:
-    """omi-protocol 4.3 no. 1."""
     labeller = Labeller(profile=False)
     it = lived(two_voices(labeller), said_in_turns(8), pause=0.01)
     assert labeller.asked == []

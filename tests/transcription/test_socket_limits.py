@@ -158,7 +158,7 @@ def test_events_are_not_replayed_to_a_client_that_does_not_read() -> None:
             wire.unread = outgoing.EASY + 1
             feed = wire.consumer._feed
             assert feed is not None
-            feed._number = 0
+            feed.number = 0
             await feed.look()
             assert wire.of("new_memory_created") == []
             wire.unread = 0

@@ -18,7 +18,7 @@ from tests.transcription.live_session import FAST, TEN
 from transcription.journal.quota import Quota
 from transcription.listen import authentication, capacity, connection_limits
 from transcription.listen.consumer import ListenConsumer
-from transcription.session.dependencies import Surroundings
+from transcription.session.dependencies import Dependencies
 
 TOKENS: dict[str, tuple[str, float]] = {}
 """Token to user and end; one that is not here is bad."""
@@ -45,7 +45,7 @@ class Wire:
     ) -> None:
         self.sink = sink or MemorySink()
         TOKENS[uid] = uid, ends
-        around = Surroundings(
+        dependencies = Dependencies(
             sink=self.sink,
             vendors=vendors,
             breaker=lambda name: NoBreaker(),
@@ -53,7 +53,7 @@ class Wire:
             gap_seconds=120.0,
             tuning=FAST,
         )
-        self.consumer = type("Socket", (ListenConsumer,), {"around": staticmethod(lambda: around)})()
+        self.consumer = type("Socket", (ListenConsumer,), {"dependencies": staticmethod(lambda: dependencies)})()
         self.messages: list[Any] = []
         self.code: int | None = None
         self.reason = ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -14,6 +12,7 @@ import pytest
 from demo.vendors.server import VendorServer
 from demo.vendors.synth import speech
 from demo.vendors.truth import Recording
+from tests.support import sound
 
 TEXT = "Hello there, my friend. | <B> We need to buy milk. | <A> Good idea, thanks."
 WORDS = [w for w in TEXT.split() if w != "|" and not w.startswith("<")]
@@ -26,13 +25,7 @@ def recording() -> Recording:
 
 @pytest.fixture(scope="session")
 def wav(recording: Recording) -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(recording.rate)
-        out.writeframes(recording.pcm.tobytes())
-    return buffer.getvalue()
+    return sound.wav(recording.pcm.tobytes(), recording.rate)
 
 
 @pytest.fixture(scope="session")

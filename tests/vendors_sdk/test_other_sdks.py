@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import time
-import wave
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +23,7 @@ from pinecone.exceptions import PineconeException
 
 from demo.vendors.server import VendorServer
 from demo.vendors.truth import Recording, resample
+from tests.support import sound
 
 
 def hume(vendors: VendorServer, key: str = "sim-key") -> ExpressionMeasurementClient:
@@ -55,14 +54,8 @@ def test_hume_measures_utterances_of_the_real_audio(vendors: VendorServer, wav: 
 
 
 def test_hume_refuses_what_it_cannot_take(vendors: VendorServer, wav: bytes) -> None:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(8000)
-        out.writeframes(bytes(16000))
     cases = [
-        (buffer.getvalue(), "sim-key", 400, "audio_decode_failed"),
+        (sound.wav(bytes(16000), 8000), "sim-key", 400, "audio_decode_failed"),
         (b"odd", "sim-key", 400, "audio_decode_failed"),
         (wav[:-100], "sim-key", 400, "audio_decode_failed"),
         (b"fLaC" + bytes(100), "sim-key", 415, "unsupported_media_type"),

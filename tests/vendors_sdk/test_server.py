@@ -8,7 +8,6 @@ import json
 import subprocess
 import sys
 import urllib.request
-import wave
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import websockets
 
 from demo.vendors.server import VendorServer
 from demo.vendors.truth import Recording
+from tests.support import sound
 from tests.vendors_sdk.conftest import WORDS
 
 AUTH = {"Authorization": "Token sim-key"}
@@ -152,11 +152,7 @@ def test_http_faults_and_control_endpoints(vendors: VendorServer) -> None:
 
 
 def test_the_command_serves_a_truth_file(recording: Recording, tmp_path: Path) -> None:
-    with wave.open(str(tmp_path / "talk.wav"), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(16000)
-        out.writeframes(recording.pcm.tobytes())
+    sound.write_wav(tmp_path / "talk.wav", recording.pcm.tobytes())
     truth = {"audio": "talk.wav", "words": [vars(w) for w in recording.words]}
     (tmp_path / "talk.json").write_text(json.dumps(truth))
     command = [sys.executable, "-m", "demo.vendors", "--port", "0", "--truth", str(tmp_path / "talk.json")]

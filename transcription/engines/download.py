@@ -74,22 +74,23 @@ def _download(url: str, target: Path, progress: Callable[[str], object]) -> None
     import httpx
 
     part = target.with_suffix(target.suffix + ".part")
+    name = target.name.removesuffix(".new")
     received = 0
     try:
         with httpx.stream("GET", url, follow_redirects=True, timeout=30.0) as answer, part.open("wb") as file:
             if answer.status_code != 200:
-                raise DownloadError(f"The publisher answered {answer.status_code} for {target.name}.")
+                raise DownloadError(f"The publisher answered {answer.status_code} for {name}.")
             for chunk in answer.iter_bytes(1 << 20):
                 received += len(chunk)
                 if received > _MOST_BYTES:
-                    raise DownloadError(f"{target.name} is larger than {_MOST_BYTES >> 30} GiB.")
+                    raise DownloadError(f"{name} is larger than {_MOST_BYTES >> 30} GiB.")
                 file.write(chunk)
                 if received % (32 << 20) < len(chunk):
                     progress(f"{received >> 20} MB ...")
+        shutil.move(part, target)
     except httpx.HTTPError as error:
-        part.unlink(missing_ok=True)
-        raise DownloadError(f"{target.name} cannot be fetched from here ({type(error).__name__}).") from error
+        raise DownloadError(f"{name} cannot be fetched from here ({type(error).__name__}).") from error
     except OSError as error:
+        raise DownloadError(f"{name} cannot be written: {error.strerror}.") from error
+    finally:
         part.unlink(missing_ok=True)
-        raise DownloadError(f"{target.name} cannot be written: {error.strerror}.") from error
-    shutil.move(part, target)

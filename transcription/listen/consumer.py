@@ -27,7 +27,7 @@ from transcription.listen.pace import TextPace
 from transcription.listen.request import BadRequest, ListenRequest, parse
 from transcription.listen.token_renewal import SignIn
 from transcription.segments import Segment
-from transcription.session.dependencies import Output, Plan, Surroundings, surroundings
+from transcription.session.dependencies import Callbacks, Dependencies, Plan, from_settings
 from transcription.session.segment_builder import Delta
 from transcription.session.session import Session
 
@@ -44,10 +44,10 @@ GOING_AWAY, POLICY, TOO_BIG, SERVICE_RESTART, TRY_LATER = 1001, 1008, 1009, 1012
 
 
 class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no types
-    """One socket. ``around`` replaces what settings bind, for tests."""
+    """One socket. ``dependencies`` replaces what settings bind, for tests."""
 
     web = False
-    around: Callable[[], Surroundings] = staticmethod(surroundings)
+    dependencies: Callable[[], Dependencies] = staticmethod(from_settings)
 
     def __init__(self, **_: Any) -> None:
         self.uid = ""
@@ -55,7 +55,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self.sign_in: SignIn | None = None
         self.last_message = time.monotonic()
         self._request: ListenRequest | None = None
-        self._surroundings: Surroundings | None = None
+        self._dependencies: Dependencies | None = None
         self._text_pace = TextPace()
         self._tasks: set[asyncio.Task[None]] = set()
         self._auth_timer: asyncio.TimerHandle | None = None
@@ -143,13 +143,13 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     async def _begin(self) -> None:
         assert self._request is not None
-        self._surroundings = self.around()
+        self._dependencies = self.dependencies()
         ended_users.watch()
         self.intake = Intake(
             self.uid, self._request, self._direct, self._new_session, self._status, self._part, web=self.web
         )
         self._feed = EventFeed(
-            self.uid, self._surroundings.sink, self.channel_layer, self._out, memories=self._request.watch
+            self.uid, self._dependencies.sink, self.channel_layer, self._out, memories=self._request.watch
         )
         await self._feed.begin(self._request.after)
         self._tasks.update(self._feed.tasks)
@@ -189,7 +189,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     def _new_session(self) -> Session:
         assert self._request is not None
-        assert self._surroundings is not None
+        assert self._dependencies is not None
         assert self.sign_in is not None
         assert self.intake is not None
         plan = Plan(
@@ -204,7 +204,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             signed_in=self.sign_in.issued_at,
             began_at=self.intake.first_audio(),
         )
-        session = Session(plan, self._surroundings, Output(self._segments, self._updated, self._status))
+        session = Session(plan, self._dependencies, Callbacks(self._segments, self._updated, self._status))
         session.start()
         return session
 
@@ -250,10 +250,10 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             self._status({"status": "ignored", "reason": "bad_message"})
             return
         assert self.intake is not None
-        assert self._surroundings is not None
+        assert self._dependencies is not None
         if given.person_id != USER:
             try:
-                known = await self._surroundings.sink.knows_person(self.uid, given.person_id)
+                known = await self._dependencies.sink.knows_person(self.uid, given.person_id)
             except Exception as error:  # whatever the store is: said again when it is back
                 log.warning("person_unchecked", error=type(error).__name__)
                 self._status({"status": "ignored", "reason": "people_unavailable"})

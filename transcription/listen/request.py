@@ -82,7 +82,7 @@ def _flag(values: Mapping[str, str], name: str, *, default: bool) -> bool:
 
 
 def _language(text: str) -> str:
-    """``auto`` is ``multi`` (omi-protocol 1.2). Anything that looks like a language tag is taken."""
+    """``auto`` is ``multi``. Anything that looks like a language tag is taken."""
     language = text.strip() or "en"
     if language.lower() in ("auto", "multi"):
         return "multi"

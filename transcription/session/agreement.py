@@ -31,11 +31,16 @@ class Agreement:
 
     @property
     def possible(self) -> bool:
-        return self._supervisor.mode == "parallel" and sum(bool(leg.words) for leg in self._supervisor.legs) > 1
+        return (
+            self._supervisor.mode == "parallel"
+            and sum(bool(session.words) for session in self._supervisor.sessions) > 1
+        )
 
     async def so_far(self) -> list[Segment]:
         """Correct the segments that have ended since. Returns those that changed."""
-        until = min((leg.done_until for leg in self._supervisor.legs if leg.live), default=0.0) - SETTLED
+        until = (
+            min((session.done_until for session in self._supervisor.sessions if session.live), default=0.0) - SETTLED
+        )
         ended = self._builder.segments[self._next : -1]  # the last one may go on
         count = next((n for n, item in enumerate(ended) if item.end > until), len(ended))
         if not count or not self.possible:

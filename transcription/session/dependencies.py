@@ -1,4 +1,4 @@
-"""What a live session is given: the client's wishes, the way back to the client, and the neighbours it works with."""
+"""What a live session is given: what its client asked for, the callbacks to that client, and what it works with."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Output:
+class Callbacks:
     """How the session speaks to its client. None of these may raise or wait."""
 
     segments: Callable[[Sequence[Delta]], None]
@@ -46,7 +46,7 @@ class Output:
 
 
 @dataclass(slots=True)
-class Surroundings:
+class Dependencies:
     """What a session needs from outside: bound by ``settings`` in production, given by tests."""
 
     sink: SessionSink
@@ -63,9 +63,9 @@ class Surroundings:
     counted: Callable[[], None] | None = None  # a session was counted: what was is written; blocking
 
 
-def surroundings() -> Surroundings:
-    """As ``settings`` say."""
-    return Surroundings(
+def from_settings() -> Dependencies:
+    """The dependencies that ``settings`` name."""
+    return Dependencies(
         sink=one("session_sink"),
         vendors=many("live"),
         breaker=breaker_for,

@@ -133,7 +133,7 @@ def _heard(entry: Entry) -> dict[str, Any] | None:
 
 
 def _counted_on(segments: list[Segment], stored: list[Segment]) -> list[Segment]:
-    """Speakers counted on from those of earlier sessions, as a living session does (omi-protocol 4.3 no. 18). Where it
+    """Speakers counted on from those of earlier sessions, as a living session does. Where it
     knew its conversation it has done so, and ``stored`` is empty."""
     own = {item.id for item in segments}
     first = max((item.speaker_id + 1 for item in stored if item.id not in own), default=0)

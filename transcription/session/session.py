@@ -24,7 +24,7 @@ from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabe
 from transcription.segments import Segment, Word
 from transcription.session.account import account
 from transcription.session.agreement import MODEL, PAUSE, Agreement
-from transcription.session.dependencies import Output, Plan, Surroundings
+from transcription.session.dependencies import Callbacks, Dependencies, Plan
 from transcription.session.faults import Faults
 from transcription.session.segment_builder import SegmentBuilder
 from transcription.session.status import SessionStatus
@@ -44,7 +44,7 @@ UTTERANCE_GAP = 1.5
 
 
 class Session:
-    def __init__(self, plan: Plan, around: Surroundings, output: Output) -> None:
+    def __init__(self, plan: Plan, dependencies: Dependencies, callbacks: Callbacks) -> None:
         self.plan = plan
         self.info = SessionInfo(
             uid=plan.uid,
@@ -57,44 +57,44 @@ class Session:
             signed_in=plan.signed_in,
         )
         self.over = False  # the gap was reached: the socket begins the next session
-        self._around = around
-        self._output = output
-        self._status = SessionStatus(output.status)
+        self._dependencies = dependencies
+        self._callbacks = callbacks
+        self._status = SessionStatus(callbacks.status)
         self._decoder = open_decoder(plan.codec)
         self._journal = self._open_journal()
         self._storing = Storing(
             self.info,
-            around.sink,
+            dependencies.sink,
             self._journal,
             self._status.mark,
             watch=plan.watch,
             opened=self._opened,
-            hold=around.return_seconds,
+            hold=dependencies.return_seconds,
         )
         self._storing.on_gone = lambda at: self._builder.cut(at, self._shown[-500:])
         self._window = AudioWindow(self._journal.entry if self._journal else None)
-        self._gate = SpeechGate() if around.gate else None
+        self._gate = SpeechGate() if dependencies.gate else None
         self._builder = SegmentBuilder(self.info.session_id)
         self._supervisor = Supervisor(
-            eligible(around.vendors, plan.language, plan.preferred),
+            eligible(dependencies.vendors, plan.language, plan.preferred),
             self._window,
             self._gate,
-            mode=around.mode,
+            mode=dependencies.mode,
             language=plan.language,
             vocabulary=plan.vocabulary,
             session_id=self.info.session_id,
-            breaker=around.breaker,
+            breaker=dependencies.breaker,
             on_words=self._words,
             on_status=self._status.vendor,
-            tuning=around.tuning,
+            tuning=dependencies.tuning,
         )
-        self._agreement = Agreement(self._supervisor, self._builder, around.accuracy)
+        self._agreement = Agreement(self._supervisor, self._builder, dependencies.accuracy)
         self._voices = (
-            Voices(plan.uid, around.labeller, self._window, self._named)
-            if around.labeller is not None and plan.profile
+            Voices(plan.uid, dependencies.labeller, self._window, self._named)
+            if dependencies.labeller is not None and plan.profile
             else None
         )
-        self._separator = Separator(around.labeller, self._window) if around.labeller is not None else None
+        self._separator = Separator(dependencies.labeller, self._window) if dependencies.labeller is not None else None
         self._utterances: asyncio.Queue[tuple[list[Word], str]] = asyncio.Queue()
         self._separating: asyncio.Task[None] | None = None
         self._shown: list[Word] = []
@@ -169,7 +169,7 @@ class Session:
         deltas = self._builder.add(words, model, max_gap=None if told_apart else UTTERANCE_GAP)
         self._shown.extend(words)
         self._storing.dirty = True
-        self._output.segments(deltas)
+        self._callbacks.segments(deltas)
         if self._voices is not None and told_apart:
             for delta in deltas:
                 self._voices.note(delta.segment.speaker, delta.start, delta.end)
@@ -205,7 +205,7 @@ class Session:
                 await self._store_when_due()
             except Exception as error:
                 self._faults.note("store", error)
-            if self._around.consensus and time.monotonic() - voted_at >= PAUSE:
+            if self._dependencies.consensus and time.monotonic() - voted_at >= PAUSE:
                 voted_at = time.monotonic()
                 try:
                     self._correct(await self._agreement.so_far())
@@ -215,7 +215,7 @@ class Session:
     def _correct(self, changed: list[Segment]) -> None:
         if changed:
             self._storing.dirty = True
-            self._output.updated(changed)
+            self._callbacks.updated(changed)
 
     def _sync(self) -> None:
         if self._journal is not None:
@@ -235,8 +235,8 @@ class Session:
             await asyncio.shield(self._writing)
 
     def _gap_reached(self) -> bool:
-        """Nobody has spoken for the gap: the conversation has ended (omi-protocol 1.8 no. 5)."""
-        gap = self._around.gap_seconds
+        """Nobody has spoken for the gap: the conversation has ended."""
+        gap = self._dependencies.gap_seconds
         if not self._window.end:
             return False
         if time.monotonic() - self._audio_at >= gap:
@@ -262,7 +262,7 @@ class Session:
         if self._voices is not None and labels:
             self._voices.rename(labels)
         if changed:
-            self._output.updated(changed)
+            self._callbacks.updated(changed)
 
     async def _store(self) -> bool:
         self._storing.heard(time.time() - (time.monotonic() - self._audio_at))
@@ -304,7 +304,9 @@ class Session:
         self._storing.heard(time.time() - (time.monotonic() - self._audio_at))
         closing = asyncio.create_task(self._storing.close(reason, words=bool(self._builder.segments)))
         # A slow local engine may be far behind a fast client: it gets as long as the audio that it owes.
-        behind = max((self.received - leg.done_until for leg in self._supervisor.legs if leg.live), default=0.0)
+        behind = max(
+            (self.received - vendor.done_until for vendor in self._supervisor.sessions if vendor.live), default=0.0
+        )
         await self._supervisor.finish(max(wait, min(behind, 600.0)) if wait >= FINISH_SECONDS else wait)
         if self._keeper is not None:
             self._keeper.cancel()
@@ -318,8 +320,8 @@ class Session:
             await self._voices.settle()
         result = self.accounting()
         metrics.session_ended(reason, result)
-        if self._around.counted is not None:
-            await database_sync_to_async(self._around.counted, thread_sensitive=False, executor=THREADS)()
+        if self._dependencies.counted is not None:
+            await database_sync_to_async(self._dependencies.counted, thread_sensitive=False, executor=THREADS)()
         log.info(
             "session_ended", session=self.info.session_id, reason=reason, reasons=result.reasons, **_rounded(result)
         )
@@ -347,12 +349,12 @@ class Session:
     async def _transcripts(self) -> dict[str, list[Segment]]:
         """Each vendor's own, and what they agree on where several heard the session."""
         found = self._supervisor.transcripts(self.info.session_id, self._told_apart)
-        if self._around.consensus:
+        if self._dependencies.consensus:
             agreed, changed = await self._agreement.whole()
             if agreed:
                 found[MODEL] = agreed
             if changed:
-                self._output.updated(changed)
+                self._callbacks.updated(changed)
         return found
 
     def accounting(self) -> Accounting:
@@ -365,7 +367,7 @@ class Session:
             if self._gate is None
             else [(cut.session, cut.session + cut.seconds) for cut in self._gate.cuts],
             self._supervisor.failure(),
-            lost=self._supervisor.lost(voted=self._around.consensus),
+            lost=self._supervisor.lost(voted=self._dependencies.consensus),
             vendors=self._supervisor.facts(),
         )
 

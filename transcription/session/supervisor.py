@@ -20,7 +20,7 @@ from transcription.audio.vad import SpeechGate
 from transcription.consensus import vote, weights_from
 from transcription.segments import Segment, Word, segments_from_words
 from transcription.session.account import length, merge, subtract
-from transcription.session.vendor_session import Leg
+from transcription.session.vendor_session import VendorSession
 from transcription.session.vendor_state import State, Tuning
 from transcription.session.window import AudioWindow
 from transcription.vendors.circuit_breaker import Breaker
@@ -70,14 +70,14 @@ class Supervisor:
     ) -> None:
         self.mode = mode
         self.shown_until = 0.0
-        self.current: Leg | None = None
+        self.current: VendorSession | None = None
         self.reasons: dict[str, str] = {}
         self._window = window
         self._on_words = on_words
         self._on_status = on_status
         self._grace = grace
         self._return_after = return_after
-        self._taken = 0  # words of the current leg that were shown or passed over
+        self._taken = 0  # words of the current session that were shown or passed over
         self._last_end = -1.0
         self._last_text = ""
         self._at_seam = False  # the next words are another vendor's first ones
@@ -85,8 +85,8 @@ class Supervisor:
         self._status = ""
         self._shown_names: set[str] = set()
         self.covered: list[tuple[float, float]] = []
-        self.legs = [
-            Leg(
+        self.sessions = [
+            VendorSession(
                 vendor,
                 LiveRequest(
                     language=vendor.capabilities.spoken(language),
@@ -105,23 +105,23 @@ class Supervisor:
 
     def start(self) -> None:
         self._started_at = time.monotonic()
-        if not self.legs:
+        if not self.sessions:
             self._say("stt_failed", "", "no vendor hears this language", False)
-        for leg in self.legs if self.mode == "parallel" else self.legs[:1]:
-            leg.start()
+        for session in self.sessions if self.mode == "parallel" else self.sessions[:1]:
+            session.start()
 
     def wake(self) -> None:
-        for leg in self.legs:
-            leg.wake()
+        for session in self.sessions:
+            session.wake()
 
     def tick(self) -> None:
-        """Twice a second: what only the clock can decide, and a look at keep-alives and stalls for the legs."""
+        """Twice a second: what only the clock can decide, and a look at keep-alives and stalls for the sessions."""
         self._choose()
         self.wake()
 
     @property
     def healthy(self) -> bool:
-        return any(leg.live for leg in self.legs)
+        return any(session.live for session in self.sessions)
 
     @property
     def fed_until(self) -> float:
@@ -138,10 +138,10 @@ class Supervisor:
         reached: list[tuple[float, int]] = []
         moved = time.monotonic()
         while time.monotonic() < until:
-            pending = [leg for leg in self.legs if leg.running]
+            pending = [session for session in self.sessions if session.running]
             if not pending:
                 break
-            now = [(leg.fed_until + leg.done_until, len(leg.words)) for leg in pending]
+            now = [(session.fed_until + session.done_until, len(session.words)) for session in pending]
             if now != reached:
                 reached, moved = now, time.monotonic()
             shown = self.shown_until >= self._window.end / 16_000 - 0.05 and self.current not in pending
@@ -150,10 +150,10 @@ class Supervisor:
             await asyncio.sleep(0.02)
             self.tick()
         self._drain_best()
-        await asyncio.gather(*(leg.stop() for leg in self.legs))
+        await asyncio.gather(*(session.stop() for session in self.sessions))
 
     async def stop(self) -> None:
-        await asyncio.gather(*(leg.stop() for leg in self.legs))
+        await asyncio.gather(*(session.stop() for session in self.sessions))
 
     def transcripts(
         self, scope: str, voices: Mapping[str, Mapping[tuple[float, str], str | None]] | None = None
@@ -163,64 +163,66 @@ class Supervisor:
         ``voices``: by model who said a word (its start and text), where that was decided here and not by the vendor.
         """
         return {
-            leg.vendor.model_name: segments_from_words(
-                _voiced(leg.words, (voices or {}).get(leg.vendor.model_name)),
-                scope=f"{scope}/{leg.vendor.model_name}",
-                provider=leg.vendor.model_name,
+            session.vendor.model_name: segments_from_words(
+                _voiced(session.words, (voices or {}).get(session.vendor.model_name)),
+                scope=f"{scope}/{session.vendor.model_name}",
+                provider=session.vendor.model_name,
             )
-            for leg in self.legs
-            if leg.words
+            for session in self.sessions
+            if session.words
         }
 
     def voted(self, accuracy: Mapping[str, float], span: tuple[float, float] | None = None) -> list[Word]:
         """What the vendors' own words agree on (``transcription.consensus``). Takes about 0.1 s of CPU for an hour of
         speech and three vendors: call it in a thread. ``accuracy`` (1 - word error rate) by vendor; ``span``: only the
         words between two moments."""
-        heard = [leg for leg in self.legs if leg.words]
+        heard = [session for session in self.sessions if session.words]
         start, end = span or (float("-inf"), float("inf"))
         return vote(
             {
-                leg.vendor.model_name: [word for word in list(leg.words) if start <= (word.start + word.end) / 2 <= end]
-                for leg in heard
+                session.vendor.model_name: [
+                    word for word in list(session.words) if start <= (word.start + word.end) / 2 <= end
+                ]
+                for session in heard
             },
-            weights_from({leg.vendor.model_name: accuracy.get(leg.name, UNKNOWN) for leg in heard}),
-            {leg.vendor.model_name: leg.heard for leg in heard},
+            weights_from({session.vendor.model_name: accuracy.get(session.name, UNKNOWN) for session in heard}),
+            {session.vendor.model_name: session.heard for session in heard},
         )
 
     def lost(self, *, voted: bool) -> list[tuple[float, float]]:
         """Stretches (session seconds) that a vendor could not be given, because the journal did not hold them any more.
         With a vote, what another vendor heard is not lost."""
-        gone = merge([(start, end) for leg in self.legs for start, end, _ in leg.lost])
-        return subtract(gone, merge([span for leg in self.legs for span in leg.heard])) if voted else gone
+        gone = merge([(start, end) for session in self.sessions for start, end, _ in session.lost])
+        return subtract(gone, merge([span for session in self.sessions for span in session.heard])) if voted else gone
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """What each vendor did in this session, for support: connections, failures by code, words, seconds heard."""
         return {
-            leg.name: {
-                "connections": leg.connections,
-                "failures": dict(leg.failures),
-                "words": len(leg.words),
-                "seconds": round(length(leg.heard), 2),
-                "shown": leg.name in self._shown_names,
+            session.name: {
+                "connections": session.connections,
+                "failures": dict(session.failures),
+                "words": len(session.words),
+                "seconds": round(length(session.heard), 2),
+                "shown": session.name in self._shown_names,
             }
-            for leg in self.legs
-            if leg.state is not State.IDLE
+            for session in self.sessions
+            if session.state is not State.IDLE
         }
 
     def failure(self) -> str:
         """Why audio is not transcribed, for the accounting: the shown vendor's reason, else the first one's."""
-        for leg in self.legs:
-            if leg.error is not None:
-                return f"{leg.name}:{leg.error.code or leg.error.kind.value}"
-        if not self.legs:
+        for session in self.sessions:
+            if session.error is not None:
+                return f"{session.name}:{session.error.code or session.error.kind.value}"
+        if not self.sessions:
             return "no_vendor"
         return "vendor_slow"
 
     # --- whose words are shown --------------------------------------------------------------------------------------
 
-    def _changed(self, leg: Leg) -> None:
-        if leg is self.current and (leg.live or leg.state is State.DONE):
-            self._show(leg)
+    def _changed(self, session: VendorSession) -> None:
+        if session is self.current and (session.live or session.state is State.DONE):
+            self._show(session)
         self._choose()
 
     def _choose(self) -> None:
@@ -238,50 +240,52 @@ class Supervisor:
         elif best is not None and self._status.startswith("stt_failed/"):
             self._say("ready", best.name, "recovered", False)  # the same vendor is back
         elif best is None and self._all_failed():
-            leg = next((leg for leg in self.legs if leg.error is not None), None)
-            why = leg.error if leg is not None else None
-            retry = any(leg.state is not State.OFF for leg in self.legs)
+            session = next((session for session in self.sessions if session.error is not None), None)
+            why = session.error if session is not None else None
+            retry = any(session.state is not State.OFF for session in self.sessions)
             if why is not None and why.code == NO_ROOM:
                 self._say("degraded", why.vendor, NO_ROOM, True)
             else:
                 self._say("stt_failed", why.vendor if why else "", why.message if why else "", retry)
 
-    def _best(self) -> Leg | None:
+    def _best(self) -> VendorSession | None:
         waiting = time.monotonic() - self._started_at < self._grace
-        for leg in self.legs:
-            if leg is self.current and leg.state in (State.LIVE, State.DONE):
-                return leg
-            if leg.state in (State.LIVE, State.DONE):
+        for session in self.sessions:
+            if session is self.current and session.state in (State.LIVE, State.DONE):
+                return session
+            if session.state in (State.LIVE, State.DONE):
                 if self.current is None or self.current.state not in (State.LIVE, State.DONE):
-                    return leg
-                back = time.monotonic() - leg.live_since >= self._return_after
-                if back and leg.done_until >= self.shown_until - 0.5:
-                    return leg
-            elif waiting and self.current is None and leg.error is None and leg.state is not State.IDLE:
+                    return session
+                back = time.monotonic() - session.live_since >= self._return_after
+                if back and session.done_until >= self.shown_until - 0.5:
+                    return session
+            elif waiting and self.current is None and session.error is None and session.state is not State.IDLE:
                 return None  # the preferred one is still connecting
         return None
 
     def _all_failed(self) -> bool:
-        started = [leg for leg in self.legs if leg.state is not State.IDLE]
-        return bool(started) and all(leg.state in (State.WAITING, State.OFF) and leg.error for leg in started)
+        started = [session for session in self.sessions if session.state is not State.IDLE]
+        return bool(started) and all(
+            session.state in (State.WAITING, State.OFF) and session.error for session in started
+        )
 
     def _hand_over(self) -> None:
         """Failover: where the one that listens has failed, the next in order begins at what it had decided."""
-        running = [leg for leg in self.legs if leg.running]
-        if any(leg.state in (State.LIVE, State.CONNECTING) for leg in running):
+        running = [session for session in self.sessions if session.running]
+        if any(session.state in (State.LIVE, State.CONNECTING) for session in running):
             return
-        if any(leg.state is State.DONE for leg in self.legs):
+        if any(session.state is State.DONE for session in self.sessions):
             return
-        fresh = next((leg for leg in self.legs if leg.state is State.IDLE), None)
-        if fresh is None or (self.legs and all(leg.state is State.IDLE for leg in self.legs)):
+        fresh = next((session for session in self.sessions if session.state is State.IDLE), None)
+        if fresh is None or (self.sessions and all(session.state is State.IDLE for session in self.sessions)):
             return
         fresh.start(self.shown_until)
 
-    def _first_unsaid(self, leg: Leg) -> int:
-        for index, word in enumerate(leg.words):
+    def _first_unsaid(self, session: VendorSession) -> int:
+        for index, word in enumerate(session.words):
             if self._is_unsaid(word):
                 return index
-        return len(leg.words)
+        return len(session.words)
 
     def _is_unsaid(self, word: Word) -> bool:
         if (word.start + word.end) / 2 <= self._last_end:
@@ -289,21 +293,21 @@ class Supervisor:
         # Vendors differ by some hundredths about where a word lies: the same word at the seam is the same word.
         return not (word.start < self._last_end + 0.3 and _plain(word.text) == self._last_text)
 
-    def _show(self, leg: Leg) -> None:
-        fresh = leg.words[self._taken :]
-        self._taken = len(leg.words)
+    def _show(self, session: VendorSession) -> None:
+        fresh = session.words[self._taken :]
+        self._taken = len(session.words)
         while self._at_seam and fresh and not self._is_unsaid(fresh[0]):
             fresh = fresh[1:]
         self._at_seam = self._at_seam and not fresh
-        begin = max(self.shown_until, leg.begins_at)
-        if leg.done_until > begin:
-            self._cover(begin, leg.done_until)
-            self.shown_until = leg.done_until
+        begin = max(self.shown_until, session.begins_at)
+        if session.done_until > begin:
+            self._cover(begin, session.done_until)
+            self.shown_until = session.done_until
         if fresh:
             latest = max(fresh, key=lambda word: word.end)
             if latest.end > self._last_end:
                 self._last_end, self._last_text = latest.end, _plain(latest.text)
-            self._on_words(fresh, leg.vendor.model_name)
+            self._on_words(fresh, session.vendor.model_name)
 
     def _cover(self, start: float, end: float) -> None:
         if self.covered and abs(self.covered[-1][1] - start) < 1e-6:
@@ -313,16 +317,16 @@ class Supervisor:
 
     def _drain_best(self) -> None:
         """At the end: whatever any vendor heard beyond what was shown is shown."""
-        ahead = [leg for leg in self.legs if leg.done_until > self.shown_until or leg.words]
-        for leg in sorted(ahead, key=lambda leg: -leg.done_until):
-            if leg is self.current:
-                self._show(leg)
-            elif leg.done_until > self.shown_until + 0.5:
-                self.current = leg
-                self._shown_names.add(leg.name)
-                self._taken = self._first_unsaid(leg)
+        ahead = [session for session in self.sessions if session.done_until > self.shown_until or session.words]
+        for session in sorted(ahead, key=lambda session: -session.done_until):
+            if session is self.current:
+                self._show(session)
+            elif session.done_until > self.shown_until + 0.5:
+                self.current = session
+                self._shown_names.add(session.name)
+                self._taken = self._first_unsaid(session)
                 self._at_seam = True
-                self._show(leg)
+                self._show(session)
 
     def _say(self, status: str, provider: str, reason: str, retryable: bool) -> None:
         key = f"{status}/{provider}"

@@ -1,8 +1,8 @@
 """One vendor in one session: connects, feeds, listens, reconnects, and keeps what it heard in session time.
 
-The leg reads the session's audio at its own pace from where it stands. After a drop the next connection starts where
-the vendor had decided words, so nothing is lost and nothing is heard twice; a vendor slower than the client simply
-falls behind, and the journal holds what it has yet to hear.
+Each vendor is given the session's audio at its own pace. After a drop the next connection starts where the vendor had
+decided words, so nothing is lost and nothing is heard twice; a vendor slower than the client simply falls behind, and
+the journal holds what it has yet to hear.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MAX_SEND = RATE  # samples in one message: a second
 OURS = "internal"
 
 
-class Leg:
+class VendorSession:
     """``words`` are final, sorted as they came, in session seconds; ``done_until``: all before it is decided."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Leg:
         window: AudioWindow,
         gate: SpeechGate | None,
         breaker: Breaker,
-        on_change: Callable[[Leg], None],
+        on_change: Callable[[VendorSession], None],
         tuning: Tuning | None = None,
     ) -> None:
         self.vendor = vendor
@@ -108,7 +108,7 @@ class Leg:
         """Begin to listen at a session time."""
         self.begins_at = self.done_until = at
         self._cursor = round(at * RATE)
-        self._task = asyncio.create_task(self._run(), name=f"leg-{self.name}")
+        self._task = asyncio.create_task(self._run(), name=f"session-{self.name}")
 
     def wake(self) -> None:
         """New audio, or the end of it."""

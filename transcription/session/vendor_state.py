@@ -1,4 +1,4 @@
-"""What a vendor's leg can be doing, and how long it waits for what."""
+"""What a vendor's session can be doing, and how long it waits for what."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 CONNECT_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 4.0
-"""Deepgram closes after 10 s without audio, Soniox after 20 s (vendors.md 1.2, 2.1)."""
+"""Deepgram closes after 10 s without audio, Soniox after 20 s."""
 STALL_SECONDS = 10.0
 """No word from the vendor for this long while it was sent audio: it hangs."""
 BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 15.0

@@ -30,7 +30,7 @@ MIN_CLIP = 0.8
 JOIN, MAX_CLIP = 0.4, 4.0
 """Words less than the first apart are one clip, which is at most the second long (seconds)."""
 ENOUGH = 5.0
-"""Seconds of one voice before it is asked about (design.md 6)."""
+"""Seconds of one voice before it is asked about."""
 MORE = 4.0
 """Further seconds before it is asked about again."""
 SURE_SOON = 3.0

@@ -12,7 +12,7 @@ from memories.pipeline import failure_catalogue
 from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
 from memories.pipeline.operations import memory_summary
 from memories.pipeline.states import StepState
-from memories.pipeline.vendor_calls import pending_calls
+from memories.pipeline.vendor_calls import records
 
 
 class Command(BaseCommand):
@@ -107,9 +107,8 @@ class Command(BaseCommand):
 
 def _answer(run: PostProcessingRun) -> str:
     """Whose answer the run waits for, where a call is out."""
-    step = run.steps.filter(name=run.current_step).first()
-    out = pending_calls.of(step.checkpoint) if step is not None else None
-    return f"when {out.vendor} answers, or looks " if out is not None and out.id else ""
+    call = records.of_step(run, run.current_step)
+    return f"when {call.vendor} answers, or looks " if call is not None else ""
 
 
 def _amount(call: VendorCall) -> str:

@@ -12,7 +12,7 @@ from memories.pipeline import recovery, tasks
 
 
 class Command(BaseCommand):
-    help = "Wake runs whose wake-up was lost, take over expired leases, end dead letters, tell untold endings."
+    help = "Send lost runs again, release expired leases, end dead letters, and notify ends that were not notified."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--loop", type=float, metavar="SECONDS", help="go on, every SECONDS (for a supervisor)")
@@ -27,8 +27,8 @@ class Command(BaseCommand):
                 self.stdout.write(json.dumps(report))
             else:
                 self.stdout.write(
-                    f"{report['woken']} runs woken, {report['given_up']} given up (manage.py deadletters), "
-                    f"{report['let_in']} let in from the line, {report['told']} ends told that had not been; "
+                    f"{report['resent']} runs sent again, {report['ended']} ended (manage.py deadletters), "
+                    f"{report['admitted']} let in that were queued, {report['notified']} ends notified; "
                     f"oldest unfinished run: {report['oldest_seconds']:.0f} s old"
                 )
             if not options["loop"]:

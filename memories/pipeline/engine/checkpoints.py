@@ -1,283 +1,336 @@
-"""Writing down what a step brought: each function is one transaction that begins with the fence."""
+"""What a worker writes of its run: each function is one transaction that begins with the fence.
+
+Every such transaction is tried again while the database is away for a moment, for it may carry what was paid for. It
+also writes how the step's calls to vendors ended (``ctx.calls``): an answer is forgotten only together with the writing
+of what follows from it.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final, TypeVar
 
-from django.db import transaction
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from memories.pipeline import notifications
-from memories.pipeline.engine import content_hash, durable, lease, queue, transitions, unsaved
+from memories.pipeline import deleted_people, notifications
+from memories.pipeline.engine import content_hash, lease, queue, transitions
 from memories.pipeline.engine.context import Context
-from memories.pipeline.engine.plans import OPTIONAL
 from memories.pipeline.engine.results import Done, Wait
-from memories.pipeline.models import PostProcessingRun, RunEvent, RunStep, StepArtifact, StepAttempt
+from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, StepAttempt
 from memories.pipeline.states import State, StepState
-from memories.pipeline.vendor_calls import partial_results
-from omi.core import rows
 from omi.core.errors import Outcome, ProviderError
 
+T = TypeVar("T")
 
-def note(run: PostProcessingRun, kind: str, *, actor: str = "", step: str = "", **data: Any) -> None:
-    """Append to the run's event log. ``data``: ids, counts, our own sentences."""
-    rows.insert([RunEvent(run=run, at=timezone.now(), type=kind, actor=actor, step=step, data=data)])
+log = structlog.get_logger(__name__)
 
-
-def why_canceled(run_id: int) -> str:
-    """The message with which somebody asked a run at work to stop: its memory was deleted, or just that."""
-    asked = {"run": run_id, "type": CANCEL_REQUESTED}
-    found = rows.select(RunEvent, ("data",), asked, order="-id", limit=1)
-    return str(found[0][0].get("message_id", "canceled")) if found else "canceled"
+PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between the tries: a database that restarts. The worker holds its lease meanwhile."""
 
 
-CANCEL_REQUESTED = "cancel_requested"
+def retrying(function: Callable[[], T]) -> T:
+    """Call ``function`` until the database answers. It is one transaction, and may run several times."""
+    for pause in PAUSES:
+        try:
+            return function()
+        except (OperationalError, InterfaceError) as error:
+            log.warning("write_tried_again", error=type(error).__name__, seconds=pause)
+            reconnect()
+            time.sleep(pause)
+    return function()
 
 
-def attempt(
-    ctx: Context,
-    step: RunStep,
-    began: datetime,
-    result: str,
-    outcome: Outcome,
-    *,
-    error: ProviderError | None = None,
-    message_id: str = "",
-    detail: str = "",
-) -> None:
-    """One more execution of ``step``: counted with the step, its row written by ``let_go``."""
-    now = timezone.now()
-    step.attempts += 1
-    ctx.attempts.append(
-        StepAttempt(
-            step=step, number=step.attempts, fence=ctx.lease.fence, worker=ctx.lease.owner, started_at=began,
-            finished_at=now, seconds=max(0.0, (now - began).total_seconds()), result=result, outcome=outcome,
-            vendor=error.vendor[:64] if error else "", error_kind=error.kind.value if error else "",
-            error_code=error.code[:64] if error else "", message_id=message_id,
-            detail=(detail or (error.message if error else ""))[:300],
-        )
-    )  # fmt: skip
+def reconnect() -> None:
+    """Open the connection anew where it was cut off."""
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
 
 
-def let_go(ctx: Context, function: Callable[[], None]) -> None:
-    """This worker's last transaction for the run: what is not written yet goes along, its attempts in one INSERT.
+def write(ctx: Context, change: Callable[[], None], *, uses_answers: bool = False) -> None:
+    """Run ``change``, which passes the fence first, and write how calls ended, in one transaction.
 
-    ``function`` writes the run first, and so passes the fence; it may run several times (``durable``). What a worker
-    that died could not write is made up for by the next one (``lost``): the steps' rows have it all.
+    ``uses_answers``: it stores what follows from the late answers that the step was given. They are forgotten with it.
     """
+    used = list(ctx.answers) if uses_answers else []
+    without_row = [call for call in ctx.calls if not call.stored]
 
     def once() -> None:
+        for call in without_row:
+            call.pk, call._state.adding = None, True  # a transaction that was rolled back had given it a row
         with transaction.atomic():
-            function()
-            unsaved.add(ctx)
-            for row in ctx.attempts:
-                row.pk = None  # a transaction that was rolled back had given it one
-            rows.insert(ctx.attempts)
+            change()
+            for call in ctx.calls:
+                call.store_end()
+            for call in used:
+                call.answer = None
+                call.store_end()
 
-    durable.write(once)
-    unsaved.forget(ctx)
-    ctx.attempts.clear()
-
-
-def not_written(steps: Iterable[RunStep], *, fence: int, worker: str, at: datetime) -> list[StepAttempt]:
-    """Rows of attempts that were counted with their steps but not written, because the worker died."""
-    steps = list(steps)
-    written = Counter(StepAttempt.objects.filter(step__in=steps).values_list("step_id", flat=True))
-    return [
-        StepAttempt(
-            step=step, number=number, fence=fence, worker=worker, started_at=step.started_at or at,
-            finished_at=step.finished_at or at, seconds=step.seconds,
-            result="done" if step.state == StepState.DONE else "failed", outcome=step.outcome or Outcome.TIMEOUT,
-            detail=step.note,
-        )
-        for step in steps
-        for number in range(written[step.pk] + 1, step.attempts + 1)
-    ]  # fmt: skip
+    retrying(once)
+    ctx.calls.clear()
+    if uses_answers:
+        ctx.answers.clear()
 
 
-def lost_attempt(step: RunStep, *, fence: int, worker: str, began: datetime, ended: datetime) -> StepAttempt:
-    """The execution of ``step`` whose worker disappeared; counts it."""
-    step.attempts += 1
+def save(ctx: Context, checkpoint: dict[str, Any]) -> None:
+    """Make the step's checkpoint durable before going on (a vendor's ticket). Raises LeaseLost or RunCanceled."""
+    ctx.step.checkpoint = checkpoint  # first: where it cannot be written now, the next write carries it
+
+    def change() -> None:
+        lease.write(ctx.lease)
+        RunStep.objects.filter(pk=ctx.step.pk).update(checkpoint=checkpoint)
+
+    write(ctx, change)
+
+
+def set_deadline(ctx: Context, step: RunStep, deadline: datetime) -> None:
+    """An optional step begins: the rest of the run waits for it until ``deadline``."""
+
+    def change() -> None:
+        lease.write(ctx.lease)
+        RunStep.objects.filter(pk=step.pk).update(deadline_at=deadline)
+
+    write(ctx, change)
+    step.deadline_at = deadline
+
+
+def failed_attempt(ctx: Context, began: datetime, error: ProviderError, checkpoint: dict[str, Any]) -> None:
+    """The step at work gives up one provider and asks the next: an attempt of its own, with the step's checkpoint."""
+    step = ctx.step
+    attempt = _attempt(ctx, step, began, "given up", error.outcome, error=error)
+    step.checkpoint = checkpoint
+
+    def change() -> None:
+        lease.write(ctx.lease)
+        _update(step, [attempt], checkpoint=checkpoint)
+
+    write(ctx, change)
+    step.attempts = attempt.number
+
+
+def complete_step(
+    ctx: Context, step: RunStep, began: datetime, result: Done, *, input_hash: str, following: str,
+    verdict: tuple[Outcome, str] | None = None, error: ProviderError | None = None,
+) -> None:  # fmt: skip
+    """Store what the step brought, and that ``following`` is at work.
+
+    ``error``: what it could not bring. The result is less than was asked for then: parts that were paid for stay, and
+    no later run takes the result over. After the last step the run ends with ``verdict`` in the same transaction.
+    """
+    artifacts = []
+    for name, value in result.artifacts.items():
+        sha, body = content_hash.pack(value)
+        artifacts.append(StepArtifact(step=step, name=name, sha256=sha, body=body))
+    attempt = _attempt(ctx, step, began, "done", result.outcome, detail=result.note, error=error)
+    _end_step(ctx, step, began, StepState.DONE, result.outcome, result.note, following=following, attempt=attempt,
+              input_hash=input_hash, output=result.output, artifacts=artifacts, verdict=verdict,
+              drop_parts=ctx.has_parts and error is None)  # fmt: skip
+    for name, value in result.artifacts.items():
+        ctx.remember_artifact(step.name, name, value)
+
+
+def reuse_step(ctx: Context, step: RunStep, earlier: RunStep, *, following: str) -> None:
+    """Take the result of an earlier run's step, whose inputs are the same, instead of paying for it again."""
+    kept = StepArtifact.objects.filter(step=earlier).exclude(name__startswith=StepArtifact.PART)
+    artifacts = [StepArtifact(step=step, name=item.name, sha256=item.sha256, body=item.body) for item in kept]
+    _end_step(ctx, step, timezone.now(), StepState.DONE, Outcome(earlier.outcome), f"taken from run {earlier.run_id}",
+              following=following, input_hash=earlier.input_hash, output=earlier.output, artifacts=artifacts,
+              reused_from_id=earlier.pk)  # fmt: skip
+
+
+def skip_step(ctx: Context, step: RunStep, began: datetime, reason: str, *, following: str) -> None:
+    """Store that the step has nothing to do in this run."""
+    _end_step(ctx, step, began, StepState.SKIPPED, Outcome.SUCCESS, reason, following=following)
+
+
+def fail_softly(
+    ctx: Context, step: RunStep, began: datetime, outcome: Outcome, sentence: str, *, error: ProviderError | None,
+    message_id: str, following: str,
+) -> None:  # fmt: skip
+    """Store that an optional step failed: it is recorded and shown, and the run goes on."""
+    attempt = _attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=sentence)
+    _end_step(ctx, step, began, StepState.FAILED, outcome, sentence, following=following, attempt=attempt)
+
+
+def suspend(ctx: Context, step: RunStep, began: datetime, wait: Wait, *, error: ProviderError | None = None) -> None:
+    """Let the run wait without a worker until it is due. ``error``: a failure that will be tried again, an attempt."""
+    due_at = timezone.now() + timedelta(seconds=max(0.0, wait.seconds))
+    attempts = [] if error is None else [_attempt(ctx, step, began, "retry", error.outcome, error=error)]
+    noted = error is not None or step.state != StepState.WAITING  # not each look at a job that is at work
+    values = {
+        "state": StepState.WAITING, "checkpoint": wait.checkpoint, "note": wait.note[:300],
+        "started_at": step.started_at or began,
+    }  # fmt: skip
+    step.checkpoint = wait.checkpoint  # first: where it cannot be written now, the next write carries it
+
+    def change() -> None:
+        lease.change(ctx.lease, State.WAITING, current_step=step.name, wake_at=due_at, woken_at=due_at, claims=0)
+        if noted:
+            reason = wait.note[:300]
+            notifications.record(ctx.run.pk, "suspended", step=step.name, seconds=round(wait.seconds, 1), reason=reason)
+        _update(step, attempts, **values)
+        notifications.waits(ctx, step.name)
+        queue.wake_on_commit(ctx.run.pk, at=due_at)
+
+    write(ctx, change)
+    _remember(step, attempts, values)
+
+
+def reclaimed(ctx: Context, step: RunStep | None) -> None:
+    """Record that the worker before this one ended without a word, at work on ``step`` if that has not ended."""
+    began = ctx.lease.claimed_at
+    attempts = [] if step is None else [abandoned_attempt(step, ctx.lease.fence, ctx.lease.lost_owner, began)]
+
+    def change() -> None:
+        lease.write(ctx.lease)
+        notifications.record(ctx.run.pk, "reclaimed", step=ctx.run.current_step, lost_owner=ctx.lease.lost_owner,
+                             fence=ctx.lease.fence)  # fmt: skip
+        if step is not None:
+            _update(step, attempts)
+
+    write(ctx, change)
+    if step is not None:
+        _remember(step, attempts, {})
+
+
+def abandoned_attempt(step: RunStep, fence: int, worker: str, began: datetime) -> StepAttempt:
+    """The execution of ``step`` whose worker disappeared."""
+    now = timezone.now()
     return StepAttempt(
-        step=step, number=step.attempts, fence=fence, worker=worker, started_at=began, finished_at=ended,
-        seconds=max(0.0, (ended - began).total_seconds()), result="lost", outcome=Outcome.TIMEOUT,
+        step=step, number=step.attempts + 1, fence=fence, worker=worker, started_at=began, finished_at=now,
+        seconds=max(0.0, (now - began).total_seconds()), result="lost", outcome=Outcome.TIMEOUT,
         message_id="worker_died", detail="the worker disappeared",
     )  # fmt: skip
 
 
-def ended(
-    ctx: Context, step: RunStep, began: datetime, result: Done, *, input_hash: str, following: str,
-    verdict: tuple[Outcome, str] | None = None, error: ProviderError | None = None,
-) -> None:  # fmt: skip
-    """The step brought something, and ``following`` begins: written now, or with the next write (``unsaved``).
-
-    ``error``: what it could not bring. The result is less than was asked for then, and no later run takes it over.
-
-    After the last step (``following`` is "") the run ends with ``verdict`` in that transaction.
-    """
-    attempt(ctx, step, began, "done", result.outcome, detail=result.note, error=error)
-    _over(ctx, step, StepState.DONE, result.outcome, result.note, began, input_hash=input_hash, output=result.output,
-          following=following)  # fmt: skip
-    for name, value in result.artifacts.items():
-        sha, body = content_hash.pack(value)
-        ctx.unsaved_artifacts.append(StepArtifact(step=step, name=name, sha256=sha, body=body))
-        ctx.remember_artifact(step.name, name, value)
-    parts_of = step.name if error is None else ""
-    if verdict is None:
-        if unsaved.due(ctx):
-            unsaved.write(ctx, parts_of=parts_of)
-        return
-
-    let_go(ctx, lambda: _end(ctx, *verdict, announced=bool(result.output.get("announced"))))
+def finish(ctx: Context, outcome: Outcome, message_id: str, *, detail: str = "", notified: bool = False) -> None:
+    """End the run as its holder."""
+    write(ctx, lambda: _end_run(ctx, outcome, message_id, detail=detail, notified=notified))
     ctx.run.state = State.FINISHED
 
 
-def skipped(ctx: Context, step: RunStep, began: datetime, reason: str, *, following: str) -> None:
-    _over(ctx, step, StepState.SKIPPED, Outcome.SUCCESS, reason, began, following=following)
-    if unsaved.due(ctx):
-        unsaved.write(ctx)
-
-
-def failed_softly(
-    ctx: Context, step: RunStep, began: datetime, outcome: Outcome, sentence: str, *, error: ProviderError | None,
-    message_id: str, following: str,
+def fail(
+    ctx: Context, step: RunStep, began: datetime, outcome: Outcome, message_id: str, *, detail: str,
+    error: ProviderError | None = None, counted: bool = False,
 ) -> None:  # fmt: skip
-    """An optional step failed: recorded and shown, and the run goes on."""
-    attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=sentence)
-    _over(ctx, step, StepState.FAILED, outcome, sentence, began, following=following)
-    unsaved.write(ctx)
+    """End the run because ``step`` failed. ``counted``: its failures are attempts already."""
+    attempts = []
+    if not counted:
+        attempts = [_attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=detail)]
+    values = _ended(step, began, StepState.FAILED, outcome, detail)
+
+    def change() -> None:
+        _end_run(ctx, outcome, message_id, detail=detail, step=step.name)
+        _update(step, attempts, **values)
+
+    write(ctx, change)
+    _remember(step, attempts, values)
+    ctx.run.state = State.FINISHED
 
 
-def reused(ctx: Context, step: RunStep, earlier: RunStep, *, following: str) -> None:
-    """The inputs are those of an earlier run's step: take its result instead of doing (and paying) it again."""
-    step.reused_from = earlier
-    _over(
-        ctx, step, StepState.DONE, Outcome(earlier.outcome), f"taken from run {earlier.run_id}", timezone.now(),
-        input_hash=earlier.input_hash, output=earlier.output, following=following,
-    )  # fmt: skip
-    ctx.unsaved_artifacts += [
-        StepArtifact(step=step, name=item.name, sha256=item.sha256, body=item.body)
-        for item in StepArtifact.objects.filter(step=earlier).exclude(partial_results.IN_BETWEEN)
-    ]
-    unsaved.write(ctx)
-
-
-def put_down(ctx: Context, step: RunStep, began: datetime, wait: Wait, *, error: ProviderError | None = None) -> None:
-    """Nobody waits: the run sleeps until its wake-up time. A failure that will be tried again is an attempt."""
-    wake_at = timezone.now() + timedelta(seconds=max(0.0, wait.seconds))
-    if error is not None:
-        attempt(ctx, step, began, "retry", error.outcome, error=error)
-    told = error is not None or step.state != StepState.WAITING  # not each look at a job that is at work
-    # Before it is written: where that fails for good, whoever waits for the database next has it all the same.
-    step.state, step.checkpoint, step.note = StepState.WAITING, wait.checkpoint, wait.note[:300]
-    step.started_at = step.started_at or began
-
-    def suspend() -> None:
-        lease.change(ctx.lease, State.WAITING, current_step=step.name, wake_at=wake_at, woken_at=wake_at, claims=0)
-        if told:
-            note(ctx.run, "put_down", step=step.name, seconds=round(wait.seconds, 1), reason=wait.note[:300])
-        step.save(update_fields=["state", "checkpoint", "note", "started_at", "attempts"])
-        notifications.waits(ctx, step.name)
-        queue.wake_on_commit(ctx.run.pk, at=wake_at)
-
-    let_go(ctx, suspend)
-
-
-def lost(ctx: Context, step: RunStep | None) -> None:
-    """The worker before this one ended without a word, while at work on ``step`` if that is not over."""
-    at, worker = ctx.lease.claimed_at, ctx.lease.lost_owner
-    ctx.attempts += not_written(ctx.steps.values(), fence=ctx.lease.fence - 1, worker=worker, at=at)
-    if step is not None:
-        attempt(ctx, step, ctx.lease.claimed_at, "lost", Outcome.TIMEOUT, message_id="worker_died",
-                detail="the worker disappeared")  # fmt: skip
-        if step.name in OPTIONAL:  # its patience goes on counting (retries.patience_left)
-            step.started_at = step.started_at or ctx.run.step_started_at
-
-    def write() -> None:
-        lease.write(ctx.lease)
-        note(ctx.run, "taken_over", step=ctx.run.current_step, lost_owner=worker, fence=ctx.lease.fence)
-        if step is not None:
-            step.save(update_fields=["attempts", "started_at"])
-
-    let_go(ctx, write)
-
-
-def finished(
-    ctx: Context,
-    outcome: Outcome,
-    message_id: str,
-    *,
+def finish_idle(
+    run: PostProcessingRun, outcome: Outcome, message_id: str, *, when: Q, actor: str, dead_letter: bool = False,
     detail: str = "",
-    announced: bool = False,
-    step: RunStep | None = None,
-    began: datetime | None = None,
-    error: ProviderError | None = None,
-    counted: bool = False,
-) -> None:
-    """The end, seen by the holder of the run. ``counted``: the step's failures are attempts already."""
-    if step is not None and began is not None:
-        if not counted:
-            attempt(ctx, step, began, "failed", outcome, error=error, message_id=message_id, detail=detail)
-        _over(ctx, step, StepState.FAILED, outcome, detail, began, following=step.name)
-    let_go(ctx, lambda: _end(ctx, outcome, message_id, detail=detail, announced=announced, step=step))
-    ctx.run.state = State.FINISHED
-
-
-def _end(
-    ctx: Context, outcome: Outcome, message_id: str, *, announced: bool, detail: str = "", step: RunStep | None = None
-) -> None:
-    lease.change(
-        ctx.lease, State.FINISHED, outcome=outcome, message_id=message_id, detail=detail[:300], announced=announced
-    )
-    note(ctx.run, "finished", step=step.name if step else "", outcome=outcome.value, message_id=message_id)
-    next_in_line(ctx.uid, ctx.memory_id)
-
-
-def finish_idle(run_id: int, uid: str, memory_id: str, outcome: Outcome, message_id: str, *, when: Any,
-                actor: str, dead_letter: bool = False, detail: str = "") -> bool:  # fmt: skip
-    """The end of a run that nobody holds: canceled while waiting, or given up by the reconciler."""
+) -> bool:  # fmt: skip
+    """End a run that no worker holds: canceled while waiting, superseded, or a dead letter. False where ``when`` does
+    not hold any more."""
     with transaction.atomic():
         done = transitions.change(
-            run_id, State.FINISHED, when=when, outcome=outcome, message_id=message_id, dead_letter=dead_letter,
+            run.pk, State.FINISHED, when=when, outcome=outcome, message_id=message_id, dead_letter=dead_letter,
             detail=detail[:300], held=False,
         )  # fmt: skip
         if done:
-            RunEvent.objects.create(
-                run_id=run_id, at=timezone.now(), type="dead_letter" if dead_letter else "finished", actor=actor,
-                data={"outcome": outcome.value, "message_id": message_id},
-            )  # fmt: skip
-            next_in_line(uid, memory_id)
+            kind = "dead_letter" if dead_letter else "finished"
+            notifications.record(run.pk, kind, actor=actor, outcome=outcome.value, message_id=message_id)
+            queue.admit_next(run.uid, run.memory_id)
     return done
 
 
-def next_in_line(uid: str, memory_id: str) -> None:
-    """Let the oldest run that stands in line begin. Call it inside the transaction of the end."""
-    in_line = {"uid": uid, "memory_id": memory_id, "held": True, "state": State.QUEUED}
-    first = rows.select(PostProcessingRun, ("id",), in_line, order="id", limit=1)
-    if not first:
-        return
-    active = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id, held=False).exclude(state=State.FINISHED)
-    if active.exists():
-        return
-    run_id = first[0][0]
-    if PostProcessingRun.objects.filter(pk=run_id, held=True, state=State.QUEUED).update(held=False):
-        queue.wake_on_commit(run_id)
+# --- the rows ---
 
 
-def _over(
-    ctx: Context, step: RunStep, state: StepState, outcome: Outcome, sentence: str, began: datetime, *,
-    following: str, input_hash: str = "", output: dict[str, Any] | None = None,
+def _end_step(
+    ctx: Context, step: RunStep, began: datetime, state: StepState, outcome: Outcome, sentence: str, *, following: str,
+    attempt: StepAttempt | None = None, artifacts: Iterable[StepArtifact] = (),
+    verdict: tuple[Outcome, str] | None = None, drop_parts: bool = False, **more: Any,
 ) -> None:  # fmt: skip
-    """The step is over and ``following`` at work: in memory, and among what is to be written."""
+    """``more``: other fields of the step."""
+    values = _ended(step, began, state, outcome, sentence) | more
+    attempts = [attempt] if attempt is not None else []
+    artifacts = list(artifacts)
+
+    def change() -> None:
+        if verdict is None:
+            # One claim is left to count: that of this worker, which goes on to the next step with it.
+            lease.write(ctx.lease, current_step=following or step.name, step_started_at=timezone.now(), claims=1)
+        else:
+            _end_run(ctx, *verdict, notified=bool(values["output"].get("announced")))
+        _update(step, attempts, **values, checkpoint={})
+        if artifacts:
+            deleted_people.leave_out(ctx.uid, artifacts)
+            StepArtifact.objects.bulk_create(
+                artifacts, update_conflicts=True, unique_fields=["step", "name"], update_fields=["sha256", "body"]
+            )
+        if drop_parts:
+            of_step = StepArtifact.objects.filter(
+                step__name=step.name, step__run__uid=ctx.uid, step__run__memory_id=ctx.memory_id
+            )
+            of_step.filter(name__startswith=StepArtifact.PART).delete()
+
+    write(ctx, change, uses_answers=True)
+    _remember(step, attempts, values)
+    ctx.run.current_step, ctx.run.claims = following or step.name, 1
+    if verdict is not None:
+        ctx.run.state = State.FINISHED
+
+
+def _end_run(
+    ctx: Context, outcome: Outcome, message_id: str, *, detail: str = "", notified: bool = False, step: str = ""
+) -> None:
+    lease.change(ctx.lease, State.FINISHED, outcome=outcome, message_id=message_id, detail=detail[:300],
+                 announced=notified)  # fmt: skip
+    notifications.record(ctx.run.pk, "finished", step=step, outcome=outcome.value, message_id=message_id)
+    queue.admit_next(ctx.uid, ctx.memory_id)
+
+
+def _ended(step: RunStep, began: datetime, state: StepState, outcome: Outcome, sentence: str) -> dict[str, Any]:
+    now, started_at = timezone.now(), step.started_at or began
+    return {
+        "state": state, "outcome": outcome, "note": sentence[:300], "input_hash": "", "output": {},
+        "started_at": started_at, "finished_at": now, "seconds": max(0.0, (now - started_at).total_seconds()),
+    }  # fmt: skip
+
+
+def _attempt(
+    ctx: Context, step: RunStep, began: datetime, result: str, outcome: Outcome, *,
+    error: ProviderError | None = None, message_id: str = "", detail: str = "",
+) -> StepAttempt:  # fmt: skip
     now = timezone.now()
-    step.state, step.outcome, step.note = state, outcome, sentence[:300]
-    step.input_hash, step.output = input_hash, output or {}
-    step.started_at = step.started_at or began
-    step.finished_at = now
-    step.seconds = max(0.0, (now - step.started_at).total_seconds())
-    if step not in ctx.unsaved:
-        ctx.unsaved.append(step)
-    ctx.run.current_step, ctx.run.claims = following or step.name, 1  # this worker's own claim goes on counting
+    return StepAttempt(
+        step=step, number=step.attempts + 1, fence=ctx.lease.fence, worker=ctx.lease.owner, started_at=began,
+        finished_at=now, seconds=max(0.0, (now - began).total_seconds()), result=result, outcome=outcome,
+        vendor=error.vendor[:64] if error else "", error_kind=error.kind.value if error else "",
+        error_code=error.code[:64] if error else "", message_id=message_id,
+        detail=(detail or (error.message if error else ""))[:300],
+    )  # fmt: skip
+
+
+def _update(step: RunStep, attempts: list[StepAttempt], **values: Any) -> None:
+    if attempts:
+        values["attempts"] = attempts[-1].number
+        for row in attempts:
+            row.pk = None  # a transaction that was rolled back had given it one
+        StepAttempt.objects.bulk_create(attempts)
+    RunStep.objects.filter(pk=step.pk).update(**values)
+
+
+def _remember(step: RunStep, attempts: list[StepAttempt], values: dict[str, Any]) -> None:
+    """Bring the step in memory up to date with what was written."""
+    for name, value in values.items():
+        setattr(step, name, value)
+    if attempts:
+        step.attempts = attempts[-1].number

@@ -1,39 +1,38 @@
-"""What a step is given: the run, what earlier steps left, the memory, the prepared audio, and a place for files."""
+"""What a step is given: the run, what earlier steps left, the memory, the prepared audio, and a place for files.
+
+It is read by steps and by whoever writes for them (``checkpoints``, ``recordings``); it writes nothing itself.
+"""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import tempfile
 import threading
-from datetime import timedelta
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 
-from memories.pipeline.engine import content_hash
-from memories.pipeline.engine import lease as claim
+from memories.pipeline.engine import content_hash, lease
 from memories.pipeline.engine.results import RunCanceled, StepError
-from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, StepAttempt, VendorCall
+from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, VendorCall
 from memories.pipeline.states import GOOD, StepState
-from omi.core import providers, rows, workspace
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from memories.repository.transcripts import TranscriptVersion
-    from memories.shapes import Memory
-    from omi.accounts.users import UserDoc
+from memories.repository.memories import MemoryNotFound, get_memory
+from memories.repository.transcripts import TranscriptVersion, list_transcripts
+from memories.shapes import Memory
+from omi.accounts.users import UserDoc, get_user
+from omi.core import providers, workspace
+from omi.stores import audio
 
 
 class Context:
-    """One worker's hold of one run. Reads are cached while it lasts; every write is fenced."""
+    """One worker's hold of one run. What it has read is kept while it lasts."""
 
-    def __init__(self, run: PostProcessingRun, lease: claim.Lease, steps: list[RunStep]) -> None:
+    def __init__(self, run: PostProcessingRun, held: lease.Lease, steps: list[RunStep]) -> None:
         self.run = run
-        self.lease = lease
+        self.lease = held
         self.steps = {step.name: step for step in steps}
         self.uid = run.uid
         self.memory_id = run.memory_id
@@ -41,12 +40,10 @@ class Context:
         self.log = structlog.get_logger("memories.pipeline").bind(
             uid=run.uid, memory_id=run.memory_id, run_id=run.pk, kind=run.kind
         )
-        self.attempts: list[StepAttempt] = []  # of this worker, not yet written (progress.attempt)
-        self.unsaved: list[RunStep] = []  # ended, and not written yet (unsaved)
-        self.unsaved_artifacts: list[StepArtifact] = []
-        self.unsaved_calls: list[VendorCall] = []  # answered
-        self.paid = 0  # calls of this execution of the step that cost money (ledger.call)
-        self.has_parts = False  # parts of the step's request were kept (kept_parts)
+        self.calls: list[VendorCall] = []  # have ended: written with what follows from them (checkpoints.write)
+        self.answers: list[VendorCall] = []  # late answers that the step at work was given (client.ask)
+        self.paid = 0  # calls of this execution of the step that cost money
+        self.has_parts = False  # parts of the step's request were kept (partial_results)
         self.more_time: Callable[[], None] = lambda: None  # the step at work got on: its time begins anew
         self._artifacts: dict[tuple[str, str], Any] = {}
         self._users = 1  # of the folder: the worker, and each call that is out (hold, close)
@@ -62,43 +59,23 @@ class Context:
 
     @property
     def checkpoint(self) -> dict[str, Any]:
-        """A copy: change it and give it back with ``Wait`` or ``save_checkpoint``."""
+        """A copy: change it and give it back with ``Wait`` or ``checkpoints.save``."""
         return copy.deepcopy(dict(self.step.checkpoint))
-
-    def save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Make something durable before going on (a vendor's ticket). Raises LeaseLost or RunCanceled."""
-        from django.db import transaction
-
-        from memories.pipeline.engine import durable, unsaved
-
-        self.step.checkpoint = checkpoint  # first: a worker that cannot write it now waits with it in its hand
-
-        def once() -> None:
-            with transaction.atomic():
-                if self.unsaved or self.unsaved_calls:
-                    unsaved.begin(self)
-                else:
-                    claim.write(self.lease)
-                RunStep.objects.filter(pk=self.step.pk).update(checkpoint=checkpoint)
-
-        durable.write(once)
-        unsaved.forget(self)
 
     def failures_elsewhere(self) -> int:
         """Tries of the run's other steps beyond the one that each is due: what they had of the run's budget."""
         return sum(max(0, step.attempts - 1) for step in self.steps.values() if step.name != self.run.current_step)
 
     def check(self) -> None:
-        """Raise LeaseLost or RunCanceled unless this worker still has the run. Call it before anything becomes visible.
+        """Raise LeaseLost or RunCanceled unless this worker has the run. Call it before anything becomes visible."""
+        lease.check(self.lease)
 
-        What was done until now is written down then; that there was nothing to do can be found again.
-        """
-        from memories.pipeline.engine import unsaved
-
-        if any(step.state != StepState.SKIPPED for step in self.unsaved):
-            unsaved.write(self)
-        else:
-            claim.check(self.lease)
+    def use_answers(self) -> None:
+        """What follows from the late answers is in the step's checkpoint now: they go with the next write."""
+        for call in self.answers:
+            call.answer = None
+        self.calls += self.answers
+        self.answers = []
 
     # --- what earlier steps left ---
 
@@ -132,21 +109,17 @@ class Context:
     @cached_property
     def earlier(self) -> dict[tuple[str, str], int]:
         """What the memory's other runs did well: name and input hash of a step to the newest such row."""
-        runs = rows.select(PostProcessingRun, ("id",), {"uid": self.uid, "memory_id": self.memory_id})
-        others = [run for (run,) in runs if run != self.run.pk]
-        if not others:
-            return {}
-        done = {"run__in": others, "state": StepState.DONE, "outcome__in": GOOD}
-        found = rows.select(RunStep, ("name", "input_hash", "id"), done, order="id")
-        return {(name, digest): step for name, digest, step in found if digest}
+        done = RunStep.objects.filter(
+            run__uid=self.uid, run__memory_id=self.memory_id, state=StepState.DONE, outcome__in=GOOD
+        ).exclude(run_id=self.run.pk)
+        found = done.exclude(input_hash="").order_by("pk").values_list("name", "input_hash", "pk")
+        return {(name, digest): step for name, digest, step in found}
 
     # --- the memory and its user ---
 
     @cached_property
     def memory(self) -> Memory:
         """The memory as it was when this worker took the run. Raises RunCanceled where it is gone."""
-        from memories.repository.memories import MemoryNotFound, get_memory
-
         try:
             return get_memory(self.uid, self.memory_id)
         except MemoryNotFound as error:
@@ -155,14 +128,10 @@ class Context:
     @cached_property
     def transcripts(self) -> dict[str, TranscriptVersion]:
         """The stored transcripts by model, as they were when this worker first asked."""
-        from memories.repository.transcripts import list_transcripts
-
         return list_transcripts(self.uid, self.memory_id)
 
     @cached_property
     def user(self) -> UserDoc:
-        from omi.accounts.users import get_user
-
         user = get_user(self.uid)
         if user.account_deleted:
             raise RunCanceled("account_gone")
@@ -183,7 +152,7 @@ class Context:
 
     @property
     def folder(self) -> Path:
-        """A private folder on this machine, gone when the worker has put the run down and no call reads it any more."""
+        """A private folder on this machine, gone when the worker has let the run go and no call reads it any more."""
         if self._folder is None:
             self._folder = workspace.temporary(f"run-{self.run.pk}-")
         return Path(self._folder.name)
@@ -208,32 +177,12 @@ class Context:
 
     def local_copy(self, name: str) -> Path:
         """An audio object as a local file. Raises StepError("audio_missing")."""
-        from omi.stores import audio
-
         if not name:
             raise StepError("audio_missing")
         try:
             return Path(audio.local_copy(name, self.folder))
         except (FileNotFoundError, LookupError) as error:
             raise StepError("audio_missing") from error
-
-    def store_audio(self, purpose: str, wav: Path, keep_for: timedelta | None) -> str:
-        """Keep a WAV of this memory; the object that an earlier try stored is taken where it is the same."""
-        from omi.stores import audio
-
-        with wav.open("rb") as file:
-            sha = hashlib.file_digest(file, "sha256").hexdigest()
-        self.check()
-        for known in audio.for_memory(self.uid, self.memory_id, purpose=purpose):
-            if known.sha256 == sha:
-                audio.keep(known, keep_for)
-                return str(known.name)
-        with wav.open("rb") as file:
-            made = audio.put(
-                self.uid, purpose, file, memory_id=self.memory_id, suffix=".wav", keep_for=keep_for,
-                fence=lambda: claim.write(self.lease),
-            )  # fmt: skip
-        return str(made.name)
 
     def hold(self) -> None:
         """Somebody else reads the files, too: they stay until everybody has called ``close``."""

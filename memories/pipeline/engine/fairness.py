@@ -16,7 +16,6 @@ from django.utils import timezone
 from memories.pipeline.engine import lease
 from memories.pipeline.models import PostProcessingRun, UserTurn
 from memories.pipeline.states import State
-from omi.core import rows
 
 USERS: Final = 200
 """Users whose turns are compared: those whose runs have waited longest."""
@@ -43,8 +42,10 @@ def choose(run_id: int) -> int:
 def took_turn(uid: str) -> None:
     """A worker takes a run of this user. Call it inside the transaction of the claim."""
     now = timezone.now()
-    if not rows.update(UserTurn, {"at": now}, {"uid": uid}):
-        rows.insert([UserTurn(uid=uid, at=now)], unique=("uid",))
+    if not UserTurn.objects.filter(uid=uid).update(at=now):
+        UserTurn.objects.bulk_create(
+            [UserTurn(uid=uid, at=now)], update_conflicts=True, unique_fields=["uid"], update_fields=["at"]
+        )
 
 
 def forget_user(uid: str) -> int:

@@ -14,7 +14,6 @@ from django.utils import timezone
 
 from memories.pipeline.engine.lease import Lease, lease_time
 from memories.pipeline.models import PostProcessingRun
-from omi.core import rows
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +21,7 @@ log = structlog.get_logger(__name__)
 class Heartbeat:
     """Renews a lease while a step works; stops by itself when the step has had its time.
 
-    A worker that is frozen as a whole stops beating, and so does one whose step hangs: both are taken over.
+    A worker that is frozen as a whole stops beating, and so does one whose step hangs: the runs of both are reclaimed.
     """
 
     def __init__(self, lease: Lease) -> None:
@@ -43,8 +42,8 @@ class Heartbeat:
             log.warning("step_over_its_time", run_id=self._lease.run_id)
             return True
         now = timezone.now()
-        values = {"lease_until": now + lease_time(), "heartbeat_at": now}
-        return bool(rows.update(PostProcessingRun, values, self._lease.values()))
+        mine = PostProcessingRun.objects.filter(self._lease.condition())
+        return bool(mine.update(lease_until=now + lease_time(), heartbeat_at=now))
 
 
 class _Pulse:

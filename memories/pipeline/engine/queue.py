@@ -1,4 +1,7 @@
-"""Sending "wake run N" through Django-Q2. A message is only a hint: lost, doubled or late ones do no harm."""
+"""Sending "work on run N" through Django-Q2, and which run of a memory may be worked on.
+
+A message is only a hint: lost, repeated or late ones do no harm.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,12 @@ from typing import Any
 
 import structlog
 from django.db import Error, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
+
+from memories.pipeline.engine import transitions
+from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.states import State
 
 log = structlog.get_logger(__name__)
 
@@ -26,12 +33,12 @@ def broker() -> Any:
 
 
 def wake_on_commit(run_id: int, *, at: datetime | None = None) -> None:
-    """After the surrounding transaction: nobody is woken for a row that is not there yet."""
+    """Send the message after the surrounding transaction: a worker must find the row as it was committed."""
     transaction.on_commit(lambda: wake(run_id, at=at))
 
 
 def send_on_commit(function: str, *args: Any) -> None:
-    """After the surrounding transaction, to a worker. A queue out of reach is logged."""
+    """Send a task to a worker after the surrounding transaction. A queue out of reach is logged."""
 
     def now() -> None:
         try:
@@ -44,7 +51,8 @@ def send_on_commit(function: str, *args: Any) -> None:
 
 
 def wake(run_id: int, *, at: datetime | None = None) -> None:
-    """Put a wake-up into the queue, visible from ``at`` on. A queue out of reach is logged: the reconciler re-sends."""
+    """Put a message for the run into the queue, visible from ``at`` on. A queue out of reach is logged: ``recovery``
+    sends the message again."""
     try:
         with transaction.atomic():
             send(WAKE, run_id, at=at)
@@ -70,6 +78,25 @@ def send(function: str, *args: Any, at: datetime | None = None) -> None:
         "ack_failure": True,
     }  # fmt: skip
     OrmQ.objects.create(key=broker().list_key, payload=SignedPackage.dumps(task), lock=at)
+
+
+def resume_now(run_id: int) -> bool:
+    """Make a waiting run due at once: its vendor has answered, or calls back. False if it does not wait."""
+    resumed = transitions.change(run_id, State.QUEUED, when=Q(state=State.WAITING), woken_at=timezone.now())
+    if resumed:
+        wake(run_id)
+    return resumed
+
+
+def admit_next(uid: str, memory_id: str) -> None:
+    """Let the oldest run that is queued behind another one begin. Call it inside the transaction of the end."""
+    of_memory = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id)
+    behind_it = of_memory.filter(held=True, state=State.QUEUED)
+    run_id = behind_it.order_by("id").values_list("pk", flat=True).first()
+    if run_id is None or of_memory.filter(held=False).exclude(state=State.FINISHED).exists():
+        return
+    if behind_it.filter(pk=run_id).update(held=False):
+        wake_on_commit(run_id)
 
 
 def messages() -> QuerySet[Any]:

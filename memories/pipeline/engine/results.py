@@ -20,7 +20,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Put the run down and come back after ``seconds``. ``checkpoint`` replaces the step's.
+    """Suspend the run and come back after ``seconds``. ``checkpoint`` replaces the step's.
 
     ``error``: a vendor's failure that is the reason; it is an attempt then.
     """
@@ -55,11 +55,15 @@ class StepError(Exception):
 
 
 class AnswersLater(Exception):
-    """A vendor was asked and has not answered yet: the run is put down as ``wait`` says (``calls``)."""
+    """A vendor was asked and has not answered yet: the run is suspended as ``wait`` says.
 
-    def __init__(self, wait: Wait) -> None:
+    ``call_id``: the pending call, if there is one.
+    """
+
+    def __init__(self, wait: Wait, call_id: int | None = None) -> None:
         super().__init__(wait.note)
         self.wait = wait
+        self.call_id = call_id
 
 
 class LeaseLost(Exception):

@@ -1,4 +1,4 @@
-"""When to try again: tenacity's policies, spread over wake-ups instead of sleeping in a worker.
+"""When to try again: tenacity's policies, spread over due times instead of sleeping in a worker.
 
 Exponential with full jitter, at most ``ATTEMPTS`` failures and ``WINDOW`` seconds per step and vendor; a vendor's own
 ``retry_after`` is a lower bound. The run's budget bounds all of them together.
@@ -10,7 +10,7 @@ waited for as long as ``OMI_STORE_PATIENCE_HOURS``, however often they fail mean
 from __future__ import annotations
 
 import random
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
@@ -77,9 +77,9 @@ def store_delay(checkpoint: dict[str, Any], error: StoreError) -> float | None:
     return float(wait(_state(seen, now)))
 
 
-def patience_left(began: datetime, audio_seconds: float) -> float:
-    """Seconds until an optional step that began at ``began`` is gone on without; negative once they are over."""
-    return OPTIONAL_PATIENCE + audio_seconds / 60 - (timezone.now() - began).total_seconds()
+def optional_deadline(audio_seconds: float) -> datetime:
+    """When the rest of the run no longer waits for an optional step that begins now."""
+    return timezone.now() + timedelta(seconds=OPTIONAL_PATIENCE + audio_seconds / 60)
 
 
 def store_answers(checkpoint: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from django.db import models
 
@@ -13,7 +13,7 @@ from memories.pipeline.states import OUTCOMES
 class AppendOnly(models.QuerySet[Any]):
     """Rows may be added, and deleted with the run they belong to (erasure); nobody edits history.
 
-    Behind it stands a trigger that refuses every UPDATE (``guard``).
+    Behind it stands a trigger that refuses every UPDATE (``triggers``).
     """
 
     def update(self, **kwargs: Any) -> NoReturn:
@@ -60,7 +60,7 @@ class StepAttempt(models.Model):
 
 
 class RunEvent(models.Model):
-    """What happened to a run: created, taken over, put down, sent again, canceled, ended.
+    """What happened to a run: created, reclaimed, suspended, resent, canceled, finished.
 
     ``data`` holds ids, counts and sentences of ours; never text of a transcript."""
 
@@ -86,7 +86,13 @@ class RunEvent(models.Model):
 
 
 class StepArtifact(models.Model):
-    """A large result of a step (words, segments, a vector): zlib-compressed JSON, erased with the memory."""
+    """A large result of a step (words, segments, a vector): zlib-compressed JSON, erased with the memory.
+
+    A name that begins with ``PART`` is of a finished part of a request that takes several calls: it goes when the
+    step's result is stored.
+    """
+
+    PART: ClassVar = "part:"
 
     step = models.ForeignKey(RunStep, on_delete=models.CASCADE, related_name="artifacts")
     name = models.CharField(max_length=32)

@@ -1,4 +1,4 @@
-"""A run and its steps. Only ``transitions`` and ``claim`` change the state of a run."""
+"""The rows of a run and its steps. Only ``transitions.change`` changes the state of a run."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class PostProcessingRun(models.Model):
 
     ``fence`` grows with every claim and stands in the condition of every write; ``claims`` counts claims since the
     last progress, that of the worker who made it included, so that a run that kills its worker ends. ``held`` runs
-    stand in line behind the active one of the same memory. ``announced``: the end has been told to the memory document
-    and the user's event log. ``counted``: the run and its attempts stand in ``FigureTotal``.
+    are queued behind the active one of the same memory. ``announced``: the memory document and the user's event log
+    have been notified of the end. ``counted``: the run and its attempts stand in ``FigureTotal``.
     """
 
     uid = models.CharField(max_length=128)
@@ -42,7 +42,6 @@ class PostProcessingRun(models.Model):
     plan = models.JSONField(default=list)
     from_step = models.CharField(max_length=32, blank=True, default="")
     follows = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="followed_by")
-    idempotency_key = models.CharField(max_length=255, blank=True, default="")
     request_hash = models.CharField(max_length=64, blank=True, default="")
     audio = models.CharField(max_length=255, blank=True, default="")
     audio_sha256 = models.CharField(max_length=64, blank=True, default="")  # known when nothing is left of the object
@@ -108,9 +107,6 @@ class PostProcessingRun(models.Model):
                 condition=~Q(state=State.FINISHED) & Q(held=True),
                 name="run_one_in_line_per_kind",
             ),
-            models.UniqueConstraint(
-                fields=["uid", "idempotency_key"], condition=~Q(idempotency_key=""), name="run_idempotency_key"
-            ),
         ]
 
     def __str__(self) -> str:
@@ -141,6 +137,7 @@ class RunStep(models.Model):
     """``input_hash`` is of everything the step read; ``output`` is small; large results are artifacts.
 
     ``checkpoint`` is what must be remembered while the step waits (a vendor's ticket, failures so far).
+    ``deadline_at``: when the rest of the run no longer waits for an optional step.
     """
 
     run = models.ForeignKey(PostProcessingRun, on_delete=models.CASCADE, related_name="steps")
@@ -156,6 +153,7 @@ class RunStep(models.Model):
     reused_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    deadline_at = models.DateTimeField(null=True, blank=True)
     seconds = models.FloatField(default=0.0)
 
     class Meta:
@@ -171,3 +169,8 @@ class RunStep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} of run {self.run_id}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the next step may begin. Where a failure ends the run, both are written in one transaction."""
+        return self.state in (StepState.DONE, StepState.SKIPPED, StepState.FAILED)

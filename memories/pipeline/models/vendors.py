@@ -1,6 +1,8 @@
-"""The ledger of vendor calls, and the breaker of each vendor."""
+"""The rows about vendors: one for each call, the totals that calls and runs add up to, and one breaker a vendor."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from django.db import models
 
@@ -9,15 +11,28 @@ from memories.pipeline.states import OUTCOMES
 
 
 class VendorCall(models.Model):
-    """One call. Written before the call with no outcome, so that a crash in between leaves a trace.
+    """One call, from before it is made until its answer has become the result of a step.
 
-    A call outside of a run (the embedding of a search, of a mended vector) has ``uid`` instead, and is written after.
+    ``owner`` (a ``worker_name``) and ``deadline`` say from which process, and until when, an answer may still come:
+    the call is *pending*. ``answer`` is what came after the run was suspended (compressed JSON: the answer, or the
+    error); it is taken away in the transaction that stores what follows from it. A row without owner, answer and
+    outcome is of a call whose end nobody saw.
 
-    ``request_key`` is a hash of memory, vendor, operation and what was sent: a second call with the same key that
-    follows a success, a call whose end nobody saw, or one that was ``taken`` (the vendor may have done it, though
-    nothing usable came of it) is ``doubled``. ``cost`` in US dollars, an estimate.
-    ``counted``: the call stands in ``FigureTotal``.
+    ``request_key`` is a hash of memory, vendor, operation and what was sent. A call is ``doubled`` (a duplicate) where
+    one with the same key had succeeded, has no end, or was ``taken`` (possibly billed, though nothing usable came of
+    it). ``cost`` is an estimate in US dollars. ``counted``: the call stands in ``FigureTotal``.
+
+    A call outside of a run (the embedding of a search) has ``uid`` instead, and is written after it.
     """
+
+    POLL: ClassVar = "poll"
+    """The operation that costs nothing: its row goes when it has been answered, and stays only where it failed."""
+
+    END: ClassVar = (
+        "latency", "reference", "audio_seconds", "cost", "input_tokens", "output_tokens", "outcome", "error_kind",
+        "error_code", "taken", "owner", "answer",
+    )  # fmt: skip
+    """The fields that are written when a call ends."""
 
     run = models.ForeignKey(PostProcessingRun, null=True, on_delete=models.CASCADE, related_name="vendor_calls")
     uid = models.CharField(max_length=128, blank=True, default="", db_index=True)
@@ -28,6 +43,10 @@ class VendorCall(models.Model):
     request_key = models.CharField(max_length=64)
     doubled = models.BooleanField(default=False)
     started_at = models.DateTimeField()
+    owner = models.CharField(max_length=128, blank=True, default="", db_default="")
+    deadline = models.DateTimeField(null=True, blank=True)
+    limit = models.FloatField(default=0.0, db_default=0.0)
+    answer = models.BinaryField(null=True, blank=True)
     latency = models.FloatField(null=True, blank=True)
     outcome = models.CharField(max_length=24, choices=OUTCOMES, blank=True, default="")
     error_kind = models.CharField(max_length=16, blank=True, default="")
@@ -47,10 +66,35 @@ class VendorCall(models.Model):
             models.Index(fields=["request_key"], name="call_request_key"),
             models.Index(fields=["vendor", "started_at"], name="call_by_vendor"),
             models.Index(fields=["vendor", "reference"], name="call_by_reference"),
+            models.Index(fields=["owner"], name="call_pending", condition=~models.Q(owner="")),
         ]
 
     def __str__(self) -> str:
         return f"{self.vendor} {self.operation}: {self.outcome or 'no answer seen'}"
+
+    @property
+    def paid(self) -> bool:
+        """Whether the vendor is paid for such a call."""
+        return self.operation != self.POLL
+
+    @property
+    def stored(self) -> bool:
+        """Whether the call has a row: before its end only a call of an engine on this machine has none."""
+        return not self._state.adding
+
+    def store_end(self) -> None:
+        """Write how the call ended. Call it inside the transaction that stores what follows from the answer.
+
+        An UPDATE, never an upsert: the user may have been erased meanwhile, and nothing of them may come back.
+        """
+        if not self.stored:
+            self.save(force_insert=True)
+            return
+        row = VendorCall.objects.filter(pk=self.pk)
+        if not self.paid and not self.outcome and self.answer is None:
+            row.delete()
+        else:
+            row.update(**{name: getattr(self, name) for name in self.END})
 
 
 class FigureTotal(models.Model):

@@ -1,4 +1,4 @@
-"""What a run would do, without doing it: which steps, what is taken over, how long, what it may cost."""
+"""What a run would do, without doing it: which steps, what is reused, how long, what it may cost."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Forecast:
 def forecast(uid: str, memory_id: str, kind: str, follows: PostProcessingRun | None, from_step: str | None) -> Forecast:
     """Of the run that ``service.start`` would begin now with the recording and options of ``follows``.
 
-    Whether a step is taken over is found as the runner finds it: by the hash of its inputs, as far as these are known
+    Whether a step is reused is found as the runner finds it: by the hash of its inputs, as far as these are known
     before the steps in front of it have run. Raises ValueError for an unknown step.
     """
     plans.first_step(kind, from_step)
@@ -70,7 +70,7 @@ def forecast(uid: str, memory_id: str, kind: str, follows: PostProcessingRun | N
         if follows else 0.0  # fmt: skip
     usual = queries.step_seconds(audio or None)
     for name in ctx.run.plan:
-        earlier, why = _taken_over(ctx, name) if known or ctx.anew(name) else (None, "a step in front of it runs")
+        earlier, why = _reusable(ctx, name) if known or ctx.anew(name) else (None, "a step in front of it runs")
         if earlier is not None:
             ctx.steps[name] = earlier
             made.steps.append(StepForecast(name, runs=False, why=f"taken from run {earlier.run_id}{unless}"))
@@ -102,8 +102,8 @@ def _shadow(uid: str, memory_id: str, kind: str, follows: PostProcessingRun | No
     return Context(run, lease.Lease(0, "", 0, datetime.now(UTC), State.QUEUED), steps)
 
 
-def _taken_over(ctx: Context, name: str) -> tuple[RunStep | None, str]:
-    """The result that the step would take over, or why it would run."""
+def _reusable(ctx: Context, name: str) -> tuple[RunStep | None, str]:
+    """The result that the step would reuse, or why it would run."""
     module = runner.load(name)
     if ctx.anew(name):
         return None, "asked for"

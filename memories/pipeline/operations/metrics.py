@@ -36,7 +36,7 @@ COUNTERS: Final = {
     "memory_postprocessing_errors": ("Attempts that failed", ["step", "vendor", "outcome"]),
     "memory_postprocessing_accepted": ("Runs that were asked for", ["kind"]),
     "memory_postprocessing_runs": ("Runs that ended", ["kind", "outcome"]),
-    "memory_postprocessing_leases_lost": ("Runs taken over from a worker that showed no sign of life", []),
+    "memory_postprocessing_leases_lost": ("Runs reclaimed from a worker that showed no sign of life", []),
     "memory_vendor_calls": ("Calls in the ledger", ["vendor", "operation", "outcome"]),
     "memory_vendor_audio_seconds": ("Seconds of recordings that vendors were paid for", ["vendor"]),
     "memory_vendor_cost_dollars": ("Estimated, at list prices", ["vendor"]),
@@ -55,6 +55,9 @@ MOVES: Final = "moves"
 """The row of ``FigureTotal`` that counts how often rows were moved into the others."""
 
 READ_TRIES: Final = 5
+
+RECLAIMED: Final = ("reclaimed", "taken_over")
+"""Events of runs that lost their worker, by their name now and before December 2026."""
 
 DURATION: Final = "memory_postprocessing_duration_seconds"
 LATENCY: Final = "memory_vendor_latency_seconds"
@@ -125,7 +128,7 @@ def _add_runs(found: Figures, runs: QuerySet[Any]) -> None:
     for row in failed.annotate(count=Count("id")):
         name = "memory_postprocessing_errors"
         found[name, row["step__name"], row["vendor"] or "-", row["outcome"]] += row["count"]
-    if lost := RunEvent.objects.filter(run__in=keys, type="taken_over").order_by().count():
+    if lost := RunEvent.objects.filter(run__in=keys, type__in=RECLAIMED).order_by().count():
         found["memory_postprocessing_leases_lost",] += lost
     # Only what has ended has an outcome. Asked for the state, SQLite would go through everything that has ended.
     for row in runs.values("kind", "outcome").order_by().annotate(count=Count("id")):
@@ -266,7 +269,6 @@ def _families() -> Iterable[Any]:
     from memories.mirror import metrics
     from memories.pipeline import queries
     from memories.pipeline.models import PostProcessingRun, VendorBreaker
-    from memories.pipeline.recovery import oldest_age
     from memories.pipeline.states import State
 
     yield GaugeMetricFamily("memory_pipeline_metrics_up", "1 if the rows could be read", 1)
@@ -287,7 +289,9 @@ def _families() -> Iterable[Any]:
     for state, count in counted.items():
         states.add_metric([state.value], count)
     yield states
-    yield GaugeMetricFamily("memory_postprocessing_oldest_seconds", "Age of the oldest unfinished run", oldest_age())
+    yield GaugeMetricFamily(
+        "memory_postprocessing_oldest_seconds", "Age of the oldest unfinished run", queries.oldest_age()
+    )
     yield GaugeMetricFamily("memory_postprocessing_dead_letters", "Given up and not retried",
                             queries.dead_letters().count())  # fmt: skip
     breakers = GaugeMetricFamily(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from memories.pipeline.vendor_calls import executor
+from memories.pipeline.vendor_calls import in_flight
 
 _tasks = 0
 _every: int | None = None
@@ -23,4 +23,4 @@ def after_task(**_: Any) -> None:
     if not _every:
         return
     _tasks += 1
-    Conf.RECYCLE = _tasks if _tasks >= _every and not executor.count() else 0
+    Conf.RECYCLE = _tasks if _tasks >= _every and not in_flight.count() else 0

@@ -35,6 +35,7 @@ class Report:
     """How many rows one pass deleted. ``artifacts_of``: steps that lost their large results."""
 
     artifacts_of: int = 0
+    answers: int = 0
     runs: int = 0
     calls: int = 0
     days_of_use: int = 0
@@ -46,6 +47,10 @@ def prune() -> Report:
         if not (done := _artifacts()):
             break
         report.artifacts_of += done
+    for _ in range(PIECES):
+        if not (done := _late_answers()):
+            break
+        report.answers += done
     for _ in range(PIECES):
         if not (done := _runs()):
             break
@@ -60,7 +65,7 @@ def prune() -> Report:
 
 
 def _artifacts() -> int:
-    """Whole transcripts and vectors of runs that ended long ago. Without them a step's result cannot be taken over."""
+    """Whole transcripts and vectors of runs that ended long ago. Without them a step's result cannot be reused."""
     if not settings.OMI_ARTIFACT_KEEP_DAYS:
         return 0
     before = timezone.now() - timedelta(days=settings.OMI_ARTIFACT_KEEP_DAYS)
@@ -70,6 +75,16 @@ def _artifacts() -> int:
         StepArtifact.objects.filter(step__in=steps).delete()
         RunStep.objects.filter(pk__in=steps).update(input_hash="")
     return len(steps)
+
+
+def _late_answers() -> int:
+    """Answers of vendors that came when their run had no use for them any more: they hold transcripts, too."""
+    if not settings.OMI_ARTIFACT_KEEP_DAYS:
+        return 0
+    before = timezone.now() - timedelta(days=settings.OMI_ARTIFACT_KEEP_DAYS)
+    old = VendorCall.objects.filter(answer__isnull=False, run__state=State.FINISHED, run__finished_at__lt=before)
+    found = list(old.order_by("id").values_list("pk", flat=True)[:PIECE])
+    return VendorCall.objects.filter(pk__in=found).update(answer=None)
 
 
 def _runs() -> int:

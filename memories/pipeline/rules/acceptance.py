@@ -1,7 +1,7 @@
 """Never worse: whether a new transcript may replace the one that is shown. Pure functions over segments.
 
 No single figure judges. The original's 0.85 length rule threw away correct transcripts that dropped hallucinations and
-let longer hallucinated ones pass (omi-protocol 4.3 no. 13): here it is one signal among coverage of the speech regions,
+let longer hallucinated ones pass: here it is one signal among coverage of the speech regions,
 loops, speaking rate, script, language and agreement with the shown and the live transcripts.
 """
 

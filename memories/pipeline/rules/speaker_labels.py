@@ -1,4 +1,4 @@
-"""One label for one voice in a conversation that was heard on several connections (omi-protocol 4.3 no. 18)."""
+"""One label for one voice in a conversation that was heard on several connections."""
 
 from __future__ import annotations
 

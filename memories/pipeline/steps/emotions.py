@@ -7,12 +7,11 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from emotions.base import EmotionRequest, EmotionTimeline
-from memories.pipeline.engine import unsaved
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip
+from memories.pipeline.models import VendorCall
 from memories.pipeline.steps.structure import result_segments
 from memories.pipeline.vendor_calls import client
-from memories.pipeline.vendor_calls.ledger import Entry
 from omi.core.errors import Outcome
 from omi.core.paid_parts import PaidParts
 
@@ -33,8 +32,6 @@ def run(ctx: Context) -> Done | Skip:
         return Skip("not asked for")
     if ctx.output("prepare_audio").get("silence"):
         return Skip("nobody speaks")
-    if ctx.unsaved:
-        unsaved.write(ctx)  # what kills the worker from here on must be known to be this step, for it may be left out
     provider = ctx.provider("emotions")
     prepared = ctx.output("prepare_audio")
 
@@ -42,9 +39,9 @@ def run(ctx: Context) -> Done | Skip:
         path, segments, language = ctx.wav(), result_segments(ctx), ctx.language
         seconds = float(prepared["seconds"])
 
-        def call(entry: Entry, parts: PaidParts) -> EmotionTimeline:
+        def call(record: VendorCall, parts: PaidParts) -> EmotionTimeline:
             if not provider.remote:
-                entry.audio_seconds = seconds  # what is paid for is told part by part
+                record.audio_seconds = seconds  # what is paid for is told part by part
             made: EmotionTimeline = provider.measure(EmotionRequest(path, seconds, segments, language, TIMEOUT, parts))
             return made
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from memories.ids import own_segment_ids
 from memories.pipeline import missing_audio
+from memories.pipeline.engine import recordings
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, StepError
 from memories.pipeline.rules.speaker_labels import journal_wav, one_label_a_voice
@@ -105,7 +106,7 @@ def _recording(ctx: Context, found: ProcessingMemory, *, permitted: bool) -> str
     if path is None:
         return ""
     purpose = "recording" if permitted else "journal"
-    name = ctx.store_audio(purpose, path, None if permitted else settings.OMI_AUDIO_KEEP)
+    name = recordings.store(ctx, purpose, path, None if permitted else settings.OMI_AUDIO_KEEP)
     for known in audio.for_memory(ctx.uid, ctx.memory_id, purpose=purpose):
         if known.name != name:
             audio.delete(known)  # a shorter recording of the same conversation

@@ -1,6 +1,6 @@
 """Whose voices they are: on the accepted transcript, or on the shown one where the new one was rejected.
 
-A failing voice engine erases no label (omi-protocol 4.3 no. 6, 56): the labels that are there stay, and it is noted.
+A failing voice engine erases no label: the labels that are there stay, and it is noted.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from memories.pipeline import missing_audio
-from memories.pipeline.engine import content_hash as hashing
-from memories.pipeline.engine import lease
+from memories.pipeline.engine import content_hash, lease
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip
 from memories.pipeline.rules import user_edits
@@ -19,7 +18,8 @@ from memories.pipeline.steps import identify_without_audio
 from memories.pipeline.steps.assess import shown
 from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.steps.transcribe import scope_of
-from memories.repository.transcripts import content_hash, named_segments
+from memories.repository import transcripts
+from memories.repository.transcripts import named_segments
 from memories.shapes import UserEdits
 from omi.core.errors import Outcome, ProviderError, StoreError
 from transcription.segments import Segment, Word, segments_from_words
@@ -54,7 +54,9 @@ def run(ctx: Context) -> Done | Skip:
         segments = user_edits.kept_whole(segments, edited, stored)
     model = ctx.output("transcribe")["model"] if accepted else active
     version = (
-        content_hash(segments) if accepted else (ctx.memory.active_version if ctx.run.kind != Kind.CAPTURE else None)
+        transcripts.content_hash(segments)
+        if accepted
+        else (ctx.memory.active_version if ctx.run.kind != Kind.CAPTURE else None)
     )
     manual = user_edits.manual_labels(segments, edited, known=stored, model=model, version=version)
     naming = user_edits.naming(segments, manual, edited, model=model, version=version)
@@ -80,7 +82,7 @@ def run(ctx: Context) -> Done | Skip:
     known = sum(1 for item in segments if item.is_user or item.person_id)
     ctx.log.info("speakers_identified", voices=len({item.speaker for item in segments}), labelled=known)
     return Done(
-        {"segments": len(segments), "labelled": known, "voices": len(voices), "hash": hashing.of(body)},
+        {"segments": len(segments), "labelled": known, "voices": len(voices), "hash": content_hash.of(body)},
         {"segments": body},
         outcome=outcome,
         note=note or f"{len({item.speaker for item in segments})} voices, {known} segments with a name",

@@ -11,10 +11,10 @@ from memories.pipeline import subprocess_runner
 from memories.pipeline.engine import content_hash
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip
+from memories.pipeline.models import VendorCall
 from memories.pipeline.rules import user_edits
 from memories.pipeline.states import Kind
 from memories.pipeline.vendor_calls import client
-from memories.pipeline.vendor_calls.ledger import Entry
 from memories.shapes import Structured
 from omi.core import providers
 from omi.core.errors import ErrorKind, ProviderError
@@ -43,9 +43,9 @@ def run(ctx: Context) -> Done | Skip:
     provider = ctx.provider("embedder")
     what = [content_hash.of(text), provider.model_name]
 
-    def call(entry: Entry, parts: PaidParts) -> list[float]:
-        entry.input_tokens = len(text) // 4 if provider.remote else 0
-        entry.cost = provider.price * entry.input_tokens / 1e6
+    def call(record: VendorCall, parts: PaidParts) -> list[float]:
+        record.input_tokens = len(text) // 4 if provider.remote else 0
+        record.cost = provider.price * record.input_tokens / 1e6
         vectors = provider.embed([text]) if provider.remote else _here(provider, text)
         vector = [float(value) for value in vectors[0]] if len(vectors) == 1 else []
         if len(vector) != provider.dimension or not any(vector) or not all(map(math.isfinite, vector)):

@@ -1,10 +1,11 @@
 """Any recording becomes a 16 kHz mono WAV in memory time, with its length, content hash and speech regions.
 
-Nothing is trimmed: the regions are about the recording (omi-protocol 4.3 no. 4-8, 37).
+Nothing is trimmed: the regions are about the recording.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,11 @@ from typing import Any
 from django.conf import settings
 
 from memories.pipeline import missing_audio, subprocess_runner
-from memories.pipeline.engine import content_hash
+from memories.pipeline.engine import content_hash, recordings
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip, StepError
 from memories.pipeline.models import RunStep
 from memories.pipeline.states import Kind
-from omi.core import rows
 from omi.core.errors import Outcome
 from transcription.session.account import intersect, length, merge
 
@@ -50,8 +50,8 @@ def _sha256(ctx: Context, name: str) -> str:
 
     if name and name == ctx.run.audio and ctx.run.audio_sha256:
         return ctx.run.audio_sha256  # known also when nothing is left of the object
-    found = rows.select(AudioObject, ("sha256",), {"name": name}) if name else []
-    return str(found[0][0]) if found else ""
+    found = AudioObject.objects.filter(name=name).values_list("sha256", flat=True).first() if name else None
+    return found or ""
 
 
 def still_there(ctx: Context, earlier: RunStep) -> bool:
@@ -74,17 +74,14 @@ def still_there(ctx: Context, earlier: RunStep) -> bool:
 
 
 def _heard(ctx: Context, earlier: RunStep) -> bool:
-    """Whether the recording's words are there, to be taken over: what was paid for outlives the audio."""
+    """Whether the recording's words are there, to be reused: what was paid for outlives the audio."""
     from memories.pipeline.steps import transcribe
 
     if "transcribe" not in ctx.steps or ctx.anew("transcribe"):
         return False
-    own = ctx.steps["prepare_audio"]
-    ctx.steps["prepare_audio"] = earlier
-    try:
-        return ("transcribe", content_hash.of_step("transcribe", transcribe, ctx)) in ctx.earlier
-    finally:
-        ctx.steps["prepare_audio"] = own
+    as_if_prepared = copy.copy(ctx)
+    as_if_prepared.steps = {**ctx.steps, "prepare_audio": earlier}
+    return ("transcribe", content_hash.of_step("transcribe", transcribe, as_if_prepared)) in ctx.earlier
 
 
 def source(ctx: Context) -> str:
@@ -110,7 +107,7 @@ def run(ctx: Context) -> Done | Skip:
         "memories.pipeline.audio_analysis.speech", {"path": str(target)}, timeout=SPEECH_LIMIT
     )
     spoken = sum(end - start for start, end in heard["regions"])
-    stored = ctx.store_audio("upload", target, settings.OMI_AUDIO_KEEP)
+    stored = recordings.store(ctx, "upload", target, settings.OMI_AUDIO_KEEP)
     ctx.prepared_here(target)
     pieces = _pieces(ctx, target)
     if pieces:
@@ -138,7 +135,7 @@ def _pieces(ctx: Context, wav: Path) -> dict[str, Any]:
     pieces = missing_audio.cut(wav, wanted, target)
     with target.open("rb") as file:
         sha = hashlib.file_digest(file, "sha256").hexdigest()
-    stored = ctx.store_audio("upload", target, settings.OMI_AUDIO_KEEP)
+    stored = recordings.store(ctx, "upload", target, settings.OMI_AUDIO_KEEP)
     seconds = sum(piece["seconds"] for piece in pieces)
     return {"pieces": pieces, "pieces_audio": stored, "pieces_sha256": sha, "pieces_seconds": seconds}
 

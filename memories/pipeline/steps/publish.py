@@ -1,7 +1,7 @@
 """The result becomes visible: the document in one transaction, then vector, emotions and event; each may be repeated.
 
 Only the fields that the run owns are written, onto the document as it is now: edits that a person made meanwhile are
-laid over, a deleted memory stays deleted, and a worker that lost the run is refused (omi-protocol 4.3 no. 40, 45).
+laid over, a deleted memory stays deleted, and a worker that lost the run is refused.
 """
 
 from __future__ import annotations

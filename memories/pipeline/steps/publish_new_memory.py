@@ -1,7 +1,7 @@
 """Writing the memory of a conversation: once, under an id that follows from the processing memory's.
 
 A conversation that went on after its memory was made updates the same memory, and never puts raw live text over a
-better, post-processed transcript (omi-protocol 4.3 no. 24): what was said since is added behind it.
+better, post-processed transcript: what was said since is added behind it.
 """
 
 from __future__ import annotations

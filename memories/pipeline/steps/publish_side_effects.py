@@ -1,6 +1,6 @@
 """What follows the document: vector, emotions, a kept recording, a supportive message.
 
-The document is written, so it is too late to cancel: what is half published would be told as not done.
+The document is written, so it is too late to cancel: what is half published would be shown as not done.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 
 from memories.pipeline import vector_writes
-from memories.pipeline.engine import fault_injection, lease
+from memories.pipeline.engine import checkpoints, fault_injection, lease, recordings
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import LeaseLost, RunCanceled
 from memories.pipeline.vendor_calls import client
@@ -29,10 +29,10 @@ def vector(ctx: Context, memory: Memory) -> None:
     vector_writes.write(ctx.uid, memory, None if memory.discarded else ctx.artifact("index", "vector"))
     fault_injection.point("vector-written")
     if not lease.holds(ctx.lease):
-        vector_writes.put_right(ctx.uid, ctx.memory_id)
+        vector_writes.repair(ctx.uid, ctx.memory_id)
         raise LeaseLost
     if vector_writes.gone(ctx.uid, ctx.memory_id):
-        vector_writes.take_away(ctx.uid, ctx.memory_id)  # deleted between the two writes: leave no orphan
+        vector_writes.remove(ctx.uid, ctx.memory_id)  # deleted between the two writes: leave no orphan
         raise RunCanceled("memory_gone")
 
 
@@ -57,7 +57,7 @@ def recording(ctx: Context) -> str:
         return ""
     if not ctx.recorded():
         return ""  # its time was over before this run began
-    return ctx.store_audio("recording", ctx.wav(), None)
+    return recordings.store(ctx, "recording", ctx.wav(), None)
 
 
 def permitted_now(ctx: Context) -> bool:
@@ -95,7 +95,7 @@ def push(ctx: Context) -> None:
     if message is None:
         return
     try:
-        ctx.save_checkpoint({**ctx.checkpoint, "pushed": True})  # before sending: rather none than two
+        checkpoints.save(ctx, {**ctx.checkpoint, "pushed": True})  # before sending: rather none than two
     except RunCanceled:
         return  # nobody wants it any more
 
@@ -105,4 +105,4 @@ def push(ctx: Context) -> None:
         except ProviderError as error:
             ctx.log.warning("push_failed", code=error.code)
 
-    client.aside(tell)
+    client.fire_and_forget(tell)

@@ -12,9 +12,9 @@ from memories.pipeline import missing_audio, subprocess_runner
 from memories.pipeline.engine import content_hash
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip
+from memories.pipeline.models import VendorCall
 from memories.pipeline.states import Kind
 from memories.pipeline.vendor_calls import client
-from memories.pipeline.vendor_calls.ledger import Entry
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
 from omi.core import providers
@@ -58,11 +58,11 @@ def run(ctx: Context) -> Done | Skip:
         request.force,
     ]
 
-    def call(entry: Entry, parts: PaidParts) -> StructureResult:
+    def call(record: VendorCall, parts: PaidParts) -> StructureResult:
         made: StructureResult = (
             provider.structure(replace(request, parts=parts)) if provider.remote else _here(provider, request)
         )
-        entry.input_tokens, entry.output_tokens, entry.cost = made.input_tokens, made.output_tokens, made.cost
+        record.input_tokens, record.output_tokens, record.cost = made.input_tokens, made.output_tokens, made.cost
         return made
 
     asked = client.Question(provider.name, "structure", what, ANSWER, remote=provider.remote, limit=request.timeout)

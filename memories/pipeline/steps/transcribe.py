@@ -16,9 +16,9 @@ from memories.pipeline import failure_catalogue, missing_audio
 from memories.pipeline.engine import checkpoints, content_hash, fault_injection, retry_policy
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
-from memories.pipeline.states import Kind
-from memories.pipeline.vendor_calls import client, jobs, signed_urls
-from memories.pipeline.vendor_calls.ledger import Entry
+from memories.pipeline.models import VendorCall
+from memories.pipeline.states import Kind, StepState
+from memories.pipeline.vendor_calls import client, jobs, records, signed_urls
 from omi.core import providers
 from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
 from omi.core.paid_parts import PaidParts
@@ -70,7 +70,7 @@ def run(ctx: Context) -> Done | Wait | Skip:
         return Skip("the live transcript is there")
     prepared = ctx.output("prepare_audio")
     if prepared["silence"]:
-        # No vendor is paid for silence (omi-protocol 4.3 no. 57).
+        # No vendor is paid for silence.
         return Done(
             {"model": "", "language": ctx.language, "diarized": True, "words": 0, "text_hash": ""},
             {"segments": [], "timed": []}, outcome=Outcome.EXPECTED_SILENCE, note="nobody speaks",
@@ -81,7 +81,7 @@ def run(ctx: Context) -> Done | Wait | Skip:
             return Skip(f"nobody transcribes {ctx.language}")
         raise StepError("language_not_supported", f"language {ctx.language}")
     checkpoint = ctx.checkpoint
-    at_work = (checkpoint.get("ticket") or checkpoint.get("call") or {}).get("vendor")
+    at_work = (checkpoint.get("ticket") or {}).get("vendor") or _asked(ctx)
     refused: list[Wait] = []
     # A job that is under way is heard before another one is paid for, also when the order was changed meanwhile.
     for provider in sorted(able, key=lambda item: item.name != at_work):
@@ -105,7 +105,7 @@ def run(ctx: Context) -> Done | Wait | Skip:
             continue
         if isinstance(answer, Pending):
             checkpoint["ticket"] = answer.ticket.model_dump(mode="json")
-            client.settled(checkpoint)
+            ctx.use_answers()
             return Wait(answer.seconds, checkpoint, f"{provider.name}: {answer.detail or 'at work'}")
         if not answer.words:
             _give_up(ctx, checkpoint, provider, _empty(provider.name), began)
@@ -117,6 +117,12 @@ def run(ctx: Context) -> Done | Wait | Skip:
     if refused:
         return min(refused, key=lambda wait: wait.seconds)
     raise _last_error(checkpoint)
+
+
+def _asked(ctx: Context) -> str:
+    """The vendor whose call is pending, or has been answered late."""
+    call = records.of_step(ctx.run, ctx.step.name) if ctx.step.state == StepState.WAITING else None
+    return call.vendor if call is not None else ""
 
 
 def _heard_live(ctx: Context) -> bool:
@@ -141,16 +147,16 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
         if now - float(checkpoint.get("submitted_at", now)) > patience:
             raise ProviderError(provider.name, "the job was not done in time", kind=ErrorKind.PERMANENT,
                                 code="job_timeout", outcome=Outcome.TIMEOUT)  # fmt: skip
-        poll = client.Question(provider.name, "poll", ticket.id, ANSWER, remote=remote, limit=POLL_LIMIT, pays=False)
-        return client.ask(ctx, poll, lambda: lambda entry, parts: provider.poll(ticket), checkpoint)
+        poll = client.Question(provider.name, VendorCall.POLL, ticket.id, ANSWER, remote=remote, limit=POLL_LIMIT)
+        return client.ask(ctx, poll, lambda: lambda record, parts: provider.poll(ticket), checkpoint)
 
     def accept(answer: Pending | Transcript) -> None:
         if isinstance(answer, Pending):
             checkpoint["ticket"] = answer.ticket.model_dump(mode="json")
             checkpoint["submitted_at"] = timezone.now().timestamp()
-            client.settled(checkpoint)
+            ctx.use_answers()
             try:
-                ctx.save_checkpoint(checkpoint)
+                checkpoints.save(ctx, checkpoint)
             except (LeaseLost, RunCanceled):
                 _try_cancel(ctx, provider, answer.ticket)  # nobody else knows of this job
                 raise
@@ -170,13 +176,13 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
 
 
 def _submit(provider: Any, request: PrerecordedRequest) -> client.Made[Pending | Transcript]:
-    def call(entry: Entry, parts: PaidParts) -> Pending | Transcript:
+    def call(record: VendorCall, parts: PaidParts) -> Pending | Transcript:
         answer: Pending | Transcript = provider.submit(request)
-        entry.audio_seconds = request.seconds
-        entry.cost = getattr(answer, "cost", 0.0) or provider.capabilities.cost_per_minute * request.seconds / 60
+        record.audio_seconds = request.seconds
+        record.cost = getattr(answer, "cost", 0.0) or provider.capabilities.cost_per_minute * request.seconds / 60
         if isinstance(answer, Pending):
             fault_injection.point("accepted")  # the gap that no vendor without an idempotency key lets one close
-            entry.reference = answer.ticket.id
+            record.reference = answer.ticket.id
         return answer
 
     return call
@@ -195,7 +201,7 @@ def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
         path=ctx.local_copy(audio) if ctx.output("prepare_audio").get("pieces") else ctx.wav(),
         seconds=seconds,
         language=ctx.language,
-        # No hint about the number of voices: the live count's errors would be copied (omi-protocol 4.3 no. 10).
+        # No hint about the number of voices: the live count's errors would be copied.
         diarize=True,
         vocabulary=tuple(ctx.user.vocabulary) if capabilities.vocabulary else (),
         url=url,
@@ -261,11 +267,11 @@ def _again(ctx: Context, error: ProviderError, seconds: float, checkpoint: dict[
 
 def _give_up(ctx: Context, checkpoint: dict[str, Any], provider: Any, error: ProviderError, began: datetime) -> None:
     """The next provider is asked. What went wrong with this one is an attempt of its own, for history and metrics."""
-    checkpoints.attempt(ctx, ctx.step, began, "given up", error.outcome, error=error)
     ctx.log.error("provider_given_up", vendor=provider.name, code=error.code, reason=error.kind.value)
     checkpoint.setdefault("given_up", {})[provider.name] = _error_row(error)
     _drop_job(ctx, provider, checkpoint)
-    ctx.save_checkpoint(checkpoint)
+    ctx.use_answers()
+    checkpoints.failed_attempt(ctx, began, error, checkpoint)
 
 
 def _drop_job(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> None:
@@ -297,7 +303,7 @@ def _last_error(checkpoint: dict[str, Any]) -> StepError:
 
 
 def _try_cancel(ctx: Context, provider: Any, ticket: Ticket) -> None:
-    client.aside(lambda: _cancel_there(ctx, provider, ticket))
+    client.fire_and_forget(lambda: _cancel_there(ctx, provider, ticket))
 
 
 def _cancel_there(ctx: Context, provider: Any, ticket: Ticket) -> None:

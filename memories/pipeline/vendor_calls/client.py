@@ -1,8 +1,9 @@
 """The one door to vendors: every remote call of a step goes through ``ask``, and no worker waits long for its answer.
 
-The call runs in a thread of the worker's process (``call_threads``). An answer within ``OMI_CALL_PATIENCE_SECONDS`` is
-given back as if there were no thread. Else the run is put down (``AnswersLater``), the worker takes the next one, and
-the thread stores what comes (``late_answers``). The step runs again then, asks the same, and is given the answer.
+The call runs in a thread of the worker's process (``executor``). An answer within ``OMI_CALL_PATIENCE_SECONDS`` is
+given back as if there were no thread. Else the run is suspended (``AnswersLater``), the worker takes the next one, and
+the thread stores what comes in the call's row (``records``). The step runs again then, asks the same, and is given the
+answer.
 
 Local engines are called by the worker itself. So is everything within a transaction: a thread would not see it.
 """
@@ -10,164 +11,142 @@ Local engines are called by the worker itself. So is everything within a transac
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from django.conf import settings
 from django.db import connection
-from pydantic import TypeAdapter
 
 from memories.pipeline.engine.context import Context
-from memories.pipeline.engine.results import AnswersLater, LeaseLost, RunCanceled, StepError, Wait
-from memories.pipeline.vendor_calls import executor, ledger, pending_calls
-from memories.pipeline.vendor_calls.partial_results import KeptParts
-from omi.core.errors import ProviderError
-from omi.core.paid_parts import PaidParts
+from memories.pipeline.engine.results import AnswersLater, StepError, Wait
+from memories.pipeline.models import VendorCall
+from memories.pipeline.vendor_calls import circuit_breaker, executor, records
+from memories.pipeline.vendor_calls.partial_results import PartialResults
+from memories.pipeline.vendor_calls.question import Made, Question
+
+__all__ = ["Made", "Question", "ask", "fire_and_forget"]
 
 T = TypeVar("T")
 
-Made = Callable[[ledger.Entry, PaidParts], T]
-"""The call itself: without database work, for it may run in a thread. Tells the entry what it cost."""
-
 TURN: Final = 2.0
-"""Seconds, about, that a run is put down for while its worker has as many calls out as it may have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question(Generic[T]):
-    """What is asked, and of whom.
-
-    ``request`` is what makes two calls the same, ``pays`` False where they may be repeated freely (``ledger.begin``).
-    ``form`` is the answer's shape. ``limit``: seconds that the vendor is given, for each part of the answer.
-    ``accept`` is done with an answer before its row in the ledger is completed; it may raise LeaseLost or RunCanceled.
-    ``unwanted`` is done, in a thread, with an answer that came when nobody wanted it any more.
-    """
-
-    vendor: str
-    operation: str
-    request: object
-    form: TypeAdapter[T]
-    remote: bool
-    limit: float
-    pays: bool = True
-    accept: Callable[[T], None] | None = None
-    unwanted: Callable[[T], None] | None = None
-
-    @staticmethod
-    def expected(error: BaseException) -> bool:
-        return isinstance(error, ProviderError | LeaseLost | RunCanceled)
+"""Seconds, about, that a run is suspended for while its worker has as many calls out as it may have."""
 
 
 def ask(
     ctx: Context, question: Question[T], prepare: Callable[[], Made[T]], checkpoint: dict[str, Any] | None = None
 ) -> T:
-    """The answer. Raises what the call raises, and AnswersLater.
+    """The vendor's answer. Raises what the call raises, and AnswersLater.
 
     ``prepare`` is called where the vendor is really asked now, by the worker: it gets ready what the call needs (a
     file) and gives back the call. ``checkpoint`` is the step's, where it has a copy at work.
     """
-    if checkpoint is None:
-        checkpoint = ctx.step.checkpoint
-    begin = _begin(ctx, question)
-    if not question.remote or connection.in_atomic_block:
-        made = prepare()
-        begun = begin()
-        try:
-            answer = made(begun.entry, KeptParts(ctx, begun.entry))
-        except BaseException as error:
-            begun.ended(error)
-            raise
-        return _accepted(ctx, question, begun, answer)
-    lost = 0
-    if "call" in checkpoint:
-        found, lost = _late(ctx, question, checkpoint)
-        if found is not None:
-            late: T = question.form.validate_python(found["answer"])
-            if question.accept is not None:
-                question.accept(late)
-            return late
-    if not executor.room():
-        wait = Wait(TURN * random.uniform(0.5, 1.5), dict(checkpoint), f"{question.vendor}: asked when it is its turn")
-        raise AnswersLater(wait)
+    request_key = records.key(ctx, question.vendor, question.operation, question.request)
+    if not question.remote:
+        call = records.unstored(ctx, question.vendor, question.operation, request_key)
+        return _ask_here(ctx, question, call, prepare())
+    checkpoint = dict(ctx.step.checkpoint if checkpoint is None else checkpoint)
+    earlier = records.of_request(request_key)
+    pending = records.open_among(earlier, ctx)
+    if pending is not None and _is_answered(ctx, pending, checkpoint):
+        return _late_answer(ctx, question, pending)
+    lost = records.lost_among(earlier, ctx)
+    if lost > 2 * ctx.run.max_claims:  # twice: a run that kills its worker takes the calls of others along
+        raise StepError("worker_died", f"{lost} calls to {question.vendor} were lost with their process")
+    threaded = not connection.in_atomic_block
+    if threaded and not executor.has_room():
+        turn = TURN * random.uniform(0.5, 1.5)
+        raise AnswersLater(Wait(turn, checkpoint, f"{question.vendor}: asked when it is its turn"))
     made = prepare()
-    begun = begin()
-    call = executor.Call(ctx, question, begun, made, lost)
-    call.start()
-    if not call.wait(settings.OMI_CALL_PATIENCE_SECONDS):
-        raise _later(call.out, checkpoint)
-    if call.error is not None:
-        begun.ended(call.error)
-        raise call.error
-    answer = call.answer  # type: ignore[assignment]
-    return _accepted(ctx, question, begun, answer)
+    recently_failed, call = _begin(ctx, question, request_key, earlier)
+    if not threaded:
+        return _ask_here(ctx, question, call, made, recently_failed=recently_failed)
+    running = executor.Call(ctx, question, call, made, recently_failed=recently_failed)
+    running.start()
+    if not running.wait(settings.OMI_CALL_PATIENCE_SECONDS):
+        raise _answers_later(call, checkpoint)
+    return _ended(ctx, question, call, running.answer, running.error, recently_failed=recently_failed)
 
 
-def _begin(ctx: Context, question: Question[Any]) -> Callable[[], ledger.Begun]:
-    return lambda: ledger.begin(
-        ctx, question.vendor, question.operation, remote=question.remote, request=question.request, pays=question.pays
+def _begin(
+    ctx: Context, question: Question[Any], request_key: str, earlier: Sequence[VendorCall]
+) -> tuple[bool, VendorCall]:
+    """Pass the breaker and write the call's row. A job that was paid for is polled though its vendor's breaker is open:
+    nothing new is bought from it then."""
+    paid = question.operation != VendorCall.POLL
+    recently_failed = paid and circuit_breaker.admit(question.vendor)
+    return recently_failed, records.begin(
+        ctx, question.vendor, question.operation, request_key, limit=question.limit, earlier=earlier
     )
 
 
-def _accepted(ctx: Context, question: Question[T], begun: ledger.Begun, answer: T) -> T:
-    begun.ended(result_of=ctx)  # its row is written with what ``accept`` stores
+def _ask_here(
+    ctx: Context, question: Question[T], call: VendorCall, made: Made[T], *, recently_failed: bool = False
+) -> T:
+    began, answer, failure = time.perf_counter(), None, None
+    try:
+        answer = made(call, PartialResults(ctx, call))
+    except BaseException as error:
+        failure = error
+        if not isinstance(error, Exception):
+            raise
+    records.end(call, began, failure, remote=question.remote)
+    return _ended(ctx, question, call, answer, failure, recently_failed=recently_failed)
+
+
+def _ended(
+    ctx: Context, question: Question[T], call: VendorCall, answer: T | None, error: BaseException | None, *,
+    recently_failed: bool,
+) -> T:  # fmt: skip
+    """The call ended while the worker waited: its row is written with what follows from the answer."""
+    if call.stored or call.outcome:  # a crash of an engine on this machine is no call
+        ctx.calls.append(call)
+    if question.remote:
+        records.tell_breaker(call, error, recently_failed=recently_failed)
+    if error is not None:
+        raise error
+    if question.accept is not None:
+        question.accept(answer)  # type: ignore[arg-type]
+    return answer  # type: ignore[return-value]
+
+
+def _is_answered(ctx: Context, call: VendorCall, checkpoint: dict[str, Any]) -> bool:
+    """Whether an answer of the call is there; False where it was lost. Raises AnswersLater while it is pending."""
+    if call.answer is not None:
+        return True
+    lives = records.process_lives(call)  # asked first: a process stores its answers before it ends
+    if records.is_answered(call.pk):
+        call.refresh_from_db()
+        return True
+    if lives and records.seconds_left(call) > 0:
+        raise _answers_later(call, checkpoint)
+    ctx.log.warning("call_lost", vendor=call.vendor, call=call.pk)
+    records.give_up(call)
+    return False
+
+
+def _late_answer(ctx: Context, question: Question[T], call: VendorCall) -> T:
+    """The answer stays in the row until the step's result, or the ticket that it was, is stored: a worker that dies or
+    finds no database in between takes it again. An error goes with the write that counts it."""
+    ctx.answers.append(call)
+    ctx.has_parts = True  # those that were kept on the way go with the step's result
+    try:
+        answer: T = question.form.validate_python(records.unpack(call))
+    except Exception:
+        ctx.use_answers()
+        raise
     if question.accept is not None:
         question.accept(answer)
     return answer
 
 
-def _late(ctx: Context, question: Question[T], checkpoint: dict[str, Any]) -> tuple[dict[str, Any] | None, int]:
-    """What came of the call that the checkpoint names, and how many were lost. Raises AnswersLater while it is out.
-
-    The checkpoint names an answer until the step's result, or the ticket that it was, is stored (``settled``): a worker
-    that dies or finds no database in between takes it again. An error is over with the write that counts it.
-    """
-    ctx.has_parts = True  # goes with the step's result
-    out = pending_calls.of(checkpoint) or pending_calls.Out()
-    if not out.id or out.key != ledger.key(ctx, question.vendor, question.operation, question.request):
-        return None, out.lost
-    lives = pending_calls.owner_lives(out)  # asked first: a process stores its answers before it ends
-    try:
-        found = pending_calls.take(ctx.step, out)
-    except (ProviderError, pending_calls.CallCrashed):
-        settled(checkpoint)
-        raise
-    if found is not None:
-        return found, out.lost
-    if lives and out.left() > 0:
-        raise _later(out, checkpoint)
-    ctx.log.warning("call_lost", vendor=out.vendor, lost=out.lost + 1)
-    checkpoint["call"] = pending_calls.Out(lost=out.lost + 1).model_dump()
-    if out.lost + 1 > 2 * ctx.run.max_claims:  # twice: a run that kills its worker takes the calls of others along
-        raise StepError("worker_died", f"{out.lost + 1} calls to {out.vendor} were lost with their process")
-    return None, out.lost + 1
+def _answers_later(call: VendorCall, checkpoint: dict[str, Any]) -> AnswersLater:
+    return AnswersLater(Wait(records.pause(call), checkpoint, f"{call.vendor}: asked, answers later"), call.pk)
 
 
-def settled(checkpoint: dict[str, Any]) -> None:
-    """The call that ``checkpoint`` names is over once this is stored; how many were lost stays known until the step
-    ends."""
-    out = pending_calls.of(checkpoint)
-    if out is not None:
-        checkpoint["call"] = pending_calls.Out(lost=out.lost).model_dump()
-
-
-def _later(out: pending_calls.Out, checkpoint: dict[str, Any]) -> AnswersLater:
-    named = {**checkpoint, "call": out.model_dump()}
-    return AnswersLater(Wait(pending_calls.pause(out), named, f"{out.vendor}: asked, answers later"))
-
-
-def look_again(ctx: Context, wait: Wait) -> None:
-    """After a run was put down: an answer that came just before found nobody to wake."""
-    from memories.pipeline import recovery
-
-    out = pending_calls.of(wait.checkpoint)
-    if out is not None and out.id and pending_calls.there(ctx, out.id):
-        recovery.wake_early(ctx.run.pk)
-
-
-def aside(what: Callable[[], object]) -> None:
+def fire_and_forget(what: Callable[[], object]) -> None:
     """Tell a vendor something that nobody waits for (stop a job, forget it): a few seconds of the worker at most."""
     if connection.in_atomic_block:
         what()
     else:
-        executor.aside(what, settings.OMI_CALL_PATIENCE_SECONDS)
+        executor.fire_and_forget(what, settings.OMI_CALL_PATIENCE_SECONDS)

@@ -1,8 +1,8 @@
 """The threads of a worker process in which vendors are called.
 
-A call is *attached* while its worker waits for it: what it wants of the database is done by the worker then, on the
-worker's connection and under its lease. It is *detached* once the worker went on with other work: it does its own
-database work then, closes its connection each time, hands in what came of it, and makes the run due.
+A worker waits a few seconds for a call (``Call.wait``). A call that takes longer is *detached*: the worker goes on with
+other work, and the thread stores what comes (``records.store_late``) and makes the run due. Whatever a thread does with
+the database it does on a connection of its own, and closes it.
 
 The threads are no daemons: a process that is told to stop ends when their answers are stored.
 """
@@ -15,195 +15,108 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
-from uuid import uuid4
+from typing import Any, Final, Generic, TypeVar
 
 import structlog
 from django.conf import settings
 from django.db import Error, connections
 
-from memories.pipeline.engine import lease
+from memories.pipeline.engine import queue
 from memories.pipeline.engine.context import Context
-from memories.pipeline.vendor_calls import pending_calls
-from memories.pipeline.vendor_calls.partial_results import KeptParts
-
-if TYPE_CHECKING:
-    from memories.pipeline.vendor_calls.client import Question
-    from memories.pipeline.vendor_calls.ledger import Begun, Entry
+from memories.pipeline.models import VendorCall
+from memories.pipeline.vendor_calls import in_flight, records
+from memories.pipeline.vendor_calls.partial_results import PartialResults
+from memories.pipeline.vendor_calls.question import Question
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-HANDING_IN: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+STORE_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds between the tries to store a late answer: it was paid for, and nobody is kept waiting."""
 
-ASIDE: Final = 16
-"""Things that are done aside at a time, in one process."""
+FORGOTTEN: Final = 16
+"""Things that are done without waiting for them at a time, in one process."""
 
-_out: Final[dict[str, Call[Any]]] = {}
-_aside = threading.BoundedSemaphore(ASIDE)
+_free = threading.BoundedSemaphore(FORGOTTEN)
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """They are kept: starting one costs more than the rest. ``room`` is the bound; the process ends after them."""
+    """They are kept: starting one costs more than the rest. ``has_room`` is the bound; the process ends after them."""
     return ThreadPoolExecutor(max_workers=1000, thread_name_prefix="call")
 
 
-os.register_at_fork(after_in_child=_out.clear)
 os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
-def room() -> bool:
+def has_room() -> bool:
     """Whether this process may make another call."""
-    return len(_out) < max(1, settings.OMI_CALLS_PER_WORKER)
-
-
-def is_out(identity: str) -> bool:
-    return identity in _out
-
-
-def count() -> int:
-    return len(_out)
-
-
-class _Errand:
-    """Something that the worker does for the call's thread."""
-
-    def __init__(self, what: Callable[[], Any]) -> None:
-        self._what = what
-        self.over = False
-        self._result: Any = None
-        self._error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self._result = self._what()
-        except BaseException as error:
-            self._error = error
-        self.over = True
-
-    def result(self) -> Any:
-        if self._error is not None:
-            raise self._error
-        return self._result
+    return in_flight.count() < max(1, settings.OMI_CALLS_PER_WORKER)
 
 
 class Call(Generic[T]):
-    """One call: ``start`` it, ``wait`` for it, and read ``answer`` or ``error`` where that said True."""
+    """One call in a thread: ``start`` it, ``wait`` for it, and read ``answer`` or ``error`` where that said True."""
 
     def __init__(
-        self, ctx: Context, question: Question[T], begun: Begun, function: Callable[[Entry, Any], T], lost: int
-    ) -> None:
+        self, ctx: Context, question: Question[T], record: VendorCall, function: Callable[[VendorCall, Any], T], *,
+        recently_failed: bool,
+    ) -> None:  # fmt: skip
         self.answer: T | None = None
         self.error: BaseException | None = None
-        self.out = pending_calls.Out(
-            id=uuid4().hex[:24], key=begun.key, vendor=question.vendor, owner=lease.worker_name(),
-            limit=question.limit, lost=lost,
-        )  # fmt: skip
-        self.out.renew()
-        self._ctx, self._question, self._begun, self._function = ctx, question, begun, function
-        self._parts = KeptParts(ctx, begun.entry, self._fence)
-        self._turn = threading.Condition()
+        self._ctx, self._question, self._record, self._function = ctx, question, record, function
+        self._recently_failed = recently_failed
+        self._changed = threading.Condition()
         self._attached, self._done = True, False
-        self._errand: _Errand | None = None
-
-    # --- the worker's side ---
 
     def start(self) -> None:
+        """Hand the call to a thread. Raises RuntimeError where the system has none to give: nobody was asked then."""
         self._ctx.hold()
-        _out[self.out.id] = self
+        in_flight.add(self._record.pk)
         try:
             _threads().submit(self._run, structlog.contextvars.get_contextvars())
-        except RuntimeError:  # the system has no thread to give: nobody was asked
-            del _out[self.out.id]
+        except RuntimeError:
+            in_flight.remove(self._record.pk)
             self._ctx.close()
             raise
 
     def wait(self, seconds: float) -> bool:
-        """Do the thread's errands until it has ended (True), for ``seconds`` at most. False: it is detached now."""
-        until = time.monotonic() + seconds
-        with self._turn:
+        """Whether the call ended within ``seconds``. If not it is detached."""
+        with self._changed:
             try:
-                while True:
-                    if self._errand is not None:
-                        self._errand.run()
-                        self._errand = None
-                        self._turn.notify_all()
-                    elif self._done:
-                        return True
-                    elif (left := until - time.monotonic()) > 0:
-                        self._turn.wait(left)
-                    else:
-                        self._detach()
-                        return False
-            except BaseException:  # the worker is stopped from outside: the call goes its own way
-                self._detach()
-                raise
-
-    def _detach(self) -> None:
-        self._attached = False
-        self._ctx.more_time = lambda: None  # the lease is another's, or nobody's
-
-    # --- the thread's side ---
-
-    def get(self, part: str) -> Any:
-        return self._at_home(lambda: self._parts.get(part))
-
-    def keep(self, part: str, answer: Any) -> None:
-        self._at_home(lambda: self._parts.keep(part, answer))
-
-    def spent(self, **figures: Any) -> None:
-        self._parts.spent(**figures)
-
-    def _fence(self) -> None:
-        if self._attached:
-            lease.write(self._ctx.lease, claims=1)
-        else:
-            pending_calls.hold(self._ctx, self.out)
-
-    def _at_home(self, what: Callable[[], Any]) -> Any:
-        """Database work: the worker's while it waits, else of this thread."""
-        with self._turn:
-            if self._attached:
-                errand = self._errand = _Errand(what)
-                self._turn.notify_all()
-                while not errand.over:
-                    self._turn.wait()
-                return errand.result()
-        try:
-            return what()
-        finally:
-            connections.close_all()
+                self._changed.wait_for(lambda: self._done, seconds)
+            finally:  # also where the worker is stopped from outside: the call goes its own way then
+                self._attached = self._done
+            return self._done
 
     def _run(self, bound: dict[str, Any]) -> None:
         structlog.contextvars.clear_contextvars()  # of the thread's last call
         structlog.contextvars.bind_contextvars(**bound)
+        began = time.perf_counter()
         try:
             try:
-                self.answer = self._function(self._begun.entry, self)
+                parts = PartialResults(self._ctx, self._record, lambda: records.renew(self._record))
+                self.answer = self._function(self._record, parts)
             except BaseException as error:
                 self.error = error
-            with self._turn:
+            finally:
+                connections.close_all()
+            with self._changed:
+                records.end(self._record, began, self.error)
                 self._done = True
-                if attached := self._attached:
-                    del _out[self.out.id]
-                self._turn.notify_all()
-            if not attached:
-                self._hand_in()
+                self._changed.notify_all()
+                if self._attached:
+                    return
+            self._store()
         except Exception:  # nobody reads what a thread ends with; the run looks again at the deadline
             self._ctx.log.exception("late_answer_lost", vendor=self._question.vendor)
         finally:
-            try:
-                self._ctx.close()
-            finally:
-                _out.pop(self.out.id, None)
+            in_flight.remove(self._record.pk)
+            self._ctx.close()
 
-    def _hand_in(self) -> None:
-        from memories.pipeline import recovery
-
-        ctx, question, error = self._ctx, self._question, self.error
+    def _store(self) -> None:
+        """Store a late answer, or the error, and make the run due."""
+        ctx, question, record, error = self._ctx, self._question, self._record, self.error
         what = {"vendor": question.vendor, "operation": question.operation}
         answer = None
         if error is None:
@@ -213,11 +126,12 @@ class Call(Generic[T]):
                 error = problem
         if error is not None and not question.expected(error):
             ctx.log.error("late_call_crashed", **what, exc_info=error)
-        for pause in (*HANDING_IN, None):
+        for pause in (*STORE_PAUSES, None):
             try:
-                wanted = pending_calls.hand_in(ctx, self.out, self._begun, answer, error)
+                wanted = records.store_late(record, answer, error)
+                records.tell_breaker(record, error, recently_failed=self._recently_failed)
                 if wanted:
-                    recovery.wake_early(ctx.run.pk)
+                    queue.resume_now(ctx.run.pk)
                 break
             except Error as problem:
                 ctx.log.warning("late_answer_not_stored", **what, error=type(problem).__name__, seconds=pause)
@@ -232,21 +146,21 @@ class Call(Generic[T]):
             question.unwanted(self.answer)  # type: ignore[arg-type]
 
 
-def aside(what: Callable[[], object], seconds: float) -> None:
+def fire_and_forget(what: Callable[[], object], seconds: float) -> None:
     """Do something that nobody needs the result of, and whose failure it logs itself; wait ``seconds`` at most."""
-    if not _aside.acquire(blocking=False):
-        log.warning("not_done", reason="too much is done aside already")
+    if not _free.acquire(blocking=False):
+        log.warning("not_done", reason="too many such things are under way")
         return
 
     def run() -> None:
         try:
             what()
         except Exception:
-            log.exception("aside_failed")
+            log.exception("fire_and_forget_failed")
         finally:
             connections.close_all()
-            _aside.release()
+            _free.release()
 
-    thread = threading.Thread(target=run, name="aside")  # a daemon where its starter is one
+    thread = threading.Thread(target=run, name="fire-and-forget")  # a daemon where its starter is one
     thread.start()
     thread.join(seconds)

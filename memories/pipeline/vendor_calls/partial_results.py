@@ -1,84 +1,75 @@
-"""Where the finished parts of a step's request are kept: beside its other large results, erased with the memory."""
+"""The finished parts of a request that takes several calls, kept beside the step's large results.
+
+They are erased with the memory, and go when the step's result is stored.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 
-from memories.pipeline.engine import content_hash, durable, fault_injection, lease
-from memories.pipeline.models import StepArtifact
-
-if TYPE_CHECKING:
-    from memories.pipeline.engine.context import Context
-    from memories.pipeline.vendor_calls.ledger import Entry
-
-PREFIX: Final = "part:"
-CALL: Final = "call:"
-"""Of what came back late (``late_answers``): it goes with the parts."""
+from memories.pipeline.engine import checkpoints, content_hash, fault_injection, lease
+from memories.pipeline.engine.context import Context
+from memories.pipeline.models import StepArtifact, VendorCall
 
 
-class KeptParts:
-    """The parts of one ledger entry. A run that does the step anew sees only what it has paid for itself.
+class PartialResults:
+    """The parts of one call. A run that does the step anew sees only what it has paid for itself.
 
-    ``fence`` begins each transaction that keeps something; it raises LeaseLost or RunCanceled.
+    ``fence`` begins each transaction that keeps something; it raises LeaseLost or RunCanceled: nothing more is paid for
+    then.
     """
 
-    def __init__(self, ctx: Context, entry: Entry, fence: Callable[[], None] | None = None) -> None:
-        self._ctx, self._entry = ctx, entry
-        self._fence = fence or (lambda: lease.write(ctx.lease, claims=1))
+    def __init__(self, ctx: Context, call: VendorCall, fence: Callable[[], None] | None = None) -> None:
+        self._ctx, self._call = ctx, call
+        self._fence = fence or self._as_worker
 
     def get(self, part: str) -> Any:
+        """The answer that was kept for ``part`` by this run or an earlier one of the memory, or None."""
         ctx = self._ctx
-        rows = StepArtifact.objects.filter(name=_name(part), step__name=ctx.step.name, step__run__uid=ctx.uid,
-                                           step__run__memory_id=ctx.memory_id)  # fmt: skip
-        found = (rows.filter(step=ctx.step) if ctx.anew(ctx.step.name) else rows).order_by("-id")
-        row = durable.write(found.first)
+        kept = StepArtifact.objects.filter(
+            name=_name(part), step__name=self._call.step, step__run__uid=ctx.uid, step__run__memory_id=ctx.memory_id
+        )
+        if ctx.anew(self._call.step):
+            kept = kept.filter(step__run=ctx.run)
+        row = checkpoints.retrying(kept.order_by("-id").first)
         if row is None:
             return None
         ctx.has_parts = True
         return content_hash.unpack(bytes(row.body))
 
     def keep(self, part: str, answer: Any) -> None:
-        """Raises LeaseLost or RunCanceled: nothing more is paid for then."""
-        ctx = self._ctx
+        """Store the answer of ``part`` before the next one is asked for."""
+        step = self._ctx.steps[self._call.step]
         sha, body = content_hash.pack(answer)
-        ctx.has_parts = True
+        self._ctx.has_parts = True
 
         def once() -> None:
             with transaction.atomic():
                 self._fence()
                 StepArtifact.objects.update_or_create(
-                    step=ctx.step, name=_name(part), defaults={"sha256": sha, "body": body}
+                    step=step, name=_name(part), defaults={"sha256": sha, "body": body}
                 )
 
-        durable.write(once)
-        ctx.more_time()
-        fault_injection.point(f"{ctx.step.name}-part")
+        checkpoints.retrying(once)
+        fault_injection.point(f"{step.name}-part")
 
     def spent(
         self, *, input_tokens: int = 0, output_tokens: int = 0, audio_seconds: float = 0.0, cost: float = 0.0
     ) -> None:
-        self._entry.input_tokens += input_tokens
-        self._entry.output_tokens += output_tokens
-        self._entry.audio_seconds += audio_seconds
-        self._entry.cost += cost
+        """Add what a part has cost to the call's record."""
+        self._call.input_tokens += input_tokens
+        self._call.output_tokens += output_tokens
+        self._call.audio_seconds += audio_seconds
+        self._call.cost += cost
 
-
-IN_BETWEEN: Final = Q(name__startswith=PREFIX) | Q(name__startswith=CALL)
-"""What is no result of a step, but on the way to one."""
-
-
-def drop(ctx: Context, step_name: str) -> None:
-    """The whole result is stored: its parts are not needed any more. Call it inside that transaction."""
-    if ctx.has_parts:
-        of_step = StepArtifact.objects.filter(
-            step__name=step_name, step__run__uid=ctx.uid, step__run__memory_id=ctx.memory_id
-        )
-        of_step.filter(IN_BETWEEN).delete()
+    def _as_worker(self) -> None:
+        """The worker that makes the call itself got on: its claims and its time begin anew."""
+        lease.write(self._ctx.lease, claims=1)
+        self._ctx.more_time()
 
 
 def _name(part: str) -> str:
-    return f"{PREFIX}{part[:24]}"
+    return f"{StepArtifact.PART}{part[:24]}"

@@ -97,6 +97,8 @@ class Tongue:
     asks: re.Pattern[str]
     """How a sentence begins that is a question, with its mark or without."""
     openers: re.Pattern[str] | None = None
+    asks_whether: re.Pattern[str] = field(default_factory=lambda: re.compile(r"(?!)"))
+    """Whether somebody has done something: group ``what``, its verb first ("did you book the band?")."""
     personal: re.Pattern[str] = field(default_factory=lambda: re.compile(r"(?!)"))
     """Words that need to know who speaks to whom: a sentence without them stands by itself in an overview."""
 

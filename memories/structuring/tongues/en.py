@@ -192,7 +192,7 @@ ENGLISH_TONGUE = Tongue(
         r"|(?:(?<=^)|(?<= ))(?:um+|uh+|uhm|erm|er|hmm+|mhm|you know|i mean(?=,))(?:,|\b)(?: |$)"
     ),
     corrections=compiled(
-        r"(?<![ ,.;—–-])[ ,.;—–-]++(?:no,? wait|wait,? no|no,? sorry|sorry,? no|actually,? no|no,? actually|or rather|scratch that"
+        r"(?<![ ,.;—–-])[ ,.;—–-]++(?:no,? wait|wait,? no|no,? sorry|sorry,? no|actually,? no|no,? actually|well,? actually|or rather|scratch that"
         r"|make that)[ ,.;—–-]+(?:actually |make (?:it|that) |on second thought,? )?"
         r"|[,.;—–-] ?(?:i mean|rather|sorry|no) ?[,;—–-] ?"
         r"|(?<!i'm)(?<! so)(?<! am) sorry,? (?=(?:at|on|in|by|to|from|until) )"
@@ -206,6 +206,7 @@ ENGLISH_TONGUE = Tongue(
         r"|(?:do|does|did|can|could|will|would|should|shall|are|is|was|were|have|has|am) (?:i|you|we|they|he|she|it|there|this|that"
         r"|some(?:body|one)|any(?:body|one|thing))\b)"
     ),
+    asks_whether=compiled(r"\b(?:did|have) you (?:already |ever )?(?P<what>[^?]+?)(?: already| yet)?\?"),
     personal=compiled(
         r"\b(?:i|i'm|i'll|i've|i'd|me|my|mine|we|we're|we'll|we've|we'd|us|our|ours|you|you're|you'll|you've|your|yours|let's)\b"
     ),

@@ -118,7 +118,7 @@ class Command(BaseCommand):
             )  # fmt: skip
         hangs: queue.SimpleQueue[str] = queue.SimpleQueue()
         background("watch", look, lambda: _look_at_runs(watch, hangs))
-        background("ends", look, recovery.tell_ends)
+        background("ends", look, recovery.notify_ends)
         failures = dict.fromkeys((group.name for group in groups), 0)
         restart_at: dict[str, float] = {}
         while not self._stops:
@@ -169,8 +169,8 @@ def background(name: str, seconds: float, function: Callable[[], object]) -> Non
 def _look_at_runs(watch: ClusterWatch | None, hangs: queue.SimpleQueue[str]) -> None:
     recovery.end_hung_workers()
     recovery.release_dead_workers()
-    report = recovery.wake_lost()
-    if report.woken or report.given_up or report.let_in:
+    report = recovery.resend_lost()
+    if report.resent or report.ended or report.admitted:
         log.info("reconciled", **report.as_dict())
     reason = watch.look() if watch else ""
     if reason:

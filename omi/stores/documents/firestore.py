@@ -1,6 +1,6 @@
 """Firestore, through firebase-admin's app. One RPC per call, with a deadline and without the client's own retries.
 
-The client's transaction decorator live-locks under contention (vendors.md 9.2): each try here is one transaction with
+The client's transaction decorator live-locks under contention: each try here is one transaction with
 ``max_attempts=1``, and our own loop waits a growing, jittered while between tries.
 """
 

@@ -1,4 +1,4 @@
-"""Firestore's errors as ours (retry classes: vendors.md 11)."""
+"""Firestore's errors as ours (docs/reference/vendors.md: which are tried again)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any
 from omi.stores.documents.base import DELETE_FIELD, Data, InvalidData, TooLarge
 
 MAX_DOCUMENT_BYTES = 1_048_576
-"""Firestore's limit for one document (vendors.md 8.1), counted by ``document_size``."""
+"""Firestore's limit for one document (docs/reference/vendors.md), counted by ``document_size``."""
 
 MAX_WRITES = 500
 MAX_DEPTH = 20

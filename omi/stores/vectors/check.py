@@ -1,4 +1,4 @@
-"""What a vectors store takes, checked alike by every adapter (limits: vendors.md 7.2)."""
+"""What a vectors store takes, checked alike by every adapter (the limits are Pinecone's, docs/reference/vendors.md)."""
 
 from __future__ import annotations
 

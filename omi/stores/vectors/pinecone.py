@@ -1,4 +1,4 @@
-"""Pinecone through its SDK's REST client (vendors.md 7), without the SDK's own retries.
+"""Pinecone through its SDK's REST client (docs/reference/vendors.md), without the SDK's own retries.
 
 Reads may be older than writes: nothing here waits for a write to become visible.
 """

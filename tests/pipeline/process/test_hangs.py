@@ -88,14 +88,15 @@ from django.utils import timezone
 from datetime import timedelta
 from memories.pipeline import service
 from memories.pipeline.engine import lease as leases
-from memories.pipeline.models import PostProcessingRun, RunStep
-owner = f"{leases.machine()}:999999999:1"
+from memories.pipeline.models import PostProcessingRun, VendorCall
+dead = f"{leases.machine()}:999999999:1"
 from memories.pipeline.states import State
-for number, call in enumerate([{"owner": owner, "until": "soon"}, {"owner": owner, "id": ["x"]}, {"owner": owner}]):
+for number, owner in enumerate([f"{leases.machine()}:", f"{leases.machine()}:no number:1", dead]):
     run = service.start("reprocess", "somebody", f"m{number}", actor="test")
     lease = leases.claim(PostProcessingRun.objects.get(pk=run.pk), owner="somebody")
     leases.change(lease, State.WAITING, wake_at=timezone.now() + timedelta(seconds=300))
-    RunStep.objects.filter(run=run, name="structure").update(state="waiting", checkpoint={"call": call})
+    VendorCall.objects.create(run=run, step="structure", fence=1, vendor="v", operation="structure", request_key="k",
+                              started_at=timezone.now(), owner=owner, answer=b"no JSON")
 answer = None
 """
     )

@@ -78,8 +78,8 @@ def ledger(installation: Installation, run: int) -> list[list[Any]]:
 def calls_kept(installation: Installation) -> int:
     return int(
         installation.python(
-            "from memories.pipeline.models import StepArtifact\n"
-            "answer = StepArtifact.objects.filter(name__startswith='call:').count()"
+            "from memories.pipeline.models import VendorCall\n"
+            "answer = VendorCall.objects.filter(answer__isnull=False).count()"
         )
     )
 

@@ -39,7 +39,7 @@ class WallClock:
 
 
 def test_a_clock_that_is_set_in_mid_session_costs_nothing(tmp_path: Path, vendors: VendorServer) -> None:
-    """Anchors C.4 no. 10. Forward by more than the day that daphne lets a socket live, then back by hours. The vendor
+    """Forward by more than the day that daphne lets a socket live, then back by hours. The vendor
     drops in between, so that back-off, breaker and replay work under the new time."""
     clock = WallClock(tmp_path)
     vendors.faults("deepgram", {"kind": "drop", "after_audio": 9.0})

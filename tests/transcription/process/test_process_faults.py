@@ -31,7 +31,6 @@ def own(tmp_path: Path, vendors: VendorServer) -> Web:
 
 
 def test_kill_9_in_the_middle_loses_no_more_than_the_last_batch(own: Web) -> None:
-    """omi-protocol 4.3 no. 29."""
 
     async def work() -> float:
         async with own.socket() as connection:

@@ -46,7 +46,6 @@ def reasons(heard: Heard) -> list[str]:
 
 
 def test_an_unauthenticated_uid_is_refused(web: Web) -> None:
-    """omi-protocol 4.3 no. 63."""
     heard = run(lambda: refused(web, b"\0" * 320, uid="victim"))
     assert (heard.code, reasons(heard)) == (1008, ["unauthenticated"])
 
@@ -107,7 +106,6 @@ def whole_words(heard: Heard) -> list[str]:
 
 
 def test_segments_are_a_bare_array_with_float_times_and_the_apps_fields(web: Web, vendors: VendorServer) -> None:
-    """omi-protocol 1.6, 1.12."""
     web.close_breakers()
 
     async def work() -> Heard:
@@ -129,7 +127,7 @@ def test_segments_are_a_bare_array_with_float_times_and_the_apps_fields(web: Web
 
 
 def test_text_where_audio_is_due_is_answered_and_the_audio_goes_on(web: Web, vendors: VendorServer) -> None:
-    """omi-protocol 1.5: a text frame broke the original's receive loop."""
+    """A text frame broke the original's receive loop."""
     web.close_breakers()
 
     async def work() -> Heard:
@@ -217,7 +215,7 @@ def test_frames_in_pieces_and_commands_between_them_keep_their_order(web: Web, v
 
 
 def test_events_that_were_missed_are_asked_for_by_number(web: Web, vendors: VendorServer) -> None:
-    """omi-protocol 4.3 no. 35: an event is not lost with its socket."""
+    """An event is not lost with its socket."""
     web.close_breakers()
 
     async def work() -> tuple[Heard, Heard]:

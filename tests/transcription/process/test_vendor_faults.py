@@ -48,7 +48,7 @@ def test_the_client_hears_every_word_once(web: Web, vendors: VendorServer, name:
         vendors.faults("deepgram", FAULTS[name])
     before = len(web.logged("session_ended"))
     heard = asyncio.run(asyncio.wait_for(talk(web, "fault-" + name.replace(" ", "-")), 60))
-    if name == "out of order":  # anchors C.4 no. 31: shown as they come, each once; their times put them right
+    if name == "out of order":  # shown as they come, each once; their times put them right
         assert (sorted(heard.words), heard.words == WORDS) == (sorted(WORDS), False)
     else:
         assert heard.words == WORDS
@@ -74,7 +74,7 @@ def test_a_vendor_that_hangs_is_noticed_and_the_other_one_goes_on(web: Web, vend
 def test_with_all_vendors_down_the_socket_stays_and_every_second_is_failed_with_a_reason(
     web: Web, vendors: VendorServer
 ) -> None:
-    """omi-protocol 1.7: closing the client's socket turned one vendor's outage into everybody's."""
+    """Closing the client's socket turned one vendor's outage into everybody's."""
     web.close_breakers()
     for vendor in ("deepgram", "soniox"):
         vendors.faults(vendor, {"kind": "refuse", "status": 503, "times": -1})
@@ -104,7 +104,7 @@ def test_with_all_vendors_down_the_socket_stays_and_every_second_is_failed_with_
 def test_a_socket_that_dies_in_mid_sentence_and_lets_nobody_back_in_loses_no_second(
     web: Web, vendors: VendorServer
 ) -> None:
-    """anchors C.4 no. 31: what was heard is shown once and stays; the rest is failed, for the journal to make up for
+    """What was heard is shown once and stays; the rest is failed, for the journal to make up for
     (``test_capture``: what live vendors failed to hear is transcribed from the journal)."""
     web.close_breakers()
     for vendor in ("deepgram", "soniox"):

@@ -27,8 +27,12 @@ A_FIGURE = 0.4
 NEAR = 0.35
 """Seconds within which a word beside a pause is taken to reach to it."""
 FRAME = RATE // 50  # samples of a step
-QUIET = 10**-3.5
-"""-35 dB, as power."""
+QUIET, LOUD = 10**-3.5, 10**-2.0
+"""-35 and -20 dB below the loudest moment, as power: what is softer is no speech, what is louder is."""
+ABOVE_NOISE = 10.0
+"""10 dB: between the two, what is so much louder than the room is speech."""
+LEFT = 0.12
+"""Seconds of the 0.2 that speech detection adds at both ends, for soft sounds, that hold none in a loud room."""
 LONGEST_WORD = 1.2
 """Seconds. The alignment gives a pause to the word beside it; a longer word is cut on the side of the pause."""
 
@@ -76,15 +80,29 @@ def timed(
 
 def trimmed(pcm: NDArray[np.int16], regions: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """``regions`` (seconds of ``pcm``) without the quiet that speech detection leaves at both ends: from the first to
-    the last 20 ms that are louder than ``QUIET`` below the region's loudest."""
+    the last 20 ms that are louder than the room (the quietest tenth of ``pcm``), within bounds by the region's loudest.
+    Where the room is loud, most of what detection leaves goes in any case: breath and clicks are louder than a room.
+    """
+    room = ABOVE_NOISE * float(np.quantile(_power(pcm), 0.1)) if len(pcm) >= FRAME else 0.0
     found = []
-    for start, end in regions:
-        piece = pcm[round(start * RATE) : round(end * RATE)].astype(np.float32)
-        frames = piece[: len(piece) // FRAME * FRAME].reshape(-1, FRAME)
-        power = (frames**2).mean(axis=1) if len(frames) else np.zeros(0, np.float32)
-        loud = np.flatnonzero(power > power.max() * QUIET) if len(power) else power
-        found.append((start + loud[0] * STEP, start + (loud[-1] + 1) * STEP) if len(loud) else (start, end))
+    for index, (start, end) in enumerate(regions):
+        power = _power(pcm[round(start * RATE) : round(end * RATE)])
+        loudest = float(power.max(initial=0.0))
+        loud = np.flatnonzero(power > min(max(room, QUIET * loudest), LOUD * loudest))
+        first, last = (start + loud[0] * STEP, start + (loud[-1] + 1) * STEP) if len(loud) else (start, end)
+        if room > QUIET * loudest and end - start > 4 * LEFT:
+            if index == 0 or regions[index - 1][1] < start:
+                first = max(first, start + LEFT)
+            if index == len(regions) - 1 or regions[index + 1][0] > end:
+                last = min(last, end - LEFT)
+        found.append((first, last))
     return found
+
+
+def _power(pcm: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Of each whole 20 ms."""
+    frames = pcm[: len(pcm) // FRAME * FRAME].astype(np.float32).reshape(-1, FRAME)
+    return np.asarray((frames**2).mean(axis=1), np.float32)
 
 
 def within_speech(words: Sequence[TimedWord], speech: Sequence[tuple[float, float]]) -> list[TimedWord]:

@@ -1,4 +1,4 @@
-"""Deepgram pre-recorded: the recording in one POST, words in the answer (vendors.md 1.3).
+"""Deepgram pre-recorded: the recording in one POST, words in the answer.
 
 Plain HTTP: the SDK repeats a failed POST by itself, and each repeated upload is billed. No callback: Deepgram keeps
 no result, so that a lost callback would be a lost transcript.
@@ -99,7 +99,7 @@ def _query(request: PrerecordedRequest) -> list[tuple[str, str]]:
 
 
 def error_from(vendor: str, answer: Answer) -> ProviderError:
-    """vendors.md 1.3: two error shapes; 402 is the account, the rest as the common table."""
+    """Two error shapes; 402 is the account, the rest as the common table."""
     said = answer.fields
     named = str(said.get("err_code") or said.get("category") or "")
     return from_status(vendor, answer.status, headers=answer.headers, code=named)

@@ -1,4 +1,4 @@
-"""fal.ai: ``fal-ai/whisper`` through the queue (vendors.md 4). Plain HTTP: five endpoints, submitted once.
+"""fal.ai: ``fal-ai/whisper`` through the queue. Plain HTTP: five endpoints, submitted once.
 
 Not ``fal_client``: it can only speak https to hosts fixed at import, and its ``submit`` repeats the POST up to ten
 times without an idempotency key. Its ``encode`` makes the data URI where fal cannot fetch the audio.
@@ -116,7 +116,7 @@ class FalWhisperX:
         """fal has no call for it: the submit asked for an hour's lifetime of what it keeps."""
 
     def _arguments(self, request: PrerecordedRequest) -> dict[str, Any]:
-        # num_speakers is not sent: it is an order there, and the live count is only a guess (4.3 no. 10).
+        # num_speakers is not sent: it is an order there, and the live count is only a guess.
         arguments: dict[str, Any] = {
             "audio_url": request.url or self._data_uri(request),
             "task": "transcribe",
@@ -206,7 +206,7 @@ def _asking_failed(result: Answer, status: Mapping[str, Any]) -> bool:
 
 
 def error_from(vendor: str, answer: Answer, *, fallback: str | None = None) -> ProviderError:
-    """vendors.md 4.1 and 11: ``X-Fal-Retryable`` and infrastructure types are transient, 403 may be the balance."""
+    """``X-Fal-Retryable`` and infrastructure types are transient, 403 may be the balance."""
     headers, detail = answer.headers, answer.fields.get("detail")
     named = headers.get("x-fal-error-type") or answer.fields.get("error_type") or fallback or ""
     named = named or str(first(detail).get("type") or "")

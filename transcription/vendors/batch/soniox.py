@@ -1,4 +1,4 @@
-"""Soniox asynchronous transcription: upload, create, poll, fetch, erase (vendors.md 2.2)."""
+"""Soniox asynchronous transcription: upload, create, poll, fetch, erase."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def _failed(vendor: str, error_type: str | None) -> ProviderError:
 
 
 def error_from(vendor: str, answer: Answer) -> ProviderError:
-    """vendors.md 2.1 and 11: the status decides, but for the account's money and for jobs that are gone or running."""
+    """The status decides, but for the account's money and for jobs that are gone or running."""
     named = safe_code(answer.fields.get("error_type"))
     kind: ErrorKind | None = None
     outcome = Outcome.CONFIG_ERROR if named == "model_not_available" else None

@@ -1,4 +1,4 @@
-"""Is this callback really fal's? Ed25519 over the raw body, with a replay window (vendors.md 4.3).
+"""Is this callback really fal's? Ed25519 over the raw body, with a replay window.
 
 The caller answers 401 to WebhookRefused, 503 to ProviderError (fal tries again), and remembers the request ids it has
 already taken: the same callback may come twice within the window.

@@ -1,4 +1,4 @@
-"""Deepgram live, ``/v1/listen`` (vendors.md 1.2)."""
+"""Deepgram live, ``/v1/listen``."""
 
 from __future__ import annotations
 

@@ -56,8 +56,8 @@ class LocalLive:
         require(self.name, self.capabilities, request)
         if self._unusable is not None:
             raise self._unusable
-        seat = take_seat(Path(settings.OMI_DATA_DIR) / "locks", settings.OMI_LOCAL_STREAMS)
-        if seat is None:
+        slot = take_slot(Path(settings.OMI_DATA_DIR) / "locks", settings.OMI_LOCAL_STREAMS)
+        if slot is None:
             raise ProviderError(
                 self.name,
                 f"{settings.OMI_LOCAL_STREAMS} streams are transcribed on this machine already (OMI_LOCAL_STREAMS)",
@@ -68,9 +68,9 @@ class LocalLive:
             process = await self._process()
             stream = process.open(language=base(request.language), vocabulary=", ".join(request.vocabulary))
         except BaseException:
-            seat.close()
+            slot.close()
             raise
-        return LocalStream(process, stream, seat)
+        return LocalStream(process, stream, slot)
 
     async def _process(self) -> EngineProcess:
         """The child that is there, or a new one."""
@@ -89,10 +89,10 @@ class LocalLive:
             return process
 
 
-def take_seat(folder: Path, seats: int) -> IO[str] | None:
-    """One of the machine's seats, held by a lock until the file is closed or the process ends; None: all are taken."""
+def take_slot(folder: Path, slots: int) -> IO[str] | None:
+    """One of the machine's slots, held by a lock until the file is closed or the process ends; None: all are taken."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number in range(seats):
+    for number in range(slots):
         file = (folder / f"local-stream-{number}").open("w")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,10 +104,10 @@ def take_seat(folder: Path, seats: int) -> IO[str] | None:
 
 
 class LocalStream:
-    def __init__(self, process: EngineProcess, stream: EngineStream, seat: IO[str]) -> None:
+    def __init__(self, process: EngineProcess, stream: EngineStream, slot: IO[str]) -> None:
         self._process = process
         self._stream = stream
-        self._seat = seat
+        self._slot = slot
         self._closed = False
 
     async def send(self, audio: bytes) -> None:
@@ -130,7 +130,7 @@ class LocalStream:
             return
         self._closed = True
         self._stream.close()
-        self._seat.close()
+        self._slot.close()
         if not self._process.streams:
             await self._process.close(grace=0.5)
 

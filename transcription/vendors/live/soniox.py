@@ -1,4 +1,4 @@
-"""Soniox realtime (vendors.md 2.1). The key goes into the handshake: in the first message it is refused from 2027."""
+"""Soniox realtime. The key goes into the handshake: in the first message it is refused from 2027."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def _token(said: str, item: Mapping[str, Any], losses: Losses) -> Token:
 
 
 def in_band(message: Mapping[str, Any]) -> ProviderError:
-    """The vendor's error message; after it the stream is over. Decided by ``error_type`` (vendors.md 2.1)."""
+    """The vendor's error message; after it the stream is over. Decided by ``error_type``."""
     kind, status = str(message.get("error_type") or ""), message.get("error_code")
     code = (kind or str(status))[:60]
     if kind in _QUOTA or status == 402:

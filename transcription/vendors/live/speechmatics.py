@@ -1,4 +1,4 @@
-"""Speechmatics realtime v2 (vendors.md 3)."""
+"""Speechmatics realtime v2."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from transcription.vendors.live.words import Heard, moment, timed_words, unusabl
 
 NAME = "speechmatics"
 START_SECONDS = 8.0
-"""Until RecognitionStarted. The vendor's own client waits 5 s; a vocabulary may take longer (vendors.md 3)."""
+"""Until RecognitionStarted. The vendor's own client waits 5 s; a vocabulary may take longer."""
 MAX_VOCABULARY = 200
 MAX_DELAY = 2.0
 """Seconds after which the vendor makes a word final; between its 0.7 and 4."""

@@ -64,7 +64,7 @@ unit test-fast: export PYTHONDONTWRITEBYTECODE =
 unit: $(DEV_STAMP)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-test-fast: $(DEV_STAMP)  ## the tests that start no real process and no speech model: under three minutes on two cores
+test-fast: $(DEV_STAMP)  ## the tests that start no real process and run no speech model
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not process and not browser and not extra and not model"
 
 accuracy: $(DEV_STAMP)  ## the regression gate: the shipped set against its bounds (part of `make test`, too)

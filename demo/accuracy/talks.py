@@ -23,9 +23,8 @@ ENROLLED = (
     "for an hour and saw two grey herons. Later the kitchen smelled of fresh bread and coffee, and nobody wanted to "
     "leave."
 )
-IMPOSTORS = {"stranger_near": "en+m2", "stranger_unlike": "en+f4"}
-"""Voices that the product must tell from the wearer's: the first one falls a little short of the probability that is
-asked for, the second one reaches it and is unlike every voice that the calibration knows."""
+IMPOSTORS = {"stranger_near": "en+m2"}
+"""Voices that the product must tell from the wearer's: they fall a little short of the probability asked for."""
 IMPOSTORS_WORDS = (
     "I will send the new address to everybody this evening, and then we can look at the garden together before the "
     "rain comes."

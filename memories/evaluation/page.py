@@ -6,7 +6,6 @@ It needs no network and no script: plots are SVG in the page, and audio lies in 
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from memories.evaluation.dataset import Dataset, Item
 from memories.evaluation.figures import HIGH, METRICS, Figure
 from memories.evaluation.measure import QUESTION, Measured
 from memories.evaluation.report import Report, change, number, told
+from omi.core import workspace
 
 TEMPLATE: Final = Path(__file__).with_name("report.html")
 WORST: Final = 5
@@ -172,7 +172,7 @@ def _audio(item: Item, folder: Path) -> str:
     if item.audio is None:
         return ""
     folder.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="evaluate-audio-") as name:
+    with workspace.temporary("evaluate-audio-") as name:
         recording, _ = product.recording_of(item, Path(name))
         target = folder / f"{get_valid_filename(item.name)}{recording.suffix}"
         shutil.copyfile(recording, target)

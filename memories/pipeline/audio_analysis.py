@@ -12,6 +12,7 @@ from typing import Any
 
 from memories.pipeline.rules import acceptance
 from memories.structuring.base import StructureRequest
+from transcription.audio.vad import RATE, speech_regions
 from transcription.segments import Segment
 
 BLOCK = 600.0
@@ -23,8 +24,6 @@ def speech(path: str) -> dict[str, Any]:
     import hashlib
 
     import numpy as np
-
-    from transcription.audio.vad import RATE, speech_regions
 
     digest = hashlib.sha256()
     regions: list[list[float]] = []

@@ -92,25 +92,18 @@ def test_the_same_product_measured_again_is_within_its_bounds(
 @pytest.mark.process
 @pytest.mark.usefixtures("recorded")
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(
-    ("loosened", "item"), [({"accept": 0.5}, "stranger_near"), ({"coverage": 0.0}, "stranger_unlike")]
-)
 def test_a_loosened_threshold_fails_the_gate(
-    product: Measurement,
-    shipped: Dataset,
-    settings: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    loosened: dict[str, float],
-    item: str,
+    product: Measurement, shipped: Dataset, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The probability from which a voice gets a name, at a half: a voice much like the user's becomes the user's."""
     providers(settings)
     real = identify.rules_of
 
     def loose(uid: str, engine: VoiceEngine) -> Rules:
-        return replace(real(uid, engine), **loosened)
+        return replace(real(uid, engine), accept=0.5)
 
     monkeypatch.setattr(identify, "rules_of", loose)
-    told = faults(product, measure(chosen(shipped, item)))
+    told = faults(product, measure(chosen(shipped, "stranger_near")))
     assert any(fault.startswith("strangers' speech taken for the user's") for fault in told)
 
 

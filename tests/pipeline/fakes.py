@@ -15,8 +15,11 @@ from memories.structuring.base import StructureRequest, StructureResult
 from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
 from omi.stores.documents.base import Document
 from omi.stores.documents.local import LocalDocuments
+from tests.pipeline.fake_providers import providers
 from transcription.segments import Word
 from transcription.vendors.batch.base import Pending, PrerecordedCapabilities, PrerecordedRequest, Ticket, Transcript
+
+__all__ = ["providers"]
 
 TEXT = "we should book the table for friday evening and ask anna whether she can bring the slides"
 
@@ -207,17 +210,3 @@ class SwitchedDocuments(LocalDocuments):
     def _atomic(self, function: Any) -> Any:
         self._reach()
         return super()._atomic(function)
-
-
-def providers(base: dict[str, Any], *prerecorded: dict[str, Any]) -> dict[str, Any]:
-    """``settings.PROVIDERS`` with the fakes; ``prerecorded`` are the options of each pre-recorded one, in order."""
-    return {
-        **base,
-        "prerecorded": [
-            {"BACKEND": "tests.pipeline.fakes.FakePrerecorded", "OPTIONS": options}
-            for options in (prerecorded or ({"name": "first"},))
-        ],
-        "structurer": {"BACKEND": "tests.pipeline.fakes.FakeStructurer"},
-        "embedder": {"BACKEND": "tests.pipeline.fakes.FakeEmbedder"},
-        "emotions": {"BACKEND": "tests.pipeline.fakes.FakeEmotions"},
-    }

@@ -33,11 +33,9 @@ from transcription.session.session import Session
 
 log = structlog.get_logger(__name__)
 
-AUTH_SECONDS = 5.0
-PING_SECONDS = 30.0
+AUTH_SECONDS, PING_SECONDS, DRAIN_SECONDS = 5.0, 30.0, 3.0
 IDLE_SECONDS = 300.0
 """A client that sends nothing at all for this long is gone (half-open connections die sooner by the server's pings)."""
-DRAIN_SECONDS = 3.0
 
 # RFC 6455 7.4: the app reconnects after any of them but 1000.
 GOING_AWAY, POLICY, TOO_BIG, SERVICE_RESTART, TRY_LATER = 1001, 1008, 1009, 1012, 1013
@@ -63,7 +61,11 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self._feed: EventFeed | None = None
         self._handling, self._talking = False, False  # a message from the queue; words of this session were shown
         self._direct = Direct(self.take)
-        self._out = Outgoing(self._direct, lambda message: self.send(message), self._too_slow)
+        self._out = Outgoing(
+            self._direct,
+            lambda message: self.send(message),
+            lambda: self._spawn(self._close(POLICY, "too much was left unread")),
+        )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Channels makes two tasks and a hop to a thread for every message; audio frames touch no database here, and one
@@ -295,9 +297,6 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     def _tell(self, event: dict[str, Any]) -> None:
         self._out.put(json.dumps({"event_type": event["type"], **event}))
-
-    def _too_slow(self) -> None:
-        self._spawn(self._close(POLICY, "too much was left unread"))
 
     # --- once a second ----------------------------------------------------------------------------------------------
 

@@ -252,10 +252,8 @@ class Session:
 
     def _opened(self, conversation: Conversation) -> None:
         """Speakers are counted on from those of earlier sessions: their SPEAKER_00 need not be ours."""
-        if conversation.resumed and conversation.segments:
-            self._spoken_before = min(0.0, conversation.spoken_until - conversation.offset)
-        else:
-            self._spoken_before = 0.0
+        resumed = conversation.resumed and bool(conversation.segments)
+        self._spoken_before = min(0.0, conversation.spoken_until - conversation.offset) if resumed else 0.0
         own = {segment.id for segment in self._builder.segments}
         earlier = [segment.speaker_id + 1 for segment in conversation.segments if segment.id not in own]
         labels, changed = self._builder.renumber(max(earlier, default=0))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 from argparse import SUPPRESS
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from memories.evaluation import gate, page, report
@@ -17,6 +15,7 @@ from memories.evaluation.isolation import Failed, Variant, measure_into, measure
 from memories.evaluation.measure import Measurement
 from memories.evaluation.readers import load
 from memories.evaluation.wording import MissingLibrary
+from omi.core import workspace
 from omi.settings_providers import PRERECORDED_VENDORS
 
 
@@ -52,9 +51,7 @@ class Command(BaseCommand):
             self._child(options)
             return
         variants = _variants(options["providers"], options["variant"])
-        work = Path(settings.OMI_DATA_DIR)
-        work.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="evaluate-", dir=work) as name:
+        with workspace.temporary("evaluate-") as name:
             try:
                 self._run(options, variants, Path(name))
             except (DatasetError, Failed) as error:
@@ -89,6 +86,9 @@ class Command(BaseCommand):
 
     def _bounds(self, options: dict[str, Any], variant: Variant, folder: Path) -> None:
         runs = [self._measured(options, variant, folder, nudge=number) for number in range(options["runs"])]
+        failed = [name for made in runs for name, item in made.items.items() if item.heard.failure]
+        if failed:
+            raise CommandError(f"No bounds are written: {', '.join(failed)} became no memory, which is no chance.")
         bounds = gate.bounds_of([figures_of(made.parts) for made in runs])
         gate.write_bounds(options["write_bounds"], bounds)
         self.stdout.write(f"{len(bounds)} bounds of {options['runs']} runs are in {options['write_bounds']}.")

@@ -46,9 +46,6 @@ class Migration(migrations.Migration):
             "vendorcall", "owner", models.CharField(blank=True, db_default="", default="", max_length=128)
         ),
         migrations.RunPython(carry_over, migrations.RunPython.noop),
-        migrations.AddIndex(
-            "vendorcall", models.Index(fields=["owner"], name="call_pending", condition=~models.Q(owner=""))
-        ),
         migrations.RemoveConstraint("postprocessingrun", "run_idempotency_key"),
         migrations.RemoveField("postprocessingrun", "idempotency_key"),
     ]

@@ -66,7 +66,6 @@ class VendorCall(models.Model):
             models.Index(fields=["request_key"], name="call_request_key"),
             models.Index(fields=["vendor", "started_at"], name="call_by_vendor"),
             models.Index(fields=["vendor", "reference"], name="call_by_reference"),
-            models.Index(fields=["owner"], name="call_pending", condition=~models.Q(owner="")),
         ]
 
     def __str__(self) -> str:

@@ -18,6 +18,7 @@ from memories.pipeline.steps import emotions as emotions_step
 from memories.pipeline.vendor_calls import circuit_breaker
 from omi.core import providers
 from omi.core.errors import ProviderError
+from omi.stores import audio
 
 OPERATIONS: Final = {"transcribe": "transcribe", "structure": "structure", "index": "embed", "emotions": "emotions"}
 """Steps that may pay somebody, and what the ledger calls it."""
@@ -123,8 +124,6 @@ def _reusable(ctx: Context, name: str) -> tuple[RunStep | None, str]:
 
 
 def _stored(name: str) -> bool:
-    from omi.stores import audio
-
     try:
         audio.get(name)
     except LookupError:

@@ -23,8 +23,19 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+from memories.mirror import metrics
+from memories.pipeline import queries
 from memories.pipeline.engine import queue
-from memories.pipeline.states import Kind
+from memories.pipeline.models import (
+    FigureTotal,
+    PostProcessingRun,
+    RunEvent,
+    RunStep,
+    StepAttempt,
+    VendorBreaker,
+    VendorCall,
+)
+from memories.pipeline.states import GOOD, Kind, State
 from omi.core.errors import Outcome
 from omi.shared_metrics.counters import SharedCounter
 
@@ -97,8 +108,6 @@ def register() -> None:
 
 def figures() -> Figures:
     """What the rows add up to that are not counted yet."""
-    from memories.pipeline.models import PostProcessingRun, VendorCall
-
     found: Figures = defaultdict(float)
     # By their keys: SQLite takes an index by which all rows are in the order of the groups for the better one.
     open_runs = PostProcessingRun.objects.filter(counted=False).order_by().values("pk")
@@ -115,9 +124,6 @@ def _final_call() -> Q:
 
 def _add_runs(found: Figures, runs: QuerySet[Any]) -> None:
     """``runs`` that have ended, and the attempts of all. Has no slice."""
-    from memories.pipeline.models import RunEvent, RunStep, StepAttempt
-    from memories.pipeline.states import GOOD
-
     keys = runs.order_by().values("pk")
     steps = RunStep.objects.filter(run__in=keys).order_by()
     attempts = StepAttempt.objects.filter(step__in=steps.values("pk"))
@@ -182,8 +188,6 @@ def fold() -> int:
 
     In pieces of a transaction each: others write in between. Several processes may do it at once.
     """
-    from memories.pipeline.models import PostProcessingRun, VendorCall
-
     done = 0
     for _ in range(PIECES):
         with transaction.atomic():
@@ -209,8 +213,6 @@ def keep(runs: QuerySet[Any], uid: str = "") -> None:
 
     Call it inside the transaction that deletes them.
     """
-    from memories.pipeline.models import VendorCall
-
     _hold_totals()
     found: Figures = defaultdict(float)
     _add_runs(found, runs.filter(counted=False))
@@ -220,8 +222,6 @@ def keep(runs: QuerySet[Any], uid: str = "") -> None:
 
 def keep_calls(calls: Q) -> None:
     """The same for calls that belong to no run."""
-    from memories.pipeline.models import VendorCall
-
     _hold_totals()
     found: Figures = defaultdict(float)
     _add_calls(found, VendorCall.objects.filter(calls, run=None, counted=False), Q(pk=None))
@@ -230,16 +230,12 @@ def keep_calls(calls: Q) -> None:
 
 def _hold_totals() -> None:
     """One at a time moves rows into the totals, until its transaction ends; who reads both sees that it happened."""
-    from memories.pipeline.models import FigureTotal
-
     if not FigureTotal.objects.filter(key=MOVES).update(value=F("value") + 1):
         FigureTotal.objects.get_or_create(key=MOVES)
         FigureTotal.objects.filter(key=MOVES).update(value=F("value") + 1)
 
 
 def _add(found: Figures) -> None:
-    from memories.pipeline.models import FigureTotal
-
     for key, value in found.items():
         row, made = FigureTotal.objects.get_or_create(key=json.dumps(key), defaults={"value": value})
         if not made:
@@ -249,8 +245,6 @@ def _add(found: Figures) -> None:
 def _all_figures() -> Figures:
     """Totals and what is not counted yet. Read again where rows were moved in between: they would be missing, or there
     twice."""
-    from memories.pipeline.models import FigureTotal
-
     moves = FigureTotal.objects.filter(key=MOVES).values_list("value", flat=True)
     for _ in range(READ_TRIES):
         before = moves.first()
@@ -266,11 +260,6 @@ def _all_figures() -> Figures:
 
 
 def _families() -> Iterable[Any]:
-    from memories.mirror import metrics
-    from memories.pipeline import queries
-    from memories.pipeline.models import PostProcessingRun, VendorBreaker
-    from memories.pipeline.states import State
-
     yield GaugeMetricFamily("memory_pipeline_metrics_up", "1 if the rows could be read", 1)
     found = _all_figures()
     yield _histogram(found, DURATION, "Time of an attempt of a step", ["step", "outcome"], BUCKETS)

@@ -10,7 +10,9 @@ from memories.pipeline.engine import recordings
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, StepError
 from memories.pipeline.rules.speaker_labels import journal_wav, one_label_a_voice
+from memories.repository import processing, transcripts
 from memories.shapes import ProcessingMemory
+from omi.stores import audio
 from transcription.consensus import MODEL
 from transcription.segments import Segment
 
@@ -48,8 +50,6 @@ def run(ctx: Context) -> Done:
 
 
 def processing_memory(ctx: Context) -> ProcessingMemory:
-    from memories.repository import processing
-
     try:
         return processing.get(ctx.uid, str(ctx.options.get("processing_memory_id", "")))
     except processing.ProcessingMemoryNotFound as error:
@@ -62,8 +62,6 @@ def first_transcript(ctx: Context, found: ProcessingMemory) -> list[Segment]:
     A session without a vote (one vendor, an older server, a process that died) keeps what was shown.
     """
     from django.conf import settings
-
-    from memories.repository import transcripts
 
     # A vendor's finals may come out of order; the socket shows them as they come, the memory as they were said.
     shown = sorted(found.transcript_segments, key=lambda item: (item.start, item.end))
@@ -99,8 +97,6 @@ def failed_seconds(found: ProcessingMemory) -> float:
 def _recording(ctx: Context, found: ProcessingMemory, *, permitted: bool) -> str:
     """The journal's audio of the whole conversation as an audio object ("" where the journal has none)."""
     from django.conf import settings
-
-    from omi.stores import audio
 
     path = journal_wav(ctx, found)
     if path is None:

@@ -18,10 +18,13 @@ from memories.pipeline.steps import identify_without_audio
 from memories.pipeline.steps.assess import shown
 from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.steps.transcribe import scope_of
-from memories.repository import transcripts
+from memories.repository import memories, transcripts
 from memories.repository.transcripts import named_segments
 from memories.shapes import UserEdits
 from omi.core.errors import Outcome, ProviderError, StoreError
+from speakers import identify as identification
+from speakers import turns
+from speakers.models import VoiceSample
 from transcription.segments import Segment, Word, segments_from_words
 
 REUSE = False  # profiles and people change between two runs, and nobody is paid for it
@@ -63,9 +66,7 @@ def run(ctx: Context) -> Done | Skip:
     note, outcome = "", Outcome.SUCCESS
     voices: list[Any] = []
     try:
-        from speakers.identify import identify
-
-        found = identify(
+        found = identification.identify(
             ctx.uid, wav, segments, language=ctx.language, manual=naming, memory_id=ctx.memory_id,
             fence=lambda: lease.write(ctx.lease),
         )  # fmt: skip
@@ -91,8 +92,6 @@ def run(ctx: Context) -> Done | Skip:
 
 def _somebody(uid: str) -> bool:
     """Whether there is anybody to recognise: the user or a person."""
-    from speakers.models import VoiceSample
-
     return VoiceSample.objects.filter(uid=uid, status=VoiceSample.Status.ACCEPTED).exists()
 
 
@@ -103,14 +102,12 @@ def _said(ctx: Context) -> tuple[UserEdits, dict[str | None, list[Segment]], str
     """
     if ctx.run.kind != Kind.CAPTURE:
         return ctx.memory.edits, versions(ctx), ctx.memory.active_transcript
-    from memories.repository.memories import MemoryNotFound, get_memory
-
     known: dict[str | None, list[Segment]] = {model: list(item.segments) for model, item in ctx.transcripts.items()}
     try:
-        memory = get_memory(ctx.uid, ctx.memory_id)
+        memory = memories.get_memory(ctx.uid, ctx.memory_id)
         edited, active = memory.edits, memory.active_transcript
         known.setdefault(active, list(memory.transcript_segments))
-    except MemoryNotFound:
+    except memories.MemoryNotFound:
         edited, active = UserEdits(), "live"
     known.setdefault("live", shown(ctx))
     assigned = processing_memory(ctx).assigned
@@ -134,10 +131,8 @@ def _new_segments(ctx: Context) -> list[Segment]:
     if made.get("diarized", True):
         return missing_audio.transcribed(ctx)
     words = [Word.model_validate(item) for item in ctx.artifact("transcribe", "words")]
-    from speakers.turns import assign_speakers
-
     regions = [(start, end) for start, end in ctx.output("prepare_audio")["regions"]]
-    named = assign_speakers(words, ctx.wav(), regions)
+    named = turns.assign_speakers(words, ctx.wav(), regions)
     # Other voices cut the words into other segments: they have ids of their own.
     segments = segments_from_words(named, scope=scope_of(made["scope"], named), provider=made["model"])
     if ctx.run.kind != Kind.CAPTURE:

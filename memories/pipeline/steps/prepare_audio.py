@@ -18,7 +18,11 @@ from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip, StepError
 from memories.pipeline.models import RunStep
 from memories.pipeline.states import Kind
+from memories.pipeline.steps import transcribe
 from omi.core.errors import Outcome
+from omi.stores import audio
+from omi.stores.models import AudioObject
+from transcription.audio import convert
 from transcription.session.account import intersect, length, merge
 
 VERSION = 2
@@ -46,8 +50,6 @@ def inputs(ctx: Context) -> dict[str, Any]:
 
 
 def _sha256(ctx: Context, name: str) -> str:
-    from omi.stores.models import AudioObject
-
     if name and name == ctx.run.audio and ctx.run.audio_sha256:
         return ctx.run.audio_sha256  # known also when nothing is left of the object
     found = AudioObject.objects.filter(name=name).values_list("sha256", flat=True).first() if name else None
@@ -59,8 +61,6 @@ def still_there(ctx: Context, earlier: RunStep) -> bool:
 
     Where only the recording itself is there (it was sent again), it is prepared anew.
     """
-    from omi.stores import audio
-
     try:
         audio.keep(audio.get(str(earlier.output.get("audio", ""))), settings.OMI_AUDIO_KEEP)
         return True
@@ -75,8 +75,6 @@ def still_there(ctx: Context, earlier: RunStep) -> bool:
 
 def _heard(ctx: Context, earlier: RunStep) -> bool:
     """Whether the recording's words are there, to be reused: what was paid for outlives the audio."""
-    from memories.pipeline.steps import transcribe
-
     if "transcribe" not in ctx.steps or ctx.anew("transcribe"):
         return False
     as_if_prepared = copy.copy(ctx)
@@ -89,8 +87,6 @@ def source(ctx: Context) -> str:
 
 
 def run(ctx: Context) -> Done | Skip:
-    from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
-
     name = source(ctx)
     if ctx.run.kind == Kind.CAPTURE and not ctx.output("gather").get("transcribe"):
         return Skip("the live transcript is there")
@@ -98,10 +94,10 @@ def run(ctx: Context) -> Done | Skip:
         raise StepError("audio_missing")
     original = ctx.local_copy(name)
     target = ctx.folder / "prepared.wav"
-    limits = AudioLimits(min_seconds=_shortest(ctx), max_seconds=settings.OMI_MAX_RECORDING_SECONDS)
+    limits = convert.AudioLimits(min_seconds=_shortest(ctx), max_seconds=settings.OMI_MAX_RECORDING_SECONDS)
     try:
-        info = decode_to_wav(original, target, limits=limits)
-    except AudioError as error:
+        info = convert.decode_to_wav(original, target, limits=limits)
+    except convert.AudioError as error:
         raise StepError(_MESSAGES[error.code], error.sentence) from error
     heard = subprocess_runner.call(
         "memories.pipeline.audio_analysis.speech", {"path": str(target)}, timeout=SPEECH_LIMIT

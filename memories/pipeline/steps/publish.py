@@ -20,9 +20,12 @@ from memories.pipeline.states import Kind, State
 from memories.pipeline.steps import publish_new_memory, publish_side_effects
 from memories.pipeline.steps.identify_speakers import versions
 from memories.pipeline.steps.structure import result_segments
+from memories.repository import memories as repository
+from memories.repository import transcripts
 from memories.repository.transcripts import content_hash
 from memories.shapes import Memory, PostProcessingStatus, Structured
 from memories.user_events import log
+from omi.stores import audio
 from transcription.segments import Segment
 
 REUSE = False
@@ -51,8 +54,6 @@ def run(ctx: Context) -> Done:
 
 def stored(ctx: Context) -> None:
     """The memory has this recording's words: earlier uploads to it, and what was prepared from them, are not needed."""
-    from omi.stores import audio
-
     if ctx.run.kind != Kind.POSTPROCESS or not ctx.output("assess").get("accepted"):
         return
     kept = {ctx.run.audio, ctx.output("prepare_audio").get("audio")}
@@ -67,8 +68,6 @@ def stored(ctx: Context) -> None:
 
 
 def _update(ctx: Context) -> tuple[Memory, str]:
-    from memories.repository import memories as repository
-
     segments, model = result_segments(ctx), ctx.output("transcribe").get("model")
     accepted = bool(model) and bool(ctx.output("assess").get("accepted"))
     known = versions(ctx)
@@ -128,7 +127,6 @@ def _judged_against(ctx: Context) -> tuple[str | None, str]:
 def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> str:
     """Both transcripts stay under their names, so that one can go back; a rejected one is kept beside. The new one's
     version."""
-    from memories.repository import transcripts
 
     def fence() -> None:
         lease.write(ctx.lease)

@@ -18,9 +18,13 @@ from memories.pipeline.rules.speaker_labels import continued
 from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.steps.publish_side_effects import permitted_now
 from memories.pipeline.steps.structure import result_segments
+from memories.repository import memories as repository
+from memories.repository import processing, transcripts
 from memories.repository.transcripts import content_hash
 from memories.shapes import Memory, PostProcessing, PostProcessingStatus, ProcessingMemory, Structured, UserEdits
-from transcription import metrics
+from omi.stores import audio
+from omi.stores.documents.base import AlreadyExists
+from transcription import journal, metrics
 from transcription.segments import Segment
 
 MARGIN = 2.0
@@ -28,10 +32,6 @@ MARGIN = 2.0
 
 
 def write(ctx: Context) -> Memory:
-    from memories.repository import memories as repository
-    from memories.repository import processing
-    from omi.stores.documents.base import AlreadyExists
-
     conversation = _settle(ctx, processing_memory(ctx))
     recording = _recording(ctx)
     try:
@@ -64,8 +64,6 @@ def _release_journal(ctx: Context, conversation: ProcessingMemory) -> None:
     """The words are safe now: the sessions' audio goes after ``OMI_AUDIO_KEEP`` (the conversation may still go on)."""
     from django.conf import settings
     from django.utils import timezone
-
-    from transcription import journal
 
     for session in conversation.session_ids:
         journal.release(session, timezone.now() + settings.OMI_AUDIO_KEEP, ctx.uid)
@@ -179,8 +177,6 @@ def _made(ctx: Context) -> bool:
 
 def _settle(ctx: Context, conversation: ProcessingMemory) -> ProcessingMemory:
     """What was made good stands in the conversation and its books: a later run neither loses it nor pays for it."""
-    from memories.repository import processing
-
     wanted = missing_audio.asked(ctx)
     if not wanted or not ctx.did("transcribe") or not ctx.output("assess").get("accepted"):
         return conversation
@@ -216,7 +212,6 @@ def _recording(ctx: Context) -> str | None:
         return None
     if permitted_now(ctx):
         return name
-    from omi.stores import audio
 
     for known in audio.for_memory(ctx.uid, ctx.memory_id, purpose="recording"):
         audio.delete(known)
@@ -225,8 +220,6 @@ def _recording(ctx: Context) -> str | None:
 
 def _keep_transcript(ctx: Context) -> None:
     """What was made from the journal is kept under its model's name, like every transcript."""
-    from memories.repository import transcripts
-
     if not ctx.output("transcribe").get("model"):
         return
     made = missing_audio.transcribed(ctx)

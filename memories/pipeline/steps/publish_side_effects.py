@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import contextlib
 
+from emotions.base import EmotionTimeline
+from emotions.feedback import feedback
 from memories.pipeline import vector_writes
 from memories.pipeline.engine import checkpoints, fault_injection, lease, recordings
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import LeaseLost, RunCanceled
 from memories.pipeline.vendor_calls import client
+from memories.repository import emotions as emotions_repository
+from memories.repository import memories as repository
+from memories.repository.memories import MemoryNotFound
 from memories.shapes import Memory
+from omi.accounts.users import get_user
 from omi.core.errors import ProviderError
+from omi.push import push as send
+from omi.stores import audio
 
 
 def vector(ctx: Context, memory: Memory) -> None:
@@ -39,14 +47,11 @@ def vector(ctx: Context, memory: Memory) -> None:
 def emotions(ctx: Context, memory: Memory) -> None:
     if not ctx.did("emotions"):
         return
-    from emotions.base import EmotionTimeline
-    from memories.repository.emotions import save_emotions
-    from memories.repository.memories import MemoryNotFound
 
     timeline = EmotionTimeline.model_validate(ctx.artifact("emotions", "timeline"))
     fault_injection.point("emotions-before")
     try:
-        save_emotions(ctx.uid, memory.id, timeline, fence=lambda: lease.hold(ctx.lease))
+        emotions_repository.save_emotions(ctx.uid, memory.id, timeline, fence=lambda: lease.hold(ctx.lease))
     except MemoryNotFound as error:
         raise RunCanceled("memory_gone") from error
 
@@ -62,16 +67,11 @@ def recording(ctx: Context) -> str:
 
 def permitted_now(ctx: Context) -> bool:
     """Whether recordings may be kept, asked at this moment: consent may have been withdrawn while the run worked."""
-    from omi.accounts.users import get_user
-
     return get_user(ctx.uid).store_recording_permission
 
 
 def consent(ctx: Context, memory: Memory) -> None:
     """A recording that was kept while the user withdrew their consent goes again, whichever of the two was first."""
-    from memories.repository import memories as repository
-    from omi.stores import audio
-
     if memory.recording and ctx.user.store_recording_permission and not permitted_now(ctx):
         audio.delete(memory.recording)
         with contextlib.suppress(repository.MemoryNotFound):
@@ -81,15 +81,10 @@ def consent(ctx: Context, memory: Memory) -> None:
 
 def push(ctx: Context) -> None:
     """A supportive message, at most once, only when asked for and clear. Its failure is logged and fails nothing."""
-    from omi.accounts.users import get_user
-
     if not ctx.did("emotions") or ctx.checkpoint.get("pushed"):
         return
     if not get_user(ctx.uid).emotional_feedback_push:  # asked now: it may have been withdrawn while the run worked
         return
-    from emotions.base import EmotionTimeline
-    from emotions.feedback import feedback
-    from omi.push import push as send
 
     message = feedback(EmotionTimeline.model_validate(ctx.artifact("emotions", "timeline")), opted_in=True)
     if message is None:

@@ -17,9 +17,11 @@ from memories.pipeline.states import Kind
 from memories.pipeline.vendor_calls import client
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
+from memories.structuring.local import LocalStructurer
 from omi.core import providers
 from omi.core.errors import ErrorKind, Outcome, OwnFault, ProviderError
 from omi.core.paid_parts import PaidParts
+from speakers import people
 from transcription.segments import Segment, render
 
 VERSION = 1
@@ -102,8 +104,6 @@ def without(ctx: Context, error: ProviderError) -> Done | Skip | None:
     leave it without a memory. A better transcript, which was paid for, is shown though the model refuses to speak about
     it, or the money for the model is spent."""
     if ctx.run.kind == Kind.CAPTURE:
-        from memories.structuring.local import LocalStructurer
-
         by_rules = LocalStructurer()
         request = replace(_request(ctx, result_segments(ctx)), force=True)
         try:
@@ -182,6 +182,5 @@ def _names(ctx: Context, segments: list[Segment]) -> dict[str, str]:
     wanted = {item.person_id for item in segments if item.person_id}
     if not wanted:
         return {}
-    from speakers import people
 
     return {person: name for person, name in people.names(ctx.uid).items() if person in wanted}

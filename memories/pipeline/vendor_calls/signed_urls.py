@@ -13,6 +13,8 @@ from typing import Final
 from django.conf import settings
 from django.core import signing
 
+from omi.stores import audio
+
 FETCH_PATH: Final = "/v1/vendors/audio/"
 WEBHOOK_PATH: Final = "/v1/vendors/fal/webhook"
 _SALT: Final = "omi.vendor-audio"
@@ -20,8 +22,6 @@ _SALT: Final = "omi.vendor-audio"
 
 def fetch_url(name: str, seconds: float) -> str | None:
     """Where a vendor can read audio object ``name`` during ``seconds``; None where there is no such place."""
-    from omi.stores import audio
-
     own = audio.signed_url(name, seconds)
     if own is not None or not settings.OMI_PUBLIC_URL:
         return own

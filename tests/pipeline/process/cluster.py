@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 SETTINGS = """
 from omi.settings import *
-from tests.pipeline import fakes
-PROVIDERS = fakes.providers(PROVIDERS, {prerecorded})
+from tests.pipeline.fake_providers import providers
+PROVIDERS = providers(PROVIDERS, {prerecorded})
 PROVIDERS["documents"] = {{"BACKEND": "tests.pipeline.fakes.SwitchedDocuments"}}
 OMI_STORE_RETRY_SECONDS = 0.5
 OMI_LEASE_SECONDS = {lease}

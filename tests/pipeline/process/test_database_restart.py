@@ -1,4 +1,4 @@
-"""PostgreSQL restarted under load (anchors C.4 no. 14): runs pause, and all end once."""
+"""PostgreSQL restarted under load: runs pause, and all end once."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ for run in PostProcessingRun.objects.filter(pk__in={runs!r}):
 
 
 def test_killed_at_every_point_of_a_run_it_still_ends_once(installation: Installation) -> None:
-    """kill -9 before, during and after every step, and between result and acknowledgement (anchors C.4 no. 1)."""
+    """kill -9 before, during and after every step, and between result and acknowledgement."""
     for point in POINTS:
         installation.fault(point)
     # Two runs go their way at once; each fault happens to whichever passes the point first.
@@ -137,7 +137,7 @@ def many_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 def test_a_frozen_worker_is_taken_over_and_its_late_writes_are_refused(
     many_workers: Installation, points: list[str]
 ) -> None:
-    """SIGSTOP past the lease at every one of ``points``, then SIGCONT (anchors C.4 no. 6)."""
+    """SIGSTOP past the lease at every one of ``points``, then SIGCONT."""
     installation = many_workers
     for point in points:
         installation.fault(point, "stop")
@@ -178,7 +178,7 @@ answer += [[event["type"], event["run_id"]] for event in told()]
 def test_a_cluster_that_lost_a_process_works_again_within_two_minutes(
     serving: tuple[Installation, int], victim: str
 ) -> None:
-    """dependencies.md 2, tests F, J, K: Django-Q2 alone hangs or leaves orphans."""
+    """Django-Q2 alone hangs or leaves orphans."""
     installation, serve = serving
     leader, sentinel, pool = family(installation, serve)
     chosen = {"parent": [leader], "sentinel": [sentinel], "idle worker": pool[:2], "monitor": [pool[2]]}[victim]

@@ -26,7 +26,7 @@ def installation(tmp_path: Path, postgres_url: str) -> Iterator[Installation]:
 
 
 def test_two_clusters_do_each_run_once(installation: Installation) -> None:
-    """Every wake-up is sent twice on top (anchors C.4 no. 7 and 8)."""
+    """Every wake-up is sent twice on top."""
     runs = installation.start_runs(RUNS)
     installation.python(f"from memories.pipeline.engine import queue\nfor run in {runs}: queue.wake(run)")
     installation.start("qcluster")

@@ -278,7 +278,7 @@ WHERE uid = %s AND status <> 'removed' AND audio <> '' AND unreadable_by <> %s A
     WHERE sample_id = sample.id AND engine = %s AND engine_version = %s AND length(copies) > 0)
 LIMIT 1
 """
-"""As text (docs/decisions/0010): asked for every recording, and nearly always answered by "none"."""
+"""As text: asked for every recording on a path that a user waits for, and nearly always answered by "none"."""
 
 
 def _to_heal(uid: str, engine: VoiceEngine) -> bool:

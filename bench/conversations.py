@@ -85,7 +85,7 @@ def enrolled(folder: Path, people: Sequence, most: int) -> dict[str, dict[str, s
 
     able = [item for item in people if item.enrol is not None]
     users = {}
-    for item in able[:: max(1, len(able) // most)]:
+    for item in able[:: -(-len(able) // most)]:
         other = able[(able.index(item) + 1) % len(able)]
         uid = f"bench-{item.name}"
         enrolment.enrol_user(uid, write_wav(folder / "enrol.wav", item.enrol))

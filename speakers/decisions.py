@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from django.db import transaction
 
-from omi.core import rows
 from speakers import fence as deletions
 from speakers.models import SpeakerDecision
 from speakers.policy import VoiceDecision
@@ -21,17 +20,27 @@ def store(
     with transaction.atomic():
         fence()
         voices = deletions.without_the_gone(uid, voices)
-        known = rows.select(SpeakerDecision, ("id", "voice"), {"uid": uid, "memory_id": memory_id})
-        if gone := [row for row, voice in known if voice not in heard]:
-            SpeakerDecision.objects.filter(pk__in=gone).delete()
-        rows.insert([_row(uid, memory_id, decision) for decision in voices], unique=("uid", "memory_id", "voice"))
+        SpeakerDecision.objects.filter(uid=uid, memory_id=memory_id).exclude(voice__in=heard).delete()
+        _replace([_row(uid, memory_id, decision) for decision in voices])
 
 
 def store_one(uid: str, memory_id: str, decision: VoiceDecision) -> None:
     """Write the decision about one voice; it names nobody who was deleted meanwhile."""
     with transaction.atomic():
         [kept] = deletions.without_the_gone(uid, [decision])
-        rows.insert([_row(uid, memory_id, kept)], unique=("uid", "memory_id", "voice"))
+        _replace([_row(uid, memory_id, kept)])
+
+
+def _replace(decisions: Sequence[SpeakerDecision]) -> None:
+    """Write these rows; one that is there of the same voice takes the new values."""
+    key = ["uid", "memory_id", "voice"]
+    others = [field.name for field in SpeakerDecision._meta.concrete_fields if not field.primary_key]
+    SpeakerDecision.objects.bulk_create(
+        decisions,
+        update_conflicts=True,
+        unique_fields=key,
+        update_fields=[name for name in others if name not in key],
+    )
 
 
 def _row(uid: str, memory_id: str, decision: VoiceDecision) -> SpeakerDecision:

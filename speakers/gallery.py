@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from numpy.typing import NDArray
 
-from omi.core import rows, workspace
+from omi.core import workspace
 from omi.core.errors import ProviderError
 from omi.core.providers import one
 from omi.stores import audio
@@ -76,11 +76,9 @@ def candidates(
     ``heal_at_once`` of them.
     """
     heal(uid, engine, limit=heal_at_once)
-    shown = {"uid": uid, "engine": engine.name, "engine_version": engine.version, "active": True}
+    shown = ProfileVersion.objects.filter(uid=uid, engine=engine.name, engine_version=engine.version, active=True)
     kept = [
-        row
-        for row in rows.instances(ProfileVersion, shown, order="person_id")
-        if row.person_id == USER or people is None or row.person_id in people
+        row for row in shown.order_by("person_id") if row.person_id == USER or people is None or row.person_id in people
     ]
     count = len(CONDITIONS)
     matrix = np.zeros((len(kept), count, engine.dimension), np.float32)
@@ -280,7 +278,7 @@ WHERE uid = %s AND status <> 'removed' AND audio <> '' AND unreadable_by <> %s A
     WHERE sample_id = sample.id AND engine = %s AND engine_version = %s AND length(copies) > 0)
 LIMIT 1
 """
-"""As text (docs/decisions/0010): asked for every recording, and nearly always answered by "none"."""
+"""As text: asked for every recording on a path that a user waits for, and nearly always answered by "none"."""
 
 
 def _to_heal(uid: str, engine: VoiceEngine) -> bool:

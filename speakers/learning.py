@@ -13,7 +13,6 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from omi.core import rows
 from omi.core.providers import one
 from omi.stores import audio
 from speakers import gallery
@@ -159,14 +158,14 @@ def withdraw_correction(uid: str, memory_id: str, voice: str) -> None:
 
 def rules_of(uid: str, engine: VoiceEngine) -> Rules:
     """The shipped rules with this user's shift, on the scale of the engine."""
-    found = rows.select(UserThreshold, ("shift",), {"uid": uid})
+    shift = UserThreshold.objects.filter(uid=uid).values_list("shift", flat=True).first()
     calibration = calibration_of(engine.name, engine.version)
     shipped = Rules(
         margin=scale_of(engine).margin,
         calibrated=calibration is not None,
         coverage=calibration.least if calibration is not None else 0.0,
     )
-    return shipped.shifted(found[0][0] if found else 0.0)
+    return shipped.shifted(shift or 0.0)
 
 
 def _samples_of(uid: str, memory_id: str, segment_id: str) -> QuerySet[VoiceSample]:

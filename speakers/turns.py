@@ -28,8 +28,9 @@ LONG: Final = 10.0
 than halves of a talk are."""
 CLEAR: Final = 0.20
 EASIER: Final = 0.08
-"""A pair that is by the first more alike than either is to any other voice that it might be needs the second less: who
-says a second after a drop is mostly one of those who were there. These and the bounds of the engine were chosen on the
+"""A pair that is by the first more alike than either is to any other voice that it might be needs the second less where
+one of them says a second, and less of that where it says more: who says a word after a drop is mostly one of those who
+were there. These and the bounds of the engine were chosen on the
 choosing side's conversations (``bench.label_drops --half choosing --short``), as the ones that join the most without a
 second of one speaker under another one's label."""
 MOST_VOICES: Final = 400
@@ -172,9 +173,9 @@ def joined(heard: Mapping[Hashable, Heard], scale: Scale) -> dict[Hashable, Hash
 
     All voices at once, not pair by pair: the two that are clearest above their bound become one, which is then
     compared as a whole, until no two are left that are one. The bound on their cosine rises with the evidence of the
-    one that said less, from ``Scale.sentence`` at ``SHORT`` seconds to ``Scale.label`` at ``LONG``, and is ``EASIER``
-    for two that are clear of all others. Two voices of one connection are never joined: there the vendor heard both
-    and told them apart.
+    one that said less, from ``Scale.sentence`` at ``SHORT`` seconds to ``Scale.label`` at ``LONG``, and is lower by up
+    to ``EASIER`` for two that are clear of all others. Two voices of one connection are never joined: there the vendor
+    heard both and told them apart.
     """
     names = list(heard)
     same: dict[Hashable, Hashable] = {name: name for name in names}
@@ -189,7 +190,8 @@ def joined(heard: Mapping[Hashable, Heard], scale: Scale) -> dict[Hashable, Hash
         share = np.clip((np.minimum.outer(seconds, seconds) - SHORT) / (LONG - SHORT), 0.0, 1.0)
         alike = np.where(apart, -1.0, means @ means.T)
         bound = scale.sentence + share * (scale.label - scale.sentence)
-        above = alike - np.where(alike - _rivals(alike) >= CLEAR, bound - EASIER, bound)
+        easier = np.where(alike - _rivals(alike) >= CLEAR, EASIER * (1 - share), 0.0)
+        above = alike - (bound - easier)
         above[apart] = -np.inf
         first, second = sorted(np.unravel_index(int(above.argmax()), above.shape))
         if above[first, second] < 0:

@@ -61,11 +61,12 @@ def beats(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
     """How often each run's lease was renewed, by run; no database."""
     counted: dict[int, int] = {}
 
-    def update(model: Any, values: Any, where: dict[str, Any]) -> int:
-        counted[where["id"]] = counted.get(where["id"], 0) + 1
-        return int(where["id"] != 3)
+    def beat(self: heartbeat.Heartbeat) -> bool:
+        run = self._lease.run_id
+        counted[run] = counted.get(run, 0) + 1
+        return run != 3
 
-    monkeypatch.setattr("omi.core.rows.update", update)
+    monkeypatch.setattr(heartbeat.Heartbeat, "beat", beat)
     return counted
 
 

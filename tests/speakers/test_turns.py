@@ -169,6 +169,15 @@ def test_a_word_after_a_drop_is_rather_of_somebody_who_was_there_where_nobody_el
     assert joined(heard, SCALE)["word"] == ("ana" if joins else "word")
 
 
+def test_who_said_much_is_joined_by_their_voice_alone() -> None:
+    """Strangers who are clear of all others were joined on ten seconds of each: 0.7 % of the seconds in noise."""
+    heard = {
+        "ana": voice(1, 0, 0, seconds=20, on={0}), "ben": voice(0, 1, 0, seconds=20, on={0}),
+        "new": voice(0.65, 0, 0.76, seconds=12, on={1}),  # cosine 0.65 with Ana, of the 0.7 that are asked for
+    }  # fmt: skip
+    assert joined(heard, SCALE)["new"] == "new"
+
+
 def test_what_another_vendor_knew_begins_as_one_voice(
     talk: Talk, wav: WriteWav, monkeypatch: pytest.MonkeyPatch
 ) -> None:

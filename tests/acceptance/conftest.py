@@ -15,8 +15,8 @@ import pytest
 
 from demo.material import bundled, pcm
 from demo.servers import DemoError, Installation, installation
-from tests.acceptance import recordings
 from tests.acceptance.wire import App
+from tests.support import sound
 
 MAX_UPLOAD = 3 * 1024 * 1024
 """Bytes: small, so that too large a file is quickly made; 80 s of the bundled talk fit."""
@@ -92,7 +92,7 @@ def talk() -> bytes:
 @pytest.fixture(scope="session")
 def speech_wav(talk: bytes) -> bytes:
     """Twelve seconds of two voices: the shortest recording that is worth post-processing."""
-    return recordings.wav(talk[: 12 * 32000])
+    return sound.wav(talk[: 12 * 32000])
 
 
 @pytest.fixture(scope="session")

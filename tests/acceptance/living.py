@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.acceptance import recordings
 from tests.acceptance.wire import App, listen
+from tests.support import sound
 
 SECONDS = 24
 """Of the bundled talk: the voices of two people, and a third that begins."""
@@ -23,7 +23,7 @@ def live(app: App, talk: bytes) -> dict[str, Any]:
         socket.send('{"type": "finish"}')
         created = socket.event("new_memory_created", seconds=90)
     memory_id = created["memory_id"]
-    answer = app.upload(f"/v1/memories/{memory_id}/post-processing?emotional_feedback=true", recordings.wav(piece))
+    answer = app.upload(f"/v1/memories/{memory_id}/post-processing?emotional_feedback=true", sound.wav(piece))
     ended = app.events({"memory_post_processing_success", "memory_post_processing_failed"}, seconds=120)
     return {
         "app": app,

@@ -101,6 +101,7 @@ def known(transactional_db: None) -> dict[str, str]:
         "processing_memory_id": "p-1",
         "model": "deepgram_streaming",
         "index": "0",
+        "file_format": "vtt",
         "sample_id": "6f9e9a0e-2f6b-4a0e-9f0a-7c1f0a3d5b21",
     }
 

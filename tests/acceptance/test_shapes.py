@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance import flutter, recordings
+from tests.acceptance import flutter
 from tests.acceptance.wire import App, creation
+from tests.support import sound
 
 pytestmark = pytest.mark.process
 
@@ -249,7 +250,7 @@ def test_enrolment_answers_200_with_a_link_that_plays(app: App, talk: bytes) -> 
 
     enrol = bundled().enrol_user
     assert enrol is not None
-    answer = app.upload("/v3/upload-audio", recordings.wav(pcm(enrol)))
+    answer = app.upload("/v3/upload-audio", sound.wav(pcm(enrol)))
     assert answer.status_code == 200, answer.text
     flutter.a(str, answer.json()["url"], "url")
     assert app.get("/v3/speech-profile").json() == {"has_profile": True}

@@ -17,8 +17,8 @@ from websockets.exceptions import ConnectionClosed
 
 from demo.servers import ROOT
 from omi.accounts import tokens
-from tests.acceptance import recordings
 from tests.acceptance.wire import App, listen
+from tests.support import sound
 from tests.support.processes import free_port
 
 pytestmark = pytest.mark.process
@@ -109,7 +109,7 @@ def test_ctrl_c_in_the_middle_of_a_session_and_of_a_run_loses_nothing(tmp_path: 
             for start in range(0, 12 * 32000, 3200):
                 socket.send(talk[start : start + 3200])
             socket.event("new_processing_memory_created", seconds=40)
-            assert other.upload(f"{path}/post-processing", recordings.wav(talk[: 20 * 32000])).status_code == 200
+            assert other.upload(f"{path}/post-processing", sound.wav(talk[: 20 * 32000])).status_code == 200
             run = other.wait(f"{path}/post-processing", lambda run: run["state"] == "running", 30)
             assert run["kind"] == "postprocess"
             process.send_signal(signal.SIGINT)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance import recordings
 from tests.acceptance.schema import Operation, example, operations
 from tests.acceptance.wire import App, Json
+from tests.support import sound
 
 pytestmark = pytest.mark.process
 
@@ -29,7 +29,7 @@ def owned(lived: Json) -> dict[str, str]:
     from demo.material import bundled, pcm
 
     voice = next(iter(bundled().people.values()))
-    sample = app.upload(f"/v1/users/people/{person}/samples", recordings.wav(pcm(voice)))
+    sample = app.upload(f"/v1/users/people/{person}/samples", sound.wav(pcm(voice)))
     assert sample.status_code == 200, sample.text
     return {
         "memory_id": lived["memory_id"],
@@ -38,6 +38,7 @@ def owned(lived: Json) -> dict[str, str]:
         "sample_id": sample.json()["sample_id"],
         "model": next(iter(app.get(f"/v1/memories/{lived['memory_id']}/transcripts/versions").json()))["model"],
         "index": "0",
+        "file_format": "vtt",
     }
 
 
@@ -69,7 +70,7 @@ def ask(app: App, operation: Operation, owned: dict[str, str], **more: Any) -> A
         query["value"] = "public"
     if "multipart/form-data" in operation.bodies:
         return app.http.request(
-            operation.method, path, params=query, files={"file": ("a.wav", recordings.tone(11), "audio/wav")}, **more
+            operation.method, path, params=query, files={"file": ("a.wav", sound.tone(11), "audio/wav")}, **more
         )
     body = None
     if operation.body_schema is not None:

@@ -16,6 +16,7 @@ from demo.servers import Installation
 from tests.acceptance import flutter, recordings
 from tests.acceptance.conftest import MAX_UPLOAD
 from tests.acceptance.wire import App, Json
+from tests.support import sound
 
 pytestmark = pytest.mark.process
 
@@ -60,7 +61,7 @@ def test_what_is_not_audio_is_400(refuse: Any, name: str) -> None:
 
 
 def test_an_empty_file_and_a_bare_header_are_400_empty(refuse: Any) -> None:
-    for content in (b"", recordings.wav(b"")):
+    for content in (b"", sound.wav(b"")):
         assert len(content) in (0, 44)
         answer = refuse(content)
         assert answer.status_code in (400, 422), answer.text
@@ -69,17 +70,17 @@ def test_an_empty_file_and_a_bare_header_are_400_empty(refuse: Any) -> None:
 
 
 def test_a_riff_that_claims_more_than_it_holds_is_judged_by_what_it_holds(refuse: Any) -> None:
-    answer = refuse(recordings.lying(recordings.tone(2)[44:]))
+    answer = refuse(recordings.lying(sound.tone(2)[44:]))
     assert (answer.status_code, answer.json()["code"]) == (400, "too_short")
 
 
 def test_9_99_s_is_too_short_and_10_0_s_is_not(refuse: Any, owner: App) -> None:
     """The original answered 500 and marked the memory canceled."""
-    answer = refuse(recordings.tone(9.99))
+    answer = refuse(sound.tone(9.99))
     assert (answer.status_code, answer.json()["code"]) == (400, "too_short")
     assert "10 seconds" in answer.json()["detail"]
     made = owner.create_memory()
-    taken = owner.upload(f"/v1/memories/{made['id']}/post-processing", recordings.tone(10.0))
+    taken = owner.upload(f"/v1/memories/{made['id']}/post-processing", sound.tone(10.0))
     assert taken.status_code == 200
     assert flutter.memory(taken.json())["postprocessing"]["status"] == "in_progress"
 
@@ -88,7 +89,7 @@ def test_9_99_s_is_too_short_and_10_0_s_is_not(refuse: Any, owner: App) -> None:
 def test_a_playlist_reads_no_file_of_the_server(refuse: Any, server: Installation, kind: str) -> None:
     """A real recording lies on the server's disk; a decoder that follows the playlist would take it."""
     target = server.folder / "bait.wav"
-    target.write_bytes(recordings.tone(20))
+    target.write_bytes(sound.tone(20))
     for name in ("talk.wav", "talk.m3u8", "talk.mpd"):
         answer = refuse(recordings.playlists(target)[kind], name)
         assert (answer.status_code, answer.json()["code"]) == (400, "not_audio"), answer.text
@@ -100,7 +101,7 @@ def test_a_playlist_reads_no_file_of_the_server(refuse: Any, server: Installatio
 )
 def test_the_name_of_the_file_is_only_a_name(owner: App, server: Installation, name: str) -> None:
     made = owner.create_memory()
-    answer = owner.upload(f"/v1/memories/{made['id']}/post-processing", recordings.tone(10.5), name)
+    answer = owner.upload(f"/v1/memories/{made['id']}/post-processing", sound.tone(10.5), name)
     assert answer.status_code == 200, answer.text
     assert not Path("/tmp/owned.wav").exists()
     kept = [
@@ -131,7 +132,7 @@ def test_nul_in_a_name_and_bytes_that_are_no_text_harm_nothing(server: Installat
     made = owner.create_memory()
     path = f"/v1/memories/{made['id']}/post-processing"
     for filename in (b"..", b"", b"x" * 5000, b"a\x00.wav", b"\xff\xfe.wav", b"a\r\nX: y.wav", b'"; name="x'):
-        answer = raw(server, owner, path, part("file", filename, recordings.tone(1)) + b"--B--\r\n")
+        answer = raw(server, owner, path, part("file", filename, sound.tone(1)) + b"--B--\r\n")
         assert answer.status_code in (400, 422), (filename, answer.text)
 
 
@@ -141,7 +142,7 @@ def test_two_files_in_one_form_are_judged_by_the_last_and_leave_nothing_behind(
     made = owner.create_memory()
     path = f"/v1/memories/{made['id']}/post-processing"
     before = set((server.folder / "uploads").iterdir())  # of uploads that others broke off
-    parts = part("file", b"a.wav", recordings.tone(11)) + part("file", b"b.wav", b"no audio") + b"--B--\r\n"
+    parts = part("file", b"a.wav", sound.tone(11)) + part("file", b"b.wav", b"no audio") + b"--B--\r\n"
     answer = raw(server, owner, path, parts)
     assert (answer.status_code, answer.json()["code"]) == (400, "not_audio")
     gone_within(server.folder / "uploads", before)
@@ -165,7 +166,7 @@ def test_another_content_type_is_415_or_422(owner: App, memory: Json) -> None:
 
 
 def test_too_large_is_413_and_the_memory_unharmed(refuse: Any) -> None:
-    answer = refuse(recordings.wav(bytes(MAX_UPLOAD + 200_000)))
+    answer = refuse(sound.wav(bytes(MAX_UPLOAD + 200_000)))
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
@@ -237,14 +238,14 @@ def test_enrolment_refuses_the_same_hostile_files(owner: App, server: Installati
         person = owner.post("/v1/users/people", json={"name": "Bernd"}).json()
         path = f"/v1/users/people/{person['id']}/samples"
     target = server.folder / "bait.wav"
-    target.write_bytes(recordings.tone(20))
-    hostile = {**recordings.NOT_AUDIO, **recordings.playlists(target), "header": recordings.wav(b"")}
-    hostile |= {"silence": recordings.silence(8), "too short": recordings.tone(1)}
+    target.write_bytes(sound.tone(20))
+    hostile = {**recordings.NOT_AUDIO, **recordings.playlists(target), "header": sound.wav(b"")}
+    hostile |= {"silence": recordings.silence(8), "too short": sound.tone(1)}
     for name, content in hostile.items():
         answer = owner.upload(path, content)
         assert answer.status_code == 400, (name, answer.text)
         assert answer.json()["code"], name
-    assert owner.upload(path, recordings.wav(bytes(MAX_UPLOAD + 200_000))).status_code == 413
+    assert owner.upload(path, sound.wav(bytes(MAX_UPLOAD + 200_000))).status_code == 413
     assert owner.post(path, files={"other": b"x"}).status_code == 422
     assert owner.get("/v3/speech-profile").json() == {"has_profile": False}
     gone_within(server.folder / "uploads", set())

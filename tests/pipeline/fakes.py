@@ -90,16 +90,18 @@ def _next(name: str) -> Any:
 
 
 class FakePrerecorded:
-    """A queueing vendor (``queue``: seconds until it is done) or one that answers at once."""
+    """A queueing vendor (``queue``: seconds until it is done) or one that answers at once. ``forgets``: whether
+    it can be reached when it is asked to forget a recording."""
 
     def __init__(self, name: str = "first", *, languages: Sequence[str] | None = None, queue: float | None = None,
-                 diarizes: bool = True, remote: bool = True) -> None:  # fmt: skip
+                 diarizes: bool = True, remote: bool = True, forgets: bool = True) -> None:  # fmt: skip
         self.name = name
         self.model_name = f"{name}_model"
         self.capabilities = PrerecordedCapabilities(
             frozenset(languages) if languages else None, diarization=diarizes, remote=remote, cost_per_minute=0.006
         )
         self._queue = queue
+        self._forgets = forgets
 
     def submit(self, request: PrerecordedRequest) -> Pending | Transcript:
         called(self.name, "submit")
@@ -123,6 +125,8 @@ class FakePrerecorded:
 
     def forget(self, ticket: Ticket) -> None:
         called(self.name, "forget")
+        if not self._forgets:
+            raise ProviderError(self.name, "does not answer", kind=ErrorKind.TRANSIENT, code="503")
 
     def _transcript(self, action: Any) -> Transcript:
         made = action if isinstance(action, list) else words()

@@ -38,13 +38,7 @@ answer = {
 def installation(tmp_path: Path) -> Iterator[Installation]:
     made = Installation(
         tmp_path, instant=True, workers=6, lease=30.0,
-        # A vendor that cannot be asked to forget what it has.
-        more="""
-from omi.core.errors import ErrorKind, ProviderError
-def away(self, ticket):
-    raise ProviderError("first", "does not answer", kind=ErrorKind.TRANSIENT, code="503")
-fakes.FakePrerecorded.forget = away
-""",
+        more='PROVIDERS["prerecorded"][0]["OPTIONS"]["forgets"] = False\n',
         queue=0.2,
     )  # fmt: skip
     yield made

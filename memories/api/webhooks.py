@@ -52,13 +52,13 @@ class ChangedWebhook(BaseModel):
 
 
 class WebhookShown(BaseModel):
-    """``off_reason``: ``user`` or ``failing`` where it is not active."""
+    """``off_reason``: who switched it off, the user or its failing; null while it is active."""
 
     id: str
     url: str
     kinds: list[str]
     active: bool
-    off_reason: Literal["", "user", "failing"]
+    off_reason: Literal["user", "failing"] | None
     failing_since: datetime | None
     previous_secret_until: datetime | None
     created_at: datetime
@@ -68,10 +68,6 @@ class WebhookWithSecret(WebhookShown):
     """The only answer that holds the secret."""
 
     secret: str
-
-
-class WebhookList(RootModel[list[WebhookShown]]):
-    """A user's webhooks, oldest first."""
 
 
 class DeliveryShown(BaseModel):
@@ -103,7 +99,7 @@ class DeliveriesQuery(Query):
 class WebhookViewSet(viewsets.ViewSet):
     """Webhooks and their deliveries. What belongs to somebody else is 404."""
 
-    @extend_schema(responses={200: WebhookList})
+    @extend_schema(responses={200: WebhookShown})  # of a list, which drf-spectacular adds by the method's name
     def list(self, request: Request) -> Response:
         """All webhooks of the user, without secrets."""
         return Response([as_json(_shown(hook)) for hook in hooks.of_user(uid_of(request))])
@@ -208,8 +204,9 @@ def _answers() -> Iterator[None]:
 
 
 def _fields(hook: Webhook) -> dict[str, Any]:
-    own = ("id", "url", "kinds", "active", "off_reason", "failing_since", "created_at")
-    return {**{name: getattr(hook, name) for name in own}, "previous_secret_until": hook.previous_until}
+    own = ("id", "url", "kinds", "active", "failing_since", "created_at")
+    more = {"off_reason": hook.off_reason or None, "previous_secret_until": hook.previous_until}
+    return {**{name: getattr(hook, name) for name in own}, **more}
 
 
 def _shown(hook: Webhook) -> WebhookShown:

@@ -36,7 +36,7 @@ def hook(alice: Caller) -> dict[str, Any]:
 
 def test_the_secret_is_shown_once(alice: Caller, hook: dict[str, Any]) -> None:
     assert hook["secret"].startswith("whsec_")
-    assert hook["kinds"] == list(rules.NAMES)
+    assert (hook["kinds"], hook["active"], hook["off_reason"]) == (list(rules.NAMES), True, None)
     path = f"{W}/{hook['id']}"
     changed = alice.send("PATCH", path, {"kinds": ["memory.created", "memory.created"]})
     assert changed.json()["kinds"] == ["memory.created"]

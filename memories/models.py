@@ -1,4 +1,4 @@
-"""Every row of the app ``memories``: the mirror of the documents, receipts, and the event log."""
+"""Every row of the app ``memories``: the mirror of the documents, receipts, the event log, and webhooks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from memories.mirror.models import (
 )
 from memories.search.models import SearchPerson, SearchTerms, SearchWord
 from memories.user_events.models import EventCounter, UserEvent, VendorCallback
+from memories.webhooks.models import Webhook, WebhookDelivery
 
 __all__ = [
     "ErasureReceipt",
@@ -26,4 +27,6 @@ __all__ = [
     "SearchWord",
     "UserEvent",
     "VendorCallback",
+    "Webhook",
+    "WebhookDelivery",
 ]

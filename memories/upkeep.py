@@ -16,6 +16,7 @@ from memories.privacy import erasure
 from memories.repository import parsing, stored
 from memories.search import word_index
 from memories.user_events import log as events
+from memories.webhooks import delivery
 from omi.stores import damaged
 from omi.stores.documents.base import DocumentError
 from omi.stores.models import DamagedDocument
@@ -71,12 +72,18 @@ def index_words_of(uid: str) -> int:
     return word_index.refresh(uid, INDEXED)
 
 
+def webhooks() -> int:
+    """Tell webhooks what happened; how many messages arrived."""
+    return delivery.tick()
+
+
 def prune() -> int:
-    """Delete events, remembered callbacks and samples of the mirror that are too old to matter; how many."""
+    """Delete events, remembered callbacks, webhooks' deliveries and samples of the mirror that are too old to matter;
+    how many."""
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
-    return events.prune(now - EVENTS_KEPT) + int(old.delete()[0]) + int(samples.delete()[0])
+    return events.prune(now - EVENTS_KEPT) + int(old.delete()[0]) + int(samples.delete()[0]) + delivery.prune()
 
 
 def retention() -> dict[str, int]:
@@ -94,6 +101,7 @@ def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
         ("finish erasures", "erasures", 5),
         ("compare a sample of the mirror", "mirror_sample", 15),
         ("index words", "index_words", 5),
+        ("deliver webhooks", "webhooks", 1),
         ("delete old events and callbacks", "prune", 24 * 60),
         ("delete rows of old runs", "retention", 24 * 60),
     ):

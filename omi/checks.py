@@ -86,6 +86,14 @@ def unsafe_in_production(app_configs: Any, **_: Any) -> list[CheckMessage]:
                 id="omi.E009",
             )
         )
+    if settings.OMI_WEBHOOK_LOOPBACK:
+        found.append(
+            Error(
+                "OMI_WEBHOOK_LOOPBACK is set: users may have this machine ask its own services.",
+                hint="Unset OMI_WEBHOOK_LOOPBACK; it is for development and tests.",
+                id="omi.E010",
+            )
+        )
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         found.append(Warning("SQLite serves one machine.", hint="Set DATABASE_URL for more than one.", id="omi.W002"))
     return found
@@ -119,7 +127,7 @@ def loses_audio_on_several_hosts(app_configs: Any, **_: Any) -> list[CheckMessag
 
 def refuse_unsafe_production() -> None:
     """Called when the project starts: production does not come up with an emulator, without a secret of its own,
-    with development tokens or with DEBUG."""
+    with development tokens, with webhooks to itself or with DEBUG."""
     from django.core.exceptions import ImproperlyConfigured
 
     if settings.OMI_ENVIRONMENT != "production":

@@ -218,6 +218,10 @@ OMI_SESSIONS = env_int("OMI_SESSIONS", 2000)
 OMI_STREAMS_PER_USER = env_int("OMI_STREAMS_PER_USER", 5)
 OMI_STREAMS = env_int("OMI_STREAMS", 1000)
 """Open event streams (``GET /v1/events``) of one user, and of all, in one process."""
+OMI_WEBHOOK_PORTS = env_list("OMI_WEBHOOK_PORTS", "443,8443")
+"""Ports of the addresses that users may have webhooks sent to."""
+OMI_WEBHOOK_LOOPBACK = env_bool("OMI_WEBHOOK_LOOPBACK", False)
+"""Whether webhooks may also go to this machine, over http and to any port: for development and tests."""
 OMI_JOURNAL_BYTES_PER_DAY = env_int("OMI_JOURNAL_BYTES_PER_DAY", 10 * 1024**3)
 """Audio that one user may send in a day (UTC) to one process."""
 OMI_JOURNAL_BYTES_PER_USER = env_int("OMI_JOURNAL_BYTES_PER_USER", 20 * 1024**3)

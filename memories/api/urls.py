@@ -16,8 +16,10 @@ from memories.api.sharing import PublicViewSet
 from memories.api.transcripts import TranscriptViewSet
 from memories.api.users import UserViewSet
 from memories.api.vendors import FalWebhook, vendor_audio
+from memories.api.webhooks import WebhookViewSet
 
 _MEMORY = "v1/memories/<str:memory_id>"
+_WEBHOOK = "v1/webhooks/<str:webhook_id>"
 
 urlpatterns = [
     path("v1/memories", MemoryViewSet.as_view({"get": "list", "post": "create"})),
@@ -60,6 +62,15 @@ urlpatterns = [
     path("v1/users/delete-account", UserViewSet.as_view({"delete": "delete_account"})),
     path("v1/users/export", UserViewSet.as_view({"get": "export"})),
     path("v1/users/fcm-token", UserViewSet.as_view({"post": "fcm_token"})),
+    path("v1/webhooks", WebhookViewSet.as_view({"get": "list", "post": "create"})),
+    path(
+        _WEBHOOK,
+        WebhookViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+    ),
+    path(f"{_WEBHOOK}/rotate", WebhookViewSet.as_view({"post": "rotate"})),
+    path(f"{_WEBHOOK}/test", WebhookViewSet.as_view({"post": "test"})),
+    path(f"{_WEBHOOK}/deliveries", WebhookViewSet.as_view({"get": "deliveries"})),
+    path(f"{_WEBHOOK}/deliveries/<int:number>/resend", WebhookViewSet.as_view({"post": "resend"})),
     path("v1/events", event_stream),
     path("v1/vendors/fal/webhook", FalWebhook.as_view()),
     path("v1/vendors/audio/<str:token>", vendor_audio),

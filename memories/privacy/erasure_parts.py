@@ -13,6 +13,7 @@ from memories.repository import processing
 from memories.repository.memories import collection, glance, memory_path
 from memories.search import word_index
 from memories.user_events import log
+from memories.webhooks import hooks
 from omi.accounts import revocation
 from omi.accounts.users import user_path
 from omi.core import console_history
@@ -37,6 +38,7 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("audio", lambda: audio.forget_memory(uid, memory_id)),
         ("journals", lambda: _erase_journals(uid, memory_id)),
         ("events", lambda: log.forget_memory(uid, memory_id)),
+        ("webhooks", lambda: hooks.forget_memory(uid, memory_id)),  # after the events that they are made from
         ("search", lambda: word_index.forget_memory(uid, memory_id)),
         ("originals", lambda: _erase_originals(uid, memory_id)),
         ("documents", lambda: _erase_documents(uid, memory_id)),
@@ -51,6 +53,7 @@ def user_parts(uid: str) -> list[Part]:
         ("vectors", lambda: _erase_user_vectors(uid)),
         ("audio", lambda: audio.forget_user(uid)),
         ("journals", lambda: journal.forget_user(uid)),
+        ("webhooks", lambda: hooks.forget_user(uid)),  # before the log: switching one off writes into it
         ("events", lambda: log.forget_user(uid)),
         ("search", lambda: word_index.forget_user(uid)),
         ("originals", lambda: _erase_originals(uid)),
@@ -69,6 +72,7 @@ def remains(uid: str) -> dict[str, int]:
         "audio": left.filter(deleted_at__isnull=True).count() + sum(audio.exists(row) for row in left),
         "journals": journal.left_of(uid),
         "events": UserEvent.objects.filter(uid=uid).count() + EventCounter.objects.filter(uid=uid).count(),
+        "webhooks": hooks.remaining(uid),
         "search": word_index.words_left(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
         "calls": VendorCall.objects.filter(uid=uid).count(),

@@ -23,6 +23,7 @@ from memories.pipeline import failure_catalogue
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import live_segments, stored, tombstones
 from memories.repository.large import CHUNKS, Unreadable
+from memories.webhooks import hooks
 from omi.accounts.users import user_path
 from omi.stores import audio
 from omi.stores.documents import documents
@@ -39,6 +40,7 @@ people/                   the people you named
 audio/PURPOSE/            recordings and voice samples; audio.json says what each belongs to
 journals/                 recordings that are not processed yet, as your device sent them; meta.json names the codec
 events.json               what happened to your memories
+webhooks.json             addresses that you have told of it, and what was told; their secrets are not repeated
 runs.json                 how they were processed: when, by which services, and how much those were used
 voices.json               whose voices were learned from which samples, and the consents to it
 tasks.json                emotion jobs of the app's earlier server
@@ -139,6 +141,7 @@ def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
             yield f"{name}.json", _readable(found)
     rows = UserEvent.objects.filter(uid=uid).order_by("number")
     yield "events.json", list(rows.values("number", "type", "memory_id", "payload", "created_at"))
+    yield "webhooks.json", hooks.exported(uid)
     yield "runs.json", list(_runs(uid))
     yield "voices.json", _voices(uid)
     tasks = documents().query("tasks", where=[Where("user_uid", "==", uid)])

@@ -35,6 +35,7 @@ POST_PROCESSING_STARTED = "memory_post_processing_started"
 POST_PROCESSING_WAITING = "memory_post_processing_waiting"
 POST_PROCESSING_SUCCESS = "memory_post_processing_success"
 POST_PROCESSING_FAILED = "memory_post_processing_failed"
+WEBHOOK_SWITCHED_OFF = "webhook_switched_off"
 
 MAX_MEMORY_BYTES = 256 * 1024
 """A larger memory is told without its segments and photos: the app reads them when they are looked at. Many clients may
@@ -68,6 +69,20 @@ def append(uid: str, event_type: str, payload: Mapping[str, Any] | None = None, 
         )
         transaction.on_commit(lambda: nudge(uid))
     return counter.last
+
+
+def hold(uid: str) -> int:
+    """Lock the user's log until the caller's transaction ends, and give the number of its newest event.
+
+    Whoever locks rows that belong to a log as well locks the log first.
+    """
+    counter, _ = EventCounter.objects.select_for_update().get_or_create(uid=uid)
+    return counter.last
+
+
+def hold_if_there(uid: str) -> bool:
+    """Lock the user's log as ``hold`` does, but begin none (an erased user's stays gone); whether there is one."""
+    return EventCounter.objects.select_for_update().filter(uid=uid).first() is not None
 
 
 def told(uid: str, dedupe_key: str) -> bool:

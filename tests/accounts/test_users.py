@@ -162,6 +162,13 @@ def test_production_refuses_a_generated_or_short_secret_and_debug(settings: Any)
         checks.refuse_unsafe_production()
 
 
+def test_production_refuses_webhooks_to_itself(settings: Any) -> None:
+    settings.OMI_WEBHOOK_LOOPBACK = True
+    assert "omi.E010" in ids(checks.unsafe_in_production(None))
+    settings.OMI_WEBHOOK_LOOPBACK = False
+    assert "omi.E010" not in ids(checks.unsafe_in_production(None))
+
+
 def test_production_refuses_development_tokens(settings: Any) -> None:
     settings.OMI_ENVIRONMENT, settings.SECRET_KEY, settings.OMI_AUTH = "production", "x" * 60, "dev"
     assert "omi.E009" in ids(checks.unsafe_in_production(None))

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from memories.models import Webhook
 from memories.repository import processing, transcripts
 from memories.shapes import Memory, ProcessingMemory
+from memories.webhooks import signing
 from omi.accounts.identity import IdentityUnavailable
 from omi.stores import audio
 from tests.api.conftest import Caller, segment
@@ -41,6 +43,13 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("POST", f"{M}/post-processing/retry", None),
     ("GET", "/v1/processing-memories/p-1", None),
     ("PATCH", "/v1/processing-memories/p-1", {"emotional_feedback": True}),
+    ("GET", "/v1/webhooks/wh_alice", None),
+    ("PATCH", "/v1/webhooks/wh_alice", {"kinds": ["memory.created"]}),
+    ("POST", "/v1/webhooks/wh_alice/rotate", None),
+    ("POST", "/v1/webhooks/wh_alice/test", None),
+    ("GET", "/v1/webhooks/wh_alice/deliveries", None),
+    ("POST", "/v1/webhooks/wh_alice/deliveries/1/resend", None),
+    ("DELETE", "/v1/webhooks/wh_alice", None),
     ("DELETE", M, None),
 ]
 
@@ -53,7 +62,20 @@ def belongings(make_memory: Make) -> Memory:
         "alice", memory.id, "deepgram_streaming", [segment("d0", "Hi.", "SPEAKER_00", 0, 1)], {}
     )
     audio.put("alice", "recording", tone(1), memory_id=memory.id, keep_for=None)
-    processing.create("alice", ProcessingMemory(id="p-1", created_at=datetime.now(UTC), timer_start=1.0))
+    now = datetime.now(UTC)
+    processing.create("alice", ProcessingMemory(id="p-1", created_at=now, timer_start=1.0))
+    hook = Webhook.objects.create(
+        id="wh_alice",
+        uid="alice",
+        url="https://example.com/",
+        secret=signing.sealed(signing.new_secret()),
+        created_at=now,
+    )
+    hook.deliveries.create(
+        number=1, message_id="msg_1", kind="webhook.test", body="{}", state="failed", created_at=now, give_up_at=now,
+        next_at=now,
+    )  # fmt: skip
+    Webhook.objects.update(last_number=1)
     return memory
 
 
@@ -88,7 +110,14 @@ def test_lists_and_search_hold_only_ones_own(belongings: Memory, bob: Caller) ->
     assert bob.send("POST", "/v1/memories/search", {"query": "boat island"}).json() == {"hits": []}
 
 
-ALL = [*JSON_CALLS, ("GET", "/v1/memories", None), ("GET", "/v1/events", None), ("GET", "/v1/users/export", None)]
+ALL = [
+    *JSON_CALLS,
+    ("GET", "/v1/memories", None),
+    ("GET", "/v1/events", None),
+    ("GET", "/v1/users/export", None),
+    ("GET", "/v1/webhooks", None),
+    ("POST", "/v1/webhooks", {}),
+]
 
 
 @pytest.mark.django_db

@@ -16,7 +16,7 @@ from memories import editing
 from memories.api.errors import ApiError, invalid
 from memories.api.reading import Query, body, fence_of, parameters, query, uid_of
 from memories.api.rendering import as_json, conditional, etag
-from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, MemoryList, PhotoList
+from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, PhotoList
 from memories.capture import create
 from memories.pipeline import budgets, service
 from memories.privacy import erasure
@@ -89,7 +89,7 @@ class MemoryViewSet(viewsets.ViewSet):
 
     @extend_schema(
         parameters=parameters(ListQuery),
-        responses={200: MemoryList, 304: None},
+        responses={200: Memory, 304: None},
         description="Newest first, discarded ones too. Pages by `offset`, or by `cursor` (header `X-Next-Cursor`). "
         "Very long memories, and those beyond `OMI_ANSWER_BYTES`, have no segments here, but `segments_omitted`.",
     )

@@ -29,10 +29,6 @@ class CreatedMemory(BaseModel):
     messages: list[dict[str, Any]] = Field(default_factory=list)
 
 
-class MemoryList(RootModel[list[Memory]]):
-    pass
-
-
 class PhotoList(RootModel[list[Photo]]):
     pass
 

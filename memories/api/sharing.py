@@ -14,7 +14,7 @@ from memories import sharing
 from memories.api.errors import ApiError
 from memories.api.reading import Query, parameters, query
 from memories.api.rendering import for_strangers
-from memories.api.shapes import Detail, MemoryList
+from memories.api.shapes import Detail
 from memories.repository import listing
 from memories.shapes import Memory
 
@@ -43,7 +43,7 @@ class PublicViewSet(viewsets.ViewSet):
     @extend_schema(
         auth=[],
         parameters=parameters(PublicQuery),
-        responses={200: MemoryList},
+        responses={200: Memory},
         description="`public` memories only, newest first, deleted and discarded ones left out before the page is cut.",
     )
     def list(self, request: Request) -> Response:

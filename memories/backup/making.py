@@ -16,8 +16,15 @@ from memories.backup import database
 from memories.backup.archive import FORMAT, BackupError, Manifest, one_sentence, writing
 from transcription.journal.store import REMOVED, root
 
-LEFT_OUT = ("work", "static", "uploads", "models", *(database.SQLITE_PART + end for end in ("", *database.LEAVINGS)))
-"""At the top of the data folder: copies in work, collected files, fetched models; the database has its own way."""
+LEFT_OUT = (
+    "work",
+    "locks",
+    "static",
+    "uploads",
+    "models",
+    *(database.SQLITE_PART + end for end in ("", *database.LEAVINGS)),
+)
+"""At the top of the data folder: copies in work, locks, collected files, models. The database has its own way."""
 PASSING = (".restore-", ".replaced-")
 """Folders of a restore that was killed."""
 

@@ -14,7 +14,7 @@ from memories.backup.archive import MARGIN, BackupError, Manifest, Reader, one_s
 from memories.backup.making import LEFT_OUT
 from omi.core import secret_key
 
-MADE_BY_ITSELF = {secret_key.FILE, "static", "uploads", "work"}
+MADE_BY_ITSELF = {secret_key.FILE, "static", "uploads", "work", "locks"}
 """What lies in the data folder as soon as any command ran there."""
 
 

@@ -268,6 +268,7 @@ def test_places_where_no_backup_can_be_made(data: Path, archive: Path, tmp_path:
 def test_copies_in_work_and_models_stay_out(data: Path, tmp_path: Path) -> None:
     for name in (
         "work/1/copy.wav",
+        "locks/x",
         "models/whisper/model.bin",
         "uploads/x",
         ".restore-1/x",

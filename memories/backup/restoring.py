@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connection, connections
 
 from memories.backup import database
-from memories.backup.archive import MARGIN, BackupError, Manifest, Reader, one_sentence, reading
+from memories.backup.archive import MARGIN, BackupError, Manifest, Reader, reading
 from memories.backup.making import LEFT_OUT
 from omi.core import secret_key
 
@@ -95,5 +95,9 @@ def change_places(stage: Path, data: Path) -> None:
             target.rename(source)
         aside.rmdir()
         raise
-    with one_sentence("The backup was restored, but what it replaced is still there"):
-        shutil.rmtree(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def replaced(data: Path) -> list[Path]:
+    """Folders with what restores have replaced and could not delete."""
+    return sorted(data.glob(".replaced-*"))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import random
 import shutil
 import sqlite3
 import stat
 import zipfile
 from collections import namedtuple
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,35 @@ def test_every_flipped_byte_of_a_recording_is_found(archive: Path, data: Path) -
     place = whole.index(b"voicevoice") + 3
     archive.write_bytes(whole[:place] + b"X" + whole[place + 1 :])
     assert "damaged" in refused(archive, data)
+
+
+def test_whatever_bytes_are_changed_nothing_but_the_original_is_unpacked(tmp_path: Path) -> None:
+    """Seeded damage of a small archive: bytes changed, taken out, put in."""
+    source, small, torn = tmp_path / "one", tmp_path / "small.zip", tmp_path / "torn.zip"
+    source.write_bytes(b"voice" * 40)
+    with archives.writing(small) as writer:
+        writer.add(source, "audio/one.wav")
+        writer.finish(
+            archives.Manifest(
+                format=1, made_at=datetime.now(UTC), database="sqlite", migrations=[("a", "b")], parts=writer.parts
+            )
+        )
+    chance, refusals = random.Random(5), 0
+    for number in range(400):
+        damaged = bytearray(small.read_bytes())
+        at = chance.randrange(len(damaged))
+        damaged[at : at + chance.randrange(0, 12)] = chance.randbytes(chance.randrange(0, 12))
+        torn.write_bytes(damaged)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        try:
+            with archives.reading(torn) as reader:
+                reader.unpack(folder)
+        except BackupError:
+            refusals += 1
+        else:
+            assert set(content(folder).values()) == {b"voice" * 40}
+    assert refusals > 300
 
 
 def test_another_recording_with_sound_zip_sums(archive: Path, data: Path) -> None:
@@ -223,6 +254,18 @@ def test_a_rename_that_fails_is_undone(archive: Path, data: Path, monkeypatch: p
     monkeypatch.setattr(Path, "rename", rename)
     assert "Input/output error" in refused(archive, data)
     assert len(moves) > 5
+
+
+def test_what_was_replaced_and_stays_is_named(archive: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is restored all the same: who was erased since is to be erased again."""
+    real = shutil.rmtree
+    monkeypatch.setattr(
+        shutil, "rmtree", lambda folder, **more: None if ".replaced-" in str(folder) else real(folder, **more)
+    )
+    restoring.put_back(archive, force=True)
+    (left,) = restoring.replaced(data)
+    assert (left / "audio" / "one.wav").exists()
+    assert (data / "audio" / "one.wav").exists()
 
 
 def test_a_database_in_use_is_not_replaced(archive: Path, data: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from django.db import DatabaseError
 
@@ -40,6 +41,8 @@ class Command(BaseCommand):
                 "Whoever was erased after that moment is back unless --receipts named them: "
                 "run `manage.py erase_user UID` for each."
             )
+        for folder in restoring.replaced(Path(settings.OMI_DATA_DIR)):
+            self.stdout.write(f"What was replaced could not be deleted, and holds personal data: {folder}")
         for sentence in manifest.elsewhere:
             self.stdout.write(f"Not restored: {sentence}")
 

@@ -147,6 +147,8 @@ STATIC_ROOT = OMI_DATA_DIR / "static"
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns at every start where it is missing
 WHITENOISE_USE_FINDERS = True  # no collectstatic needed for a first run
 
+# Watched over plain HTTP from this machine; /metrics and the details of /readyz are for operators in any case.
+SECURE_REDIRECT_EXEMPT = [r"^(metrics|healthz|readyz)$"]
 if OMI_ENVIRONMENT == "production":
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = env_bool("SECURE_SSL_REDIRECT", True)

@@ -80,3 +80,11 @@ def test_the_bare_address_says_what_is_here(client: Client) -> None:
     assert client.head("/").status_code == 200
     assert client.post("/").status_code == 405
     assert client.get("/static/omi/home.css").status_code == 200
+
+
+def test_plain_http_is_redirected_but_for_what_watches_the_server(settings: Any) -> None:
+    """Prometheus and a load balancer ask on this machine, without TLS."""
+    settings.SECURE_SSL_REDIRECT = True
+    client = Client()
+    assert client.get("/admin/").status_code == 301
+    assert [client.get(path).status_code for path in ("/metrics", "/healthz", "/readyz")] == [200, 200, 200]

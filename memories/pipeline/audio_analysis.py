@@ -15,6 +15,8 @@ from memories.structuring.base import StructureRequest
 from transcription.audio.vad import RATE, speech_regions
 from transcription.segments import Segment
 
+EDGE = 0.15
+"""Seconds at the end of a block and at the beginning of the next in which a region goes on."""
 BLOCK = 600.0
 """Seconds of audio looked at in one go: memory stays bounded (19 MB) for recordings of any length."""
 
@@ -35,7 +37,9 @@ def speech(path: str) -> dict[str, Any]:
             digest.update(data)
             offset = frames / RATE
             for start, end in speech_regions(np.frombuffer(data, np.int16)):
-                if regions and start + offset - regions[-1][1] < 0.3:
+                # Only what a block's end has cut is one region: across a short pause somebody else may begin to speak,
+                # and a window of two voices makes one speaker of both.
+                if regions and start < EDGE and offset - regions[-1][1] < EDGE:
                     regions[-1][1] = round(end + offset, 3)
                 else:
                     regions.append([round(start + offset, 3), round(end + offset, 3)])

@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.diarization import Labelled, conversation, score
+from memories.pipeline import audio_analysis
+from memories.pipeline.audio_analysis import speech
 from speakers.diarization import MOST_CLUSTERED, diarize, find_voices, windows_of
 from speakers.engines.scale import CAMPPLUS
+from tests.support.sound import write_wav
 from transcription.audio.vad import speech_regions
 
 
@@ -39,6 +42,27 @@ def test_the_bundled_conversation_has_three_speakers_and_a_low_error_rate(conver
     assert result.rate < 0.05
     assert turns[0].speaker == 0  # numbered in the order of speaking
     assert not any(t.overlap for t in turns)
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_change_that_nobody_hears_leaves_the_speakers_alone(conversation, campplus_engine, tmp_path, seed):
+    """The regions that the pipeline hands on: joined over short pauses, they made one speaker of two with seed 2."""
+    chance = np.random.default_rng(seed)
+    pcm = conversation.pcm * (1 + chance.uniform(-0.03, 0.03)) + chance.integers(-1, 2, len(conversation.pcm))
+    path = write_wav(tmp_path / "talk.wav", np.clip(np.rint(pcm), -32768, 32767).astype(np.int16).tobytes())
+    regions = [(start, end) for start, end in speech(str(path))["regions"]]
+    turns = diarize(pcm.astype(np.int16), regions, campplus_engine)
+    reference = [Labelled(t["start"], t["end"], t["speaker"]) for t in conversation.turns]
+    assert score(reference, labelled(turns), len(pcm) / 16_000).rate < 0.05
+
+
+def test_speech_that_goes_on_over_the_end_of_a_block_is_one_region(conversation, tmp_path, monkeypatch):
+    path = str(write_wav(tmp_path / "talk.wav", conversation.pcm.tobytes()))
+    whole = speech(path)["regions"]
+    middle = (whole[2][0] + whole[2][1]) / 2
+    monkeypatch.setattr(audio_analysis, "BLOCK", round(middle, 2))
+    (found,) = [region for region in speech(path)["regions"] if region[0] < middle < region[1]]
+    assert found == pytest.approx(whole[2], abs=0.05)
 
 
 def test_a_monologue_is_one_speaker(user_enrolment, campplus_engine):

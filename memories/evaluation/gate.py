@@ -18,7 +18,7 @@ from memories.evaluation.report import number
 
 UNBOUND: Final = ("latency", "cost", "judge_faithfulness", "judge_completeness")
 """These depend on the machine, on price lists and on another model's opinion."""
-LEAST_MARGIN: Final = {"%": 0.005, "s": 0.02, "/h": 0.0, "": 0.02}
+LEAST_MARGIN: Final = {"%": 0.01, "s": 0.03, "/h": 0.0, "": 0.03}
 """Margin of a figure that did not move at all, by its unit: another processor rounds otherwise."""
 
 

@@ -16,7 +16,7 @@ from tests.support import sound
 
 pytestmark = pytest.mark.process
 
-TAKES_AN_ID = re.compile(r"{(memory_id|person_id|processing_memory_id|sample_id)}")
+TAKES_AN_ID = re.compile(r"{(memory_id|person_id|processing_memory_id|sample_id|webhook_id)}")
 ROUTES = [operation for operation in operations() if TAKES_AN_ID.search(operation.path)]
 IN_QUERY = [op for op in operations() if any(p["name"] in ("memory_id", "person_id") for p in op.parameters)]
 
@@ -31,7 +31,11 @@ def owned(lived: Json) -> dict[str, str]:
     voice = next(iter(bundled().people.values()))
     sample = app.upload(f"/v1/users/people/{person}/samples", sound.wav(pcm(voice)))
     assert sample.status_code == 200, sample.text
+    webhook = app.post("/v1/webhooks", json={"url": "https://hooks.example.org/omi"})
+    assert webhook.status_code == 200, webhook.text
     return {
+        "webhook_id": webhook.json()["id"],
+        "number": "1",
         "memory_id": lived["memory_id"],
         "person_id": person,
         "processing_memory_id": lived["created"]["processing_memory_id"],
@@ -77,6 +81,8 @@ def ask(app: App, operation: Operation, owned: dict[str, str], **more: Any) -> A
         body = example(operation.body_schema, None, owned)
         if operation.path.endswith("/assign-bulk"):
             body = {"speaker": "SPEAKER_00", "is_user": True}
+        if isinstance(body, dict) and "url" in body:
+            body["url"] = "https://hooks.example.org/elsewhere"
         if operation.path.endswith("/events"):
             body = {"events_idx": [0], "values": [True]}
     return app.http.request(operation.method, path, params=query, json=body, **more)
@@ -96,7 +102,11 @@ def test_a_strangers_id_is_404(app: App, owned: dict[str, str], operation: Opera
     never = ask(
         app,
         operation,
-        {**owned, **{name: "never-was" for name in owned if name.endswith("memory_id")}, "person_id": "never-was"},
+        {
+            **owned,
+            **{name: "never-was" for name in owned if name.endswith(("memory_id", "webhook_id"))},
+            "person_id": "never-was",
+        },
     )
     assert never.json() == answer.json()
 

@@ -58,7 +58,8 @@ def http(server: Installation) -> Iterator[httpx.Client]:
 
 
 def call(http: httpx.Client, operation: Operation, headers: dict[str, str]) -> httpx.Response:
-    path = operation.path.replace("{index}", "0").replace("{sample_id}", "6f9e9a0e-2f6b-4a0e-9f0a-7c1f0a3d5b21")
+    path = operation.path.replace("{index}", "0").replace("{number}", "1")
+    path = path.replace("{sample_id}", "6f9e9a0e-2f6b-4a0e-9f0a-7c1f0a3d5b21")
     path = path.replace("{", "").replace("}", "")
     return http.request(operation.method, path, params={"uid": "victim"}, headers=headers)
 

@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from memories.pipeline.models import ClusterBeat
@@ -122,7 +123,9 @@ def test_a_folder_that_a_worker_uses_is_not_replaced(tmp_path: Path) -> None:
 def test_postgresql_comes_back_too(postgres_url: str, tmp_path: Path) -> None:
     if shutil.which("pg_dump") is None:
         pytest.skip("pg_dump cannot be had here: apt-get install postgresql-client")
-    host = Host(tmp_path / "data", DATABASE_URL=postgres_url)
+    with psycopg.connect(postgres_url.replace("postgres://", "postgresql://"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE backed_up")  # "omi" is where the contract suites make their tables
+    host = Host(tmp_path / "data", DATABASE_URL=f"{postgres_url.rsplit('/', 1)[0]}/backed_up")
     host.manage("migrate", "--verbosity", "0")
     before = host.life("live")
     archive = tmp_path / "backup.zip"

@@ -21,18 +21,3 @@ class VendorBreaker(models.Model):
 
     def __str__(self) -> str:
         return f"{self.vendor}: {'alarm' if self.alarm else self.failures}"
-
-
-class AudioTotal(models.Model):
-    """What live sessions added up to, whatever process ended, recovered or settled them; never falls. ``name`` is a
-    metric's, ``label`` the value of its one label ("" where it has none). See ``transcription.metrics``."""
-
-    name = models.CharField(max_length=64)
-    label = models.CharField(max_length=64, blank=True, default="")
-    value = models.FloatField(default=0.0)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["name", "label"], name="transcription_total_once")]
-
-    def __str__(self) -> str:
-        return f"{self.name}{{{self.label}}} {self.value:g}"

@@ -17,7 +17,7 @@ from memories import vendor_callbacks
 from memories.api.errors import ApiError
 from memories.api.recordings import ranged
 from memories.pipeline.vendor_calls import signed_urls
-from omi.core.metrics import webhooks_total
+from omi.core.metrics import vendor_callbacks_total
 from omi.stores import audio
 from transcription.vendors.batch import webhook
 
@@ -33,11 +33,11 @@ class FalWebhook(APIView):
         try:
             verified = webhook.verify(request.headers, _pieces(request._request))
         except webhook.WebhookRefused as error:
-            webhooks_total.labels(webhook.VENDOR, "refused").inc()
+            vendor_callbacks_total.labels(webhook.VENDOR, "refused").inc()
             raise ApiError(401, "The signature is not valid") from error
         # The signed header, not the body: it is what the signature names.
         new = vendor_callbacks.accept(webhook.VENDOR, verified.request_id)
-        webhooks_total.labels(webhook.VENDOR, "accepted" if new else "repeated").inc()
+        vendor_callbacks_total.labels(webhook.VENDOR, "accepted" if new else "repeated").inc()
         return Response({"status": "ok", "repeated": not new})
 
 

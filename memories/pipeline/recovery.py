@@ -17,10 +17,9 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from memories.pipeline import failure_catalogue, notifications, queries
-from memories.pipeline.engine import checkpoints, lease, queue, transitions
+from memories.pipeline.engine import checkpoints, lease, processes, queue, transitions
 from memories.pipeline.engine.plans import OPTIONAL
 from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt
-from memories.pipeline.operations import processes
 from memories.pipeline.states import State, StepState
 from memories.pipeline.vendor_calls import jobs, records
 from omi.core.errors import Outcome

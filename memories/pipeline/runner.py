@@ -16,13 +16,21 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from memories.pipeline import failure_catalogue, notifications, recovery, subprocess_runner
-from memories.pipeline.engine import checkpoints, content_hash, fairness, fault_injection, lease, queue, retry_policy
+from memories.pipeline.engine import (
+    checkpoints,
+    content_hash,
+    fairness,
+    fault_injection,
+    lease,
+    processes,
+    queue,
+    retry_policy,
+)
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.heartbeat import Heartbeat
 from memories.pipeline.engine.plans import OPTIONAL
 from memories.pipeline.engine.results import AnswersLater, Done, LeaseLost, RunCanceled, Skip, StepError, Wait
 from memories.pipeline.models import PostProcessingRun, RunStep
-from memories.pipeline.operations import processes
 from memories.pipeline.states import GOOD, Kind, State, StepState
 from memories.pipeline.vendor_calls import jobs, records
 from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
@@ -62,9 +70,11 @@ def work(run_id: int, *, owner: str | None = None) -> str:
         return _canceled(ctx, canceled)
     finally:
         heartbeat.stop()
-        checkpoints.retrying(lambda: records.settle(ctx))
-        ctx.close()
-        structlog.contextvars.unbind_contextvars("uid", "memory_id", "run_id", "run_kind", "fence", "step")
+        try:
+            checkpoints.retrying(lambda: records.settle(ctx))
+        finally:  # also where the database stays away: copies of the recording must not
+            ctx.close()
+            structlog.contextvars.unbind_contextvars("uid", "memory_id", "run_id", "run_kind", "fence", "step")
 
 
 def _walk(ctx: Context, heartbeat: Heartbeat) -> str:

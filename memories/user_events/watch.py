@@ -22,6 +22,7 @@ from omi.accounts import ended
 from omi.accounts.erased import account_erased
 from omi.accounts.revocation import signed_out
 from omi.core.database_threads import THREADS
+from omi.core.watch_task import WatchTask
 
 log = structlog.get_logger(__name__)
 
@@ -46,21 +47,16 @@ class Stream:
 
 _streams: set[Stream] = set()
 _per_user: Counter[str] = Counter()
-_task: asyncio.Task[None] | None = None
-_loop: asyncio.AbstractEventLoop | None = None
 
 
 def enter(uid: str, issued_at: float | None = None) -> Stream:
     """Raises TooManyStreams. Whoever enters leaves. ``issued_at``: of the sign-in, now where it is not given."""
-    global _task, _loop
     if _per_user[uid] >= settings.OMI_STREAMS_PER_USER or len(_streams) >= settings.OMI_STREAMS:
         raise TooManyStreams
     stream = Stream(uid, time.time() if issued_at is None else issued_at)
     _streams.add(stream)
     _per_user[uid] += 1
-    running = asyncio.get_running_loop()
-    if _task is None or _task.done() or _loop is not running:
-        _loop, _task = running, running.create_task(_watch(), name="event-streams")
+    _task.ensure()
     ended.watch()
     return stream
 
@@ -82,8 +78,8 @@ def _on_ended(sender: Any, uid: str, **_: Any) -> None:
     """An erasure or a sign-out in this process. It may come in any thread."""
     for stream in [stream for stream in list(_streams) if stream.uid == uid and stream.issued_at <= time.time()]:
         stream.ended = True
-        if _loop is not None and _loop.is_running():
-            _loop.call_soon_threadsafe(stream.grown.set)
+        if _task.loop is not None and _task.loop.is_running():
+            _task.loop.call_soon_threadsafe(stream.grown.set)
 
 
 account_erased.connect(_on_ended, dispatch_uid="memories.user_events.watch")
@@ -116,6 +112,7 @@ async def end(erased: ended.Moments, out: ended.Moments) -> None:
                 stream.grown.set()
 
 
+_task = WatchTask("event-streams", _watch)
 ended.register(ended.Kind(lambda: list(_per_user), end))
 
 

@@ -17,6 +17,7 @@ from channels.db import database_sync_to_async
 from omi.accounts.erased import erased_among
 from omi.accounts.revocation import signed_out_among
 from omi.core.database_threads import THREADS
+from omi.core.watch_task import WatchTask
 
 log = structlog.get_logger(__name__)
 
@@ -36,8 +37,6 @@ class Kind:
 
 
 _kinds: list[Kind] = []
-_task: asyncio.Task[None] | None = None
-_loop: asyncio.AbstractEventLoop | None = None
 
 
 def register(kind: Kind) -> None:
@@ -47,10 +46,7 @@ def register(kind: Kind) -> None:
 
 def watch() -> None:
     """Look from now on, for as long as anybody is connected. In the event loop; as often as one likes."""
-    global _task, _loop
-    running = asyncio.get_running_loop()
-    if _task is None or _task.done() or _loop is not running:
-        _loop, _task = running, running.create_task(_watch(), name="ended-sign-ins")
+    _task.ensure()
 
 
 async def _watch() -> None:
@@ -67,6 +63,9 @@ async def _watch() -> None:
         if erased or out:
             for kind in _kinds:
                 await kind.end(erased, out)
+
+
+_task = WatchTask("ended-sign-ins", _watch)
 
 
 def look(users: Collection[str]) -> tuple[dict[str, datetime], dict[str, datetime]]:

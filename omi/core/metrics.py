@@ -32,8 +32,8 @@ search_seconds = Histogram(
     ["outcome"],
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
-webhooks_total = Counter(
-    "omi_webhooks_total", "Callbacks of vendors, by what was done with them.", ["vendor", "result"]
+vendor_callbacks_total = Counter(
+    "omi_vendor_callbacks_total", "Callbacks of vendors, by what was done with them.", ["vendor", "result"]
 )
 
 

@@ -32,6 +32,9 @@ LAST_TASK_EVERY: Final = 5.0
 MOST_SERIES: Final = 200
 """Label combinations of one counter. Labels come from lists in the code; this bounds a mistake."""
 
+LONGEST_LABEL: Final = 40
+"""Characters of a label that are kept: a row holds the JSON of three."""
+
 OTHER: Final = "other"
 
 _lock = threading.Lock()
@@ -41,10 +44,17 @@ _noted_at = 0.0
 
 
 class SharedCounter:
-    """A counter of all processes. ``name`` without ``_total``, which Prometheus adds."""
+    """A counter of all processes. ``name`` without ``_total``, which Prometheus adds.
 
-    def __init__(self, name: str, documentation: str, labelnames: Sequence[str] = ()) -> None:
+    ``begin``: labels of series that are told before they count anything: Prometheus sees no increase in one that begins
+    at 1. A counter without labels always is.
+    """
+
+    def __init__(
+        self, name: str, documentation: str, labelnames: Sequence[str] = (), *, begin: Iterable[tuple[str, ...]] = ()
+    ) -> None:
         self.name, self.documentation, self.labelnames = name, documentation, tuple(labelnames)
+        self.begin = tuple(begin) if self.labelnames else ((),)
         self._seen: set[tuple[str, ...]] = set()
         _declared[name] = self
 
@@ -52,6 +62,7 @@ class SharedCounter:
         """Add ``amount`` to the series with these values of the labels."""
         if len(labels) != len(self.labelnames):
             raise ValueError(f"{self.name} has the labels {self.labelnames}")
+        labels = tuple(label[:LONGEST_LABEL] for label in labels)
         with _lock:
             if labels not in self._seen:
                 if len(self._seen) >= MOST_SERIES:
@@ -107,7 +118,7 @@ def _rows() -> Any:
 
 
 def _add(name: str, labels: tuple[str, ...], value: float) -> None:
-    rows, key = _rows(), json.dumps(labels)[:200]
+    rows, key = _rows(), json.dumps(labels, ensure_ascii=False)
     if not rows.filter(name=name, labels=key).update(value=F("value") + value):
         rows.get_or_create(name=name, labels=key)
         rows.filter(name=name, labels=key).update(value=F("value") + value)
@@ -127,8 +138,9 @@ class SharedCollector:
             return
         for name, counter in sorted(_declared.items()):
             family = CounterMetricFamily(name, counter.documentation, labels=counter.labelnames)
-            rows = [(tuple(json.loads(labels)), value) for own, labels, value in found if own == name]
-            for labels, value in rows or ([] if counter.labelnames else [((), 0.0)]):
+            series = dict.fromkeys(counter.begin, 0.0)
+            series |= {tuple(json.loads(labels)): value for own, labels, value in found if own == name}
+            for labels, value in series.items():
                 family.add_metric(labels, value)
             yield family
         last = GaugeMetricFamily(LAST_TASK, "When a worker of any host last finished a task, in seconds since 1970.")

@@ -7,14 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 from django_q.models import OrmQ
 
 from memories.pipeline import runner, service, tasks
-from memories.pipeline.engine import queue, retry_policy
+from memories.pipeline.engine import checkpoints, queue, retry_policy
 from memories.pipeline.models import PostProcessingRun, RunStep, VendorBreaker, VendorCall
-from memories.pipeline.vendor_calls import circuit_breaker
+from memories.pipeline.vendor_calls import circuit_breaker, records
 from memories.shapes import Memory
+from omi.core import workspace
 from omi.core.errors import ErrorKind, Outcome, OwnFault, ProviderError
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
@@ -309,3 +311,20 @@ def test_with_several_vendors_the_next_is_asked_at_once_and_the_refused_one_is_n
     circuit_breaker.reset("first")
     assert drive(run).outcome == "success"
     assert run.steps.get(name="transcribe").output["vendor"] == "first"
+
+
+def test_the_copies_of_a_recording_go_although_the_database_stays_away(
+    memory: Memory, upload: Any, heard: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a worker writes last of all fails: its folder with the recording must not stay."""
+
+    def away(ctx: Any) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(checkpoints, "PAUSES", ())
+    monkeypatch.setattr(records, "settle", away)
+    run = start(upload)
+    with pytest.raises(OperationalError):
+        runner.work(run.pk)
+    assert run.steps.get(name="prepare_audio").state == "done"
+    assert list(workspace.root().glob("run-*")) == []

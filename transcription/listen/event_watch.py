@@ -12,6 +12,7 @@ import time
 
 import structlog
 
+from omi.core.watch_task import WatchTask
 from transcription.listen.event_feed import EventFeed
 from transcription.ports import SessionSink
 
@@ -22,17 +23,12 @@ SELDOM = 10.0
 """How often a log is looked at for which no event is expected (s); with an expected event it is every look."""
 
 _feeds: set[EventFeed] = set()
-_task: asyncio.Task[None] | None = None
-_loop: asyncio.AbstractEventLoop | None = None
 
 
 def add(feed: EventFeed) -> None:
     """Look at this feed's log from now on. In the event loop."""
-    global _task, _loop
     _feeds.add(feed)
-    running = asyncio.get_running_loop()
-    if _task is None or _task.done() or _loop is not running:
-        _loop, _task = running, running.create_task(_watch(), name="event-watch")
+    _task.ensure()
 
 
 def remove(feed: EventFeed) -> None:
@@ -50,6 +46,9 @@ async def _watch() -> None:
                 by_sink.setdefault(id(feed.sink), (feed.sink, []))[1].append(feed)
         for sink, feeds in by_sink.values():
             await look(sink, feeds)
+
+
+_task = WatchTask("event-watch", _watch)
 
 
 async def look(sink: SessionSink, feeds: list[EventFeed]) -> None:

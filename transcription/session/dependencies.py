@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from omi.core.providers import is_configured, many, one
-from transcription import metrics
+from omi.shared_metrics import counters
 from transcription.audio.codecs import Codec
 from transcription.ports import SessionSink, VoiceLabeller
 from transcription.segments import Segment
@@ -76,5 +76,5 @@ def from_settings() -> Dependencies:
         labeller=one("voice_labeller") if is_configured("voice_labeller") else None,
         consensus=settings.OMI_CONSENSUS,
         accuracy=settings.OMI_VENDOR_ACCURACY,
-        counted=metrics.flush,
+        counted=counters.flush,
     )

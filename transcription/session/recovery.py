@@ -12,6 +12,7 @@ from asgiref.sync import async_to_sync
 
 from omi.accounts.erased import AccountErased
 from omi.core.providers import one
+from omi.shared_metrics import counters
 from transcription import journal, metrics
 from transcription.audio.vad import SpeechGate
 from transcription.journal.reader import seconds_on_disk
@@ -47,7 +48,7 @@ def recover_sessions() -> int:
             log.warning("session_not_recovered", session=entry.session_id, error=type(error).__name__)
         finally:
             entry.unlock(lock)
-    metrics.flush()
+    counters.flush()
     journal.sweep()
     return done
 

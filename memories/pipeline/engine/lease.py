@@ -15,10 +15,10 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from memories.pipeline.engine import transitions
+from memories.pipeline.engine.processes import lives, machine, worker_name
 from memories.pipeline.engine.results import LeaseLost, RunCanceled
 from memories.pipeline.engine.retry_policy import RETRY_AFTER_LIMIT
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.operations.processes import lives, machine, worker_name
 from memories.pipeline.states import State
 
 __all__ = ["lives", "machine", "worker_name"]

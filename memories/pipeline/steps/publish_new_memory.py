@@ -195,8 +195,7 @@ def _settle(ctx: Context, conversation: ProcessingMemory) -> ProcessingMemory:
         return {"accounting": books, "transcript_segments": heard}
 
     updated = processing.mutate(ctx.uid, conversation.id, write, fence=lambda: lease.write(ctx.lease))
-    metrics.settled(sum(seconds))
-    metrics.flush()
+    metrics.SETTLED.inc(amount=sum(seconds))
     return updated
 
 

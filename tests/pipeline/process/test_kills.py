@@ -126,7 +126,7 @@ def many_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     made = Installation(
         tmp_path_factory.mktemp("frozen"), workers=6, lease=2.0,
         # What is frozen would be killed at the end of its lease; here it comes back, as on a suspended machine.
-        more="from memories.pipeline.operations import processes\nprocesses.end_hung = lambda owner, run_id: False\n",
+        more="from memories.pipeline.engine import processes\nprocesses.end_hung = lambda owner, run_id: False\n",
     )  # fmt: skip
     made.serve(patience=60)
     yield made

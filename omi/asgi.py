@@ -1,4 +1,4 @@
-"""The roof for the web process: HTTP to Django, sockets to ``/listen``."""
+"""The application that daphne serves: HTTP goes to Django, sockets to ``/listen``."""
 
 from __future__ import annotations
 

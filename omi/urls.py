@@ -1,4 +1,4 @@
-"""The roof for HTTP: mounts the rooms' routes, support pages, documentation, metrics and health."""
+"""The routes of the web process: those of the APIs, support pages, documentation, metrics and health."""
 
 from __future__ import annotations
 

@@ -63,10 +63,6 @@ def candidate_id(person_id: str) -> str:
     return CANDIDATE_USER if person_id == USER else person_id
 
 
-def person_id_of(candidate: str) -> str:
-    return USER if candidate == CANDIDATE_USER else candidate
-
-
 def candidates(
     uid: str, engine: VoiceEngine, *, people: set[str] | None = None, heal_at_once: int = HEAL_AT_ONCE
 ) -> Candidates:

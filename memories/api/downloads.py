@@ -13,9 +13,9 @@ from rest_framework.request import Request
 
 from memories import downloads
 from memories.api.errors import ApiError
-from memories.api.reading import uid_of
 from memories.api.shapes import Detail
 from memories.repository import memories as repository
+from omi.accounts.requests import uid_of
 from omi.accounts.users import UserDoc, get_user
 from speakers import people
 

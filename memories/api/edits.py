@@ -14,11 +14,12 @@ from rest_framework.response import Response
 
 from memories import editing
 from memories.api.errors import ApiError, invalid
-from memories.api.reading import Query, body, parameters, query, uid_of
+from memories.api.reading import Query, body, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import AssignVoice, Detail, EventFlags, Speakers, Status
 from memories.repository import memories as repository
 from memories.shapes import Memory, Visibility
+from omi.accounts.requests import uid_of
 from speakers import people
 from speakers.explain import explain
 

@@ -23,8 +23,8 @@ from memories.repository.memories import InvalidCursor, MemoryNotFound, Revision
 from memories.repository.processing import ProcessingMemoryNotFound
 from omi.accounts.erased import AccountErased
 from omi.accounts.identity import IdentityUnavailable, InvalidToken
-from omi.core.connection_limits import Busy
 from omi.core.errors import ErrorKind, ProviderError
+from omi.core.slots import Busy
 from omi.stores.audio import AudioNotFound
 from omi.stores.documents.base import AlreadyExists, TooLarge
 from speakers.people import PersonNotFound

@@ -14,7 +14,7 @@ from rest_framework.throttling import BaseThrottle
 
 from memories import editing
 from memories.api.errors import ApiError, invalid
-from memories.api.reading import Query, body, fence_of, parameters, query, uid_of
+from memories.api.reading import Query, body, parameters, query
 from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, PhotoList
 from memories.capture import create
@@ -23,6 +23,7 @@ from memories.privacy import erasure
 from memories.repository import emotions, listing, tombstones
 from memories.repository import memories as repository
 from memories.shapes import CreateMemory, Memory
+from omi.accounts.requests import fence_of, uid_of
 from omi.accounts.throttles import CreateRate, UserRate
 
 NOT_FOUND = {404: Detail}

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from memories import postprocessing
 from memories.api.errors import ApiError, invalid
-from memories.api.reading import Query, fence_of, parameters, query, uid_of
+from memories.api.reading import Query, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, RunStatus
 from memories.api.uploads import limit_upload
@@ -20,6 +20,7 @@ from memories.pipeline import budgets, queries, service, status
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import Memory
+from omi.accounts.requests import fence_of, uid_of
 
 _UPLOAD = {
     "multipart/form-data": {

@@ -7,11 +7,12 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories.api.reading import body, uid_of
+from memories.api.reading import body
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, PatchedProcessingMemory, PatchProcessingMemory, ProcessingMemoryBrief
 from memories.repository import processing
 from memories.shapes import ProcessingMemory
+from omi.accounts.requests import uid_of
 
 
 class ProcessingMemoryViewSet(viewsets.ViewSet):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from django.conf import settings
 from drf_spectacular.utils import OpenApiParameter
@@ -11,10 +10,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from rest_framework.request import Request
 
 from memories.api.errors import ApiError, fastapi_errors, invalid
-from omi.accounts import erased
-
-if TYPE_CHECKING:
-    from omi.accounts.principal import Principal
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -28,16 +23,6 @@ class Query(BaseModel):
     @classmethod
     def _nulls(cls, values: Any) -> Any:
         return {name: value for name, value in values.items() if value not in ("null", "")}
-
-
-def uid_of(request: Request) -> str:
-    """Who asks. Every access function takes this, so that a stranger finds nothing."""
-    return cast("Principal", request.user).uid
-
-
-def fence_of(request: Request) -> Callable[[], None]:
-    """Called inside of the transaction that stores something: raises AccountErased where the account is gone."""
-    return erased.fence_of(cast("Principal", request.user))
 
 
 def query(model: type[M], request: Request) -> M:

@@ -15,9 +15,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from memories.api.errors import ApiError
-from memories.api.reading import uid_of
 from memories.api.shapes import Detail, HasRecording
 from memories.repository import memories as repository
+from omi.accounts.requests import uid_of
 from omi.stores import audio
 from omi.stores.models import AudioObject
 

@@ -9,11 +9,12 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories.api.reading import body, uid_of
+from memories.api.reading import body
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, SearchAnswer, SearchBody
 from memories.pipeline import budgets
 from memories.search import query
+from omi.accounts.requests import uid_of
 from omi.accounts.throttles import SearchRate, UserRate
 from omi.core.metrics import search_seconds
 

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from memories import editing
 from memories.api.errors import ApiError
-from memories.api.reading import Query, parameters, query, uid_of
+from memories.api.reading import Query, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, OtherVersion, TranscriptInfo, TranscriptsByVendor, TranscriptVersions
 from memories.pipeline import budgets, service
@@ -21,6 +21,7 @@ from memories.repository import listing, transcripts
 from memories.repository import memories as repository
 from memories.repository.transcripts import TranscriptVersion
 from memories.shapes import Memory
+from omi.accounts.requests import uid_of
 
 _KEYS = {
     "deepgram_streaming": "deepgram",

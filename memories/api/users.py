@@ -9,10 +9,11 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories.api.reading import Query, body, fence_of, parameters, query, uid_of
+from memories.api.reading import Query, body, parameters, query
 from memories.api.shapes import AccountDeleted, Detail, FcmToken, Permission, Status
 from memories.privacy import account
 from omi.accounts import users
+from omi.accounts.requests import fence_of, uid_of
 
 
 class PermissionQuery(Query):

@@ -14,11 +14,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from memories.api.errors import ApiError, invalid
-from memories.api.reading import Query, body, fence_of, parameters, query, uid_of
+from memories.api.reading import Query, body, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
 from memories.webhooks import hooks, rules
 from memories.webhooks.models import Webhook, WebhookDelivery
+from omi.accounts.requests import fence_of, uid_of
 
 
 def _known(name: str) -> str:

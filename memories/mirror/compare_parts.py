@@ -1,4 +1,4 @@
-"""What ``mirror_check`` compares beside memories and their vectors: conversations, people, runs, words, audio."""
+"""What ``mirror.compare`` compares beside memories and their vectors: conversations, people, runs, words, audio."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _OURS = re.compile(r"[0-9a-f]{32}(\.[a-z0-9]{1,8})?\Z")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """``kind`` out of ``mirror_check.KINDS``; ``store`` says which rows or objects; ``detail`` names fields, never
+    """``kind`` out of ``mirror.compare.KINDS``; ``store`` says which rows or objects; ``detail`` names fields, never
     contents. ``uid`` is empty for what belongs to nobody who is known."""
 
     kind: str

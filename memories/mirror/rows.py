@@ -1,4 +1,4 @@
-"""Keeping mirror rows true to their documents, one write at a time. Checking and rebuilding: ``mirror_check``."""
+"""Keeping mirror rows true to their documents, one write at a time. Checking and rebuilding: ``mirror.compare``."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def speech(path: str) -> dict[str, Any]:
 def assess(
     new: list[Any], shown: list[Any], live: dict[str, list[Any]], regions: list[tuple[float, float]], **more: Any
 ) -> dict[str, Any]:
-    """``quality.assess`` of segments as JSON; ``more`` are its other arguments."""
+    """``acceptance.assess`` of segments as JSON; ``more`` are its other arguments."""
     return asdict(
         acceptance.assess(
             new=_segments(new), shown=_segments(shown), live={name: _segments(item) for name, item in live.items()},

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 from django.conf import settings
 
-from omi.core.connection_limits import DECODERS
+from omi.core.slots import DECODERS
 
 PATIENCE = 10.0
 """Seconds that an upload waits for its turn: the head of a recording is decoded in one or two."""
@@ -15,8 +15,8 @@ MAY_WAIT = 4
 
 
 def decoding(uid: str) -> AbstractContextManager[None]:
-    """Raises omi.core.connection_limits.Busy."""
-    return DECODERS.seated(
+    """Raises omi.core.slots.Busy."""
+    return DECODERS.held(
         uid,
         per_user=settings.OMI_DECODERS_PER_USER,
         in_all=settings.OMI_DECODERS_PER_PROCESS,

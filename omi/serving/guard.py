@@ -28,7 +28,7 @@ SIGNED = {b"/v1/vendors/fal/webhook": b"x-fal-webhook-signature"}
 
 
 def install() -> None:
-    """Replace daphne's request class by one that asks first. After ``daphne_limits.install``."""
+    """Replace daphne's request class by one that asks first. After ``limits.install``."""
     if "daphne.server" not in sys.modules:
         return
     from daphne import http_protocol
@@ -44,7 +44,7 @@ class Guarded:
     content: Any
     requestHeaders: Any
     _refused: bool
-    """By ``daphne_limits``, for its size."""
+    """By ``limits``, for its size."""
     _denied = False
     _judging: asyncio.Task[None] | None = None
     _received_whole = False

@@ -31,7 +31,7 @@ LINGER = 30.0
 
 
 def install() -> None:
-    """Replace daphne's request class by one that counts, and whose body ``daphne_body.drawing`` gives out in pieces.
+    """Replace daphne's request class by one that counts, and whose body ``body.drawing`` gives out in pieces.
 
     Does nothing under another server.
     """

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from omi.accounts.requests import fence_of, uid_of
 from omi.core.json_parser import StrictJSONParser
 from speakers import enrolment, gallery, people
 from speakers.api.errors import Refused, answered
@@ -19,7 +20,6 @@ from speakers.api.links import sample_url
 from speakers.api.profile import consent_of, uploaded
 from speakers.api.shapes import UPLOAD, Detail, PersonBody, SampleInfo, Status, Uploaded
 from speakers.api.uploads import uploaded_wav
-from speakers.api.who import fence_of, uid_of
 from speakers.models import VoiceSample
 from speakers.shapes import Person
 

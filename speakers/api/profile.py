@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from omi.accounts.requests import fence_of, uid_of
 from omi.core.json_parser import StrictJSONParser
 from omi.stores import audio
 from omi.stores.audio import AudioNotFound
@@ -18,7 +19,6 @@ from speakers.api.errors import Refused, answered
 from speakers.api.links import read_token, sample_url
 from speakers.api.shapes import UPLOAD, Detail, HasProfile, PacketsBody, ProfileStatus, Status, Uploaded, Url
 from speakers.api.uploads import packets_wav, uploaded_wav
-from speakers.api.who import fence_of, uid_of
 from speakers.enrolment import Enrolment
 from speakers.forget import forget_person
 from speakers.models import USER, ProfileVersion, VoiceConsent, VoiceSample

@@ -10,10 +10,10 @@ from pathlib import Path
 from django.core.files.uploadedfile import UploadedFile
 from rest_framework.request import Request
 
+from omi.accounts.requests import uid_of
 from omi.core import workspace
 from omi.core.decoders import decoding
 from speakers.api.errors import Refused
-from speakers.api.who import uid_of
 from transcription.audio.codecs import codec, open_decoder
 from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
 

@@ -75,11 +75,6 @@ class AudioInfo:
         return self.declared is not None and self.seconds < min(self.declared - 1.0, 0.98 * self.declared)
 
 
-def recording_limits() -> AudioLimits:
-    """For the recording of a conversation, as ``settings`` say."""
-    return AudioLimits(settings.OMI_MIN_RECORDING_SECONDS, settings.OMI_MAX_RECORDING_SECONDS)
-
-
 def decode_to_wav(src: Path, dest: Path, *, limits: AudioLimits | None = None) -> AudioInfo:
     """Write ``dest`` as 16 kHz mono 16-bit WAV. Blocking. When it raises, ``dest`` is not left behind.
 

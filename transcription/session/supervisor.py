@@ -120,10 +120,6 @@ class Supervisor:
         self.wake()
 
     @property
-    def healthy(self) -> bool:
-        return any(session.live for session in self.sessions)
-
-    @property
     def fed_until(self) -> float:
         """Session seconds up to which the shown vendor was sent the audio; 0 while none is healthy."""
         return self.current.fed_until if self.current is not None and self.current.live else 0.0

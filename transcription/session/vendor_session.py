@@ -128,13 +128,6 @@ class VendorSession:
         self._sent(start, len(pcm) // 2)
         return True
 
-    async def wait_done(self, seconds: float) -> bool:
-        """After the window was closed: True when the vendor has said its last word."""
-        if self._task is None:
-            return False
-        done, _ = await asyncio.wait([self._task], timeout=seconds)
-        return bool(done) and self.state is State.DONE
-
     async def stop(self) -> None:
         if self._task is not None and not self._task.done():
             self._task.cancel()

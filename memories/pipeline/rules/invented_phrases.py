@@ -1,7 +1,7 @@
 """What speech recognisers write where nobody speaks: phrases that their training texts had over silence and music.
 
 A signal, never the judge: all of them are said by people, too. They count only where no speech lies under them
-(``quality``), and make a smaller share of such words enough.
+(``acceptance``), and make a smaller share of such words enough.
 """
 
 from __future__ import annotations

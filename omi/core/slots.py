@@ -1,6 +1,6 @@
 """How much of something costly may go on at a time: for one user, and in this process.
 
-What finds no seat is told so (``Busy``, 429 with ``Retry-After``), at once or after a short wait; nothing piles up.
+What finds no slot is told so (``Busy``, 429 with ``Retry-After``), at once or after a short wait; nothing piles up.
 """
 
 from __future__ import annotations
@@ -24,78 +24,78 @@ class Busy(Exception):
         self.seconds = seconds
 
 
-class Seat:
+class Slot:
     """One place that is taken. ``leave`` may be called more than once."""
 
-    def __init__(self, seats: Seats, uid: str, until: float) -> None:
-        self._seats, self.uid, self.until = seats, uid, until
+    def __init__(self, slots: Slots, uid: str, until: float) -> None:
+        self._seats, self.uid, self.until = slots, uid, until
 
     def leave(self) -> None:
         self._seats.leave(self)
 
 
-class Seats:
-    """The places of one kind in this process. ``seconds``: a seat that nobody left by then is free again."""
+class Slots:
+    """The places of one kind in this process. ``seconds``: a slot that nobody left by then is free again."""
 
     def __init__(self, kind: str, seconds: float) -> None:
         self.kind, self._seconds = kind, seconds
         self._changed = threading.Condition()
-        self._taken: set[Seat] = set()
+        self._taken: set[Slot] = set()
         self._waiting: Counter[str] = Counter()
 
-    def take(self, uid: str, *, per_user: int, in_all: int) -> Seat | None:
+    def take(self, uid: str, *, per_user: int, in_all: int) -> Slot | None:
         """None where there is no place."""
         with self._changed:
             return self._take(uid, per_user, in_all)
 
-    def leave(self, seat: Seat) -> None:
+    def leave(self, slot: Slot) -> None:
         with self._changed:
-            self._taken.discard(seat)
+            self._taken.discard(slot)
             self._changed.notify_all()
 
     @contextmanager
-    def seated(
+    def held(
         self, uid: str, *, per_user: int, in_all: int, patience: float = 0.0, may_wait: int = 0, again: int = 5
     ) -> Iterator[None]:
         """Within a place. Waits up to ``patience`` seconds where no more than ``may_wait`` of this user wait already.
 
         Raises Busy, which names ``again`` as the seconds to come back in.
         """
-        seat = self._wait(uid, per_user, in_all, patience, may_wait)
-        if seat is None:
+        slot = self._wait(uid, per_user, in_all, patience, may_wait)
+        if slot is None:
             log.warning("no_seat", kind=self.kind, uid=uid)
             raise Busy(self.kind, again)
         try:
             yield
         finally:
-            seat.leave()
+            slot.leave()
 
-    def _wait(self, uid: str, per_user: int, in_all: int, patience: float, may_wait: int) -> Seat | None:
+    def _wait(self, uid: str, per_user: int, in_all: int, patience: float, may_wait: int) -> Slot | None:
         until = time.monotonic() + patience
         with self._changed:
-            if (seat := self._take(uid, per_user, in_all)) is not None or self._waiting[uid] >= may_wait:
-                return seat
+            if (slot := self._take(uid, per_user, in_all)) is not None or self._waiting[uid] >= may_wait:
+                return slot
             self._waiting[uid] += 1
             try:
                 while (left := until - time.monotonic()) > 0:
                     self._changed.wait(left)
-                    if (seat := self._take(uid, per_user, in_all)) is not None:
-                        return seat
+                    if (slot := self._take(uid, per_user, in_all)) is not None:
+                        return slot
                 return None
             finally:
                 self._waiting[uid] -= 1
                 if not self._waiting[uid]:
                     del self._waiting[uid]
 
-    def _take(self, uid: str, per_user: int, in_all: int) -> Seat | None:
+    def _take(self, uid: str, per_user: int, in_all: int) -> Slot | None:
         now = time.monotonic()
-        self._taken = {seat for seat in self._taken if seat.until > now}
-        if len(self._taken) >= in_all or sum(seat.uid == uid for seat in self._taken) >= per_user:
+        self._taken = {slot for slot in self._taken if slot.until > now}
+        if len(self._taken) >= in_all or sum(slot.uid == uid for slot in self._taken) >= per_user:
             return None
-        seat = Seat(self, uid, now + self._seconds)
-        self._taken.add(seat)
-        return seat
+        slot = Slot(self, uid, now + self._seconds)
+        self._taken.add(slot)
+        return slot
 
 
-DECODERS = Seats("recordings", seconds=600.0)
+DECODERS = Slots("recordings", seconds=600.0)
 """Child processes that decode what a user uploads, while the request waits for them."""

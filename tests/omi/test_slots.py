@@ -7,38 +7,38 @@ import time
 
 import pytest
 
-from omi.core.connection_limits import Busy, Seats
+from omi.core.slots import Busy, Slots
 
 
 def test_a_user_has_so_many_places_and_all_together_so_many() -> None:
-    seats = Seats("streams", 60)
-    mine = [seats.take("ana", per_user=2, in_all=3) for _ in range(3)]
-    assert [seat is not None for seat in mine] == [True, True, False]
-    assert seats.take("ben", per_user=2, in_all=3) is not None
-    assert seats.take("eve", per_user=2, in_all=3) is None
+    slots = Slots("streams", 60)
+    mine = [slots.take("ana", per_user=2, in_all=3) for _ in range(3)]
+    assert [slot is not None for slot in mine] == [True, True, False]
+    assert slots.take("ben", per_user=2, in_all=3) is not None
+    assert slots.take("eve", per_user=2, in_all=3) is None
     assert mine[0] is not None
     mine[0].leave()
     mine[0].leave()  # twice is once
-    assert seats.take("eve", per_user=2, in_all=3) is not None
-    assert seats.take("ana", per_user=2, in_all=3) is None
+    assert slots.take("eve", per_user=2, in_all=3) is not None
+    assert slots.take("ana", per_user=2, in_all=3) is None
 
 
 def test_a_place_that_nobody_leaves_is_free_again_after_its_time() -> None:
-    seats = Seats("streams", -1.0)
-    assert seats.take("ana", per_user=1, in_all=1) is not None
-    assert seats.take("ana", per_user=1, in_all=1) is not None
+    slots = Slots("streams", -1.0)
+    assert slots.take("ana", per_user=1, in_all=1) is not None
+    assert slots.take("ana", per_user=1, in_all=1) is not None
 
 
 def test_an_error_inside_gives_the_place_back() -> None:
-    seats = Seats("recordings", 60)
-    with pytest.raises(ValueError, match="broken"), seats.seated("ana", per_user=1, in_all=1):
+    slots = Slots("recordings", 60)
+    with pytest.raises(ValueError, match="broken"), slots.held("ana", per_user=1, in_all=1):
         raise ValueError("broken")
-    with seats.seated("ana", per_user=1, in_all=1):
+    with slots.held("ana", per_user=1, in_all=1):
         pass
 
 
 def test_twenty_four_at_once_are_two_at_a_time_and_four_who_wait() -> None:
-    seats, guard = Seats("recordings", 60), threading.Lock()
+    slots, guard = Slots("recordings", 60), threading.Lock()
     at_work = most = 0
     told: list[str] = []
     let_go = threading.Event()
@@ -46,7 +46,7 @@ def test_twenty_four_at_once_are_two_at_a_time_and_four_who_wait() -> None:
     def work() -> None:
         nonlocal at_work, most
         try:
-            with seats.seated("ana", per_user=2, in_all=4, patience=60, may_wait=4):
+            with slots.held("ana", per_user=2, in_all=4, patience=60, may_wait=4):
                 with guard:
                     at_work += 1
                     most = max(most, at_work)
@@ -71,7 +71,7 @@ def test_twenty_four_at_once_are_two_at_a_time_and_four_who_wait() -> None:
 
 
 def test_who_waits_too_long_is_told() -> None:
-    seats = Seats("recordings", 60)
-    with seats.seated("ana", per_user=1, in_all=1):  # noqa: SIM117  the second is refused within the first
-        with pytest.raises(Busy), seats.seated("ben", per_user=1, in_all=1, patience=0.05, may_wait=1):
+    slots = Slots("recordings", 60)
+    with slots.held("ana", per_user=1, in_all=1):  # noqa: SIM117  the second is refused within the first
+        with pytest.raises(Busy), slots.held("ben", per_user=1, in_all=1, patience=0.05, may_wait=1):
             pass

@@ -1,4 +1,4 @@
-"""Whose request it is."""
+"""Whose request it is: every access function of the APIs takes this uid, so that a stranger finds nothing."""
 
 from __future__ import annotations
 

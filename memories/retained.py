@@ -21,6 +21,8 @@ from memories.models import ErasureReceipt, MirrorSample, UserEvent, VendorCallb
 from memories.pipeline.models import PostProcessingRun, StepArtifact, VendorCall
 from memories.pipeline.states import State
 from memories.upkeep import CALLBACKS_KEPT, EVENTS_KEPT, SAMPLES_KEPT
+from memories.webhooks import rules
+from memories.webhooks.models import WebhookDelivery
 from omi.accounts.models import ErasedAccount
 from omi.stores.audio import KEEP_ROWS
 from omi.stores.models import AudioObject
@@ -150,6 +152,7 @@ def _rows() -> Iterator[Held]:
         ("events", UserEvent.objects.all(), EVENTS_KEPT, "a client that was away reads them"),
         ("vendors' callbacks", VendorCallback.objects.all(), CALLBACKS_KEPT, "a repeated one is told by them"),
         ("samples of the mirror", MirrorSample.objects.all(), SAMPLES_KEPT, "metrics read the newest"),
+        ("webhooks' deliveries", WebhookDelivery.objects.all(), rules.KEPT, "the user reads and repeats them"),
     ):
         yield _counted(Held(what, f"{kept.days} days after they came", why), rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -14,7 +15,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from memories import retained
+from memories import retained, upkeep
 from memories.models import ErasureReceipt, UserEvent
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import State
@@ -110,6 +111,18 @@ def test_nothing_is_kept_for_ever_unless_the_setting_says_so(settings: Any) -> N
 def test_an_erasure_that_is_not_complete_is_told() -> None:
     ErasureReceipt.objects.create(subject="d" * 32, kind="user", uid="ben")
     assert [line["count"] for line in lines() if line["what"] == "erasures not complete"] == [1]
+
+
+def test_whatever_the_daily_schedule_prunes_has_a_line() -> None:
+    """The report is complete by what ``upkeep.prune`` deletes, as its statements tell."""
+    with CaptureQueriesContext(connection) as pruned:
+        upkeep.prune()
+    asked = {table for query in pruned for table in re.findall(r'FROM "(\w+)"', query["sql"])}
+    assert "memories_webhookdelivery" in asked
+    with CaptureQueriesContext(connection) as reported:
+        list(retained.report())
+    counted = {table for query in reported for table in re.findall(r'FROM "(\w+)"', query["sql"])}
+    assert asked <= counted
 
 
 def test_the_work_is_bounded_at_any_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,8 @@ def erase(uid: str, sessions: Iterable[str] = ("",)) -> dict[str, int]:
     """Have every other host erase the journals of these sessions (all of the user's) and delete what is handed.
 
     Returns what was confirmed, by host (a lost one with "lost:" before its name, which stays asked). Raises HostsOwe
-    while a host has not confirmed; called again it asks nobody twice.
+    while a host has not confirmed; called again it asks nobody twice, and still waits where it is told no session (the
+    documents that name them may be gone by then).
     """
     if not several():
         return {}
@@ -52,12 +53,12 @@ def erase(uid: str, sessions: Iterable[str] = ("",)) -> dict[str, int]:
             HostRequest.objects.get_or_create(
                 host=host.id, kind=Kind.ERASE, folder=folder, session_id=name, defaults={"asked_at": clock.now()}
             )
-    asked = HostRequest.objects.filter(kind=Kind.ERASE, folder=folder, session_id__in=wanted)
+    asked = HostRequest.objects.filter(kind=Kind.ERASE, folder=folder)
     lost = {host.id for host in hosts if host.lost_at is not None}
     undone = set(asked.filter(done_at__isnull=True).values_list("host", flat=True))
     if undone - lost:
         raise HostsOwe(undone - lost)
-    for name in wanted:
+    for name in {*wanted, *asked.values_list("session_id", flat=True)}:
         forget_handed(uid, name)  # what was handed over while the hosts were asked
     asked.filter(done_at__isnull=False).delete()
     confirmed = {host.id: 1 for host in hosts if host.id not in undone}

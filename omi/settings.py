@@ -33,6 +33,10 @@ OMI_PUBLIC_URL = env_str("OMI_PUBLIC_URL").rstrip("/")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 OMI_HOSTS = env_int("OMI_HOSTS", 1)
 """On how many hosts web servers and workers run. `check --deploy` holds the rest of the settings against it."""
+OMI_HOST_ID = env_str("OMI_HOST_ID")
+"""The name of this host among them; unset: made once and kept in the data folder."""
+OMI_HOST_LOST_MINUTES = env_float("OMI_HOST_LOST_MINUTES", 60.0)
+"""A host that was silent for so long is declared lost."""
 OMI_ENVIRONMENT = env_choice("OMI_ENVIRONMENT", "development", ("development", "production"))
 
 INSTALLED_APPS = [
@@ -55,6 +59,7 @@ INSTALLED_APPS = [
     "omi.stores",
     "omi.accounts",
     "transcription",
+    "transcription.hosts",
     "speakers",
     "emotions",
     "memories",

@@ -166,7 +166,9 @@ def delete_audio_preview(now: Situation, options: Options) -> Preview:
     made = Preview(undo="Nothing brings a recording back; only the app can upload it again.")
     for item in now.recordings:
         until = f"would go {item.delete_after:%Y-%m-%d %H:%M} UTC" if item.delete_after else "was to be kept"
-        made.does.append(f"The {item.purpose} of {item.created_at:%Y-%m-%d %H:%M} UTC, {_size(item.size)}, which {until}.")
+        made.does.append(
+            f"The {item.purpose} of {item.created_at:%Y-%m-%d %H:%M} UTC, {_size(item.size)}, which {until}."
+        )
     made.worse.append("The memory cannot be transcribed again, and its speakers cannot be identified again.")
     made.worse.append("The user cannot play it any more.")
     return made
@@ -206,4 +208,3 @@ def restore_preview(now: Situation, options: Options) -> Preview:
     made.does.append("A run makes title, overview and search entry again.")
     made.worse.append("The user deleted it: bring it back only because the user asked for it.")
     return made
-

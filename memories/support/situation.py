@@ -63,8 +63,8 @@ class Situation:
     @property
     def playable(self) -> list[AudioObject]:
         """Recordings of the conversation, best and newest first."""
-        found = [item for item in self.recordings if item.purpose in PLAYABLE]
-        return sorted(reversed(found), key=lambda item: PLAYABLE.index(AudioObject.Purpose(item.purpose)))
+        found = [item for item in self.recordings[::-1] if item.purpose in PLAYABLE]
+        return sorted(found, key=lambda item: PLAYABLE.index(AudioObject.Purpose(item.purpose)))
 
     @property
     def transcribed(self) -> PostProcessingRun | None:

@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     "memories",
     "memories.pipeline",
     "memories.console",
+    "memories.submissions",
 ]
 
 MIDDLEWARE = [

@@ -64,6 +64,8 @@ INSTALLED_APPS = [
     "emotions",
     "memories",
     "memories.pipeline",
+    "memories.console",
+    "memories.submissions",
 ]
 
 MIDDLEWARE = [

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
 import pytest
+from django.db import connection
 from xdist.scheduler import LoadFileScheduling
+
+from memories.console import triggers
 
 # No test is timed: a busy machine is no fault of what it tests.
 hypothesis.settings.register_profile("omi", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -58,6 +62,21 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("process")
     if item.nodeid.startswith(MODEL_SUITES) and MODEL_FIXTURES & fixtures:
         item.add_marker("model")
+
+
+@pytest.fixture(autouse=True)
+def _audit_log_can_be_emptied(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test whose database is emptied behind it (and not rolled back) may write into the audit log, too: its triggers
+    would refuse that. They are installed again with the ``post_migrate`` that follows."""
+    marker = request.node.get_closest_marker("django_db")
+    emptied = "transactional_db" in request.fixturenames or bool(marker and marker.kwargs.get("transaction"))
+    if emptied:
+        request.getfixturevalue("transactional_db")
+    yield
+    if emptied:
+        for statement in triggers.removal(connection.vendor):
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
 
 
 def _rank(item: pytest.Item) -> int:

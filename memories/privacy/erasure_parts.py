@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from memories.console import audit
 from memories.mirror import rows as mirror
 from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
 from memories.pipeline import service
@@ -85,7 +86,7 @@ def remains(uid: str) -> dict[str, int]:
         "use": DailyUse.objects.filter(uid=uid).count() + UserTurn.objects.filter(uid=uid).count(),
         "rows": sum(rows.objects.filter(uid=uid).count() for rows in (MemoryRow, ProcessingMemoryRow, PersonRow)),
         "sign_outs": revocation.remaining(uid),
-        "console": console_history.of_user(uid).count(),
+        "console": console_history.of_user(uid).count() + audit.remaining(uid),
         **speakers.remaining(uid),
     }
 
@@ -210,10 +211,12 @@ def _erase_documents(uid: str, memory_id: str) -> int:
 
 def _erase_rows(uid: str, memory_id: str) -> int:
     console_history.forget(MemoryRow.objects.filter(uid=uid, memory_id=memory_id))
+    audit.forget_memory(uid, memory_id)
     rows = ProcessingMemoryRow.objects.filter(uid=uid, memory_id=memory_id)
     return mirror.forget_memory(uid, memory_id) + int(rows.delete()[0])
 
 
 def _erase_user_rows(uid: str) -> dict[str, int]:
     console_history.forget(MemoryRow.objects.filter(uid=uid))
+    audit.forget_user(uid)
     return {**mirror.forget_user(uid), "sign_outs": revocation.forget_user(uid)}

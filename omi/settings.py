@@ -14,12 +14,16 @@ from typing import Any
 import dj_database_url
 
 from omi.core import secret_key
-from omi.core.env import env_bool, env_choice, env_float, env_int, env_list, env_str
+from omi.core.env import env_bool, env_choice, env_default, env_float, env_int, env_list, env_str
 from omi.settings_bounds import *
 from omi.settings_paths import *
 from omi.settings_paths import BASE_DIR, OMI_DATA_DIR
 from omi.settings_providers import *
 from omi.settings_vendors import *
+
+# Before NumPy is imported: threads of two processes that each take all cores wait for one another, and a search for
+# a thousand marks took nine seconds of processor time instead of one. Processes are what there is one of per core.
+env_default("OPENBLAS_NUM_THREADS", "1")
 
 # --- Django ---------------------------------------------------------------------------------------------------------
 

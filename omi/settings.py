@@ -70,6 +70,10 @@ INSTALLED_APPS = [
     "memories.pipeline",
     "memories.console",
     "memories.submissions",
+    "memories.registry",
+    "memories.feedback",
+    "memories.experiments",
+    "memories.learning",
 ]
 
 MIDDLEWARE = [
@@ -263,6 +267,10 @@ OMI_ARTIFACT_KEEP_DAYS = env_int("OMI_ARTIFACT_KEEP_DAYS", 7)
 """Days after a run's end that its large results (whole transcripts, vectors) are kept for a retry; 0: for ever."""
 OMI_RUN_KEEP_DAYS = env_int("OMI_RUN_KEEP_DAYS", 180)
 """Days after its end that a run is kept with its steps, history and calls; 0: for ever."""
+OMI_CASE_KEEP_DAYS = env_int("OMI_CASE_KEEP_DAYS", 365)
+"""Days that feedback and labelled cases are kept."""
+OMI_LEARNING = env_bool("OMI_LEARNING", True)
+"""Whether anything is learned from corrections by itself; each user has a switch of their own, too."""
 OMI_CALLS_PER_WORKER = env_int("OMI_CALLS_PER_WORKER", 8)
 """Calls to vendors that one worker process may have out at a time."""
 OMI_CALL_PATIENCE_SECONDS = env_float("OMI_CALL_PATIENCE_SECONDS", 3.0)

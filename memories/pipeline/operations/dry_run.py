@@ -60,7 +60,13 @@ class Forecast:
 
 
 def forecast(
-    uid: str, memory_id: str, kind: str, follows: PostProcessingRun | None, from_step: str | None, *, recording: str = ""
+    uid: str,
+    memory_id: str,
+    kind: str,
+    follows: PostProcessingRun | None,
+    from_step: str | None,
+    *,
+    recording: str = "",
 ) -> Forecast:
     """Of the run that ``service.start`` would begin now with the recording and options of ``follows``, or with the audio
     object ``recording``.

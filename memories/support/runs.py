@@ -191,9 +191,7 @@ def _worse(told: Forecast, now: Situation) -> list[str]:
     running = {step.name for step in told.steps if step.runs}
     worse = []
     if "transcribe" in running:
-        worse.append(
-            "The guard shows a new transcript only where it finds it better than the shown one; it can be wrong."
-        )
+        worse.append("The guard shows a new transcript only where it finds it better; it can be wrong.")
     if "structure" in running:
         edits = now.memory.edits if now.memory else None
         kept = [name for name in ("title", "overview") if edits is not None and getattr(edits, name)]

@@ -133,13 +133,17 @@ def test_today_is_the_difference_to_the_totals_of_the_morning(db: None) -> None:
 
 def test_the_radar_tells_the_ways_of_being_stuck_apart(db: None) -> None:
     now = timezone.now()
+    held = {"state": "running", "lease_owner": "host:1:2", "fence": 1}
 
     def run(memory_id: str, **fields: Any) -> int:
         made = service.start("reprocess", "alice", memory_id, actor="test")
-        PostProcessingRun.objects.filter(pk=made.pk).update(**fields)
+        row = PostProcessingRun.objects.filter(pk=made.pk)
+        if fields.get("state") == "waiting":  # only what is at work is suspended
+            row.update(**held, lease_until=now)
+            fields |= {"lease_owner": "", "lease_until": None}
+        row.update(**fields)
         return made.pk
 
-    held = {"state": "running", "lease_owner": "host:1:2", "fence": 1}
     long_ago = now - timedelta(hours=3)
     expected = {
         run("m-1", created_at=long_ago): "waiting",

@@ -60,16 +60,11 @@ class Forecast:
 
 
 def forecast(
-    uid: str,
-    memory_id: str,
-    kind: str,
-    follows: PostProcessingRun | None,
-    from_step: str | None,
-    *,
+    uid: str, memory_id: str, kind: str, follows: PostProcessingRun | None, from_step: str | None, *,
     recording: str = "",
-) -> Forecast:
-    """Of the run that ``service.start`` would begin now with the recording and options of ``follows``, or with the audio
-    object ``recording``.
+) -> Forecast:  # fmt: skip
+    """Of the run that ``service.start`` would begin now with the recording and options of ``follows``, or with the
+    audio object ``recording``.
 
     Whether a step is reused is found as the runner finds it: by the hash of its inputs, as far as these are known
     before the steps in front of it have run. Raises ValueError for an unknown step.

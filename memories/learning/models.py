@@ -6,9 +6,11 @@ from django.db import models
 
 
 class VendorFigure(models.Model):
-    """How one vendor did on one item of an evaluation: ``wrong`` of ``words``; ``seconds`` of work for
-    ``audio`` seconds, and US dollars. ``kind``: live or prerecorded. ``measured``: which evaluation, so that vendors are compared on the
-    same items."""
+    """How one vendor did on one item of an evaluation: ``wrong`` of ``words``, in ``seconds`` for ``audio`` seconds.
+
+    ``cost`` in US dollars. ``kind``: live or prerecorded. ``measured`` names the evaluation: vendors are compared on the
+    same items.
+    """
 
     vendor = models.CharField(max_length=64)
     kind = models.CharField(max_length=12)

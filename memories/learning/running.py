@@ -51,9 +51,10 @@ def learn(*, dry_run: bool = False, only: str = "", uid: str = "") -> list[Outco
     if not settings.OMI_LEARNING and not dry_run:
         return []
     told = [outcome for learner in chosen for outcome in _harmful(learner, dry_run)]
+    back = {(outcome.learner, outcome.uid) for outcome in told}
     for learner in chosen:
         for one in _users(uid) if learner.for_one else [""]:
-            if not one or get_user(one).improvement.learning:
+            if (learner.name, one) not in back and (not one or get_user(one).improvement.learning):
                 told += [_judged(learner, proposal, dry_run) for proposal in learner.proposals(one)]
     for outcome in told:
         log.info("learning", learner=outcome.learner, done=outcome.done, uid=outcome.uid)

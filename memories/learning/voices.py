@@ -68,8 +68,8 @@ class Samples:
 
 
 def foreign_samples(vectors: Vectors) -> dict[str, float]:
-    """Samples that are nearer to another person's than to their own person's others, by how much. What was found foreign
-    is left out of the next look: one wrong sample makes none of the right ones suspicious."""
+    """Samples that are nearer to another person's than to their own person's others, by how much. What was found
+    foreign is left out of the next look: one wrong sample makes none of the right ones suspicious."""
     left, found = dict(vectors), {}
     while True:
         gaps = {sample: gap for sample in left if (gap := _gap(left, sample)) is not None and gap > CLEARLY}
@@ -98,8 +98,9 @@ def _nearness(vector: NDArray[np.float32], others: Sequence[NDArray[np.float32]]
 
 
 def _clearness(vectors: Vectors, judged: Sequence[str]) -> float:
-    """Share of ``judged`` samples that are nearest to the mean of their own person's others."""
-    right = 0
+    """How clearly ``judged`` samples belong to their own person's others: the mean of how much nearer each is to the mean
+    of these than to that of anybody else, from 0 (all to somebody else) to 1."""
+    clear = 0.0
     for sample in judged:
         person, vector = vectors[sample]
         sums: dict[str, NDArray[np.float32]] = {}
@@ -107,9 +108,9 @@ def _clearness(vectors: Vectors, judged: Sequence[str]) -> float:
             if other != sample:
                 sums[owner] = sums.get(owner, np.zeros_like(found)) + found
         near = {owner: float(vector @ total / max(1e-9, float(np.linalg.norm(total)))) for owner, total in sums.items()}
-        margin = near.get(person, -1.0) - max((value for owner, value in near.items() if owner != person), default=-1.0)
-        right += margin > CLEARLY
-    return right / len(judged) if judged else 0.0
+        best_other = max((value for owner, value in near.items() if owner != person), default=-1.0)
+        clear += (near.get(person, -1.0) - best_other + 2) / 4
+    return clear / len(judged) if judged else 0.0
 
 
 def _vectors(uid: str) -> dict[str, tuple[str, NDArray[np.float32]]]:

@@ -34,10 +34,13 @@ class Words:
             for term in found:
                 seen[term].append(case)
         told = {term.casefold() for term in known.terms}
+        refused = _taken_back(uid)
         room = MOST_LEARNED - len(known.learned)
-        new = [term for term, cases in seen.items() if len(cases) >= TWICE and term.casefold() not in told][
-            : max(0, room)
-        ]
+        new = [
+            term
+            for term, cases in seen.items()
+            if len(cases) >= TWICE and term.casefold() not in told and term.casefold() not in refused
+        ][: max(0, room)]
         if not new:
             return
         # Each case is judged by what the others teach: whether recognition would have known its words.
@@ -82,6 +85,12 @@ def corrected(case: LabelledCase) -> list[str]:
         if kind in ("replace", "insert"):
             found += [_plain(word) for word in person[start:end]]
     return list(dict.fromkeys(word for word in found if _a_term(word)))
+
+
+def _taken_back(uid: str) -> set[str]:
+    """Terms that did harm once, or that somebody took back: they are not learned again."""
+    rows = TunedValue.objects.filter(uid=uid, name="vocabulary", state=TunedValue.State.ROLLED_BACK)
+    return {str(term).casefold() for row in rows for term in row.value}
 
 
 def _a_term(word: str) -> bool:

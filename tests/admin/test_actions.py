@@ -52,7 +52,7 @@ def look(client: Client, row: MemoryRow, name: str, **query: str) -> str:
 def form(shown: str) -> dict[str, str]:
     """The hidden fields of the page's last form."""
     part = shown.split('<form class="reason-form"')[1]
-    return {name: value for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', part)}
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', part))
 
 
 def press(client: Client, row: MemoryRow, name: str, shown: str, **fields: str) -> str:

@@ -10,14 +10,16 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import connections
 from django.test import TransactionTestCase
+from psycopg import sql
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE = ROOT / ".pytest_cache" / "migrated"
@@ -68,8 +70,8 @@ def _restore() -> None:
         try:
             with connection.cursor():
                 cursor.execute("BEGIN IMMEDIATE")
-                cursor.execute("SELECT name FROM migrated.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%%'")
-                for (table,) in cursor.fetchall():
+                cursor.execute("SELECT name FROM migrated.sqlite_master WHERE type = 'table'")
+                for table in {name for (name,) in cursor.fetchall()} - {"sqlite_sequence"}:
                     cursor.execute(f'DELETE FROM main."{table}"')
                     cursor.execute(f'INSERT INTO main."{table}" SELECT * FROM migrated."{table}"')
                 cursor.execute("COMMIT")
@@ -106,18 +108,42 @@ def _key() -> str:
     return digest.hexdigest()[:16]
 
 
+@pytest.fixture(scope="session")
+def new_postgres(postgres_url: str) -> Callable[[str], str]:
+    """Makes a migrated PostgreSQL database of a name; its address. Migrated once, and copied by PostgreSQL then."""
+    server = postgres_url.rsplit("/", 1)[0]
+    migrating: list[str] = []
+
+    def make(name: str) -> str:
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            if not migrating:
+                connection.execute("CREATE DATABASE migrated")
+                with tempfile.TemporaryDirectory() as folder:
+                    _migrate(folder, DATABASE_URL=f"{server}/migrated")
+                migrating.append("migrated")
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE migrated").format(sql.Identifier(name)))
+        return f"{server}/{name}"
+
+    return make
+
+
+def _migrate(folder: str, **variables: str) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "DJANGO_SETTINGS_MODULE": "omi.settings",
+        "OMI_DATA_DIR": folder,
+        "SECRET_KEY": "tests-only-" + "x" * 50,
+        **variables,
+    }
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def _make(file: Path) -> None:
     with tempfile.TemporaryDirectory(dir=STORE) as folder:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
-            "DJANGO_SETTINGS_MODULE": "omi.settings",
-            "OMI_DATA_DIR": folder,
-            "SECRET_KEY": "tests-only-" + "x" * 50,
-        }
-        command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr[-2000:]
+        _migrate(folder)
         made = Path(folder) / "omi.sqlite3"
         connection = sqlite3.connect(made)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

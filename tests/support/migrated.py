@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -68,16 +69,34 @@ def _restore() -> None:
         cursor.execute("ATTACH DATABASE %s AS migrated", [f"file:{migrated()}?mode=ro"])
         cursor.execute("PRAGMA foreign_keys = OFF")
         try:
-            with connection.cursor():
-                cursor.execute("BEGIN IMMEDIATE")
-                cursor.execute("SELECT name FROM migrated.sqlite_master WHERE type = 'table'")
-                for table in {name for (name,) in cursor.fetchall()} - {"sqlite_sequence"}:
-                    cursor.execute(f'DELETE FROM main."{table}"')
-                    cursor.execute(f'INSERT INTO main."{table}" SELECT * FROM migrated."{table}"')
-                cursor.execute("COMMIT")
+            cursor.execute("BEGIN IMMEDIATE")
+            tables = _selected(cursor, "SELECT name FROM migrated.sqlite_master WHERE type = 'table'")
+            for (table,) in tables:
+                if table != "sqlite_sequence":
+                    _restore_table(cursor, table)
+            cursor.execute("COMMIT")
         finally:
             cursor.execute("PRAGMA foreign_keys = ON")
             cursor.execute("DETACH DATABASE migrated")
+
+
+def _restore_table(cursor: Any, table: str) -> None:
+    """Also a log that triggers guard: they are taken away meanwhile."""
+    if not any(_selected(cursor, f'SELECT 1 FROM {schema}."{table}" LIMIT 1') for schema in ("main", "migrated")):
+        return
+    guards = _selected(
+        cursor, f"SELECT name, sql FROM main.sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'"
+    )
+    for name, _ in guards:
+        cursor.execute(f'DROP TRIGGER main."{name}"')
+    cursor.execute(f'DELETE FROM main."{table}"')
+    cursor.execute(f'INSERT INTO main."{table}" SELECT * FROM migrated."{table}"')
+    for _, statement in guards:
+        cursor.execute(statement)
+
+
+def _selected(cursor: Any, query: str) -> list[Any]:
+    return list(cursor.execute(query).fetchall())
 
 
 @cache
@@ -101,7 +120,7 @@ def _key() -> str:
         sources += sorted((ROOT / app).glob("**/migrations/*.py"))
     sources += sorted((ROOT / "memories").glob("**/apps.py"))
     sources += [ROOT / "memories/upkeep.py", ROOT / "memories/pipeline/operations/schedules.py"]
-    sources += sorted((ROOT / "memories/pipeline/models").glob("triggers.py"))
+    sources += sorted((ROOT / "memories").glob("**/triggers.py"))
     digest = hashlib.sha256()
     for source in sources:
         digest.update(str(source.relative_to(ROOT)).encode() + source.read_bytes())

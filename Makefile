@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy test-fast attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech test-cloud clean
+.PHONY: help setup demo serve test accuracy test-fast attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech test-cloud test-topology clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ attack: packages  ## the attack suites at length (ATTACK times the stated number
 
 test-cloud: packages  ## the whole path on PostgreSQL, Redis, Firestore and GCS emulators, simulated Pinecone
 	@$(BIN)/python -m pytest tests/cloud -rs
+
+test-topology: packages  ## four hosts behind nginx: 100 talks and 50 uploads while each is rolled, killed, cut off, mistimed
+	@TOPOLOGY_STREAMS=$${TOPOLOGY_STREAMS:-100} TOPOLOGY_UPLOADS=$${TOPOLOGY_UPLOADS:-50} $(BIN)/python -m pytest tests/topology -rs -s
 
 bench: bench-stores bench-speakers bench-speech bench-pipeline bench-listen  ## all benchmarks, ratios against a baseline in the same run
 

@@ -21,7 +21,13 @@ pytest_plugins = ["tests.support.services", "tests.support.databases", "tests.su
 ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/")
 """Folders whose files share servers that take long to start: one worker runs them all."""
 
-LONG_FIRST = ("tests/cloud/", "tests/acceptance/", "tests/transcription/process/", "tests/pipeline/process/")
+LONG_FIRST = (
+    "tests/cloud/",
+    "tests/acceptance/",
+    "tests/topology/",
+    "tests/transcription/process/",
+    "tests/pipeline/process/",
+)
 """In this order: the two that cannot be shared out begin at once."""
 
 SERVICES = {"postgres_url", "redis_url", "firestore_host", "gcs_url", "postgres_alias", "firestore_project"}

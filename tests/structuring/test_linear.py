@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from memories import downloads, language_detection
 from memories.pipeline.rules import text_similarity
 from memories.pipeline.rules.acceptance import tokens
+from memories.shapes import Memory
 from memories.structuring import prompts
 from memories.structuring.actions import MAX_ITEMS
 from memories.structuring.base import StructureRequest
@@ -23,7 +24,6 @@ from memories.structuring.overview import CHARACTERS
 from memories.structuring.parts import pieces
 from memories.structuring.reminders import asks_to_be_reminded
 from memories.structuring.sentences import MAX_CHARACTERS, MAX_SENTENCE, clauses, sentences, split, words
-from memories.shapes import Memory
 from memories.structuring.tongues.known import TONGUES
 from memories.wording import composed, terms
 from transcription.segments import Segment, clean_text, segments_from_words

@@ -52,7 +52,7 @@ class Talker:
         query = urlencode({"codec": "pcm16", "sample_rate": "16000", "language": "en", "new_memory_watch": "true"})
         address = f"{self.url.replace('http', 'ws', 1)}/listen?{query}"
         at = 0
-        until = time.monotonic() + 300
+        until = time.monotonic() + 600
         while not self.done:
             if time.monotonic() > until:
                 raise TimeoutError(f"{self.uid} got no further than {at / 32000:.1f} s")

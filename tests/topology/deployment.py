@@ -61,7 +61,7 @@ class Host:
         if not self.port:
             return "started" in self.log.read_text(errors="replace") or bool(self.process and not self.process.poll())
         try:
-            return httpx.get(f"http://{self.address}:{self.port}/readyz", timeout=2).status_code == 200
+            return httpx.get(f"http://{self.address}:{self.port}/healthz", timeout=15).status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -154,7 +154,7 @@ def topology(folder: Path, *, webs: int, workers: int, clocks: bool = False) -> 
         try:
             for host in made.hosts.values():
                 host.start()
-            until = time.monotonic() + 120
+            until = time.monotonic() + 300
             while not all(host.ready() for host in made.hosts.values()):
                 if time.monotonic() > until:
                     logs = {host.name: host.log.read_text()[-1500:] for host in made.hosts.values()}
@@ -182,6 +182,7 @@ def _host(made: Topology, folder: Path, name: str, number: int, *, clocks: bool)
         host.environment |= {
             "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(host.clock), "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
+            "PYTHONPATH": str(Path(__file__).parent / "mistimed"),
         }  # fmt: skip
     return host
 

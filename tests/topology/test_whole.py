@@ -51,7 +51,7 @@ def clip() -> Recording:
 
 
 async def _up(host: Host) -> None:
-    until = time.monotonic() + 90
+    until = time.monotonic() + 300
     while not await asyncio.to_thread(host.ready):
         assert time.monotonic() < until, host.log.read_text()[-3000:]
         await asyncio.sleep(0.3)

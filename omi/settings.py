@@ -59,6 +59,7 @@ INSTALLED_APPS = [
     "emotions",
     "memories",
     "memories.pipeline",
+    "memories.passages",
 ]
 
 MIDDLEWARE = [

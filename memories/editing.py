@@ -252,8 +252,11 @@ def _schedule_learning(
             )
 
 
-def activate_transcript(uid: str, memory_id: str, model: str, version: str | None = None) -> Memory:
-    """Show a transcript of ``model`` and have the summary made again from it. Assignments of the user stay.
+def activate_transcript(
+    uid: str, memory_id: str, model: str, version: str | None = None, *, actor: str = "", reason: str = ""
+) -> Memory:
+    """Show a transcript of ``model`` and have the summary made again from it. Assignments of the user stay. ``actor``:
+    who does it, where it is not the user.
 
     Without ``version`` the one that is shown or, where another model's is, the newest that no run rejected.
     """
@@ -284,8 +287,8 @@ def activate_transcript(uid: str, memory_id: str, model: str, version: str | Non
         "reprocess",
         uid,
         memory_id,
-        actor=f"user:{uid}",
-        reason=f"transcript {model} activated",
+        actor=actor or f"user:{uid}",
+        reason=reason or f"transcript {model} activated",
         options={"force": True},
     )
     return changed

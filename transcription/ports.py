@@ -75,6 +75,10 @@ FINAL = frozenset({"gap", "finish"})
 """Reasons of a session's end that end its conversation, too. After any other one the client may come back."""
 
 
+HOST_LOST = "host_lost"
+"""Why seconds have failed whose journal went with a host that was declared lost."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Session seconds, from and to."""

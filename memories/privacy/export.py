@@ -11,9 +11,10 @@ import io
 import itertools
 import json
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -28,11 +29,14 @@ from memories.repository import live_segments, stored, tombstones
 from memories.repository.large import CHUNKS, Unreadable
 from memories.webhooks import hooks
 from omi.accounts.users import user_path
+from omi.core import workspace
 from omi.stores import audio
 from omi.stores.documents import documents
 from omi.stores.documents.base import Document, Where
 from speakers.models import VoiceConsent, VoiceSample
 from transcription import journal
+from transcription.hosts import handing
+from transcription.journal.store import Entry
 
 README = """Your data.
 
@@ -79,14 +83,21 @@ def _zip(uid: str) -> Iterator[bytes]:
             archive.writestr(name, json.dumps(value, ensure_ascii=False, indent=1, default=_plain))
             yield from sink.take()
         index = []
+        handed = {row.audio: row for row in handing.of_user(uid)}
         for row in audio.for_user(uid):
+            if row.name in handed:  # below, in the shape of the other journals
+                continue
             index.append(
                 {"file": row.name, "purpose": row.purpose, "memory_id": row.memory_id, "created_at": row.created_at}
             )
             if row.complete:
                 yield from _audio_file(archive, sink, row)
         archive.writestr("audio.json", json.dumps(index, indent=1, default=_plain))
-        yield from _journals(archive, sink, uid)
+        yield from _journals(archive, sink, journal.sessions(uid))
+        for elsewhere in handed.values():
+            with workspace.temporary() as folder:
+                copy = handing.fetch(elsewhere, Path(folder))
+                yield from _journals(archive, sink, [copy] if copy is not None else [])
     yield from sink.take()
 
 
@@ -100,8 +111,8 @@ def _audio_file(archive: zipfile.ZipFile, sink: _Sink, row: Any) -> Iterator[byt
         yield from _copy(archive, sink, info, source)
 
 
-def _journals(archive: zipfile.ZipFile, sink: _Sink, uid: str) -> Iterator[bytes]:
-    for entry in journal.sessions(uid):
+def _journals(archive: zipfile.ZipFile, sink: _Sink, entries: Iterable[Entry]) -> Iterator[bytes]:
+    for entry in entries:
         began = entry.info.started_at.timetuple()[:6]
         about = {name: value for name, value in asdict(entry.meta).items() if name not in ("version", "marker")}
         for name, pieces in (("meta.json", iter([json.dumps(about).encode()])), ("audio.bin", journal.as_sent(entry))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -75,6 +76,15 @@ def test_a_long_segment_becomes_subtitles_one_after_another() -> None:
     assert " ".join(cue.text for cue in cues) == text
     assert (cues[0].start, cues[-1].end) == (10.0, pytest.approx(40.0))
     assert [cue.end for cue in cues[:-1]] == [cue.start for cue in cues[1:]]
+
+
+def test_a_word_without_end_is_divided_in_time_that_grows_with_it() -> None:
+    """Nine million characters, as one request may bring, took the web process more than a minute."""
+    began = time.process_time()
+    cues = list(downloads.cues(memory(said("x" * 4_000_000, 0.0, 60.0)), {}, ""))
+    assert time.process_time() - began < 3.0
+    assert sum(len(cue.text) for cue in cues) == 4_000_000
+    assert {len(cue.text) for cue in cues[:-1]} == {downloads.CUE_CHARACTERS}
 
 
 def test_chinese_is_divided_although_it_has_no_blanks() -> None:

@@ -252,7 +252,7 @@ def test_a_days_money_is_the_bound_of_shadow_calls(monkeypatch: Any) -> None:
         ({"tunable": "moon_phase"}, "no tunable"),
         ({"variants": {"today": [USUAL], "other": ["nobody"]}}, "no vendor"),
         ({"metric": "thumb"}, "preferred"),
-        ({"tunable": "search_meaning", "variants": {"today": 0.6, "other": 0.5}}, "shadow"),
+        ({"tunable": "search_words", "variants": {"today": 0.6, "other": 0.5}}, "shadow"),
         ({"guardrails": [{"metric": "failed"}]}, "either most or least"),
     ],
 )
@@ -279,14 +279,14 @@ def test_what_was_declared_is_not_changed_and_ends_only_once(tmp_path: Any) -> N
 def test_a_users_variant_is_by_hash_recorded_at_first_effect_and_never_mixed_in_a_memory() -> None:
     experiment = declaring.declare(
         {
-            "name": "meaning", "hypothesis": "More weight on the meaning finds more.", "tunable": "search_meaning",
+            "name": "meaning", "hypothesis": "More weight on the words finds more.", "tunable": "search_words",
             "variants": {"now": 0.6, "more": 0.8}, "control": "now", "planned": 40, "metric": "thumb",
             "guardrails": [{"metric": "thumb", "least": 0.5}], "per_user": 2,
         }
     )  # fmt: skip
 
     def asked(uid: str, memory_id: str = "") -> float:
-        return float(tuned.value("search_meaning", 0.6, uid=uid, memory_id=memory_id))
+        return float(tuned.value("search_words", 0.6, uid=uid, memory_id=memory_id))
 
     assert asked("u1", "m") == 0.6
     assert not experiment.exposures.exists()
@@ -316,7 +316,7 @@ def test_a_users_variant_is_by_hash_recorded_at_first_effect_and_never_mixed_in_
 def test_groups_of_the_wrong_sizes_stop_the_experiment() -> None:
     experiment = declaring.declare(
         {
-            "name": "skewed", "hypothesis": "The groups come out of balance.", "tunable": "search_meaning",
+            "name": "skewed", "hypothesis": "The groups come out of balance.", "tunable": "search_words",
             "variants": {"now": 0.6, "more": 0.8}, "control": "now", "planned": 100, "metric": "thumb",
         }
     )  # fmt: skip

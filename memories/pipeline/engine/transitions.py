@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.db.models import Q
-from django.utils import timezone
 
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import State
+from omi.core import clock
 from omi.core.errors import Outcome
 
 ALLOWED: Final[dict[State, frozenset[State]]] = {
@@ -33,6 +33,6 @@ def change(run_id: int, to: State, *, when: Q, **fields: Any) -> bool:
         fields["wake_at"] = None
     if to is State.FINISHED:
         Outcome(fields["outcome"])  # ValueError for a word outside the vocabulary
-        fields.setdefault("finished_at", timezone.now())
+        fields.setdefault("finished_at", clock.now())
     changed = PostProcessingRun.objects.filter(when, pk=run_id, state__in=origins).update(state=to, **fields)
     return changed == 1

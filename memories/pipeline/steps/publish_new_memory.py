@@ -24,7 +24,8 @@ from memories.repository.transcripts import content_hash
 from memories.shapes import Memory, PostProcessing, PostProcessingStatus, ProcessingMemory, Structured, UserEdits
 from omi.stores import audio
 from omi.stores.documents.base import AlreadyExists
-from transcription import journal, metrics
+from transcription import metrics
+from transcription.hosts import handing
 from transcription.segments import Segment
 
 MARGIN = 2.0
@@ -66,7 +67,7 @@ def _release_journal(ctx: Context, conversation: ProcessingMemory) -> None:
     from django.utils import timezone
 
     for session in conversation.session_ids:
-        journal.release(session, timezone.now() + settings.OMI_AUDIO_KEEP, ctx.uid)
+        handing.release(session, timezone.now() + settings.OMI_AUDIO_KEEP, ctx.uid)
 
 
 def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) -> Memory:

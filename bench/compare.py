@@ -1,7 +1,7 @@
 """``make bench-compare``: is the product slower than it was? Ratios on this machine, against the last stored ones.
 
-Each piece of work is timed in turns with a fixed loop that uses no code of the project, in processor time: the ratio of the
-two hardly moves with the machine's load. A figure is the median of the rounds with an interval by resampling them. A
+Each piece of work is timed in turns with a fixed loop that uses no code of the project, in processor time: the ratio
+of the two hardly moves with the machine's load. A figure is the median of the rounds with an interval by resampling them. A
 piece counts as slower where its interval lies above that of the last entry of the same machine by more than ``SLACK``.
 
     python -m bench.compare               compare; the exit code says whether anything got slower
@@ -160,10 +160,10 @@ def page(entries: list[dict[str, Any]]) -> str:
     """The history as Markdown: a table a machine, the newest entry first."""
     lines = [
         "# Benchmarks: history", "",
-        "Written by `python -m bench.compare --write` from `bench/history.json`; `make bench-compare` holds the product",
-        "against the last entry of the same machine. Each figure is processor time as a multiple of a fixed loop that is",
-        "timed in turns with it (median, 95 % interval of the rounds): other work on the machine moves both. Larger is",
-        "slower.", "",
+        "Written by `python -m bench.compare --write` from `bench/history.json`; `make bench-compare` holds",
+        "the product against the last entry of the same machine. Each figure is processor time as a multiple",
+        "of a fixed loop that is timed in turns with it (median, 95 % interval of the rounds): other work on",
+        "the machine moves both. Larger is slower.", "",
     ]  # fmt: skip
     for name in dict.fromkeys(entry["machine"] for entry in reversed(entries)):
         own = [entry for entry in reversed(entries) if entry["machine"] == name][:10]

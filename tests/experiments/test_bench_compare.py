@@ -1,4 +1,4 @@
-"""``make bench-compare`` says slower only beyond the noise of both sides, and the page of history is made of the JSON."""
+"""``make bench-compare`` says slower only beyond the noise of both sides, and its page is made of the JSON."""
 
 from __future__ import annotations
 

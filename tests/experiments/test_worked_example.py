@@ -6,7 +6,7 @@ mishears more. People rate pairs blind, with their own mistakes. Nothing here is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -164,7 +164,8 @@ def test_a_better_vendor_is_promoted_a_worse_one_stopped_and_one_command_goes_ba
     for start in range(0, MEMORIES, 20):
         for number in range(start, start + 20):
             run = passed(number)
-            shown[(run.uid, run.memory_id)] = repository.get_memory(run.uid, run.memory_id)
+            if number % 10 == 0:
+                shown[(run.uid, run.memory_id)] = repository.get_memory(run.uid, run.memory_id)
         upkeep.tick()
         experiment.refresh_from_db()
         for _ in raters(experiment, start):
@@ -275,14 +276,11 @@ def test_what_was_declared_is_not_changed_and_ends_only_once(tmp_path: Any) -> N
         call_command("experiments", "start", "other-vendors", reason="again")
 
 
-Assigned = Callable[[str], float]
-
-
 def test_a_users_variant_is_by_hash_recorded_at_first_effect_and_never_mixed_in_a_memory() -> None:
     experiment = declaring.declare(
         {
             "name": "meaning", "hypothesis": "More weight on the words finds more.", "tunable": "search_words",
-            "variants": {"now": 0.6, "more": 0.8}, "control": "now", "planned": 100, "metric": "thumb",
+            "variants": {"now": 0.6, "more": 0.8}, "control": "now", "planned": 40, "metric": "thumb",
             "guardrails": [{"metric": "thumb", "least": 0.5}], "per_user": 2,
         }
     )  # fmt: skip
@@ -293,11 +291,11 @@ def test_a_users_variant_is_by_hash_recorded_at_first_effect_and_never_mixed_in_
     assert asked("u1", "m") == 0.6
     assert not experiment.exposures.exists()
     deciding.start(experiment, actor="a", reason="r")
-    users = [f"u{number}" for number in range(200)]
+    users = [f"u{number}" for number in range(80)]
     first = {uid: asked(uid, "m") for uid in users}
     assert {uid: asked(uid, "m") for uid in users} == first
-    assert experiment.exposures.count() == 200
-    assert 70 < sum(value == 0.8 for value in first.values()) < 130
+    assert experiment.exposures.count() == 80
+    assert 25 < sum(value == 0.8 for value in first.values()) < 55
     assert analysis.analyse(experiment).ratio < 10
     some = next(uid for uid in users if first[uid] == 0.8)
     assert tuned.variants(some, "m") == {"meaning": "more"}

@@ -39,7 +39,7 @@ INSTALLED_APPS = [
     # Its app is there for `runserver` alone (ASGI instead of WSGI), and loads all of Twisted into every other command.
     *(["daphne"] if "runserver" in sys.argv[1:2] else []),
     "django_prometheus",
-    "django.contrib.admin",
+    "memories.console.admin_apps.ConsoleAdminConfig",  # django.contrib.admin with our own site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -10,6 +10,9 @@ class ConsoleConfig(AppConfig):
     verbose_name = "Console"
 
     def ready(self) -> None:
-        from memories.console import triggers
+        from memories.console import failures, schedules, triggers
+        from memories.pipeline.failed_runs import run_failed
 
+        run_failed.connect(failures.on_run_failed, dispatch_uid="memories.console.failures")
         post_migrate.connect(triggers.install, sender=self)
+        post_migrate.connect(schedules.ensure, sender=self)

@@ -17,7 +17,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from memories.pipeline import deleted_people, notifications
+from memories.pipeline import deleted_people, failed_runs, notifications
 from memories.pipeline.engine import content_hash, lease, queue, transitions
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Wait
@@ -224,7 +224,7 @@ def fail(
     values = _ended(step, began, StepState.FAILED, outcome, detail)
 
     def change() -> None:
-        _end_run(ctx, outcome, message_id, detail=detail, step=step.name)
+        _end_run(ctx, outcome, message_id, detail=detail, step=step.name, vendor=error.vendor if error else "")
         _update(step, attempts, **values)
 
     write(ctx, change)
@@ -246,6 +246,7 @@ def finish_idle(
         if done:
             kind = "dead_letter" if dead_letter else "finished"
             notifications.record(run.pk, kind, actor=actor, outcome=outcome.value, message_id=message_id)
+            failed_runs.tell(run.pk, run.uid, outcome.value, step=run.current_step, vendor="", message_id=message_id)
             queue.admit_next(run.uid, run.memory_id)
     return done
 
@@ -289,11 +290,15 @@ def _end_step(
 
 
 def _end_run(
-    ctx: Context, outcome: Outcome, message_id: str, *, detail: str = "", notified: bool = False, step: str = ""
-) -> None:
+    ctx: Context, outcome: Outcome, message_id: str, *, detail: str = "", notified: bool = False, step: str = "",
+    vendor: str = "",
+) -> None:  # fmt: skip
     lease.change(ctx.lease, State.FINISHED, outcome=outcome, message_id=message_id, detail=detail[:300],
                  announced=notified)  # fmt: skip
     notifications.record(ctx.run.pk, "finished", step=step, outcome=outcome.value, message_id=message_id)
+    failed_runs.tell(
+        ctx.run.pk, ctx.uid, outcome.value, step=step or ctx.run.current_step, vendor=vendor, message_id=message_id
+    )
     queue.admit_next(ctx.uid, ctx.memory_id)
 
 

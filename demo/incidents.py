@@ -6,7 +6,6 @@ hears, and how one sees that it is solved; docs/support-guide.md leads through t
 
 from __future__ import annotations
 
-import random
 import shutil
 import tempfile
 import time
@@ -129,9 +128,7 @@ def _quota(running: Installation, vendors: VendorServer) -> None:
 def _damaged(running: Installation, vendors: VendorServer) -> None:
     app = app_of(running, "dora")
     memory = _memory(app, "the dentist moved the appointment to the second of march")
-    body = running.folder / "damaged.ogg"
-    body.write_bytes(b"OggS\x00\x02" + random.Random(7).randbytes(40_000))
-    app.upload(f"/v1/memories/{memory}/post-processing", body)
+    running.manage("simulate", "seed", "damaged", "dora", memory)
     _ended(app, memory)
 
 

@@ -40,9 +40,9 @@ class Command(BaseCommand):
         incident.add_argument("number", type=int, choices=range(1, 6))
         incident.add_argument("--port", type=int, default=8016)
         seed = what.add_parser("seed", help="used by `simulate incident` on its own data folder")
-        seed.add_argument("kind", choices=("stuck", "worse", "speaker"))
+        seed.add_argument("kind", choices=("stuck", "worse", "speaker", "damaged", "many", "changed"))
         seed.add_argument("uid")
-        seed.add_argument("memory")
+        seed.add_argument("memory", help="of many and changed: how many")
         seed.add_argument("--person", default="")
 
     def handle(self, *, what: str, **options: Any) -> None:
@@ -76,8 +76,10 @@ class Command(BaseCommand):
             raise CommandError("This is for the throw-away folder of `simulate incident` only.")
         if kind == "speaker":
             incidents.speaker(uid, memory, person)
+        elif kind in ("many", "changed"):
+            {"many": incidents.many, "changed": incidents.changed}[kind](uid, int(memory))
         else:
-            {"stuck": incidents.stuck, "worse": incidents.worse}[kind](uid, memory)
+            {"stuck": incidents.stuck, "worse": incidents.worse, "damaged": incidents.damaged}[kind](uid, memory)
 
     def _vendors(self, *, port: int, truth: list[str] | None, **_: Any) -> None:
         if find_spec("aiohttp") is None:

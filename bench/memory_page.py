@@ -107,12 +107,12 @@ def build(*, runs: int = 50, attempts: int = 50, segments: int = 2000, seconds: 
             evidence_seconds=48.2, facts={"bar": 0.95, "coverage": 0.4, "provisional": False}, engine="campplus",
             engine_version="1",
         )  # fmt: skip
-    audio.put(UID, "recording", recording(seconds), memory_id=MEMORY, keep_for=timedelta(hours=20))
-    _history(began, runs, attempts)
+    kept = audio.put(UID, "recording", recording(seconds), memory_id=MEMORY, keep_for=timedelta(hours=20))
+    _history(began, runs, attempts, kept.name)
     return MemoryRow.objects.get(uid=UID, memory_id=MEMORY)
 
 
-def _history(began: datetime, runs: int, attempts: int) -> None:
+def _history(began: datetime, runs: int, attempts: int, recorded: str) -> None:
     """Runs that failed at the vendor, the last one after two steps that were reused."""
     from memories.pipeline.engine import plans
     from memories.pipeline.models import PostProcessingRun, RunEvent, RunStep, StepAttempt, VendorCall
@@ -124,7 +124,7 @@ def _history(began: datetime, runs: int, attempts: int) -> None:
             actor="user:bench", message_id="vendor_unavailable", plan=plans.plan_for("postprocess"),
             current_step="transcribe",
             created_at=at, started_at=at + timedelta(seconds=3), finished_at=at + timedelta(minutes=6),
-            dead_letter=True, total_claims=attempts, options={"emotional_feedback": False},
+            dead_letter=True, total_claims=attempts, options={"emotional_feedback": False}, audio=recorded,
         )  # fmt: skip
         PostProcessingRun.objects.filter(pk=run.pk).update(created_at=at)
         steps = [RunStep(run=run, name=name, position=place) for place, name in enumerate(run.plan)]

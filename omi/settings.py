@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "memories.feedback",
     "memories.experiments",
     "memories.learning",
+    "memories.passages",
 ]
 
 MIDDLEWARE = [

@@ -29,6 +29,7 @@ LONG_FIRST = (
     "tests/cloud/",
     "tests/acceptance/",
     "tests/ops/",
+    "tests/topology/",
     "tests/transcription/process/",
     "tests/pipeline/process/",
     "tests/speakers/",

@@ -85,7 +85,10 @@ def of(row: MemoryRow, query: QueryDict, *, revealed: bool, audible: bool) -> di
         else 0,
         "trace": shown,
         "detail": _detail(shown, revealed) if shown is not None else None,
-        "versions": [_version_line(item, query) for each in now.versions.values() for item in each],
+        "versions": [
+            _version_line(item, query)
+            for item in sorted((item for each in now.versions.values() for item in each), key=_shown_first)
+        ],
         "facts": _facts(row, now.memory),
         "events": UserEvent.objects.filter(uid=row.uid, memory_id=row.memory_id).order_by("-number")[:EVENTS],
         "audit": AuditEntry.objects.filter(uid=row.uid, memory_id=row.memory_id)[:AUDIT],
@@ -142,6 +145,10 @@ def _inputs(shown: Trace, step: RunStep) -> str:
         lines.append(f"options: {', '.join(sorted(shown.run.options))}")
     lines.append(f"hash of all of it: {step.input_hash or 'not read yet'}")
     return "\n".join(lines)
+
+
+def _shown_first(version: TranscriptVersion) -> tuple[bool, float]:
+    return not version.active, -version.created_at.timestamp()
 
 
 def _version_line(version: TranscriptVersion, query: QueryDict) -> VersionLine:

@@ -58,6 +58,8 @@ class Declaration(BaseModel):
             raise ValueError("a variant's name has 1 to 40 characters")
         for value in self.variants.values():
             checked(self.tunable, value)
+        if TUNABLES[self.tunable].learned_only:
+            raise ValueError(f"{self.tunable} is changed by learning alone")
         shadow = self.mode == "shadow"
         if shadow and not TUNABLES[self.tunable].shadow:
             raise ValueError(f"{self.tunable} cannot be tried in shadow mode")

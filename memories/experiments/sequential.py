@@ -35,8 +35,9 @@ class Interval:
 def mean_interval(
     values: Sequence[float], *, alpha: float, planned: int, low: float = 0.0, high: float = 1.0
 ) -> Interval:
-    """Of the mean of values between ``low`` and ``high``, in the order in which they came. ``planned``: the count at
-    which the interval shall be narrowest; it is valid at all others. Raises ValueError for a value outside of the range."""
+    """Of the mean of values between ``low`` and ``high``, in the order in which they came.
+    ``planned``: the count at which the interval shall be narrowest; it is valid at all others. Raises
+    ValueError for a value outside of the range."""
     if not values:
         return Interval((low + high) / 2, low, high, 0)
     lows, highs = path(np.asarray(values, np.float64), alpha=alpha, planned=planned, low=low, high=high)

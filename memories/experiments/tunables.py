@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from memories.pipeline.rules import acceptance
-from memories.search.query import MEANING
+from memories.search.query import WORDS
 from memories.structuring import prompts
 from memories.structuring.discard import MIN_CONTENT_WORDS
 from speakers.policy import ACCEPT, SHIFT_LIMIT
@@ -23,12 +23,14 @@ class BadValue(ValueError):
 @dataclass(frozen=True, slots=True)
 class Tunable:
     """``check`` raises BadValue. ``default`` is what holds without any experiment. ``shadow``: another value's result
-    can be had aside, on the same audio. ``used``: where it takes effect."""
+    can be had aside, on the same audio. ``used``: where it takes effect. ``learned_only``: a learner changes it
+    in its own place, and no experiment can."""
 
     used: str
     check: Callable[[Any], None]
     default: Callable[[], Any]
     shadow: bool = False
+    learned_only: bool = False
 
 
 def _number(least: float, most: float) -> Callable[[Any], None]:
@@ -45,6 +47,16 @@ def _order(known: tuple[str, ...]) -> Callable[[Any], None]:
             raise BadValue("a list of different vendors")
         if unknown := [name for name in value if name not in known]:
             raise BadValue(f"there is no vendor {unknown[0]!r}; there are {', '.join(known)}")
+
+    return check
+
+
+def _order_by_language(known: tuple[str, ...]) -> Callable[[Any], None]:
+    order = _order(known)
+
+    def check(value: Any) -> None:
+        for one in value.values() if isinstance(value, dict) and value else [value]:
+            order(one)
 
     return check
 
@@ -67,6 +79,11 @@ def _structurer(value: Any) -> None:
         raise BadValue("a model is named with the structurer 'openai'")
 
 
+def _texts(value: Any) -> None:
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value) or len(value) > 100:
+        raise BadValue("a list of at most 100 texts")
+
+
 def _never_worse(value: Any) -> None:
     limits = {"length_ratio": (0.7, 0.95), "min_coverage": (0.35, 0.7)}
     if not isinstance(value, dict) or set(value) - set(limits):
@@ -83,7 +100,7 @@ TUNABLES: Final[dict[str, Tunable]] = {
         "transcription.listen.authentication", _accuracy, lambda: dict(settings.OMI_VENDOR_ACCURACY)
     ),
     "prerecorded_order": Tunable(
-        "memories.pipeline.steps.transcribe", _order(settings.PRERECORDED_VENDORS),
+        "memories.pipeline.steps.transcribe", _order_by_language(settings.PRERECORDED_VENDORS),
         lambda: list(settings.OMI_PRERECORDED), shadow=True,
     ),
     "structurer": Tunable(
@@ -92,11 +109,13 @@ TUNABLES: Final[dict[str, Tunable]] = {
     "speaker_accept": Tunable(
         "speakers.learning", _number(ACCEPT - SHIFT_LIMIT, ACCEPT + SHIFT_LIMIT), lambda: ACCEPT
     ),
-    "search_meaning": Tunable("memories.search.query", _number(0.3, 0.9), lambda: MEANING),
+    "search_words": Tunable("memories.search.query", _number(0.5, 16), lambda: WORDS),
     "never_worse": Tunable(
         "memories.pipeline.steps.assess", _never_worse,
         lambda: {"length_ratio": acceptance.LENGTH_RATIO, "min_coverage": acceptance.MIN_COVERAGE},
     ),
+    "vocabulary": Tunable("memories.vocabulary.terms", _texts, list, learned_only=True),
+    "voice_samples_aside": Tunable("speakers.gallery", _texts, list, learned_only=True),
     "discard_below": Tunable("memories.structuring.discard", _number(2, 6), lambda: MIN_CONTENT_WORDS),
 }  # fmt: skip
 

@@ -81,9 +81,9 @@ class LabelledCase(models.Model):
     """What the machine said, and what a person set instead.
 
     ``machine`` and ``person`` are small objects of the same form, by ``part``: transcript ``{text}``, speakers
-    ``{is_user, person_id}``, summary ``{title}`` or ``{overview}`` and so on. ``shared``: the user permits that it is looked at and
-    measured with; else it serves that user's own learning only. ``context`` is what the case is measured on: times of
-    the segment, de-identified text.
+    ``{is_user, person_id}``, summary ``{title}`` or ``{overview}`` and so on. ``shared``: the user permits that it is
+    looked at and measured with; else it serves that user's own learning only. ``context`` is what the case is measured
+    on: times of the segment, de-identified text.
     """
 
     id = models.CharField(max_length=40, primary_key=True)

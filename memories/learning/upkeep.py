@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
+
+from memories.learning import running
+
+
+def learn() -> int:
+    """One turn of all learners, or with ``OMI_LEARNING`` off the undoing of what was learned; how much was changed."""
+    if not settings.OMI_LEARNING:
+        return running.since_switched_off()
+    return sum(outcome.done in ("applied", "rolled back") for outcome in running.learn())
 
 
 def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:

@@ -272,6 +272,23 @@ def test_a_journal_erased_on_its_way_does_not_stay_in_the_store(on: On, monkeypa
     assert not HostJournal.objects.exists()
 
 
+def test_a_host_that_leaves_in_order_is_not_missed(on: On) -> None:
+    on("a")
+    spoken()
+    host_upkeep.leave()
+    assert HostJournal.objects.get().state == "handed"
+    assert list(Host.objects.values_list("pk", flat=True)) == ["b"]
+    on("b")
+    spoken("s2", finished=False)
+    writing = journal.find("s2", UID)
+    assert writing is not None
+    lock = writing.lock()  # a session of another process of this host goes on
+    host_upkeep.leave()
+    assert list(Host.objects.values_list("pk", flat=True)) == ["b"]
+    assert lock is not None
+    writing.unlock(lock)
+
+
 def test_a_clock_that_is_wrong_is_put_right_by_the_databases(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.OMI_HOSTS = 2
     monkeypatch.setattr(clock, "connection", type("PostgreSQL", (), {"vendor": "postgresql"}))

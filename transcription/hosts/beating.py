@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 SILENT_SECONDS = 60.0
 """A host that was not heard of for so long is called silent: it may be cut off, or dead."""
+GROWING = ("conversation", "received", "decided", "meta", "changed_at")
+"""What changes of a journal while its session goes on."""
 State = HostJournal.State
 HERE = (State.OPEN, State.CLOSED)
 """States of a journal whose audio lies on its host."""
@@ -37,6 +39,17 @@ def beat() -> None:
         log.warning("lost_host_returned", host=host_id())
 
 
+def leave() -> bool:
+    """Take this host out of the list where nothing lies on its disk. False where something does: it is waited for.
+
+    Another process of the same host that still runs puts it back with its next heartbeat.
+    """
+    if any(entry.meta.watch for entry in store.sessions()):
+        return False
+    Host.objects.filter(pk=host_id()).delete()
+    return True
+
+
 def silent(host: Host, now: datetime) -> bool:
     """Whether a host has not been heard of for a while."""
     return host.seen_at < now - timedelta(seconds=SILENT_SECONDS)
@@ -50,7 +63,7 @@ def others() -> QuerySet[Host]:
 def follow() -> int:
     """Bring the rows of this host's journals up to date with its disk. Returns how many journals lie on it."""
     rows = {row.session_id: row for row in HostJournal.objects.filter(host=host_id()).exclude(state=State.HANDED)}
-    seen = 0
+    seen, grown = 0, []
     for entry in store.sessions():
         if not entry.meta.watch:  # text for a client that is there: nobody will ask for its audio
             continue
@@ -58,8 +71,15 @@ def follow() -> int:
         row = rows.pop(entry.session_id, None)
         if row is None:
             note(entry)
+        elif row.state == State.OPEN and entry.meta.state == store.OPEN:
+            if _changed(row, entry):
+                fields = _fields(entry, row.state)
+                for name in GROWING:
+                    setattr(row, name, fields[name])
+                grown.append(row)
         elif row.state == State.LOST or _changed(row, entry):
             HostJournal.objects.filter(pk=row.pk, state=row.state).update(**_fields(entry, row.state))
+    HostJournal.objects.bulk_update(grown, GROWING, batch_size=200)  # never the state: that may have moved on
     # Their folders are gone: nothing was said in them, or they were released or erased.
     HostJournal.objects.filter(pk__in=[name for name, row in rows.items() if row.state in HERE]).delete()
     return seen
@@ -72,6 +92,8 @@ def note(entry: Entry, state: str = "") -> HostJournal:
         session_id=entry.session_id, defaults={**fields, "uid": entry.meta.uid, "host": host_id()}
     )
     if not made and row.state != State.HANDED and (state or _changed(row, entry)):
+        if state and row.state == State.OPEN:
+            fields["keep_until"] = None  # a run that released it had not seen all of it
         HostJournal.objects.filter(pk=row.pk).exclude(state=State.HANDED).update(**fields)
         row.refresh_from_db()
     return row
@@ -87,7 +109,7 @@ def forget_lost(kept: timedelta = timedelta(days=30)) -> int:
     """Delete what was noted of journals that were lost long ago, and of hosts that were."""
     before = clock.now() - kept
     done = HostJournal.objects.filter(state=State.LOST, changed_at__lt=before).delete()[0]
-    return int(done)
+    return int(done) + int(Host.objects.filter(lost_at__lt=before).delete()[0])
 
 
 def lost_after() -> timedelta:

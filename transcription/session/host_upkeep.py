@@ -48,11 +48,14 @@ def tick() -> dict[str, int]:
         except Exception as error:
             log.warning("host_upkeep_failed", part=name, error=type(error).__name__)
             done[name] = -1
+            if name == "beat":
+                break  # the database is away: so it is for the others
     return done
 
 
 def leave() -> None:
     """The servers of this host have stopped: what they left is recovered and handed over, so that nobody waits for its
-    next start."""
+    next start. A host with nothing on its disk is not missed: it takes its row along."""
     if several():
         tick()
+        beating.leave()

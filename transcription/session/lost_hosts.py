@@ -16,6 +16,7 @@ from asgiref.sync import async_to_sync
 from omi.accounts.erased import AccountErased
 from omi.core import clock
 from omi.core.providers import one
+from omi.shared_metrics import counters
 from transcription import metrics
 from transcription.hosts import beating
 from transcription.hosts.models import Host, HostJournal
@@ -68,6 +69,8 @@ def end_sessions() -> int:
             log.error("journal_lost", session=row.session_id, host=row.host, received=row.received, was=row.state)
             if result is not None:
                 metrics.session_ended(HOST_LOST, result, recovered=True)
+    if done:
+        counters.flush()
     return done
 
 

@@ -38,6 +38,7 @@ from memories.pipeline.models import (
 )
 from memories.pipeline.states import GOOD, Kind, State
 from omi.core.errors import Outcome
+from transcription.hosts import metrics as host_metrics
 
 FRESH: Final = 5.0
 BUCKETS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
@@ -286,6 +287,7 @@ def _families() -> Iterable[Any]:
     yield breakers
     yield from _queue()
     yield from metrics.families()
+    yield from host_metrics.families()
 
 
 def _at_nought(name: str) -> dict[tuple[str, ...], float]:

@@ -72,7 +72,9 @@ def _ordered(ctx: Context) -> list[Any]:
     if len(configured) < 2 or not ctx.did("prepare_audio"):
         return configured
     usual = [item.name for item in configured]
-    order = list(tuned.value("prerecorded_order", usual, uid=ctx.uid, memory_id=ctx.memory_id))
+    order = tuned.value("prerecorded_order", usual, uid=ctx.uid, memory_id=ctx.memory_id)
+    if isinstance(order, dict):  # by language; "" is of all others
+        order = order.get(base(ctx.language) or "") or order.get("") or usual
     return sorted(configured, key=lambda item: order.index(item.name) if item.name in order else len(order))
 
 

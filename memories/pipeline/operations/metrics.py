@@ -23,8 +23,8 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-from memories.mirror import metrics
 import memories.pipeline.counters  # noqa: F401  # declared in every process, so that it is told before it counts
+from memories.mirror import metrics
 from memories.pipeline import queries
 from memories.pipeline.engine import queue
 from memories.pipeline.models import (

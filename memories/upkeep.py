@@ -9,6 +9,7 @@ import structlog
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.utils import timezone
 
+from memories.feedback import reports
 from memories.mirror import compare
 from memories.models import MemoryRow, MirrorSample, VendorCallback
 from memories.pipeline.operations import retention as rules
@@ -78,12 +79,13 @@ def webhooks() -> int:
 
 
 def prune() -> int:
-    """Delete events, remembered callbacks, webhooks' deliveries and samples of the mirror that are too old to matter;
-    how many."""
+    """Delete events, remembered callbacks, webhooks' deliveries, feedback and samples of the mirror that are too old to
+    matter; how many."""
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
-    return events.prune(now - EVENTS_KEPT) + int(old.delete()[0]) + int(samples.delete()[0]) + delivery.prune()
+    gone = int(old.delete()[0]) + int(samples.delete()[0])
+    return gone + events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune()
 
 
 def retention() -> dict[str, int]:

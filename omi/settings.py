@@ -14,12 +14,16 @@ from typing import Any
 import dj_database_url
 
 from omi.core import secret_key
-from omi.core.env import env_bool, env_choice, env_float, env_int, env_list, env_str
+from omi.core.env import env_bool, env_choice, env_default, env_float, env_int, env_list, env_str
 from omi.settings_bounds import *
 from omi.settings_paths import *
 from omi.settings_paths import BASE_DIR, OMI_DATA_DIR
 from omi.settings_providers import *
 from omi.settings_vendors import *
+
+# Before NumPy is imported: threads of two processes that each take all cores wait for one another, and a search for
+# a thousand marks took nine seconds of processor time instead of one. Processes are what there is one of per core.
+env_default("OPENBLAS_NUM_THREADS", "1")
 
 # --- Django ---------------------------------------------------------------------------------------------------------
 
@@ -43,7 +47,7 @@ INSTALLED_APPS = [
     # Its app is there for `runserver` alone (ASGI instead of WSGI), and loads all of Twisted into every other command.
     *(["daphne"] if "runserver" in sys.argv[1:2] else []),
     "django_prometheus",
-    "django.contrib.admin",
+    "memories.console.admin_apps.ConsoleAdminConfig",  # django.contrib.admin with our own site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -66,6 +70,10 @@ INSTALLED_APPS = [
     "memories.pipeline",
     "memories.console",
     "memories.submissions",
+    "memories.registry",
+    "memories.feedback",
+    "memories.experiments",
+    "memories.learning",
 ]
 
 MIDDLEWARE = [
@@ -259,6 +267,10 @@ OMI_ARTIFACT_KEEP_DAYS = env_int("OMI_ARTIFACT_KEEP_DAYS", 7)
 """Days after a run's end that its large results (whole transcripts, vectors) are kept for a retry; 0: for ever."""
 OMI_RUN_KEEP_DAYS = env_int("OMI_RUN_KEEP_DAYS", 180)
 """Days after its end that a run is kept with its steps, history and calls; 0: for ever."""
+OMI_CASE_KEEP_DAYS = env_int("OMI_CASE_KEEP_DAYS", 365)
+"""Days that feedback and labelled cases are kept."""
+OMI_LEARNING = env_bool("OMI_LEARNING", True)
+"""Whether anything is learned from corrections by itself; each user has a switch of their own, too."""
 OMI_CALLS_PER_WORKER = env_int("OMI_CALLS_PER_WORKER", 8)
 """Calls to vendors that one worker process may have out at a time."""
 OMI_CALL_PATIENCE_SECONDS = env_float("OMI_CALL_PATIENCE_SECONDS", 3.0)

@@ -33,6 +33,8 @@ _STRUCTURERS = {
     "local": "memories.structuring.local.LocalStructurer",
     "openai": "memories.structuring.openai.OpenAIStructurer",
 }
+STRUCTURERS = dict(_STRUCTURERS)
+"""Which there are, by name: an experiment may ask for another than the configured one."""
 _EMBEDDERS = {
     "local": "memories.structuring.local_embedder.LocalEmbedder",
     "openai": "memories.structuring.openai_embedder.OpenAIEmbedder",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from typing import Any
 
 import hypothesis
 import pytest
-from django.db import connection
 from xdist.scheduler import LoadFileScheduling
-
-from memories.console import triggers
 
 # No test is timed: a busy machine is no fault of what it tests.
 hypothesis.settings.register_profile("omi", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -18,19 +15,40 @@ hypothesis.settings.load_profile("omi")
 
 pytest_plugins = ["tests.support.services", "tests.support.databases", "tests.support.migrated"]
 
-ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/")
-"""Folders whose files share servers that take long to start: one worker runs them all."""
+ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/", "tests/ops/", "tests/api/test_wire")
+"""Files that share servers which take long to start: one worker runs them all, the others need not start them."""
+
+ON_THEIR_OWN = re.compile(
+    r"tests/(acceptance/test_(footprint|fuzz|new_sockets|stop)"
+    r"|ops/test_(backup|backup_refused|compose|ops_files|retention_report|scrape_cost|shared_metrics))\.py"
+)
+"""What lies there and does without."""
 
 LONG_FIRST = (
+    "tests/evaluation/test_gate.py",
     "tests/cloud/",
     "tests/acceptance/",
+    "tests/ops/",
     "tests/topology/",
     "tests/transcription/process/",
     "tests/pipeline/process/",
+    "tests/speakers/",
+    "tests/engines/",
+    "tests/vendors_sdk/",
 )
-"""In this order: the two that cannot be shared out begin at once."""
+"""In this order, then what takes least: what cannot be shared out begins at once, and no worker ends with one alone."""
 
-SERVICES = {"postgres_url", "redis_url", "firestore_host", "gcs_url", "postgres_alias", "firestore_project"}
+REAL_PROCESSES = ("tests/cloud/", "tests/acceptance/", "tests/topology/", "tests/transcription/process/", "tests/pipeline/process/")
+
+SERVICES = {
+    "postgres_url",
+    "new_postgres",
+    "redis_url",
+    "firestore_host",
+    "gcs_url",
+    "postgres_alias",
+    "firestore_project",
+}
 SERVICE_PARAMETERS = {"postgres", "firestore", "bucket"}
 
 MODEL_SUITES = ("tests/engines/", "tests/speakers/")
@@ -42,8 +60,8 @@ class _ByDeployment(LoadFileScheduling):
     """A file's tests stay together, and so do the files of ``ONE_DEPLOYMENT``."""
 
     def _split_scope(self, nodeid: str) -> str:
-        shared = next((folder for folder in ONE_DEPLOYMENT if nodeid.startswith(folder)), None)
-        return shared or super()._split_scope(nodeid)
+        shared = next((files for files in ONE_DEPLOYMENT if nodeid.startswith(files)), None)
+        return shared if shared and not ON_THEIR_OWN.match(nodeid) else super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
@@ -64,27 +82,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     )
     named = {value for value in parameters if isinstance(value, str)}
     fixtures = set(getattr(item, "fixturenames", ()))
-    if item.nodeid.startswith(LONG_FIRST) or SERVICES & fixtures or SERVICE_PARAMETERS & named:
+    if item.nodeid.startswith(REAL_PROCESSES) or SERVICES & fixtures or SERVICE_PARAMETERS & named:
         item.add_marker("process")
     if item.nodeid.startswith(MODEL_SUITES) and MODEL_FIXTURES & fixtures:
         item.add_marker("model")
 
 
-@pytest.fixture(autouse=True)
-def _audit_log_can_be_emptied(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test whose database is emptied behind it (and not rolled back) may write into the audit log, too: its triggers
-    would refuse that. They are installed again with the ``post_migrate`` that follows."""
-    marker = request.node.get_closest_marker("django_db")
-    emptied = "transactional_db" in request.fixturenames or bool(marker and marker.kwargs.get("transaction"))
-    if emptied:
-        request.getfixturevalue("transactional_db")
-    yield
-    if emptied:
-        for statement in triggers.removal(connection.vendor):
-            with connection.cursor() as cursor:
-                cursor.execute(statement)
-
-
-def _rank(item: pytest.Item) -> int:
+def _rank(item: pytest.Item) -> tuple[int, bool]:
     first = (rank for rank, folder in enumerate(LONG_FIRST) if item.nodeid.startswith(folder))
-    return next(first, len(LONG_FIRST))
+    return next(first, len(LONG_FIRST)), bool(ON_THEIR_OWN.match(item.nodeid))

@@ -32,6 +32,7 @@ class SessionInfo:
     sample_rate: int
     device_id: str | None = None
     signed_in: float = 0.0
+    vocabulary: str = ""  # which version of the user's words was handed to the vendors
     after: str = ""  # the conversation of this session that the user deleted meanwhile
 
     @property

@@ -329,6 +329,7 @@ class MemoryAdmin(ReadOnlyAdmin):
             "title": title,
             "opts": self.model._meta,
             "media": self.media,
+            "is_nav_sidebar_enabled": False,  # the page needs the width, and the way back stands above it
         }
 
     def _row(self, request: HttpRequest, object_id: str) -> MemoryRow:

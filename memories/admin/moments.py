@@ -41,15 +41,25 @@ def absolute(moment: datetime) -> str:
 
 
 def shown(moment: datetime | None) -> SafeString | str:
-    """For a page: relative and absolute; the script beside adds the reader's own zone."""
+    """For a page: relative, and absolute in UTC and in the zone that the reader chose."""
     if moment is None:
         return "–"
     return format_html(
-        '<time datetime="{}">{}</time> <span class="quiet">({})</span>',
+        '<time datetime="{}">{}</time> <span class="quiet">({}{})</span>',
         moment.isoformat(),
         absolute(moment),
         relative(moment),
+        in_zone(moment),
     )
+
+
+def in_zone(moment: datetime) -> str:
+    """``; 18:03 JST`` in the zone that the reader chose (``memories.console.site``); "" where that is UTC."""
+    local = timezone.localtime(moment)
+    if not local.utcoffset():
+        return ""
+    day = "" if local.date() == moment.astimezone(UTC).date() else f"{local:%Y-%m-%d} "
+    return f"; {day}{local:%H:%M} {local.tzname()}"
 
 
 def both(moment: datetime) -> str:

@@ -14,7 +14,6 @@ import structlog
 from django.core.cache import cache
 
 from emotions.base import EmotionTimeline
-from memories.admin.moments import clock
 from omi.core.errors import OwnFault, ProviderError
 from omi.stores import audio
 from omi.stores.models import AudioObject
@@ -32,29 +31,32 @@ MOST_BYTES: Final = 48 * 1024 * 1024
 DECODING: Final = AudioLimits(max_seconds=6 * 3600.0, cpu_seconds=20, memory_mb=1024)
 KEPT: Final = 600
 """Seconds that loudness stays in the cache: 480 numbers under the hash of the recording."""
-REGIONS: Final = 2000
 EMOTIONS: Final = 6
 BINS: Final = 240
 
 
+WIDE: Final = 2000
+"""Units of width in the drawings of regions and emotions."""
+LEVELS: Final = 5
+"""Shades of an emotion's strength."""
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A stretch of speech in per cent of the recording."""
+    """All stretches of speech of one colour, as the path of an SVG ``WIDE`` units wide and 12 high."""
 
-    x: float
-    width: float
     colour: int
-    title: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One emotion over time; ``cells``: x, width (per cent) and score."""
+    """One emotion over time; ``shades``: opacity, and the path of the stretches that have it."""
 
     name: str
     mean: float
     peak: float
-    cells: list[tuple[float, float, float]]
+    shades: list[tuple[float, str]]
 
 
 class NotDrawn(Exception):
@@ -138,25 +140,14 @@ def picture_of(found: AudioObject) -> str:
 
 
 def regions(segments: Sequence[Segment], seconds: float, palette: Mapping[str, int]) -> list[Region]:
-    """Who speaks when. Stretches of one voice with less than a pixel between them are one."""
-    whole = max(seconds, 0.001)
-    joined: list[list[Any]] = []
-    for segment in sorted(segments, key=lambda item: item.start):
-        if joined and joined[-1][2] == segment.speaker and segment.start - joined[-1][1] < whole / 1000:
-            joined[-1][1] = max(joined[-1][1], segment.end)
-        else:
-            joined.append([segment.start, segment.end, segment.speaker])
-
-    def share(length: float) -> float:
-        return round(min(100.0, max(0.0, 100 * length / whole)), 3)
-
-    return [
-        Region(
-            share(start), max(0.1, share(end - start)),
-            palette.get(speaker, 0), f"{speaker} {clock(start)} to {clock(end)}",
-        )
-        for start, end, speaker in joined[:REGIONS]
-    ]  # fmt: skip
+    """Who speaks when: one path a colour, however many segments there are."""
+    scale = WIDE / max(seconds, 0.001)
+    paths: dict[int, list[str]] = {}
+    for segment in segments:
+        x = max(0.0, segment.start) * scale
+        width = max(1.0, (segment.end - segment.start) * scale)
+        paths.setdefault(palette.get(segment.speaker, 0), []).append(f"M{x:.1f} 0h{width:.1f}v12h-{width:.1f}z")
+    return [Region(colour, "".join(path)) for colour, path in sorted(paths.items())]
 
 
 def lanes(timeline: EmotionTimeline, seconds: float) -> list[Lane]:
@@ -174,11 +165,14 @@ def lanes(timeline: EmotionTimeline, seconds: float) -> list[Lane]:
                 cells[at] = max(cells.get(at, 0.0), emotion.score)
     spoken = sum(span.end - span.start for span in timeline.spans) or 1.0
     strongest = sorted(sums, key=lambda name: -sums[name])[:EMOTIONS]
-    return [
-        Lane(
-            name, sums[name] / spoken, max(tops[name].values()),
-            [(round(100 * at / BINS, 3), round(100 / BINS, 3), round(min(1.0, max(0.0, score)), 3))
-             for at, score in sorted(tops[name].items()) if score > 0.02],
-        )
-        for name in strongest
-    ]  # fmt: skip
+    return [Lane(name, sums[name] / spoken, max(tops[name].values()), _shades(tops[name])) for name in strongest]
+
+
+def _shades(cells: Mapping[int, float]) -> list[tuple[float, str]]:
+    width = WIDE / BINS
+    paths: dict[int, list[str]] = {}
+    for at, score in sorted(cells.items()):
+        level = min(LEVELS, max(0, round(score * LEVELS)))
+        if level:
+            paths.setdefault(level, []).append(f"M{at * width:.1f} 0h{width:.1f}v12h-{width:.1f}z")
+    return [(level / LEVELS, "".join(path)) for level, path in sorted(paths.items())]

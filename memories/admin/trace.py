@@ -16,7 +16,7 @@ from django.utils import timezone
 from memories.admin import moments
 from memories.admin.badges import tone
 from memories.pipeline.models import PostProcessingRun, RunEvent, RunStep, StepAttempt, VendorCall
-from memories.pipeline.states import State
+from memories.pipeline.states import State, StepState
 from memories.support.situation import Situation
 
 ATTEMPTS: Final = 200
@@ -148,13 +148,20 @@ def _line(made: Trace, step: RunStep) -> Line:
         )
         for item in made.calls_of(step)
     ]  # fmt: skip
-    at_work = made.run.current_step == step.name and made.run.state == State.RUNNING and not step.ended
     return Line(
-        step=step, state="running" if at_work else step.outcome or step.state, url=address(made.run, step.name),
+        step=step, state=_state(made.run, step), url=address(made.run, step.name),
         chosen=made.step is not None and made.step.pk == step.pk,
         seconds="–" if step.reused_from_id or not step.attempts else moments.length(step.seconds),
         remark=_remark(step), bars=bars, calls=calls,
     )  # fmt: skip
+
+
+def _state(run: PostProcessingRun, step: RunStep) -> str:
+    if step.state == StepState.PENDING and run.state == State.FINISHED:
+        return "not reached"
+    if run.current_step == step.name and run.state == State.RUNNING and not step.ended:
+        return "running"
+    return step.outcome if step.outcome and step.state != StepState.SKIPPED else step.state
 
 
 def _remark(step: RunStep) -> str:

@@ -6,11 +6,12 @@ moved a little is still found. After ``PATIENCE`` seconds it says that the rest 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from memories.support.situation import Situation
 from transcription.segments import Segment
@@ -20,6 +21,8 @@ PATIENCE: Final = 0.5
 CONTEXT: Final = 8
 """Equal words around a difference; more are counted only."""
 ROWS: Final = 300
+
+_MARKS: Final = re.compile(r"[\W_]+")
 
 Kind = Literal["same", "changed", "left", "right"]
 
@@ -52,8 +55,7 @@ class Comparison:
         return 2 * self.same / total if total else 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """A word as it stands, as it is compared, and when."""
 
     text: str
@@ -64,12 +66,14 @@ class Said:
 def words(segments: Sequence[Segment]) -> list[Said]:
     """The words in order; each at its share of its segment's time."""
     found: list[Said] = []
+    keys: dict[str, str] = {}
     for segment in sorted(segments, key=lambda item: (item.start, item.end)):
         pieces = segment.text.split()
         each = (segment.end - segment.start) / len(pieces) if pieces else 0.0
         for index, text in enumerate(pieces):
-            key = "".join(letter for letter in text.casefold() if letter.isalnum()) or text
-            found.append(Said(text, key, segment.start + index * each))
+            if text not in keys:
+                keys[text] = _MARKS.sub("", text.casefold()) or text
+            found.append(Said(text, keys[text], segment.start + index * each))
     return found
 
 
@@ -156,10 +160,7 @@ def _stretches(
 
 
 def chosen(now: Situation, wanted: str) -> tuple[str, Sequence[Segment]] | None:
-    """The name and the segments of the version that the address names (``model@version``), else of one that is not
-    shown, the newest first; None where there is nothing to compare with."""
-    listed = [item for versions in now.versions.values() for item in versions if item.segments]
-    others = sorted((item for item in listed if not item.active), key=lambda item: item.created_at, reverse=True)
-    named = next((item for item in listed if f"{item.model}@{item.version}" == wanted), None)
-    found = named or (others[0] if others else None)
+    """The name and the segments of the version that the address names (``model@version``); None where it names none."""
+    listed = (item for versions in now.versions.values() for item in versions if item.segments)
+    found = next((item for item in listed if f"{item.model}@{item.version}" == wanted), None)
     return (f"{found.model}@{found.version}", found.segments) if found is not None else None

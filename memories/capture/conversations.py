@@ -199,7 +199,12 @@ def store_transcripts(session: SessionInfo, conversation: Conversation, by_model
         whole = [*kept, *_numbered(segments, kept)]
         if whole:
             whole.sort(key=lambda item: (item.start, item.end))
-            transcripts.save_transcript(session.uid, memory_id, model, whole, {"source": "live"})
+            transcripts.save_transcript(session.uid, memory_id, model, whole, _about(session))
+
+
+def _about(session: SessionInfo) -> dict[str, str]:
+    """What a live transcript was made with, where anything is to be said."""
+    return {"source": "live", **({"vocabulary": session.vocabulary} if session.vocabulary else {})}
 
 
 def _numbered(segments: list[Segment], before: list[Segment]) -> list[Segment]:

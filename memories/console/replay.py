@@ -21,6 +21,7 @@ from memories.console import audit, roles
 from memories.console.models import FailedRun, FailureGroup, Replay, ReplayItem, ReplayLog
 from memories.pipeline import service
 from memories.pipeline.engine import queue
+from memories.pipeline.engine.results import RunCanceled
 from memories.pipeline.models import PostProcessingRun, VendorCall
 from memories.pipeline.operations import dry_run
 from memories.pipeline.states import GOOD, State
@@ -90,8 +91,8 @@ def preview(group_ids: list[int], since: datetime, until: datetime) -> Preview:
         run = failed.run
         try:
             made = dry_run.forecast(run.uid, run.memory_id, run.kind, run, None)
-        except (ProviderError, DocumentError, ValueError):
-            continue
+        except (ProviderError, DocumentError, ValueError, RunCanceled):
+            continue  # gone meanwhile, or not readable now: when its turn comes it is skipped with that reason
         costs.append(made.cost)
         unknown.update(made.unknown)
         warnings.update(made.warnings)
@@ -231,7 +232,7 @@ def tick(replay_id: int, turn: int) -> str:
         Replay.objects.filter(pk=replay_id).update(lease_until=None)
         if again:
             queue.send(TASK, replay_id, turn + 1, at=timezone.now() + TICK)
-    return replay.state
+    return str(Replay.objects.values_list("state", flat=True).get(pk=replay_id))
 
 
 def _wake(replay: Replay) -> None:

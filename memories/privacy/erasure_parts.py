@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from memories.console import audit
+from memories.experiments import upkeep as experiments
+from memories.feedback import reports
 from memories.mirror import rows as mirror
 from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
 from memories.pipeline import service
 from memories.pipeline.models import DailyUse, PostProcessingRun, UserTurn, VendorCall
+from memories.registry import records as registry
 from memories.repository import processing
 from memories.repository.memories import collection, glance, memory_path
 from memories.search import word_index
@@ -45,6 +48,9 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("events", lambda: log.forget_memory(uid, memory_id)),
         ("webhooks", lambda: hooks.forget_memory(uid, memory_id)),  # after the events that they are made from
         ("search", lambda: word_index.forget_memory(uid, memory_id)),
+        ("feedback", lambda: reports.forget_memory(uid, memory_id)),
+        ("experiments", lambda: experiments.forget_memory(uid, memory_id)),
+        ("registry", lambda: registry.forget_memory(uid, memory_id)),
         ("originals", lambda: _erase_originals(uid, memory_id)),
         ("documents", lambda: _erase_documents(uid, memory_id)),
         ("rows", lambda: _erase_rows(uid, memory_id)),
@@ -62,6 +68,9 @@ def user_parts(uid: str) -> list[Part]:
         ("webhooks", lambda: hooks.forget_user(uid)),  # before the log: switching one off writes into it
         ("events", lambda: log.forget_user(uid)),
         ("search", lambda: word_index.forget_user(uid)),
+        ("feedback", lambda: reports.forget_user(uid)),
+        ("experiments", lambda: experiments.forget_user(uid)),
+        ("registry", lambda: registry.forget_user(uid)),
         ("originals", lambda: _erase_originals(uid)),
         ("documents", lambda: _erase_tree(user_path(uid))),
         ("rows", lambda: _erase_user_rows(uid)),
@@ -81,6 +90,9 @@ def remains(uid: str) -> dict[str, int]:
         "events": UserEvent.objects.filter(uid=uid).count() + EventCounter.objects.filter(uid=uid).count(),
         "webhooks": hooks.remaining(uid),
         "search": word_index.words_left(uid),
+        "feedback": reports.remaining(uid),
+        "experiments": experiments.remaining(uid),
+        "registry": registry.remaining(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
         "calls": VendorCall.objects.filter(uid=uid).count(),
         "use": DailyUse.objects.filter(uid=uid).count() + UserTurn.objects.filter(uid=uid).count(),

@@ -14,15 +14,16 @@ from memories.pipeline.vendor_calls import records
 from memories.repository import listing
 from memories.search import word_index
 from memories.shapes import Memory
-from omi.core import providers
+from omi.core import providers, tuned
 from omi.core.batches import batches
 from omi.core.errors import ProviderError
 from omi.stores.vectors import namespace
 
 log = structlog.get_logger(__name__)
 
-MEANING, WORDS = 0.6, 0.4
-"""Weights of the two scores. Meaning leads; a rare name that only the words find still comes to the top."""
+MEANING = 0.6
+"""Weight of the score by meaning; that of the score by words is the rest.
+Meaning leads; a rare name that only the words find still comes to the top."""
 NEAR = 0.15
 """Cosine below which a memory that shares no word with the query is not a hit (measured: tests/search)."""
 AMONG, MOST_AMONG = 1000, 10_000
@@ -81,8 +82,10 @@ def search(uid: str, query: str, limit: int = 10, filters: Filters | None = None
         log.warning("search_by_words_only", uid=uid, vendor=error.vendor, code=error.code)
         by_meaning = {}
     near = {memory_id: cosine for memory_id, cosine in by_meaning.items() if cosine >= NEAR or memory_id in by_words}
+    meaning = float(tuned.value("search_meaning", MEANING, uid=uid))
     scores = {
-        memory_id: _score(near.get(memory_id), by_words.get(memory_id)) for memory_id in near.keys() | by_words.keys()
+        memory_id: _score(meaning, near.get(memory_id), by_words.get(memory_id))
+        for memory_id in near.keys() | by_words.keys()
     }
     # An index may be a moment behind its documents, so that some reads are vain; this bounds them.
     ranked = sorted(scores, key=lambda key: (-scores[key], key))[: 4 * limit + 20]
@@ -133,9 +136,10 @@ def _conditions(uid: str, condition: dict[str, Any], filters: Filters) -> Iterat
         yield {**condition, "memory_id": {"$in": part}}
 
 
-def _score(semantic: float | None, lexical: float | None) -> float:
-    meaning = min(1.0, max(0.0, semantic or 0.0) / CLOSE)
-    return round(MEANING * meaning + WORDS * (lexical or 0.0), 4)
+def _score(meaning: float, semantic: float | None, lexical: float | None) -> float:
+    """``meaning``: its weight; that of the words is the rest."""
+    near = min(1.0, max(0.0, semantic or 0.0) / CLOSE)
+    return round(meaning * near + (1 - meaning) * (lexical or 0.0), 4)
 
 
 def _hit(memory: Memory, score: float, semantic: float | None, lexical: float | None, query: str) -> Hit:

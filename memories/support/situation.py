@@ -92,7 +92,7 @@ def of(uid: str, memory_id: str, *, versions: bool = True) -> Situation:
     stored: Mapping[str, list[TranscriptVersion]] = {}
     if versions and memory is not None:
         try:
-            stored = transcripts.all_versions(uid, memory_id)
+            stored = transcripts.all_versions(uid, memory_id, memory=memory)
         except (ProviderError, DocumentError) as error:
             problem = f"The transcripts cannot be read: {error}"
     runs = list(queries.runs_of(uid, memory_id)[:RUNS])

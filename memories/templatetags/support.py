@@ -6,6 +6,7 @@ from django import template
 
 from memories.admin import moments
 from memories.admin.badges import badge, tone
+from memories.console import numbers
 
 register = template.Library()
 register.filter("badge", badge)
@@ -14,3 +15,5 @@ register.filter("moment", moments.shown)
 register.filter("seconds", moments.length)
 register.filter("clock", moments.clock)
 register.filter("bytes", moments.size)
+register.filter("percent", numbers.percent)
+register.filter("words", numbers.words)

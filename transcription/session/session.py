@@ -56,6 +56,7 @@ class Session:
             sample_rate=plan.codec.sample_rate,
             device_id=plan.device_id,
             signed_in=plan.signed_in,
+            vocabulary=plan.vocabulary_version,
         )
         self.over = False  # the gap was reached: the socket begins the next session
         self._dependencies = dependencies
@@ -77,7 +78,7 @@ class Session:
         self._gate = SpeechGate() if dependencies.gate else None
         self._builder = SegmentBuilder(self.info.session_id)
         self._supervisor = Supervisor(
-            eligible(dependencies.vendors, plan.language, plan.preferred),
+            eligible(dependencies.vendors, plan.language, plan.preferred, plan.order),
             self._window,
             self._gate,
             mode=dependencies.mode,
@@ -89,7 +90,7 @@ class Session:
             on_status=self._status.vendor,
             tuning=dependencies.tuning,
         )
-        self._agreement = Agreement(self._supervisor, self._builder, dependencies.accuracy)
+        self._agreement = Agreement(self._supervisor, self._builder, plan.accuracy or dependencies.accuracy)
         self._voices = (
             Voices(plan.uid, dependencies.labeller, self._window, self._named)
             if dependencies.labeller is not None and plan.profile

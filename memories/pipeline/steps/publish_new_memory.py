@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from memories.pipeline import missing_audio
+from memories.pipeline import made_with, missing_audio
 from memories.pipeline.engine import lease
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import RunCanceled
@@ -225,6 +225,9 @@ def _keep_transcript(ctx: Context) -> None:
     made = missing_audio.transcribed(ctx)
     transcripts.save_transcript(
         ctx.uid, ctx.memory_id, ctx.output("transcribe")["model"], made,
-        {"source": "journal", "run_id": ctx.run.pk, "accepted": ctx.output("assess").get("accepted")},
+        {
+            "source": "journal", "run_id": ctx.run.pk, "accepted": ctx.output("assess").get("accepted"),
+            "made_with": made_with.transcript(ctx),
+        },
         fence=lambda: lease.hold(ctx.lease),
     )  # fmt: skip

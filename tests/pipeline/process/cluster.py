@@ -52,9 +52,12 @@ class Installation:
 
     def __init__(
         self, folder: Path, *, lease: float = 3.0, workers: int = 2, queue: float | None = None, instant: bool = False,
-        database: str = "", more: str = "", variables: dict[str, str] | None = None,
+        database: str = "", migrate: bool = False, more: str = "", variables: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
-        """``more``: lines of the settings module, after the others; ``variables``: of the environment."""
+        """``database``: the address of a PostgreSQL database, which ``migrate`` makes ready; without it a SQLite file.
+
+        ``more``: lines of the settings module, after the others; ``variables``: of the environment.
+        """
         self.folder = folder
         self.faults = folder / "faults"
         self.faults.mkdir()
@@ -81,9 +84,9 @@ class Installation:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.log = folder / "cluster.log"
         self._driver: subprocess.Popen[bytes] | None = None
-        if database:
+        if migrate:
             self._manage("migrate", "--verbosity", "0")
-        else:
+        if not database:
             put_database(folder / "data")
 
     def _manage(self, *arguments: str) -> str:

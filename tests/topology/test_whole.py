@@ -93,7 +93,8 @@ DISTURBANCES: dict[str, Callable[[Topology, Host], Any]] = {
 
 async def _disturb(hosts: Topology, quiet: asyncio.Event) -> None:
     await asyncio.sleep(5.0)
-    for what, disturb in DISTURBANCES.items():
+    wanted = os.environ.get("TOPOLOGY_ONLY", ",".join(DISTURBANCES)).split(",")
+    for what, disturb in ((name, DISTURBANCES[name]) for name in wanted):
         for host in hosts.hosts.values():
             print(f"{time.strftime('%H:%M:%S')} {host.name} is {what}", flush=True)
             await disturb(hosts, host)

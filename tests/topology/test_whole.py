@@ -103,12 +103,14 @@ async def _disturb(hosts: Topology, quiet: asyncio.Event) -> None:
 
 
 async def _talks(talkers: list[Talker], quiet: asyncio.Event) -> None:
-    """They begin one after another for as long as there are disturbances: some forty are under way at a time."""
-    room = asyncio.Semaphore(min(40, STREAMS))
+    """A sixth of them is under way at a time: they last as long as the disturbances do."""
+    at_once = max(2, STREAMS // 6)
+    room = asyncio.Semaphore(at_once)
 
     async def one(talker: Talker, number: int) -> None:
         async with room:
-            await asyncio.sleep((number % 40) * 0.5)
+            if number < at_once:
+                await asyncio.sleep(number * SECONDS / at_once)
             await talker.talk()
 
     await asyncio.gather(*(one(talker, number) for number, talker in enumerate(talkers)))

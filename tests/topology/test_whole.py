@@ -93,7 +93,8 @@ DISTURBANCES: dict[str, Callable[[Topology, Host], Any]] = {
 
 async def _disturb(hosts: Topology, quiet: asyncio.Event) -> None:
     await asyncio.sleep(5.0)
-    for what, disturb in DISTURBANCES.items():
+    wanted = os.environ.get("TOPOLOGY_ONLY", ",".join(DISTURBANCES)).split(",")
+    for what, disturb in ((name, DISTURBANCES[name]) for name in wanted):
         for host in hosts.hosts.values():
             print(f"{time.strftime('%H:%M:%S')} {host.name} is {what}", flush=True)
             await disturb(hosts, host)
@@ -102,12 +103,14 @@ async def _disturb(hosts: Topology, quiet: asyncio.Event) -> None:
 
 
 async def _talks(talkers: list[Talker], quiet: asyncio.Event) -> None:
-    """They begin one after another for as long as there are disturbances: some forty are under way at a time."""
-    room = asyncio.Semaphore(min(40, STREAMS))
+    """A sixth of them is under way at a time: they last as long as the disturbances do."""
+    at_once = max(2, STREAMS // 6)
+    room = asyncio.Semaphore(at_once)
 
     async def one(talker: Talker, number: int) -> None:
         async with room:
-            await asyncio.sleep((number % 40) * 0.5)
+            if number < at_once:
+                await asyncio.sleep(number * SECONDS / at_once)
             await talker.talk()
 
     await asyncio.gather(*(one(talker, number) for number, talker in enumerate(talkers)))

@@ -1,8 +1,8 @@
 """``python -m bench.speakers_overlap``: how often somebody who talks over the user gets the user's name.
 
 Each trial is 8 s of one label: the user alone in four conditions, or the user and somebody of the same sex at once,
-equally loud or one of them louder, all the time. ``--half choosing`` is what the bounds of ``speakers.policy`` were chosen
-on. The cohort is the shipped one without the two speakers of the trial; its weights are of the choosing side.
+equally loud or one of them louder, all the time. ``--half choosing`` is what the bounds of ``speakers.policy`` were
+chosen on. The cohort is the shipped one without the two speakers of the trial; its weights are of the choosing side.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class VoiceDecision:
 
     ``provisional``: named on less than ``EARNED`` seconds. ``bar``: the probability that was asked for; ``coverage``
     as in ``VoiceScores``; ``rival``: the other voice of the room that decided, with the probability that it is the same
-    voice; ``foreign_seconds``: of the speech, in pieces that are rather not ``best``; ``at_once`` as in ``VoiceScores``.
+    voice; ``foreign_seconds``: of the speech, in pieces that are rather not ``best``; ``at_once``: as there.
     """
 
     voice: str

@@ -223,7 +223,8 @@ def steer(page: Any, verb: str) -> None:
 
 
 PAGES = ("/admin/", "/admin/console/failures/?status=all", "/admin/console/replays/", "/admin/console/replays/new/",
-         "/admin/console/people/", "/admin/console/live/", "/admin/console/vendors/", "/admin/console/vendors/deepgram/",
+         "/admin/console/people/", "/admin/console/live/", "/admin/console/vendors/",
+         "/admin/console/vendors/deepgram/",
          "/admin/console/audit/", "/admin/console/find/?q=nothing", "/admin/console/people/emma/",
          "/admin/console/failures/1/", "/admin/console/replays/1/")  # fmt: skip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 from typing import Any
 
@@ -53,23 +52,13 @@ class Command(BaseCommand):
     def _incident(self, *, number: int, port: int, **_: Any) -> None:
         if find_spec("aiohttp") is None:
             raise CommandError("The simulated vendors need the test tools: `make packages` installs them.")
-        from demo import incidents as prepared
-        from demo.servers import DemoError
-
-        self.stdout.write("Starting a throw-away installation with simulated vendors (about a minute) ...")
+        command = [sys.executable, "-m", "demo.incidents", str(number), "--port", str(port)]
         try:
-            with prepared.throw_away(port=port) as (running, vendors):
-                story = prepared.prepare(number, running, vendors)
-                name, password = (running.folder / "staff.txt").read_text().split()
-                self.stdout.write(f"\nIncident {number}: {story.title}\nWhat you are told: {story.heard}")
-                self.stdout.write(f"Console: {running.url}/admin/  (log in as {name} with {password})")
-                self.stdout.write(f"Solved when: {story.solved}\nCtrl-C ends it and deletes everything.")
-                while True:
-                    time.sleep(1)
+            code = subprocess.run(command, cwd=settings.BASE_DIR, check=False).returncode
         except KeyboardInterrupt:
-            self.stdout.write("Gone.")
-        except DemoError as error:
-            raise CommandError(str(error)) from error
+            return
+        if code:
+            raise CommandError("The incident was not prepared; what went wrong is above.")
 
     def _seed(self, *, kind: str, uid: str, memory: str, person: str, **_: Any) -> None:
         if "omi-incident-" not in str(settings.OMI_DATA_DIR) and not settings.OMI_DATA_DIR.name.startswith("incident"):

@@ -60,6 +60,8 @@ INSTALLED_APPS = [
     "memories",
     "memories.pipeline",
     "memories.passages",
+    "memories.recaps",
+    "memories.insights",
 ]
 
 MIDDLEWARE = [

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from memories.insights import figures as insights
 from memories.mirror import rows as mirror
 from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
 from memories.pipeline import service
 from memories.pipeline.models import DailyUse, PostProcessingRun, UserTurn, VendorCall
+from memories.recaps import reading as recaps
 from memories.repository import processing
 from memories.repository.memories import collection, glance, memory_path
 from memories.search import word_index
@@ -40,6 +42,8 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("events", lambda: log.forget_memory(uid, memory_id)),
         ("webhooks", lambda: hooks.forget_memory(uid, memory_id)),  # after the events that they are made from
         ("search", lambda: word_index.forget_memory(uid, memory_id)),
+        ("recaps", lambda: recaps.forget_memory(uid, memory_id)),
+        ("insights", lambda: insights.forget_memory(uid, memory_id)),
         ("originals", lambda: _erase_originals(uid, memory_id)),
         ("documents", lambda: _erase_documents(uid, memory_id)),
         ("rows", lambda: _erase_rows(uid, memory_id)),
@@ -56,6 +60,8 @@ def user_parts(uid: str) -> list[Part]:
         ("webhooks", lambda: hooks.forget_user(uid)),  # before the log: switching one off writes into it
         ("events", lambda: log.forget_user(uid)),
         ("search", lambda: word_index.forget_user(uid)),
+        ("recaps", lambda: recaps.forget_user(uid)),
+        ("insights", lambda: insights.forget_user(uid)),
         ("originals", lambda: _erase_originals(uid)),
         ("documents", lambda: _erase_tree(user_path(uid))),
         ("rows", lambda: _erase_user_rows(uid)),
@@ -74,6 +80,8 @@ def remains(uid: str) -> dict[str, int]:
         "events": UserEvent.objects.filter(uid=uid).count() + EventCounter.objects.filter(uid=uid).count(),
         "webhooks": hooks.remaining(uid),
         "search": word_index.words_left(uid),
+        "recaps": recaps.remaining(uid),
+        "insights": insights.remaining(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
         "calls": VendorCall.objects.filter(uid=uid).count(),
         "use": DailyUse.objects.filter(uid=uid).count() + UserTurn.objects.filter(uid=uid).count(),

@@ -9,8 +9,10 @@ import structlog
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.utils import timezone
 
+from memories.feedback import reports
 from memories.mirror import compare
 from memories.models import MemoryRow, MirrorSample, VendorCallback
+from memories.passages import indexing
 from memories.pipeline.operations import retention as rules
 from memories.privacy import erasure
 from memories.repository import parsing, stored
@@ -30,6 +32,9 @@ CALLBACKS_KEPT = timedelta(days=30)
 SAMPLES_KEPT = timedelta(days=30)
 INDEXED = 2000
 """Documents that one turn reads for the word index: some ten seconds."""
+
+INDEXED_PASSAGES = 200
+"""Memories that one turn embeds the passages of: at a few passages each some minutes of one core."""
 
 
 def erasures() -> int:
@@ -67,6 +72,13 @@ def index_words(limit: int = INDEXED) -> int:
     return done
 
 
+def index_passages(limit: int = INDEXED_PASSAGES) -> int:
+    """Bring what changed into the index within a minute or so: first its words, then its passages. How many memories
+    were looked at."""
+    index_words(limit)
+    return indexing.index_due(limit)
+
+
 def index_words_of(uid: str) -> int:
     """What a search of this user left to a worker."""
     return word_index.refresh(uid, INDEXED)
@@ -78,12 +90,13 @@ def webhooks() -> int:
 
 
 def prune() -> int:
-    """Delete events, remembered callbacks, webhooks' deliveries and samples of the mirror that are too old to matter;
-    how many."""
+    """Delete events, remembered callbacks, webhooks' deliveries, feedback and samples of the mirror that are too old to
+    matter; how many."""
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
-    return events.prune(now - EVENTS_KEPT) + int(old.delete()[0]) + int(samples.delete()[0]) + delivery.prune()
+    gone = int(old.delete()[0]) + int(samples.delete()[0])
+    return gone + events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune()
 
 
 def retention() -> dict[str, int]:
@@ -101,6 +114,7 @@ def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
         ("finish erasures", "erasures", 5),
         ("compare a sample of the mirror", "mirror_sample", 15),
         ("index words", "index_words", 5),
+        ("index passages", "index_passages", 1),
         ("deliver webhooks", "webhooks", 1),
         ("delete old events and callbacks", "prune", 24 * 60),
         ("delete rows of old runs", "retention", 24 * 60),

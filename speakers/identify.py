@@ -75,7 +75,7 @@ def identify(
     room = room_of([item for item, _ in heard], found, calibration_of(engine.name, engine.version))
     voices = [
         replace(decision, turns=evidence[decision.voice].turns, engine=engine.name, engine_version=engine.version)
-        for decision in decide(room, rules_of(uid, engine))
+        for decision in decide(room, rules_of(uid, engine, memory_id or ""))
     ]
     if memory_id:
         decisions.store(uid, memory_id, voices, fence=fence)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
+from memories.api.asking import AskViewSet
 from memories.api.downloads import DownloadViewSet
 from memories.api.edits import EditViewSet
 from memories.api.event_stream import event_stream
+from memories.api.feedback import FeedbackViewSet, ImprovementViewSet, VocabularyViewSet
+from memories.api.finding import FindingViewSet
 from memories.api.memories import MemoryViewSet
 from memories.api.postprocessing import PostProcessingViewSet
 from memories.api.processing_memories import ProcessingMemoryViewSet
@@ -14,6 +17,7 @@ from memories.api.recordings import RecordingViewSet
 from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
 from memories.api.transcripts import TranscriptViewSet
+from memories.api.user_settings import UserSettingsViewSet
 from memories.api.users import UserViewSet
 from memories.api.vendors import FalWebhook, vendor_audio
 from memories.api.webhooks import WebhookViewSet
@@ -23,6 +27,8 @@ _WEBHOOK = "v1/webhooks/<str:webhook_id>"
 
 urlpatterns = [
     path("v1/memories", MemoryViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/ask", AskViewSet.as_view({"post": "create"})),
+    path("v1/search", FindingViewSet.as_view({"get": "retrieve"})),
     path("v1/memories/search", SearchViewSet.as_view({"post": "create"})),
     path(
         _MEMORY,
@@ -60,8 +66,13 @@ urlpatterns = [
         UserViewSet.as_view({"get": "permission", "post": "set_permission", "delete": "withdraw_permission"}),
     ),
     path("v1/users/delete-account", UserViewSet.as_view({"delete": "delete_account"})),
+    path("v1/users/settings", UserSettingsViewSet.as_view({"get": "retrieve", "patch": "partial_update"})),
     path("v1/users/export", UserViewSet.as_view({"get": "export"})),
     path("v1/users/fcm-token", UserViewSet.as_view({"post": "fcm_token"})),
+    path("v1/users/improvement", ImprovementViewSet.as_view({"get": "retrieve", "put": "update"})),
+    path("v1/users/vocabulary", VocabularyViewSet.as_view({"get": "retrieve", "put": "update"})),
+    path("v1/feedback", FeedbackViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/feedback/<str:feedback_id>", FeedbackViewSet.as_view({"delete": "destroy"})),
     path("v1/webhooks", WebhookViewSet.as_view({"get": "list", "post": "create"})),
     path(
         _WEBHOOK,

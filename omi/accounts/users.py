@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -14,6 +17,16 @@ from omi.stores.documents.base import Document, Transaction, Unreadable
 
 MAX_TOKENS = 20
 """Devices per user; the oldest falls out."""
+
+
+class Improvement(BaseModel):
+    """What the user permits beyond what the product does for them: ``learning`` from their own corrections for
+    themselves; ``cases``: corrections and reports may be looked at and measured with; ``shadow``: a second vendor may
+    be tried on their recordings."""
+
+    learning: bool = True
+    cases: bool = False
+    shadow: bool = False
 
 
 class UserDoc(BaseModel):
@@ -27,8 +40,12 @@ class UserDoc(BaseModel):
     time_zone: str = "UTC"
     store_recording_permission: bool = False
     emotional_feedback_push: bool = False
+    recap_daily: bool = True
+    recap_weekly: bool = True
+    recap_push: bool = False
     fcm_tokens: list[str] = Field(default_factory=list)
     vocabulary: list[str] = Field(default_factory=list)
+    improvement: Improvement = Field(default_factory=Improvement)
     account_deleted: bool = False
     created_at: datetime | None = None
 
@@ -44,6 +61,11 @@ class UserDoc(BaseModel):
         return {**data, "fcm_tokens": tokens}
 
 
+def vocabulary_version(terms: Sequence[str]) -> str:
+    """Names a vocabulary by its content; "" for none. A transcript says which one it was made with."""
+    return hashlib.sha256(json.dumps(list(terms), ensure_ascii=False).encode()).hexdigest()[:12] if terms else ""
+
+
 def user_path(uid: str) -> str:
     return path("users", uid)
 
@@ -55,6 +77,19 @@ def get_user(uid: str) -> UserDoc:
     except Unreadable as error:
         damaged.report(user_path(uid), error)
         return UserDoc(uid=uid)
+
+
+def zone_of(uid: str) -> ZoneInfo:
+    """The user's time zone; UTC where it is none that is known."""
+    return zone(get_user(uid))
+
+
+def zone(user: UserDoc) -> ZoneInfo:
+    """As ``zone_of``, of a document that was read."""
+    try:
+        return ZoneInfo(user.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
 
 
 def find_user(uid: str) -> UserDoc | None:

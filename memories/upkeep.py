@@ -17,6 +17,7 @@ from memories.pipeline.operations import retention as rules
 from memories.privacy import erasure
 from memories.repository import parsing, stored
 from memories.search import word_index
+from memories.submissions import once
 from memories.user_events import log as events
 from memories.webhooks import delivery
 from omi.stores import damaged
@@ -90,13 +91,13 @@ def webhooks() -> int:
 
 
 def prune() -> int:
-    """Delete events, remembered callbacks, webhooks' deliveries, feedback and samples of the mirror that are too old to
-    matter; how many."""
+    """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms and samples of the mirror that
+    are too old to matter; how many."""
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
     gone = int(old.delete()[0]) + int(samples.delete()[0])
-    return gone + events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune()
+    return gone + events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune() + once.prune()
 
 
 def retention() -> dict[str, int]:

@@ -38,7 +38,13 @@ LONG_FIRST = (
 )
 """In this order, then what takes least: what cannot be shared out begins at once, and no worker ends with one alone."""
 
-REAL_PROCESSES = ("tests/cloud/", "tests/acceptance/", "tests/transcription/process/", "tests/pipeline/process/")
+REAL_PROCESSES = (
+    "tests/cloud/",
+    "tests/acceptance/",
+    "tests/topology/",
+    "tests/transcription/process/",
+    "tests/pipeline/process/",
+)
 
 SERVICES = {
     "postgres_url",

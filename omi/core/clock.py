@@ -26,6 +26,8 @@ NOISE_SECONDS = 0.5
 """A smaller difference is the way to the database and back, and no clock that is wrong."""
 SLOW_SECONDS = 2.0
 """An answer that took longer says too little about the time."""
+AGAIN_SECONDS = 1.0
+"""The pause between two questions where the database does not answer."""
 FIRST_SECONDS = 5.0
 """How long the first question of a process is waited for."""
 
@@ -37,6 +39,7 @@ class _Comparison:
         self.behind = 0.0
         self._at: float | None = None  # monotonic
         self._step = 0.0  # wall clock less monotonic clock, then: it changes where the clock is set
+        self._tried = -AGAIN_SECONDS  # monotonic
         self._asking = threading.Lock()
 
     def fresh(self) -> bool:
@@ -48,9 +51,10 @@ class _Comparison:
         return self._at is not None
 
     def ask(self) -> threading.Thread | None:
-        """Compare in a thread with a connection of its own; None where one is at it already."""
-        if not self._asking.acquire(blocking=False):
+        """Compare in a thread with a connection of its own; None where one is at it already, or just was in vain."""
+        if machine.monotonic() - self._tried < AGAIN_SECONDS or not self._asking.acquire(blocking=False):
             return None
+        self._tried = machine.monotonic()
         thread = threading.Thread(target=self._ask, name="clock", daemon=True)
         try:
             thread.start()

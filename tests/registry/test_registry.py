@@ -11,9 +11,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from memories.pipeline import service
+from memories.pipeline import selection, service
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.operations import selection
 from memories.pipeline.rules import acceptance
 from memories.privacy import erasure
 from memories.registry import records

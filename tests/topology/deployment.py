@@ -61,7 +61,7 @@ class Host:
         if not self.port:
             return "started" in self.log.read_text(errors="replace") or bool(self.process and not self.process.poll())
         try:
-            return httpx.get(f"http://{self.address}:{self.port}/healthz", timeout=15).status_code == 200
+            return httpx.get(f"http://{self.address}:{self.port}/healthz", timeout=60).status_code == 200
         except httpx.HTTPError:
             return False
 

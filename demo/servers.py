@@ -32,6 +32,7 @@ class Installation:
     folder: Path
     environment: dict[str, str]
     web_pid: int
+    worker_pid: int = 0
 
     def manage(self, *arguments: str) -> str:
         return _manage(self.environment, *arguments)
@@ -39,11 +40,17 @@ class Installation:
 
 @contextmanager
 def installation(
-    folder: Path, *, timeout: float = 60.0, settings: Mapping[str, str] | None = None, port: int | None = None
+    folder: Path,
+    *,
+    timeout: float = 60.0,
+    settings: Mapping[str, str] | None = None,
+    port: int | None = None,
+    database: Path | None = None,
 ) -> Iterator[Installation]:
     """Start web and worker on an empty ``folder``; stop both, children included, at the end.
 
-    ``settings`` are environment variables beside those of this process; ``port`` is where to listen (any free one).
+    ``settings`` are environment variables beside those of this process; ``port`` is where to listen (any free one);
+    ``database`` a migrated SQLite file to begin with (it is copied), else one is made.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{folder.name}.lock").open("w") as lock:
@@ -51,16 +58,21 @@ def installation(
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DemoError(f"Another demo is using {folder}; wait until it has ended") from None
-        with _running(folder, timeout, settings or {}, port or _free_port()) as running:
+        with _running(folder, timeout, settings or {}, port or _free_port(), database) as running:
             yield running
 
 
 @contextmanager
-def _running(folder: Path, timeout: float, settings: Mapping[str, str], port: int) -> Iterator[Installation]:
+def _running(
+    folder: Path, timeout: float, settings: Mapping[str, str], port: int, database: Path | None
+) -> Iterator[Installation]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     environment = {**_environment(folder, port), **settings}
-    _manage(environment, "migrate", "--verbosity", "0")
+    if database is None:
+        _manage(environment, "migrate", "--verbosity", "0")
+    else:
+        shutil.copyfile(database, folder / "omi.sqlite3")
     _manage(environment, "staffuser")
     web = _start(
         folder / "web.log", environment, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "omi.asgi:application"
@@ -69,7 +81,7 @@ def _running(folder: Path, timeout: float, settings: Mapping[str, str], port: in
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_ready(url, web, worker, folder, timeout)
-        yield Installation(url, folder, environment, web.pid)
+        yield Installation(url, folder, environment, web.pid, worker.pid)
     finally:
         for process in (web, worker):
             _stop(process)

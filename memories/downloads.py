@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import html
 import re
-import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -149,7 +148,24 @@ def _literal(text: str) -> str:
 def _pieces(text: str) -> list[str]:
     if written_without_blanks(text):
         return [text[at : at + CUE_CHARACTERS] for at in range(0, len(text), CUE_CHARACTERS)]
-    return textwrap.wrap(text, CUE_CHARACTERS, break_on_hyphens=False)
+    return list(_lines(text.split()))
+
+
+def _lines(words: Sequence[str]) -> Iterator[str]:
+    """Words filled into lines of CUE_CHARACTERS; a word longer than that is divided. Takes time in proportion to the
+    text: ``textwrap`` copies what is left of a long word for each of its lines."""
+    line = ""
+    for word in words:
+        if line and len(line) + 1 + len(word) <= CUE_CHARACTERS:
+            line = f"{line} {word}"
+            continue
+        if line:
+            yield line
+        whole = (len(word) - 1) // CUE_CHARACTERS * CUE_CHARACTERS
+        yield from (word[at : at + CUE_CHARACTERS] for at in range(0, whole, CUE_CHARACTERS))
+        line = word[whole:]
+    if line:
+        yield line
 
 
 def _milliseconds(cue: Cue) -> tuple[int, int]:

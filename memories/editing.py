@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from django.db import transaction
 
+from memories.feedback import corrections
 from memories.pipeline import service
 from memories.pipeline.rules import user_edits as overlay
 from memories.repository import memories as repository
@@ -56,13 +57,20 @@ class Decision:
 def set_texts(uid: str, memory_id: str, given: dict[str, str | None]) -> Memory:
     """``title`` and/or ``overview`` in the user's words; None or blank withdraws them (the next run shows its own)."""
 
+    before: list[Memory] = []
+
     def change(memory: Memory) -> dict[str, Any]:
+        before[:] = [memory]
         texts = {name: (text or "").strip() for name, text in given.items()}
         edited = memory.edits.model_copy(update={name: text or None for name, text in texts.items()})
         shown = memory.structured.model_copy(update={name: text for name, text in texts.items() if text})
         return {"edits": edited, "structured": shown}
 
-    return repository.mutate_memory(uid, memory_id, change)
+    changed = repository.mutate_memory(uid, memory_id, change)
+    for name, text in given.items():
+        if (text or "").strip():
+            corrections.summary_changed(uid, before[0], name, getattr(before[0].structured, name), text)
+    return changed
 
 
 def set_events_created(uid: str, memory_id: str, flags: dict[int, bool]) -> Memory:
@@ -123,8 +131,10 @@ def assign_segments(
     ``learn`` a voice sample is taken in a worker from each long enough segment; else what they taught is forgotten.
     """
     chosen = set(ids)
+    before: list[Memory] = []
 
     def change(memory: Memory) -> dict[str, Any]:
+        before[:] = [memory]
         gone = chosen - {item.id for item in memory.transcript_segments}
         if gone:
             raise UnresolvedTargets(sorted(gone))
@@ -152,6 +162,8 @@ def assign_segments(
             else:
                 learning.withdraw_correction(uid, memory_id, voice)
     _schedule_learning(uid, memory_id, named, decision, learn=learn)
+    if decision.assigned:
+        corrections.speakers_changed(uid, before[0], ids, is_user=decision.is_user, person_id=decision.person_id)
     return changed
 
 
@@ -240,8 +252,11 @@ def _schedule_learning(
             )
 
 
-def activate_transcript(uid: str, memory_id: str, model: str, version: str | None = None) -> Memory:
-    """Show a transcript of ``model`` and have the summary made again from it. Assignments of the user stay.
+def activate_transcript(
+    uid: str, memory_id: str, model: str, version: str | None = None, *, actor: str = "", reason: str = ""
+) -> Memory:
+    """Show a transcript of ``model`` and have the summary made again from it. Assignments of the user stay. ``actor``:
+    who does it, where it is not the user.
 
     Without ``version`` the one that is shown or, where another model's is, the newest that no run rejected.
     """
@@ -272,8 +287,8 @@ def activate_transcript(uid: str, memory_id: str, model: str, version: str | Non
         "reprocess",
         uid,
         memory_id,
-        actor=f"user:{uid}",
-        reason=f"transcript {model} activated",
+        actor=actor or f"user:{uid}",
+        reason=reason or f"transcript {model} activated",
         options={"force": True},
     )
     return changed

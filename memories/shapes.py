@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from omi.core.ids import checked
-from transcription.said_by import PersonId, SegmentId
+from omi.core.moments import Moment
+from transcription.said_by import LONGEST_LABEL, PersonId, SegmentId
 from transcription.segments import Segment, is_speaker_label, speaker_label
 
 
@@ -249,6 +250,8 @@ class ProcessingMemory(_Document):
 MAX_GIVEN_SEGMENTS = 20_000
 """Segments that a client may bring at once: a talk of a day has about 14,000. One transaction stores them all, and on
 SQLite nobody else writes meanwhile."""
+LATEST_SECOND = 10_000_000.0
+"""Of a posted segment: 115 days into its talk. A time that no clock can show makes no subtitle and no date."""
 
 
 class GivenSegment(Segment):
@@ -273,7 +276,7 @@ class GivenSegment(Segment):
     def _readable(cls, value: Any) -> Any:
         if value is None:
             return speaker_label(0)
-        if isinstance(value, str) and not is_speaker_label(value):
+        if isinstance(value, str) and (len(value) > LONGEST_LABEL or not is_speaker_label(value)):
             raise ValueError("speaker must be a label such as SPEAKER_00")
         return value
 
@@ -284,16 +287,16 @@ class GivenSegment(Segment):
 
     @model_validator(mode="after")
     def _forward(self) -> GivenSegment:
-        if not 0 <= self.start <= self.end:
-            raise ValueError("a segment must have 0 <= start <= end")
+        if not 0 <= self.start <= self.end <= LATEST_SECOND:
+            raise ValueError(f"a segment must have 0 <= start <= end <= {LATEST_SECOND:.0f}")
         return self
 
 
 class CreateMemory(BaseModel):
     """Body of ``POST /v1/memories``."""
 
-    started_at: datetime
-    finished_at: datetime
+    started_at: Moment
+    finished_at: Moment
     transcript_segments: list[GivenSegment] = Field(default_factory=list, max_length=MAX_GIVEN_SEGMENTS)
     geolocation: Geolocation | None = None
     photos: list[Photo] = Field(default_factory=list)

@@ -9,6 +9,7 @@ import structlog
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.utils import timezone
 
+from memories.feedback import reports
 from memories.insights import figures
 from memories.mirror import compare
 from memories.models import MemoryRow, MirrorSample, VendorCallback
@@ -18,6 +19,7 @@ from memories.privacy import erasure
 from memories.recaps import making
 from memories.repository import parsing, stored
 from memories.search import word_index
+from memories.submissions import once
 from memories.user_events import log as events
 from memories.webhooks import delivery
 from omi.stores import damaged
@@ -101,12 +103,13 @@ def webhooks() -> int:
 
 
 def prune() -> int:
-    """Delete events, remembered callbacks, webhooks' deliveries and samples of the mirror that are too old to matter;
-    how many."""
+    """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms and samples of the mirror that
+    are too old to matter; how many."""
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
-    return events.prune(now - EVENTS_KEPT) + int(old.delete()[0]) + int(samples.delete()[0]) + delivery.prune()
+    gone = int(old.delete()[0]) + int(samples.delete()[0])
+    return gone + events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune() + once.prune()
 
 
 def retention() -> dict[str, int]:

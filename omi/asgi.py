@@ -14,7 +14,7 @@ django_application = get_asgi_application()
 from django.conf import settings  # noqa: E402
 from django.db import connections  # noqa: E402
 
-from omi.core import access_log, workspace  # noqa: E402
+from omi.core import access_log, clock, workspace  # noqa: E402
 from omi.serving import answers, body, flow, guard, limits  # noqa: E402
 from transcription.listen.daphne_socket import install  # noqa: E402
 from transcription.routing import websocket_urlpatterns  # noqa: E402  after the apps are loaded
@@ -25,6 +25,7 @@ for _database in connections.settings.values():
     _database["CONN_MAX_AGE"] = 0
 
 install()
+clock.behind()  # asked before any event loop runs, where there are several hosts
 # Uploads lie in this process's own folder while they are read: nothing of them outlives it.
 settings.FILE_UPLOAD_TEMP_DIR = str(workspace.root())
 limits.install()

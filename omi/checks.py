@@ -101,22 +101,25 @@ def unsafe_in_production(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 @register(deploy=True)
 def loses_audio_on_several_hosts(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """Until the journal can lie where every host reads it, several hosts lose audio: said before it happens."""
+    """Hosts share PostgreSQL, Redis and the audio store, and nothing else: without one of them they lose audio, or do
+    not hear of each other."""
     if settings.OMI_HOSTS <= 1:
         return []
-    found: list[CheckMessage] = [
-        Error(
-            "The journal of live audio lies on the disk of the host that took it: a worker on another host cannot read "
-            "what live vendors did not hear, and a host that is lost takes it along.",
-            hint="Run web server and workers on one host, and set OMI_HOSTS=1.",
-            id="omi.E006",
-        )
-    ]
-    if settings.OMI_AUDIO == "local":
+    found: list[CheckMessage] = []
+    if settings.OMI_AUDIO == "local" and not settings.OMI_AUDIO_FOLDER:
         found.append(
             Error(
-                "OMI_AUDIO=local keeps recordings on the disk of one host: a worker on another one cannot read them.",
-                hint="Set OMI_AUDIO=gcs.",
+                "OMI_AUDIO=local keeps recordings, and the journals of live audio that are handed over, on the disk of "
+                "one host: a worker on another one cannot read them, and a host that is lost takes them along.",
+                hint="Set OMI_AUDIO=gcs, or OMI_AUDIO_FOLDER to a folder that all hosts mount.",
+                id="omi.E006",
+            )
+        )
+    if not settings.REDIS_URL:
+        found.append(
+            Error(
+                "Without REDIS_URL each host has limits of its own, and learns of what happens on others by looking.",
+                hint="Set REDIS_URL.",
                 id="omi.E007",
             )
         )

@@ -14,12 +14,16 @@ from typing import Any
 import dj_database_url
 
 from omi.core import secret_key
-from omi.core.env import env_bool, env_choice, env_float, env_int, env_list, env_str
+from omi.core.env import env_bool, env_choice, env_default, env_float, env_int, env_list, env_str
 from omi.settings_bounds import *
 from omi.settings_paths import *
 from omi.settings_paths import BASE_DIR, OMI_DATA_DIR
 from omi.settings_providers import *
 from omi.settings_vendors import *
+
+# Before NumPy is imported: threads of two processes that each take all cores wait for one another, and a search for
+# a thousand marks took nine seconds of processor time instead of one. Processes are what there is one of per core.
+env_default("OPENBLAS_NUM_THREADS", "1")
 
 # --- Django ---------------------------------------------------------------------------------------------------------
 
@@ -33,13 +37,17 @@ OMI_PUBLIC_URL = env_str("OMI_PUBLIC_URL").rstrip("/")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 OMI_HOSTS = env_int("OMI_HOSTS", 1)
 """On how many hosts web servers and workers run. `check --deploy` holds the rest of the settings against it."""
+OMI_HOST_ID = env_str("OMI_HOST_ID")
+"""The name of this host among them; unset: made once and kept in the data folder."""
+OMI_HOST_LOST_MINUTES = env_float("OMI_HOST_LOST_MINUTES", 60.0)
+"""A host that was silent for so long is declared lost."""
 OMI_ENVIRONMENT = env_choice("OMI_ENVIRONMENT", "development", ("development", "production"))
 
 INSTALLED_APPS = [
     # Its app is there for `runserver` alone (ASGI instead of WSGI), and loads all of Twisted into every other command.
     *(["daphne"] if "runserver" in sys.argv[1:2] else []),
     "django_prometheus",
-    "django.contrib.admin",
+    "memories.console.admin_apps.ConsoleAdminConfig",  # django.contrib.admin with our own site
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -55,10 +63,17 @@ INSTALLED_APPS = [
     "omi.stores",
     "omi.accounts",
     "transcription",
+    "transcription.hosts",
     "speakers",
     "emotions",
     "memories",
     "memories.pipeline",
+    "memories.console",
+    "memories.submissions",
+    "memories.registry",
+    "memories.feedback",
+    "memories.experiments",
+    "memories.learning",
     "memories.passages",
     "memories.recaps",
     "memories.insights",
@@ -114,6 +129,17 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    }
+elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    # A database server, or the way to it, that goes without a word would hold every thread for a quarter of an hour
+    # (the kernel's own patience). What the address itself says goes first.
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 10,
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        **DATABASES["default"].get("OPTIONS", {}),
     }
 
 REDIS_URL = env_str("REDIS_URL")
@@ -255,6 +281,10 @@ OMI_ARTIFACT_KEEP_DAYS = env_int("OMI_ARTIFACT_KEEP_DAYS", 7)
 """Days after a run's end that its large results (whole transcripts, vectors) are kept for a retry; 0: for ever."""
 OMI_RUN_KEEP_DAYS = env_int("OMI_RUN_KEEP_DAYS", 180)
 """Days after its end that a run is kept with its steps, history and calls; 0: for ever."""
+OMI_CASE_KEEP_DAYS = env_int("OMI_CASE_KEEP_DAYS", 365)
+"""Days that feedback and labelled cases are kept."""
+OMI_LEARNING = env_bool("OMI_LEARNING", True)
+"""Whether anything is learned from corrections by itself; each user has a switch of their own, too."""
 OMI_CALLS_PER_WORKER = env_int("OMI_CALLS_PER_WORKER", 8)
 """Calls to vendors that one worker process may have out at a time."""
 OMI_CALL_PATIENCE_SECONDS = env_float("OMI_CALL_PATIENCE_SECONDS", 3.0)

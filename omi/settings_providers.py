@@ -33,6 +33,8 @@ _STRUCTURERS = {
     "local": "memories.structuring.local.LocalStructurer",
     "openai": "memories.structuring.openai.OpenAIStructurer",
 }
+STRUCTURERS = dict(_STRUCTURERS)
+"""Which there are, by name: an experiment may ask for another than the configured one."""
 _EMBEDDERS = {
     "local": "memories.structuring.local_embedder.LocalEmbedder",
     "openai": "memories.structuring.openai_embedder.OpenAIEmbedder",
@@ -75,6 +77,8 @@ GOOGLE_CLOUD_PROJECT = env_str("GOOGLE_CLOUD_PROJECT")
 OMI_AUTH = env_choice("OMI_AUTH", "firebase" if GOOGLE_CLOUD_PROJECT else "dev", ("firebase", "dev"))
 
 OMI_AUDIO_BUCKET = env_str("OMI_AUDIO_BUCKET")
+OMI_AUDIO_FOLDER = env_str("OMI_AUDIO_FOLDER")
+"""A folder that all hosts mount, for ``OMI_AUDIO=local``; unset: in the data folder."""
 STORAGES: dict[str, Any] = {
     "default": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
@@ -83,7 +87,11 @@ STORAGES: dict[str, Any] = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     "audio": {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": OMI_DATA_DIR / "audio", "base_url": None, "file_permissions_mode": 0o600},
+        "OPTIONS": {
+            "location": OMI_AUDIO_FOLDER or OMI_DATA_DIR / "audio",
+            "base_url": None,
+            "file_permissions_mode": 0o600,
+        },
     }
     if OMI_AUDIO == "local"
     else {

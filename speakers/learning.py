@@ -13,6 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
+from omi.core import tuned
 from omi.core.providers import one
 from omi.stores import audio
 from speakers import gallery
@@ -24,7 +25,7 @@ from speakers.engines.scale import scale_of
 from speakers.enrolment import CONSENT_VERSION, analyse
 from speakers.fence import no_fence, storing, there
 from speakers.models import USER, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
-from speakers.policy import SHIFT_LIMIT, Rules
+from speakers.policy import ACCEPT, SHIFT_LIMIT, Rules
 from speakers.quality import SAMPLE_SECONDS, SAMPLE_VOICED, RejectedAudio, check
 from speakers.reasons import Reason
 
@@ -156,11 +157,12 @@ def withdraw_correction(uid: str, memory_id: str, voice: str) -> None:
     )
 
 
-def rules_of(uid: str, engine: VoiceEngine) -> Rules:
+def rules_of(uid: str, engine: VoiceEngine, memory_id: str = "") -> Rules:
     """The shipped rules with this user's shift, on the scale of the engine."""
     shift = UserThreshold.objects.filter(uid=uid).values_list("shift", flat=True).first()
     calibration = calibration_of(engine.name, engine.version)
     shipped = Rules(
+        accept=float(tuned.value("speaker_accept", ACCEPT, uid=uid, memory_id=memory_id)),
         margin=scale_of(engine).margin,
         calibrated=calibration is not None,
         coverage=calibration.least if calibration is not None else 0.0,

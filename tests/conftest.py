@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import hypothesis
@@ -14,13 +15,46 @@ hypothesis.settings.load_profile("omi")
 
 pytest_plugins = ["tests.support.services", "tests.support.databases", "tests.support.migrated"]
 
-ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/")
-"""Folders whose files share servers that take long to start: one worker runs them all."""
+ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/", "tests/ops/", "tests/api/test_wire")
+"""Files that share servers which take long to start: one worker runs them all, the others need not start them."""
 
-LONG_FIRST = ("tests/cloud/", "tests/acceptance/", "tests/transcription/process/", "tests/pipeline/process/")
-"""In this order: the two that cannot be shared out begin at once."""
+ON_THEIR_OWN = re.compile(
+    r"tests/(acceptance/test_(footprint|fuzz|new_sockets|stop)"
+    r"|ops/test_(backup|backup_refused|compose|ops_files|retention_report|scrape_cost|shared_metrics))\.py"
+)
+"""What lies there and does without."""
 
-SERVICES = {"postgres_url", "redis_url", "firestore_host", "gcs_url", "postgres_alias", "firestore_project"}
+LONG_FIRST = (
+    "tests/evaluation/test_gate.py",
+    "tests/cloud/",
+    "tests/acceptance/",
+    "tests/ops/",
+    "tests/topology/",
+    "tests/transcription/process/",
+    "tests/pipeline/process/",
+    "tests/speakers/",
+    "tests/engines/",
+    "tests/vendors_sdk/",
+)
+"""In this order, then what takes least: what cannot be shared out begins at once, and no worker ends with one alone."""
+
+REAL_PROCESSES = (
+    "tests/cloud/",
+    "tests/acceptance/",
+    "tests/topology/",
+    "tests/transcription/process/",
+    "tests/pipeline/process/",
+)
+
+SERVICES = {
+    "postgres_url",
+    "new_postgres",
+    "redis_url",
+    "firestore_host",
+    "gcs_url",
+    "postgres_alias",
+    "firestore_project",
+}
 SERVICE_PARAMETERS = {"postgres", "firestore", "bucket"}
 
 MODEL_SUITES = ("tests/engines/", "tests/speakers/")
@@ -32,8 +66,8 @@ class _ByDeployment(LoadFileScheduling):
     """A file's tests stay together, and so do the files of ``ONE_DEPLOYMENT``."""
 
     def _split_scope(self, nodeid: str) -> str:
-        shared = next((folder for folder in ONE_DEPLOYMENT if nodeid.startswith(folder)), None)
-        return shared or super()._split_scope(nodeid)
+        shared = next((files for files in ONE_DEPLOYMENT if nodeid.startswith(files)), None)
+        return shared if shared and not ON_THEIR_OWN.match(nodeid) else super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
@@ -54,12 +88,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     )
     named = {value for value in parameters if isinstance(value, str)}
     fixtures = set(getattr(item, "fixturenames", ()))
-    if item.nodeid.startswith(LONG_FIRST) or SERVICES & fixtures or SERVICE_PARAMETERS & named:
+    if item.nodeid.startswith(REAL_PROCESSES) or SERVICES & fixtures or SERVICE_PARAMETERS & named:
         item.add_marker("process")
     if item.nodeid.startswith(MODEL_SUITES) and MODEL_FIXTURES & fixtures:
         item.add_marker("model")
 
 
-def _rank(item: pytest.Item) -> int:
+def _rank(item: pytest.Item) -> tuple[int, bool]:
     first = (rank for rank, folder in enumerate(LONG_FIRST) if item.nodeid.startswith(folder))
-    return next(first, len(LONG_FIRST))
+    return next(first, len(LONG_FIRST)), bool(ON_THEIR_OWN.match(item.nodeid))

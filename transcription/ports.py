@@ -32,6 +32,7 @@ class SessionInfo:
     sample_rate: int
     device_id: str | None = None
     signed_in: float = 0.0
+    vocabulary: str = ""  # which version of the user's words was handed to the vendors
     after: str = ""  # the conversation of this session that the user deleted meanwhile
 
     @property
@@ -72,6 +73,10 @@ class Piece:
 
 FINAL = frozenset({"gap", "finish"})
 """Reasons of a session's end that end its conversation, too. After any other one the client may come back."""
+
+
+HOST_LOST = "host_lost"
+"""Why seconds have failed whose journal went with a host that was declared lost."""
 
 
 @dataclass(frozen=True, slots=True)

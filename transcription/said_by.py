@@ -13,5 +13,7 @@ PersonId = Annotated[str, StringConstraints(min_length=1, max_length=128, patter
 """An id of a person as a document may have it: printable ASCII without a slash. Whether there is such a person is asked
 of ``speakers.people``."""
 
-SpeakerLabel = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+LONGEST_LABEL = 64
+
+SpeakerLabel = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_LABEL)]
 """A voice's label in a transcript, such as ``SPEAKER_00``; a vendor's own may have any letters."""

@@ -20,7 +20,7 @@ SAME_SPEAKER_GAP = 30.0
 MAX_SEGMENT_SECONDS = 60.0
 """Longest segment: a monologue is split at a word boundary (the original made one segment of an hour)."""
 
-_LABEL = re.compile(r"^[A-Za-z]+_([0-9]{1,9})$")
+_LABEL = re.compile(r"[A-Za-z]+_([0-9]{1,9})\Z")
 _CLOSING = ("", ",", ".", "?", "!", ";", ":", *"，。？！；：、」』）")
 _BLANK_BEFORE = re.compile(r"\s+(?:([,.?!;:]+)(?=\s|$)|(?=[，。？！；：、」』）]))")
 _WITHOUT_BLANKS = (

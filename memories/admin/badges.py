@@ -10,11 +10,16 @@ BAD = {"failed", "upstream_error", "timeout", "quota", "config_error", "invalid_
 BUSY = {"queued", "running", "waiting", "in_progress", "pending"}
 
 
+def tone(word: str | None) -> str:
+    """``good``, ``bad``, ``busy`` or ``plain``: the colour of a state."""
+    text = word or ""
+    return "good" if text in GOOD else "bad" if text in BAD else "busy" if text in BUSY else "plain"
+
+
 def badge(word: str | None) -> SafeString:
     """A state as a word in a coloured box; the word alone says everything."""
     text = word or "none"
-    tone = "good" if text in GOOD else "bad" if text in BAD else "busy" if text in BUSY else "plain"
-    return format_html('<span class="badge badge-{}">{}</span>', tone, text.replace("_", " "))
+    return format_html('<span class="badge badge-{}">{}</span>', tone(text), text.replace("_", " "))
 
 
 def short_id(identity: str) -> SafeString:

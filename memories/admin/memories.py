@@ -2,53 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.forms import Script
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
-from memories import support
-from memories.admin import page, reveal
+from memories import downloads
+from memories.admin import acting, hearing, page, reveal, ticket
 from memories.admin.badges import badge, short_id
+from memories.console import audit, roles
 from memories.models import MemoryRow
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import OUTCOMES
-from memories.shapes import PostProcessingStatus
-from omi.core.errors import ProviderError
+from memories.repository import memories as repository
+from memories.submissions import once
+from memories.support import ACTIONS, Action
+from memories.support import situation as situations
+from memories.support.situation import Situation
 from omi.core.readonly_admin import ReadOnlyAdmin
+from speakers import people
 
-TITLES = {
-    "reprocess": "Reprocess",
-    "post_process": "Post-process again",
-    "cancel": "Cancel",
-    "set_status": "Set status",
-}
-EXPLAINED = {
-    "reprocess": "Makes title, overview, action items and search entry again from the transcript that is shown.",
-    "post_process": "Transcribes the stored recording again. The better transcript wins; both are kept.",
-    "cancel": "Stops every run of the memory that has not ended.",
-    "set_status": "Changes what the memory says of its post-processing. No run is started.",
-}
-
-
-class ReasonForm(forms.Form):
-    reason = forms.CharField(
-        max_length=300, widget=forms.TextInput(attrs={"size": 80}), help_text="Kept in the history of the memory."
-    )
-
-
-class StatusForm(ReasonForm):
-    status = forms.ChoiceField(
-        choices=[(item.value, item.value.replace("_", " ")) for item in PostProcessingStatus if item != "in_progress"]
-    )
-    field_order = ["status", "reason"]
+FROM_LIST = ("reprocess", "post_process", "cancel", "set_status")
+"""Actions that the list offers for several memories at once; more than a page of them are an incident replay."""
+MOST = 50
 
 
 class LastOutcome(admin.SimpleListFilter):
@@ -85,10 +68,11 @@ class MemoryAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     ordering = ["-created_at"]
     list_per_page = 50
-    actions = ["reprocess", "post_process", "cancel", "set_status"]
+    actions = list(FROM_LIST)
 
     class Media:
-        css = {"all": ["memories/support.css"]}
+        css = {"all": ["memories/support.css", "memories/console.css", "memories/memory.css"]}
+        js = [Script("memories/memory.js", defer=True)]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         last = PostProcessingRun.objects.filter(uid=OuterRef("uid"), memory_id=OuterRef("memory_id")).order_by("-id")
@@ -97,10 +81,6 @@ class MemoryAdmin(ReadOnlyAdmin):
             last_outcome=Subquery(last.values("outcome")[:1]), last_state=Subquery(last.values("state")[:1])
         )
         return annotated
-
-    def has_act_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Looking needs the view permission; doing something, and reading words, the change permission."""
-        return request.user.has_perm("memories.change_memoryrow")
 
     @admin.display(description="memory", ordering="memory_id")
     def memory(self, row: MemoryRow) -> SafeString:
@@ -131,64 +111,65 @@ class MemoryAdmin(ReadOnlyAdmin):
 
     # --- actions on the list ---
 
-    @admin.action(description=TITLES["reprocess"], permissions=["act"])
+    @admin.action(description=ACTIONS["reprocess"].verb, permissions=["retry"])
     def reprocess(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        return self._ask(request, queryset, "reprocess")
+        return self._ask(request, queryset, ACTIONS["reprocess"])
 
-    @admin.action(description=TITLES["post_process"], permissions=["act"])
+    @admin.action(description=ACTIONS["post_process"].verb, permissions=["retry"])
     def post_process(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        return self._ask(request, queryset, "post_process")
+        return self._ask(request, queryset, ACTIONS["post_process"])
 
-    @admin.action(description=TITLES["cancel"], permissions=["act"])
+    @admin.action(description=ACTIONS["cancel"].verb, permissions=["cancel"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        return self._ask(request, queryset, "cancel")
+        return self._ask(request, queryset, ACTIONS["cancel"])
 
-    @admin.action(description=TITLES["set_status"], permissions=["act"])
+    @admin.action(description=ACTIONS["set_status"].verb, permissions=["set_status"])
     def set_status(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        return self._ask(request, queryset, "set_status")
+        return self._ask(request, queryset, ACTIONS["set_status"])
 
-    def _ask(
-        self, request: HttpRequest, queryset: QuerySet[Any], name: str, *, back: str | None = None
-    ) -> HttpResponse | None:
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return roles.may(request.user, roles.RETRY)
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return roles.may(request.user, roles.CANCEL)
+
+    def has_set_status_permission(self, request: HttpRequest) -> bool:
+        return roles.may(request.user, roles.SET_STATUS)
+
+    def _ask(self, request: HttpRequest, queryset: QuerySet[Any], action: Action) -> HttpResponse | None:
         """First the reason, then the deed; the form posts the chosen rows again."""
-        kind = StatusForm if name == "set_status" else ReasonForm
-        form = kind(request.POST) if "confirmed" in request.POST else kind()
-        rows = list(queryset)
+        rows = list(queryset.order_by("pk")[: MOST + 1])
+        if len(rows) > MOST:
+            self.message_user(
+                request, f"At most {MOST} memories at once; more are an incident replay.", messages.WARNING
+            )
+            return None
+        form = acting.form_of(action, request.POST if "confirmed" in request.POST else None)
         if form.is_bound and form.is_valid():
+            try:
+                claim = acting.claimed(request, action, rows, "")
+            except once.SubmittedBefore as error:
+                self.message_user(request, _before(error), messages.WARNING)
+                return None
+            except once.Stale as error:
+                self.message_user(request, f"{error} Nothing was done; please look again.", messages.WARNING)
+                return None
+            given = dict(form.cleaned_data)
+            reason = given.pop("reason")
             for row in rows:
-                self._do(request, row, name, form.cleaned_data)
-            return HttpResponseRedirect(back) if back else None
+                sentence, level = acting.do(request, action, row, reason, given)
+                self.message_user(request, f"Memory {row.memory_id}: {sentence}", level)
+            claim.done(f"{action.verb} of {len(rows)} memories.")
+            return None
         context = {
-            **self.admin_site.each_context(request),
-            "title": f"{TITLES[name]}: {len(rows)} {'memory' if len(rows) == 1 else 'memories'}",
-            "explained": EXPLAINED[name],
-            "verb": TITLES[name],
-            "name": name,
+            **self._base(request, f"{action.verb}: {len(rows)} {'memory' if len(rows) == 1 else 'memories'}"),
+            "action": action,
             "rows": rows,
             "form": form,
-            "back": back or reverse("admin:memories_memoryrow_changelist"),
-            "from_list": back is None,
-            "opts": self.model._meta,
-            "media": self.media + form.media,
+            "token": once.token(acting.purpose(request, action, rows), ""),
+            "back": reverse("admin:memories_memoryrow_changelist"),
         }
         return TemplateResponse(request, "admin/memories/memoryrow/reason.html", context)
-
-    def _do(self, request: HttpRequest, row: MemoryRow, name: str, given: dict[str, Any]) -> None:
-        actor = f"staff:{request.user.get_username()}"
-        arguments: dict[str, Any] = {"actor": actor, "reason": given["reason"]}
-        if name == "set_status":
-            arguments["status"] = PostProcessingStatus(given["status"])
-        deed: Callable[..., str] = getattr(support, name)
-        try:
-            sentence = deed(row.uid, row.memory_id, **arguments)
-        except support.Impossible as error:
-            self.message_user(request, f"Memory {row.memory_id}: {error}", messages.WARNING)
-            return
-        except ProviderError as error:
-            self.message_user(request, f"Memory {row.memory_id}: {error.message}", messages.ERROR)
-            return
-        self.log_change(request, row, f"{TITLES[name]}: {sentence} Reason: {given['reason']}")
-        self.message_user(request, f"Memory {row.memory_id}: {sentence}", messages.SUCCESS)
 
     # --- the page of one memory ---
 
@@ -197,6 +178,9 @@ class MemoryAdmin(ReadOnlyAdmin):
         own = [
             path("<int:pk>/do/<str:name>/", wrap(self.act_view), name="memories_memoryrow_act"),
             path("<int:pk>/reveal/", wrap(self.reveal_view), name="memories_memoryrow_reveal"),
+            path("<int:pk>/audio/<str:name>/", wrap(self.audio_view), name="memories_memoryrow_audio"),
+            path("<int:pk>/waveform/<str:name>.svg", wrap(self.waveform_view), name="memories_memoryrow_waveform"),
+            path("<int:pk>/export/", wrap(self.export_view), name="memories_memoryrow_export"),
         ]
         return own + super().get_urls()
 
@@ -206,44 +190,168 @@ class MemoryAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         row = self._row(request, object_id)
+        revealed = self._open(request, row)
+        audible = roles.may(request.user, roles.PLAY_AUDIO)
+        shown = page.of(row, request.GET, revealed=revealed, audible=audible)
+        permitted = [name for name, action in ACTIONS.items() if roles.may(request.user, action.permission)]
+        link = request.build_absolute_uri(_address(row, request.GET))
         context = {
-            **self.admin_site.each_context(request),
-            **page.of(row, revealed=reveal.is_open(request, row)),
-            "title": f"Memory {row.memory_id}",
-            "opts": self.model._meta,
-            "media": self.media,
-            "actions": [(name, TITLES[name], EXPLAINED[name]) for name in TITLES],
-            "may_act": self.has_act_permission(request),
-            "reveal_form": ReasonForm(),
+            **self._base(request, f"Memory {row.memory_id}"),
+            **shown,
+            "actions": page.actions_of(shown["now"], permitted),
+            "may_reveal": roles.may(request.user, roles.REVEAL),
+            "may_retry": roles.may(request.user, roles.RETRY),
+            "reveal_form": acting.ReasonForm(),
             "reveal_minutes": reveal.MINUTES,
+            "revealed_until": reveal.until(request, row) if revealed else None,
+            "ticket": ticket.text(row, shown["trace"], link),
+            "here": request.get_full_path(),
         }
         return TemplateResponse(request, "admin/memories/memoryrow/page.html", context)
 
     def act_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
-        if not self.has_act_permission(request):
-            raise PermissionDenied
-        if name not in TITLES:
+        """GET: what the action would do. POST: it is done, where nothing that was shown has changed."""
+        action = ACTIONS.get(name)
+        if action is None:
             raise Http404
+        if not self.has_view_permission(request) or not roles.may(request.user, action.permission):
+            raise PermissionDenied
         row = self._row(request, str(pk))
-        back = reverse("admin:memories_memoryrow_change", args=[pk])
-        answer = self._ask(request, self.get_queryset(request).filter(pk=row.pk), name, back=back)
-        return answer or HttpResponseRedirect(back)
+        now = situations.of(row.uid, row.memory_id)
+        given = request.POST if request.method == "POST" else request.GET
+        fields = acting.choices_of(action, now, given.dict())
+        options = acting.chosen(fields, given.dict())
+        preview = action.preview(now, options)
+        impossible = preview.impossible or action.why_not(now)
+        form = acting.form_of(action, request.POST if request.method == "POST" else None)
+        if form.is_bound and form.is_valid() and not (impossible and "token" not in request.POST):
+            answer = self._do(request, action, row, now, dict(form.cleaned_data), options)
+            if answer is not None:
+                return answer
+        context = {
+            **self._base(request, f"{action.verb}: memory {row.memory_id}"),
+            "action": action,
+            "row": row,
+            "preview": preview,
+            "impossible": impossible,
+            "choices": [
+                {"name": key, "field": field, "chosen": options[key]} for key, field in fields.items()
+            ],
+            "options": options,
+            "form": form,
+            "token": once.token(acting.purpose(request, action, [row]), _seen(now, options)),
+            "back": reverse("admin:memories_memoryrow_change", args=[row.pk]),
+        }  # fmt: skip
+        status = 409 if request.method == "POST" and form.is_bound and form.is_valid() else 200
+        return TemplateResponse(request, "admin/memories/memoryrow/action.html", context, status=status)
+
+    def _do(
+        self, request: HttpRequest, action: Action, row: MemoryRow, now: Situation, given: dict[str, str],
+        options: dict[str, str],
+    ) -> HttpResponse | None:  # fmt: skip
+        """The deed; None where the page has to be looked at again."""
+        back = HttpResponseRedirect(reverse("admin:memories_memoryrow_change", args=[row.pk]))
+        try:
+            claim = acting.claimed(request, action, [row], _seen(now, options))
+        except once.SubmittedBefore as error:
+            self.message_user(request, _before(error), messages.WARNING)
+            return back
+        except once.Stale as error:
+            self.message_user(request, f"{error} Nothing was done; please look again.", messages.WARNING)
+            return None
+        reason = given.pop("reason")
+        sentence, level = acting.do(request, action, row, reason, {**options, **given})
+        if level == messages.SUCCESS:
+            claim.done(sentence)
+        else:
+            claim.undone()
+        self.message_user(request, f"Memory {row.memory_id}: {sentence}", level)
+        return back
 
     def reveal_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Words are shown for a while, to this session, after the reason was written into the history."""
-        if not self.has_act_permission(request):
+        """Words are shown for a while, to this session, after the reason was written into the audit log."""
+        if not self.has_view_permission(request) or not roles.may(request.user, roles.REVEAL):
             raise PermissionDenied
         row = self._row(request, str(pk))
-        form = ReasonForm(request.POST)
-        if request.method == "POST" and form.is_valid():
-            self.log_change(request, row, f"Transcript revealed. Reason: {form.cleaned_data['reason']}")
+        form = acting.ReasonForm(request.POST)
+        back = reverse("admin:memories_memoryrow_change", args=[pk])
+        if request.method == "POST" and request.POST.get("hide"):
+            reveal.close(request, row)
+        elif request.method == "POST" and form.is_valid():
+            target = audit.memory(row.uid, row.memory_id)
+            details = {"minutes": reveal.MINUTES}
+            audit.record(audit.actor_of(request), "reveal", target, form.cleaned_data["reason"], details)
             reveal.open_for(request, row)
+            back += "#words"
         else:
             self.message_user(request, "A reason is needed to reveal the words.", messages.WARNING)
-        return HttpResponseRedirect(reverse("admin:memories_memoryrow_change", args=[pk]))
+        return HttpResponseRedirect(back)
+
+    def audio_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponseBase:
+        row = self._row(request, str(pk))
+        self._must_hear(request, row)
+        return hearing.play(request, row, hearing.find(row, name))
+
+    def waveform_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
+        row = self._row(request, str(pk))
+        self._must_hear(request, row)
+        return hearing.picture(hearing.find(row, name))
+
+    def export_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The revealed words as a text file. By POST, so that no link in a ticket is an export."""
+        row = self._row(request, str(pk))
+        if request.method != "POST":
+            raise Http404
+        if not self._open(request, row):
+            raise PermissionDenied
+        try:
+            memory = repository.get_memory(row.uid, row.memory_id)
+        except repository.MemoryNotFound as error:
+            raise Http404 from error
+        audit.record(audit.actor_of(request), "export", audit.memory(row.uid, row.memory_id), "", {"format": "srt"})
+        content = downloads.srt(memory, people.names(row.uid), "the user")
+        headers = {
+            "Content-Disposition": f'attachment; filename="memory-{row.pk}.srt"', "Cache-Control": "private, no-store"
+        }  # fmt: skip
+        return HttpResponse(content, content_type="application/x-subrip; charset=utf-8", headers=headers)
+
+    def _must_hear(self, request: HttpRequest, row: MemoryRow) -> None:
+        if not self._open(request, row) or not roles.may(request.user, roles.PLAY_AUDIO):
+            raise PermissionDenied
+
+    def _open(self, request: HttpRequest, row: MemoryRow) -> bool:
+        """Whether this session may read the words now: it gave a reason, and still has the permission."""
+        allowed = self.has_view_permission(request) and roles.may(request.user, roles.REVEAL)
+        return allowed and reveal.is_open(request, row)
+
+    def _base(self, request: HttpRequest, title: str) -> dict[str, Any]:
+        return {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.model._meta,
+            "media": self.media,
+            "is_nav_sidebar_enabled": False,  # the page needs the width, and the way back stands above it
+        }
 
     def _row(self, request: HttpRequest, object_id: str) -> MemoryRow:
         row: MemoryRow | None = self.get_object(request, object_id)
         if row is None:
             raise Http404("There is no such memory")
         return row
+
+
+def _seen(now: Situation, options: dict[str, str]) -> str:
+    return f"{now.seen}/{urlencode(options)}"
+
+
+def _before(error: once.SubmittedBefore) -> str:
+    if error.answer:
+        return f"This form was submitted before, and it was done then: {error.answer}"
+    return "This form was submitted before, and is being done."
+
+
+def _address(row: MemoryRow, query: QueryDict) -> str:
+    """The page with what is chosen on it, and nothing else of the address."""
+    kept = {key: query[key] for key in ("run", "step", "compare") if key in query}
+    where: str = reverse("admin:memories_memoryrow_change", args=[row.pk])
+    return f"{where}?{urlencode(kept)}" if kept else where

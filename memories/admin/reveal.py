@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from django.http import HttpRequest
 
 from memories.models import MemoryRow
 from omi.core import reveal
 from omi.core.reveal import MINUTES
 
-__all__ = ["MINUTES", "is_open", "open_for"]
+__all__ = ["MINUTES", "close", "is_open", "open_for", "until"]
 
 _KIND = "revealed_memories"
 
@@ -19,3 +21,13 @@ def open_for(request: HttpRequest, row: MemoryRow) -> None:
 
 def is_open(request: HttpRequest, row: MemoryRow) -> bool:
     return reveal.is_open(request, _KIND, str(row.pk))
+
+
+def close(request: HttpRequest, row: MemoryRow) -> None:
+    """Mask the words again, before their time."""
+    reveal.close(request, _KIND, str(row.pk))
+
+
+def until(request: HttpRequest, row: MemoryRow) -> datetime:
+    """When the words are masked again."""
+    return datetime.fromtimestamp(reveal.until(request, _KIND, str(row.pk)), UTC)

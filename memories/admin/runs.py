@@ -58,7 +58,7 @@ class RunAdmin(ReadOnlyAdmin):
         row = MemoryRow.objects.filter(uid=run.uid, memory_id=run.memory_id).first()
         if row is None:
             return super().change_view(request, object_id, form_url, extra_context)
-        return HttpResponseRedirect(reverse("admin:memories_memoryrow_change", args=[row.pk]) + f"#run-{run.pk}")
+        return HttpResponseRedirect(reverse("admin:memories_memoryrow_change", args=[row.pk]) + f"?run={run.pk}")
 
 
 @admin.register(VendorCall)

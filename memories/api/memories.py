@@ -18,6 +18,7 @@ from memories.api.reading import Query, body, parameters, query
 from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, PhotoList
 from memories.capture import create
+from memories.feedback import corrections
 from memories.pipeline import budgets, service
 from memories.privacy import erasure
 from memories.repository import emotions, listing, tombstones
@@ -160,13 +161,15 @@ class MemoryViewSet(viewsets.ViewSet):
     def reprocess(self, request: Request, memory_id: str) -> Response:
         asked = query(ReprocessQuery, request)
         uid = uid_of(request)
-        repository.get_memory(uid, memory_id)
+        memory = repository.get_memory(uid, memory_id)
         service.bounded(uid, memory_id, settings.OMI_RETRIES_PER_DAY)
         budgets.spend(uid, runs=1)
         options: dict[str, Any] = {"force": True}
         if asked.language_code:
             options["language"] = asked.language_code
         service.start("reprocess", uid, memory_id, actor=f"user:{uid}", reason="asked by the user", options=options)
+        if memory.discarded:
+            corrections.summary_changed(uid, memory, "discarded", True, False)
         return Response(as_json(repository.get_memory(uid, memory_id)))
 
     @extend_schema(responses={200: PhotoList, **NOT_FOUND})

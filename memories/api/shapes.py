@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, RootModel, field_validator
 
 from memories.shapes import Geolocation, Memory, Photo
+from omi.core.moments import Moment
 from transcription.said_by import PersonId, SegmentId, SpeakerLabel
 from transcription.segments import Segment
 
@@ -134,8 +135,8 @@ class SearchBody(BaseModel):
     include_discarded: bool = False
     category: str | None = None
     person_id: PersonId | None = None
-    start_date: datetime | None = None
-    end_date: datetime | None = None
+    start_date: Moment | None = None
+    end_date: Moment | None = None
 
 
 class SearchHit(BaseModel):

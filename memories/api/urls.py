@@ -8,6 +8,7 @@ from memories.api.asking import AskViewSet
 from memories.api.downloads import DownloadViewSet
 from memories.api.edits import EditViewSet
 from memories.api.event_stream import event_stream
+from memories.api.feedback import FeedbackViewSet, ImprovementViewSet, VocabularyViewSet
 from memories.api.finding import FindingViewSet
 from memories.api.insights import InsightsViewSet
 from memories.api.memories import MemoryViewSet
@@ -75,6 +76,10 @@ urlpatterns = [
     path("v1/users/settings", UserSettingsViewSet.as_view({"get": "retrieve", "patch": "partial_update"})),
     path("v1/users/export", UserViewSet.as_view({"get": "export"})),
     path("v1/users/fcm-token", UserViewSet.as_view({"post": "fcm_token"})),
+    path("v1/users/improvement", ImprovementViewSet.as_view({"get": "retrieve", "put": "update"})),
+    path("v1/users/vocabulary", VocabularyViewSet.as_view({"get": "retrieve", "put": "update"})),
+    path("v1/feedback", FeedbackViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/feedback/<str:feedback_id>", FeedbackViewSet.as_view({"delete": "destroy"})),
     path("v1/webhooks", WebhookViewSet.as_view({"get": "list", "post": "create"})),
     path(
         _WEBHOOK,

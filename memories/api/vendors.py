@@ -15,10 +15,10 @@ from rest_framework.views import APIView
 
 from memories import vendor_callbacks
 from memories.api.errors import ApiError
-from memories.api.recordings import ranged
 from memories.pipeline.vendor_calls import signed_urls
 from omi.core.metrics import vendor_callbacks_total
 from omi.stores import audio
+from omi.stores.ranged import ranged
 from transcription.vendors.batch import webhook
 
 PIECE = 64 * 1024

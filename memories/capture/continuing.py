@@ -6,12 +6,12 @@ audio reaches; documents of older servers have none, and ``last_audio`` must do.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from django.conf import settings
 
 from memories.shapes import ProcessingMemory, SessionAudio
+from omi.core import clock
 from transcription.ports import FINAL
 
 AHEAD = 2.0
@@ -62,7 +62,7 @@ def closed(found: ProcessingMemory, session_id: str, reason: str) -> dict[str, A
 def going_on(found: ProcessingMemory, without: str) -> list[str]:
     """The other sessions that hear the conversation now. One that was not heard for the gap is not alive: a living one
     would have ended."""
-    since = time.time() - settings.OMI_GAP_SECONDS
+    since = clock.time() - settings.OMI_GAP_SECONDS
     return [name for name, audio in found.audio.items() if name != without and not audio.over and audio.at >= since]
 
 

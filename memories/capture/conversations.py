@@ -6,7 +6,6 @@ with the same arguments and changes nothing the second time.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -23,7 +22,8 @@ from memories.repository.live_segments import LivePiece
 from memories.repository.parsing import dump
 from memories.shapes import ProcessingMemory, SessionAudio
 from memories.user_events import log as events
-from transcription.ports import Accounting, Conversation, ConversationGone, Piece, SessionInfo, VoiceLabel
+from omi.core import clock
+from transcription.ports import HOST_LOST, Accounting, Conversation, ConversationGone, Piece, SessionInfo, VoiceLabel
 from transcription.segments import Segment, is_speaker_label, speaker_label
 
 log = structlog.get_logger(__name__)
@@ -83,7 +83,7 @@ def deleted_at(uid: str, memory_id: str | None) -> float | None:
     if memory is not None and not memory.deleted:
         return None
     at = memory.deleted_at if memory is not None else None
-    return at.timestamp() if at is not None else time.time()
+    return at.timestamp() if at is not None else clock.time()
 
 
 def _resume(session: SessionInfo, found: ProcessingMemory) -> Conversation | None:
@@ -145,7 +145,7 @@ def store_segments(
         if first or assigned or not segments:
             memory_id = processing.mutate(session.uid, conversation.id, begin).memory_id
         if segments:
-            written_at = time.time()
+            written_at = clock.time()
             memory_id = processing.append(
                 session.uid,
                 conversation.id,
@@ -162,7 +162,7 @@ def store_segments(
                 ],
             )
     except processing.ProcessingMemoryNotFound as error:
-        raise ConversationGone(time.time()) from error  # erased
+        raise ConversationGone(clock.time()) from error  # erased
     gone = deleted_at(session.uid, memory_id)
     if gone is not None:
         raise ConversationGone(gone)
@@ -199,7 +199,12 @@ def store_transcripts(session: SessionInfo, conversation: Conversation, by_model
         whole = [*kept, *_numbered(segments, kept)]
         if whole:
             whole.sort(key=lambda item: (item.start, item.end))
-            transcripts.save_transcript(session.uid, memory_id, model, whole, {"source": "live"})
+            transcripts.save_transcript(session.uid, memory_id, model, whole, _about(session))
+
+
+def _about(session: SessionInfo) -> dict[str, str]:
+    """What a live transcript was made with, where anything is to be said."""
+    return {"source": "live", **({"vocabulary": session.vocabulary} if session.vocabulary else {})}
 
 
 def _numbered(segments: list[Segment], before: list[Segment]) -> list[Segment]:
@@ -244,7 +249,9 @@ def finish_conversation(
     def close(current: ProcessingMemory) -> dict[str, Any]:
         counted = dict((current.model_extra or {}).get("accounting") or {})
         if accounting is not None:
-            counted.setdefault(session.session_id, asdict(accounting))
+            known = counted.get(session.session_id)
+            if known is None or HOST_LOST in (known.get("reasons") or {}):  # its host came back: now it is known better
+                counted[session.session_id] = asdict(accounting)
         fields = continuing.closed(current, session.session_id, reason)
         others = continuing.going_on(current, session.session_id)
         return {**fields, "finished": not others or reason == "finish", "accounting": counted}

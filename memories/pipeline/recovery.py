@@ -14,14 +14,14 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import Error, transaction
 from django.db.models import Exists, F, OuterRef, Q
-from django.utils import timezone
 
-from memories.pipeline import failure_catalogue, notifications, queries
-from memories.pipeline.engine import checkpoints, lease, processes, queue, transitions
+from memories.pipeline import failure_catalogue, queries
+from memories.pipeline.engine import checkpoints, lease, notifications, processes, queue, transitions
 from memories.pipeline.engine.plans import OPTIONAL
 from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt
 from memories.pipeline.states import State, StepState
 from memories.pipeline.vendor_calls import jobs, records
+from omi.core import clock
 from omi.core.errors import Outcome
 
 log = structlog.get_logger(__name__)
@@ -70,7 +70,7 @@ def resend_lost(*, limit: int = 500, notify: bool = False) -> Report:
 
     One row that cannot be dealt with is logged and keeps no other waiting.
     """
-    now = timezone.now()
+    now = clock.now()
     report = Report()
     pause = RESEND_BEHIND if queue.behind(now - GRACE) else RESEND
     due = PostProcessingRun.objects.filter(lease.claimable(now, since=GRACE))
@@ -98,7 +98,7 @@ def notify_ends(*, limit: int = 500, seconds: float = NOTIFYING) -> int:
     """
     global _notified_until
     waiting = PostProcessingRun.objects.filter(
-        state=State.FINISHED, announced=False, finished_at__lt=timezone.now() - GRACE
+        state=State.FINISHED, announced=False, finished_at__lt=clock.now() - GRACE
     )
     runs = list(waiting.filter(pk__gt=_notified_until).order_by("id")[:limit])
     if len(runs) < limit:
@@ -125,7 +125,7 @@ def end_unclaimable(run: PostProcessingRun, *, notify: bool = True) -> bool:
     One that is out of claims at an optional step goes on without it instead (False). Without ``notify`` that is left to
     ``notify_ends``: nothing but the database is asked.
     """
-    now = timezone.now()
+    now = clock.now()
     idle = lease.claimable(now) & Q(fence=run.fence)
     spent = idle & Q(claims__gte=F("max_claims"))
     if run.cancel_requested:
@@ -152,7 +152,7 @@ def _go_on_without(run: PostProcessingRun, when: Q) -> None:
     following = "".join(plan[plan.index(run.current_step) + 1 :][:1])
     with transaction.atomic():
         if not transitions.change(
-            run.pk, State.QUEUED, when=when, claims=0, current_step=following, woken_at=timezone.now()
+            run.pk, State.QUEUED, when=when, claims=0, current_step=following, woken_at=clock.now()
         ):
             return
         _step_failed(run)
@@ -180,7 +180,7 @@ def _step_failed(run: PostProcessingRun) -> None:
     step = RunStep.objects.filter(run=run, name=run.current_step).first()
     if step is None or step.ended:
         return
-    now = timezone.now()
+    now = clock.now()
     began = run.step_started_at or run.heartbeat_at or now
     attempt = checkpoints.abandoned_attempt(step, run.fence, run.lease_owner, began)
     StepAttempt.objects.bulk_create([attempt])
@@ -213,7 +213,7 @@ def end_hung_workers() -> int:
 
     A worker at work renews its lease as long as its step may take. One that does not hangs, or its step had its time.
     """
-    now = timezone.now()
+    now = clock.now()
     lapsed = PostProcessingRun.objects.filter(
         lease.lapsed(now), lease_until__lt=now, lease_owner__startswith=f"{lease.machine()}:"
     )
@@ -230,7 +230,7 @@ def release_dead_workers() -> int:
     So are the runs that wait for the answer to a call that such a process had made. The claim stays counted. A process
     id that was given to another process only costs the wait for the lease, or for the call's deadline.
     """
-    now = timezone.now()
+    now = clock.now()
     released = 0
     mine = PostProcessingRun.objects.filter(
         state=State.RUNNING, lease_until__gte=now, lease_owner__startswith=f"{lease.machine()}:"

@@ -13,15 +13,15 @@ from typing import Any, Final
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
-from django.utils import timezone
 
-from memories.pipeline import failure_catalogue, notifications, recovery, subprocess_runner
+from memories.pipeline import failure_catalogue, recovery, subprocess_runner
 from memories.pipeline.engine import (
     checkpoints,
     content_hash,
     fairness,
     fault_injection,
     lease,
+    notifications,
     processes,
     queue,
     retry_policy,
@@ -33,6 +33,7 @@ from memories.pipeline.engine.results import AnswersLater, Done, LeaseLost, RunC
 from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.pipeline.states import GOOD, Kind, State, StepState
 from memories.pipeline.vendor_calls import jobs, records
+from omi.core import clock
 from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
 
 DEFAULT_LIMIT: Final = 300.0
@@ -95,7 +96,7 @@ def _walk(ctx: Context, heartbeat: Heartbeat) -> str:
         following = order[position + 1].name if position + 1 < len(order) else ""
         if run.current_step != step.name:
             run.current_step = step.name
-            lease.write(ctx.lease, current_step=step.name, step_started_at=timezone.now())
+            lease.write(ctx.lease, current_step=step.name, step_started_at=clock.now())
         structlog.contextvars.bind_contextvars(step=step.name)
         ended = _step(ctx, step, following, heartbeat)
         if ended is not None:
@@ -114,7 +115,7 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
     """Run one step. None: go on with the next one."""
     module = load(step.name)
     assert module is not None
-    began, pending = timezone.now(), None
+    began, pending = clock.now(), None
     ctx.paid, ctx.answers = 0, []
     limit = getattr(module, "LIMIT", DEFAULT_LIMIT)
     if step.name in OPTIONAL:
@@ -185,7 +186,7 @@ def _check_deadline(ctx: Context, step: RunStep) -> None:
 
 def _seconds_left(step: RunStep) -> float:
     """Until the deadline of an optional step."""
-    return (step.deadline_at - timezone.now()).total_seconds() if step.deadline_at is not None else 0.0
+    return (step.deadline_at - clock.now()).total_seconds() if step.deadline_at is not None else 0.0
 
 
 def _store(ctx: Context, step: RunStep, began: Any, result: Any, input_hash: str, following: str) -> None:

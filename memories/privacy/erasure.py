@@ -174,7 +174,7 @@ def _run(row: ErasureReceipt) -> Receipt:
 LAST = frozenset({"documents", "rows"})
 """While these are there, what is left of an unfinished erasure can be found."""
 
-INDEPENDENT = frozenset({"runs"})
+INDEPENDENT = frozenset({"runs", "hosts"})
 """What remembers by itself what is left: a vendor that is down (its tickets stay in the runs) delays nothing else."""
 
 

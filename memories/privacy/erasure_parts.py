@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from memories.console import audit
+from memories.experiments import upkeep as experiments
+from memories.feedback import reports
 from memories.insights import figures as insights
 from memories.mirror import rows as mirror
 from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
 from memories.pipeline import service
 from memories.pipeline.models import DailyUse, PostProcessingRun, UserTurn, VendorCall
 from memories.recaps import reading as recaps
+from memories.registry import records as registry
 from memories.repository import processing
 from memories.repository.memories import collection, glance, memory_path
 from memories.search import word_index
@@ -19,6 +23,7 @@ from memories.webhooks import hooks
 from omi.accounts import revocation
 from omi.accounts.users import user_path
 from omi.core import console_history
+from omi.core.host import several
 from omi.core.ids import is_id
 from omi.stores import audio, damaged
 from omi.stores.documents import documents, path
@@ -27,6 +32,8 @@ from omi.stores.models import AudioObject
 from omi.stores.vectors import namespace, vector_id, vectors
 from speakers import forget as speakers
 from transcription import journal
+from transcription.hosts import asking
+from transcription.hosts.models import HostJournal
 
 Part = tuple[str, Callable[[], Any]]
 
@@ -39,11 +46,15 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("vectors", lambda: erase_vectors(uid, memory_id)),
         ("audio", lambda: audio.forget_memory(uid, memory_id)),
         ("journals", lambda: _erase_journals(uid, memory_id)),
+        ("hosts", lambda: asking.erase(uid, _sessions(uid, memory_id))),
         ("events", lambda: log.forget_memory(uid, memory_id)),
         ("webhooks", lambda: hooks.forget_memory(uid, memory_id)),  # after the events that they are made from
         ("search", lambda: word_index.forget_memory(uid, memory_id)),
         ("recaps", lambda: recaps.forget_memory(uid, memory_id)),
         ("insights", lambda: insights.forget_memory(uid, memory_id)),
+        ("feedback", lambda: reports.forget_memory(uid, memory_id)),
+        ("experiments", lambda: experiments.forget_memory(uid, memory_id)),
+        ("registry", lambda: registry.forget_memory(uid, memory_id)),
         ("originals", lambda: _erase_originals(uid, memory_id)),
         ("documents", lambda: _erase_documents(uid, memory_id)),
         ("rows", lambda: _erase_rows(uid, memory_id)),
@@ -57,11 +68,15 @@ def user_parts(uid: str) -> list[Part]:
         ("vectors", lambda: _erase_user_vectors(uid)),
         ("audio", lambda: audio.forget_user(uid)),
         ("journals", lambda: journal.forget_user(uid)),
+        ("hosts", lambda: asking.erase(uid)),
         ("webhooks", lambda: hooks.forget_user(uid)),  # before the log: switching one off writes into it
         ("events", lambda: log.forget_user(uid)),
         ("search", lambda: word_index.forget_user(uid)),
         ("recaps", lambda: recaps.forget_user(uid)),
         ("insights", lambda: insights.forget_user(uid)),
+        ("feedback", lambda: reports.forget_user(uid)),
+        ("experiments", lambda: experiments.forget_user(uid)),
+        ("registry", lambda: registry.forget_user(uid)),
         ("originals", lambda: _erase_originals(uid)),
         ("documents", lambda: _erase_tree(user_path(uid))),
         ("rows", lambda: _erase_user_rows(uid)),
@@ -76,18 +91,22 @@ def remains(uid: str) -> dict[str, int]:
         "originals": len(_tasks(uid)),
         "vectors": len(vectors_of(uid)),
         "audio": left.filter(deleted_at__isnull=True).count() + sum(audio.exists(row) for row in left),
-        "journals": journal.left_of(uid),
+        "journals": journal.left_of(uid) + HostJournal.objects.filter(uid=uid).count(),
+        **asking.look(uid),
         "events": UserEvent.objects.filter(uid=uid).count() + EventCounter.objects.filter(uid=uid).count(),
         "webhooks": hooks.remaining(uid),
         "search": word_index.words_left(uid),
         "recaps": recaps.remaining(uid),
         "insights": insights.remaining(uid),
+        "feedback": reports.remaining(uid),
+        "experiments": experiments.remaining(uid),
+        "registry": registry.remaining(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
         "calls": VendorCall.objects.filter(uid=uid).count(),
         "use": DailyUse.objects.filter(uid=uid).count() + UserTurn.objects.filter(uid=uid).count(),
         "rows": sum(rows.objects.filter(uid=uid).count() for rows in (MemoryRow, ProcessingMemoryRow, PersonRow)),
         "sign_outs": revocation.remaining(uid),
-        "console": console_history.of_user(uid).count(),
+        "console": console_history.of_user(uid).count() + audit.remaining(uid),
         **speakers.remaining(uid),
     }
 
@@ -178,19 +197,28 @@ def _conversation(uid: str, memory_id: str) -> str | None:
 
 
 def _erase_journals(uid: str, memory_id: str) -> int:
-    """The recordings of the sessions from which the memory was made."""
+    """The recordings of the sessions from which the memory was made, on this host."""
+    sessions = _sessions(uid, memory_id)
+    released = sum(journal.release(session, None, uid) for session in sorted(sessions))
+    if any(journal.find(session, uid) for session in sessions):
+        raise OSError("a journal cannot be removed")
+    return released
+
+
+def _sessions(uid: str, memory_id: str) -> set[str]:
+    """The sessions from which a memory was made."""
     processing_id = _conversation(uid, memory_id)
     if not processing_id:
-        return 0
+        return set()
     sessions = {entry.meta.session_id for entry in journal.for_conversation(uid, processing_id)}
     try:
         sessions.update(processing.get(uid, processing_id).session_ids)
     except (processing.ProcessingMemoryNotFound, Unreadable):
         pass
-    released = sum(journal.release(session, None, uid) for session in sorted(sessions))
-    if any(journal.find(session, uid) for session in sessions):
-        raise OSError("a journal cannot be removed")
-    return released
+    if several():
+        noted = HostJournal.objects.filter(uid=uid, conversation=processing_id)
+        sessions.update(noted.values_list("session_id", flat=True))
+    return sessions
 
 
 def _erase_documents(uid: str, memory_id: str) -> int:
@@ -203,10 +231,12 @@ def _erase_documents(uid: str, memory_id: str) -> int:
 
 def _erase_rows(uid: str, memory_id: str) -> int:
     console_history.forget(MemoryRow.objects.filter(uid=uid, memory_id=memory_id))
+    audit.forget_memory(uid, memory_id)
     rows = ProcessingMemoryRow.objects.filter(uid=uid, memory_id=memory_id)
     return mirror.forget_memory(uid, memory_id) + int(rows.delete()[0])
 
 
 def _erase_user_rows(uid: str) -> dict[str, int]:
     console_history.forget(MemoryRow.objects.filter(uid=uid))
+    audit.forget_user(uid)
     return {**mirror.forget_user(uid), "sign_outs": revocation.forget_user(uid)}

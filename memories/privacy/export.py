@@ -11,25 +11,32 @@ import io
 import itertools
 import json
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from asgiref.sync import sync_to_async
 
+from memories.experiments import upkeep as experiments
+from memories.feedback import reports
 from memories.models import UserEvent
 from memories.pipeline import failure_catalogue
 from memories.pipeline.models import PostProcessingRun
+from memories.registry import records as registry
 from memories.repository import live_segments, stored, tombstones
 from memories.repository.large import CHUNKS, Unreadable
 from memories.webhooks import hooks
 from omi.accounts.users import user_path
+from omi.core import workspace
 from omi.stores import audio
 from omi.stores.documents import documents
 from omi.stores.documents.base import Document, Where
 from speakers.models import VoiceConsent, VoiceSample
 from transcription import journal
+from transcription.hosts import handing
+from transcription.journal.store import Entry
 
 README = """Your data.
 
@@ -42,6 +49,8 @@ audio/PURPOSE/            recordings and voice samples; audio.json says what eac
 journals/                 recordings that are not processed yet, as your device sent them; meta.json names the codec
 events.json               what happened to your memories
 webhooks.json             addresses that you have told of it, and what was told; their secrets are not repeated
+feedback.json             what you said of them, and your corrections as cases
+experiments.json          what was tried for you or learned from you, and what each part of a memory was made with
 runs.json                 how they were processed: when, by which services, and how much those were used
 voices.json               whose voices were learned from which samples, and the consents to it
 tasks.json                emotion jobs of the app's earlier server
@@ -75,14 +84,21 @@ def _zip(uid: str) -> Iterator[bytes]:
             archive.writestr(name, json.dumps(value, ensure_ascii=False, indent=1, default=_plain))
             yield from sink.take()
         index = []
+        handed = {row.audio: row for row in handing.of_user(uid)}
         for row in audio.for_user(uid):
+            if row.name in handed:  # below, in the shape of the other journals
+                continue
             index.append(
                 {"file": row.name, "purpose": row.purpose, "memory_id": row.memory_id, "created_at": row.created_at}
             )
             if row.complete:
                 yield from _audio_file(archive, sink, row)
         archive.writestr("audio.json", json.dumps(index, indent=1, default=_plain))
-        yield from _journals(archive, sink, uid)
+        yield from _journals(archive, sink, journal.sessions(uid))
+        for elsewhere in handed.values():
+            with workspace.temporary() as folder:
+                copy = handing.fetch(elsewhere, Path(folder))
+                yield from _journals(archive, sink, [copy] if copy is not None else [])
     yield from sink.take()
 
 
@@ -96,8 +112,8 @@ def _audio_file(archive: zipfile.ZipFile, sink: _Sink, row: Any) -> Iterator[byt
         yield from _copy(archive, sink, info, source)
 
 
-def _journals(archive: zipfile.ZipFile, sink: _Sink, uid: str) -> Iterator[bytes]:
-    for entry in journal.sessions(uid):
+def _journals(archive: zipfile.ZipFile, sink: _Sink, entries: Iterable[Entry]) -> Iterator[bytes]:
+    for entry in entries:
         began = entry.info.started_at.timetuple()[:6]
         about = {name: value for name, value in asdict(entry.meta).items() if name not in ("version", "marker")}
         for name, pieces in (("meta.json", iter([json.dumps(about).encode()])), ("audio.bin", journal.as_sent(entry))):
@@ -143,6 +159,8 @@ def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
     rows = UserEvent.objects.filter(uid=uid).order_by("number")
     yield "events.json", list(rows.values("number", "type", "memory_id", "payload", "created_at"))
     yield "webhooks.json", hooks.exported(uid)
+    yield "feedback.json", reports.exported(uid)
+    yield "experiments.json", {**experiments.exported(uid), "made_with": registry.exported(uid)}
     yield "runs.json", list(_runs(uid))
     yield "voices.json", _voices(uid)
     tasks = documents().query("tasks", where=[Where("user_uid", "==", uid)])

@@ -88,14 +88,15 @@ def preferred(versions: Sequence[TranscriptVersion]) -> TranscriptVersion:
     return next((item for item in versions if item.active), None) or next(good, versions[0])
 
 
-def all_versions(uid: str, memory_id: str) -> dict[str, list[TranscriptVersion]]:
-    """Every version of every model, newest first. Empty where there is none (or no such memory)."""
+def all_versions(uid: str, memory_id: str, *, memory: Memory | None = None) -> dict[str, list[TranscriptVersion]]:
+    """Every version of every model, newest first. Empty where there is none (or no such memory). ``memory``: the
+    document, where it was read already."""
     try:
         where = memory_path(uid, memory_id)
     except InvalidPath:
         return {}
     models = [name for name in documents().collections(where) if name not in NOT_MODELS]
-    memory = find_memory(uid, memory_id) if models else None
+    memory = memory or (find_memory(uid, memory_id) if models else None)
     found = {model: _versions(where, model, memory, memory_id) for model in models}
     return {model: versions for model, versions in found.items() if versions}
 

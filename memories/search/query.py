@@ -16,7 +16,7 @@ from memories.pipeline.vendor_calls import records
 from memories.repository import listing
 from memories.search import snippets, word_index
 from memories.shapes import Memory
-from omi.core import providers
+from omi.core import providers, tuned
 from omi.core.batches import batches
 from omi.core.errors import ProviderError
 from omi.stores.vectors import namespace
@@ -163,11 +163,11 @@ def ranking(uid: str, query: str, limit: int, chosen: Filters, *, ways: str = "v
             if not by_words:
                 raise
             log.warning("search_by_words_only", uid=uid, vendor=error.vendor, code=error.code)
-    return fused(near, by_words)
+    return fused(near, by_words, float(tuned.value("search_words", WORDS, uid=uid)))
 
 
-def fused(near: dict[str, Near], by_words: dict[str, float]) -> list[Found]:
-    """One ranking of the three lists. What only the meaning found has to be near."""
+def fused(near: dict[str, Near], by_words: dict[str, float], words: float = WORDS) -> list[Found]:
+    """One ranking of the three lists. What only the meaning found has to be near. ``words``: weight of theirs."""
     kept = [
         name for name in {**near, **by_words}
         if a_hit(near[name].best if name in near else -1.0, by_words.get(name, 0.0))
@@ -175,14 +175,14 @@ def fused(near: dict[str, Near], by_words: dict[str, float]) -> list[Found]:
     lists: list[tuple[float, dict[str, float]]] = [
         (SUMMARY, {name: item.summary for name, item in near.items() if item.summary is not None}),
         (PASSAGE, {name: item.passage for name, item in near.items() if item.passage is not None}),
-        (WORDS, by_words),
+        (words, by_words),
     ]
     score: dict[str, float] = dict.fromkeys(kept, 0.0)
     for weight, values in lists:
         for place, name in enumerate(sorted(values, key=lambda key: (-values[key], key)), 1):
             share = math.sqrt(values[name]) if values is by_words else 1.0
             if name in score:
-                score[name] += weight * share * (K + 1) / (K + place) / (SUMMARY + PASSAGE + WORDS)
+                score[name] += weight * share * (K + 1) / (K + place) / (SUMMARY + PASSAGE + words)
     found = [Found(name, round(score[name], 4), near.get(name), by_words.get(name)) for name in score]
     return sorted(found, key=lambda item: (-item.score, -(item.near.best if item.near else 0.0), item.memory_id))
 

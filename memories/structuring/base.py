@@ -17,7 +17,8 @@ class StructureRequest:
     """A conversation to put in order. ``force``: the user asked for this memory, so it is never discarded.
 
     ``language`` is what was spoken; ``answer_language`` the user's. ``names`` maps person_id to a name. ``parts`` keeps
-    what is paid for of a talk that takes several calls. ``timeout`` in seconds, for each call.
+    what is paid for of a talk that takes several calls. ``timeout`` in seconds, for each call. ``prompt`` names one of
+    ``prompts.VARIANTS``; ``discard_below``: with fewer different words that mean something it is small change.
     """
 
     segments: Sequence[Segment]
@@ -29,6 +30,8 @@ class StructureRequest:
     names: dict[str, str] = field(default_factory=dict)
     user_name: str = "User"
     timeout: float = 120.0
+    prompt: str = ""
+    discard_below: int = 4
     parts: PaidParts = field(default_factory=NothingKept)
 
 

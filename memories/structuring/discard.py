@@ -45,7 +45,7 @@ def why_discard(request: StructureRequest, structured: Structured) -> str:
     if must_keep(request) or structured.action_items or structured.events:
         return ""
     count = len(content_words(request.segments))
-    return f"only {count} different words with a meaning" if count < MIN_CONTENT_WORDS else ""
+    return f"only {count} different words with a meaning" if count < request.discard_below else ""
 
 
 def content_words(segments: Sequence[Segment]) -> set[str]:

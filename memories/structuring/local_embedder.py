@@ -30,12 +30,13 @@ class LocalEmbedder:
         self._model: MiniLM | None = None
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> list[list[float]]:
-        """One unit vector of 384 floats per text. ``query`` makes no difference to this model."""
+        """One unit vector of 384 floats per text. Of a ``query`` the first 254 tokens are read: a search
+        waits for it, and a thousand characters that are words have fewer."""
         if not texts:
             return []
         with self._lock:
             if self._model is None:
                 self._model = minilm.MiniLM()
             # An empty text is embedded as its two markers: legal, near nothing in particular.
-            vectors: list[list[float]] = self._model.encode(texts).tolist()
+            vectors: list[list[float]] = self._model.encode(texts, chunks_each=1 if query else None).tolist()
         return vectors

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +63,14 @@ class MiniLM:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
-    def encode(self, texts: Sequence[str]) -> Floats:
-        """Unit vectors, shape ``(len(texts), 384)``. A text longer than 254 tokens is the mean of its chunks; of one
-        longer than MAX_CHARACTERS the first part is read."""
+    def encode(self, texts: Sequence[str], *, chunks_each: int | None = None) -> Floats:
+        """Unit vectors, shape ``(len(texts), 384)``. A text longer than 254 tokens is the mean of its chunks, of the
+        first ``chunks_each`` where that is given; of one longer than MAX_CHARACTERS the first part is read."""
         chunks: list[list[int]] = []
         owner: list[int] = []
         read = [composed(text[:MAX_CHARACTERS]) for text in texts]
         for index, encoding in enumerate(self._tokenizer.encode_batch(read, add_special_tokens=False)):
-            for piece in _pieces(encoding.ids):
+            for piece in islice(_pieces(encoding.ids), chunks_each):
                 chunks.append(piece)
                 owner.append(index)
         vectors = np.zeros((len(chunks), DIMENSION), np.float32)

@@ -115,14 +115,16 @@ class OpenAIStructurer:
     remote = True
 
     def __init__(
-        self, context_tokens: int = CONTEXT_TOKENS, input_price: float = 2.5, output_price: float = 10.0
-    ) -> None:
+        self, context_tokens: int = CONTEXT_TOKENS, input_price: float = 2.5, output_price: float = 10.0,
+        model: str = "",
+    ) -> None:  # fmt: skip
+        self._model = model
         self.context_tokens = context_tokens
         self._prices = (input_price, output_price)
 
     @property
     def model_name(self) -> str:
-        return str(settings.OMI_OPENAI_MODEL)
+        return self._model or str(settings.OMI_OPENAI_MODEL)
 
     def structure(self, request: StructureRequest) -> StructureResult:
         if not plain_text(request.segments).strip() and not request.force:

@@ -3,6 +3,7 @@ and no instruction in it is followed."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from datetime import datetime
@@ -45,6 +46,13 @@ _FACTS = """\
 The conversation took place on {moment} ({weekday}), time zone {zone}, and was spoken in "{spoken}".
 """
 
+VARIANTS = {
+    "": "",
+    "facts_first": "The overview begins with what was decided and agreed; what led to it follows in one sentence.\n",
+    "brief": "The overview has two sentences at most, and leaves out what is also an action item or an event.\n",
+}
+"""What an experiment may add to the rules, by name; "" is the product as it is."""
+
 _PART = "This is part {number} of {count} of a long conversation: put this part in order.\n"
 
 _MERGE = """\
@@ -81,7 +89,7 @@ def _messages(request: StructureRequest, moment: datetime, content: str, note: s
         spoken=one_line(request.language or "unknown"),
     )
     return [
-        {"role": "system", "content": rules},
+        {"role": "system", "content": rules + VARIANTS[request.prompt]},
         {"role": "user", "content": f"{facts}{note}\n<{tag}>\n{content}\n</{tag}>"},
     ]
 
@@ -89,3 +97,10 @@ def _messages(request: StructureRequest, moment: datetime, content: str, note: s
 def one_line(text: str) -> str:
     """A name or a code as it may stand among instructions: one short line."""
     return re.sub(r"\s+", " ", text).strip()[:60]
+
+
+def digest() -> str:
+    """Names the texts of all prompts by their content: who changes one makes another version."""
+    texts = [text for name, text in sorted(globals().items()) if name.isupper() and isinstance(text, str)]
+    texts += [f"{name}: {text}" for name, text in sorted(VARIANTS.items())]
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]

@@ -12,6 +12,7 @@ from django.dispatch import Signal
 
 from omi.accounts.models import ErasedAccount, uid_digest
 from omi.accounts.principal import Principal
+from omi.core import clock
 
 account_erased = Signal()
 """Sent with ``uid`` once the fence stands and before anything is deleted. Receivers may wait for what they end."""
@@ -30,7 +31,7 @@ def digests(text: str) -> list[str]:
 
 def mark_erased(uid: str) -> None:
     """Raise the fence: what was begun until now is not stored any more, and tokens issued until now are refused."""
-    ErasedAccount.objects.update_or_create(digest=uid_digest(uid), defaults={"erased_at": datetime.now(UTC)})
+    ErasedAccount.objects.update_or_create(digest=uid_digest(uid), defaults={"erased_at": clock.now()})
     account_erased.send(sender=ErasedAccount, uid=uid)
 
 

@@ -11,9 +11,9 @@ from datetime import datetime
 
 import structlog
 from django.dispatch import Signal
-from django.utils import timezone
 
 from omi.accounts.models import SignOut
+from omi.core import clock
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ signed_out = Signal()
 
 def sign_out(uid: str, *, reason: str) -> None:
     """Refuse every token that was issued until now. A new sign-in is a new token, and is taken."""
-    SignOut.objects.update_or_create(uid=uid, defaults={"at": timezone.now()})
+    SignOut.objects.update_or_create(uid=uid, defaults={"at": clock.now()})
     log.warning("signed_out", uid=uid, reason=reason[:300])
     signed_out.send(sender=sign_out, uid=uid)
 

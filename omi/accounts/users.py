@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +17,16 @@ from omi.stores.documents.base import Document, Transaction, Unreadable
 
 MAX_TOKENS = 20
 """Devices per user; the oldest falls out."""
+
+
+class Improvement(BaseModel):
+    """What the user permits beyond what the product does for them: ``learning`` from their own corrections for
+    themselves; ``cases``: corrections and reports may be looked at and measured with; ``shadow``: a second vendor may
+    be tried on their recordings."""
+
+    learning: bool = True
+    cases: bool = False
+    shadow: bool = False
 
 
 class UserDoc(BaseModel):
@@ -33,6 +45,7 @@ class UserDoc(BaseModel):
     recap_push: bool = False
     fcm_tokens: list[str] = Field(default_factory=list)
     vocabulary: list[str] = Field(default_factory=list)
+    improvement: Improvement = Field(default_factory=Improvement)
     account_deleted: bool = False
     created_at: datetime | None = None
 
@@ -46,6 +59,11 @@ class UserDoc(BaseModel):
         if token and token not in tokens:
             tokens.append(token)
         return {**data, "fcm_tokens": tokens}
+
+
+def vocabulary_version(terms: Sequence[str]) -> str:
+    """Names a vocabulary by its content; "" for none. A transcript says which one it was made with."""
+    return hashlib.sha256(json.dumps(list(terms), ensure_ascii=False).encode()).hexdigest()[:12] if terms else ""
 
 
 def user_path(uid: str) -> str:

@@ -24,6 +24,12 @@ def env_str(name: str, default: str = "") -> str:
     return default
 
 
+def env_default(name: str, value: str) -> None:
+    """Give this process, and those that it starts, a variable that the operator left out: for libraries that read it
+    when they are imported."""
+    os.environ.setdefault(name, value)
+
+
 def env_int(name: str, default: int) -> int:
     text = env_str(name)
     if not text:

@@ -16,5 +16,15 @@ def open_for(request: HttpRequest, kind: str, key: str) -> None:
     request.session[kind] = {**until, key: time.time() + MINUTES * 60}
 
 
+def close(request: HttpRequest, kind: str, key: str) -> None:
+    known = request.session.get(kind, {})
+    request.session[kind] = {name: value for name, value in known.items() if name != key}
+
+
+def until(request: HttpRequest, kind: str, key: str) -> float:
+    """Unix seconds at which it is masked again; 0 where nothing was revealed."""
+    return float(request.session.get(kind, {}).get(key, 0))
+
+
 def is_open(request: HttpRequest, kind: str, key: str) -> bool:
-    return float(request.session.get(kind, {}).get(key, 0)) > time.time()
+    return until(request, kind, key) > time.time()

@@ -12,6 +12,7 @@ from django.conf import settings
 from omi.core.bounded_http import bounded_client
 from omi.core.env import env_str
 from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
+from omi.core.vendor_errors import retry_after, safe_code
 from omi.push.base import PushResult
 
 VENDOR = "fcm"
@@ -97,13 +98,12 @@ def _error(answer: httpx.Response) -> ProviderError:
         kind = ErrorKind.TRANSIENT
     else:
         kind = ErrorKind.PERMANENT
-    after = answer.headers.get("Retry-After", "")
     return ProviderError(
         VENDOR,
         "the device is gone" if code == "UNREGISTERED" else "the push service refused the message",
         kind=kind,
-        code=code,
-        retry_after=float(after) if after.isdigit() else None,
+        code=safe_code(code),
+        retry_after=retry_after(answer.headers),
         outcome=Outcome.CONFIG_ERROR if answer.status_code in {401, 403} else None,
     )
 

@@ -17,6 +17,7 @@ from demo.material import bundled, pcm
 from demo.servers import DemoError, Installation, installation
 from tests.acceptance.wire import App
 from tests.support import sound
+from tests.support.migrated import migrated
 
 MAX_UPLOAD = 3 * 1024 * 1024
 """Bytes: small, so that too large a file is quickly made; 80 s of the bundled talk fit."""
@@ -36,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         "OMI_SEARCHES_PER_MINUTE": "0",
     }
     try:
-        with installation(folder, settings=settings) as running:
+        with installation(folder, settings=settings, database=migrated()) as running:
             yield running
             _no_server_error(running.folder)
     except DemoError as error:

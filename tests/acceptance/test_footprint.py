@@ -13,6 +13,7 @@ import pytest
 from demo.app import stream
 from demo.servers import ROOT, installation
 from tests.acceptance.test_socket_input import resident
+from tests.support.migrated import migrated
 
 HEAVY = [
     "av", "ctranslate2", "openai", "google", "pinecone", "scipy", "torch", "sklearn", "firebase_admin",
@@ -61,7 +62,9 @@ def test_the_web_process_never_maps_a_speech_engine_that_runs_locally(
 
     An installation of its own: Opus packets are decoded in the web process, and others may have sent some.
     """
-    with installation(tmp_path / "data", settings={"DJANGO_SETTINGS_MODULE": "omi.settings"}) as own:
+    with installation(
+        tmp_path / "data", database=migrated(), settings={"DJANGO_SETTINGS_MODULE": "omi.settings"}
+    ) as own:
         idle = resident(own.web_pid)
         token = own.manage("devtoken", "somebody").strip()
         heard = stream(own.url, token, talk[: 8 * 32000], speed=4.0, on_segment=lambda segment: None)

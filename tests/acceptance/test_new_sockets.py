@@ -15,6 +15,7 @@ from demo.servers import Installation, installation
 from demo.vendors.server import VendorServer
 from demo.vendors.truth import Library
 from tests.acceptance.wire import App
+from tests.support.migrated import migrated
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS, SPEED, CHUNK = 48, 2.0, 3200
@@ -33,7 +34,7 @@ def own(tmp_path_factory: pytest.TempPathFactory, vendors: VendorServer) -> Iter
         **vendors.urls, "DJANGO_SETTINGS_MODULE": "omi.settings", "OMI_LIVE": "deepgram,soniox,speechmatics",
         "OMI_PRERECORDED": "deepgram", "OMI_LOG_LEVEL": "INFO", "OMI_LOG_FORMAT": "json",
     }  # fmt: skip
-    with installation(tmp_path_factory.mktemp("sockets") / "data", settings=settings) as running:
+    with installation(tmp_path_factory.mktemp("sockets") / "data", database=migrated(), settings=settings) as running:
         yield running
 
 

@@ -16,7 +16,7 @@ from tests.support import sound
 
 pytestmark = pytest.mark.process
 
-TAKES_AN_ID = re.compile(r"{(memory_id|person_id|processing_memory_id|sample_id|webhook_id)}")
+TAKES_AN_ID = re.compile(r"{(memory_id|person_id|processing_memory_id|sample_id|webhook_id|feedback_id)}")
 ROUTES = [operation for operation in operations() if TAKES_AN_ID.search(operation.path)]
 IN_QUERY = [op for op in operations() if any(p["name"] in ("memory_id", "person_id") for p in op.parameters)]
 
@@ -33,7 +33,10 @@ def owned(lived: Json) -> dict[str, str]:
     assert sample.status_code == 200, sample.text
     webhook = app.post("/v1/webhooks", json={"url": "https://hooks.example.org/omi"})
     assert webhook.status_code == 200, webhook.text
+    feedback = app.post("/v1/feedback", json={"part": "summary", "memory_id": lived["memory_id"], "thumb": "up"})
+    assert feedback.status_code == 200, feedback.text
     return {
+        "feedback_id": feedback.json()["id"],
         "webhook_id": webhook.json()["id"],
         "number": "1",
         "memory_id": lived["memory_id"],
@@ -104,7 +107,7 @@ def test_a_strangers_id_is_404(app: App, owned: dict[str, str], operation: Opera
         operation,
         {
             **owned,
-            **{name: "never-was" for name in owned if name.endswith(("memory_id", "webhook_id"))},
+            **{name: "never-was" for name in owned if name.endswith(("memory_id", "webhook_id", "feedback_id"))},
             "person_id": "never-was",
         },
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
@@ -12,6 +13,7 @@ from django.test import override_settings
 from omi import checks
 from omi.accounts import users
 from omi.core.errors import ErrorKind, ProviderError
+from omi.push import fcm as fcm_adapter
 from omi.push import push
 from omi.push.fcm import FcmPush
 from omi.stores.documents import documents
@@ -108,6 +110,16 @@ def test_errors_of_push_are_ours_and_nothing_is_retried(fcm: Any, status: int, k
     assert failure is not None
     assert failure.kind is kind
     assert len(fcm.log("fcm", "send")) <= 1
+
+
+@pytest.mark.parametrize(("said", "waits"), [("7", 7.0), ("²", None), ("9" * 400, 86_400.0), ("soon", None)])
+def test_whatever_a_push_service_says_of_waiting_its_refusal_is_ours(said: str, waits: float | None) -> None:
+    """``float("²")`` raises although ``"²".isdigit()``."""
+    answer = httpx.Response(503, headers={"Retry-After": said.encode()}, json={"error": {"status": "x" * 5000}})
+    error = fcm_adapter._error(answer)
+    assert error.kind is ErrorKind.TRANSIENT
+    assert error.retry_after == waits
+    assert len(error.code) < 100
 
 
 def test_a_push_service_out_of_reach_is_transient(fcm: Any, settings: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memories import downloads
+from memories.api import downloads as api
 from memories.shapes import ActionItem, Event, Memory, Structured
 from omi.accounts import users
 from speakers import people
@@ -77,6 +79,15 @@ def test_a_long_segment_becomes_subtitles_one_after_another() -> None:
     assert [cue.end for cue in cues[:-1]] == [cue.start for cue in cues[1:]]
 
 
+def test_a_word_without_end_is_divided_in_time_that_grows_with_it() -> None:
+    """Nine million characters, as one request may bring, took the web process more than a minute."""
+    began = time.process_time()
+    cues = list(downloads.cues(memory(said("x" * 4_000_000, 0.0, 60.0)), {}, ""))
+    assert time.process_time() - began < 3.0
+    assert sum(len(cue.text) for cue in cues) == 4_000_000
+    assert {len(cue.text) for cue in cues[:-1]} == {downloads.CUE_CHARACTERS}
+
+
 def test_chinese_is_divided_although_it_has_no_blanks() -> None:
     cues = list(downloads.cues(memory(said("今天天气很好" * 40, 0.0, 60.0)), {}, ""))
     assert "".join(cue.text for cue in cues) == "今天天气很好" * 40
@@ -128,3 +139,15 @@ def test_a_strangers_memory_and_an_unknown_format_are_404(
     assert bob.get(f"/v1/memories/{made.id}/download/srt").status_code == 404
     answer = alice.get(f"/v1/memories/{made.id}/download/exe")
     assert (answer.status_code, "srt, vtt, txt, md, json" in answer.json()["detail"]) == (404, True)
+
+
+def test_one_user_has_one_download_made_at_a_time_and_nobody_else_waits_for_it(
+    alice: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight at a time of a long memory took the interpreter from everybody: a neighbour's request took 20 s."""
+    monkeypatch.setattr(api, "PATIENCE_SECONDS", 0.0)
+    with api.DOWNLOADS.held("alice", per_user=1, in_all=2):
+        refused = alice.get("/v1/memories/m/download/srt")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
+        assert bob.get("/v1/memories/m/download/srt").status_code == 404
+    assert alice.get("/v1/memories/m/download/srt").status_code == 404

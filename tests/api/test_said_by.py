@@ -30,6 +30,8 @@ def creation(**segment: Any) -> dict[str, Any]:
         {"person_id": "p" * 20_000},
         {"person_id": "a/b"},
         {"stt_provider": "s" * 5000},
+        {"speaker": "SPEAKER_00\n"},
+        {"speaker": "A" * 200_000 + "_1"},
     ],
 )
 def test_a_posted_segment_with_an_absurd_id_is_refused(alice: Caller, segment: dict[str, Any]) -> None:
@@ -73,3 +75,28 @@ def test_a_posted_segment_names_the_users_own_people_only(alice: Caller, bob: Ca
 def test_an_assignment_is_held_to_the_same_bounds(body: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         AssignVoice.model_validate(body)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"started_at": "0001-01-01T00:00:00+14:00"},
+        {"started_at": "9999-12-31T23:59:59-14:00"},
+        {"finished_at": "9999-12-31T23:59:59-14:00"},
+        {"finished_at": "9999-12-31T23:59:59"},
+        {"transcript_segments": [{"text": "Hello.", "start": 1e308, "end": 1e308}]},
+        {"transcript_segments": [{"text": "Hello.", "start": 0, "end": 1e300}]},
+    ],
+)
+def test_a_posted_moment_that_no_calendar_or_clock_can_show_is_refused(alice: Caller, wrong: dict[str, Any]) -> None:
+    answer = alice.send("POST", "/v1/memories?trigger_integrations=false", {**creation(), **wrong})
+    assert answer.status_code == 422, answer.content
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"start_date": "0001-01-01T00:00:00+14:00"}, {"end_date": "9999-12-31T23:59:59-14:00"}, {"start_date": -2e10}],
+)
+def test_a_search_for_a_moment_that_no_zone_can_show_is_refused(alice: Caller, asked: dict[str, Any]) -> None:
+    answer = alice.send("POST", "/v1/memories/search", {"query": "hello", **asked})
+    assert answer.status_code == 422, answer.content

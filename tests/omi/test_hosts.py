@@ -1,7 +1,8 @@
-"""A deployment on several hosts would lose audio: it is refused before it does."""
+"""A deployment on several hosts that would lose audio is refused before it does."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,27 +11,36 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from omi import checks
+from omi.core import host
 
 
 def test_one_host_is_well(settings: Any) -> None:
     assert checks.loses_audio_on_several_hosts(None) == []
 
 
-def test_check_deploy_refuses_several_hosts_and_names_what_would_be_lost(settings: Any) -> None:
+def test_check_deploy_refuses_several_hosts_and_names_what_they_must_share(settings: Any) -> None:
     settings.OMI_HOSTS = 2
     with pytest.raises(SystemCheckError) as refused:
         call_command("check", "--deploy")
-    for wanted in ("omi.E006", "omi.E007", "omi.E008", "journal of live audio"):
+    for wanted in ("omi.E006", "omi.E007", "omi.E008", "journals of live audio"):
         assert wanted in str(refused.value)
 
 
-def test_several_hosts_are_refused_whatever_they_share(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.OMI_HOSTS, settings.OMI_AUDIO = 3, "gcs"
+@pytest.mark.parametrize("shared", [{"OMI_AUDIO": "gcs"}, {"OMI_AUDIO_FOLDER": "/mnt/omi"}])
+def test_several_hosts_that_share_all_they_must_are_let_in(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, shared: dict[str, str]
+) -> None:
+    settings.OMI_HOSTS, settings.REDIS_URL = 3, "redis://10.0.0.1/0"
     monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.postgresql")
     assert [item.id for item in checks.loses_audio_on_several_hosts(None)] == ["omi.E006"]
+    for name, value in shared.items():
+        setattr(settings, name, value)
+    assert checks.loses_audio_on_several_hosts(None) == []
 
 
-def test_production_does_not_start_on_several_hosts(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_production_does_not_start_on_several_hosts_without_a_shared_audio_store(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for emulator in ("FIRESTORE_EMULATOR_HOST", "FIREBASE_AUTH_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"):
         monkeypatch.delenv(emulator, raising=False)
     settings.OMI_ENVIRONMENT, settings.SECRET_KEY, settings.DEBUG = "production", "x" * 60, False
@@ -39,3 +49,11 @@ def test_production_does_not_start_on_several_hosts(settings: Any, monkeypatch: 
     settings.OMI_HOSTS = 2
     with pytest.raises(ImproperlyConfigured, match=r"omi\.E006"):
         checks.refuse_unsafe_production()
+
+
+def test_a_host_keeps_its_name_in_its_data_folder(settings: Any, tmp_path: Path) -> None:
+    settings.OMI_DATA_DIR = tmp_path
+    first = host.host_id()
+    assert host.host_id() == first == (tmp_path / host.FILE).read_text().strip()
+    settings.OMI_HOST_ID = "web-1"
+    assert host.host_id() == "web-1"

@@ -12,6 +12,7 @@ from demo.servers import DemoError, installation
 from demo.vendors.server import VendorServer
 from tests.ops.deployment import SETTINGS, VENDORS, Deployment, morning, noon, until
 from tests.ops.watching import Watch, watch
+from tests.support.migrated import migrated
 from tests.support.processes import Unavailable
 from tests.support.services import missing
 
@@ -24,7 +25,9 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         environment = {name: value for name, value in vendors.urls.items() if name != "SIM_URL"}
         try:
             with installation(
-                tmp_path_factory.mktemp("ops") / "data", settings={**SETTINGS, **VENDORS, **environment}
+                tmp_path_factory.mktemp("ops") / "data",
+                database=migrated(),
+                settings={**SETTINGS, **VENDORS, **environment},
             ) as running:
                 yield Deployment(running, vendors)
         except DemoError as error:

@@ -10,11 +10,11 @@ import stat
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from memories.pipeline.models import ClusterBeat
@@ -120,13 +120,10 @@ def test_a_folder_that_a_worker_uses_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_postgresql_comes_back_too(postgres_url: str, tmp_path: Path) -> None:
+def test_postgresql_comes_back_too(new_postgres: Callable[[str], str], tmp_path: Path) -> None:
     if shutil.which("pg_dump") is None:
         pytest.skip("pg_dump cannot be had here: apt-get install postgresql-client")
-    with psycopg.connect(postgres_url.replace("postgres://", "postgresql://"), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE backed_up")  # "omi" is where the contract suites make their tables
-    host = Host(tmp_path / "data", DATABASE_URL=f"{postgres_url.rsplit('/', 1)[0]}/backed_up")
-    host.manage("migrate", "--verbosity", "0")
+    host = Host(tmp_path / "data", DATABASE_URL=new_postgres("backed_up"))
     before = host.life("live")
     archive = tmp_path / "backup.zip"
     host.manage("backup", archive)

@@ -32,6 +32,7 @@ from demo.vendors.truth import Library
 from omi.accounts import tokens
 from tests.acceptance import recordings
 from tests.acceptance.wire import App
+from tests.support.migrated import migrated
 from tests.transcription.process.conftest import CHUNK, Heard, speak
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
@@ -57,7 +58,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory, vendors: VendorServer) -> 
     def of(live: str) -> Installation:
         if live not in started:
             settings = {**vendors.urls, "DJANGO_SETTINGS_MODULE": "omi.settings", "OMI_LIVE": live}
-            running = installation(tmp_path_factory.mktemp("drops") / "data", settings=settings)
+            running = installation(tmp_path_factory.mktemp("drops") / "data", database=migrated(), settings=settings)
             started[live] = (running, running.__enter__())
         return started[live][1]
 
@@ -198,7 +199,7 @@ def test_after_the_web_process_was_killed(tmp_path: Path, vendors: VendorServer,
     vendors.reset()
     half = len(audio) // 2 // CHUNK * CHUNK
     settings = {**vendors.urls, "DJANGO_SETTINGS_MODULE": "omi.settings", "OMI_LIVE": "deepgram"}
-    with installation(tmp_path / "data", settings=settings) as own:
+    with installation(tmp_path / "data", database=migrated(), settings=settings) as own:
         app = enrolled(own, "killed")
         asyncio.run(asyncio.wait_for(_killed_at_the_end(own, app, audio[:half]), 100))
         with web_again(own):

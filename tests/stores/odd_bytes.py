@@ -20,7 +20,6 @@ import django
 django.setup()
 
 from django.core.files.uploadedfile import SimpleUploadedFile  # noqa: E402
-from django.core.management import call_command  # noqa: E402
 from django.test import Client  # noqa: E402
 
 from memories.repository import memories, processing  # noqa: E402
@@ -92,7 +91,6 @@ def upload(client: Client, operation: Operation, known: dict[str, str]) -> Itera
 
 
 def main() -> int:
-    call_command("migrate", verbosity=0)
     known, sent, wrong = furnish(), 0, []
     client = Client(headers={"Authorization": f"Bearer {tokens.mint(UID)}"}, raise_request_exception=False)
     for operation in operations():

@@ -9,9 +9,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from demo.servers import ROOT
@@ -19,11 +19,9 @@ from demo.servers import ROOT
 pytestmark = pytest.mark.process
 
 
-def test_no_route_fails_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
-    with psycopg.connect(postgres_url.replace("postgres://", "postgresql://"), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE odd_bytes")
+def test_no_route_fails_on_postgresql(new_postgres: Callable[[str], str], tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OMI_")} | {
-        "DATABASE_URL": f"{postgres_url.rsplit('/', 1)[0]}/odd_bytes",
+        "DATABASE_URL": new_postgres("odd_bytes"),
         "DJANGO_SETTINGS_MODULE": "omi.settings",
         "OMI_DATA_DIR": str(tmp_path),
         "OMI_LOG_LEVEL": "CRITICAL",

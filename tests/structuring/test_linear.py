@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memories import language_detection
+from memories import downloads, language_detection
 from memories.pipeline.rules import text_similarity
 from memories.pipeline.rules.acceptance import tokens
+from memories.shapes import Memory
 from memories.structuring import prompts
 from memories.structuring.actions import MAX_ITEMS
 from memories.structuring.base import StructureRequest
@@ -75,6 +76,10 @@ def structured(text: str, language: str = "en") -> object:
     return LocalStructurer(Flat()).structure(StructureRequest([segment], WEDNESDAY, language=language, force=True))
 
 
+def told(text: str) -> Memory:
+    return Memory(id="m", created_at=WEDNESDAY, transcript_segments=[Segment(text=text, start=0, end=9)])
+
+
 WORK: dict[str, Callable[[str], object]] = {
     "structure": structured,
     "reminders": asks_to_be_reminded,
@@ -87,6 +92,9 @@ WORK: dict[str, Callable[[str], object]] = {
     "parts to ask": lambda text: list(pieces(text, 2000)),
     "one line": prompts.one_line,
     "clean text": clean_text,
+    "subtitles": lambda text: downloads.srt(told(text), {}, ""),
+    "subtitles for the web": lambda text: downloads.vtt(told(text), {}, ""),
+    "a note": lambda text: downloads.markdown(told(text), {}, "", downloads.ZoneInfo("UTC")),
     "segments": lambda text: segments_from_words([], scope="x"),
 }
 SMALL, TIMES = 10_000, 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,6 +29,29 @@ def test_similarities_are_those_of_the_published_model_card() -> None:
 def test_no_torch_and_no_hub_is_imported() -> None:
     assert "torch" not in sys.modules
     assert "huggingface_hub" not in sys.modules
+
+
+def test_a_query_is_read_as_far_as_words_reach_and_no_further() -> None:
+    """A search waits for it: a thousand marks are a thousand tokens, a thousand letters of words some 200."""
+    model = LocalEmbedder()
+    [words, marks, begun, whole] = (
+        model.embed([text], query=query)[0]
+        for text, query in (("bread and milk " * 66, True), ("," * 1000, True), ("," * 254, True), ("," * 1000, False))
+    )
+    assert marks == pytest.approx(begun, abs=1e-5)
+    assert whole != pytest.approx(begun, abs=1e-5)
+    assert words == pytest.approx(model.embed(["bread and milk " * 66])[0], abs=1e-5)
+
+
+def test_no_process_takes_all_cores_for_one_query() -> None:
+    """What the settings leave to NumPy before it is imported; an operator's own number stays."""
+    for given, found in (({}, "1"), ({"OPENBLAS_NUM_THREADS": "4"}, "4")):
+        environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+        code = "import omi.settings, os, sys; print('numpy' in sys.modules, os.environ['OPENBLAS_NUM_THREADS'])"
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={**environment, **given}, capture_output=True, text=True, timeout=60
+        )
+        assert done.stdout.split() == ["False", found], done.stderr
 
 
 def test_missing_weights_are_said_with_their_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

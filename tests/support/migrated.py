@@ -10,11 +10,17 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
+from django.db import connections
+from django.test import TransactionTestCase
+from psycopg import sql
 
 ROOT = Path(__file__).resolve().parents[2]
 STORE = ROOT / ".pytest_cache" / "migrated"
@@ -38,6 +44,61 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     shutil.copyfile(migrated(), settings.DATABASES["default"]["TEST"]["NAME"])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_flush() -> Iterator[None]:
+    """After a test with transactions of its own, every table holds what the migrated one does.
+
+    Django's ``flush`` makes all content types, permissions and schedules anew each time, a tenth of a second of a core.
+    """
+    slow = TransactionTestCase._fixture_teardown
+
+    def teardown(case: TransactionTestCase) -> None:
+        if set(case._databases_names(include_mirrors=False)) == {"default"}:
+            _restore()
+        else:
+            slow(case)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", teardown)
+        yield
+
+
+def _restore() -> None:
+    connection = connections["default"]
+    with connection.cursor() as cursor:
+        cursor.execute("ATTACH DATABASE %s AS migrated", [f"file:{migrated()}?mode=ro"])
+        cursor.execute("PRAGMA foreign_keys = OFF")
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            tables = _selected(cursor, "SELECT name FROM migrated.sqlite_master WHERE type = 'table'")
+            for (table,) in tables:
+                if table != "sqlite_sequence":
+                    _restore_table(cursor, table)
+            cursor.execute("COMMIT")
+        finally:
+            cursor.execute("PRAGMA foreign_keys = ON")
+            cursor.execute("DETACH DATABASE migrated")
+
+
+def _restore_table(cursor: Any, table: str) -> None:
+    """Also a log that triggers guard: they are taken away meanwhile."""
+    if not any(_selected(cursor, f'SELECT 1 FROM {schema}."{table}" LIMIT 1') for schema in ("main", "migrated")):
+        return
+    guards = _selected(
+        cursor, f"SELECT name, sql FROM main.sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'"
+    )
+    for name, _ in guards:
+        cursor.execute(f'DROP TRIGGER main."{name}"')
+    cursor.execute(f'DELETE FROM main."{table}"')
+    cursor.execute(f'INSERT INTO main."{table}" SELECT * FROM migrated."{table}"')
+    for _, statement in guards:
+        cursor.execute(statement)
+
+
+def _selected(cursor: Any, query: str) -> list[Any]:
+    return list(cursor.execute(query).fetchall())
+
+
 @cache
 def migrated() -> Path:
     """The database that ``manage.py migrate`` makes of nothing, kept until something it is made from changes."""
@@ -59,25 +120,50 @@ def _key() -> str:
         sources += sorted((ROOT / app).glob("**/migrations/*.py"))
     sources += sorted((ROOT / "memories").glob("**/apps.py"))
     sources += [ROOT / "memories/upkeep.py", ROOT / "memories/pipeline/operations/schedules.py"]
-    sources += sorted((ROOT / "memories/pipeline/models").glob("triggers.py"))
+    sources += sorted((ROOT / "memories").glob("**/triggers.py"))
     digest = hashlib.sha256()
     for source in sources:
         digest.update(str(source.relative_to(ROOT)).encode() + source.read_bytes())
     return digest.hexdigest()[:16]
 
 
+@pytest.fixture(scope="session")
+def new_postgres(postgres_url: str) -> Callable[[str], str]:
+    """Makes a migrated PostgreSQL database of a name; its address. Migrated once, and copied by PostgreSQL then."""
+    server = postgres_url.rsplit("/", 1)[0]
+    migrating: list[str] = []
+
+    def make(name: str) -> str:
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            if not migrating:
+                connection.execute("DROP DATABASE IF EXISTS migrated")  # where an earlier test ended in the middle
+                connection.execute("CREATE DATABASE migrated")
+                with tempfile.TemporaryDirectory() as folder:
+                    _migrate(folder, DATABASE_URL=f"{server}/migrated")
+                migrating.append("migrated")
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE migrated").format(sql.Identifier(name)))
+        return f"{server}/{name}"
+
+    return make
+
+
+def _migrate(folder: str, **variables: str) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "DJANGO_SETTINGS_MODULE": "omi.settings",
+        "OMI_DATA_DIR": folder,
+        "SECRET_KEY": "tests-only-" + "x" * 50,
+        **variables,
+    }
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def _make(file: Path) -> None:
     with tempfile.TemporaryDirectory(dir=STORE) as folder:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
-            "DJANGO_SETTINGS_MODULE": "omi.settings",
-            "OMI_DATA_DIR": folder,
-            "SECRET_KEY": "tests-only-" + "x" * 50,
-        }
-        command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr[-2000:]
+        _migrate(folder)
         made = Path(folder) / "omi.sqlite3"
         connection = sqlite3.connect(made)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -2,11 +2,13 @@
 # System packages that the tests use as real parts. Installed where we are root on Debian; otherwise named, and the
 # tests that need them skip with their reason.
 set -u
+PATH="$PATH:/usr/sbin"  # nginx lies there, and not everybody looks
 missing=""
 need() { command -v "$1" >/dev/null 2>&1 || [ -e "$1" ] || missing="$missing $2"; }
 need redis-server redis-server
 need chromium chromium
 need espeak-ng espeak-ng
+need nginx nginx-light
 need promtool prometheus
 need amtool prometheus-alertmanager
 ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing faketime"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,15 +30,20 @@ class Placed:
     offset: float
 
 
-def placed_sessions(uid: str, conversation: ConversationLike) -> list[Placed]:
+def entries(uid: str, conversation: ConversationLike) -> dict[str, Entry]:
+    """The sessions of a conversation whose journals lie on this host's disk, by id."""
+    found_here = {entry.session_id: entry for entry in journal.for_conversation(uid, conversation.id)}
+    for session_id in conversation.session_ids:
+        if session_id not in found_here and (found := journal.find(session_id, uid)) is not None:
+            found_here[session_id] = found
+    return found_here
+
+
+def placed_sessions(sessions: Iterable[Entry], conversation: ConversationLike) -> list[Placed]:
     """The sessions of a conversation that still have audio, in order. The offset that the session itself noted is
     taken; a session that died before it could is placed by its clock."""
-    entries = {entry.session_id: entry for entry in journal.for_conversation(uid, conversation.id)}
-    for session_id in conversation.session_ids:
-        if session_id not in entries and (found := journal.find(session_id, uid)) is not None:
-            entries[session_id] = found
     placed = []
-    for entry in entries.values():
+    for entry in sessions:
         noted = entry.meta.conversation == conversation.id
         began = datetime.fromisoformat(entry.meta.started_at).timestamp()
         placed.append(Placed(entry, entry.meta.offset if noted else max(0.0, began - conversation.timer_start)))
@@ -51,7 +56,12 @@ def recording_for(uid: str, conversation: ConversationLike, dest: Path) -> Path 
     Blocking; a minute of Opus takes about a second. Where two sessions overlap (a half-open socket and its
     successor), the later one is heard.
     """
-    sessions = placed_sessions(uid, conversation)
+    return recording_of(entries(uid, conversation).values(), conversation, dest)
+
+
+def recording_of(journals: Iterable[Entry], conversation: ConversationLike, dest: Path) -> Path | None:
+    """As ``recording_for``, of these journals."""
+    sessions = placed_sessions(journals, conversation)
     if not any(item.entry.audio.exists() and item.entry.audio.stat().st_size for item in sessions):
         return None
     with wave.open(str(dest), "wb") as out:

@@ -230,7 +230,8 @@ def begin(info: SessionInfo, *, watch: bool, device_id: str = "") -> tuple[Entry
     return entry, lock
 
 
-def _load(folder: Path) -> Entry | None:
+def load(folder: Path) -> Entry | None:
+    """The session in a folder; None where it is no session that we can use."""
     try:
         raw: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         return Entry(folder, Meta(**raw))
@@ -241,7 +242,7 @@ def _load(folder: Path) -> Entry | None:
 def sessions(uid: str | None = None) -> Iterator[Entry]:
     """Every session of one user, or of all, oldest first within a user."""
     for user in [user_folder(uid)] if uid is not None else _users():
-        entries = [entry for entry in map(_load, _inside(user)) if entry is not None]
+        entries = [entry for entry in map(load, _inside(user)) if entry is not None]
         yield from sorted(entries, key=lambda entry: entry.meta.started_at)
 
 
@@ -262,7 +263,7 @@ def find(session_id: str, uid: str | None = None) -> Entry | None:
     for user in [user_folder(uid)] if uid is not None else _users():
         folder = user / session_id
         if folder.parent == user and folder.is_dir():
-            return _load(folder)
+            return load(folder)
     return None
 
 
@@ -289,7 +290,7 @@ def claim(entry: Entry) -> tuple[Entry, int] | None:
     lock = entry.lock()
     if lock is None:
         return None
-    found = _load(entry.folder)
+    found = load(entry.folder)
     if found is None or found.meta.state != OPEN:
         os.close(lock)
         return None
@@ -333,11 +334,16 @@ FORGET_TRIES = 10
 
 def forget_user(uid: str) -> int:
     """Delete every session of a user, whatever its state. Returns how many there were. Raises OSError."""
+    return forget_folder(user_folder(uid))
+
+
+def forget_folder(folder: Path) -> int:
+    """As ``forget_user``, by the folder."""
     for rest in _inside(root() / REMOVED):  # of an earlier try that failed half-way
         shutil.rmtree(rest)
-    count = left_of(uid)
+    count = left_in(folder)
     for _ in range(FORGET_TRIES):
-        if not _remove(user_folder(uid)):
+        if not _remove(folder):
             break
     return count
 
@@ -353,4 +359,9 @@ def size_of(uid: str) -> int:
 
 def left_of(uid: str) -> int:
     """Folders on disk that are this user's, readable or not."""
-    return len(_inside(user_folder(uid)))
+    return left_in(user_folder(uid))
+
+
+def left_in(folder: Path) -> int:
+    """As ``left_of``, by the user's folder."""
+    return len(_inside(folder))

@@ -1,16 +1,18 @@
-"""Who a client is: its token is verified, and the user's vocabulary is read with it."""
+"""Who a client is: its token is verified, and what its sessions need of the user is read with it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import structlog
 from channels.db import database_sync_to_async
 
 from omi.accounts.identity import IdentityUnavailable, InvalidToken, verify_token
 from omi.accounts.users import get_user
+from omi.core import tuned
 from omi.core.database_threads import pool
 
 log = structlog.get_logger(__name__)
@@ -32,10 +34,13 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A client whose token is good. ``issued_at``, ``expires_at``: of the sign-in and of the token (Unix seconds)."""
+    """A client whose token is good. ``order`` and ``accuracy``: of live vendors, where they are other ones for this
+    user than the settings say. ``issued_at``, ``expires_at``: of the sign-in and of the token (Unix seconds)."""
 
     uid: str
     vocabulary: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
+    accuracy: Mapping[str, float] | None = None
     issued_at: float = 0.0
     expires_at: float = math.inf
     token: str = field(default="", repr=False)
@@ -67,7 +72,9 @@ async def _threaded(function: Callable[[str], Visitor], token: str) -> Visitor:
 
 def _admit(token: str) -> Visitor:
     visitor = _verify(token)
-    return replace(visitor, vocabulary=_vocabulary(visitor.uid))
+    order = _tuned("live_order", visitor.uid)
+    accuracy = _tuned("live_accuracy", visitor.uid)
+    return replace(visitor, vocabulary=_vocabulary(visitor.uid), order=tuple(order or ()), accuracy=accuracy)
 
 
 def _verify(token: str) -> Visitor:
@@ -77,7 +84,12 @@ def _verify(token: str) -> Visitor:
         raise Refused("unauthenticated", "The token is not valid.") from error
     except IdentityUnavailable as error:
         raise Refused("identity_unavailable", "Sign-in cannot be checked at the moment.", later=True) from error
-    return Visitor(principal.uid, (), principal.issued_at, principal.expires_at, token)
+    return Visitor(principal.uid, issued_at=principal.issued_at, expires_at=principal.expires_at, token=token)
+
+
+def _tuned(name: str, uid: str) -> Any:
+    """Another value than the setting's for this user; None where there is none."""
+    return tuned.value(name, None, uid=uid)
 
 
 def _vocabulary(uid: str) -> tuple[str, ...]:

@@ -201,7 +201,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             watch=self._request.watch,
             device_id=self._request.device_id,
             preferred=self._request.preferred,
-            vocabulary=self.sign_in.vocabulary,
+            **self.sign_in.heard_with,
             profile=self._request.profile,
             signed_in=self.sign_in.issued_at,
             began_at=self.intake.first_audio(),

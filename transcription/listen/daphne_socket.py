@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from omi.core import clock
 from omi.core.websocket_masks import apply_mask
 from omi.serving.flow import unsent
 
@@ -172,7 +173,7 @@ def install() -> None:
         def _hand_on(self, frames: list[bytes]) -> None:
             """To the consumer itself where nothing before them waits in its queue, else behind that."""
             if self.direct is not None and self.direct.first_at is None:
-                self.direct.first_at = time.time()
+                self.direct.first_at = clock.time()
             take = self.direct.take if self.direct is not None and self.application_queue.empty() else None
             longest = 0.0
             for frame in frames:

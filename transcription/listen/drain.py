@@ -18,7 +18,7 @@ import structlog
 from transcription.listen.daphne_socket import lingering
 from transcription.listen.live_socket import LiveSocket
 from transcription.metrics import SOCKETS
-from transcription.session.session import endings
+from transcription.session.ending import endings
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from omi.core import clock
 from transcription.listen import capacity, drain
 from transcription.listen.daphne_socket import Direct
 from transcription.listen.pace import Pace
@@ -82,7 +82,7 @@ class Intake:
             return 0.0
         seconds = self._ticks(data) * self._seconds_per_tick
         if not self._batch and self.session is None:
-            self._batch_at = time.time()
+            self._batch_at = clock.time()
         self._batch.append(data)
         self._batch_seconds += seconds
         if self._batch_seconds >= BATCH_SECONDS:

@@ -4,6 +4,8 @@ disabled, sign out everywhere, or erase the account). The client may send a fres
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from typing import Any
 
 from transcription.listen import authentication
 
@@ -23,6 +25,11 @@ class SignIn:
     @property
     def vocabulary(self) -> tuple[str, ...]:
         return self._visitor.vocabulary
+
+    @property
+    def heard_with(self) -> dict[str, Any]:
+        """What a session's plan takes from the user (``transcription.session.dependencies.Plan``)."""
+        return {name: getattr(self._visitor, name) for name in ("vocabulary", "order", "accuracy")}
 
     @property
     def issued_at(self) -> float:
@@ -58,9 +65,7 @@ class SignIn:
             return False
         if visitor.uid != self._visitor.uid:
             return False
-        self._visitor = authentication.Visitor(
-            visitor.uid, self._visitor.vocabulary, visitor.issued_at, visitor.expires_at, token
-        )
+        self._visitor = replace(self._visitor, issued_at=visitor.issued_at, expires_at=visitor.expires_at, token=token)
         self._look_at = time.monotonic() + RECHECK_SECONDS
         self._warned = False
         return True

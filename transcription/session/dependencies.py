@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
+from omi.accounts.users import vocabulary_version
 from omi.core.providers import is_configured, many, one
 from omi.shared_metrics import counters
 from transcription.audio.codecs import Codec
@@ -30,10 +31,17 @@ class Plan:
     watch: bool = True
     device_id: str | None = None
     preferred: str = ""
+    order: tuple[str, ...] = ()  # of the vendors, where it is another one for this user
+    accuracy: Mapping[str, float] | None = None  # of each vendor, where it is another one for this user
     vocabulary: tuple[str, ...] = ()
     profile: bool = True  # the user's voice may be recognised
     signed_in: float = 0.0  # Unix seconds
     began_at: datetime | None = None  # wall clock of the first audio byte; None: now
+
+    @property
+    def vocabulary_version(self) -> str:
+        """Names the words that are handed to the vendors; "" for none."""
+        return vocabulary_version(self.vocabulary)
 
 
 @dataclass(slots=True)

@@ -9,12 +9,14 @@ from typing import Any
 
 import structlog
 from asgiref.sync import async_to_sync
+from channels.db import database_sync_to_async
 
 from omi.accounts.erased import AccountErased
 from omi.core.providers import one
 from omi.shared_metrics import counters
 from transcription import journal, metrics
 from transcription.audio.vad import SpeechGate
+from transcription.hosts import handing
 from transcription.journal.reader import seconds_on_disk
 from transcription.journal.store import FINISHED, Entry
 from transcription.ports import FINAL, Accounting, Conversation, SessionSink, Stretch, VoiceLabel
@@ -62,6 +64,7 @@ async def _recover(sink: SessionSink, entry: Entry) -> None:
         if not heard:
             metrics.session_ended("recovered", await asyncio.to_thread(_counted, entry, received), recovered=True)
         entry.remove()
+        await database_sync_to_async(handing.gone)(entry.session_id)
         return
     conversation = await _conversation(sink, entry)
     if heard:
@@ -80,12 +83,14 @@ async def _recover(sink: SessionSink, entry: Entry) -> None:
         result = Accounting(**counted, missing=missing)
     else:
         result = await asyncio.to_thread(_counted, entry, received)
+    was_lost = await database_sync_to_async(handing.was_lost)(entry.session_id)
+    await database_sync_to_async(handing.closed)(entry)
     told = str(heard.get("reason", "")) if heard else ""
     reason = told if told in FINAL else "recovered"  # a conversation that had ended has ended
     await sink.finish(info, conversation, reason=reason, accounting=result, keep=bool(heard and heard.get("keep")))
     entry.meta.state, entry.meta.reason = FINISHED, "recovered"
     entry.save()
-    metrics.session_ended(reason, result, recovered=True, counted=heard is not None)
+    metrics.session_ended(reason, result, recovered=True, counted=heard is not None or was_lost)
     log.info("session_recovered", session=entry.session_id, received=round(received, 2), failed=round(result.failed, 2))
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 
 import structlog
 from channels.db import database_sync_to_async
 
+from omi.core import clock
 from omi.core.database_threads import THREADS
 from transcription import metrics
 from transcription.audio.codecs import RATE, open_decoder
@@ -22,6 +22,7 @@ from transcription.audio.vad import SpeechGate
 from transcription.journal.writer import Journal
 from transcription.ports import Accounting, Conversation, SessionInfo, VoiceLabel
 from transcription.segments import Segment, Word
+from transcription.session import ending
 from transcription.session.account import account
 from transcription.session.agreement import MODEL, PAUSE, Agreement
 from transcription.session.dependencies import Callbacks, Dependencies, Plan
@@ -49,12 +50,13 @@ class Session:
         self.info = SessionInfo(
             uid=plan.uid,
             session_id=str(uuid.uuid4()),
-            started_at=plan.began_at or datetime.now(UTC),
+            started_at=plan.began_at or clock.now(),
             language=plan.language,
             codec=plan.codec.name,
             sample_rate=plan.codec.sample_rate,
             device_id=plan.device_id,
             signed_in=plan.signed_in,
+            vocabulary=plan.vocabulary_version,
         )
         self.over = False  # the gap was reached: the socket begins the next session
         self._dependencies = dependencies
@@ -76,7 +78,7 @@ class Session:
         self._gate = SpeechGate() if dependencies.gate else None
         self._builder = SegmentBuilder(self.info.session_id)
         self._supervisor = Supervisor(
-            eligible(dependencies.vendors, plan.language, plan.preferred),
+            eligible(dependencies.vendors, plan.language, plan.preferred, plan.order),
             self._window,
             self._gate,
             mode=dependencies.mode,
@@ -88,7 +90,7 @@ class Session:
             on_status=self._status.vendor,
             tuning=dependencies.tuning,
         )
-        self._agreement = Agreement(self._supervisor, self._builder, dependencies.accuracy)
+        self._agreement = Agreement(self._supervisor, self._builder, plan.accuracy or dependencies.accuracy)
         self._voices = (
             Voices(plan.uid, dependencies.labeller, self._window, self._named)
             if dependencies.labeller is not None and plan.profile
@@ -263,7 +265,7 @@ class Session:
             self._callbacks.updated(changed)
 
     async def _store(self) -> bool:
-        self._storing.heard(time.time() - (time.monotonic() - self._audio_at))
+        self._storing.heard(clock.time() - (time.monotonic() - self._audio_at))
         return await self._storing.store(
             self._builder.pieces,
             self._builder.assigned,
@@ -277,8 +279,7 @@ class Session:
         """No more audio comes. The work goes on after the socket has gone; the task may be awaited, or not."""
         if self._ending is None:
             self._ending = asyncio.create_task(self._finish(reason, keep, wait), name="session-finish")
-            _ENDINGS.add(self._ending)
-            self._ending.add_done_callback(_ENDINGS.discard)
+            ending.keep(self._ending)
         return self._ending
 
     async def _finish(self, reason: str, keep: bool, wait: float) -> None:
@@ -299,7 +300,7 @@ class Session:
 
     async def _hand_on(self, reason: str, keep: bool, wait: float) -> None:
         self._window.closed = True
-        self._storing.heard(time.time() - (time.monotonic() - self._audio_at))
+        self._storing.heard(clock.time() - (time.monotonic() - self._audio_at))
         closing = asyncio.create_task(self._storing.close(reason, words=bool(self._builder.segments)))
         # A slow local engine may be far behind a fast client: it gets as long as the audio that it owes.
         behind = max(
@@ -343,6 +344,7 @@ class Session:
         await self._journal.close(finished=finished)
         if remove:
             await asyncio.to_thread(self._journal.remove)
+        ending.hand_over(self._journal.entry, removed=remove)
 
     async def _transcripts(self) -> dict[str, list[Segment]]:
         """Each vendor's own, and what they agree on where several heard the session."""
@@ -385,14 +387,6 @@ class Session:
         await self._supervisor.stop()
         if self._journal is not None:
             self._journal.abandon()
-
-
-_ENDINGS: set[asyncio.Task[None]] = set()
-
-
-def endings() -> set[Awaitable[None]]:
-    """Sessions whose client has gone and whose work has not ended: a draining process waits for them."""
-    return set(_ENDINGS)
 
 
 def _rounded(result: Accounting) -> dict[str, float]:

@@ -12,9 +12,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
+from channels.db import database_sync_to_async
 
+from omi.core.database_threads import THREADS
+from transcription.hosts import handing
 from transcription.journal.writer import Journal
 from transcription.ports import (
     FINAL,
@@ -197,6 +201,8 @@ class Storing:
             assert self.conversation is not None
             shift = self.conversation.offset
             try:
+                if self._journal is not None:  # first: the run waits for the audio only where it knows of it
+                    await _threaded(handing.closed, self._journal.entry)
                 await self._sink.store_transcripts(
                     self._info,
                     self.conversation,
@@ -239,6 +245,10 @@ class Storing:
             (journal.entry.folder / "heard.json").write_text(json.dumps(data), encoding="utf-8")
         except OSError as error:
             log.error("session_text_not_kept", session=self._info.session_id, error=type(error).__name__)
+
+
+async def _threaded(function: Any, *args: Any) -> Any:
+    return await database_sync_to_async(function, thread_sensitive=False, executor=THREADS)(*args)
 
 
 def moved(segments: Sequence[Segment], offset: float) -> list[Segment]:

@@ -42,10 +42,13 @@ OnWords = Callable[[Sequence[Word], str], None]
 OnStatus = Callable[[str, str, str, bool], None]
 
 
-def eligible(vendors: Sequence[LiveTranscriber], language: str, preferred: str = "") -> list[LiveTranscriber]:
-    """The vendors that hear this language, in order of preference; ``preferred`` goes first."""
+def eligible(
+    vendors: Sequence[LiveTranscriber], language: str, preferred: str = "", order: Sequence[str] = ()
+) -> list[LiveTranscriber]:
+    """The vendors that hear this language, in order of preference; ``preferred`` goes first, then ``order``."""
     able = [vendor for vendor in vendors if vendor.capabilities.hears(language)]
-    return sorted(able, key=lambda vendor: vendor.name != preferred)
+    place = {name: at for at, name in enumerate(order)}
+    return sorted(able, key=lambda vendor: (vendor.name != preferred, place.get(vendor.name, len(place))))
 
 
 class Supervisor:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from memories.evaluation import gate, page, report
+from memories.evaluation import cases, gate, page, report
 from memories.evaluation.dataset import DatasetError
 from memories.evaluation.figures import figures_of
 from memories.evaluation.isolation import Failed, Variant, measure_into, measured_apart
@@ -74,6 +74,9 @@ class Command(BaseCommand):
         made = {variant.name: (variant, self._measured(options, variant, folder)) for variant in variants}
         whole = report.report_of(dataset.name, made, baseline)
         self.stdout.write(report.table(whole))
+        wanted = cases.wanted_of(options["dataset"])
+        for name, (_, measurement) in made.items() if wanted else ():
+            self.stdout.write(f"{name}: {cases.now_right(wanted, measurement).sentence}")
         if options["json"]:
             options["json"].write_text(report.as_json(whole), encoding="utf-8")
         if options["html"]:

@@ -95,7 +95,11 @@ def _storage(name: str) -> Storage:
     if name == "gcs" and not settings.OMI_AUDIO_BUCKET:
         raise CommandError("OMI_AUDIO_BUCKET is not set: it names the bucket")
     options: dict[str, dict[str, Any]] = {
-        "local": {"location": settings.OMI_DATA_DIR / "audio", "base_url": None, "file_permissions_mode": 0o600},
+        "local": {
+            "location": settings.OMI_AUDIO_FOLDER or settings.OMI_DATA_DIR / "audio",
+            "base_url": None,
+            "file_permissions_mode": 0o600,
+        },
         "gcs": {"bucket_name": settings.OMI_AUDIO_BUCKET, "project_id": settings.GOOGLE_CLOUD_PROJECT or None},
     }
     other: Storage = import_string(AUDIO[name])(**options[name])

@@ -15,14 +15,14 @@ from typing import Any, Final, TypeVar
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q
-from django.utils import timezone
 
-from memories.pipeline import deleted_people, notifications
-from memories.pipeline.engine import content_hash, lease, queue, transitions
+from memories.pipeline import failed_runs
+from memories.pipeline.engine import content_hash, deleted_people, lease, notifications, queue, transitions
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Wait
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, StepAttempt
 from memories.pipeline.states import State, StepState
+from omi.core import clock
 from omi.core.errors import Outcome, ProviderError
 
 T = TypeVar("T")
@@ -137,7 +137,7 @@ def reuse_step(ctx: Context, step: RunStep, earlier: RunStep, *, following: str)
     """Take the result of an earlier run's step, whose inputs are the same, instead of paying for it again."""
     kept = StepArtifact.objects.filter(step=earlier).exclude(name__startswith=StepArtifact.PART)
     artifacts = [StepArtifact(step=step, name=item.name, sha256=item.sha256, body=item.body) for item in kept]
-    _end_step(ctx, step, timezone.now(), StepState.DONE, Outcome(earlier.outcome), f"taken from run {earlier.run_id}",
+    _end_step(ctx, step, clock.now(), StepState.DONE, Outcome(earlier.outcome), f"taken from run {earlier.run_id}",
               following=following, input_hash=earlier.input_hash, output=earlier.output, artifacts=artifacts,
               reused_from_id=earlier.pk)  # fmt: skip
 
@@ -158,7 +158,7 @@ def fail_softly(
 
 def suspend(ctx: Context, step: RunStep, began: datetime, wait: Wait, *, error: ProviderError | None = None) -> None:
     """Let the run wait without a worker until it is due. ``error``: a failure that will be tried again, an attempt."""
-    due_at = timezone.now() + timedelta(seconds=max(0.0, wait.seconds))
+    due_at = clock.now() + timedelta(seconds=max(0.0, wait.seconds))
     attempts = [] if error is None else [_attempt(ctx, step, began, "retry", error.outcome, error=error)]
     noted = error is not None or step.state != StepState.WAITING  # not each look at a job that is at work
     values = {
@@ -199,7 +199,7 @@ def reclaimed(ctx: Context, step: RunStep | None) -> None:
 
 def abandoned_attempt(step: RunStep, fence: int, worker: str, began: datetime) -> StepAttempt:
     """The execution of ``step`` whose worker disappeared."""
-    now = timezone.now()
+    now = clock.now()
     return StepAttempt(
         step=step, number=step.attempts + 1, fence=fence, worker=worker, started_at=began, finished_at=now,
         seconds=max(0.0, (now - began).total_seconds()), result="lost", outcome=Outcome.TIMEOUT,
@@ -224,7 +224,7 @@ def fail(
     values = _ended(step, began, StepState.FAILED, outcome, detail)
 
     def change() -> None:
-        _end_run(ctx, outcome, message_id, detail=detail, step=step.name)
+        _end_run(ctx, outcome, message_id, detail=detail, step=step.name, vendor=error.vendor if error else "")
         _update(step, attempts, **values)
 
     write(ctx, change)
@@ -246,6 +246,7 @@ def finish_idle(
         if done:
             kind = "dead_letter" if dead_letter else "finished"
             notifications.record(run.pk, kind, actor=actor, outcome=outcome.value, message_id=message_id)
+            failed_runs.tell(run.pk, run.uid, outcome.value, step=run.current_step, vendor="", message_id=message_id)
             queue.admit_next(run.uid, run.memory_id)
     return done
 
@@ -266,7 +267,7 @@ def _end_step(
     def change() -> None:
         if verdict is None:
             # One claim is left to count: that of this worker, which goes on to the next step with it.
-            lease.write(ctx.lease, current_step=following or step.name, step_started_at=timezone.now(), claims=1)
+            lease.write(ctx.lease, current_step=following or step.name, step_started_at=clock.now(), claims=1)
         else:
             _end_run(ctx, *verdict, notified=bool(values["output"].get("announced")))
         _update(step, attempts, **values, checkpoint={})
@@ -289,16 +290,20 @@ def _end_step(
 
 
 def _end_run(
-    ctx: Context, outcome: Outcome, message_id: str, *, detail: str = "", notified: bool = False, step: str = ""
-) -> None:
+    ctx: Context, outcome: Outcome, message_id: str, *, detail: str = "", notified: bool = False, step: str = "",
+    vendor: str = "",
+) -> None:  # fmt: skip
     lease.change(ctx.lease, State.FINISHED, outcome=outcome, message_id=message_id, detail=detail[:300],
                  announced=notified)  # fmt: skip
     notifications.record(ctx.run.pk, "finished", step=step, outcome=outcome.value, message_id=message_id)
+    failed_runs.tell(
+        ctx.run.pk, ctx.uid, outcome.value, step=step or ctx.run.current_step, vendor=vendor, message_id=message_id
+    )
     queue.admit_next(ctx.uid, ctx.memory_id)
 
 
 def _ended(step: RunStep, began: datetime, state: StepState, outcome: Outcome, sentence: str) -> dict[str, Any]:
-    now, started_at = timezone.now(), step.started_at or began
+    now, started_at = clock.now(), step.started_at or began
     return {
         "state": state, "outcome": outcome, "note": sentence[:300], "input_hash": "", "output": {},
         "started_at": started_at, "finished_at": now, "seconds": max(0.0, (now - started_at).total_seconds()),
@@ -309,7 +314,7 @@ def _attempt(
     ctx: Context, step: RunStep, began: datetime, result: str, outcome: Outcome, *,
     error: ProviderError | None = None, message_id: str = "", detail: str = "",
 ) -> StepAttempt:  # fmt: skip
-    now = timezone.now()
+    now = clock.now()
     return StepAttempt(
         step=step, number=step.attempts + 1, fence=ctx.lease.fence, worker=ctx.lease.owner, started_at=began,
         finished_at=now, seconds=max(0.0, (now - began).total_seconds()), result=result, outcome=outcome,

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from django.db.models import Count, Min
-from django.utils import timezone
 
 from memories.pipeline.engine import lease
 from memories.pipeline.models import PostProcessingRun, UserTurn
 from memories.pipeline.states import State
+from omi.core import clock
 
 USERS: Final = 200
 """Users whose turns are compared: those whose runs have waited longest."""
@@ -25,7 +25,7 @@ _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def choose(run_id: int) -> int:
     """The run to work on when the message names ``run_id``."""
-    waiting = PostProcessingRun.objects.filter(lease.claimable(timezone.now()))
+    waiting = PostProcessingRun.objects.filter(lease.claimable(clock.now()))
     named = PostProcessingRun.objects.filter(pk=run_id).values_list("uid", flat=True).first()
     if not waiting.exclude(uid=named).exists():
         return run_id
@@ -41,7 +41,7 @@ def choose(run_id: int) -> int:
 
 def took_turn(uid: str) -> None:
     """A worker takes a run of this user. Call it inside the transaction of the claim."""
-    now = timezone.now()
+    now = clock.now()
     if not UserTurn.objects.filter(uid=uid).update(at=now):
         UserTurn.objects.bulk_create(
             [UserTurn(uid=uid, at=now)], update_conflicts=True, unique_fields=["uid"], update_fields=["at"]

@@ -10,10 +10,10 @@ from typing import Final
 import structlog
 from django.conf import settings
 from django.db import connection
-from django.utils import timezone
 
 from memories.pipeline.engine.lease import Lease, lease_time
 from memories.pipeline.models import PostProcessingRun
+from omi.core import clock
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class Heartbeat:
         if time.monotonic() > self._until:
             log.warning("step_over_its_time", run_id=self._lease.run_id)
             return True
-        now = timezone.now()
+        now = clock.now()
         mine = PostProcessingRun.objects.filter(self._lease.condition())
         return bool(mine.update(lease_until=now + lease_time(), heartbeat_at=now))
 

@@ -12,7 +12,6 @@ from typing import Any, Final, NoReturn
 
 from django.conf import settings
 from django.db.models import F, Q
-from django.utils import timezone
 
 from memories.pipeline.engine import transitions
 from memories.pipeline.engine.processes import lives, machine, worker_name
@@ -20,6 +19,7 @@ from memories.pipeline.engine.results import LeaseLost, RunCanceled
 from memories.pipeline.engine.retry_policy import RETRY_AFTER_LIMIT
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import State
+from omi.core import clock
 
 __all__ = ["lives", "machine", "worker_name"]
 
@@ -76,7 +76,7 @@ def claim(run: PostProcessingRun, *, owner: str | None = None) -> Lease | None:
     One conditional UPDATE decides: it misses where somebody was faster. The claim is counted in it, before any work, so
     that work which kills its worker is counted too. ``run`` is brought up to date in memory.
     """
-    now = timezone.now()
+    now = clock.now()
     owner = owner or worker_name()
     previous, abandoned_by = State(run.state), run.lease_owner
     values = {
@@ -99,7 +99,7 @@ def write(lease: Lease, **fields: Any) -> None:
     First in every transaction that stores something of the run: an UPDATE locks the row, so that a reclaim, a cancel
     or an erasure comes before all of the transaction or after all of it. A look (``check``) locks nothing.
     """
-    now = timezone.now()
+    now = clock.now()
     values = {"lease_until": now + lease_time(), "heartbeat_at": now, **fields}
     if not PostProcessingRun.objects.filter(lease.condition(), cancel_requested=False).update(**values):
         refuse(lease)
@@ -126,7 +126,7 @@ def hold(lease: Lease) -> None:
     As ``write`` does, it locks the run's row until the surrounding transaction ends: an erasure, which ends the run
     first, comes before all of that transaction, or finds what it wrote.
     """
-    if not PostProcessingRun.objects.filter(lease.condition()).update(heartbeat_at=timezone.now()):
+    if not PostProcessingRun.objects.filter(lease.condition()).update(heartbeat_at=clock.now()):
         raise LeaseLost
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import structlog
 
+from omi.core.host import host_id, several
+
 log = structlog.get_logger(__name__)
 
 
@@ -21,7 +23,8 @@ def machine() -> str:
         namespace = str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
     except OSError:
         namespace = "0"
-    return f"{socket.gethostname().replace(':', '-')[:60]}:{namespace}"
+    name = host_id() if several() else socket.gethostname()
+    return f"{name.replace(':', '-')[:60]}:{namespace}"
 
 
 def worker_name() -> str:

@@ -12,11 +12,11 @@ from typing import Any
 import structlog
 from django.db import Error, transaction
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from memories.pipeline.engine import transitions
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import State
+from omi.core import clock
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ def wake(run_id: int, *, at: datetime | None = None) -> None:
 
 
 def send(function: str, *args: Any, at: datetime | None = None) -> None:
-    if at is None or at <= timezone.now():
+    if at is None or at <= clock.now():
         from django_q.tasks import async_task
 
         async_task(function, *args, broker=broker(), ack_failure=True)
@@ -74,7 +74,7 @@ def send(function: str, *args: Any, at: datetime | None = None) -> None:
 
     name, identity = uuid()
     task = {
-        "id": identity, "name": name, "func": function, "args": args, "kwargs": {}, "started": timezone.now(),
+        "id": identity, "name": name, "func": function, "args": args, "kwargs": {}, "started": clock.now(),
         "ack_failure": True,
     }  # fmt: skip
     OrmQ.objects.create(key=broker().list_key, payload=SignedPackage.dumps(task), lock=at)
@@ -82,7 +82,7 @@ def send(function: str, *args: Any, at: datetime | None = None) -> None:
 
 def resume_now(run_id: int) -> bool:
     """Make a waiting run due at once: its vendor has answered, or calls back. False if it does not wait."""
-    resumed = transitions.change(run_id, State.QUEUED, when=Q(state=State.WAITING), woken_at=timezone.now())
+    resumed = transitions.change(run_id, State.QUEUED, when=Q(state=State.WAITING), woken_at=clock.now())
     if resumed:
         wake(run_id)
     return resumed

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
-from django.utils import timezone
 from tenacity import RetryCallState, Retrying, stop_after_attempt, stop_after_delay, wait_exponential_jitter
 
+from omi.core import clock
 from omi.core.errors import ErrorKind, ProviderError, StoreError
 
 ATTEMPTS: Final = 6
@@ -46,7 +46,7 @@ def delay(checkpoint: dict[str, Any], scope: str, error: ProviderError, *, elsew
     if error.kind is not ErrorKind.TRANSIENT:
         return None
     failures = checkpoint.setdefault("failures", {})
-    now = timezone.now().timestamp()
+    now = clock.now().timestamp()
     seen = failures.setdefault(scope, {"count": 0, "since": now})
     if error.code == BREAKER_OPEN:
         over = now - seen["since"] > WINDOW
@@ -68,7 +68,7 @@ def store_delay(checkpoint: dict[str, Any], error: StoreError) -> float | None:
     """
     if error.kind is not ErrorKind.TRANSIENT:
         return None
-    now = timezone.now().timestamp()
+    now = clock.now().timestamp()
     seen = checkpoint.setdefault("store", {"count": 0, "since": now})
     seen["count"] += 1
     if now - seen["since"] > settings.OMI_STORE_PATIENCE_HOURS * 3600:
@@ -79,7 +79,7 @@ def store_delay(checkpoint: dict[str, Any], error: StoreError) -> float | None:
 
 def optional_deadline(audio_seconds: float) -> datetime:
     """When the rest of the run no longer waits for an optional step that begins now."""
-    return timezone.now() + timedelta(seconds=OPTIONAL_PATIENCE + audio_seconds / 60)
+    return clock.now() + timedelta(seconds=OPTIONAL_PATIENCE + audio_seconds / 60)
 
 
 def store_answers(checkpoint: dict[str, Any]) -> None:

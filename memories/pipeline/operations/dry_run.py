@@ -28,13 +28,15 @@ RECENT: Final = 200  # calls of this installation that an estimate rests on
 
 @dataclass(slots=True)
 class StepForecast:
-    """``seconds``, and ``cost`` in US dollars at list prices (None: nothing is known yet), of one step that runs."""
+    """``seconds``, and ``cost`` in US dollars at list prices (None: nothing is known yet), of one step that runs.
+    ``vendor``: who is paid for it, "" where it is done on this machine."""
 
     name: str
     runs: bool
     why: str
     seconds: float = 0.0
     cost: float | None = 0.0
+    vendor: str = ""
 
 
 @dataclass(slots=True)
@@ -57,14 +59,18 @@ class Forecast:
         return [step.name for step in self.steps if step.cost is None]
 
 
-def forecast(uid: str, memory_id: str, kind: str, follows: PostProcessingRun | None, from_step: str | None) -> Forecast:
-    """Of the run that ``service.start`` would begin now with the recording and options of ``follows``.
+def forecast(
+    uid: str, memory_id: str, kind: str, follows: PostProcessingRun | None, from_step: str | None, *,
+    recording: str = "",
+) -> Forecast:  # fmt: skip
+    """Of the run that ``service.start`` would begin now with the recording and options of ``follows``, or with the
+    audio object ``recording``.
 
     Whether a step is reused is found as the runner finds it: by the hash of its inputs, as far as these are known
     before the steps in front of it have run. Raises ValueError for an unknown step.
     """
     plans.first_step(kind, from_step)
-    ctx = _shadow(uid, memory_id, kind, follows, from_step)
+    ctx = _shadow(uid, memory_id, kind, follows, from_step, recording)
     made = Forecast([])
     known, unless = True, ""  # the outputs of all steps so far are those of earlier runs
     audio = float(follows.steps.filter(name="prepare_audio").values_list("output__seconds", flat=True).first() or 0.0) \
@@ -85,7 +91,8 @@ def forecast(uid: str, memory_id: str, kind: str, follows: PostProcessingRun | N
         cost = _cost(ctx, name, audio) if name in OPERATIONS else 0.0
         if name in OPERATIONS and (away := _away(ctx, name)) and away not in made.warnings:
             made.warnings.append(away)
-        made.steps.append(StepForecast(name, runs=True, why=why, seconds=usual.get(name, 1.0), cost=cost))
+        vendor = (_vendor(ctx, name) or "") if name in OPERATIONS else ""
+        made.steps.append(StepForecast(name, True, why, usual.get(name, 1.0), cost, vendor))
     return made
 
 
@@ -93,11 +100,14 @@ def _of(run: PostProcessingRun | None, name: str) -> RunStep | None:
     return run.steps.filter(name=name, state=StepState.DONE).first() if run is not None else None
 
 
-def _shadow(uid: str, memory_id: str, kind: str, follows: PostProcessingRun | None, from_step: str | None) -> Context:
+def _shadow(
+    uid: str, memory_id: str, kind: str, follows: PostProcessingRun | None, from_step: str | None, recording: str
+) -> Context:
     """A context of a run that is never stored and holds no lease: good for reading only."""
     run = PostProcessingRun(
         uid=uid, memory_id=memory_id, kind=kind, options=dict(follows.options) if follows else {},
-        plan=plans.plan_for(kind), from_step=from_step or "", follows=follows, audio=follows.audio if follows else "",
+        plan=plans.plan_for(kind), from_step=from_step or "", follows=follows,
+        audio=recording or (follows.audio if follows else ""),
     )  # fmt: skip
     steps = [RunStep(run=run, name=name, position=at) for at, name in enumerate(run.plan)]
     return Context(run, lease.Lease(0, "", 0, datetime.now(UTC), State.QUEUED), steps)

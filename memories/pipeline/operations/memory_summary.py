@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from memories.pipeline.models import VendorBreaker
 from memories.pipeline.operations import session_summary
+from memories.registry import records as registry
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from omi.stores import audio
@@ -38,6 +39,8 @@ def lines(uid: str, memory_id: str) -> Iterator[str]:
         verdict = "" if accepted is None else ", accepted" if accepted else ", rejected: "
         reasons = "; ".join(version.meta.get("reasons", [])) if accepted is False else ""
         yield f"  transcript {model}: {len(version.segments)} segments{verdict}{reasons}"
+    for line in registry.lines(uid, memory_id):
+        yield f"  {line}"
     for kept in audio.for_memory(uid, memory_id):
         until = f"until {kept.delete_after:%Y-%m-%d %H:%M:%S}" if kept.delete_after else "until it is deleted"
         yield f"  audio ({kept.purpose}): {kept.size / 1e6:.1f} MB, kept {until}"

@@ -70,12 +70,14 @@ def assess(
     cut_off: bool = False,
     timed: Sequence[Timed] | None = None,
     same_engine: bool = False,
+    length_ratio: float = LENGTH_RATIO,
+    min_coverage: float = MIN_COVERAGE,
 ) -> Assessment:
     """``regions``: speech in the recording, seconds; ``live``: other transcripts of the same conversation by model.
 
     ``timed``: the new transcript's words, each with its own time. Without them a word is as long as its segment, and
     what was made up in the pauses of a true segment is not seen. ``same_engine``: the engine that made the shown
-    transcript made the new one, too.
+    transcript made the new one, too. ``length_ratio`` and ``min_coverage``: the bounds in force.
 
     ``seconds``: length of the recording; ``cut_off``: its file ends earlier than it says. What is shown after its end
     is speech that the new transcript cannot have.
@@ -109,7 +111,8 @@ def assess(
         return Assessment(not before and speech < 0.3, [reason], figures)
     if len(made_up) == len(each):
         return Assessment(False, ["no speech lies under any word of the new transcript"], figures)
-    against = list(_against(figures, words, language, live, compared=bool(before)))
+    bounds = (length_ratio, min_coverage)
+    against = list(_against(figures, words, language, live, compared=bool(before), bounds=bounds))
     if before:
         others = [shown, *live.values()]
         alike = max(agreement(words, tokens(item)) for item in others)
@@ -128,7 +131,7 @@ def assess(
 
 def _against(
     figures: dict[str, float], words: Sequence[str], language: str | None,
-    live: Mapping[str, Sequence[Segment]], *, compared: bool,
+    live: Mapping[str, Sequence[Segment]], *, compared: bool, bounds: tuple[float, float],
 ) -> list[str]:  # fmt: skip
     against = []
     if figures["loop"] > MAX_LOOP:
@@ -143,9 +146,9 @@ def _against(
         against.append("most of the new transcript lies where nobody speaks")
     elif compared and figures["made_up"] > (KNOWN_MADE_UP if figures["known_inventions"] else MAX_MADE_UP):
         against.append("part of the new transcript lies where nobody speaks, and the shown one has nothing there")
-    if compared and figures["coverage"] < min(MIN_COVERAGE, figures["shown_coverage"]):
+    if compared and figures["coverage"] < min(bounds[1], figures["shown_coverage"]):
         against.append("the new transcript leaves out much of what is said")
-    elif compared and figures["length_ratio"] < LENGTH_RATIO:
+    elif compared and figures["length_ratio"] < bounds[0]:
         if figures["coverage"] < figures["shown_coverage"] - COVERAGE_LOSS:
             against.append("the new transcript is shorter and leaves out speech that the shown one has")
         elif figures["length_ratio"] < 0.5 and figures["agreement"] < LIVE_AGREEMENT:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from memories.pipeline import missing_audio, subprocess_runner
+from memories.pipeline.counters import ASSESSED
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip, StepError
-from memories.pipeline.operations.metrics import ASSESSED
 from memories.pipeline.states import Kind
 from memories.repository.transcripts import content_hash
+from omi.core import tuned
 from omi.core.errors import Outcome
 from transcription.segments import Segment
 
@@ -26,7 +27,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
         "recording": [ctx.output("prepare_audio").get(name) for name in ("seconds", "regions", "ended_early")],
         "shown": [_against(ctx), content_hash(shown(ctx))],
         "live": {model: content_hash(segments) for model, segments in sorted(_live(ctx).items())},
-        "language": ctx.language, "heard": ctx.output("transcribe").get("heard"),
+        "language": ctx.language, "heard": ctx.output("transcribe").get("heard"), **_bounds(ctx),
     }  # fmt: skip
 
 
@@ -39,7 +40,8 @@ def run(ctx: Context) -> Done | Skip:
         "new": _plain(missing_audio.transcribed(ctx)), "shown": _plain(shown(ctx)),
         "live": {model: _plain(segments) for model, segments in _live(ctx).items()}, "regions": prepared["regions"],
         "language": ctx.language, "heard_language": made.get("heard"), "seconds": prepared.get("seconds"),
-        "cut_off": bool(prepared.get("ended_early")), "timed": _timed(ctx), "same_engine": _same_engine(ctx),
+        "cut_off": bool(prepared.get("ended_early")), **_bounds(ctx),
+        "timed": _timed(ctx), "same_engine": _same_engine(ctx),
     }  # fmt: skip
     decision = subprocess_runner.call("memories.pipeline.audio_analysis.assess", arguments, timeout=COMPUTING)
     accepted, reasons = decision["accepted"], list(decision["reasons"])
@@ -53,6 +55,11 @@ def run(ctx: Context) -> Done | Skip:
         outcome=Outcome.EXPECTED_SILENCE if prepared["silence"] and not accepted else Outcome.SUCCESS,
         note="; ".join(reasons),
     )  # fmt: skip
+
+
+def _bounds(ctx: Context) -> dict[str, float]:
+    """The bounds of never worse, where others than the shipped ones are in force."""
+    return dict(tuned.value("never_worse", {}, uid=ctx.uid, memory_id=ctx.memory_id))
 
 
 def _plain(segments: list[Segment]) -> list[Any]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from django.db import transaction
 
-from memories.pipeline import notifications
-from memories.pipeline.engine import fault_injection, lease
+from memories.pipeline import made_with
+from memories.pipeline.engine import fault_injection, lease, notifications
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, RunCanceled
 from memories.pipeline.models import PostProcessingRun
@@ -43,6 +43,7 @@ def run(ctx: Context) -> Done:
     else:
         memory, note = _update(ctx)
     fault_injection.point("document-written")
+    _registered(ctx)
     publish_side_effects.consent(ctx, memory)
     publish_side_effects.vector(ctx, memory)
     publish_side_effects.emotions(ctx, memory)
@@ -140,10 +141,18 @@ def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> 
         ctx.uid, ctx.memory_id, model, segments,
         {
             "source": "prerecorded", "run_id": ctx.run.pk, "accepted": accepted is not None,
+            "made_with": made_with.transcript(ctx),
             "reasons": ctx.output("assess").get("reasons", []), "figures": ctx.output("assess").get("figures", {}),
         },
         fence=fence,
     )  # fmt: skip
+
+
+def _registered(ctx: Context) -> None:
+    """What made what, in the transaction that holds the run: an erased memory's is not written again."""
+    with transaction.atomic():
+        lease.hold(ctx.lease)
+        made_with.keep(ctx)
 
 
 def _tell(ctx: Context) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from memories.pipeline import missing_audio
+from memories.pipeline import made_with, missing_audio
 from memories.pipeline.engine import lease
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import RunCanceled
 from memories.pipeline.rules import user_edits
-from memories.pipeline.rules.speaker_labels import continued
+from memories.pipeline.speaker_labels import continued
 from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.steps.publish_side_effects import permitted_now
 from memories.pipeline.steps.structure import result_segments
@@ -24,7 +24,8 @@ from memories.repository.transcripts import content_hash
 from memories.shapes import Memory, PostProcessing, PostProcessingStatus, ProcessingMemory, Structured, UserEdits
 from omi.stores import audio
 from omi.stores.documents.base import AlreadyExists
-from transcription import journal, metrics
+from transcription import metrics
+from transcription.hosts import handing
 from transcription.segments import Segment
 
 MARGIN = 2.0
@@ -66,7 +67,7 @@ def _release_journal(ctx: Context, conversation: ProcessingMemory) -> None:
     from django.utils import timezone
 
     for session in conversation.session_ids:
-        journal.release(session, timezone.now() + settings.OMI_AUDIO_KEEP, ctx.uid)
+        handing.release(session, timezone.now() + settings.OMI_AUDIO_KEEP, ctx.uid)
 
 
 def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) -> Memory:
@@ -224,6 +225,9 @@ def _keep_transcript(ctx: Context) -> None:
     made = missing_audio.transcribed(ctx)
     transcripts.save_transcript(
         ctx.uid, ctx.memory_id, ctx.output("transcribe")["model"], made,
-        {"source": "journal", "run_id": ctx.run.pk, "accepted": ctx.output("assess").get("accepted")},
+        {
+            "source": "journal", "run_id": ctx.run.pk, "accepted": ctx.output("assess").get("accepted"),
+            "made_with": made_with.transcript(ctx),
+        },
         fence=lambda: lease.hold(ctx.lease),
     )  # fmt: skip

@@ -16,9 +16,11 @@ from memories.pipeline.models import VendorCall
 from memories.pipeline.states import Kind
 from memories.pipeline.vendor_calls import client
 from memories.shapes import Structured
+from memories.structuring import choosing
 from memories.structuring.base import StructureRequest, StructureResult
+from memories.structuring.discard import MIN_CONTENT_WORDS
 from memories.structuring.local import LocalStructurer
-from omi.core import providers
+from omi.core import providers, tuned
 from omi.core.errors import ErrorKind, Outcome, OwnFault, ProviderError
 from omi.core.paid_parts import PaidParts
 from speakers import people
@@ -33,8 +35,9 @@ ANSWER: Final[TypeAdapter[StructureResult]] = TypeAdapter(StructureResult)
 
 def inputs(ctx: Context) -> dict[str, Any]:
     segments = result_segments(ctx)
-    provider = ctx.provider("structurer")
+    provider, prompt = choosing.chosen(ctx.uid, ctx.memory_id)
     return {
+        **({"prompt": prompt} if prompt else {}),  # none: hashed as before
         "text": [[item.speaker, item.is_user, item.person_id, item.start, item.text] for item in segments],
         "names": _names(ctx, segments), "user": [ctx.user.name, ctx.user.language, ctx.user.time_zone],
         "model": [provider.name, provider.model_name], "language": ctx.language, "force": _forced(ctx),
@@ -51,13 +54,14 @@ def run(ctx: Context) -> Done | Skip:
             return Done({"structured": {}, "discarded": not _forced(ctx), "reason": "nobody speaks", "method": ""},
                         outcome=Outcome.EXPECTED_SILENCE)  # fmt: skip
         return Skip("there is no text")
-    provider = ctx.provider("structurer")
-    request = _request(ctx, segments)
+    provider, prompt = choosing.chosen(ctx.uid, ctx.memory_id)
+    request = replace(_request(ctx, segments), prompt=prompt)
     what = [
         content_hash.of(render(segments, names=request.names)),
         provider.model_name,
         request.answer_language,
         request.force,
+        *([prompt] if prompt else []),
     ]
 
     def call(record: VendorCall, parts: PaidParts) -> StructureResult:
@@ -73,7 +77,7 @@ def run(ctx: Context) -> Done | Skip:
     return Done(
         {
             "structured": structured, "discarded": made.discarded and not request.force,
-            "reason": made.discard_reason, "method": made.method,
+            "reason": made.discard_reason, "method": made.method, "provider": provider.name,
         },
         note=f"discarded: {made.discard_reason}" if made.discarded else made.method,
     )  # fmt: skip
@@ -138,6 +142,7 @@ def _request(ctx: Context, segments: list[Segment]) -> StructureRequest:
         force=_forced(ctx),
         names=_names(ctx, segments),
         user_name=ctx.user.name or "User",
+        discard_below=int(tuned.value("discard_below", MIN_CONTENT_WORDS, uid=ctx.uid, memory_id=ctx.memory_id)),
     )
 
 

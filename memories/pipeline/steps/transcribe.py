@@ -19,7 +19,8 @@ from memories.pipeline.engine.results import Done, LeaseLost, RunCanceled, Skip,
 from memories.pipeline.models import VendorCall
 from memories.pipeline.states import Kind, StepState
 from memories.pipeline.vendor_calls import client, jobs, records, signed_urls
-from omi.core import providers
+from omi.accounts.users import vocabulary_version
+from omi.core import providers, tuned
 from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
 from omi.core.paid_parts import PaidParts
 from transcription.languages import base
@@ -42,7 +43,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
     return {
         **asked,
         "wav": _sent(ctx)[0], **_placed(ctx), "language": ctx.language if ctx.did("prepare_audio") else "",
-        "providers": [item.model_name for item in providers.many("prerecorded")], "diarize": True,
+        "providers": [item.model_name for item in _ordered(ctx)], "diarize": True,
     }  # fmt: skip
 
 
@@ -65,6 +66,18 @@ def _vocabulary(ctx: Context) -> tuple[str, ...]:
     return tuple(ctx.user.vocabulary) if takes else ()
 
 
+def _ordered(ctx: Context) -> list[Any]:
+    """The configured providers in the order that is in force for this user; those that it does not name come last."""
+    configured = providers.many("prerecorded")
+    if len(configured) < 2 or not ctx.did("prepare_audio"):
+        return configured
+    usual = [item.name for item in configured]
+    order = tuned.value("prerecorded_order", usual, uid=ctx.uid, memory_id=ctx.memory_id)
+    if isinstance(order, dict):  # by language; "" is of all others
+        order = order.get(base(ctx.language) or "") or order.get("") or usual
+    return sorted(configured, key=lambda item: order.index(item.name) if item.name in order else len(order))
+
+
 def run(ctx: Context) -> Done | Wait | Skip:
     if not ctx.did("prepare_audio"):
         return Skip("the live transcript is there")
@@ -75,7 +88,7 @@ def run(ctx: Context) -> Done | Wait | Skip:
             {"model": "", "language": ctx.language, "diarized": True, "words": 0, "text_hash": ""},
             {"segments": [], "timed": []}, outcome=Outcome.EXPECTED_SILENCE, note="nobody speaks",
         )  # fmt: skip
-    able = [item for item in providers.many("prerecorded") if item.capabilities.hears(ctx.language)]
+    able = [item for item in _ordered(ctx) if item.capabilities.hears(ctx.language)]
     if not able:
         if _heard_live(ctx):
             return Skip(f"nobody transcribes {ctx.language}")
@@ -229,6 +242,7 @@ def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[
         {
             "vendor": provider.name, "model": transcript.model, "heard": transcript.language,
             "language": transcript.language or base(ctx.language),
+            "vocabulary": vocabulary_version(_vocabulary(ctx)) if provider.capabilities.vocabulary else "",
             "diarized": transcript.diarized, "words": len(words), "text_hash": content_hash.of(body),
             "ticket": checkpoint.get("ticket"), "scope": scope,
             "given_up": checkpoint.get("given_up", {}), "dropped": transcript.dropped,

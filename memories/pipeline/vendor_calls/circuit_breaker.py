@@ -23,6 +23,7 @@ FAILURES: Final = 5
 QUOTA_PAUSE: Final = timedelta(minutes=15)
 FAILURE_PAUSE: Final = timedelta(seconds=60)
 PROBE: Final = timedelta(seconds=60)
+BY_HAND: Final = "by hand"
 
 
 def admit(vendor: str) -> bool:
@@ -51,7 +52,10 @@ def admit(vendor: str) -> bool:
 
 def succeeded(vendor: str) -> None:
     rows = VendorBreaker.objects.filter(Q(open=True) | Q(failures__gt=0), pk=vendor)
-    if rows.update(open=False, failures=0, reason="", retry_at=None):
+    # What a person opened stays open for its time, whatever a call that was under way brings.
+    if rows.exclude(reason=BY_HAND, retry_at__gt=timezone.now()).update(
+        open=False, failures=0, reason="", retry_at=None
+    ):
         log.info("breaker_closed", vendor=vendor)
 
 
@@ -70,6 +74,14 @@ def failed(error: ProviderError) -> None:
         open=True, reason=error.kind.value, opened_at=row.opened_at if row.open else now, retry_at=now + pause
     )
     log.error("breaker_opened", vendor=error.vendor, reason=error.kind.value, seconds=pause.total_seconds())
+
+
+def open_by_hand(vendor: str, *, minutes: int) -> None:
+    """Call ``vendor`` no more for ``minutes`` (support staff, while it misbehaves); then a probe passes as ever."""
+    now = timezone.now()
+    values = {"open": True, "reason": BY_HAND, "opened_at": now, "retry_at": now + timedelta(minutes=minutes)}
+    VendorBreaker.objects.update_or_create(vendor=vendor[:64], defaults=values)
+    log.warning("breaker_opened_by_hand", vendor=vendor, minutes=minutes)
 
 
 def reset(vendor: str) -> bool:

@@ -21,6 +21,8 @@ from django.db import Error, connection
 from memories.pipeline import recovery
 from memories.pipeline.operations.supervisor import CLUSTER_VARIABLE, ClusterWatch, Group, Guardian
 from omi.core import addresses, open_files
+from omi.core.host import several
+from transcription.session import host_upkeep
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +96,8 @@ class Command(BaseCommand):
             # The web server first: no new work comes in while the worker ends what it has.
             for group in groups:
                 group.stop(options["grace"], impatient=lambda: self._stops > 1)
+            if self._stops <= 1:
+                host_upkeep.leave()
             guardian.close()
             self._say("stopped", "Stopped.")
 
@@ -119,6 +123,8 @@ class Command(BaseCommand):
         hangs: queue.SimpleQueue[str] = queue.SimpleQueue()
         background("watch", look, lambda: _look_at_runs(watch, hangs))
         background("ends", look, recovery.notify_ends)
+        if several():
+            background("host", host_upkeep.HEARTBEAT_SECONDS, host_upkeep.tick)
         failures = dict.fromkeys((group.name for group in groups), 0)
         restart_at: dict[str, float] = {}
         while not self._stops:

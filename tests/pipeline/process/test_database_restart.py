@@ -67,7 +67,7 @@ def server() -> Iterator[Server]:
 def installation(tmp_path: Path, server: Server) -> Iterator[Installation]:
     folder = tmp_path / "installation"
     folder.mkdir()
-    made = Installation(folder, instant=True, lease=5, database=server.url)
+    made = Installation(folder, instant=True, lease=5, database=server.url, migrate=True)
     yield made
     made.close()
 

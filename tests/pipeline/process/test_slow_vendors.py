@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from demo.vendors.server import VendorServer
@@ -39,11 +38,7 @@ def database(request: pytest.FixtureRequest) -> str:
     """ "" for a SQLite file, else the address of a new PostgreSQL database."""
     if request.param == "sqlite":
         return ""
-    url = str(request.getfixturevalue("postgres_url"))
-    name = f"slow_{time.time_ns()}"
-    with psycopg.connect(url.replace("postgres://", "postgresql://"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-    return f"{url.rsplit('/', 1)[0]}/{name}"
+    return str(request.getfixturevalue("new_postgres")(f"slow_{time.time_ns()}"))
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tests.pipeline.process.cluster import Installation
@@ -16,11 +15,8 @@ RUNS = 12
 
 
 @pytest.fixture
-def installation(tmp_path: Path, postgres_url: str) -> Iterator[Installation]:
-    with psycopg.connect(postgres_url.replace("postgres://", "postgresql://"), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE two_clusters")  # "omi" is where the contract suites make their tables
-    database = f"{postgres_url.rsplit('/', 1)[0]}/two_clusters"
-    made = Installation(tmp_path, instant=True, lease=30, database=database)
+def installation(tmp_path: Path, new_postgres: Callable[[str], str]) -> Iterator[Installation]:
+    made = Installation(tmp_path, instant=True, lease=30, database=new_postgres("two_clusters"))
     yield made
     made.close()
 

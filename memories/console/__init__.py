@@ -1,0 +1,1 @@
+"""The support console: what needs a human, incident replays, who may do what, and the log of what staff did."""

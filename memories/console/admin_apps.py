@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+from django.contrib.admin.apps import AdminConfig
+
+
+class ConsoleAdminConfig(AdminConfig):
+    """Django's admin with the project's own site."""
+
+    default_site = "memories.console.site.ConsoleSite"

@@ -1,0 +1,110 @@
+"""Vocabulary: a name or term that a user corrected twice is told to recognition."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from memories.experiments.models import TunedValue
+from memories.feedback.models import LabelledCase, Part
+from memories.language_detection import FUNCTION_WORDS
+from memories.learning.learner import Proposal
+from memories.vocabulary import terms
+
+TWICE: Final = 2
+LEAST_LETTERS: Final = 4
+MOST_CASES: Final = 500
+MOST_LEARNED: Final = 50
+"""Learned terms of one user; the rest of the list is the user's own."""
+_SMALL: Final = frozenset(word for words in FUNCTION_WORDS.values() for word in words)
+
+
+class Words:
+    name = "vocabulary"
+    for_one = True
+
+    def proposals(self, uid: str) -> Iterator[Proposal]:
+        """At most one: the terms that were corrected in two memories or more and are not in the list."""
+        known = terms.of(uid)
+        by_case = {case.pk: corrected(case) for case in _cases(uid)}
+        seen: dict[str, list[str]] = defaultdict(list)
+        for case, found in by_case.items():
+            for term in found:
+                seen[term].append(case)
+        told = {term.casefold() for term in known.terms}
+        refused = _taken_back(uid)
+        room = MOST_LEARNED - len(known.learned)
+        new = [
+            term
+            for term, cases in seen.items()
+            if len(cases) >= TWICE and term.casefold() not in told and term.casefold() not in refused
+        ][: max(0, room)]
+        if not new:
+            return
+        # Each case is judged by what the others teach: whether recognition would have known its words.
+        words = {case: found for case, found in by_case.items() if found}
+        before = [any(term.casefold() in told for term in found) for found in words.values()]
+        after = [
+            was or any(term in new and len(seen[term]) > 1 for term in found)
+            for was, found in zip(before, words.values(), strict=True)
+        ]
+        yield Proposal(
+            learner=self.name, name="vocabulary", uid=uid, value=new, now=known.terms,
+            why=f"corrected {TWICE} times or more: {len(new)} terms",
+            before=sum(before) / len(words), after=sum(after) / len(words), held_out=len(words),
+            evidence={"terms": {term: seen[term] for term in new}, "version": known.version},
+        )  # fmt: skip
+
+    def apply(self, proposal: Proposal) -> None:
+        terms.learn(proposal.uid, proposal.value)
+
+    def take_back(self, row: TunedValue) -> None:
+        terms.unlearn(row.uid, row.value)
+
+    def harm(self, row: TunedValue) -> str:
+        """A learned word that is heard where something else was said, and corrected away as often as it was taught."""
+        for term in row.value:
+            wrong = [
+                case
+                for case in _cases(row.uid)
+                if case.created_at > row.at and term.casefold() in _words(case.machine) - _words(case.person)
+            ]
+            if len(wrong) >= TWICE:
+                return f"a learned term was corrected away {len(wrong)} times since"
+        return ""
+
+
+def corrected(case: LabelledCase) -> list[str]:
+    """The words that a person wrote in the place of others, or added, which look like names or terms."""
+    machine, person = str(case.machine.get("text", "")).split(), str(case.person.get("text", "")).split()
+    plain = [[_plain(word).casefold() for word in words] for words in (machine, person)]
+    found = []
+    for kind, _, _, start, end in difflib.SequenceMatcher(a=plain[0], b=plain[1], autojunk=False).get_opcodes():
+        if kind in ("replace", "insert"):
+            found += [_plain(word) for word in person[start:end]]
+    return list(dict.fromkeys(word for word in found if _a_term(word)))
+
+
+def _taken_back(uid: str) -> set[str]:
+    """Terms that did harm once, or that somebody took back: they are not learned again."""
+    rows = TunedValue.objects.filter(uid=uid, name="vocabulary", state=TunedValue.State.ROLLED_BACK)
+    return {str(term).casefold() for row in rows for term in row.value}
+
+
+def _a_term(word: str) -> bool:
+    return len(word) >= LEAST_LETTERS and word.casefold() not in _SMALL and not word.isdigit()
+
+
+def _plain(word: str) -> str:
+    return word.strip(".,;:!?…\"'()[]«»“”„")
+
+
+def _words(said: dict[str, str]) -> set[str]:
+    return {_plain(word).casefold() for word in str(said.get("text", "")).split()}
+
+
+def _cases(uid: str) -> list[LabelledCase]:
+    rows = LabelledCase.objects.filter(uid=uid, part=Part.TRANSCRIPT).order_by("-created_at")
+    return list(rows[:MOST_CASES])

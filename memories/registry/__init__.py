@@ -1,0 +1,1 @@
+"""Which provider, model, version, prompt and thresholds made each part of a memory."""

@@ -1,0 +1,1 @@
+"""Forms that do something once, however often their button is pressed."""

@@ -1,0 +1,1 @@
+"""The user's words: names and terms that recognition shall know (``users/{uid}``, field ``vocabulary``)."""

@@ -1,0 +1,234 @@
+"""Every page of the console for every role, with the same number of queries whatever there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import get_resolver
+
+from memories.console import audit, replay, roles
+from memories.console.models import AuditEntry, FailureGroup, Replay
+from memories.models import MemoryRow
+from memories.pipeline.models import PostProcessingRun, VendorBreaker
+from tests.console.conftest import ROLES, staff
+from tests.console.test_replay import make_replay
+
+Some = Callable[[int], list[PostProcessingRun]]
+
+
+def addresses() -> dict[str, str]:
+    """Each page of the console with what it needs in its address, and the permission to see it."""
+    group, made = FailureGroup.objects.get(), Replay.objects.get()
+    return {
+        "/admin/": roles.VIEW_MASKED,
+        "/admin/console/failures/": roles.VIEW_MASKED,
+        "/admin/console/failures/?status=all": roles.VIEW_MASKED,
+        f"/admin/console/failures/{group.pk}/": roles.VIEW_MASKED,
+        "/admin/console/replays/": roles.VIEW_MASKED,
+        f"/admin/console/replays/new/?group={group.pk}": roles.REPLAY,
+        f"/admin/console/replays/{made.pk}/": roles.VIEW_MASKED,
+        "/admin/console/people/": roles.VIEW_MASKED,
+        "/admin/console/people/user-1/": roles.VIEW_MASKED,
+        "/admin/console/vendors/": roles.VIEW_MASKED,
+        "/admin/console/vendors/fal/": roles.VIEW_MASKED,
+        "/admin/console/live/": roles.VIEW_MASKED,
+        "/admin/console/audit/": roles.VIEW_AUDIT,
+        "/admin/console/find/?q=m-1": roles.VIEW_MASKED,
+    }
+
+
+def may(role: str, permission: str) -> bool:
+    return role == "root" or permission in roles.GROUPS.get(role, ())
+
+
+def test_every_route_of_the_console_is_in_this_file(some: Some) -> None:
+    some(3)
+    make_replay()
+    named = {address.split("?")[0] for address in addresses()}
+    routes = [
+        str(pattern.pattern)
+        for part in get_resolver().url_patterns
+        if str(part.pattern) == "admin/"
+        for pattern in part.url_patterns
+        if str(pattern.pattern).startswith("console/")
+    ]
+    for route in routes:
+        if route == "console/zone/":
+            continue
+        head = route.split("<")[0]
+        parts = route.count("/")
+        assert any(address.startswith(f"/admin/{head}") and address.count("/") == parts + 2 for address in named), route
+
+
+@pytest.mark.parametrize("role", ["", *ROLES, "root"])
+def test_each_role_sees_what_it_may(some: Some, role: str) -> None:
+    some(3)
+    make_replay()
+    client = staff(role)
+    for address, permission in addresses().items():
+        answer = client.get(address)
+        if address == "/admin/" or may(role, permission):
+            assert answer.status_code in (200, 302), address
+        else:
+            assert answer.status_code == 403, address
+        assert "style=" not in answer.content.decode()
+        assert "<script>" not in answer.content.decode()
+
+
+def test_a_stranger_is_asked_to_log_in(some: Some) -> None:
+    some(3)
+    make_replay()
+    for address in addresses():
+        for answer in (Client().get(address), Client().post(address, {"do": "resolve", "reason": "x"})):
+            assert answer.status_code == 302, address
+            assert answer["Location"].startswith("/admin/login/"), address
+
+
+POSTS: list[tuple[str, dict[str, Any], str]] = [
+    ("failures/{group}/", {"do": "resolve", "reason": "fixed"}, roles.MANAGE_FAILURES),
+    ("failures/{group}/", {"do": "ignore", "days": "2", "reason": "known"}, roles.MANAGE_FAILURES),
+    ("failures/{group}/", {"do": "assign", "owner": "ana", "note": "asked the vendor"}, roles.MANAGE_FAILURES),
+    ("replays/{replay}/", {"do": "pause", "reason": "wait"}, roles.REPLAY),
+    ("vendors/fal/", {"do": "close", "reason": "topped up"}, roles.MANAGE_BREAKERS),
+    ("vendors/fal/", {"do": "open", "minutes": "5", "reason": "it invents words"}, roles.MANAGE_BREAKERS),
+]
+
+
+@pytest.mark.parametrize("role", ["", *ROLES])
+def test_each_role_does_what_it_may_and_that_is_in_the_log(some: Some, role: str) -> None:
+    some(3)
+    made = make_replay()
+    names = {"group": FailureGroup.objects.get().pk, "replay": made.pk}
+    client = staff(role)
+    for address, fields, permission in POSTS:
+        before = AuditEntry.objects.count()
+        answer = client.post(f"/admin/console/{address.format(**names)}", fields)
+        if may(role, permission):
+            assert answer.status_code == 302, address
+            entry = AuditEntry.objects.first()
+            assert entry is not None
+            assert AuditEntry.objects.count() == before + 1
+            assert (entry.actor, entry.action) == (f"staff:{role}", permission)
+            assert entry.reason == fields.get("reason", "")
+        else:
+            assert answer.status_code == 403, address
+            assert AuditEntry.objects.count() == before
+
+
+def test_nothing_is_done_without_a_reason(some: Some, root: Client) -> None:
+    some(3)
+    made = make_replay()
+    names = {"group": FailureGroup.objects.get().pk, "replay": made.pk}
+    for address, fields, _ in POSTS:
+        if fields["do"] != "assign":
+            root.post(f"/admin/console/{address.format(**names)}", {**fields, "reason": "  "})
+    assert FailureGroup.objects.get().status == "open"
+    assert Replay.objects.get().state == "running"
+    assert VendorBreaker.objects.get().reason == "quota"
+    assert not AuditEntry.objects.exclude(details__has_key="runs").exists()
+
+
+def test_as_many_queries_whatever_there_is(some: Some, root: Client) -> None:
+    def counted() -> dict[str, int]:
+        found = {}
+        for address in addresses():
+            root.get(address)
+            with CaptureQueriesContext(
+                connection,
+            ) as queries:
+                root.get(address)
+            found[address] = len(queries)
+        return found
+
+    some(3)
+    made = make_replay()
+    few = counted()
+    assert max(few.values()) <= 45, few
+    Replay.objects.all().delete()
+    for run in some_more(60):
+        audit.record("staff:ana", "reveal", audit.run(run))
+    Replay.objects.all().delete()
+    again = make_replay()
+    many = counted()
+    few = {address.replace(f"/replays/{made.pk}/", f"/replays/{again.pk}/"): count for address, count in few.items()}
+    grown = {address: (few[address], count) for address, count in many.items() if count > few[address]}
+    assert grown == {}
+
+
+def some_more(count: int) -> list[PostProcessingRun]:
+    from tests.console.conftest import failed_run
+
+    runs = [failed_run(100 + number) for number in range(count)]
+    MemoryRow.objects.bulk_create(
+        MemoryRow(uid=run.uid, memory_id=run.memory_id, created_at=run.created_at) for run in runs
+    )
+    return runs
+
+
+def test_the_home_says_what_needs_a_human(some: Some, root: Client) -> None:
+    text = root.get("/admin/").content.decode()
+    assert "Nothing does" in text
+    some(7)
+    text = root.get("/admin/").content.decode()
+    assert "Nothing does" not in text
+    assert text.count("vendor_quota in transcribe, fal") == 1
+    assert "fal is not called" in text
+    assert "7 in 24 hours" in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "where"),
+    [
+        ("m-1", "/admin/memories/memoryrow/"),
+        ("user-1/m-1", "/admin/memories/memoryrow/"),
+        ("user-1", "/admin/console/people/user-1/"),
+        ("ref-{run}", "/admin/pipeline/postprocessingrun/{run}/change/"),
+        ("run {run}", "/admin/pipeline/postprocessingrun/{run}/change/"),
+    ],
+)
+def test_the_search_box_takes_any_id(some: Some, root: Client, asked: str, where: str) -> None:
+    run = some(3)[1]
+    answer = root.get("/admin/console/find/", {"q": asked.format(run=run.pk)})
+    assert answer.status_code == 302
+    assert answer["Location"].startswith(where.format(run=run.pk))
+
+
+@pytest.mark.parametrize("asked", ["", "nothing", "99999999999999999999999", "'; --", "-1", "run x", "٣", "a/b/c"])
+def test_the_search_box_takes_anything(some: Some, root: Client, asked: str) -> None:
+    some(1)
+    assert root.get("/admin/console/find/", {"q": asked}).status_code == 200
+
+
+def test_times_are_shown_in_the_zone_that_was_chosen(some: Some, root: Client) -> None:
+    some(1)
+    assert (
+        root.post("/admin/console/zone/", {"zone": "Asia/Tokyo", "back": "/admin/console/vendors/"}).status_code == 302
+    )
+    text = root.get("/admin/console/failures/").content.decode()
+    assert "UTC" in text
+    assert "JST" in text
+    away = root.post("/admin/console/zone/", {"zone": "Nowhere/At_all", "back": "https://evil.example/admin/"})
+    assert away["Location"] == "/admin/"
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "99999999999999999999"])
+def test_odd_numbers_in_an_address_are_no_error(some: Some, root: Client, page: str) -> None:
+    some(1)
+    group = FailureGroup.objects.get()
+    assert root.get(f"/admin/console/failures/{group.pk}/?page={page}").status_code == 200
+    assert root.get("/admin/console/failures/?status=nonsense").status_code == 404
+
+
+def test_a_reason_and_a_note_are_shown_as_text(some: Some, root: Client) -> None:
+    some(1)
+    group = FailureGroup.objects.get()
+    bad = "<img src=x onerror=alert(1)>"
+    root.post(f"/admin/console/failures/{group.pk}/", {"do": "assign", "owner": bad, "note": bad, "reason": bad})
+    for address in ("/admin/", f"/admin/console/failures/{group.pk}/", "/admin/console/audit/"):
+        assert bad not in root.get(address).content.decode()
+    assert replay.MOST

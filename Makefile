@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy test-fast attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech test-cloud clean
+.PHONY: help setup demo serve test accuracy test-fast attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech test-cloud screenshots clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -92,6 +92,9 @@ bench-speakers: $(DEV_STAMP)  ## EER, false accepts, label accuracy, DER
 
 bench-speech: packages  ## the speech engine: word errors, speed, latency, invented words, languages
 	@$(BIN)/python -m bench.speech
+
+screenshots: packages  ## the pictures of docs/support-guide.md, from the prepared incidents
+	@$(BIN)/python -m demo.screenshots
 
 clean:  ## remove the virtual environment and all local data
 	rm -rf $(VENV) var

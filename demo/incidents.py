@@ -6,8 +6,9 @@ hears, and how one sees that it is solved; docs/support-guide.md leads through t
 
 from __future__ import annotations
 
-import random
+import argparse
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -129,9 +130,7 @@ def _quota(running: Installation, vendors: VendorServer) -> None:
 def _damaged(running: Installation, vendors: VendorServer) -> None:
     app = app_of(running, "dora")
     memory = _memory(app, "the dentist moved the appointment to the second of march")
-    body = running.folder / "damaged.ogg"
-    body.write_bytes(b"OggS\x00\x02" + random.Random(7).randbytes(40_000))
-    app.upload(f"/v1/memories/{memory}/post-processing", body)
+    running.manage("simulate", "seed", "damaged", "dora", memory)
     _ended(app, memory)
 
 
@@ -206,3 +205,31 @@ def _ended(app: App, memory: str, *, seconds: float = 90.0) -> Json:
             return run
         time.sleep(0.3)
     raise DemoError(f"The run of memory {memory} did not end within {seconds:.0f} s")
+
+
+def main() -> int:
+    """Prepare one incident, say where it can be seen, and keep it until Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m demo.incidents", description="Prepare an incident to practise on.")
+    parser.add_argument("number", type=int, choices=sorted(STORIES))
+    parser.add_argument("--port", type=int, default=8016)
+    asked = parser.parse_args()
+    print("Starting a throw-away installation with simulated vendors (about a minute) ...", flush=True)
+    try:
+        with throw_away(port=asked.port) as (running, vendors):
+            story = prepare(asked.number, running, vendors)
+            name, password = (running.folder / "staff.txt").read_text().split()
+            print(f"\nIncident {asked.number}: {story.title}\nWhat you are told: {story.heard}")
+            print(f"Console: {running.url}/admin/  (log in as {name} with {password})")
+            print(f"Solved when: {story.solved}\nCtrl-C ends it and deletes everything.", flush=True)
+            while True:
+                time.sleep(1)
+    except KeyboardInterrupt:
+        print("Gone.")
+        return 0
+    except DemoError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

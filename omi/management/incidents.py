@@ -3,6 +3,7 @@ this server would have left them. Only ``manage.py simulate`` calls it, on its o
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 from typing import Any
 
@@ -10,12 +11,15 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from memories.console import failures
 from memories.pipeline import service
+from memories.pipeline.engine import plans
 from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.pipeline.states import Kind, State, StepState
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory
+from omi.stores import audio
 from speakers.models import SpeakerDecision
 from transcription.segments import Segment
 
@@ -39,6 +43,50 @@ def stuck(uid: str, memory_id: str) -> None:
         )
         PostProcessingRun.objects.filter(pk=run.pk).update(created_at=silent)
     RunStep.objects.filter(run=run, name="transcribe").update(state=StepState.WAITING, started_at=silent)
+
+
+def damaged(uid: str, memory_id: str) -> None:
+    """A recording whose stored bytes are not audio any more (a disk that lies), and its run."""
+    body = b"OggS\x00\x02" + random.Random(7).randbytes(40_000)
+    kept = audio.put(uid, "upload", body, memory_id=memory_id, keep_for=timedelta(hours=24))
+    service.start(Kind.POSTPROCESS, uid, memory_id, actor=f"user:{uid}", reason="recording uploaded", audio=kept)
+
+
+def many(uid: str, count: int) -> None:
+    """``count`` memories whose summaries failed for one reason."""
+    now = timezone.now()
+    for number in range(count):
+        said = [Segment(id=f"s{number}", text=f"we meet at the station at noon on day {number}", speaker="SPEAKER_00",
+                        is_user=True, start=0.0, end=6.0)]  # fmt: skip
+        memory_id = f"{uid}-{number}"
+        version = transcripts.save_transcript(uid, memory_id, "deepgram_streaming", said, {"source": "live"})
+        repository.create_memory(
+            uid,
+            Memory(
+                id=memory_id, created_at=now, language="en", transcript_segments=said,
+                active_transcript="deepgram_streaming", active_version=version,
+            ),
+        )  # fmt: skip
+        with transaction.atomic():
+            run = PostProcessingRun.objects.create(
+                uid=uid, memory_id=memory_id, kind=Kind.REPROCESS, actor=f"user:{uid}", options={"force": True},
+                plan=plans.plan_for(Kind.REPROCESS), state=State.FINISHED, outcome="quota", message_id="vendor_quota",
+                current_step="structure", finished_at=now, announced=True,
+            )  # fmt: skip
+            RunStep.objects.bulk_create(
+                RunStep(run=run, name=name, position=position) for position, name in enumerate(run.plan)
+            )
+            failures.count(run.pk, uid, step="structure", vendor="openai", message_id="vendor_quota", at=now)
+
+
+def changed(uid: str, count: int) -> None:
+    """The first ``count`` of these show another transcript now, as a run that follows may have it."""
+    for number in range(count):
+        memory_id = f"{uid}-{number}"
+        other = [Segment(id=f"n{number}", text="and now for something else", speaker="SPEAKER_00", start=0.0, end=6.0)]
+        version = transcripts.save_transcript(uid, memory_id, "deepgram_nova", other, {"source": "postprocess"})
+        update = {"active_transcript": "deepgram_nova", "active_version": version, "transcript_segments": other}
+        repository.mutate_memory(uid, memory_id, lambda _, update=update: update)  # type: ignore[misc]
 
 
 def worse(uid: str, memory_id: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 from typing import Any
 
@@ -40,44 +39,40 @@ class Command(BaseCommand):
         incident.add_argument("number", type=int, choices=range(1, 6))
         incident.add_argument("--port", type=int, default=8016)
         seed = what.add_parser("seed", help="used by `simulate incident` on its own data folder")
-        seed.add_argument("kind", choices=("stuck", "worse", "speaker"))
+        seed.add_argument("kind", choices=("stuck", "worse", "speaker", "damaged", "many", "changed"))
         seed.add_argument("uid")
-        seed.add_argument("memory")
+        seed.add_argument("memory", help="of many and changed: how many")
         seed.add_argument("--person", default="")
 
     def handle(self, *, what: str, **options: Any) -> None:
-        {"vendors": self._vendors, "outage": self._outage, "incident": self._incident, "seed": self._seed}[what](
-            **options
-        )
+        doing: dict[str, Any] = {
+            "vendors": self._vendors,
+            "outage": self._outage,
+            "incident": self._incident,
+            "seed": self._seed,
+        }
+        doing[what](**options)
 
     def _incident(self, *, number: int, port: int, **_: Any) -> None:
         if find_spec("aiohttp") is None:
             raise CommandError("The simulated vendors need the test tools: `make packages` installs them.")
-        from demo import incidents as prepared
-        from demo.servers import DemoError
-
-        self.stdout.write("Starting a throw-away installation with simulated vendors (about a minute) ...")
+        command = [sys.executable, "-m", "demo.incidents", str(number), "--port", str(port)]
         try:
-            with prepared.throw_away(port=port) as (running, vendors):
-                story = prepared.prepare(number, running, vendors)
-                name, password = (running.folder / "staff.txt").read_text().split()
-                self.stdout.write(f"\nIncident {number}: {story.title}\nWhat you are told: {story.heard}")
-                self.stdout.write(f"Console: {running.url}/admin/  (log in as {name} with {password})")
-                self.stdout.write(f"Solved when: {story.solved}\nCtrl-C ends it and deletes everything.")
-                while True:
-                    time.sleep(1)
+            code = subprocess.run(command, cwd=settings.BASE_DIR, check=False).returncode
         except KeyboardInterrupt:
-            self.stdout.write("Gone.")
-        except DemoError as error:
-            raise CommandError(str(error)) from error
+            return
+        if code:
+            raise CommandError("The incident was not prepared; what went wrong is above.")
 
     def _seed(self, *, kind: str, uid: str, memory: str, person: str, **_: Any) -> None:
         if "omi-incident-" not in str(settings.OMI_DATA_DIR) and not settings.OMI_DATA_DIR.name.startswith("incident"):
             raise CommandError("This is for the throw-away folder of `simulate incident` only.")
         if kind == "speaker":
             incidents.speaker(uid, memory, person)
+        elif kind in ("many", "changed"):
+            {"many": incidents.many, "changed": incidents.changed}[kind](uid, int(memory))
         else:
-            {"stuck": incidents.stuck, "worse": incidents.worse}[kind](uid, memory)
+            {"stuck": incidents.stuck, "worse": incidents.worse, "damaged": incidents.damaged}[kind](uid, memory)
 
     def _vendors(self, *, port: int, truth: list[str] | None, **_: Any) -> None:
         if find_spec("aiohttp") is None:

@@ -196,7 +196,7 @@ def test_a_replay_over_300_runs_is_paused_killed_resumed_and_undone(
     page.get_by_role("button", name=f"Begin: {RUNS} runs").click()
     until(page, r"done: [1-9]")
     steer(page, "Pause")
-    assert "paused" in page.locator(".badge").first.inner_text()
+    assert "paused" in page.locator(".badge").first.inner_text().lower()
     steer(page, "Resume")
     os.killpg(running.worker_pid, signal.SIGKILL)
     log = (running.folder / "worker2.log").open("wb")

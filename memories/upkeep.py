@@ -10,11 +10,13 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.utils import timezone
 
 from memories.feedback import reports
+from memories.insights import figures
 from memories.mirror import compare
 from memories.models import MemoryRow, MirrorSample, VendorCallback
 from memories.passages import indexing
 from memories.pipeline.operations import retention as rules
 from memories.privacy import erasure
+from memories.recaps import making
 from memories.repository import parsing, stored
 from memories.search import word_index
 from memories.submissions import once
@@ -80,6 +82,16 @@ def index_passages(limit: int = INDEXED_PASSAGES) -> int:
     return indexing.index_due(limit)
 
 
+def recaps() -> int:
+    """Make the recaps of days and weeks that ended; how many."""
+    return making.tick()
+
+
+def insights() -> int:
+    """Count who spoke how in memories that changed; how many memories."""
+    return figures.refresh_due(INDEXED)
+
+
 def index_words_of(uid: str) -> int:
     """What a search of this user left to a worker."""
     return word_index.refresh(uid, INDEXED)
@@ -91,8 +103,8 @@ def webhooks() -> int:
 
 
 def prune() -> int:
-    """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms and samples of the mirror that
-    are too old to matter; how many."""
+    """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms and samples of the mirror
+    that are too old to matter; how many."""
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
@@ -116,6 +128,8 @@ def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
         ("compare a sample of the mirror", "mirror_sample", 15),
         ("index words", "index_words", 5),
         ("index passages", "index_passages", 1),
+        ("make recaps", "recaps", 10),
+        ("count insights", "insights", 5),
         ("deliver webhooks", "webhooks", 1),
         ("delete old events and callbacks", "prune", 24 * 60),
         ("delete rows of old runs", "retention", 24 * 60),

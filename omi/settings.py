@@ -75,6 +75,8 @@ INSTALLED_APPS = [
     "memories.experiments",
     "memories.learning",
     "memories.passages",
+    "memories.recaps",
+    "memories.insights",
 ]
 
 MIDDLEWARE = [

@@ -87,9 +87,13 @@ async def _frames(first: service.Event, events: Iterator[service.Event]) -> Asyn
         name, data = event
         yield f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
         try:
-            event = await sync_to_async(next, thread_sensitive=False)(events, None)
+            event = await sync_to_async(_next, thread_sensitive=False)(events)
         except Exception as error:  # the status is sent: the last event says what went wrong
             answer = exception_handler(error, {})
             code = answer.status_code if answer is not None else 500
             yield f"event: error\ndata: {json.dumps({'status': code})}\n\n"
             return
+
+
+def _next(events: Iterator[service.Event]) -> service.Event | None:
+    return next(events, None)

@@ -23,6 +23,7 @@ from memories.shapes import Category, Memory
 from omi.accounts.requests import uid_of
 from omi.accounts.throttles import SearchRate, UserRate
 from omi.accounts.users import zone_of
+from omi.core.calendar import midnight
 from omi.core.ids import checked
 from omi.core.metrics import search_seconds
 
@@ -120,11 +121,6 @@ def _filters(asked: SearchQuery, uid: str) -> searching.Filters:
         include_discarded=asked.discarded == "yes",
         only_discarded=asked.discarded == "only",
     )
-
-
-def midnight(day: date, zone: ZoneInfo) -> datetime:
-    """When a day begins in a zone."""
-    return datetime(day.year, day.month, day.day, tzinfo=zone)
 
 
 def _shown(hit: searching.Hit) -> FoundMemory:

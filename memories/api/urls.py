@@ -10,9 +10,11 @@ from memories.api.edits import EditViewSet
 from memories.api.event_stream import event_stream
 from memories.api.feedback import FeedbackViewSet, ImprovementViewSet, VocabularyViewSet
 from memories.api.finding import FindingViewSet
+from memories.api.insights import InsightsViewSet
 from memories.api.memories import MemoryViewSet
 from memories.api.postprocessing import PostProcessingViewSet
 from memories.api.processing_memories import ProcessingMemoryViewSet
+from memories.api.recaps import RecapViewSet
 from memories.api.recordings import RecordingViewSet
 from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
@@ -27,6 +29,11 @@ _WEBHOOK = "v1/webhooks/<str:webhook_id>"
 
 urlpatterns = [
     path("v1/memories", MemoryViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/recaps", RecapViewSet.as_view({"get": "list"})),
+    path("v1/recaps/<str:kind>/<str:day>", RecapViewSet.as_view({"get": "retrieve"})),
+    path("v1/recaps/<str:kind>/<str:day>/regenerate", RecapViewSet.as_view({"post": "regenerate"})),
+    path("v1/insights", InsightsViewSet.as_view({"get": "retrieve"})),
+    path("v1/insights/plots/<str:name>.<str:form>", InsightsViewSet.as_view({"get": "plot"})),
     path("v1/ask", AskViewSet.as_view({"post": "create"})),
     path("v1/search", FindingViewSet.as_view({"get": "retrieve"})),
     path("v1/memories/search", SearchViewSet.as_view({"post": "create"})),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
@@ -13,6 +12,7 @@ from memories.search import people_named, query
 from memories.search.words import STOP, terms, words
 from memories.shapes import Memory
 from omi.accounts.users import get_user, zone
+from omi.core.calendar import midnight
 
 MEMORIES, PASSAGES, AROUND = 6, 12, 1
 """Memories looked at, passages in all, and segments before and after the place."""
@@ -69,8 +69,8 @@ def passages(uid: str, asked: Understood, *, days: Days | None = None) -> list[P
     user = get_user(uid)
     own, chosen = zone(user), days or asked.days
     filters = query.Filters(
-        start=_midnight(chosen[0], own) if chosen else None,
-        end=_midnight(chosen[1] + timedelta(days=1), own) - timedelta(microseconds=1) if chosen else None,
+        start=midnight(chosen[0], own) if chosen else None,
+        end=midnight(chosen[1] + timedelta(days=1), own) - timedelta(microseconds=1) if chosen else None,
     )
     hits = query.search(uid, asked.query, MEMORIES, filters)
     names = people_named.names(uid)
@@ -107,7 +107,3 @@ def _passage(number: int, memory: Memory, index: int, names: dict[str, str], use
         name or f"Speaker {segment.speaker_id}", segment.text.strip()[:LONGEST],
         len(wanted & set(words(segment.text))),
     )  # fmt: skip
-
-
-def _midnight(day: date, own: ZoneInfo) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=own)

@@ -9,14 +9,18 @@ import re
 from collections.abc import Iterator
 
 from memories import wording
+from memories.language_detection import FUNCTION_WORDS
 from memories.passages import spelling
 from memories.structuring.centrality import STOP_WORDS
 from transcription.segments import written_without_blanks
 
-STOP = STOP_WORDS | frozenset(
-    "about say said says tell told talk talked talking discuss discussed mention mentioned anything something someone "
-    "anyone somebody when where which who whom whose why how what did does was were our your their his her them ours "
-    "us we you they it there then that this these those has had have been will would should could".split()
+_FOREIGN = frozenset().union(*(FUNCTION_WORDS[code] for code in ("de", "es", "fr")))
+# Of other languages' words that say little are some that say much in English ("hat", "war"): they are only frequent.
+STOP = (STOP_WORDS - _FOREIGN) | frozenset(
+    "a about an and any anyone anything are as at be but by can could did discuss discussed do does for from had has "
+    "have he her him his how i in is it me mention mentioned my no of on or our say said says she should so somebody "
+    "someone something talk talked talking tell that the their them then there these they this those to told us was we "
+    "were what when where which who whom whose why will with would you your".split()
 )
 _WORD = re.compile(r"\w+", re.UNICODE)
 

@@ -241,7 +241,6 @@ def _shared(stack: ExitStack, folder: Path, net: Network) -> dict[str, str]:
         "OMI_EMBEDDER": "local",
         "OMI_EMOTIONS": "none",
         "OMI_WORKERS": "1",
-        "OMI_LEASE_SECONDS": "15",
         "OMI_REQUESTS_PER_MINUTE": "0",
         "OMI_CREATES_PER_MINUTE": "0",
         "OMI_LOG_LEVEL": "INFO",

@@ -13,7 +13,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 MEASURES_STAMP := $(VENV)/.installed-measures
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy test-fast attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech test-cloud test-topology clean
+.PHONY: help setup demo serve test accuracy test-fast attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech bench-compare test-cloud test-topology screenshots clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -106,6 +106,12 @@ bench-speakers: $(MEASURES_STAMP)  ## EER, false accepts, label accuracy, DER
 
 bench-speech: packages $(MEASURES_STAMP)  ## the speech engine: word errors, speed, latency, invented words, languages
 	@$(BIN)/python -m bench.speech
+
+bench-compare: $(DEV_STAMP)  ## is anything slower than the last stored figures of this machine say? Ratios with their noise
+	@$(BIN)/python -m bench.compare
+
+screenshots: packages  ## the pictures of docs/support-guide.md, from the prepared incidents
+	@$(BIN)/python -m demo.screenshots
 
 clean:  ## remove the virtual environment and all local data
 	rm -rf $(VENV) var

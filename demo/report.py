@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from demo import gained
 from demo.measure import label_of
 
 Json = dict[str, Any]
@@ -19,6 +20,7 @@ def show(console: Console, report: Json) -> None:
     _memory(console, "After post-processing", report["memory"]["structured"])
     _emotions(console, report)
     _searches(console, report["searches"])
+    gained.show(console, report["gained"])
     if "second" in report:
         _second(console, report["second"])
     _timings(console, report)

@@ -11,8 +11,8 @@ from typing import Any
 
 from rich.console import Console
 
+from demo import gained, report, second
 from demo import material as materials
-from demo import report, second
 from demo.app import App, Heard, stream
 from demo.material import Material, wav, wav_of
 from demo.measure import measured
@@ -148,6 +148,7 @@ class Demo:
             ),
             "emotions": app.call("GET", f"/v1/memories/{memory_id}/emotions"),
             "searches": searches,
+            "gained": gained.collect(app, searches[0]["query"]),
             "steps": state["steps"],
             "note": NOTE,
         }

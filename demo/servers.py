@@ -32,6 +32,7 @@ class Installation:
     folder: Path
     environment: dict[str, str]
     web_pid: int
+    worker_pid: int = 0
 
     def manage(self, *arguments: str) -> str:
         return _manage(self.environment, *arguments)
@@ -80,7 +81,7 @@ def _running(
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_ready(url, web, worker, folder, timeout)
-        yield Installation(url, folder, environment, web.pid)
+        yield Installation(url, folder, environment, web.pid, worker.pid)
     finally:
         for process in (web, worker):
             _stop(process)

@@ -9,7 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from memories.pipeline import notifications, service
+from memories.pipeline import service
+from memories.pipeline.engine import notifications
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.repository import seen as as_read

@@ -20,6 +20,8 @@ from django.utils import timezone
 from memories.models import ErasureReceipt, MirrorSample, UserEvent, VendorCallback
 from memories.pipeline.models import PostProcessingRun, StepArtifact, VendorCall
 from memories.pipeline.states import State
+from memories.submissions import once
+from memories.submissions.models import Submission
 from memories.upkeep import CALLBACKS_KEPT, EVENTS_KEPT, SAMPLES_KEPT
 from memories.webhooks import rules
 from memories.webhooks.models import WebhookDelivery
@@ -152,6 +154,7 @@ def _rows() -> Iterator[Held]:
         ("events", UserEvent.objects.all(), EVENTS_KEPT, "a client that was away reads them"),
         ("vendors' callbacks", VendorCallback.objects.all(), CALLBACKS_KEPT, "a repeated one is told by them"),
         ("samples of the mirror", MirrorSample.objects.all(), SAMPLES_KEPT, "metrics read the newest"),
+        ("submitted forms of staff", Submission.objects.all(), once.KEPT, "a second press is told by them"),
         ("webhooks' deliveries", WebhookDelivery.objects.all(), rules.KEPT, "the user reads and repeats them"),
     ):
         yield _counted(Held(what, f"{kept.days} days after they came", why), rows)

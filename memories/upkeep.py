@@ -10,12 +10,16 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.utils import timezone
 
 from memories.feedback import reports
+from memories.insights import figures
 from memories.mirror import compare
 from memories.models import MemoryRow, MirrorSample, VendorCallback
+from memories.passages import indexing
 from memories.pipeline.operations import retention as rules
 from memories.privacy import erasure
+from memories.recaps import making
 from memories.repository import parsing, stored
 from memories.search import word_index
+from memories.submissions import once
 from memories.user_events import log as events
 from memories.webhooks import delivery
 from omi.stores import damaged
@@ -31,6 +35,9 @@ CALLBACKS_KEPT = timedelta(days=30)
 SAMPLES_KEPT = timedelta(days=30)
 INDEXED = 2000
 """Documents that one turn reads for the word index: some ten seconds."""
+
+INDEXED_PASSAGES = 200
+"""Memories that one turn embeds the passages of: at a few passages each some minutes of one core."""
 
 
 def erasures() -> int:
@@ -68,6 +75,23 @@ def index_words(limit: int = INDEXED) -> int:
     return done
 
 
+def index_passages(limit: int = INDEXED_PASSAGES) -> int:
+    """Bring what changed into the index within a minute or so: first its words, then its passages. How many memories
+    were looked at."""
+    index_words(limit)
+    return indexing.index_due(limit)
+
+
+def recaps() -> int:
+    """Make the recaps of days and weeks that ended; how many."""
+    return making.tick()
+
+
+def insights() -> int:
+    """Count who spoke how in memories that changed; how many memories."""
+    return figures.refresh_due(INDEXED)
+
+
 def index_words_of(uid: str) -> int:
     """What a search of this user left to a worker."""
     return word_index.refresh(uid, INDEXED)
@@ -79,13 +103,13 @@ def webhooks() -> int:
 
 
 def prune() -> int:
-    """Delete events, remembered callbacks, webhooks' deliveries, feedback and samples of the mirror that are too old to
-    matter; how many."""
+    """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms and samples of the mirror
+    that are too old to matter; how many."""
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
     gone = int(old.delete()[0]) + int(samples.delete()[0])
-    return gone + events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune()
+    return gone + events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune() + once.prune()
 
 
 def retention() -> dict[str, int]:
@@ -103,6 +127,9 @@ def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
         ("finish erasures", "erasures", 5),
         ("compare a sample of the mirror", "mirror_sample", 15),
         ("index words", "index_words", 5),
+        ("index passages", "index_passages", 1),
+        ("make recaps", "recaps", 10),
+        ("count insights", "insights", 5),
         ("deliver webhooks", "webhooks", 1),
         ("delete old events and callbacks", "prune", 24 * 60),
         ("delete rows of old runs", "retention", 24 * 60),

@@ -74,6 +74,9 @@ INSTALLED_APPS = [
     "memories.feedback",
     "memories.experiments",
     "memories.learning",
+    "memories.passages",
+    "memories.recaps",
+    "memories.insights",
 ]
 
 MIDDLEWARE = [

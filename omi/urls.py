@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from memories.mcp_server.view import mcp
 from omi import health
 from omi.accounts import staff_login
 from omi.core import home, operators
@@ -13,6 +14,7 @@ from omi.core import home, operators
 urlpatterns = [
     path("", include("memories.api.urls")),
     path("", include("speakers.api.urls")),
+    path("mcp", mcp),
     path("admin/login/", staff_login.login),
     path("admin/", admin.site.urls),
     path("schema", SpectacularAPIView.as_view(), name="schema"),

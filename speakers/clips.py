@@ -24,6 +24,10 @@ MOST_EVIDENCE = 60.0
 """Seconds of one voice that are embedded: EER is flat from 5 s on, and an hour must take seconds (docs/speakers.md)."""
 LONGEST_TURN = 15.0
 """Seconds taken from one turn, so that evidence comes from the whole recording."""
+FEWEST_MOMENTS = 5
+"""Windows from which on they are judged by themselves: 8 s, what a name is earned with."""
+MOST_LISTENED = 24.0
+"""Seconds of a voice whose windows are embedded too, whether it is one person at every moment of them."""
 
 Turn = tuple[float, float]
 
@@ -78,6 +82,13 @@ class Evidence(NamedTuple):
     def weights(self) -> NDArray[np.float32]:
         """Seconds of each cut."""
         return np.array([end - start for start, end in self.cuts], np.float32)
+
+    @property
+    def moments(self) -> list[Turn]:
+        """Windows of ``WINDOW`` seconds side by side over the first ``MOST_LISTENED`` of ``pcm``; none where they would
+        be fewer than ``FEWEST_MOMENTS``. What is added behind leaves them as they are."""
+        count = int(min(self.seconds, MOST_LISTENED) / WINDOW + 1e-6)
+        return [(n * WINDOW, (n + 1) * WINDOW) for n in range(count)] if count >= FEWEST_MOMENTS else []
 
 
 def gather(recording: Recording, turns: Sequence[Turn], *, others: Sequence[Turn] = ()) -> Evidence:

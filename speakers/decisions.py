@@ -70,6 +70,7 @@ def _row(uid: str, memory_id: str, decision: VoiceDecision) -> SpeakerDecision:
             "rival": decision.rival,
             "rival_same": decision.rival_same,
             "foreign_seconds": decision.foreign_seconds,
+            "at_once": decision.at_once,
         },
         engine=decision.engine,
         engine_version=decision.engine_version,

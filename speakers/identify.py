@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from omi.core.providers import one
 from speakers import decisions, people
@@ -132,22 +133,28 @@ def _heard(
         evidence[voice] = gather(recording, own, others=others)
     at = 0.0
     cuts: list[Turn] = []
-    owners: list[str] = []
+    owners: list[tuple[str, str]] = []
     for voice, item in evidence.items():
-        cuts += [(at + start, at + end) for start, end in item.cuts]
-        owners += [voice] * len(item.cuts)
+        for kind, own in (("pieces", item.cuts), ("moments", item.moments)):
+            cuts += [(at + start, at + end) for start, end in own]
+            owners += [(voice, kind)] * len(own)
         at += item.seconds
     pcm = np.concatenate([item.pcm for item in evidence.values()]) if evidence else np.zeros(0, np.int16)
     nothing = np.zeros((0, engine.dimension), np.float32)
     rows = engine.embed_segments(pcm, cuts) if cuts and embed else nothing
+
+    def of(voice: str, kind: str) -> NDArray[np.float32]:
+        return rows[[n for n, owner in enumerate(owners) if owner == (voice, kind)]] if len(rows) else nothing
+
     return [
         (
             VoiceEvidence(
                 voice,
                 item.seconds,
-                rows[np.array(owners, object) == voice] if len(rows) else nothing,
+                of(voice, "pieces"),
                 item.weights if len(rows) else None,
                 confirmed=_candidate(confirmed.get(voice)),
+                moments=of(voice, "moments"),
             ),
             item,
         )

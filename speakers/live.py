@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from omi.core.providers import one
 from speakers import gallery, people
 from speakers.calibration import calibration_of
-from speakers.clips import RATE, centroid, pooled, voiced
+from speakers.clips import RATE, Turn, centroid, pooled, voiced
 from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
 from speakers.engines.scale import scale_of
@@ -87,9 +87,12 @@ def _label(uid: str, decision: VoiceDecision) -> VoiceLabel:
 def _heard(voice: str, clips: list[NDArray[np.int16]], engine: VoiceEngine) -> VoiceEvidence:
     """What is heard in the clips of a voice; a group of them is embedded once, however often one asks."""
     evidence = pooled([voiced(np.asarray(clip, np.int16)) for clip in clips])
-    rows = [_embedded(evidence.pcm[round(a * RATE) : round(b * RATE)], engine) for a, b in evidence.cuts]
-    matrix = np.stack(rows) if rows else np.zeros((0, engine.dimension), np.float32)
-    return VoiceEvidence(voice, evidence.seconds, matrix, evidence.weights)
+
+    def of(cuts: list[Turn]) -> NDArray[np.float32]:
+        rows = [_embedded(evidence.pcm[round(a * RATE) : round(b * RATE)], engine) for a, b in cuts]
+        return np.stack(rows) if rows else np.zeros((0, engine.dimension), np.float32)
+
+    return VoiceEvidence(voice, evidence.seconds, of(evidence.cuts), evidence.weights, moments=of(evidence.moments))
 
 
 def _embedded(pcm: NDArray[np.int16], engine: VoiceEngine) -> NDArray[np.float32]:

@@ -12,7 +12,9 @@ hold; otherwise it is honestly unknown, and the reason is kept:
 4. the best candidate is clear of the runner-up by ``Rules.margin``;
 5. at most ``FOREIGN`` of its speech lies in pieces that, judged alone, are rather not the candidate (``AGREES``): one
    label that holds two people is nobody's, also where the mean of the two would do;
-6. every other voice of the room that fits the candidate as well is shown to be the same voice, divided (``SAME``, with
+6. its windows of 1.6 s agree with each other and with the candidate, too, where there are enough: two people at once
+   (``MOMENT_ODDS``, ``MOMENT_LIKENESS``) are nobody either;
+7. every other voice of the room that fits the candidate as well is shown to be the same voice, divided (``SAME``, with
    ``EVIDENCE`` of both). One person is one voice of the room; a voice that a person confirmed comes before all others.
 
 The same answer comes for every order of the voices. A higher ``accept``, ``evidence`` or ``margin``, and one voice more
@@ -26,6 +28,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from speakers.clips import FEWEST_MOMENTS
 from speakers.reasons import Reason
 
 EVIDENCE = 5.0
@@ -52,6 +55,12 @@ LEAST_PIECE = 3.0
 """Seconds of a piece that is judged alone: of 2 s some of the right person fall short (docs/speakers.md)."""
 FOREIGN = 0.15
 """Share of the judged seconds that may be somebody else's: of 20 s one piece."""
+LOWEST = 0.4
+"""Share of the windows of 1.6 s, those that fit worst, by whose mean they are judged."""
+MOMENT_ODDS = -3.5
+"""Log odds of the windows that fit worst under which two people speak at once: 1.6 s of one fit badly, but not so."""
+MOMENT_LIKENESS = 0.50
+"""The same of their cosine to the voice's mean: where two speak at once now the one prevails and now the other."""
 SHIFT_LIMIT = 0.04
 """How far a user's corrections may move ``ACCEPT``, up or down."""
 
@@ -67,6 +76,7 @@ class VoiceScores:
     ``embedding`` None: nothing to compare. ``coverage``: cosine of the nearest voices that the calibration knows.
     ``confirmed``: what a person said of the voice (a candidate's id or ``NOBODY``), None where nobody said anything.
     ``pieces``: log odds of each piece of the voice that it is the best candidate, of ``piece_seconds`` each; both (n,).
+    ``moments``: the same of each window of 1.6 s, and ``likeness`` its cosine to ``embedding``; both (m,).
     """
 
     voice: str
@@ -78,6 +88,15 @@ class VoiceScores:
     confirmed: str | None = None
     pieces: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     piece_seconds: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    moments: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    likeness: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the windows say that several people speak at the same time, or by turns shorter than a piece."""
+        if len(self.moments) < FEWEST_MOMENTS:
+            return False
+        return _lowest(self.moments) < MOMENT_ODDS or _lowest(self.likeness) < MOMENT_LIKENESS
 
     def foreign(self, agrees: float = AGREES) -> tuple[float, float]:
         """Seconds that were judged piece by piece, and those of them that are rather not the best candidate."""
@@ -106,7 +125,7 @@ class VoiceDecision:
 
     ``provisional``: named on less than ``EARNED`` seconds. ``bar``: the probability that was asked for; ``coverage``
     as in ``VoiceScores``; ``rival``: the other voice of the room that decided, with the probability that it is the same
-    voice; ``foreign_seconds``: of the speech, in pieces that are rather not ``best``.
+    voice; ``foreign_seconds``: of the speech, in pieces that are rather not ``best``; ``at_once``: as there.
     """
 
     voice: str
@@ -133,6 +152,7 @@ class VoiceDecision:
     rival: str | None = None
     rival_same: float | None = None
     foreign_seconds: float | None = None
+    at_once: bool = False
 
     @property
     def decided(self) -> bool:
@@ -165,6 +185,10 @@ class Rules:
 
 def probability(logit: float) -> float:
     return float(1 / (1 + np.exp(-np.clip(logit, -50, 50))))
+
+
+def _lowest(values: NDArray[np.float32]) -> float:
+    return float(np.sort(values)[: round(len(values) * LOWEST)].mean())
 
 
 def decide(room: Room, rules: Rules | None = None) -> list[VoiceDecision]:
@@ -200,6 +224,7 @@ def _alone(at: int, room: Room, rules: Rules) -> VoiceDecision:
         coverage=round(voice.coverage, 4),
         enrolled_seconds=round(float(room.enrolled[best]), 2),
         foreign_seconds=round(voice.foreign(rules.agrees)[1], 2),
+        at_once=voice.at_once,
     )
     reason = _reason(voice, likely, margin, float(room.enrolled[best]), rules)
     if reason is not Reason.ACCEPTED:
@@ -242,7 +267,7 @@ def _reason(voice: VoiceScores, likely: float, margin: float | None, enrolled: f
     if margin is not None and margin < rules.margin:
         return Reason.CLOSE_RUNNER_UP
     judged, foreign = voice.foreign(rules.agrees)
-    if foreign > rules.foreign * judged:
+    if foreign > rules.foreign * judged or voice.at_once:
         return Reason.SEVERAL_VOICES
     return Reason.ACCEPTED
 

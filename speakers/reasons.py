@@ -38,7 +38,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.UNLIKE_KNOWN_VOICES: "The voice is unlike all voices that recognition was tried on: it gets no name.",
     Reason.CLOSE_RUNNER_UP: "Two known voices fit almost equally well.",
     Reason.SEVERAL_VOICES: "The speech under this label does not sound like one person: a part of it is rather "
-    "somebody else's.",
+    "somebody else's, or several people speak at once.",
     Reason.ANOTHER_VOICE_FITS_BETTER: "Another voice of this conversation fits that person as well or better, and is "
     "not shown to be the same voice.",
     Reason.CONFIRMED_OTHERWISE: "The voice is the same as another one here, of which a person said whose it is.",
@@ -71,6 +71,7 @@ def sentence(
         numbers += f"; the other one is {runner_up}"
     elif reason is Reason.SEVERAL_VOICES:
         numbers += f"; {known['foreign_seconds']:.1f} s of them, heard by themselves, do not"
+        numbers += "; from one moment to the next other people are heard" if known.get("at_once") else ""
     elif reason is Reason.UNLIKE_KNOWN_VOICES:
         numbers += f"; its likeness to the nearest voices tried is {known['coverage']:.2f}"
     elif known.get("rival"):

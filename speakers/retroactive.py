@@ -85,9 +85,10 @@ def _judged(
     with Recording(wav) as recording:
         for row in SpeakerDecision.objects.filter(uid=uid, memory_id=memory_id).order_by("voice"):
             evidence = gather(recording, _turns(row))
-            rows = engine.embed_segments(evidence.pcm, evidence.cuts)
+            rows = engine.embed_segments(evidence.pcm, [*evidence.cuts, *evidence.moments])
+            pieces, moments = rows[: len(evidence.cuts)], rows[len(evidence.cuts) :]
             said = (CANDIDATE_USER if row.is_user else row.person_id or NOBODY) if row.manual else None
-            heard.append(VoiceEvidence(row.voice, evidence.seconds, rows, evidence.weights, said))
+            heard.append(VoiceEvidence(row.voice, evidence.seconds, pieces, evidence.weights, said, moments))
     decisions_made = decide(room_of(heard, known, calibration), rules_of(uid, engine))
     return {
         decision.voice: replace(decision, engine=engine.name, engine_version=engine.version)

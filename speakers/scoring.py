@@ -23,7 +23,7 @@ class VoiceEvidence:
 
     ``rows``: (pieces, dimension) unit embeddings of pieces of its voiced speech (none: too little was heard);
     ``seconds``: voiced speech in all; ``weights``: seconds of each piece (None: all alike); ``confirmed``: as in
-    ``VoiceScores``.
+    ``VoiceScores``; ``moments``: (windows, dimension) embeddings of ``Evidence.moments``, where there are any.
     """
 
     voice: str
@@ -31,6 +31,7 @@ class VoiceEvidence:
     rows: NDArray[np.float32]
     weights: NDArray[np.float32] | None = None
     confirmed: str | None = None
+    moments: NDArray[np.float32] | None = None
 
 
 def room_of(evidence: Sequence[VoiceEvidence], known: Candidates, calibration: Calibration | None) -> Room:
@@ -59,18 +60,44 @@ def _scored(item: VoiceEvidence, known: Candidates, calibration: Calibration | N
         )
     cosines, logits = calibration.scores(vector, known.profiles)
     pieces, lengths = _pieces(item, known, logits, calibration)
+    moments, likeness = _moments(item, vector, known, logits, calibration)
     return VoiceScores(
-        item.voice, seconds, vector, cosines, logits, calibration.coverage(vector), item.confirmed, pieces, lengths
-    )
+        item.voice, seconds, vector, cosines, logits, calibration.coverage(vector), item.confirmed, pieces, lengths,
+        moments, likeness,
+    )  # fmt: skip
 
 
 def _pieces(
     item: VoiceEvidence, known: Candidates, logits: NDArray[np.float32], calibration: Calibration
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Log odds of each piece that it is who the whole voice fits best, and its seconds."""
-    real = np.linalg.norm(item.rows, axis=1) > 0.5  # rows of zeros: nothing to embed
     if not len(logits) or item.weights is None:
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
+    real = _real(item.rows)
+    return _odds(item.rows[real], known, logits, calibration), np.asarray(item.weights, np.float32)[real]
+
+
+def _moments(
+    item: VoiceEvidence,
+    vector: NDArray[np.float32],
+    known: Candidates,
+    logits: NDArray[np.float32],
+    calibration: Calibration,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Log odds of each window that it is who the whole voice fits best, and its cosine to the whole voice."""
+    if not len(logits) or item.moments is None:
+        return np.zeros(0, np.float32), np.zeros(0, np.float32)
+    rows = item.moments[_real(item.moments)]
+    return _odds(rows, known, logits, calibration), np.asarray(rows @ vector, np.float32)
+
+
+def _odds(
+    rows: NDArray[np.float32], known: Candidates, logits: NDArray[np.float32], calibration: Calibration
+) -> NDArray[np.float32]:
     best = known.profiles[logits.argmax()][None]
-    found = [calibration.scores(row, best)[1][0] for row in item.rows[real]]
-    return np.array(found, np.float32), np.asarray(item.weights, np.float32)[real]
+    return np.array([calibration.scores(row, best)[1][0] for row in rows], np.float32)
+
+
+def _real(rows: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which rows are embeddings: rows of zeros are of nothing."""
+    return np.asarray(np.linalg.norm(rows, axis=1) > 0.5, bool)

@@ -138,8 +138,6 @@ async def chat(request: web.Request) -> web.StreamResponse:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         return refuse("openai", 400, message="Missing required parameter: 'messages'.", param="messages")
-    if body.get("stream"):
-        return refuse("openai", 400, message="the simulator does not stream", param="stream")
     form = body.get("response_format") or {}
     form = {"type": form.get("type"), **(form.get("json_schema") or {})}
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
@@ -147,6 +145,8 @@ async def chat(request: web.Request) -> web.StreamResponse:
     if isinstance(made, str):
         return refuse("openai", 400, message=made, param="response_format")
     content, refusal, reason = made
+    if body.get("stream"):
+        return await _streamed(request, str(body["model"]), content, refusal, reason)
     message = {"role": "assistant", "content": content, "refusal": refusal, "annotations": []}
     given = sum(_tokens(_content(m.get("content"))) for m in messages)
     used = _tokens(content or refusal or "")
@@ -159,6 +159,27 @@ async def chat(request: web.Request) -> web.StreamResponse:
         "usage": {"prompt_tokens": given, "completion_tokens": used, "total_tokens": given + used},
     }
     return web.json_response(answer, headers={"x-request-id": f"req_{new_id()}"})
+
+
+async def _streamed(
+    request: web.Request, model: str, content: str | None, refusal: str | None, reason: str
+) -> web.StreamResponse:
+    """The answer in pieces of a few characters, as server-sent events."""
+    answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "x-request-id": f"req_{new_id()}"})
+    await answer.prepare(request)
+    name, text = ("refusal", refusal) if refusal else ("content", content or "")
+    deltas: list[tuple[dict[str, Any], str | None]] = [({"role": "assistant", "content": ""}, None)]
+    deltas += [({name: (text or "")[at : at + 12]}, None) for at in range(0, len(text or ""), 12)]
+    identity, now = f"chatcmpl-{new_id()}", int(time.time())
+    for delta, end in [*deltas, ({}, reason)]:
+        chunk = {
+            "id": identity, "object": "chat.completion.chunk", "created": now, "model": model,
+            "choices": [{"index": 0, "delta": delta, "finish_reason": end, "logprobs": None}],
+        }  # fmt: skip
+        await answer.write(f"data: {json.dumps(chunk)}\n\n".encode())
+    await answer.write(b"data: [DONE]\n\n")
+    await answer.write_eof()
+    return answer
 
 
 async def responses(request: web.Request) -> web.StreamResponse:

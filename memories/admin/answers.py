@@ -163,7 +163,8 @@ def _cost(spent: Spent, retry: Preview | None) -> list[str]:
     if retry is not None and retry.forecast is not None and not retry.impossible:
         told = retry.forecast
         more = f", and what {', '.join(told.unknown)} costs, which nobody has paid here yet" if told.unknown else ""
-        points.append(f"A retry: about {moments.length(told.seconds)} and {told.cost:.4f} $ at list prices{more}.")
+        price = f"{told.cost:.4f} $ at list prices" if told.cost or told.unknown else "nothing to pay"
+        points.append(f"A retry: about {moments.length(told.seconds)} and {price}{more}.")
     elif retry is not None and retry.impossible:
         points.append(f"A retry cannot work: {retry.impossible}")
     calls = f"{spent.calls} vendor call{'' if spent.calls == 1 else 's'}"

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
+from django.forms import Script
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -70,8 +71,8 @@ class MemoryAdmin(ReadOnlyAdmin):
     actions = list(FROM_LIST)
 
     class Media:
-        css = {"all": ["memories/support.css", "memories/memory.css"]}
-        js = ["memories/memory.js"]
+        css = {"all": ["memories/support.css", "memories/console.css", "memories/memory.css"]}
+        js = [Script("memories/memory.js", defer=True)]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         last = PostProcessingRun.objects.filter(uid=OuterRef("uid"), memory_id=OuterRef("memory_id")).order_by("-id")

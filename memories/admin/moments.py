@@ -41,25 +41,24 @@ def absolute(moment: datetime) -> str:
 
 
 def shown(moment: datetime | None) -> SafeString | str:
-    """For a page: relative, and absolute in UTC and in the zone that the reader chose."""
+    """For a page: in UTC, how long ago, and in the reader's own zone where that is another one."""
     if moment is None:
         return "–"
+    zone = timezone.get_current_timezone_name()
+    here = "" if zone == "UTC" else f"; {timezone.localtime(moment):%m-%d %H:%M} {zone}"
     return format_html(
         '<time datetime="{}">{}</time> <span class="quiet">({}{})</span>',
         moment.isoformat(),
         absolute(moment),
         relative(moment),
-        in_zone(moment),
+        here,
     )
 
 
-def in_zone(moment: datetime) -> str:
-    """``; 18:03 JST`` in the zone that the reader chose (``memories.console.site``); "" where that is UTC."""
-    local = timezone.localtime(moment)
-    if not local.utcoffset():
-        return ""
-    day = "" if local.date() == moment.astimezone(UTC).date() else f"{local:%Y-%m-%d} "
-    return f"; {day}{local:%H:%M} {local.tzname()}"
+def stamp(moment: datetime) -> SafeString:
+    """Short, for a row of a table: month, day and time to the millisecond in UTC."""
+    text = f"{moment.astimezone(UTC):%m-%d %H:%M:%S.%f}"[:-3]
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(), text)
 
 
 def both(moment: datetime) -> str:

@@ -199,7 +199,7 @@ def _words(row: MemoryRow, now: Situation, query: QueryDict, *, revealed: bool, 
         "recordings": now.playable,
         "player": player,
         "compared": wording_diff.compare(wording_diff.words(segments), wording_diff.words(other[1])) if other else None,
-        "compared_with": other[0] if other else "",
+        "compared_with": f"{other[0].split('@')[0]} {other[0].split('@')[1][:8]}" if other else "",
         "timeline": timeline,
         "lanes": pictures.lanes(timeline, seconds) if timeline is not None else [],
         "legend": [

@@ -17,7 +17,13 @@ from memories.api.shapes import Detail
 from memories.repository import memories as repository
 from omi.accounts.requests import uid_of
 from omi.accounts.users import UserDoc, get_user
+from omi.core.slots import Slots
 from speakers import people
+
+DOWNLOADS = Slots("downloads", seconds=120.0)
+PER_USER, PER_PROCESS = 1, 2
+"""At a time: a talk of 9 MB takes two seconds of the interpreter, which everybody's requests share."""
+PATIENCE_SECONDS = 10.0
 
 
 class Format(StrEnum):
@@ -40,14 +46,20 @@ _TYPES = {
 class DownloadViewSet(viewsets.ViewSet):
     @extend_schema(
         parameters=[OpenApiParameter("file_format", str, OpenApiParameter.PATH, enum=list(Format))],
-        responses={(200, "text/plain"): OpenApiTypes.BINARY, 404: Detail},
+        responses={(200, "text/plain"): OpenApiTypes.BINARY, 404: Detail, 429: Detail},
         description="`srt` and `vtt` with times of the recording, `txt` and `md` to read, `json` as the API has it. "
         "Speakers have the names that the user gave them.",
     )
     def retrieve(self, request: Request, memory_id: str, file_format: str) -> HttpResponse:
         if file_format not in set(Format):
             raise ApiError(404, f"There is no such format; there are {', '.join(Format)}")
-        uid, wanted = uid_of(request), Format(file_format)
+        with DOWNLOADS.held(
+            uid_of(request), per_user=PER_USER, in_all=PER_PROCESS, patience=PATIENCE_SECONDS, may_wait=PER_USER
+        ):
+            return self._file(uid_of(request), memory_id, Format(file_format))
+
+    @staticmethod
+    def _file(uid: str, memory_id: str, wanted: Format) -> HttpResponse:
         memory = repository.get_memory(uid, memory_id)
         user = get_user(uid)
         names = people.names(uid)

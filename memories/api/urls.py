@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from django.urls import path
 
+from memories.api.asking import AskViewSet
 from memories.api.downloads import DownloadViewSet
 from memories.api.edits import EditViewSet
 from memories.api.event_stream import event_stream
 from memories.api.feedback import FeedbackViewSet, ImprovementViewSet, VocabularyViewSet
+from memories.api.finding import FindingViewSet
+from memories.api.insights import InsightsViewSet
 from memories.api.memories import MemoryViewSet
 from memories.api.postprocessing import PostProcessingViewSet
 from memories.api.processing_memories import ProcessingMemoryViewSet
+from memories.api.recaps import RecapViewSet
 from memories.api.recordings import RecordingViewSet
 from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
 from memories.api.transcripts import TranscriptViewSet
+from memories.api.user_settings import UserSettingsViewSet
 from memories.api.users import UserViewSet
 from memories.api.vendors import FalWebhook, vendor_audio
 from memories.api.webhooks import WebhookViewSet
@@ -24,6 +29,13 @@ _WEBHOOK = "v1/webhooks/<str:webhook_id>"
 
 urlpatterns = [
     path("v1/memories", MemoryViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/recaps", RecapViewSet.as_view({"get": "list"})),
+    path("v1/recaps/<str:kind>/<str:day>", RecapViewSet.as_view({"get": "retrieve"})),
+    path("v1/recaps/<str:kind>/<str:day>/regenerate", RecapViewSet.as_view({"post": "regenerate"})),
+    path("v1/insights", InsightsViewSet.as_view({"get": "retrieve"})),
+    path("v1/insights/plots/<str:name>.<str:form>", InsightsViewSet.as_view({"get": "plot"})),
+    path("v1/ask", AskViewSet.as_view({"post": "create"})),
+    path("v1/search", FindingViewSet.as_view({"get": "retrieve"})),
     path("v1/memories/search", SearchViewSet.as_view({"post": "create"})),
     path(
         _MEMORY,
@@ -61,6 +73,7 @@ urlpatterns = [
         UserViewSet.as_view({"get": "permission", "post": "set_permission", "delete": "withdraw_permission"}),
     ),
     path("v1/users/delete-account", UserViewSet.as_view({"delete": "delete_account"})),
+    path("v1/users/settings", UserSettingsViewSet.as_view({"get": "retrieve", "patch": "partial_update"})),
     path("v1/users/export", UserViewSet.as_view({"get": "export"})),
     path("v1/users/fcm-token", UserViewSet.as_view({"post": "fcm_token"})),
     path("v1/users/improvement", ImprovementViewSet.as_view({"get": "retrieve", "put": "update"})),

@@ -72,6 +72,12 @@ def conditions(now: datetime) -> dict[str, Q]:
     }
 
 
+def is_frozen(run: PostProcessingRun, now: datetime | None = None) -> bool:
+    """Whether a worker has the run and has shown no sign of life for half of the lease."""
+    silent = (now or timezone.now()) - lease.lease_time() * FROZEN_AFTER
+    return run.state == State.RUNNING and run.heartbeat_at is not None and run.heartbeat_at < silent
+
+
 def look(now: datetime | None = None) -> Radar:
     """A bounded number of bounded queries."""
     now = now or timezone.now()

@@ -346,7 +346,10 @@ def _undo_one(item: ReplayItem) -> str:
     if (model, version) == (item.before_model, item.before_version):
         return "left as it is: the same transcript is shown as before"
     try:
-        editing.activate_transcript(run.uid, run.memory_id, item.before_model, item.before_version or None)
+        editing.activate_transcript(
+            run.uid, run.memory_id, item.before_model, item.before_version or None,
+            actor=f"replay:{item.replay_id}", reason="the replay was undone",
+        )  # fmt: skip
     except (editing.NoSuchTranscript, editing.EmptyTranscript, repository.MemoryNotFound) as error:
         return f"not undone: {type(error).__name__}"
     except (ProviderError, DocumentError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -45,7 +46,7 @@ class ConsoleSite(AdminSite):
         ]
         return own + super().get_urls()
 
-    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Any:
         """Every page of the admin runs in the zone that its reader chose, UTC without."""
 
         def in_zone(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -57,7 +58,7 @@ class ConsoleSite(AdminSite):
 
         return super().admin_view(in_zone, cacheable)
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The home. Who may not see the console gets Django's list of models."""
         if not roles.may(request.user, roles.VIEW_MASKED):
             return super().index(request, extra_context)

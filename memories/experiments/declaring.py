@@ -72,17 +72,22 @@ class Refused(Exception):
     """What was asked of an experiment is not possible; the sentence says why."""
 
 
+def checked_declaration(given: dict[str, Any]) -> Declaration:
+    """Raises Refused with the place and what is wrong there."""
+    try:
+        return Declaration.model_validate(given)
+    except (ValidationError, BadValue) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        where = ".".join(str(part) for part in first["loc"])
+        raise Refused(f"{where}: {first['msg']}".removeprefix(": ").replace("Value error, ", "")) from error
+
+
 def declare(given: Declaration | dict[str, Any]) -> Experiment:
     """Store a declaration as a draft; the same declaration again is the same experiment.
 
     Raises Refused where it is not possible, or another experiment has the name.
     """
-    try:
-        said = given if isinstance(given, Declaration) else Declaration.model_validate(given)
-    except (ValidationError, BadValue) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        where = ".".join(str(part) for part in first["loc"])
-        raise Refused(f"{where}: {first['msg']}".removeprefix(": ").replace("Value error, ", "")) from error
+    said = given if isinstance(given, Declaration) else checked_declaration(given)
     fields = said.model_dump(mode="json")
     made, new = Experiment.objects.get_or_create(name=said.name, defaults=fields)
     if not new and any(getattr(made, name) != value for name, value in fields.items()):

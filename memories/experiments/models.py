@@ -35,7 +35,7 @@ class Experiment(models.Model):
     mode = models.CharField(max_length=8, choices=Mode, default=Mode.ASSIGN)
     share = models.FloatField(default=1.0, help_text="of the users, or in shadow mode of the memories, that take part")
     metric = models.CharField(max_length=24)
-    guardrails = models.JSONField(default=list)
+    guardrails = models.JSONField(default=list, blank=True)
     planned = models.PositiveIntegerField(help_text="users per variant, or rated pairs per variant in shadow mode")
     alpha = models.FloatField(default=0.05)
     per_user = models.PositiveIntegerField(default=3, help_text="memories of a user that make one observation")

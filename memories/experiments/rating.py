@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import Count
 from django.utils import timezone
 
 from memories.experiments.assigning import share_of
@@ -30,10 +31,17 @@ def next_pair(experiment: Experiment, rater: str) -> Pair | None:
     """The next pair that this person has not rated, the ones with the fewest ratings first; None where all are."""
     rows = ShadowResult.objects.filter(experiment=experiment, state=ShadowResult.State.DONE)
     mine = Rating.objects.filter(rater=rater, result__experiment=experiment).values("result")
-    for result in rows.exclude(pk__in=mine).order_by("id")[:50]:
-        if result.variant not in experiment.stopped and result.ratings.count() < PER_RESULT:
-            return pair_of(result, rater)
-    return None
+    waiting = rows.exclude(pk__in=mine).exclude(variant__in=list(experiment.stopped))
+    found = waiting.annotate(rated=Count("ratings")).filter(rated__lt=PER_RESULT).order_by("rated", "id").first()
+    return None if found is None else pair_of(found, rater)
+
+
+def left(experiment: Experiment, rater: str) -> int:
+    """How many pairs this person may still rate."""
+    mine = Rating.objects.filter(rater=rater, result__experiment=experiment).values("result")
+    rows = ShadowResult.objects.filter(experiment=experiment, state=ShadowResult.State.DONE).exclude(pk__in=mine)
+    waiting = rows.exclude(variant__in=list(experiment.stopped)).annotate(rated=Count("ratings"))
+    return int(waiting.filter(rated__lt=PER_RESULT).count())
 
 
 def pair_of(result: ShadowResult, rater: str) -> Pair:

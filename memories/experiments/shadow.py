@@ -78,7 +78,8 @@ def take(experiment: Experiment, run: PostProcessingRun, moment: datetime) -> in
 def _begin(experiment: Experiment, run: PostProcessingRun, variant: str, moment: datetime) -> int:
     """The row is written first: a worker that dies asks nobody twice."""
     with transaction.atomic():
-        if erased_since(run.uid, run.created_at) or repository.find_memory(run.uid, run.memory_id) is None:
+        memory = repository.find_memory(run.uid, run.memory_id)
+        if memory is None or memory.deleted or erased_since(run.uid, run.created_at):
             return 0
         result, new = ShadowResult.objects.get_or_create(
             experiment=experiment, uid=run.uid, memory_id=run.memory_id, variant=variant, defaults={"at": moment}
@@ -89,9 +90,9 @@ def _begin(experiment: Experiment, run: PostProcessingRun, variant: str, moment:
     began = time.perf_counter()
     try:
         if experiment.tunable == "structurer":
-            _structured(result, run, value)
+            _structured(result, memory, value)
         else:
-            _transcribed(result, run, value)
+            _transcribed(result, run, memory, value)
     except ProviderError as error:
         _ended(result, {"failed": 1.0}, error=f"{error.vendor}: {error.code}", seconds=time.perf_counter() - began)
     except (FileNotFoundError, LookupError):
@@ -100,14 +101,14 @@ def _begin(experiment: Experiment, run: PostProcessingRun, variant: str, moment:
     return 1
 
 
-def _transcribed(result: ShadowResult, run: PostProcessingRun, order: list[str]) -> None:
+def _transcribed(result: ShadowResult, run: PostProcessingRun, memory: Memory, order: list[str]) -> None:
     provider = next(item for item in providers.many("prerecorded") if item.name == order[0])
     prepared = dict(run.steps.get(name="prepare_audio").output)
     seconds, name = float(prepared.get("seconds") or 0.0), str(prepared.get("audio", ""))
     began = time.perf_counter()
     with workspace.temporary("shadow-") as folder:
         request = PrerecordedRequest(
-            path=audio.local_copy(name, Path(folder)), seconds=seconds, language=_language(run),
+            path=audio.local_copy(name, Path(folder)), seconds=seconds, language=memory.language,
             vocabulary=tuple(get_user(run.uid).vocabulary) if provider.capabilities.vocabulary else (),
             url=signed_urls.fetch_url(name, 3600.0) if provider.capabilities.remote else None,
             reference=f"shadow-{result.pk}", timeout=max(120.0, 3 * seconds),
@@ -122,7 +123,7 @@ def _transcribed(result: ShadowResult, run: PostProcessingRun, order: list[str])
             ticket=answer.ticket.model_dump(mode="json"), cost=cost, audio=name
         )
         return
-    _heard(result, answer, cost, time.perf_counter() - began)
+    _heard(result, memory, answer, cost, time.perf_counter() - began)
 
 
 def _look(result: ShadowResult, moment: datetime) -> int:
@@ -142,16 +143,17 @@ def _look(result: ShadowResult, moment: datetime) -> int:
     if isinstance(answer, Pending):
         ShadowResult.objects.filter(pk=result.pk).update(ticket=answer.ticket.model_dump(mode="json"))
         return 0
-    _heard(result, answer, result.cost, (moment - result.at).total_seconds())
+    memory = repository.find_memory(result.uid, result.memory_id)
+    if memory is not None:
+        _heard(result, memory, answer, result.cost, (moment - result.at).total_seconds())
     provider.forget(ticket)
     return 1
 
 
-def _heard(result: ShadowResult, answer: Transcript, cost: float, seconds: float) -> None:
-    memory = repository.find_memory(result.uid, result.memory_id)
+def _heard(result: ShadowResult, memory: Memory, answer: Transcript, cost: float, seconds: float) -> None:
     scope = f"{result.memory_id}/shadow/{result.variant}"
     segments = segments_from_words(answer.words, scope=scope, provider=answer.model)
-    shown = list(memory.transcript_segments) if memory is not None else []
+    shown = list(memory.transcript_segments)
     body = {
         "variant": [[item.start, item.end, item.text] for item in segments],
         "control": [[item.start, item.end, item.text] for item in shown],
@@ -160,9 +162,8 @@ def _heard(result: ShadowResult, answer: Transcript, cost: float, seconds: float
     _ended(result, {"failed": float(empty)}, body=body, cost=cost, seconds=seconds)
 
 
-def _structured(result: ShadowResult, run: PostProcessingRun, value: dict[str, Any]) -> None:
-    memory = repository.get_memory(run.uid, run.memory_id)
-    user = get_user(run.uid)
+def _structured(result: ShadowResult, memory: Memory, value: dict[str, Any]) -> None:
+    user = get_user(result.uid)
     structurer, prompt = choosing.of_value(value)
     request = StructureRequest(
         segments=memory.transcript_segments, started_at=memory.time_zero or memory.created_at, force=True,
@@ -170,7 +171,7 @@ def _structured(result: ShadowResult, run: PostProcessingRun, value: dict[str, A
         user_name=user.name or "User",
     )  # fmt: skip
     began = time.perf_counter()
-    with records.outside(run.uid, structurer.name, "shadow", remote=structurer.remote) as call:
+    with records.outside(result.uid, structurer.name, "shadow", remote=structurer.remote) as call:
         made = structurer.structure(replace(request, prompt=prompt))
         call.input_tokens, call.output_tokens, call.cost = made.input_tokens, made.output_tokens, made.cost
     body = {"variant": made.structured.model_dump(mode="json"), "control": _summary(memory)}
@@ -221,11 +222,6 @@ def _spent(experiment: Experiment, moment: datetime) -> float:
     day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     rows = ShadowResult.objects.filter(experiment=experiment, at__gte=day)
     return float(rows.aggregate(sum=Sum("cost"))["sum"] or 0.0)
-
-
-def _language(run: PostProcessingRun) -> str | None:
-    memory = repository.find_memory(run.uid, run.memory_id)
-    return memory.language if memory is not None else None
 
 
 def body_of(result: ShadowResult) -> dict[str, Any]:

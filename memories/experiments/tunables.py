@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from memories.pipeline.rules import acceptance
-from memories.search.query import MEANING
+from memories.search.query import WORDS
 from memories.structuring import prompts
 from memories.structuring.discard import MIN_CONTENT_WORDS
 from speakers.policy import ACCEPT, SHIFT_LIMIT
@@ -109,7 +109,7 @@ TUNABLES: Final[dict[str, Tunable]] = {
     "speaker_accept": Tunable(
         "speakers.learning", _number(ACCEPT - SHIFT_LIMIT, ACCEPT + SHIFT_LIMIT), lambda: ACCEPT
     ),
-    "search_meaning": Tunable("memories.search.query", _number(0.3, 0.9), lambda: MEANING),
+    "search_words": Tunable("memories.search.query", _number(0.5, 16), lambda: WORDS),
     "never_worse": Tunable(
         "memories.pipeline.steps.assess", _never_worse,
         lambda: {"length_ratio": acceptance.LENGTH_RATIO, "min_coverage": acceptance.MIN_COVERAGE},

@@ -1,8 +1,9 @@
 """Shared cases as a dataset of ``manage.py evaluate``: what was wrong, with what is right, so that each release says
 how many of them are right by now.
 
-Names are masked, users and memories are numbers that follow from a key of this export alone. Audio is cut out only
-where the user keeps recordings and shared the case.
+Users and memories are numbers that follow from a key of this export alone, and names are masked in talks that are known
+by their text. Audio is cut out only where the user keeps recordings and shared the case; its text is what the person
+wrote, for the audio says it anyway, and a masked name could never be heard right.
 """
 
 from __future__ import annotations
@@ -62,13 +63,13 @@ def _item(case: LabelledCase, items: Path, name: str) -> dict[str, Any] | None:
         return {"language": language, "turns": turns, "expected": expected}
     if case.part != Part.TRANSCRIPT or not _cut(case, items / f"{name}.wav"):
         return None  # a voice is measured with its enrolment, which is biometric: only in a user's own export
-    return {"language": language, "audio": f"{name}.wav", "text": case.context.get("shared_text", "")}
+    return {"language": language, "audio": f"{name}.wav", "text": str(case.person.get("text", ""))}
 
 
 def _wanted(case: LabelledCase) -> dict[str, Any]:
     """What must be there for the case to be right."""
     if case.part == Part.TRANSCRIPT:
-        return {"text": case.context.get("shared_text", "")}
+        return {"text": str(case.person.get("text", ""))}
     return {"expected": {name: value for name, value in case.person.items() if name != "person_id"}}
 
 

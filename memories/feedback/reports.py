@@ -18,6 +18,7 @@ from memories.registry import records as registry
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.accounts.erased import require_alive
+from omi.core import console_history
 
 MOST_PER_DAY = 200
 """Pieces of feedback that one user may give on one day."""
@@ -113,11 +114,13 @@ def prune() -> int:
 
 def forget_memory(uid: str, memory_id: str) -> int:
     """Erase what was said of a memory."""
+    console_history.forget(Report.objects.filter(uid=uid, memory_id=memory_id))
     return sum(int(rows.objects.filter(uid=uid, memory_id=memory_id).delete()[0]) for rows in (Report, LabelledCase))
 
 
 def forget_user(uid: str) -> int:
     """Erase all feedback of a user."""
+    console_history.forget(Report.objects.filter(uid=uid))
     return sum(int(rows.objects.filter(uid=uid).delete()[0]) for rows in (Report, LabelledCase))
 
 

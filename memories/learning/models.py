@@ -8,8 +8,8 @@ from django.db import models
 class VendorFigure(models.Model):
     """How one vendor did on one item of an evaluation: ``wrong`` of ``words``, in ``seconds`` for ``audio`` seconds.
 
-    ``cost`` in US dollars. ``kind``: live or prerecorded. ``measured`` names the evaluation: vendors are compared on the
-    same items.
+    ``cost`` in US dollars. ``kind``: live or prerecorded. ``measured`` names the evaluation: vendors are compared on
+    the same items.
     """
 
     vendor = models.CharField(max_length=64)

@@ -98,8 +98,8 @@ def _nearness(vector: NDArray[np.float32], others: Sequence[NDArray[np.float32]]
 
 
 def _clearness(vectors: Vectors, judged: Sequence[str]) -> float:
-    """How clearly ``judged`` samples belong to their own person's others: the mean of how much nearer each is to the mean
-    of these than to that of anybody else, from 0 (all to somebody else) to 1."""
+    """How clearly ``judged`` samples belong to their own person's others: the mean of how much nearer each is to the
+    mean of these than to that of anybody else, from 0 (all to somebody else) to 1."""
     clear = 0.0
     for sample in judged:
         person, vector = vectors[sample]

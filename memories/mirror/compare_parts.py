@@ -9,7 +9,8 @@ from typing import Any
 
 from memories.mirror import rows as mirror
 from memories.mirror.models import MemoryRow, PersonRow, ProcessingMemoryRow
-from memories.pipeline import notifications, service
+from memories.pipeline import service
+from memories.pipeline.engine import notifications
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import Kind, State
 from memories.repository import memories as repository

@@ -15,8 +15,8 @@ import structlog
 from django.db import Error, transaction
 from django.db.models import Exists, F, OuterRef, Q
 
-from memories.pipeline import failure_catalogue, notifications, queries
-from memories.pipeline.engine import checkpoints, lease, processes, queue, transitions
+from memories.pipeline import failure_catalogue, queries
+from memories.pipeline.engine import checkpoints, lease, notifications, processes, queue, transitions
 from memories.pipeline.engine.plans import OPTIONAL
 from memories.pipeline.models import PostProcessingRun, RunStep, StepAttempt
 from memories.pipeline.states import State, StepState

@@ -14,13 +14,14 @@ from typing import Any, Final
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
 
-from memories.pipeline import failure_catalogue, notifications, recovery, subprocess_runner
+from memories.pipeline import failure_catalogue, recovery, subprocess_runner
 from memories.pipeline.engine import (
     checkpoints,
     content_hash,
     fairness,
     fault_injection,
     lease,
+    notifications,
     processes,
     queue,
     retry_policy,

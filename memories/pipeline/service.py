@@ -12,8 +12,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from memories.pipeline import budgets, notifications
-from memories.pipeline.engine import checkpoints, content_hash, fairness, plans, queue
+from memories.pipeline import budgets
+from memories.pipeline.engine import checkpoints, content_hash, fairness, notifications, plans, queue
 from memories.pipeline.models import PostProcessingRun, RequestKey, RunStep, StepArtifact, VendorCall
 from memories.pipeline.operations import metrics
 from memories.pipeline.states import Kind, State

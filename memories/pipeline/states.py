@@ -1,6 +1,11 @@
-"""The words of a run's life: kind, state, state of a step. How it ended is ``omi.core.errors.Outcome``."""
+"""The words of a run's life: its kind, its state and which may follow it, the state of a step.
+
+How it ended is ``omi.core.errors.Outcome``.
+"""
 
 from __future__ import annotations
+
+from typing import Final
 
 from django.db import models
 
@@ -18,6 +23,15 @@ class State(models.TextChoices):
     RUNNING = "running", "Running"
     WAITING = "waiting", "Waiting"
     FINISHED = "finished", "Finished"
+
+
+ALLOWED: Final[dict[State, frozenset[State]]] = {
+    State.QUEUED: frozenset({State.RUNNING, State.FINISHED}),
+    State.RUNNING: frozenset({State.RUNNING, State.WAITING, State.QUEUED, State.FINISHED}),
+    State.WAITING: frozenset({State.RUNNING, State.QUEUED, State.FINISHED}),
+    State.FINISHED: frozenset(),
+}
+"""RUNNING to RUNNING is a reclaim after the lease ran out; RUNNING to QUEUED a worker that shuts down."""
 
 
 class StepState(models.TextChoices):

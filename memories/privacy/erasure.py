@@ -16,10 +16,12 @@ from django.conf import settings
 from django.db import DatabaseError
 from pydantic import BaseModel, Field
 
+from memories.insights import figures as insights
 from memories.mirror import rows as mirror
 from memories.mirror.models import ErasureReceipt, MemoryRow
 from memories.pipeline import budgets, service
 from memories.privacy.erasure_parts import erase_vectors, memory_parts, remains, user_parts
+from memories.recaps import reading as recaps
 from memories.repository import memories as repository
 from memories.repository import tombstones
 from memories.shapes import Memory
@@ -133,6 +135,8 @@ def _hide(uid: str, memory_id: str, began: datetime) -> Receipt:
     except ProviderError as error:
         # Search drops hits whose memory is hidden; the vector goes with the rest at the latest.
         receipt.failed["vectors"] = error.code
+    recaps.forget_memory(uid, memory_id)
+    insights.forget_memory(uid, memory_id)
     receipt.finished_at = datetime.now(UTC)
     receipt.restorable_until = began + timedelta(days=settings.OMI_RESTORE_DAYS)
     return receipt

@@ -8,10 +8,12 @@ from typing import Any
 from memories.console import audit
 from memories.experiments import upkeep as experiments
 from memories.feedback import reports
+from memories.insights import figures as insights
 from memories.mirror import rows as mirror
 from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
 from memories.pipeline import service
 from memories.pipeline.models import DailyUse, PostProcessingRun, UserTurn, VendorCall
+from memories.recaps import reading as recaps
 from memories.registry import records as registry
 from memories.repository import processing
 from memories.repository.memories import collection, glance, memory_path
@@ -51,6 +53,8 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("feedback", lambda: reports.forget_memory(uid, memory_id)),
         ("experiments", lambda: experiments.forget_memory(uid, memory_id)),
         ("registry", lambda: registry.forget_memory(uid, memory_id)),
+        ("recaps", lambda: recaps.forget_memory(uid, memory_id)),
+        ("insights", lambda: insights.forget_memory(uid, memory_id)),
         ("originals", lambda: _erase_originals(uid, memory_id)),
         ("documents", lambda: _erase_documents(uid, memory_id)),
         ("rows", lambda: _erase_rows(uid, memory_id)),
@@ -71,6 +75,8 @@ def user_parts(uid: str) -> list[Part]:
         ("feedback", lambda: reports.forget_user(uid)),
         ("experiments", lambda: experiments.forget_user(uid)),
         ("registry", lambda: registry.forget_user(uid)),
+        ("recaps", lambda: recaps.forget_user(uid)),
+        ("insights", lambda: insights.forget_user(uid)),
         ("originals", lambda: _erase_originals(uid)),
         ("documents", lambda: _erase_tree(user_path(uid))),
         ("rows", lambda: _erase_user_rows(uid)),
@@ -93,6 +99,8 @@ def remains(uid: str) -> dict[str, int]:
         "feedback": reports.remaining(uid),
         "experiments": experiments.remaining(uid),
         "registry": registry.remaining(uid),
+        "recaps": recaps.remaining(uid),
+        "insights": insights.remaining(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
         "calls": VendorCall.objects.filter(uid=uid).count(),
         "use": DailyUse.objects.filter(uid=uid).count() + UserTurn.objects.filter(uid=uid).count(),

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from django.db import transaction
 
-from memories.pipeline import deleted_people
+from memories.pipeline.engine import deleted_people
 from memories.repository import live_segments, memories, processing, stored, tombstones
 from memories.repository.memories import collection
 from memories.repository.transcripts import NOT_MODELS

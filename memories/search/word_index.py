@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,11 +24,15 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django_q.tasks import async_task
 
-from memories import wording
 from memories.mirror.models import MemoryRow
+from memories.passages import indexing, spelling
+from memories.passages.models import IndexedEmotion, IndexedMemory, SpellingGram
 from memories.repository import memories as repository
+from memories.search import people_named
 from memories.search.models import SearchPerson, SearchTerms, SearchWord
+from memories.search.words import terms, words
 from memories.shapes import Memory
+from omi.core.batches import batches
 from transcription.segments import plain_text
 
 log = structlog.get_logger(__name__)
@@ -47,14 +52,11 @@ CANDIDATES, FEWEST = 400, 50
 """Memories that a query looks at, the newest of each word; each of many words still brings ``FEWEST``."""
 COUNTED = 10_000
 """Memories among which a word's rarity is judged: counting all of 100,000 would be the larger part of a search."""
+SPOKEN = 2
+"""As often as a name counts as said in a memory in which its person speaks."""
 MOST_WORDS = 24
 """Words of a query that are looked up; longer ones are somebody's text, not a search."""
 LONGEST_ID = 128
-_STOP = frozenset(
-    "a about an and are as at be been but by can did do does for from had has have he her him his how i in is it its "
-    "me my of on or our she so that the their them then there they this to us was we were what when where which who "
-    "will with you your".split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,11 @@ class Among:
     category: str | None = None
     person_id: str | None = None
     include_discarded: bool = True
+    people: tuple[str, ...] = ()
+    emotion: str | None = None
+    language: str | None = None
+    open_items: bool | None = None
+    only_discarded: bool = False
 
     def rows(self, uid: str) -> QuerySet[SearchTerms]:
         rows = SearchTerms.objects.filter(uid=uid)
@@ -73,11 +80,22 @@ class Among:
             rows = rows.filter(created_at__gte=self.start)
         if self.end is not None:
             rows = rows.filter(created_at__lte=self.end)
-        if self.person_id:
-            rows = rows.filter(people__person_id=self.person_id)
+        for person in dict.fromkeys([*([self.person_id] if self.person_id else []), *self.people]):
+            rows = rows.filter(people__person_id=person)
         told: dict[str, Any] = {} if self.include_discarded else {"discarded": False}
+        if self.only_discarded:
+            told["discarded"] = True
         if self.category:
             told["category"] = self.category
+        if self.language:
+            told["language"] = self.language
+        here = IndexedMemory.objects.filter(uid=uid, memory_id=OuterRef("memory_id"))
+        if self.open_items is not None:
+            with_open = Exists(here.filter(open_items__gt=0))
+            rows = rows.filter(with_open if self.open_items else ~with_open)
+        if self.emotion:
+            felt = IndexedEmotion.objects.filter(emotion=self.emotion, entry__uid=uid)
+            rows = rows.filter(memory_id__in=felt.values("entry__memory_id"))
         if told:
             listed = MemoryRow.objects.filter(uid=uid, memory_id=OuterRef("memory_id"), **told)
             rows = rows.filter(Exists(listed))
@@ -86,7 +104,13 @@ class Among:
     @property
     def narrow(self) -> bool:
         """Whether more than the time is asked for, which the words' own rows know."""
-        return bool(self.category or self.person_id or not self.include_discarded)
+        return bool(not self.include_discarded or self.category or self.by_rows)
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether something is asked for that only the rows know, and no vector's metadata."""
+        told = self.person_id or self.people or self.emotion or self.language or self.only_discarded
+        return bool(told) or self.open_items is not None
 
 
 EVERYTHING = Among()
@@ -98,18 +122,6 @@ class WordHit:
 
     memory_id: str
     score: float
-
-
-def terms(text: str) -> list[str]:
-    """The words of a query, stemmed, without those that say nothing unless there are no others; an amount is the same
-    in words and in figures (``memories/wording.py``)."""
-    words = list(dict.fromkeys(wording.terms(text)))
-    return [stem(word) for word in words if word not in _STOP] or [stem(word) for word in words]
-
-
-def stem(word: str) -> str:
-    """Without a plural ending: ``budgets`` finds ``budget``."""
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
 def refresh_at_once(uid: str) -> int:
@@ -180,6 +192,7 @@ def index(uid: str, memories: Sequence[Memory]) -> None:
         fresh = [by_id[name] for name, revision in rows.values_list("memory_id", "revision")
                  if revision <= by_id[name].revision]  # fmt: skip
         ids = [memory.id for memory in fresh]
+        known = _remembered(uid, ids)
         SearchTerms.objects.filter(uid=uid, memory_id__in=ids).delete()
         entries = [
             SearchTerms(
@@ -188,13 +201,18 @@ def index(uid: str, memories: Sequence[Memory]) -> None:
             for item in fresh
         ]
         SearchTerms.objects.bulk_create(entries)
-        _insert(
-            [
-                (entry.pk, word, min(count, 2**31 - 1), _seconds(memory.created_at))
-                for entry, memory in zip(entries, fresh, strict=True)
-                for word, count in sorted(_words_of(uid, memory).items())
-            ]
-        )
+        held: list[tuple[int, int, int, int]] = []
+        said: dict[str, int] = {}
+        for entry, memory in zip(entries, fresh, strict=True):
+            counts = _words_of(memory)
+            digests = _digests(uid, counts)
+            said |= digests
+            at = _seconds(memory.created_at)
+            held += sorted((entry.pk, digests[word], min(count, 2**31 - 1), at) for word, count in counts.items())
+        _insert(held)
+        spelling.learn(uid, said, partial(_digests, uid))
+        _forget_words(uid, known - set(said.values()))
+        indexing.mark(uid, fresh)
         named = [
             SearchPerson(entry=entry, person_id=person)
             for entry, memory in zip(entries, fresh, strict=True)
@@ -223,9 +241,11 @@ def ids(uid: str, among: Among, most: int) -> list[str]:
 
 def find(uid: str, query: str, among: Among = EVERYTHING) -> list[WordHit]:
     """Memories that hold words of the query, best first. Reads a bounded number of index entries for each word."""
-    wanted = list(_digests(uid, terms(query)[:MOST_WORDS]).values())
+    asked = _digests(uid, terms(query)[:MOST_WORDS])
+    wanted = list(asked.values())
     start, end = among.start, among.end
-    rows = Among(start, end, person_id=among.person_id).rows(uid)  # rarity is judged among all of these
+    # Rarity is judged among all of these.
+    rows = Among(start, end, person_id=among.person_id, people=among.people).rows(uid)
     total = rows[:COUNTED].count() if wanted else 0
     if not total:
         return []
@@ -233,6 +253,8 @@ def find(uid: str, query: str, among: Among = EVERYTHING) -> list[WordHit]:
     counts: dict[int, dict[int, int]] = {}  # entry, word
     weights: dict[int, float] = {}
     frequent = []
+    called = {asked[word]: people for word, people in people_named.named(uid, list(asked)).items()}
+    wanted, less = _as_spelled(uid, asked, set(called))
     for word in wanted:
         held = SearchWord.objects.filter(word=word)
         if start is not None:
@@ -245,13 +267,16 @@ def find(uid: str, query: str, among: Among = EVERYTHING) -> list[WordHit]:
         found = list(held.order_by("-at").values_list("entry_id", "count", "at")[:newest])
         for entry, count, _ in found:
             counts.setdefault(entry, {})[word] = count
-        documents = float(len(found))
+        speaking = _speaking(uid, among, called[word], newest) if word in called else []
+        for entry in speaking:
+            counts.setdefault(entry, {})[word] = counts.get(entry, {}).get(word, 0) + SPOKEN
+        documents = float(max(len(found), len(speaking)))
         if len(found) == newest:
             frequent.append(word)
             # As often as in the stretch of time that the newest of them fill.
             stretch = rows.filter(created_at__gte=datetime.fromtimestamp(found[-1][2], UTC))[:COUNTED].count()
             documents = total * min(1.0, len(found) / max(1, stretch))
-        weights[word] = math.log(1 + max(0.0, total - documents + 0.5) / (documents + 0.5))
+        weights[word] = math.log(1 + max(0.0, total - documents + 0.5) / (documents + 0.5)) * less.get(word, 1.0)
     if frequent and len(wanted) > 1:  # those that another word brought may hold a frequent one, too
         for entry, word, count in SearchWord.objects.filter(entry__in=list(counts), word__in=frequent).values_list(
             "entry_id", "word", "count"
@@ -267,22 +292,47 @@ def find(uid: str, query: str, among: Among = EVERYTHING) -> list[WordHit]:
     return sorted((hit for hit in hits if hit.score > 0), key=lambda hit: (-hit.score, hit.memory_id))
 
 
-def passage(memory: Memory, query: str, length: int = 240) -> str | None:
-    """The segment that holds most of the query's words, cut to ``length``; the overview where none does."""
-    wanted = set(terms(query))
-    best, most, looked = memory.structured.overview, 0, 0
-    for segment in memory.transcript_segments:
-        looked += len(segment.text)
-        if looked > LONGEST_AT_ONCE:
-            break
-        held = len(wanted & {stem(word) for word in wording.terms(segment.text)})
-        if held > most:
-            best, most = segment.text, held
-    return (best if len(best) <= length else best[: length - 1].rstrip() + "…") or None
+def _speaking(uid: str, among: Among, people: list[str], newest: int) -> list[int]:
+    """The newest of these memories in which one of these people speaks."""
+    spoken = among.rows(uid).filter(Exists(SearchPerson.objects.filter(entry=OuterRef("pk"), person_id__in=people)))
+    return list(spoken.order_by("-created_at").values_list("pk", flat=True)[:newest])
+
+
+def _as_spelled(uid: str, asked: dict[str, int], names: set[int]) -> tuple[list[int], dict[int, float]]:
+    """The words to look up, and how much less those count that only look like what was asked: a word that this user
+    never said stands for those that are spelled nearly so."""
+    known = set(
+        SearchWord.objects.filter(word__in=list(asked.values())).order_by().values_list("word", flat=True).distinct()
+    )
+    wanted: list[int] = []
+    less: dict[int, float] = {}
+    for text, word in asked.items():
+        unheard = word not in known and word not in names
+        alike = spelling.similar(text, partial(_digests, uid)) if unheard else {}
+        wanted += [item for item in alike or [word] if item not in wanted]
+        less |= {item: rate for item, rate in alike.items() if item not in asked.values()}
+    return wanted, less
 
 
 def forget_memory(uid: str, memory_id: str) -> int:
-    return SearchTerms.objects.filter(uid=uid, memory_id=memory_id).delete()[1].get("memories.SearchTerms", 0)
+    """Drop a memory from the index, with the spelling of words that no other holds."""
+    with transaction.atomic():
+        known = _remembered(uid, [memory_id])
+        gone = SearchTerms.objects.filter(uid=uid, memory_id=memory_id).delete()[1].get("memories.SearchTerms", 0)
+        _forget_words(uid, known)
+        indexing.forget_memory(uid, memory_id)
+    return gone
+
+
+def _remembered(uid: str, ids: Sequence[str]) -> set[int]:
+    return set(SearchWord.objects.filter(entry__uid=uid, entry__memory_id__in=ids).values_list("word", flat=True))
+
+
+def _forget_words(uid: str, words: set[int]) -> None:
+    """Words left these memories: those that no other has are not remembered as spelled, either."""
+    for part in batches(sorted(words), ROWS):
+        others = set(SearchWord.objects.filter(word__in=part).order_by().values_list("word", flat=True).distinct())
+        spelling.forget(uid, set(part) - others)
 
 
 def forget_user(uid: str) -> int:
@@ -290,12 +340,16 @@ def forget_user(uid: str) -> int:
         rows = SearchTerms.objects.filter(uid=uid)
         SearchWord.objects.filter(entry__in=rows).delete()
         SearchPerson.objects.filter(entry__in=rows).delete()
+        spelling.forget_user(uid)
+        indexing.forget_user(uid)
         return rows.delete()[1].get("memories.SearchTerms", 0)
 
 
 def words_left(uid: str) -> int:
     """Rows of this user that the index still holds."""
-    return SearchTerms.objects.filter(uid=uid).count() + SearchWord.objects.filter(entry__uid=uid).count()
+    spelled = SpellingGram.objects.filter(uid=uid).count()
+    words = SearchTerms.objects.filter(uid=uid).count() + SearchWord.objects.filter(entry__uid=uid).count()
+    return words + spelled + indexing.left(uid)
 
 
 def current(entry: SearchTerms | None, revision: int) -> bool:
@@ -303,13 +357,11 @@ def current(entry: SearchTerms | None, revision: int) -> bool:
     return entry is not None and (entry.revision, entry.scheme) == (revision, _scheme())
 
 
-def _words_of(uid: str, memory: Memory) -> dict[int, int]:
+def _words_of(memory: Memory) -> dict[str, int]:
     made = memory.structured
     parts = [made.title, made.overview, *(item.description for item in made.action_items)]
     parts += [*(event.title for event in made.events), plain_text(memory.transcript_segments)]
-    counts = _most_said(Counter(stem(word) for part in parts for word in wording.terms(part)))
-    digests = _digests(uid, counts)
-    return {digests[word]: count for word, count in counts.items()}
+    return _most_said(Counter(word for part in parts for word in words(part)))
 
 
 def _most_said(counts: Counter[str]) -> dict[str, int]:
@@ -342,4 +394,4 @@ def _seconds(moment: datetime) -> int:
 
 
 def _scheme() -> str:
-    return "3-" + hashlib.sha256(f"search/{settings.SECRET_KEY}".encode()).hexdigest()[:12]
+    return "4-" + hashlib.sha256(f"search/{settings.SECRET_KEY}".encode()).hexdigest()[:12]

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from memories import editing
+from memories.console import radar
 from memories.pipeline import budgets, service
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import State
@@ -24,9 +25,13 @@ GONE = run_actions.GONE
 
 
 def cancel(uid: str, memory_id: str, *, actor: str, reason: str) -> str:
-    """Stop every run of the memory that has not ended, those in line first."""
+    """Stop every run of the memory that has not ended, those in line first. One whose worker is frozen ends at once."""
     found = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id).exclude(state=State.FINISHED)
-    stopped = [run.pk for run in found.order_by("-held", "id") if service.cancel(run, actor=actor, reason=reason)]
+    stopped = [
+        run.pk
+        for run in found.order_by("-held", "id")
+        if service.cancel(run, actor=actor, reason=reason, at_once=radar.is_frozen(run))
+    ]
     if not stopped:
         raise Impossible("Nothing is running for this memory.")
     return f"Asked to stop: {', '.join(f'run {pk}' for pk in stopped)}."
@@ -41,7 +46,8 @@ def cancel_preview(now: Situation, options: Options) -> Preview:
         return Preview(impossible=why)
     made = Preview(undo="Retry the run; what it had finished and paid for is taken over.")
     for run in now.unfinished:
-        how = "stops at its next write" if run.state == State.RUNNING else "ends at once"
+        works = run.state == State.RUNNING and not radar.is_frozen(run)
+        how = "stops at its next write" if works else "ends at once"
         made.does.append(f"Run {run.pk} ({run.kind}, {run.state} at {run.current_step or 'its start'}) {how}.")
     made.worse.append("A call that a vendor has taken may be billed, though its answer is thrown away.")
     made.worse.append("The app is told that the processing was canceled; what the memory shows stays as it is.")

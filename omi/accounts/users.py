@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -39,6 +40,9 @@ class UserDoc(BaseModel):
     time_zone: str = "UTC"
     store_recording_permission: bool = False
     emotional_feedback_push: bool = False
+    recap_daily: bool = True
+    recap_weekly: bool = True
+    recap_push: bool = False
     fcm_tokens: list[str] = Field(default_factory=list)
     vocabulary: list[str] = Field(default_factory=list)
     improvement: Improvement = Field(default_factory=Improvement)
@@ -73,6 +77,19 @@ def get_user(uid: str) -> UserDoc:
     except Unreadable as error:
         damaged.report(user_path(uid), error)
         return UserDoc(uid=uid)
+
+
+def zone_of(uid: str) -> ZoneInfo:
+    """The user's time zone; UTC where it is none that is known."""
+    return zone(get_user(uid))
+
+
+def zone(user: UserDoc) -> ZoneInfo:
+    """As ``zone_of``, of a document that was read."""
+    try:
+        return ZoneInfo(user.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
 
 
 def find_user(uid: str) -> UserDoc | None:

@@ -1,7 +1,7 @@
 """Values that are one setting for everybody, and may be another one for a user: by an experiment, or because it was
 learned. The place that uses a value asks here, and knows nothing of experiments:
 
-    tuned.value("search_meaning", MEANING, uid=uid)
+    tuned.value("search_words", WORDS, uid=uid)
 
 ``memories.experiments`` gives the answers (``serve``); where nobody does, the default holds. Which names there are, and
 what each may be, stands in ``memories.experiments.tunables``.

@@ -154,3 +154,82 @@ def test_the_admin_is_closed_to_strangers(browser: Any, server: Installation, me
             assert page.get_by_label(label).count() == 1
     finally:
         context.close()
+
+
+EVIL = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
+
+
+@pytest.fixture(scope="module")
+def spoken(make_app: Any, speech_wav: bytes) -> dict[str, Any]:
+    """A memory with a kept recording, markup in what was said, and a run of its upload that ended."""
+    app: App = make_app()
+    assert app.post("/v1/users/store-recording-permission?value=true").status_code == 200
+    made = app.create_memory()
+    # Its own first run ends before the recording comes, or that one would wait in line.
+    app.wait(f"/v1/memories/{made['id']}/post-processing", lambda run: run["state"] == "finished")
+    sent = app.upload(f"/v1/memories/{made['id']}/post-processing", speech_wav)
+    assert sent.status_code < 300, sent.text
+    app.wait(
+        f"/v1/memories/{made['id']}/post-processing",
+        lambda run: run["state"] == "finished" and run["kind"] == "postprocess",
+    )
+    app.patch(f"/v1/memories/{made['id']}", json={"title": EVIL, "overview": EVIL}).raise_for_status()
+    return {**made, "uid": app.uid, "app": app}
+
+
+def test_support_sees_why_hears_a_word_and_looks_before_doing(
+    browser: Any, server: Installation, spoken: dict[str, Any]
+) -> None:
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        wrong: list[str] = []
+        page.on("response", lambda answer: wrong.append(answer.url) if answer.status >= 500 else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+        log_in(page, server)
+        page.goto(f"{server.url}/admin/memories/memoryrow/?q={spoken['id']}")
+        page.get_by_role("row").get_by_role("link", name=spoken["id"][:8]).click()
+        for question in ("What happened?", "What if I do nothing?"):
+            assert page.get_by_role("heading", name=question).count() == 1
+        accessible(page)
+        assert page.locator("audio").count() == 0
+        assert "owned" not in page.content()
+
+        # A step of the run is chosen by its name, and the address can be pasted.
+        page.locator(".waterfall").get_by_role("link", name="transcribe").click()
+        assert "step=transcribe" in page.url
+        assert page.locator("#detail-title").inner_text().startswith("transcribe")
+        assert "••••" in page.locator("#detail").inner_text() or page.locator("#detail pre").count() >= 1
+
+        page.get_by_label("Reason").fill("ticket 7")
+        page.get_by_role("button", name=re.compile("Reveal")).click()
+        assert EVIL in page.locator("#words ~ h3").first.inner_text()  # as text
+        assert "owned" not in page.title()
+        accessible(page)
+        word = page.locator(".transcript .text").last
+        word.click()
+        page.wait_for_function(
+            "document.querySelector('audio').currentTime > 0 && document.querySelector('.now .word')"
+        )
+        page.wait_for_function("document.querySelector('.waveform img').naturalWidth > 0")
+        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+        page.get_by_role("link", name="Retry…").click()
+        page.get_by_label("What is done again").select_option("structure")
+        page.wait_for_url("**from_step=structure**")
+        assert page.get_by_role("row").filter(has_text="transcribe").get_by_text("reused").count() == 1
+        assert page.get_by_role("heading", name="What could get worse").count() == 1
+        accessible(page)
+        page.get_by_label("Reason").fill("the summary is wrong")
+        page.get_by_role("button", name="Retry").click()
+        assert "again from structure on" in page.locator(".messagelist").inner_text()
+        trail = page.locator(".audit").inner_text()
+        for told in ("reveal", "play_audio", "retry", "the summary is wrong"):
+            assert told in trail
+        assert wrong == []
+    finally:
+        context.close()
+    run = spoken["app"].wait(f"/v1/memories/{spoken['id']}/post-processing", lambda run: run["state"] == "finished")
+    assert run["from_step"] == "structure"

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memories import downloads
+from memories.api import downloads as api
 from memories.shapes import ActionItem, Event, Memory, Structured
 from omi.accounts import users
 from speakers import people
@@ -138,3 +139,15 @@ def test_a_strangers_memory_and_an_unknown_format_are_404(
     assert bob.get(f"/v1/memories/{made.id}/download/srt").status_code == 404
     answer = alice.get(f"/v1/memories/{made.id}/download/exe")
     assert (answer.status_code, "srt, vtt, txt, md, json" in answer.json()["detail"]) == (404, True)
+
+
+def test_one_user_has_one_download_made_at_a_time_and_nobody_else_waits_for_it(
+    alice: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight at a time of a long memory took the interpreter from everybody: a neighbour's request took 20 s."""
+    monkeypatch.setattr(api, "PATIENCE_SECONDS", 0.0)
+    with api.DOWNLOADS.held("alice", per_user=1, in_all=2):
+        refused = alice.get("/v1/memories/m/download/srt")
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
+        assert bob.get("/v1/memories/m/download/srt").status_code == 404
+    assert alice.get("/v1/memories/m/download/srt").status_code == 404

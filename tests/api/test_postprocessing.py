@@ -236,7 +236,7 @@ def test_a_store_that_fails_takes_nothing(alice: Caller, make_memory: Make, monk
         raise ProviderError("documents", "the store is out of reach", kind=ErrorKind.TRANSIENT, retry_after=7)
 
     with monkeypatch.context() as patched:
-        patched.setattr("memories.pipeline.notifications.mark", down)
+        patched.setattr("memories.pipeline.engine.notifications.mark", down)
         answer = alice.upload(url(memory), tone(11))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
     assert not PostProcessingRun.objects.filter(memory_id=memory.id).exists()

@@ -117,6 +117,15 @@ ALL = [
     ("GET", "/v1/users/export", None),
     ("GET", "/v1/webhooks", None),
     ("POST", "/v1/webhooks", {}),
+    ("GET", "/v1/search?q=boat", None),
+    ("POST", "/v1/ask", {"question": "boat"}),
+    ("GET", "/v1/recaps", None),
+    ("GET", "/v1/recaps/day/2026-11-20", None),
+    ("POST", "/v1/recaps/day/2026-11-20/regenerate", None),
+    ("GET", "/v1/insights", None),
+    ("GET", "/v1/insights/plots/topics.svg", None),
+    ("GET", "/v1/users/settings", None),
+    ("PATCH", "/v1/users/settings", {"name": "x"}),
 ]
 
 

@@ -6,7 +6,7 @@ mishears more. People rate pairs blind, with their own mistakes. Nothing here is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -164,7 +164,8 @@ def test_a_better_vendor_is_promoted_a_worse_one_stopped_and_one_command_goes_ba
     for start in range(0, MEMORIES, 20):
         for number in range(start, start + 20):
             run = passed(number)
-            shown[(run.uid, run.memory_id)] = repository.get_memory(run.uid, run.memory_id)
+            if number % 10 == 0:
+                shown[(run.uid, run.memory_id)] = repository.get_memory(run.uid, run.memory_id)
         upkeep.tick()
         experiment.refresh_from_db()
         for _ in raters(experiment, start):
@@ -251,7 +252,7 @@ def test_a_days_money_is_the_bound_of_shadow_calls(monkeypatch: Any) -> None:
         ({"tunable": "moon_phase"}, "no tunable"),
         ({"variants": {"today": [USUAL], "other": ["nobody"]}}, "no vendor"),
         ({"metric": "thumb"}, "preferred"),
-        ({"tunable": "search_meaning", "variants": {"today": 0.6, "other": 0.5}}, "shadow"),
+        ({"tunable": "search_words", "variants": {"today": 0.6, "other": 0.5}}, "shadow"),
         ({"guardrails": [{"metric": "failed"}]}, "either most or least"),
     ],
 )
@@ -275,29 +276,26 @@ def test_what_was_declared_is_not_changed_and_ends_only_once(tmp_path: Any) -> N
         call_command("experiments", "start", "other-vendors", reason="again")
 
 
-Assigned = Callable[[str], float]
-
-
 def test_a_users_variant_is_by_hash_recorded_at_first_effect_and_never_mixed_in_a_memory() -> None:
     experiment = declaring.declare(
         {
-            "name": "meaning", "hypothesis": "More weight on the meaning finds more.", "tunable": "search_meaning",
-            "variants": {"now": 0.6, "more": 0.8}, "control": "now", "planned": 100, "metric": "thumb",
+            "name": "meaning", "hypothesis": "More weight on the words finds more.", "tunable": "search_words",
+            "variants": {"now": 0.6, "more": 0.8}, "control": "now", "planned": 40, "metric": "thumb",
             "guardrails": [{"metric": "thumb", "least": 0.5}], "per_user": 2,
         }
     )  # fmt: skip
 
     def asked(uid: str, memory_id: str = "") -> float:
-        return float(tuned.value("search_meaning", 0.6, uid=uid, memory_id=memory_id))
+        return float(tuned.value("search_words", 0.6, uid=uid, memory_id=memory_id))
 
     assert asked("u1", "m") == 0.6
     assert not experiment.exposures.exists()
     deciding.start(experiment, actor="a", reason="r")
-    users = [f"u{number}" for number in range(200)]
+    users = [f"u{number}" for number in range(80)]
     first = {uid: asked(uid, "m") for uid in users}
     assert {uid: asked(uid, "m") for uid in users} == first
-    assert experiment.exposures.count() == 200
-    assert 70 < sum(value == 0.8 for value in first.values()) < 130
+    assert experiment.exposures.count() == 80
+    assert 25 < sum(value == 0.8 for value in first.values()) < 55
     assert analysis.analyse(experiment).ratio < 10
     some = next(uid for uid in users if first[uid] == 0.8)
     assert tuned.variants(some, "m") == {"meaning": "more"}
@@ -318,7 +316,7 @@ def test_a_users_variant_is_by_hash_recorded_at_first_effect_and_never_mixed_in_
 def test_groups_of_the_wrong_sizes_stop_the_experiment() -> None:
     experiment = declaring.declare(
         {
-            "name": "skewed", "hypothesis": "The groups come out of balance.", "tunable": "search_meaning",
+            "name": "skewed", "hypothesis": "The groups come out of balance.", "tunable": "search_words",
             "variants": {"now": 0.6, "more": 0.8}, "control": "now", "planned": 100, "metric": "thumb",
         }
     )  # fmt: skip

@@ -207,13 +207,13 @@ def test_a_threshold_that_is_no_better_on_what_was_held_out_is_refused(monkeypat
     for turn in range(20):
         points = [learner.Point(float(chance.random()), bool(chance.random() < 0.5), f"{turn}-{n}") for n in range(60)]
         for found in learner.threshold_proposal(
-            points, [0.3, 0.4, 0.5, 0.6, 0.7], 0.5, learner="t", name="search_meaning", least=40, told="noise"
+            points, [0.3, 0.4, 0.5, 0.6, 0.7], 0.5, learner="t", name="search_words", least=40, told="noise"
         ):  # fmt: skip
             refused += not found.better
     assert refused >= 5
     clear = [learner.Point(n / 100, n >= 70, str(n)) for n in range(100)]
     [found] = learner.threshold_proposal(
-        clear, [0.5, 0.6, 0.7, 0.8], 0.5, learner="t", name="search_meaning", least=40, told="clear"
+        clear, [0.5, 0.6, 0.7, 0.8], 0.5, learner="t", name="search_words", least=40, told="clear"
     )  # fmt: skip
     assert (found.value, found.better) == (0.7, True)
 

@@ -11,7 +11,7 @@ from memories import editing as person
 from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.rules import user_edits
-from memories.pipeline.rules.speaker_labels import continued
+from memories.pipeline.speaker_labels import continued
 from memories.repository import memories as repository
 from memories.shapes import Memory, UserEdits
 from speakers import people

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from memories import editing
-from memories.pipeline import deleted_people, service
+from memories.pipeline import service
+from memories.pipeline.engine import deleted_people
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
 from memories.privacy import person_forgetting
 from memories.repository import memories as repository

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories.pipeline import notifications, queries, recovery, runner, service, status
+from memories.pipeline import queries, recovery, runner, service, status
+from memories.pipeline.engine import notifications
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
 from memories.repository import memories as repository
 from memories.shapes import Memory, PostProcessingStatus

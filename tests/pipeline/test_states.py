@@ -14,15 +14,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from memories.pipeline import notifications, recovery, service
-from memories.pipeline.engine import checkpoints, queue
+from memories.pipeline import recovery, service
+from memories.pipeline.engine import checkpoints, notifications, queue
 from memories.pipeline.engine import lease as leases
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.heartbeat import Heartbeat
 from memories.pipeline.engine.results import Done, LeaseLost, RunCanceled, Wait
-from memories.pipeline.engine.transitions import ALLOWED, change
+from memories.pipeline.engine.transitions import change
 from memories.pipeline.models import PostProcessingRun, triggers
-from memories.pipeline.states import State
+from memories.pipeline.states import ALLOWED, State
 from memories.repository import memories as repository
 from memories.shapes import Memory, PostProcessingStatus, Structured
 from memories.user_events import log

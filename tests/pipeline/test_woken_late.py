@@ -10,8 +10,8 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from memories.pipeline import notifications, runner, service
-from memories.pipeline.engine import queue
+from memories.pipeline import runner, service
+from memories.pipeline.engine import notifications, queue
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import Memory, PostProcessingStatus

@@ -61,6 +61,47 @@ def test_pieces_are_short_and_stay_when_more_is_said(turns: list[float]) -> None
     assert pooled(speech[:-1]).cuts[:-1] == cuts[: max(0, len(pooled(speech[:-1]).cuts) - 1)]
 
 
+def windowed(*moments: tuple[float, float]) -> VoiceScores:
+    """A voice that is accepted as a whole and in its pieces, of windows of (log odds, cosine to the whole)."""
+    odds, likeness = zip(*moments, strict=True)
+    return replace(
+        pieced((4.0, 6.0), (4.0, 6.0)), moments=np.array(odds, np.float32), likeness=np.array(likeness, np.float32)
+    )
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        [(5.0, 0.8), (-6.0, 0.6), (4.0, 0.8), (-4.0, 0.6), (5.0, 0.8)],
+        [(3.0, 0.7), (1.0, 0.4), (2.0, 0.7), (0.0, 0.45), (2.0, 0.7)],
+    ],
+)
+def test_two_people_who_speak_at_once_are_nobody(moments: list[tuple[float, float]]) -> None:
+    """A stranger who talked over the user, as loud as they, had the user's name in 14 of 48 trials."""
+    decision = one(windowed(*moments), ["user"])
+    assert (decision.decided, decision.reason, decision.suggestion) == (False, Reason.SEVERAL_VOICES, None)
+    assert decision.at_once
+    assert one(windowed(*moments[:4]), ["user"]).is_user, "fewer windows say too little"
+
+
+def test_one_person_in_a_loud_room_stays_who_they_are() -> None:
+    assert one(windowed((5.0, 0.8), (-5.6, 0.52), (4.0, 0.8), (-0.7, 0.56), (5.0, 0.7)), ["user"]).is_user
+
+
+@given(st.lists(st.tuples(st.floats(-12, 12), st.floats(-0.2, 1.0)), min_size=5, max_size=15))
+def test_windows_that_fit_worse_only_take_a_name_away(moments: list[tuple[float, float]]) -> None:
+    worse = [(odds - 1.0, likeness - 0.1) for odds, likeness in moments]
+    if one(windowed(*worse), ["user"]).is_user:
+        assert one(windowed(*moments), ["user"]).is_user
+
+
+def test_windows_lie_side_by_side_and_stay_when_more_is_said() -> None:
+    short, long = (pooled([np.zeros(round(seconds * RATE), np.int16)]).moments for seconds in (9.0, 60.0))
+    assert long[: len(short)] == short
+    assert (len(short), len(long)) == (5, 15)
+    assert not pooled([np.zeros(7 * RATE, np.int16)]).moments
+
+
 def mixed(talk: Talk, own: float, foreign: float) -> Pcm:
     return np.concatenate([talk.of("Anna")[: round(own * RATE)], talk.of("Peter")[: round(foreign * RATE)]])
 

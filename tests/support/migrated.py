@@ -136,6 +136,7 @@ def new_postgres(postgres_url: str) -> Callable[[str], str]:
     def make(name: str) -> str:
         with psycopg.connect(postgres_url, autocommit=True) as connection:
             if not migrating:
+                connection.execute("DROP DATABASE IF EXISTS migrated")  # where an earlier test ended in the middle
                 connection.execute("CREATE DATABASE migrated")
                 with tempfile.TemporaryDirectory() as folder:
                     _migrate(folder, DATABASE_URL=f"{server}/migrated")

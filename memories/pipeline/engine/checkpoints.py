@@ -16,8 +16,8 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q
 
-from memories.pipeline import deleted_people, failed_runs, notifications
-from memories.pipeline.engine import content_hash, lease, queue, transitions
+from memories.pipeline import failed_runs
+from memories.pipeline.engine import content_hash, deleted_people, lease, notifications, queue, transitions
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Wait
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact, StepAttempt

@@ -1,23 +1,15 @@
-"""The states of a run: one table says which may follow which, and one function makes every change."""
+"""The one function that changes a run's state, along the table ``states.ALLOWED``."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from django.db.models import Q
 
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.states import State
+from memories.pipeline.states import ALLOWED, State
 from omi.core import clock
 from omi.core.errors import Outcome
-
-ALLOWED: Final[dict[State, frozenset[State]]] = {
-    State.QUEUED: frozenset({State.RUNNING, State.FINISHED}),
-    State.RUNNING: frozenset({State.RUNNING, State.WAITING, State.QUEUED, State.FINISHED}),
-    State.WAITING: frozenset({State.RUNNING, State.QUEUED, State.FINISHED}),
-    State.FINISHED: frozenset(),
-}
-"""RUNNING to RUNNING is a reclaim after the lease ran out; RUNNING to QUEUED a worker that shuts down."""
 
 
 def change(run_id: int, to: State, *, when: Q, **fields: Any) -> bool:

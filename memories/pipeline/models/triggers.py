@@ -2,7 +2,7 @@
 
 CHECK constraints (models/runs.py) see one state of a row; a trigger sees the old one, too. Whatever code, shell or
 other version of this server writes: an ended run stays ended with its outcome, a state follows only where
-``transitions.ALLOWED`` lets it, the fence never goes back, and no row of the history is changed (they go with the run
+``states.ALLOWED`` lets it, the fence never goes back, and no row of the history is changed (they go with the run
 they belong to, when it is erased). Installed anew after every ``migrate``, from the table
 itself: SQLite loses triggers when a later migration remakes the table.
 """
@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from django.db import connections
 
-from memories.pipeline.engine.transitions import ALLOWED
-from memories.pipeline.states import State
+from memories.pipeline.states import ALLOWED, State
 
 NAME: Final = "run_transition_allowed"
 TABLE: Final = "pipeline_postprocessingrun"

@@ -23,6 +23,7 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
+import memories.pipeline.counters  # noqa: F401  # declared in every process, so that it is told before it counts
 from memories.mirror import metrics
 from memories.pipeline import queries
 from memories.pipeline.engine import queue
@@ -37,7 +38,6 @@ from memories.pipeline.models import (
 )
 from memories.pipeline.states import GOOD, Kind, State
 from omi.core.errors import Outcome
-from omi.shared_metrics.counters import SharedCounter
 from transcription.hosts import metrics as host_metrics
 
 FRESH: Final = 5.0
@@ -73,11 +73,6 @@ RECLAIMED: Final = ("reclaimed", "taken_over")
 
 DURATION: Final = "memory_postprocessing_duration_seconds"
 LATENCY: Final = "memory_vendor_latency_seconds"
-
-ASSESSED: Final = SharedCounter(
-    "memory_transcripts_assessed", "New transcripts that were compared with the shown one", ["accepted"]
-)
-"""Counted by the worker: what a step decided is erased with the memory."""
 
 Figures = defaultdict[tuple[str, ...], float]
 """Name and values of the labels to a number; of a duration also which number it is (a limit, ``sum``, ``count``)."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from memories.pipeline import missing_audio, subprocess_runner
+from memories.pipeline.counters import ASSESSED
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip, StepError
-from memories.pipeline.operations.metrics import ASSESSED
 from memories.pipeline.states import Kind
 from memories.repository.transcripts import content_hash
 from omi.core import tuned

@@ -9,7 +9,7 @@ from memories.pipeline import missing_audio
 from memories.pipeline.engine import recordings
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, StepError
-from memories.pipeline.rules.speaker_labels import journal_wav, one_label_a_voice
+from memories.pipeline.speaker_labels import journal_wav, one_label_a_voice
 from memories.repository import processing, transcripts
 from memories.shapes import ProcessingMemory
 from omi.stores import audio

@@ -12,7 +12,7 @@ from memories.pipeline.engine import content_hash, lease
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip
 from memories.pipeline.rules import user_edits
-from memories.pipeline.rules.speaker_labels import journal_wav
+from memories.pipeline.speaker_labels import journal_wav
 from memories.pipeline.states import Kind
 from memories.pipeline.steps import identify_without_audio
 from memories.pipeline.steps.assess import shown

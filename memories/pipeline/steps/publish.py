@@ -10,8 +10,8 @@ from typing import Any
 
 from django.db import transaction
 
-from memories.pipeline import made_with, notifications
-from memories.pipeline.engine import fault_injection, lease
+from memories.pipeline import made_with
+from memories.pipeline.engine import fault_injection, lease, notifications
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, RunCanceled
 from memories.pipeline.models import PostProcessingRun

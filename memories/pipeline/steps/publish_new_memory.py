@@ -14,7 +14,7 @@ from memories.pipeline.engine import lease
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import RunCanceled
 from memories.pipeline.rules import user_edits
-from memories.pipeline.rules.speaker_labels import continued
+from memories.pipeline.speaker_labels import continued
 from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.steps.publish_side_effects import permitted_now
 from memories.pipeline.steps.structure import result_segments

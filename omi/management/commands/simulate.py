@@ -1,4 +1,4 @@
-"""``manage.py simulate``: the simulated vendors, for development and for rehearsing an outage."""
+"""``manage.py simulate``: simulated vendors, an outage of one, and incidents for support staff to practise on."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from omi.management import incidents
+
 
 class Command(BaseCommand):
     help = (
-        "`simulate vendors` runs loopback twins of all vendors; `simulate outage VENDOR KIND` makes one of them fail."
+        "`simulate vendors` runs loopback twins of all vendors; `simulate outage VENDOR KIND` makes one of them fail; "
+        "`simulate incident N` prepares an incident for support staff on a data folder that is gone afterwards."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,11 +33,46 @@ class Command(BaseCommand):
         outage.add_argument("--port", type=int, default=9900)
         outage.add_argument("--end", action="store_true", help="end all faults of all vendors")
 
+        incident = what.add_parser(
+            "incident", help="1 quota, 2 damaged audio, 3 frozen worker, 4 worse text, 5 speaker"
+        )
+        incident.add_argument("number", type=int, choices=range(1, 6))
+        incident.add_argument("--port", type=int, default=8016)
+        seed = what.add_parser("seed", help="used by `simulate incident` on its own data folder")
+        seed.add_argument("kind", choices=("stuck", "worse", "speaker", "damaged", "many", "changed"))
+        seed.add_argument("uid")
+        seed.add_argument("memory", help="of many and changed: how many")
+        seed.add_argument("--person", default="")
+
     def handle(self, *, what: str, **options: Any) -> None:
-        if what == "vendors":
-            self._vendors(**options)
+        doing: dict[str, Any] = {
+            "vendors": self._vendors,
+            "outage": self._outage,
+            "incident": self._incident,
+            "seed": self._seed,
+        }
+        doing[what](**options)
+
+    def _incident(self, *, number: int, port: int, **_: Any) -> None:
+        if find_spec("aiohttp") is None:
+            raise CommandError("The simulated vendors need the test tools: `make packages` installs them.")
+        command = [sys.executable, "-m", "demo.incidents", str(number), "--port", str(port)]
+        try:
+            code = subprocess.run(command, cwd=settings.BASE_DIR, check=False).returncode
+        except KeyboardInterrupt:
+            return
+        if code:
+            raise CommandError("The incident was not prepared; what went wrong is above.")
+
+    def _seed(self, *, kind: str, uid: str, memory: str, person: str, **_: Any) -> None:
+        if "omi-incident-" not in str(settings.OMI_DATA_DIR) and not settings.OMI_DATA_DIR.name.startswith("incident"):
+            raise CommandError("This is for the throw-away folder of `simulate incident` only.")
+        if kind == "speaker":
+            incidents.speaker(uid, memory, person)
+        elif kind in ("many", "changed"):
+            {"many": incidents.many, "changed": incidents.changed}[kind](uid, int(memory))
         else:
-            self._outage(**options)
+            {"stuck": incidents.stuck, "worse": incidents.worse, "damaged": incidents.damaged}[kind](uid, memory)
 
     def _vendors(self, *, port: int, truth: list[str] | None, **_: Any) -> None:
         if find_spec("aiohttp") is None:

@@ -78,6 +78,8 @@ def _holds(value: Any, operator: str, wanted: Any) -> bool:
     if operator == "$ne":
         return not _equal(value, wanted)
     if operator == "$in":
+        if isinstance(value, str):  # among a thousand ids, for each record
+            return value in wanted
         return any(_equal(value, item) for item in wanted)
     if operator == "$nin":
         return not any(_equal(value, item) for item in wanted)

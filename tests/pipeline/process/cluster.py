@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.support.interpreter import Interpreter
 from tests.support.migrated import put_database
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,22 +27,6 @@ OMI_LEASE_SECONDS = {lease}
 OMI_MIN_RECORDING_SECONDS = 1.0
 Q_CLUSTER = {{**Q_CLUSTER, "workers": {workers}, "queue_limit": {workers}, "timeout": 60, "retry": 70}}
 Q_WORKERS = {workers}
-"""
-DRIVER = """
-import json, sys, traceback
-import django
-django.setup()
-from django.db import close_old_connections
-out, sys.stdout = sys.stdout, sys.stderr
-for line in sys.stdin:
-    names = {"answer": None}
-    try:
-        close_old_connections()
-        exec(json.loads(line), names)
-        said = {"answer": names["answer"]}
-    except BaseException:
-        said = {"error": traceback.format_exc()[-2000:]}
-    print(json.dumps(said), file=out, flush=True)
 """
 INSTANT = "import tests.pipeline.instant\n"
 
@@ -83,7 +67,9 @@ class Installation:
             self.environment["DATABASE_URL"] = database
         self.processes: list[subprocess.Popen[bytes]] = []
         self.log = folder / "cluster.log"
-        self._driver: subprocess.Popen[bytes] | None = None
+        own = {name: value for name, value in self.environment.items() if name != "OMI_FAULTS_DIR"}
+        # PIPELINE_DRIVER: it is none of the installation's own (processes_of)
+        self._interpreter = Interpreter({**own, "OMI_LOG_LEVEL": "ERROR", "PIPELINE_DRIVER": "1"})
         if migrate:
             self._manage("migrate", "--verbosity", "0")
         if not database:
@@ -97,34 +83,12 @@ class Installation:
         return done.stdout.decode()
 
     def python(self, code: str, *, timeout: float = 60.0) -> Any:
-        """Run code in the installation; what it assigns to ``answer`` comes back (JSON).
-
-        One interpreter serves all calls: starting Django takes seconds on a busy machine.
-        """
-        if self._driver is None:
-            environment = {**self.environment, "OMI_LOG_LEVEL": "ERROR"}
-            environment.pop("OMI_FAULTS_DIR", None)
-            environment["PIPELINE_DRIVER"] = "1"  # none of the installation's own (processes_of)
-            self._driver = subprocess.Popen(
-                [sys.executable, "-u", "-c", DRIVER], cwd=ROOT, env=environment, stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-        assert self._driver.stdin is not None
-        assert self._driver.stdout is not None
-        self._driver.stdin.write(json.dumps(code).encode() + b"\n")
-        self._driver.stdin.flush()
-        ready, _, _ = select.select([self._driver.stdout], [], [], timeout)
-        assert ready, f"no answer within {timeout} s"
-        done = json.loads(self._driver.stdout.readline() or b'{"error": "the interpreter ended"}')
-        assert "error" not in done, done["error"]
-        return done["answer"]
+        """Run code in the installation; what it assigns to ``answer`` comes back (JSON)."""
+        return self._interpreter.answer(code, timeout=timeout)
 
     def restart_driver(self) -> None:
         """The interpreter of ``python`` reads the settings anew."""
-        if self._driver is not None:
-            self._driver.kill()
-            self._driver.wait()
-            self._driver = None
+        self._interpreter.close()
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:

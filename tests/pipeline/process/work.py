@@ -11,7 +11,8 @@ from tests.pipeline.fakes import TEXT
 
 def begin(count: int, options: dict[str, Any], speech: str = "") -> list[int]:
     """``count`` memories of one user, each with a recording of speech, and a run for each, as an upload begins it."""
-    from memories.pipeline import notifications, service
+    from memories.pipeline import service
+    from memories.pipeline.engine import notifications
     from memories.shapes import PostProcessingStatus
 
     runs = [

@@ -25,6 +25,7 @@ from demo.vendors.server import VendorServer
 from demo.vendors.truth import Library, Recording
 from omi.accounts.tokens import mint
 from omi.management.commands.serve import BACKLOG
+from tests.support.interpreter import Interpreter
 from tests.support.migrated import put_database
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -77,6 +78,7 @@ class Web:
             "PYTHONPATH": str(ROOT),
             **environment,
         }
+        self._interpreter = Interpreter(self.environment)
         self.log = folder / "web.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.open_files: int | None = None  # the hard limit that the process is started with
@@ -89,6 +91,10 @@ class Web:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
+
+    def printed(self, code: str) -> str:
+        """What code prints that only looks at the installation. Other work belongs into a process of its own."""
+        return self._interpreter.printed(code)
 
     def start(self) -> None:
         with socket.socket() as free:
@@ -114,6 +120,7 @@ class Web:
         self.process.send_signal(number)
 
     def stop(self, number: int = signal.SIGTERM, wait: float = 20.0) -> int:
+        self._interpreter.close()
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -142,7 +149,7 @@ class Web:
 
     def journal(self) -> str:
         """State, seconds and whether it is attached to a conversation, of every session on disk."""
-        return self.manage("shell", "-c", _JOURNAL)
+        return self.printed(_JOURNAL)
 
     def finished(self, seconds: float, wait: float = 20.0) -> None:
         """Once the one session on disk has been handed over whole. Its journal is closed after its event is told."""

@@ -76,8 +76,7 @@ def test_hostile_opus_frames_cost_their_own_time_and_every_word_around_them_is_h
 
 def on_disk(web: Web, uid: str) -> str:
     """Seconds by the records, and bytes that are really decoded, of the user's journals."""
-    return web.manage(
-        "shell", "-c",
+    return web.printed(
         "from transcription import journal; from transcription.journal.reader import seconds_on_disk as s;"
         f"print([(round(s(e), 2), sum(map(len, journal.read_pcm(e)))) for e in journal.sessions({uid!r})])",
     ).strip().splitlines()[-1]  # fmt: skip
@@ -275,8 +274,9 @@ def test_a_sign_out_by_command_closes_the_socket_at_once_and_keeps_what_was_said
         "print('kept', ' '.join(item.text for item in found.transcript_segments))"
     )
     until = time.monotonic() + 60
-    while len(told := web.manage("shell", "-c", kept).strip().splitlines()[-1].split()[1:]) < len(heard.words):
+    while len(told := web.printed(kept).strip().splitlines()[-1].split()[1:]) < len(heard.words):
         assert time.monotonic() < until, (told, heard.words)
+        time.sleep(0.2)
     assert told[: len(heard.words)] == heard.words
 
 

@@ -45,7 +45,7 @@ def test_times_are_right_to_50_ms_after_reconnects(tmp_path: Path, vendors: Vend
     with started(tmp_path, vendors, OMI_LIVE="deepgram") as web:
         asyncio.run(asyncio.wait_for(work(web), 120))
         web.ended(VISITS)
-        out = web.manage("shell", "-c", _SEGMENTS)
+        out = web.printed(_SEGMENTS)
     stored = json.loads(next(line for line in out.splitlines() if line.startswith("SEGMENTS"))[9:])
     # Each stored segment begins with a word of one visit: how far from where that word was spoken?
     spoken = [

@@ -1,0 +1,226 @@
+"""Does search find? ``python -m bench.search`` prints recall@5, MRR and nDCG@10 of the shipped questions, of hybrid
+search and of each of its ways alone; ``--memories 10000`` also the time of a search over HTTP.
+
+The constants of ``memories/search/query.py`` were chosen on the even questions; the table shows the odd ones. Of a
+question that nothing answers the share is shown for which nothing (of the bar and above) was found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+SET = Path(__file__).with_name("search_set.json")
+UID = "bench-search"
+SECONDS_A_WORD = 0.4
+WAYS = {"words alone": "words", "vectors alone": "vectors", "hybrid": "vectors words"}
+
+
+def memories() -> Iterator[Any]:
+    """The shipped memories as the backend stores them; people are named by ids of their names."""
+    from memories.shapes import Memory, Structured
+    from transcription.segments import Segment
+
+    for item in json.loads(SET.read_text(encoding="utf-8"))["memories"]:
+        at = datetime.fromisoformat(item["at"]).replace(tzinfo=UTC)
+        segments, clock = [], 0.0
+        for number, (who, text) in enumerate(item["said"]):
+            length = SECONDS_A_WORD * max(len(text.split()), len(text) / 6)
+            segments.append(
+                Segment(
+                    id=f"s{number}", text=text, speaker=f"SPEAKER_{number % 4:02d}", is_user=not who,
+                    person_id=f"p-{who}" if who else None, start=clock, end=clock + length,
+                )
+            )  # fmt: skip
+            clock += length + 1
+        yield Memory(
+            id=item["id"], created_at=at, started_at=at, finished_at=at + timedelta(seconds=clock),
+            language=item["language"], transcript_segments=segments,
+            structured=Structured(title=item["title"], overview=item["overview"], category=item["category"]),
+        )  # fmt: skip
+
+
+def store(uid: str, made: Sequence[Any]) -> None:
+    """Documents, words, vectors and passages, through the same functions as the worker's."""
+    from memories.mirror import compare
+    from memories.passages import indexing
+    from memories.repository import memories as repository
+    from memories.search import word_index
+    from speakers import people
+
+    who = sorted({item.person_id for memory in made for item in memory.transcript_segments if item.person_id})
+    known = {identity: people.create_person(uid, identity.removeprefix("p-")).id for identity in who}
+    for memory in made:
+        for item in memory.transcript_segments:
+            item.person_id = known.get(item.person_id or "")
+        repository.create_memory(uid, memory)
+    while word_index.refresh(uid, 500):
+        pass
+    compare.write_vectors(uid, list(made))
+    while indexing.index_due(500):
+        pass
+
+
+def questions(half: int | None = None) -> list[tuple[str, str, list[str]]]:
+    """(kind, question, ids of the memories that answer it); ``half``: 0 the even ones, 1 the odd ones of each kind."""
+    seen: dict[str, int] = defaultdict(int)
+    found = []
+    for kind, text, ids in json.loads(SET.read_text(encoding="utf-8"))["questions"]:
+        if half is None or seen[kind] % 2 == half:
+            found.append((kind, text, ids))
+        seen[kind] += 1
+    return found
+
+
+def measured(asked: Sequence[tuple[str, str, list[str]]], ways: str) -> dict[str, dict[str, float]]:
+    """By kind of question: recall@5, MRR and nDCG@10; of ``negative`` the share for which nothing was found."""
+    from memories.evaluation.ranking import ranking_parts
+    from memories.search import query
+
+    sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for kind, text, wanted in asked:
+        ranked = [found.memory_id for found in query.ranking(UID, text, 10, query.Filters(), ways=ways)]
+        if kind == "negative":
+            sums[kind]["refused"].append(float(not ranked))
+            continue
+        parts = ranking_parts(ranked, wanted)
+        for name, (got, of) in parts.items():
+            for group in (kind, "all"):
+                sums[group][name.removeprefix("search_")].append(got / of)
+    return {kind: {name: statistics.fmean(values) for name, values in told.items()} for kind, told in sums.items()}
+
+
+def quality(half: int | None) -> dict[str, dict[str, dict[str, float]]]:
+    """By way and kind."""
+    return {way: measured(questions(half), ways) for way, ways in WAYS.items()}
+
+
+def show(table: dict[str, dict[str, dict[str, float]]]) -> None:
+    kinds = list(next(iter(table.values())))
+    for kind in kinds:
+        for way, told in table.items():
+            figures = "  ".join(f"{name} {value:.3f}" for name, value in told[kind].items())
+            print(f"{kind:<11} {way:<14} {figures}")
+
+
+def many(count: int) -> list[Any]:
+    """Memories made of the shipped ones' sentences, each with some of its own words, from one minute to five."""
+    from memories.shapes import Memory, Structured
+
+    base, chance = list(memories()), random.Random(5)
+    made = []
+    for number in range(count):
+        one, other = chance.choice(base), chance.choice(base)
+        said, clock = [], 0.0
+        for segment in (one.transcript_segments + other.transcript_segments) * chance.choice((1, 1, 2, 3)):
+            length = segment.end - segment.start
+            text = f"{segment.text} {' '.join(f'word{int(chance.paretovariate(0.6)) % 50000}' for _ in range(4))}"
+            said.append(segment.model_copy(update={
+                "id": f"s{len(said)}", "text": text, "start": clock, "end": clock + length}))  # fmt: skip
+            clock += length + 1
+        at = one.created_at - timedelta(hours=number)
+        made.append(
+            Memory(id=f"b{number}", created_at=at, started_at=at, language="en", transcript_segments=said,
+                   structured=Structured(title=f"{one.structured.title} {number}", overview=one.structured.overview,
+                                         category=one.structured.category))
+        )  # fmt: skip
+    return made
+
+
+def store_many(uid: str, made: Sequence[Any]) -> int:
+    """As ``store``, but with random unit vectors: embedding 40,000 passages would take an hour. How many vectors."""
+    import numpy as np
+
+    from memories.passages import cutting, indexing
+    from memories.passages.models import IndexedMemory
+    from memories.pipeline import vector_writes
+    from memories.repository import memories as repository
+    from memories.search import word_index
+    from omi.stores.vectors import namespace, vectors
+    from omi.stores.vectors.base import Vector
+
+    numbers, count = np.random.default_rng(2), 0
+
+    def unit() -> list[float]:
+        return list((value := numbers.standard_normal(384)) / np.linalg.norm(value))
+
+    for at in range(0, len(made), 500):
+        rows = []
+        for memory in made[at : at + 500]:
+            repository.create_memory(uid, memory)
+            vector_writes.write(uid, memory, unit()) if at == 0 else rows.append(
+                Vector(f"{uid}-{memory.id}", unit(), {"uid": uid, "memory_id": memory.id,
+                       "created_at": int(memory.created_at.timestamp()), "category": str(memory.structured.category)})
+            )  # fmt: skip
+            for part in cutting.passages(memory.transcript_segments):
+                rows.append(Vector(indexing.identity(uid, memory.id, part.number), unit(),
+                                   indexing._metadata(uid, memory, part)))  # fmt: skip
+        vectors().upsert(rows, namespace=namespace())
+        count += len(rows)
+        while word_index.refresh(uid, 500):
+            pass
+    IndexedMemory.objects.filter(uid=uid).update(due=False)
+    return count
+
+
+def over_http(folder: Path, count: int, rounds: int = 60) -> None:
+    """Stores ``count`` memories, starts the web server, searches over loopback, prints median and 95th percentile."""
+    import httpx
+
+    from omi.accounts.tokens import mint
+    from tests.support.servers import web_server
+
+    began = time.perf_counter()
+    stored = store_many("bench-many", many(count))
+    print(f"{count} memories with {stored} vectors stored in {time.perf_counter() - began:.0f} s")
+    asked = [text for _, text, _ in questions()] * 2
+    environment = {name: os.environ[name] for name in ("OMI_DATA_DIR",)} | {
+        "OMI_SEARCHES_PER_MINUTE": "0", "OMI_REQUESTS_PER_MINUTE": "0", "OMI_SEARCHES_PER_DAY": "0"}  # fmt: skip
+    with web_server(folder, database=False, **environment) as server:
+        headers = {"Authorization": f"Bearer {mint('bench-many')}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers=headers, timeout=60) as app:
+            for text in asked[:3]:
+                app.get("/v1/search", params={"q": text}).raise_for_status()
+            spent = []
+            for text in itertools.islice(asked[3:], rounds):
+                at = time.perf_counter()
+                app.get("/v1/search", params={"q": text}).raise_for_status()
+                spent.append(1000 * (time.perf_counter() - at))
+            middle, late = statistics.median(spent), statistics.quantiles(spent, n=20)[-1]
+            print(f"GET /v1/search, {rounds} questions, one at a time: p50 {middle:.1f} ms, p95 {late:.1f} ms")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--half", type=int, choices=(0, 1), default=1, help="0: on which constants were chosen")
+    parser.add_argument("--all", action="store_true", help="all questions")
+    parser.add_argument("--memories", type=int, default=0, help="also the time over HTTP at so many memories")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="omi-bench-search-") as folder:
+        os.environ |= {"OMI_DATA_DIR": folder, "OMI_LOG_LEVEL": "ERROR", "SECRET_KEY": "bench-only-" + "x" * 50}
+        os.environ["DJANGO_SETTINGS_MODULE"] = "omi.settings"
+        import django
+        from django.core.management import call_command
+
+        django.setup()
+        call_command("migrate", verbosity=0)
+        if chosen.memories:
+            over_http(Path(folder), chosen.memories)
+        store(UID, list(memories()))
+        show(quality(None if chosen.all else chosen.half))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""Making recaps: which are due, one at a time, exactly one of each period.
+
+A schedule looks at each user after their midnight. The row of a period is unique and a recap is made under a claim that
+ends by itself, so that two schedulers, or one that is killed and comes back days later, make it once and tell it once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, date, datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from memories.mirror.models import MemoryRow
+from memories.recaps import periods
+from memories.recaps.content import Content, content
+from memories.recaps.models import Recap, RecapSource, RecapTurn
+from memories.repository import emotions as emotions_repository
+from memories.repository import memories as repository
+from memories.user_events import log as events
+from omi.accounts.erased import AccountErased, require_alive
+from omi.accounts.users import UserDoc, get_user, zone
+from omi.core.errors import ProviderError
+from omi.push import push
+from omi.stores.documents import documents, path
+from omi.stores.documents.base import DocumentError, Transaction
+
+log = structlog.get_logger(__name__)
+
+CLAIM = timedelta(minutes=5)
+USERS_AT_ONCE, RECAPS_AT_ONCE = 500, 50
+MOST_TRIES = 10
+MOST_MEMORIES = 200
+"""Of one period, the newest: a week of talk has some hundred."""
+FETCHED = 20
+
+
+def tick() -> int:
+    """See what is due, and make it. How many recaps were made."""
+    now = timezone.now()
+    look(now)
+    due = Recap.objects.filter(Q(until=None) | Q(until__lt=now), due=True, tries__lt=MOST_TRIES).order_by("first", "pk")
+    return sum(make(identity) for identity in due.values_list("pk", flat=True)[:RECAPS_AT_ONCE])
+
+
+def look(now: datetime) -> None:
+    """Find the periods that ended: of users who have memories in them, once after each of their midnights."""
+    since = now - periods.MADE_UP - timedelta(days=8)
+    waiting = RecapTurn.objects.filter(next_at__gt=now).values("uid")
+    rows = MemoryRow.objects.filter(created_at__gte=since, deleted=False, discarded=False).exclude(uid__in=waiting)
+    for uid in list(rows.order_by("uid").values_list("uid", flat=True).distinct()[:USERS_AT_ONCE]):
+        plan(uid, now)
+
+
+def plan(uid: str, now: datetime) -> None:
+    """Note what this user's ended periods lack, also where memories came into one later."""
+    user = get_user(uid)
+    own = zone(user)
+    wanted = [kind for kind, on in (("day", user.recap_daily), ("week", user.recap_weekly)) if on]
+    for kind in wanted:
+        for first in periods.ended(kind, now, own):
+            count = memories_of(uid, kind, first, user).count()
+            if count:
+                row, made = Recap.objects.get_or_create(uid=uid, kind=kind, first=first)
+                if not made and not row.due and row.memories != min(count, MOST_MEMORIES):
+                    Recap.objects.filter(pk=row.pk).update(due=True, tries=0)
+    RecapTurn.objects.update_or_create(uid=uid, defaults={"next_at": periods.next_look(now, own)})
+
+
+def memories_of(uid: str, kind: str, first: date, user: UserDoc) -> QuerySet[MemoryRow]:
+    """Rows of the memories of a period, newest first."""
+    begin, end = periods.bounds(kind, first, zone(user))
+    rows = MemoryRow.objects.filter(uid=uid, created_at__gte=begin, created_at__lt=end, deleted=False, discarded=False)
+    return rows.order_by("-created_at")
+
+
+def make(identity: int) -> bool:
+    """Make one recap, where nobody else is at it. False where it was not made."""
+    now, claim = timezone.now(), secrets.token_hex(8)
+    free = Recap.objects.filter(Q(until=None) | Q(until__lt=now), pk=identity, due=True)
+    if not free.update(until=now + CLAIM, claim=claim, tries=F("tries") + 1):
+        return False
+    row = Recap.objects.get(pk=identity)
+    try:
+        made = _make(row, now)
+    except (ProviderError, DocumentError) as error:
+        log.warning("recap_not_made", uid=row.uid, kind=row.kind, error=type(error).__name__)
+        return False
+    except AccountErased:
+        Recap.objects.filter(pk=identity).delete()
+        return False
+    if made:
+        _push(row)
+    return made
+
+
+def _make(row: Recap, began: datetime) -> bool:
+    user = get_user(row.uid)
+    rows = memories_of(row.uid, row.kind, row.first, user)
+    ids = list(rows.values_list("memory_id", flat=True)[:MOST_MEMORIES])[::-1]
+    memories = []
+    for at in range(0, len(ids), FETCHED):
+        found = repository.get_memories(row.uid, ids[at : at + FETCHED])
+        memories += [found[name] for name in ids[at : at + FETCHED] if name in found and not found[name].discarded]
+    timelines = {
+        memory.id: timeline for memory in memories
+        if (timeline := emotions_repository.load_emotions(row.uid, memory.id)) is not None
+    }  # fmt: skip
+    spoken = [memory.language for memory in memories if memory.language]
+    language = user.language or (max(sorted(set(spoken)), key=spoken.count) if spoken else "en")
+    made = content(row.kind, row.first, str(zone(user)), language, memories, timelines)
+    return _store(row, made, [memory.id for memory in memories], began)
+
+
+def _store(row: Recap, made: Content, sources: list[str], began: datetime) -> bool:
+    """Write the document and say so in the row, as one: whoever lost the claim writes neither."""
+    where = document_path(row.uid, row.kind, row.first)
+
+    def write(current: Transaction) -> None:
+        require_alive(row.uid, began)
+        current.set(where, {**made.model_dump(mode="json"), "created_at": datetime.now(UTC)})
+
+    with transaction.atomic():
+        events.hold(row.uid)  # an erasure of the user or of a memory waits, or was here before
+        require_alive(row.uid, began)
+        mine = Recap.objects.select_for_update().filter(pk=row.pk, claim=row.claim, due=True)
+        if mine.first() is None:
+            return False
+        alive = set(MemoryRow.objects.filter(uid=row.uid, memory_id__in=sources, deleted=False)
+                    .values_list("memory_id", flat=True))  # fmt: skip
+        if alive != set(sources):
+            mine.update(until=None)  # one was deleted meanwhile: made again without it
+            return False
+        RecapSource.objects.filter(recap=row).delete()
+        RecapSource.objects.bulk_create([RecapSource(recap=row, memory_id=name) for name in sources])
+        if not sources:
+            documents().delete(where)
+            mine.delete()
+            return False
+        documents().transaction(write)
+        mine.update(due=False, until=None, memories=len(sources), made_at=timezone.now(), tries=0)
+        payload = {"kind": row.kind, "first": row.first.isoformat()}
+        events.append(row.uid, events.RECAP_CREATED, payload, dedupe_key=f"recap:{row.kind}:{row.first}")
+    return True
+
+
+def _push(row: Recap) -> None:
+    """Once, and only for who asked for it; without a device nothing is missing."""
+    user = get_user(row.uid)
+    if not user.recap_push or not user.fcm_tokens:
+        return
+    if not Recap.objects.filter(pk=row.pk, pushed=False).update(pushed=True):  # before sending: rather none than two
+        return
+    try:
+        found = documents().get(document_path(row.uid, row.kind, row.first))
+        title = str(found.data.get("title", "")) if found else ""
+        push(row.uid, title, "", {"recap": f"{row.kind}/{row.first}"})
+    except (ProviderError, DocumentError) as error:
+        log.warning("recap_push_failed", error=type(error).__name__)
+
+
+def document_path(uid: str, kind: str, first: date) -> str:
+    """Where the text of a recap is."""
+    return path("users", uid, "recaps", f"{kind}-{first.isoformat()}")

@@ -1,0 +1,102 @@
+"""What a user does with recaps: read, list, have one made again. Everything takes the uid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from memories.recaps import making, periods
+from memories.recaps.models import Recap, RecapSource, RecapTurn
+from memories.user_events import log as events
+from omi.accounts.users import get_user, zone
+from omi.stores.documents import documents
+from speakers import people
+
+Fence = Callable[[], None]
+
+
+class RecapNotFound(Exception):
+    """There is no recap of this period, and nothing to make one of."""
+
+
+def of_user(uid: str, *, kind: str | None, before: date | None, limit: int) -> list[Recap]:
+    """The newest first."""
+    rows = Recap.objects.filter(uid=uid)
+    rows = rows.filter(kind=kind) if kind else rows
+    rows = rows.filter(first__lt=before) if before else rows
+    return list(rows.order_by("-first", "kind")[:limit])
+
+
+def get(uid: str, kind: str, day: date) -> tuple[Recap, dict[str, Any] | None]:
+    """The recap of the period that a day lies in, with names as they are now; no text while it is being made.
+
+    Raises RecapNotFound.
+    """
+    row = Recap.objects.filter(uid=uid, kind=kind, first=periods.first_of(kind, day)).first()
+    if row is None:
+        raise RecapNotFound
+    found = documents().get(making.document_path(uid, row.kind, row.first))
+    return row, None if found is None else _named(uid, dict(found.data))
+
+
+def _named(uid: str, told: dict[str, Any]) -> dict[str, Any]:
+    """Who was deleted is no person any more: what they said stays, as said by somebody."""
+    names = people.names(uid)
+    told.pop("created_at", None)
+    known = {None, *names}
+    told["people"] = [item for item in told.get("people", []) if item["person_id"] in known]
+    for item in [*told["people"], *told.get("quotes", []), *told.get("decisions", [])]:
+        item["person_id"] = item["person_id"] if item["person_id"] in names else None
+        item["name"] = names.get(item["person_id"] or "")
+    return told
+
+
+def make_again(uid: str, kind: str, day: date, *, fence: Fence) -> Recap:
+    """Have a worker make the recap of a period, also of one that is not over. Raises RecapNotFound where it has no
+    memories."""
+    first = periods.first_of(kind, day)
+    user = get_user(uid)
+    if (
+        periods.bounds(kind, first, zone(user))[0] > timezone.now()
+        or not making.memories_of(uid, kind, first, user).exists()
+    ):
+        raise RecapNotFound
+    with transaction.atomic():
+        events.hold(uid)
+        fence()
+        row, _ = Recap.objects.get_or_create(uid=uid, kind=kind, first=first)
+        Recap.objects.filter(pk=row.pk).update(due=True, tries=0)
+        transaction.on_commit(lambda: async_task("memories.recaps.making.make", row.pk))
+    row.due = True
+    return row
+
+
+def forget_memory(uid: str, memory_id: str) -> int:
+    """Erase the text of recaps that were made of a memory, and have them made without it."""
+    rows = Recap.objects.filter(uid=uid, sources__memory_id=memory_id)
+    count = 0
+    for row in list(rows):
+        with transaction.atomic():
+            events.hold_if_there(uid)
+            documents().delete(making.document_path(uid, row.kind, row.first))
+            RecapSource.objects.filter(recap=row).delete()
+            count += Recap.objects.filter(pk=row.pk).update(due=True, tries=0, until=None)
+    return count
+
+
+def forget_user(uid: str) -> int:
+    """Erase a user's recaps; their texts go with the user's documents, too."""
+    rows = Recap.objects.filter(uid=uid)
+    RecapSource.objects.filter(recap__in=rows).delete()
+    RecapTurn.objects.filter(uid=uid).delete()
+    return int(rows.delete()[0])
+
+
+def remaining(uid: str) -> int:
+    """Rows of this user that are still here."""
+    return Recap.objects.filter(uid=uid).count() + RecapTurn.objects.filter(uid=uid).count()

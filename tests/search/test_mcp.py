@@ -1,0 +1,93 @@
+"""The MCP server, asked by the official client through a real daphne."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from omi.accounts import tokens
+from tests.support.servers import WebServer, web_server
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer]:
+    folder: Path = tmp_path_factory.mktemp("mcp")
+    with web_server(folder) as running:
+        yield running
+
+
+def asked(server: WebServer, uid: str, use: Callable[[Any], Any]) -> Any:
+    """What ``use`` gives of an open session of the official client."""
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def run() -> Any:
+        headers = {"Authorization": f"Bearer {tokens.mint(uid)}"}
+        async with (
+            streamablehttp_client(f"{server.url}/mcp", headers=headers) as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            return await use(session)
+
+    return asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def call(server: WebServer, uid: str, tool: str, **arguments: Any) -> Any:
+    answer = asked(server, uid, lambda session: session.call_tool(tool, arguments))
+    return answer.structuredContent if not answer.isError else answer.content[0].text
+
+
+def test_the_official_client_searches_fetches_and_lists(server: WebServer) -> None:
+    with server.app("alice") as app:
+        began = datetime(2026, 11, 20, 9, tzinfo=UTC).isoformat()
+        text = "I will send the contract to Kowalski on Friday. The giraffe is four metres tall."
+        body = {
+            "started_at": began, "finished_at": began,
+            "transcript_segments": [{"text": text, "speaker": "SPEAKER_00", "is_user": True, "start": 3, "end": 9}],
+        }  # fmt: skip
+        memory = app.post("/v1/memories", json=body).json()["memory"]
+    listed = asked(server, "alice", lambda session: session.list_tools())
+    assert [tool.name for tool in listed.tools] == ["search", "fetch", "list_action_items", "recap"]
+    assert all(tool.description and tool.annotations.readOnlyHint for tool in listed.tools)
+    [hit] = call(server, "alice", "search", query="giraffe", limit=3)["results"]
+    assert (hit["id"], hit["start"], hit["end"]) == (memory["id"], 3.0, 9.0)
+    fetched = call(server, "alice", "fetch", id=hit["id"])
+    assert "giraffe is four metres" in fetched["text"]
+    assert call(server, "alice", "list_action_items") == {"action_items": []}  # no worker runs here
+    assert "no recap" in call(server, "alice", "recap", kind="day", day="2026-11-20")
+
+
+def test_a_stranger_finds_nothing_and_bad_input_is_said(server: WebServer) -> None:
+    mine = call(server, "alice", "search", query="giraffe")["results"][0]["id"]
+    assert call(server, "bob", "search", query="giraffe") == {"results": []}
+    assert call(server, "bob", "fetch", id=mine) == "There is no memory with this id."
+    assert "limit" in call(server, "alice", "search", query="x", limit=1000)
+    assert "no such tool" in call(server, "alice", "drop") or "Unknown" in call(server, "alice", "drop")
+
+
+@pytest.mark.parametrize("token", [None, "Bearer nonsense", "Basic abc"])
+def test_without_a_token_it_is_401(server: WebServer, token: str | None) -> None:
+    headers = {"Authorization": token} if token else {}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    answer = httpx.post(f"{server.url}/mcp", json=message, headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_what_is_no_message_is_refused(server: WebServer) -> None:
+    headers = {"Authorization": f"Bearer {tokens.mint('alice')}", "Accept": "application/json, text/event-stream"}
+    with httpx.Client(base_url=server.url, headers=headers) as app:
+        assert app.get("/mcp").status_code == app.delete("/mcp").status_code == 405
+        broken = app.post("/mcp", content=b"{", headers={"Content-Type": "application/json"})
+        assert broken.status_code == 400
+        assert app.post("/mcp", content=json.dumps({"x": "y" * 300_000})).status_code == 413

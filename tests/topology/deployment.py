@@ -120,7 +120,7 @@ class Topology:
         there = self.hosts[host]
         done = subprocess.run(
             [*self.network.prefix(host), sys.executable, "manage.py", *arguments],
-            cwd=ROOT, env=there.environment, capture_output=True, text=True, timeout=120, check=False,
+            cwd=ROOT, env=there.environment, capture_output=True, text=True, timeout=400, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout

@@ -140,37 +140,40 @@ def many(count: int) -> list[Any]:
 
 
 def store_many(uid: str, made: Sequence[Any]) -> int:
-    """As ``store``, but with random unit vectors: embedding 40,000 passages would take an hour. How many vectors."""
+    """In batches, as an importer would, and with random unit vectors: embedding 40,000 passages would take an hour. How
+    many vectors."""
     import numpy as np
 
+    from memories.mirror.models import MemoryRow
+    from memories.mirror.rows import row_values
     from memories.passages import cutting, indexing
     from memories.passages.models import IndexedMemory
-    from memories.pipeline import vector_writes
-    from memories.repository import memories as repository
+    from memories.repository.parsing import dump
     from memories.search import word_index
-    from omi.stores.vectors import namespace, vectors
+    from omi.stores.documents import documents, path
+    from omi.stores.documents.base import Write
+    from omi.stores.vectors import namespace, vector_id, vectors
     from omi.stores.vectors.base import Vector
 
     numbers, count = np.random.default_rng(2), 0
 
-    def unit() -> list[float]:
-        return list((value := numbers.standard_normal(384)) / np.linalg.norm(value))
+    def unit() -> Any:
+        return numbers.standard_normal(384).astype(np.float32)
 
     for at in range(0, len(made), 500):
+        part = made[at : at + 500]
+        documents().batch([Write("create", path("users", uid, "memories", item.id), dump(item)) for item in part])
+        MemoryRow.objects.bulk_create(MemoryRow(uid=uid, memory_id=item.id, **row_values(item)) for item in part)
+        word_index.index(uid, part)
         rows = []
-        for memory in made[at : at + 500]:
-            repository.create_memory(uid, memory)
-            vector_writes.write(uid, memory, unit()) if at == 0 else rows.append(
-                Vector(f"{uid}-{memory.id}", unit(), {"uid": uid, "memory_id": memory.id,
-                       "created_at": int(memory.created_at.timestamp()), "category": str(memory.structured.category)})
-            )  # fmt: skip
-            for part in cutting.passages(memory.transcript_segments):
-                rows.append(Vector(indexing.identity(uid, memory.id, part.number), unit(),
-                                   indexing._metadata(uid, memory, part)))  # fmt: skip
+        for item in part:
+            told = {"uid": uid, "memory_id": item.id, "created_at": int(item.created_at.timestamp())}
+            rows.append(Vector(vector_id(uid, item.id), unit(), told | {"category": str(item.structured.category)}))
+            for one in cutting.passages(item.transcript_segments):
+                more = {"kind": indexing.KIND, "number": one.number, "start": one.start, "end": one.end}
+                rows.append(Vector(indexing.identity(uid, item.id, one.number), unit(), told | more))
         vectors().upsert(rows, namespace=namespace())
         count += len(rows)
-        while word_index.refresh(uid, 500):
-            pass
     IndexedMemory.objects.filter(uid=uid).update(due=False)
     return count
 

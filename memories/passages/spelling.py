@@ -106,6 +106,8 @@ def forget(uid: str, words: Iterable[int]) -> int:
     return gone
 
 
-def forget_user(uid: str) -> int:
-    """Drop all of a user's."""
-    return int(SpellingGram.objects.filter(uid=uid).delete()[0])
+def forget_some(uid: str, most: int) -> int:
+    """Drop up to some ``most`` rows of a user, whole words; how many. 0: there are none left."""
+    mine = SpellingGram.objects.filter(uid=uid)
+    edge = list(mine.order_by("word").values_list("word", flat=True)[:most])[-1:]
+    return int(mine.filter(word__lte=edge[0]).delete()[0]) if edge else 0

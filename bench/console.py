@@ -77,7 +77,7 @@ def _measure(kind: str, count: int) -> None:
         assert answer.status_code == 200
         slowest = max(queries.captured_queries, key=lambda item: float(item["time"]))
         print(
-            f"{kind}: {name}: median {statistics.median(took):.0f} ms ({statistics.median(worked):.0f} ms of processor), "
+            f"{kind}: {name}: median {statistics.median(took):.0f} ms, processor {statistics.median(worked):.0f}; "
             f"worst {max(took):.0f} ms of {ROUNDS}, "
             f"{len(queries)} queries, slowest {float(slowest['time']) * 1000:.0f} ms", flush=True,
         )  # fmt: skip

@@ -70,7 +70,7 @@ class Order(ByName):
         now = tuned.value("prerecorded_order", usual, uid="")
         by_language: dict[str, list[str]] = dict(now) if isinstance(now, dict) else {"": list(now)}
         for language, figures in _figures("prerecorded", usual).items():
-            order = by_language.get(language, by_language.get("", usual))
+            order: list[str] = by_language.get(language) or by_language.get("") or usual
             chosen_on, held_out = _halves(figures)
             better = sorted(order, key=lambda vendor: (_burden(chosen_on, vendor), order.index(vendor)))
             if better[0] == order[0] or _burden(chosen_on, better[0]) > _burden(chosen_on, order[0]) - CLEARLY:

@@ -89,8 +89,8 @@ class Order(ByName):
     def harm(self, row: TunedValue) -> str:
         """Newer figures say the opposite."""
         for language, figures in _figures("prerecorded", list(settings.OMI_PRERECORDED), since=row).items():
-            order = row.value.get(language) if isinstance(row.value, dict) else row.value
-            for other in (order or [])[1:]:
+            order: list[str] = (row.value.get(language) if isinstance(row.value, dict) else row.value) or []
+            for other in order[1:]:
                 if _burden(figures, other) < _burden(figures, order[0]) - CLEARLY:
                     return f"{other} was measured better than {order[0]} since"
         return ""

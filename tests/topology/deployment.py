@@ -296,7 +296,6 @@ http {{
   scgi_temp_path {folder}/nginx-s;
   map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
   upstream omi {{
-    random two least_conn;
 {servers}
   }}
   server {{

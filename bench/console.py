@@ -17,7 +17,6 @@ RUNS = 1_000_000
 FAILED = 7_000
 STUCK = 300
 ROUNDS = 15
-BATCH = 20_000
 
 
 def main() -> None:
@@ -96,17 +95,32 @@ def _fill(count: int) -> None:
     from memories.pipeline.models import PostProcessingRun
 
     now = timezone.now()
-    for start in range(0, count, BATCH):
-        rows = [
-            PostProcessingRun(
-                uid=f"user-{number % 5000}", memory_id=f"m-{number}", kind="postprocess", state="finished",
-                outcome="quota" if number < FAILED else "success", message_id="vendor_quota" if number < FAILED else
-                "success", actor="bench", plan=[], current_step="transcribe", announced=True, counted=True,
-                finished_at=now - timedelta(seconds=number % 86400),
-            )
-            for number in range(start, min(start + BATCH, count))
-        ]  # fmt: skip
-        PostProcessingRun.objects.bulk_create(rows, batch_size=2000)
+    template = PostProcessingRun.objects.create(
+        uid="template", memory_id="template", kind="postprocess", state="finished", outcome="success",
+        message_id="success", actor="bench", plan=[], current_step="transcribe", announced=True, counted=True,
+        finished_at=now,
+    )  # fmt: skip
+    columns = [field.column for field in PostProcessingRun._meta.concrete_fields if field.column != "id"]
+    quota = f"CASE WHEN n.i < {FAILED} THEN '{{}}' ELSE 'success' END"
+    made = {
+        "uid": "'user-' || (n.i % 5000)",
+        "memory_id": "'m-' || n.i",
+        "outcome": quota.format("quota"),
+        "message_id": quota.format("vendor_quota"),
+    }
+    numbers = (
+        f"SELECT i FROM generate_series(0, {count - 1}) AS i"
+        if connection.vendor == "postgresql"
+        else f"WITH RECURSIVE c(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM c WHERE i < {count - 1}) SELECT i FROM c"
+    )
+    listed = ", ".join(f'"{name}"' for name in columns)
+    chosen = ", ".join(made.get(name, f't."{name}"') for name in columns)
+    with connection.cursor() as cursor:  # a million rows by the ORM take minutes
+        cursor.execute(
+            f"INSERT INTO pipeline_postprocessingrun ({listed}) "
+            f"SELECT {chosen} "
+            f"FROM pipeline_postprocessingrun t, ({numbers}) n WHERE t.id = {template.pk}"
+        )
     group = FailureGroup.objects.create(
         step="transcribe", vendor="fal", message_id="vendor_quota", count=FAILED, users=5000, first_seen=now,
         last_seen=now,

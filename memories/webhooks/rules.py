@@ -63,6 +63,9 @@ class BadAddress(ValueError):
 
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\Z")
+_INSIDE = frozenset({"localhost", "local", "internal", "lan", "home", "corp", "intranet", "private", "arpa"})
+"""Last parts of names that only a local network knows (RFC 6761, 6762, 8375, and what the root will never hold)."""
+_NUMBER = re.compile(r"(?:[0-9]+|0[xX][0-9A-Fa-f]*)\Z")
 _TARGET = re.compile(r"[!-~]*\Z")
 
 
@@ -87,9 +90,16 @@ def address_of(url: str) -> Address:
     port = port if port is not None else 443 if parts.scheme == "https" else 80
     if not local and str(port) not in settings.OMI_WEBHOOK_PORTS:
         raise BadAddress(f"The port should be one of {', '.join(settings.OMI_WEBHOOK_PORTS)}")
-    if literal is not None and not reaching.allowed(literal):
+    if (literal is None and not local and _local_name(host)) or (literal is not None and not reaching.allowed(literal)):
         raise BadAddress("The address leads into a private or reserved network")
     return Address(parts.scheme, host, port, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+
+
+def _local_name(host: str) -> bool:
+    """Whether a name can only lead inside, whatever it resolves to today: a name of one part, a local network's, or an
+    address in one of the older notations (``127.1``, ``0x7f000001``), which resolvers read as numbers."""
+    _, dot, last = host.lower().rpartition(".")
+    return not dot or last in _INSIDE or _NUMBER.match(last) is not None
 
 
 def pause(tries: int) -> timedelta:

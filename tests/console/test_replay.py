@@ -233,3 +233,19 @@ def test_the_form_previews_before_it_begins(runs: list[PostProcessingRun]) -> No
     without = senior.post("/admin/console/replays/new/", {**fields, "groups": [], "confirmed": "yes"})
     assert "a replay of everything is never meant" in without.content.decode()
     assert isinstance(senior, Client)
+
+
+def test_the_time_of_the_form_is_in_the_zone_that_it_names(runs: list[PostProcessingRun]) -> None:
+    senior, group = staff("senior"), FailureGroup.objects.get()
+    senior.post("/admin/console/zone/", {"zone": "Asia/Tokyo"})
+    page = senior.get(f"/admin/console/replays/new/?group={group.pk}")
+    text = page.content.decode()
+    assert "From (Asia/Tokyo)" in text
+    shown = page.context["form"]["since"].value()
+    fields = {
+        "groups": [group.pk], "since": f"{shown:%Y-%m-%d %H:%M:%S}", "until": "2099-01-01 00:00:00", "name": "n",
+        "reason": "r", "rate_per_minute": 60, "spend_cap": 1, "form_key": "k1", "confirmed": "yes",
+    }  # fmt: skip
+    assert senior.post("/admin/console/replays/new/", fields).status_code == 302
+    since = Replay.objects.get().filters["since"]
+    assert since.startswith(f"{timezone.now() - timedelta(days=7):%Y-%m-%d}")

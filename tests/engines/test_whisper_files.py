@@ -139,6 +139,18 @@ def test_a_file_of_another_format_is_said(content: bytes, tmp_path: Path) -> Non
         check(folder)
 
 
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.9999])
+def test_half_a_model_is_said_before_it_is_loaded(share: float, tmp_path: Path) -> None:
+    """Its beginning is right; the library only says of it that memory ran out."""
+    folder = copied(tmp_path, leave_out="model.bin")
+    original = files.bundled_model() / "model.bin"
+    with original.open("rb") as file, (folder / "model.bin").open("wb") as half:
+        half.write(file.read(4096))
+        half.truncate(round(original.stat().st_size * share))
+    with pytest.raises(ProviderError, match=r"model\.bin in 'model' \(\d+ bytes\) is not whole"):
+        check(folder)
+
+
 @pytest.mark.parametrize("content", [b"{", b"[]"])
 def test_a_damaged_configuration_is_said(content: bytes, tmp_path: Path) -> None:
     folder = copied(tmp_path, leave_out="config.json")

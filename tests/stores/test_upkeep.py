@@ -53,9 +53,16 @@ def test_every_job_is_scheduled_once() -> None:
     assert sorted(ours.values_list("func", flat=True)) == [
         f"memories.upkeep.{name}"
         for name in (
-                "erasures", "index_passages", "index_words", "insights", "mirror_sample", "prune", "recaps", "retention",
-                "webhooks",
-            )
+            "erasures",
+            "index_passages",
+            "index_words",
+            "insights",
+            "mirror_sample",
+            "prune",
+            "recaps",
+            "retention",
+            "webhooks",
+        )
     ]
     assert all(callable(getattr(upkeep, func.rsplit(".", 1)[1])) for func in ours.values_list("func", flat=True))
 

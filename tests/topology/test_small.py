@@ -15,7 +15,7 @@ from tests.topology.account import Books, books, memories_of, settled, told
 from tests.topology.clients import Phone, Talker
 from tests.topology.deployment import TRUTH, Topology, topology
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 SECONDS = 14.0
 
 
@@ -54,7 +54,7 @@ def test_a_killed_host_and_a_rolled_one_lose_no_word(hosts: Topology) -> None:
         await asyncio.gather(disturb(), *(talker.talk() for talker in talkers))
 
     asyncio.run(go())
-    settled(hosts, 60)
+    settled(hosts, 180)
     total = Books()
     for talker in talkers:
         found = memories_of(Phone(hosts.url, talker.uid))

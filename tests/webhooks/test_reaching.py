@@ -48,6 +48,9 @@ def test_the_open_internet_is_allowed(address: str) -> None:
         "https://example.com\\@127.0.0.1/", "https://exa mple.com/", "https://exämple.com/", "https://example.com/\n",
         "https://127.0.0.1/", "https://[::1]/", "https://[::ffff:10.0.0.1]/", "https://169.254.169.254/latest",
         "http://localhost/", "http://127.0.0.1:8000/", "https://[fe80::1%25eth0]/", "https://[fe80::1%eth0]/", "https://a..b/",
+        "https://localhost/", "https://LOCALHOST./", "https://a.localhost/", "https://printer/", "https://nas.local/",
+        "https://db.corp.internal/", "https://router.lan/", "https://box.home.arpa/", "https://127.1/", "https://2130706433/",
+        "https://0x7f000001/", "https://10.0x1/",
         "https://example.com/" + "x" * 1100, "https://" + "a" * 300 + "!/", "",
     ],
 )  # fmt: skip
@@ -62,6 +65,7 @@ def test_such_an_address_is_not_taken(url: str) -> None:
         ("https://Example.com", ("https", "example.com", 443, "/")),
         ("https://example.com:8443/a/b?c=d&e", ("https", "example.com", 8443, "/a/b?c=d&e")),
         ("https://[2606:4700::1111]/", ("https", "2606:4700::1111", 443, "/")),
+        ("https://local.example.com/internal", ("https", "local.example.com", 443, "/internal")),
     ],
 )
 def test_such_an_address_is_taken_apart(url: str, parts: tuple[Any, ...]) -> None:

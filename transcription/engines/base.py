@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from transcription.segments import Word
 
 RATE = 16_000
+MEMORY_MB = 4096
+"""What the child process of an engine may take."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from omi.core import child_process
 from omi.core.errors import ErrorKind, Outcome, ProviderError
 from transcription.audio.vad import checked_pcm
-from transcription.engines.base import not_started
+from transcription.engines.base import MEMORY_MB, not_started
 from transcription.engines.process import error_of, worker_command
 from transcription.engines.worker import AUDIO, END, HEADER, OPEN
 from transcription.segments import Word
@@ -35,7 +35,7 @@ def transcribe_in_child(
     language: str | None = None,
     vocabulary: str = "",
     timeout: float = 3600.0,
-    memory_mb: int = 4096,
+    memory_mb: int = MEMORY_MB,
 ) -> list[Word]:
     """Words of a 16 kHz mono 16-bit WAV file, or of samples, with times in its seconds; empty for silence.
 

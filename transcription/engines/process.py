@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omi.core import child_process
 from omi.core.errors import ErrorKind, ProviderError, UnsupportedFeature
-from transcription.engines.base import Heard, not_started
+from transcription.engines.base import MEMORY_MB, Heard, not_started
 from transcription.engines.worker import AUDIO, DROP, END, HEADER, OPEN
 from transcription.segments import Word
 
@@ -37,7 +37,7 @@ class EngineProcess:
     """
 
     def __init__(
-        self, engine: str = "whisper", folder: Path | None = None, *, memory_mb: int = 4096, nice: int = 0
+        self, engine: str = "whisper", folder: Path | None = None, *, memory_mb: int = MEMORY_MB, nice: int = 0
     ) -> None:
         self.engine = engine
         self.model = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from transcription.engines import sherpa
-from transcription.engines.base import BatchEngine, LiveModel, configuration_error
+from transcription.engines.base import MEMORY_MB, BatchEngine, LiveModel, configuration_error
 from transcription.engines.whisper import files
 from transcription.engines.whisper.batch import WhisperBatch
 from transcription.engines.whisper.live import WhisperLive
@@ -41,7 +41,9 @@ def detect(folder: Path | None) -> str:
 def check(folder: Path | None) -> None:
     """Everything that can be said of a model without loading it. ProviderError (permanent), one sentence."""
     if detect(folder) == "whisper":
-        files.checked_folder(folder or files.bundled_model())
+        place = folder or files.bundled_model()
+        files.checked_folder(place)
+        files.memory_needed(place, MEMORY_MB)
 
 
 def _folder(engine: str, folder: Path | None) -> Path:

@@ -28,8 +28,8 @@ class ReplayForm(forms.Form):
         FailureGroup.objects.none(), label="Failures", widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Choose at least one group of failures: a replay of everything is never meant."},
     )  # fmt: skip
-    since = forms.DateTimeField(label="From (UTC)", help_text="Seven days back unless changed. Frozen when it begins.")
-    until = forms.DateTimeField(label="Until (UTC)")
+    since = forms.DateTimeField(label="From", help_text="Seven days back unless changed. Frozen when it begins.")
+    until = forms.DateTimeField(label="Until")
     name = forms.CharField(max_length=100, label="Name of the incident", widget=forms.TextInput(attrs={"size": 50}))
     reason = forms.CharField(max_length=300, widget=forms.TextInput(attrs={"size": 80}))
     rate_per_minute = forms.IntegerField(
@@ -46,6 +46,8 @@ class ReplayForm(forms.Form):
         groups = self.fields["groups"]
         assert isinstance(groups, forms.ModelMultipleChoiceField)
         groups.queryset = FailureGroup.objects.order_by("-last_seen")
+        for name, word in (("since", "From"), ("until", "Until")):  # Django reads them in the reader's zone
+            self.fields[name].label = f"{word} ({timezone.get_current_timezone_name()})"
 
     def clean_spend_cap(self) -> float:
         value = float(self.cleaned_data["spend_cap"])

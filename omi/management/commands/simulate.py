@@ -45,9 +45,13 @@ class Command(BaseCommand):
         seed.add_argument("--person", default="")
 
     def handle(self, *, what: str, **options: Any) -> None:
-        {"vendors": self._vendors, "outage": self._outage, "incident": self._incident, "seed": self._seed}[what](
-            **options
-        )
+        doing: dict[str, Any] = {
+            "vendors": self._vendors,
+            "outage": self._outage,
+            "incident": self._incident,
+            "seed": self._seed,
+        }
+        doing[what](**options)
 
     def _incident(self, *, number: int, port: int, **_: Any) -> None:
         if find_spec("aiohttp") is None:

@@ -13,7 +13,7 @@ from django.conf import settings
 from omi.core.errors import ErrorKind, ProviderError
 from transcription.engines.batch import one_at_a_time, transcribe_in_child
 from transcription.engines.description import describe
-from transcription.engines.registry import detect
+from transcription.engines.registry import check, detect
 from transcription.languages import WHISPER, base
 from transcription.vendors.batch.base import (
     Pending,
@@ -63,6 +63,8 @@ class LocalPrerecorded:
         require(self.name, self.capabilities, request)
         open_recording(self.name, request.path).close()
         engine = self._engine()
+        if self._folder is not None:
+            check(self._folder)
         lock = Path(settings.OMI_DATA_DIR) / "locks" / "local-recording"
         with one_at_a_time(lock, engine, request.timeout) as seconds:
             words = transcribe_in_child(

@@ -14,7 +14,7 @@ from django.conf import settings
 from omi.core.errors import ErrorKind, ProviderError
 from transcription.engines.description import describe
 from transcription.engines.process import EngineProcess, EngineStream
-from transcription.engines.registry import detect
+from transcription.engines.registry import check, detect
 from transcription.languages import WHISPER, base
 from transcription.vendors.live.base import NO_ROOM, LiveCapabilities, LiveRequest, LiveResult, require
 
@@ -56,6 +56,8 @@ class LocalLive:
         require(self.name, self.capabilities, request)
         if self._unusable is not None:
             raise self._unusable
+        if self._folder is not None:
+            check(self._folder)  # what can be said of a model without loading it is said without a process
         slot = take_slot(Path(settings.OMI_DATA_DIR) / "locks", settings.OMI_LOCAL_STREAMS)
         if slot is None:
             raise ProviderError(

@@ -1,8 +1,9 @@
 """``make bench-compare``: is the product slower than it was? Ratios on this machine, against the last stored ones.
 
 Each piece of work is timed in turns with a fixed loop that uses no code of the project, in processor time: the ratio
-of the two hardly moves with the machine's load. A figure is the median of the rounds with an interval by resampling them.
-A piece counts as slower where its interval lies above that of the last entry of the same machine by more than ``SLACK``.
+of the two hardly moves with the machine's load. A figure is the median of the rounds with an interval by resampling
+them. A piece counts as slower where its interval lies above that of the last entry of the same machine by more than
+``SLACK``.
 
     python -m bench.compare               compare; the exit code says whether anything got slower
     python -m bench.compare --write       compare, append to bench/history.json, write docs/benchmarks-history.md

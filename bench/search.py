@@ -87,11 +87,10 @@ def questions(half: int | None = None) -> list[tuple[str, str, list[str]]]:
 def measured(asked: Sequence[tuple[str, str, list[str]]], ways: str) -> dict[str, dict[str, float]]:
     """By kind of question: recall@5, MRR and nDCG@10; of ``negative`` the share for which nothing was found."""
     from memories.evaluation.ranking import ranking_parts
-    from memories.search import query
 
     sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for kind, text, wanted in asked:
-        ranked = [found.memory_id for found in query.ranking(UID, text, 10, query.Filters(), ways=ways)]
+        ranked = found_by(text, ways)
         if kind == "negative":
             sums[kind]["refused"].append(float(not ranked))
             continue
@@ -100,6 +99,20 @@ def measured(asked: Sequence[tuple[str, str, list[str]]], ways: str) -> dict[str
             for group in (kind, "all"):
                 sums[group][name.removeprefix("search_")].append(got / of)
     return {kind: {name: statistics.fmean(values) for name, values in told.items()} for kind, told in sums.items()}
+
+
+def found_by(text: str, ways: str) -> list[str]:
+    """Memories in order. A way alone has the bar that it had before there was another: any word, a cosine of 0.15."""
+    from memories.search import query, word_index
+
+    if ways == "words":
+        return [hit.memory_id for hit in word_index.find(UID, text)]
+    if ways == "vectors":
+        near = query._by_meaning(UID, text, 200, query.Filters())
+        found = query.fused({name: item for name, item in near.items() if item.best >= 0.15}, {}, bars=False)
+    else:
+        found = query.ranking(UID, text, 10, query.Filters())
+    return [item.memory_id for item in found]
 
 
 def quality(half: int | None) -> dict[str, dict[str, dict[str, float]]]:
@@ -140,37 +153,40 @@ def many(count: int) -> list[Any]:
 
 
 def store_many(uid: str, made: Sequence[Any]) -> int:
-    """As ``store``, but with random unit vectors: embedding 40,000 passages would take an hour. How many vectors."""
+    """In batches, as an importer would, and with random unit vectors: embedding 40,000 passages would take an hour. How
+    many vectors."""
     import numpy as np
 
+    from memories.mirror.models import MemoryRow
+    from memories.mirror.rows import row_values
     from memories.passages import cutting, indexing
     from memories.passages.models import IndexedMemory
-    from memories.pipeline import vector_writes
-    from memories.repository import memories as repository
+    from memories.repository.parsing import dump
     from memories.search import word_index
-    from omi.stores.vectors import namespace, vectors
+    from omi.stores.documents import documents, path
+    from omi.stores.documents.base import Write
+    from omi.stores.vectors import namespace, vector_id, vectors
     from omi.stores.vectors.base import Vector
 
     numbers, count = np.random.default_rng(2), 0
 
-    def unit() -> list[float]:
-        return list((value := numbers.standard_normal(384)) / np.linalg.norm(value))
+    def unit() -> Any:
+        return numbers.standard_normal(384).astype(np.float32)
 
     for at in range(0, len(made), 500):
+        part = made[at : at + 500]
+        documents().batch([Write("create", path("users", uid, "memories", item.id), dump(item)) for item in part])
+        MemoryRow.objects.bulk_create(MemoryRow(uid=uid, memory_id=item.id, **row_values(item)) for item in part)
+        word_index.index(uid, part)
         rows = []
-        for memory in made[at : at + 500]:
-            repository.create_memory(uid, memory)
-            vector_writes.write(uid, memory, unit()) if at == 0 else rows.append(
-                Vector(f"{uid}-{memory.id}", unit(), {"uid": uid, "memory_id": memory.id,
-                       "created_at": int(memory.created_at.timestamp()), "category": str(memory.structured.category)})
-            )  # fmt: skip
-            for part in cutting.passages(memory.transcript_segments):
-                rows.append(Vector(indexing.identity(uid, memory.id, part.number), unit(),
-                                   indexing._metadata(uid, memory, part)))  # fmt: skip
+        for item in part:
+            told = {"uid": uid, "memory_id": item.id, "created_at": int(item.created_at.timestamp())}
+            rows.append(Vector(vector_id(uid, item.id), unit(), told | {"category": str(item.structured.category)}))
+            for one in cutting.passages(item.transcript_segments):
+                more = {"kind": indexing.KIND, "number": one.number, "start": one.start, "end": one.end}
+                rows.append(Vector(indexing.identity(uid, item.id, one.number), unit(), told | more))
         vectors().upsert(rows, namespace=namespace())
         count += len(rows)
-        while word_index.refresh(uid, 500):
-            pass
     IndexedMemory.objects.filter(uid=uid).update(due=False)
     return count
 

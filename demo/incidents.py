@@ -196,7 +196,7 @@ def _upload(app: App, memory: str, pcm: bytes) -> None:
         app.upload(f"/v1/memories/{memory}/post-processing", file)
 
 
-def _ended(app: App, memory: str, *, seconds: float = 90.0) -> Json:
+def _ended(app: App, memory: str, *, seconds: float = 240.0) -> Json:
     """Wait for the memory's post-processing to end, well or not."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

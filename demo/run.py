@@ -148,7 +148,7 @@ class Demo:
             ),
             "emotions": app.call("GET", f"/v1/memories/{memory_id}/emotions"),
             "searches": searches,
-            "gained": gained.collect(app, searches[0]["query"]),
+            "gained": gained.collect(app, str(searches[0]["query"])),
             "steps": state["steps"],
             "note": NOTE,
         }

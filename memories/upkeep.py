@@ -103,8 +103,8 @@ def webhooks() -> int:
 
 
 def prune() -> int:
-    """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms and samples of the mirror that
-    are too old to matter; how many."""
+    """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms and samples of the mirror
+    that are too old to matter; how many."""
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)

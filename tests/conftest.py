@@ -30,6 +30,7 @@ LONG_FIRST = (
     "tests/acceptance/",
     "tests/ops/",
     "tests/topology/",
+    "tests/console/test_incidents.py",
     "tests/transcription/process/",
     "tests/pipeline/process/",
     "tests/speakers/",

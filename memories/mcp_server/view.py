@@ -107,7 +107,8 @@ def _server(uid: str) -> Any:
         shape, function = TOOLS[name]
         try:
             asked = shape.model_validate(arguments)
-            return await database_sync_to_async(function, thread_sensitive=False)(uid, asked)
+            found: dict[str, Any] = await database_sync_to_async(function, thread_sensitive=False)(uid, asked)
+            return found
         except ValidationError as error:
             raise ValueError(f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from None
         except Refused as error:

@@ -16,6 +16,7 @@ from memories.mirror import compare_parts
 from memories.mirror import rows as mirror
 from memories.mirror.compare_parts import PAGE, Difference, stale
 from memories.mirror.models import MemoryRow, MirrorProgress, MirrorSample, PersonRow, ProcessingMemoryRow
+from memories.passages import indexing
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.vendor_calls import records
 from memories.privacy.erasure_parts import vectors_of
@@ -129,6 +130,7 @@ def check_sample(count: int = 50) -> list[Difference]:
 def rebuild_user(uid: str) -> int:
     """Make the rows, words and vectors of a user again from the documents. Repeatable. How many were repaired."""
     repaired = sum(repair(difference) for difference in list(check_user(uid)))
+    indexing.again(uid)
     while word_index.refresh(uid, 1000):
         pass
     return repaired
@@ -147,6 +149,8 @@ def _repair(difference: Difference) -> bool:
     if difference.kind == "vector_extra":
         vectors().delete([identity], namespace=namespace())
         return True
+    if difference.kind == "vector_missing":
+        indexing.again(uid, [identity])
     if difference.kind in {"vector_missing", "vector_stale"}:
         memory = repository.find_memory(uid, identity)
         if memory is not None:
@@ -237,6 +241,7 @@ def _compare_vectors(uid: str, memories: Mapping[str, Memory]) -> Iterator[Diffe
     kept = [memory for memory in memories.values() if _has_vector(memory) and is_id(uid) and is_id(memory.id)]
     wanted = {vector_id(uid, memory.id): memory for memory in kept}
     found = vectors().fetch(list(wanted), namespace=namespace()) if wanted else {}
+    yield from _compare_passages(uid, {memory.id for memory in kept})
     for identity, memory in wanted.items():
         vector = found.get(identity)
         if vector is None:
@@ -245,6 +250,13 @@ def _compare_vectors(uid: str, memories: Mapping[str, Memory]) -> Iterator[Diffe
         told = vector.metadata
         if told.get("uid") != uid or abs(float(str(told.get("created_at", 0))) - memory.created_at.timestamp()) > 1:
             yield Difference("vector_stale", uid, memory.id, "vectors", "metadata")
+
+
+def _compare_passages(uid: str, ids: set[str]) -> Iterator[Difference]:
+    """The last passage of each memory: all of them, or none, were written before its row said how many."""
+    last = {identity: memory_id for memory_id, identity in indexing.last_passages(uid, ids).items()}
+    found = vectors().fetch(list(last), namespace=namespace()) if last else {}
+    yield from (Difference("vector_missing", uid, last[name], "passages") for name in last if name not in found)
 
 
 def _extra_vectors(uid: str, ids: set[str]) -> Iterator[Difference]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -164,6 +165,22 @@ def leading(timeline: EmotionTimeline | None) -> list[str]:
     whole = sum(seconds.values())
     named = sorted(((count, name) for name, count in seconds.items() if name and count >= LEADING * whole > 0))
     return [name for _, name in reversed(named)][:MOST_EMOTIONS]
+
+
+def again(uid: str, ids: Sequence[str] | None = None) -> None:
+    """Have a worker look at memories again: of ``ids`` the passages are embedded anew, of all (None) those whose text
+    or model is another now."""
+    rows = IndexedMemory.objects.filter(uid=uid)
+    if ids is None:
+        rows.update(due=True, next_at=timezone.now())
+    else:
+        rows.filter(memory_id__in=ids).update(due=True, next_at=timezone.now(), embedded="")
+
+
+def last_passages(uid: str, ids: Collection[str]) -> dict[str, str]:
+    """The id of the last passage's vector of each of these memories that has passages and waits for nothing."""
+    rows = IndexedMemory.objects.filter(uid=uid, memory_id__in=ids, due=False, passages__gt=0)
+    return {name: identity(uid, name, count - 1) for name, count in rows.values_list("memory_id", "passages")}
 
 
 def forget_memory(uid: str, memory_id: str) -> int:

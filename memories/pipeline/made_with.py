@@ -55,8 +55,9 @@ def parts(ctx: Context) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def keep(ctx: Context) -> None:
     """Write the registry's rows of this run. Call it where the memory is there and the run is held."""
-    for part, made in parts(ctx):
-        records.keep(ctx.uid, ctx.memory_id, part, {**made, "variant": _variants(ctx)}, run_id=ctx.run.pk)
+    variants = tuned.variants(ctx.uid, ctx.memory_id)
+    made = {part: {**how, "variant": variants} for part, how in parts(ctx)}
+    records.keep(ctx.uid, ctx.memory_id, made, run_id=ctx.run.pk)
 
 
 def _speakers(ctx: Context) -> dict[str, Any]:
@@ -69,7 +70,3 @@ def _speakers(ctx: Context) -> dict[str, Any]:
     accept = tuned.value("speaker_accept", policy.ACCEPT, uid=ctx.uid, memory_id=ctx.memory_id)
     thresholds = records.thresholds_of(policy, more={"accept": accept})
     return {"provider": "local", "model": engine, "version": version, "thresholds": thresholds}
-
-
-def _variants(ctx: Context) -> dict[str, str]:
-    return {name: variant for name, variant in tuned.variants(ctx.uid, ctx.memory_id).items() if variant}

@@ -150,27 +150,24 @@ def search(uid: str, query: str, limit: int = 10, filters: Filters | None = None
     return hits
 
 
-def ranking(uid: str, query: str, limit: int, chosen: Filters, *, ways: str = "vectors words") -> list[Found]:
-    """The memories that answer, best first, by reciprocal rank fusion. ``ways``: which lists take part."""
-    by_words = {}
-    if "words" in ways:
-        by_words = {hit.memory_id: hit.score for hit in word_index.find(uid, query, chosen.among)}
-    near: dict[str, Near] = {}
-    if "vectors" in ways:
-        try:
-            near = _by_meaning(uid, query, max(NEAREST, 5 * limit), chosen)
-        except ProviderError as error:
-            if not by_words:
-                raise
-            log.warning("search_by_words_only", uid=uid, vendor=error.vendor, code=error.code)
+def ranking(uid: str, query: str, limit: int, chosen: Filters) -> list[Found]:
+    """The memories that answer, best first, by reciprocal rank fusion."""
+    by_words = {hit.memory_id: hit.score for hit in word_index.find(uid, query, chosen.among)}
+    try:
+        near = _by_meaning(uid, query, max(NEAREST, 5 * limit), chosen)
+    except ProviderError as error:
+        if not by_words:
+            raise
+        log.warning("search_by_words_only", uid=uid, vendor=error.vendor, code=error.code)
+        near = {}
     return fused(near, by_words, float(tuned.value("search_words", WORDS, uid=uid)))
 
 
-def fused(near: dict[str, Near], by_words: dict[str, float], words: float = WORDS) -> list[Found]:
+def fused(near: dict[str, Near], by_words: dict[str, float], words: float = WORDS, *, bars: bool = True) -> list[Found]:
     """One ranking of the three lists. What only the meaning found has to be near. ``words``: weight of theirs."""
     kept = [
         name for name in {**near, **by_words}
-        if a_hit(near[name].best if name in near else -1.0, by_words.get(name, 0.0))
+        if not bars or a_hit(near[name].best if name in near else -1.0, by_words.get(name, 0.0))
     ]  # fmt: skip
     lists: list[tuple[float, dict[str, float]]] = [
         (SUMMARY, {name: item.summary for name, item in near.items() if item.summary is not None}),

@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterator
 
 from memories import wording
+from memories.language_detection import FUNCTION_WORDS
 from memories.passages import spelling
-from memories.structuring.centrality import FUNCTION_WORDS, STOP_WORDS
+from memories.structuring.centrality import STOP_WORDS
 from transcription.segments import written_without_blanks
 
-_FOREIGN = frozenset().union(*(FUNCTION_WORDS[code] for code in ("de", "es", "fr")))
+_FOREIGN: frozenset[str] = frozenset().union(*(FUNCTION_WORDS[code] for code in ("de", "es", "fr")))
 # Of other languages' words that say little are some that say much in English ("hat", "war"): they are only frequent.
 STOP = (STOP_WORDS - _FOREIGN) | frozenset(
     "a about an and any anyone anything are as at be but by can could did discuss discussed do does for from had has "

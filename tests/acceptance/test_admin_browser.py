@@ -172,6 +172,7 @@ def spoken(make_app: Any, speech_wav: bytes) -> dict[str, Any]:
     app.wait(
         f"/v1/memories/{made['id']}/post-processing",
         lambda run: run["state"] == "finished" and run["kind"] == "postprocess",
+        seconds=200,
     )
     app.patch(f"/v1/memories/{made['id']}", json={"title": EVIL, "overview": EVIL}).raise_for_status()
     return {**made, "uid": app.uid, "app": app}
@@ -210,10 +211,10 @@ def test_support_sees_why_hears_a_word_and_looks_before_doing(
         accessible(page)
         word = page.locator(".transcript .text").last
         word.click()
-        page.wait_for_function(
-            "document.querySelector('audio').currentTime > 0 && document.querySelector('.now .word')"
-        )
-        page.wait_for_function("document.querySelector('.waveform img').naturalWidth > 0")
+        page.locator(".transcript .now .word").first.wait_for()  # it plays, and the word is marked
+        assert page.evaluate("document.querySelector('audio').currentTime") > 0
+        drawn = page.locator(".waveform img").get_attribute("src")
+        assert page.request.get(f"{server.url}{drawn}").text().count("V") > 100
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
         page.get_by_role("link", name="Retry…").click()

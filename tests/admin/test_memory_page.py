@@ -25,7 +25,7 @@ from memories.shapes import ActionItem, Event, Memory, Structured
 from memories.support import ACTIONS
 from omi.stores import audio
 from speakers import people
-from speakers.models import SpeakerDecision
+from speakers.models import SpeakerDecision, VoiceSample
 from transcription.segments import Segment
 
 WORDS = "the delivery comes on Thursday"
@@ -305,6 +305,22 @@ def test_each_role_may_what_its_permissions_say_and_no_more(row: MemoryRow, role
     assert heard == (200 if rank >= 1 else outside)
     assert client.post(page(row, "export/")).status_code == (200 if rank >= 1 else outside)
     assert client.get(page(row, "do/erase/")).status_code in (404, outside)
+
+
+def test_what_is_done_in_the_gallery_of_voices_is_in_the_audit_log(db: None) -> None:
+    kept = audio.put("bob", "sample", memory_page.recording(1.0), keep_for=None)
+    sample = VoiceSample.objects.create(
+        uid="bob", source="segment", status="candidate", audio=kept.name, seconds=1, voiced_seconds=1
+    )
+    client = Client()
+    client.force_login(User.objects.create_superuser("ana"))
+    client.post("/admin/speakers/voicesample/reveal/", {"uid": "bob", "person": "", "reason": "ticket 7"})
+    assert client.get(f"/admin/speakers/voicesample/audio/{sample.pk}/").status_code == 200
+    entries = AuditEntry.objects.order_by("id").values_list("action", "actor", "target", "uid", "reason")
+    assert list(entries) == [
+        ("reveal_voice", "staff:ana", "bob/user", "bob", "ticket 7"),
+        ("play_voice", "staff:ana", "bob/user", "bob", ""),
+    ]
 
 
 def test_a_permission_that_is_taken_away_ends_the_reveal(row: MemoryRow) -> None:

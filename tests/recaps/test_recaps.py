@@ -91,8 +91,9 @@ def test_the_day_is_over_some_minutes_after_midnight(remember: Remember, clock: 
 def test_one_of_each_however_often_the_scheduler_comes(remember: Remember, clock: Any) -> None:
     for back in range(1, 12):
         remember("Talk", ("", f"talk {back}"), created_at=NOW - timedelta(days=back))
-    assert making.tick() == 9  # seven days and the week before this, which ended three days ago: away for eleven days
-    assert days() == [str((NOW - timedelta(days=back)).date()) for back in range(7, 0, -1)] or len(days()) == 8
+    assert making.tick() == 8  # of eleven days that it was away: seven, and the week that ended three days ago
+    assert days() == [str((NOW - timedelta(days=back)).date()) for back in range(7, 0, -1)]
+    assert days("week") == ["2026-11-16"]
     first = (days(), days("week"), told())
     for _ in range(3):
         making.plan("alice", NOW)
@@ -163,9 +164,7 @@ def test_nothing_in_it_that_is_not_in_the_memories(alice: Caller, remember: Reme
     assert [moment["text"] for moment in recap["decisions"]] == ["We agreed on blue.", said[1][1].split(". ")[0] + "."]
     assert [moment["name"] for moment in recap["quotes"]] == ["Anna"]
     assert [item["description"] for item in recap["action_items"]] == ["Book the train"]
-    assert [(item["name"], item["person_id"]) for item in recap["people"]] == [("Anna", anna), (None, None)] or recap[
-        "people"
-    ][0]["name"] in ("Anna", None)
+    assert sorted((item["name"] or "", item["person_id"]) for item in recap["people"]) == [("", None), ("Anna", anna)]
     assert recap["moods"] == [{"emotion": "joy", "share": 1.0}]
     people.delete_person("alice", anna)
     again = alice.get("/v1/recaps/day/2026-11-24").json()["recap"]

@@ -80,7 +80,7 @@ def test_a_selection_names_conditions_and_a_time() -> None:
     assert [item.memory_id for item in selection.chosen(asked)] == ["m1", "m4"]
     foretold = selection.forecast(asked)
     assert (foretold.count, foretold.impossible, foretold.by_part) == (2, 2, {"transcript": 1, "structure": 1})
-    records.keep("u", "m1", "transcript", {"provider": "soniox", "model": "stt"})
+    records.keep("u", "m1", {"transcript": {"provider": "soniox", "model": "stt"}})
     assert [item.memory_id for item in selection.chosen(asked)] == ["m4"]  # what was done anew leaves it
     day = {"since": "2026-11-01"}
     for wrong in (

@@ -10,6 +10,7 @@ import pytest
 
 from emotions.base import EmotionScore, EmotionSpan, EmotionTimeline
 from memories import upkeep
+from memories.mirror import compare
 from memories.passages import cutting, indexing, spelling
 from memories.passages.models import IndexedMemory, SpellingGram
 from memories.privacy import erasure
@@ -17,6 +18,7 @@ from memories.privacy.erasure_parts import remains, vectors_of
 from memories.repository import emotions, memories
 from memories.shapes import ActionItem, Memory, Structured
 from omi.accounts.users import update_user
+from omi.stores.vectors import namespace, vectors
 from speakers import people
 from tests.api.conftest import Caller
 from tests.search.conftest import spoken, work
@@ -168,9 +170,19 @@ def test_a_memory_deleted_while_it_is_embedded_leaves_no_passage(
 
 def test_spelling_is_forgotten_with_the_last_memory_that_has_the_word(remember: Remember) -> None:
     first = remember("One", ("", "giraffe"))
-    remember("Two", ("", "giraffe"))
+    second = remember("Two", ("", "giraffe"))
     grams = SpellingGram.objects.count()
     erasure.erase_memory("alice", first.id, now=True)
-    assert 0 < SpellingGram.objects.count() < grams
-    digest_free = spelling.grams("giraffe")
-    assert len(digest_free) == 7
+    assert SpellingGram.objects.count() == grams == len(spelling.grams("giraffe"))
+    erasure.erase_memory("alice", second.id, now=True)
+    assert SpellingGram.objects.count() == 0
+
+
+def test_the_check_finds_lost_passages_and_has_them_made_again(remember: Remember) -> None:
+    remember("A long talk", *LONG)
+    vectors().delete([indexing.identity("alice", "m1", 3)], namespace=namespace())
+    [difference] = list(compare.check_user("alice"))
+    assert (difference.kind, difference.store) == ("vector_missing", "passages")
+    compare.rebuild_user("alice")
+    indexing.index_due(10)
+    assert list(compare.check_user("alice")) == []

@@ -112,12 +112,12 @@ class Phone:
     def __init__(self, url: str, uid: str) -> None:
         self.url, self.uid = url, uid
 
-    def call(self, method: str, path: str, *, patience: float = 90.0, **more: Any) -> Any:
+    def call(self, method: str, path: str, *, patience: float = 240.0, **more: Any) -> Any:
         until = time.monotonic() + patience
         while True:
             try:
                 with httpx.Client(
-                    base_url=self.url, headers={"Authorization": f"Bearer {mint(self.uid)}"}, timeout=15.0
+                    base_url=self.url, headers={"Authorization": f"Bearer {mint(self.uid)}"}, timeout=60.0
                 ) as client:
                     answer = client.request(method, path, **more)
                 if answer.status_code < 500 and answer.status_code not in (404, 409, 429):

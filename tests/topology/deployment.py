@@ -120,7 +120,7 @@ class Topology:
         there = self.hosts[host]
         done = subprocess.run(
             [*self.network.prefix(host), sys.executable, "manage.py", *arguments],
-            cwd=ROOT, env=there.environment, capture_output=True, text=True, timeout=120, check=False,
+            cwd=ROOT, env=there.environment, capture_output=True, text=True, timeout=400, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
@@ -241,7 +241,6 @@ def _shared(stack: ExitStack, folder: Path, net: Network) -> dict[str, str]:
         "OMI_EMBEDDER": "local",
         "OMI_EMOTIONS": "none",
         "OMI_WORKERS": "1",
-        "OMI_LEASE_SECONDS": "15",
         "OMI_REQUESTS_PER_MINUTE": "0",
         "OMI_STRANGERS_PER_MINUTE": "0",
         "OMI_CREATES_PER_MINUTE": "0",
@@ -298,7 +297,6 @@ http {{
   scgi_temp_path {folder}/nginx-s;
   map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
   upstream omi {{
-    random two least_conn;
 {servers}
   }}
   server {{

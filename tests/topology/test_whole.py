@@ -118,7 +118,7 @@ async def _talks(talkers: list[Talker]) -> None:
 def _upload(hosts: Topology, talker: Talker, wav: Path) -> str:
     """The app's recording of the talk: asked for once the memory is there, until it was taken."""
     phone = Phone(hosts.url, talker.uid)
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while not (listed := phone.call("GET", "/v1/memories", params={"limit": 5})):
         assert time.monotonic() < until, f"{talker.uid} has no memory"
         time.sleep(1.0)

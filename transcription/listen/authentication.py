@@ -39,11 +39,11 @@ class Visitor:
 
     uid: str
     vocabulary: tuple[str, ...] = ()
-    order: tuple[str, ...] = ()
-    accuracy: Mapping[str, float] | None = None
     issued_at: float = 0.0
     expires_at: float = math.inf
     token: str = field(default="", repr=False)
+    order: tuple[str, ...] = ()
+    accuracy: Mapping[str, float] | None = None
 
 
 def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from memories.models import MemoryRow
 from memories.repository import listing
@@ -12,9 +13,20 @@ from memories.shapes import Memory, Visibility
 _SHOWN = {Visibility.SHARED, Visibility.PUBLIC}
 
 
+def rows_of(memory_id: str) -> QuerySet[MemoryRow]:
+    """Where a memory of this id may be that its owner shares."""
+    return MemoryRow.objects.filter(memory_id=memory_id, visibility__in=_SHOWN)
+
+
+def public_rows() -> QuerySet[MemoryRow]:
+    """Where public memories are, newest first."""
+    rows = MemoryRow.objects.filter(visibility=Visibility.PUBLIC, deleted=False, discarded=False)
+    return rows.order_by("-created_at", "memory_id")
+
+
 def find_shared(memory_id: str) -> Memory | None:
     """The memory if its owner shares it. None for private, deleted and unknown ones alike."""
-    for row in MemoryRow.objects.filter(memory_id=memory_id, visibility__in=_SHOWN):
+    for row in rows_of(memory_id):
         try:
             memory = repository.get_memory(row.uid, row.memory_id)
         except repository.MemoryNotFound:
@@ -27,7 +39,6 @@ def find_shared(memory_id: str) -> Memory | None:
 def list_public(offset: int, limit: int) -> list[Memory]:
     """Public memories, newest first, up to ``OMI_ANSWER_BYTES``; filtered before the page is cut, so that it
     is full."""
-    rows = MemoryRow.objects.filter(visibility=Visibility.PUBLIC, deleted=False, discarded=False)
-    page = rows.order_by("-created_at", "memory_id").values_list("uid", "memory_id")[offset : offset + limit]
+    page = public_rows().values_list("uid", "memory_id")[offset : offset + limit]
     found = listing.get_bounded(list(page), listing.Room(settings.OMI_ANSWER_BYTES))
     return [memory for _, memory in found if memory.visibility == Visibility.PUBLIC]

@@ -25,7 +25,9 @@ OMI_DECODERS_PER_USER = env_int("OMI_DECODERS_PER_USER", 2)
 OMI_DECODERS_PER_PROCESS = env_int("OMI_DECODERS_PER_PROCESS", 4)
 """Uploads that are decoded at a time; the others wait a few seconds for their turn, or are told to come back."""
 OMI_REQUESTS_PER_MINUTE = env_int("OMI_REQUESTS_PER_MINUTE", 600)
-"""Requests of one user; 0: no limit. So for the two that follow."""
+"""Requests of one user; 0: no limit. So for those that follow."""
+OMI_STRANGERS_PER_MINUTE = env_int("OMI_STRANGERS_PER_MINUTE", 120)
+"""Requests of one address for shared and public memories, without a token; 0: no limit."""
 OMI_SEARCHES_PER_MINUTE = env_int("OMI_SEARCHES_PER_MINUTE", 30)
 """Each asks the embedder, which may cost money."""
 OMI_CREATES_PER_MINUTE = env_int("OMI_CREATES_PER_MINUTE", 30)

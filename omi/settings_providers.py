@@ -29,6 +29,8 @@ _PRERECORDED = {
     "soniox": "transcription.vendors.batch.soniox.SonioxPrerecorded",
 }
 PRERECORDED_VENDORS = tuple(_PRERECORDED)
+PRERECORDED = dict(_PRERECORDED)
+"""Which there are, by name: one that is tried in shadow mode need not be in use."""
 _STRUCTURERS = {
     "local": "memories.structuring.local.LocalStructurer",
     "openai": "memories.structuring.openai.OpenAIStructurer",

@@ -19,7 +19,7 @@ _ACTIONS: Final = {"listened": "play_voice", "accepted": "accept_voice", "remove
 def record(instance: LogEntry, created: bool, raw: bool = False, **_: Any) -> None:
     """Copy an entry of the admin's history that is about a voice sample."""
     kind = instance.content_type
-    if not created or raw or kind is None or kind.model_class() is not VoiceSample:
+    if not created or raw or kind is None or not instance.object_id or kind.model_class() is not VoiceSample:
         return
     sample = VoiceSample.objects.filter(pk=instance.object_id).first()
     if sample is None:

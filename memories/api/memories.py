@@ -14,11 +14,13 @@ from rest_framework.throttling import BaseThrottle
 
 from memories import editing
 from memories.api.errors import ApiError, invalid
+from memories.api.long_memories import InTurn, weight
 from memories.api.reading import Query, body, parameters, query
 from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, PhotoList
 from memories.capture import create
 from memories.feedback import corrections
+from memories.models import MemoryRow
 from memories.pipeline import budgets, service
 from memories.privacy import erasure
 from memories.repository import emotions, listing, tombstones
@@ -62,13 +64,24 @@ def _not_too_many(data: Any) -> None:
             raise invalid(("body", name), f"List should have at most {most} items, not {len(listed)}", "too_long")
 
 
-class MemoryViewSet(viewsets.ViewSet):
+class MemoryViewSet(InTurn, viewsets.ViewSet):
     """A user's memories. Someone else's is 404, like one that never was."""
 
     lookup_field = "memory_id"
 
     def get_throttles(self) -> list[BaseThrottle]:
         return [UserRate(), CreateRate()] if self.action == "create" else [UserRate()]
+
+    def weight(self, request: Request) -> int:
+        """Of a list: what its rows weigh. Deleting reads no transcript."""
+        if self.action != "list":
+            return 0 if self.action in ("create", "destroy", "emotions") else super().weight(request)
+        asked = query(ListQuery, request)
+        rows = MemoryRow.objects.filter(uid=uid_of(request), deleted=False).order_by("-created_at")
+        if asked.cursor:
+            rows = rows.filter(created_at__lte=repository.moment_of(uid_of(request), asked.cursor))
+        start = 0 if asked.cursor else asked.offset
+        return weight(rows[start : start + asked.limit], listed=True)
 
     @extend_schema(
         request=CreateMemory,

@@ -12,11 +12,13 @@ from rest_framework.response import Response
 
 from memories import sharing
 from memories.api.errors import ApiError
+from memories.api.long_memories import InTurn, weight
 from memories.api.reading import Query, parameters, query
 from memories.api.rendering import for_strangers
 from memories.api.shapes import Detail
 from memories.repository import listing
 from memories.shapes import Memory
+from omi.accounts.throttles import StrangerRate
 
 
 class PublicQuery(Query):
@@ -24,9 +26,17 @@ class PublicQuery(Query):
     limit: int = Field(default=100, ge=1, le=1000)
 
 
-class PublicViewSet(viewsets.ViewSet):
+class PublicViewSet(InTurn, viewsets.ViewSet):
     authentication_classes = []
     permission_classes = [AllowAny]
+    throttle_classes = [StrangerRate]
+
+    def weight(self, request: Request) -> int:
+        """Of the shared memory, or of the page of public ones."""
+        if self.action == "retrieve":
+            return weight(sharing.rows_of(self.kwargs["memory_id"]))
+        asked = query(PublicQuery, request)
+        return weight(sharing.public_rows()[asked.offset : asked.offset + asked.limit], listed=True)
 
     @extend_schema(
         auth=[],

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from memories import editing
 from memories.api.errors import ApiError
+from memories.api.long_memories import InTurn
 from memories.api.reading import Query, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, OtherVersion, TranscriptInfo, TranscriptsByVendor, TranscriptVersions
@@ -46,7 +47,7 @@ class ActivateQuery(Query):
     version: str | None = Field(default=None, max_length=100)
 
 
-class TranscriptViewSet(viewsets.ViewSet):
+class TranscriptViewSet(InTurn, viewsets.ViewSet):
     @extend_schema(
         responses={200: TranscriptsByVendor, 404: Detail},
         description="The four vendors of the original, always all present. Every model: `/transcripts/versions`.",

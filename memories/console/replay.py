@@ -135,7 +135,7 @@ def create(
             )
             _log(replay, actor, f"Made with {len(rows)} runs, {rate_per_minute} a minute.")
             audit.record(actor, roles.REPLAY, audit.thing("replay", replay.pk), reason, {"runs": len(rows)})
-            _wake(replay)
+            queue.send_on_commit(TASK, replay.pk, replay.turn)
     except IntegrityError:  # the same form, sent twice at once
         return Replay.objects.get(form_key=form_key)
     return replay
@@ -189,7 +189,7 @@ def _turn(
         audit.record(actor, roles.REPLAY, audit.thing("replay", replay.pk), reason, {"to": str(to)})
         replay.refresh_from_db()
         if to in AT_WORK:
-            _wake(replay)
+            queue.send_on_commit(TASK, replay.pk, replay.turn)
 
 
 # --- in the worker ---
@@ -233,11 +233,6 @@ def tick(replay_id: int, turn: int) -> str:
         if again:
             queue.send(TASK, replay_id, turn + 1, at=timezone.now() + TICK)
     return str(Replay.objects.values_list("state", flat=True).get(pk=replay_id))
-
-
-def _wake(replay: Replay) -> None:
-    """After the surrounding transaction."""
-    queue.send_on_commit(TASK, replay.pk, replay.turn)
 
 
 def collect(replay: Replay) -> int:

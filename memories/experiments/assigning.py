@@ -76,7 +76,7 @@ def assigned(experiment: Experiment, uid: str) -> str | None:
     """The variant that is this user's as long as the experiment lives, by hash; None: not taking part."""
     if share_of(experiment.name, "part", uid) >= experiment.share:
         return None
-    names = sorted(experiment.variants)
+    names: list[str] = sorted(experiment.variants)
     return names[int(share_of(experiment.name, "variant", uid) * len(names))]
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from memories.experiments.assigning import share_of
 from memories.experiments.models import Experiment, ShadowResult
@@ -47,6 +49,8 @@ GIVEN_UP: Final = timedelta(hours=6)
 KEPT: Final = timedelta(days=90)
 SLOWEST: Final = 600.0
 """Seconds that count as ``slow`` 1."""
+SUMMARY_PRICE: Final = 0.01
+"""US dollars that a summary by a language model is taken to cost, before it is made."""
 DEAREST: Final = 1.0
 """US dollars that count as ``cost`` 1."""
 
@@ -68,11 +72,35 @@ def take(experiment: Experiment, run: PostProcessingRun, moment: datetime) -> in
         return 0
     begun = 0
     for variant in sorted(set(experiment.variants) - {experiment.control} - set(experiment.stopped)):
-        if _spent(experiment, moment) >= experiment.daily_cost > 0:
+        if _spent(experiment, moment) + _price(experiment, run, variant) > experiment.daily_cost:
             log.info("shadow_money_spent", experiment=experiment.name)
             break
         begun += _begin(experiment, run, variant, moment)
     return begun
+
+
+def provider_of(name: str) -> Any:
+    """A pre-recorded vendor by name: the configured one, else one with its defaults, for what is tried in shadow
+    need not be in use. Raises KeyError for a name that no vendor has."""
+    configured = next((item for item in providers.many("prerecorded") if item.name == name), None)
+    return configured if configured is not None else import_string(settings.PRERECORDED[name])()
+
+
+def _first(order: Any) -> str:
+    """Whom an order, or one by language, asks first: of the latter that of all other languages."""
+    if isinstance(order, dict):
+        order = order.get("") or next(iter(order.values()))
+    return str(order[0])
+
+
+def _price(experiment: Experiment, run: PostProcessingRun, variant: str) -> float:
+    """US dollars that the call will cost about, at list prices."""
+    value = experiment.variants[variant]
+    if experiment.tunable == "structurer":
+        return SUMMARY_PRICE if choosing.of_value(value)[0].remote else 0.0
+    prepared = run.steps.filter(name="prepare_audio").first()
+    seconds = float((prepared.output or {}).get("seconds") or 0.0) if prepared is not None else 0.0
+    return float(provider_of(_first(value)).capabilities.cost_per_minute * seconds / 60)
 
 
 def _begin(experiment: Experiment, run: PostProcessingRun, variant: str, moment: datetime) -> int:
@@ -101,8 +129,8 @@ def _begin(experiment: Experiment, run: PostProcessingRun, variant: str, moment:
     return 1
 
 
-def _transcribed(result: ShadowResult, run: PostProcessingRun, memory: Memory, order: list[str]) -> None:
-    provider = next(item for item in providers.many("prerecorded") if item.name == order[0])
+def _transcribed(result: ShadowResult, run: PostProcessingRun, memory: Memory, order: Any) -> None:
+    provider = provider_of(_first(order))
     prepared = dict(run.steps.get(name="prepare_audio").output)
     seconds, name = float(prepared.get("seconds") or 0.0), str(prepared.get("audio", ""))
     began = time.perf_counter()
@@ -129,8 +157,8 @@ def _transcribed(result: ShadowResult, run: PostProcessingRun, memory: Memory, o
 def _look(result: ShadowResult, moment: datetime) -> int:
     """Ask about a job that is out."""
     ticket = Ticket.model_validate(result.ticket)
-    provider = next((item for item in providers.many("prerecorded") if item.name == ticket.vendor), None)
-    if provider is None or moment - result.at > GIVEN_UP:
+    provider = provider_of(ticket.vendor)
+    if moment - result.at > GIVEN_UP:
         _ended(result, {"failed": 1.0}, error="no answer in time", seconds=GIVEN_UP.total_seconds())
         return 1
     try:

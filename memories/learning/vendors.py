@@ -70,7 +70,7 @@ class Order(ByName):
         now = tuned.value("prerecorded_order", usual, uid="")
         by_language: dict[str, list[str]] = dict(now) if isinstance(now, dict) else {"": list(now)}
         for language, figures in _figures("prerecorded", usual).items():
-            order = by_language.get(language, by_language.get("", usual))
+            order: list[str] = by_language.get(language) or by_language.get("") or usual
             chosen_on, held_out = _halves(figures)
             better = sorted(order, key=lambda vendor: (_burden(chosen_on, vendor), order.index(vendor)))
             if better[0] == order[0] or _burden(chosen_on, better[0]) > _burden(chosen_on, order[0]) - CLEARLY:
@@ -89,8 +89,8 @@ class Order(ByName):
     def harm(self, row: TunedValue) -> str:
         """Newer figures say the opposite."""
         for language, figures in _figures("prerecorded", list(settings.OMI_PRERECORDED), since=row).items():
-            order = row.value.get(language) if isinstance(row.value, dict) else row.value
-            for other in (order or [])[1:]:
+            order: list[str] = (row.value.get(language) if isinstance(row.value, dict) else row.value) or []
+            for other in order[1:]:
                 if _burden(figures, other) < _burden(figures, order[0]) - CLEARLY:
                     return f"{other} was measured better than {order[0]} since"
         return ""

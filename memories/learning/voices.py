@@ -70,7 +70,8 @@ class Samples:
 def foreign_samples(vectors: Vectors) -> dict[str, float]:
     """Samples that are nearer to another person's than to their own person's others, by how much. What was found
     foreign is left out of the next look: one wrong sample makes none of the right ones suspicious."""
-    left, found = dict(vectors), {}
+    left = dict(vectors)
+    found: dict[str, float] = {}
     while True:
         gaps = {sample: gap for sample in left if (gap := _gap(left, sample)) is not None and gap > CLEARLY}
         if not gaps:

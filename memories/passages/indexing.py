@@ -38,19 +38,19 @@ LEADING = 0.1
 MOST_EMOTIONS = 10
 
 
-def mark(uid: str, memories: Sequence[Memory]) -> None:
-    """These memories changed: a worker has to look at them. Inside of the word index's transaction."""
-    now = timezone.now()
-    rows = [
-        IndexedMemory(
-            uid=uid, memory_id=memory.id, created_at=memory.created_at, revision=memory.revision,
-            wanted=_digest(memory), open_items=sum(not item.completed for item in memory.structured.action_items),
-            due=True, insights_due=True, next_at=now,
-        )
-        for memory in memories
-    ]  # fmt: skip
+def row_of(uid: str, memory: Memory) -> IndexedMemory:
+    """What ``mark`` writes of a memory that changed. A digest of all its words: made before a transaction begins."""
+    return IndexedMemory(
+        uid=uid, memory_id=memory.id, created_at=memory.created_at, revision=memory.revision,
+        wanted=_digest(memory), open_items=sum(not item.completed for item in memory.structured.action_items),
+        due=True, insights_due=True, next_at=timezone.now(),
+    )  # fmt: skip
+
+
+def mark(row: IndexedMemory) -> None:
+    """This memory changed: a worker has to look at it. Inside of the word index's transaction."""
     IndexedMemory.objects.bulk_create(
-        rows, batch_size=80, update_conflicts=True, unique_fields=["uid", "memory_id"],
+        [row], update_conflicts=True, unique_fields=["uid", "memory_id"],
         update_fields=["created_at", "revision", "wanted", "open_items", "due", "insights_due", "next_at"],
     )  # fmt: skip
 

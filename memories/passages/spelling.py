@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from django.db import connection
 from django.db.models import Count, Max
@@ -27,13 +28,14 @@ Digest = Callable[[Iterable[str]], Mapping[str, int]]
 """Keyed digests of texts, one user's (``memories.search.word_index``)."""
 
 
-def grams(word: str) -> set[str]:
+@lru_cache(maxsize=20_000)
+def grams(word: str) -> frozenset[str]:
     """Three letters each, with the word's beginning and end, without accents; none of what is no word of letters."""
     if not (SHORTEST <= len(word) <= LONGEST) or not word.isalpha():
-        return set()
+        return frozenset()
     plain = "".join(letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter))
     padded = f" {plain} "
-    return {padded[at : at + 3] for at in range(len(padded) - 2)}
+    return frozenset(padded[at : at + 3] for at in range(len(padded) - 2))
 
 
 def alike(one: str, other: str) -> float:
@@ -41,7 +43,7 @@ def alike(one: str, other: str) -> float:
     return _likeness(grams(one), grams(other), len(one))
 
 
-def _likeness(asked: set[str], held: set[str], letters: int) -> float:
+def _likeness(asked: frozenset[str], held: frozenset[str], letters: int) -> float:
     return _rate(len(asked & held), len(asked), len(held), letters)
 
 
@@ -106,6 +108,8 @@ def forget(uid: str, words: Iterable[int]) -> int:
     return gone
 
 
-def forget_user(uid: str) -> int:
-    """Drop all of a user's."""
-    return int(SpellingGram.objects.filter(uid=uid).delete()[0])
+def forget_some(uid: str, most: int) -> int:
+    """Drop up to some ``most`` rows of a user, whole words; how many. 0: there are none left."""
+    mine = SpellingGram.objects.filter(uid=uid)
+    edge = list(mine.order_by("word").values_list("word", flat=True)[:most])[-1:]
+    return int(mine.filter(word__lte=edge[0]).delete()[0]) if edge else 0

@@ -110,6 +110,10 @@ def forecast(selection: Selection) -> SelectionForecast:
     return made
 
 
+def _followed(item: Chosen) -> PostProcessingRun | None:
+    return None if item.follows is None else PostProcessingRun.objects.filter(pk=item.follows).first()
+
+
 def why_not(item: Chosen) -> str:
     """Why the memory cannot be done anew; "" where it can."""
     try:
@@ -118,7 +122,7 @@ def why_not(item: Chosen) -> str:
         return "the memory is gone"
     if item.kind != Kind.POSTPROCESS:
         return ""
-    follows = PostProcessingRun.objects.filter(pk=item.follows).first()
+    follows = _followed(item)
     try:
         audio.get(follows.audio if follows is not None else "")
     except LookupError:
@@ -128,7 +132,7 @@ def why_not(item: Chosen) -> str:
 
 def start(item: Chosen, *, actor: str, reason: str) -> PostProcessingRun | None:
     """Begin the run; None where one of the memory is at work already. An unknown memory raises MemoryNotFound."""
-    follows = PostProcessingRun.objects.filter(pk=item.follows).first()
+    follows = _followed(item)
     unfinished = PostProcessingRun.objects.filter(uid=item.uid, memory_id=item.memory_id).exclude(state=State.FINISHED)
     if unfinished.exists():
         return None

@@ -377,6 +377,11 @@ def cursor_of(last: Document) -> str:
     return base64.urlsafe_b64encode(json.dumps([moment, last.id]).encode()).decode().rstrip("=")
 
 
+def moment_of(uid: str, cursor: str) -> datetime:
+    """When the memory was created that ended the page. Raises InvalidCursor."""
+    return _position(uid, cursor).created_at
+
+
 def _position(uid: str, cursor: str) -> Document:
     try:
         text = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))

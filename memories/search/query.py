@@ -163,9 +163,7 @@ def ranking(uid: str, query: str, limit: int, chosen: Filters) -> list[Found]:
     return fused(near, by_words, float(tuned.value("search_words", WORDS, uid=uid)))
 
 
-def fused(
-    near: dict[str, Near], by_words: dict[str, float], words: float = WORDS, *, bars: bool = True
-) -> list[Found]:
+def fused(near: dict[str, Near], by_words: dict[str, float], words: float = WORDS, *, bars: bool = True) -> list[Found]:
     """One ranking of the three lists. What only the meaning found has to be near. ``words``: weight of theirs."""
     kept = [
         name for name in {**near, **by_words}

@@ -7,20 +7,15 @@ A write of a memory marks its mirror row; a search first reads again what is mar
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.core.cache import cache
-from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django_q.tasks import async_task
 
@@ -28,12 +23,9 @@ from memories.mirror.models import MemoryRow
 from memories.passages import indexing, spelling
 from memories.passages.models import IndexedEmotion, IndexedMemory, SpellingGram
 from memories.repository import memories as repository
-from memories.search import people_named
+from memories.search import people_named, word_rows
 from memories.search.models import SearchPerson, SearchTerms, SearchWord
-from memories.search.words import terms, words
-from memories.shapes import Memory
-from omi.core.batches import batches
-from transcription.segments import plain_text
+from memories.search.words import terms
 
 log = structlog.get_logger(__name__)
 
@@ -44,10 +36,6 @@ LONGEST_AT_ONCE, TEXT_AT_ONCE = 200_000, 4_000_000
 different words took 14 s of the web process.)"""
 PAGE, PAGE_TEXT = 50, 4_000_000
 """Memories, and characters, that are in memory at a time."""
-MOST_DISTINCT = 50_000
-"""Different words of one memory that are indexed, the most frequent ones; a day of talk has some 10,000."""
-ROWS = 240
-"""Per statement: four values each, below SQLite's old limit of 999."""
 CANDIDATES, FEWEST = 400, 50
 """Memories that a query looks at, the newest of each word; each of many words still brings ``FEWEST``."""
 COUNTED = 10_000
@@ -56,7 +44,6 @@ SPOKEN = 2
 """As often as a name counts as said in a memory in which its person speaks."""
 MOST_WORDS = 24
 """Words of a query that are looked up; longer ones are somebody's text, not a search."""
-LONGEST_ID = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +140,7 @@ def refresh(uid: str, limit: int = REFRESHED_AT_ONCE, *, longest: int | None = N
     read = 0
     for part in _pages(marked, text):
         memories = repository.get_memories(uid, list(part))  # leaves out what is deleted or broken, and says so
-        index(uid, list(memories.values()))
+        word_rows.index(uid, list(memories.values()))
         for memory_id in part.keys() - memories.keys():
             forget_memory(uid, memory_id)
             # Only if nobody wrote a newer revision meanwhile: that one is still to be read.
@@ -180,60 +167,6 @@ def _pages(marked: Sequence[tuple[str, int, int]], text: int | None) -> Iterator
         yield page
 
 
-def index(uid: str, memories: Sequence[Memory]) -> None:
-    """Put these memories into the index as they are given.
-
-    Their mirror rows are locked meanwhile: a memory that was deleted, or that is newer in its row, is left alone, and
-    whoever deletes it now waits, and then finds here what is to be erased.
-    """
-    by_id = {memory.id: memory for memory in memories}
-    with transaction.atomic():
-        rows = MemoryRow.objects.select_for_update().filter(uid=uid, memory_id__in=by_id, deleted=False).order_by("pk")
-        fresh = [by_id[name] for name, revision in rows.values_list("memory_id", "revision")
-                 if revision <= by_id[name].revision]  # fmt: skip
-        ids = [memory.id for memory in fresh]
-        known = _remembered(uid, ids)
-        SearchTerms.objects.filter(uid=uid, memory_id__in=ids).delete()
-        entries = [
-            SearchTerms(
-                uid=uid, memory_id=item.id, revision=item.revision, scheme=_scheme(), created_at=item.created_at
-            )
-            for item in fresh
-        ]
-        SearchTerms.objects.bulk_create(entries)
-        held: list[tuple[int, int, int, int]] = []
-        said: dict[str, int] = {}
-        for entry, memory in zip(entries, fresh, strict=True):
-            counts = _words_of(memory)
-            digests = _digests(uid, counts)
-            said |= digests
-            at = _seconds(memory.created_at)
-            held += sorted((entry.pk, digests[word], min(count, 2**31 - 1), at) for word, count in counts.items())
-        _insert(held)
-        spelling.learn(uid, said, partial(_digests, uid))
-        _forget_words(uid, known - set(said.values()))
-        indexing.mark(uid, fresh)
-        named = [
-            SearchPerson(entry=entry, person_id=person)
-            for entry, memory in zip(entries, fresh, strict=True)
-            for person in sorted({item.person_id for item in memory.transcript_segments if item.person_id})
-            if len(person) <= LONGEST_ID
-        ]
-        if named:
-            SearchPerson.objects.bulk_create(named)
-        MemoryRow.objects.filter(uid=uid, memory_id__in=ids).update(words_stale=False)
-
-
-def _insert(words: list[tuple[int, int, int, int]]) -> None:
-    """Write the words' rows as text: some ninety a memory, for which bulk_create takes five times as long."""
-    with connection.cursor() as cursor:
-        for start in range(0, len(words), ROWS):
-            part = words[start : start + ROWS]
-            places = ", ".join(["(%s, %s, %s, %s)"] * len(part))
-            statement = f"INSERT INTO memories_searchword (entry_id, word, count, at) VALUES {places}"  # noqa: S608
-            cursor.execute(statement, [value for row in part for value in row])
-
-
 def ids(uid: str, among: Among, most: int) -> list[str]:
     """Ids of these memories, newest first."""
     return list(among.rows(uid).order_by("-created_at").values_list("memory_id", flat=True)[:most])
@@ -241,7 +174,7 @@ def ids(uid: str, among: Among, most: int) -> list[str]:
 
 def find(uid: str, query: str, among: Among = EVERYTHING) -> list[WordHit]:
     """Memories that hold words of the query, best first. Reads a bounded number of index entries for each word."""
-    asked = _digests(uid, terms(query)[:MOST_WORDS])
+    asked = word_rows.digests(uid, terms(query)[:MOST_WORDS])
     wanted = list(asked.values())
     start, end = among.start, among.end
     # Rarity is judged among all of these.
@@ -258,9 +191,9 @@ def find(uid: str, query: str, among: Among = EVERYTHING) -> list[WordHit]:
     for word in wanted:
         held = SearchWord.objects.filter(word=word)
         if start is not None:
-            held = held.filter(at__gte=_seconds(start))
+            held = held.filter(at__gte=word_rows.seconds(start))
         if end is not None:
-            held = held.filter(at__lte=_seconds(end))
+            held = held.filter(at__lte=word_rows.seconds(end))
         if among.narrow:
             # Looked up for each row as the newest are read: how many others there are does not matter.
             held = held.filter(Exists(among.rows(uid).filter(pk=OuterRef("entry_id"))))
@@ -308,41 +241,27 @@ def _as_spelled(uid: str, asked: dict[str, int], names: set[int]) -> tuple[list[
     less: dict[int, float] = {}
     for text, word in asked.items():
         unheard = word not in known and word not in names
-        alike = spelling.similar(text, partial(_digests, uid)) if unheard else {}
+        alike = spelling.similar(text, partial(word_rows.digests, uid)) if unheard else {}
         wanted += [item for item in alike or [word] if item not in wanted]
         less |= {item: rate for item, rate in alike.items() if item not in asked.values()}
     return wanted, less
 
 
 def forget_memory(uid: str, memory_id: str) -> int:
-    """Drop a memory from the index, with the spelling of words that no other holds."""
-    with transaction.atomic():
-        known = _remembered(uid, [memory_id])
-        gone = SearchTerms.objects.filter(uid=uid, memory_id=memory_id).delete()[1].get("memories.SearchTerms", 0)
-        _forget_words(uid, known)
-        indexing.forget_memory(uid, memory_id)
+    """Drop a memory from the index, with the spelling of words that no other holds, piece by piece."""
+    gone = word_rows.drop(SearchTerms.objects.filter(uid=uid, memory_id=memory_id))
+    indexing.forget_memory(uid, memory_id)
     return gone
 
 
-def _remembered(uid: str, ids: Sequence[str]) -> set[int]:
-    return set(SearchWord.objects.filter(entry__uid=uid, entry__memory_id__in=ids).values_list("word", flat=True))
-
-
-def _forget_words(uid: str, words: set[int]) -> None:
-    """Words left these memories: those that no other has are not remembered as spelled, either."""
-    for part in batches(sorted(words), ROWS):
-        others = set(SearchWord.objects.filter(word__in=part).order_by().values_list("word", flat=True).distinct())
-        spelling.forget(uid, set(part) - others)
-
-
 def forget_user(uid: str) -> int:
-    with transaction.atomic():
-        rows = SearchTerms.objects.filter(uid=uid)
-        SearchWord.objects.filter(entry__in=rows).delete()
-        SearchPerson.objects.filter(entry__in=rows).delete()
-        spelling.forget_user(uid)
-        indexing.forget_user(uid)
-        return rows.delete()[1].get("memories.SearchTerms", 0)
+    gone = word_rows.drop(SearchTerms.objects.filter(uid=uid), spelled=False)
+    left = True
+    while left:
+        with word_rows.in_turn():
+            left = bool(spelling.forget_some(uid, word_rows.PIECE * 8))
+    indexing.forget_user(uid)
+    return gone
 
 
 def words_left(uid: str) -> int:
@@ -354,44 +273,14 @@ def words_left(uid: str) -> int:
 
 def current(entry: SearchTerms | None, revision: int) -> bool:
     """Whether the entry is that of this revision, cut and keyed as today."""
-    return entry is not None and (entry.revision, entry.scheme) == (revision, _scheme())
-
-
-def _words_of(memory: Memory) -> dict[str, int]:
-    made = memory.structured
-    parts = [made.title, made.overview, *(item.description for item in made.action_items)]
-    parts += [*(event.title for event in made.events), plain_text(memory.transcript_segments)]
-    return _most_said(Counter(word for part in parts for word in words(part)))
-
-
-def _most_said(counts: Counter[str]) -> dict[str, int]:
-    return dict(counts) if len(counts) <= MOST_DISTINCT else dict(counts.most_common(MOST_DISTINCT))
+    return entry is not None and (entry.revision, entry.scheme) == (revision, word_rows.scheme())
 
 
 def _drop_other_schemes(uid: str) -> None:
     """Words indexed under another secret key find nothing any more: all of them are read again."""
-    scheme, rows = _scheme(), SearchTerms.objects.filter(uid=uid)
+    scheme, rows = word_rows.scheme(), SearchTerms.objects.filter(uid=uid)
     # Two look-ups in the index; "not equal" would read it all.
     for others in (rows.filter(scheme__lt=scheme), rows.filter(scheme__gt=scheme)):
         if others.exists():
             MemoryRow.objects.filter(uid=uid, memory_id__in=others.values("memory_id")).update(words_stale=True)
-            others.delete()
-
-
-def _digests(uid: str, words: Iterable[str]) -> dict[str, int]:
-    """63 bits of a keyed digest for each word: enough to keep the words of all users apart."""
-    keyed = hmac.new(settings.SECRET_KEY.encode(), f"search/{uid}/".encode(), hashlib.sha256)
-    found = {}
-    for word in words:
-        digest = keyed.copy()
-        digest.update(word.encode())
-        found[word] = int.from_bytes(digest.digest()[:8], "big") >> 1
-    return found
-
-
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
-def _scheme() -> str:
-    return "4-" + hashlib.sha256(f"search/{settings.SECRET_KEY}".encode()).hexdigest()[:12]
+            word_rows.drop(others)

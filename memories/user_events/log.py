@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from memories.mirror.models import MemoryRow
+from memories.repository import listing
 from memories.repository import memories as repository
 from memories.user_events.models import EventCounter, UserEvent
 
@@ -176,6 +177,10 @@ def _served(row: UserEvent, memories: bool) -> dict[str, Any] | None:
 
 
 def _memory(row: UserEvent) -> dict[str, Any] | None:
+    if _is_large(row):  # before a word of it is unpacked
+        for _, bare in listing.get_bounded([(row.uid, row.memory_id)], listing.Room(MAX_MEMORY_BYTES)):
+            told = {"processing_memory_id": bare.processing_memory_id, "memory": bare.model_dump(mode="json")}
+            return {**told, "memory_shortened": True}
     try:
         memory = repository.get_memory(row.uid, row.memory_id)
     except repository.MemoryNotFound:
@@ -186,6 +191,11 @@ def _memory(row: UserEvent) -> dict[str, Any] | None:
     shown = memory.model_copy(update={"transcript_segments": [], "photos": []}) if large else memory
     told = {"processing_memory_id": memory.processing_memory_id, "memory": shown.model_dump(mode="json")}
     return {**told, "memory_shortened": True} if large else told
+
+
+def _is_large(row: UserEvent) -> bool:
+    found = MemoryRow.objects.filter(uid=row.uid, memory_id=row.memory_id).first()
+    return found is not None and found.text_size + 200 * found.segments > MAX_MEMORY_BYTES
 
 
 def _summary(row: UserEvent) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
+from rest_framework.request import Request
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +57,7 @@ def login(request: HttpRequest) -> HttpResponse:
         _places.release()
 
 
-def address_of(request: HttpRequest) -> str:
+def address_of(request: HttpRequest | Request) -> str:
     """The client's address; behind the proxy of production, the one that this proxy wrote last."""
     forwarded = request.headers.get("X-Forwarded-For", "").split(",")[-1].strip()
     if settings.OMI_ENVIRONMENT == "production" and forwarded:

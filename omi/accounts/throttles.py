@@ -5,15 +5,19 @@ Counted in the cache: of the process, or of all processes where Redis is set. Wi
 
 from __future__ import annotations
 
+import hashlib
 import time
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.core.cache import cache
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from omi.accounts.staff_login import address_of
 from omi.core.metrics import throttled_total
 
 log = structlog.get_logger(__name__)
@@ -22,7 +26,7 @@ WINDOW = 60
 
 
 class UserRate(BaseThrottle):
-    """All requests of a user. Strangers have no rate here: a proxy knows them better, and they reach little."""
+    """All requests of a user. Strangers have a rate where they read what others share (``StrangerRate``)."""
 
     kind = "requests"
     setting = "OMI_REQUESTS_PER_MINUTE"
@@ -49,6 +53,29 @@ class CreateRate(UserRate):
     kind = "creates"
     setting = "OMI_CREATES_PER_MINUTE"
     methods = frozenset({"POST"})
+
+
+class StrangerRate(BaseThrottle):
+    """Requests without a token, by address."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        most = int(settings.OMI_STRANGERS_PER_MINUTE)
+        self._left = WINDOW - time.time() % WINDOW
+        return most <= 0 or within("strangers", most, stranger(request))
+
+    def wait(self) -> float:
+        return self._left
+
+
+def stranger(request: Request | HttpRequest) -> str:
+    """Who asks without a token: a digest of the address (of IPv6 the network, of which one person has a whole one)."""
+    told = address_of(request)
+    try:
+        address = ip_address(told)
+        told = str(ip_network(f"{told}/64", strict=False)) if address.version == 6 else told
+    except ValueError:
+        pass
+    return f"stranger-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
 def within(kind: str, most: int, uid: str) -> bool:

@@ -33,6 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         "OMI_LOG_LEVEL": "INFO",
         # A user of these tests does within seconds what takes people days.
         "OMI_REQUESTS_PER_MINUTE": "0",
+        "OMI_STRANGERS_PER_MINUTE": "0",
         "OMI_CREATES_PER_MINUTE": "0",
         "OMI_SEARCHES_PER_MINUTE": "0",
     }

@@ -172,6 +172,7 @@ def spoken(make_app: Any, speech_wav: bytes) -> dict[str, Any]:
     app.wait(
         f"/v1/memories/{made['id']}/post-processing",
         lambda run: run["state"] == "finished" and run["kind"] == "postprocess",
+        seconds=200,
     )
     app.patch(f"/v1/memories/{made['id']}", json={"title": EVIL, "overview": EVIL}).raise_for_status()
     return {**made, "uid": app.uid, "app": app}

@@ -31,7 +31,7 @@ from transcription import journal
 from transcription.audio.codecs import codec
 from transcription.journal.quota import Quota
 from transcription.listen import authentication, capacity, connection_limits
-from transcription.session.session import endings
+from transcription.session.ending import endings
 
 pytestmark = pytest.mark.django_db
 

@@ -205,7 +205,7 @@ def test_a_replay_over_300_runs_is_paused_killed_resumed_and_undone(
         start_new_session=True,
     )  # fmt: skip
     try:
-        until(page, f"done: {RUNS}", seconds=150)
+        until(page, f"done: {RUNS}", seconds=400)
         running.manage("simulate", "seed", "changed", "gina", "5")
         steer(page, "Undo")
         until(page, f"undone: {RUNS}", seconds=90)

@@ -238,7 +238,7 @@ def test_a_days_money_is_the_bound_of_shadow_calls(monkeypatch: Any) -> None:
         update_user(f"user-{number}", improvement={"shadow": True})
     runs = [passed(number) for number in range(10)]
     upkeep.tick()
-    assert ShadowResult.objects.filter(experiment=experiment).count() == 4  # 8 seconds are 0.0008 dollars
+    assert ShadowResult.objects.filter(experiment=experiment).count() == 3  # 8 seconds are 0.0008 dollars
     assert shadow.tick(timezone.now() + timedelta(minutes=10)) == 0
     assert not VendorCall.objects.exclude(outcome="success").exists()
     assert len(runs) == 10

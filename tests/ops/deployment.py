@@ -27,6 +27,7 @@ SETTINGS = {
     "OMI_LOG_FORMAT": "json",
     "OMI_LOG_LEVEL": "INFO",
     "OMI_REQUESTS_PER_MINUTE": "0",
+    "OMI_STRANGERS_PER_MINUTE": "0",
     "OMI_CREATES_PER_MINUTE": "0",
     "OMI_SEARCHES_PER_MINUTE": "0",
     "OMI_VENDOR_BUDGET": "openai=100,deepgram=300",

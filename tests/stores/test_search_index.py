@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,9 +14,11 @@ from django.test.utils import CaptureQueriesContext
 
 from memories import upkeep
 from memories.models import MemoryRow, SearchTerms, SearchWord
+from memories.passages import spelling
+from memories.passages.models import SpellingGram
 from memories.privacy import erasure
 from memories.repository import memories
-from memories.search import snippets, word_index
+from memories.search import snippets, word_index, word_rows
 from memories.shapes import Memory
 from transcription.segments import Segment
 
@@ -27,6 +30,11 @@ def talk(uid: str, number: int, text: str) -> Memory:
     segment = Segment(id="s", text=text, start=0, end=1)
     made = Memory(id=f"m{number}", created_at=START + timedelta(days=number), transcript_segments=[segment])
     return memories.create_memory(uid, made)
+
+
+def say(uid: str, text: str) -> None:
+    memories.update_memory(uid, "m0", {"transcript_segments": [Segment(id="s", text=text, start=0, end=1)]})
+    word_index.refresh(uid)
 
 
 def found(query: str, uid: str = "ana", **between: datetime) -> list[str]:
@@ -180,7 +188,7 @@ def test_a_memory_of_a_million_words_is_indexed_by_a_worker_and_not_by_the_searc
     assert len(queued()) == 1  # asked for once a minute, however often somebody searches
     assert upkeep.index_words_of("ana") == 1
     assert found("w0x") == ["m1"]
-    assert SearchWord.objects.filter(entry__memory_id="m1").count() == word_index.MOST_DISTINCT
+    assert SearchWord.objects.filter(entry__memory_id="m1").count() == word_rows.MOST_DISTINCT
 
 
 def test_many_memories_are_indexed_as_far_as_a_search_has_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,3 +211,77 @@ def test_a_snippet_of_a_very_long_memory_is_looked_for_in_its_beginning() -> Non
     began = time.process_time()
     assert snippets.place(memory, "boat").text == "the boat"
     assert time.process_time() - began < 2
+
+
+def test_a_memory_of_many_words_is_written_and_dropped_a_bounded_number_of_rows_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Indexing six talks of 9 MB kept SQLite's write lock for minutes: scheduler, watch and sockets could not write."""
+    inserted, transactions = Counter[str](), [0]
+
+    def watched(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("SAVEPOINT"):  # each transaction, within the test's own
+            transactions[0] += 1
+        result = execute(sql, params, many, context)
+        if ("memories_searchword" in sql or "spellinggram" in sql) and not sql.startswith("SELECT"):
+            inserted[str(transactions[0])] += context["cursor"].rowcount
+        return result
+
+    monkeypatch.setattr(word_rows, "PIECE", 20)
+    letters = "abcdefghijklmnopqrst"
+    said = [f"wo{one}{two}rd" for one in letters for two in letters]
+    talk("ana", 0, " ".join(said))
+    with connection.execute_wrapper(watched):
+        word_index.refresh("ana")
+        assert {item["count"] for item in SearchWord.objects.values("count")} == {1}
+        assert (SearchWord.objects.count(), found("wobard"), found("wottrd")) == (400, ["m0"], ["m0"])
+        say("ana", "wottrd")
+        spelled = SpellingGram.objects.values("word").distinct().count()
+        assert (SearchWord.objects.count(), found("wottrd"), spelled) == (1, ["m0"], 1)
+        say("ana", " ".join(said))
+        word_index.forget_memory("ana", "m0")
+        assert word_index.words_left("ana") == 0
+        talk("ben", 0, " ".join(said))
+        word_index.refresh("ben")
+        word_index.forget_user("ben")
+        assert word_index.words_left("ben") == 0
+    assert max(inserted.values()) <= 20 * 9, "a word has a row, and one for each three letters of it"
+
+
+def test_what_is_deleted_between_two_pieces_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_rows, "PIECE", 2)
+    talk("ana", 0, "one two three four five six seven eight")
+    learn = spelling.learn
+
+    def learned(uid: str, *args: Any) -> None:
+        learn(uid, *args)
+        if SearchWord.objects.count() == 4:
+            memories.delete_memory("ana", "m0")
+
+    monkeypatch.setattr(spelling, "learn", learned)
+    word_index.refresh("ana")
+    assert SearchWord.objects.count() == 4, "no piece is written after the deletion"
+    word_index.refresh("ana")
+    assert word_index.words_left("ana") == 0
+
+
+def test_an_index_that_was_cut_short_is_made_whole_by_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_rows, "PIECE", 2)
+    talk("ana", 0, "one two three four five six seven eight")
+    learn = spelling.learn
+
+    def learned(uid: str, *args: Any) -> None:
+        learn(uid, *args)
+        if SearchWord.objects.count() == 4:
+            raise OSError("the worker is stopped")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(spelling, "learn", learned)
+        with pytest.raises(OSError, match="stopped"):
+            word_index.refresh("ana")
+    [row], [entry] = MemoryRow.objects.all(), SearchTerms.objects.all()
+    assert row.words_stale
+    assert not word_index.current(entry, row.revision)
+    word_index.refresh("ana")
+    assert [found(word) for word in ("one", "four", "seven", "eight")] == [["m0"]] * 4
+    assert word_index.current(SearchTerms.objects.get(), row.revision)

@@ -242,6 +242,7 @@ def _shared(stack: ExitStack, folder: Path, net: Network) -> dict[str, str]:
         "OMI_EMOTIONS": "none",
         "OMI_WORKERS": "1",
         "OMI_REQUESTS_PER_MINUTE": "0",
+        "OMI_STRANGERS_PER_MINUTE": "0",
         "OMI_CREATES_PER_MINUTE": "0",
         "OMI_LOG_LEVEL": "INFO",
         "OMI_LOG_FORMAT": "json",
@@ -296,7 +297,6 @@ http {{
   scgi_temp_path {folder}/nginx-s;
   map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
   upstream omi {{
-    random two least_conn;
 {servers}
   }}
   server {{

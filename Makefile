@@ -13,7 +13,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 MEASURES_STAMP := $(VENV)/.installed-measures
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy test-fast attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech bench-compare test-cloud test-topology screenshots clean
+.PHONY: help setup demo serve test accuracy test-fast attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech bench-compare test-cloud test-topology test-kubernetes screenshots clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -89,6 +89,10 @@ test-cloud: packages $(MEASURES_STAMP)  ## the whole path on PostgreSQL, Redis, 
 
 test-topology: packages  ## four hosts behind nginx: 100 talks and 50 uploads while each is rolled, killed, cut off, mistimed
 	@TOPOLOGY_STREAMS=$${TOPOLOGY_STREAMS:-100} TOPOLOGY_UPLOADS=$${TOPOLOGY_UPLOADS:-50} $(BIN)/python -m pytest tests/topology -rs -s
+
+test-kubernetes: $(DEV_STAMP)  ## ops/kubernetes against the schemas of Kubernetes (70 MB, fetched into var/)
+	@$(PIP) --no-deps --upgrade --target var/kubernetes -r requirements-kubernetes.txt
+	@PYTHONPATH=var/kubernetes $(BIN)/python -m pytest tests/ops/test_kubernetes.py -rs
 
 bench: bench-stores bench-speakers bench-speech bench-pipeline bench-listen  ## all benchmarks, ratios against a baseline in the same run
 

@@ -95,7 +95,7 @@ def test_every_page_of_the_owner_answers_with_a_strict_policy(alice: Visitor, ma
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert "script-src 'self';" in policy
-        if path not in OPEN:
+        if path not in OPEN and answer.status_code != 405:
             assert "no-store" in answer.headers["Cache-Control"], path
         if answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/html"):
             text = answer.content.decode()
@@ -121,7 +121,7 @@ def test_markup_in_any_field_stays_text(alice: Visitor, make_memory: Make) -> No
     shown = [alice.get(path) for path in paths_shown]
     shown.append(alice.get("/app/search", data={"q": EVIL}))
     shown.append(alice.post("/app/ask", {"question": f"boat {EVIL}", "before": [EVIL], "answered": [EVIL]}))
-    told = 0
+    silent = []
     for answer in shown:
         assert answer.status_code == 200, answer.request["PATH_INFO"]
         text = answer.content.decode()
@@ -129,8 +129,9 @@ def test_markup_in_any_field_stays_text(alice: Visitor, make_memory: Make) -> No
         assert "<img src=x" not in text
         assert "<b>Anna" not in text
         assert "49" not in re.findall(r"&#x27;(\w+)", text)
-        told += "&lt;script&gt;" in text or "&lt;b&gt;" in text
-    assert told >= len(shown) - 1  # insights know nobody yet
+        if "&lt;script&gt;" not in text and "&lt;b&gt;" not in text:
+            silent.append(answer.request["PATH_INFO"])
+    assert silent == ["/app/insights"]  # they know nobody yet
 
 
 def test_the_cookie_is_for_no_script_and_no_other_site_and_ends_with_the_token(db: None) -> None:

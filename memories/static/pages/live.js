@@ -139,7 +139,8 @@
     tell(page.dataset.ending);
     now.socket.send(JSON.stringify({ type: "finish" }));
     const mine = now;
-    setTimeout(() => { if (now === mine) ended(page.dataset.ended); }, 120000);
+    // Where nothing was said there will be no memory to wait for.
+    setTimeout(() => { if (now === mine) ended(page.dataset.ended); }, words.children.length ? 120000 : 10000);
   }
 
   function ended(text) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from typing import Any
+from urllib.parse import quote
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -41,7 +42,13 @@ def listed(request: HttpRequest, who: Principal) -> HttpResponse:
         if len(mine) < MOST_MISSES:
             mine.append(voice)
     rows = [
-        {"id": person.id, "name": person.name, "samples": samples[person.id], "misses": misses[person.id]}
+        {
+            "id": person.id,
+            "name": person.name,
+            "samples": samples[person.id],
+            "misses": misses[person.id],
+            "samples_address": f"/v1/users/people/{quote(person.id, safe='')}/samples",
+        }
         for person in people.list_people(who.uid)
     ]
     own = {"samples": samples[USER], "misses": misses[None]}

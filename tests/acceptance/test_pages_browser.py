@@ -31,7 +31,6 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
     memory: Json = app.create_memory()
     app.wait(f"/v1/memories/{memory['id']}/post-processing", lambda run: run["state"] == "finished")
     day = memory["created_at"][:10]
-    assert app.post(f"/v1/recaps/day/{day}/regenerate").status_code == 200
     context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark")
     try:
         page = context.new_page()
@@ -56,6 +55,8 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
         page.get_by_role("button", name="Save").click()
         assert page.get_by_role("heading", level=1).inner_text() == "Meeting <b>at</b> the station"
         assert app.get(f"/v1/memories/{memory['id']}").json()["edits"]["title"] == "Meeting <b>at</b> the station"
+
+        assert app.post(f"/v1/recaps/day/{day}/regenerate").status_code == 200
 
         page.get_by_role("link", name="Search", exact=True).click()
         page.get_by_label("What are you looking for?").fill("station Monday")

@@ -89,9 +89,7 @@ def test_a_link_leads_to_the_moment_on_a_page_of_a_long_memory(alice: Visitor, m
     assert "word999" in alice.get(f"/app/memories/{memory.id}?t=9999").content.decode()
 
 
-def test_the_recording_plays_from_any_point_for_its_owner_only(
-    alice: Visitor, bob: Visitor, make_memory: Make
-) -> None:
+def test_the_recording_plays_from_any_point_for_its_owner_only(alice: Visitor, bob: Visitor, make_memory: Make) -> None:
     memory = make_memory()
     audio.put("alice", "recording", io.BytesIO(sound.tone(2)), memory_id=memory.id, keep_for=None)
     emotions.save_emotions(

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.process, pytest.mark.browser]
 
 def seen(page: Any) -> None:
     """Every page on the way is accessible and no wider than the phone, also with everything unfolded."""
+    page.wait_for_load_state("load")
     page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
     accessible(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -45,6 +46,7 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
         seen(page)
         page.get_by_label("Token").fill(app.token)
         page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("heading", name="Memories", level=1).wait_for()
         cookie = next(item for item in context.cookies() if item["name"] == "omi_app")
         assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/app")
 
@@ -53,6 +55,7 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
         page.get_by_text("Correct title or overview").click()
         page.get_by_label("Title").fill("Meeting <b>at</b> the station")
         page.get_by_role("button", name="Save").click()
+        page.get_by_text("Your words win").wait_for()
         assert page.get_by_role("heading", level=1).inner_text() == "Meeting <b>at</b> the station"
         assert app.get(f"/v1/memories/{memory['id']}").json()["edits"]["title"] == "Meeting <b>at</b> the station"
 
@@ -61,6 +64,7 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
         page.get_by_role("link", name="Search", exact=True).click()
         page.get_by_label("What are you looking for?").fill("station Monday")
         page.get_by_role("button", name="Search").click()
+        page.locator("mark").first.wait_for()
         assert page.locator("mark").all_inner_texts()[:1] == ["Monday"]
         seen(page)
         page.get_by_role("link", name="Meeting").click()
@@ -69,8 +73,8 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
         app.wait(f"/v1/recaps/day/{day}", lambda told: not told["making"])
         page.goto(f"{server.url}/app/recaps")
         page.locator(f"a[href='/app/recaps/day/{day}']").click()
-        assert "Meeting <b>at</b> the station" in page.locator("main").inner_text()
         seen(page)
+        assert "Meeting <b>at</b> the station" in page.locator("main").inner_text()
 
         for path in ("/app", "/app/ask", "/app/insights", "/app/people", "/app/live", "/app/settings"):
             page.goto(server.url + path)
@@ -80,6 +84,7 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
         assert zipfile.is_zipfile(download.value.path())
 
         page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("heading", name="Sign in", level=1).wait_for()
         page.goto(f"{server.url}/app/memories/{memory['id']}")
         assert page.get_by_role("heading", level=1).inner_text() == "Sign in"
         assert broken == []

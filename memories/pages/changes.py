@@ -58,7 +58,8 @@ def texts(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     """Title and overview in the user's words; left empty, the machine's come back with the next run."""
     said = given(EditMemory, {name: request.POST[name] for name in ("title", "overview") if name in request.POST})
     changed = {name: getattr(said, name) for name in said.model_fields_set}
-    editing.set_texts(who.uid, memory_id, changed)
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
+        editing.set_texts(who.uid, memory_id, changed)
     messages.success(request, _("Saved. Your words win over every later run."))
     return _back(memory_id)
 
@@ -118,7 +119,8 @@ def _decision(who: Principal, said: NamedVoice) -> editing.Decision:
 def visibility(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     """Share the memory by its link, or take that back."""
     value = given(ShownTo, request.POST, "body").visibility
-    editing.set_visibility(who.uid, memory_id, Visibility(value))
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
+        editing.set_visibility(who.uid, memory_id, Visibility(value))
     messages.success(
         request, _("Whoever has the link can read it now.") if value == "shared" else _("Only you can read it now.")
     )
@@ -129,15 +131,16 @@ def visibility(request: HttpRequest, who: Principal, memory_id: str) -> HttpResp
 def activate(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     """Show another transcript, and have the summary made from it."""
     said = given(Activated, request.POST, "body")
-    repository.get_memory(who.uid, memory_id)
-    service.bounded(who.uid, memory_id, settings.OMI_RETRIES_PER_DAY)
-    budgets.spend(who.uid, runs=1)
-    try:
-        editing.activate_transcript(who.uid, memory_id, said.model, said.version)
-    except editing.NoSuchTranscript as error:
-        raise ApiError(404, _("There is no such transcript.")) from error
-    except editing.EmptyTranscript as error:
-        raise ApiError(409, _("This transcript is empty and cannot be shown in place of another.")) from error
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
+        repository.get_memory(who.uid, memory_id)
+        service.bounded(who.uid, memory_id, settings.OMI_RETRIES_PER_DAY)
+        budgets.spend(who.uid, runs=1)
+        try:
+            editing.activate_transcript(who.uid, memory_id, said.model, said.version)
+        except editing.NoSuchTranscript as error:
+            raise ApiError(404, _("There is no such transcript.")) from error
+        except editing.EmptyTranscript as error:
+            raise ApiError(409, _("This transcript is empty and cannot be shown in place of another.")) from error
     messages.success(request, _("This transcript is shown now. The summary is being made from it."))
     return _back(memory_id)
 
@@ -149,7 +152,8 @@ def delete(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
         erasure.erase_memory(who.uid, memory_id)
         messages.success(request, _("The memory is erased, with everything that hung on it."))
         return redirect("/app")
-    found = repository.get_memory(who.uid, memory_id)
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
+        found = repository.get_memory(who.uid, memory_id)
     told = {"memory": found, "here": "timeline", "restorable": settings.OMI_RESTORE_DAYS > 0}
     return render(request, "pages/delete_memory.html", told)
 

@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("memories.api.urls")),
     path("", include("speakers.api.urls")),
     path("mcp", mcp),
+    path("app", include("memories.pages.urls")),
     path("admin/login/", staff_login.login),
     path("admin/", admin.site.urls),
     path("schema", SpectacularAPIView.as_view(), name="schema"),

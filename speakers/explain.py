@@ -36,6 +36,15 @@ def explain(uid: str, memory_id: str) -> dict[str, Any]:
     return {"memory_id": memory_id, "voices": voices, "suggestions": suggestions}
 
 
+def near_misses(uid: str, limit: int = 50) -> list[dict[str, Any]]:
+    """Voices of this user's memories that nobody was named for although somebody was near, newest first: as in
+    ``explain``, with ``memory_id``. They say why a voice that was taught never matches."""
+    known = people.names(uid)
+    rows = SpeakerDecision.objects.filter(uid=uid, is_user=False, person_id="", manual=False).exclude(best="")
+    shown = [{**_voice(row, known), "memory_id": row.memory_id} for row in rows.order_by("-created_at")[:limit]]
+    return [voice for voice in shown if voice["best"] is not None]
+
+
 def _voice(row: SpeakerDecision, known: dict[str, str]) -> dict[str, Any]:
     person = row.person_id if row.person_id in known else None
     return {

@@ -51,37 +51,40 @@ class DownloadViewSet(viewsets.ViewSet):
         "Speakers have the names that the user gave them.",
     )
     def retrieve(self, request: Request, memory_id: str, file_format: str) -> HttpResponse:
-        if file_format not in set(Format):
-            raise ApiError(404, f"There is no such format; there are {', '.join(Format)}")
-        with DOWNLOADS.held(
-            uid_of(request), per_user=PER_USER, in_all=PER_PROCESS, patience=PATIENCE_SECONDS, may_wait=PER_USER
-        ):
-            return self._file(uid_of(request), memory_id, Format(file_format))
+        return file_of(uid_of(request), memory_id, file_format)
 
-    @staticmethod
-    def _file(uid: str, memory_id: str, wanted: Format) -> HttpResponse:
-        memory = repository.get_memory(uid, memory_id)
-        user = get_user(uid)
-        names = people.names(uid)
-        match wanted:
-            case Format.SRT:
-                content = downloads.srt(memory, names, user.name)
-            case Format.VTT:
-                content = downloads.vtt(memory, names, user.name)
-            case Format.TXT:
-                content = downloads.txt(memory, names, user.name, _zone(user))
-            case Format.MARKDOWN:
-                content = downloads.markdown(memory, names, user.name, _zone(user))
-            case Format.JSON:
-                content = memory.model_dump_json(indent=2)
-        return HttpResponse(
-            content,
-            content_type=f"{_TYPES[wanted]}; charset=utf-8",
-            headers={
-                "Content-Disposition": f'attachment; filename="{memory_id}.{wanted}"',
-                "Cache-Control": "private, no-store",
-            },
-        )
+
+def file_of(uid: str, memory_id: str, file_format: str) -> HttpResponse:
+    """The memory as a file, in its turn. Raises ApiError (404), MemoryNotFound, Busy."""
+    if file_format not in set(Format):
+        raise ApiError(404, f"There is no such format; there are {', '.join(Format)}")
+    with DOWNLOADS.held(uid, per_user=PER_USER, in_all=PER_PROCESS, patience=PATIENCE_SECONDS, may_wait=PER_USER):
+        return _file(uid, memory_id, Format(file_format))
+
+
+def _file(uid: str, memory_id: str, wanted: Format) -> HttpResponse:
+    memory = repository.get_memory(uid, memory_id)
+    user = get_user(uid)
+    names = people.names(uid)
+    match wanted:
+        case Format.SRT:
+            content = downloads.srt(memory, names, user.name)
+        case Format.VTT:
+            content = downloads.vtt(memory, names, user.name)
+        case Format.TXT:
+            content = downloads.txt(memory, names, user.name, _zone(user))
+        case Format.MARKDOWN:
+            content = downloads.markdown(memory, names, user.name, _zone(user))
+        case Format.JSON:
+            content = memory.model_dump_json(indent=2)
+    return HttpResponse(
+        content,
+        content_type=f"{_TYPES[wanted]}; charset=utf-8",
+        headers={
+            "Content-Disposition": f'attachment; filename="{memory_id}.{wanted}"',
+            "Cache-Control": "private, no-store",
+        },
+    )
 
 
 def _zone(user: UserDoc) -> ZoneInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
@@ -106,21 +107,7 @@ class FeedbackViewSet(viewsets.ViewSet):
     )
     def create(self, request: Request) -> Response:
         """Keep what the user says."""
-        said = body(GiveFeedback, request)
-        given = reports.Given(
-            part=said.part.value, memory_id=said.memory_id or "", segment_id=said.segment_id or "",
-            thumb={"up": 1, "down": -1, None: 0}[said.thumb], reasons=[reason.value for reason in said.reasons],
-            text=said.text.strip(), audio_consent=said.audio_consent,
-        )  # fmt: skip
-        uid = uid_of(request)
-        try:
-            made = reports.give(uid, given, fence=fence_of(request))
-        except reports.TooMuchFeedback as error:
-            raise ApiError(
-                429, "That is as much as may be given on one day", headers={"Retry-After": "3600"}
-            ) from error
-        if said.thumb is not None and said.memory_id:
-            observe(uid, said.memory_id, {"thumb": float(said.thumb == "up")})
+        made = given_by(uid_of(request), body(GiveFeedback, request), fence=fence_of(request))
         return Response(as_json(_shown(made)))
 
     @extend_schema(parameters=parameters(FeedbackQuery), responses={200: FeedbackList, 404: Detail, 422: Detail})
@@ -180,6 +167,22 @@ class VocabularyViewSet(viewsets.ViewSet):
         except terms.TooManyTerms as error:
             raise invalid(("body", "terms"), f"There may be {terms.MOST_TERMS} terms") from error
         return Response(as_json(made))
+
+
+def given_by(uid: str, said: GiveFeedback, *, fence: Callable[[], None]) -> Report:
+    """Keep what a user says. Raises ApiError (429), MemoryNotFound and what ``fence`` raises."""
+    given = reports.Given(
+        part=said.part.value, memory_id=said.memory_id or "", segment_id=said.segment_id or "",
+        thumb={"up": 1, "down": -1, None: 0}[said.thumb], reasons=[reason.value for reason in said.reasons],
+        text=said.text.strip(), audio_consent=said.audio_consent,
+    )  # fmt: skip
+    try:
+        made = reports.give(uid, given, fence=fence)
+    except reports.TooMuchFeedback as error:
+        raise ApiError(429, "That is as much as may be given on one day", headers={"Retry-After": "3600"}) from error
+    if said.thumb is not None and said.memory_id:
+        observe(uid, said.memory_id, {"thumb": float(said.thumb == "up")})
+    return made
 
 
 def _shown(row: Report) -> FeedbackShown:

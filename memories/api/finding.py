@@ -99,14 +99,15 @@ class FindingViewSet(viewsets.ViewSet):
         budgets.spend(uid, searches=1)
         began, outcome = time.perf_counter(), "failed"
         try:
-            hits = searching.search(uid, asked.q, asked.limit, _filters(asked, uid))
+            hits = searching.search(uid, asked.q, asked.limit, filters(asked, uid))
             outcome = "answered"
         finally:
             search_seconds.labels(outcome).observe(time.perf_counter() - began)
         return Response(as_json(FoundMemories(hits=[_shown(hit) for hit in hits])))
 
 
-def _filters(asked: SearchQuery, uid: str) -> searching.Filters:
+def filters(asked: SearchQuery, uid: str) -> searching.Filters:
+    """What the query asks for, with days as moments of the user's zone."""
     zone = zone_of(uid) if asked.start or asked.end else ZoneInfo("UTC")
     return searching.Filters(
         start=midnight(asked.start, zone) if asked.start else None,

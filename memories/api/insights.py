@@ -56,8 +56,11 @@ class InsightsViewSet(viewsets.ViewSet):
 
 
 def _asked(request: Request) -> Insights:
-    asked = query(InsightsQuery, request)
-    uid = uid_of(request)
+    return insights_of(uid_of(request), query(InsightsQuery, request))
+
+
+def insights_of(uid: str, asked: InsightsQuery) -> Insights:
+    """The insights of the days that are asked for. Raises ApiError (422)."""
     end = asked.end or timezone.now().astimezone(zone_of(uid)).date()
     if not date(1971, 1, 1) <= end < date(9999, 1, 1):
         raise invalid(("query", "end"), "Input should be a day of our time")

@@ -22,7 +22,7 @@ class RecordingViewSet(viewsets.ViewSet):
     @extend_schema(responses={200: HasRecording, 404: Detail})
     def retrieve(self, request: Request, memory_id: str) -> Response:
         repository.get_memory(uid_of(request), memory_id)
-        return Response({"has_recording": _recording(uid_of(request), memory_id) is not None})
+        return Response({"has_recording": recording_of(uid_of(request), memory_id) is not None})
 
     @extend_schema(
         parameters=[OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="`bytes=0-1023`, one range")],
@@ -30,13 +30,13 @@ class RecordingViewSet(viewsets.ViewSet):
     )
     def audio(self, request: Request, memory_id: str) -> HttpResponseBase:
         repository.get_memory(uid_of(request), memory_id)
-        found = _recording(uid_of(request), memory_id)
+        found = recording_of(uid_of(request), memory_id)
         if found is None:
             raise ApiError(404, "Memory recording not found")
         return ranged(request, found)
 
 
-def _recording(uid: str, memory_id: str) -> AudioObject | None:
+def recording_of(uid: str, memory_id: str) -> AudioObject | None:
     """The newest recording that is kept; uploads that only wait for their processing are not the user's to play."""
     kept = audio.for_memory(uid, memory_id, "recording")
     return kept[-1] if kept else None

@@ -19,6 +19,10 @@ _ADMIN = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; media-src 'self'; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
+_APP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
 _DOCS = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -29,6 +33,8 @@ _DOCS = (
 def policy(path: str) -> str:
     if path.startswith("/admin"):
         return _ADMIN
+    if path == "/app" or path.startswith("/app/"):
+        return _APP
     if path == "/docs":
         return _DOCS
     return _PAGE if path == "/" else _NOTHING

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from demo.material import bundled, own
-from demo.run import Demo
+from demo.run import UID, Demo
 from demo.servers import DemoError
 
 
@@ -35,5 +35,7 @@ class Command(BaseCommand):
         login = (folder / "data" / "staff.txt").read_text(encoding="utf-8").split()
         console.print(
             f"\nLook at it in the browser: OMI_DATA_DIR={folder / 'data'} make serve, then "
-            f"http://127.0.0.1:{settings.OMI_PORT}/admin/ (login {login[0]} / {login[1]}) and /docs for the API."
+            f"http://127.0.0.1:{settings.OMI_PORT}/app for the user's pages (the token is what "
+            f"OMI_DATA_DIR={folder / 'data'} manage.py devtoken {UID} prints), "
+            f"/admin/ (login {login[0]} / {login[1]}) and /docs for the API."
         )

@@ -1,0 +1,36 @@
+"""Taking everything along, and the end of the account."""
+
+from __future__ import annotations
+
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from memories.api.errors import ApiError
+from memories.pages import session
+from memories.pages.edge import page
+from memories.privacy import account
+from omi.accounts.principal import Principal
+
+WORD = "DELETE"
+"""What has to be typed before everything is erased."""
+
+
+@page("GET")
+def export(request: HttpRequest, who: Principal) -> HttpResponseBase:
+    """All of the user's data as a ZIP file."""
+    file = account.export(who.uid)
+    return FileResponse(file, as_attachment=True, filename="omi-export.zip", content_type="application/zip")
+
+
+@page("GET", "POST")
+def delete(request: HttpRequest, who: Principal) -> HttpResponse:
+    """Erase everything, after a typed word. The receipt says what was erased; the browser forgets the token."""
+    if request.method != "POST":
+        return render(request, "pages/delete_account.html", {"word": WORD, "here": "settings"})
+    if request.POST.get("word", "").strip() != WORD:
+        raise ApiError(422, _("Please type %(word)s to confirm. Nothing was deleted.") % {"word": WORD})
+    receipt = account.delete_account(who.uid)
+    answer = render(request, "pages/receipt.html", {"receipt": receipt, "signed_in": False})
+    session.end(answer)
+    return answer

@@ -1,0 +1,162 @@
+"""What a user changes of one memory: the summary, names of voices, who may see it, which transcript, its end."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import quote
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from pydantic import BaseModel, Field
+
+from memories import editing
+from memories.api.errors import ApiError
+from memories.api.reading import Query
+from memories.api.shapes import EditMemory
+from memories.pages.edge import given, in_turn, page
+from memories.pages.memory import name_of, segment_shown, weight_of
+from memories.pipeline import budgets, service
+from memories.privacy import erasure
+from memories.repository import memories as repository
+from memories.shapes import Visibility
+from omi.accounts.erased import fence_of
+from omi.accounts.principal import Principal
+from speakers import people
+from speakers.people import InvalidName, TooManyPeople
+
+MOST_ID = 200
+"""Characters of a segment's id: those of old documents may be longer than what is taken today."""
+
+
+class VoiceQuery(Query):
+    segment: str = Field(min_length=1, max_length=MOST_ID)
+
+
+class NamedVoice(BaseModel):
+    """``who``: ``user``, ``nobody``, ``new`` (with ``name``) or a person's id."""
+
+    segment: str = Field(min_length=1, max_length=MOST_ID)
+    who: str = Field(min_length=1, max_length=128)
+    name: str = Field(default="", max_length=200)
+    reach: Literal["voice", "segment"] = "voice"
+
+
+class ShownTo(BaseModel):
+    visibility: Literal["private", "shared"]
+
+
+class Activated(BaseModel):
+    model: str = Field(min_length=1, max_length=100)
+    version: str = Field(min_length=1, max_length=100)
+
+
+@page("POST")
+def texts(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
+    """Title and overview in the user's words; left empty, the machine's come back with the next run."""
+    said = given(EditMemory, {name: request.POST[name] for name in ("title", "overview") if name in request.POST})
+    changed = {name: getattr(said, name) for name in said.model_fields_set}
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
+        editing.set_texts(who.uid, memory_id, changed)
+    messages.success(request, _("Saved. Your words win over every later run."))
+    return _back(memory_id)
+
+
+@page("GET", "POST")
+def voice(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
+    """Who it is that speaks: asked for one passage, said of the whole voice or of this passage."""
+    if request.method == "POST":
+        return _named(request, who, memory_id, given(NamedVoice, request.POST, "body"))
+    asked = given(VoiceQuery, request.GET)
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
+        found = repository.get_memory(who.uid, memory_id)
+        names = people.names(who.uid)
+        place = next((n for n, item in enumerate(found.transcript_segments) if item.id == asked.segment), None)
+        if place is None:
+            raise ApiError(404, _("This passage is not there any more."))
+        segment = found.transcript_segments[place]
+        told = {
+            "memory": found, "segment": segment_shown(place, segment, names), "name": name_of(segment, names),
+            "person_id": segment.person_id, "is_user": segment.is_user, "here": "timeline",
+            "people": sorted(names.items(), key=lambda item: item[1].casefold()),
+        }  # fmt: skip
+        return render(request, "pages/voice.html", told)
+
+
+def _named(request: HttpRequest, who: Principal, memory_id: str, said: NamedVoice) -> HttpResponse:
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
+        found = repository.get_memory(who.uid, memory_id)
+        segment = next((item for item in found.transcript_segments if item.id == said.segment), None)
+        if segment is None:
+            raise ApiError(409, _("This passage is not there any more."))
+        decision = _decision(who, said)
+        whole = segment.speaker if said.reach == "voice" else None
+        try:
+            ids = editing.targets(found, speaker=whole, ids=[segment.id], indexes=[])
+            editing.assign_segments(who.uid, memory_id, ids, decision, speaker=whole, learn=True)
+        except editing.UnresolvedTargets as error:
+            raise ApiError(409, _("This passage is not there any more.")) from error
+    messages.success(request, _("Saved. The voice is known by this name from now on."))
+    return _back(memory_id, segment.start)
+
+
+def _decision(who: Principal, said: NamedVoice) -> editing.Decision:
+    if said.who == "user":
+        return editing.Decision(is_user=True)
+    if said.who == "nobody":
+        return editing.Decision()
+    if said.who != "new":
+        return editing.Decision(person_id=people.get_person(who.uid, said.who).id)
+    try:
+        return editing.Decision(person_id=people.create_person(who.uid, said.name, fence=fence_of(who)).id)
+    except (InvalidName, TooManyPeople) as error:
+        raise ApiError(422, str(error)) from error
+
+
+@page("POST")
+def visibility(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
+    """Share the memory by its link, or take that back."""
+    value = given(ShownTo, request.POST, "body").visibility
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
+        editing.set_visibility(who.uid, memory_id, Visibility(value))
+    messages.success(
+        request, _("Whoever has the link can read it now.") if value == "shared" else _("Only you can read it now.")
+    )
+    return _back(memory_id)
+
+
+@page("POST")
+def activate(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
+    """Show another transcript, and have the summary made from it."""
+    said = given(Activated, request.POST, "body")
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
+        repository.get_memory(who.uid, memory_id)
+        service.bounded(who.uid, memory_id, settings.OMI_RETRIES_PER_DAY)
+        budgets.spend(who.uid, runs=1)
+        try:
+            editing.activate_transcript(who.uid, memory_id, said.model, said.version)
+        except editing.NoSuchTranscript as error:
+            raise ApiError(404, _("There is no such transcript.")) from error
+        except editing.EmptyTranscript as error:
+            raise ApiError(409, _("This transcript is empty and cannot be shown in place of another.")) from error
+    messages.success(request, _("This transcript is shown now. The summary is being made from it."))
+    return _back(memory_id)
+
+
+@page("GET", "POST")
+def delete(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
+    """Erase the memory, after a question."""
+    if request.method == "POST":
+        erasure.erase_memory(who.uid, memory_id)
+        messages.success(request, _("The memory is erased, with everything that hung on it."))
+        return redirect("/app")
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
+        found = repository.get_memory(who.uid, memory_id)
+    told = {"memory": found, "here": "timeline", "restorable": settings.OMI_RESTORE_DAYS > 0}
+    return render(request, "pages/delete_memory.html", told)
+
+
+def _back(memory_id: str, moment: float | None = None) -> HttpResponse:
+    return redirect(f"/app/memories/{quote(memory_id, safe='')}" + ("" if moment is None else f"?t={moment:.2f}#meant"))

@@ -1,0 +1,70 @@
+"""What a user chooses: zone, language, recaps, consents, vocabulary."""
+
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import available_timezones
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+
+from memories.api.errors import ApiError
+from memories.api.user_settings import ChangedSettings
+from memories.feedback import permissions
+from memories.pages.edge import given, page
+from memories.privacy import account
+from memories.vocabulary import terms
+from memories.webhooks import hooks, rules
+from omi.accounts import users
+from omi.accounts.erased import fence_of
+from omi.accounts.principal import Principal
+
+RECAPS = ("recap_daily", "recap_weekly", "recap_push")
+CONSENTS = ("learning", "cases", "shadow")
+
+
+@page("GET", "POST")
+def settings(request: HttpRequest, who: Principal) -> HttpResponse:
+    """The settings; posted to, name, zone, language and recaps."""
+    user = users.get_user(who.uid)
+    if request.method == "GET":
+        words = terms.of(who.uid)
+        told = {
+            "user": user, "zones": sorted(available_timezones()), "words": words, "most_words": terms.MOST_TERMS,
+            "hooks": list(hooks.of_user(who.uid)), "kinds": rules.NAMES, "here": "settings",
+        }  # fmt: skip
+        return render(request, "pages/settings.html", told)
+    form = request.POST
+    asked: dict[str, Any] = {name: form.get(name, "").strip() for name in ("name", "time_zone")}
+    asked |= {"language": form.get("language", "").strip() or None, **{name: name in form for name in RECAPS}}
+    users.update_user(who.uid, fence=fence_of(who), **given(ChangedSettings, asked, "body").model_dump())
+    return _saved(request)
+
+
+@page("POST")
+def consents(request: HttpRequest, who: Principal) -> HttpResponse:
+    """Whether recordings are kept, and what may be learned from them. What is withdrawn is erased."""
+    wanted = "store_recording_permission" in request.POST
+    if wanted is not users.get_user(who.uid).store_recording_permission:
+        account.set_recording_permission(who.uid, wanted, fence=fence_of(who))
+    permissions.change(who.uid, {name: name in request.POST for name in CONSENTS}, fence=fence_of(who))
+    return _saved(request)
+
+
+@page("POST")
+def vocabulary(request: HttpRequest, who: Principal) -> HttpResponse:
+    """Words that recognition shall know, one a line."""
+    lines = request.POST.get("terms", "").splitlines()
+    try:
+        terms.put(who.uid, lines[:1000], fence=fence_of(who))
+    except terms.TooManyTerms as error:
+        told = _("There may be %(most)d words.") % {"most": terms.MOST_TERMS}
+        raise ApiError(422, told) from error
+    return _saved(request)
+
+
+def _saved(request: HttpRequest) -> HttpResponse:
+    messages.success(request, _("Saved."))
+    return redirect("/app/settings")

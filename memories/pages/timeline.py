@@ -1,0 +1,66 @@
+"""The memories, newest first, by day."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from pydantic import Field
+
+from memories.api.long_memories import weight
+from memories.api.reading import Query
+from memories.models import MemoryRow
+from memories.pages.edge import clock, given, in_turn, page
+from memories.repository import listing
+from memories.repository import memories as repository
+from memories.shapes import Memory
+from omi.accounts.principal import Principal
+from speakers import people
+
+SHOWN = 30
+"""Memories of one page."""
+
+
+class TimelineQuery(Query):
+    cursor: str | None = Field(default=None, max_length=2000)
+    discarded: bool = False
+
+
+@page("GET")
+def timeline(request: HttpRequest, who: Principal) -> HttpResponse:
+    """One page of the memories; the cursor goes on where it ended, whatever came meanwhile."""
+    asked = given(TimelineQuery, request.GET)
+    rows = MemoryRow.objects.filter(uid=who.uid, deleted=False).order_by("-created_at")
+    if asked.cursor:
+        rows = rows.filter(created_at__lte=repository.moment_of(who.uid, asked.cursor))
+    with in_turn(who.uid, weight(rows[:SHOWN], listed=True)):
+        found = listing.list_bounded(
+            who.uid, limit=SHOWN, offset=0, cursor=asked.cursor, include_discarded=asked.discarded,
+            size=settings.OMI_ANSWER_BYTES,
+        )  # fmt: skip
+        names = people.names(who.uid)
+        shown = [_row(memory, names) for memory in found.memories]
+        days = [{"day": day, "memories": list(rows)} for day, rows in groupby(shown, key=lambda row: row["day"])]
+        told = {
+            "days": days, "cursor": found.next_cursor, "first": not asked.cursor, "discarded": asked.discarded,
+            "here": "timeline", "today": timezone.localdate(),
+        }  # fmt: skip
+        return render(request, "pages/timeline.html", told)
+
+
+def _row(memory: Memory, names: dict[str, str]) -> dict[str, Any]:
+    at = timezone.localtime(memory.started_at or memory.created_at)
+    spoke = {item.person_id for item in memory.transcript_segments if item.person_id}
+    items = memory.structured.action_items
+    return {
+        "id": memory.id, "at": at, "day": at.date(), "emoji": memory.structured.emoji,
+        "title": memory.structured.title, "overview": memory.structured.overview[:400],
+        "category": memory.structured.category.value, "discarded": memory.discarded,
+        "length": clock(max((item.end for item in memory.transcript_segments), default=0.0)),
+        "people": sorted(names[person] for person in spoke if person in names)[:6],
+        "open_items": sum(not item.completed for item in items),
+    }  # fmt: skip

@@ -1,0 +1,92 @@
+"""A user's way through the pages in a real browser: sign in, open a memory, correct it, search, recap, export, out."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from demo.servers import Installation
+from tests.acceptance.test_admin_browser import accessible, browser
+from tests.acceptance.wire import App, Json
+
+__all__ = ["browser"]
+pytestmark = [pytest.mark.process, pytest.mark.browser]
+
+
+def seen(page: Any) -> None:
+    """Every page on the way is accessible and no wider than the phone, also with everything unfolded."""
+    page.wait_for_load_state("load")
+    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
+    accessible(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = false })")
+
+
+def test_a_user_reads_corrects_searches_and_takes_everything_along(
+    browser: Any, server: Installation, make_app: Callable[[], App]
+) -> None:
+    app = make_app()
+    memory: Json = app.create_memory()
+    app.wait(f"/v1/memories/{memory['id']}/post-processing", lambda run: run["state"] == "finished")
+    day = memory["created_at"][:10]
+    context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark")
+    try:
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        broken: list[str] = []
+        page.on("response", lambda answer: broken.append(answer.url) if answer.status >= 400 else None)
+        page.on("pageerror", lambda error: broken.append(str(error)))
+        page.on("console", lambda said: broken.append(said.text) if said.type == "error" else None)
+
+        page.goto(f"{server.url}/")
+        page.get_by_role("link", name="Your memories").click()
+        seen(page)
+        page.get_by_label("Token").fill(app.token)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("heading", name="Memories", level=1).wait_for()
+        cookie = next(item for item in context.cookies() if item["name"] == "omi_app")
+        assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/app")
+
+        page.locator(f"a[href='/app/memories/{memory['id']}']").click()
+        seen(page)
+        page.get_by_text("Correct title or overview").click()
+        page.get_by_label("Title").fill("Meeting <b>at</b> the station")
+        page.get_by_role("button", name="Save").click()
+        page.get_by_text("Your words win").wait_for()
+        assert page.get_by_role("heading", level=1).inner_text() == "Meeting <b>at</b> the station"
+        assert app.get(f"/v1/memories/{memory['id']}").json()["edits"]["title"] == "Meeting <b>at</b> the station"
+
+        assert app.post(f"/v1/recaps/day/{day}/regenerate").status_code == 200
+
+        page.get_by_role("link", name="Search", exact=True).click()
+        page.get_by_label("What are you looking for?").fill("station Monday")
+        page.get_by_role("button", name="Search").click()
+        page.locator("mark").first.wait_for()
+        assert page.locator("mark").all_inner_texts()[:1] == ["Monday"]
+        seen(page)
+        page.get_by_role("link", name="Meeting").click()
+        assert "Monday" in page.locator("#meant .text").inner_text()
+
+        app.wait(f"/v1/recaps/day/{day}", lambda told: not told["making"])
+        page.goto(f"{server.url}/app/recaps")
+        page.locator(f"a[href='/app/recaps/day/{day}']").click()
+        seen(page)
+        assert "Meeting <b>at</b> the station" in page.locator("main").inner_text()
+
+        for path in ("/app", "/app/ask", "/app/insights", "/app/people", "/app/live", "/app/settings"):
+            page.goto(server.url + path)
+            seen(page)
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Export everything").click()
+        assert zipfile.is_zipfile(download.value.path())
+
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("heading", name="Sign in", level=1).wait_for()
+        page.goto(f"{server.url}/app/memories/{memory['id']}")
+        assert page.get_by_role("heading", level=1).inner_text() == "Sign in"
+        assert broken == []
+    finally:
+        context.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from memories.api.asking import AskViewSet
+from memories.api.changes import ChangeViewSet
 from memories.api.downloads import DownloadViewSet
 from memories.api.edits import EditViewSet
 from memories.api.event_stream import event_stream
@@ -56,6 +57,14 @@ urlpatterns = [
     path(f"{_MEMORY}/speakers", EditViewSet.as_view({"get": "speakers"})),
     path(f"{_MEMORY}/segments/assign-bulk", EditViewSet.as_view({"patch": "assign_voice"})),
     path(f"{_MEMORY}/segments/<int:index>/assign", EditViewSet.as_view({"patch": "assign"})),
+    path(f"{_MEMORY}/segments/<str:segment_id>/text", ChangeViewSet.as_view({"patch": "text"})),
+    path(f"{_MEMORY}/action-items", ChangeViewSet.as_view({"get": "items", "post": "add_item"})),
+    path(
+        f"{_MEMORY}/action-items/<str:item_id>",
+        ChangeViewSet.as_view({"patch": "change_item", "delete": "delete_item"}),
+    ),
+    path(f"{_MEMORY}/changes", ChangeViewSet.as_view({"get": "list"})),
+    path(f"{_MEMORY}/changes/<str:change_id>/undo", ChangeViewSet.as_view({"post": "undo"})),
     path(
         f"{_MEMORY}/post-processing",
         PostProcessingViewSet.as_view({"post": "create", "get": "retrieve"}),

@@ -46,6 +46,9 @@ def owned(lived: Json) -> dict[str, str]:
         "model": next(iter(app.get(f"/v1/memories/{lived['memory_id']}/transcripts/versions").json()))["model"],
         "index": "0",
         "file_format": "vtt",
+        "segment_id": lived["memory"]["transcript_segments"][0]["id"],
+        "item_id": "ai_none",
+        "change_id": "ch_none",
     }
 
 

@@ -12,7 +12,7 @@ from django.test import Client
 
 from memories.models import Webhook
 from memories.repository import processing, transcripts
-from memories.shapes import Memory, ProcessingMemory
+from memories.shapes import ActionItem, Change, Memory, ProcessingMemory, UserEdits
 from memories.webhooks import signing
 from omi.accounts.identity import IdentityUnavailable
 from omi.stores import audio
@@ -38,6 +38,13 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("GET", f"{M}/speakers", None),
     ("PATCH", f"{M}/segments/assign-bulk", {"speaker": "SPEAKER_00", "is_user": True}),
     ("PATCH", f"{M}/segments/0/assign?assign_type=is_user&value=true", None),
+    ("PATCH", f"{M}/segments/s0/text", {"text": "We take the train."}),
+    ("GET", f"{M}/action-items", None),
+    ("POST", f"{M}/action-items", {"description": "Buy bread"}),
+    ("PATCH", f"{M}/action-items/ai_alice", {"completed": True}),
+    ("DELETE", f"{M}/action-items/ai_alice", None),
+    ("GET", f"{M}/changes", None),
+    ("POST", f"{M}/changes/ch_alice/undo", None),
     ("GET", f"{M}/post-processing", None),
     ("POST", f"{M}/post-processing/cancel", None),
     ("POST", f"{M}/post-processing/retry", None),
@@ -57,7 +64,10 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
 @pytest.fixture
 def belongings(make_memory: Make) -> Memory:
     """Everything of Alice's that the calls above ask for."""
-    memory = make_memory("alice")
+    added = Change(
+        id="ch_alice", kind="item_add", at=datetime.now(UTC), item_id="ai_alice", item=ActionItem(description="Row")
+    )
+    memory = make_memory("alice", edits=UserEdits(changes=[added], made_items=[]))
     transcripts.save_transcript(
         "alice", memory.id, "deepgram_streaming", [segment("d0", "Hi.", "SPEAKER_00", 0, 1)], {}
     )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from memories.links.models import SharedLink
 from memories.models import Webhook
 from memories.repository import processing, transcripts
 from memories.shapes import ActionItem, Change, Memory, ProcessingMemory, UserEdits
@@ -22,6 +23,8 @@ from tests.support.sound import tone
 Make = Callable[..., Memory]
 
 M = "/v1/memories/alice-memory-1"
+TASK = "WyJhbGljZS1tZW1vcnktMSIsICJhaV9hbGljZSJd"
+"""The action item ``ai_alice`` of this memory."""
 JSON_CALLS: list[tuple[str, str, Any]] = [
     ("GET", M, None),
     ("PATCH", M, {"title": "Mine"}),
@@ -45,6 +48,10 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("DELETE", f"{M}/action-items/ai_alice", None),
     ("GET", f"{M}/changes", None),
     ("POST", f"{M}/changes/ch_alice/undo", None),
+    ("PATCH", f"/v1/action-items/{TASK}", {"completed": True}),
+    ("GET", f"{M}/links", None),
+    ("POST", f"{M}/links", {"fields": ["title"]}),
+    ("DELETE", f"{M}/links/ln_alice", None),
     ("GET", f"{M}/post-processing", None),
     ("POST", f"{M}/post-processing/cancel", None),
     ("POST", f"{M}/post-processing/retry", None),
@@ -74,6 +81,9 @@ def belongings(make_memory: Make) -> Memory:
     audio.put("alice", "recording", tone(1), memory_id=memory.id, keep_for=None)
     now = datetime.now(UTC)
     processing.create("alice", ProcessingMemory(id="p-1", created_at=now, timer_start=1.0))
+    SharedLink.objects.create(
+        id="ln_alice", digest="0", uid="alice", memory_id=memory.id, fields=["title"], created_at=now, expires_at=now
+    )
     hook = Webhook.objects.create(
         id="wh_alice",
         uid="alice",
@@ -127,6 +137,10 @@ ALL = [
     ("GET", "/v1/users/export", None),
     ("GET", "/v1/webhooks", None),
     ("POST", "/v1/webhooks", {}),
+    ("GET", "/v1/action-items", None),
+    ("GET", "/v1/action-items/feed", None),
+    ("POST", "/v1/action-items/feed", None),
+    ("DELETE", "/v1/action-items/feed", None),
     ("GET", "/v1/search?q=boat", None),
     ("POST", "/v1/ask", {"question": "boat"}),
     ("GET", "/v1/recaps", None),

@@ -1,4 +1,4 @@
-"""The callers and memories of the API's tests, and the runs of the pipeline's."""
+"""The callers and memories of the API's tests."""
 
 from __future__ import annotations
 

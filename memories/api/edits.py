@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from memories import editing
 from memories.api.errors import ApiError, invalid
+from memories.api.long_memories import InTurn
 from memories.api.reading import Query, body, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import AssignVoice, Detail, EventFlags, Speakers, Status
@@ -42,7 +43,7 @@ class VisibilityQuery(Query):
         return {"value": values["visibility"], **values} if "visibility" in values else values
 
 
-class EditViewSet(viewsets.ViewSet):
+class EditViewSet(InTurn, viewsets.ViewSet):
     @extend_schema(request=EventFlags, responses={200: Status, 404: Detail, 422: Detail})
     def events(self, request: Request, memory_id: str) -> Response:
         given = body(EventFlags, request)

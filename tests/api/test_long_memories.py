@@ -46,6 +46,13 @@ def test_one_user_reads_one_long_memory_at_a_time_and_nobody_else_waits_for_it(
     assert [alice.get(path.format(id=long.id)).status_code for _ in range(3)] == [200] * 3, "each turn has ended"
 
 
+def test_an_edit_reads_it_too(alice: Caller, long: Memory) -> None:
+    path = f"/v1/memories/{long.id}/visibility?value=private"
+    with long_memories.READS.held("alice", per_user=1, in_all=2):
+        assert alice.send("PATCH", path).status_code == 429
+    assert alice.send("PATCH", path).status_code == 200
+
+
 def test_an_ordinary_memory_is_read_at_once(alice: Caller, make_memory: Callable[..., Memory]) -> None:
     memory = make_memory()
     with long_memories.READS.held("alice", per_user=1, in_all=1):

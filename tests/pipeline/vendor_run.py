@@ -28,8 +28,7 @@ Process = Callable[..., PostProcessingRun]
 
 @pytest.fixture
 def process(
-    memory: Memory, upload: Any, heard: Regions, talk: Talk, vendors: VendorServer, settings: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    memory: Memory, upload: Any, heard: Regions, talk: Talk, vendors: VendorServer, settings: Any
 ) -> Iterator[Process]:  # fmt: skip
     """Post-process the talk with fal, then Deepgram, OpenAI and Hume; ``heard_by`` names others in order."""
     settings.PROVIDERS = settings.PROVIDERS | {
@@ -38,7 +37,6 @@ def process(
         "embedder": {"BACKEND": "memories.structuring.openai_embedder.OpenAIEmbedder"},
         "emotions": {"BACKEND": "emotions.hume.HumeEmotions"},
     }
-    monkeypatch.setattr("transcription.vendors.batch.fal_whisperx.POLL_SECONDS", 1.0)
     # What was heard live is too short to be held against what the simulators say, which is another talk.
     short = [item.model_copy(update={"text": "we should book the table"}) for item in memory.transcript_segments]
     repository.update_memory(UID, MEMORY, {"transcript_segments": short})

@@ -16,12 +16,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from memories.api.errors import ApiError, invalid
-from memories.api.long_memories import PATIENCE_SECONDS, READS
+from memories.api.long_memories import PATIENCE_SECONDS, READS, InTurn, weight
 from memories.api.reading import Query, body, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
 from memories.changes import agenda, calendar, making
 from memories.links import feeds
+from memories.models import MemoryRow
 from omi.accounts.requests import fence_of, uid_of
 from omi.accounts.throttles import StrangerRate
 from omi.core.moments import Moment
@@ -81,8 +82,14 @@ class FeedWithSecret(FeedShown):
     url: str
 
 
-class TaskViewSet(viewsets.ViewSet):
+class TaskViewSet(InTurn, viewsets.ViewSet):
     """Tasks of all memories of the user."""
+
+    def weight(self, request: Request) -> int:
+        """Of the memory that a change is written to; a list reads no long transcript."""
+        memory_id = agenda.memory_of(self.kwargs.get("task_id", ""))
+        uid = uid_of(request)
+        return weight(MemoryRow.objects.filter(uid=uid, memory_id=memory_id)) if memory_id else 0
 
     @extend_schema(parameters=parameters(TasksQuery), responses={200: TaskPage, 422: Detail})
     def list(self, request: Request) -> Response:

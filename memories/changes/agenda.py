@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from django.utils import timezone
 
 from memories.action_items.models import ActionItemRow
 from memories.changes import making
+from memories.repository import listing
 from memories.repository import memories as repository
 from memories.search import word_index
 from memories.shapes import ActionItem, Memory
@@ -138,8 +140,8 @@ def _told(uid: str, groups: Sequence[Sequence[ActionItemRow]]) -> list[Task]:
         memories: dict[str, Memory] = {}
         wanted = list(dict.fromkeys(row.memory_id for group in part for row in group))
         for start in range(0, len(wanted), SLICE):
-            found = repository.get_memories(uid, wanted[start : start + SLICE])
-            memories |= {name: item.model_copy(update={"transcript_segments": []}) for name, item in found.items()}
+            found = without_long_transcripts(uid, wanted[start : start + SLICE])
+            memories |= {item.id: item.model_copy(update={"transcript_segments": []}) for item in found}
         for group in part:
             said = [(memories[row.memory_id], row.item_id) for row in group if row.memory_id in memories]
             items = [dict(making.listed(memory)).get(item_id) for memory, item_id in said]
@@ -147,6 +149,20 @@ def _told(uid: str, groups: Sequence[Sequence[ActionItemRow]]) -> list[Task]:
             if first is not None:
                 tasks.append(Task(_task_id(*said[0]), first, _due(group), said))
     return tasks
+
+
+def without_long_transcripts(uid: str, ids: Sequence[str]) -> list[Memory]:
+    """Those of these memories that are there; the words of a long one, which lie apart, are not fetched."""
+    room = listing.Room(sys.maxsize)
+    return [memory for _, memory in listing.get_bounded([(uid, name) for name in ids], room)]
+
+
+def memory_of(task_id: str) -> str | None:
+    """The memory that a task's id names; None where it is no id of ours."""
+    try:
+        return _parts(task_id)[0]
+    except NoSuchTask:
+        return None
 
 
 def _task_id(memory: Memory, item_id: str) -> str:

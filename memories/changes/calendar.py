@@ -15,7 +15,6 @@ from django.utils import timezone
 
 from memories.changes import agenda
 from memories.models import MemoryRow
-from memories.repository import memories as repository
 from memories.shapes import Event, Memory, event_key
 
 MOST_TASKS: Final = 200
@@ -78,7 +77,7 @@ def _events(uid: str) -> Iterator[tuple[Memory, Event]]:
     names = list(rows.values_list("memory_id", flat=True)[:MOST_MEMORIES])
     told: set[str] = set()
     for at in range(0, len(names), agenda.SLICE):
-        for memory in repository.get_memories(uid, names[at : at + agenda.SLICE]).values():
+        for memory in agenda.without_long_transcripts(uid, names[at : at + agenda.SLICE]):
             for event in memory.structured.events:
                 key = event_key(event.title, event.start)
                 if not memory.discarded and key not in told:

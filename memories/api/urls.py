@@ -22,6 +22,7 @@ from memories.api.recordings import RecordingViewSet
 from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
 from memories.api.transcripts import TranscriptViewSet
+from memories.api.trash import TrashViewSet
 from memories.api.user_settings import UserSettingsViewSet
 from memories.api.users import UserViewSet
 from memories.api.vendors import FalWebhook, vendor_audio
@@ -41,6 +42,8 @@ urlpatterns = [
     path("v1/action-items/feed", FeedViewSet.as_view({"get": "retrieve", "post": "create", "delete": "destroy"})),
     path("v1/action-items/feed/<str:token>.ics", CalendarViewSet.as_view({"get": "retrieve"})),
     path("v1/action-items/<str:task_id>", TaskViewSet.as_view({"patch": "partial_update"})),
+    path("v1/trash", TrashViewSet.as_view({"get": "list"})),
+    path("v1/trash/<str:memory_id>", TrashViewSet.as_view({"delete": "destroy"})),
     path("v1/ask", AskViewSet.as_view({"post": "create"})),
     path("v1/search", FindingViewSet.as_view({"get": "retrieve"})),
     path("v1/memories/search", SearchViewSet.as_view({"post": "create"})),

@@ -138,6 +138,8 @@ ALL = [
     ("GET", "/v1/webhooks", None),
     ("POST", "/v1/webhooks", {}),
     ("GET", "/v1/action-items", None),
+    ("GET", "/v1/trash", None),
+    ("DELETE", "/v1/trash/alice-memory-1", None),
     ("GET", "/v1/action-items/feed", None),
     ("POST", "/v1/action-items/feed", None),
     ("DELETE", "/v1/action-items/feed", None),

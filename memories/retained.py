@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
+from memories.feedback.models import LabelledCase, Report
 from memories.models import ErasureReceipt, MirrorSample, UserEvent, VendorCallback
 from memories.pipeline.models import PostProcessingRun, StepArtifact, VendorCall
 from memories.pipeline.states import State
@@ -158,6 +159,10 @@ def _rows() -> Iterator[Held]:
         ("webhooks' deliveries", WebhookDelivery.objects.all(), rules.KEPT, "the user reads and repeats them"),
     ):
         yield _counted(Held(what, f"{kept.days} days after they came", why), rows)
+    days = f"{settings.OMI_CASE_KEEP_DAYS} days after they came (OMI_CASE_KEEP_DAYS)"
+    yield _counted(Held("feedback", days, "support reads it, and learning is told by it"), Report.objects.all())
+    cases = LabelledCase.objects.all()
+    yield _counted(Held("labelled cases", days, "what is learned and measured is held against them"), cases)
 
 
 def _receipts() -> Iterator[Held]:

@@ -15,7 +15,7 @@ from django.conf import settings  # noqa: E402
 from django.db import connections  # noqa: E402
 
 from omi.core import access_log, clock, workspace  # noqa: E402
-from omi.serving import answers, body, flow, guard, limits  # noqa: E402
+from omi.serving import admission, answers, body, flow, guard, limits  # noqa: E402
 from transcription.listen.daphne_socket import install  # noqa: E402
 from transcription.routing import websocket_urlpatterns  # noqa: E402  after the apps are loaded
 
@@ -33,6 +33,7 @@ guard.install()
 answers.install()
 flow.install()
 access_log.install()
+admission.start()
 application = ProtocolTypeRouter(
     {"http": body.drawing(django_application), "websocket": URLRouter(websocket_urlpatterns)}
 )

@@ -13,6 +13,7 @@ from django.core.files.base import ContentFile
 
 from omi.core import providers, secret_key
 from omi.core.errors import ProviderError
+from omi.serving import admission
 from omi.stores.vectors import namespace, vectors
 
 LEAST_FREE_BYTES = 1024**3
@@ -42,6 +43,7 @@ def findings() -> Iterator[Finding]:
     """One finding per dependency that is in use. Never raises; no check takes longer than a few seconds."""
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("disk", _disk),
+        ("admission", _admission),
         ("database", _database),
         ("migrations", _migrations),
         ("cache and channel layer", _redis),
@@ -65,6 +67,15 @@ def _disk() -> Finding:
     free = shutil.disk_usage(settings.OMI_DATA_DIR).free
     detail = f"{free / 1024**3:.1f} GiB free in OMI_DATA_DIR"
     return Finding("disk", free > LEAST_FREE_BYTES, detail, "Free some room, or set OMI_DATA_DIR to another disk.")
+
+
+def _admission() -> Finding:
+    """Whether a new upload or socket would be let in, by one look of this process."""
+    admission.look()
+    over = [gate.refusal.code for gate in admission.gates() if gate.last >= 1.0]
+    said = ", ".join(f"{gate.refusal.code} {gate.last:.0%} of its limit" for gate in admission.gates())
+    fix = "New uploads and sockets are refused until this is better: docs/scaling.md, OMI_ADMIT_* in docs/settings.md."
+    return Finding("admission", not over, said, fix)
 
 
 def _database() -> Finding:

@@ -13,6 +13,7 @@ from django.http import HttpRequest, JsonResponse
 from omi.core import providers
 from omi.core.errors import ProviderError
 from omi.core.operators import is_operator
+from omi.serving import admission
 from omi.stores.documents.base import DocumentError
 
 log = structlog.get_logger(__name__)
@@ -29,12 +30,15 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """503 where something is out of reach. Operators read what, and the seconds that each check took."""
+    """503 where something is out of reach. Operators read what, the seconds that each check took, and
+    whether newcomers are let in."""
     checks = _look.latest()
     ready = all(check["ok"] for check in checks.values())
     told: dict[str, Any] = {"status": "ok" if ready else "unavailable"}
     if is_operator(request):
         told["checks"] = checks
+        # Not a part of "ready": what was accepted is still served here, and reads are answered.
+        told["admission"] = {gate.refusal.code: "closed" if gate.shut else "open" for gate in admission.gates()}
     return JsonResponse(told, status=200 if ready else 503)
 
 

@@ -308,5 +308,7 @@ LOGGING = {
     "level": env_str("OMI_LOG_LEVEL", "INFO"),
     "format": env_choice("OMI_LOG_FORMAT", "auto", ("auto", "json", "console")),
 }
+OMI_TRACES_URL = env_str("OMI_TRACES_URL")
+"""Where spans go (OTLP over HTTP, such as http://127.0.0.1:4318); unset: nothing is traced."""
 PROMETHEUS_EXPORT_MIGRATIONS = False
 TESTING = "pytest" in sys.modules

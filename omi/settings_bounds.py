@@ -5,7 +5,7 @@ docs/security.md says of each bound what it keeps from happening; a test holds t
 
 from __future__ import annotations
 
-from omi.core.env import env_amounts, env_int, env_str
+from omi.core.env import env_amounts, env_float, env_int, env_str
 
 OMI_ANSWER_BYTES = env_int("OMI_ANSWER_BYTES", 16 * 1024 * 1024)
 """Of a list, a search or the transcripts of a memory: what goes beyond it is listed without its segments."""
@@ -32,3 +32,12 @@ OMI_SEARCHES_PER_MINUTE = env_int("OMI_SEARCHES_PER_MINUTE", 30)
 """Each asks the embedder, which may cost money."""
 OMI_CREATES_PER_MINUTE = env_int("OMI_CREATES_PER_MINUTE", 30)
 """Posted memories: each is a run with a language model and an embedding."""
+OMI_ADMIT_FREE_BYTES = env_int("OMI_ADMIT_FREE_BYTES", 1536 * 1024**2)
+"""With less free on the data folder's disk no new upload and no new socket is let in: the journals' reserve and one of
+the largest uploads. 0: no limit, here and in the three that follow."""
+OMI_ADMIT_FREE_SHARE = env_float("OMI_ADMIT_FREE_SHARE", 0.01)
+"""The same as a share of the disk; the larger of the two counts."""
+OMI_ADMIT_DATABASE_SECONDS = env_float("OMI_ADMIT_DATABASE_SECONDS", 3.0)
+"""A sampled read that takes this long, three times in a row: nobody new is let in."""
+OMI_ADMIT_QUEUE_SECONDS = env_float("OMI_ADMIT_QUEUE_SECONDS", 6 * 3600.0)
+"""Work that no worker has taken for this long: nobody new is let in."""

@@ -9,6 +9,7 @@ from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from rest_framework.request import Request
 
 from memories.api.errors import ApiError
+from omi.serving import admission
 
 _FRAMING = 64 * 1024
 """Bytes of multipart headers that a body may have beside the file."""
@@ -37,7 +38,11 @@ class LimitedUploadHandler(TemporaryFileUploadHandler):
 
 
 def limit_upload(request: Request, limit: int | None = None) -> None:
-    """Call before the request's files are first touched. ``limit`` in bytes, ``OMI_MAX_UPLOAD_BYTES`` by default."""
+    """Call before the request's files are first touched. ``limit`` in bytes, ``OMI_MAX_UPLOAD_BYTES`` by default.
+    Raises ApiError 503 where the server has no room for more (``admission``); large bodies are refused at the door."""
+    refused = admission.refusal("upload")
+    if refused is not None:
+        raise ApiError(503, refused.sentence, headers={"Retry-After": str(refused.retry_after)}, code=refused.code)
     chosen = settings.OMI_MAX_UPLOAD_BYTES if limit is None else limit
     request._request.upload_handlers = [LimitedUploadHandler(request._request, chosen)]
 

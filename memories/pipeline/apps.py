@@ -12,10 +12,14 @@ class PipelineConfig(AppConfig):
     def ready(self) -> None:
         from django_q.signals import post_execute_in_worker
 
+        from memories.pipeline.engine import queue
         from memories.pipeline.models import triggers
         from memories.pipeline.operations import metrics, recycling, schedules
+        from omi.serving import admission
 
         post_migrate.connect(triggers.install, sender=self)
         post_migrate.connect(schedules.ensure, sender=self)
         post_execute_in_worker.connect(recycling.after_task, dispatch_uid="omi.recycling")
         metrics.register()
+        said = "The server is far behind with its work; nothing new is taken."
+        admission.register(admission.Gate("queue_too_old", said, queue.load))

@@ -33,7 +33,7 @@ from memories.pipeline.engine.results import AnswersLater, Done, LeaseLost, RunC
 from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.pipeline.states import GOOD, Kind, State, StepState
 from memories.pipeline.vendor_calls import jobs, records
-from omi.core import clock
+from omi.core import clock, traces
 from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
 
 DEFAULT_LIMIT: Final = 300.0
@@ -61,7 +61,9 @@ def work(run_id: int, *, owner: str | None = None) -> str:
         uid=run.uid, memory_id=run.memory_id, run_id=run.pk, run_kind=run.kind, fence=held.fence
     )
     try:
-        result = _walk(ctx, heartbeat)
+        with traces.span("run", run_id=run.pk, kind=run.kind, began=run.created_at.isoformat()) as tell:
+            result = _walk(ctx, heartbeat)
+            tell(result)
         fault_injection.point("before-ack")
         return result
     except LeaseLost:
@@ -98,7 +100,9 @@ def _walk(ctx: Context, heartbeat: Heartbeat) -> str:
             run.current_step = step.name
             lease.write(ctx.lease, current_step=step.name, step_started_at=clock.now())
         structlog.contextvars.bind_contextvars(step=step.name)
-        ended = _step(ctx, step, following, heartbeat)
+        with traces.span("step", run_id=run.pk, kind=run.kind, step=step.name) as tell:
+            ended = _step(ctx, step, following, heartbeat)
+            tell(step.outcome or step.state)
         if ended is not None:
             return ended
     published = ctx.output(order[-1].name)

@@ -14,6 +14,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from omi.core import traces
+
+_STORES = ("documents", "vectors")
+"""Ports whose calls are spans, where anything is traced."""
+
 
 def one(port: str) -> Any:
     """The backend of a port that has exactly one. Raises ImproperlyConfigured with the setting's name."""
@@ -58,7 +63,8 @@ def _load(port: str, index: int | None) -> Any:
         backend = import_string(entry["BACKEND"])
     except ImportError as error:
         raise ImproperlyConfigured(f"PROVIDERS[{port!r}]: cannot import {entry['BACKEND']!r}: {error}") from error
-    return backend(**entry.get("OPTIONS", {}))
+    made = backend(**entry.get("OPTIONS", {}))
+    return traces.of_store(made, port) if port in _STORES else made
 
 
 def forget() -> None:

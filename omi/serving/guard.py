@@ -1,8 +1,9 @@
 """A body of somebody unknown is refused before it is read; a chunked one gets the length that it turned out to have.
 
 Daphne takes a whole body onto disk before the application hears of the request, so the application's "who are you"
-comes too late: strangers could fill the disk. Here the connection is not read on until the token was looked at. Small
-bodies are let through: they cost no more than the request itself, and the application answers in its own words.
+comes too late: strangers could fill the disk. Here the connection is not read on until the token was looked at, and no
+upload is read for which there is no room (``admission``). Small bodies are let through: they cost no more than the
+request itself, and the application answers in its own words.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import structlog
 from channels.db import database_sync_to_async
 
 from omi.accounts.identity import IdentityUnavailable, InvalidToken, verify_token
+from omi.serving import admission
 from omi.serving.limits import LINGER
 
 log = structlog.get_logger(__name__)
@@ -62,6 +64,9 @@ class Guarded:
         if scheme.lower() != b"bearer" or not token.strip():
             self._deny(401, "Authorization header not found")
             return
+        if self._is_upload() and (refused := admission.refusal("upload", length or 0)) is not None:
+            self._deny(503, refused.sentence, f"Retry-After: {refused.retry_after}\r\n", code=refused.code)
+            return
         self.channel.transport.pauseProducing()
         self._judging = asyncio.get_running_loop().create_task(self._judge(token.strip().decode("latin-1")))
 
@@ -103,13 +108,17 @@ class Guarded:
         else:
             self.channel.loseConnection()
 
-    def _deny(self, status: int, sentence: str, headers: str = "") -> None:
+    def _is_upload(self) -> bool:
+        kind = (self.requestHeaders.getRawHeaders(b"content-type") or [b""])[0]
+        return bool(kind.lower().startswith(b"multipart/"))
+
+    def _deny(self, status: int, sentence: str, headers: str = "", **more: str) -> None:
         """Answer now; what still comes is thrown away for a while, because a reset would hide the answer."""
         self._denied = True
         if self.channel is None or self.channel.transport is None:
             return
         reason = {401: "Unauthorized\r\nWWW-Authenticate: Bearer", 503: "Service Unavailable"}[status]
-        body = json.dumps({"detail": sentence}).encode()
+        body = json.dumps({"detail": sentence, **more}).encode()
         head = (
             f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n{headers}"
         )

@@ -100,7 +100,7 @@ def test_support_reprocesses_a_memory_and_the_history_says_who_and_why(
         page.goto(f"{server.url}/admin/memories/memoryrow/?q={memory['id']}")
         page.locator("input.action-select").first.check()
         page.locator("select[name=action]").first.select_option("reprocess")
-        page.get_by_role("button", name=re.compile("Go|Run")).first.click()
+        page.locator("#changelist-form").get_by_role("button", name=re.compile("Go|Run")).first.click()
         if javascript:
             accessible(page)
         page.get_by_label(re.compile("Reason", re.I)).fill(reason)
@@ -131,7 +131,7 @@ def test_a_reason_is_required(browser: Any, server: Installation, memory: dict[s
         runs = memory["app"].get(f"/v1/memories/{memory['id']}/post-processing").json()["id"]
         page.locator("input.action-select").first.check()
         page.locator("select[name=action]").first.select_option("reprocess")
-        page.get_by_role("button", name=re.compile("Go|Run")).first.click()
+        page.locator("#changelist-form").get_by_role("button", name=re.compile("Go|Run")).first.click()
         page.locator("form").filter(has=page.get_by_label(re.compile("Reason", re.I))).evaluate(
             "form => { form.noValidate = true }"
         )

@@ -19,7 +19,9 @@ from tests.ops.watching import Watch
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(page for page in (ROOT / "docs" / "runbooks").glob("*.md") if page.stem != "README")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-OF_THE_MACHINE = re.compile(r"^# (systemctl|journalctl|sudo -u postgres psql) ")
+OF_THE_MACHINE = re.compile(
+    r"^# (systemctl|journalctl|timedatectl|sudo -u postgres psql|sudo -u omi \S+ manage.py hosts --lost)( |$)"
+)
 VENDOR, OWNER = "openai", "lived"
 
 SEED = """

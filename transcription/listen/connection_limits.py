@@ -1,4 +1,5 @@
-"""How many ``/listen`` connections one user may have open in this process, and how much audio a day may bring."""
+"""How many ``/listen`` connections one user may have open in this process, how much audio a day may bring, and who is
+still let in while the server has no room for more."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import time
 
 from django.conf import settings
 
+from omi.serving import admission
 from transcription.journal.quota import QUOTA
 from transcription.listen.authentication import Refused
 from transcription.listen.live_socket import LiveSocket
@@ -14,6 +16,9 @@ SILENT_SECONDS = 20.0
 """A connection that has sent nothing for this long gives up its slot to a new one of the same user."""
 
 _slots: dict[str, list[LiveSocket]] = {}
+_left: dict[str, float] = {}
+"""Users whose last connection to this process ended within the gap, and when: their conversation goes on. Oldest
+first."""
 
 
 def users() -> list[str]:
@@ -34,12 +39,13 @@ def require_audio_left(uid: str) -> None:
 
 def take_slot(uid: str, socket: LiveSocket) -> None:
     """Count ``socket`` as one of the user's. Raises Refused when all of the user's slots in this process are taken by
-    connections that are alive, or the user's audio of today is used up.
+    connections that are alive, the user's audio of today is used up, or the server has no room for a new conversation.
 
     A connection that has been silent gives way to the new one: after a lost network the old socket is still open here
     for half a minute, and must not lock the user out.
     """
     require_audio_left(uid)
+    _require_room(uid)
     slots = _slots.setdefault(uid, [])
     if len(slots) >= settings.OMI_SOCKETS_PER_USER:
         silent = min(slots, key=lambda other: other.last_message)
@@ -57,3 +63,22 @@ def leave_slot(uid: str, socket: LiveSocket) -> None:
         slots.remove(socket)
         if not slots:
             del _slots[uid]
+            _forget_left()
+            _left.pop(uid, None)
+            _left[uid] = time.monotonic()
+
+
+def _require_room(uid: str) -> None:
+    """Raise Refused for a newcomer where ``admission`` lets nobody in. Who is here, or was within the gap, is none."""
+    _forget_left()
+    if uid in _slots or uid in _left:
+        return
+    refused = admission.refusal("socket")
+    if refused is not None:
+        raise Refused(refused.code, refused.sentence, later=True)
+
+
+def _forget_left() -> None:
+    past = time.monotonic() - settings.OMI_GAP_SECONDS
+    while _left and next(iter(_left.values())) < past:
+        del _left[next(iter(_left))]

@@ -10,8 +10,9 @@ from functools import cache
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.db import Error, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Min, Q, QuerySet
 
 from memories.pipeline.engine import transitions
 from memories.pipeline.models import PostProcessingRun
@@ -105,6 +106,19 @@ def messages() -> QuerySet[Any]:
 
     found: QuerySet[Any] = OrmQ.objects.filter(key=broker().list_key)
     return found
+
+
+def oldest_due_seconds() -> float:
+    """How long the oldest message has been due that no worker has taken; 0 where there is none."""
+    now = clock.now()
+    oldest = messages().filter(lock__lt=now).aggregate(oldest=Min("lock"))["oldest"]
+    return max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
+
+
+def load() -> float:
+    """``oldest_due_seconds`` as a share of ``OMI_ADMIT_QUEUE_SECONDS``, for ``omi.serving.admission``."""
+    limit = settings.OMI_ADMIT_QUEUE_SECONDS
+    return oldest_due_seconds() / limit if limit else 0.0
 
 
 def behind(since: datetime) -> bool:

@@ -18,7 +18,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.db import DatabaseError, Error, transaction
-from django.db.models import Case, Count, F, Min, Q, QuerySet, Sum, Value, When
+from django.db.models import Case, Count, F, Q, QuerySet, Sum, Value, When
 from django.utils import timezone
 from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -301,11 +301,11 @@ def _at_nought(name: str) -> dict[tuple[str, ...], float]:
 
 def _queue() -> Iterable[Any]:
     """What waits for a worker: the queue holds as many messages as there are unfinished runs, about."""
-    now = timezone.now()
-    due = queue.messages().filter(lock__lt=now).aggregate(count=Count("pk"), oldest=Min("lock"))
-    age = (now - due["oldest"]).total_seconds() if due["oldest"] else 0.0
-    yield GaugeMetricFamily("memory_queue_due", "Messages of the queue that no worker has taken yet", due["count"])
-    yield GaugeMetricFamily("memory_queue_oldest_seconds", "How long the oldest of them has been due", age)
+    due = queue.messages().filter(lock__lt=timezone.now()).count()
+    yield GaugeMetricFamily("memory_queue_due", "Messages of the queue that no worker has taken yet", due)
+    yield GaugeMetricFamily(
+        "memory_queue_oldest_seconds", "How long the oldest of them has been due", queue.oldest_due_seconds()
+    )
 
 
 def _histogram(

@@ -86,7 +86,8 @@ def _ask_here(
 ) -> T:
     began, answer, failure = time.perf_counter(), None, None
     try:
-        answer = made(call, PartialResults(ctx, call))
+        with question.span(ctx.run.pk):
+            answer = made(call, PartialResults(ctx, call))
     except BaseException as error:
         failure = error
         if not isinstance(error, Exception):

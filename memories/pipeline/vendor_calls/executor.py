@@ -27,6 +27,7 @@ from memories.pipeline.models import VendorCall
 from memories.pipeline.vendor_calls import in_flight, records
 from memories.pipeline.vendor_calls.partial_results import PartialResults
 from memories.pipeline.vendor_calls.question import Question
+from omi.core import traces
 
 T = TypeVar("T")
 
@@ -74,7 +75,7 @@ class Call(Generic[T]):
         self._ctx.hold()
         in_flight.add(self._record.pk)
         try:
-            _threads().submit(self._run, structlog.contextvars.get_contextvars())
+            _threads().submit(self._run, structlog.contextvars.get_contextvars(), traces.handover())
         except RuntimeError:
             in_flight.remove(self._record.pk)
             self._ctx.close()
@@ -89,14 +90,15 @@ class Call(Generic[T]):
                 self._attached = self._done
             return self._done
 
-    def _run(self, bound: dict[str, Any]) -> None:
+    def _run(self, bound: dict[str, Any], trace: Any) -> None:
         structlog.contextvars.clear_contextvars()  # of the thread's last call
         structlog.contextvars.bind_contextvars(**bound)
         began = time.perf_counter()
         try:
             try:
                 parts = PartialResults(self._ctx, self._record, lambda: records.renew(self._record))
-                self.answer = self._function(self._record, parts)
+                with self._question.span(self._ctx.run.pk, trace):
+                    self.answer = self._function(self._record, parts)
             except BaseException as error:
                 self.error = error
             finally:

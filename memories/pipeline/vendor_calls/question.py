@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
 from memories.pipeline.engine.results import LeaseLost, RunCanceled
 from memories.pipeline.models import VendorCall
+from omi.core import traces
 from omi.core.errors import ProviderError
 from omi.core.paid_parts import PaidParts
 
@@ -41,3 +43,7 @@ class Question(Generic[T]):
     def expected(error: BaseException) -> bool:
         """Whether the call may end with this error; any other one is a fault of ours."""
         return isinstance(error, ProviderError | LeaseLost | RunCanceled)
+
+    def span(self, run_id: int, parent: Any = None) -> AbstractContextManager[traces.Tell]:
+        """Around the call itself, for the traces."""
+        return traces.span("vendor", run_id=run_id, vendor=self.vendor, operation=self.operation, parent=parent)

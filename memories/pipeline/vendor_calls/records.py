@@ -27,6 +27,7 @@ from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
 from memories.pipeline.states import State, StepState
 from memories.pipeline.vendor_calls import circuit_breaker, in_flight
 from omi.accounts.erased import erased_since
+from omi.core import traces
 from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
 from transcription.vendors.batch.base import JobLost
 
@@ -297,7 +298,8 @@ def outside(uid: str, vendor: str, operation: str, *, remote: bool) -> Iterator[
     call = VendorCall(uid=uid, step="", fence=0, vendor=vendor, operation=operation, started_at=timezone.now())
     failed: ProviderError | None = None
     try:
-        yield call
+        with traces.span("vendor", vendor=vendor, operation=operation):
+            yield call
     except ProviderError as error:
         failed = error
         raise

@@ -68,9 +68,7 @@ def walk_twice(run: PostProcessingRun, memory_id: str) -> None:
             assert content_hash.of(second.artifacts) == content_hash.of(first.artifacts), name
             position = run.plan.index(name)
             following = run.plan[position + 1] if position + 1 < len(run.plan) else ""
-            checkpoints.complete_step(
-                ctx, ctx.steps[name], clock.now(), first, input_hash="", following=following
-            )
+            checkpoints.complete_step(ctx, ctx.steps[name], clock.now(), first, input_hash="", following=following)
         elif isinstance(first, Skip):
             checkpoints.skip_step(ctx, ctx.steps[name], clock.now(), first.reason, following="")
 

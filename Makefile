@@ -70,7 +70,7 @@ imports: $(DEV_STAMP)  ## import rules: layers (import-linter), nothing inside f
 	@$(BIN)/python -m tests.support.import_rules
 
 # Byte code is kept: where the environment forbids it, each server that a test starts compiles the project again.
-# Four workers on two cores: half of the time goes to tests that wait for processes of their own.
+# Three workers on two cores: half of the time goes to tests that wait for processes of their own.
 unit test-fast: export PYTHONDONTWRITEBYTECODE =
 unit: $(MEASURES_STAMP)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder

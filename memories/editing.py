@@ -12,6 +12,7 @@ from django.db import transaction
 
 from memories.feedback import corrections
 from memories.pipeline import service
+from memories.pipeline.rules import changes
 from memories.pipeline.rules import user_edits as overlay
 from memories.repository import memories as repository
 from memories.repository import transcripts
@@ -272,14 +273,16 @@ def activate_transcript(
 
     def change(memory: Memory) -> dict[str, Any]:
         versions = transcripts.named_segments(uid, memory_id, kept, memory.edits)
-        known: dict[str | None, list[Segment]] = {memory.active_transcript: list(memory.transcript_segments)}
+        known: dict[str | None, list[Segment]] = {memory.active_transcript: memory.heard()}
         labels = overlay.manual_labels(
             segments, memory.edits, model=model, version=chosen.version, known={**known, **versions}
         )
+        shown, edited = changes.lay_texts(overlay.apply(segments, labels), memory.edits)
         return {
             "active_transcript": model,
             "active_version": chosen.version,
-            "transcript_segments": overlay.apply(segments, labels),
+            "transcript_segments": shown,
+            "edits": edited,
         }
 
     changed = repository.mutate_memory(uid, memory_id, change)

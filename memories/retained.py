@@ -18,6 +18,8 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
 from memories.feedback.models import LabelledCase, Report
+from memories.links import shared as links
+from memories.links.models import SharedLink, TaskFeed
 from memories.models import ErasureReceipt, MirrorSample, UserEvent, VendorCallback
 from memories.pipeline.models import PostProcessingRun, StepArtifact, VendorCall
 from memories.pipeline.states import State
@@ -161,6 +163,9 @@ def _rows() -> Iterator[Held]:
         yield _counted(Held(what, f"{kept.days} days after they came", why), rows)
     days = f"{settings.OMI_CASE_KEEP_DAYS} days after they came (OMI_CASE_KEEP_DAYS)"
     yield _counted(Held("feedback", days, "support reads it, and learning is told by it"), Report.objects.all())
+    month = f"{links.KEPT.days} days after they ended, or when the user revokes them"
+    yield _counted(Held("links to memories", month, "whoever was given one opens it"), SharedLink.objects.all())
+    yield _counted(Held("calendar feeds", "when the user revokes them", "calendars read them"), TaskFeed.objects.all())
     cases = LabelledCase.objects.all()
     yield _counted(Held("labelled cases", days, "what is learned and measured is held against them"), cases)
 

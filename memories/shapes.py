@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -151,10 +151,39 @@ def event_key(title: str, start: datetime) -> str:
     return f"{title.strip().casefold()}@{start.isoformat()}"
 
 
+class Change(BaseModel):
+    """One operation of a person on a memory; the operations that are not undone are laid over what a run made.
+
+    A text: ``segment_id``, ``start`` and ``end`` (seconds) say where, ``heard`` what the machine had there, ``text``
+    what the person wrote, ``places`` which segments show it now, with the machine's words. ``orphaned``: the words
+    that it corrects stand nowhere in the transcript that is shown.
+    An action item: ``item_id`` says which, ``item`` how it was before (of ``item_add``: what is added), ``fields``
+    what is set.
+    """
+
+    id: str
+    kind: Literal["text", "item_add", "item_change", "item_delete"]
+    at: datetime
+    undone_at: datetime | None = None
+    orphaned: bool = False
+    segment_id: str | None = None
+    start: float = 0.0
+    end: float = 0.0
+    heard: str = ""
+    before: str = ""
+    text: str = ""
+    places: dict[str, str] = Field(default_factory=dict)
+    item_id: str | None = None
+    item: ActionItem | None = None
+    fields: dict[str, Any] = Field(default_factory=dict)
+
+
 class UserEdits(BaseModel):
     """What a person set, kept apart from what the machine produced; it wins over every later run.
 
-    ``speakers`` maps a transcript label or segment id to ``{"is_user": bool, "person_id": str | None}``.
+    ``speakers`` maps a transcript label or segment id to ``{"is_user": bool, "person_id": str | None}``. ``changes``:
+    operations on words and action items, oldest first. ``made_items``: the machine's action items, where the person
+    changed some.
     """
 
     title: str | None = None
@@ -163,6 +192,8 @@ class UserEdits(BaseModel):
     speakers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     segments: dict[str, dict[str, Any]] = Field(default_factory=dict)
     events_created: dict[str, bool] = Field(default_factory=dict)
+    changes: list[Change] = Field(default_factory=list)
+    made_items: list[ActionItem] | None = None
 
 
 class Memory(_Document):
@@ -205,6 +236,17 @@ class Memory(_Document):
     @classmethod
     def _aware(cls, value: datetime | None) -> datetime | None:
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+    def heard(self) -> list[Segment]:
+        """The transcript that is shown, with the machine's words where the person wrote others."""
+        words: dict[str, str] = {}
+        for change in self.edits.changes:
+            if change.kind == "text" and change.undone_at is None:
+                words |= change.places
+        return [
+            item.model_copy(update={"text": words[item.id]}) if item.id in words else item
+            for item in self.transcript_segments
+        ]
 
 
 class SessionAudio(BaseModel):

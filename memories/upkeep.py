@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from memories.feedback import reports
 from memories.insights import figures
+from memories.links import shared as links
 from memories.mirror import compare
 from memories.models import MemoryRow, MirrorSample, VendorCallback
 from memories.passages import indexing
@@ -103,13 +104,13 @@ def webhooks() -> int:
 
 
 def prune() -> int:
-    """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms and samples of the mirror
-    that are too old to matter; how many."""
+    """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms, expired links and samples
+    of the mirror that are too old to matter; how many."""
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
     gone = int(old.delete()[0]) + int(samples.delete()[0])
-    return gone + events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune() + once.prune()
+    return gone + events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune() + once.prune() + links.prune()
 
 
 def retention() -> dict[str, int]:

@@ -77,6 +77,8 @@ INSTALLED_APPS = [
     "memories.passages",
     "memories.recaps",
     "memories.insights",
+    "memories.action_items",
+    "memories.links",
 ]
 
 MIDDLEWARE = [

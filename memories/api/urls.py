@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
+from memories.api.action_items import CalendarViewSet, FeedViewSet, TaskViewSet
 from memories.api.asking import AskViewSet
+from memories.api.changes import ChangeViewSet
 from memories.api.downloads import DownloadViewSet
 from memories.api.edits import EditViewSet
 from memories.api.event_stream import event_stream
 from memories.api.feedback import FeedbackViewSet, ImprovementViewSet, VocabularyViewSet
 from memories.api.finding import FindingViewSet
 from memories.api.insights import InsightsViewSet
+from memories.api.links import LinkViewSet, SharedViewSet
 from memories.api.memories import MemoryViewSet
 from memories.api.postprocessing import PostProcessingViewSet
 from memories.api.processing_memories import ProcessingMemoryViewSet
@@ -19,6 +22,7 @@ from memories.api.recordings import RecordingViewSet
 from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
 from memories.api.transcripts import TranscriptViewSet
+from memories.api.trash import TrashViewSet
 from memories.api.user_settings import UserSettingsViewSet
 from memories.api.users import UserViewSet
 from memories.api.vendors import FalWebhook, vendor_audio
@@ -34,6 +38,12 @@ urlpatterns = [
     path("v1/recaps/<str:kind>/<str:day>/regenerate", RecapViewSet.as_view({"post": "regenerate"})),
     path("v1/insights", InsightsViewSet.as_view({"get": "retrieve"})),
     path("v1/insights/plots/<str:name>.<str:form>", InsightsViewSet.as_view({"get": "plot"})),
+    path("v1/action-items", TaskViewSet.as_view({"get": "list"})),
+    path("v1/action-items/feed", FeedViewSet.as_view({"get": "retrieve", "post": "create", "delete": "destroy"})),
+    path("v1/action-items/feed/<str:token>.ics", CalendarViewSet.as_view({"get": "retrieve"})),
+    path("v1/action-items/<str:task_id>", TaskViewSet.as_view({"patch": "partial_update"})),
+    path("v1/trash", TrashViewSet.as_view({"get": "list"})),
+    path("v1/trash/<str:memory_id>", TrashViewSet.as_view({"delete": "destroy"})),
     path("v1/ask", AskViewSet.as_view({"post": "create"})),
     path("v1/search", FindingViewSet.as_view({"get": "retrieve"})),
     path("v1/memories/search", SearchViewSet.as_view({"post": "create"})),
@@ -56,12 +66,23 @@ urlpatterns = [
     path(f"{_MEMORY}/speakers", EditViewSet.as_view({"get": "speakers"})),
     path(f"{_MEMORY}/segments/assign-bulk", EditViewSet.as_view({"patch": "assign_voice"})),
     path(f"{_MEMORY}/segments/<int:index>/assign", EditViewSet.as_view({"patch": "assign"})),
+    path(f"{_MEMORY}/segments/<str:segment_id>/text", ChangeViewSet.as_view({"patch": "text"})),
+    path(f"{_MEMORY}/action-items", ChangeViewSet.as_view({"get": "items", "post": "add_item"})),
+    path(
+        f"{_MEMORY}/action-items/<str:item_id>",
+        ChangeViewSet.as_view({"patch": "change_item", "delete": "delete_item"}),
+    ),
+    path(f"{_MEMORY}/changes", ChangeViewSet.as_view({"get": "list"})),
+    path(f"{_MEMORY}/changes/<str:change_id>/undo", ChangeViewSet.as_view({"post": "undo"})),
     path(
         f"{_MEMORY}/post-processing",
         PostProcessingViewSet.as_view({"post": "create", "get": "retrieve"}),
     ),
     path(f"{_MEMORY}/post-processing/cancel", PostProcessingViewSet.as_view({"post": "cancel"})),
     path(f"{_MEMORY}/post-processing/retry", PostProcessingViewSet.as_view({"post": "retry"})),
+    path(f"{_MEMORY}/links", LinkViewSet.as_view({"get": "list", "post": "create"})),
+    path(f"{_MEMORY}/links/<str:link_id>", LinkViewSet.as_view({"delete": "destroy"})),
+    path("v1/shared/<str:token>", SharedViewSet.as_view({"get": "retrieve"})),
     path(f"{_MEMORY}/shared", PublicViewSet.as_view({"get": "retrieve"})),
     path("v1/public-memories", PublicViewSet.as_view({"get": "list"})),
     path(

@@ -9,6 +9,7 @@ from memories.console import audit
 from memories.experiments import upkeep as experiments
 from memories.feedback import reports
 from memories.insights import figures as insights
+from memories.links import shared as links
 from memories.mirror import rows as mirror
 from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
 from memories.pipeline import service
@@ -47,6 +48,7 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("audio", lambda: audio.forget_memory(uid, memory_id)),
         ("journals", lambda: _erase_journals(uid, memory_id)),
         ("hosts", lambda: asking.erase(uid, _sessions(uid, memory_id))),
+        ("links", lambda: links.forget_memory(uid, memory_id)),
         ("events", lambda: log.forget_memory(uid, memory_id)),
         ("webhooks", lambda: hooks.forget_memory(uid, memory_id)),  # after the events that they are made from
         ("search", lambda: word_index.forget_memory(uid, memory_id)),
@@ -70,6 +72,7 @@ def user_parts(uid: str) -> list[Part]:
         ("journals", lambda: journal.forget_user(uid)),
         ("hosts", lambda: asking.erase(uid)),
         ("webhooks", lambda: hooks.forget_user(uid)),  # before the log: switching one off writes into it
+        ("links", lambda: links.forget_user(uid)),
         ("events", lambda: log.forget_user(uid)),
         ("search", lambda: word_index.forget_user(uid)),
         ("feedback", lambda: reports.forget_user(uid)),
@@ -95,6 +98,7 @@ def remains(uid: str) -> dict[str, int]:
         **asking.look(uid),
         "events": UserEvent.objects.filter(uid=uid).count() + EventCounter.objects.filter(uid=uid).count(),
         "webhooks": hooks.remaining(uid),
+        "links": links.remaining(uid),
         "search": word_index.words_left(uid),
         "feedback": reports.remaining(uid),
         "experiments": experiments.remaining(uid),

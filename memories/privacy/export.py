@@ -21,6 +21,7 @@ from asgiref.sync import sync_to_async
 
 from memories.experiments import upkeep as experiments
 from memories.feedback import reports
+from memories.links import shared as links
 from memories.models import UserEvent
 from memories.pipeline import failure_catalogue
 from memories.pipeline.models import PostProcessingRun
@@ -49,6 +50,7 @@ audio/PURPOSE/            recordings and voice samples; audio.json says what eac
 journals/                 recordings that are not processed yet, as your device sent them; meta.json names the codec
 events.json               what happened to your memories
 webhooks.json             addresses that you have told of it, and what was told; their secrets are not repeated
+links.json                links to memories and the calendar feed that you have made; their secrets are not known here
 feedback.json             what you said of them, and your corrections as cases
 experiments.json          what was tried for you or learned from you, and what each part of a memory was made with
 runs.json                 how they were processed: when, by which services, and how much those were used
@@ -159,6 +161,7 @@ def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
     rows = UserEvent.objects.filter(uid=uid).order_by("number")
     yield "events.json", list(rows.values("number", "type", "memory_id", "payload", "created_at"))
     yield "webhooks.json", hooks.exported(uid)
+    yield "links.json", links.exported(uid)
     yield "feedback.json", reports.exported(uid)
     yield "experiments.json", {**experiments.exported(uid), "made_with": registry.exported(uid)}
     yield "runs.json", list(_runs(uid))

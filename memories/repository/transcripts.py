@@ -170,7 +170,7 @@ def _shown(versions: Sequence[TranscriptVersion], memory: Memory) -> str:
     """Which version is shown: as the memory says; in documents of older servers the one of the same content, else the
     newest that no run rejected (what is shown may have gone on after it was kept)."""
     names = {item.version for item in versions}
-    told = (memory.active_version, content_hash(memory.transcript_segments))
+    told = (memory.active_version, content_hash(memory.heard()))
     return next((name for name in told if name in names), None) or preferred(versions).version
 
 

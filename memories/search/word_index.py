@@ -19,6 +19,7 @@ from django.core.cache import cache
 from django.db.models import Exists, OuterRef, QuerySet
 from django_q.tasks import async_task
 
+from memories.action_items import rows as action_items
 from memories.mirror.models import MemoryRow
 from memories.passages import indexing, spelling
 from memories.passages.models import IndexedEmotion, IndexedMemory, SpellingGram
@@ -251,6 +252,7 @@ def forget_memory(uid: str, memory_id: str) -> int:
     """Drop a memory from the index, with the spelling of words that no other holds, piece by piece."""
     gone = word_rows.drop(SearchTerms.objects.filter(uid=uid, memory_id=memory_id))
     indexing.forget_memory(uid, memory_id)
+    action_items.forget_memory(uid, memory_id)
     return gone
 
 
@@ -261,6 +263,7 @@ def forget_user(uid: str) -> int:
         with word_rows.in_turn():
             left = bool(spelling.forget_some(uid, word_rows.PIECE * 8))
     indexing.forget_user(uid)
+    action_items.forget_user(uid)
     return gone
 
 
@@ -268,7 +271,7 @@ def words_left(uid: str) -> int:
     """Rows of this user that the index still holds."""
     spelled = SpellingGram.objects.filter(uid=uid).count()
     words = SearchTerms.objects.filter(uid=uid).count() + SearchWord.objects.filter(entry__uid=uid).count()
-    return words + spelled + indexing.left(uid)
+    return words + spelled + indexing.left(uid) + action_items.left(uid)
 
 
 def current(entry: SearchTerms | None, revision: int) -> bool:

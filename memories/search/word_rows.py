@@ -18,6 +18,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
+from memories.action_items import rows as action_items
+from memories.action_items.models import ActionItemRow
 from memories.mirror.models import MemoryRow
 from memories.passages import indexing, spelling
 from memories.passages.models import IndexedMemory
@@ -54,7 +56,7 @@ def _index(uid: str, memory: Memory) -> None:
     numbers = digests(uid, counts)
     texts = {number: word for word, number in numbers.items()}
     wanted = {numbers[word]: (min(count, 2**31 - 1), at) for word, count in counts.items()}
-    marked = indexing.row_of(uid, memory)
+    marked, items = indexing.row_of(uid, memory), action_items.of_memory(uid, memory)
     with transaction.atomic():
         entry = _claimed(uid, memory)
     if entry is None:
@@ -74,7 +76,7 @@ def _index(uid: str, memory: Memory) -> None:
             new = {texts[word]: word for word in piece if word in wanted and word not in held}
             spelling.learn(uid, new, partial(digests, uid))
             if number == len(pieces):
-                _complete(uid, memory, entry, marked)
+                _complete(uid, memory, entry, marked, items)
 
 
 def _claimed(uid: str, memory: Memory) -> SearchTerms | None:
@@ -99,13 +101,14 @@ def _still(uid: str, memory: Memory, entry: SearchTerms) -> bool:
     return _alive(uid, memory) and SearchTerms.objects.filter(pk=entry.pk, revision=-memory.revision).exists()
 
 
-def _complete(uid: str, memory: Memory, entry: SearchTerms, marked: IndexedMemory) -> None:
+def _complete(uid: str, memory: Memory, entry: SearchTerms, marked: IndexedMemory, items: list[ActionItemRow]) -> None:
     people = sorted({item.person_id for item in memory.transcript_segments if item.person_id})
     SearchPerson.objects.filter(entry=entry).delete()
     SearchPerson.objects.bulk_create(
         [SearchPerson(entry=entry, person_id=person) for person in people if len(person) <= LONGEST_ID]
     )
     indexing.mark(marked)
+    action_items.keep(uid, memory.id, items)
     SearchTerms.objects.filter(pk=entry.pk).update(revision=memory.revision)
     MemoryRow.objects.filter(uid=uid, memory_id=memory.id).update(words_stale=False)
 

@@ -15,6 +15,8 @@ _SECRETS = (
     (re.compile(r"([?&][\w.\-\[\]]{1,64}=)[^&\s\"'<>]+"), rf"\1{MASK}"),
     # What Django signs (development tokens, links to recordings): payload, time, signature.
     (re.compile(r"[\w\-.]{6,}:[\w\-]{4,12}:[\w\-]{20,}"), MASK),
+    # A link that is its own permission: what somebody shared, the calendar feed of the tasks.
+    (re.compile(r"(/v1/(?:shared|action-items/feed)/)[^/\s?\"'<>]+"), rf"\1{MASK}"),
     # A JSON web token, as Firebase gives it.
     (re.compile(r"\beyJ[\w\-]{8,}\.[\w\-]{8,}\.?[\w\-]*"), MASK),
     (re.compile(r"(?i)\b(bearer|basic|key)\s+[\w\-.~+/=:]{12,}"), rf"\1 {MASK}"),

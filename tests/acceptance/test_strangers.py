@@ -16,7 +16,7 @@ from tests.support import sound
 
 pytestmark = pytest.mark.process
 
-TAKES_AN_ID = re.compile(r"{(memory_id|person_id|processing_memory_id|sample_id|webhook_id|feedback_id)}")
+TAKES_AN_ID = re.compile(r"{(memory_id|person_id|processing_memory_id|sample_id|webhook_id|feedback_id|task_id)}")
 ROUTES = [operation for operation in operations() if TAKES_AN_ID.search(operation.path)]
 IN_QUERY = [op for op in operations() if any(p["name"] in ("memory_id", "person_id") for p in op.parameters)]
 
@@ -35,7 +35,14 @@ def owned(lived: Json) -> dict[str, str]:
     assert webhook.status_code == 200, webhook.text
     feedback = app.post("/v1/feedback", json={"part": "summary", "memory_id": lived["memory_id"], "thumb": "up"})
     assert feedback.status_code == 200, feedback.text
+    bread = app.post(f"/v1/memories/{lived['memory_id']}/action-items", json={"description": "Buy bread"})
+    assert bread.status_code == 200, bread.text
+    task = app.get("/v1/action-items").json()["items"][0]
+    link = app.post(f"/v1/memories/{lived['memory_id']}/links", json={"fields": ["title"]})
+    assert link.status_code == 200, link.text
     return {
+        "link_id": link.json()["id"],
+        "task_id": task["id"],
         "feedback_id": feedback.json()["id"],
         "webhook_id": webhook.json()["id"],
         "number": "1",
@@ -46,6 +53,9 @@ def owned(lived: Json) -> dict[str, str]:
         "model": next(iter(app.get(f"/v1/memories/{lived['memory_id']}/transcripts/versions").json()))["model"],
         "index": "0",
         "file_format": "vtt",
+        "segment_id": lived["memory"]["transcript_segments"][0]["id"],
+        "item_id": bread.json()["id"],
+        "change_id": app.get(f"/v1/memories/{lived['memory_id']}/changes").json()[0]["id"],
     }
 
 
@@ -56,7 +66,16 @@ def everything(app: App) -> Any:
     more = {}
     for memory in memories:
         path = f"/v1/memories/{memory['id']}"
-        for part in ("transcripts/versions", "recording", "post-processing", "emotions", "speakers"):
+        for part in (
+            "action-items",
+            "changes",
+            "links",
+            "transcripts/versions",
+            "recording",
+            "post-processing",
+            "emotions",
+            "speakers",
+        ):
             answer = app.get(f"{path}/{part}")
             more[f"{path}/{part}"] = (answer.status_code, answer.json())
     profile = app.get("/v3/speech-profile/status").json()
@@ -107,7 +126,11 @@ def test_a_strangers_id_is_404(app: App, owned: dict[str, str], operation: Opera
         operation,
         {
             **owned,
-            **{name: "never-was" for name in owned if name.endswith(("memory_id", "webhook_id", "feedback_id"))},
+            **{
+                name: "never-was"
+                for name in owned
+                if name.endswith(("memory_id", "webhook_id", "feedback_id", "task_id"))
+            },
             "person_id": "never-was",
         },
     )

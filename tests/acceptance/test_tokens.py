@@ -18,7 +18,12 @@ from tests.acceptance.wire import App, listen
 pytestmark = pytest.mark.process
 
 PROTECTED = [operation for operation in operations() if operation.needs_token]
-OPEN = {"GET /v1/memories/{memory_id}/shared", "GET /v1/public-memories"}
+OPEN = {
+    "GET /v1/memories/{memory_id}/shared",
+    "GET /v1/public-memories",
+    "GET /v1/shared/{token}",
+    "GET /v1/action-items/feed/{token}.ics",
+}
 
 
 def bad_tokens() -> Iterator[tuple[str, str]]:

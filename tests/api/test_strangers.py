@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from memories.links.models import SharedLink
 from memories.models import Webhook
 from memories.repository import processing, transcripts
-from memories.shapes import Memory, ProcessingMemory
+from memories.shapes import ActionItem, Change, Memory, ProcessingMemory, UserEdits
 from memories.webhooks import signing
 from omi.accounts.identity import IdentityUnavailable
 from omi.stores import audio
@@ -22,6 +23,8 @@ from tests.support.sound import tone
 Make = Callable[..., Memory]
 
 M = "/v1/memories/alice-memory-1"
+TASK = "WyJhbGljZS1tZW1vcnktMSIsICJhaV9hbGljZSJd"
+"""The action item ``ai_alice`` of this memory."""
 JSON_CALLS: list[tuple[str, str, Any]] = [
     ("GET", M, None),
     ("PATCH", M, {"title": "Mine"}),
@@ -38,6 +41,17 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("GET", f"{M}/speakers", None),
     ("PATCH", f"{M}/segments/assign-bulk", {"speaker": "SPEAKER_00", "is_user": True}),
     ("PATCH", f"{M}/segments/0/assign?assign_type=is_user&value=true", None),
+    ("PATCH", f"{M}/segments/s0/text", {"text": "We take the train."}),
+    ("GET", f"{M}/action-items", None),
+    ("POST", f"{M}/action-items", {"description": "Buy bread"}),
+    ("PATCH", f"{M}/action-items/ai_alice", {"completed": True}),
+    ("DELETE", f"{M}/action-items/ai_alice", None),
+    ("GET", f"{M}/changes", None),
+    ("POST", f"{M}/changes/ch_alice/undo", None),
+    ("PATCH", f"/v1/action-items/{TASK}", {"completed": True}),
+    ("GET", f"{M}/links", None),
+    ("POST", f"{M}/links", {"fields": ["title"]}),
+    ("DELETE", f"{M}/links/ln_alice", None),
     ("GET", f"{M}/post-processing", None),
     ("POST", f"{M}/post-processing/cancel", None),
     ("POST", f"{M}/post-processing/retry", None),
@@ -57,13 +71,19 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
 @pytest.fixture
 def belongings(make_memory: Make) -> Memory:
     """Everything of Alice's that the calls above ask for."""
-    memory = make_memory("alice")
+    added = Change(
+        id="ch_alice", kind="item_add", at=datetime.now(UTC), item_id="ai_alice", item=ActionItem(description="Row")
+    )
+    memory = make_memory("alice", edits=UserEdits(changes=[added], made_items=[]))
     transcripts.save_transcript(
         "alice", memory.id, "deepgram_streaming", [segment("d0", "Hi.", "SPEAKER_00", 0, 1)], {}
     )
     audio.put("alice", "recording", tone(1), memory_id=memory.id, keep_for=None)
     now = datetime.now(UTC)
     processing.create("alice", ProcessingMemory(id="p-1", created_at=now, timer_start=1.0))
+    SharedLink.objects.create(
+        id="ln_alice", digest="0", uid="alice", memory_id=memory.id, fields=["title"], created_at=now, expires_at=now
+    )
     hook = Webhook.objects.create(
         id="wh_alice",
         uid="alice",
@@ -117,6 +137,12 @@ ALL = [
     ("GET", "/v1/users/export", None),
     ("GET", "/v1/webhooks", None),
     ("POST", "/v1/webhooks", {}),
+    ("GET", "/v1/action-items", None),
+    ("GET", "/v1/trash", None),
+    ("DELETE", "/v1/trash/alice-memory-1", None),
+    ("GET", "/v1/action-items/feed", None),
+    ("POST", "/v1/action-items/feed", None),
+    ("DELETE", "/v1/action-items/feed", None),
     ("GET", "/v1/search?q=boat", None),
     ("POST", "/v1/ask", {"question": "boat"}),
     ("GET", "/v1/recaps", None),

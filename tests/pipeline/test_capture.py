@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from memories.changes import making
 from memories.ids import memory_id_for
 from memories.pipeline import service, status
 from memories.pipeline.models import PostProcessingRun, RunStep
@@ -16,7 +17,7 @@ from memories.pipeline.rules import user_edits as overlay
 from memories.pipeline.vendor_calls import circuit_breaker
 from memories.repository import memories as repository
 from memories.repository import processing, transcripts
-from memories.shapes import ProcessingMemory, Structured
+from memories.shapes import ActionItem, ProcessingMemory, Structured
 from memories.structuring.base import StructureResult
 from memories.user_events import log
 from omi.core import providers
@@ -352,3 +353,22 @@ def test_who_the_user_named_on_the_socket_stays_named_in_a_later_transcript(driv
     assert made.edits.segments["s1"]["person_id"] == "ana"
     other = [Segment(id="other", text=fakes.TEXT, start=1.1, end=5.0)]
     assert overlay.manual_labels(other, made.edits, model="fal_whisperx", known={})["other"]["person_id"] == "ana"
+
+
+@pytest.mark.parametrize("shown", ["live", "fal_whisperx"])
+def test_what_the_user_corrected_stays_when_the_conversation_goes_on(drive: Drive, shown: str) -> None:
+    conversation(segment(1, fakes.TEXT, 1.0))
+    drive(start())
+    if shown != "live":
+        repository.update_memory(UID, MEMORY, {"active_transcript": shown, "postprocessing": {"status": "completed"}})
+    making.set_text(UID, MEMORY, "s1", "We should book the table.", fence=lambda: None)
+    added, _ = making.add_item(UID, MEMORY, ActionItem(description="Water the plants"), fence=lambda: None)
+    making.change_item(UID, MEMORY, added, {"completed": True}, fence=lambda: None)
+    processing.update(
+        UID, PROCESSING, {"transcript_segments": [segment(1, fakes.TEXT, 1.0), segment(2, "and the cake", 60.0)]}
+    )
+    drive(start(again=1))
+    made = repository.get_memory(UID, MEMORY)
+    assert [item.text for item in made.transcript_segments] == ["We should book the table.", "and the cake"]
+    assert [item.text for item in made.heard()] == [fakes.TEXT, "and the cake"]
+    assert ("Water the plants", True) in [(item.description, item.completed) for item in made.structured.action_items]

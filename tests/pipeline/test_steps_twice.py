@@ -17,7 +17,7 @@ from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory
 from memories.user_events import log
-from omi.core import providers
+from omi.core import clock, providers
 from omi.stores import audio
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
@@ -68,11 +68,9 @@ def walk_twice(run: PostProcessingRun, memory_id: str) -> None:
             assert content_hash.of(second.artifacts) == content_hash.of(first.artifacts), name
             position = run.plan.index(name)
             following = run.plan[position + 1] if position + 1 < len(run.plan) else ""
-            checkpoints.complete_step(
-                ctx, ctx.steps[name], leases.timezone.now(), first, input_hash="", following=following
-            )
+            checkpoints.complete_step(ctx, ctx.steps[name], clock.now(), first, input_hash="", following=following)
         elif isinstance(first, Skip):
-            checkpoints.skip_step(ctx, ctx.steps[name], leases.timezone.now(), first.reason, following="")
+            checkpoints.skip_step(ctx, ctx.steps[name], clock.now(), first.reason, following="")
 
 
 def test_every_step_of_post_processing_twice(memory: Memory, upload: Any, heard: Any) -> None:

@@ -30,7 +30,7 @@ def lines(uid: str, memory_id: str) -> Iterator[str]:
         if told is not None:
             of_run = f" (run {told.run_id})" if told.run_id else ""
             yield f"  the app is told: {told.status}{of_run} {told.fail_reason or ''}".rstrip()
-        if memory.edits.segments or memory.edits.title or memory.edits.overview:
+        if memory.edits.segments or memory.edits.title or memory.edits.overview or memory.edits.changes:
             yield "  the user has edited it: their words and names win over every run"
         if memory.processing_memory_id:
             yield from session_summary.lines(uid, memory.processing_memory_id)

@@ -67,10 +67,10 @@ def _plain(segments: list[Segment]) -> list[Any]:
 
 
 def shown(ctx: Context) -> list[Segment]:
-    """The segments that a new transcript has to beat."""
+    """The segments that a new transcript has to beat, with the machine's words: a person's are laid over the result."""
     if ctx.run.kind == Kind.CAPTURE:
         return [Segment.model_validate(item) for item in ctx.artifact("gather", "segments")]
-    return list(ctx.memory.transcript_segments)
+    return ctx.memory.heard()
 
 
 def _against(ctx: Context) -> str | None:

@@ -12,7 +12,7 @@ from memories.pipeline.engine import content_hash
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip
 from memories.pipeline.models import VendorCall
-from memories.pipeline.rules import user_edits
+from memories.pipeline.rules import changes, user_edits
 from memories.pipeline.states import Kind
 from memories.pipeline.vendor_calls import client
 from memories.shapes import Structured
@@ -74,5 +74,5 @@ def _text(ctx: Context) -> str:
     """What is embedded: the structure as the user will see it, their own title included."""
     made = Structured.model_validate(ctx.output("structure").get("structured") or {})
     if ctx.run.kind != Kind.CAPTURE:
-        made = user_edits.structured(made, ctx.memory.edits)
+        made = changes.lay_items(user_edits.structured(made, ctx.memory.edits), ctx.memory.edits)
     return made.text()

@@ -15,7 +15,7 @@ from memories.pipeline.engine import fault_injection, lease, notifications
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, RunCanceled
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.rules import user_edits
+from memories.pipeline.rules import changes, user_edits
 from memories.pipeline.states import Kind, State
 from memories.pipeline.steps import publish_new_memory, publish_side_effects
 from memories.pipeline.steps.identify_speakers import versions
@@ -83,23 +83,26 @@ def _update(ctx: Context) -> tuple[Memory, str]:
     def fields(memory: Memory) -> dict[str, Any]:
         note.clear()
         changed: dict[str, Any] = {}
+        edited = memory.edits
         # What was judged is still shown (or the result is, where a worker died after this write). Its ids say nothing
         # of the words, and this worker's first look at the memory may be later than the judgement.
-        same = (memory.active_transcript, content_hash(memory.transcript_segments)) in (judged, result)
+        same = (memory.active_transcript, content_hash(memory.heard())) in (judged, result)
         if accepted and same:
             labels = user_edits.manual_labels(segments, memory.edits, model=model, version=version, known=known)
-            changed |= {"transcript_segments": user_edits.apply(segments, labels), "active_transcript": model,
-                        "active_version": version}  # fmt: skip
+            laid, edited = changes.lay_texts(user_edits.apply(segments, labels), edited)
+            changed |= {"transcript_segments": laid, "active_transcript": model, "active_version": version}
         elif accepted:
             note.append("the shown transcript was changed meanwhile; the new one is kept beside it")
         elif ctx.did("identify_speakers") and same:
             labels = user_edits.manual_labels(segments, memory.edits, model=memory.active_transcript,
                                          version=memory.active_version, known=known)  # fmt: skip
-            changed["transcript_segments"] = user_edits.apply(segments, labels)
+            changed["transcript_segments"], edited = changes.lay_texts(user_edits.apply(segments, labels), edited)
         if ctx.did("structure"):
             made = Structured.model_validate(ctx.output("structure")["structured"])
-            changed["structured"] = user_edits.structured(user_edits.keep_flags(memory.structured, made), memory.edits)
+            changed["structured"], edited = changes.lay_structure(memory, made, edited)
             changed["discarded"] = bool(ctx.output("structure").get("discarded"))
+        if edited is not memory.edits:
+            changed["edits"] = edited
         if memory.language is None and ctx.output("transcribe").get("language"):
             changed["language"] = ctx.output("transcribe")["language"]
         if recording:
@@ -122,7 +125,7 @@ def _judged_against(ctx: Context) -> tuple[str | None, str]:
     decision = ctx.output("assess")
     if decision.get("shown"):
         return decision.get("against"), str(decision["shown"])
-    return ctx.memory.active_transcript, content_hash(ctx.memory.transcript_segments)  # judged by an older version
+    return ctx.memory.active_transcript, content_hash(ctx.memory.heard())  # judged by an older version
 
 
 def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> str:
@@ -133,7 +136,7 @@ def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> 
         lease.write(ctx.lease)
 
     fault_injection.point("transcripts-before")
-    shown, shown_model = ctx.memory.transcript_segments, ctx.memory.active_transcript or "live"
+    shown, shown_model = ctx.memory.heard(), ctx.memory.active_transcript or "live"
     if shown and shown_model not in ctx.transcripts and shown_model != model:
         transcripts.save_transcript(ctx.uid, ctx.memory_id, shown_model, shown, {"source": "shown before"}, fence=fence)
     segments = accepted or [Segment.model_validate(item) for item in ctx.artifact("transcribe", "segments")]

@@ -13,7 +13,7 @@ from memories.pipeline import made_with, missing_audio
 from memories.pipeline.engine import lease
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import RunCanceled
-from memories.pipeline.rules import user_edits
+from memories.pipeline.rules import changes, user_edits
 from memories.pipeline.speaker_labels import continued
 from memories.pipeline.steps.gather import processing_memory
 from memories.pipeline.steps.publish_side_effects import permitted_now
@@ -100,28 +100,30 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recor
     live = result_segments(ctx)
     segments, changed_text = live, True
     if _keeps_shown(ctx, memory):
-        end = max((item.end for item in memory.transcript_segments), default=0.0)
-        known = {item.id for item in memory.transcript_segments}
+        shown = memory.heard()
+        end = max((item.end for item in shown), default=0.0)
+        known = {item.id for item in shown}
         later = [item for item in live if item.start >= end - 0.5 and item.id not in known]
-        later = continued(memory.transcript_segments, live, later, taken=memory.edits.speakers)
-        segments, changed_text = [*memory.transcript_segments, *later], bool(later)
+        later = continued(shown, live, later, taken=memory.edits.speakers)
+        segments, changed_text = [*shown, *later], bool(later)
     edited = _with_assigned(memory.edits, conversation)
+    labelled, edited = changes.lay_texts(_labelled(segments, edited, memory.active_transcript), edited)
     fields: dict[str, Any] = {
-        "transcript_segments": _labelled(segments, edited, memory.active_transcript),
-        "edits": edited,
+        "transcript_segments": labelled,
         "accounting": missing_audio.accounting(conversation) or None,
     }
     zero = memory.time_zero or memory.started_at
     if zero is not None:
         fields |= _span(zero, conversation, segments)
     if changed_text or not memory.structured.title:
-        made = user_edits.keep_flags(memory.structured, _structured(ctx))
+        made = _structured(ctx)
         if made.title or not memory.structured.title:
-            fields["structured"] = user_edits.structured(made, memory.edits)
+            fields["structured"], edited = changes.lay_structure(memory, made, edited)
             fields["discarded"] = bool(ctx.output("structure").get("discarded")) and memory.discarded
     if not _keeps_shown(ctx, memory):
         fields["active_transcript"] = _model(ctx, segments)
         fields["active_version"] = _version(ctx)
+    fields["edits"] = edited
     if conversation.geolocation and memory.geolocation is None:
         fields["geolocation"] = conversation.geolocation
     if recording:

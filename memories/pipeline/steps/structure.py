@@ -13,6 +13,7 @@ from memories.pipeline.engine import content_hash
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip
 from memories.pipeline.models import VendorCall
+from memories.pipeline.rules import changes
 from memories.pipeline.states import Kind
 from memories.pipeline.vendor_calls import client
 from memories.shapes import Structured
@@ -34,7 +35,7 @@ ANSWER: Final[TypeAdapter[StructureResult]] = TypeAdapter(StructureResult)
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
-    segments = result_segments(ctx)
+    segments = told(ctx)
     provider, prompt = choosing.chosen(ctx.uid, ctx.memory_id)
     return {
         **({"prompt": prompt} if prompt else {}),  # none: hashed as before
@@ -46,7 +47,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
 
 
 def run(ctx: Context) -> Done | Skip:
-    segments = result_segments(ctx)
+    segments = told(ctx)
     if ctx.run.kind == Kind.POSTPROCESS and not ctx.run.from_step and _unchanged(ctx, segments):
         return Skip("the shown transcript did not change")
     if not any(segment.text.strip() for segment in segments):
@@ -109,7 +110,7 @@ def without(ctx: Context, error: ProviderError) -> Done | Skip | None:
     it, or the money for the model is spent."""
     if ctx.run.kind == Kind.CAPTURE:
         by_rules = LocalStructurer()
-        request = replace(_request(ctx, result_segments(ctx)), force=True)
+        request = replace(_request(ctx, told(ctx)), force=True)
         try:
             made = _here(by_rules, request)
         except (OwnFault, subprocess_runner.Crashed) as fault:
@@ -155,6 +156,12 @@ def result_segments(ctx: Context) -> list[Segment]:
     if ctx.run.kind == Kind.CAPTURE:
         return [Segment.model_validate(item) for item in ctx.artifact("gather", "segments")]
     return list(ctx.memory.transcript_segments)
+
+
+def told(ctx: Context) -> list[Segment]:
+    """The same with the words that the person corrected: the summary is made of these."""
+    segments = result_segments(ctx)
+    return segments if ctx.run.kind == Kind.CAPTURE else changes.lay_texts(segments, ctx.memory.edits)[0]
 
 
 def _unchanged(ctx: Context, segments: list[Segment]) -> bool:

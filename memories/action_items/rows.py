@@ -1,0 +1,61 @@
+"""Keeping the rows of action items true to their memories. The word index, which reads every memory that changed,
+calls this; a discarded memory has none."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from typing import Final
+
+from django.conf import settings
+
+from memories.action_items.models import ActionItemRow
+from memories.pipeline.rules import changes
+from memories.shapes import ActionItem, Memory
+
+MOST_PER_MEMORY: Final = 400
+
+
+def of_memory(uid: str, memory: Memory) -> list[ActionItemRow]:
+    """The rows that a memory should have: made before a transaction begins."""
+    found = [] if memory.discarded else changes.items(changes.made_items(memory), memory.edits)
+    return [
+        ActionItemRow(
+            uid=uid, memory_id=memory.id, item_id=identity, words=_digest(uid, item), completed=item.completed,
+            due_at=moment(item.due_at), said_at=memory.created_at,
+        )
+        for identity, item in found[:MOST_PER_MEMORY]
+    ]  # fmt: skip
+
+
+def keep(uid: str, memory_id: str, wanted: list[ActionItemRow]) -> None:
+    """Put these in the place of the memory's rows. Inside of the word index's transaction."""
+    forget_memory(uid, memory_id)
+    ActionItemRow.objects.bulk_create(wanted)
+
+
+def moment(at: datetime | None) -> datetime | None:
+    """A due date with a zone: UTC where it has none."""
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
+
+
+def forget_memory(uid: str, memory_id: str) -> int:
+    """Drop the rows of a memory."""
+    return int(ActionItemRow.objects.filter(uid=uid, memory_id=memory_id).delete()[0])
+
+
+def forget_user(uid: str) -> int:
+    """Drop the rows of a user."""
+    return int(ActionItemRow.objects.filter(uid=uid).delete()[0])
+
+
+def left(uid: str) -> int:
+    """Rows of this user that are still here."""
+    return ActionItemRow.objects.filter(uid=uid).count()
+
+
+def _digest(uid: str, item: ActionItem) -> int:
+    text = f"{uid}\n{changes.item_key(item.description)}".encode()
+    made = hmac.digest(settings.SECRET_KEY.encode(), b"action item\n" + text, hashlib.sha256)
+    return int.from_bytes(made[:8], "big") >> 1

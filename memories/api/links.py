@@ -1,0 +1,169 @@
+"""``/v1/memories/{id}/links``: what shows parts of a memory to whoever has it; ``/v1/shared/{token}`` opens one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from django.conf import settings
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
+from rest_framework import viewsets
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from memories.api.errors import ApiError
+from memories.api.long_memories import InTurn, weight
+from memories.api.reading import body
+from memories.api.rendering import as_json, for_strangers
+from memories.api.shapes import Detail
+from memories.links import shared
+from memories.links.models import SharedLink
+from memories.models import MemoryRow
+from memories.repository import listing
+from memories.shapes import Memory
+from omi.accounts.requests import fence_of, uid_of
+from omi.accounts.throttles import StrangerRate
+
+PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
+FieldName = Literal["title", "overview", "action_items", "events", "transcript"]
+FieldNames = Annotated[list[FieldName], AfterValidator(lambda names: list(dict.fromkeys(names)))]
+
+
+class NewLink(BaseModel):
+    """``fields``: what the link shows. ``days``: how long it lasts."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fields: FieldNames = Field(default=["title", "overview"], min_length=1, max_length=20)
+    days: int = Field(default=7, ge=1, le=365, strict=True)
+
+
+class LinkShown(BaseModel):
+    id: str
+    fields: list[FieldName]
+    created_at: datetime
+    expires_at: datetime
+    expired: bool
+    views: int
+    viewed_at: datetime | None
+
+
+class LinkWithSecret(LinkShown):
+    """The only answer that holds the address."""
+
+    url: str
+
+
+class LinkList(RootModel[list[LinkShown]]):
+    """The links of a memory, newest first."""
+
+
+class SharedItem(BaseModel):
+    description: str
+    completed: bool
+    due_at: datetime | None
+
+
+class SharedEvent(BaseModel):
+    title: str
+    description: str
+    start: datetime
+    duration: int
+
+
+class SharedSegment(BaseModel):
+    """``speaker``: a label without a name."""
+
+    speaker: str
+    text: str
+    start: float
+    end: float
+
+
+class SharedMemory(BaseModel):
+    """What the link shows; null where it does not. ``transcript_omitted``: it is too long for one answer."""
+
+    expires_at: datetime
+    title: str | None
+    overview: str | None
+    action_items: list[SharedItem] | None
+    events: list[SharedEvent] | None
+    transcript: list[SharedSegment] | None
+    transcript_omitted: bool
+
+
+class LinkViewSet(viewsets.ViewSet):
+    """The owner's side of links. Somebody else's memory is 404."""
+
+    @extend_schema(responses={200: LinkList, 404: Detail})
+    def list(self, request: Request, memory_id: str) -> Response:
+        """The links of a memory, without their addresses."""
+        return Response([as_json(LinkShown(**_fields(link))) for link in shared.listed(uid_of(request), memory_id)])
+
+    @extend_schema(
+        request=NewLink,
+        responses={200: LinkWithSecret, 404: Detail, 409: Detail, 422: Detail},
+        description="Makes a link. `url` is shown here and never again. 409: there are as many as may be.",
+    )
+    def create(self, request: Request, memory_id: str) -> Response:
+        """Make a link to a memory."""
+        given = body(NewLink, request)
+        try:
+            link, secret = shared.make(uid_of(request), memory_id, given.fields, given.days, fence=fence_of(request))
+        except shared.TooManyLinks as error:
+            raise ApiError(409, f"A memory may have {shared.MOST_PER_MEMORY} links") from error
+        made = LinkWithSecret(**_fields(link), url=f"{settings.OMI_PUBLIC_URL}/v1/shared/{secret}")
+        return Response(as_json(made), headers={"Cache-Control": "no-store"})
+
+    @extend_schema(responses={204: None, 404: Detail})
+    def destroy(self, request: Request, memory_id: str, link_id: str) -> Response:
+        """Revoke a link at once."""
+        try:
+            shared.revoke(uid_of(request), memory_id, link_id)
+        except shared.LinkNotFound as error:
+            raise ApiError(404, "Link not found") from error
+        return Response(status=204)
+
+
+class SharedViewSet(InTurn, viewsets.ViewSet):
+    """What a link shows to whoever has it."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+    throttle_classes = [StrangerRate]
+
+    def weight(self, request: Request) -> int:
+        """Of the memory that the link leads to."""
+        link = shared.find(self.kwargs["token"])
+        return weight(MemoryRow.objects.filter(uid=link.uid, memory_id=link.memory_id)) if link else 0
+
+    @extend_schema(
+        auth=[],
+        responses={200: SharedMemory, 404: Detail, 429: Detail},
+        description="What the owner chose to show: never the place, audio, or names and ids of who spoke. 404 once it "
+        "was revoked or has expired, as for a link that never was.",
+    )
+    def retrieve(self, request: Request, token: str) -> Response:
+        """Open a link."""
+        try:
+            link, memory = shared.opened(token)
+        except shared.LinkNotFound as error:
+            raise ApiError(404, "There is no such link") from error
+        return Response(as_json(_shown(link, memory)), headers=PRIVATE)
+
+
+def _shown(link: SharedLink, memory: Memory) -> SharedMemory:
+    """From what strangers may see of a memory at all, what this link shows."""
+    told = for_strangers(listing.trimmed(memory, settings.OMI_ANSWER_BYTES))
+    made = {**told["structured"], "transcript": told["transcript_segments"]}
+    chosen = {name: made[name] if name in link.fields else None for name in shared.FIELDS}
+    omitted = "transcript" in link.fields and bool(told.get(listing.OMITTED))
+    return SharedMemory.model_validate({**chosen, "expires_at": link.expires_at, "transcript_omitted": omitted})
+
+
+def _fields(link: SharedLink) -> dict[str, Any]:
+    own = ("id", "fields", "created_at", "expires_at", "views", "viewed_at")
+    return {**{name: getattr(link, name) for name in own}, "expired": link.expires_at <= timezone.now()}

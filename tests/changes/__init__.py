@@ -1,0 +1,1 @@
+"""Changes of a person to words and action items."""

@@ -6,6 +6,7 @@ what their change can touch: engines answer what the first run heard, so that on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from memories.evaluation.figures import figures_of
 from memories.evaluation.isolation import Variant, chosen, measured_apart
 from memories.evaluation.measure import Measurement, measure
 from memories.evaluation.readers import load
-from speakers import identify
+from speakers import identify, policy
 from speakers.engines import VoiceEngine
 from speakers.policy import Rules
 from tests.evaluation import worse
@@ -95,7 +96,8 @@ def test_the_same_product_measured_again_is_within_its_bounds(
 def test_a_loosened_threshold_fails_the_gate(
     product: Measurement, shipped: Dataset, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The probability from which a voice gets a name, at a half: a voice much like the user's becomes the user's."""
+    """The probability from which a voice gets a name, at a half, and nothing asked of its windows: a voice much like
+    the user's becomes the user's."""
     providers(settings)
     real = identify.rules_of
 
@@ -103,6 +105,8 @@ def test_a_loosened_threshold_fails_the_gate(
         return replace(real(uid, engine), accept=0.5)
 
     monkeypatch.setattr(identify, "rules_of", loose)
+    monkeypatch.setattr(policy, "MOMENT_ODDS", -math.inf)
+    monkeypatch.setattr(policy, "MOMENT_LIKENESS", -1.0)
     told = faults(product, measure(chosen(shipped, "stranger_near")))
     assert any(fault.startswith("strangers' speech taken for the user's") for fault in told)
 

@@ -68,7 +68,7 @@ def give(uid: str, given: Given, *, fence: Fence) -> Report:
     with transaction.atomic():
         fence()
         if given.memory_id:
-            repository.get_memory(uid, given.memory_id)  # it may have been deleted since the look above
+            _require_there(uid, given.memory_id)  # it may have been deleted since the look above
         if Report.objects.filter(uid=uid, created_at__gt=now - timedelta(days=1)).count() >= MOST_PER_DAY:
             raise TooMuchFeedback
         made, _ = Report.objects.update_or_create(
@@ -148,7 +148,7 @@ def keep_case(
     now = timezone.now()
     with transaction.atomic():
         require_alive(uid, now - timedelta(seconds=30))
-        repository.get_memory(uid, memory.id)
+        _require_there(uid, memory.id)
         found, new = LabelledCase.objects.get_or_create(
             uid=uid, memory_id=memory.id, part=part, segment_id=segment_id, cause=cause,
             defaults={
@@ -162,6 +162,13 @@ def keep_case(
             found.save(update_fields=["person", "shared"])
         _bounded(LabelledCase, uid)
     return found
+
+
+def _require_there(uid: str, memory_id: str) -> None:
+    """Within the transaction that writes, so without reading the transcript. Raises MemoryNotFound."""
+    found = repository.glance(uid, memory_id)
+    if found is None or found.deleted:
+        raise repository.MemoryNotFound("Memory not found")
 
 
 def _bounded(rows: type[Report] | type[LabelledCase], uid: str) -> None:

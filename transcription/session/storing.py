@@ -18,6 +18,7 @@ import structlog
 from channels.db import database_sync_to_async
 
 from omi.core.database_threads import THREADS
+from omi.core.host import several
 from transcription.hosts import handing
 from transcription.journal.writer import Journal
 from transcription.ports import (
@@ -201,7 +202,7 @@ class Storing:
             assert self.conversation is not None
             shift = self.conversation.offset
             try:
-                if self._journal is not None:  # first: the run waits for the audio only where it knows of it
+                if self._journal is not None and several():  # first: the run waits for the audio where it knows of it
                     await _threaded(handing.closed, self._journal.entry)
                 await self._sink.store_transcripts(
                     self._info,

@@ -204,8 +204,12 @@ def metadata_of(uid: str, memory: Memory) -> dict[str, Any]:
 
 
 def _by_chance(table: Any, count: int) -> list[int]:
-    newest = table.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    return random.sample(range(1, newest + 1), min(count, newest))
+    keys = table.objects.order_by("pk").values_list("pk", flat=True)
+    oldest, newest = keys.first(), keys.last()
+    if oldest is None or newest is None:
+        return []
+    between = range(oldest, newest + 1)  # not from 1: a table whose first million rows are gone would hardly be met
+    return random.sample(between, min(count, len(between)))
 
 
 def _has_vector(memory: Memory) -> bool:

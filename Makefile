@@ -13,7 +13,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 MEASURES_STAMP := $(VENV)/.installed-measures
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy test-fast attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech bench-compare test-cloud test-topology test-kubernetes load screenshots clean
+.PHONY: help setup demo serve test accuracy test-fast test-long attack lint types imports unit packages bench bench-listen bench-pipeline bench-stores bench-speakers bench-speech bench-compare test-cloud test-topology test-kubernetes load screenshots clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -73,10 +73,13 @@ imports: $(DEV_STAMP)  ## import rules: layers (import-linter), nothing inside f
 # Three workers on two cores: half of the time goes to tests that wait for processes of their own.
 unit test-fast: export PYTHONDONTWRITEBYTECODE =
 unit: $(MEASURES_STAMP)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-fast: $(MEASURES_STAMP)  ## the tests that start no real process and run no speech model
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not process and not browser and not extra and not model"
+
+test-long: packages  ## the tests that take minutes: incidents of the console by clicks, a replay of 300 runs
+	@$(BIN)/python -m pytest tests/console -m long -rs
 
 accuracy: $(MEASURES_STAMP)  ## the regression gate: the shipped set against its bounds (part of `make test`, too)
 	@$(BIN)/python manage.py evaluate demo/accuracy --gate demo/accuracy/bounds.json

@@ -80,7 +80,12 @@ def test_a_retry_from_a_step_shows_what_runs_and_what_is_reused_and_does_that(an
     assert not AuditEntry.objects.exists()
     assert f"does run {first.pk} again from structure on" in press(ana, row, "retry", shown)
     made = PostProcessingRun.objects.latest("id")
-    assert (made.follows_id, made.from_step, made.actor, made.reason) == (first.pk, "structure", "staff:ana", "ticket 7")
+    assert (made.follows_id, made.from_step, made.actor, made.reason) == (
+        first.pk,
+        "structure",
+        "staff:ana",
+        "ticket 7",
+    )
     assert log() == [("retry", "staff:ana", "ticket 7")]
     assert AuditEntry.objects.get().details["from_step"] == "structure"
 

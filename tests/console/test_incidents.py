@@ -164,6 +164,7 @@ def incidents_nonsense() -> str:
     return "wreck of people"
 
 
+@pytest.mark.long
 def test_5_the_wrong_speaker(place: tuple[Installation, VendorServer], page: Any) -> None:
     incidents.prepare(5, *place)
     app = incidents.app_of(place[0], "finn")
@@ -181,6 +182,7 @@ def test_5_the_wrong_speaker(place: tuple[Installation, VendorServer], page: Any
     assert users() > 0
 
 
+@pytest.mark.long
 def test_a_replay_over_300_runs_is_paused_killed_resumed_and_undone(
     place: tuple[Installation, VendorServer], page: Any
 ) -> None:
@@ -228,6 +230,7 @@ PAGES = ("/admin/", "/admin/console/failures/?status=all", "/admin/console/repla
          "/admin/console/failures/1/", "/admin/console/replays/1/")  # fmt: skip
 
 
+@pytest.mark.long
 def test_no_page_has_a_serious_fault_of_accessibility(place: tuple[Installation, VendorServer], page: Any) -> None:
     seen = 0
     for address in PAGES:

@@ -101,8 +101,8 @@ def test_a_loosened_threshold_fails_the_gate(
     providers(settings)
     real = identify.rules_of
 
-    def loose(uid: str, engine: VoiceEngine) -> Rules:
-        return replace(real(uid, engine), accept=0.5)
+    def loose(uid: str, engine: VoiceEngine, memory_id: str = "") -> Rules:
+        return replace(real(uid, engine, memory_id), accept=0.5)
 
     monkeypatch.setattr(identify, "rules_of", loose)
     monkeypatch.setattr(policy, "MOMENT_ODDS", -math.inf)

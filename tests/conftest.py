@@ -25,7 +25,6 @@ ON_THEIR_OWN = re.compile(
 """What lies there and does without."""
 
 LONG_FIRST = (
-    "tests/evaluation/test_gate.py",
     "tests/cloud/",
     "tests/acceptance/",
     "tests/ops/",
@@ -33,6 +32,7 @@ LONG_FIRST = (
     "tests/console/test_incidents.py",
     "tests/transcription/process/",
     "tests/pipeline/process/",
+    "tests/evaluation/test_gate.py",
     "tests/speakers/",
     "tests/engines/",
     "tests/vendors_sdk/",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import structlog
 from django.core.cache import cache
 
 from emotions.base import EmotionTimeline
+from omi.core import workspace
 from omi.core.errors import OwnFault, ProviderError
 from omi.stores import audio
 from omi.stores.models import AudioObject
@@ -84,7 +84,7 @@ def _measured(found: AudioObject) -> list[float]:
             return peaks
     if found.size > MOST_BYTES:
         raise NotDrawn("The recording is too long to be decoded for a picture.")
-    with tempfile.TemporaryDirectory() as folder:
+    with workspace.temporary("picture-") as folder:
         source = audio.local_copy(found, Path(folder))
         target = Path(folder) / "decoded.wav"
         try:

@@ -103,7 +103,7 @@ def test_sessions_that_overlap_keep_all_words_their_own_times_and_their_transcri
 
 
 def test_a_gap_of_one_socket_does_not_end_what_another_one_goes_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memories.capture.continuing.time.time", lambda: BEGAN.timestamp() + 20)
+    monkeypatch.setattr("omi.core.clock.time", lambda: BEGAN.timestamp() + 20)
 
     async def work() -> tuple[str, str]:
         sink, first, second = CaptureSink(), session("s-1"), session("s-2", after=3)

@@ -165,19 +165,25 @@ def test_the_language_is_detected_where_none_is_told(whisper, first_turns):
 
 
 @ESPEAK
-@pytest.mark.parametrize("language", ["de", "fr", "pt"])
-def test_the_language_is_detected_in_voices_that_sound_like_nobody(whisper, language):
-    """By their sound alone German is Thai and Portuguese is Latin; the text makes sense in one language only."""
+@pytest.mark.parametrize("language", ["fr", "es", "it", "ja"])
+def test_the_language_is_detected_in_a_synthetic_voice(whisper, language):
+    """German and Portuguese of espeak-ng are not among them: by their sound they are Thai and Latin, and what an int8
+    model makes of them differs from one kind of processor to the next. (``test_whisper_languages`` has how such are decided.)
+    """
     pcm = speech_languages.spoken(*speech_languages.SENTENCES[language])
     assert {word.language for word in WhisperBatch(whisper).transcribe(pcm)} == {language}
 
 
 @ESPEAK
-def test_names_that_are_told_are_heard(whisper):
-    pcm = speech_languages.spoken("en-us", "I met Saoirse and Tadhg at the Zeebrugge office.")
-    names = "Saoirse, Tadhg, Zeebrugge"
-    plainly = text_of(WhisperBatch(whisper, language="en").transcribe(pcm))
-    told = text_of(WhisperBatch(whisper, language="en", vocabulary=names).transcribe(pcm))
-    assert "Saoirse" not in plainly
-    assert "Saoirse" in told
-    assert "Tadhg" in told
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Please send the report to Kaelyn in the other office.", "Kaelyn"),
+        ("Tell Katarzyna that the Omicron project is finished.", "Katarzyna"),
+        ("Yesterday Priyanka and Anoushka went to the cinema together.", "Anoushka"),
+    ],
+)
+def test_names_that_are_told_are_heard(whisper, said, name):
+    pcm = speech_languages.spoken("en-us", said)
+    assert name not in text_of(WhisperBatch(whisper, language="en").transcribe(pcm))
+    assert name in text_of(WhisperBatch(whisper, language="en", vocabulary=f"{name}, Zeebrugge").transcribe(pcm))

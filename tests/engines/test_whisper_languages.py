@@ -86,7 +86,7 @@ def test_a_sure_language_is_given_up_for_a_surer_one_only() -> None:
 
 @pytest.mark.parametrize(("silence", "language"), [(NEW_CONVERSATION - 1, "de"), (NEW_CONVERSATION, "fr")])
 def test_a_new_conversation_is_listened_to_anew(silence: float, language: str) -> None:
-    spoken = Spoken(Scripted({"de": 0.9}, {"fr": 0.6, "de": 0.2}), None)
+    spoken = Spoken(Scripted({"de": 0.9}, {"fr": 0.9, "de": 0.1}), None)
     assert spoken.of(np.zeros(RATE, np.int16)) == "de"
     spoken.after(silence)
     assert spoken.of(np.zeros(RATE, np.int16)) == language

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from transcription.engines.whisper.model import Whisper, Window
 
-SURE = 0.5
-"""Probability at which a language is kept for the windows that follow."""
+SURE = 0.8
+"""Probability at which the sound alone decides, and the language is kept for the windows that follow. The sound of a
+strange voice is wrong at 0.5 and 0.66 (espeak-ng's German and Mandarin are Thai)."""
 CHANGE, CHANGE_SECONDS = 0.8, 2.0
 """A language that was sure is only given up for one at least this probable, in a window of so many seconds at least."""
 TRIED, LEAST = 4, 0.05

@@ -19,6 +19,7 @@ from bench import memory_page
 from memories.admin import moments, pictures, wording_diff
 from memories.console.models import AuditEntry
 from memories.models import MemoryRow
+from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import ActionItem, Event, Memory, Structured
@@ -119,11 +120,12 @@ def test_nothing_of_the_user_is_on_the_page_before_a_reason_is_given(row: Memory
 def test_the_ticket_holds_ids_and_the_failure_and_no_words(row: MemoryRow) -> None:
     client = member("support")
     reveal(client, row)
-    text = seen(client, row, "?run=2&step=transcribe")
+    run = PostProcessingRun.objects.filter(uid=row.uid).latest("pk").pk
+    text = seen(client, row, f"?run={run}&step=transcribe")
     ticket = re.search(r'<pre class="ticket"[^>]*>(.*?)</pre>', text, re.S)
     assert ticket is not None
-    for told in ("Memory: bench-memory", "User: bench-user", "Run: 2", "Failure: vendor_unavailable", "code 503",
-                 "req-2-2", f"http://testserver{page(row)}?run=2&step=transcribe"):  # fmt: skip
+    for told in ("Memory: bench-memory", "User: bench-user", f"Run: {run}", "Failure: vendor_unavailable",
+                 "code 503", f"req-{run}-2", f"http://testserver{page(row)}?run={run}&step=transcribe"):  # fmt: skip
         assert told in ticket[1]
     for secret in (WORDS, "Budget", "Anna"):
         assert secret not in ticket[1]

@@ -168,7 +168,8 @@ def test_the_language_is_detected_where_none_is_told(whisper, first_turns):
 @pytest.mark.parametrize("language", ["fr", "es", "it", "ja"])
 def test_the_language_is_detected_in_a_synthetic_voice(whisper, language):
     """German and Portuguese of espeak-ng are not among them: by their sound they are Thai and Latin, and what an int8
-    model makes of them differs from one kind of processor to the next. (``test_whisper_languages`` has how such are decided.)
+    model makes of them differs from one kind of processor to the next. (``test_whisper_languages`` has how it is
+    decided then.)
     """
     pcm = speech_languages.spoken(*speech_languages.SENTENCES[language])
     assert {word.language for word in WhisperBatch(whisper).transcribe(pcm)} == {language}

@@ -93,8 +93,9 @@ def test_the_page_answers_the_six_questions_and_shows_the_step_that_failed(row: 
     assert 'id="detail-title">transcribe' in text
     assert "Ledger: 3 vendor calls" in text
     assert text.count('class="bar bar-bad"') == 3
-    other = seen(member("support", name="x"), row, "?run=1&step=prepare_audio")
-    assert 'id="detail-title">prepare_audio <span class="quiet">in run 1' in other
+    run = PostProcessingRun.objects.filter(uid=row.uid).earliest("pk").pk
+    other = seen(member("support", name="x"), row, f"?run={run}&step=prepare_audio")
+    assert f'id="detail-title">prepare_audio <span class="quiet">in run {run}' in other
     assert '"speech_seconds": 960.5' in other
 
 

@@ -12,7 +12,7 @@ from memories.experiments import analysis
 from memories.experiments.assigning import forget_known
 from memories.experiments.declaring import Refused
 from memories.experiments.models import DecisionRecord, Experiment, TunedValue
-from memories.experiments.tunables import checked
+from memories.experiments.tunables import BadValue, effective
 
 log = structlog.get_logger(__name__)
 
@@ -84,10 +84,13 @@ def promote(experiment: Experiment, variant: str, *, actor: str, reason: str) ->
             raise Refused(f"{variant} was stopped: {held.stopped[variant]}")
         figures = analysis.analyse(held).figures()
         _end(held, Experiment.State.PROMOTED)
-        made = apply(
-            held.tunable, held.variants[variant], origin=f"experiment:{held.name}", why=reason, actor=actor,
-            evidence=figures,
-        )  # fmt: skip
+        try:
+            made = apply(
+                held.tunable, held.variants[variant], origin=f"experiment:{held.name}", why=reason, actor=actor,
+                evidence=figures,
+            )  # fmt: skip
+        except BadValue as error:
+            raise Refused(f"{variant} cannot be everybody's: {error}") from error
         _record(held, "promote", actor, reason, variant, figures)
     forget_known()
     return made
@@ -112,9 +115,9 @@ def apply(
     name: str, value: Any, *, origin: str, why: str, actor: str, uid: str = "", evidence: dict[str, Any] | None = None,
     before: dict[str, Any] | None = None, after: dict[str, Any] | None = None,
 ) -> TunedValue:  # fmt: skip
-    """Put a value in force, with where it comes from. Raises BadValue for one out of bounds."""
+    """Put a value in force, with where it comes from. Raises BadValue for one out of bounds or without effect."""
     made = TunedValue.objects.create(
-        name=name, uid=uid, value=checked(name, value), origin=origin, why=why[:500], evidence=evidence or {},
+        name=name, uid=uid, value=effective(name, value), origin=origin, why=why[:500], evidence=evidence or {},
         before=before or {}, after=after or {}, actor=actor, at=timezone.now(),
     )  # fmt: skip
     forget_known()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from memories.experiments.models import Experiment
-from memories.experiments.tunables import TUNABLES, BadValue, checked
+from memories.experiments.tunables import TUNABLES, BadValue, checked, effective
 
 METRICS = ("thumb", "corrected", "accepted", "failed", "slow", "cost", "preferred")
 """Each 0..1 for a memory. ``slow`` and ``cost`` are shares of ``shadow.SLOWEST`` and ``DEAREST``; ``preferred`` is of
@@ -57,7 +57,7 @@ class Declaration(BaseModel):
         if any(not name or len(name) > 40 for name in self.variants):
             raise ValueError("a variant's name has 1 to 40 characters")
         for value in self.variants.values():
-            checked(self.tunable, value)
+            (checked if self.mode == "shadow" else effective)(self.tunable, value)
         if TUNABLES[self.tunable].learned_only:
             raise ValueError(f"{self.tunable} is changed by learning alone")
         shadow = self.mode == "shadow"

@@ -24,13 +24,15 @@ class BadValue(ValueError):
 class Tunable:
     """``check`` raises BadValue. ``default`` is what holds without any experiment. ``shadow``: another value's result
     can be had aside, on the same audio. ``used``: where it takes effect. ``learned_only``: a learner changes it
-    in its own place, and no experiment can."""
+    in its own place, and no experiment can. ``vendors``: the setting that lists the vendors that are asked at all; a
+    value may name others in shadow mode only."""
 
     used: str
     check: Callable[[Any], None]
     default: Callable[[], Any]
     shadow: bool = False
     learned_only: bool = False
+    vendors: str = ""
 
 
 def _number(least: float, most: float) -> Callable[[Any], None]:
@@ -94,14 +96,15 @@ def _never_worse(value: Any) -> None:
 
 TUNABLES: Final[dict[str, Tunable]] = {
     "live_order": Tunable(
-        "transcription.listen.authentication", _order(settings.LIVE_VENDORS), lambda: list(settings.OMI_LIVE)
+        "transcription.listen.authentication", _order(settings.LIVE_VENDORS), lambda: list(settings.OMI_LIVE),
+        vendors="OMI_LIVE",
     ),
     "live_accuracy": Tunable(
         "transcription.listen.authentication", _accuracy, lambda: dict(settings.OMI_VENDOR_ACCURACY)
     ),
     "prerecorded_order": Tunable(
         "memories.pipeline.steps.transcribe", _order_by_language(settings.PRERECORDED_VENDORS),
-        lambda: list(settings.OMI_PRERECORDED), shadow=True,
+        lambda: list(settings.OMI_PRERECORDED), shadow=True, vendors="OMI_PRERECORDED",
     ),
     "structurer": Tunable(
         "memories.structuring.choosing", _structurer, lambda: {"name": settings.OMI_STRUCTURER}, shadow=True
@@ -128,4 +131,16 @@ def checked(name: str, value: Any) -> Any:
         TUNABLES[name].check(value)
     except BadValue as error:
         raise BadValue(f"{name} is {error}, not {value!r}") from error
+    return value
+
+
+def effective(name: str, value: Any) -> Any:
+    """The value, where it may be in force and would change what happens. Raises BadValue."""
+    checked(name, value)
+    setting = TUNABLES[name].vendors
+    if setting:
+        asked = getattr(settings, setting)
+        for order in value.values() if isinstance(value, dict) else [value]:
+            if missing := [vendor for vendor in order if vendor not in asked]:
+                raise BadValue(f"{missing[0]} is not asked by anybody: add it to {setting} first")
     return value

@@ -46,7 +46,7 @@ def shadowed(experiment: Experiment, number: int, control: str, variant: str) ->
 
 
 def test_an_experiment_is_declared_started_rated_and_promoted_in_the_console(
-    staff: Client, make_memory: Callable[..., Any]
+    staff: Client, make_memory: Callable[..., Any], settings: Any
 ) -> None:
     refused = staff.post(f"{LIST}add/", {**GIVEN, "control": "tomorrow"})
     assert "the control is one of the variants" in refused.content.decode()
@@ -88,6 +88,11 @@ def test_an_experiment_is_declared_started_rated_and_promoted_in_the_console(
     policy = staff.get(page).headers["Content-Security-Policy"]
     assert "script-src 'self'" in policy
     assert not re.search(r"<script(?![^>]*src=)|style=", staff.get(page).content.decode().split("By now")[1])
+    told = staff.post(page, {"_do": "Promote other", "why": "twelve of twelve"}, follow=True).content.decode()
+    assert "deepgram is not asked by anybody: add it to OMI_PRERECORDED first" in told
+    experiment.refresh_from_db()
+    assert experiment.state == "running"
+    settings.OMI_PRERECORDED = ["local", "deepgram"]
     staff.post(page, {"_do": "Promote other", "why": "twelve of twelve"})
     staff.post(page, {"_do": "Roll back", "why": "the price rose"})
     actions = DecisionRecord.objects.order_by("id").values_list("action", "actor", "reason")

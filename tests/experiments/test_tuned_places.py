@@ -35,7 +35,8 @@ def spoken(text: str) -> list[Segment]:
     return [Segment(id="s", text=text, speaker="SPEAKER_00", start=0, end=9)]
 
 
-def test_a_socket_signs_in_with_the_order_and_weights_that_are_in_force() -> None:
+def test_a_socket_signs_in_with_the_order_and_weights_that_are_in_force(settings: Any) -> None:
+    settings.OMI_LIVE = ["deepgram", "soniox"]
     update_user("u", vocabulary=["Grafana"])
     put("live_order", ["soniox", "deepgram"], uid="u")
     put("live_accuracy", {"soniox": 0.8})
@@ -102,7 +103,8 @@ def test_bounds_and_small_change_follow_the_value() -> None:
         ("speaker_accept", 0.5), ("speaker_accept", True), ("live_order", []), ("live_order", ["deepgram", "deepgram"]),
         ("structurer", {"name": "oracle"}), ("structurer", {"prompt": "rude"}), ("structurer", {"model": "x"}),
         ("never_worse", {"length_ratio": 0.1}), ("discard_below", 20), ("live_accuracy", {"nobody": 0.5}),
-        ("vocabulary", [""]), ("prerecorded_order", {"de": ["nobody"]}), ("moon", 1),
+        ("vocabulary", [""]), ("live_order", ["deepgram"]), ("prerecorded_order", {"de": ["deepgram", "local"]}),
+        ("prerecorded_order", {"de": ["nobody"]}), ("moon", 1),
     ],
 )  # fmt: skip
 def test_no_value_out_of_bounds_comes_into_force(name: str, wrong: Any) -> None:

@@ -154,7 +154,8 @@ def held_out_errors() -> float:
     return sum(wrong(words) for words in heard) / (len(heard) * len(SAID))
 
 
-def test_a_better_vendor_is_promoted_a_worse_one_stopped_and_one_command_goes_back() -> None:
+def test_a_better_vendor_is_promoted_a_worse_one_stopped_and_one_command_goes_back(settings: Any) -> None:
+    settings.OMI_PRERECORDED = [USUAL, BETTER, WORSE]
     experiment = deciding.start(declared(), actor="ana", reason="the quarter's comparison")
     for number in range(USERS - 2):  # two users did not permit it
         update_user(f"user-{number}", improvement={"shadow": True})

@@ -58,7 +58,7 @@ DEAREST: Final = 1.0
 def tick(now: datetime | None = None) -> int:
     """One turn: jobs that are out are looked at, then new memories are taken; how many results came or were begun."""
     moment = now or timezone.now()
-    done = sum(_look(result, moment) for result in _waiting())
+    done = sum(_look(result, moment) for result in _waiting()) + _lost(moment)
     for experiment in Experiment.objects.filter(state=Experiment.State.RUNNING, mode=Experiment.Mode.SHADOW):
         for run in _runs(experiment, moment)[:AT_ONCE]:
             done += take(experiment, run, moment)
@@ -152,6 +152,15 @@ def _transcribed(result: ShadowResult, run: PostProcessingRun, memory: Memory, o
         )
         return
     _heard(result, memory, answer, cost, time.perf_counter() - began)
+
+
+def _lost(moment: datetime) -> int:
+    """End what was begun and never came back: its worker died while it asked, and nobody asks a second time."""
+    rows = ShadowResult.objects.filter(state=ShadowResult.State.WAITING, ticket={}, at__lt=moment - GIVEN_UP)
+    lost = list(rows.order_by("at")[:AT_ONCE])
+    for result in lost:
+        _ended(result, {"failed": 1.0}, error="lost with its worker", seconds=GIVEN_UP.total_seconds())
+    return len(lost)
 
 
 def _look(result: ShadowResult, moment: datetime) -> int:

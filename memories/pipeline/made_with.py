@@ -51,6 +51,9 @@ def parts(ctx: Context) -> Iterator[tuple[str, dict[str, Any]]]:
     if ctx.did("index"):
         embedder = providers.one("embedder")
         yield "index", {"provider": embedder.name, "model": embedder.model_name, "version": VERSION}
+    if ctx.did("emotions") and ctx.output("emotions").get("model"):
+        measured = ctx.output("emotions")
+        yield "emotions", {"provider": measured["vendor"], "model": measured["model"], "version": VERSION}
 
 
 def keep(ctx: Context) -> None:

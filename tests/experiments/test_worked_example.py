@@ -245,6 +245,19 @@ def test_a_days_money_is_the_bound_of_shadow_calls(monkeypatch: Any) -> None:
     assert len(runs) == 10
 
 
+def test_what_was_lost_with_its_worker_ends_as_failed_and_is_not_asked_again() -> None:
+    experiment = deciding.start(declared(), actor="ana", reason="r")
+    now = timezone.now()
+    for number, hours in enumerate((5, 7)):
+        ShadowResult.objects.create(
+            experiment=experiment, uid="u", memory_id=f"m-{number}", variant="better", at=now - timedelta(hours=hours)
+        )
+    assert shadow.tick(now) == 1
+    assert list(ShadowResult.objects.order_by("at").values_list("state", "error")) == [
+        ("failed", "lost with its worker"), ("waiting", ""),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("wrongly", "said"),
     [

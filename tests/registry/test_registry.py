@@ -36,10 +36,13 @@ def test_a_run_says_what_each_part_was_made_with(
 ) -> None:
     update_user(UID, vocabulary=["Grafana"])
     fakes.SCRIPT["first"] = [fakes.words(f"{fakes.TEXT} there")]
-    run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload()))
+    asked = {"emotional_feedback": True}
+    run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload(), options=asked))
     assert run.outcome == "success"
     made = records.of_memory(UID, MEMORY)
-    assert {"transcript", "structure", "index"} <= set(made)
+    assert {"transcript", "structure", "index", "emotions"} <= set(made)
+    measured = run.steps.get(name="emotions").output
+    assert (made["emotions"]["provider"], made["emotions"]["model"]) == (measured["vendor"], measured["model"])
     assert (made["transcript"]["provider"], made["transcript"]["model"]) == ("first", "first_model")
     assert made["transcript"]["thresholds"] == records.thresholds_of(acceptance)
     version = transcripts.list_transcripts(UID, MEMORY)["first_model"]

@@ -48,7 +48,8 @@ class Conversation:
 
     ``offset``: seconds to add to this session's times to get the conversation's (0 for a new one; larger where the
     client came back within the gap). ``segments`` are those already stored, in conversation time, and ``spoken_until``
-    is where the last of them ends (0: nobody has spoken).
+    is where the last of them ends (0: nobody has spoken). ``memory_id``: that of the memory which it will become, by
+    which the logs of all processes are read.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Conversation:
     offset: float = 0.0
     resumed: bool = False
     segments: list[Segment] = field(default_factory=list)
+    memory_id: str = ""
 
     @property
     def spoken_until(self) -> float:

@@ -304,4 +304,5 @@ def _conversation(found: ProcessingMemory, offset: float, *, resumed: bool) -> C
         offset=offset,
         resumed=resumed,
         segments=list(found.transcript_segments),
+        memory_id=memory_id_for(found.id),
     )

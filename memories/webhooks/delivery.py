@@ -156,8 +156,11 @@ def _note(found: WebhookDelivery, good: bool, status: int | None, error: str, sp
             if hook.active and _hopeless(hook, status):
                 _switch_off(hook)
         hook.save(update_fields=["failures", "failing_since", "active", "off_reason"])
-    if not good:
-        log.info("webhook_failed", webhook=hook.id, error=error, status=status, tries=found.tries, off=not hook.active)
+    told = {"webhook": hook.id, "memory_id": found.memory_id, "tries": found.tries, "milliseconds": spent}
+    if good:
+        log.info("webhook_delivered", **told)
+    else:
+        log.info("webhook_failed", error=error, status=status, off=not hook.active, **told)
 
 
 def _hold_back(hook: Webhook, found: WebhookDelivery) -> None:

@@ -11,6 +11,7 @@ import ast
 import itertools
 import json
 import re
+import time
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,9 @@ from demo.vendors.truth import Library
 from tests.acceptance.wire import App, listen
 from tests.support import sound
 from tests.support.migrated import migrated
+from tests.webhooks.conftest import Receiver, receiver
+
+__all__ = ["receiver"]
 
 pytestmark = pytest.mark.process
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +65,15 @@ def quoted(said: Iterable[str], logged: str) -> list[str]:
     return sorted([*found, *(" ".join(pair) for pair in pairs & set(itertools.pairwise(there)))])
 
 
-def test_no_word_of_the_conversation_is_in_any_log(tmp_path: Path) -> None:
+def events_of(memory_id: str, logs: str) -> set[str]:
+    """What the logs of all processes tell with this id."""
+    lines = [json.loads(line) for line in logs.splitlines() if line.startswith("{")]
+    return {str(line["event"]) for line in lines if line.get("memory_id") == memory_id}
+
+
+def test_no_word_of_the_conversation_is_in_any_log_and_its_id_leads_through_all_of_them(
+    tmp_path: Path, receiver: Receiver
+) -> None:
     script = json.loads(SCRIPT.read_text())
     said = [word for item in script["words"] for word in words_of(item["word"])]
     pcm = material.pcm(material.bundled().recording)[: SPOKEN * 32000]
@@ -69,10 +81,12 @@ def test_no_word_of_the_conversation_is_in_any_log(tmp_path: Path) -> None:
         settings = {
             **vendors.urls, "DJANGO_SETTINGS_MODULE": "omi.settings", "OMI_LIVE": "deepgram",
             "OMI_PRERECORDED": "soniox", "OMI_LOG_LEVEL": "DEBUG", "OMI_LOG_FORMAT": "json",
+            "OMI_WEBHOOK_LOOPBACK": "true",
         }  # fmt: skip
         with installation(tmp_path / "data", database=migrated(), settings=settings) as own:
             token = own.manage("devtoken", "ana").split()[-1]
             app = App(own.url, "ana", token)
+            assert app.post("/v1/webhooks", json={"url": receiver.url}).status_code == 200
             with listen(own.url, token) as socket:
                 for start in range(0, len(pcm), 32000):
                     socket.send(pcm[start : start + 32000])
@@ -88,9 +102,14 @@ def test_no_word_of_the_conversation_is_in_any_log(tmp_path: Path) -> None:
             assert app.post("/v1/memories/search", json={"query": rare}).status_code == 200
             assert app.get("/v1/search", params={"q": rare}).status_code == 200
             assert app.post("/v1/ask", json={"question": f"What about {rare}?"}).status_code == 200
+            until = time.monotonic() + 60
+            while not any(b"memory.post_processed" in body for _, body in receiver.got):
+                assert time.monotonic() < until, "the webhook came"
+                time.sleep(0.1)
             title = words_of(app.get(path).json()["structured"]["title"])
         logs = "\n".join((tmp_path / "data" / f"{name}.log").read_text() for name in ("web", "worker"))
-    assert '"run_finished"' in logs
+    told = {"conversation_opened", "session_ended", "run_created", "vendor_called", "run_finished", "webhook_delivered"}
+    assert told - events_of(memory["id"], logs) == set(), "one id leads from the socket to the webhook"
     searched = {word for word in set(said) - own_words() if len(word) >= 5}
     assert len(searched) > 15, f"too few words are left to search for: {searched}"
     assert quoted([*said, *title], logs) == []

@@ -91,7 +91,10 @@ async def _recover(sink: SessionSink, entry: Entry) -> None:
     entry.meta.state, entry.meta.reason = FINISHED, "recovered"
     entry.save()
     metrics.session_ended(reason, result, recovered=True, counted=heard is not None or was_lost)
-    log.info("session_recovered", session=entry.session_id, received=round(received, 2), failed=round(result.failed, 2))
+    log.info(
+        "session_recovered", session=entry.session_id, conversation=conversation.id, received=round(received, 2),
+        failed=round(result.failed, 2),
+    )  # fmt: skip
 
 
 def _counted(entry: Entry, received: float) -> Accounting:

@@ -322,7 +322,12 @@ class Session:
         if self._dependencies.counted is not None:
             await database_sync_to_async(self._dependencies.counted, thread_sensitive=False, executor=THREADS)()
         log.info(
-            "session_ended", session=self.info.session_id, reason=reason, reasons=result.reasons, **_rounded(result)
+            "session_ended",
+            session=self.info.session_id,
+            reason=reason,
+            reasons=result.reasons,
+            **_rounded(result),
+            memory_id=self.conversation.memory_id if self.conversation is not None else "",
         )
         silent = not self._builder.segments and result.failed <= 0
         if silent and not keep and self.conversation is None:

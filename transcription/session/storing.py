@@ -178,6 +178,10 @@ class Storing:
     async def _adopt(self, conversation: Conversation) -> None:
         conversation.offset -= self._from
         self.conversation = conversation
+        log.info(
+            "conversation_opened", session=self._info.session_id, conversation=conversation.id,
+            memory_id=conversation.memory_id,
+        )  # fmt: skip
         self._on_open(conversation)  # before anything is stored: labels are counted on from what is there
         if self._journal is not None:
             try:

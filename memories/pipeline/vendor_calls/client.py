@@ -104,6 +104,11 @@ def _ended(
     if call.stored or call.outcome:  # a crash of an engine on this machine is no call
         ctx.calls.append(call)
     if question.remote:
+        if call.paid or error is not None:
+            ctx.log.info(
+                "vendor_called", vendor=call.vendor, operation=call.operation, call=call.pk, reference=call.reference,
+                outcome=call.outcome, seconds=round(call.latency or 0.0, 3),
+            )  # fmt: skip
         records.tell_breaker(call, error, recently_failed=recently_failed)
     if error is not None:
         raise error

@@ -119,7 +119,7 @@ class Call(Generic[T]):
     def _store(self) -> None:
         """Store a late answer, or the error, and make the run due."""
         ctx, question, record, error = self._ctx, self._question, self._record, self.error
-        what = {"vendor": question.vendor, "operation": question.operation}
+        what = {"vendor": question.vendor, "operation": question.operation, "call": record.pk}
         answer = None
         if error is None:
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import FileResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import viewsets
@@ -14,6 +14,7 @@ from memories.api.shapes import AccountDeleted, Detail, FcmToken, Permission, St
 from memories.privacy import account
 from omi.accounts import users
 from omi.accounts.requests import fence_of, uid_of
+from omi.core.streamed import StreamedFile
 
 
 class PermissionQuery(Query):
@@ -48,7 +49,7 @@ class UserViewSet(viewsets.ViewSet):
     @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY}, description="All of the user's data.")
     def export(self, request: Request) -> HttpResponseBase:
         file = account.export(uid_of(request))
-        return FileResponse(file, as_attachment=True, filename="omi-export.zip", content_type="application/zip")
+        return StreamedFile(file, as_attachment=True, filename="omi-export.zip", content_type="application/zip")
 
     @extend_schema(request=FcmToken, responses={200: Status, 422: Detail})
     def fcm_token(self, request: Request) -> Response:

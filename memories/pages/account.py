@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
@@ -11,6 +11,7 @@ from memories.pages import session
 from memories.pages.edge import page
 from memories.privacy import account
 from omi.accounts.principal import Principal
+from omi.core.streamed import StreamedFile
 
 WORD = "DELETE"
 """What has to be typed before everything is erased."""
@@ -20,7 +21,7 @@ WORD = "DELETE"
 def export(request: HttpRequest, who: Principal) -> HttpResponseBase:
     """All of the user's data as a ZIP file."""
     file = account.export(who.uid)
-    return FileResponse(file, as_attachment=True, filename="omi-export.zip", content_type="application/zip")
+    return StreamedFile(file, as_attachment=True, filename="omi-export.zip", content_type="application/zip")
 
 
 @page("GET", "POST")

@@ -1,0 +1,21 @@
+"""A file as an answer, sent in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from typing import cast
+
+from asgiref.sync import sync_to_async
+from django.http import FileResponse
+
+
+class StreamedFile(FileResponse):
+    """As Django's ``FileResponse``, which under ASGI reads the whole file into memory before it sends the first byte:
+    an account's export may be gigabytes."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        pieces = cast("Iterator[bytes]", self.streaming_content)
+        read = sync_to_async(partial(next, pieces, None), thread_sensitive=False)
+        while (piece := await read()) is not None:
+            yield piece

@@ -40,6 +40,7 @@ STRUCTURERS = dict(_STRUCTURERS)
 _EMBEDDERS = {
     "local": "memories.structuring.local_embedder.LocalEmbedder",
     "openai": "memories.structuring.openai_embedder.OpenAIEmbedder",
+    "lexical": "memories.structuring.lexical_embedder.LexicalEmbedder",
 }
 _EMOTIONS = {
     "local": "emotions.local.LocalEmotions",

@@ -12,10 +12,11 @@ from django.http import FileResponse
 
 class StreamedFile(FileResponse):
     """As Django's ``FileResponse``, which under ASGI reads the whole file into memory before it sends the first byte:
-    an account's export may be gigabytes."""
+    an account's export may be gigabytes. It is read in the request's own thread, whose database connection is closed
+    with the request."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         pieces = cast("Iterator[bytes]", self.streaming_content)
-        read = sync_to_async(partial(next, pieces, None), thread_sensitive=False)
+        read = sync_to_async(partial(next, pieces, None))
         while (piece := await read()) is not None:
             yield piece

@@ -6,13 +6,15 @@ Times are those of the segments: seconds since the memory's second 0, which is s
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from memories.shapes import Memory
+from omi.accounts.users import UserDoc
 from transcription.segments import Segment, written_without_blanks
 
 CUE_CHARACTERS = 84
@@ -96,31 +98,63 @@ def markdown(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo
     """A Markdown note: heading, overview, tasks as check boxes, events, and the talk. What was said is never markup."""
     structured = memory.structured
     lines = [
-        f"# {_literal(structured.title) or 'Untitled'}",
+        f"# {literal(structured.title) or 'Untitled'}",
         "",
         f"{_when(memory, zone)} · {structured.category.value}",
         "",
     ]
     if structured.overview:
-        lines += [_literal(structured.overview), ""]
+        lines += [literal(structured.overview), ""]
     if structured.action_items:
         lines += ["## Action items", ""]
         lines += [
-            f"- [{'x' if item.completed else ' '}] {_literal(item.description)}" for item in structured.action_items
+            f"- [{'x' if item.completed else ' '}] {literal(item.description)}" for item in structured.action_items
         ]
         lines.append("")
     if structured.events:
         lines += ["## Events", ""]
         lines += [
-            f"- {event.start.astimezone(zone):%Y-%m-%d %H:%M}, {event.duration} min: {_literal(event.title)}"
+            f"- {event.start.astimezone(zone):%Y-%m-%d %H:%M}, {event.duration} min: {literal(event.title)}"
             for event in structured.events
         ]
         lines.append("")
     if memory.transcript_segments:
         lines += ["## Transcript", ""]
         for start, name, text in _talk(memory, names, user):
-            lines += [f"**{_literal(name)}** ({_clock(start, None)}): {_literal(text)}", ""]
+            lines += [f"**{literal(name)}** ({_clock(start, None)}): {literal(text)}", ""]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def note(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo) -> str:
+    """The Markdown with front matter, for a folder of linked notes; a person's name in it links to their note."""
+    spoken = {item.person_id for item in memory.transcript_segments if item.person_id}
+    known = sorted(spoken & names.keys())
+    matter = {
+        "id": memory.id,
+        "date": f"{(memory.started_at or memory.created_at).astimezone(zone):%Y-%m-%dT%H:%M:%S%z}",
+        "aliases": [_one_line(memory.structured.title)] if memory.structured.title else [],
+        "category": memory.structured.category.value,
+        "language": memory.language or "",
+        "people": [f"[[people/{person_id}]]" for person_id in known],
+    }
+    # JSON is YAML: no text of anybody can end the block or begin another key.
+    head = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in matter.items()]
+    links = [f"[[people/{person_id}|{_linked(names[person_id])}]]" for person_id in known]
+    with_whom = [f"With {', '.join(links)}.", ""] if links else []
+    return "\n".join(["---", *head, "---", *with_whom, markdown(memory, names, user, zone)])
+
+
+def zone_of(user: UserDoc) -> ZoneInfo:
+    """The user's zone; UTC where an old document names one that this machine does not know."""
+    try:
+        return ZoneInfo(user.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def _linked(name: str) -> str:
+    """A name within a link of two brackets."""
+    return re.sub(r"[\[\]|]", " ", _one_line(name))
 
 
 def _talk(memory: Memory, names: Mapping[str, str], user: str) -> Iterator[tuple[int, str, str]]:
@@ -140,7 +174,7 @@ def _one_line(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", text).split())
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """``text`` so that a Markdown reader shows it and takes none of it for markup."""
     return _LIST_OR_RULE.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", _one_line(text)))
 

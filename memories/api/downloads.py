@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -16,7 +15,7 @@ from memories.api.errors import ApiError
 from memories.api.shapes import Detail
 from memories.repository import memories as repository
 from omi.accounts.requests import uid_of
-from omi.accounts.users import UserDoc, get_user
+from omi.accounts.users import get_user
 from omi.core.slots import Slots
 from speakers import people
 
@@ -72,9 +71,9 @@ def _file(uid: str, memory_id: str, wanted: Format) -> HttpResponse:
         case Format.VTT:
             content = downloads.vtt(memory, names, user.name)
         case Format.TXT:
-            content = downloads.txt(memory, names, user.name, _zone(user))
+            content = downloads.txt(memory, names, user.name, downloads.zone_of(user))
         case Format.MARKDOWN:
-            content = downloads.markdown(memory, names, user.name, _zone(user))
+            content = downloads.markdown(memory, names, user.name, downloads.zone_of(user))
         case Format.JSON:
             content = memory.model_dump_json(indent=2)
     return HttpResponse(
@@ -85,11 +84,3 @@ def _file(uid: str, memory_id: str, wanted: Format) -> HttpResponse:
             "Cache-Control": "private, no-store",
         },
     )
-
-
-def _zone(user: UserDoc) -> ZoneInfo:
-    """The user's zone; UTC where an old document names one that this machine does not know."""
-    try:
-        return ZoneInfo(user.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")

@@ -96,6 +96,7 @@ urlpatterns = [
     path("v1/users/delete-account", UserViewSet.as_view({"delete": "delete_account"})),
     path("v1/users/settings", UserSettingsViewSet.as_view({"get": "retrieve", "patch": "partial_update"})),
     path("v1/users/export", UserViewSet.as_view({"get": "export"})),
+    path("v1/users/vault", UserViewSet.as_view({"get": "vault"})),
     path("v1/users/fcm-token", UserViewSet.as_view({"post": "fcm_token"})),
     path("v1/users/improvement", ImprovementViewSet.as_view({"get": "retrieve", "put": "update"})),
     path("v1/users/vocabulary", VocabularyViewSet.as_view({"get": "retrieve", "put": "update"})),

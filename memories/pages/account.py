@@ -6,12 +6,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from memories import vault as notes
 from memories.api.errors import ApiError
+from memories.api.users import archived
 from memories.pages import session
 from memories.pages.edge import page
 from memories.privacy import account
 from omi.accounts.principal import Principal
-from omi.core.streamed import StreamedFile
 
 WORD = "DELETE"
 """What has to be typed before everything is erased."""
@@ -20,8 +21,13 @@ WORD = "DELETE"
 @page("GET")
 def export(request: HttpRequest, who: Principal) -> HttpResponseBase:
     """All of the user's data as a ZIP file."""
-    file = account.export(who.uid)
-    return StreamedFile(file, as_attachment=True, filename="omi-export.zip", content_type="application/zip")
+    return archived(who.uid, account.export, "omi-export.zip")
+
+
+@page("GET")
+def vault(request: HttpRequest, who: Principal) -> HttpResponseBase:
+    """All memories as a folder of linked Markdown notes."""
+    return archived(who.uid, notes.vault, "omi-vault.zip")
 
 
 @page("GET", "POST")

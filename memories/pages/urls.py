@@ -53,5 +53,6 @@ urlpatterns = [
     path("/settings/webhooks", webhooks.add),
     path("/settings/webhooks/<str:webhook_id>/delete", webhooks.remove),
     path("/settings/export", account.export),
+    path("/settings/vault", account.vault),
     path("/settings/delete-account", account.delete),
 ]

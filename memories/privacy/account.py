@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, Any
 
 from memories.pipeline import service
@@ -27,5 +26,5 @@ def delete_account(uid: str) -> dict[str, Any]:
     return receipt
 
 
-def export(uid: str) -> IO[bytes] | Path:
+def export(uid: str) -> IO[bytes]:
     return exports.export_user(uid)

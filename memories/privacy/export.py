@@ -25,6 +25,7 @@ from memories.links import shared as links
 from memories.models import UserEvent
 from memories.pipeline import failure_catalogue
 from memories.pipeline.models import PostProcessingRun
+from memories.privacy.zip_stream import Pieces, Sink
 from memories.registry import records as registry
 from memories.repository import live_segments, stored, tombstones
 from memories.repository.large import CHUNKS, Unreadable
@@ -64,7 +65,7 @@ Times are UTC. Numbers that are only derived from the above (search vectors, voi
 
 def export_user(uid: str) -> io.BufferedReader:
     """A readable, not seekable file. Raises ProviderError while reading where a store is out of reach."""
-    return io.BufferedReader(_Stream(_zip(uid)), buffer_size=audio.PIECE)
+    return io.BufferedReader(Pieces(_zip(uid)), buffer_size=audio.PIECE)
 
 
 async def stream_user(uid: str) -> AsyncIterator[bytes]:
@@ -79,7 +80,7 @@ def _next(pieces: Iterator[bytes]) -> bytes | None:
 
 
 def _zip(uid: str) -> Iterator[bytes]:
-    sink = _Sink()
+    sink = Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
         archive.writestr("README.txt", README)
         for name, value in _json_files(uid):
@@ -104,7 +105,7 @@ def _zip(uid: str) -> Iterator[bytes]:
     yield from sink.take()
 
 
-def _audio_file(archive: zipfile.ZipFile, sink: _Sink, row: Any) -> Iterator[bytes]:
+def _audio_file(archive: zipfile.ZipFile, sink: Sink, row: Any) -> Iterator[bytes]:
     try:
         source = audio.open(row)
     except audio.AudioNotFound:
@@ -114,7 +115,7 @@ def _audio_file(archive: zipfile.ZipFile, sink: _Sink, row: Any) -> Iterator[byt
         yield from _copy(archive, sink, info, source)
 
 
-def _journals(archive: zipfile.ZipFile, sink: _Sink, entries: Iterable[Entry]) -> Iterator[bytes]:
+def _journals(archive: zipfile.ZipFile, sink: Sink, entries: Iterable[Entry]) -> Iterator[bytes]:
     for entry in entries:
         began = entry.info.started_at.timetuple()[:6]
         about = {name: value for name, value in asdict(entry.meta).items() if name not in ("version", "marker")}
@@ -126,7 +127,7 @@ def _journals(archive: zipfile.ZipFile, sink: _Sink, entries: Iterable[Entry]) -
                 continue  # processed and released since the list was read
 
 
-def _pieces(archive: zipfile.ZipFile, sink: _Sink, info: zipfile.ZipInfo, pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _pieces(archive: zipfile.ZipFile, sink: Sink, info: zipfile.ZipInfo, pieces: Iterator[bytes]) -> Iterator[bytes]:
     first = next(pieces, b"")  # raises before anything of the file is in the archive
     with archive.open(info, "w", force_zip64=True) as target:
         for piece in itertools.chain([first], pieces):
@@ -134,7 +135,7 @@ def _pieces(archive: zipfile.ZipFile, sink: _Sink, info: zipfile.ZipInfo, pieces
             yield from sink.take()
 
 
-def _copy(archive: zipfile.ZipFile, sink: _Sink, info: zipfile.ZipInfo, source: Any) -> Iterator[bytes]:
+def _copy(archive: zipfile.ZipFile, sink: Sink, info: zipfile.ZipInfo, source: Any) -> Iterator[bytes]:
     with archive.open(info, "w", force_zip64=True) as target:
         while piece := source.read(audio.PIECE):
             target.write(piece)
@@ -217,42 +218,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     raise TypeError(f"{type(value).__name__} in a document")
-
-
-class _Sink(io.RawIOBase):
-    """Where the zip is written: keeps what was not yet taken, cannot seek."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, piece: Any) -> int:
-        self._pieces.append(bytes(piece))
-        return len(piece)
-
-    def take(self) -> Iterator[bytes]:
-        pieces, self._pieces = self._pieces, []
-        joined = b"".join(pieces)
-        if joined:
-            yield joined
-
-
-class _Stream(io.RawIOBase):
-    """Pieces as a raw file."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._left = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._left:
-            self._left = next(self._pieces, b"")
-        count = min(len(buffer), len(self._left))
-        buffer[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count

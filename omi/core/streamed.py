@@ -18,5 +18,9 @@ class StreamedFile(FileResponse):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         pieces = cast("Iterator[bytes]", self.streaming_content)
         read = sync_to_async(partial(next, pieces, None))
-        while (piece := await read()) is not None:
-            yield piece
+        try:
+            while (piece := await read()) is not None:
+                yield piece
+        except Exception:  # Django closes what was sent to its end, and what the client left; not what broke
+            await sync_to_async(self.close)()
+            raise

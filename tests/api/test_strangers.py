@@ -135,6 +135,7 @@ ALL = [
     ("GET", "/v1/memories", None),
     ("GET", "/v1/events", None),
     ("GET", "/v1/users/export", None),
+    ("GET", "/v1/users/vault", None),
     ("GET", "/v1/webhooks", None),
     ("POST", "/v1/webhooks", {}),
     ("GET", "/v1/action-items", None),

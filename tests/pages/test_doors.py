@@ -20,7 +20,7 @@ from memories.shapes import ActionItem, Event, Memory, Structured
 from memories.vocabulary import terms
 from omi.accounts import revocation, tokens, users
 from speakers import people
-from tests.api.conftest import segment
+from tests.api.conftest import read, segment
 from tests.pages.conftest import Visitor
 
 Make = Callable[..., Memory]
@@ -90,6 +90,7 @@ def test_every_page_of_the_owner_answers_with_a_strict_policy(alice: Visitor, ma
         if path.endswith(("/audio", "/waveform.svg", "/recaps/day/2026-11-20")):
             expected = {404}  # no recording is kept, no recap is made
         assert answer.status_code in expected, (path, answer.status_code)
+        read(answer)
         assert answer.status_code != 405 or path.endswith(("/sign-out",)) or POSTED.search(path), path
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy

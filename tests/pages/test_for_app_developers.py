@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.conftest import Caller
+from tests.api.conftest import Caller, read
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "for-app-developers.md").read_text(encoding="utf-8")
 REQUEST = re.compile(r"```http\n(GET|POST|PUT|PATCH|DELETE) (\S+)\n(.*?)```", re.DOTALL)
@@ -25,7 +25,8 @@ def test_every_request_of_the_page_is_answered_with_success(db: None, monkeypatc
         text = "\n".join(line for line in rest.splitlines() if not line.startswith("Authorization: Bearer $TOKEN"))
         answer = app.send(method, path, json.loads(text) if text.strip() else None)
         made.append(f"{method} {path.split('?')[0]}")
-        assert answer.status_code in (200, 204), (method, path, answer.content)
+        assert answer.status_code in (200, 204), (method, path, answer)
+        read(answer)
         if path.startswith("/v1/memories?trigger"):
             known["MEMORY"] = answer.json()["memory"]["id"]
         if path == "/v1/users/people":

@@ -76,7 +76,8 @@ def test_killed_at_every_point_of_a_run_it_still_ends_once(installation: Install
         calls.count(("structurer", "structure")),
         calls.count(("embedder", "embed")),
     ]
-    assert all(2 <= number <= 3 for number in made)
+    # How often depends on which call was out when another fault killed its process: any of these kills may cost one.
+    assert min(made) >= 2, "each run asked each vendor"
     assert counted >= sum(number - 2 for number in made)
     history = installation.python(
         "from memories.pipeline.models import StepAttempt, RunStep\n"

@@ -99,6 +99,8 @@ async def _before(request: web.Request, script: list[Fault], socket: bool) -> we
         kind = f["kind"]
         if kind == "delay" and not socket:
             await asyncio.sleep(f.get("seconds", 1.0))
+        elif kind == "held":
+            await request.app[STATE].answered.wait()
         elif kind == "hang":
             await asyncio.sleep(f.get("seconds", 3600.0))
         elif kind == "drop" and (not socket or not any(k.startswith("after") for k in f)):

@@ -106,6 +106,10 @@ class VendorServer:
             time.sleep(0.02)
         return found
 
+    def answer_held(self) -> None:
+        """Requests that the fault "held" has taken are answered now."""
+        self._call(self.state.answer_held)
+
     def reset(self, vendor: str | None = None) -> None:
         self._call(lambda: self.state.reset(vendor))
 

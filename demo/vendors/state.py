@@ -33,7 +33,13 @@ class State:
         self.log: dict[str, list[Entry]] = {v: [] for v in VENDORS}
         self.store: dict[str, dict[str, Any]] = {v: {} for v in VENDORS}  # each vendor's own memory
         self.tasks: set[asyncio.Task[Any]] = set()
+        self.answered = asyncio.Event()
         self._numbers = itertools.count(1)
+
+    def answer_held(self) -> None:
+        """Let the requests go on that wait by the fault "held" now; those that come later wait again."""
+        self.answered.set()
+        self.answered = asyncio.Event()
 
     def reset(self, vendor: str | None = None) -> None:
         """Forget faults, logs and stored data (recordings and keys stay)."""
@@ -43,6 +49,7 @@ class State:
             self.store[v].clear()
         if vendor is None:
             self.scale = self.initial["scale"]
+            self.answer_held()
 
     def add_faults(self, vendor: str, *faults: Fault) -> None:
         """Queue faults. Each is taken by the next request or connection (``op`` restricts which), ``times`` times
@@ -102,6 +109,7 @@ KINDS = {
     "reset",  # connection cut in the middle of the answer's body
     "hang",  # no answer (seconds, default until the client leaves)
     "drop",  # TCP reset; on a socket after_frames / after_audio / after_results / after_seconds
+    "held",  # answered once the test says so (VendorServer.answer_held)
     "delay",  # seconds before the answer, or before every message of a socket
     "slow",  # the answer's body trickles: seconds in all
     # sockets, with the same after_*

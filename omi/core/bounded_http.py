@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from types import ModuleType
 from typing import Any
 
 MAX_BODY = 100 * 1024 * 1024
 
 
+@cache
+def trusted(library: ModuleType) -> ssl.SSLContext:
+    """The certificates that ``httpx`` or ``httpx2`` trusts, read once a process: a fortieth of a second of a core."""
+    context: ssl.SSLContext = library.create_ssl_context(trust_env=False)
+    return context
+
+
 def bounded_client(library: ModuleType, *, timeout: float, max_body: int = MAX_BODY) -> Any:
     """A ``Client`` of ``httpx`` or ``httpx2`` (openai brings its own copy) without redirects or proxies of the
     environment, whose answers end after ``timeout`` seconds or ``max_body`` bytes with that library's own errors."""
     limits = library.Timeout(timeout, connect=min(10.0, timeout))
-    inner = library.HTTPTransport(trust_env=False)
+    inner = library.HTTPTransport(verify=trusted(library), trust_env=False)
     transport = bounded_transport(library, inner, timeout=timeout, max_body=max_body)
     return library.Client(transport=transport, timeout=limits, follow_redirects=False, trust_env=False)
 

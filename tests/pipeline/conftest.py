@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import shutil
 import wave
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from memories.pipeline.models import PostProcessingRun
 from memories.shapes import Memory, Structured
 from tests.pipeline import fakes
 from tests.support import sound
+from transcription.audio import convert
 from transcription.audio.convert import AudioInfo
 from transcription.segments import Segment
 
@@ -23,6 +25,9 @@ UID = "user-1"
 MEMORY = "5a3f2f5e-0000-4000-8000-000000000001"
 
 Regions = list[list[float]]
+
+DECODED: dict[tuple[str, Any], tuple[AudioInfo, bytes]] = {}
+"""What recordings were decoded to: a pure function of the file and its limits. What is refused is not remembered."""
 
 
 def wav(seconds: float = 12.0, *, seed: int = 1) -> bytes:
@@ -45,9 +50,29 @@ def live_segments(text: str = fakes.TEXT) -> list[Segment]:
 @pytest.fixture(autouse=True)
 def _fakes(settings: Any) -> Iterator[None]:
     fakes.reset()
-    settings.PROVIDERS = fakes.providers(settings.PROVIDERS)
+    kept = {"voices": {"BACKEND": "tests.support.voices.KeptVoices"}}
+    settings.PROVIDERS = fakes.providers(settings.PROVIDERS | kept)
     yield
     fakes.reset()
+
+
+@pytest.fixture(autouse=True)
+def _decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearly every test decodes the same recording, by a child process: what came of it is remembered."""
+    real = convert.decode_to_wav
+
+    def decode(src: Path, dest: Path, *, limits: Any = None) -> AudioInfo:
+        key = (hashlib.sha256(src.read_bytes()).hexdigest() if src.exists() else "", limits)
+        if key not in DECODED:
+            info = real(src, dest, limits=limits)
+            if info.seconds < 60:
+                DECODED[key] = info, dest.read_bytes()
+            return info
+        info, content = DECODED[key]
+        dest.write_bytes(content)
+        return info
+
+    monkeypatch.setattr(convert, "decode_to_wav", decode)
 
 
 @pytest.fixture
@@ -61,8 +86,6 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Regions:
             return real(function, arguments, timeout=timeout)
         with wave.open(arguments["path"]) as file:
             data = file.readframes(file.getnframes())
-        import hashlib
-
         return {"seconds": len(data) / 32000, "regions": regions, "sha256": hashlib.sha256(data).hexdigest()}
 
     monkeypatch.setattr(subprocess_runner, "call", call)

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emotions.base import EmotionRequest, EmotionScore, EmotionSpan, EmotionTimeline
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
@@ -174,6 +177,18 @@ class FakeEmotions:
             vendor=self.name, model=self.model_name, kind="expression",
             spans=[EmotionSpan(start=1.0, end=5.0, emotions=[EmotionScore(name="joy", score=0.9)])],
         )  # fmt: skip
+
+
+class DeafVoices:
+    """A voice engine that needs no process of its own and knows nobody."""
+
+    name, version, dimension = "deaf", "1", 4
+
+    def embed_segments(self, pcm: NDArray[np.int16], segments: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
+        return np.zeros((len(segments), self.dimension), np.float32)
+
+    def speech_regions(self, pcm: NDArray[np.int16]) -> list[tuple[float, float]]:
+        return []
 
 
 class SwitchedDocuments(LocalDocuments):

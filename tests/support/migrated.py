@@ -129,22 +129,44 @@ def _key() -> str:
 
 @pytest.fixture(scope="session")
 def new_postgres(postgres_url: str) -> Callable[[str], str]:
-    """Makes a migrated PostgreSQL database of a name; its address. Migrated once, and copied by PostgreSQL then."""
+    """Makes a migrated PostgreSQL database of a name; its address. Filled once, and copied by PostgreSQL then."""
     server = postgres_url.rsplit("/", 1)[0]
-    migrating: list[str] = []
+    filled: list[str] = []
 
     def make(name: str) -> str:
         with psycopg.connect(postgres_url, autocommit=True) as connection:
-            if not migrating:
+            if not filled:
                 connection.execute("DROP DATABASE IF EXISTS migrated")  # where an earlier test ended in the middle
                 connection.execute("CREATE DATABASE migrated")
-                with tempfile.TemporaryDirectory() as folder:
-                    _migrate(folder, DATABASE_URL=f"{server}/migrated")
-                migrating.append("migrated")
+                fill_postgres(f"{server}/migrated")
+                filled.append("migrated")
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE migrated").format(sql.Identifier(name)))
         return f"{server}/{name}"
 
     return make
+
+
+def fill_postgres(url: str) -> None:
+    """Make an empty PostgreSQL database what ``manage.py migrate`` makes of one: from a dump that is kept."""
+    file = STORE / f"{_key()}.sql"
+    STORE.mkdir(parents=True, exist_ok=True)
+    with (STORE / "lock-postgres").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            for old in STORE.glob("*.sql"):
+                old.unlink()
+            with tempfile.TemporaryDirectory(dir=STORE) as folder:
+                _migrate(folder, DATABASE_URL=url)
+                dump = Path(folder) / "dump.sql"
+                _do("pg_dump", "--no-owner", "--file", str(dump), url)
+                dump.rename(file)
+            return
+    _do("psql", "--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--single-transaction", "--file", str(file), url)
+
+
+def _do(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def _migrate(folder: str, **variables: str) -> None:

@@ -29,6 +29,9 @@ Q_CLUSTER = {{**Q_CLUSTER, "workers": {workers}, "queue_limit": {workers}, "time
 Q_WORKERS = {workers}
 """
 INSTANT = "import tests.pipeline.instant\n"
+DEAF = """
+PROVIDERS["voices"] = {"BACKEND": "tests.pipeline.fakes.DeafVoices"}
+"""
 
 
 class Installation:
@@ -36,10 +39,12 @@ class Installation:
 
     def __init__(
         self, folder: Path, *, lease: float = 3.0, workers: int = 2, queue: float | None = None, instant: bool = False,
-        database: str = "", migrate: bool = False, more: str = "", variables: dict[str, str] | None = None,
+        quick: bool = False, database: str = "", more: str = "", variables: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
-        """``database``: the address of a PostgreSQL database, which ``migrate`` makes ready; without it a SQLite file.
+        """``database``: the address of a migrated PostgreSQL database; without it a SQLite file.
 
+        ``instant``: nothing is decoded, and speech is found at once. ``quick``: nor is a voice engine started, which
+        each worker would for itself.
         ``more``: lines of the settings module, after the others; ``variables``: of the environment.
         """
         self.folder = folder
@@ -47,7 +52,8 @@ class Installation:
         self.faults.mkdir()
         (folder / "fault_settings.py").write_text(
             SETTINGS.format(prerecorded={"name": "first", "queue": queue}, lease=lease, workers=workers)
-            + (INSTANT if instant else "")
+            + (INSTANT if instant or quick else "")
+            + (DEAF if quick else "")
             + more
         )
         self.environment = {
@@ -70,17 +76,8 @@ class Installation:
         own = {name: value for name, value in self.environment.items() if name != "OMI_FAULTS_DIR"}
         # PIPELINE_DRIVER: it is none of the installation's own (processes_of)
         self._interpreter = Interpreter({**own, "OMI_LOG_LEVEL": "ERROR", "PIPELINE_DRIVER": "1"})
-        if migrate:
-            self._manage("migrate", "--verbosity", "0")
         if not database:
             put_database(folder / "data")
-
-    def _manage(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment, capture_output=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr.decode()[-2000:]
-        return done.stdout.decode()
 
     def python(self, code: str, *, timeout: float = 60.0) -> Any:
         """Run code in the installation; what it assigns to ``answer`` comes back (JSON)."""
@@ -159,6 +156,10 @@ answer = begin({count}, {options!r})
 
     def close(self) -> None:
         self.restart_driver()
+        self.stop()
+
+    def stop(self) -> None:
+        """End what was started; the driver and the database stay."""
         for process in self.processes:
             if process.poll() is None:
                 process.terminate()
@@ -172,6 +173,7 @@ answer = begin({count}, {options!r})
                     os.killpg(group, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
+        self.processes.clear()
 
 
 class Held:

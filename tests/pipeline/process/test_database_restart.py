@@ -15,6 +15,7 @@ import pytest
 
 from tests.pipeline.process.cluster import Installation
 from tests.support import services
+from tests.support.migrated import fill_postgres
 from tests.support.processes import Unavailable, free_port
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(150)]
@@ -67,7 +68,8 @@ def server() -> Iterator[Server]:
 def installation(tmp_path: Path, server: Server) -> Iterator[Installation]:
     folder = tmp_path / "installation"
     folder.mkdir()
-    made = Installation(folder, instant=True, lease=5, database=server.url, migrate=True)
+    fill_postgres(server.url)
+    made = Installation(folder, quick=True, lease=5, database=server.url)
     yield made
     made.close()
 

@@ -37,7 +37,7 @@ answer = {
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
     made = Installation(
-        tmp_path, instant=True, workers=6, lease=30.0,
+        tmp_path, quick=True, workers=6, lease=30.0,
         more='PROVIDERS["prerecorded"][0]["OPTIONS"]["forgets"] = False\n',
         queue=0.2,
     )  # fmt: skip

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    made = Installation(tmp_path, instant=True, lease=3.0)
+    made = Installation(tmp_path, quick=True, lease=3.0)
     yield made
     made.close()
 

@@ -27,7 +27,8 @@ POINTS = [
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installation, int]]:
     """One cluster under ``manage.py serve`` for all of these tests: each leaves it working. The pid is serve's."""
-    made = Installation(tmp_path_factory.mktemp("kills"))
+    # What a killed process held is free at once: no lease has to run out.
+    made = Installation(tmp_path_factory.mktemp("kills"), quick=True, lease=30.0)
     pid = made.serve(patience=6).pid
     yield made, pid
     made.close()
@@ -76,7 +77,8 @@ def test_killed_at_every_point_of_a_run_it_still_ends_once(installation: Install
         calls.count(("structurer", "structure")),
         calls.count(("embedder", "embed")),
     ]
-    assert all(2 <= number <= 3 for number in made)
+    # How often depends on which call was out when another fault killed its process: any of these kills may cost one.
+    assert min(made) >= 2, "each run asked each vendor"
     assert counted >= sum(number - 2 for number in made)
     history = installation.python(
         "from memories.pipeline.models import StepAttempt, RunStep\n"
@@ -124,7 +126,7 @@ FROZEN = [
 def many_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Workers enough that some are left while others are frozen, and patience enough that nobody restarts them."""
     made = Installation(
-        tmp_path_factory.mktemp("frozen"), workers=6, lease=2.0,
+        tmp_path_factory.mktemp("frozen"), workers=6, lease=2.0, quick=True,
         # What is frozen would be killed at the end of its lease; here it comes back, as on a suspended machine.
         more="from memories.pipeline.engine import processes\nprocesses.end_hung = lambda owner, run_id: False\n",
     )  # fmt: skip
@@ -143,8 +145,13 @@ def test_a_frozen_worker_is_taken_over_and_its_late_writes_are_refused(
         installation.fault(point, "stop")
     lost = installation.log.read_text().count('"lease_lost"')
     runs = installation.start_runs(len(points), emotional_feedback=True)
-    installation.wait(lambda found: all(found[run]["state"] == "finished" for run in runs), timeout=60)
-    assert not list(installation.faults.iterdir()), "every fault happened"
+    installation.wait(lambda found: not list(installation.faults.iterdir()))  # every fault happened
+    # A run is reminded of half a minute after its last message: as if that were over.
+    installation.python(
+        "from memories.pipeline.models import PostProcessingRun\n"
+        f"PostProcessingRun.objects.filter(pk__in={runs!r}).exclude(state='finished').update(woken_at=None)"
+    )
+    installation.wait(lambda found: all(found[run]["state"] == "finished" for run in runs), timeout=90)
     frozen = [
         pid for pid in processes_of(installation.folder)
         if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
@@ -155,7 +162,7 @@ def test_a_frozen_worker_is_taken_over_and_its_late_writes_are_refused(
         os.kill(pid, signal.SIGCONT)
     # Whoever was frozen with everything written has nothing left to be refused.
     late = len([point for point in points if point != "publish-after"])
-    until = time.monotonic() + 15
+    until = time.monotonic() + 60
     while (now := installation.log.read_text().count('"lease_lost"')) < lost + late and time.monotonic() < until:
         time.sleep(0.1)
     assert now >= lost + late

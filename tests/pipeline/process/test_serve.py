@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    made = Installation(tmp_path, instant=True)
+    made = Installation(tmp_path, quick=True)
     yield made
     made.close()
 

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(150 + RUNS * 3)]
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    made = Installation(tmp_path, instant=True)
+    made = Installation(tmp_path, quick=True)
     yield made
     made.close()
 

@@ -16,7 +16,7 @@ RUNS = 12
 
 @pytest.fixture
 def installation(tmp_path: Path, new_postgres: Callable[[str], str]) -> Iterator[Installation]:
-    made = Installation(tmp_path, instant=True, lease=30, database=new_postgres("two_clusters"))
+    made = Installation(tmp_path, quick=True, lease=30, database=new_postgres("two_clusters"))
     yield made
     made.close()
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import httpx
 
+from omi.core.bounded_http import trusted
 from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
 from omi.core.vendor_errors import broken_answer, from_status, unreachable
 
@@ -53,7 +54,7 @@ def exchange(
     sent = {"Accept": "application/json", "Accept-Encoding": "identity", **(headers or {})}
     try:
         with (
-            httpx.Client(timeout=limits, follow_redirects=False, trust_env=False) as client,
+            httpx.Client(verify=trusted(httpx), timeout=limits, follow_redirects=False, trust_env=False) as client,
             client.stream(method, url, headers=sent, **request) as response,
         ):
             raw = _read(vendor, response, deadline)

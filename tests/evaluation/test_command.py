@@ -58,11 +58,13 @@ def measured_once(monkeypatch: pytest.MonkeyPatch) -> KeysView[tuple[str, str, i
     child takes ten seconds. Gives what a child was started for; its database is migrated already, which takes three."""
     started: dict[tuple[str, str, int], Measurement] = {}
 
-    def once(dataset: Path, variant: Variant, where: Path, *, only: str = "*", nudge: int = 0, **more: Any) -> Measurement:
+    def once(
+        dataset: Path, variant: Variant, where: Path, *, only: str, nudge: int, judged: bool | None
+    ) -> Measurement:
         key = (variant.name, only, nudge)
         if key not in started:
             put_database(where / "data")
-            started[key] = isolation.measured_apart(dataset, variant, where, only=only, nudge=nudge, **more)
+            started[key] = isolation.measured_apart(dataset, variant, where, only=only, nudge=nudge, judged=judged)
         return started[key]
 
     monkeypatch.setattr(evaluate, "measured_apart", once)

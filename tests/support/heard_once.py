@@ -5,7 +5,8 @@ waiting for its child. Its answers depend on nothing but the samples, and an emb
 (``tests/engines/test_campplus.py`` proves that), so they are kept: in this process, and in a folder that the workers
 of a run share and that ends with it.
 
-Tests of the engine and of its child ask it (``ASKED``), and so does every process that a test starts.
+Tests of the engine and of its child ask it (``ASKED``), and so does every process that a test starts, unless the test
+tells it of the folder (``FOLDER``).
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from speakers.engines.worker import LARGEST
 
 ASKED = ("tests/speakers/test_engine_process.py", "tests/engines/", "tests/speakers/test_checks.py")
 """What proves the engine or its child asks it each time."""
+
+FOLDER = "TESTS_HEARD_ONCE"
+"""Environment variable of a process that a test starts, for ``in_this_process``."""
 
 RATE = 16_000
 Pcm = NDArray[np.int16]
@@ -57,8 +61,8 @@ class Answers:
         written.replace(self._folder / key)
 
 
-def key_of(op: str, pcm: Pcm) -> str:
-    return f"{op}-{hashlib.sha256(np.ascontiguousarray(pcm, '<i2').tobytes()).hexdigest()}"
+def key_of(question: str, pcm: Pcm) -> str:
+    return f"{question}-{hashlib.sha256(np.ascontiguousarray(pcm, '<i2').tobytes()).hexdigest()}"
 
 
 def cut_of(pcm: Pcm, start: float, end: float) -> Pcm:
@@ -66,31 +70,41 @@ def cut_of(pcm: Pcm, start: float, end: float) -> Pcm:
     return pcm[max(0, round(start * RATE)) : max(0, round(end * RATE))]
 
 
+def engine_of(client: WorkerClient) -> str | None:
+    """What its answers depend on beside the audio; None where there is no such engine, which its child tells."""
+    if not client._arguments:
+        return "bundled"
+    model = Path(client._arguments[-1])
+    return f"{model.stem}-{hashlib.sha256(model.read_bytes()).hexdigest()[:16]}" if model.is_file() else None
+
+
 def memo(answers: Answers, client: type[WorkerClient], patch: pytest.MonkeyPatch) -> None:
     """``client``'s calls answer what is known, and ask its child the rest."""
     describe, embed, speech = client.describe, client.embed, client.speech
 
-    def plain(self: WorkerClient, pcm: Any) -> bool:
-        """Whether this is asked of the bundled engine, in a way that it answers."""
-        samples = isinstance(pcm, np.ndarray) and pcm.dtype == np.int16 and pcm.ndim == 1
-        return answers.remembered and not self._arguments and samples and pcm.nbytes <= LARGEST
+    def engine(self: WorkerClient, pcm: Any) -> str | None:
+        """Of a question that is remembered."""
+        plain = isinstance(pcm, np.ndarray) and pcm.dtype == np.int16 and pcm.ndim == 1 and pcm.nbytes <= LARGEST
+        return engine_of(self) if answers.remembered and plain else None
 
     @functools.wraps(describe)
     def described(self: WorkerClient) -> dict[str, Any]:
-        if not answers.remembered or self._arguments or self.hello:
+        name = engine_of(self) if answers.remembered and not self.hello else None
+        if name is None:
             return describe(self)
-        known = answers.get("hello")
+        known = answers.get(f"hello-{name}")
         if known is None:
-            answers.put("hello", json.dumps(describe(self)).encode())
+            answers.put(f"hello-{name}", json.dumps(describe(self)).encode())
         else:
             self.hello = json.loads(known)
         return self.hello
 
     @functools.wraps(embed)
     def embedded(self: WorkerClient, pcm: Pcm, segments: list[tuple[float, float]]) -> NDArray[np.float32]:
-        if not segments or not plain(self, pcm):
+        name = engine(self, pcm)
+        if not segments or name is None:
             return embed(self, pcm, segments)
-        keys = [key_of("embed", cut_of(pcm, *segment)) for segment in segments]
+        keys = [key_of(name, cut_of(pcm, *segment)) for segment in segments]
         unknown = {key: segment for key, segment in zip(keys, segments, strict=True) if answers.get(key) is None}
         if unknown:
             for key, row in zip(unknown, embed(self, pcm, list(unknown.values())), strict=True):
@@ -100,9 +114,9 @@ def memo(answers: Answers, client: type[WorkerClient], patch: pytest.MonkeyPatch
 
     @functools.wraps(speech)
     def heard(self: WorkerClient, pcm: Pcm) -> list[tuple[float, float]]:
-        if not plain(self, pcm):
+        if engine(self, pcm) is None:
             return speech(self, pcm)
-        key = key_of("speech", pcm)
+        key = key_of("speech", pcm)  # of every engine: the detector is the same
         known = answers.get(key)
         if known is None:
             known = json.dumps(speech(self, pcm)).encode()
@@ -114,20 +128,27 @@ def memo(answers: Answers, client: type[WorkerClient], patch: pytest.MonkeyPatch
     patch.setattr(client, "speech", heard)
 
 
+def in_this_process() -> None:
+    """For a process that a test starts with ``FOLDER``: its voices are not what the test is about."""
+    memo(Answers(Path(os.environ[FOLDER])), WorkerClient, pytest.MonkeyPatch())
+
+
 _ANSWERS: list[Answers] = []
 
 
 @pytest.fixture(scope="session", autouse=True)
-def voices_heard_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def voices_heard_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Gives the folder of the answers."""
     own = tmp_path_factory.getbasetemp()
     run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    _ANSWERS.append(Answers(run / "heard-once"))
+    folder = run / "heard-once"
+    _ANSWERS.append(Answers(folder))
     with pytest.MonkeyPatch.context() as patch:
         memo(_ANSWERS[-1], WorkerClient, patch)
-        yield
+        yield folder
     _ANSWERS.clear()
 
 
 @pytest.fixture(autouse=True)
-def _asked_or_remembered(request: pytest.FixtureRequest, voices_heard_once: None) -> None:
+def _asked_or_remembered(request: pytest.FixtureRequest, voices_heard_once: Path) -> None:
     _ANSWERS[-1].remembered = not request.node.nodeid.startswith(ASKED)

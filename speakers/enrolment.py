@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +61,11 @@ class Enrolment:
     quality: Quality
 
 
-def analyse(pcm: NDArray[np.int16], voices: ConfiguredVoices) -> Analysis:
-    """Measure 16 kHz mono audio and embed its speech in all conditions, in the engine's process."""
+def analyse(pcm: NDArray[np.int16], voices: ConfiguredVoices, fit: Callable[[Quality], None]) -> Analysis:
+    """Measure 16 kHz mono audio and embed its speech in all conditions, in the engine's process. What ``fit`` raises of
+    the quality is raised before it is embedded, which is most of the work."""
     quality, speech = measured(pcm, voices)
+    fit(quality)
     return Analysis(quality, gallery.embed_copies(voices, speech))
 
 
@@ -140,8 +143,8 @@ def _enrol(
             raise RejectedAudio(
                 "too_long", f"The recording is {recording.seconds:.0f} s long; at most {seconds[1]:g} s are allowed."
             )
-        found = analyse(recording.cut(0.0, recording.seconds), voices)
-    check(found.quality, seconds=seconds, voiced=least_voiced, one_voice=scale_of(voices).part)
+        fit = partial(check, seconds=seconds, voiced=least_voiced, one_voice=scale_of(voices).part)
+        found = analyse(recording.cut(0.0, recording.seconds), voices, fit)
     if found.copies is None:
         raise RejectedAudio("empty", "Audio is empty: no speech was heard.")
     with wav.open("rb") as file:  # due for the sweeper until the rows stand

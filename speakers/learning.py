@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,9 @@ def learn_from_segment(
     voices: ConfiguredVoices = one("voices")
     with Recording(wav, offset=audio_offset) as recording:
         pcm = recording.cut(start, min(end, start + SAMPLE_SECONDS[1]))
-    found = analyse(pcm, voices)
+    fit = partial(check, seconds=SAMPLE_SECONDS, voiced=SAMPLE_VOICED, one_voice=scale_of(voices).part)
     try:
-        check(found.quality, seconds=SAMPLE_SECONDS, voiced=SAMPLE_VOICED, one_voice=scale_of(voices).part)
+        found = analyse(pcm, voices, fit)
     except RejectedAudio as reason:
         return Learned(None, reason.code, reason.sentence)
     if found.copies is None:

@@ -13,7 +13,12 @@ from xdist.scheduler import LoadFileScheduling
 hypothesis.settings.register_profile("omi", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("omi")
 
-pytest_plugins = ["tests.support.services", "tests.support.databases", "tests.support.migrated"]
+pytest_plugins = [
+    "tests.support.services",
+    "tests.support.databases",
+    "tests.support.migrated",
+    "tests.support.heard_once",
+]
 
 ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/", "tests/ops/", "tests/api/test_wire")
 """Files that share servers which take long to start: one worker runs them all, the others need not start them."""

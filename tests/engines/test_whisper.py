@@ -127,8 +127,8 @@ def test_floats_are_refused(whisper):
 
 
 def test_no_words_are_made_of_sound_without_speech(whisper):
-    """Ten seconds of each kind; `python -m bench.speech silence` does an hour."""
-    for kind, pcm in pieces(80.0, piece=10.0):
+    """Five seconds of each kind; `python -m bench.speech silence` does an hour."""
+    for kind, pcm in pieces(40.0, piece=5.0):
         assert WhisperBatch(whisper, vocabulary="Xiomara, Kubernetes").transcribe(pcm) == [], kind
         assert [word for event in streamed(whisper, pcm, vocabulary="Xiomara") for word in event.words] == [], kind
 
@@ -165,7 +165,9 @@ def test_the_language_is_detected_where_none_is_told(whisper, first_turns):
 
 
 @ESPEAK
-@pytest.mark.parametrize("language", ["fr", "es", "it", "ja"])
+@pytest.mark.parametrize(
+    "language", ["fr", "ja", *(pytest.param(code, marks=pytest.mark.long) for code in ("es", "it"))]
+)
 def test_the_language_is_detected_in_a_synthetic_voice(whisper, language):
     """German and Portuguese of espeak-ng are not among them: by their sound they are Thai and Latin, and what an int8
     model makes of them differs from one kind of processor to the next. (``test_whisper_languages`` has how it is
@@ -180,8 +182,10 @@ def test_the_language_is_detected_in_a_synthetic_voice(whisper, language):
     ("said", "name"),
     [
         ("Please send the report to Kaelyn in the other office.", "Kaelyn"),
-        ("Tell Katarzyna that the Omicron project is finished.", "Katarzyna"),
-        ("Yesterday Priyanka and Anoushka went to the cinema together.", "Anoushka"),
+        pytest.param("Tell Katarzyna that the Omicron project is finished.", "Katarzyna", marks=pytest.mark.long),
+        pytest.param(
+            "Yesterday Priyanka and Anoushka went to the cinema together.", "Anoushka", marks=pytest.mark.long
+        ),
     ],
 )
 def test_names_that_are_told_are_heard(whisper, said, name):

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import KeysView
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ from memories.evaluation import isolation, judge, measure, report
 from memories.evaluation.dataset import DatasetError, Item, Turn
 from memories.evaluation.heard import Heard
 from memories.evaluation.isolation import EMBEDDED, LEFT_OUT, Variant, environment
+from memories.evaluation.measure import Measurement
+from memories.management.commands import evaluate
 from memories.shapes import Structured
+from tests.support.migrated import put_database
 from tests.support.vendor_fixtures import Talk
 
 
@@ -48,6 +52,25 @@ def outside(vendor_server: VendorServer, monkeypatch: pytest.MonkeyPatch) -> Ven
     return vendor_server
 
 
+@pytest.fixture
+def measured_once(monkeypatch: pytest.MonkeyPatch) -> KeysView[tuple[str, str, int]]:
+    """What is measured is kept, by variant, items and nudge: the command is asked for the same several times, and a
+    child takes ten seconds. Gives what a child was started for; its database is migrated already, which takes three."""
+    started: dict[tuple[str, str, int], Measurement] = {}
+
+    def once(
+        dataset: Path, variant: Variant, where: Path, *, only: str, nudge: int, judged: bool | None
+    ) -> Measurement:
+        key = (variant.name, only, nudge)
+        if key not in started:
+            put_database(where / "data")
+            started[key] = isolation.measured_apart(dataset, variant, where, only=only, nudge=nudge, judged=judged)
+        return started[key]
+
+    monkeypatch.setattr(evaluate, "measured_apart", once)
+    return started.keys()
+
+
 def run(*arguments: Any) -> str:
     out = StringIO()
     call_command("evaluate", *map(str, arguments), stdout=out, stderr=StringIO())
@@ -55,7 +78,9 @@ def run(*arguments: Any) -> str:
 
 
 @pytest.mark.process
-def test_two_vendors_are_compared_and_reported(folder: Path, outside: VendorServer, tmp_path: Path) -> None:
+def test_two_vendors_are_compared_and_reported(
+    folder: Path, outside: VendorServer, measured_once: KeysView[tuple[str, str, int]], tmp_path: Path
+) -> None:
     data, page = tmp_path / "made.json", tmp_path / "page.html"
     table = run(folder, "--providers", "deepgram,fal_whisperx", "--json", data, "--html", page)
     assert re.search(r"word errors \(WER\) +0\.0 %, n=1 +0\.0 %, n=1", table)
@@ -86,6 +111,7 @@ def test_two_vendors_are_compared_and_reported(folder: Path, outside: VendorServ
     bounds.write_text(json.dumps(limits))
     with pytest.raises(CommandError, match=r"word errors \(WER\): 0\.0 %, at most -10\.0 %"):
         run(folder, "--providers", "deepgram", "--gate", bounds)
+    assert set(measured_once) == {("deepgram", "*", 0), ("fal_whisperx", "*", 0), ("deepgram", "talk", 0)}
 
 
 @pytest.mark.process

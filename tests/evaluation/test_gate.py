@@ -1,7 +1,8 @@
 """The regression gate: the shipped set is within its bounds, and a loosened threshold or a worse engine is not.
 
-The first test is what ``make accuracy`` does, in the same child process. The others measure again, in this process,
-what their change can touch: engines answer what the first run heard, so that only the changed part works anew.
+The first test is what ``make accuracy`` does, in the same child process, on most of the set (``MOST``); the whole of it
+is ``make accuracy`` and ``make test-long``. The others measure again, in this process, what their change can touch:
+engines answer what the first run heard, so that only the changed part works anew.
 """
 
 from __future__ import annotations
@@ -24,10 +25,15 @@ from speakers import identify, policy
 from speakers.engines import VoiceEngine
 from speakers.policy import Rules
 from tests.evaluation import worse
+from tests.support.migrated import put_database
 from transcription.segments import Word
 
 SHIPPED = Path(__file__).resolve().parents[2] / "demo" / "accuracy"
-BOUNDS = gate.read_bounds(SHIPPED / "bounds.json")
+MOST = "*[!d]"
+"""Everything but ``second`` and ``stranger_david``, a quarter of the speech, of voices that the others have, too."""
+WHOLE = gate.read_bounds(SHIPPED / "bounds.json")
+BOUNDS = {name: bound for name, bound in WHOLE.items() if name != "items_wanted"}
+"""What holds for ``MOST`` as for the whole: but not how many of the action items are wrong, where there are fewer."""
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -39,8 +45,10 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Measurement:
-    """The product as it is, on the whole shipped set."""
-    return measured_apart(SHIPPED, Variant("current"), tmp_path_factory.mktemp("product"))
+    """The product as it is, on most of the shipped set."""
+    folder = tmp_path_factory.mktemp("product")
+    put_database(folder / "data")  # migrating it would take the child some seconds
+    return measured_apart(SHIPPED, Variant("current"), folder, only=MOST)
 
 
 @pytest.fixture
@@ -69,14 +77,27 @@ def faults(product: Measurement, again: Measurement) -> list[str]:
     return gate.passed_over(figures_of(product.parts | again.parts), BOUNDS)
 
 
+FIGURES = {
+    "wer", "cer", "cpwer", "tcpwer", "der", "speaker_labels", "stranger_as_user", "known_missed", "edge_error",
+    "invented", "items_found", "events_found", "numbers_supported", "search_recall",
+}  # fmt: skip
+
+
+def holds(made: Measurement, bounds: dict[str, gate.Bound]) -> None:
+    assert [item.heard.failure for item in made.items.values() if item.heard.failure] == []
+    assert gate.passed_over(figures_of(made.parts), bounds) == []
+    assert set(bounds) >= FIGURES
+
+
 @pytest.mark.process
 def test_the_shipped_set_is_within_its_bounds(product: Measurement) -> None:
-    assert [item.heard.failure for item in product.items.values() if item.heard.failure] == []
-    assert gate.passed_over(figures_of(product.parts), BOUNDS) == []
-    assert {
-        "wer", "cer", "cpwer", "tcpwer", "der", "speaker_labels", "stranger_as_user", "known_missed", "edge_error",
-        "invented", "items_found", "events_found", "numbers_supported", "search_recall",
-    } <= set(BOUNDS)  # fmt: skip
+    holds(product, BOUNDS)
+
+
+@pytest.mark.long
+@pytest.mark.process
+def test_the_whole_shipped_set_is_within_its_bounds(tmp_path: Path) -> None:
+    holds(measured_apart(SHIPPED, Variant("current"), tmp_path), WHOLE)
 
 
 @pytest.mark.process

@@ -12,7 +12,10 @@ from typing import Any
 
 import django
 
+from tests.support import heard_once
+
 django.setup()
+heard_once.in_this_process()
 
 from demo.material import RECORDINGS, pcm, wav  # noqa: E402
 from memories.mirror import compare  # noqa: E402

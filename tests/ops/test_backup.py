@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from memories.pipeline.models import ClusterBeat
+from tests.support import heard_once
 from tests.support.migrated import ROOT, put_database
 from tests.support.processes import running
 from tests.support.servers import web_server
@@ -26,11 +27,12 @@ from tests.support.servers import web_server
 class Host:
     """An installation's commands, each in a process of its own."""
 
-    def __init__(self, data: Path, **settings: str) -> None:
+    def __init__(self, data: Path, heard: Path, **settings: str) -> None:
         self.data = data
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("OMI_", "DJANGO_"))}
         inherited.pop("SECRET_KEY", None)
         own = {"DJANGO_SETTINGS_MODULE": "omi.settings", "OMI_DATA_DIR": str(data), "PYTHONPATH": str(ROOT)}
+        own[heard_once.FOLDER] = str(heard)  # of the voice that backup_life enrols
         self.environment = {**inherited, **own, "OMI_LOG_LEVEL": "ERROR", **settings}
 
     def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -52,8 +54,8 @@ class Host:
 
 
 @pytest.mark.timeout(300)
-def test_what_was_there_is_there_again_and_the_erased_are_not(tmp_path: Path) -> None:
-    host = Host(tmp_path / "data")
+def test_what_was_there_is_there_again_and_the_erased_are_not(tmp_path: Path, voices_heard_once: Path) -> None:
+    host = Host(tmp_path / "data", voices_heard_once)
     put_database(host.data)
     host.manage("staffuser")
     before = host.life("live")
@@ -101,8 +103,8 @@ def test_what_was_there_is_there_again_and_the_erased_are_not(tmp_path: Path) ->
 
 
 @pytest.mark.timeout(180)
-def test_a_folder_that_a_worker_uses_is_not_replaced(tmp_path: Path) -> None:
-    host = Host(tmp_path / "data")
+def test_a_folder_that_a_worker_uses_is_not_replaced(tmp_path: Path, voices_heard_once: Path) -> None:
+    host = Host(tmp_path / "data", voices_heard_once)
     file = put_database(host.data)
     archive = tmp_path / "backup.zip"
     host.manage("backup", archive)
@@ -120,10 +122,10 @@ def test_a_folder_that_a_worker_uses_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_postgresql_comes_back_too(new_postgres: Callable[[str], str], tmp_path: Path) -> None:
+def test_postgresql_comes_back_too(new_postgres: Callable[[str], str], tmp_path: Path, voices_heard_once: Path) -> None:
     if shutil.which("pg_dump") is None:
         pytest.skip("pg_dump cannot be had here: apt-get install postgresql-client")
-    host = Host(tmp_path / "data", DATABASE_URL=new_postgres("backed_up"))
+    host = Host(tmp_path / "data", voices_heard_once, DATABASE_URL=new_postgres("backed_up"))
     before = host.life("live")
     archive = tmp_path / "backup.zip"
     host.manage("backup", archive)

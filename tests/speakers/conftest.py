@@ -14,6 +14,8 @@ from rest_framework.test import APIClient
 from omi.accounts.tokens import mint
 from omi.core.providers import one
 from speakers import enrolment, people
+from speakers.engines.registry import ConfiguredVoices
+from speakers.quality import Quality
 from speakers.shapes import Person
 from tests.support import sound
 from transcription.segments import Segment, speaker_label
@@ -75,13 +77,20 @@ def wav(tmp_path: Path) -> WriteWav:
 @pytest.fixture(scope="session")
 def analyses(talk: Talk) -> dict[bytes, enrolment.Analysis]:
     """What the real engine says of the two enrolment recordings, asked once for the whole session."""
-    return {pcm.tobytes(): enrolment.analyse(pcm, one("voices")) for pcm in (talk.enrol_user, talk.enrol_person)}
+    return {
+        pcm.tobytes(): enrolment.analyse(pcm, one("voices"), lambda quality: None)
+        for pcm in (talk.enrol_user, talk.enrol_person)
+    }
 
 
 @pytest.fixture
 def remembered(analyses: dict[bytes, enrolment.Analysis], monkeypatch: pytest.MonkeyPatch) -> None:
     real = enrolment.analyse
-    monkeypatch.setattr(enrolment, "analyse", lambda pcm, voices: analyses.get(pcm.tobytes()) or real(pcm, voices))
+
+    def analyse(pcm: Pcm, voices: ConfiguredVoices, fit: Callable[[Quality], None]) -> enrolment.Analysis:
+        return analyses.get(pcm.tobytes()) or real(pcm, voices, fit)
+
+    monkeypatch.setattr(enrolment, "analyse", analyse)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_two_voices_are_refused(talk: Talk, wav: WriteWav) -> None:
 
 
 def test_two_voices_that_take_turns_are_refused(talk: Talk, wav: WriteWav) -> None:
-    assert refused(talk.pcm[: RATE * 60], wav) == "multiple_speakers"
+    assert refused(talk.pcm[: RATE * 30], wav) == "multiple_speakers"
 
 
 def test_noise_is_refused(talk: Talk, wav: WriteWav) -> None:

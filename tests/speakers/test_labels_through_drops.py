@@ -169,6 +169,7 @@ def test_after_three_drops_of_the_only_vendor(
     names_rightly(memory_of(app))
 
 
+@pytest.mark.long  # drops of an only vendor, and two vendors of which one goes away, are the tests beside it
 def test_after_three_drops_of_the_shown_vendor_of_two(
     servers: Callable[[str], Installation], vendors: VendorServer, audio: bytes
 ) -> None:
@@ -194,17 +195,21 @@ def test_after_a_change_of_vendor(servers: Callable[[str], Installation], vendor
     names_rightly(memory)
 
 
-def test_after_the_web_process_was_killed(tmp_path: Path, vendors: VendorServer, audio: bytes) -> None:
-    """The client comes back to the new process and goes on: another session, another connection, one conversation."""
+def test_after_the_web_process_was_killed(
+    servers: Callable[[str], Installation], vendors: VendorServer, audio: bytes
+) -> None:
+    """The client comes back to the new process and goes on: another session, another connection, one conversation.
+
+    The last test of these servers, whose first web process is gone then.
+    """
     vendors.reset()
     half = len(audio) // 2 // CHUNK * CHUNK
-    settings = {**vendors.urls, "DJANGO_SETTINGS_MODULE": "omi.settings", "OMI_LIVE": "deepgram"}
-    with installation(tmp_path / "data", database=migrated(), settings=settings) as own:
-        app = enrolled(own, "killed")
-        asyncio.run(asyncio.wait_for(_killed_at_the_end(own, app, audio[:half]), 100))
-        with web_again(own):
-            asyncio.run(asyncio.wait_for(say(app, audio[half:]), 150))
-            memory = memory_of(app)
+    own = servers("deepgram")
+    app = enrolled(own, "killed")
+    asyncio.run(asyncio.wait_for(_killed_at_the_end(own, app, audio[:half]), 100))
+    with web_again(own):
+        asyncio.run(asyncio.wait_for(say(app, audio[half:]), 150))
+        memory = memory_of(app)
     given_anew(vendors, "deepgram", 2)
     names_rightly(memory)
 

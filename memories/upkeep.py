@@ -23,6 +23,7 @@ from memories.search import word_index
 from memories.submissions import once
 from memories.user_events import log as events
 from memories.webhooks import delivery
+from omi.core.pruning import delete_in_pieces
 from omi.stores import damaged
 from omi.stores.documents.base import DocumentError
 from omi.stores.models import DamagedDocument
@@ -109,7 +110,7 @@ def prune() -> int:
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
-    gone = int(old.delete()[0]) + int(samples.delete()[0])
+    gone = delete_in_pieces(old) + delete_in_pieces(samples)
     return gone + events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune() + once.prune() + links.prune()
 
 

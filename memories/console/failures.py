@@ -20,6 +20,7 @@ from memories.pipeline import failure_catalogue
 from memories.pipeline.models import PostProcessingRun, StepAttempt
 from memories.pipeline.states import Kind
 from omi.core.errors import Outcome
+from omi.core.pruning import delete_in_pieces
 
 HOURS: Final = 24
 SHOWN: Final = 50
@@ -139,7 +140,7 @@ def catch_up(limit: int = CAUGHT_UP) -> int:
 def prune(now: datetime | None = None) -> int:
     """Delete hourly counters older than a month: no page shows them. How many."""
     old = FailureHour.objects.filter(hour__lt=(now or timezone.now()) - timedelta(days=31))
-    return int(old.delete()[0])
+    return delete_in_pieces(old)
 
 
 # --- what pages show ---

@@ -19,6 +19,7 @@ from memories.console.models import FigureSnapshot
 from memories.pipeline.models import FigureTotal
 from memories.pipeline.operations.metrics import DURATION, LATENCIES, LATENCY, MOVES
 from memories.pipeline.states import GOOD
+from omi.core.pruning import delete_in_pieces
 
 KEPT: Final = timedelta(days=40)
 RUNS: Final = "memory_postprocessing_runs"
@@ -82,7 +83,7 @@ Key = tuple[str, ...]
 def snapshot(now: datetime | None = None) -> bool:
     """Write down the totals once a day, as soon after midnight (UTC) as the schedule looks; prune old ones."""
     now = now or timezone.now()
-    FigureSnapshot.objects.filter(day__lt=now.date() - KEPT).delete()
+    delete_in_pieces(FigureSnapshot.objects.filter(day__lt=now.date() - KEPT))
     if FigureSnapshot.objects.filter(pk=now.date()).exists():
         return False
     _, made = FigureSnapshot.objects.get_or_create(day=now.date(), defaults={"at": now, "totals": _totals()})

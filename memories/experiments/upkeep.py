@@ -15,6 +15,7 @@ from memories.experiments.assigning import observe
 from memories.experiments.models import Experiment, Exposure, Observation, ShadowResult, TunedValue
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import State
+from omi.core.pruning import delete_in_pieces
 
 SETTLED: Final = timedelta(days=7)
 """After so long without a correction a memory counts as not corrected."""
@@ -55,7 +56,7 @@ def _of_run(run: PostProcessingRun) -> Iterator[tuple[str, float]]:
 
 def prune() -> int:
     """Delete what was kept aside too long ago; how many rows."""
-    return int(ShadowResult.objects.filter(at__lt=timezone.now() - shadow.KEPT).delete()[0])
+    return delete_in_pieces(ShadowResult.objects.filter(at__lt=timezone.now() - shadow.KEPT))
 
 
 def forget_memory(uid: str, memory_id: str) -> int:

@@ -19,6 +19,7 @@ from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.accounts.erased import require_alive
 from omi.core import console_history
+from omi.core.pruning import delete_in_pieces
 
 MOST_PER_DAY = 200
 """Pieces of feedback that one user may give on one day."""
@@ -109,7 +110,7 @@ def close(report: Report, *, cause: str) -> None:
 def prune() -> int:
     """Delete what is older than ``OMI_CASE_KEEP_DAYS`` allowed when it came; how many rows."""
     now = timezone.now()
-    return sum(int(rows.objects.filter(expires_at__lt=now).delete()[0]) for rows in (Report, LabelledCase))
+    return sum(delete_in_pieces(rows.objects.filter(expires_at__lt=now)) for rows in (Report, LabelledCase))
 
 
 def forget_memory(uid: str, memory_id: str) -> int:

@@ -17,6 +17,7 @@ from memories.repository import memories as repository
 from memories.shapes import Memory
 from memories.user_events import log as events
 from omi.accounts.erased import erased_since
+from omi.core.pruning import delete_in_pieces
 
 FIELDS: Final = ("title", "overview", "action_items", "events", "transcript")
 """What a link may show. There is none for the place, for audio, or for who spoke."""
@@ -93,7 +94,7 @@ def opened(secret: str) -> tuple[SharedLink, Memory]:
 
 def prune() -> int:
     """Delete links that expired more than a month ago; how many."""
-    return int(SharedLink.objects.filter(expires_at__lt=timezone.now() - KEPT).delete()[0])
+    return delete_in_pieces(SharedLink.objects.filter(expires_at__lt=timezone.now() - KEPT))
 
 
 def forget_memory(uid: str, memory_id: str) -> int:

@@ -17,6 +17,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from memories.pipeline.models import DailyUse
+from omi.core.pruning import delete_in_pieces
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +84,7 @@ def forget_user(uid: str) -> int:
 
 
 def prune() -> int:
-    return int(DailyUse.objects.filter(day__lt=_today() - KEPT).delete()[0])
+    return delete_in_pieces(DailyUse.objects.filter(day__lt=_today() - KEPT))
 
 
 def _add(uid: str, day: date, kind: Kind, amount: int) -> None:

@@ -16,6 +16,7 @@ from memories.pipeline.operations import metrics
 from memories.pipeline.states import State
 from memories.pipeline.vendor_calls import jobs
 from omi.core.env import env_str
+from omi.core.pruning import delete_in_pieces
 from omi.stores import audio, uploads
 from transcription.session.recovery import recover_sessions
 
@@ -66,7 +67,7 @@ def housekeeping() -> dict[str, int]:
         return audio.sweep_expired(in_use=set(busy))
 
     def old_tasks() -> int:
-        return int(Task.objects.filter(stopped__lt=timezone.now() - timedelta(days=7)).delete()[0])
+        return delete_in_pieces(Task.objects.filter(stopped__lt=timezone.now() - timedelta(days=7)))
 
     done = {}
     parts = {"sessions": recover_sessions, "audio": expired_audio, "uploads": uploads.sweep, "tasks": old_tasks,

@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from memories.submissions.models import Submission
+from omi.core.pruning import delete_in_pieces
 
 LIFETIME: Final = timedelta(hours=1)
 KEPT: Final = timedelta(days=2)
@@ -76,4 +77,4 @@ def claim(given: str, purpose: str, seen: str) -> Claim:
 
 def prune() -> int:
     """Delete rows whose tokens have long been void; how many."""
-    return int(Submission.objects.filter(at__lt=timezone.now() - KEPT).delete()[0])
+    return delete_in_pieces(Submission.objects.filter(at__lt=timezone.now() - KEPT))

@@ -22,6 +22,7 @@ from memories.mirror.models import MemoryRow
 from memories.repository import listing
 from memories.repository import memories as repository
 from memories.user_events.models import EventCounter, UserEvent
+from omi.core.pruning import delete_in_pieces
 
 log = structlog.get_logger(__name__)
 
@@ -158,7 +159,7 @@ def forget_user(uid: str) -> int:
 
 def prune(before: datetime) -> int:
     """Delete events older than ``before``; a client that was away longer refreshes its list anyway."""
-    return UserEvent.objects.filter(created_at__lt=before).delete()[0]
+    return delete_in_pieces(UserEvent.objects.filter(created_at__lt=before))
 
 
 def _served(row: UserEvent, memories: bool) -> dict[str, Any] | None:

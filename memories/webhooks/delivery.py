@@ -19,6 +19,7 @@ from memories.user_events import log as events
 from memories.user_events.models import EventCounter, UserEvent
 from memories.webhooks import hooks, reaching, rules, signing
 from memories.webhooks.models import Webhook, WebhookDelivery
+from omi.core.pruning import delete_in_pieces
 
 log = structlog.get_logger(__name__)
 
@@ -194,4 +195,4 @@ def prune() -> int:
     now = timezone.now()
     Webhook.objects.filter(previous_until__lt=now).update(previous_secret="", previous_until=None)
     old = WebhookDelivery.objects.filter(created_at__lt=now - rules.KEPT).exclude(state=WAITING)
-    return int(old.delete()[0])
+    return delete_in_pieces(old)

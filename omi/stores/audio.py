@@ -25,6 +25,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from omi.core.errors import ErrorKind, ProviderError, StoreError
+from omi.core.pruning import delete_in_pieces
 from omi.stores.models import AudioObject
 
 log = structlog.get_logger(__name__)
@@ -243,7 +244,7 @@ def sweep_expired(limit: int = 1000, *, in_use: Collection[str] = ()) -> int:
             done += delete(row)
         except ProviderError as error:
             log.warning("audio.sweep_failed", object=row.name, code=error.code)
-    AudioObject.objects.filter(deleted_at__lte=now - KEEP_ROWS).delete()
+    delete_in_pieces(AudioObject.objects.filter(deleted_at__lte=now - KEEP_ROWS))
     return done
 
 

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from omi.core import clock
 from omi.core.host import host_id
+from omi.core.pruning import delete_in_pieces
 from omi.stores.models import AudioObject
 from transcription.hosts.models import Host, HostJournal
 from transcription.journal import store
@@ -102,14 +103,14 @@ def note(entry: Entry, state: str = "") -> HostJournal:
 def forget_swept() -> int:
     """Delete the rows of handed journals whose audio went at its deadline."""
     there = AudioObject.objects.filter(deleted_at__isnull=True).values("name")
-    return int(HostJournal.objects.filter(state=State.HANDED).exclude(audio__in=there).delete()[0])
+    return delete_in_pieces(HostJournal.objects.filter(state=State.HANDED).exclude(audio__in=there))
 
 
 def forget_lost(kept: timedelta = timedelta(days=30)) -> int:
     """Delete what was noted of journals that were lost long ago, and of hosts that were."""
     before = clock.now() - kept
-    done = HostJournal.objects.filter(state=State.LOST, changed_at__lt=before).delete()[0]
-    return int(done) + int(Host.objects.filter(lost_at__lt=before).delete()[0])
+    done = delete_in_pieces(HostJournal.objects.filter(state=State.LOST, changed_at__lt=before))
+    return done + delete_in_pieces(Host.objects.filter(lost_at__lt=before))
 
 
 def lost_after() -> timedelta:

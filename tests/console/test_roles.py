@@ -11,7 +11,6 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
-from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -116,9 +115,7 @@ def test_a_report_is_read_and_closed_by_those_whose_role_says_so(role: str, repo
     closed = client.post(look, {"cause": "it is off"})
     assert closed.status_code == (302 if may(role, roles.CLOSE_REPORTS) else 403)
     report.refresh_from_db()
-    assert (report.state, report.cause) == (
-        ("closed", "it is off") if may(role, roles.CLOSE_REPORTS) else ("open", "")
-    )
+    assert (report.state, report.cause) == (("closed", "it is off") if may(role, roles.CLOSE_REPORTS) else ("open", ""))
 
 
 def test_every_model_that_a_role_may_see_has_a_page() -> None:

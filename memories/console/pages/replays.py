@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 
-from memories.console import audit, replay, roles
+from memories.console import audit, replay, roles, undoing
 from memories.console.models import FailureGroup, Replay, ReplayItem
 from memories.console.pages.base import answer, needs, paged, reason_of
 
@@ -115,7 +115,8 @@ def one(request: HttpRequest, pk: int) -> HttpResponse:
         request, "replay", f"Replay: {found.name}", replay=found, counts=counts, ended=ended, only=only,
         spent=replay.spent(found), page=paged(request, items), log=list(found.log.order_by("-id")[:100]),
         busy=found.state in replay.AT_WORK or counts[ReplayItem.State.STARTED] > 0, refresh=REFRESH,
-        able=_able(found),
+        able=_able(found), undone=undoing.told(found) if counts[ReplayItem.State.UNDONE] else "",
+        **{name: datetime.fromisoformat(found.filters[name]) for name in ("since", "until")},
     )  # fmt: skip
 
 

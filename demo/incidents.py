@@ -69,14 +69,14 @@ STORIES = {
 }
 
 
-def settings(vendors: VendorServer) -> dict[str, str]:
+def settings(vendors: VendorServer, lease_seconds: float = LEASE_SECONDS) -> dict[str, str]:
     """What the installation of the incidents needs beside its defaults: Deepgram for recordings, simulated."""
     return {
         **vendors.urls,
         "DJANGO_SETTINGS_MODULE": "omi.settings",
         "OMI_PRERECORDED": "deepgram",
         "OMI_EMOTIONS": "none",
-        "OMI_LEASE_SECONDS": str(LEASE_SECONDS),
+        "OMI_LEASE_SECONDS": str(lease_seconds),
         "OMI_VENDOR_BUDGET": "deepgram=300",
         "OMI_REQUESTS_PER_MINUTE": "0",
         "OMI_CREATES_PER_MINUTE": "0",
@@ -84,13 +84,17 @@ def settings(vendors: VendorServer) -> dict[str, str]:
 
 
 @contextmanager
-def throw_away(*, port: int | None = None) -> Iterator[tuple[Installation, VendorServer]]:
-    """An installation that is gone afterwards."""
+def throw_away(
+    *, port: int | None = None, lease_seconds: float = LEASE_SECONDS, database: Path | None = None
+) -> Iterator[tuple[Installation, VendorServer]]:
+    """An installation that is gone afterwards. ``database``: a migrated SQLite file to begin with."""
     folder = Path(tempfile.mkdtemp(prefix="omi-incident-"))
     try:
         with (
             VendorServer(scale=0.05, vendors=("deepgram",)) as vendors,
-            installation(folder / "data", settings=settings(vendors), port=port) as running,
+            installation(
+                folder / "data", settings=settings(vendors, lease_seconds), port=port, database=database
+            ) as running,
         ):
             yield running, vendors
     finally:

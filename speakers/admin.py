@@ -25,6 +25,8 @@ from speakers.models import USER, ProfileVersion, SpeakerDecision, VoiceConsent,
 from speakers.reasons import SENTENCES, Reason
 
 REVEALED = "revealed_voices"
+JUDGE = "console.judge_voices"
+"""The permission of the console to accept and remove samples."""
 ALIKE, UNLIKE = 0.80, 0.65
 """Cosines from which the matrix shows two samples as one voice, and below which as two."""
 
@@ -63,16 +65,17 @@ class VoiceSampleAdmin(ReadOnlyAdmin):
         uid, person_id = request.GET.get("uid", ""), request.GET.get("person", USER)
         if not uid:
             return redirect("admin:speakers_voicesample_changelist")
-        heard = self._may_hear(request) and reveal.is_open(request, REVEALED, _key(uid, person_id))
+        revealed = self._revealed(request, uid, person_id)
         samples, matrix, problem = _matrix(uid, person_id)
         profiles = ProfileVersion.objects.filter(uid=uid, person_id=person_id).order_by("-created_at")[:20]
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Voice of {_name(uid, person_id) if heard else _nameless(uid, person_id)}",
+            "title": f"Voice of {_name(uid, person_id) if revealed else _nameless(uid, person_id)}",
             "opts": self.model._meta,
             "uid": uid,
             "person_id": person_id,
-            "heard": heard,
+            "revealed": revealed,
+            "heard": revealed and request.user.has_perm(reveal.HEAR),
             "minutes": reveal.MINUTES,
             "rows": [
                 {"sample": sample, "cells": [_cell(value) for value in matrix[index]], "number": index + 1}
@@ -84,14 +87,14 @@ class VoiceSampleAdmin(ReadOnlyAdmin):
             ).order_by("-removed_at")[:20],
             "profiles": profiles,
             "consents": VoiceConsent.objects.filter(uid=uid, person_id=person_id).order_by("-given_at")[:20],
-            "may_change": request.user.has_perm("speakers.change_voicesample"),
+            "may_reveal": request.user.has_perm(reveal.READ),
+            "may_judge": request.user.has_perm(JUDGE),
         }
         return TemplateResponse(request, "admin/speakers/gallery.html", context)
 
     def audio_view(self, request: HttpRequest, sample_id: str) -> StreamedFile:
         sample = get_object_or_404(VoiceSample, pk=sample_id)
-        key = _key(sample.uid, sample.person_id)
-        if not self._may_hear(request) or not reveal.is_open(request, REVEALED, key):
+        if not self._revealed(request, sample.uid, sample.person_id) or not request.user.has_perm(reveal.HEAR):
             raise Http404
         try:
             file = audio.open(sample.audio)
@@ -104,7 +107,7 @@ class VoiceSampleAdmin(ReadOnlyAdmin):
 
     def reveal_view(self, request: HttpRequest) -> HttpResponseRedirect:
         """A name is read and a voice is heard for a while, by this session, after the reason was written down."""
-        if not self._may_hear(request):
+        if not request.user.has_perm(reveal.READ):
             raise PermissionDenied
         uid, person_id = request.POST.get("uid", ""), request.POST.get("person", USER)
         reason = request.POST.get("reason", "").strip()[:300]
@@ -118,14 +121,14 @@ class VoiceSampleAdmin(ReadOnlyAdmin):
             messages.warning(request, "A reason is needed to show name and recordings.")
         return HttpResponseRedirect(gallery_url(uid, person_id))
 
-    def _may_hear(self, request: HttpRequest) -> bool:
-        """Looking needs the view permission; names and voices, as words, the change permission."""
-        return request.user.has_perm("speakers.change_voicesample")
+    def _revealed(self, request: HttpRequest, uid: str, person_id: str) -> bool:
+        """Whether this session may read whose voice it is: it gave a reason, and still has the permission."""
+        return request.user.has_perm(reveal.READ) and reveal.is_open(request, REVEALED, _key(uid, person_id))
 
     def judge_view(self, request: HttpRequest, sample_id: str) -> HttpResponseRedirect:
         """Accept a candidate, or remove a sample, with an entry in the admin's log."""
         sample = get_object_or_404(VoiceSample.objects.exclude(status=VoiceSample.Status.REMOVED), pk=sample_id)
-        if not request.user.has_perm("speakers.change_voicesample"):
+        if not request.user.has_perm(JUDGE):
             raise Http404
         if request.POST.get("verdict") == "accept":
             try:

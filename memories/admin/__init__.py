@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from memories.admin import memories, records, runs, usage, voice_audit
+from memories.admin import history_audit, memories, records, runs, usage
 
-__all__ = ["memories", "records", "runs", "usage", "voice_audit"]
+__all__ = ["history_audit", "memories", "records", "runs", "usage"]
 
 admin.site.site_header = "Omi memory backend"
 admin.site.site_title = "Omi support"

@@ -71,6 +71,14 @@ def chosen(fields: Mapping[str, forms.Field], given: Mapping[str, str]) -> dict[
     return made
 
 
+class NoTurn(Exception):
+    """Why a form does nothing, in a sentence for staff. ``look_again``: its page has to be seen as it is now."""
+
+    def __init__(self, sentence: str, *, look_again: bool) -> None:
+        super().__init__(sentence)
+        self.look_again = look_again
+
+
 def purpose(request: HttpRequest, action: Action, rows: list[MemoryRow]) -> str:
     """What a form's token was made for."""
     return f"{request.user.pk}:{action.name}:{','.join(str(row.pk) for row in rows)}"
@@ -94,8 +102,14 @@ def do(
 
 
 def claimed(request: HttpRequest, action: Action, rows: list[MemoryRow], seen: str) -> once.Claim:
-    """The form's one turn. Raises ``once.Stale`` and ``once.SubmittedBefore``."""
-    return once.claim(request.POST.get("token", ""), purpose(request, action, rows), seen)
+    """The form's one turn. Raises NoTurn."""
+    try:
+        return once.claim(request.POST.get("token", ""), purpose(request, action, rows), seen)
+    except once.SubmittedBefore as error:
+        came = f"it was done then: {error.answer}" if error.answer else "is being done."
+        raise NoTurn(f"This form was submitted before, and {came}", look_again=False) from error
+    except once.Stale as error:
+        raise NoTurn(f"{error} Nothing was done; please look again.", look_again=True) from error
 
 
 def form_of(action: Action, data: Any = None) -> ReasonForm:

@@ -63,6 +63,11 @@ def spent_on(uid: str, memory_id: str) -> Spent:
     return Spent(sums["calls"], float(sums["dollars"] or 0.0), sums["doubled"])
 
 
+def _older(now: Situation, run: PostProcessingRun | None) -> bool:
+    """Whether another run came after the one that the answers are about."""
+    return run is not None and bool(now.runs) and run.pk < now.runs[0].pk
+
+
 def _tone(now: Situation, run: PostProcessingRun | None) -> str:
     if run is None:
         return "plain"
@@ -93,6 +98,8 @@ def _happened(now: Situation, trace: Trace | None) -> list[str]:
     if len(now.runs) > 1:
         failed = sum(1 for item in now.runs if item.state == State.FINISHED and not item.succeeded)
         points.append(f"{len(now.runs)} runs in all, {failed} of them without success.")
+    if _older(now, run):
+        points.append(f"You are looking at an older run; the newest is run {now.runs[0].pk}, see Runs.")
     if now.memory is not None and now.memory.deleted:
         points.append("Its user deleted the memory.")
     return points
@@ -126,13 +133,14 @@ def _hurt(now: Situation, run: PostProcessingRun | None, message: Message | None
     if now.memory is not None and now.alive:
         shown = len(now.memory.transcript_segments)
         points.append(
-            f"They see {shown} segments of {now.memory.active_transcript or 'the live transcript'}"
+            f"They see {shown} segment{'s' * (shown != 1)} of {now.memory.active_transcript or 'the live transcript'}"
             f"{'' if now.memory.structured.title else ', and no title'}."
             if shown
             else "They see no words of it."
         )
     if run is None or run.state != State.FINISHED or run.succeeded or message is None:
-        return points if run is None or not run.succeeded else ["Nobody.", *points[1:]]
+        nobody = "Nobody by this run; there are newer ones." if _older(now, run) else "Nobody."
+        return points if run is None or not run.succeeded else [nobody, *points[1:]]
     since = timezone.now() - timedelta(days=1)
     newest = PostProcessingRun.objects.filter(kind=run.kind, outcome=run.outcome).order_by("-id")
     rows = newest.values_list("uid", "memory_id", "message_id", "created_at")[:ALIKE]

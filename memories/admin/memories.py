@@ -148,11 +148,8 @@ class MemoryAdmin(ReadOnlyAdmin):
         if form.is_bound and form.is_valid():
             try:
                 claim = acting.claimed(request, action, rows, "")
-            except once.SubmittedBefore as error:
-                self.message_user(request, _before(error), messages.WARNING)
-                return None
-            except once.Stale as error:
-                self.message_user(request, f"{error} Nothing was done; please look again.", messages.WARNING)
+            except acting.NoTurn as error:
+                self.message_user(request, str(error), messages.WARNING)
                 return None
             given = dict(form.cleaned_data)
             reason = given.pop("reason")
@@ -253,12 +250,9 @@ class MemoryAdmin(ReadOnlyAdmin):
         back = HttpResponseRedirect(reverse("admin:memories_memoryrow_change", args=[row.pk]))
         try:
             claim = acting.claimed(request, action, [row], _seen(now, options))
-        except once.SubmittedBefore as error:
-            self.message_user(request, _before(error), messages.WARNING)
-            return back
-        except once.Stale as error:
-            self.message_user(request, f"{error} Nothing was done; please look again.", messages.WARNING)
-            return None
+        except acting.NoTurn as error:
+            self.message_user(request, str(error), messages.WARNING)
+            return None if error.look_again else back
         reason = given.pop("reason")
         sentence, level = acting.do(request, action, row, reason, {**options, **given})
         if level == messages.SUCCESS:
@@ -342,12 +336,6 @@ class MemoryAdmin(ReadOnlyAdmin):
 
 def _seen(now: Situation, options: dict[str, str]) -> str:
     return f"{now.seen}/{urlencode(options)}"
-
-
-def _before(error: once.SubmittedBefore) -> str:
-    if error.answer:
-        return f"This form was submitted before, and it was done then: {error.answer}"
-    return "This form was submitted before, and is being done."
 
 
 def _address(row: MemoryRow, query: QueryDict) -> str:

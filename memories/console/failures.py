@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.utils import timezone
 
 from memories.console.models import FailedRun, FailureGroup, FailureHour
@@ -38,6 +38,7 @@ COUNTED: Final = (
 )  # fmt: skip
 """How a run may end that counts as a failure."""
 CAUGHT_UP: Final = 500
+IGNORED_AT_MOST: Final = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +149,16 @@ def prune(now: datetime | None = None) -> int:
 
 def lines(*, statuses: Iterable[str] = (FailureGroup.Status.OPEN,), limit: int = SHOWN) -> list[Line]:
     """Groups with one of ``statuses``, the last to have failed first. Two queries, whatever there is."""
-    groups = FailureGroup.objects.filter(status__in=list(statuses)).order_by("-last_seen")
-    return _lines(list(groups[:limit]))
+    return _lines(list(of_status(statuses).order_by("-last_seen")[:limit]))
+
+
+def of_status(statuses: Iterable[str]) -> QuerySet[FailureGroup]:
+    """Groups with one of ``statuses``. What was ignored until a day that has come is open, though no run failed since
+    and its row still says ignored."""
+    wanted = set(statuses)
+    over = Q(status=FailureGroup.Status.IGNORED, ignored_until__lte=timezone.now())
+    chosen = Q(status__in=wanted) & ~over if FailureGroup.Status.IGNORED in wanted else Q(status__in=wanted)
+    return FailureGroup.objects.filter(chosen | over if FailureGroup.Status.OPEN in wanted else chosen)
 
 
 def line(pk: int) -> Line | None:
@@ -197,16 +206,18 @@ def recent_total(now: datetime | None = None) -> int:
 
 
 def ignore(
-    group: FailureGroup, *, days: int | None = None, more: int | None = None, more_users: int | None = None
+    group: FailureGroup, *, until: datetime | None = None, more: int | None = None, more_users: int | None = None
 ) -> None:
-    """Leave the group out of the list for ``days``, for ``more`` failures, or for as many more users. Raises
-    ValueError without a bound: nothing is ignored for ever."""
-    if not days and not more and not more_users:
-        raise ValueError("something is ignored until a day, a number of failures or a number of users")
+    """Leave the group out of the list until a moment, for ``more`` failures, or for as many more users: whichever comes
+    first. Raises ValueError without a bound, because nothing is ignored for ever, and for a moment that has passed."""
+    if until is None and not more and not more_users:
+        raise ValueError("say until which day it is ignored, or for how many more failures or users")
+    if until is not None and not timezone.now() < until <= timezone.now() + IGNORED_AT_MOST:
+        raise ValueError(f"the day must lie ahead, and within {IGNORED_AT_MOST.days} days")
     group.refresh_from_db()
     FailureGroup.objects.filter(pk=group.pk).update(
         status=FailureGroup.Status.IGNORED,
-        ignored_until=timezone.now() + timedelta(days=days) if days else None,
+        ignored_until=until,
         ignored_count=group.count + more if more else None,
         ignored_users=group.users + more_users if more_users else None,
     )

@@ -16,16 +16,14 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, QuerySet, Sum
 from django.utils import timezone
 
-from memories import editing
-from memories.console import audit, roles
+from memories.console import audit, roles, undoing
 from memories.console.models import FailedRun, FailureGroup, Replay, ReplayItem, ReplayLog
 from memories.pipeline import service
 from memories.pipeline.engine import queue
 from memories.pipeline.engine.results import RunCanceled
-from memories.pipeline.models import PostProcessingRun, VendorCall
+from memories.pipeline.models import VendorCall
 from memories.pipeline.operations import dry_run
 from memories.pipeline.states import GOOD, State
-from memories.repository import memories as repository
 from omi.core.errors import ProviderError
 from omi.stores.documents.base import DocumentError
 
@@ -280,7 +278,7 @@ def _start_due(replay: Replay, now: datetime) -> None:
 def _start(replay: Replay, item: ReplayItem) -> bool:
     """Start one item. False where the replay is not running any more."""
     run = item.run
-    model, version, note = _shown(run)
+    model, version, note = undoing.shown(run)
     with transaction.atomic():
         # The row is locked first: who pauses or stops waits for this item, or this item finds it paused.
         if not Replay.objects.filter(pk=replay.pk, state=Replay.State.RUNNING).update(
@@ -308,49 +306,14 @@ def _start(replay: Replay, item: ReplayItem) -> bool:
     return True
 
 
-def _shown(run: PostProcessingRun) -> tuple[str, str, str]:
-    """Model and version of the transcript that the memory shows now, and why the run cannot be done anew ("")."""
-    try:
-        memory = repository.find_memory(run.uid, run.memory_id)
-    except (ProviderError, DocumentError) as error:
-        return "", "", f"its document cannot be read: {error}"[:200]
-    if memory is None:
-        # A conversation that never became a memory has none to show; its run makes it.
-        return "", "", "" if run.kind == "capture" else "the memory is gone"
-    return (memory.active_transcript or "")[:64], (memory.active_version or "")[:80], ""
-
-
 def _undo_some(replay: Replay) -> None:
     done = replay.items.filter(state=ReplayItem.State.DONE).select_related("run").order_by("id")
     for item in done[:BATCH]:
         Replay.objects.filter(pk=replay.pk).update(lease_until=timezone.now() + LEASE)
-        note = _undo_one(item)
+        note = undoing.one(item)
         ReplayItem.objects.filter(pk=item.pk).update(
             state=ReplayItem.State.UNDONE, note=note[:200], ended_at=timezone.now()
         )
-
-
-def _undo_one(item: ReplayItem) -> str:
-    """Activate the earlier version; what was done, in a few words. Doing it twice changes nothing more."""
-    run = item.run
-    model, version, problem = _shown(run)
-    if problem or not model:
-        return problem or "there is no memory any more"
-    if not item.before_model:
-        return "left as it is: there was no transcript before"
-    if (model, version) == (item.before_model, item.before_version):
-        return "left as it is: the same transcript is shown as before"
-    try:
-        editing.activate_transcript(
-            run.uid, run.memory_id, item.before_model, item.before_version or None,
-            actor=f"replay:{item.replay_id}", reason="the replay was undone",
-        )  # fmt: skip
-    except (editing.NoSuchTranscript, editing.EmptyTranscript, repository.MemoryNotFound) as error:
-        return f"not undone: {type(error).__name__}"
-    except (ProviderError, DocumentError) as error:
-        log.warning("replay_undo_failed", item=item.pk, error=type(error).__name__)
-        return f"not undone: {error}"
-    return f"shows {item.before_model} again"
 
 
 def _settle(replay: Replay) -> bool:
@@ -366,7 +329,7 @@ def _settle(replay: Replay) -> bool:
     if replay.state == Replay.State.UNDOING:
         if busy or counts[ReplayItem.State.DONE]:
             return True
-        _end(replay, Replay.State.UNDONE, f"Undone: {_said(counts)}.")
+        _end(replay, Replay.State.UNDONE, undoing.told(replay))
         return False
     return bool(busy)  # paused or stopped: what is at work ends, and is written down
 

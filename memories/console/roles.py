@@ -6,6 +6,7 @@ may change its groups in the admin afterwards, because only the permission is as
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 APP: Final = "console"
@@ -24,6 +25,8 @@ REPLAY: Final = "replay"
 MANAGE_FAILURES: Final = "manage_failures"
 MANAGE_BREAKERS: Final = "manage_breakers"
 VIEW_AUDIT: Final = "view_audit"
+JUDGE_VOICES: Final = "judge_voices"
+CLOSE_REPORTS: Final = "close_reports"
 
 PERMISSIONS: Final[tuple[tuple[str, str], ...]] = (
     (VIEW_MASKED, "Sees the console: ids, times, states and counts, no words"),
@@ -40,11 +43,13 @@ PERMISSIONS: Final[tuple[tuple[str, str], ...]] = (
     (MANAGE_FAILURES, "Assigns, ignores and resolves groups of failures"),
     (MANAGE_BREAKERS, "Opens and closes the circuit breakers of vendors"),
     (VIEW_AUDIT, "Reads the log of what staff did"),
+    (JUDGE_VOICES, "Accepts and removes samples of a voice"),
+    (CLOSE_REPORTS, "Closes what users reported"),
 )
 
 _VIEWER: Final = (VIEW_MASKED,)
-_SUPPORT: Final = (*_VIEWER, REVEAL, PLAY_AUDIO, RETRY, CANCEL, IDENTIFY_AGAIN, MANAGE_FAILURES)
-_SENIOR: Final = (*_SUPPORT, SET_STATUS, ACTIVATE_VERSION, RESTORE, REPLAY, MANAGE_BREAKERS)
+_SUPPORT: Final = (*_VIEWER, REVEAL, PLAY_AUDIO, RETRY, CANCEL, IDENTIFY_AGAIN, MANAGE_FAILURES, CLOSE_REPORTS)
+_SENIOR: Final = (*_SUPPORT, SET_STATUS, ACTIVATE_VERSION, RESTORE, REPLAY, MANAGE_BREAKERS, JUDGE_VOICES)
 _ADMIN: Final = (*_SENIOR, DELETE_AUDIO, VIEW_AUDIT)
 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
@@ -55,14 +60,12 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 VIEWED: Final[dict[str, tuple[str, ...]]] = {
-    "memories": (
-        "memoryrow", "processingmemoryrow", "userevent", "vendorcallback", "erasurereceipt", "webhook",
-        "webhookdelivery",
-    ),
+    "memories": ("memoryrow", "processingmemoryrow", "userevent", "vendorcallback", "erasurereceipt"),
     "pipeline": ("postprocessingrun", "vendorcall", "vendorbreaker", "dailyuse"),
     "stores": ("damageddocument",),
-    "speakers": ("voiceprofile", "voicesample", "voiceconsent"),
-}  # fmt: skip
+    "speakers": ("voicesample", "voiceconsent", "speakerdecision"),
+    "feedback": ("report",),
+}
 """Models whose read-only pages in the admin every group may see: they hold ids, times and counts."""
 
 
@@ -73,9 +76,27 @@ def may(user: Any, permission: str) -> bool:
 
 def ensure(apps: Any, using: str = "default") -> None:
     """Create the groups, and the permissions that they need, where they are not there. ``apps``: a migration's."""
+    groups = apps.get_model("auth", "Group").objects.using(using)
+    own, seen = _permissions(apps, using)
+    for name, codenames in GROUPS.items():
+        group, made = groups.get_or_create(name=name)
+        if made:
+            group.permissions.set([*(own[codename] for codename in codenames), *seen])
+
+
+def widen(apps: Any, using: str, codenames: Collection[str], models: Collection[str]) -> None:
+    """Give the groups that are there what a later version added: of ``codenames`` what each has by ``GROUPS``, and
+    the pages of ``models``. What an installation took from a group stays taken."""
+    own, seen = _permissions(apps, using)
+    for group in apps.get_model("auth", "Group").objects.using(using).filter(name__in=GROUPS):
+        added = [own[codename] for codename in GROUPS[group.name] if codename in codenames]
+        group.permissions.add(*added, *(item for item in seen if item.codename.removeprefix("view_") in models))
+
+
+def _permissions(apps: Any, using: str) -> tuple[dict[str, Any], list[Any]]:
+    """The console's own by name, and those of the pages in ``VIEWED``; made where they are not there."""
     content_types = apps.get_model("contenttypes", "ContentType").objects.using(using)
     permissions = apps.get_model("auth", "Permission").objects.using(using)
-    groups = apps.get_model("auth", "Group").objects.using(using)
     console, _ = content_types.get_or_create(app_label=APP, model="console")
     own = {
         codename: permissions.get_or_create(content_type=console, codename=codename, defaults={"name": name})[0]
@@ -90,7 +111,4 @@ def ensure(apps: Any, using: str = "default") -> None:
                     content_type=kind, codename=f"view_{model}", defaults={"name": f"Can view {model}"}
                 )[0]
             )
-    for name, codenames in GROUPS.items():
-        group, made = groups.get_or_create(name=name)
-        if made:
-            group.permissions.set([*(own[codename] for codename in codenames), *seen])
+    return own, seen

@@ -17,6 +17,10 @@ from omi.core import reveal
 from omi.core.readonly_admin import ReadOnlyAdmin
 
 REVEALED = "revealed_feedback"
+CLOSE = "console.close_reports"
+"""The permission of the console to close a report."""
+READ_TEXT = "Read the text: "
+"""How the history says that the words of a report were revealed, before the reason."""
 MASK = "•••••"
 GROUPED = 5000
 """Of the open reports, the newest ones that are counted by cause."""
@@ -69,24 +73,29 @@ class ReportAdmin(ReadOnlyAdmin):
         row = get_object_or_404(Report, pk=pk)
         if not self.has_view_permission(request, row):
             raise PermissionDenied
-        opened = reveal.is_open(request, REVEALED, pk)
+        may_read, may_close = request.user.has_perm(reveal.READ), request.user.has_perm(CLOSE)
+        opened = may_read and reveal.is_open(request, REVEALED, pk)
         if request.method == "POST":
-            # Looking is for all who may see the page; closing for those who may change rows of feedback.
             if "reveal" in request.POST:
+                if not may_read:
+                    raise PermissionDenied
                 why = request.POST.get("reason", "").strip()
                 if why:
                     reveal.open_for(request, REVEALED, pk)
-                    self.log_change(request, row, f"Read the text: {why[:200]}")
-            elif request.user.has_perm("feedback.change_report"):
+                    self.log_change(request, row, f"{READ_TEXT}{why[:200]}")
+                else:
+                    messages.warning(request, "A reason is needed to show the text.")
+            elif may_close:
                 reports.close(row, cause=request.POST.get("cause", "").strip())
+                self.log_change(request, row, "closed")
                 messages.success(request, "Closed.")
             else:
                 raise PermissionDenied
             return HttpResponseRedirect(request.path)
         context = {
             **self.admin_site.each_context(request), "title": f"Feedback on {row.get_part_display()}", "row": row,
-            "opened": opened, "minutes": reveal.MINUTES, "mask": MASK, "text": row.text if opened else MASK,
-            "made_with": sorted(row.made_with.items()),
+            "opened": opened, "minutes": reveal.MINUTES, "text": row.text if opened else MASK,
+            "made_with": sorted(row.made_with.items()), "may_read": may_read, "may_close": may_close,
         }  # fmt: skip
         return render(request, "admin/feedback/look.html", context)
 

@@ -1,12 +1,18 @@
-"""What of a person staff may read or hear right now: a session that gave a reason, for a few minutes."""
+"""What of a person staff may read or hear right now: a session that gave a reason, for a few minutes.
+
+Pages below the console ask for its permissions by these names; its groups have them (``memories.console.roles``).
+"""
 
 from __future__ import annotations
 
 import time
+from typing import Final
 
 from django.http import HttpRequest
 
 MINUTES = 15
+READ: Final = "console.reveal"
+HEAR: Final = "console.play_audio"
 
 
 def open_for(request: HttpRequest, kind: str, key: str) -> None:

@@ -105,6 +105,13 @@ def test_the_list_filters_and_finds(ana: Client, row: MemoryRow) -> None:
         assert (f"/{row.pk}/change/" in answer.content.decode()) is there, query
 
 
+def test_a_filter_by_what_is_empty_has_a_name(ana: Client, row: MemoryRow) -> None:
+    """Of a memory that was never post-processed it was a link without a word."""
+    text = ana.get("/admin/memories/memoryrow/").content.decode()
+    shown = re.findall(r'<a href="\?postprocessing_status=">([^<]*)</a>', text)
+    assert [html.unescape(item).strip() for item in shown] == ["none"]
+
+
 def test_words_are_masked_until_a_reason_is_given_and_that_is_logged(ana: Client, row: MemoryRow) -> None:
     for path in ("/admin/memories/memoryrow/", page(row)):
         text = ana.get(path).content.decode()

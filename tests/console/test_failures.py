@@ -93,12 +93,28 @@ def test_what_is_ignored_is_open_again_at_its_bound(db: None, bound: dict[str, i
 def test_what_is_ignored_until_a_day_is_open_from_then_on(db: None) -> None:
     failed_run(1)
     group = FailureGroup.objects.get()
-    failures.ignore(group, days=2)
+    failures.ignore(group, until=timezone.now() + timedelta(days=2))
     FailureGroup.objects.update(ignored_until=timezone.now() - timedelta(seconds=1))
     failed_run(2)
     assert FailureGroup.objects.get().status == "open"
     with pytest.raises(ValueError):
         failures.ignore(group)
+
+
+def test_the_day_opens_it_again_though_nothing_fails(db: None) -> None:
+    """It stayed away from the home until the next run failed, and the page of ignored ones called it new."""
+
+    def listed(*statuses: str) -> list[int]:
+        return [line.group.pk for line in failures.lines(statuses=statuses)]
+
+    failed_run(1)
+    group = FailureGroup.objects.get()
+    failures.ignore(group, until=timezone.now() + timedelta(days=2), more=100)
+    assert (listed("open"), listed("ignored"), state()) == ([], [group.pk], "ignored")
+    FailureGroup.objects.update(ignored_until=timezone.now() - timedelta(seconds=1))
+    assert (listed("open"), listed("ignored"), state()) == ([group.pk], [], "new")
+    assert listed("open", "ignored", "resolved") == [group.pk]
+    assert failures.of_status(["ignored", "resolved"]).count() == 0
 
 
 def test_a_group_that_grows_fast_escalates(db: None) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
+from django.utils import timezone
 
 from memories.console import audit, replay, roles
 from memories.console.models import AuditEntry, FailureGroup, Replay
 from memories.models import MemoryRow
-from memories.pipeline.models import PostProcessingRun, VendorBreaker
+from memories.pipeline.models import PostProcessingRun, VendorBreaker, VendorCall
 from tests.console.conftest import ROLES, staff
 from tests.console.test_replay import make_replay
 
@@ -91,7 +95,7 @@ def test_a_stranger_is_asked_to_log_in(some: Some) -> None:
 
 POSTS: list[tuple[str, dict[str, Any], str]] = [
     ("failures/{group}/", {"do": "resolve", "reason": "fixed"}, roles.MANAGE_FAILURES),
-    ("failures/{group}/", {"do": "ignore", "days": "2", "reason": "known"}, roles.MANAGE_FAILURES),
+    ("failures/{group}/", {"do": "ignore", "more": "2", "reason": "known"}, roles.MANAGE_FAILURES),
     ("failures/{group}/", {"do": "assign", "owner": "ana", "note": "asked the vendor"}, roles.MANAGE_FAILURES),
     ("replays/{replay}/", {"do": "pause", "reason": "wait"}, roles.REPLAY),
     ("vendors/fal/", {"do": "close", "reason": "topped up"}, roles.MANAGE_BREAKERS),
@@ -168,6 +172,51 @@ def some_more(count: int) -> list[PostProcessingRun]:
         MemoryRow(uid=run.uid, memory_id=run.memory_id, created_at=run.created_at) for run in runs
     )
     return runs
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, "say until which day it is ignored"),
+        ({"until": "soon"}, "“soon” is no day; write it as 20"),
+        ({"until": "2020-01-01"}, "the day must lie ahead"),
+        ({"until": "9999-12-31"}, "the day must lie ahead, and within 366 days"),
+        ({"more": "-3"}, "say until which day it is ignored"),
+    ],
+)
+def test_ignoring_is_refused_in_plain_words(some: Some, root: Client, fields: dict[str, str], said: str) -> None:
+    some(1)
+    page = f"/admin/console/failures/{FailureGroup.objects.get().pk}/"
+    told = root.post(page, {"do": "ignore", "reason": "known", **fields}, follow=True).content.decode()
+    assert f"Nothing was changed: {said}" in told
+    assert FailureGroup.objects.get().status == "open"
+    assert not AuditEntry.objects.exists()
+
+
+def test_a_day_begins_in_the_zone_of_who_chose_it(some: Some, root: Client) -> None:
+    some(1)
+    page = f"/admin/console/failures/{FailureGroup.objects.get().pk}/"
+    root.post("/admin/console/zone/", {"zone": "Asia/Tokyo"})
+    day = timezone.localdate(timezone=ZoneInfo("Asia/Tokyo")) + timedelta(3)
+    root.post(page, {"do": "ignore", "reason": "known", "until": day.isoformat(), "more": "5"})
+    until = FailureGroup.objects.get().ignored_until
+    assert until is not None
+    assert until == datetime(day.year, day.month, day.day, tzinfo=ZoneInfo("Asia/Tokyo"))
+    for address in (page, "/admin/console/failures/?status=ignored"):
+        shown = " ".join(re.sub("<[^>]+>", " ", root.get(address).content.decode()).split())
+        assert f"{until.astimezone(UTC):%Y-%m-%d} 15:00:00 UTC" in shown
+        assert "or 6 failures in all" in shown
+
+
+def test_the_vendor_of_a_failure_has_a_page_when_its_calls_are_kept_no_longer(some: Some, root: Client) -> None:
+    """The link on the page of the failure led to a page that was not there, and so its breaker could not be opened."""
+    some(3)
+    VendorCall.objects.all().delete()
+    VendorBreaker.objects.all().delete()
+    group = FailureGroup.objects.get()
+    assert "/admin/console/vendors/fal/" in root.get(f"/admin/console/failures/{group.pk}/").content.decode()
+    assert f"/admin/console/failures/{group.pk}/" in root.get("/admin/console/vendors/fal/").content.decode()
+    assert root.get("/admin/console/vendors/nobody/").status_code == 404
 
 
 def test_the_home_says_what_needs_a_human(some: Some, root: Client) -> None:

@@ -203,6 +203,9 @@ def test_undo_shows_the_earlier_transcript_again(db: None) -> None:
     assert shown.active_transcript == "deepgram_streaming"
     assert [segment.text for segment in shown.transcript_segments] == ["what was said first"]
     assert made.items.get().note == "shows deepgram_streaming again"
+    told = "1 of 1 memories show their earlier transcript again."
+    assert f"Undone: {told}" in made.log.order_by("id").values_list("text", flat=True)
+    assert told in staff("viewer").get(f"/admin/console/replays/{made.pk}/").content.decode()
 
 
 def test_erasing_the_user_takes_their_items(runs: list[PostProcessingRun]) -> None:
@@ -233,6 +236,32 @@ def test_the_form_previews_before_it_begins(runs: list[PostProcessingRun]) -> No
     without = senior.post("/admin/console/replays/new/", {**fields, "groups": [], "confirmed": "yes"})
     assert "a replay of everything is never meant" in without.content.decode()
     assert isinstance(senior, Client)
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "said"),
+    [
+        ("since", "yesterday", "Write day and time as 2026-11-29 14:30."),
+        ("until", "", "Write day and time as 2026-11-29 14:30."),
+        ("until", "2020-01-01 00:00", "The end of the time lies before its beginning."),
+        ("name", "", "Give it a name"),
+        ("reason", " ", "A reason is required"),
+        ("rate_per_minute", "1000", "Choose a whole number from 1 to 600."),
+        ("rate_per_minute", "fast", "Choose a whole number from 1 to 600."),
+        ("spend_cap", "-1", "Write an amount in US dollars"),
+        ("spend_cap", "nan", "Write an amount in US dollars"),
+    ],
+)
+def test_the_form_refuses_in_plain_words(runs: list[PostProcessingRun], field: str, given: str, said: str) -> None:
+    fields = {
+        "groups": [FailureGroup.objects.get().pk], "since": "2026-01-01 00:00:00", "until": "2099-01-01 00:00:00",
+        "name": "n", "reason": "r", "rate_per_minute": 60, "spend_cap": 1, "form_key": "k1", "confirmed": "yes",
+        field: given,
+    }  # fmt: skip
+    answer = staff("senior").post("/admin/console/replays/new/", fields)
+    assert answer.status_code == 200
+    assert said in answer.content.decode()
+    assert not Replay.objects.exists()
 
 
 def test_the_time_of_the_form_is_in_the_zone_that_it_names(runs: list[PostProcessingRun]) -> None:

@@ -254,7 +254,7 @@ def test_the_gallery_shows_audio_likeness_and_consent(
     staff: Callable[..., Client], enrolled: str, talk: Talk, wav: WriteWav
 ) -> None:
     learn(talk, wav)
-    client = staff("view_voicesample", "change_voicesample")
+    client = staff("view_voicesample", "reveal", "play_audio", "judge_voices")
     assert "<audio" not in gallery_page(client)
     reveal(client)
     page = gallery_page(client)
@@ -267,7 +267,7 @@ def test_the_gallery_shows_audio_likeness_and_consent(
 def test_a_sample_is_played_to_those_who_may(staff: Callable[..., Client], enrolled: str) -> None:
     url = reverse("admin:speakers_sample_audio", args=[VoiceSample.objects.get().id])
     assert Client().get(url).status_code == 302
-    client = staff("view_voicesample", "change_voicesample")
+    client = staff("view_voicesample", "reveal", "play_audio", "judge_voices")
     reveal(client)
     response = client.get(url)
     assert b"".join(response.streaming_content)[:4] == b"RIFF"
@@ -277,7 +277,7 @@ def test_a_voice_is_heard_and_a_name_is_read_for_a_reason_only(staff: Callable[.
     """A plain GET played it to everybody who might look."""
     sample = VoiceSample.objects.get(person_id=david.id)
     url = reverse("admin:speakers_sample_audio", args=[sample.id])
-    client = staff("view_voicesample", "change_voicesample")
+    client = staff("view_voicesample", "reveal", "play_audio", "judge_voices")
     assert client.get(url).status_code == 404
     assert "David" not in gallery_page(client, david.id)
     reveal(client, david.id, reason=" ")
@@ -320,7 +320,7 @@ def test_staff_accepts_a_candidate_and_removes_a_sample(
     )
     assert learned.sample is not None
     assert learned.code == "candidate"
-    client = staff("view_voicesample", "change_voicesample")
+    client = staff("view_voicesample", "reveal", "play_audio", "judge_voices")
     assert "Accept" in gallery_page(client, david.id)
     judge = reverse("admin:speakers_judge", args=[learned.sample.id])
     assert client.get(judge).status_code == 405

@@ -33,13 +33,26 @@ def script() -> Path:
     return file
 
 
-def serious(page: Any) -> list[str]:
-    """Faults of impact serious or critical on the page that is shown, each with the first element that has it.
+COLOURS = ("color-contrast", "link-in-text-block")
+"""Rules that another theme of the same page may break."""
+
+
+def serious(page: Any, *rules: str) -> list[str]:
+    """Faults of impact serious or critical on the page that is shown, each with the first element that has it; of all
+    rules, or of ``rules`` alone.
 
     The checker is put into an isolated world of the browser's tools, where the page's CSP does not hold.
     """
-    page.evaluate(script().read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(script().read_text(encoding="utf-8"))
+    page.evaluate(
+        "Promise.allSettled(document.getAnimations().map(each => each.finished))"
+    )  # colours that still change
+    found = page.evaluate(
+        """rules => axe.run(document, {resultTypes: ['violations'],
+             ...(rules.length ? {runOnly: {type: 'rule', values: rules}} : {})})""",
+        list(rules),
+    )
     return [
         f"{item['id']}: {item['nodes'][0]['html'][:200]} {item['nodes'][0].get('failureSummary', '')[:300]}"
         for item in found["violations"]

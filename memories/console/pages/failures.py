@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
+
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils import timezone
 
 from memories.console import audit, failures, roles
 from memories.console.models import FailedRun, FailureGroup
@@ -38,7 +41,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponse:
     runs = FailedRun.objects.filter(group=line.group).select_related("run").order_by("-at")
     return answer(
         request, "failure", str(line.group), line=line, bars=sparkline(line.hours), page=paged(request, runs),
-        me=request.user.get_username(),
+        me=request.user.get_username(), tomorrow=timezone.localdate() + timedelta(1),
     )  # fmt: skip
 
 
@@ -63,9 +66,10 @@ def _change(request: HttpRequest, group: FailureGroup) -> HttpResponse:
         with transaction.atomic():
             details: dict[str, object] = {"do": what}
             if what == "ignore":
-                bounds = {name: number(request, name, least=0, default=0) for name in ("days", "more", "more_users")}
-                failures.ignore(group, **bounds)
-                details |= bounds
+                until = _day(str(request.POST.get("until", "")).strip())
+                bounds = {name: number(request, name, least=0, default=0) for name in ("more", "more_users")}
+                failures.ignore(group, until=until, **bounds)
+                details |= {**bounds, "until": until.isoformat() if until else ""}
             elif what == "resolve":
                 failures.resolve(group)
             else:
@@ -76,7 +80,18 @@ def _change(request: HttpRequest, group: FailureGroup) -> HttpResponse:
     except ValueError as error:
         messages.error(request, f"Nothing was changed: {error}.")
         return back
-    said = {"ignore": "It is ignored until the bound is reached.", "reopen": "It is open again.",
+    said = {"ignore": "It is left out of what needs a human until then, and open again by itself.",
+            "reopen": "It is open again.",
             "resolve": "It is resolved; the next failure of this kind opens it again."}  # fmt: skip
     messages.success(request, said[what])
     return back
+
+
+def _day(text: str) -> datetime | None:
+    """The first moment of a day in the reader's zone; None for "". Raises ValueError for what is no day."""
+    if not text:
+        return None
+    try:
+        return timezone.make_aware(datetime.combine(date.fromisoformat(text), time.min))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"“{text[:20]}” is no day; write it as {timezone.localdate() + timedelta(1)}") from error

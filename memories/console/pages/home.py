@@ -16,6 +16,7 @@ from transcription.models import VendorBreaker as LiveBreaker
 
 GROUPS = 12
 DEAD_LETTERS = 1000
+HIDDEN = (FailureGroup.Status.IGNORED, FailureGroup.Status.RESOLVED)
 
 
 def context() -> dict[str, Any]:
@@ -33,7 +34,7 @@ def context() -> dict[str, Any]:
         "title": "What needs a human",
         "lines": [(line, sparkline(line.hours)) for line in lines[:GROUPS]],
         "more_groups": len(lines) > GROUPS,
-        "hidden": FailureGroup.objects.exclude(status=FailureGroup.Status.OPEN).count(),
+        "hidden": failures.of_status(HIDDEN).count(),
         "radar": stuck,
         "kinds": radar.KINDS,
         "dead": dead,

@@ -13,12 +13,15 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 
-from memories.console import audit, replay, roles
+from memories.console import audit, replay, roles, undoing
 from memories.console.models import FailureGroup, Replay, ReplayItem
 from memories.console.pages.base import answer, needs, paged, reason_of
 
 REFRESH = 5
 """Seconds after which the page of a replay at work is fetched again."""
+
+
+WHEN = dict.fromkeys(("required", "invalid"), "Write day and time as 2026-11-29 14:30.")
 
 
 class ReplayForm(forms.Form):
@@ -28,16 +31,32 @@ class ReplayForm(forms.Form):
         FailureGroup.objects.none(), label="Failures", widget=forms.CheckboxSelectMultiple,
         error_messages={"required": "Choose at least one group of failures: a replay of everything is never meant."},
     )  # fmt: skip
-    since = forms.DateTimeField(label="From", help_text="Seven days back unless changed. Frozen when it begins.")
-    until = forms.DateTimeField(label="Until")
-    name = forms.CharField(max_length=100, label="Name of the incident", widget=forms.TextInput(attrs={"size": 50}))
-    reason = forms.CharField(max_length=300, widget=forms.TextInput(attrs={"size": 80}))
+    since = forms.DateTimeField(
+        label="From", error_messages=WHEN,
+        help_text="Failures from then on: the last seven days, unless you change it. What fails after it has begun is "
+        "not in it.",
+    )  # fmt: skip
+    until = forms.DateTimeField(label="Until", error_messages=WHEN)
+    name = forms.CharField(
+        max_length=100, label="Name of the incident", widget=forms.TextInput(attrs={"size": 50}),
+        error_messages={"required": "Give it a name, by which colleagues find it."},
+    )  # fmt: skip
+    reason = forms.CharField(
+        max_length=300, widget=forms.TextInput(attrs={"size": 80}),
+        error_messages={"required": "A reason is required; it is kept in the audit log."},
+    )  # fmt: skip
     rate_per_minute = forms.IntegerField(
-        min_value=replay.RATES[0], max_value=replay.RATES[1], initial=60, label="Runs a minute"
-    )
+        min_value=replay.RATES[0], max_value=replay.RATES[1], initial=60, label="Runs a minute",
+        error_messages=dict.fromkeys(
+            ("min_value", "max_value", "invalid"), f"Choose a whole number from {replay.RATES[0]} to {replay.RATES[1]}."
+        ),
+    )  # fmt: skip
     spend_cap = forms.FloatField(
         min_value=0, max_value=100_000, initial=10, label="Cap on spend (US dollars)",
         help_text="It pauses when this is reached. 0: no cap.",
+        error_messages=dict.fromkeys(
+            ("min_value", "max_value", "invalid"), "Write an amount in US dollars, as 12.50; 0 for no cap."
+        ),
     )  # fmt: skip
     form_key = forms.CharField(max_length=40, widget=forms.HiddenInput)
 
@@ -52,7 +71,7 @@ class ReplayForm(forms.Form):
     def clean_spend_cap(self) -> float:
         value = float(self.cleaned_data["spend_cap"])
         if not math.isfinite(value):
-            raise forms.ValidationError("A number, please.")
+            raise forms.ValidationError("Write an amount in US dollars, as 12.50; 0 for no cap.")
         return value
 
 
@@ -115,7 +134,8 @@ def one(request: HttpRequest, pk: int) -> HttpResponse:
         request, "replay", f"Replay: {found.name}", replay=found, counts=counts, ended=ended, only=only,
         spent=replay.spent(found), page=paged(request, items), log=list(found.log.order_by("-id")[:100]),
         busy=found.state in replay.AT_WORK or counts[ReplayItem.State.STARTED] > 0, refresh=REFRESH,
-        able=_able(found),
+        able=_able(found), undone=undoing.told(found) if counts[ReplayItem.State.UNDONE] else "",
+        **{name: datetime.fromisoformat(found.filters[name]) for name in ("since", "until")},
     )  # fmt: skip
 
 

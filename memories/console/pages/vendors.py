@@ -34,7 +34,9 @@ def one(request: HttpRequest, name: str) -> HttpResponse:
     breaker = VendorBreaker.objects.filter(pk=name).first()
     live = LiveBreaker.objects.filter(pk=name).first()
     calls = VendorCall.objects.filter(vendor=name).order_by("-started_at")
-    if breaker is None and live is None and not calls[:1]:
+    groups = list(FailureGroup.objects.filter(vendor=name).order_by("-last_seen")[:20])
+    # A group of failures outlives the records of the calls that failed, and its page leads here.
+    if breaker is None and live is None and not groups and not calls[:1]:
         raise Http404
     if request.method == "POST":
         return _steer(request, name)
@@ -45,7 +47,7 @@ def one(request: HttpRequest, name: str) -> HttpResponse:
         request, "vendor", f"Vendor {name}", vendor=name, breaker=breaker, live=live, today=today,
         figured=next((vendor for vendor in today.vendors if vendor.name == name), None), only=asked,
         page=paged(request, shown.select_related("run")),
-        groups=list(FailureGroup.objects.filter(vendor=name).order_by("-last_seen")[:20]),
+        groups=groups,
         now=timezone.now().timestamp(),
     )  # fmt: skip
 

@@ -175,7 +175,8 @@ def _away(ctx: Context, name: str) -> str:
     again = circuit_breaker.closes_at(vendor) if vendor is not None else None
     if vendor is None or again is None:
         return ""
-    return f"{vendor} is not called until {again:%H:%M:%S} UTC; manage.py breakers --close {vendor} calls it at once"
+    way = f"the console's page of this vendor, or manage.py breakers --close {vendor}"
+    return f"{vendor} is not called until {again:%H:%M:%S} UTC, unless its breaker is closed before ({way})"
 
 
 def lines(made: Forecast, kind: str) -> list[str]:

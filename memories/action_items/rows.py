@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.conf import settings
+from django.utils import timezone
 
 from memories.action_items.models import ActionItemRow
 from memories.pipeline.rules import changes
 from memories.shapes import ActionItem, Memory
+from memories.user_events import log as events
 
 MOST_PER_MEMORY: Final = 400
+TOLD_FOR: Final = timedelta(days=7)
+"""How old a memory may be whose action items are told as new: indexing old ones anew tells of nothing."""
 
 
 def of_memory(uid: str, memory: Memory) -> list[ActionItemRow]:
@@ -30,9 +34,22 @@ def of_memory(uid: str, memory: Memory) -> list[ActionItemRow]:
 
 
 def keep(uid: str, memory_id: str, wanted: list[ActionItemRow]) -> None:
-    """Put these in the place of the memory's rows. Inside of the word index's transaction."""
+    """Put these in the place of the memory's rows, and tell of what no memory held before. Inside of the word index's
+    transaction."""
+    new = _new(uid, wanted)
     forget_memory(uid, memory_id)
     ActionItemRow.objects.bulk_create(wanted)
+    for row in new:
+        payload = {"memory_id": memory_id, "action_item_id": row.item_id}
+        events.append(uid, events.ACTION_ITEM_CREATED, payload, dedupe_key=f"item:{row.words}")
+
+
+def _new(uid: str, wanted: list[ActionItemRow]) -> list[ActionItemRow]:
+    """What is open, was said lately, and is not said by any row of the user: each once."""
+    since = timezone.now() - TOLD_FOR
+    lately = {row.words: row for row in reversed(wanted) if not row.completed and row.said_at >= since}
+    known = ActionItemRow.objects.filter(uid=uid, words__in=list(lately)).values_list("words", flat=True)
+    return [lately[words] for words in lately.keys() - set(known)]
 
 
 def moment(at: datetime | None) -> datetime | None:

@@ -40,8 +40,9 @@ KINDS = (
     Kind("memory.post_processed", events.POST_PROCESSING_SUCCESS),
     Kind("memory.post_processing_failed", events.POST_PROCESSING_FAILED),
     Kind("recap.created", events.RECAP_CREATED),
+    Kind("action_item.created", events.ACTION_ITEM_CREATED),
 )
-"""A kind whose event enters the log one day (action items) is a further line here."""
+"""A kind whose event enters the log one day is a further line here."""
 NAMES = tuple(kind.name for kind in KINDS)
 BY_EVENT = {kind.event: kind.name for kind in KINDS}
 TEST = "webhook.test"

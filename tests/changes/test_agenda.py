@@ -8,13 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.test import Client
 
 from memories.action_items.models import ActionItemRow
 from memories.changes import agenda, calendar
 from memories.links.models import TaskFeed
+from memories.models import MemoryRow, UserEvent
 from memories.privacy import erasure
 from memories.repository import memories as repository
+from memories.search import word_index
 from memories.shapes import ActionItem, Event, Memory, Structured
 from omi.core.masking import masked
 from tests.api.conftest import Caller
@@ -215,3 +218,32 @@ def components(content: bytes) -> tuple[list[dict[str, str]], list[dict[str, str
         for name in {"DTSTAMP", "DTSTART", "DUE"} & set(told):
             datetime.strptime(told[name], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return ([told for kind, told in closed if kind == "VTODO"], [told for kind, told in closed if kind == "VEVENT"])
+
+
+def test_a_new_task_is_told_once_and_an_old_one_that_is_read_again_never(make_memory: Make) -> None:
+    now = datetime.now(UTC)
+
+    def say(text: str, ago: timedelta, **fields: Any) -> Memory:
+        item = ActionItem(description=text, **fields)
+        made = make_memory(created_at=now - ago, structured=Structured(title="T", action_items=[item]))
+        word_index.refresh("alice")
+        return made
+
+    def told() -> list[tuple[str, str]]:
+        rows = UserEvent.objects.filter(uid="alice", type="action_item_created").order_by("number")
+        return [(row.memory_id, row.payload["action_item_id"]) for row in rows]
+
+    first = say("Call Anna", timedelta(hours=2))
+    row = ActionItemRow.objects.get(memory_id=first.id)
+    assert told() == [(first.id, row.item_id)]
+    say("call anna!", timedelta(hours=1))  # said again
+    say("Buy bread", timedelta(days=8))  # read into the index late
+    say("Sweep", timedelta(hours=1), completed=True)
+    assert len(told()) == 1
+    assert "Call Anna" not in str(UserEvent.objects.filter(type="action_item_created").values())
+    ActionItemRow.objects.all().delete()
+    MemoryRow.objects.filter(uid="alice").update(words_stale=True, revision=F("revision"))
+    word_index.refresh("alice")
+    assert len(told()) == 1
+    erasure.erase_memory("alice", first.id)
+    assert told() == []

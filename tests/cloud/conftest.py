@@ -13,8 +13,10 @@ from demo.material import Material
 from demo.servers import installation
 from demo.vendors.server import VendorServer
 from tests.cloud.deployment import PROJECT, Deployment, environment
-from tests.cloud.journey import Journey, travel
+from tests.cloud.journey import PART, Journey, travel
 from tests.cloud.outages import Firestore, Redis
+from tests.support.interpreter import Interpreter
+from tests.support.migrated import fill_postgres
 from tests.support.processes import Unavailable, free_port
 from tests.support.services import missing
 from tests.support.sound import write_wav
@@ -73,6 +75,7 @@ def cloud(
 ) -> Iterator[Deployment]:
     with psycopg.connect(postgres_url.replace("postgres://", "postgresql://"), autocommit=True) as connection:
         connection.execute("CREATE DATABASE cloud")
+    fill_postgres(f"{postgres_url.rsplit('/', 1)[0]}/cloud")
     port = free_port()
     settings = environment(
         vendors=cloud_vendors,
@@ -83,10 +86,36 @@ def cloud(
         port=port,
     )
     with installation(tmp_path_factory.mktemp("cloud") / "data", settings=settings, port=port) as running:
-        yield Deployment(running, cloud_vendors, cloud_firestore, cloud_redis, cloud_firestore.client(), gcs_url)
+        commands = Interpreter(running.environment)
+        client = cloud_firestore.client()
+        yield Deployment(running, cloud_vendors, cloud_firestore, cloud_redis, client, gcs_url, commands)
+        commands.close()
 
 
 @pytest.fixture(scope="session")
 def journey(cloud: Deployment, talk: Material, recording: Path) -> Journey:
     """The whole path once: enrolment, live talk, memory, post-processing with emotions."""
     return travel(cloud, talk, recording, "anna")
+
+
+@pytest.fixture(scope="session")
+def detour(cloud: Deployment, talk: Material, recording: Path) -> Journey:
+    """The path of another user while Deepgram's socket refuses everyone and fal's account is out of money.
+
+    It is this user who is erased in the end: ``test_leaving`` comes after ``test_faults``.
+    """
+    vendors = cloud.vendors
+    vendors.faults("deepgram", {"kind": "refuse", "op": "live", "status": 503, "times": -1})
+    vendors.faults(
+        "fal",
+        {"kind": "refuse", "op": "submit", "status": 403, "message": "User is locked. Reason: Exhausted balance.",
+         "times": -1},
+    )  # fmt: skip
+    try:
+        return travel(cloud, talk, recording, "detour", seconds=PART)
+    finally:
+        for vendor in ("deepgram", "fal"):
+            vendors.faults(vendor, clear=True)
+        cloud.printed(
+            "from memories.pipeline.vendor_calls import circuit_breaker; circuit_breaker.reset('fal_whisperx')"
+        )

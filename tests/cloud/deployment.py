@@ -15,6 +15,7 @@ from demo.vendors.server import VendorServer
 from demo.vendors.state import KEY
 from omi.accounts import tokens
 from tests.cloud.outages import Firestore, Redis
+from tests.support.interpreter import Interpreter
 
 PROJECT = "demo-omi-cloud"
 BUCKET = "omi-audio"
@@ -30,6 +31,11 @@ class Deployment:
     redis: Redis
     firestore: Any
     gcs_url: str
+    interpreter: Interpreter
+
+    def printed(self, code: str) -> str:
+        """What code prints in the installation: an interpreter that is there already, not a process for each."""
+        return self.interpreter.printed(code, timeout=120)
 
     def sign_in(self, name: str) -> tuple[str, App]:
         """A uid that nobody else has, and its app."""

@@ -16,6 +16,8 @@ from tests.support.sound import write_wav
 Json = dict[str, Any]
 SPEED = 12.0
 """Times real time at which the talk is streamed."""
+PART = 35.6
+"""Seconds of the talk in which everybody has spoken, and nobody is at it."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,19 @@ class Journey:
         return rate
 
 
-def travel(cloud: Deployment, talk: Material, recording: Path, name: str) -> Journey:
+def travel(
+    cloud: Deployment, talk: Material, recording: Path, name: str, *, seconds: float | None = None, known: bool = True
+) -> Journey:
+    """``seconds`` of the talk are had, or all of it; by people whose voices are ``known``."""
     uid, app = cloud.sign_in(name)
     app.call("POST", "/v1/users/store-recording-permission", params={"value": "true"})
     app.call("POST", "/v1/users/fcm-token", json={"fcm_token": f"phone-of-{uid}", "time_zone": "Europe/Berlin"})
-    people = enrol(app, talk, recording.parent)
+    people = enrol(app, talk, recording.parent) if known else {}
     before = len(cloud.vendors.log("fal", "submit"))
-    pcm = material.pcm(talk.recording)
+    pcm, words = material.pcm(talk.recording), talk.words
+    if seconds is not None:
+        pcm, words = pcm[: round(seconds * 16_000) * 2], [word for word in words if word["end"] <= seconds]
+        recording = write_wav(recording.with_name(f"{name}.wav"), pcm)
     heard = stream(cloud.running.url, app.token, pcm, speed=SPEED, on_segment=lambda segment: None)
     memory_id = created(app)
     live = app.call("GET", f"/v1/memories/{memory_id}")
@@ -62,7 +70,7 @@ def travel(cloud: Deployment, talk: Material, recording: Path, name: str) -> Jou
     events: list[Json] = []
     app.wait_for_event({"memory_post_processing_success", "memory_post_processing_failed"}, 0, 30, events.append)
     jobs = cloud.vendors.log("fal", "submit")[before:]
-    return Journey(uid, app, people, heard, memory_id, live, run, events, jobs, talk.words)
+    return Journey(uid, app, people, heard, memory_id, live, run, events, jobs, words)
 
 
 def enrol(app: App, talk: Material, folder: Path) -> dict[str, str]:

@@ -15,28 +15,13 @@ from demo.app import App
 from demo.material import OTHER_MEMORIES, Material
 from demo.vendors.server import VendorServer
 from tests.cloud.deployment import Deployment
-from tests.cloud.journey import Journey, finished, travel, until, upload
+from tests.cloud.journey import PART, Journey, finished, travel, until, upload
 
 pytestmark = pytest.mark.process
 
 
 class TestVendorDown:
     """Deepgram's socket refuses everyone; fal's account is out of money."""
-
-    @pytest.fixture(scope="class")
-    def detour(self, cloud: Deployment, talk: Material, recording: Path) -> Iterator[Journey]:
-        vendors = cloud.vendors
-        vendors.faults("deepgram", {"kind": "refuse", "op": "live", "status": 503, "times": -1})
-        vendors.faults(
-            "fal",
-            {"kind": "refuse", "op": "submit", "status": 403, "message": "User is locked. Reason: Exhausted balance.",
-             "times": -1},
-        )  # fmt: skip
-        yield travel(cloud, talk, recording, "detour")
-        for vendor in ("deepgram", "fal"):
-            vendors.faults(vendor, clear=True)
-        close = "from memories.pipeline.vendor_calls import circuit_breaker; circuit_breaker.reset('fal_whisperx')"
-        cloud.running.manage("shell", "-c", close)
 
     def test_the_next_live_vendor_is_shown_and_nothing_is_missing(self, detour: Journey) -> None:
         kept = detour.transcripts()
@@ -102,7 +87,7 @@ class TestRedisAway:
     def test_the_whole_path_works_without_it(self, cloud: Deployment, talk: Material, recording: Path) -> None:
         cloud.redis.stop()
         try:
-            way = travel(cloud, talk, recording, "alone")
+            way = travel(cloud, talk, recording, "alone", seconds=PART, known=False)
         finally:
             cloud.redis.start()
         assert way.run["outcome"] == "success", way.run
@@ -162,7 +147,7 @@ def _held_up(cloud: Deployment, memory_id: str) -> None:
         "print('RUN', r.state, r.steps.filter(checkpoint__store__isnull=False).count())"
     )
     deadline = time.monotonic() + 40
-    while "RUN waiting 1" not in (said := cloud.running.manage("shell", "-c", query)):
+    while "RUN waiting 1" not in (said := cloud.printed(query)):
         assert "finished" not in said, said
         assert time.monotonic() < deadline, said
         time.sleep(0.5)

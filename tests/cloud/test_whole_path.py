@@ -63,9 +63,7 @@ def test_nothing_of_the_memory_is_in_the_local_twins(cloud: Deployment, journey:
     assert cloud.running.environment["DATABASE_URL"].startswith("postgres")
     assert not list(cloud.running.folder.glob("*.sqlite3*"))
     assert not [path for path in (cloud.running.folder / "audio").glob("**/*") if path.is_file()]
-    counted = cloud.running.manage(
-        "shell",
-        "-c",
+    counted = cloud.printed(
         "from omi.stores.models import LocalDocument as D, LocalVector as V; "
         "print('LOCAL', D.objects.count(), V.objects.count())",
     )
@@ -116,7 +114,7 @@ def test_no_recording_was_paid_for_twice(cloud: Deployment, journey: Journey) ->
         f"print('CALLS', sorted(C.objects.filter(run__uid='{journey.uid}', operation__in=['transcribe', 'emotions'])"
         ".values_list('vendor', 'doubled')))"
     )
-    assert "CALLS [('fal_whisperx', False), ('hume', False)]" in cloud.running.manage("shell", "-c", query)
+    assert "CALLS [('fal_whisperx', False), ('hume', False)]" in cloud.printed(query)
 
 
 def test_the_emotions_are_humes(journey: Journey) -> None:
@@ -128,9 +126,7 @@ def test_the_emotions_are_humes(journey: Journey) -> None:
 def test_a_push_reaches_the_phone_and_a_phone_that_is_gone_is_forgotten(cloud: Deployment, journey: Journey) -> None:
     phone, gone = f"phone-of-{journey.uid}", f"unregistered-{journey.uid}"
     journey.app.call("POST", "/v1/users/fcm-token", json={"fcm_token": gone, "time_zone": "UTC"})
-    said = cloud.running.manage(
-        "shell", "-c", f"from omi.push import push; print('DELIVERED', push('{journey.uid}', 'Title', 'Body', {{}}))"
-    )
+    said = cloud.printed(f"from omi.push import push; print('DELIVERED', push('{journey.uid}', 'Title', 'Body', {{}}))")
     assert "DELIVERED 1" in said
     sent = [json.loads(entry["text"])["message"]["token"] for entry in cloud.vendors.log("fcm", "send")]
     assert {phone, gone} <= set(sent)

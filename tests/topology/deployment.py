@@ -20,6 +20,7 @@ import httpx
 import psycopg
 from django.conf import settings
 
+from tests.support.migrated import fill_postgres
 from tests.support.processes import Unavailable, free_port, running
 from tests.support.services import postgres_home
 from tests.topology.network import Network, members, network
@@ -149,7 +150,7 @@ def topology(folder: Path, *, webs: int, workers: int, clocks: bool = False) -> 
                  *(f"worker-{number}" for number in range(1, workers + 1))]  # fmt: skip
         for number, name in enumerate(names):
             made.hosts[name] = _host(made, folder / name, name, number, clocks=clocks)
-        made.manage(names[0], "migrate", "--verbosity", "0")
+        fill_postgres(database_url)
         stack.enter_context(_nginx(nginx, folder, entry, [host for host in made.hosts.values() if host.port]))
         try:
             for host in made.hosts.values():

@@ -16,7 +16,7 @@ import pytest
 
 from tests.pipeline.process.cluster import Installation, processes_of, workers_of
 
-RUNS = int(os.environ.get("PIPELINE_SOAK_RUNS", "40"))
+RUNS = int(os.environ.get("PIPELINE_SOAK_RUNS", "20"))
 
 BATCH = 10
 

@@ -160,9 +160,12 @@ class Web:
 
     def close_breakers(self) -> None:
         with contextlib.closing(sqlite3.connect(self.folder / "omi.sqlite3", timeout=10)) as database:
+            opened = "SELECT 1 FROM transcription_vendorbreaker WHERE retry_at > 0"
+            was_open = database.execute(opened).fetchone()
             database.execute("DELETE FROM transcription_vendorbreaker")
             database.commit()
-        time.sleep(2.1)  # the web process believes what it read for two seconds
+        if was_open:
+            time.sleep(2.1)  # the web process believes what it read for two seconds
 
     # --- a client ---------------------------------------------------------------------------------------------------
 

@@ -214,8 +214,7 @@ async def talking(connection: ClientConnection) -> Heard:
 
 
 def left(web: Web, uid: str) -> str:
-    return web.manage(
-        "shell", "-c",
+    return web.printed(
         "from memories.privacy import erasure; from transcription import journal;"
         f"print('left', erasure.verify_user_erased({uid!r}), len(list(journal.sessions({uid!r}))))",
     ).strip().splitlines()[-1]  # fmt: skip

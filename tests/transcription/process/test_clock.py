@@ -51,7 +51,7 @@ def test_a_clock_that_is_set_in_mid_session_costs_nothing(tmp_path: Path, vendor
             await speak(connection, PCM[: 7 * 32000])
             clock.set("+26h")
             await asyncio.sleep(3.2)  # the library looks every second, daphne every two
-            async with httpx.AsyncClient() as client:  # a line of the access log under the new date
+            async with httpx.AsyncClient(timeout=60) as client:  # a line of the access log under the new date
                 await client.get(f"http://127.0.0.1:{web.port}/")
             await speak(connection, PCM[7 * 32000 : 14 * 32000])
             clock.set("-2h")

@@ -44,8 +44,7 @@ def test_kill_9_in_the_middle_loses_no_more_than_the_last_batch(own: Web) -> Non
     sent = asyncio.run(asyncio.wait_for(work(), 40))
     out = own.journal()
     assert f"('open', {sent}" in out, out
-    assert "recovered 1" in own.manage("shell", "-c", RECOVER)
-    assert "recovered 0" in own.manage("shell", "-c", RECOVER)
+    assert "recovered 1\nrecovered 0" in own.manage("shell", "-c", f"{RECOVER}; print('recovered', r())")
     assert f"('finished', {sent}, True)" in own.journal()
 
 
@@ -112,7 +111,7 @@ def test_a_client_that_comes_back_within_the_gap_goes_on_and_later_begins_anew(
     async def visit() -> str:
         async with web.socket("back") as connection:
             heard = Heard(connection)
-            await speak(connection, PCM[: 3 * 32000], speed=1)
+            await speak(connection, PCM[: 3 * 32000], speed=3)
             await heard.until(lambda: heard.of("new_processing_memory_created"))
         return str(heard.of("new_processing_memory_created")[0]["processing_memory_id"])
 
@@ -135,13 +134,13 @@ def test_a_client_that_comes_back_within_the_gap_goes_on_and_later_begins_anew(
     assert last != first
 
 
-CLIENTS, PATIENCE = (1000, 600) if FULL_SCALE else (100, 90)
+CLIENTS, PATIENCE = (1000, 600) if FULL_SCALE else (50, 90)
 
 
 @pytest.mark.timeout(2000)
 def test_a_thousand_clients_that_reconnect_at_once_are_all_served(tmp_path: Path, vendors: VendorServer) -> None:
     """A network that goes away and comes back: all sockets are cut without a word and all clients return together.
-    Scaled: 100. Every second that any of them sent is accounted for."""
+    Scaled: 50. Every second that any of them sent is accounted for."""
     web = Web(tmp_path, **vendors.urls, OMI_LIVE="deepgram")
     web.start()
     ready: list[float] = []

@@ -14,7 +14,7 @@ from tests.transcription.process.conftest import PCM, RECORDING, Heard, Web
 from tests.transcription.process.test_outages import started
 
 pytestmark = pytest.mark.process
-VISITS, VISIT = 6, 3.0
+VISITS, VISIT = 4, 3.0
 _SEGMENTS = (
     "import json; from memories.repository import processing as p; f = p.latest_open('u1', None);"
     "print('SEGMENTS', json.dumps([[s.start, s.text] for s in f.transcript_segments]))"

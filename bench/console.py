@@ -1,4 +1,6 @@
-"""How long the console's home takes at a million runs: ``python -m bench.console [RUNS] [sqlite|postgres]``.
+"""How long the console's home and the pages behind it take at a million runs.
+
+    python -m bench.console [RUNS] [sqlite|postgres]
 
 Fills a database of its own (SQLite in a temporary folder, or PostgreSQL where its programs are installed) with runs
 that ended, 7,000 failures of one kind among them, and some that are stuck; then asks for the page as a browser would.
@@ -57,14 +59,21 @@ def _measure(kind: str, count: int) -> None:
     from django.test import Client
     from django.test.utils import CaptureQueriesContext
 
+    from memories.models import MemoryRow
+
     call_command("migrate", verbosity=0)
     began = time.perf_counter()
     _fill(count)
     print(f"{kind}: {count:,} runs written in {time.perf_counter() - began:.0f} s", flush=True)
     client = Client(headers={"host": "localhost"})
     client.force_login(User.objects.create_superuser("bench"))
+    failed = MemoryRow.objects.get(memory_id="m-1")
     for name, address in (("home", "/admin/"), ("failures", "/admin/console/failures/"),
-                          ("vendors", "/admin/console/vendors/"), ("people", "/admin/console/people/")):  # fmt: skip
+                          ("vendors", "/admin/console/vendors/"), ("people", "/admin/console/people/"),
+                          ("person", f"/admin/console/people/{failed.uid}/"),
+                          ("memory", f"/admin/memories/memoryrow/{failed.pk}/change/"),
+                          ("memories", "/admin/memories/memoryrow/"),
+                          ("runs", "/admin/pipeline/postprocessingrun/")):  # fmt: skip
         client.get(address)
         took, worked = [], []
         for _ in range(ROUNDS):

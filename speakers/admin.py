@@ -36,7 +36,6 @@ class VoiceSampleAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "uid", "owner", "source", "status", "voiced_seconds", "gallery_link"]
     list_filter = ["status", "source", "confirmed"]
     search_fields = ["=uid", "=person_id", "=memory_id"]
-    date_hierarchy = "created_at"
     list_per_page = 50
 
     @admin.display(description="whose")

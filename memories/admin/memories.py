@@ -65,7 +65,6 @@ class MemoryAdmin(ReadOnlyAdmin):
     ]
     search_fields = ["uid", "memory_id", "processing_memory_id"]
     search_help_text = "User id, memory id or processing memory id. Words of a memory are not searched here."
-    date_hierarchy = "created_at"
     ordering = ["-created_at"]
     list_per_page = 50
     actions = list(FROM_LIST)

@@ -329,7 +329,7 @@ def _settle(replay: Replay) -> bool:
     if replay.state == Replay.State.UNDOING:
         if busy or counts[ReplayItem.State.DONE]:
             return True
-        _end(replay, Replay.State.UNDONE, undoing.told(replay))
+        _end(replay, Replay.State.UNDONE, f"Undone: {undoing.told(replay)}")
         return False
     return bool(busy)  # paused or stopped: what is at work ends, and is written down
 

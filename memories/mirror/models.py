@@ -42,6 +42,7 @@ class MemoryRow(models.Model):
             models.Index(fields=["uid", "-created_at"], name="memories_row_newest"),
             models.Index(fields=["memory_id"], name="memories_row_id"),
             models.Index(fields=["visibility", "-created_at"], name="memories_row_public"),
+            models.Index(fields=["-created_at", "-id"], name="memories_row_by_time"),
             models.Index(
                 fields=["uid", "-created_at"], name="memories_row_stale", condition=models.Q(words_stale=True)
             ),

@@ -112,6 +112,23 @@ def test_a_filter_by_what_is_empty_has_a_name(ana: Client, row: MemoryRow) -> No
     assert [html.unescape(item).strip() for item in shown] == ["none"]
 
 
+def test_a_filter_offers_what_the_newest_rows_have_and_what_is_chosen(
+    ana: Client, row: MemoryRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asked for the values of all rows: at a million runs the list took seconds."""
+    monkeypatch.setattr("omi.core.readonly_admin.NEWEST", 1)
+    MemoryRow.objects.create(uid="bob", memory_id="m-2", created_at=timezone.now(), language="de")
+    MemoryRow.objects.create(uid="bob", memory_id="m-3", created_at=timezone.now(), language="fi")
+
+    def offered(query: str = "") -> list[str]:
+        text = ana.get(f"/admin/memories/memoryrow/{query}").content.decode()
+        return re.findall(r'href="\?language=([a-z]*)', text)
+
+    assert offered() == ["fi"]
+    assert offered("?language=de") == ["de", "fi"]
+    assert "m-2" in ana.get("/admin/memories/memoryrow/?language=de").content.decode()
+
+
 def test_words_are_masked_until_a_reason_is_given_and_that_is_logged(ana: Client, row: MemoryRow) -> None:
     for path in ("/admin/memories/memoryrow/", page(row)):
         text = ana.get(path).content.decode()

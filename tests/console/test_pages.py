@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,9 @@ from django.utils import timezone
 
 from memories.console import audit, replay, roles
 from memories.console.models import AuditEntry, FailureGroup, Replay
-from memories.models import MemoryRow
-from memories.pipeline.models import PostProcessingRun, VendorBreaker, VendorCall
+from memories.models import MemoryRow, ProcessingMemoryRow
+from memories.pipeline.models import FigureTotal, PostProcessingRun, VendorBreaker, VendorCall
+from memories.pipeline.operations.metrics import DURATION
 from tests.console.conftest import ROLES, staff
 from tests.console.test_replay import make_replay
 
@@ -217,6 +219,31 @@ def test_the_vendor_of_a_failure_has_a_page_when_its_calls_are_kept_no_longer(so
     assert "/admin/console/vendors/fal/" in root.get(f"/admin/console/failures/{group.pk}/").content.decode()
     assert f"/admin/console/failures/{group.pk}/" in root.get("/admin/console/vendors/fal/").content.decode()
     assert root.get("/admin/console/vendors/nobody/").status_code == 404
+
+
+def test_durations_are_shown_and_not_the_length_of_a_number(some: Some, root: Client) -> None:
+    """Each of them was 0: the template asked for the length of a float."""
+    run = some(1)[0]
+    VendorCall.objects.update(latency=1.5, audio_seconds=3725.0)
+    MemoryRow.objects.update(seconds=245.0)
+    ProcessingMemoryRow.objects.create(
+        uid=run.uid, processing_memory_id="p-1", created_at=timezone.now(), last_audio=77.0
+    )
+    key = (
+        json.dumps([DURATION, "transcribe", "success", "sum"]),
+        json.dumps([DURATION, "transcribe", "success", "count"]),
+    )
+    FigureTotal.objects.bulk_create(
+        FigureTotal(key=name, value=value) for name, value in zip(key, (84.0, 2.0), strict=True)
+    )
+    for address, told in {
+        "vendors/fal/": ["1.50 s", "1 h 02 min"],
+        f"people/{run.uid}/": ["4 min 05 s", "1 h 02 min", "1 min 17 s"],
+        "people/": ["4 min 05 s"],
+        "": ["42.0 s on average"],
+    }.items():
+        text = root.get(f"/admin/console/{address}" if address else "/admin/").content.decode()
+        assert [item for item in told if item not in text] == [], address
 
 
 def test_the_home_says_what_needs_a_human(some: Some, root: Client) -> None:

@@ -66,7 +66,8 @@ def _steer(request: HttpRequest, name: str) -> HttpResponse:
             circuit_breaker.open_by_hand(name, minutes=minutes)
             said = f"{name} is not called for {minutes} minutes; runs that need it wait."
         else:
-            said = f"{name} is called again." if circuit_breaker.reset(name) else f"The breaker of {name} was closed."
+            closed = circuit_breaker.reset(name)
+            said = f"{name} is called again." if closed else f"{name} was called already: its breaker was not open."
         audit.record(
             audit.actor_of(request), roles.MANAGE_BREAKERS, audit.thing("vendor", name), reason,
             {"do": what, "minutes": minutes if what == "open" else 0},

@@ -129,5 +129,6 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "MirrorDrift": (r"repaired", r"no differences"),
     "AudioFailed": (r"oldest unfinished run",),
     "DiskNearlyFull": (r"Use%",),
+    "AdmissionClosed": (r'reason="disk_nearly_full"', r'reason="queue_too_old"', r'"admission"', r"Use%"),
 }
 """What the operator must have seen on the way, by page."""

@@ -7,13 +7,23 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
 
-from omi.accounts import tokens
+from memories.api import long_memories
+from memories.mcp_server import tools
+from memories.repository import memories as repository
+from memories.shapes import Memory
+from omi.accounts import throttles, tokens
+from omi.core.slots import Busy
 from tests.support.servers import WebServer, web_server
+from transcription.segments import Segment
 
 pytestmark = pytest.mark.process
 
@@ -75,6 +85,49 @@ def test_a_stranger_finds_nothing_and_bad_input_is_said(server: WebServer) -> No
     assert call(server, "bob", "fetch", id=mine) == "There is no memory with this id."
     assert "greater than the maximum of 20" in call(server, "alice", "search", query="x", limit=1000)
     assert "no such tool" in call(server, "alice", "drop") or "Unknown" in call(server, "alice", "drop")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("tool", "arguments"), [(tools.fetch, {"id": "m"}), (tools.list_action_items, {})])
+def test_long_memories_are_read_in_turn(
+    monkeypatch: pytest.MonkeyPatch, tool: Callable[..., Any], arguments: dict[str, Any]
+) -> None:
+    said = [Segment(id="s0", text="word " * 2000, start=0, end=900)]
+    asked_for = {"action_items": [{"description": "Send the letter"}]}
+    repository.create_memory(
+        "ana", Memory(id="m", created_at=timezone.now(), structured=asked_for, transcript_segments=said)
+    )
+    monkeypatch.setattr(long_memories, "LONG", 5000)
+    monkeypatch.setattr(long_memories, "PATIENCE_SECONDS", 0.0)
+    shape = {tools.fetch: tools.Fetch, tools.list_action_items: tools.ListActionItems}[tool].model_validate(arguments)
+    with long_memories.READS.held("ana", per_user=1, in_all=2), pytest.raises(Busy, match="long memories"):
+        tool("ana", shape)
+    for _ in range(2):
+        assert "Send the letter" in str(tool("ana", shape))
+
+
+@pytest.mark.django_db
+def test_a_search_counts_to_the_rate_of_searches(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By this door a user searched as often as any request is allowed: twenty times as much."""
+    settings.OMI_SEARCHES_PER_MINUTE = 2
+    monkeypatch.setattr(throttles, "time", SimpleNamespace(time=lambda: 1_800_000_000.0))  # no minute ends meanwhile
+    cache.clear()
+    app = Client(headers={"Authorization": f"Bearer {tokens.mint('searcher')}"})
+    assert app.get("/v1/search", {"q": "giraffe"}).status_code == 200
+    tools.search("searcher", tools.Search(query="giraffe"))
+    with pytest.raises(tools.Refused, match="Too many searches"):
+        tools.search("searcher", tools.Search(query="giraffe"))
+    assert app.get("/v1/search", {"q": "giraffe"}).status_code == 429, "one rate for all doors"
+    tools.search("somebody-else", tools.Search(query="giraffe"))
+    cache.clear()
+
+
+@pytest.mark.django_db
+def test_a_spent_budget_of_searches_is_said(settings: Any) -> None:
+    settings.OMI_SEARCHES_PER_DAY = 1
+    tools.search("spender", tools.Search(query="giraffe"))
+    with pytest.raises(tools.Refused, match="searched as often today"):
+        tools.search("spender", tools.Search(query="giraffe"))
 
 
 @pytest.mark.parametrize("token", [None, "Bearer nonsense", "Basic abc"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
@@ -14,16 +14,22 @@ from rest_framework.request import Request
 from memories import downloads
 from memories.api.errors import ApiError
 from memories.api.shapes import Detail
+from memories.privacy import account
 from memories.repository import memories as repository
 from omi.accounts.requests import uid_of
 from omi.accounts.users import UserDoc, get_user
-from omi.core.slots import Slots
+from omi.core.sent_files import sent
+from omi.core.slots import Kept, Slots
 from speakers import people
 
 DOWNLOADS = Slots("downloads", seconds=120.0)
 PER_USER, PER_PROCESS = 1, 2
 """At a time: a talk of 9 MB takes two seconds of the interpreter, which everybody's requests share."""
 PATIENCE_SECONDS = 10.0
+
+EXPORTS = Slots("exports", seconds=3600.0)
+EXPORTS_IN_ALL = 4
+"""In a web process, one of them for a user: each packs all that somebody has, for as long as somebody reads it."""
 
 
 class Format(StrEnum):
@@ -60,6 +66,22 @@ def file_of(uid: str, memory_id: str, file_format: str) -> HttpResponse:
         raise ApiError(404, f"There is no such format; there are {', '.join(Format)}")
     with DOWNLOADS.held(uid, per_user=PER_USER, in_all=PER_PROCESS, patience=PATIENCE_SECONDS, may_wait=PER_USER):
         return _file(uid, memory_id, Format(file_format))
+
+
+def export_of(uid: str) -> HttpResponseBase:
+    """All that the user has, as a ZIP file that is made while it is read. Its place is kept until then.
+
+    Raises Busy at once: an export may take minutes, and nobody waits that long.
+    """
+    place = Kept(EXPORTS.held(uid, per_user=1, in_all=EXPORTS_IN_ALL, again=60))
+    try:
+        file = account.export(uid)
+    except BaseException:
+        place.close()
+        raise
+    answer = sent(file, content_type="application/zip", filename="omi-export.zip")
+    answer._resource_closers.append(place.close)
+    return answer
 
 
 def _file(uid: str, memory_id: str, wanted: Format) -> HttpResponse:

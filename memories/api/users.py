@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from django.http import FileResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from memories.api.downloads import export_of
 from memories.api.reading import Query, body, parameters, query
 from memories.api.shapes import AccountDeleted, Detail, FcmToken, Permission, Status
 from memories.privacy import account
@@ -45,10 +46,11 @@ class UserViewSet(viewsets.ViewSet):
         receipt = account.delete_account(uid_of(request))
         return Response({"status": "ok", "message": "Account deleted successfully", "receipt": receipt})
 
-    @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY}, description="All of the user's data.")
+    @extend_schema(
+        responses={(200, "application/zip"): OpenApiTypes.BINARY, 429: Detail}, description="All of the user's data."
+    )
     def export(self, request: Request) -> HttpResponseBase:
-        file = account.export(uid_of(request))
-        return FileResponse(file, as_attachment=True, filename="omi-export.zip", content_type="application/zip")
+        return export_of(uid_of(request))
 
     @extend_schema(request=FcmToken, responses={200: Status, 422: Detail})
     def fcm_token(self, request: Request) -> Response:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
+from memories.api.downloads import export_of
 from memories.api.errors import ApiError
 from memories.pages import session
 from memories.pages.edge import page
@@ -19,8 +20,7 @@ WORD = "DELETE"
 @page("GET")
 def export(request: HttpRequest, who: Principal) -> HttpResponseBase:
     """All of the user's data as a ZIP file."""
-    file = account.export(who.uid)
-    return FileResponse(file, as_attachment=True, filename="omi-export.zip", content_type="application/zip")
+    return export_of(who.uid)
 
 
 @page("GET", "POST")

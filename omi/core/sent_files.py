@@ -1,0 +1,33 @@
+"""Files as answers of a server that is asynchronous: piece by piece, read in the request's own thread.
+
+Django's ``FileResponse`` is read to its end there before its first byte is sent: an export stood in memory whole, and
+so did a recording of hours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.http import StreamingHttpResponse
+
+PIECE = 256 * 1024
+
+
+def sent(file: Any, *, content_type: str, filename: str = "") -> StreamingHttpResponse:
+    """An answer with what ``file`` has, which is closed with it. ``filename``: what a browser keeps it as (ASCII)."""
+    answer = StreamingHttpResponse(_pieces(file), content_type=content_type)
+    answer._resource_closers.append(file.close)
+    if filename:
+        answer.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
+    if file.seekable():
+        answer.headers["Content-Length"] = str(file.seek(0, os.SEEK_END))
+        file.seek(0)
+    return answer
+
+
+async def _pieces(file: Any) -> AsyncIterator[bytes]:
+    while piece := await sync_to_async(file.read)(PIECE):
+        yield piece

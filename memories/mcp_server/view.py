@@ -6,6 +6,7 @@ GET (a stream of the server's own messages) and DELETE (of a session) are 405, w
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, MutableMapping
 from typing import Any
@@ -16,12 +17,14 @@ from channels.db import database_sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from pydantic import ValidationError
+from rest_framework.exceptions import ParseError
 
 from memories.api.errors import exception_handler
 from memories.mcp_server.tools import TOOLS, Refused
 from omi.accounts.identity import verify_token
 from omi.accounts.throttles import allowed
 from omi.core.database_threads import pool
+from omi.core.json_parser import StrictJSONParser
 from omi.core.slots import Busy, Slots
 
 log = structlog.get_logger(__name__)
@@ -53,6 +56,10 @@ async def mcp(request: HttpRequest) -> HttpResponse:
         return _refusal(429, "Too many requests", {"Retry-After": "60"})
     if len(request.body) > MOST_BYTES:
         return _refusal(413, f"A message may have at most {MOST_BYTES} bytes")
+    try:
+        StrictJSONParser().parse(io.BytesIO(request.body))  # as at every other door, before the server's own parser
+    except ParseError as error:
+        return _refusal(400, str(error.detail))
     return await _handled(request, principal.uid)
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from memories.api import long_memories
 from memories.models import MemoryRow
 from memories.pipeline.models import PostProcessingRun
-from memories.shapes import Memory, Photo
+from memories.repository import processing
+from memories.shapes import Memory, Photo, ProcessingMemory
 from omi.accounts.throttles import stranger
 from omi.stores import audio
 from tests.api.conftest import Caller
@@ -139,3 +142,17 @@ def test_what_shows_no_word_waits_for_nobody(alice: Caller, long: Memory) -> Non
         assert alice.get(f"/v1/memories/{long.id}/post-processing").json()["detail"].endswith("never post-processed")
         liked = {"memory_id": long.id, "part": "summary", "thumb": "up"}
         assert alice.send("POST", "/v1/feedback", liked).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+def test_a_conversation_of_hours_is_read_in_turn_while_it_goes_on(alice: Caller, method: str) -> None:
+    """Its row lags behind: it says nothing of the segments that came since it began."""
+    now = timezone.now()
+    for name, age in (("long", timedelta(minutes=2)), ("young", timedelta(seconds=5))):
+        processing.create("alice", ProcessingMemory(id=name, created_at=now - age))
+    path, body = "/v1/processing-memories/{}", {} if method == "PATCH" else None
+    with long_memories.READS.held("alice", per_user=1, in_all=2):
+        assert alice.send(method, path.format("long"), body).status_code == 429
+        assert alice.send(method, path.format("young"), body).status_code == 200
+        assert alice.send(method, path.format("never-was"), body).status_code == 404
+    assert alice.send(method, path.format("long"), body).status_code == 200

@@ -26,6 +26,12 @@ from tests.support.servers import WebServer, web_server
 from transcription.segments import Segment
 
 pytestmark = pytest.mark.process
+CALL = '{"jsonrpc": "2.0", "id": %s, "method": "tools/call", "params": {"name": "fetch", "arguments": {"id": "%s"}}}'
+BROKEN = [
+    b"{", b"\xff\xfe", b"[" * 200_000, (CALL % ("9" * 5000, "m")).encode(), (CALL % ("1e400", "m")).encode(),
+    (CALL % ("1", "a\\u0000b")).encode(), (CALL % ("1", "\\ud800")).encode(),
+]  # fmt: skip
+"""No JSON, JSON that ends a parser in an error of its own, and texts that no database takes."""
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +149,7 @@ def test_what_is_no_message_is_refused(server: WebServer) -> None:
     headers = {"Authorization": f"Bearer {tokens.mint('alice')}", "Accept": "application/json, text/event-stream"}
     with httpx.Client(base_url=server.url, headers=headers) as app:
         assert app.get("/mcp").status_code == app.delete("/mcp").status_code == 405
-        broken = app.post("/mcp", content=b"{", headers={"Content-Type": "application/json"})
-        assert broken.status_code == 400
+        for content in BROKEN:
+            broken = app.post("/mcp", content=content, headers={"Content-Type": "application/json"})
+            assert (broken.status_code, "detail" in broken.json()) == (400, True), content[:80]
         assert app.post("/mcp", content=json.dumps({"x": "y" * 300_000})).status_code == 413

@@ -32,19 +32,19 @@ def begin(
     idempotency_key: str | None,
     actor: str,
     fence: Callable[[], None] = lambda: None,
+    before_start: Callable[[], None] = lambda: None,
 ) -> PostProcessingRun:
     """Start post-processing of ``memory`` with ``upload`` (a Django ``UploadedFile``), or join the run it already has.
 
     Raises transcription.audio.convert.AudioError (not audio, empty, too short, broken) with the memory unharmed, and
     ``service.IdempotencyConflict`` where the key belongs to another recording. MemoryNotFound, or what ``fence``
-    raises, where the memory or the account was erased meanwhile.
+    raises, where the memory or the account was erased meanwhile. ``before_start`` is called when the recording is
+    checked and kept; what it raises refuses the start, and the recording is not kept.
     """
 
     def alive() -> None:
         fence()
-        found = repository.glance(uid, memory.id)
-        if found is None or found.deleted:
-            raise repository.MemoryNotFound("Memory not found")
+        repository.require(uid, memory.id)
 
     with decoding(uid), workspace.temporary("upload-") as folder:
         check(_on_disk(upload, Path(folder)), Path(folder))
@@ -55,6 +55,7 @@ def begin(
     )  # fmt: skip
     joined = True
     try:
+        before_start()
         run = _start(uid, memory, kept, emotional_feedback, idempotency_key, actor, alive)
         joined = run.audio != kept.name
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 from omi.core import reveal
 from omi.core.errors import ProviderError
 from omi.core.readonly_admin import ReadOnlyAdmin
-from omi.core.streamed import StreamedFile
+from omi.core.sent_files import sent
 from omi.stores import audio
 from omi.stores.audio import AudioNotFound
 from speakers import gallery, people
@@ -91,7 +91,7 @@ class VoiceSampleAdmin(ReadOnlyAdmin):
         }
         return TemplateResponse(request, "admin/speakers/gallery.html", context)
 
-    def audio_view(self, request: HttpRequest, sample_id: str) -> StreamedFile:
+    def audio_view(self, request: HttpRequest, sample_id: str) -> HttpResponseBase:
         sample = get_object_or_404(VoiceSample, pk=sample_id)
         if not self._revealed(request, sample.uid, sample.person_id) or not request.user.has_perm(reveal.HEAR):
             raise Http404
@@ -99,7 +99,7 @@ class VoiceSampleAdmin(ReadOnlyAdmin):
             file = audio.open(sample.audio)
         except AudioNotFound as error:
             raise Http404 from error
-        response = StreamedFile(file, content_type="audio/wav")
+        response = sent(file, content_type="audio/wav")
         response["Cache-Control"] = "private, no-store"
         self.log_change(request, sample, "listened")
         return response

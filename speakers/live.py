@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from hashlib import blake2b
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from channels.db import database_sync_to_async
 from numpy.typing import NDArray
 
+from omi.core.database_threads import pool
 from omi.core.providers import one
 from speakers import gallery, people
 from speakers.calibration import calibration_of
@@ -28,6 +31,8 @@ REMEMBERED = 2000
 """Groups whose embedding is kept, so that asking again embeds only what is new: 2 MB."""
 _rows: OrderedDict[tuple[str, str, bytes], NDArray[np.float32]] = OrderedDict()
 _lock = Lock()
+_THREADS = pool("voices", 4)
+"""Of their own: they wait for an engine, and the loop's threads are everybody's."""
 
 
 class LiveLabeller:
@@ -38,23 +43,25 @@ class LiveLabeller:
         """A label for each of ``voices``, which are all of the conversation: named or not, a name can be taken back.
 
         Empty where nobody can be recognised. ProviderError when the engine fails: the session keeps what it has."""
-        labels: dict[str, VoiceLabel] = await database_sync_to_async(label_voices, thread_sensitive=False)(uid, voices)
+        labels: dict[str, VoiceLabel] = await _in_thread(label_voices, uid, voices)
         return labels
 
     async def embed(self, clips: list[NDArray[np.int16]]) -> list[NDArray[np.float32] | None]:
         """A unit vector for each clip (16 kHz mono), None for too little speech. ProviderError as ``label``."""
-        rows: list[NDArray[np.float32] | None] = await database_sync_to_async(embed_clips, thread_sensitive=False)(
-            clips
-        )
+        rows: list[NDArray[np.float32] | None] = await _in_thread(embed_clips, clips)
         return rows
 
     async def same_utterance(self) -> float:
         """Cosine of two vectors of ``embed`` from which they are rather one voice than two. ProviderError as there."""
-        return float(await database_sync_to_async(same_utterance, thread_sensitive=False)())
+        return float(await _in_thread(same_utterance))
 
     async def has_profile(self, uid: str) -> bool:
         """Whether there is anybody to recognise: the user or a person. One query."""
-        return bool(await database_sync_to_async(_anybody, thread_sensitive=False)(uid))
+        return bool(await _in_thread(_anybody, uid))
+
+
+async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    return await database_sync_to_async(function, thread_sensitive=False, executor=_THREADS)(*arguments)
 
 
 def label_voices(uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[str, VoiceLabel]:

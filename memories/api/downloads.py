@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
+from typing import IO
 
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import viewsets
 from rest_framework.request import Request
 
-from memories import downloads
+from memories import downloads, vault
 from memories.api.errors import ApiError
 from memories.api.shapes import Detail
+from memories.privacy import account
 from memories.repository import memories as repository
 from omi.accounts.requests import uid_of
 from omi.accounts.users import get_user
-from omi.core.slots import Slots
+from omi.core.sent_files import sent
+from omi.core.slots import Kept, Slots
 from speakers import people
 
 DOWNLOADS = Slots("downloads", seconds=120.0)
 PER_USER, PER_PROCESS = 1, 2
 """At a time: a talk of 9 MB takes two seconds of the interpreter, which everybody's requests share."""
 PATIENCE_SECONDS = 10.0
+
+EXPORTS = Slots("archives", seconds=3600.0)
+EXPORTS_IN_ALL = 4
+"""In a web process, one of them for a user: each packs all that somebody has, for as long as somebody reads it."""
 
 
 class Format(StrEnum):
@@ -59,6 +67,35 @@ def file_of(uid: str, memory_id: str, file_format: str) -> HttpResponse:
         raise ApiError(404, f"There is no such format; there are {', '.join(Format)}")
     with DOWNLOADS.held(uid, per_user=PER_USER, in_all=PER_PROCESS, patience=PATIENCE_SECONDS, may_wait=PER_USER):
         return _file(uid, memory_id, Format(file_format))
+
+
+def export_of(uid: str) -> HttpResponseBase:
+    """All that the user has, as a ZIP file. Raises Busy."""
+    return _archive(uid, lambda: account.export(uid), "omi-export.zip")
+
+
+def vault_of(uid: str, since: str = "") -> HttpResponseBase:
+    """The user's memories as linked notes, as a ZIP file. Raises Busy, ApiError (422) for a bad cursor."""
+    try:
+        return _archive(uid, lambda: vault.vault(uid, since), "omi-vault.zip")
+    except vault.BadCursor as error:
+        raise ApiError(422, str(error)) from error
+
+
+def _archive(uid: str, make: Callable[[], IO[bytes]], name: str) -> HttpResponseBase:
+    """A file that is made while it is read; its place is kept until then.
+
+    Raises Busy at once: an archive may take minutes, and nobody waits that long.
+    """
+    place = Kept(EXPORTS.held(uid, per_user=1, in_all=EXPORTS_IN_ALL, again=60))
+    try:
+        file = make()
+    except BaseException:
+        place.close()
+        raise
+    answer = sent(file, content_type="application/zip", filename=name)
+    answer._resource_closers.append(place.close)  # type: ignore[attr-defined]
+    return answer
 
 
 def _file(uid: str, memory_id: str, wanted: Format) -> HttpResponse:

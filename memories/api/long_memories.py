@@ -5,7 +5,8 @@ An ordinary memory is read at once. How long one is stands in its mirror row, so
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django.db.models import QuerySet
@@ -27,9 +28,23 @@ MAY_WAIT = 2
 
 
 def weight(rows: QuerySet[MemoryRow], *, listed: bool = False) -> int:
-    """Bytes that these memories have as JSON, nearly. ``listed``: in a list, where the longest have no segments."""
-    sizes = [size + listing.SEGMENT * count for size, count in rows.values_list("text_size", "segments")]
-    return sum(size for size in sizes if not listed or size <= large.INLINE_BYTES)
+    """Bytes that these memories have as JSON, nearly. ``listed``: in a list, where the longest have no segments and
+    none its photos."""
+    told = rows.values_list("text_size", "segments", "photo_size")
+    sizes = [(text + listing.SEGMENT * count, photos) for text, count, photos in told]
+    if listed:
+        return sum(words for words, _ in sizes if words <= large.INLINE_BYTES)
+    return sum(words + photos for words, photos in sizes)
+
+
+@contextmanager
+def in_turn(uid: str, size: int) -> Iterator[None]:
+    """A place among the readers of long memories for what has so many bytes. Raises omi.core.slots.Busy."""
+    if size <= LONG:
+        yield
+        return
+    with READS.held(uid, per_user=PER_USER, in_all=PER_PROCESS, patience=PATIENCE_SECONDS, may_wait=MAY_WAIT):
+        yield
 
 
 class InTurn(APIView):
@@ -44,11 +59,16 @@ class InTurn(APIView):
         """After the request is known to be allowed. Raises omi.core.slots.Busy."""
         super().initial(request, *args, **kwargs)
         self._turn = ExitStack()
-        if self.weight(request) > LONG:
-            who = getattr(request.user, "uid", None) or stranger(request)
-            self._turn.enter_context(
-                READS.held(who, per_user=PER_USER, in_all=PER_PROCESS, patience=PATIENCE_SECONDS, may_wait=MAY_WAIT)
-            )
+        self.take_turn(request)
+
+    def take_turn(self, request: Request) -> None:
+        """Wait for a place. It is kept until the answer is rendered, or ``give_way``. Raises omi.core.slots.Busy."""
+        who = getattr(request.user, "uid", None) or stranger(request)
+        self._turn.enter_context(in_turn(who, self.weight(request)))
+
+    def give_way(self) -> None:
+        """Let others read while something else goes on; ``take_turn`` is next."""
+        self._turn.close()
 
     def handle_exception(self, exc: Exception) -> Any:
         """What nobody expected ends the turn here: no answer is made of it."""

@@ -196,7 +196,7 @@ class MemoryViewSet(InTurn, viewsets.ViewSet):
     )
     def emotions(self, request: Request, memory_id: str) -> Response:
         uid = uid_of(request)
-        repository.get_memory(uid, memory_id)
+        repository.require(uid, memory_id)
         timeline = emotions.load_emotions(uid, memory_id)
         if timeline is None:
             raise ApiError(404, "No emotions were measured for this memory")

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from memories import postprocessing
 from memories.api.errors import ApiError, invalid
+from memories.api.long_memories import InTurn
 from memories.api.reading import Query, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, RunStatus
@@ -40,10 +41,14 @@ class RetryQuery(Query):
     from_step: str | None = Field(default=None, max_length=64)
 
 
-class PostProcessingViewSet(viewsets.ViewSet):
+class PostProcessingViewSet(InTurn, viewsets.ViewSet):
     """The answer comes at once; ``GET`` and the events tell how it goes on."""
 
     parser_classes = [MultiPartParser]
+
+    def weight(self, request: Request) -> int:
+        """Only the upload's answer holds the memory."""
+        return super().weight(request) if self.action == "create" else 0
 
     @extend_schema(
         request=_UPLOAD,
@@ -56,6 +61,7 @@ class PostProcessingViewSet(viewsets.ViewSet):
         asked = query(UploadQuery, request)
         uid = uid_of(request)
         memory = repository.get_memory(uid, memory_id)  # before a byte of the upload is read
+        self.give_way()  # an upload is read and looked at for longer than a memory, and others wait for their turn
         if memory.discarded:
             raise ApiError(400, "Memory is discarded")
         limit_upload(request)
@@ -68,7 +74,7 @@ class PostProcessingViewSet(viewsets.ViewSet):
         budgets.spend(uid, runs=1, upload_bytes=upload.size or 0)
         postprocessing.begin(
             uid, memory, upload, emotional_feedback=asked.emotional_feedback, idempotency_key=key, actor=f"user:{uid}",
-            fence=fence_of(request),
+            fence=fence_of(request), before_start=lambda: self.take_turn(request),
         )  # fmt: skip
         return Response(as_json(repository.get_memory(uid, memory_id)))
 
@@ -105,7 +111,7 @@ class PostProcessingViewSet(viewsets.ViewSet):
 def _latest(request: Request, memory_id: str) -> PostProcessingRun:
     """The memory's latest post-processing, for its owner; the latest run of another kind where there was none."""
     uid = uid_of(request)
-    repository.get_memory(uid, memory_id)
+    repository.require(uid, memory_id)
     run = queries.latest_run(uid, memory_id, "postprocess") or queries.latest_run(uid, memory_id)
     if run is None:
         raise ApiError(404, "This memory was never post-processed")

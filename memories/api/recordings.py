@@ -21,7 +21,7 @@ from omi.stores.ranged import ranged
 class RecordingViewSet(viewsets.ViewSet):
     @extend_schema(responses={200: HasRecording, 404: Detail})
     def retrieve(self, request: Request, memory_id: str) -> Response:
-        repository.get_memory(uid_of(request), memory_id)
+        repository.require(uid_of(request), memory_id)
         return Response({"has_recording": recording_of(uid_of(request), memory_id) is not None})
 
     @extend_schema(
@@ -29,7 +29,7 @@ class RecordingViewSet(viewsets.ViewSet):
         responses={(200, "audio/wav"): OpenApiTypes.BINARY, (206, "audio/wav"): OpenApiTypes.BINARY, 404: Detail},
     )
     def audio(self, request: Request, memory_id: str) -> HttpResponseBase:
-        repository.get_memory(uid_of(request), memory_id)
+        repository.require(uid_of(request), memory_id)
         found = recording_of(uid_of(request), memory_id)
         if found is None:
             raise ApiError(404, "Memory recording not found")

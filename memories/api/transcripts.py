@@ -53,7 +53,7 @@ class TranscriptViewSet(InTurn, viewsets.ViewSet):
         description="The four vendors of the original, always all present. Every model: `/transcripts/versions`.",
     )
     def list(self, request: Request, memory_id: str) -> Response:
-        repository.get_memory(uid_of(request), memory_id)
+        repository.require(uid_of(request), memory_id)
         stored = _within(transcripts.list_transcripts(uid_of(request), memory_id))
         answer = TranscriptsByVendor.model_validate(
             {
@@ -66,7 +66,7 @@ class TranscriptViewSet(InTurn, viewsets.ViewSet):
 
     @extend_schema(responses={200: TranscriptVersions, 404: Detail})
     def versions(self, request: Request, memory_id: str) -> Response:
-        repository.get_memory(uid_of(request), memory_id)
+        repository.require(uid_of(request), memory_id)
         found = []
         everything = transcripts.all_versions(uid_of(request), memory_id)
         chosen = {model: transcripts.preferred(versions) for model, versions in everything.items()}
@@ -101,7 +101,7 @@ class TranscriptViewSet(InTurn, viewsets.ViewSet):
     def activate(self, request: Request, memory_id: str, model: str) -> Response:
         uid = uid_of(request)
         asked = query(ActivateQuery, request)
-        repository.get_memory(uid, memory_id)
+        repository.require(uid, memory_id)
         service.bounded(uid, memory_id, settings.OMI_RETRIES_PER_DAY)
         budgets.spend(uid, runs=1)
         try:

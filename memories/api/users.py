@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import IO
-
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -13,15 +10,12 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories import vault as notes
-from memories.api.errors import ApiError
+from memories.api.downloads import export_of, vault_of
 from memories.api.reading import Query, body, parameters, query
 from memories.api.shapes import AccountDeleted, Detail, FcmToken, Permission, Status
 from memories.privacy import account
 from omi.accounts import users
 from omi.accounts.requests import fence_of, uid_of
-from omi.core.slots import Busy, Slots
-from omi.core.streamed import StreamedFile
 
 
 class PermissionQuery(Query):
@@ -30,28 +24,6 @@ class PermissionQuery(Query):
 
 class VaultQuery(Query):
     since: str = Field(default="", max_length=60)
-
-
-ARCHIVES = Slots("archives", seconds=900.0)
-PER_USER, PER_PROCESS = 1, 4
-"""At a time: an archive is made while it travels, by a thread that reads all of a user's documents and audio."""
-
-
-def archived(uid: str, make: Callable[[str], IO[bytes]], name: str) -> HttpResponseBase:
-    """A file that is made while it travels, in its turn. Raises Busy, ApiError (422)."""
-    slot = ARCHIVES.take(uid, per_user=PER_USER, in_all=PER_PROCESS)
-    if slot is None:
-        raise Busy(ARCHIVES.kind, 30)
-    try:
-        answer = StreamedFile(make(uid), as_attachment=True, filename=name, content_type="application/zip")
-    except notes.BadCursor as error:
-        slot.leave()
-        raise ApiError(422, str(error)) from error
-    except BaseException:
-        slot.leave()
-        raise
-    answer._resource_closers.append(slot.leave)  # type: ignore[attr-defined]
-    return answer
 
 
 class UserViewSet(viewsets.ViewSet):
@@ -83,7 +55,7 @@ class UserViewSet(viewsets.ViewSet):
         responses={(200, "application/zip"): OpenApiTypes.BINARY, 429: Detail}, description="All of the user's data."
     )
     def export(self, request: Request) -> HttpResponseBase:
-        return archived(uid_of(request), account.export, "omi-export.zip")
+        return export_of(uid_of(request))
 
     @extend_schema(
         parameters=parameters(VaultQuery),
@@ -92,8 +64,7 @@ class UserViewSet(viewsets.ViewSet):
         "of an earlier archive.",
     )
     def vault(self, request: Request) -> HttpResponseBase:
-        asked = query(VaultQuery, request)
-        return archived(uid_of(request), lambda uid: notes.vault(uid, asked.since), "omi-vault.zip")
+        return vault_of(uid_of(request), query(VaultQuery, request).since)
 
     @extend_schema(request=FcmToken, responses={200: Status, 422: Detail})
     def fcm_token(self, request: Request) -> Response:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from datetime import date, timedelta
 
+from omi.core.moments import FIRST_YEAR, LAST_YEAR
+
 Days = tuple[date, date]
 """First and last day."""
 
@@ -61,11 +63,15 @@ _RULES: list[tuple[str, Callable[[re.Match[str], date], Days | None]]] = [
 
 
 def period(text: str, today: date) -> Days | None:
-    """The days that ``text`` names, seen from ``today``."""
+    """The days that ``text`` names, seen from ``today``. A year in which there can be no memory names none."""
     small = text.casefold()
     for rule, days in _RULES:
         found = re.search(rule, small)
-        if found is not None and (named := days(found, today)) is not None:
+        try:
+            named = days(found, today) if found is not None else None
+        except (ValueError, OverflowError):  # the years 0 and 9999
+            continue
+        if named is not None and FIRST_YEAR <= named[0].year <= named[1].year <= LAST_YEAR:
             return named
     return None
 

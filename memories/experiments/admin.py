@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import URLPattern, path, reverse
 
@@ -18,7 +18,7 @@ from memories.experiments.models import DecisionRecord, Experiment, ShadowResult
 from memories.experiments.tunables import TUNABLES
 from omi.core import reveal
 from omi.core.readonly_admin import ReadOnlyAdmin
-from omi.core.streamed import StreamedFile
+from omi.core.sent_files import sent
 from omi.stores import audio
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class ExperimentAdmin(Base):
         }  # fmt: skip
         return render(request, "admin/experiments/rate.html", context)
 
-    def sound_view(self, request: HttpRequest, pk: int) -> HttpResponse | StreamedFile:
+    def sound_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         result = get_object_or_404(ShadowResult, pk=pk)
         if not self.has_change_permission(request) or not reveal.is_open(request, REVEALED, str(result.experiment_id)):
             raise PermissionDenied
@@ -150,7 +150,7 @@ class ExperimentAdmin(Base):
         if row is None:
             raise Http404
         try:
-            return StreamedFile(audio.open(row), content_type="audio/wav")
+            return sent(audio.open(row), content_type="audio/wav")
         except audio.AudioNotFound as error:
             raise Http404 from error
 

@@ -56,7 +56,8 @@ class ReportAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        return HttpResponseRedirect(reverse("admin:feedback_report_look", args=[object_id]))
+        row = get_object_or_404(Report, pk=object_id)  # an id that can be none is a part of no address
+        return HttpResponseRedirect(reverse("admin:feedback_report_look", args=[row.pk]))
 
     def causes_view(self, request: HttpRequest) -> HttpResponse:
         """Open reports and labelled cases, counted by part, reason and what made it."""

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from memories.feedback.models import LabelledCase, Part, Report
+from memories.mirror.models import MemoryRow
 from memories.registry import records as registry
 from memories.repository import memories as repository
 from memories.shapes import Memory
@@ -55,14 +56,18 @@ def give(uid: str, given: Given, *, fence: Fence) -> Report:
 
     Raises MemoryNotFound for a memory that is not the user's, TooMuchFeedback and what ``fence`` raises.
     """
-    memory = repository.get_memory(uid, given.memory_id) if given.memory_id else None
+    language = ""
+    if given.memory_id:
+        repository.require(uid, given.memory_id)
+        known = MemoryRow.objects.filter(uid=uid, memory_id=given.memory_id)
+        language = known.values_list("language", flat=True).first() or ""
     now = timezone.now()
     key = hashlib.sha256(f"{given.memory_id}\n{given.part}\n{given.segment_id}".encode()).hexdigest()
     fields: dict[str, Any] = {
         "memory_id": given.memory_id, "segment_id": given.segment_id, "part": given.part, "thumb": given.thumb,
         "reasons": sorted(set(given.reasons)), "text": given.text, "audio_consent": given.audio_consent,
-        "made_with": registry.of_memory(uid, given.memory_id) if memory is not None else {},
-        "language": (memory.language if memory is not None else "") or "",
+        "made_with": registry.of_memory(uid, given.memory_id) if given.memory_id else {},
+        "language": language,
         "state": Report.State.OPEN, "created_at": now,
         "expires_at": now + timedelta(days=settings.OMI_CASE_KEEP_DAYS),
     }  # fmt: skip

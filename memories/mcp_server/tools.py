@@ -6,15 +6,21 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Annotated, Any
 
+from django.conf import settings
 from pydantic import BaseModel, ConfigDict, Field
 
+from memories.api.long_memories import in_turn, weight
+from memories.mirror.models import MemoryRow
 from memories.passages.models import IndexedMemory
 from memories.pipeline import budgets
 from memories.recaps import reading
+from memories.repository import listing
 from memories.repository import memories as repository
 from memories.search import query, word_index
 from memories.shapes import Memory
+from omi.accounts.throttles import allowed
 from omi.accounts.users import get_user, zone, zone_of
+from omi.core.batches import batches
 from omi.core.calendar import midnight
 from speakers import people
 from transcription.segments import Segment
@@ -67,8 +73,13 @@ class Recap(BaseModel):
 
 
 def search(uid: str, asked: Search) -> dict[str, Any]:
-    """Results with id, title, text and moment."""
-    budgets.spend(uid, searches=1)
+    """Results with id, title, text and moment. Counts to the same rate and budget as a search by any other door."""
+    if not allowed("searches", uid):
+        raise Refused("Too many searches within a minute. Please try again in a minute.")
+    try:
+        budgets.spend(uid, searches=1)
+    except budgets.BudgetSpent as error:
+        raise Refused(str(error)) from error
     own = zone_of(uid)
     filters = query.Filters(
         start=midnight(asked.start, own) if asked.start else None,
@@ -88,6 +99,12 @@ def search(uid: str, asked: Search) -> dict[str, Any]:
 
 def fetch(uid: str, asked: Fetch) -> dict[str, Any]:
     """The memory as text, with what was made of it."""
+    rows = MemoryRow.objects.filter(uid=uid, memory_id=asked.id)
+    with in_turn(uid, weight(rows)):
+        return _fetched(uid, asked)
+
+
+def _fetched(uid: str, asked: Fetch) -> dict[str, Any]:
     try:
         memory = repository.get_memory(uid, asked.id)
     except repository.MemoryNotFound as error:
@@ -111,12 +128,11 @@ def list_action_items(uid: str, asked: ListActionItems) -> dict[str, Any]:
         rows = rows.filter(open_items__gt=0)
     items: list[dict[str, Any]] = []
     ids = list(rows.order_by("-created_at").values_list("memory_id", flat=True)[: 2 * asked.limit])
-    for at in range(0, len(ids), 20):
-        found = repository.get_memories(uid, ids[at : at + 20])
-        for name in ids[at : at + 20]:
-            memory = found.get(name)
-            if memory is not None and not memory.discarded:
-                items += _items(memory, asked.include_completed)
+    for part in batches(ids, listing.SLICE):
+        room = listing.Room(settings.OMI_ANSWER_BYTES)
+        with in_turn(uid, weight(MemoryRow.objects.filter(uid=uid, memory_id__in=part), listed=True)):
+            for _, memory in listing.get_bounded([(uid, name) for name in part], room):
+                items += [] if memory.discarded else _items(memory, asked.include_completed)
         if len(items) >= asked.limit:
             break
     return {"action_items": items[: asked.limit]}

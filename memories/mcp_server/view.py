@@ -6,8 +6,9 @@ GET (a stream of the server's own messages) and DELETE (of a session) are 405, w
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import structlog
@@ -16,15 +17,24 @@ from channels.db import database_sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from pydantic import ValidationError
+from rest_framework.exceptions import ParseError
 
 from memories.api.errors import exception_handler
 from memories.mcp_server.tools import TOOLS, Refused
 from omi.accounts.identity import verify_token
 from omi.accounts.throttles import allowed
+from omi.core.database_threads import pool
+from omi.core.json_parser import StrictJSONParser
+from omi.core.slots import Busy, Slots
 
 log = structlog.get_logger(__name__)
 
 MOST_BYTES = 256 * 1024
+
+CALLS = Slots("calls of tools", seconds=120.0)
+PER_USER, PER_PROCESS = 3, 12
+_THREADS = pool("mcp", PER_PROCESS)
+"""Of their own: a search may wait for a vendor, and the loop's threads are everybody's."""
 
 
 @csrf_exempt  # a bearer token is no cookie: no other site can send it
@@ -46,6 +56,10 @@ async def mcp(request: HttpRequest) -> HttpResponse:
         return _refusal(429, "Too many requests", {"Retry-After": "60"})
     if len(request.body) > MOST_BYTES:
         return _refusal(413, f"A message may have at most {MOST_BYTES} bytes")
+    try:
+        StrictJSONParser().parse(io.BytesIO(request.body))  # as at every other door, before the server's own parser
+    except ParseError as error:
+        return _refusal(400, str(error.detail))
     return await _handled(request, principal.uid)
 
 
@@ -85,6 +99,12 @@ async def _handled(request: HttpRequest, uid: str) -> HttpResponse:
     return HttpResponse(body, status=status, content_type=kind, headers={"Cache-Control": "no-store", **kept})
 
 
+def _in_place(function: Callable[[str, Any], dict[str, Any]], uid: str, asked: Any) -> dict[str, Any]:
+    """Raises omi.core.slots.Busy at once: a thread that waits for a place would be one that others need."""
+    with CALLS.held(uid, per_user=PER_USER, in_all=PER_PROCESS):
+        return function(uid, asked)
+
+
 def _server(uid: str) -> Any:
     """A server whose tools are one user's."""
     from mcp import types
@@ -107,11 +127,12 @@ def _server(uid: str) -> Any:
         shape, function = TOOLS[name]
         try:
             asked = shape.model_validate(arguments)
-            found: dict[str, Any] = await database_sync_to_async(function, thread_sensitive=False)(uid, asked)
+            work = database_sync_to_async(_in_place, thread_sensitive=False, executor=_THREADS)
+            found: dict[str, Any] = await work(function, uid, asked)
             return found
         except ValidationError as error:
             raise ValueError(f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from None
-        except Refused as error:
+        except (Refused, Busy) as error:
             raise ValueError(str(error)) from None
         except Exception as error:  # the client reads a sentence of ours, never one of an exception
             log.warning("mcp_tool_failed", tool=name, error=type(error).__name__)

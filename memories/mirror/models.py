@@ -31,6 +31,9 @@ class MemoryRow(models.Model):
     seconds = models.FloatField(default=0.0, help_text="End of the last segment.")
     revision = models.BigIntegerField(default=0)
     text_size = models.PositiveIntegerField(default=0, help_text="Characters of the transcript; 0 in older rows.")
+    photo_size = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Bytes of the photos, nearly; 0 in older rows."
+    )
     words_stale = models.BooleanField(default=True, help_text="The word index has not seen this revision yet.")
     mirrored_at = models.DateTimeField(auto_now=True)
 

@@ -27,7 +27,7 @@ def record_memory(uid: str, memory: Memory, values: dict[str, Any] | None = None
 
 
 def row_values(memory: Memory) -> dict[str, Any]:
-    return memory_values(memory) | {"text_size": _text_size(memory)}
+    return memory_values(memory) | {"text_size": _text_size(memory), "photo_size": photo_size(memory)}
 
 
 def record_processing(uid: str, processing: ProcessingMemory) -> None:
@@ -123,6 +123,13 @@ def processing_values(processing: ProcessingMemory) -> dict[str, Any]:
 
 def _text_size(memory: Memory) -> int:
     return min(2**31 - 1, sum(len(segment.text) for segment in memory.transcript_segments))
+
+
+def photo_size(memory: Memory) -> int:
+    """Bytes of its photos as JSON, nearly. They are apart from the document, which tells how long they are together."""
+    told = (memory.model_extra or {}).get("photo_size")
+    size = sum(len(photo.base64) + len(photo.description) + 100 for photo in memory.photos)
+    return min(2**31 - 1, size or (told if isinstance(told, int) and told > 0 else 0))
 
 
 def _text(value: str | None, length: int) -> str:

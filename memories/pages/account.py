@@ -6,9 +6,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from memories import vault as notes
+from memories.api.downloads import export_of, vault_of
 from memories.api.errors import ApiError
-from memories.api.users import archived
 from memories.pages import session
 from memories.pages.edge import page
 from memories.privacy import account
@@ -21,13 +20,13 @@ WORD = "DELETE"
 @page("GET")
 def export(request: HttpRequest, who: Principal) -> HttpResponseBase:
     """All of the user's data as a ZIP file."""
-    return archived(who.uid, account.export, "omi-export.zip")
+    return export_of(who.uid)
 
 
 @page("GET")
 def vault(request: HttpRequest, who: Principal) -> HttpResponseBase:
     """All memories as a folder of linked Markdown notes."""
-    return archived(who.uid, notes.vault, "omi-vault.zip")
+    return vault_of(who.uid)
 
 
 @page("GET", "POST")

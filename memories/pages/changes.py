@@ -14,9 +14,10 @@ from pydantic import BaseModel, Field
 
 from memories import editing
 from memories.api.errors import ApiError
+from memories.api.long_memories import in_turn
 from memories.api.reading import Query
 from memories.api.shapes import EditMemory
-from memories.pages.edge import given, in_turn, page
+from memories.pages.edge import given, page
 from memories.pages.memory import name_of, segment_shown, weight_of
 from memories.pipeline import budgets, service
 from memories.privacy import erasure
@@ -132,7 +133,7 @@ def activate(request: HttpRequest, who: Principal, memory_id: str) -> HttpRespon
     """Show another transcript, and have the summary made from it."""
     said = given(Activated, request.POST, "body")
     with in_turn(who.uid, weight_of(who.uid, memory_id)):
-        repository.get_memory(who.uid, memory_id)
+        repository.require(who.uid, memory_id)
         service.bounded(who.uid, memory_id, settings.OMI_RETRIES_PER_DAY)
         budgets.spend(who.uid, runs=1)
         try:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -16,7 +15,6 @@ from django.views.decorators.http import require_http_methods
 from pydantic import BaseModel, ValidationError
 
 from memories.api.errors import ApiError, exception_handler, fastapi_errors
-from memories.api.long_memories import LONG, MAY_WAIT, PATIENCE_SECONDS, PER_PROCESS, PER_USER, READS
 from memories.pages import session
 from omi.accounts.erased import AccountErased
 from omi.accounts.identity import IdentityUnavailable, InvalidToken
@@ -90,16 +88,6 @@ def given(model: type[M], data: QueryDict | dict[str, Any], place: str = "query"
         return model.model_validate({name: value for name, value in data.items() if name != "csrfmiddlewaretoken"})
     except ValidationError as error:
         raise ApiError(422, fastapi_errors(error, place)) from error
-
-
-@contextmanager
-def in_turn(uid: str, size: int) -> Iterator[None]:
-    """A place among the readers of long memories for a page of so many bytes. Raises omi.core.slots.Busy."""
-    if size <= LONG:
-        yield
-        return
-    with READS.held(uid, per_user=PER_USER, in_all=PER_PROCESS, patience=PATIENCE_SECONDS, may_wait=MAY_WAIT):
-        yield
 
 
 def clock(seconds: float | None) -> str:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from pydantic import Field
 
-from memories.api.asking import AskBody
+from memories.api.asking import AskBody, in_turn
 from memories.api.finding import SearchQuery, filters
 from memories.api.reading import Query
 from memories.asking import service
@@ -85,9 +85,10 @@ def ask(request: HttpRequest, who: Principal) -> HttpResponse:
         questions, answers = request.POST.getlist("before"), request.POST.getlist("answered")
         before = [{"question": q, "answer": a[:4000]} for q, a in zip(questions, answers, strict=False)][-MOST_BEFORE:]
         asked = given(AskBody, {"question": request.POST.get("question", "").strip(), "history": before}, "body")
-        budgets.spend(who.uid, searches=1)
         earlier = [(item.question, item.answer) for item in asked.history]
-        answer = service.answered(who.uid, asked.question, earlier)
+        with in_turn(who.uid):
+            budgets.spend(who.uid, searches=1)
+            answer = service.answered(who.uid, asked.question, earlier)
         for passage in answer["passages"]:
             passage["clock"] = clock(passage["start"])
         text = " ".join(sentence["text"] for sentence in answer["sentences"])[:4000]

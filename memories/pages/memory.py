@@ -16,11 +16,11 @@ from memories import editing
 from memories.admin import pictures
 from memories.api.downloads import Format, file_of
 from memories.api.errors import ApiError
-from memories.api.long_memories import weight
+from memories.api.long_memories import in_turn, weight
 from memories.api.reading import Query
 from memories.api.recordings import recording_of
 from memories.models import MemoryRow
-from memories.pages.edge import clock, given, in_turn, page
+from memories.pages.edge import clock, given, page
 from memories.repository import emotions, transcripts
 from memories.repository import memories as repository
 from memories.shapes import Memory, Visibility
@@ -94,7 +94,7 @@ def transcripts_of(request: HttpRequest, who: Principal, memory_id: str) -> Http
 @page("GET")
 def audio(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponseBase:
     """The kept recording, from any point."""
-    repository.get_memory(who.uid, memory_id)
+    repository.require(who.uid, memory_id)
     found = recording_of(who.uid, memory_id)
     if found is None:
         raise ApiError(404, _("No recording of this memory is kept."))
@@ -104,7 +104,7 @@ def audio(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponseB
 @page("GET")
 def waveform(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     """How loud the recording is over time, as a picture."""
-    repository.get_memory(who.uid, memory_id)
+    repository.require(who.uid, memory_id)
     found = recording_of(who.uid, memory_id)
     if found is None:
         raise ApiError(404, _("No recording of this memory is kept."))

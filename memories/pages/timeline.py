@@ -11,10 +11,10 @@ from django.shortcuts import render
 from django.utils import timezone
 from pydantic import Field
 
-from memories.api.long_memories import weight
+from memories.api.long_memories import in_turn, weight
 from memories.api.reading import Query
 from memories.models import MemoryRow
-from memories.pages.edge import clock, given, in_turn, page
+from memories.pages.edge import clock, given, page
 from memories.repository import listing
 from memories.repository import memories as repository
 from memories.shapes import Memory

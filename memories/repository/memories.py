@@ -10,7 +10,6 @@ import base64
 import binascii
 import contextlib
 import json
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,13 +17,13 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
-from pydantic import ValidationError
 
 from memories.mirror import rows
 from memories.repository import stored, tombstones
 from memories.repository.large import Unreadable
 from memories.repository.parsing import dump, memory_from
-from memories.shapes import Memory, Photo
+from memories.repository.photos import photo_documents, photos_of
+from memories.shapes import Memory
 from omi.stores import damaged
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, NotFound, OrderBy, Transaction, Where
@@ -80,8 +79,15 @@ def find_memory(uid: str, memory_id: str) -> Memory | None:
         return None
     memory = _memory(found)
     if found.data.get("photo_count") or (not memory.photos and memory.source == "openglass"):
-        memory.photos = _photos(found.path)
+        memory.photos = photos_of(found.path)
     return memory
+
+
+def require(uid: str, memory_id: str) -> None:
+    """Raise MemoryNotFound where there is none that is not deleted. Reads no transcript, however long it is."""
+    found = glance(uid, memory_id)
+    if found is None or found.deleted:
+        raise MemoryNotFound("Memory not found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +218,9 @@ def create_memory(
 def _new_document(uid: str, memory: Memory, left_out: frozenset[str]) -> stored.Packed:
     where = memory_path(uid, memory.id)
     data = tombstones.cleared(dump(memory), left_out)
-    photos = {
-        f"{where}/photos/{_photo_id(memory.id, number)}": {**photo, "id": _photo_id(memory.id, number), "index": number}
-        for number, photo in enumerate(data.pop("photos"))
-    }
-    return stored.packed(where, {**data, "photos": [], "photo_count": len(photos)}, photos)
+    photos = photo_documents(where, memory.id, data.pop("photos"))
+    told = {"photos": [], "photo_count": len(photos), **({"photo_size": rows.photo_size(memory)} if photos else {})}
+    return stored.packed(where, {**data, **told}, photos)
 
 
 def _may_be_made(
@@ -353,22 +357,6 @@ def _memory(document: Document) -> Memory:
     except Unreadable as error:
         damaged.report(document.path, error)
         raise
-
-
-def _photos(where: str) -> list[Photo]:
-    photos: list[tuple[float, str, Photo]] = []
-    for document in documents().query(f"{where}/photos"):
-        try:
-            index = document.data.get("index", 0)
-            place = float(index) if isinstance(index, int | float) else 0.0
-            photos.append((place, document.id, Photo.model_validate(document.data)))
-        except ValidationError as error:
-            damaged.report(document.path, error)
-    return [photo for *_, photo in sorted(photos, key=lambda item: item[:2])]
-
-
-def _photo_id(memory_id: str, number: int) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{memory_id}/photo/{number}"))
 
 
 def cursor_of(last: Document) -> str:

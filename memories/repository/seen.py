@@ -49,7 +49,7 @@ def write(uid: str, before: Seen, fields: Mapping[str, Any]) -> Seen:
     documents().transaction(step)
     small = before.memory.model_copy(update={"transcript_segments": [], "photos": []})
     checked = Memory.model_validate({**small.model_dump(mode="python"), **fields, "revision": revision})
-    counted = {name: before.row[name] for name in ("segments", "seconds", "text_size")}
+    counted = {name: before.row[name] for name in ("segments", "seconds", "text_size", "photo_size")}
     row = {**rows.memory_values(checked), **counted}
     after = checked.model_copy(
         update={"transcript_segments": before.memory.transcript_segments, "photos": before.memory.photos}

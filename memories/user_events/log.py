@@ -197,7 +197,9 @@ def _memory(row: UserEvent) -> dict[str, Any] | None:
 
 def _is_large(row: UserEvent) -> bool:
     found = MemoryRow.objects.filter(uid=row.uid, memory_id=row.memory_id).first()
-    return found is not None and found.text_size + 200 * found.segments > MAX_MEMORY_BYTES
+    if found is None:
+        return False
+    return found.text_size + 200 * found.segments + found.photo_size > MAX_MEMORY_BYTES
 
 
 def _summary(row: UserEvent) -> dict[str, Any] | None:

@@ -46,7 +46,7 @@ class NewestValues(admin.AllValuesFieldListFilter):
     ) -> None:
         super().__init__(field, request, params, model, model_admin, field_path)
         newest = model._default_manager.order_by("-pk").values_list(field_path, flat=True)[:NEWEST]
-        self.lookup_choices = sorted({*newest, *(self.lookup_val or [])}, key=str)
+        self.lookup_choices: Any = sorted({*newest, *(self.lookup_val or [])}, key=str)
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         for choice in super().choices(changelist):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import structlog
 
@@ -32,6 +32,22 @@ class Slot:
 
     def leave(self) -> None:
         self._seats.leave(self)
+
+
+class Kept:
+    """A place that is kept beyond the call that took it, such as until an answer has been read. It is given back by
+    ``close``, and where nobody holds this object any more."""
+
+    def __init__(self, place: AbstractContextManager[None]) -> None:
+        self._place = ExitStack()
+        self._place.enter_context(place)
+
+    def close(self) -> None:
+        """May be called more than once."""
+        self._place.close()
+
+    def __del__(self) -> None:
+        self._place.close()
 
 
 class Slots:

@@ -17,6 +17,7 @@ import structlog
 from channels.db import database_sync_to_async
 
 from omi.accounts.identity import IdentityUnavailable, InvalidToken, verify_token
+from omi.core.database_threads import pool
 from omi.serving import admission
 from omi.serving.limits import LINGER
 
@@ -24,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 FREE = 64 * 1024
 """Bytes of a body that anybody may send."""
+
+_THREADS = pool("tokens", 4)
+"""Whoever is slow to be known (a look-up over the network) keeps nobody's journal from its disk."""
 
 SIGNED = {b"/v1/vendors/fal/webhook": b"x-fal-webhook-signature"}
 """Paths whose body is believed by a signature over it, and the header that carries it: no token is asked for."""
@@ -91,7 +95,7 @@ class Guarded:
 
     async def _judge(self, token: str) -> None:
         try:
-            await database_sync_to_async(verify_token, thread_sensitive=False)(token)
+            await database_sync_to_async(verify_token, thread_sensitive=False, executor=_THREADS)(token)
         except InvalidToken:
             self._deny(401, "Invalid authorization token")
         except IdentityUnavailable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from pydantic import ValidationError
 from rest_framework.parsers import MultiPartParser
@@ -12,7 +12,7 @@ from rest_framework.viewsets import ViewSet
 
 from omi.accounts.requests import fence_of, uid_of
 from omi.core.json_parser import StrictJSONParser
-from omi.core.streamed import StreamedFile
+from omi.core.sent_files import sent
 from omi.stores import audio
 from omi.stores.audio import AudioNotFound
 from speakers import enrolment, gallery, people
@@ -128,7 +128,7 @@ def consent_of(request: Request) -> str:
     return str(given)[:32] if given else enrolment.CONSENT_VERSION
 
 
-def sample_audio(request: HttpRequest, token: str) -> HttpResponse | StreamedFile:
+def sample_audio(request: HttpRequest, token: str) -> HttpResponseBase:
     """The audio behind a signed link; the token is the permission, as in a bucket's signed address."""
     name = read_token(token)
     try:
@@ -137,7 +137,7 @@ def sample_audio(request: HttpRequest, token: str) -> HttpResponse | StreamedFil
         file = audio.open(name)
     except AudioNotFound:
         return JsonResponse({"detail": "Not Found"}, status=404)
-    response = StreamedFile(file, content_type="audio/wav")
+    response = sent(file, content_type="audio/wav")
     response["Cache-Control"] = "private, no-store"
     return response
 

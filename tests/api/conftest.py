@@ -42,8 +42,9 @@ class Caller:
 
 def read(answer: Any) -> None:
     """Take what is sent in pieces to its end, as every client does: until then it holds its place."""
-    if answer.streaming and not answer.is_async:
-        b"".join(answer.streaming_content)
+    if answer.streaming:
+        b"".join(answer)
+        answer._resource_closers.clear()
 
 
 def _json(body: Any) -> tuple[bytes, str]:

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from memories import vault
-from memories.api import users as api
+from memories.api import downloads as api
 from memories.search import word_index
 from memories.shapes import Memory, Structured
 from omi.accounts.users import update_user
 from speakers import people
-from tests.api.conftest import Caller, read
+from tests.api.conftest import Caller
 from transcription.segments import Segment
 
 Make = Callable[..., Memory]
@@ -34,7 +34,7 @@ def unpacked(caller: Caller, since: str = "") -> tuple[dict[str, str], dict[str,
     """The notes by name, and what ``vault.json`` tells."""
     answer = caller.client.get(URL, {"since": since} if since else {})
     assert answer.status_code == 200, answer.content
-    archive = zipfile.ZipFile(io.BytesIO(b"".join(answer.streaming_content)))
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(answer)))
     assert archive.testzip() is None
     notes = {name: archive.read(name).decode() for name in archive.namelist() if "/" in name}
     return notes, json.loads(archive.read("vault.json"))
@@ -115,16 +115,5 @@ def test_an_archive_since_a_cursor_holds_what_changed_and_says_what_is_gone(
 def test_what_is_no_cursor_is_refused(alice: Caller, since: str) -> None:
     answer = alice.client.get(URL, {"since": since})
     assert (answer.status_code, "cursor" in answer.json()["detail"]) == (422, True)
-    with api.ARCHIVES.held("alice", per_user=1, in_all=1):
+    with api.EXPORTS.held("alice", per_user=1, in_all=1):
         """What was refused left its place."""
-
-
-def test_one_archive_at_a_time_and_a_client_that_leaves_makes_room(alice: Caller, told: dict[str, str]) -> None:
-    begun = alice.get(URL)
-    next(iter(begun.streaming_content))
-    refused = alice.get("/v1/users/export")
-    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "30")
-    begun._iterator.close()  # as the server does where the connection is gone
-    again = alice.get("/v1/users/export")
-    assert again.status_code == 200
-    read(again)

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.contrib import admin
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -308,3 +309,16 @@ def test_a_reason_and_a_note_are_shown_as_text(some: Some, root: Client) -> None
     for address in ("/admin/", f"/admin/console/failures/{group.pk}/", "/admin/console/audit/"):
         assert bad not in root.get(address).content.decode()
     assert replay.MOST
+
+
+@pytest.mark.parametrize("odd", ["..%2Fx", "%2F", "9" * 400, "%F0%9F%A7%A0", "a%20b"])
+def test_no_odd_id_in_an_address_of_the_console_is_an_error_of_ours(db: None, odd: str) -> None:
+    client = staff("root")
+    client.raise_request_exception = False
+    wrong = []
+    for model, shown in admin.site._registry.items():
+        where = f"/admin/{model._meta.app_label}/{model._meta.model_name}/{odd}"
+        for page in (f"{where}/change/", f"{where}/history/", f"{where}/look/"):
+            code = client.get(page).status_code
+            wrong += [(page, code, type(shown).__name__)] if code >= 500 else []
+    assert wrong == []

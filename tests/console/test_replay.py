@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from memories.console import replay
@@ -278,3 +279,10 @@ def test_the_time_of_the_form_is_in_the_zone_that_it_names(runs: list[PostProces
     assert senior.post("/admin/console/replays/new/", fields).status_code == 302
     since = Replay.objects.get().filters["since"]
     assert since.startswith(f"{timezone.now() - timedelta(days=7):%Y-%m-%d}")
+
+
+@pytest.mark.parametrize("group", ["9" * 5000, "9" * 30, "-1", "²", "x", ""])
+def test_a_group_of_the_address_that_can_be_none_is_left_out(db: None, group: str) -> None:
+    """A number of five thousand digits is none that Python reads."""
+    page = staff("root").get(reverse("admin:console_replay_new"), {"group": [group, "1"]})
+    assert page.status_code == 200

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from omi.core.slots import Busy, Slots
+from omi.core.slots import Busy, Kept, Slots
 
 
 def test_a_user_has_so_many_places_and_all_together_so_many() -> None:
@@ -75,3 +75,16 @@ def test_who_waits_too_long_is_told() -> None:
     with slots.held("ana", per_user=1, in_all=1):  # noqa: SIM117  the second is refused within the first
         with pytest.raises(Busy), slots.held("ben", per_user=1, in_all=1, patience=0.05, may_wait=1):
             pass
+
+
+def test_a_place_that_is_kept_is_given_back_once_and_with_whoever_holds_it() -> None:
+    slots = Slots("things", seconds=60)
+    kept = Kept(slots.held("ana", per_user=1, in_all=2))
+    with pytest.raises(Busy):
+        Kept(slots.held("ana", per_user=1, in_all=2))
+    kept.close()
+    kept.close()
+    held = [Kept(slots.held("ana", per_user=1, in_all=2))]
+    assert slots.take("ana", per_user=1, in_all=2) is None
+    held.clear()  # nobody closed it
+    assert slots.take("ana", per_user=1, in_all=2)

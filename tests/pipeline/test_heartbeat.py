@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import InterfaceError
 from django.utils import timezone
 
 from memories.pipeline import service
@@ -91,3 +93,36 @@ def test_one_thread_beats_for_all_runs_of_a_process(beats: dict[int, int], setti
     assert beats[1] <= now + 1, "the one that was under way"
     for beat in held:
         beat.stop()
+
+
+def test_no_error_of_any_kind_ends_the_only_thread(
+    beats: dict[int, int], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It died of whatever was no DatabaseError, and every lease of the process ran out."""
+    settings.OMI_LEASE_SECONDS = 0.2
+    fine, refused = heartbeat.Heartbeat.beat, []
+
+    def beat(self: heartbeat.Heartbeat) -> bool:
+        if self._lease.run_id == 2 and len(refused) < 3:
+            refused.append([InterfaceError("closed"), ZeroDivisionError(), MemoryError()][len(refused)])
+            raise refused[-1]
+        return fine(self)
+
+    monkeypatch.setattr(heartbeat.Heartbeat, "beat", beat)
+    broken = [RuntimeError("the connection cannot even be closed")]
+
+    def close() -> None:
+        if broken:
+            raise broken.pop()
+
+    monkeypatch.setattr(heartbeat, "connection", SimpleNamespace(close=close))
+    held = [heartbeat.Heartbeat(leases.Lease(number, "me", 1, timezone.now(), "queued")) for number in (1, 2)]  # type: ignore[arg-type]
+    for item in held:
+        item.step(60)
+    try:
+        until(lambda: len(refused) == 3 and beats.get(2, 0) >= 2)
+        assert beats[1] >= 4, "nobody else's lease waited for it"
+        assert not broken
+    finally:
+        for item in held:
+            item.stop()

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from demo.vendors.server import VendorServer
 from memories.asking.evidence import understood
@@ -47,6 +49,29 @@ def ask(caller: Caller, question: str, **more: Any) -> dict[str, Any]:
 def test_days_are_understood(said: str, days: tuple[str, str] | None) -> None:
     named = period(said, TODAY)
     assert (named and (named[0].isoformat(), named[1].isoformat())) == days
+
+
+ODD_DAYS = ["9999-12-31", "0001-01-01", "0000-01-01", "in March 0000", "in December 9999", "on the 3rd of May 9999"]
+
+
+@pytest.mark.parametrize("said", ODD_DAYS)
+def test_a_day_in_which_nobody_can_have_spoken_names_no_days(alice: Caller, remember: Remember, said: str) -> None:
+    """Nobody's calendar goes there: it was an error of ours, whoever asked."""
+    remember("Budget", ("", "The budget of the garden is 400 euros."))
+    assert period(said, TODAY) is None
+    assert ask(alice, f"What was the budget of the garden {said}?")["start"] is None
+    earlier = [{"question": f"What was said {said}?", "answer": ""}]
+    assert ask(alice, "And the budget of the garden?", history=earlier)["known"] is True
+
+
+@given(
+    st.lists(
+        st.sampled_from([*" -.,", *"0129", "in", "on", "am", "last", "days", "march", "may", "9999", "0000", "2026"])
+    )
+)
+def test_any_question_names_days_or_none(parts: list[str]) -> None:
+    named = period(" ".join(parts), TODAY) or period("".join(parts), TODAY)
+    assert named is None or named[0] <= named[1]
 
 
 def test_without_a_model_the_passages_answer_and_are_cited(alice: Caller, bob: Caller, remember: Remember) -> None:

@@ -7,15 +7,31 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
 
-from omi.accounts import tokens
+from memories.api import long_memories
+from memories.mcp_server import tools
+from memories.repository import memories as repository
+from memories.shapes import Memory
+from omi.accounts import throttles, tokens
+from omi.core.slots import Busy
 from tests.support.servers import WebServer, web_server
+from transcription.segments import Segment
 
 pytestmark = pytest.mark.process
+CALL = '{"jsonrpc": "2.0", "id": %s, "method": "tools/call", "params": {"name": "fetch", "arguments": {"id": "%s"}}}'
+BROKEN = [
+    b"{", b"\xff\xfe", b"[" * 200_000, (CALL % ("9" * 5000, "m")).encode(), (CALL % ("1e400", "m")).encode(),
+    (CALL % ("1", "a\\u0000b")).encode(), (CALL % ("1", "\\ud800")).encode(),
+]  # fmt: skip
+"""No JSON, JSON that ends a parser in an error of its own, and texts that no database takes."""
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +93,49 @@ def test_a_stranger_finds_nothing_and_bad_input_is_said(server: WebServer) -> No
     assert "no such tool" in call(server, "alice", "drop") or "Unknown" in call(server, "alice", "drop")
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(("tool", "arguments"), [(tools.fetch, {"id": "m"}), (tools.list_action_items, {})])
+def test_long_memories_are_read_in_turn(
+    monkeypatch: pytest.MonkeyPatch, tool: Callable[..., Any], arguments: dict[str, Any]
+) -> None:
+    said = [Segment(id="s0", text="word " * 2000, start=0, end=900)]
+    asked_for = {"action_items": [{"description": "Send the letter"}]}
+    repository.create_memory(
+        "ana", Memory(id="m", created_at=timezone.now(), structured=asked_for, transcript_segments=said)
+    )
+    monkeypatch.setattr(long_memories, "LONG", 5000)
+    monkeypatch.setattr(long_memories, "PATIENCE_SECONDS", 0.0)
+    shape = {tools.fetch: tools.Fetch, tools.list_action_items: tools.ListActionItems}[tool].model_validate(arguments)
+    with long_memories.READS.held("ana", per_user=1, in_all=2), pytest.raises(Busy, match="long memories"):
+        tool("ana", shape)
+    for _ in range(2):
+        assert "Send the letter" in str(tool("ana", shape))
+
+
+@pytest.mark.django_db
+def test_a_search_counts_to_the_rate_of_searches(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By this door a user searched as often as any request is allowed: twenty times as much."""
+    settings.OMI_SEARCHES_PER_MINUTE = 2
+    monkeypatch.setattr(throttles, "time", SimpleNamespace(time=lambda: 1_800_000_000.0))  # no minute ends meanwhile
+    cache.clear()
+    app = Client(headers={"Authorization": f"Bearer {tokens.mint('searcher')}"})
+    assert app.get("/v1/search", {"q": "giraffe"}).status_code == 200
+    tools.search("searcher", tools.Search(query="giraffe"))
+    with pytest.raises(tools.Refused, match="Too many searches"):
+        tools.search("searcher", tools.Search(query="giraffe"))
+    assert app.get("/v1/search", {"q": "giraffe"}).status_code == 429, "one rate for all doors"
+    tools.search("somebody-else", tools.Search(query="giraffe"))
+    cache.clear()
+
+
+@pytest.mark.django_db
+def test_a_spent_budget_of_searches_is_said(settings: Any) -> None:
+    settings.OMI_SEARCHES_PER_DAY = 1
+    tools.search("spender", tools.Search(query="giraffe"))
+    with pytest.raises(tools.Refused, match="searched as often today"):
+        tools.search("spender", tools.Search(query="giraffe"))
+
+
 @pytest.mark.parametrize("token", [None, "Bearer nonsense", "Basic abc"])
 def test_without_a_token_it_is_401(server: WebServer, token: str | None) -> None:
     headers = {"Authorization": token} if token else {}
@@ -90,6 +149,7 @@ def test_what_is_no_message_is_refused(server: WebServer) -> None:
     headers = {"Authorization": f"Bearer {tokens.mint('alice')}", "Accept": "application/json, text/event-stream"}
     with httpx.Client(base_url=server.url, headers=headers) as app:
         assert app.get("/mcp").status_code == app.delete("/mcp").status_code == 405
-        broken = app.post("/mcp", content=b"{", headers={"Content-Type": "application/json"})
-        assert broken.status_code == 400
+        for content in BROKEN:
+            broken = app.post("/mcp", content=content, headers={"Content-Type": "application/json"})
+            assert (broken.status_code, "detail" in broken.json()) == (400, True), content[:80]
         assert app.post("/mcp", content=json.dumps({"x": "y" * 300_000})).status_code == 413

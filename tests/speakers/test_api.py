@@ -51,7 +51,7 @@ def test_the_link_plays_the_sample_without_a_token_and_only_for_minutes(
     url = api().get("/v4/speech-profile").json()["url"]
     response = Client().get(url)
     assert response.status_code == 200
-    assert b"".join(response.streaming_content)[:4] == b"RIFF"
+    assert b"".join(response)[:4] == b"RIFF"
     forged = url[:-3] + "abc"
     assert Client().get(forged).status_code == 404
     monkeypatch.setattr("speakers.api.links.SECONDS", -1)

@@ -270,7 +270,7 @@ def test_a_sample_is_played_to_those_who_may(staff: Callable[..., Client], enrol
     client = staff("view_voicesample", "reveal", "play_audio", "judge_voices")
     reveal(client)
     response = client.get(url)
-    assert b"".join(response.streaming_content)[:4] == b"RIFF"
+    assert b"".join(response)[:4] == b"RIFF"
 
 
 def test_a_voice_is_heard_and_a_name_is_read_for_a_reason_only(staff: Callable[..., Client], david: Person) -> None:

@@ -29,6 +29,7 @@ Shape = tuple[str, tuple[str, ...], tuple[tuple[str, bool], ...]]
 QUERYING = {
     "memories/repository/live_segments.py",
     "memories/repository/memories.py",
+    "memories/repository/photos.py",
     "memories/repository/processing.py",
     "memories/repository/transcripts.py",
     "memories/repository/emotions.py",

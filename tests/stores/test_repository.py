@@ -43,7 +43,7 @@ def test_a_memory_comes_back_as_it_was() -> None:
     )
     memories.create_memory("u", made)
     found = memories.get_memory("u", made.id)
-    assert found == made.model_copy(update={"revision": 1, "photo_count": 2}, deep=True)
+    assert found == made.model_copy(update={"revision": 1, "photo_count": 2, "photo_size": 214}, deep=True)
     stored = documents().get(path("users", "u", "memories", made.id))
     assert stored is not None
     assert stored.data["photos"] == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from demo.vendors.server import VendorServer
-from tests.transcription.process.conftest import PCM, Heard, Web, adds_up, speak
+from tests.transcription.process.conftest import PCM, WORDS, Heard, Web, adds_up, speak
 from tests.transcription.process.test_outages import started
 
 pytestmark = pytest.mark.process
@@ -94,3 +94,31 @@ def test_a_lost_network_gives_one_conversation_and_one_request_for_its_memory(im
         time.sleep(0.1)
     assert len(impatient.logged("conversation_finished")) == 1
     assert len(impatient.logged("conversation_goes_on")) == 1
+
+
+def test_two_devices_that_talk_at_the_same_time_lose_no_word(impatient: Web) -> None:
+    """Two sockets of one user without a device id, as the app of 2024 opens them: 201 words became 108."""
+
+    async def work() -> list[Heard]:
+        async with impatient.socket() as one, impatient.socket() as other:
+            heard = [Heard(one), Heard(other)]
+            await asyncio.gather(speak(one, speed=3), speak(other, speed=3))
+            for connection in (one, other):
+                await connection.send(json.dumps({"type": "finish"}))
+            for each in heard:
+                await each.until(lambda each=each: each.of("new_memory_creating"), 40)
+        return heard
+
+    heard = asyncio.run(asyncio.wait_for(work(), 90))
+    assert [each.words for each in heard] == [WORDS, WORDS]
+    ids = {item["processing_memory_id"] for each in heard for item in each.of("new_processing_memory_created")}
+    kept = (
+        "from memories.repository import processing;"
+        f"found = [processing.get('u1', name) for name in {sorted(ids)!r}];"
+        "print('kept', *(item.text for each in found for item in each.transcript_segments))"
+    )
+    until = time.monotonic() + 20
+    while len(words := impatient.printed(kept).strip().splitlines()[-1].split()[1:]) < 2 * len(WORDS):
+        assert time.monotonic() < until, words
+        time.sleep(0.2)
+    assert sorted(words) == sorted(2 * WORDS)

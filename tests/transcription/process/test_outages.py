@@ -164,3 +164,31 @@ def test_a_vendor_that_refuses_the_key_is_asked_once_by_all_processes_together(
         finally:
             second.stop()
         assert first.logged("vendor_alarm")
+
+
+def test_what_one_users_request_is_refused_for_takes_the_vendor_from_nobody(
+    tmp_path: Path, vendors: VendorServer
+) -> None:
+    """A language that no vendor knows was sent as it was, and its refusal opened everybody's breaker for 300 s."""
+
+    async def talk(web: Web, uid: str, **query: str) -> list[str]:
+        async with web.socket(uid, **query) as connection:
+            heard = Heard(connection)
+            await speak(connection)
+            await connection.send(json.dumps({"type": "finish"}))
+            await heard.until(lambda: len(heard.words) >= len(WORDS))
+        return heard.words
+
+    with started(tmp_path, vendors, OMI_LIVE="deepgram,soniox") as web:
+        assert asyncio.run(asyncio.wait_for(talk(web, "a", language="en-ZZ"), 60)) == WORDS
+        assert {dict(entry["query"])["language"] for entry in vendors.log("deepgram")} == {"en"}
+        vendors.reset()
+        vendors.faults("deepgram", {"kind": "refuse", "status": 400, "times": -1})
+        for uid in ("a", "b", "c"):  # as often as failures open a breaker
+            assert asyncio.run(asyncio.wait_for(talk(web, uid), 60)) == WORDS
+        assert len(vendors.log("deepgram")) == 3, "each was asked for, and each refusal was its own"
+        vendors.faults("deepgram", clear=True)
+        asked = len(vendors.log("deepgram"))
+        assert asyncio.run(asyncio.wait_for(talk(web, "neighbour"), 60)) == WORDS
+        assert len(vendors.log("deepgram")) == asked + 1
+        assert web.logged("vendor_alarm") == []

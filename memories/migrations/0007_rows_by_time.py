@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('memories', '0005_webhooks'),
+        ('memories', '0006_photo_size'),
     ]
 
     operations = [

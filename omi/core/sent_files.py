@@ -1,0 +1,37 @@
+"""Files as answers of a server that is asynchronous: piece by piece, read in the request's own thread.
+
+Django's ``FileResponse`` is read to its end there before its first byte is sent: an export stood in memory whole, and
+so did a recording of hours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.http import StreamingHttpResponse
+
+PIECE = 256 * 1024
+
+
+def sent(file: Any, *, content_type: str, filename: str = "") -> StreamingHttpResponse:
+    """An answer with what ``file`` has, which is closed with it. ``filename``: what a browser keeps it as (ASCII)."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            while piece := await sync_to_async(file.read)(PIECE):
+                yield piece
+        except Exception:  # Django closes what was sent to its end, and what the client left; not what broke
+            await sync_to_async(answer.close)()
+            raise
+
+    answer = StreamingHttpResponse(pieces(), content_type=content_type)
+    answer._resource_closers.append(file.close)  # type: ignore[attr-defined]
+    if filename:
+        answer.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
+    if file.seekable():
+        answer.headers["Content-Length"] = str(file.seek(0, os.SEEK_END))
+        file.seek(0)
+    return answer

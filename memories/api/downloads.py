@@ -79,9 +79,7 @@ def export_of(uid: str) -> HttpResponseBase:
     except BaseException:
         place.close()
         raise
-    answer = sent(file, content_type="application/zip", filename="omi-export.zip")
-    answer._resource_closers.append(place.close)
-    return answer
+    return sent(file, content_type="application/zip", filename="omi-export.zip", ended=place.close)
 
 
 def _file(uid: str, memory_id: str, wanted: Format) -> HttpResponse:

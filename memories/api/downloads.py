@@ -93,9 +93,7 @@ def _archive(uid: str, make: Callable[[], IO[bytes]], name: str) -> HttpResponse
     except BaseException:
         place.close()
         raise
-    answer = sent(file, content_type="application/zip", filename=name)
-    answer._resource_closers.append(place.close)  # type: ignore[attr-defined]
-    return answer
+    return sent(file, content_type="application/zip", filename=name, ended=place.close)
 
 
 def _file(uid: str, memory_id: str, wanted: Format) -> HttpResponse:

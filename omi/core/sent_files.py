@@ -7,7 +7,7 @@ so did a recording of hours.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -16,8 +16,11 @@ from django.http import StreamingHttpResponse
 PIECE = 256 * 1024
 
 
-def sent(file: Any, *, content_type: str, filename: str = "") -> StreamingHttpResponse:
-    """An answer with what ``file`` has, which is closed with it. ``filename``: what a browser keeps it as (ASCII)."""
+def sent(
+    file: Any, *, content_type: str, filename: str = "", ended: Callable[[], None] | None = None
+) -> StreamingHttpResponse:
+    """An answer with what ``file`` has. ``filename``: what a browser keeps it as (ASCII). The file is closed, and
+    ``ended`` called, when the answer has been read, or its reader has left."""
 
     async def pieces() -> AsyncIterator[bytes]:
         try:
@@ -28,7 +31,8 @@ def sent(file: Any, *, content_type: str, filename: str = "") -> StreamingHttpRe
             raise
 
     answer = StreamingHttpResponse(pieces(), content_type=content_type)
-    answer._resource_closers.append(file.close)  # type: ignore[attr-defined]
+    closers: Any = vars(answer)["_resource_closers"]  # what Django closes with an answer
+    closers += [file.close, *([ended] if ended is not None else [])]
     if filename:
         answer.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
     if file.seekable():

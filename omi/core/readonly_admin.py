@@ -46,7 +46,8 @@ class NewestValues(admin.AllValuesFieldListFilter):
     ) -> None:
         super().__init__(field, request, params, model, model_admin, field_path)
         newest = model._default_manager.order_by("-pk").values_list(field_path, flat=True)[:NEWEST]
-        self.lookup_choices = sorted({*newest, *(self.lookup_val or [])}, key=str)
+        # Django only goes through them.
+        self.lookup_choices = sorted({*newest, *(self.lookup_val or [])}, key=str)  # type: ignore[assignment]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         for choice in super().choices(changelist):

@@ -135,7 +135,7 @@ def one(request: HttpRequest, pk: int) -> HttpResponse:
         spent=replay.spent(found), page=paged(request, items), log=list(found.log.order_by("-id")[:100]),
         busy=found.state in replay.AT_WORK or counts[ReplayItem.State.STARTED] > 0, refresh=REFRESH,
         able=_able(found), undone=undoing.told(found) if counts[ReplayItem.State.UNDONE] else "",
-        **{name: datetime.fromisoformat(found.filters[name]) for name in ("since", "until")},
+        since=datetime.fromisoformat(found.filters["since"]), until=datetime.fromisoformat(found.filters["until"]),
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 LEASE_SECONDS = 900
 """Long, so that what the third incident shows does not mend itself before somebody has looked."""
-SLICE_SECONDS = 40
+SLICE_SECONDS = 24
 """Of the bundled conversation, for the incident that needs real voices."""
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from memories.admin import moments
 from memories.admin.trace import Trace
+from memories.console import radar
 from memories.pipeline import failure_catalogue
 from memories.pipeline.failure_catalogue import Message
 from memories.pipeline.models import PostProcessingRun, StepAttempt, VendorCall
@@ -117,6 +118,9 @@ def _why(now: Situation, trace: Trace | None, message: Message | None) -> list[s
         points.append(trouble_of(trouble))
     if run.cancel_requested:
         points.append("Somebody asked it to stop; see the run's log.")
+    if radar.is_frozen(run) and run.heartbeat_at is not None:
+        silent = moments.both(run.heartbeat_at)
+        points.append(f"It is frozen: its worker, {run.lease_owner}, has shown no sign of life since {silent}.")
     return points or (["Nothing went wrong."] if run.succeeded else ["Nothing has gone wrong so far."])
 
 
@@ -204,7 +208,10 @@ def _goes_on(run: PostProcessingRun) -> str:
     if run.state == State.WAITING and run.wake_at is not None:
         return f"It goes on by itself, at the latest {moments.both(run.wake_at)}."
     if run.state == State.RUNNING and run.lease_until is not None:
-        return f"It goes on. If its worker is gone, another takes over after {moments.both(run.lease_until)}."
+        end = moments.both(run.lease_until)
+        if radar.is_frozen(run):
+            return f"Nothing happens until its lease has run out, {end}; then another worker takes it over by itself."
+        return f"It goes on. If its worker dies, another one takes it over by itself, {end} at the latest."
     return "A worker takes it from the queue; one that is lost is sent again."
 
 

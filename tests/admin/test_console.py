@@ -120,12 +120,12 @@ def test_a_filter_offers_what_the_newest_rows_have_and_what_is_chosen(
     MemoryRow.objects.create(uid="bob", memory_id="m-2", created_at=timezone.now(), language="de")
     MemoryRow.objects.create(uid="bob", memory_id="m-3", created_at=timezone.now(), language="fi")
 
-    def offered(query: str = "") -> list[str]:
+    def offered(query: str = "") -> set[str]:
         text = ana.get(f"/admin/memories/memoryrow/{query}").content.decode()
-        return re.findall(r'href="\?language=([a-z]*)', text)
+        return set(re.findall(r'href="\?language=([a-z]*)', text))
 
-    assert offered() == ["fi"]
-    assert offered("?language=de") == ["de", "fi"]
+    assert offered() == {"fi"}
+    assert offered("?language=de") == {"de", "fi"}
     assert "m-2" in ana.get("/admin/memories/memoryrow/?language=de").content.decode()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
 from django.contrib import admin
 from django.db import connection
 from django.test import Client
@@ -256,6 +257,25 @@ def test_the_home_says_what_needs_a_human(some: Some, root: Client) -> None:
     assert text.count("vendor_quota in transcribe, fal") == 1
     assert "fal is not called" in text
     assert "7 in 24 hours" in text
+
+
+def test_the_page_of_a_frozen_run_says_so(some: Some, root: Client) -> None:
+    """The radar called it frozen, and the page that it led to said that the run goes on."""
+    ended, now = some(1)[0], timezone.now()
+    lease = timedelta(seconds=settings.OMI_LEASE_SECONDS)
+    run = PostProcessingRun.objects.create(
+        uid=ended.uid, memory_id=ended.memory_id, kind="postprocess", actor="test", plan=ended.plan, state="running",
+        lease_owner="host-b:7:1", heartbeat_at=now - lease * 0.6, lease_until=now + lease * 0.4, started_at=now,
+    )  # fmt: skip
+    rows = PostProcessingRun.objects.filter(pk=run.pk)
+    page = f"/admin/memories/memoryrow/{MemoryRow.objects.get().pk}/change/"
+    text = root.get(page).content.decode()
+    assert "It is frozen: its worker, host-b:7:1, has shown no sign of life since" in text
+    assert "Nothing happens until its lease has run out" in text
+    rows.update(heartbeat_at=timezone.now(), lease_until=timezone.now() + lease)
+    text = root.get(page).content.decode()
+    assert "frozen" not in text
+    assert "It goes on. If its worker dies" in text
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,10 @@ class Frames:
             answer = exception_handler(error, {})
             code = answer.status_code if answer is not None else 500
             return f"event: error\ndata: {json.dumps({'status': code})}\n\n"
+        except BaseException:  # the client has left while the next event was made
+            self._over = True
+            self._told.close()
+            raise
         if event is None:
             self._over = True
             raise StopAsyncIteration

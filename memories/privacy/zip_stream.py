@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator
 from typing import Any
@@ -47,5 +48,6 @@ class Pieces(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed and hasattr(self._pieces, "close"):
-            self._pieces.close()
+            with contextlib.suppress(ValueError):  # a thread is making the next piece: the last reference ends it then
+                self._pieces.close()
         super().close()

@@ -6,6 +6,7 @@ so did a recording of hours.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -21,21 +22,23 @@ def sent(
 ) -> StreamingHttpResponse:
     """An answer with what ``file`` has. ``filename``: what a browser keeps it as (ASCII). The file is closed, and
     ``ended`` called, when the answer has been read, or its reader has left."""
-
-    async def pieces() -> AsyncIterator[bytes]:
-        try:
-            while piece := await sync_to_async(file.read)(PIECE):
-                yield piece
-        except Exception:  # Django closes what was sent to its end, and what the client left; not what broke
-            await sync_to_async(answer.close)()
-            raise
-
-    answer = StreamingHttpResponse(pieces(), content_type=content_type)
-    closers: Any = vars(answer)["_resource_closers"]  # what Django closes with an answer
-    closers += [file.close, *([ended] if ended is not None else [])]
+    ending = [file.close, *([ended] if ended is not None else [])]
+    answer = StreamingHttpResponse(_pieces(file, ending), content_type=content_type)
+    closers: Any = vars(answer)["_resource_closers"]  # for an answer that was never begun
+    closers += ending
     if filename:
         answer.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
     if file.seekable():
         answer.headers["Content-Length"] = str(file.seek(0, os.SEEK_END))
         file.seek(0)
     return answer
+
+
+async def _pieces(file: Any, ending: list[Callable[[], None]]) -> AsyncIterator[bytes]:
+    try:
+        while piece := await sync_to_async(file.read)(PIECE):
+            yield piece
+    finally:  # Django closes no answer that failed
+        for end in ending:
+            with contextlib.suppress(OSError):
+                end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -138,3 +139,30 @@ def test_a_place_names_nobody_else(bob: Caller, two: Slots) -> None:
         for _ in range(asking.PER_USER):
             taken.enter_context(asking.in_turn("alice"))
         assert bob.send("POST", "/v1/ask", {"question": "Do we buy bread?"}).status_code == 200
+
+
+def test_a_client_that_leaves_while_the_next_event_is_made_gives_its_place_back(two: Slots) -> None:
+    waits, comes = threading.Event(), threading.Event()
+
+    def events() -> Iterator[tuple[str, dict[str, Any]]]:
+        waits.set()
+        comes.wait(20)
+        yield "answer", {}
+
+    told = asking.Told(("passages", {}), events(), Kept(asking.in_turn("ana")))
+    frames = asking.Frames(told)
+
+    async def work() -> None:
+        assert (await anext(frames)).startswith("event: passages")
+        reading = asyncio.ensure_future(anext(frames))
+        assert await asyncio.to_thread(waits.wait, 20)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        assert held(two) == 1, "its thread still waits"
+        comes.set()
+
+    asyncio.run(work())
+    until = time.monotonic() + 20
+    while held(two):
+        assert time.monotonic() < until
+        time.sleep(0.01)

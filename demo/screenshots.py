@@ -65,6 +65,8 @@ def take(page: Any, running: Installation, folder: Path = IMAGES) -> None:
         page.goto(f"{running.url}/admin/console/find/?q={uid}")
         page.locator("section[aria-labelledby=memories] tbody th a").first.click()
         shot(f"memory-{picture}")
+    # What the last one is about stands further below.
+    page.locator("section[aria-labelledby=versions]").screenshot(path=str(folder / "console-memory-worse.png"))
     page.get_by_role("link", name=re.compile("^Activate a version")).first.click()
     shot("action")
 

@@ -27,9 +27,12 @@ VENDOR, OWNER = "openai", "lived"
 SEED = """
 from datetime import timedelta
 from django.utils import timezone
+from django_q.models import Schedule
 from memories.models import ErasureReceipt
 from memories.pipeline.models import PostProcessingRun, VendorBreaker
 now = timezone.now()
+# Else the worker takes the open erasure up before anybody has read the page: it is due when the deployment begins.
+Schedule.objects.filter(func="memories.upkeep.erasures").update(next_run=now + timedelta(hours=1))
 memory = PostProcessingRun.objects.filter(uid="lived").latest("id").memory_id
 if not PostProcessingRun.objects.filter(dead_letter=True).exists():
     PostProcessingRun.objects.create(

@@ -78,7 +78,7 @@ unit: $(MEASURES_STAMP)
 test-fast: $(MEASURES_STAMP)  ## the tests that start no real process and run no speech model
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not process and not browser and not extra and not model"
 
-test-long: packages $(MEASURES_STAMP)  ## the tests that take minutes: a replay of 300 runs, the whole gate, more drops and languages
+test-long: packages $(MEASURES_STAMP)  ## the tests that take minutes: a replay of 300 runs, the fifth incident, accessibility, the whole gate, more languages
 	@$(BIN)/python -m pytest tests/console tests/evaluation tests/engines tests/speakers -m long -rs
 
 accuracy: $(MEASURES_STAMP)  ## the regression gate: the shipped set against its bounds (part of `make test`, too)

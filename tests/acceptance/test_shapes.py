@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance import flutter
+from tests.acceptance.living import ENOUGH, heard
 from tests.acceptance.wire import App, creation
 from tests.support import sound
 
@@ -20,8 +21,7 @@ Lived = dict[str, Any]
 def test_everything_the_socket_said_can_be_read_by_the_app(lived: Lived) -> None:
     for message in lived["messages"]:
         flutter.message(message)
-    spoken = [item for message in lived["messages"] if isinstance(message, list) for item in message]
-    assert len(" ".join(item["text"] for item in spoken).split()) > 20  # there was something to read
+    assert heard(lived["messages"]) > ENOUGH  # there was something to read
     kinds = [message["type"] for message in lived["messages"] if isinstance(message, dict)]
     order = ["new_processing_memory_created", "new_memory_creating", "new_memory_created"]
     assert [kind for kind in kinds if kind in order] == order

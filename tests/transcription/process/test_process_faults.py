@@ -97,14 +97,14 @@ def test_a_client_that_vanishes_without_closing_loses_nothing(web: Web) -> None:
     adds_up(web.ended(before + 1)[-1], 8.0)
 
 
-GAP, PAUSES = ("120", (0.0, 5.0, 100.0, 130.0)) if FULL_SCALE else ("5", (0.0, 1.0, 3.0, 7.0))
+GAP, PAUSES = ("120", (0.0, 5.0, 100.0, 130.0)) if FULL_SCALE else ("15", (0.0, 1.0, 3.0, 18.0))
 
 
 @pytest.mark.timeout(500)
 def test_a_client_that_comes_back_within_the_gap_goes_on_and_later_begins_anew(
     tmp_path: Path, vendors: VendorServer
 ) -> None:
-    """Back after 5 s, 100 s and 130 s; scaled: the gap of 120 s is 5 s."""
+    """Back after 5 s, 100 s and 130 s; scaled: the gap of 120 s is 15 s, which a busy machine does not use up."""
     web = Web(tmp_path, **vendors.urls, OMI_LIVE="deepgram", OMI_GAP_SECONDS=GAP)
     web.start()
 

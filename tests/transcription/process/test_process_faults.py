@@ -111,7 +111,7 @@ def test_a_client_that_comes_back_within_the_gap_goes_on_and_later_begins_anew(
     async def visit() -> str:
         async with web.socket("back") as connection:
             heard = Heard(connection)
-            await speak(connection, PCM[: 3 * 32000], speed=3)
+            await speak(connection, PCM[: 3 * 32000], speed=1)
             await heard.until(lambda: heard.of("new_processing_memory_created"))
         return str(heard.of("new_processing_memory_created")[0]["processing_memory_id"])
 

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -56,7 +56,7 @@ def vault(uid: str, since: str = "") -> io.BufferedReader:
     return io.BufferedReader(Pieces(_zip(uid, user, moment)), buffer_size=audio.PIECE)
 
 
-def _zip(uid: str, user: UserDoc, since: datetime | None) -> Iterator[bytes]:
+def _zip(uid: str, user: UserDoc, since: datetime | None) -> Generator[bytes]:
     sink = Sink()
     cursor = f"{(timezone.now() - OVERLAP).isoformat()}~{_taste(user)}"
     zone, names = downloads.zone_of(user), people.names(uid)
@@ -76,9 +76,11 @@ def _zip(uid: str, user: UserDoc, since: datetime | None) -> Iterator[bytes]:
                     log.warning("note_unreadable", memory_id=row["memory_id"], error=type(error).__name__)
                     unreadable.append(row["memory_id"])
                     continue
-                if memory is not None:
-                    archive.writestr(name, downloads.note(memory, names, user.name, zone))
-                    yield from sink.take()
+                if memory is None or memory.deleted or memory.discarded:  # it went while the archive was made
+                    del notes[row["memory_id"]]
+                    continue
+                archive.writestr(name, downloads.note(memory, names, user.name, zone))
+                yield from sink.take()
         persons = {f"people/{person_id}.md": _person(uid, person_id, name, notes) for person_id, name in names.items()}
         for name, text in persons.items():
             archive.writestr(name, text)

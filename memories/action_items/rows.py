@@ -49,7 +49,8 @@ def _new(uid: str, wanted: list[ActionItemRow]) -> list[ActionItemRow]:
     since = timezone.now() - TOLD_FOR
     lately = {row.words: row for row in reversed(wanted) if not row.completed and row.said_at >= since}
     known = ActionItemRow.objects.filter(uid=uid, words__in=list(lately)).values_list("words", flat=True)
-    return [lately[words] for words in lately.keys() - set(known)]
+    said = set(known)
+    return [row for words, row in lately.items() if words not in said]
 
 
 def moment(at: datetime | None) -> datetime | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 
@@ -31,7 +30,7 @@ class Sink(io.RawIOBase):
 class Pieces(io.RawIOBase):
     """Pieces as a raw file. Closing it ends the generator that makes them, wherever that is."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(self, pieces: Generator[bytes]) -> None:
         self._pieces = pieces
         self._left = b""
 
@@ -47,7 +46,5 @@ class Pieces(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        if not self.closed and hasattr(self._pieces, "close"):
-            with contextlib.suppress(ValueError):  # a thread is making the next piece: the last reference ends it then
-                self._pieces.close()
+        self._pieces.close()
         super().close()

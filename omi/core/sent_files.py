@@ -22,10 +22,12 @@ def sent(
 ) -> StreamingHttpResponse:
     """An answer with what ``file`` has. ``filename``: what a browser keeps it as (ASCII). The file is closed, and
     ``ended`` called, when the answer has been read, or its reader has left."""
-    ending = [file.close, *([ended] if ended is not None else [])]
+    ending = contextlib.ExitStack()
+    if ended is not None:
+        ending.callback(ended)
+    ending.callback(file.close)
     answer = StreamingHttpResponse(_pieces(file, ending), content_type=content_type)
-    closers: Any = vars(answer)["_resource_closers"]  # for an answer that was never begun
-    closers += ending
+    vars(answer)["_resource_closers"].append(ending.close)  # for an answer that was never begun
     if filename:
         answer.headers["Content-Disposition"] = f'attachment; filename="{filename}"'
     if file.seekable():
@@ -34,11 +36,9 @@ def sent(
     return answer
 
 
-async def _pieces(file: Any, ending: list[Callable[[], None]]) -> AsyncIterator[bytes]:
+async def _pieces(file: Any, ending: contextlib.ExitStack) -> AsyncIterator[bytes]:
     try:
         while piece := await sync_to_async(file.read)(PIECE):
             yield piece
-    finally:  # Django closes no answer that failed
-        for end in ending:
-            with contextlib.suppress(OSError):
-                end()
+    finally:  # Django closes no answer that failed. In the thread that reads: what it has open is that thread's.
+        await sync_to_async(ending.close)()

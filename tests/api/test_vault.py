@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from memories import vault
 from memories.api import downloads as api
@@ -117,3 +120,20 @@ def test_what_is_no_cursor_is_refused(alice: Caller, since: str) -> None:
     assert (answer.status_code, "cursor" in answer.json()["detail"]) == (422, True)
     with api.EXPORTS.held("alice", per_user=1, in_all=1):
         """What was refused left its place."""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_who_leaves_half_way_gives_the_place_back(make_memory: Make) -> None:
+    for number in range(4):
+        words = [Segment(text=os.urandom(4000).hex(), speaker="SPEAKER_00", start=at, end=at + 1) for at in range(40)]
+        make_memory(structured=Structured(title=f"Long {number}"), transcript_segments=words)
+
+    async def leave() -> int:
+        answer = await sync_to_async(api.vault_of)("alice")
+        pieces = aiter(answer)
+        got = len(await anext(pieces))
+        await pieces.aclose()
+        return got
+
+    assert asyncio.run(leave()) < 400_000
+    assert api.EXPORTS._taken == set()

@@ -11,10 +11,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from memories.shapes import Memory
-from omi.accounts.users import UserDoc
 from transcription.segments import Segment, written_without_blanks
 
 CUE_CHARACTERS = 84
@@ -142,14 +141,6 @@ def note(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo) ->
     links = [f"[[people/{person_id}|{_linked(names[person_id])}]]" for person_id in known]
     with_whom = [f"With {', '.join(links)}.", ""] if links else []
     return "\n".join(["---", *head, "---", *with_whom, markdown(memory, names, user, zone)])
-
-
-def zone_of(user: UserDoc) -> ZoneInfo:
-    """The user's zone; UTC where an old document names one that this machine does not know."""
-    try:
-        return ZoneInfo(user.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
 
 
 def _linked(name: str) -> str:

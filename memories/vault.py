@@ -25,7 +25,7 @@ from memories.privacy.zip_stream import Pieces, Sink
 from memories.repository import memories as repository
 from memories.repository.large import Unreadable
 from memories.search.models import SearchPerson
-from omi.accounts.users import UserDoc, get_user
+from omi.accounts.users import UserDoc, get_user, zone
 from omi.core.errors import ProviderError
 from omi.stores import audio
 from speakers import people
@@ -59,14 +59,14 @@ def vault(uid: str, since: str = "") -> io.BufferedReader:
 def _zip(uid: str, user: UserDoc, since: datetime | None) -> Generator[bytes]:
     sink = Sink()
     cursor = f"{(timezone.now() - OVERLAP).isoformat()}~{_taste(user)}"
-    zone, names = downloads.zone_of(user), people.names(uid)
+    clock, names = zone(user), people.names(uid)
     notes, unreadable = dict[str, str](), list[str]()
     changed = set[str]() if since is None else _changed(uid, since)
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
         archive.writestr("README.md", README)
         rows = MemoryRow.objects.filter(uid=uid, deleted=False, discarded=False).order_by("created_at", "pk")
         for row in rows.values("memory_id", "created_at", "started_at", "mirrored_at").iterator(chunk_size=500):
-            name = notes[row["memory_id"]] = _file_of(row, zone)
+            name = notes[row["memory_id"]] = _file_of(row, clock)
             if since is None or row["mirrored_at"] >= since or row["memory_id"] in changed:
                 try:
                     memory = repository.find_memory(uid, row["memory_id"])
@@ -79,7 +79,7 @@ def _zip(uid: str, user: UserDoc, since: datetime | None) -> Generator[bytes]:
                 if memory is None or memory.deleted or memory.discarded:  # it went while the archive was made
                     del notes[row["memory_id"]]
                     continue
-                archive.writestr(name, downloads.note(memory, names, user.name, zone))
+                archive.writestr(name, downloads.note(memory, names, user.name, clock))
                 yield from sink.take()
         persons = {f"people/{person_id}.md": _person(uid, person_id, name, notes) for person_id, name in names.items()}
         for name, text in persons.items():
@@ -109,8 +109,8 @@ def _person(uid: str, person_id: str, name: str, notes: dict[str, str]) -> str:
     return "\n".join([*lines, *(f"- [[{file.removesuffix('.md')}]]" for file in listed)]).rstrip("\n") + "\n"
 
 
-def _file_of(row: Mapping[str, Any], zone: ZoneInfo) -> str:
-    return f"memories/{(row['started_at'] or row['created_at']).astimezone(zone):%Y-%m-%d} {row['memory_id']}.md"
+def _file_of(row: Mapping[str, Any], clock: ZoneInfo) -> str:
+    return f"memories/{(row['started_at'] or row['created_at']).astimezone(clock):%Y-%m-%d} {row['memory_id']}.md"
 
 
 def _taste(user: UserDoc) -> str:

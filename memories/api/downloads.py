@@ -18,7 +18,7 @@ from memories.api.shapes import Detail
 from memories.privacy import account
 from memories.repository import memories as repository
 from omi.accounts.requests import uid_of
-from omi.accounts.users import get_user
+from omi.accounts.users import get_user, zone
 from omi.core.sent_files import sent
 from omi.core.slots import Kept, Slots
 from speakers import people
@@ -106,9 +106,9 @@ def _file(uid: str, memory_id: str, wanted: Format) -> HttpResponse:
         case Format.VTT:
             content = downloads.vtt(memory, names, user.name)
         case Format.TXT:
-            content = downloads.txt(memory, names, user.name, downloads.zone_of(user))
+            content = downloads.txt(memory, names, user.name, zone(user))
         case Format.MARKDOWN:
-            content = downloads.markdown(memory, names, user.name, downloads.zone_of(user))
+            content = downloads.markdown(memory, names, user.name, zone(user))
         case Format.JSON:
             content = memory.model_dump_json(indent=2)
     return HttpResponse(

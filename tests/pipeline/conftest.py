@@ -50,8 +50,7 @@ def live_segments(text: str = fakes.TEXT) -> list[Segment]:
 @pytest.fixture(autouse=True)
 def _fakes(settings: Any) -> Iterator[None]:
     fakes.reset()
-    kept = {"voices": {"BACKEND": "tests.support.voices.KeptVoices"}}
-    settings.PROVIDERS = fakes.providers(settings.PROVIDERS | kept)
+    settings.PROVIDERS = fakes.providers(settings.PROVIDERS)
     yield
     fakes.reset()
 

@@ -15,9 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from memories.structuring.tongues.base import Tongue
-from memories.structuring.tongues.de import MONTHS as _GERMAN_MONTHS
 from memories.structuring.tongues.en import ENGLISH_TONGUE
-from memories.structuring.tongues.known import TONGUES
+from memories.structuring.tongues.known import CODES, by_code
 from transcription.segments import Segment
 
 MAX_CHARACTERS = 1_000_000
@@ -47,7 +46,6 @@ _OPENERS = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_INTRODUCES = [tongue.introduces for tongue in TONGUES.values()]
 MIN_UNPUNCTUATED = 3  # words on either side of a cut
 MAX_UNPUNCTUATED = 40  # words: a stretch without any opener is cut here
 
@@ -134,7 +132,7 @@ def _mended(last: Sentence, first: Sentence) -> Sentence:
 def _introduced(text: str) -> str:
     """The name that somebody gives as their own, in any of the languages; empty without one."""
     folded = fold(text)
-    named = next((found for pattern in _INTRODUCES if (found := pattern.search(folded))), None)
+    named = next((found for code in CODES if (found := by_code(code).introduces.search(folded))), None)
     return named["name"] if named else ""
 
 
@@ -254,7 +252,9 @@ def _goes_on(held: str, part: str) -> bool:
         return False
     if _ABBREVIATED.search(held[-8:]) or (_CORRECTS.match(part) and not held.endswith("?")):
         return True
-    return bool(_NUMBERED.search(held[-8:])) and part.split(" ", 1)[0].casefold().strip(".,!?") in _GERMAN_MONTHS
+    if not _NUMBERED.search(held[-8:]):
+        return False
+    return part.split(" ", 1)[0].casefold().strip(".,!?") in by_code("de").months
 
 
 def _needs_cutting(part: str) -> bool:

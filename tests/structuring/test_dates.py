@@ -15,7 +15,7 @@ from memories.structuring.events import events
 from memories.structuring.sentences import Sentence
 from memories.structuring.tongues.en import ENGLISH_TONGUE
 from memories.structuring.tongues.en import WEEKDAYS as _WEEKDAYS
-from memories.structuring.tongues.known import TONGUES
+from memories.structuring.tongues.known import by_code
 
 WEEKDAYS = list(_WEEKDAYS)
 PARIS = ZoneInfo("Europe/Paris")
@@ -240,5 +240,5 @@ def test_a_period_ends_on_its_last_day(text: str, last: str) -> None:
     ],
 )
 def test_german_spanish_and_french_are_read(code: str, text: str, expected: str | None) -> None:
-    found = find(text, WEDNESDAY, TONGUES[code])
+    found = find(text, WEDNESDAY, by_code(code))
     assert (f"{found[0].start:%Y-%m-%d %H:%M}" if found else None) == expected

@@ -6,7 +6,7 @@ import pytest
 
 from memories.structuring.overview import bonus
 from memories.structuring.sentences import Sentence, sentences, tidy
-from memories.structuring.tongues.known import TONGUES
+from memories.structuring.tongues.known import by_code
 from transcription.segments import Segment
 
 
@@ -37,9 +37,9 @@ def test_well_actually_takes_back_what_it_repeats_the_form_of() -> None:
 @pytest.mark.parametrize(
     ("said", "meant", "tongue"),
     [
-        ("Wir haben halt, wir haben keine Zeit.", "Wir haben keine Zeit.", TONGUES["de"]),
-        ("Yo creo como, yo creo que llega el lunes.", "Yo creo que llega el lunes.", TONGUES["es"]),
-        ("On va genre, on va prendre le train.", "On va prendre le train.", TONGUES["fr"]),
+        ("Wir haben halt, wir haben keine Zeit.", "Wir haben keine Zeit.", by_code("de")),
+        ("Yo creo como, yo creo que llega el lunes.", "Yo creo que llega el lunes.", by_code("es")),
+        ("On va genre, on va prendre le train.", "On va prendre le train.", by_code("fr")),
     ],
 )
 def test_other_languages_hedge_in_their_own_words(said, meant, tongue) -> None:  # type: ignore[no-untyped-def]
@@ -56,12 +56,12 @@ def test_other_languages_hedge_in_their_own_words(said, meant, tongue) -> None: 
     ],
 )
 def test_a_question_without_its_mark_tells_nothing_in_an_overview(asked: str) -> None:
-    assert bonus(Sentence(asked, "Rosa", False, 0.0), TONGUES["en"]) == 0.0
+    assert bonus(Sentence(asked, "Rosa", False, 0.0), by_code("en")) == 0.0
 
 
 def test_a_statement_that_begins_like_a_question_is_told() -> None:
     for told in ("When the work is done the school opens again.", "What we need is a bigger garage for the bus."):
-        assert bonus(Sentence(told, "Rosa", False, 0.0), TONGUES["en"]) > 0.0
+        assert bonus(Sentence(told, "Rosa", False, 0.0), by_code("en")) > 0.0
 
 
 def segment(text: str, speaker: str, start: float, end: float) -> Segment:

@@ -1,21 +1,32 @@
-"""Which of the languages a talk is read in."""
+"""Which of the languages a talk is read in.
+
+Each is compiled when it is first met: the patterns of one take a tenth of a second, and a web process meets none.
+"""
 
 from __future__ import annotations
 
-from memories.structuring.tongues.base import Tongue
-from memories.structuring.tongues.de import GERMAN
-from memories.structuring.tongues.en import ENGLISH_TONGUE
-from memories.structuring.tongues.es import SPANISH
-from memories.structuring.tongues.fr import FRENCH
+from functools import cache
+from importlib import import_module
 
-TONGUES = {tongue.code: tongue for tongue in (ENGLISH_TONGUE, GERMAN, SPANISH, FRENCH)}
+from memories.structuring.tongues.base import Tongue
+from memories.structuring.tongues.en import ENGLISH_TONGUE
+
+_NAMES = {"en": "ENGLISH_TONGUE", "de": "GERMAN", "es": "SPANISH", "fr": "FRENCH"}
+CODES = tuple(_NAMES)
+
+
+@cache
+def by_code(code: str) -> Tongue:
+    """One of ``CODES``."""
+    found: Tongue = getattr(import_module(f"memories.structuring.tongues.{code}"), _NAMES[code])
+    return found
 
 
 def tongue_of(language: str | None, written: str | None) -> Tongue:
     """``written``: what the text looks like, which counts for more than what was expected to be spoken. A talk in any
     other language is read as English: nothing is found in it, rather than something wrong."""
     for code in (written, language):
-        found = TONGUES.get((code or "").casefold()[:2])
-        if found is not None:
-            return found
+        known = (code or "").casefold()[:2]
+        if known in CODES:
+            return by_code(known)
     return ENGLISH_TONGUE

@@ -7,6 +7,7 @@ never discarded for its length alone. Apostrophes are straight and letters small
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Final
 
 from memories.structuring.sentences import MAX_CHARACTERS
@@ -93,10 +94,14 @@ _UNSPACED: Final = {
 }
 """Scripts without blanks, and those whose words take prefixes or marks that break a word for ``\\b``."""
 
-_REMINDER: Final = re.compile(r"\b(?:" + "|".join(_PHRASES.values()) + r")|(?:" + "|".join(_UNSPACED.values()) + ")")
+
+@cache
+def _reminder() -> re.Pattern[str]:
+    """Forty languages: compiled at the first text, and not by every process that starts."""
+    return re.compile(r"\b(?:" + "|".join(_PHRASES.values()) + r")|(?:" + "|".join(_UNSPACED.values()) + ")")
 
 
 def asks_to_be_reminded(text: str) -> bool:
     """Whether somebody asks, in any of these languages, to be reminded of something or not to let it be forgotten."""
     plain = _APOSTROPHES.sub("'", composed(" ".join(text[:MAX_CHARACTERS].split()))).casefold()
-    return any(_REMINDER.search(plain, max(0, at - OVERLAP), at + PIECE) for at in range(0, len(plain), PIECE))
+    return any(_reminder().search(plain, max(0, at - OVERLAP), at + PIECE) for at in range(0, len(plain), PIECE))

@@ -51,6 +51,11 @@ class Context:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._wav: Path | None = None
 
+    @property
+    def emotions_asked(self) -> bool:
+        """By this run's options, or by the memory."""
+        return bool(self.options.get("emotional_feedback") or self.memory.emotional_feedback)
+
     # --- the step at work ---
 
     @property

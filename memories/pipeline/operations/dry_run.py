@@ -14,7 +14,6 @@ from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import RunCanceled, StepError
 from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
 from memories.pipeline.states import Kind, State, StepState
-from memories.pipeline.steps import emotions as emotions_step
 from memories.pipeline.vendor_calls import circuit_breaker
 from omi.core import providers
 from omi.core.errors import ProviderError
@@ -163,7 +162,7 @@ def _vendor(ctx: Context, name: str) -> str | None:
     if name == "transcribe":
         able = [item for item in providers.many("prerecorded") if item.capabilities.hears(ctx.language)]
         return str(able[0].name) if able and able[0].capabilities.remote else None
-    if name == "emotions" and not emotions_step.asked(ctx):
+    if name == "emotions" and not ctx.emotions_asked:
         return None
     provider = providers.one({"structure": "structurer", "index": "embedder", "emotions": "emotions"}[name])
     return str(provider.name) if provider.remote else None

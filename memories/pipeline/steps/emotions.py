@@ -23,12 +23,12 @@ ANSWER: Final = TypeAdapter(EmotionTimeline)
 def inputs(ctx: Context) -> dict[str, Any]:
     return {
         "wav": ctx.output("prepare_audio").get("sha256"), "segments": ctx.output("identify_speakers").get("hash"),
-        "model": ctx.provider("emotions").model_name, "asked": asked(ctx),
+        "model": ctx.provider("emotions").model_name, "asked": ctx.emotions_asked,
     }  # fmt: skip
 
 
 def run(ctx: Context) -> Done | Skip:
-    if not asked(ctx):
+    if not ctx.emotions_asked:
         return Skip("not asked for")
     if ctx.output("prepare_audio").get("silence"):
         return Skip("nobody speaks")
@@ -56,8 +56,3 @@ def run(ctx: Context) -> Done | Skip:
         outcome=Outcome.SUCCESS if timeline.spans else Outcome.EMPTY_UNEXPECTED,
         note=timeline.note,
     )
-
-
-def asked(ctx: Context) -> bool:
-    """By this run's options, or by the memory."""
-    return bool(ctx.options.get("emotional_feedback") or ctx.memory.emotional_feedback)

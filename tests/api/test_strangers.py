@@ -13,6 +13,7 @@ from django.test import Client
 from memories.links.models import SharedLink
 from memories.models import Webhook
 from memories.repository import processing, transcripts
+from memories.reshaping.models import Reshaping
 from memories.shapes import ActionItem, Change, Memory, ProcessingMemory, UserEdits
 from memories.webhooks import signing
 from omi.accounts.identity import IdentityUnavailable
@@ -49,6 +50,9 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("GET", f"{M}/changes", None),
     ("POST", f"{M}/changes/ch_alice/undo", None),
     ("PATCH", f"/v1/action-items/{TASK}", {"completed": True}),
+    ("POST", f"{M}/split", {"segment_id": "s1"}),
+    ("GET", "/v1/reshapings/rs_alice", None),
+    ("POST", "/v1/reshapings/rs_alice/undo", None),
     ("GET", f"{M}/links", None),
     ("POST", f"{M}/links", {"fields": ["title"]}),
     ("DELETE", f"{M}/links/ln_alice", None),
@@ -84,6 +88,10 @@ def belongings(make_memory: Make) -> Memory:
     SharedLink.objects.create(
         id="ln_alice", digest="0", uid="alice", memory_id=memory.id, fields=["title"], created_at=now, expires_at=now
     )
+    done = Reshaping.objects.create(
+        id="rs_alice", uid="alice", kind="merge", key="k", state="done", finished=True, next_at=now, done_at=now
+    )
+    done.memories.create(uid="alice", memory_id=memory.id, made=True, position=0)
     hook = Webhook.objects.create(
         id="wh_alice",
         uid="alice",
@@ -138,6 +146,8 @@ ALL = [
     ("GET", "/v1/users/vault", None),
     ("GET", "/v1/webhooks", None),
     ("POST", "/v1/webhooks", {}),
+    ("POST", "/v1/memories/merge", {"memory_ids": ["alice-memory-1", "alice-memory-2"]}),
+    ("GET", "/v1/reshapings", None),
     ("GET", "/v1/action-items", None),
     ("GET", "/v1/trash", None),
     ("DELETE", "/v1/trash/alice-memory-1", None),

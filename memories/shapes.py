@@ -178,12 +178,22 @@ class Change(BaseModel):
     fields: dict[str, Any] = Field(default_factory=dict)
 
 
+class Comment(BaseModel):
+    """What a person noted about a memory. ``edited_at``: when its words were changed last; None: never."""
+
+    id: str
+    text: str
+    at: datetime
+    edited_at: datetime | None = None
+
+
 class UserEdits(BaseModel):
     """What a person set, kept apart from what the machine produced; it wins over every later run.
 
     ``speakers`` maps a transcript label or segment id to ``{"is_user": bool, "person_id": str | None}``. ``changes``:
     operations on words and action items, oldest first. ``made_items``: the machine's action items, where the person
-    changed some.
+    changed some. ``folder_id``, ``tag_ids``: labels of the user; one that is deleted is not there any more.
+    ``comments``: oldest first.
     """
 
     title: str | None = None
@@ -194,6 +204,13 @@ class UserEdits(BaseModel):
     events_created: dict[str, bool] = Field(default_factory=dict)
     changes: list[Change] = Field(default_factory=list)
     made_items: list[ActionItem] | None = None
+    folder_id: str | None = None
+    tag_ids: list[str] = Field(default_factory=list)
+    comments: list[Comment] = Field(default_factory=list)
+
+    def labels(self) -> list[str]:
+        """Ids of the folder and the tags."""
+        return [*([self.folder_id] if self.folder_id else []), *self.tag_ids]
 
 
 class Memory(_Document):

@@ -40,7 +40,13 @@ def owned(lived: Json) -> dict[str, str]:
     task = app.get("/v1/action-items").json()["items"][0]
     link = app.post(f"/v1/memories/{lived['memory_id']}/links", json={"fields": ["title"]})
     assert link.status_code == 200, link.text
+    label = app.post("/v1/labels", json={"kind": "folder", "name": "Harbour"})
+    assert label.status_code == 200, label.text
+    comment = app.post(f"/v1/memories/{lived['memory_id']}/comments", json={"text": "Hers"})
+    assert comment.status_code == 200, comment.text
     return {
+        "label_id": label.json()["id"],
+        "comment_id": comment.json()["id"],
         "link_id": link.json()["id"],
         "task_id": task["id"],
         "feedback_id": feedback.json()["id"],
@@ -69,6 +75,7 @@ def everything(app: App) -> Any:
         for part in (
             "action-items",
             "changes",
+            "comments",
             "links",
             "transcripts/versions",
             "recording",
@@ -129,7 +136,7 @@ def test_a_strangers_id_is_404(app: App, owned: dict[str, str], operation: Opera
             **{
                 name: "never-was"
                 for name in owned
-                if name.endswith(("memory_id", "webhook_id", "feedback_id", "task_id"))
+                if name.endswith(("memory_id", "webhook_id", "feedback_id", "task_id", "label_id"))
             },
             "person_id": "never-was",
         },

@@ -13,10 +13,11 @@ from django.test import Client
 from memories.links.models import SharedLink
 from memories.models import Webhook
 from memories.repository import processing, transcripts
-from memories.shapes import ActionItem, Change, Memory, ProcessingMemory, UserEdits
+from memories.shapes import ActionItem, Change, Comment, Memory, ProcessingMemory, UserEdits
 from memories.webhooks import signing
 from omi.accounts.identity import IdentityUnavailable
 from omi.stores import audio
+from omi.stores.documents import documents
 from tests.api.conftest import Caller, segment
 from tests.support.sound import tone
 
@@ -49,6 +50,13 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("GET", f"{M}/changes", None),
     ("POST", f"{M}/changes/ch_alice/undo", None),
     ("PATCH", f"/v1/action-items/{TASK}", {"completed": True}),
+    ("PATCH", f"{M}/labels", {"tag_ids": []}),
+    ("GET", f"{M}/comments", None),
+    ("POST", f"{M}/comments", {"text": "Mine"}),
+    ("PATCH", f"{M}/comments/cm_alice", {"text": "Mine"}),
+    ("DELETE", f"{M}/comments/cm_alice", None),
+    ("PATCH", "/v1/labels/fo_alice", {"name": "Mine"}),
+    ("DELETE", "/v1/labels/fo_alice", None),
     ("GET", f"{M}/links", None),
     ("POST", f"{M}/links", {"fields": ["title"]}),
     ("DELETE", f"{M}/links/ln_alice", None),
@@ -74,7 +82,9 @@ def belongings(make_memory: Make) -> Memory:
     added = Change(
         id="ch_alice", kind="item_add", at=datetime.now(UTC), item_id="ai_alice", item=ActionItem(description="Row")
     )
-    memory = make_memory("alice", edits=UserEdits(changes=[added], made_items=[]))
+    said = Comment(id="cm_alice", text="Hers", at=datetime.now(UTC))
+    memory = make_memory("alice", edits=UserEdits(changes=[added], made_items=[], comments=[said]))
+    documents().create("users/alice/labels/fo_alice", {"kind": "folder", "name": "Hers", "created_at": said.at})
     transcripts.save_transcript(
         "alice", memory.id, "deepgram_streaming", [segment("d0", "Hi.", "SPEAKER_00", 0, 1)], {}
     )
@@ -140,7 +150,10 @@ ALL = [
     ("POST", "/v1/webhooks", {}),
     ("GET", "/v1/action-items", None),
     ("GET", "/v1/trash", None),
+    ("DELETE", "/v1/trash", None),
     ("DELETE", "/v1/trash/alice-memory-1", None),
+    ("GET", "/v1/labels", None),
+    ("POST", "/v1/labels", {"kind": "folder", "name": "Mine"}),
     ("GET", "/v1/action-items/feed", None),
     ("POST", "/v1/action-items/feed", None),
     ("DELETE", "/v1/action-items/feed", None),

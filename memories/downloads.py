@@ -89,6 +89,8 @@ def txt(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo) -> 
     lines = [_one_line(memory.structured.title) or "Untitled", _when(memory, zone), ""]
     if memory.structured.overview:
         lines += [_one_line(memory.structured.overview), ""]
+    for section in memory.structured.sections:
+        lines += [_one_line(section.heading), *(f"- {_one_line(point.text)}" for point in section.points), ""]
     lines += [f"[{_clock(start, None)}] {name}: {text}" for start, name, text in _talk(memory, names, user)]
     return "\n".join(lines) + "\n"
 
@@ -105,6 +107,8 @@ def markdown(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo
     ]
     if structured.overview:
         lines += [literal(structured.overview), ""]
+    for section in structured.sections:
+        lines += [f"## {literal(section.heading)}", "", *(f"- {literal(point.text)}" for point in section.points), ""]
     if structured.action_items:
         lines += ["## Action items", ""]
         lines += [

@@ -27,7 +27,8 @@ from omi.accounts.requests import fence_of, uid_of
 KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description="same key: same comment")
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A name, for pydantic. Raises ValueError."""
     text = " ".join(text.replace("\0", " ").split())
     if not text or not text.isprintable():
         raise ValueError("should have letters, and no control characters")
@@ -41,7 +42,7 @@ def _lines(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(_one_line), Field(max_length=kept.LONGEST_NAME)]
+Name = Annotated[str, AfterValidator(one_line), Field(max_length=kept.LONGEST_NAME)]
 Text = Annotated[str, AfterValidator(_lines), Field(max_length=comments.LONGEST_COMMENT)]
 LabelId = Annotated[str, Field(min_length=1, max_length=40)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -84,12 +85,15 @@ def page_of(uid: str, asked: ListQuery) -> repository.Page:
     return listing.list_bounded(uid, **how)
 
 
-def put_in_order(uid: str, memory_id: str, options: dict[str, Any]) -> None:
-    """Start the run that makes the summary again, and brings a discarded memory back. Raises MemoryNotFound,
-    TooManyRetries, BudgetSpent."""
+def put_in_order(
+    uid: str, memory_id: str, options: dict[str, Any], before: Callable[[], object] = lambda: None
+) -> None:
+    """Start the run that makes the summary again, and brings a discarded memory back. ``before``: what is written
+    first, once it is known that the run may be asked for. Raises MemoryNotFound, TooManyRetries, BudgetSpent."""
     memory = repository.get_memory(uid, memory_id)
     service.bounded(uid, memory_id, settings.OMI_RETRIES_PER_DAY)
     budgets.spend(uid, runs=1)
+    before()
     asked = {"force": True, **options}
     service.start("reprocess", uid, memory_id, actor=f"user:{uid}", reason="asked by the user", options=asked)
     if memory.discarded:

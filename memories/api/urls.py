@@ -22,6 +22,7 @@ from memories.api.recaps import RecapViewSet
 from memories.api.recordings import RecordingViewSet
 from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
+from memories.api.templates import MemoryTemplateViewSet, TemplateViewSet
 from memories.api.transcripts import TranscriptViewSet
 from memories.api.trash import TrashViewSet
 from memories.api.user_settings import UserSettingsViewSet
@@ -45,6 +46,9 @@ urlpatterns = [
     path("v1/action-items/<str:task_id>", TaskViewSet.as_view({"patch": "partial_update"})),
     path("v1/labels", LabelViewSet.as_view({"get": "list", "post": "create"})),
     path("v1/labels/<str:label_id>", LabelViewSet.as_view({"patch": "partial_update", "delete": "destroy"})),
+    path("v1/templates", TemplateViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/templates/default", TemplateViewSet.as_view({"put": "default"})),
+    path("v1/templates/<str:template_id>", TemplateViewSet.as_view({"put": "update", "delete": "destroy"})),
     path("v1/trash", TrashViewSet.as_view({"get": "list", "delete": "empty"})),
     path("v1/trash/<str:memory_id>", TrashViewSet.as_view({"delete": "destroy"})),
     path("v1/ask", AskViewSet.as_view({"post": "create"})),
@@ -81,6 +85,7 @@ urlpatterns = [
         f"{_MEMORY}/comments/<str:comment_id>",
         MemoryLabelViewSet.as_view({"patch": "edit_comment", "delete": "delete_comment"}),
     ),
+    path(f"{_MEMORY}/template", MemoryTemplateViewSet.as_view({"put": "update"})),
     path(f"{_MEMORY}/changes", ChangeViewSet.as_view({"get": "list"})),
     path(f"{_MEMORY}/changes/<str:change_id>/undo", ChangeViewSet.as_view({"post": "undo"})),
     path(

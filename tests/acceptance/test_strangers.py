@@ -44,7 +44,10 @@ def owned(lived: Json) -> dict[str, str]:
     assert label.status_code == 200, label.text
     comment = app.post(f"/v1/memories/{lived['memory_id']}/comments", json={"text": "Hers"})
     assert comment.status_code == 200, comment.text
+    template = app.post("/v1/templates", json={"name": "Harbour", "sections": [{"heading": "Boats"}]})
+    assert template.status_code == 200, template.text
     return {
+        "template_id": template.json()["id"],
         "label_id": label.json()["id"],
         "comment_id": comment.json()["id"],
         "link_id": link.json()["id"],
@@ -119,7 +122,7 @@ def ask(app: App, operation: Operation, owned: dict[str, str], **more: Any) -> A
 
 def test_there_are_routes_to_ask() -> None:
     assert len(ROUTES) > 25
-    assert {"GET", "POST", "PATCH", "DELETE"} == {operation.method for operation in ROUTES}
+    assert {"GET", "POST", "PUT", "PATCH", "DELETE"} == {operation.method for operation in ROUTES}
 
 
 @pytest.mark.parametrize("operation", ROUTES, ids=[operation.name for operation in ROUTES])
@@ -136,7 +139,7 @@ def test_a_strangers_id_is_404(app: App, owned: dict[str, str], operation: Opera
             **{
                 name: "never-was"
                 for name in owned
-                if name.endswith(("memory_id", "webhook_id", "feedback_id", "task_id", "label_id"))
+                if name.endswith(("memory_id", "webhook_id", "feedback_id", "task_id", "label_id", "template_id"))
             },
             "person_id": "never-was",
         },

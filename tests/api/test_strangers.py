@@ -50,6 +50,9 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("GET", f"{M}/changes", None),
     ("POST", f"{M}/changes/ch_alice/undo", None),
     ("PATCH", f"/v1/action-items/{TASK}", {"completed": True}),
+    ("PUT", f"{M}/template", {"template_id": "meeting"}),
+    ("PUT", "/v1/templates/st_alice", {"name": "Mine", "sections": [{"heading": "Mine"}]}),
+    ("DELETE", "/v1/templates/st_alice", None),
     ("PATCH", f"{M}/labels", {"tag_ids": []}),
     ("GET", f"{M}/comments", None),
     ("POST", f"{M}/comments", {"text": "Mine"}),
@@ -84,6 +87,7 @@ def belongings(make_memory: Make) -> Memory:
     )
     said = Comment(id="cm_alice", text="Hers", at=datetime.now(UTC))
     memory = make_memory("alice", edits=UserEdits(changes=[added], made_items=[], comments=[said]))
+    documents().create("users/alice/templates/st_alice", {"name": "Hers", "sections": []})
     documents().create("users/alice/labels/fo_alice", {"kind": "folder", "name": "Hers", "created_at": said.at})
     transcripts.save_transcript(
         "alice", memory.id, "deepgram_streaming", [segment("d0", "Hi.", "SPEAKER_00", 0, 1)], {}
@@ -152,6 +156,9 @@ ALL = [
     ("GET", "/v1/trash", None),
     ("DELETE", "/v1/trash", None),
     ("DELETE", "/v1/trash/alice-memory-1", None),
+    ("GET", "/v1/templates", None),
+    ("POST", "/v1/templates", {"name": "Mine", "sections": [{"heading": "Mine"}]}),
+    ("PUT", "/v1/templates/default", {"category": "work", "template_id": "meeting"}),
     ("GET", "/v1/labels", None),
     ("POST", "/v1/labels", {"kind": "folder", "name": "Mine"}),
     ("GET", "/v1/action-items/feed", None),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from memories.pipeline import template_sections
 from memories.pipeline.engine.context import Context
 from memories.pipeline.rules import acceptance
 from memories.registry import records
@@ -40,7 +41,14 @@ def parts(ctx: Context) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "transcript", {**told, "version": VERSION, "vocabulary": ctx.output("gather").get("vocabulary", "")}
     if ctx.did("identify_speakers"):
         yield "speakers", _speakers(ctx)
-    if ctx.did("structure"):
+    template = (ctx.output("structure").get("structured") or {}).get("template") if ctx.did("structure") else None
+    if template:
+        rules = template["method"] in ("", "extractive", "nothing")
+        yield "sections", {
+            "provider": "local" if rules else "model", "model": template["method"], "version": template["id"][:64],
+            "prompt": "" if rules else prompts.digest(),
+        }  # fmt: skip
+    if ctx.did("structure") and not ctx.options.get(template_sections.ONLY):
         method = str(ctx.output("structure").get("method") or "")
         model = method not in ("", "extractive", "first words")
         yield "structure", {

@@ -47,6 +47,8 @@ profile.json              what is stored about you
 memories/ID.json          each memory; memories/ID/ holds its transcripts, photos and emotions
 processing_memories/      conversations that are, or were, not yet a memory
 people/                   the people you named
+labels/                   your folders and tags; a memory's edits hold their ids
+templates/                your own summary templates
 recaps/                   what your days and weeks were about
 audio/PURPOSE/            recordings and voice samples; audio.json says what each belongs to
 journals/                 recordings that are not processed yet, as your device sent them; meta.json names the codec

@@ -54,6 +54,8 @@ class Filters:
     language: str | None = None
     open_items: bool | None = None
     only_discarded: bool = False
+    labels: tuple[str, ...] = ()
+    """Ids of a folder and tags, all of which the memory bears."""
 
     @property
     def among(self) -> word_index.Among:
@@ -61,6 +63,7 @@ class Filters:
         return word_index.Among(
             self.start, self.end, self.category, self.person_id, self.include_discarded or self.only_discarded,
             self.people, self.emotion, self.language, self.open_items, self.only_discarded,
+            self.labels,
         )  # fmt: skip
 
     def take(self, memory: Memory) -> bool:
@@ -74,13 +77,16 @@ class Filters:
             open_ones = any(not item.completed for item in memory.structured.action_items)
             if open_ones is not self.open_items:
                 return False
-        if self.category and memory.structured.category != self.category:
+        if (self.category and memory.structured.category != self.category) or not self._labelled(memory):
             return False
         listed = not getattr(memory, listing.OMITTED, False)
         asked = {*self.people, *([self.person_id] if self.person_id else [])}
         if asked and listed and not asked <= {item.person_id for item in memory.transcript_segments}:
             return False
         return not ((self.start and memory.created_at < self.start) or (self.end and memory.created_at > self.end))
+
+    def _labelled(self, memory: Memory) -> bool:
+        return set(self.labels) <= set(memory.edits.labels())
 
 
 @dataclass(frozen=True, slots=True)

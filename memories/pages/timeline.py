@@ -17,6 +17,7 @@ from memories.models import MemoryRow
 from memories.pages.edge import clock, given, page
 from memories.repository import listing
 from memories.repository import memories as repository
+from memories.reshaping import plans
 from memories.shapes import Memory
 from omi.accounts.principal import Principal
 from speakers import people
@@ -28,6 +29,7 @@ SHOWN = 30
 class TimelineQuery(Query):
     cursor: str | None = Field(default=None, max_length=2000)
     discarded: bool = False
+    choose: bool = Field(default=False, description="with boxes, to merge some")
 
 
 @page("GET")
@@ -47,7 +49,7 @@ def timeline(request: HttpRequest, who: Principal) -> HttpResponse:
         days = [{"day": day, "memories": list(rows)} for day, rows in groupby(shown, key=lambda row: row["day"])]
         told = {
             "days": days, "cursor": found.next_cursor, "first": not asked.cursor, "discarded": asked.discarded,
-            "here": "timeline", "today": timezone.localdate(),
+            "choose": asked.choose, "most": plans.MOST_MEMORIES, "here": "timeline", "today": timezone.localdate(),
         }  # fmt: skip
         return render(request, "pages/timeline.html", told)
 

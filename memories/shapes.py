@@ -277,8 +277,13 @@ class Memory(_Document):
     accounting: dict[str, Any] | None = None
     time_zero: datetime | None = None
     """Second 0 of the segments' times and of the recording: the first audio byte of the conversation."""
+    made_from: list[str] = Field(default_factory=list)
+    """The memories that the user merged into this one, or the one that it was split from."""
+    replaced_by: list[str] = Field(default_factory=list)
+    """What it was merged into or split into: it is deleted, and kept until ``goes_at`` so that this can be undone."""
+    goes_at: datetime | None = None
 
-    @field_validator("created_at", "started_at", "finished_at", "deleted_at", "time_zero")
+    @field_validator("created_at", "started_at", "finished_at", "deleted_at", "time_zero", "goes_at")
     @classmethod
     def _aware(cls, value: datetime | None) -> datetime | None:
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value

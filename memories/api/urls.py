@@ -20,6 +20,7 @@ from memories.api.postprocessing import PostProcessingViewSet
 from memories.api.processing_memories import ProcessingMemoryViewSet
 from memories.api.recaps import RecapViewSet
 from memories.api.recordings import RecordingViewSet
+from memories.api.reshaping import ReshapingViewSet
 from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
 from memories.api.templates import MemoryTemplateViewSet, TemplateViewSet
@@ -54,12 +55,17 @@ urlpatterns = [
     path("v1/ask", AskViewSet.as_view({"post": "create"})),
     path("v1/search", FindingViewSet.as_view({"get": "retrieve"})),
     path("v1/memories/search", SearchViewSet.as_view({"post": "create"})),
+    path("v1/memories/merge", ReshapingViewSet.as_view({"post": "merge"})),
+    path("v1/reshapings", ReshapingViewSet.as_view({"get": "list"})),
+    path("v1/reshapings/<str:reshaping_id>", ReshapingViewSet.as_view({"get": "retrieve"})),
+    path("v1/reshapings/<str:reshaping_id>/undo", ReshapingViewSet.as_view({"post": "undo"})),
     path(
         _MEMORY,
         MemoryViewSet.as_view({"get": "retrieve", "delete": "destroy", "patch": "partial_update"}),
     ),
     path(f"{_MEMORY}/reprocess", MemoryViewSet.as_view({"post": "reprocess"})),
     path(f"{_MEMORY}/restore", MemoryViewSet.as_view({"post": "restore"})),
+    path(f"{_MEMORY}/split", ReshapingViewSet.as_view({"post": "split"})),
     path(f"{_MEMORY}/photos", MemoryViewSet.as_view({"get": "photos"})),
     path(f"{_MEMORY}/emotions", MemoryViewSet.as_view({"get": "emotions"})),
     path(f"{_MEMORY}/transcripts", TranscriptViewSet.as_view({"get": "list"})),

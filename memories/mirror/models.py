@@ -80,6 +80,20 @@ class ProcessingMemoryRow(models.Model):
         return f"{self.uid}/{self.processing_memory_id}"
 
 
+class SessionRow(models.Model):
+    """A live session of a conversation, so that support finds by its id what became of it. Gone with the conversation's
+    row."""
+
+    conversation = models.ForeignKey(ProcessingMemoryRow, on_delete=models.CASCADE, related_name="sessions")
+    session_id = models.CharField(max_length=128, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["conversation", "session_id"], name="memories_session_once")]
+
+    def __str__(self) -> str:
+        return f"{self.session_id} of {self.conversation_id}"
+
+
 class PersonRow(models.Model):
     """A person that a user knows. The name stays in the document."""
 

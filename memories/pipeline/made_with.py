@@ -72,12 +72,22 @@ def keep(ctx: Context) -> None:
 
 
 def _speakers(ctx: Context) -> dict[str, Any]:
-    decided = SpeakerDecision.objects.filter(uid=ctx.uid, memory_id=ctx.memory_id).exclude(engine="").first()
-    try:
-        voices = providers.one("voices")
-        engine, version = (decided.engine, decided.engine_version) if decided else (voices.name, voices.version)
-    except ProviderError:  # the engine is away: the labels that are there stay
-        engine, version = "none", ""
+    engine, version = _voice_engine(ctx)
     accept = tuned.value("speaker_accept", policy.ACCEPT, uid=ctx.uid, memory_id=ctx.memory_id)
     thresholds = records.thresholds_of(policy, more={"accept": accept})
     return {"provider": "local", "model": engine, "version": version, "thresholds": thresholds}
+
+
+def _voice_engine(ctx: Context) -> tuple[str, str]:
+    """Name and version of what judged the voices: in this run, else in an earlier one whose labels stay."""
+    judged = ctx.output("identify_speakers")
+    if judged.get("engine"):
+        return judged["engine"], judged["engine_version"]
+    decided = SpeakerDecision.objects.filter(uid=ctx.uid, memory_id=ctx.memory_id).exclude(engine="").first()
+    if decided is not None:
+        return decided.engine, decided.engine_version
+    try:
+        voices = providers.one("voices")
+    except ProviderError:  # the engine is away: the labels that are there stay
+        return "none", ""
+    return voices.name, voices.version

@@ -16,6 +16,7 @@ from django.db.models import Q, QuerySet
 from memories.mirror.models import MemoryRow
 from memories.privacy import erasure
 from memories.repository.memories import MemoryNotFound, memory_path
+from memories.reshaping import records as reshaping
 from omi.stores.documents import documents
 
 ERASED_AT_ONCE: Final = 25
@@ -72,7 +73,8 @@ def empty_all(uid: str) -> tuple[int, int]:
 
 def _rows(uid: str) -> QuerySet[MemoryRow]:
     since = datetime.now(UTC) - timedelta(days=settings.OMI_RESTORE_DAYS)
-    return MemoryRow.objects.filter(uid=uid, deleted=True, deleted_at__gt=since)
+    replaced = reshaping.hidden().filter(uid=uid).values("memory_id")
+    return MemoryRow.objects.filter(uid=uid, deleted=True, deleted_at__gt=since).exclude(memory_id__in=replaced)
 
 
 def _row(uid: str, memory_id: str) -> MemoryRow:

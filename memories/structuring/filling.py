@@ -13,9 +13,10 @@ import numpy as np
 
 from memories.shapes import Point, Section, Structured
 from memories.structuring.base import Wanted
-from memories.structuring.centrality import STOP_WORDS, Floats, central, choose
+from memories.structuring.centrality import Floats, central, choose
 from memories.structuring.overview import DECIDED, FIGURE, SMALL_TALK
-from memories.structuring.sentences import Sentence, words
+from memories.structuring.sentences import Sentence
+from memories.structuring.words import STOP_WORDS, words
 
 RULES: Final = ("gist", "tasks", "dates", "decisions", "questions", "figures", "alike")
 """``gist``: what says most of the talk; ``tasks``, ``dates``: its action items and events; ``decisions``,

@@ -17,7 +17,7 @@ from memories.structuring import prompts
 from memories.structuring.base import StructureRequest, Wanted
 from memories.structuring.openai_client import VENDOR, client, refused
 from memories.structuring.parts import pieces
-from memories.structuring.sentences import words
+from memories.structuring.words import words
 from memories.wording import figures
 from omi.core.paid_parts import part_id
 from omi.core.vendor_errors import broken_answer

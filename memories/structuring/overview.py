@@ -11,8 +11,9 @@ import re
 from collections.abc import Sequence
 
 from memories.shapes import ActionItem
-from memories.structuring.sentences import Sentence, tidy, words
+from memories.structuring.sentences import Sentence, tidy
 from memories.structuring.tongues.base import Tongue
+from memories.structuring.words import words
 
 TOLD, TASKS = 2, 2
 """Sentences of the talk, and tasks in the sentence after them."""

@@ -16,7 +16,9 @@ from tests.support import sound
 
 pytestmark = pytest.mark.process
 
-TAKES_AN_ID = re.compile(r"{(memory_id|person_id|processing_memory_id|sample_id|webhook_id|feedback_id|task_id)}")
+TAKES_AN_ID = re.compile(
+    r"{(memory_id|person_id|processing_memory_id|sample_id|webhook_id|feedback_id|task_id|reshaping_id)}"
+)
 ROUTES = [operation for operation in operations() if TAKES_AN_ID.search(operation.path)]
 IN_QUERY = [op for op in operations() if any(p["name"] in ("memory_id", "person_id") for p in op.parameters)]
 
@@ -40,6 +42,9 @@ def owned(lived: Json) -> dict[str, str]:
     task = app.get("/v1/action-items").json()["items"][0]
     link = app.post(f"/v1/memories/{lived['memory_id']}/links", json={"fields": ["title"]})
     assert link.status_code == 200, link.text
+    two = [app.create_memory()["id"] for _ in range(2)]
+    reshaping = app.post("/v1/memories/merge", json={"memory_ids": two})
+    assert reshaping.status_code == 200, reshaping.text
     label = app.post("/v1/labels", json={"kind": "folder", "name": "Harbour"})
     assert label.status_code == 200, label.text
     comment = app.post(f"/v1/memories/{lived['memory_id']}/comments", json={"text": "Hers"})
@@ -47,6 +52,7 @@ def owned(lived: Json) -> dict[str, str]:
     template = app.post("/v1/templates", json={"name": "Harbour", "sections": [{"heading": "Boats"}]})
     assert template.status_code == 200, template.text
     return {
+        "reshaping_id": reshaping.json()["id"],
         "template_id": template.json()["id"],
         "label_id": label.json()["id"],
         "comment_id": comment.json()["id"],
@@ -139,7 +145,9 @@ def test_a_strangers_id_is_404(app: App, owned: dict[str, str], operation: Opera
             **{
                 name: "never-was"
                 for name in owned
-                if name.endswith(("memory_id", "webhook_id", "feedback_id", "task_id", "label_id", "template_id"))
+                if name.endswith(
+                    ("memory_id", "webhook_id", "feedback_id", "task_id", "reshaping_id", "label_id", "template_id")
+                )
             },
             "person_id": "never-was",
         },

@@ -13,6 +13,7 @@ from django.test import Client
 from memories.links.models import SharedLink
 from memories.models import Webhook
 from memories.repository import processing, transcripts
+from memories.reshaping.models import Reshaping
 from memories.shapes import ActionItem, Change, Comment, Memory, ProcessingMemory, UserEdits
 from memories.webhooks import signing
 from omi.accounts.identity import IdentityUnavailable
@@ -50,6 +51,9 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("GET", f"{M}/changes", None),
     ("POST", f"{M}/changes/ch_alice/undo", None),
     ("PATCH", f"/v1/action-items/{TASK}", {"completed": True}),
+    ("POST", f"{M}/split", {"segment_id": "s1"}),
+    ("GET", "/v1/reshapings/rs_alice", None),
+    ("POST", "/v1/reshapings/rs_alice/undo", None),
     ("PUT", f"{M}/template", {"template_id": "meeting"}),
     ("PUT", "/v1/templates/st_alice", {"name": "Mine", "sections": [{"heading": "Mine"}]}),
     ("DELETE", "/v1/templates/st_alice", None),
@@ -98,6 +102,10 @@ def belongings(make_memory: Make) -> Memory:
     SharedLink.objects.create(
         id="ln_alice", digest="0", uid="alice", memory_id=memory.id, fields=["title"], created_at=now, expires_at=now
     )
+    done = Reshaping.objects.create(
+        id="rs_alice", uid="alice", kind="merge", key="k", state="done", finished=True, next_at=now, done_at=now
+    )
+    done.memories.create(uid="alice", memory_id=memory.id, made=True, position=0)
     hook = Webhook.objects.create(
         id="wh_alice",
         uid="alice",
@@ -152,6 +160,8 @@ ALL = [
     ("GET", "/v1/users/vault", None),
     ("GET", "/v1/webhooks", None),
     ("POST", "/v1/webhooks", {}),
+    ("POST", "/v1/memories/merge", {"memory_ids": ["alice-memory-1", "alice-memory-2"]}),
+    ("GET", "/v1/reshapings", None),
     ("GET", "/v1/action-items", None),
     ("GET", "/v1/trash", None),
     ("DELETE", "/v1/trash", None),

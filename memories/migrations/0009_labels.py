@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('memories', '0007_rows_by_time'),
+        ('memories', '0008_sessions'),
     ]
 
     operations = [

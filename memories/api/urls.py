@@ -102,6 +102,7 @@ urlpatterns = [
     path(f"{_MEMORY}/post-processing/retry", PostProcessingViewSet.as_view({"post": "retry"})),
     path(f"{_MEMORY}/links", LinkViewSet.as_view({"get": "list", "post": "create"})),
     path(f"{_MEMORY}/links/<str:link_id>", LinkViewSet.as_view({"delete": "destroy"})),
+    path("v1/shared/<str:token>/audio", SharedViewSet.as_view({"get": "audio", "head": "audio"})),
     path("v1/shared/<str:token>", SharedViewSet.as_view({"get": "retrieve"})),
     path(f"{_MEMORY}/shared", PublicViewSet.as_view({"get": "retrieve"})),
     path("v1/public-memories", PublicViewSet.as_view({"get": "list"})),

@@ -90,13 +90,40 @@ class Event(BaseModel):
         return max(1, min(180, int(value)))
 
 
+class Point(BaseModel):
+    """One thing that a section says. ``start``: second of the memory at which it was said; None where that is not
+    known."""
+
+    text: str
+    start: float | None = None
+
+
+class Section(BaseModel):
+    """A heading of a summary template and what of it was said; no points: nothing was."""
+
+    heading: str
+    points: list[Point] = Field(default_factory=list)
+
+
+class AppliedTemplate(BaseModel):
+    """The template that sections were made with, by the name that it had. ``method``: ``extractive`` or a model."""
+
+    id: str
+    name: str
+    method: str = ""
+
+
 class Structured(BaseModel):
+    """``sections`` and ``template``: the summary by a template, where the user chose one."""
+
     title: str = ""
     overview: str = ""
     emoji: str = "🧠"
     category: Category = Category.OTHER
     action_items: list[ActionItem] = Field(default_factory=list)
     events: list[Event] = Field(default_factory=list)
+    sections: list[Section] = Field(default_factory=list)
+    template: AppliedTemplate | None = None
 
     @field_validator("category", mode="before")
     @classmethod
@@ -178,12 +205,23 @@ class Change(BaseModel):
     fields: dict[str, Any] = Field(default_factory=dict)
 
 
+class Comment(BaseModel):
+    """What a person noted about a memory. ``edited_at``: when its words were changed last; None: never."""
+
+    id: str
+    text: str
+    at: datetime
+    edited_at: datetime | None = None
+
+
 class UserEdits(BaseModel):
     """What a person set, kept apart from what the machine produced; it wins over every later run.
 
     ``speakers`` maps a transcript label or segment id to ``{"is_user": bool, "person_id": str | None}``. ``changes``:
     operations on words and action items, oldest first. ``made_items``: the machine's action items, where the person
-    changed some.
+    changed some. ``folder_id``, ``tag_ids``: labels of the user; one that is deleted is not there any more.
+    ``comments``: oldest first. ``template_id``: of the summary template; ``none`` for no sections, None for that of
+    the memory's category.
     """
 
     title: str | None = None
@@ -194,6 +232,14 @@ class UserEdits(BaseModel):
     events_created: dict[str, bool] = Field(default_factory=dict)
     changes: list[Change] = Field(default_factory=list)
     made_items: list[ActionItem] | None = None
+    folder_id: str | None = None
+    tag_ids: list[str] = Field(default_factory=list)
+    comments: list[Comment] = Field(default_factory=list)
+    template_id: str | None = None
+
+    def labels(self) -> list[str]:
+        """Ids of the folder and the tags."""
+        return [*([self.folder_id] if self.folder_id else []), *self.tag_ids]
 
 
 class Memory(_Document):
@@ -231,8 +277,13 @@ class Memory(_Document):
     accounting: dict[str, Any] | None = None
     time_zero: datetime | None = None
     """Second 0 of the segments' times and of the recording: the first audio byte of the conversation."""
+    made_from: list[str] = Field(default_factory=list)
+    """The memories that the user merged into this one, or the one that it was split from."""
+    replaced_by: list[str] = Field(default_factory=list)
+    """What it was merged into or split into: it is deleted, and kept until ``goes_at`` so that this can be undone."""
+    goes_at: datetime | None = None
 
-    @field_validator("created_at", "started_at", "finished_at", "deleted_at", "time_zero")
+    @field_validator("created_at", "started_at", "finished_at", "deleted_at", "time_zero", "goes_at")
     @classmethod
     def _aware(cls, value: datetime | None) -> datetime | None:
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value

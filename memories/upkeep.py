@@ -19,6 +19,8 @@ from memories.pipeline.operations import retention as rules
 from memories.privacy import erasure
 from memories.recaps import making
 from memories.repository import parsing, stored
+from memories.reshaping import records as reshaping
+from memories.reshaping import working
 from memories.search import word_index
 from memories.submissions import once
 from memories.user_events import log as events
@@ -43,8 +45,9 @@ INDEXED_PASSAGES = 200
 
 
 def erasures() -> int:
-    """Take up erasures that did not reach every store, and memories whose time to be restored is over."""
-    return erasure.finish_pending()
+    """Take up erasures that did not reach every store, and memories whose time to be restored, or to come back from a
+    merge or a split, is over."""
+    return erasure.finish_pending() + working.expire()
 
 
 def mirror_sample() -> int:
@@ -84,6 +87,11 @@ def index_passages(limit: int = INDEXED_PASSAGES) -> int:
     return indexing.index_due(limit)
 
 
+def reshapings() -> int:
+    """Merge, split and undo what no worker has come to; how many."""
+    return working.due()
+
+
 def recaps() -> int:
     """Make the recaps of days and weeks that ended; how many."""
     return making.tick()
@@ -105,13 +113,14 @@ def webhooks() -> int:
 
 
 def prune() -> int:
-    """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms, expired links and samples
-    of the mirror that are too old to matter; how many."""
+    """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms, expired links, merges that
+    failed or were undone, and samples of the mirror that are too old to matter; how many."""
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
     gone = delete_in_pieces(old) + delete_in_pieces(samples)
-    return gone + events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune() + once.prune() + links.prune()
+    gone += events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune()
+    return gone + once.prune() + links.prune() + reshaping.prune()
 
 
 def retention() -> dict[str, int]:
@@ -130,6 +139,7 @@ def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
         ("compare a sample of the mirror", "mirror_sample", 15),
         ("index words", "index_words", 5),
         ("index passages", "index_passages", 1),
+        ("merge and split", "reshapings", 1),
         ("make recaps", "recaps", 10),
         ("count insights", "insights", 5),
         ("deliver webhooks", "webhooks", 1),

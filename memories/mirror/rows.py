@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from memories.mirror.models import MemoryRow, PersonRow, ProcessingMemoryRow, SessionRow
@@ -117,7 +119,19 @@ def memory_values(memory: Memory) -> dict[str, Any]:
         "segments": len(memory.transcript_segments),
         "seconds": max((segment.end for segment in memory.transcript_segments), default=0.0),
         "revision": memory.revision,
+        "labels": _between_blanks(memory.edits.labels()),
     }
+
+
+def labelled(rows: QuerySet[MemoryRow], labels: Iterable[str]) -> QuerySet[MemoryRow]:
+    """Those of ``rows`` that bear each of these labels (ids of folders and tags)."""
+    for label in labels:
+        rows = rows.exclude(labels="").filter(labels__contains=f" {label} ")
+    return rows
+
+
+def _between_blanks(labels: Sequence[str]) -> str:
+    return f" {' '.join(labels)} " if labels else ""
 
 
 def processing_values(processing: ProcessingMemory) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from memories.recaps import reading as recaps
 from memories.registry import records as registry
 from memories.repository import processing
 from memories.repository.memories import collection, glance, memory_path
+from memories.reshaping import records as reshaping
 from memories.search import word_index
 from memories.user_events import log
 from memories.webhooks import hooks
@@ -57,6 +58,7 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("registry", lambda: registry.forget_memory(uid, memory_id)),
         ("recaps", lambda: recaps.forget_memory(uid, memory_id)),
         ("insights", lambda: insights.forget_memory(uid, memory_id)),
+        ("reshaping", lambda: reshaping.forget_memory(uid, memory_id)),
         ("originals", lambda: _erase_originals(uid, memory_id)),
         ("documents", lambda: _erase_documents(uid, memory_id)),
         ("rows", lambda: _erase_rows(uid, memory_id)),
@@ -80,6 +82,7 @@ def user_parts(uid: str) -> list[Part]:
         ("registry", lambda: registry.forget_user(uid)),
         ("recaps", lambda: recaps.forget_user(uid)),
         ("insights", lambda: insights.forget_user(uid)),
+        ("reshaping", lambda: reshaping.forget_user(uid)),
         ("originals", lambda: _erase_originals(uid)),
         ("documents", lambda: _erase_tree(user_path(uid))),
         ("rows", lambda: _erase_user_rows(uid)),
@@ -105,6 +108,7 @@ def remains(uid: str) -> dict[str, int]:
         "registry": registry.remaining(uid),
         "recaps": recaps.remaining(uid),
         "insights": insights.remaining(uid),
+        "reshaping": reshaping.remaining(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
         "calls": VendorCall.objects.filter(uid=uid).count(),
         "use": DailyUse.objects.filter(uid=uid).count() + UserTurn.objects.filter(uid=uid).count(),

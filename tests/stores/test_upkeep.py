@@ -60,6 +60,7 @@ def test_every_job_is_scheduled_once() -> None:
             "mirror_sample",
             "prune",
             "recaps",
+            "reshapings",
             "retention",
             "webhooks",
         )

@@ -21,6 +21,7 @@ from memories.api.recaps import RecapViewSet
 from memories.api.recordings import RecordingViewSet
 from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
+from memories.api.sync import SyncFileViewSet, SyncViewSet
 from memories.api.transcripts import TranscriptViewSet
 from memories.api.trash import TrashViewSet
 from memories.api.user_settings import UserSettingsViewSet
@@ -111,6 +112,13 @@ urlpatterns = [
     path(f"{_WEBHOOK}/test", WebhookViewSet.as_view({"post": "test"})),
     path(f"{_WEBHOOK}/deliveries", WebhookViewSet.as_view({"get": "deliveries"})),
     path(f"{_WEBHOOK}/deliveries/<int:number>/resend", WebhookViewSet.as_view({"post": "resend"})),
+    path("v1/sync", SyncViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/sync/<str:batch_id>", SyncViewSet.as_view({"get": "retrieve", "delete": "destroy"})),
+    path("v1/sync/<str:batch_id>/finish", SyncViewSet.as_view({"post": "finish"})),
+    path(
+        "v1/sync/<str:batch_id>/files/<int:number>",
+        SyncFileViewSet.as_view({"head": "offset", "patch": "append"}),
+    ),
     path("v1/events", event_stream),
     path("v1/vendors/fal/webhook", FalWebhook.as_view()),
     path("v1/vendors/audio/<str:token>", vendor_audio),

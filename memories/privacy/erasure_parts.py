@@ -12,6 +12,7 @@ from memories.insights import figures as insights
 from memories.links import shared as links
 from memories.mirror import rows as mirror
 from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
+from memories.offline import batches as offline
 from memories.pipeline import service
 from memories.pipeline.models import DailyUse, PostProcessingRun, UserTurn, VendorCall
 from memories.recaps import reading as recaps
@@ -57,6 +58,7 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("registry", lambda: registry.forget_memory(uid, memory_id)),
         ("recaps", lambda: recaps.forget_memory(uid, memory_id)),
         ("insights", lambda: insights.forget_memory(uid, memory_id)),
+        ("offline", lambda: offline.forget_memory(uid, memory_id)),
         ("originals", lambda: _erase_originals(uid, memory_id)),
         ("documents", lambda: _erase_documents(uid, memory_id)),
         ("rows", lambda: _erase_rows(uid, memory_id)),
@@ -65,6 +67,7 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
 
 def user_parts(uid: str) -> list[Part]:
     return [
+        ("offline", lambda: offline.forget_user(uid)),  # first: a worker that is at a batch writes nothing more of it
         ("runs", lambda: service.forget_user(uid)),
         ("voices", lambda: speakers.forget_user(uid)),
         ("vectors", lambda: _erase_user_vectors(uid)),
@@ -105,6 +108,7 @@ def remains(uid: str) -> dict[str, int]:
         "registry": registry.remaining(uid),
         "recaps": recaps.remaining(uid),
         "insights": insights.remaining(uid),
+        "offline": offline.remaining(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
         "calls": VendorCall.objects.filter(uid=uid).count(),
         "use": DailyUse.objects.filter(uid=uid).count() + UserTurn.objects.filter(uid=uid).count(),

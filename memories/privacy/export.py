@@ -23,6 +23,7 @@ from memories.experiments import upkeep as experiments
 from memories.feedback import reports
 from memories.links import shared as links
 from memories.models import UserEvent
+from memories.offline import batches
 from memories.pipeline import failure_catalogue
 from memories.pipeline.models import PostProcessingRun
 from memories.privacy.zip_stream import Pieces, Sink
@@ -54,6 +55,7 @@ webhooks.json             addresses that you have told of it, and what was told;
 links.json                links to memories and the calendar feed that you have made; their secrets are not known here
 feedback.json             what you said of them, and your corrections as cases
 experiments.json          what was tried for you or learned from you, and what each part of a memory was made with
+offline.json              batches of recordings that were captured offline, and which memories they became a part of
 runs.json                 how they were processed: when, by which services, and how much those were used
 voices.json               whose voices were learned from which samples, and the consents to it
 tasks.json                emotion jobs of the app's earlier server
@@ -165,6 +167,7 @@ def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
     yield "links.json", links.exported(uid)
     yield "feedback.json", reports.exported(uid)
     yield "experiments.json", {**experiments.exported(uid), "made_with": registry.exported(uid)}
+    yield "offline.json", batches.exported(uid)
     yield "runs.json", list(_runs(uid))
     yield "voices.json", _voices(uid)
     tasks = documents().query("tasks", where=[Where("user_uid", "==", uid)])

@@ -38,9 +38,13 @@ def owned(lived: Json) -> dict[str, str]:
     bread = app.post(f"/v1/memories/{lived['memory_id']}/action-items", json={"description": "Buy bread"})
     assert bread.status_code == 200, bread.text
     task = app.get("/v1/action-items").json()["items"][0]
+    kept = {"captured_at": "2026-11-20T12:00:00Z", "codec": "pcm16", "size": 9}
+    batch = app.post("/v1/sync", json={"files": [{**kept, "sha256": digit * 64} for digit in "01"]})
+    assert batch.status_code == 200, batch.text
     link = app.post(f"/v1/memories/{lived['memory_id']}/links", json={"fields": ["title"]})
     assert link.status_code == 200, link.text
     return {
+        "batch_id": batch.json()["id"],
         "link_id": link.json()["id"],
         "task_id": task["id"],
         "feedback_id": feedback.json()["id"],

@@ -12,6 +12,7 @@ from django.test import Client
 
 from memories.links.models import SharedLink
 from memories.models import Webhook
+from memories.offline.models import SyncBatch
 from memories.repository import processing, transcripts
 from memories.shapes import ActionItem, Change, Memory, ProcessingMemory, UserEdits
 from memories.webhooks import signing
@@ -64,6 +65,9 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("GET", "/v1/webhooks/wh_alice/deliveries", None),
     ("POST", "/v1/webhooks/wh_alice/deliveries/1/resend", None),
     ("DELETE", "/v1/webhooks/wh_alice", None),
+    ("GET", "/v1/sync/sync_alice", None),
+    ("POST", "/v1/sync/sync_alice/finish", None),
+    ("DELETE", "/v1/sync/sync_alice", None),
     ("DELETE", M, None),
 ]
 
@@ -96,6 +100,7 @@ def belongings(make_memory: Make) -> Memory:
         next_at=now,
     )  # fmt: skip
     Webhook.objects.update(last_number=1)
+    SyncBatch.objects.create(id="sync_alice", uid="alice", language="en", request="0", created_at=now, expires_at=now)
     return memory
 
 
@@ -137,6 +142,8 @@ ALL = [
     ("GET", "/v1/users/export", None),
     ("GET", "/v1/users/vault", None),
     ("GET", "/v1/webhooks", None),
+    ("GET", "/v1/sync", None),
+    ("POST", "/v1/sync", {}),
     ("POST", "/v1/webhooks", {}),
     ("GET", "/v1/action-items", None),
     ("GET", "/v1/trash", None),

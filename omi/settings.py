@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "memories.action_items",
     "memories.links",
     "memories.offline",
+    "memories.vocabulary",
 ]
 
 MIDDLEWARE = [

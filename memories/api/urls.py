@@ -12,6 +12,7 @@ from memories.api.edits import EditViewSet
 from memories.api.event_stream import event_stream
 from memories.api.feedback import FeedbackViewSet, ImprovementViewSet, VocabularyViewSet
 from memories.api.finding import FindingViewSet
+from memories.api.healing import HealingViewSet
 from memories.api.insights import InsightsViewSet
 from memories.api.links import LinkViewSet, SharedViewSet
 from memories.api.memories import MemoryViewSet
@@ -101,6 +102,12 @@ urlpatterns = [
     path("v1/users/fcm-token", UserViewSet.as_view({"post": "fcm_token"})),
     path("v1/users/improvement", ImprovementViewSet.as_view({"get": "retrieve", "put": "update"})),
     path("v1/users/vocabulary", VocabularyViewSet.as_view({"get": "retrieve", "put": "update"})),
+    path("v1/vocabulary/healings", HealingViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/vocabulary/healings/preview", HealingViewSet.as_view({"post": "preview"})),
+    path("v1/vocabulary/healings/offers", HealingViewSet.as_view({"get": "offers"})),
+    path("v1/vocabulary/healings/<str:healing_id>", HealingViewSet.as_view({"get": "retrieve"})),
+    path("v1/vocabulary/healings/<str:healing_id>/go-on", HealingViewSet.as_view({"post": "go_on"})),
+    path("v1/vocabulary/healings/<str:healing_id>/undo", HealingViewSet.as_view({"post": "undo"})),
     path("v1/feedback", FeedbackViewSet.as_view({"get": "list", "post": "create"})),
     path("v1/feedback/<str:feedback_id>", FeedbackViewSet.as_view({"delete": "destroy"})),
     path("v1/webhooks", WebhookViewSet.as_view({"get": "list", "post": "create"})),

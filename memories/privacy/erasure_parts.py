@@ -21,6 +21,7 @@ from memories.repository import processing
 from memories.repository.memories import collection, glance, memory_path
 from memories.search import word_index
 from memories.user_events import log
+from memories.vocabulary import healings
 from memories.webhooks import hooks
 from omi.accounts import revocation
 from omi.accounts.users import user_path
@@ -59,6 +60,7 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("recaps", lambda: recaps.forget_memory(uid, memory_id)),
         ("insights", lambda: insights.forget_memory(uid, memory_id)),
         ("offline", lambda: offline.forget_memory(uid, memory_id)),
+        ("vocabulary", lambda: healings.forget_memory(uid, memory_id)),
         ("originals", lambda: _erase_originals(uid, memory_id)),
         ("documents", lambda: _erase_documents(uid, memory_id)),
         ("rows", lambda: _erase_rows(uid, memory_id)),
@@ -83,6 +85,7 @@ def user_parts(uid: str) -> list[Part]:
         ("registry", lambda: registry.forget_user(uid)),
         ("recaps", lambda: recaps.forget_user(uid)),
         ("insights", lambda: insights.forget_user(uid)),
+        ("vocabulary", lambda: healings.forget_user(uid)),
         ("originals", lambda: _erase_originals(uid)),
         ("documents", lambda: _erase_tree(user_path(uid))),
         ("rows", lambda: _erase_user_rows(uid)),
@@ -109,6 +112,7 @@ def remains(uid: str) -> dict[str, int]:
         "recaps": recaps.remaining(uid),
         "insights": insights.remaining(uid),
         "offline": offline.remaining(uid),
+        "vocabulary": healings.remaining(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
         "calls": VendorCall.objects.filter(uid=uid).count(),
         "use": DailyUse.objects.filter(uid=uid).count() + UserTurn.objects.filter(uid=uid).count(),

@@ -41,9 +41,12 @@ def owned(lived: Json) -> dict[str, str]:
     kept = {"captured_at": "2026-11-20T12:00:00Z", "codec": "pcm16", "size": 9}
     batch = app.post("/v1/sync", json={"files": [{**kept, "sha256": digit * 64} for digit in "01"]})
     assert batch.status_code == 200, batch.text
+    healing = app.post("/v1/vocabulary/healings", json={"heard": "bread", "term": "Brot"})
+    assert healing.status_code == 200, healing.text
     link = app.post(f"/v1/memories/{lived['memory_id']}/links", json={"fields": ["title"]})
     assert link.status_code == 200, link.text
     return {
+        "healing_id": healing.json()["id"],
         "batch_id": batch.json()["id"],
         "link_id": link.json()["id"],
         "task_id": task["id"],

@@ -15,6 +15,7 @@ from memories.models import Webhook
 from memories.offline.models import SyncBatch
 from memories.repository import processing, transcripts
 from memories.shapes import ActionItem, Change, Memory, ProcessingMemory, UserEdits
+from memories.vocabulary.models import Healing
 from memories.webhooks import signing
 from omi.accounts.identity import IdentityUnavailable
 from omi.stores import audio
@@ -65,6 +66,9 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("GET", "/v1/webhooks/wh_alice/deliveries", None),
     ("POST", "/v1/webhooks/wh_alice/deliveries/1/resend", None),
     ("DELETE", "/v1/webhooks/wh_alice", None),
+    ("GET", "/v1/vocabulary/healings/heal_alice", None),
+    ("POST", "/v1/vocabulary/healings/heal_alice/go-on", None),
+    ("POST", "/v1/vocabulary/healings/heal_alice/undo", None),
     ("GET", "/v1/sync/sync_alice", None),
     ("POST", "/v1/sync/sync_alice/finish", None),
     ("DELETE", "/v1/sync/sync_alice", None),
@@ -100,6 +104,7 @@ def belongings(make_memory: Make) -> Memory:
         next_at=now,
     )  # fmt: skip
     Webhook.objects.update(last_number=1)
+    Healing.objects.create(id="heal_alice", uid="alice", heard="boat", term="ferry", created_at=now)
     SyncBatch.objects.create(id="sync_alice", uid="alice", language="en", request="0", created_at=now, expires_at=now)
     return memory
 
@@ -142,6 +147,10 @@ ALL = [
     ("GET", "/v1/users/export", None),
     ("GET", "/v1/users/vault", None),
     ("GET", "/v1/webhooks", None),
+    ("GET", "/v1/vocabulary/healings", None),
+    ("GET", "/v1/vocabulary/healings/offers", None),
+    ("POST", "/v1/vocabulary/healings", {"heard": "a", "term": "b"}),
+    ("POST", "/v1/vocabulary/healings/preview", {"heard": "a", "term": "b"}),
     ("GET", "/v1/sync", None),
     ("POST", "/v1/sync", {}),
     ("POST", "/v1/webhooks", {}),

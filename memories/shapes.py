@@ -174,18 +174,24 @@ def event_key(title: str, start: datetime) -> str:
     return f"{title.strip().casefold()}@{start.isoformat()}"
 
 
+WORDS = ("text", "heal")
+"""Kinds of operations that change words; the others are about action items."""
+
+
 class Change(BaseModel):
     """One operation of a person on a memory; the operations that are not undone are laid over what a run made.
 
     A text: ``segment_id``, ``start`` and ``end`` (seconds) say where, ``heard`` what the machine had there, ``text``
     what the person wrote, ``places`` which segments show it now, with the machine's words. ``orphaned``: the words
     that it corrects stand nowhere in the transcript that is shown.
+    A healing (``heal``): ``text`` is put in the place of ``heard`` wherever that stands as a whole word; ``healing``
+    names what it was done together with.
     An action item: ``item_id`` says which, ``item`` how it was before (of ``item_add``: what is added), ``fields``
     what is set.
     """
 
     id: str
-    kind: Literal["text", "item_add", "item_change", "item_delete"]
+    kind: Literal["text", "heal", "item_add", "item_change", "item_delete"]
     at: datetime
     undone_at: datetime | None = None
     orphaned: bool = False
@@ -196,6 +202,7 @@ class Change(BaseModel):
     before: str = ""
     text: str = ""
     places: dict[str, str] = Field(default_factory=dict)
+    healing: str | None = None
     item_id: str | None = None
     item: ActionItem | None = None
     fields: dict[str, Any] = Field(default_factory=dict)
@@ -288,7 +295,7 @@ class Memory(_Document):
         """The transcript that is shown, with the machine's words where the person wrote others."""
         words: dict[str, str] = {}
         for change in self.edits.changes:
-            if change.kind == "text" and change.undone_at is None:
+            if change.kind in WORDS and change.undone_at is None:
                 words |= change.places
         return [
             item.model_copy(update={"text": words[item.id]}) if item.id in words else item

@@ -11,7 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from memories.shapes import Point, Section, Structured
+from memories.noted import Point, Section
+from memories.shapes import Structured
 from memories.structuring.base import Wanted
 from memories.structuring.centrality import Floats, central, choose
 from memories.structuring.overview import DECIDED, FIGURE, SMALL_TALK

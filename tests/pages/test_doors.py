@@ -16,9 +16,10 @@ from django.urls import URLPattern
 
 from memories.changes import comments
 from memories.labels import kept, labelling
+from memories.noted import AppliedTemplate, Point, Section
 from memories.pages.urls import urlpatterns
 from memories.repository import memories as repository
-from memories.shapes import ActionItem, AppliedTemplate, Event, Memory, Point, Section, Structured
+from memories.shapes import ActionItem, Event, Memory, Structured
 from memories.templates import kept as templates
 from memories.templates.shapes import TemplateSection
 from memories.vocabulary import terms

@@ -33,7 +33,7 @@ EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">"\'{{7*7}}'
 OPEN = {"/app/sign-in", "/app/sign-out"}
 POSTED = re.compile(
     r"/(texts|voice|visibility|activate|delete|feedback|name|token|consents|vocabulary|webhooks|labels|comments|"
-    r"keep|restore|erase|template|change|default)$"
+    r"keep|restore|erase|template|change|default|end)$"
 )
 
 
@@ -51,6 +51,7 @@ def owned(memory: Memory) -> dict[str, str]:
     return {
         "memory_id": memory.id, "person_id": person.id, "file_format": "txt", "kind": "day", "day": "2026-11-20",
         "webhook_id": "wh_none", "label_id": label.id, "template_id": template.id,
+        "link_id": "ln_none",
     }  # fmt: skip
 
 

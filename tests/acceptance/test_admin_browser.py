@@ -295,3 +295,40 @@ def test_at_twice_the_size_no_table_is_scrolled_sideways(
         assert found == []
     finally:
         context.close()
+
+
+def test_a_memory_is_found_and_processed_again_with_the_keyboard_alone(
+    browser: Any, server: Installation, memory: dict[str, Any]
+) -> None:
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        log_in(page, server)
+
+        def tab_to(found: str) -> None:
+            for _ in range(60):
+                page.keyboard.press("Tab")
+                if page.evaluate("selector => document.activeElement.matches(selector)", found):
+                    ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                    assert ring != "none", found
+                    return
+            raise AssertionError(f"sixty times Tab do not lead to {found}")
+
+        tab_to("#console-q")
+        page.keyboard.type(memory["id"])
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        assert memory["id"] in page.get_by_role("heading", level=1).last.inner_text()
+        tab_to("a[href*='/do/reprocess/']")
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        tab_to("#id_reason")
+        page.keyboard.type("by the keyboard")
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        assert memory["id"] in page.locator(".messagelist").inner_text()
+    finally:
+        context.close()
+    run = memory["app"].wait(f"/v1/memories/{memory['id']}/post-processing", lambda run: run["state"] == "finished")
+    assert (run["kind"], run["reason"]) == ("reprocess", "by the keyboard")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from memories.noted import MOST_TAGS
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits
 from memories.shapes import Change, Memory, Structured, UserEdits
@@ -152,8 +153,8 @@ def _structured(memories: Sequence[Memory], edits: UserEdits) -> Structured:
 
 
 def _edits(parts: Sequence[Placed]) -> UserEdits:
-    """What the user set in any of them. Of titles and categories the first holds; overviews are put behind one another
-    where each memory has one of the user's: one alone would speak of its part only."""
+    """What the user set in any of them. Of titles, categories, folders and templates the first holds; overviews are
+    put behind one another where each memory has one of the user's: one alone would speak of its part only."""
     edits = [part.memory.edits for part in parts]
     overviews = [item.overview for item in edits]
     operations = sorted((_operation(change, part) for part in parts for change in part.memory.edits.changes),
@@ -169,6 +170,10 @@ def _edits(parts: Sequence[Placed]) -> UserEdits:
         segments={part.ids.get(name, name): _unversioned(said, part)
                   for part in parts for name, said in part.memory.edits.segments.items()},
         events_created={key: flag for item in edits for key, flag in item.events_created.items()},
+        folder_id=_first(item.folder_id for item in edits),
+        tag_ids=list(dict.fromkeys(tag for item in edits for tag in item.tag_ids))[:MOST_TAGS],
+        comments=sorted((note for item in edits for note in item.comments), key=lambda note: note.at),
+        template_id=_first(item.template_id for item in edits),
         changes=rules.kept(operations),
         made_items=list(made.values()) if touched else None,
     )  # fmt: skip

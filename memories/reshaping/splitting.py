@@ -123,6 +123,8 @@ def _structured(memory: Memory, number: int, sides: _Sides) -> Structured:
     return made.model_copy(
         update={
             "overview": made.overview if number == 0 else "",
+            "sections": [],
+            "template": None,
             "action_items": [item for item in made.action_items if sides.of_text(item.description) == number],
             "events": [event for event in made.events if sides.of_text(_text(event)) == number],
         }
@@ -164,6 +166,10 @@ def _edits(
             if sides.of_segment(name, said.get("start")) == number
         },
         events_created=edits.events_created,
+        folder_id=edits.folder_id,
+        tag_ids=edits.tag_ids,
+        comments=edits.comments if number == 0 else [],  # they are of no moment
+        template_id=edits.template_id,
         changes=operations,
         made_items=made if any(change.kind != "text" for change in operations) else None,
     )

@@ -76,7 +76,8 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
         seen(page)
         assert "Meeting <b>at</b> the station" in page.locator("main").inner_text()
 
-        for path in ("/app", "/app/ask", "/app/insights", "/app/people", "/app/live", "/app/settings"):
+        for path in ("/app", "/app/ask", "/app/insights", "/app/people", "/app/live", "/app/labels", "/app/trash",
+                     "/app/templates", f"/app/memories/{memory['id']}/links", "/app/settings"):  # fmt: skip
             page.goto(server.url + path)
             seen(page)
         with page.expect_download() as download:

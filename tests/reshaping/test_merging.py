@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from memories.noted import Comment
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import ActionItem, Change, Memory, Structured, UserEdits
@@ -105,3 +106,15 @@ def test_merged_again_after_it_was_undone_makes_a_new_memory(pair: list[Memory])
     again = merged("one", "two")
     assert again.pk != first.pk
     assert [memory.id for memory in made_of(again)] != before
+
+
+def test_folder_tags_comments_and_template_are_carried(make: Make) -> None:
+    later = Comment(id="cm_2", text="Later", at=BEGAN + timedelta(hours=1))
+    sooner = Comment(id="cm_1", text="Sooner", at=BEGAN)
+    make("one", 0, said("a", "Hello."), edits=UserEdits(tag_ids=["tg_a", "tg_b"], comments=[later]))
+    edits = UserEdits(folder_id="fo_a", tag_ids=["tg_b", "tg_c"], comments=[sooner], template_id="meeting")
+    make("two", 5, said("b", "Goodbye."), edits=edits)
+    (memory,) = made_of(merged("one", "two"))
+    assert memory.edits.labels() == ["fo_a", "tg_a", "tg_b", "tg_c"]
+    assert [note.text for note in memory.edits.comments] == ["Sooner", "Later"]
+    assert memory.edits.template_id == "meeting"

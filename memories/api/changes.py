@@ -18,11 +18,13 @@ from memories.api.long_memories import InTurn
 from memories.api.reading import body
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
-from memories.changes import making
+from memories.changes import making, voices
+from memories.pipeline.rules.voices import MOST_MOVED
 from memories.repository import memories as repository
 from memories.shapes import ActionItem, Change, Memory
 from omi.accounts.requests import fence_of, uid_of
 from omi.core.moments import Moment
+from transcription.said_by import LONGEST_LABEL, SegmentId
 
 LONGEST_TEXT = 5000
 
@@ -43,6 +45,23 @@ class NewText(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: Text
+
+
+class MergedVoices(BaseModel):
+    """``voice`` is ``into``: labels of the transcript that is shown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    voice: str = Field(min_length=1, max_length=LONGEST_LABEL)
+    into: str = Field(min_length=1, max_length=LONGEST_LABEL)
+
+
+class SplitVoice(BaseModel):
+    """``segment_ids``: passages of one voice that are another one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    segment_ids: list[SegmentId] = Field(min_length=1, max_length=MOST_MOVED)
 
 
 class NewItem(BaseModel):
@@ -83,11 +102,12 @@ class ItemList(RootModel[list[ItemShown]]):
 
 
 class ChangeShown(BaseModel):
-    """``before`` and ``after``: the words of a segment, or the action item; null where there was or is none.
+    """``before`` and ``after``: the words of a segment, the action item, or the voice's label; null where there was or
+    is none.
     ``state``: ``orphaned`` where the transcript of now has no such words any more."""
 
     id: str
-    kind: Literal["text", "item_add", "item_change", "item_delete"]
+    kind: Literal["text", "item_add", "item_change", "item_delete", "voice_merge", "voice_split"]
     at: datetime
     state: Literal["active", "orphaned", "undone"]
     undone_at: datetime | None
@@ -115,6 +135,33 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
         given = body(NewText, request)
         with _answers():
             changed = making.set_text(uid_of(request), memory_id, segment_id, given.text, fence=fence_of(request))
+        return Response(as_json(changed))
+
+    @extend_schema(
+        request=MergedVoices,
+        responses={200: Memory, 404: Detail, 409: Detail, 422: Detail},
+        description="Says that two voices are one person; later runs keep it, and it can be undone. 409: as many "
+        "changes are kept as may be.",
+    )
+    def merge_voices(self, request: Request, memory_id: str) -> Response:
+        """Make two voices one."""
+        given = body(MergedVoices, request)
+        with _answers():
+            fence = fence_of(request)
+            return Response(as_json(voices.merge(uid_of(request), memory_id, given.voice, given.into, fence=fence)))
+
+    @extend_schema(
+        request=SplitVoice,
+        responses={200: Memory, 404: Detail, 409: Detail, 422: Detail},
+        description="Says that these passages of one voice are another one, of nobody yet; later runs keep it, and it "
+        "can be undone. 409: they are all that the voice says, or not of one voice, or as many changes are kept as may "
+        "be.",
+    )
+    def split_voice(self, request: Request, memory_id: str) -> Response:
+        """Make passages of a voice another voice."""
+        given = body(SplitVoice, request)
+        with _answers():
+            changed, _ = voices.split(uid_of(request), memory_id, given.segment_ids, fence=fence_of(request))
         return Response(as_json(changed))
 
     @extend_schema(responses={200: ItemList, 404: Detail})
@@ -170,6 +217,10 @@ def _answers() -> Iterator[None]:
         raise ApiError(404, "Action item not found") from error
     except making.NoSuchChange as error:
         raise ApiError(404, "Change not found") from error
+    except voices.NoSuchVoice as error:
+        raise ApiError(404, "Voice or segment not found") from error
+    except voices.WholeVoice as error:
+        raise ApiError(409, "Choose some of the passages of one voice", code="whole_voice") from error
     except making.TooManyChanges as error:
         raise ApiError(409, f"A memory keeps {making.MOST_CHANGES} changes and {making.MOST_ITEMS} items") from error
 
@@ -189,6 +240,8 @@ def _change(made: Change) -> ChangeShown:
         state = "orphaned"
     before: str | ItemShown | None = made.before
     after: str | ItemShown | None = made.text
+    if made.kind in ("voice_merge", "voice_split"):
+        before, after = made.voice, made.into
     if made.item is not None:
         base = made.item
         shown = _item(str(made.item_id), base)

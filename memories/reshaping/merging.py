@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from memories.pipeline.rules import changes as rules
-from memories.pipeline.rules import user_edits
+from memories.pipeline.rules import user_edits, voices
 from memories.shapes import Change, Memory, Structured, UserEdits
 from transcription.segments import Segment, segment_id, speaker_label, speaker_number
 
@@ -156,9 +156,9 @@ def _edits(parts: Sequence[Placed]) -> UserEdits:
     where each memory has one of the user's: one alone would speak of its part only."""
     edits = [part.memory.edits for part in parts]
     overviews = [item.overview for item in edits]
-    operations = sorted((_operation(change, part) for part in parts for change in part.memory.edits.changes),
+    operations = sorted((_operation(change, part) for part in parts for change in carried(part.memory)),
                         key=lambda change: change.at)  # fmt: skip
-    touched = any(change.kind not in ("text",) for change in operations)
+    touched = any(change.kind.startswith("item_") for change in operations)
     made = {rules.item_key(x.description): x for part in parts for x in rules.made_items(part.memory)}
     return UserEdits(
         title=_first(item.title for item in edits),
@@ -203,6 +203,11 @@ def _unversioned(said: Mapping[str, Any], part: Placed) -> dict[str, Any]:
     if moved.get("speaker") in part.labels:
         moved["speaker"] = part.labels[moved["speaker"]]
     return moved
+
+
+def carried(memory: Memory) -> list[Change]:
+    """The operations that go along. Those on voices are done: what is shown has the voices as the user made them."""
+    return [change for change in memory.edits.changes if change.kind not in voices.KINDS]
 
 
 def _operation(change: Change, part: Placed) -> Change:

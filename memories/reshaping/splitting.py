@@ -12,7 +12,7 @@ from typing import Any
 
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules.tokens import tokens_in
-from memories.reshaping.merging import voices_said, zero_of
+from memories.reshaping.merging import carried, voices_said, zero_of
 from memories.shapes import Change, Event, Memory, Structured, UserEdits
 from transcription.segments import Segment
 
@@ -143,12 +143,12 @@ def _edits(
     edits, offset = memory.edits, sides.cut if number else 0.0
     ids, shown = {item.id for item in segments}, {item.speaker for item in segments}
     items: dict[str, int] = {}
-    for change in edits.changes:  # all that was done to an item stays together
+    for change in carried(memory):  # all that was done to an item stays together
         if change.item_id is not None and change.item is not None:
             items.setdefault(change.item_id, sides.of_text(change.item.description))
     operations = [
         _operation(change, offset, ids)
-        for change in edits.changes
+        for change in carried(memory)
         if number == (sides.of_segment(change.segment_id, change.start) if change.kind == "text"
                       else items.get(str(change.item_id), 0))
     ]  # fmt: skip
@@ -165,7 +165,7 @@ def _edits(
         },
         events_created=edits.events_created,
         changes=operations,
-        made_items=made if any(change.kind != "text" for change in operations) else None,
+        made_items=made if any(change.kind.startswith("item_") for change in operations) else None,
     )
 
 

@@ -165,7 +165,8 @@ def test_a_strangers_id_in_a_query_or_a_body_is_worth_nothing(app: App, lived: J
     assert found.status_code in (200, 404)
     if found.status_code == 200:
         assert found.json()["hits"] == []
-    assert len(IN_QUERY) == 2  # a third route with an id in its query belongs into this test
+    assert app.get("/v1/reshapings", params={"memory_id": owned["memory_id"]}).json() == []
+    assert len(IN_QUERY) == 3  # a fourth route with an id in its query belongs into this test
 
 
 def test_a_strangers_processing_memory_cannot_be_claimed_by_creating_a_memory(

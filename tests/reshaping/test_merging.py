@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from memories.changes import voices
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import ActionItem, Change, Memory, Structured, UserEdits
-from tests.reshaping.conftest import BEGAN, Make, made_of, merged, said, undone
+from tests.reshaping.conftest import BEGAN, Make, made_of, merged, nothing, said, undone
 
 
 def test_the_transcripts_follow_one_another_on_one_time_axis_with_the_pause_between_them(pair: list[Memory]) -> None:
@@ -68,6 +69,13 @@ def test_what_the_user_changed_is_carried(make: Make) -> None:
     assert (item.fields, memory.edits.made_items) == ({"completed": True}, [])
     assert [(one.description, one.completed) for one in memory.structured.action_items] == [("Call the roofer", True)]
     assert (memory.edits.segments["b1"]["start"], memory.edits.segments["b1"]["is_user"]) == (605.0, True)
+
+
+def test_voices_that_the_user_made_one_are_one_in_the_merged_memory(pair: list[Memory]) -> None:
+    voices.merge("alice", "one", "SPEAKER_01", "SPEAKER_00", fence=nothing)
+    (memory,) = made_of(merged("one", "two"))
+    assert [item.speaker[-1] for item in memory.transcript_segments] == ["0", "0", "0", "1", "2"]
+    assert memory.heard() == memory.transcript_segments
 
 
 def test_a_run_makes_the_summary_and_the_app_hears_of_it(pair: list[Memory]) -> None:

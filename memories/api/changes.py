@@ -133,7 +133,7 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
     def text(self, request: Request, memory_id: str, segment_id: str) -> Response:
         """Correct what a segment says."""
         given = body(NewText, request)
-        with _answers():
+        with answers():
             changed = making.set_text(uid_of(request), memory_id, segment_id, given.text, fence=fence_of(request))
         return Response(as_json(changed))
 
@@ -146,7 +146,7 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
     def merge_voices(self, request: Request, memory_id: str) -> Response:
         """Make two voices one."""
         given = body(MergedVoices, request)
-        with _answers():
+        with answers():
             fence = fence_of(request)
             return Response(as_json(voices.merge(uid_of(request), memory_id, given.voice, given.into, fence=fence)))
 
@@ -160,7 +160,7 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
     def split_voice(self, request: Request, memory_id: str) -> Response:
         """Make passages of a voice another voice."""
         given = body(SplitVoice, request)
-        with _answers():
+        with answers():
             changed, _ = voices.split(uid_of(request), memory_id, given.segment_ids, fence=fence_of(request))
         return Response(as_json(changed))
 
@@ -175,7 +175,7 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
         """Add an action item; one of the same words that is there is answered as it is."""
         given = body(NewItem, request)
         wanted = ActionItem(**given.model_dump())
-        with _answers():
+        with answers():
             made = making.add_item(uid_of(request), memory_id, wanted, fence=fence_of(request))
         return Response(as_json(_item(*made)))
 
@@ -183,14 +183,14 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
     def change_item(self, request: Request, memory_id: str, item_id: str) -> Response:
         """Set what is given of an action item."""
         given = body(ChangedItem, request).given()
-        with _answers():
+        with answers():
             changed = making.change_item(uid_of(request), memory_id, item_id, given, fence=fence_of(request))
         return Response(as_json(_item(item_id, changed)))
 
     @extend_schema(responses={204: None, 404: Detail, 409: Detail})
     def delete_item(self, request: Request, memory_id: str, item_id: str) -> Response:
         """Take an action item off the list for good."""
-        with _answers():
+        with answers():
             making.delete_item(uid_of(request), memory_id, item_id, fence=fence_of(request))
         return Response(status=204)
 
@@ -202,13 +202,14 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
     @extend_schema(request=None, responses={200: ChangeShown, 404: Detail})
     def undo(self, request: Request, memory_id: str, change_id: str) -> Response:
         """Take one change back; those after it stay."""
-        with _answers():
+        with answers():
             undone = making.undo(uid_of(request), memory_id, change_id, fence=fence_of(request))
         return Response(as_json(_change(undone)))
 
 
 @contextmanager
-def _answers() -> Iterator[None]:
+def answers() -> Iterator[None]:
+    """What is refused, as the API says it."""
     try:
         yield
     except making.NoSuchSegment as error:

@@ -71,8 +71,8 @@ def test_a_stranger_finds_nothing_and_changes_nothing(alice: Visitor, bob: Visit
     ids = owned(memory)
     before = repository.get_memory("alice", memory.id)
     form = {"title": "mine", "segment": "s0", "who": "user", "visibility": "shared", "name": "Mine", "model": "m",
-            "version": "v", "part": "summary", "memory_id": memory.id, "thumb": "up", "q": "boat", "voice": "SPEAKER_01",
-            "into": "SPEAKER_00", "change": "ch_none"}  # fmt: skip
+            "version": "v", "part": "summary", "memory_id": memory.id, "thumb": "up", "q": "boat",
+            "voice": "SPEAKER_01", "into": "SPEAKER_00", "change": "ch_none"}  # fmt: skip
     asked = 0
     for pattern, path in zip(urlpatterns, paths(**ids), strict=True):
         if not re.search("memory_id|person_id|reshaping_id", str(pattern.pattern)):

@@ -12,7 +12,9 @@ from memories.api.edits import EditViewSet
 from memories.api.event_stream import event_stream
 from memories.api.feedback import FeedbackViewSet, ImprovementViewSet, VocabularyViewSet
 from memories.api.finding import FindingViewSet
+from memories.api.healing import HealingViewSet
 from memories.api.insights import InsightsViewSet
+from memories.api.labels import LabelViewSet, MemoryLabelViewSet
 from memories.api.links import LinkViewSet, SharedViewSet
 from memories.api.memories import MemoryViewSet
 from memories.api.postprocessing import PostProcessingViewSet
@@ -22,6 +24,8 @@ from memories.api.recordings import RecordingViewSet
 from memories.api.reshaping import ReshapingViewSet
 from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
+from memories.api.sync import SyncFileViewSet, SyncViewSet
+from memories.api.templates import MemoryTemplateViewSet, TemplateViewSet
 from memories.api.transcripts import TranscriptViewSet
 from memories.api.trash import TrashViewSet
 from memories.api.user_settings import UserSettingsViewSet
@@ -43,7 +47,12 @@ urlpatterns = [
     path("v1/action-items/feed", FeedViewSet.as_view({"get": "retrieve", "post": "create", "delete": "destroy"})),
     path("v1/action-items/feed/<str:token>.ics", CalendarViewSet.as_view({"get": "retrieve"})),
     path("v1/action-items/<str:task_id>", TaskViewSet.as_view({"patch": "partial_update"})),
-    path("v1/trash", TrashViewSet.as_view({"get": "list"})),
+    path("v1/labels", LabelViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/labels/<str:label_id>", LabelViewSet.as_view({"patch": "partial_update", "delete": "destroy"})),
+    path("v1/templates", TemplateViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/templates/default", TemplateViewSet.as_view({"put": "default"})),
+    path("v1/templates/<str:template_id>", TemplateViewSet.as_view({"put": "update", "delete": "destroy"})),
+    path("v1/trash", TrashViewSet.as_view({"get": "list", "delete": "empty"})),
     path("v1/trash/<str:memory_id>", TrashViewSet.as_view({"delete": "destroy"})),
     path("v1/ask", AskViewSet.as_view({"post": "create"})),
     path("v1/search", FindingViewSet.as_view({"get": "retrieve"})),
@@ -80,6 +89,13 @@ urlpatterns = [
         f"{_MEMORY}/action-items/<str:item_id>",
         ChangeViewSet.as_view({"patch": "change_item", "delete": "delete_item"}),
     ),
+    path(f"{_MEMORY}/labels", MemoryLabelViewSet.as_view({"patch": "labels"})),
+    path(f"{_MEMORY}/comments", MemoryLabelViewSet.as_view({"get": "comments", "post": "add_comment"})),
+    path(
+        f"{_MEMORY}/comments/<str:comment_id>",
+        MemoryLabelViewSet.as_view({"patch": "edit_comment", "delete": "delete_comment"}),
+    ),
+    path(f"{_MEMORY}/template", MemoryTemplateViewSet.as_view({"put": "update"})),
     path(f"{_MEMORY}/changes", ChangeViewSet.as_view({"get": "list"})),
     path(f"{_MEMORY}/changes/<str:change_id>/undo", ChangeViewSet.as_view({"post": "undo"})),
     path(
@@ -90,6 +106,7 @@ urlpatterns = [
     path(f"{_MEMORY}/post-processing/retry", PostProcessingViewSet.as_view({"post": "retry"})),
     path(f"{_MEMORY}/links", LinkViewSet.as_view({"get": "list", "post": "create"})),
     path(f"{_MEMORY}/links/<str:link_id>", LinkViewSet.as_view({"delete": "destroy"})),
+    path("v1/shared/<str:token>/audio", SharedViewSet.as_view({"get": "audio", "head": "audio"})),
     path("v1/shared/<str:token>", SharedViewSet.as_view({"get": "retrieve"})),
     path(f"{_MEMORY}/shared", PublicViewSet.as_view({"get": "retrieve"})),
     path("v1/public-memories", PublicViewSet.as_view({"get": "list"})),
@@ -108,6 +125,12 @@ urlpatterns = [
     path("v1/users/fcm-token", UserViewSet.as_view({"post": "fcm_token"})),
     path("v1/users/improvement", ImprovementViewSet.as_view({"get": "retrieve", "put": "update"})),
     path("v1/users/vocabulary", VocabularyViewSet.as_view({"get": "retrieve", "put": "update"})),
+    path("v1/vocabulary/healings", HealingViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/vocabulary/healings/preview", HealingViewSet.as_view({"post": "preview"})),
+    path("v1/vocabulary/healings/offers", HealingViewSet.as_view({"get": "offers"})),
+    path("v1/vocabulary/healings/<str:healing_id>", HealingViewSet.as_view({"get": "retrieve"})),
+    path("v1/vocabulary/healings/<str:healing_id>/go-on", HealingViewSet.as_view({"post": "go_on"})),
+    path("v1/vocabulary/healings/<str:healing_id>/undo", HealingViewSet.as_view({"post": "undo"})),
     path("v1/feedback", FeedbackViewSet.as_view({"get": "list", "post": "create"})),
     path("v1/feedback/<str:feedback_id>", FeedbackViewSet.as_view({"delete": "destroy"})),
     path("v1/webhooks", WebhookViewSet.as_view({"get": "list", "post": "create"})),
@@ -119,6 +142,13 @@ urlpatterns = [
     path(f"{_WEBHOOK}/test", WebhookViewSet.as_view({"post": "test"})),
     path(f"{_WEBHOOK}/deliveries", WebhookViewSet.as_view({"get": "deliveries"})),
     path(f"{_WEBHOOK}/deliveries/<int:number>/resend", WebhookViewSet.as_view({"post": "resend"})),
+    path("v1/sync", SyncViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/sync/<str:batch_id>", SyncViewSet.as_view({"get": "retrieve", "delete": "destroy"})),
+    path("v1/sync/<str:batch_id>/finish", SyncViewSet.as_view({"post": "finish"})),
+    path(
+        "v1/sync/<str:batch_id>/files/<int:number>",
+        SyncFileViewSet.as_view({"head": "offset", "patch": "append"}),
+    ),
     path("v1/events", event_stream),
     path("v1/vendors/fal/webhook", FalWebhook.as_view()),
     path("v1/vendors/audio/<str:token>", vendor_audio),

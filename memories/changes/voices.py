@@ -5,11 +5,11 @@ As with words each is kept beside the machine's transcript and can be taken back
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from memories.changes import making
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import voices
 from memories.repository import memories as repository
@@ -38,7 +38,7 @@ def merge(uid: str, memory_id: str, voice: str, into: str, *, fence: Fence) -> M
         if not here or not there or voice == into:
             raise NoSuchVoice(voice)
         made = Change(
-            id=_new_id(), kind="voice_merge", at=_now(), voice=voice, into=into, spans=voices.spans_of(here),
+            id=making.new_id(), kind="voice_merge", at=_now(), voice=voice, into=into, spans=voices.spans_of(here),
             into_spans=voices.spans_of(there),
         )  # fmt: skip
         return _laid(memory, made)
@@ -66,7 +66,7 @@ def split(uid: str, memory_id: str, segment_ids: Sequence[str], *, fence: Fence)
         # Of no transcript that is kept: a name that is given to the new voice is nobody else's then.
         label = voices.free_label([*known, *_labels(memory)])
         made = Change(
-            id=_new_id(), kind="voice_split", at=_now(), voice=of.pop(), into=label, spans=voices.spans_of(chosen)
+            id=making.new_id(), kind="voice_split", at=_now(), voice=of.pop(), into=label, spans=voices.spans_of(chosen)
         )
         return _laid(memory, made)
 
@@ -81,15 +81,10 @@ def _labels(memory: Memory) -> set[str]:
 
 def _laid(memory: Memory, made: Change) -> dict[str, Any]:
     """The transcript that is shown with one operation more. Raises TooManyChanges, also for too many segments."""
-    edits = memory.edits.model_copy(update={"changes": rules.kept([*memory.edits.changes, made])})
-    shown, edits = rules.lay(memory.heard(), edits)
+    shown, edits = rules.lay(memory.heard(), making.with_change(memory.edits, made))
     if any(change.id == made.id and change.orphaned for change in edits.changes):
         raise rules.TooManyChanges
     return {"transcript_segments": shown, "edits": edits}
-
-
-def _new_id() -> str:
-    return f"ch_{secrets.token_hex(8)}"
 
 
 def _now() -> datetime:

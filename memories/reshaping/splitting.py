@@ -13,7 +13,7 @@ from typing import Any
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules.tokens import tokens_in
 from memories.reshaping.merging import carried, voices_said, zero_of
-from memories.shapes import Change, Event, Memory, Structured, UserEdits
+from memories.shapes import WORDS, Change, Event, Memory, Structured, UserEdits
 from transcription.segments import Segment
 
 
@@ -40,7 +40,7 @@ def split(
     manual: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Memory]:
     """The two memories of these ids that take the place of ``memory``. What belongs to the whole of it (title,
-    overview, photos) stays with the first. ``manual``: what the user said of its segments, by id.
+    overview, photos, comments) stays with the first. ``manual``: what the user said of its segments, by id.
 
     Raises ValueError where ``cut_at`` is None.
     """
@@ -123,6 +123,8 @@ def _structured(memory: Memory, number: int, sides: _Sides) -> Structured:
     return made.model_copy(
         update={
             "overview": made.overview if number == 0 else "",
+            "sections": [],
+            "template": None,
             "action_items": [item for item in made.action_items if sides.of_text(item.description) == number],
             "events": [event for event in made.events if sides.of_text(_text(event)) == number],
         }
@@ -149,7 +151,8 @@ def _edits(
     operations = [
         _operation(change, offset, ids)
         for change in carried(memory)
-        if number == (sides.of_segment(change.segment_id, change.start) if change.kind == "text"
+        if change.kind == "heal"
+        or number == (sides.of_segment(change.segment_id, change.start) if change.kind == "text"
                       else items.get(str(change.item_id), 0))
     ]  # fmt: skip
     made = [item for item in rules.made_items(memory) if sides.of_text(item.description) == number]
@@ -165,6 +168,10 @@ def _edits(
         },
         events_created=edits.events_created,
         changes=operations,
+        folder_id=edits.folder_id,
+        tag_ids=edits.tag_ids,
+        comments=edits.comments if number == 0 else [],
+        template_id=edits.template_id,
         made_items=made if any(change.kind.startswith("item_") for change in operations) else None,
     )
 
@@ -178,7 +185,7 @@ def _unversioned(said: Mapping[str, Any], offset: float) -> dict[str, Any]:
 
 
 def _operation(change: Change, offset: float, ids: set[str]) -> Change:
-    if change.kind != "text":
+    if change.kind not in WORDS:
         return change
     return change.model_copy(
         update={

@@ -16,17 +16,18 @@ from typing import Any
 
 import structlog
 from django.core.cache import cache
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_q.tasks import async_task
 
 from memories.action_items import rows as action_items
+from memories.mirror import rows as mirror
 from memories.mirror.models import MemoryRow
 from memories.passages import indexing, spelling
 from memories.passages.models import IndexedEmotion, IndexedMemory, SpellingGram
 from memories.repository import memories as repository
 from memories.search import people_named, word_rows
 from memories.search.models import SearchPerson, SearchTerms, SearchWord
-from memories.search.words import terms
+from memories.search.words import terms, words
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,7 @@ class Among:
     language: str | None = None
     open_items: bool | None = None
     only_discarded: bool = False
+    labels: tuple[str, ...] = ()
 
     def rows(self, uid: str) -> QuerySet[SearchTerms]:
         rows = SearchTerms.objects.filter(uid=uid)
@@ -84,9 +86,9 @@ class Among:
         if self.emotion:
             felt = IndexedEmotion.objects.filter(emotion=self.emotion, entry__uid=uid)
             rows = rows.filter(memory_id__in=felt.values("entry__memory_id"))
-        if told:
+        if told or self.labels:
             listed = MemoryRow.objects.filter(uid=uid, memory_id=OuterRef("memory_id"), **told)
-            rows = rows.filter(Exists(listed))
+            rows = rows.filter(Exists(mirror.labelled(listed, self.labels)))
         return rows
 
     @property
@@ -97,7 +99,7 @@ class Among:
     @property
     def by_rows(self) -> bool:
         """Whether something is asked for that only the rows know, and no vector's metadata."""
-        told = self.person_id or self.people or self.emotion or self.language or self.only_discarded
+        told = self.person_id or self.people or self.emotion or self.language or self.only_discarded or self.labels
         return bool(told) or self.open_items is not None
 
 
@@ -224,6 +226,22 @@ def find(uid: str, query: str, among: Among = EVERYTHING) -> list[WordHit]:
         for entry, name in names.items()
     ]
     return sorted((hit for hit in hits if hit.score > 0), key=lambda hit: (-hit.score, hit.memory_id))
+
+
+def holding(uid: str, text: str, *, after: tuple[datetime, str] | None, most: int) -> list[tuple[datetime, str]]:
+    """The memories that hold every word of ``text``, newest first, with when they were created; behind ``after``. What
+    changed since the last ``refresh`` is not known."""
+    wanted = list(word_rows.digests(uid, list(dict.fromkeys(words(text)))[:MOST_WORDS]).values())
+    if not wanted:
+        return []
+    rows = SearchTerms.objects.filter(uid=uid)
+    for word in wanted:
+        rows = rows.filter(Exists(SearchWord.objects.filter(entry=OuterRef("pk"), word=word)))
+    if after is not None:
+        at, memory_id = after
+        rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, memory_id__gt=memory_id))
+    found = rows.order_by("-created_at", "memory_id").values_list("created_at", "memory_id")
+    return list(found[:most])
 
 
 def _speaking(uid: str, among: Among, people: list[str], newest: int) -> list[int]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
-from memories.pipeline.rules import user_edits, voices
+from memories.pipeline.rules import healing, user_edits, voices
 from memories.pipeline.rules.tokens import tokens_in
 from memories.shapes import ActionItem, Change, Memory, Structured, UserEdits
 from transcription.segments import Segment, clean_text
@@ -77,8 +77,8 @@ def lay(segments: Sequence[Segment], edits: UserEdits) -> tuple[list[Segment], U
 
 def lay_texts(segments: Sequence[Segment], edits: UserEdits) -> tuple[list[Segment], UserEdits]:
     """``segments`` (the machine's words) with the person's, and the edits with the places at which each now stands."""
-    changes = active(edits, "text")
-    if not changes:
+    changes, heals = active(edits, "text"), active(edits, "heal")
+    if not changes and not heals:
         return list(segments), edits
     last: dict[tuple[str | None, float, float], Change] = {
         (change.segment_id, change.start, change.end): change for change in changes
@@ -94,6 +94,15 @@ def lay_texts(segments: Sequence[Segment], edits: UserEdits) -> tuple[list[Segme
         for index, text in (placed or {}).items():
             shown[index] = shown[index].model_copy(update={"text": text})
         settled[change.id] = change.model_copy(update={"places": places, "orphaned": placed is None})
+    own = {name for change in settled.values() for name in change.places}
+    for heal in heals:  # behind all texts: what the person wrote is not touched
+        places = {}
+        for index, item in enumerate(shown):
+            text = healing.healed(item.text, heal.heard, heal.text) if item.id not in own else item.text
+            if text != item.text:
+                places[item.id] = machine[item.id]
+                shown[index] = item.model_copy(update={"text": text})
+        settled[heal.id] = heal.model_copy(update={"places": places, "orphaned": not places})
     return shown, edits.model_copy(update={"changes": [settled.get(item.id, item) for item in edits.changes]})
 
 

@@ -82,6 +82,8 @@ urlpatterns = [
     path(f"{_MEMORY}/segments/assign-bulk", EditViewSet.as_view({"patch": "assign_voice"})),
     path(f"{_MEMORY}/segments/<int:index>/assign", EditViewSet.as_view({"patch": "assign"})),
     path(f"{_MEMORY}/segments/<str:segment_id>/text", ChangeViewSet.as_view({"patch": "text"})),
+    path(f"{_MEMORY}/voices/merge", ChangeViewSet.as_view({"post": "merge_voices"})),
+    path(f"{_MEMORY}/voices/split", ChangeViewSet.as_view({"post": "split_voice"})),
     path(f"{_MEMORY}/action-items", ChangeViewSet.as_view({"get": "items", "post": "add_item"})),
     path(
         f"{_MEMORY}/action-items/<str:item_id>",

@@ -22,6 +22,7 @@ from memories.pages import (
     templates,
     timeline,
     trash,
+    voices,
     webhooks,
 )
 
@@ -38,6 +39,9 @@ urlpatterns = [
     path(f"{_MEMORY}/download/<str:file_format>", memory.download),
     path(f"{_MEMORY}/texts", changes.texts),
     path(f"{_MEMORY}/voice", changes.voice),
+    path(f"{_MEMORY}/voices/merge", voices.merge),
+    path(f"{_MEMORY}/voices/split", voices.split),
+    path(f"{_MEMORY}/voices/undo", voices.undo),
     path(f"{_MEMORY}/visibility", changes.visibility),
     path(f"{_MEMORY}/activate", changes.activate),
     path(f"{_MEMORY}/keep", changes.keep),

@@ -172,7 +172,7 @@ def test_taken_back_while_it_goes_on_nothing_more_is_changed(
 def test_a_memory_that_holds_as_many_changes_as_may_be_is_skipped_and_counted(
     talk: Any, alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "MOST_CHANGES", 0)
+    monkeypatch.setattr(making.rules, "MOST_CHANGES", 0)
     memory = talk("Hannah comes.")
     made = begun(alice)
     assert (made["skipped"], made["memories"], texts(memory)) == (1, 0, ["Hannah comes."])

@@ -26,7 +26,9 @@ from tests.pages.conftest import Visitor
 Make = Callable[..., Memory]
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">"\'{{7*7}}'
 OPEN = {"/app/sign-in", "/app/sign-out"}
-POSTED = re.compile(r"/(texts|voice|visibility|activate|delete|feedback|name|token|consents|vocabulary|webhooks)$")
+POSTED = re.compile(
+    r"/(texts|voice|visibility|activate|delete|feedback|name|token|consents|vocabulary|webhooks|healing/\w+/\w+)$"
+)
 
 
 def paths(**ids: str) -> Iterator[str]:

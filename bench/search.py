@@ -25,7 +25,13 @@ from typing import Any
 SET = Path(__file__).with_name("search_set.json")
 UID = "bench-search"
 SECONDS_A_WORD = 0.4
-WAYS = {"words alone": "words", "vectors alone": "vectors", "hybrid": "vectors words"}
+HYBRID = "hybrid"
+WAYS = {"words alone": "words", "vectors alone": "vectors", HYBRID: "vectors words"}
+REFUSED = "discard_right"
+"""The evaluation's figure whose form the refused questions have: a share, better the higher."""
+NAMES = {"search_recall": "recall", "search_mrr": "mrr", "search_ndcg": "ndcg", REFUSED: "refused"}
+Parts = dict[str, tuple[float, float]]
+"""Figure to what one question adds: above and below the line."""
 
 
 def memories() -> Iterator[Any]:
@@ -84,21 +90,19 @@ def questions(half: int | None = None) -> list[tuple[str, str, list[str]]]:
     return found
 
 
-def measured(asked: Sequence[tuple[str, str, list[str]]], ways: str) -> dict[str, dict[str, float]]:
-    """By kind of question: recall@5, MRR and nDCG@10; of ``negative`` the share for which nothing was found."""
+def parts_of(asked: Sequence[tuple[str, str, list[str]]], ways: str) -> dict[str, dict[str, Parts]]:
+    """By kind of question, and of all that have an answer: what each question adds to recall@5, MRR and nDCG@10; one
+    of ``negative`` to the share for which nothing was found."""
     from memories.evaluation.ranking import ranking_parts
 
-    sums: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[str, dict[str, Parts]] = defaultdict(dict)
     for kind, text, wanted in asked:
         ranked = found_by(text, ways)
         if kind == "negative":
-            sums[kind]["refused"].append(float(not ranked))
-            continue
-        parts = ranking_parts(ranked, wanted)
-        for name, (got, of) in parts.items():
-            for group in (kind, "all"):
-                sums[group][name.removeprefix("search_")].append(got / of)
-    return {kind: {name: statistics.fmean(values) for name, values in told.items()} for kind, told in sums.items()}
+            found[kind][text] = {REFUSED: (float(not ranked), 1.0)}
+        else:
+            found[kind][text] = found["all"][text] = ranking_parts(ranked, wanted)
+    return found
 
 
 def found_by(text: str, ways: str) -> list[str]:
@@ -115,17 +119,29 @@ def found_by(text: str, ways: str) -> list[str]:
     return [item.memory_id for item in found]
 
 
-def quality(half: int | None) -> dict[str, dict[str, dict[str, float]]]:
-    """By way and kind."""
-    return {way: measured(questions(half), ways) for way, ways in WAYS.items()}
+def quality(half: int | None) -> dict[str, dict[str, dict[str, Parts]]]:
+    """By way, kind and question."""
+    return {way: parts_of(questions(half), ways) for way, ways in WAYS.items()}
 
 
-def show(table: dict[str, dict[str, dict[str, float]]]) -> None:
-    kinds = list(next(iter(table.values())))
-    for kind in kinds:
+def show(table: dict[str, dict[str, dict[str, Parts]]]) -> None:
+    """Each way's figures; below, what is shown of hybrid search against each way alone (95 %, the same questions
+    resampled for both): better, worse or, where the interval holds 0, neither."""
+    from memories.evaluation.figures import differences, figures_of
+
+    for kind in next(iter(table.values())):
         for way, told in table.items():
-            figures = "  ".join(f"{name} {value:.3f}" for name, value in told[kind].items())
-            print(f"{kind:<11} {way:<14} {figures}")
+            names = {NAMES[name]: figure for name, figure in figures_of(told[kind]).items()}
+            figures = "  ".join(f"{name} {figure.value:.3f}" for name, figure in names.items())
+            print(f"{kind:<11} {way:<14} {figures}  ({len(told[kind])} questions)")
+        for way in table:
+            if way != HYBRID:
+                found = differences(table[way][kind], table[HYBRID][kind])
+                told_of = "  ".join(
+                    f"{NAMES[name]} {item.difference:+.3f} ({item.low:+.3f} to {item.high:+.3f}) {item.verdict}"
+                    for name, item in found.items()
+                )
+                print(f"{'':<11} against {way}: {told_of}")
 
 
 def many(count: int) -> list[Any]:

@@ -89,12 +89,15 @@ def txt(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo) -> 
     lines = [_one_line(memory.structured.title) or "Untitled", _when(memory, zone), ""]
     if memory.structured.overview:
         lines += [_one_line(memory.structured.overview), ""]
+    for section in memory.structured.sections:
+        lines += [_one_line(section.heading), *(f"- {_one_line(point.text)}" for point in section.points), ""]
     lines += [f"[{_clock(start, None)}] {name}: {text}" for start, name, text in _talk(memory, names, user)]
     return "\n".join(lines) + "\n"
 
 
 def markdown(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo) -> str:
-    """A Markdown note: heading, overview, tasks as check boxes, events, and the talk. What was said is never markup."""
+    """A Markdown note: heading, overview, tasks as check boxes, events, the user's comments, and the talk. What was
+    said is never markup."""
     structured = memory.structured
     lines = [
         f"# {literal(structured.title) or 'Untitled'}",
@@ -104,6 +107,8 @@ def markdown(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo
     ]
     if structured.overview:
         lines += [literal(structured.overview), ""]
+    for section in structured.sections:
+        lines += [f"## {literal(section.heading)}", "", *(f"- {literal(point.text)}" for point in section.points), ""]
     if structured.action_items:
         lines += ["## Action items", ""]
         lines += [
@@ -117,6 +122,12 @@ def markdown(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo
             for event in structured.events
         ]
         lines.append("")
+    if memory.edits.comments:
+        lines += ["## Comments", ""]
+        lines += [
+            f"- {comment.at.astimezone(zone):%Y-%m-%d}: {literal(comment.text)}" for comment in memory.edits.comments
+        ]
+        lines.append("")
     if memory.transcript_segments:
         lines += ["## Transcript", ""]
         for start, name, text in _talk(memory, names, user):
@@ -124,8 +135,13 @@ def markdown(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def note(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo) -> str:
-    """The Markdown with front matter, for a folder of linked notes; a person's name in it links to their note."""
+def note(
+    memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo, labels: Mapping[str, str] | None = None
+) -> str:
+    """The Markdown with front matter, for a folder of linked notes; a person's name in it links to their note.
+
+    ``labels``: names of the user's folders and tags by id.
+    """
     spoken = {item.person_id for item in memory.transcript_segments if item.person_id}
     known = sorted(spoken & names.keys())
     matter = {
@@ -134,6 +150,7 @@ def note(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo) ->
         "aliases": [_one_line(memory.structured.title)] if memory.structured.title else [],
         "category": memory.structured.category.value,
         "language": memory.language or "",
+        **_labels(memory, labels or {}),
         "people": [f"[[people/{person_id}]]" for person_id in known],
     }
     # JSON is YAML: no text of anybody can end the block or begin another key.
@@ -141,6 +158,13 @@ def note(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo) ->
     links = [f"[[people/{person_id}|{_linked(names[person_id])}]]" for person_id in known]
     with_whom = [f"With {', '.join(links)}.", ""] if links else []
     return "\n".join(["---", *head, "---", *with_whom, markdown(memory, names, user, zone)])
+
+
+def _labels(memory: Memory, called: Mapping[str, str]) -> dict[str, str | list[str]]:
+    """Folder and tags, those that there are; a tag of several words with hyphens, as readers of notes take it."""
+    folder = called.get(memory.edits.folder_id or "")
+    tags = ["-".join(called[tag].split()) for tag in memory.edits.tag_ids if tag in called]
+    return {**({"folder": folder} if folder else {}), **({"tags": tags} if tags else {})}
 
 
 def _linked(name: str) -> str:

@@ -74,6 +74,17 @@ def set_texts(uid: str, memory_id: str, given: dict[str, str | None]) -> Memory:
     return changed
 
 
+def set_template(uid: str, memory_id: str, template_id: str | None) -> Memory:
+    """Which summary template later runs use: its id, ``none`` for no sections, None for that of the category."""
+
+    def change(memory: Memory) -> dict[str, Any]:
+        if memory.edits.template_id == template_id:
+            return {}
+        return {"edits": memory.edits.model_copy(update={"template_id": template_id})}
+
+    return repository.mutate_memory(uid, memory_id, change)
+
+
 def set_events_created(uid: str, memory_id: str, flags: dict[int, bool]) -> Memory:
     """Mark calendar events as created or not. Indexes that do not exist are ignored, as the app expects.
 

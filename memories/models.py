@@ -9,6 +9,7 @@ from memories.mirror.models import (
     MirrorSample,
     PersonRow,
     ProcessingMemoryRow,
+    SessionRow,
 )
 from memories.search.models import SearchPerson, SearchTerms, SearchWord
 from memories.user_events.models import EventCounter, UserEvent, VendorCallback
@@ -25,6 +26,7 @@ __all__ = [
     "SearchPerson",
     "SearchTerms",
     "SearchWord",
+    "SessionRow",
     "UserEvent",
     "VendorCallback",
     "Webhook",

@@ -25,6 +25,8 @@ from memories.offline import batches
 from memories.offline.models import SyncBatch, SyncConversation, SyncFile
 from memories.pipeline.models import PostProcessingRun, StepArtifact, VendorCall
 from memories.pipeline.states import State
+from memories.reshaping import records as reshaping
+from memories.reshaping.models import ReshapedMemory, Reshaping
 from memories.submissions import once
 from memories.submissions.models import Submission
 from memories.upkeep import CALLBACKS_KEPT, EVENTS_KEPT, SAMPLES_KEPT
@@ -174,6 +176,11 @@ def _rows() -> Iterator[Held]:
     yield _counted(Held("feedback", days, "support reads it, and learning is told by it"), Report.objects.all())
     month = f"{links.KEPT.days} days after they ended, or when the user revokes them"
     yield _counted(Held("links to memories", month, "whoever was given one opens it"), SharedLink.objects.all())
+    undo = f"{reshaping.UNDO_FOR.days} days after it"
+    held = ReshapedMemory.objects.filter(made=False, reshaping__state=Reshaping.State.DONE)
+    yield _counted(Held("originals of merged and split memories", undo, "the user may undo it"), held)
+    over = Reshaping.objects.filter(state__in=(Reshaping.State.FAILED, Reshaping.State.UNDONE))
+    yield _counted(Held("merges and splits that failed or were undone", undo, "the app asks for their end"), over)
     yield _counted(Held("calendar feeds", "when the user revokes them", "calendars read them"), TaskFeed.objects.all())
     cases = LabelledCase.objects.all()
     yield _counted(Held("labelled cases", days, "what is learned and measured is held against them"), cases)

@@ -6,17 +6,13 @@ an existing project's documents are read back. Our own additions are optional an
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from omi.core.ids import checked
-from omi.core.moments import Moment
-from transcription.said_by import LONGEST_LABEL, PersonId, SegmentId
-from transcription.segments import Segment, is_speaker_label, speaker_label
+from transcription.segments import Segment
 
 
 class Category(StrEnum):
@@ -90,13 +86,40 @@ class Event(BaseModel):
         return max(1, min(180, int(value)))
 
 
+class Point(BaseModel):
+    """One thing that a section says. ``start``: second of the memory at which it was said; None where that is not
+    known."""
+
+    text: str
+    start: float | None = None
+
+
+class Section(BaseModel):
+    """A heading of a summary template and what of it was said; no points: nothing was."""
+
+    heading: str
+    points: list[Point] = Field(default_factory=list)
+
+
+class AppliedTemplate(BaseModel):
+    """The template that sections were made with, by the name that it had. ``method``: ``extractive`` or a model."""
+
+    id: str
+    name: str
+    method: str = ""
+
+
 class Structured(BaseModel):
+    """``sections`` and ``template``: the summary by a template, where the user chose one."""
+
     title: str = ""
     overview: str = ""
     emoji: str = "🧠"
     category: Category = Category.OTHER
     action_items: list[ActionItem] = Field(default_factory=list)
     events: list[Event] = Field(default_factory=list)
+    sections: list[Section] = Field(default_factory=list)
+    template: AppliedTemplate | None = None
 
     @field_validator("category", mode="before")
     @classmethod
@@ -185,12 +208,23 @@ class Change(BaseModel):
     fields: dict[str, Any] = Field(default_factory=dict)
 
 
+class Comment(BaseModel):
+    """What a person noted about a memory. ``edited_at``: when its words were changed last; None: never."""
+
+    id: str
+    text: str
+    at: datetime
+    edited_at: datetime | None = None
+
+
 class UserEdits(BaseModel):
     """What a person set, kept apart from what the machine produced; it wins over every later run.
 
     ``speakers`` maps a transcript label or segment id to ``{"is_user": bool, "person_id": str | None}``. ``changes``:
     operations on words and action items, oldest first. ``made_items``: the machine's action items, where the person
-    changed some.
+    changed some. ``folder_id``, ``tag_ids``: labels of the user; one that is deleted is not there any more.
+    ``comments``: oldest first. ``template_id``: of the summary template; ``none`` for no sections, None for that of
+    the memory's category.
     """
 
     title: str | None = None
@@ -201,6 +235,14 @@ class UserEdits(BaseModel):
     events_created: dict[str, bool] = Field(default_factory=dict)
     changes: list[Change] = Field(default_factory=list)
     made_items: list[ActionItem] | None = None
+    folder_id: str | None = None
+    tag_ids: list[str] = Field(default_factory=list)
+    comments: list[Comment] = Field(default_factory=list)
+    template_id: str | None = None
+
+    def labels(self) -> list[str]:
+        """Ids of the folder and the tags."""
+        return [*([self.folder_id] if self.folder_id else []), *self.tag_ids]
 
 
 class Memory(_Document):
@@ -238,8 +280,13 @@ class Memory(_Document):
     accounting: dict[str, Any] | None = None
     time_zero: datetime | None = None
     """Second 0 of the segments' times and of the recording: the first audio byte of the conversation."""
+    made_from: list[str] = Field(default_factory=list)
+    """The memories that the user merged into this one, or the one that it was split from."""
+    replaced_by: list[str] = Field(default_factory=list)
+    """What it was merged into or split into: it is deleted, and kept until ``goes_at`` so that this can be undone."""
+    goes_at: datetime | None = None
 
-    @field_validator("created_at", "started_at", "finished_at", "deleted_at", "time_zero")
+    @field_validator("created_at", "started_at", "finished_at", "deleted_at", "time_zero", "goes_at")
     @classmethod
     def _aware(cls, value: datetime | None) -> datetime | None:
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
@@ -294,66 +341,3 @@ class ProcessingMemory(_Document):
     """By session id."""
     assigned: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Who the user said, while it was going on, that a segment is of: the memory's ``edits.segments`` begin with it."""
-
-
-MAX_GIVEN_SEGMENTS = 20_000
-"""Segments that a client may bring at once: a talk of a day has about 14,000. One transaction stores them all, and on
-SQLite nobody else writes meanwhile."""
-LATEST_SECOND = 10_000_000.0
-"""Of a posted segment: 115 days into its talk. A time that no clock can show makes no subtitle and no date."""
-
-
-class GivenSegment(Segment):
-    """A segment as a client sends it: checked here, because whatever is stored is sent to every app of this user.
-
-    The app throws on a label that is not ``X_<int>`` and then shows no memory at all (docs/reference/app-protocol.md).
-    """
-
-    id: SegmentId = Field(default_factory=lambda: str(uuid.uuid4()))
-    person_id: PersonId | None = None
-    stt_provider: str | None = Field(default=None, max_length=100)
-
-    @field_validator("id", "person_id", "stt_provider", mode="before")
-    @classmethod
-    def _nothing(cls, value: Any, info: ValidationInfo) -> Any:
-        if value in (None, ""):
-            return str(uuid.uuid4()) if info.field_name == "id" else None
-        return value
-
-    @field_validator("speaker", mode="before")
-    @classmethod
-    def _readable(cls, value: Any) -> Any:
-        if value is None:
-            return speaker_label(0)
-        if isinstance(value, str) and (len(value) > LONGEST_LABEL or not is_speaker_label(value)):
-            raise ValueError("speaker must be a label such as SPEAKER_00")
-        return value
-
-    @field_validator("id", "person_id")
-    @classmethod
-    def _an_id(cls, value: str | None) -> str | None:
-        return value if value is None else checked(value)
-
-    @model_validator(mode="after")
-    def _forward(self) -> GivenSegment:
-        if not 0 <= self.start <= self.end <= LATEST_SECOND:
-            raise ValueError(f"a segment must have 0 <= start <= end <= {LATEST_SECOND:.0f}")
-        return self
-
-
-class CreateMemory(BaseModel):
-    """Body of ``POST /v1/memories``."""
-
-    started_at: Moment
-    finished_at: Moment
-    transcript_segments: list[GivenSegment] = Field(default_factory=list, max_length=MAX_GIVEN_SEGMENTS)
-    geolocation: Geolocation | None = None
-    photos: list[Photo] = Field(default_factory=list)
-    source: str | None = Field(default="friend", max_length=64)
-    language: str | None = Field(default=None, max_length=32)
-    processing_memory_id: str | None = None
-
-    @field_validator("processing_memory_id")
-    @classmethod
-    def _an_id(cls, value: str | None) -> str | None:
-        return value if value is None else checked(value)

@@ -14,12 +14,15 @@ from memories.insights import figures
 from memories.links import shared as links
 from memories.mirror import compare
 from memories.models import MemoryRow, MirrorSample, VendorCallback
-from memories.offline import batches, working
+from memories.offline import batches
+from memories.offline import working as offline_work
 from memories.passages import indexing
 from memories.pipeline.operations import retention as rules
 from memories.privacy import erasure
 from memories.recaps import making
 from memories.repository import parsing, stored
+from memories.reshaping import records as reshaping
+from memories.reshaping import working
 from memories.search import word_index
 from memories.submissions import once
 from memories.user_events import log as events
@@ -44,8 +47,9 @@ INDEXED_PASSAGES = 200
 
 
 def erasures() -> int:
-    """Take up erasures that did not reach every store, and memories whose time to be restored is over."""
-    return erasure.finish_pending()
+    """Take up erasures that did not reach every store, and memories whose time to be restored, or to come back from a
+    merge or a split, is over."""
+    return erasure.finish_pending() + working.expire()
 
 
 def mirror_sample() -> int:
@@ -85,6 +89,11 @@ def index_passages(limit: int = INDEXED_PASSAGES) -> int:
     return indexing.index_due(limit)
 
 
+def reshapings() -> int:
+    """Merge, split and undo what no worker has come to; how many."""
+    return working.due()
+
+
 def recaps() -> int:
     """Make the recaps of days and weeks that ended; how many."""
     return making.tick()
@@ -107,18 +116,19 @@ def webhooks() -> int:
 
 def offline() -> int:
     """Go on with batches of offline recordings that wait for a worker; how many."""
-    return working.tick()
+    return offline_work.tick()
 
 
 def prune() -> int:
-    """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms, expired links, offline
-    batches that are over and samples of the mirror that are too old to matter; how many."""
+    """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms, expired links, merges that
+    failed or were undone, offline batches that are over and samples of the mirror that are too old to matter; how many.
+    """
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
     gone = delete_in_pieces(old) + delete_in_pieces(samples)
     gone += events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune() + once.prune()
-    return gone + links.prune() + batches.prune()
+    return gone + links.prune() + reshaping.prune() + batches.prune()
 
 
 def retention() -> dict[str, int]:
@@ -137,6 +147,7 @@ def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
         ("compare a sample of the mirror", "mirror_sample", 15),
         ("index words", "index_words", 5),
         ("index passages", "index_passages", 1),
+        ("merge and split", "reshapings", 1),
         ("make recaps", "recaps", 10),
         ("count insights", "insights", 5),
         ("deliver webhooks", "webhooks", 1),

@@ -20,6 +20,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from memories import downloads
+from memories.labels import kept
 from memories.mirror.models import MemoryRow, PersonRow
 from memories.privacy.zip_stream import Pieces, Sink
 from memories.repository import memories as repository
@@ -52,13 +53,14 @@ def vault(uid: str, since: str = "") -> io.BufferedReader:
     Raises BadCursor; while it is read ProviderError where a store is out of reach.
     """
     user = get_user(uid)
-    moment = _moment(since, user) if since else None
+    moment = _moment(since, _taste(user, kept.names(uid))) if since else None
     return io.BufferedReader(Pieces(_zip(uid, user, moment)), buffer_size=audio.PIECE)
 
 
 def _zip(uid: str, user: UserDoc, since: datetime | None) -> Generator[bytes]:
     sink = Sink()
-    cursor = f"{(timezone.now() - OVERLAP).isoformat()}~{_taste(user)}"
+    labels = kept.names(uid)
+    cursor = f"{(timezone.now() - OVERLAP).isoformat()}~{_taste(user, labels)}"
     clock, names = zone(user), people.names(uid)
     notes, unreadable = dict[str, str](), list[str]()
     changed = set[str]() if since is None else _changed(uid, since)
@@ -79,7 +81,7 @@ def _zip(uid: str, user: UserDoc, since: datetime | None) -> Generator[bytes]:
                 if memory is None or memory.deleted or memory.discarded:  # it went while the archive was made
                     del notes[row["memory_id"]]
                     continue
-                archive.writestr(name, downloads.note(memory, names, user.name, clock))
+                archive.writestr(name, downloads.note(memory, names, user.name, clock, labels))
                 yield from sink.take()
         persons = {f"people/{person_id}.md": _person(uid, person_id, name, notes) for person_id, name in names.items()}
         for name, text in persons.items():
@@ -113,13 +115,15 @@ def _file_of(row: Mapping[str, Any], clock: ZoneInfo) -> str:
     return f"memories/{(row['started_at'] or row['created_at']).astimezone(clock):%Y-%m-%d} {row['memory_id']}.md"
 
 
-def _taste(user: UserDoc) -> str:
-    """Names what every note depends on: another name or zone of the user makes all notes anew."""
-    return hashlib.sha256(f"{user.name}\0{user.time_zone}".encode()).hexdigest()[:8]
+def _taste(user: UserDoc, labels: Mapping[str, str]) -> str:
+    """Names what many notes depend on: another name or zone of the user, or of a folder or tag, makes all notes
+    anew."""
+    told = "".join(f"\0{name}\0{label}" for name, label in sorted(labels.items()))
+    return hashlib.sha256(f"{user.name}\0{user.time_zone}{told}".encode()).hexdigest()[:8]
 
 
-def _moment(cursor: str, user: UserDoc) -> datetime | None:
-    """The moment that a cursor names; None where every note is another one since."""
+def _moment(cursor: str, now: str) -> datetime | None:
+    """The moment that a cursor names; None where every note is another one since. ``now``: the ``_taste`` of now."""
     text, _, taste = cursor.partition("~")
     try:
         moment = datetime.fromisoformat(text)
@@ -127,4 +131,4 @@ def _moment(cursor: str, user: UserDoc) -> datetime | None:
         raise BadCursor("since is not a cursor of a vault") from error
     if moment.tzinfo is None or len(taste) != 8:
         raise BadCursor("since is not a cursor of a vault")
-    return moment if taste == _taste(user) else None
+    return moment if taste == now else None

@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "memories.insights",
     "memories.action_items",
     "memories.links",
+    "memories.reshaping",
     "memories.offline",
     "memories.vocabulary",
 ]

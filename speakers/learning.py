@@ -1,5 +1,5 @@
-"""What a person's correction does: it labels the whole voice, may teach the gallery, and moves the threshold a
-little."""
+"""What a person's correction does: it labels the whole voice, and may teach the gallery. How sure a voice must be is
+learned from it elsewhere (``memories.learning``), with a record."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from speakers.engines.registry import ConfiguredVoices
 from speakers.engines.scale import scale_of
 from speakers.enrolment import CONSENT_VERSION, analyse
 from speakers.fence import no_fence, storing, there
-from speakers.models import USER, SpeakerDecision, UserThreshold, VoiceConsent, VoiceSample
-from speakers.policy import ACCEPT, SHIFT_LIMIT, Rules
+from speakers.models import USER, SpeakerDecision, VoiceConsent, VoiceSample
+from speakers.policy import ACCEPT, Rules
 from speakers.quality import SAMPLE_SECONDS, SAMPLE_VOICED, RejectedAudio, check
 from speakers.reasons import Reason
 
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 
 LEAST_WORDS = 6
 """The original's rule: more than five words."""
-STEP_STRICTER, STEP_LAXER = 0.01, 0.005
 CANDIDATE = "The voice differs from what is known of this person; please confirm it."
 
 
@@ -123,32 +122,17 @@ def unlearn_segment(uid: str, memory_id: str, segment_id: str, *, keep: str | No
     return len(removed)
 
 
-def record_correction(uid: str, memory_id: str, voice: str, assignment: Assignment) -> float:
-    """Compare a person's label with what was decided, remember it as manual, and adapt this user's threshold.
-
-    A wrong name makes it stricter, a name that was only suggested makes it laxer; at most ``SHIFT_LIMIT`` either way.
-    Returns the shift now in force.
-    """
+def record_correction(uid: str, memory_id: str, voice: str, assignment: Assignment) -> None:
+    """Remember a person's label of a voice as manual, beside the figures by which the machine had decided."""
     with transaction.atomic():
-        row = gallery.lock(uid)  # first, as everybody else
+        gallery.lock(uid)  # first, as everybody else
         decision = SpeakerDecision.objects.select_for_update().filter(uid=uid, memory_id=memory_id, voice=voice).first()
         if decision is None or not there(uid, assignment.person_id):
-            return row.shift
-        assigned = gallery.candidate_id(USER) if assignment.is_user else assignment.person_id or ""
-        decided = gallery.candidate_id(USER) if decision.is_user else decision.person_id
-        if not decision.manual:  # what a person had said themselves is no mistake of ours
-            if decided and decided != assigned:
-                row.shift += STEP_STRICTER
-            elif not decided and assigned and decision.suggestion == assigned:
-                row.shift -= STEP_LAXER
-            row.shift = max(-SHIFT_LIMIT, min(SHIFT_LIMIT, row.shift))
-            row.corrections += 1
-            row.save()
+            return
         decision.is_user, decision.person_id = assignment.is_user, assignment.person_id or ""
         decision.manual, decision.reason = True, Reason.MANUAL
         decision.suggestion, decision.suggestion_probability = "", 0.0
         decision.save()
-        return row.shift
 
 
 def withdraw_correction(uid: str, memory_id: str, voice: str) -> None:
@@ -159,16 +143,14 @@ def withdraw_correction(uid: str, memory_id: str, voice: str) -> None:
 
 
 def rules_of(uid: str, engine: VoiceEngine, memory_id: str = "") -> Rules:
-    """The shipped rules with this user's shift, on the scale of the engine."""
-    shift = UserThreshold.objects.filter(uid=uid).values_list("shift", flat=True).first()
+    """The shipped rules with what is in force for this user, on the scale of the engine."""
     calibration = calibration_of(engine.name, engine.version)
-    shipped = Rules(
+    return Rules(
         accept=float(tuned.value("speaker_accept", ACCEPT, uid=uid, memory_id=memory_id)),
         margin=scale_of(engine).margin,
         calibrated=calibration is not None,
         coverage=calibration.least if calibration is not None else 0.0,
     )
-    return shipped.shifted(shift or 0.0)
 
 
 def _samples_of(uid: str, memory_id: str, segment_id: str) -> QuerySet[VoiceSample]:

@@ -181,7 +181,10 @@ class SpeakerDecision(models.Model):
 
 
 class UserThreshold(models.Model):
-    """How far this user's corrections moved the acceptance probability, inside the bounds of ``policy``."""
+    """The row of a user that writers of the user's gallery hold, one at a time (``gallery.lock``).
+
+    ``shift`` and ``corrections`` are of the release before, whose hosts may still write them; nothing reads them.
+    """
 
     uid = models.CharField(max_length=128, unique=True)
     shift = models.FloatField(default=0.0)
@@ -189,7 +192,7 @@ class UserThreshold(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:
-        return f"{self.uid}: {self.shift:+.3f}"
+        return self.uid
 
 
 def pack(vector: NDArray[np.float32]) -> bytes:

@@ -6,7 +6,7 @@ hold; otherwise it is honestly unknown, and the reason is kept:
 
 1. the person is enrolled with enough speech (``ENROLMENT``), and there is enough of the voice (``EVIDENCE``; less only
    for a clear case, ``CLEAR_EVIDENCE`` and ``CLEAR_PROBABILITY``);
-2. the calibrated probability of the best candidate is at least ``ACCEPT`` (plus the user's own shift);
+2. the calibrated probability of the best candidate is at least ``ACCEPT`` (or what is in force for this user);
 3. the voice is not far from every voice that the calibration knows (``Rules.coverage``): there the probability means
    nothing;
 4. the best candidate is clear of the runner-up by ``Rules.margin``;
@@ -62,7 +62,7 @@ MOMENT_ODDS = -3.5
 MOMENT_LIKENESS = 0.50
 """The same of their cosine to the voice's mean: where two speak at once now the one prevails and now the other."""
 SHIFT_LIMIT = 0.04
-"""How far a user's corrections may move ``ACCEPT``, up or down."""
+"""How far an experiment, or what a user's corrections teach, may move ``ACCEPT``, up or down."""
 
 CANDIDATE_USER = "user"
 NOBODY = ""
@@ -177,10 +177,6 @@ class Rules:
     coverage: float = 0.0
     suggest: float = SUGGEST
     calibrated: bool = True
-
-    def shifted(self, shift: float) -> Rules:
-        bounded = max(-SHIFT_LIMIT, min(SHIFT_LIMIT, shift))
-        return replace(self, accept=self.accept + bounded)
 
 
 def probability(logit: float) -> float:

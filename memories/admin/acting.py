@@ -115,3 +115,10 @@ def claimed(request: HttpRequest, action: Action, rows: list[MemoryRow], seen: s
 def form_of(action: Action, data: Any = None) -> ReasonForm:
     kind = StatusForm if "status" in action.fields else ReasonForm
     return kind(data)
+
+
+def form_kept(action: Action, given: Mapping[str, str]) -> ReasonForm:
+    """The form with what was typed into it so far, which is not judged yet: only another preview was asked for."""
+    made = form_of(action)
+    made.initial = {name: given.get(name, "")[:REASON] for name in made.fields if name in given}
+    return made

@@ -206,7 +206,8 @@ class MemoryAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/memories/memoryrow/page.html", context)
 
     def act_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
-        """GET: what the action would do. POST: it is done, where nothing that was shown has changed."""
+        """GET, and POST with ``preview``: what the action would do. POST: it is done, where nothing that was shown has
+        changed."""
         action = ACTIONS.get(name)
         if action is None:
             raise Http404
@@ -219,7 +220,10 @@ class MemoryAdmin(ReadOnlyAdmin):
         options = acting.chosen(fields, given.dict())
         preview = action.preview(now, options)
         impossible = preview.impossible or action.why_not(now)
-        form = acting.form_of(action, request.POST if request.method == "POST" else None)
+        if request.method == "POST" and "preview" in request.POST:
+            form = acting.form_kept(action, given.dict())
+        else:
+            form = acting.form_of(action, request.POST if request.method == "POST" else None)
         if form.is_bound and form.is_valid() and not (impossible and "token" not in request.POST):
             answer = self._do(request, action, row, now, dict(form.cleaned_data), options)
             if answer is not None:
@@ -233,7 +237,6 @@ class MemoryAdmin(ReadOnlyAdmin):
             "choices": [
                 {"name": key, "field": field, "chosen": options[key]} for key, field in fields.items()
             ],
-            "options": options,
             "form": form,
             "token": once.token(acting.purpose(request, action, [row]), _seen(now, options)),
             "back": reverse("admin:memories_memoryrow_change", args=[row.pk]),

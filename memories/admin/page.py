@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.http import QueryDict
 from django.urls import reverse
-from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from emotions.base import EmotionTimeline
@@ -221,17 +221,15 @@ def _said(
     what anybody said or is called; numbers and our own address are not gone through again in every row."""
     link = reverse("admin:memories_memoryrow_audio", args=[row.pk, sound.name]) if sound is not None else ""
 
-    def begin(item: Segment) -> SafeString:
+    def line(item: Segment) -> str:
         clock, start = moments.clock(item.start), f"{item.start:.2f}"
         at = f'<a class="at" href="{link}#t={start}">{clock}</a>' if link else f'<span class="at">{clock}</span>'
-        voice = int(palette[item.speaker])
-        return SafeString(f'<li class="voice-{voice}" data-start="{start}" data-end="{item.end:.2f}">{at}')
+        return (
+            f'<li class="voice-{int(palette[item.speaker])}" data-start="{start}" data-end="{item.end:.2f}">{at} '
+            f'<span class="who">{escape(names.speaker(item))}</span> <span class="text">{escape(item.text)}</span></li>'
+        )
 
-    return format_html_join(
-        "\n",
-        '{} <span class="who">{}</span> <span class="text">{}</span></li>',
-        ((begin(item), names.speaker(item), item.text) for item in segments),
-    )
+    return SafeString("\n".join(map(line, segments)))
 
 
 def _edits(memory: Memory, revealed: bool) -> list[tuple[str, str]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from drf_spectacular.utils import extend_schema
-from pydantic import BaseModel, Field, field_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator
 from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from memories.api.reading import Query, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
+from memories.labels import labelling
 from memories.pipeline import budgets
 from memories.search import query as searching
 from memories.search.snippets import Place
@@ -30,6 +31,23 @@ from omi.core.metrics import search_seconds
 MOST_PEOPLE = 10
 
 
+def _few(tags: str) -> str:
+    if tags.count(",") >= labelling.MOST_TAGS_OF_MEMORY:
+        raise ValueError(f"should name at most {labelling.MOST_TAGS_OF_MEMORY} tags")
+    return tags
+
+
+Folder = Annotated[str, Field(max_length=40, description="id of the folder it is in")] | None
+Tags = (
+    Annotated[
+        str,
+        AfterValidator(_few),
+        Field(max_length=900, description="ids of tags, all of which it bears, with commas"),
+    ]
+    | None
+)
+
+
 class SearchQuery(Query):
     q: str = Field(min_length=1, max_length=1000, description="what is looked for")
     limit: int = Field(default=10, ge=1, le=50)
@@ -41,6 +59,8 @@ class SearchQuery(Query):
     language: str | None = Field(default=None, max_length=32)
     open_items: bool | None = Field(default=None, description="whether action items are left to do")
     discarded: Literal["no", "yes", "only"] = "no"
+    folder: Folder = None
+    tags: Tags = None
 
     @field_validator("people")
     @classmethod
@@ -121,7 +141,13 @@ def filters(asked: SearchQuery, uid: str) -> searching.Filters:
         open_items=asked.open_items,
         include_discarded=asked.discarded == "yes",
         only_discarded=asked.discarded == "only",
+        labels=labels_of(asked.folder, asked.tags),
     )
+
+
+def labels_of(folder: str | None, tags: str | None) -> tuple[str, ...]:
+    """Ids of the labels that a query asks for."""
+    return tuple(dict.fromkeys(name for item in [folder or "", *(tags or "").split(",")] if (name := item.strip())))
 
 
 def _shown(hit: searching.Hit) -> FoundMemory:

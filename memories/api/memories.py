@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -14,18 +15,21 @@ from rest_framework.throttling import BaseThrottle
 
 from memories import editing
 from memories.api.errors import ApiError, invalid
+from memories.api.finding import Folder, Tags, labels_of
 from memories.api.long_memories import InTurn, weight
 from memories.api.reading import Query, body, parameters, query
 from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, PhotoList
 from memories.capture import create
 from memories.feedback import corrections
+from memories.given import CreateMemory
+from memories.mirror import rows as mirror
 from memories.models import MemoryRow
 from memories.pipeline import budgets, service
 from memories.privacy import erasure
 from memories.repository import emotions, listing, tombstones
 from memories.repository import memories as repository
-from memories.shapes import CreateMemory, Memory
+from memories.shapes import Memory
 from omi.accounts.requests import fence_of, uid_of
 from omi.accounts.throttles import CreateRate, UserRate
 
@@ -45,6 +49,13 @@ class ListQuery(Query):
     offset: int = Field(default=0, ge=0, le=1_000_000)
     cursor: str | None = Field(default=None, description="`X-Next-Cursor` of the page before; wins over `offset`")
     include_discarded: bool = True
+    folder: Folder = None
+    tags: Tags = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Ids of the folder and the tags that are asked for."""
+        return labels_of(self.folder, self.tags)
 
 
 class ReprocessQuery(Query):
@@ -64,6 +75,32 @@ def _not_too_many(data: Any) -> None:
             raise invalid(("body", name), f"List should have at most {most} items, not {len(listed)}", "too_long")
 
 
+def page_of(uid: str, asked: ListQuery) -> repository.Page:
+    """The page of the list that is asked for. Raises InvalidCursor."""
+    how: dict[str, Any] = {
+        "limit": asked.limit, "offset": asked.offset, "cursor": asked.cursor,
+        "include_discarded": asked.include_discarded, "size": settings.OMI_ANSWER_BYTES,
+    }  # fmt: skip
+    if asked.labels:
+        return listing.list_labelled(uid, asked.labels, **how)
+    return listing.list_bounded(uid, **how)
+
+
+def put_in_order(
+    uid: str, memory_id: str, options: dict[str, Any], before: Callable[[], object] = lambda: None
+) -> None:
+    """Start the run that makes the summary again, and brings a discarded memory back. ``before``: what is written
+    first, once it is known that the run may be asked for. Raises MemoryNotFound, TooManyRetries, BudgetSpent."""
+    memory = repository.get_memory(uid, memory_id)
+    service.bounded(uid, memory_id, settings.OMI_RETRIES_PER_DAY)
+    budgets.spend(uid, runs=1)
+    before()
+    asked = {"force": True, **options}
+    service.start("reprocess", uid, memory_id, actor=f"user:{uid}", reason="asked by the user", options=asked)
+    if memory.discarded:
+        corrections.summary_changed(uid, memory, "discarded", True, False)
+
+
 class MemoryViewSet(InTurn, viewsets.ViewSet):
     """A user's memories. Someone else's is 404, like one that never was."""
 
@@ -78,6 +115,7 @@ class MemoryViewSet(InTurn, viewsets.ViewSet):
             return 0 if self.action in ("create", "destroy", "emotions") else super().weight(request)
         asked = query(ListQuery, request)
         rows = MemoryRow.objects.filter(uid=uid_of(request), deleted=False).order_by("-created_at")
+        rows = mirror.labelled(rows, asked.labels)
         if asked.cursor:
             rows = rows.filter(created_at__lte=repository.moment_of(uid_of(request), asked.cursor))
         start = 0 if asked.cursor else asked.offset
@@ -106,18 +144,12 @@ class MemoryViewSet(InTurn, viewsets.ViewSet):
         parameters=parameters(ListQuery),
         responses={200: Memory, 304: None},
         description="Newest first, discarded ones too. Pages by `offset`, or by `cursor` (header `X-Next-Cursor`). "
-        "Very long memories, and those beyond `OMI_ANSWER_BYTES`, have no segments here, but `segments_omitted`.",
+        "`folder` and `tags`: those that bear them all. Very long memories, and those beyond `OMI_ANSWER_BYTES`, have "
+        "no segments here, but `segments_omitted`.",
     )
     def list(self, request: Request) -> Response:
         asked = query(ListQuery, request)
-        page = listing.list_bounded(
-            uid_of(request),
-            limit=asked.limit,
-            offset=asked.offset,
-            cursor=asked.cursor,
-            include_discarded=asked.include_discarded,
-            size=settings.OMI_ANSWER_BYTES,
-        )
+        page = page_of(uid_of(request), asked)
         headers = {"X-Next-Cursor": page.next_cursor} if page.next_cursor else {}
         tag = etag(
             [
@@ -172,17 +204,8 @@ class MemoryViewSet(InTurn, viewsets.ViewSet):
         "the memory is never discarded, and a discarded one comes back.",
     )
     def reprocess(self, request: Request, memory_id: str) -> Response:
-        asked = query(ReprocessQuery, request)
-        uid = uid_of(request)
-        memory = repository.get_memory(uid, memory_id)
-        service.bounded(uid, memory_id, settings.OMI_RETRIES_PER_DAY)
-        budgets.spend(uid, runs=1)
-        options: dict[str, Any] = {"force": True}
-        if asked.language_code:
-            options["language"] = asked.language_code
-        service.start("reprocess", uid, memory_id, actor=f"user:{uid}", reason="asked by the user", options=options)
-        if memory.discarded:
-            corrections.summary_changed(uid, memory, "discarded", True, False)
+        uid, language = uid_of(request), query(ReprocessQuery, request).language_code
+        put_in_order(uid, memory_id, {"language": language} if language else {})
         return Response(as_json(repository.get_memory(uid, memory_id)))
 
     @extend_schema(responses={200: PhotoList, **NOT_FOUND})

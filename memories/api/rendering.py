@@ -27,9 +27,9 @@ def as_json(document: BaseModel) -> dict[str, Any]:
 def for_strangers(memory: Memory) -> dict[str, Any]:
     """A shared memory: what was said and made of it. Not where, how, by which run, what the owner set, or the names
     and ids of those who spoke."""
-    structured = memory.structured.model_copy(
-        update={"events": [event.model_copy(update={"created": False}) for event in memory.structured.events]}
-    )
+    events = [event.model_copy(update={"created": False}) for event in memory.structured.events]
+    # The headings of a template are the user's own words.
+    structured = memory.structured.model_copy(update={"events": events, "sections": [], "template": None})
     segments = [
         Segment(id=f"{number}", text=item.text, speaker=item.speaker, is_user=item.is_user,
                 start=item.start, end=item.end)

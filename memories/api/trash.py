@@ -35,6 +35,13 @@ class TrashList(RootModel[list[TrashedShown]]):
     """A page, last deleted first."""
 
 
+class Emptied(BaseModel):
+    """``erased``: memories that are gone for good. ``left``: those still in the trash; ask again for them."""
+
+    erased: int
+    left: int
+
+
 class TrashViewSet(viewsets.ViewSet):
     """Deleted memories of the user. Empty where ``OMI_RESTORE_DAYS`` is 0."""
 
@@ -50,3 +57,12 @@ class TrashViewSet(viewsets.ViewSet):
         """Erase a memory of the trash for good."""
         trash.empty(uid_of(request), memory_id)
         return Response(status=204)
+
+    @extend_schema(
+        responses={200: Emptied},
+        description=f"Erases all of the trash for good, {trash.ERASED_AT_ONCE} memories with one request.",
+    )
+    def empty(self, request: Request) -> Response:
+        """Empty the trash."""
+        erased, left = trash.empty_all(uid_of(request))
+        return Response(as_json(Emptied(erased=erased, left=left)))

@@ -14,15 +14,18 @@ from memories.api.feedback import FeedbackViewSet, ImprovementViewSet, Vocabular
 from memories.api.finding import FindingViewSet
 from memories.api.healing import HealingViewSet
 from memories.api.insights import InsightsViewSet
+from memories.api.labels import LabelViewSet, MemoryLabelViewSet
 from memories.api.links import LinkViewSet, SharedViewSet
 from memories.api.memories import MemoryViewSet
 from memories.api.postprocessing import PostProcessingViewSet
 from memories.api.processing_memories import ProcessingMemoryViewSet
 from memories.api.recaps import RecapViewSet
 from memories.api.recordings import RecordingViewSet
+from memories.api.reshaping import ReshapingViewSet
 from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
 from memories.api.sync import SyncFileViewSet, SyncViewSet
+from memories.api.templates import MemoryTemplateViewSet, TemplateViewSet
 from memories.api.transcripts import TranscriptViewSet
 from memories.api.trash import TrashViewSet
 from memories.api.user_settings import UserSettingsViewSet
@@ -44,17 +47,27 @@ urlpatterns = [
     path("v1/action-items/feed", FeedViewSet.as_view({"get": "retrieve", "post": "create", "delete": "destroy"})),
     path("v1/action-items/feed/<str:token>.ics", CalendarViewSet.as_view({"get": "retrieve"})),
     path("v1/action-items/<str:task_id>", TaskViewSet.as_view({"patch": "partial_update"})),
-    path("v1/trash", TrashViewSet.as_view({"get": "list"})),
+    path("v1/labels", LabelViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/labels/<str:label_id>", LabelViewSet.as_view({"patch": "partial_update", "delete": "destroy"})),
+    path("v1/templates", TemplateViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/templates/default", TemplateViewSet.as_view({"put": "default"})),
+    path("v1/templates/<str:template_id>", TemplateViewSet.as_view({"put": "update", "delete": "destroy"})),
+    path("v1/trash", TrashViewSet.as_view({"get": "list", "delete": "empty"})),
     path("v1/trash/<str:memory_id>", TrashViewSet.as_view({"delete": "destroy"})),
     path("v1/ask", AskViewSet.as_view({"post": "create"})),
     path("v1/search", FindingViewSet.as_view({"get": "retrieve"})),
     path("v1/memories/search", SearchViewSet.as_view({"post": "create"})),
+    path("v1/memories/merge", ReshapingViewSet.as_view({"post": "merge"})),
+    path("v1/reshapings", ReshapingViewSet.as_view({"get": "list"})),
+    path("v1/reshapings/<str:reshaping_id>", ReshapingViewSet.as_view({"get": "retrieve"})),
+    path("v1/reshapings/<str:reshaping_id>/undo", ReshapingViewSet.as_view({"post": "undo"})),
     path(
         _MEMORY,
         MemoryViewSet.as_view({"get": "retrieve", "delete": "destroy", "patch": "partial_update"}),
     ),
     path(f"{_MEMORY}/reprocess", MemoryViewSet.as_view({"post": "reprocess"})),
     path(f"{_MEMORY}/restore", MemoryViewSet.as_view({"post": "restore"})),
+    path(f"{_MEMORY}/split", ReshapingViewSet.as_view({"post": "split"})),
     path(f"{_MEMORY}/photos", MemoryViewSet.as_view({"get": "photos"})),
     path(f"{_MEMORY}/emotions", MemoryViewSet.as_view({"get": "emotions"})),
     path(f"{_MEMORY}/transcripts", TranscriptViewSet.as_view({"get": "list"})),
@@ -74,6 +87,13 @@ urlpatterns = [
         f"{_MEMORY}/action-items/<str:item_id>",
         ChangeViewSet.as_view({"patch": "change_item", "delete": "delete_item"}),
     ),
+    path(f"{_MEMORY}/labels", MemoryLabelViewSet.as_view({"patch": "labels"})),
+    path(f"{_MEMORY}/comments", MemoryLabelViewSet.as_view({"get": "comments", "post": "add_comment"})),
+    path(
+        f"{_MEMORY}/comments/<str:comment_id>",
+        MemoryLabelViewSet.as_view({"patch": "edit_comment", "delete": "delete_comment"}),
+    ),
+    path(f"{_MEMORY}/template", MemoryTemplateViewSet.as_view({"put": "update"})),
     path(f"{_MEMORY}/changes", ChangeViewSet.as_view({"get": "list"})),
     path(f"{_MEMORY}/changes/<str:change_id>/undo", ChangeViewSet.as_view({"post": "undo"})),
     path(
@@ -84,6 +104,7 @@ urlpatterns = [
     path(f"{_MEMORY}/post-processing/retry", PostProcessingViewSet.as_view({"post": "retry"})),
     path(f"{_MEMORY}/links", LinkViewSet.as_view({"get": "list", "post": "create"})),
     path(f"{_MEMORY}/links/<str:link_id>", LinkViewSet.as_view({"delete": "destroy"})),
+    path("v1/shared/<str:token>/audio", SharedViewSet.as_view({"get": "audio", "head": "audio"})),
     path("v1/shared/<str:token>", SharedViewSet.as_view({"get": "retrieve"})),
     path(f"{_MEMORY}/shared", PublicViewSet.as_view({"get": "retrieve"})),
     path("v1/public-memories", PublicViewSet.as_view({"get": "list"})),

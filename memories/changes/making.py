@@ -17,10 +17,7 @@ from memories.repository import memories as repository
 from memories.shapes import WORDS, ActionItem, Change, Memory, UserEdits
 from transcription.segments import Segment
 
-MOST_CHANGES: Final = 200
-"""Operations that one memory keeps; those that were undone make room first."""
-MOST_CHARACTERS: Final = 200_000
-"""Characters in all operations of a memory together: they are part of its document."""
+MOST_CHANGES: Final = rules.MOST_CHANGES
 MOST_ITEMS: Final = 200
 """Action items of one memory."""
 
@@ -39,8 +36,7 @@ class NoSuchChange(LookupError):
     """The memory has no such operation."""
 
 
-class TooManyChanges(Exception):
-    """The memory holds as many operations, or action items, as it may."""
+TooManyChanges = rules.TooManyChanges
 
 
 def set_text(uid: str, memory_id: str, segment_id: str, text: str, *, fence: Fence) -> Memory:
@@ -172,22 +168,7 @@ def _items(memory: Memory, edits: UserEdits) -> dict[str, Any]:
 
 def with_change(edits: UserEdits, made: Change) -> UserEdits:
     """The edits with one operation more. Raises TooManyChanges."""
-    kept = [*edits.changes, made]
-    for undone in [item for item in edits.changes if item.undone_at is not None]:
-        if _fits(kept):
-            break
-        kept.remove(undone)
-    if not _fits(kept):
-        raise TooManyChanges
-    return edits.model_copy(update={"changes": kept})
-
-
-def _fits(changes: list[Change]) -> bool:
-    words = sum(
-        len(item.heard) + len(item.before) + len(item.text) + len(item.item.description if item.item else "")
-        for item in changes
-    )
-    return len(changes) <= MOST_CHANGES and words <= MOST_CHARACTERS
+    return edits.model_copy(update={"changes": rules.kept([*edits.changes, made])})
 
 
 def _item(memory: Memory, identity: str) -> ActionItem:

@@ -19,15 +19,22 @@ WORDS_MISSED: Final = 0.0
 
 @dataclass(frozen=True, slots=True)
 class NowRight:
-    """``right`` of ``whole`` cases; ``open``: names of those that still are wrong."""
+    """``right`` of ``whole`` cases; ``open``: names of those that still are wrong. Where an earlier evaluation was
+    compared with: ``mended`` were wrong in it and are right, ``broken`` the other way round."""
 
     right: int
     whole: int
     open: tuple[str, ...]
+    mended: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
-        return f"{self.right} of {self.whole} reported cases are right now."
+        changed = [
+            f"{len(names)} {word}" for names, word in ((self.mended, "mended"), (self.broken, "broken")) if names
+        ]
+        since = f" ({', '.join(changed)} since the baseline)" if changed else ""
+        return f"{self.right} of {self.whole} reported cases are right now{since}."
 
 
 def wanted_of(dataset: Path) -> dict[str, dict[str, Any]]:
@@ -42,11 +49,17 @@ def wanted_of(dataset: Path) -> dict[str, dict[str, Any]]:
         raise DatasetError(file, f"it holds no cases ({type(error).__name__})") from error
 
 
-def now_right(wanted: Mapping[str, Mapping[str, Any]], made: Measurement) -> NowRight:
-    """Which of the cases the product gets right, of those that were measured."""
+def now_right(
+    wanted: Mapping[str, Mapping[str, Any]], made: Measurement, before: Measurement | None = None
+) -> NowRight:
+    """Which of the cases the product gets right, of those that were measured; ``before``: by an earlier evaluation."""
     seen = {name: case for name, case in wanted.items() if name in made.items}
     wrong = tuple(name for name, case in seen.items() if not _right(case, made.items[name]))
-    return NowRight(len(seen) - len(wrong), len(seen), wrong)
+    both = {name: case for name, case in seen.items() if before is not None and name in before.items}
+    earlier = {name for name, case in both.items() if before is not None and not _right(case, before.items[name])}
+    mended = tuple(name for name in both if name in earlier and name not in wrong)
+    broken = tuple(name for name in both if name not in earlier and name in wrong)
+    return NowRight(len(seen) - len(wrong), len(seen), wrong, mended, broken)
 
 
 def _right(case: Mapping[str, Any], measured: Measured) -> bool:

@@ -73,6 +73,9 @@ def write(file: Path, report: Report, dataset: Dataset) -> None:
             for name, (variant, made) in report.variants.items()
         ],
         "plots": plots(report),
+        "cases": [
+            {"name": name, "sentence": found.sentence, "open": found.open} for name, found in report.cases.items()
+        ],
         "comparisons": [
             {"base": it.base, "other": it.other, "changes": [
                 {"verdict": found.verdict, "text": change(key, found)} for key, found in it.differences.items()

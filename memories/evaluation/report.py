@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from memories.evaluation.cases import NowRight, now_right
 from memories.evaluation.dataset import DatasetError
 from memories.evaluation.figures import METRICS, Difference, Figure, differences, figures_of
 from memories.evaluation.isolation import MADE, Variant
 from memories.evaluation.measure import Measurement
-from memories.evaluation.words import Parts
 
 FORMAT: Final = 1
 
@@ -29,32 +29,38 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Every variant's measurement and figures on one dataset, and the comparisons of them."""
+    """Every variant's measurement and figures on one dataset, and the comparisons of them. ``cases``: how many of the
+    dataset's reported cases each variant gets right; empty for a dataset without any."""
 
     dataset: str
     variants: dict[str, tuple[Variant, Measurement]]
     comparisons: list[Comparison]
+    cases: dict[str, NowRight] = field(default_factory=dict)
 
     def figures(self, name: str) -> dict[str, Figure]:
         return figures_of(self.variants[name][1].parts)
 
 
 def report_of(
-    dataset: str, made: Mapping[str, tuple[Variant, Measurement]], baseline: Mapping[str, Mapping[str, Parts]]
-) -> Report:
+    dataset: str, made: Mapping[str, tuple[Variant, Measurement]], baseline: Mapping[str, Measurement],
+    wanted: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Report:  # fmt: skip
     """The variants, each compared with the first one, and with the variant of its name (else the first) of a baseline
-    (``baseline_of``)."""
+    (``baseline_of``). ``wanted``: what reported cases of the dataset want (``cases.wanted_of``)."""
     comparisons = []
+    cases = {}
     first = next(iter(made))
     for name, (_, measurement) in made.items():
         if name != first:
             found = differences(made[first][1].parts, measurement.parts)
             comparisons.append(Comparison(first, name, found))
-        if baseline:
-            before = name if name in baseline else next(iter(baseline))
-            found = differences(baseline[before], measurement.parts)
+        before = name if name in baseline else next(iter(baseline), "")
+        if before:
+            found = differences(baseline[before].parts, measurement.parts)
             comparisons.append(Comparison(f"baseline {before}", name, found))
-    return Report(dataset, dict(made), comparisons)
+        if wanted:
+            cases[name] = now_right(wanted, measurement, baseline.get(before))
+    return Report(dataset, dict(made), comparisons, cases)
 
 
 def as_json(report: Report) -> str:
@@ -64,6 +70,7 @@ def as_json(report: Report) -> str:
             "settings": variant.shown,
             "figures": {key: asdict(figure) for key, figure in report.figures(name).items()},
             "measurement": MADE.dump_python(measurement, mode="json"),
+            **({"cases": asdict(report.cases[name])} if name in report.cases else {}),
         }
         for name, (variant, measurement) in report.variants.items()
     }
@@ -77,13 +84,13 @@ def as_json(report: Report) -> str:
     return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
 
 
-def baseline_of(file: Path) -> dict[str, dict[str, Parts]]:
-    """The parts of every item by variant, from the JSON of an earlier evaluation. Raises DatasetError."""
+def baseline_of(file: Path) -> dict[str, Measurement]:
+    """What every variant measured, from the JSON of an earlier evaluation. Raises DatasetError."""
     try:
         whole: Any = json.loads(file.read_text(encoding="utf-8"))
         if whole["format"] != FORMAT:
             raise DatasetError(file, f"its format is {whole['format']}, and {FORMAT} is read here")
-        return {name: MADE.validate_python(variant["measurement"]).parts for name, variant in whole["variants"].items()}
+        return {name: MADE.validate_python(variant["measurement"]) for name, variant in whole["variants"].items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(file, f"it is not the JSON of an evaluation ({type(error).__name__})") from error
 
@@ -101,6 +108,7 @@ def table(report: Report) -> str:
         lines += ["", f"{comparison.other} against {comparison.base}, on the items of both:"]
         shown = [(key, found) for key, found in comparison.differences.items() if found.verdict != "not shown"]
         lines += [f"  {change(key, found)}" for key, found in shown] or ["  no difference is shown"]
+    lines += [f"{name}: {found.sentence}" for name, found in report.cases.items()]
     return "\n".join(lines)
 
 

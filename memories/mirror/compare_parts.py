@@ -46,14 +46,18 @@ class Difference:
 
 
 def check_processing(uid: str) -> Iterator[Difference]:
-    rows = {row.processing_memory_id: row for row in ProcessingMemoryRow.objects.filter(uid=uid)}
+    mirrored = ProcessingMemoryRow.objects.filter(uid=uid).prefetch_related("sessions")
+    rows = {row.processing_memory_id: row for row in mirrored}
     for found in _all(path("users", uid, "processing_memories")):
-        row = rows.pop(found.id, None)
+        row, sessions = rows.pop(found.id, None), set[str]()
         [(whole, bad)] = stored.read_each([found])
         try:
             if bad:
                 raise Unreadable(found.path)
-            values = mirror.processing_values(processing.read(whole)) if whole else {}
+            values = {}
+            if whole:
+                conversation = processing.read(whole)
+                values, sessions = mirror.processing_values(conversation), set(conversation.session_ids)
         except Unreadable as error:
             damaged.report(found.path, error)
             yield Difference("document_unreadable", uid, found.id, "processing_memories")
@@ -61,6 +65,8 @@ def check_processing(uid: str) -> Iterator[Difference]:
         if not values.get("finished"):
             values = {name: value for name, value in values.items() if name not in mirror.LIVE_COLUMNS}
         wrong = stale(row, values) if row else ""
+        if row and not sessions <= {session.session_id for session in row.sessions.all()}:
+            wrong = wrong or "sessions"
         if row is None or wrong:
             yield Difference("row_stale" if row else "row_missing", uid, found.id, "processing_memories", wrong)
     yield from (Difference("row_extra", uid, identity, "processing_memories") for identity in rows)
@@ -196,7 +202,7 @@ def _repair_processing(uid: str, identity: str) -> None:
     if found is None:
         ProcessingMemoryRow.objects.filter(uid=uid, processing_memory_id=identity).delete()
     else:
-        mirror.record_processing(uid, processing.read(found))
+        mirror.record_processing(uid, processing.read(found), whole=True)
 
 
 def _repair_person(uid: str, identity: str) -> None:

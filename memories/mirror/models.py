@@ -34,6 +34,10 @@ class MemoryRow(models.Model):
     photo_size = models.PositiveIntegerField(
         default=0, db_default=0, help_text="Bytes of the photos, nearly; 0 in older rows."
     )
+    labels = models.CharField(
+        max_length=500, blank=True, default="", db_default="",
+        help_text="Ids of folder and tags, each between blanks; empty where there are none.",
+    )  # fmt: skip
     words_stale = models.BooleanField(default=True, help_text="The word index has not seen this revision yet.")
     mirrored_at = models.DateTimeField(auto_now=True)
 
@@ -46,6 +50,7 @@ class MemoryRow(models.Model):
             models.Index(fields=["memory_id"], name="memories_row_id"),
             models.Index(fields=["visibility", "-created_at"], name="memories_row_public"),
             models.Index(fields=["-created_at", "-id"], name="memories_row_by_time"),
+            models.Index(fields=["uid", "-created_at"], name="memories_row_labelled", condition=~models.Q(labels="")),
             models.Index(
                 fields=["uid", "-created_at"], name="memories_row_stale", condition=models.Q(words_stale=True)
             ),
@@ -73,6 +78,20 @@ class ProcessingMemoryRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.uid}/{self.processing_memory_id}"
+
+
+class SessionRow(models.Model):
+    """A live session of a conversation, so that support finds by its id what became of it. Gone with the conversation's
+    row."""
+
+    conversation = models.ForeignKey(ProcessingMemoryRow, on_delete=models.CASCADE, related_name="sessions")
+    session_id = models.CharField(max_length=128, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["conversation", "session_id"], name="memories_session_once")]
+
+    def __str__(self) -> str:
+        return f"{self.session_id} of {self.conversation_id}"
 
 
 class PersonRow(models.Model):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from memories.mirror.models import MemoryRow, PersonRow, ProcessingMemoryRow
+from memories.mirror.models import MemoryRow, PersonRow, ProcessingMemoryRow, SessionRow
 from memories.shapes import Memory, ProcessingMemory
 
 LIVE_COLUMNS = frozenset({"segments", "last_audio"})
@@ -30,9 +32,18 @@ def row_values(memory: Memory) -> dict[str, Any]:
     return memory_values(memory) | {"text_size": _text_size(memory), "photo_size": photo_size(memory)}
 
 
-def record_processing(uid: str, processing: ProcessingMemory) -> None:
-    ProcessingMemoryRow.objects.update_or_create(
+NEW_SESSIONS = 3
+"""So many of a conversation's last sessions may lack a row when its own is renewed: each is told when it begins."""
+
+
+def record_processing(uid: str, processing: ProcessingMemory, *, whole: bool = False) -> None:
+    """``whole``: rows of its earlier sessions may be missing, too."""
+    row, made = ProcessingMemoryRow.objects.update_or_create(
         uid=uid, processing_memory_id=processing.id, defaults=processing_values(processing)
+    )
+    sessions = processing.session_ids if made or whole else processing.session_ids[-NEW_SESSIONS:]
+    SessionRow.objects.bulk_create(
+        [SessionRow(conversation=row, session_id=_text(session, 128)) for session in sessions], ignore_conflicts=True
     )
 
 
@@ -81,7 +92,9 @@ def forget_memory(uid: str, memory_id: str) -> int:
 def forget_user(uid: str) -> dict[str, int]:
     return {
         "memory_rows": int(MemoryRow.objects.filter(uid=uid).delete()[0]),
-        "processing_memory_rows": int(ProcessingMemoryRow.objects.filter(uid=uid).delete()[0]),
+        "processing_memory_rows": ProcessingMemoryRow.objects.filter(uid=uid)
+        .delete()[1]
+        .get(ProcessingMemoryRow._meta.label, 0),
         "person_rows": int(PersonRow.objects.filter(uid=uid).delete()[0]),
     }
 
@@ -106,7 +119,19 @@ def memory_values(memory: Memory) -> dict[str, Any]:
         "segments": len(memory.transcript_segments),
         "seconds": max((segment.end for segment in memory.transcript_segments), default=0.0),
         "revision": memory.revision,
+        "labels": _between_blanks(memory.edits.labels()),
     }
+
+
+def labelled(rows: QuerySet[MemoryRow], labels: Iterable[str]) -> QuerySet[MemoryRow]:
+    """Those of ``rows`` that bear each of these labels (ids of folders and tags)."""
+    for label in labels:
+        rows = rows.exclude(labels="").filter(labels__contains=f" {label} ")
+    return rows
+
+
+def _between_blanks(labels: Sequence[str]) -> str:
+    return f" {' '.join(labels)} " if labels else ""
 
 
 def processing_values(processing: ProcessingMemory) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from memories import editing
 from memories.api.errors import ApiError
 from memories.api.long_memories import in_turn
+from memories.api.memories import put_in_order
 from memories.api.reading import Query
 from memories.api.shapes import EditMemory
 from memories.pages.edge import given, page
@@ -146,12 +147,24 @@ def activate(request: HttpRequest, who: Principal, memory_id: str) -> HttpRespon
     return _back(memory_id)
 
 
+@page("POST")
+def keep(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
+    """Bring a memory back that was set aside: its summary is made again, and it is never set aside any more."""
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
+        put_in_order(who.uid, memory_id, {})
+    messages.success(request, _("It is kept. Its summary is being made."))
+    return _back(memory_id)
+
+
 @page("GET", "POST")
 def delete(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     """Erase the memory, after a question."""
     if request.method == "POST":
         erasure.erase_memory(who.uid, memory_id)
-        messages.success(request, _("The memory is erased, with everything that hung on it."))
+        if settings.OMI_RESTORE_DAYS > 0:
+            messages.success(request, _("The memory is in the trash, from which you can bring it back."))
+        else:
+            messages.success(request, _("The memory is erased, with everything that hung on it."))
         return redirect("/app")
     with in_turn(who.uid, weight_of(who.uid, memory_id)):
         found = repository.get_memory(who.uid, memory_id)

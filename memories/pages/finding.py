@@ -15,6 +15,7 @@ from memories.api.asking import AskBody, in_turn
 from memories.api.finding import SearchQuery, filters
 from memories.api.reading import Query
 from memories.asking import service
+from memories.pages import label_choices
 from memories.pages.edge import clock, given, page
 from memories.pages.memory import name_of
 from memories.pipeline import budgets
@@ -41,6 +42,7 @@ def search(request: HttpRequest, who: Principal) -> HttpResponse:
     told: dict[str, Any] = {
         "q": asked, "here": "search", "categories": [item.value for item in Category], "given": request.GET,
         "people": sorted(names.items(), key=lambda item: item[1].casefold()), "hits": None,
+        "labels": label_choices.choices(who.uid, [request.GET.get("folder", ""), request.GET.get("tags", "")]),
     }  # fmt: skip
     if asked:
         query = given(SearchQuery, request.GET)

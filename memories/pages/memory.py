@@ -20,11 +20,15 @@ from memories.api.long_memories import in_turn, weight
 from memories.api.reading import Query
 from memories.api.recordings import recording_of
 from memories.models import MemoryRow
+from memories.pages import label_choices
 from memories.pages.edge import clock, given, page
 from memories.repository import emotions, transcripts
 from memories.repository import memories as repository
+from memories.reshaping import records
 from memories.shapes import Memory, Visibility
+from memories.templates import kept
 from omi.accounts.principal import Principal
+from omi.accounts.users import get_user
 from omi.stores.ranged import ranged
 from speakers import people
 from speakers.explain import explain
@@ -53,7 +57,14 @@ def memory(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
         first = (asked.start if at is None else at) // SHOWN * SHOWN
         timeline = emotions.load_emotions(who.uid, memory_id)
         segments = found.transcript_segments
+        labels = label_choices.choices(who.uid, found.edits.labels())
         told = {
+            "templates": kept.listed(who.uid, get_user(who.uid).language),
+            "sections": [
+                (section.heading, [(point, clock(point.start)) for point in section.points])
+                for section in found.structured.sections
+            ],
+            "labels": labels, "bears": [label for kind in labels.values() for label, chosen in kind if chosen],
             "memory": found, "at": timezone.localtime(found.started_at or found.created_at),
             "length": clock(max((item.end for item in segments), default=0.0)),
             "segments": [
@@ -65,6 +76,7 @@ def memory(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
             "after": first + SHOWN if first + SHOWN < len(segments) else None,
             "recording": recording_of(who.uid, memory_id) is not None,
             "emotions": _emotions(timeline), "timeline": timeline, "formats": list(Format),
+            "undoable": records.undoable(who.uid, memory_id) if found.made_from else None,
             "shared": found.visibility is not Visibility.PRIVATE, "here": "timeline",
             "parts": [("transcript", _("Transcript")), ("speakers", _("Speakers")), ("summary", _("Summary")),
                       *([("emotion", _("Emotions"))] if timeline else [])],

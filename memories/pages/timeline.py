@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from itertools import groupby
 from typing import Any
+from urllib.parse import urlencode
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from pydantic import Field
 
+from memories.api.finding import Folder, Tags, labels_of
 from memories.api.long_memories import in_turn, weight
+from memories.api.memories import ListQuery, page_of
 from memories.api.reading import Query
+from memories.labels import kept
+from memories.mirror import rows as mirror
 from memories.models import MemoryRow
+from memories.pages import label_choices
 from memories.pages.edge import clock, given, page
-from memories.repository import listing
 from memories.repository import memories as repository
+from memories.reshaping import plans
 from memories.shapes import Memory
 from omi.accounts.principal import Principal
 from speakers import people
@@ -28,31 +33,45 @@ SHOWN = 30
 class TimelineQuery(Query):
     cursor: str | None = Field(default=None, max_length=2000)
     discarded: bool = False
+    folder: Folder = None
+    tags: Tags = None
+    choose: bool = Field(default=False, description="with boxes, to merge some")
+
+    @property
+    def more(self) -> str:
+        """The same without the cursor, for an address."""
+        told = {
+            "folder": self.folder, "tags": self.tags, "discarded": "true" if self.discarded else None,
+            "choose": "true" if self.choose else None,
+        }  # fmt: skip
+        return urlencode({name: value for name, value in told.items() if value})
 
 
 @page("GET")
 def timeline(request: HttpRequest, who: Principal) -> HttpResponse:
     """One page of the memories; the cursor goes on where it ended, whatever came meanwhile."""
     asked = given(TimelineQuery, request.GET)
+    chosen = label_choices.require(who.uid, labels_of(asked.folder, asked.tags))
     rows = MemoryRow.objects.filter(uid=who.uid, deleted=False).order_by("-created_at")
+    rows = mirror.labelled(rows, [label.id for label in chosen])
     if asked.cursor:
         rows = rows.filter(created_at__lte=repository.moment_of(who.uid, asked.cursor))
     with in_turn(who.uid, weight(rows[:SHOWN], listed=True)):
-        found = listing.list_bounded(
-            who.uid, limit=SHOWN, offset=0, cursor=asked.cursor, include_discarded=asked.discarded,
-            size=settings.OMI_ANSWER_BYTES,
-        )  # fmt: skip
-        names = people.names(who.uid)
-        shown = [_row(memory, names) for memory in found.memories]
+        listed = ListQuery(limit=SHOWN, cursor=asked.cursor, include_discarded=asked.discarded,
+                           folder=asked.folder, tags=asked.tags)  # fmt: skip
+        found = page_of(who.uid, listed)
+        names, called = people.names(who.uid), kept.names(who.uid)
+        shown = [_row(memory, names, called) for memory in found.memories]
         days = [{"day": day, "memories": list(rows)} for day, rows in groupby(shown, key=lambda row: row["day"])]
         told = {
             "days": days, "cursor": found.next_cursor, "first": not asked.cursor, "discarded": asked.discarded,
-            "here": "timeline", "today": timezone.localdate(),
+            "here": "timeline", "today": timezone.localdate(), "chosen": chosen, "more": asked.more,
+            "choose": asked.choose, "most": plans.MOST_MEMORIES,
         }  # fmt: skip
         return render(request, "pages/timeline.html", told)
 
 
-def _row(memory: Memory, names: dict[str, str]) -> dict[str, Any]:
+def _row(memory: Memory, names: dict[str, str], called: dict[str, str]) -> dict[str, Any]:
     at = timezone.localtime(memory.started_at or memory.created_at)
     spoke = {item.person_id for item in memory.transcript_segments if item.person_id}
     items = memory.structured.action_items
@@ -62,5 +81,6 @@ def _row(memory: Memory, names: dict[str, str]) -> dict[str, Any]:
         "category": memory.structured.category.value, "discarded": memory.discarded,
         "length": clock(max((item.end for item in memory.transcript_segments), default=0.0)),
         "people": sorted(names[person] for person in spoke if person in names)[:6],
+        "labels": [called[name] for name in memory.edits.labels() if name in called],
         "open_items": sum(not item.completed for item in items),
     }  # fmt: skip

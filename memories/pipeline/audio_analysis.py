@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from memories.pipeline.rules import acceptance
-from memories.structuring.base import StructureRequest
+from memories.shapes import Structured
+from memories.structuring.base import StructureRequest, Wanted
 from transcription.audio.vad import RATE, speech_regions
 from transcription.segments import Segment
 
@@ -61,14 +62,17 @@ def assess(
 
 def structure(backend: str, options: dict[str, Any], request: dict[str, Any]) -> dict[str, Any]:
     """What a structurer of this machine makes of a ``StructureRequest`` without ``parts``."""
-    asked = StructureRequest(
-        **{
-            **request, "segments": _segments(request["segments"]),
-            "started_at": datetime.fromisoformat(request["started_at"]),
-        }
-    )  # fmt: skip
-    made = _backend(backend, tuple(sorted(options.items()))).structure(asked)
+    made = _backend(backend, tuple(sorted(options.items()))).structure(_request(request))
     return {**asdict(made), "structured": made.structured.model_dump(mode="json")}
+
+
+def fill(
+    backend: str, options: dict[str, Any], request: dict[str, Any], wanted: list[dict[str, str]], made: dict[str, Any]
+) -> dict[str, Any]:
+    """The sections of a template, as a structurer of this machine fills them."""
+    structurer = _backend(backend, tuple(sorted(options.items())))
+    found = structurer.fill(_request(request), [Wanted(**item) for item in wanted], Structured.model_validate(made))
+    return {**asdict(found), "sections": [section.model_dump(mode="json") for section in found.sections]}
 
 
 def embed(backend: str, options: dict[str, Any], texts: list[str]) -> list[list[float]]:
@@ -81,6 +85,11 @@ def embed(backend: str, options: dict[str, Any], texts: list[str]) -> list[list[
 def _backend(name: str, options: tuple[tuple[str, Any], ...]) -> Any:
     module, _, cls = name.rpartition(".")
     return getattr(importlib.import_module(module), cls)(**dict(options))
+
+
+def _request(given: dict[str, Any]) -> StructureRequest:
+    moment = datetime.fromisoformat(given["started_at"])
+    return StructureRequest(**{**given, "segments": _segments(given["segments"]), "started_at": moment})
 
 
 def _segments(items: list[Any]) -> list[Segment]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from memories.pipeline import template_sections
 from memories.pipeline.engine.context import Context
 from memories.pipeline.rules import acceptance
 from memories.registry import records
@@ -40,7 +41,14 @@ def parts(ctx: Context) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "transcript", {**told, "version": VERSION, "vocabulary": ctx.output("gather").get("vocabulary", "")}
     if ctx.did("identify_speakers"):
         yield "speakers", _speakers(ctx)
-    if ctx.did("structure"):
+    template = (ctx.output("structure").get("structured") or {}).get("template") if ctx.did("structure") else None
+    if template:
+        rules = template["method"] in ("", "extractive", "nothing")
+        yield "sections", {
+            "provider": "local" if rules else "model", "model": template["method"], "version": template["id"][:64],
+            "prompt": "" if rules else prompts.digest(),
+        }  # fmt: skip
+    if ctx.did("structure") and not ctx.options.get(template_sections.ONLY):
         method = str(ctx.output("structure").get("method") or "")
         model = method not in ("", "extractive", "first words")
         yield "structure", {
@@ -64,12 +72,22 @@ def keep(ctx: Context) -> None:
 
 
 def _speakers(ctx: Context) -> dict[str, Any]:
-    decided = SpeakerDecision.objects.filter(uid=ctx.uid, memory_id=ctx.memory_id).exclude(engine="").first()
-    try:
-        voices = providers.one("voices")
-        engine, version = (decided.engine, decided.engine_version) if decided else (voices.name, voices.version)
-    except ProviderError:  # the engine is away: the labels that are there stay
-        engine, version = "none", ""
+    engine, version = _voice_engine(ctx)
     accept = tuned.value("speaker_accept", policy.ACCEPT, uid=ctx.uid, memory_id=ctx.memory_id)
     thresholds = records.thresholds_of(policy, more={"accept": accept})
     return {"provider": "local", "model": engine, "version": version, "thresholds": thresholds}
+
+
+def _voice_engine(ctx: Context) -> tuple[str, str]:
+    """Name and version of what judged the voices: in this run, else in an earlier one whose labels stay."""
+    judged = ctx.output("identify_speakers")
+    if judged.get("engine"):
+        return judged["engine"], judged["engine_version"]
+    decided = SpeakerDecision.objects.filter(uid=ctx.uid, memory_id=ctx.memory_id).exclude(engine="").first()
+    if decided is not None:
+        return decided.engine, decided.engine_version
+    try:
+        voices = providers.one("voices")
+    except ProviderError:  # the engine is away: the labels that are there stay
+        return "none", ""
+    return voices.name, voices.version

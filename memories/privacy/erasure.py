@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import DatabaseError
+from django.db.models import Exists, OuterRef
 from pydantic import BaseModel, Field
 
 from memories.insights import figures as insights
@@ -24,6 +25,7 @@ from memories.privacy.erasure_parts import erase_vectors, memory_parts, remains,
 from memories.recaps import reading as recaps
 from memories.repository import memories as repository
 from memories.repository import tombstones
+from memories.reshaping import records as reshaping
 from memories.shapes import Memory
 from omi.accounts import users
 from omi.accounts.erased import mark_erased
@@ -64,6 +66,10 @@ def erase_memory(uid: str, memory_id: str, *, now: bool = False) -> Receipt:
         repository.delete_memory(uid, memory_id)
     if settings.OMI_RESTORE_DAYS > 0 and not now:
         return _hide(uid, memory_id, began)
+    for original in reshaping.behind(uid, memory_id):  # they say the same
+        hidden = repository.glance(uid, original)
+        if hidden is not None and hidden.deleted:
+            erase_memory(uid, original, now=True)
     receipt = ErasureReceipt.objects.create(
         subject=tombstones.memory_subject(uid, memory_id), kind="memory", uid=uid, memory_id=memory_id
     )
@@ -74,7 +80,7 @@ def restore_memory(uid: str, memory_id: str, *, actor: str = "system") -> Memory
     """Bring back a memory that is only hidden. Raises MemoryNotFound where its time is over or it never was deleted,
     and BudgetSpent: its vector is made again by a run."""
     memory = repository.find_memory(uid, memory_id)
-    if memory is None or not memory.deleted or tombstones.was_erased(uid, memory_id):
+    if memory is None or not memory.deleted or memory.replaced_by or tombstones.was_erased(uid, memory_id):
         raise repository.MemoryNotFound("Memory not found")
     if memory.deleted_at is None or memory.deleted_at <= datetime.now(UTC) - timedelta(days=settings.OMI_RESTORE_DAYS):
         raise repository.MemoryNotFound("Memory not found")  # the schedule has not come to it yet
@@ -120,11 +126,12 @@ def finish_pending(limit: int = 100) -> int:
 
 
 def expired(limit: int) -> Iterable[MemoryRow]:
-    """Hidden memories whose time is over, oldest first."""
+    """Hidden memories whose time is over, oldest first; without those that a merge or a split can bring back."""
     before = datetime.now(UTC) - timedelta(days=settings.OMI_RESTORE_DAYS)
     rows = MemoryRow.objects.filter(deleted=True, deleted_at__lte=before)
     pending = ErasureReceipt.objects.filter(complete=False, kind="memory").values_list("memory_id", flat=True)
-    return rows.exclude(memory_id__in=list(pending)).order_by("deleted_at")[:limit]
+    kept = reshaping.hidden().filter(uid=OuterRef("uid"), memory_id=OuterRef("memory_id"))
+    return rows.exclude(Exists(kept)).exclude(memory_id__in=list(pending)).order_by("deleted_at")[:limit]
 
 
 def _hide(uid: str, memory_id: str, began: datetime) -> Receipt:

@@ -19,6 +19,7 @@ from memories.recaps import reading as recaps
 from memories.registry import records as registry
 from memories.repository import processing
 from memories.repository.memories import collection, glance, memory_path
+from memories.reshaping import records as reshaping
 from memories.search import word_index
 from memories.user_events import log
 from memories.vocabulary import healings
@@ -59,6 +60,7 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("registry", lambda: registry.forget_memory(uid, memory_id)),
         ("recaps", lambda: recaps.forget_memory(uid, memory_id)),
         ("insights", lambda: insights.forget_memory(uid, memory_id)),
+        ("reshaping", lambda: reshaping.forget_memory(uid, memory_id)),
         ("offline", lambda: offline.forget_memory(uid, memory_id)),
         ("vocabulary", lambda: healings.forget_memory(uid, memory_id)),
         ("originals", lambda: _erase_originals(uid, memory_id)),
@@ -85,6 +87,7 @@ def user_parts(uid: str) -> list[Part]:
         ("registry", lambda: registry.forget_user(uid)),
         ("recaps", lambda: recaps.forget_user(uid)),
         ("insights", lambda: insights.forget_user(uid)),
+        ("reshaping", lambda: reshaping.forget_user(uid)),
         ("vocabulary", lambda: healings.forget_user(uid)),
         ("originals", lambda: _erase_originals(uid)),
         ("documents", lambda: _erase_tree(user_path(uid))),
@@ -111,6 +114,7 @@ def remains(uid: str) -> dict[str, int]:
         "registry": registry.remaining(uid),
         "recaps": recaps.remaining(uid),
         "insights": insights.remaining(uid),
+        "reshaping": reshaping.remaining(uid),
         "offline": offline.remaining(uid),
         "vocabulary": healings.remaining(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),

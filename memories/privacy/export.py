@@ -30,6 +30,7 @@ from memories.privacy.zip_stream import Pieces, Sink
 from memories.registry import records as registry
 from memories.repository import live_segments, stored, tombstones
 from memories.repository.large import CHUNKS, Unreadable
+from memories.reshaping import records as reshaping
 from memories.vocabulary import healings
 from memories.webhooks import hooks
 from omi.accounts.users import user_path
@@ -48,12 +49,15 @@ profile.json              what is stored about you
 memories/ID.json          each memory; memories/ID/ holds its transcripts, photos and emotions
 processing_memories/      conversations that are, or were, not yet a memory
 people/                   the people you named
+labels/                   your folders and tags; a memory's edits hold their ids
+templates/                your own summary templates
 recaps/                   what your days and weeks were about
 audio/PURPOSE/            recordings and voice samples; audio.json says what each belongs to
 journals/                 recordings that are not processed yet, as your device sent them; meta.json names the codec
 events.json               what happened to your memories
 webhooks.json             addresses that you have told of it, and what was told; their secrets are not repeated
 links.json                links to memories and the calendar feed that you have made; their secrets are not known here
+reshaping.json            which memories you merged or split, and what came of them
 feedback.json             what you said of them, and your corrections as cases
 experiments.json          what was tried for you or learned from you, and what each part of a memory was made with
 healings.json             words that you had corrected in old memories
@@ -167,6 +171,7 @@ def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
     yield "events.json", list(rows.values("number", "type", "memory_id", "payload", "created_at"))
     yield "webhooks.json", hooks.exported(uid)
     yield "links.json", links.exported(uid)
+    yield "reshaping.json", reshaping.exported(uid)
     yield "feedback.json", reports.exported(uid)
     yield "experiments.json", {**experiments.exported(uid), "made_with": registry.exported(uid)}
     yield "offline.json", batches.exported(uid)

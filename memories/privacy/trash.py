@@ -5,9 +5,10 @@ A memory that a run discards (small talk) is in the list of memories; one that i
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -15,7 +16,11 @@ from django.db.models import Q, QuerySet
 from memories.mirror.models import MemoryRow
 from memories.privacy import erasure
 from memories.repository.memories import MemoryNotFound, memory_path
+from memories.reshaping import records as reshaping
 from omi.stores.documents import documents
+
+ERASED_AT_ONCE: Final = 25
+"""Memories that one request to empty the trash erases: each is taken out of every store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,20 @@ def empty(uid: str, memory_id: str) -> None:
     erasure.erase_memory(uid, memory_id, now=True)
 
 
+def empty_all(uid: str) -> tuple[int, int]:
+    """Erase the memories that have been in the trash for longest for good, ``ERASED_AT_ONCE`` at most, each with its
+    receipt: how many were erased, and how many are left in the trash."""
+    erased = 0
+    for memory_id in list(_rows(uid).order_by("deleted_at").values_list("memory_id", flat=True)[:ERASED_AT_ONCE]):
+        with contextlib.suppress(MemoryNotFound):  # erased meanwhile
+            erased += erasure.erase_memory(uid, memory_id, now=True).complete
+    return erased, _rows(uid).count()
+
+
 def _rows(uid: str) -> QuerySet[MemoryRow]:
     since = datetime.now(UTC) - timedelta(days=settings.OMI_RESTORE_DAYS)
-    return MemoryRow.objects.filter(uid=uid, deleted=True, deleted_at__gt=since)
+    replaced = reshaping.hidden().filter(uid=uid).values("memory_id")
+    return MemoryRow.objects.filter(uid=uid, deleted=True, deleted_at__gt=since).exclude(memory_id__in=replaced)
 
 
 def _row(uid: str, memory_id: str) -> MemoryRow:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from emotions.base import EmotionTimeline
 from memories.recaps.periods import LENGTH
 from memories.shapes import Memory
-from memories.structuring.centrality import STOP_WORDS
+from memories.structuring.words import STOP_WORDS
 from memories.wording import terms
 from transcription.segments import Segment
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from memories.registry.models import MadeWith
 
-PARTS: Final = ("transcript", "speakers", "structure", "index", "emotions")
+PARTS: Final = ("transcript", "speakers", "structure", "sections", "index", "emotions")
 CONDITIONS: Final = ("part", "provider", "model", "version", "prompt", "thresholds", "vocabulary")
 """What a selection may name."""
 TOLD: Final = ("provider", "model", "version", "prompt", "thresholds", "vocabulary", "variant", "at")

@@ -16,7 +16,7 @@ from memories.repository import large, stored
 from memories.repository.memories import memory_path, require_alive
 from omi.stores import damaged
 from omi.stores.documents import documents
-from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, OrderBy, Transaction
+from omi.stores.documents.base import AlreadyExists, Data, Document, InvalidPath, OrderBy, Transaction
 
 NEWEST = 3
 """Timelines that are looked at for one that can be read."""
@@ -30,12 +30,7 @@ def save_emotions(
     ``fence`` is called inside of the transaction, which then raises MemoryNotFound where the memory is gone or deleted:
     nothing of an erased one comes back.
     """
-    name = re.sub(r"[^a-z0-9_.\-]+", "_", f"{timeline.vendor}-{timeline.model}".lower()).strip("._") or "unnamed"
-    where = f"{memory_path(uid, memory_id)}/emotions/{name}"
-    data = timeline.model_dump(mode="python")
-    # The spans travel under the name that the large-list encoding knows.
-    fields = {**data, "created_at": datetime.now(UTC), large.FIELD: data.pop("spans")}
-    fields.pop("spans", None)
+    where, fields = document_of(uid, memory_id, timeline)
 
     def alive(transaction: Transaction) -> None:
         if fence is not None:
@@ -46,6 +41,16 @@ def save_emotions(
         stored.create(where, fields, before=alive)
     except AlreadyExists:
         stored.change(where, lambda current: (fields, None), before=alive)
+
+
+def document_of(uid: str, memory_id: str, timeline: EmotionTimeline) -> tuple[str, Data]:
+    """Where a timeline is kept, and what is kept there."""
+    name = re.sub(r"[^a-z0-9_.\-]+", "_", f"{timeline.vendor}-{timeline.model}".lower()).strip("._") or "unnamed"
+    data = timeline.model_dump(mode="python")
+    # The spans travel under the name that the large-list encoding knows.
+    fields = {**data, "created_at": datetime.now(UTC), large.FIELD: data.pop("spans")}
+    fields.pop("spans", None)
+    return f"{memory_path(uid, memory_id)}/emotions/{name}", fields
 
 
 def load_emotions(uid: str, memory_id: str) -> EmotionTimeline | None:

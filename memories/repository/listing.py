@@ -11,8 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from django.db.models import Q
+
+from memories.mirror import rows as mirror
+from memories.mirror.models import MemoryRow
 from memories.repository import large, tombstones
-from memories.repository.memories import Page, cursor_of, memory_path, newest_first
+from memories.repository.memories import Page, cursor_of, memory_path, newest_first, position
 from memories.repository.parsing import memory_from
 from memories.shapes import Memory
 from omi.stores import damaged
@@ -72,6 +76,40 @@ def list_bounded(uid: str, *, limit: int, offset: int, cursor: str | None, inclu
         if not more:
             return replace(page, next_cursor=None)
     return replace(page, next_cursor=cursor)
+
+
+def list_labelled(
+    uid: str, labels: Sequence[str], *, limit: int, offset: int, cursor: str | None, include_discarded: bool, size: int
+) -> Page:
+    """As ``list_bounded``, of the memories that bear each of these labels (ids of folders and tags). The rows know
+    which these are; documents cannot be asked for several tags at once. Raises InvalidCursor."""
+    rows = mirror.labelled(MemoryRow.objects.filter(uid=uid, deleted=False), labels)
+    if not include_discarded:
+        rows = rows.filter(discarded=False)
+    if cursor:
+        last = position(uid, cursor)
+        rows = rows.filter(Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, memory_id__lt=last.id))
+    start = 0 if cursor else offset
+    ordered = rows.order_by("-created_at", "-memory_id").values_list("memory_id", "created_at")
+    found = list(ordered[start : start + limit + 1])
+    room, page, left_out = Room(size), Page(), tombstones.people(uid)
+    more, found = len(found) > limit, found[:limit]
+    for at in range(0, len(found), SLICE):
+        part = found[at : at + SLICE]
+        there = documents().get_many([memory_path(uid, memory_id) for memory_id, _ in part])
+        for memory_id, created_at in part:
+            where = memory_path(uid, memory_id)
+            document = there.get(where)
+            if document is None:
+                continue
+            fitting = room.fit(document)
+            if fitting is None and page.memories:
+                return replace(page, next_cursor=cursor)
+            memory = _parsed(fitting or _without_segments(document), left_out)
+            if memory is not None and not memory.deleted and set(labels) <= set(memory.edits.labels()):
+                page.memories.append(memory)
+            cursor = cursor_of(Document(where, {"created_at": created_at}, "", created_at, created_at))
+    return replace(page, next_cursor=cursor if more else None)
 
 
 def get_bounded(keys: Sequence[tuple[str, str]], room: Room) -> Iterator[tuple[str, Memory]]:

@@ -173,7 +173,7 @@ def newest_first(
         order_by=[OrderBy(_CREATED, descending=True)],
         limit=limit,
         offset=0 if cursor else max(0, offset),
-        start_after=_position(uid, cursor) if cursor else None,
+        start_after=position(uid, cursor) if cursor else None,
     )
 
 
@@ -367,10 +367,11 @@ def cursor_of(last: Document) -> str:
 
 def moment_of(uid: str, cursor: str) -> datetime:
     """When the memory was created that ended the page. Raises InvalidCursor."""
-    return _position(uid, cursor).created_at
+    return position(uid, cursor).created_at
 
 
-def _position(uid: str, cursor: str) -> Document:
+def position(uid: str, cursor: str) -> Document:
+    """The memory that ended the page, as far as a cursor knows it. Raises InvalidCursor."""
     try:
         text = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
         moment, identity = json.loads(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,12 +22,12 @@ from omi.stores.vectors import namespace
 
 log = structlog.get_logger(__name__)
 
-K = 5
+K = 2
 """Of reciprocal rank fusion: how fast a place loses weight. This and what follows was chosen on one half of the
 questions of docs/search.md; the table there shows the other."""
-SUMMARY, PASSAGE, WORDS = 1.0, 1.0, 4.0
+SUMMARY, PASSAGE, WORDS = 1.0, 1.0, 3.0
 """Weights of the three lists: nearest summaries, nearest passages, most of the query's words. That of the words is
-multiplied by the root of their share: words decide where most are there, meaning where few are."""
+multiplied by their share: words decide where most are there, meaning where few are."""
 NEAR = 0.25
 """Cosine from which a memory is a hit by meaning alone ..."""
 HELD = 0.3
@@ -55,6 +54,8 @@ class Filters:
     language: str | None = None
     open_items: bool | None = None
     only_discarded: bool = False
+    labels: tuple[str, ...] = ()
+    """Ids of a folder and tags, all of which the memory bears."""
 
     @property
     def among(self) -> word_index.Among:
@@ -62,6 +63,7 @@ class Filters:
         return word_index.Among(
             self.start, self.end, self.category, self.person_id, self.include_discarded or self.only_discarded,
             self.people, self.emotion, self.language, self.open_items, self.only_discarded,
+            self.labels,
         )  # fmt: skip
 
     def take(self, memory: Memory) -> bool:
@@ -75,13 +77,16 @@ class Filters:
             open_ones = any(not item.completed for item in memory.structured.action_items)
             if open_ones is not self.open_items:
                 return False
-        if self.category and memory.structured.category != self.category:
+        if (self.category and memory.structured.category != self.category) or not self._labelled(memory):
             return False
         listed = not getattr(memory, listing.OMITTED, False)
         asked = {*self.people, *([self.person_id] if self.person_id else [])}
         if asked and listed and not asked <= {item.person_id for item in memory.transcript_segments}:
             return False
         return not ((self.start and memory.created_at < self.start) or (self.end and memory.created_at > self.end))
+
+    def _labelled(self, memory: Memory) -> bool:
+        return set(self.labels) <= set(memory.edits.labels())
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +182,7 @@ def fused(near: dict[str, Near], by_words: dict[str, float], words: float = WORD
     score: dict[str, float] = dict.fromkeys(kept, 0.0)
     for weight, values in lists:
         for place, name in enumerate(sorted(values, key=lambda key: (-values[key], key)), 1):
-            share = math.sqrt(values[name]) if values is by_words else 1.0
+            share = values[name] if values is by_words else 1.0
             if name in score:
                 score[name] += weight * share * (K + 1) / (K + place) / (SUMMARY + PASSAGE + words)
     found = [Found(name, round(score[name], 4), near.get(name), by_words.get(name)) for name in score]

@@ -20,6 +20,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_q.tasks import async_task
 
 from memories.action_items import rows as action_items
+from memories.mirror import rows as mirror
 from memories.mirror.models import MemoryRow
 from memories.passages import indexing, spelling
 from memories.passages.models import IndexedEmotion, IndexedMemory, SpellingGram
@@ -61,6 +62,7 @@ class Among:
     language: str | None = None
     open_items: bool | None = None
     only_discarded: bool = False
+    labels: tuple[str, ...] = ()
 
     def rows(self, uid: str) -> QuerySet[SearchTerms]:
         rows = SearchTerms.objects.filter(uid=uid)
@@ -84,9 +86,9 @@ class Among:
         if self.emotion:
             felt = IndexedEmotion.objects.filter(emotion=self.emotion, entry__uid=uid)
             rows = rows.filter(memory_id__in=felt.values("entry__memory_id"))
-        if told:
+        if told or self.labels:
             listed = MemoryRow.objects.filter(uid=uid, memory_id=OuterRef("memory_id"), **told)
-            rows = rows.filter(Exists(listed))
+            rows = rows.filter(Exists(mirror.labelled(listed, self.labels)))
         return rows
 
     @property
@@ -97,7 +99,7 @@ class Among:
     @property
     def by_rows(self) -> bool:
         """Whether something is asked for that only the rows know, and no vector's metadata."""
-        told = self.person_id or self.people or self.emotion or self.language or self.only_discarded
+        told = self.person_id or self.people or self.emotion or self.language or self.only_discarded or self.labels
         return bool(told) or self.open_items is not None
 
 

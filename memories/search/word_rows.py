@@ -168,7 +168,8 @@ def _forget_words(uid: str, words: set[int]) -> None:
 def _words_of(memory: Memory) -> dict[str, int]:
     made = memory.structured
     parts = [made.title, made.overview, *(item.description for item in made.action_items)]
-    parts += [*(event.title for event in made.events), plain_text(memory.transcript_segments)]
+    parts += [*(event.title for event in made.events), *(comment.text for comment in memory.edits.comments)]
+    parts += [plain_text(memory.transcript_segments)]
     return _most_said(Counter(word for part in parts for word in words(part)))
 
 

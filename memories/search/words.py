@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from memories import wording
 from memories.language_detection import FUNCTION_WORDS
 from memories.passages import spelling
-from memories.structuring.centrality import STOP_WORDS
+from memories.structuring.words import STOP_WORDS
 from transcription.segments import written_without_blanks
 
 _FOREIGN: frozenset[str] = frozenset().union(*(FUNCTION_WORDS[code] for code in ("de", "es", "fr")))

@@ -13,10 +13,11 @@ from datetime import UTC, datetime, time
 
 from memories.shapes import ActionItem
 from memories.structuring.dates import find, on_the_clock, period_end, says_today
-from memories.structuring.sentences import Sentence, clauses, tidy, words
+from memories.structuring.sentences import Sentence, clauses, tidy
 from memories.structuring.tongues.base import Tongue
 from memories.structuring.tongues.de import infinitive
 from memories.structuring.tongues.en import ENGLISH_TONGUE
+from memories.structuring.words import words
 
 MAX_ITEMS = 20
 MAX_CANDIDATES = 200

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from memories.shapes import Structured
+from memories.shapes import Section, Structured
 from omi.core.paid_parts import NothingKept, PaidParts
 from transcription.segments import Segment
 
@@ -51,6 +51,27 @@ class StructureResult:
     cost: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A section that is to be filled. ``instruction``: what belongs there. ``rule``: how it is found without a model,
+    one of ``filling.RULES``."""
+
+    heading: str
+    instruction: str = ""
+    rule: str = "alike"
+
+
+@dataclass(frozen=True, slots=True)
+class FillResult:
+    """``sections`` in the order of what was wanted; the rest as in ``StructureResult``."""
+
+    sections: list[Section]
+    method: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+
+
 class Structurer(Protocol):
     name: str
     model_name: str
@@ -58,6 +79,12 @@ class Structurer(Protocol):
 
     def structure(self, request: StructureRequest) -> StructureResult:
         """Raises ProviderError only."""
+
+    def fill(self, request: StructureRequest, wanted: Sequence[Wanted], made: Structured) -> FillResult:
+        """The sections of a template, from what was said and nothing else. ``made``: the structure of this talk.
+
+        Raises ProviderError only.
+        """
 
 
 class Embedder(Protocol):

@@ -10,24 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from memories.language_detection import FUNCTION_WORDS
-from memories.structuring.sentences import words
+from memories.structuring.words import STOP_WORDS, words
 
 Floats = npt.NDArray[np.float64]
 DAMPING = 0.85
-STOP_WORDS = frozenset().union(
-    *(FUNCTION_WORDS[code] for code in ("de", "es", "fr")),
-    frozenset(
-        """
-        a about after again all also am an and any are as at be because been before being but by can could did do does
-        doing down for from further get go going good got had has have he hello her here him his how i i'll i'm if in
-        into is it it's its just let like me mean more most much must my need no nor not now of off ok okay on once
-        only or other our out over own please really right said same say see she should so some such sure than thank
-        thanks that that's the their them then there these they thing think this those through to too uh um under
-        until up us very was way we well were what when where which while who why will with would yeah yes you your
-    """.split()
-    ),
-)
 
 
 def telling(texts: Sequence[str]) -> Floats:

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest
-from memories.structuring.centrality import STOP_WORDS
 from memories.structuring.reminders import asks_to_be_reminded
-from memories.structuring.sentences import words
+from memories.structuring.words import STOP_WORDS, words
 from transcription.segments import Segment, plain_text
 
 ALWAYS_KEPT_WORDS = 100

@@ -9,7 +9,7 @@ import math
 import zlib
 from collections.abc import Iterator, Sequence
 
-from memories.structuring.centrality import STOP_WORDS
+from memories.structuring.words import STOP_WORDS
 from memories.wording import terms
 
 TRIGRAM_WEIGHT = 0.3

@@ -16,8 +16,9 @@ import numpy as np
 from memories.language_detection import written_in
 from memories.shapes import Category, Structured
 from memories.structuring import category as categories
+from memories.structuring import filling
 from memories.structuring.actions import action_items
-from memories.structuring.base import Embedder, StructureRequest, StructureResult
+from memories.structuring.base import Embedder, FillResult, StructureRequest, StructureResult, Wanted
 from memories.structuring.centrality import Floats, central, choose, telling, unit
 from memories.structuring.discard import why_discard
 from memories.structuring.events import events
@@ -58,6 +59,10 @@ class LocalStructurer:
         if talk:
             self._describe(structured, talk, tongue)
         return StructureResult(structured, method=self.model_name)
+
+    def fill(self, request: StructureRequest, wanted: Sequence[Wanted], made: Structured) -> FillResult:
+        talk = sentences(request.segments, names=request.names, user_name=request.user_name)
+        return FillResult(filling.fill(_preselect(talk), wanted, made, self._embed), self.model_name)
 
     def _describe(self, structured: Structured, talk: Sequence[Sentence], tongue: Tongue) -> None:
         kept = _preselect(talk)

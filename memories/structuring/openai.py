@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,8 @@ from django.conf import settings
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from memories.shapes import ActionItem, Category, Event, Structured
-from memories.structuring import prompts
-from memories.structuring.base import StructureRequest, StructureResult
+from memories.structuring import openai_sections, prompts
+from memories.structuring.base import FillResult, StructureRequest, StructureResult, Wanted
 from memories.structuring.category import EMOJI
 from memories.structuring.discard import must_keep
 from memories.structuring.local import local_time
@@ -145,6 +146,12 @@ class OpenAIStructurer:
             output_tokens=run.tokens[1],
             cost=self.cost(*run.tokens),
         )
+
+    def fill(self, request: StructureRequest, wanted: Sequence[Wanted], made: Structured) -> FillResult:
+        asking = openai_sections.Asking(self.model_name, self.context_tokens, request, wanted, self.cost)
+        found = openai_sections.sections(asking.answers(), wanted, request.segments)
+        tokens = (asking.input_tokens, asking.output_tokens)
+        return FillResult(found, self.model_name, *tokens, self.cost(*tokens))
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
         return round((input_tokens * self._prices[0] + output_tokens * self._prices[1]) / 1e6, 6)

@@ -11,8 +11,9 @@ import re
 from collections.abc import Sequence
 
 from memories.shapes import ActionItem
-from memories.structuring.sentences import Sentence, tidy, words
+from memories.structuring.sentences import Sentence, tidy
 from memories.structuring.tongues.base import Tongue
+from memories.structuring.words import words
 
 TOLD, TASKS = 2, 2
 """Sentences of the talk, and tasks in the sentence after them."""
@@ -25,7 +26,7 @@ _LEADS = re.compile(
     r"|ja|und|aber|also|gut|oui|et|mais|donc|alors|bon|sí|y|pero|bueno|pues|vale)\b[ ,.!]*)+",
     re.IGNORECASE,
 )
-_SMALL_TALK = re.compile(
+SMALL_TALK = re.compile(
     r"\b(?:good (?:morning|afternoon|evening|to see)|how are you|how was your|nice to|see you|thank|thanks"
     r"|sounds (?:good|great|wonderful|perfect)"
     r"|have a (?:good|nice|safe|great)|my name is|welcome|guten (?:morgen|tag)|danke|hallo|buenos|buenas|gracias"
@@ -33,7 +34,7 @@ _SMALL_TALK = re.compile(
     r"|i'm sorry to hear|no problem|you're welcome|can you hear)\b",
     re.IGNORECASE,
 )
-_DECIDED = re.compile(
+DECIDED = re.compile(
     r"\b(?:decid\w+|agree(?:d)? (?:to|on|that)|we'll go with|let's go with|going with|the plan is|settled on"
     r"|final(?:ly)? (?:price|decision)"
     r"|will (?:take|cost|be)|beschlossen|entschieden|wir nehmen|se decidió|decidimos|hemos decidido|on a décidé"
@@ -53,7 +54,7 @@ _VAGUE = re.compile(
     re.IGNORECASE,
 )
 _WILL_DO = re.compile(r"^(?:i'll|i will|we'll|we will|let's|let me|ich werde|voy a|je vais)\b", re.IGNORECASE)
-_FIGURE = re.compile(
+FIGURE = re.compile(
     r"[$€£]|\d{2}|\b(?:hundred|thousand|million|percent|dollars|euros?|hundert|tausend|mil|cent)\b", re.IGNORECASE
 )
 _I_VERBS = {
@@ -86,7 +87,7 @@ def bonus(sentence: Sentence, tongue: Tongue, *, dated: bool = False) -> float:
     text = sentence.text
     told = _without_lead(tidy(text, tongue))
     count = len(words(told))
-    if count < FEWEST_WORDS or count > MOST_WORDS or _SMALL_TALK.search(text):
+    if count < FEWEST_WORDS or count > MOST_WORDS or SMALL_TALK.search(text):
         return 0.0
     if text.rstrip().endswith("?") or tongue.asks.match(told):
         return 0.0
@@ -105,9 +106,9 @@ def bonus(sentence: Sentence, tongue: Tongue, *, dated: bool = False) -> float:
         factor *= 1.5
     elif not (tongue.code == "en" and _third_person(told, sentence.speaker)):
         factor *= 0.5
-    if _DECIDED.search(text):
+    if DECIDED.search(text):
         factor *= 1.4
-    return factor * (1.25 if _FIGURE.search(text) else 1.0)
+    return factor * (1.25 if FIGURE.search(text) else 1.0)
 
 
 def overview(chosen: Sequence[Sentence], items: Sequence[ActionItem], tongue: Tongue) -> str:

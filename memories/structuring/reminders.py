@@ -10,7 +10,7 @@ import re
 from functools import cache
 from typing import Final
 
-from memories.structuring.sentences import MAX_CHARACTERS
+from memories.structuring.words import MAX_CHARACTERS
 from memories.wording import composed
 
 PIECE: Final = 4000

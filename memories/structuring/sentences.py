@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from memories.structuring.tongues.base import Tongue
 from memories.structuring.tongues.en import ENGLISH_TONGUE
 from memories.structuring.tongues.known import CODES, by_code
+from memories.structuring.words import MAX_CHARACTERS, words
 from transcription.segments import Segment
 
-MAX_CHARACTERS = 1_000_000
-"""Of one talk: about eighteen hours of speech (fifteen characters a second), some seconds of work."""
 RESTARTED = 4
 """Words of a beginning that is begun again."""
 TURN_GAP = 1.0
@@ -45,7 +44,6 @@ _OPENERS = re.compile(
     r"|good morning|thank you|can you|could you|would you|have a|it was|the next thing|and my|and then)\b)",
     re.IGNORECASE,
 )
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 MIN_UNPUNCTUATED = 3  # words on either side of a cut
 MAX_UNPUNCTUATED = 40  # words: a stretch without any opener is cut here
 
@@ -62,11 +60,6 @@ class Sentence:
     @property
     def words(self) -> list[str]:
         return words(self.text)
-
-
-def words(text: str) -> list[str]:
-    """Lower-case words of any script, apostrophes kept."""
-    return _WORD.findall(text.lower())
 
 
 def fold(text: str, most: int = MAX_CHARACTERS) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from memories.structuring.centrality import STOP_WORDS, Floats
-from memories.structuring.sentences import Sentence, tidy, words
+from memories.structuring.centrality import Floats
+from memories.structuring.sentences import Sentence, tidy
 from memories.structuring.tongues.base import Tongue
 from memories.structuring.tongues.en import ENGLISH_TONGUE
+from memories.structuring.words import STOP_WORDS, words
 
 CANDIDATES = 48
 """Phrases that are embedded."""

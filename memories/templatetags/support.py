@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import template
 
-from memories.admin import moments
+from memories.admin import cells, moments
 from memories.admin.badges import badge, tone
 from memories.console import numbers
 
@@ -18,3 +18,4 @@ register.filter("clock", moments.clock)
 register.filter("bytes", moments.size)
 register.filter("percent", numbers.percent)
 register.filter("words", numbers.words)
+register.filter("labelled", cells.labelled)

@@ -40,6 +40,7 @@ POST_PROCESSING_FAILED = "memory_post_processing_failed"
 WEBHOOK_SWITCHED_OFF = "webhook_switched_off"
 RECAP_CREATED = "recap_created"
 ACTION_ITEM_CREATED = "action_item_created"
+MEMORY_REPLACED = "memory_replaced"
 
 MAX_MEMORY_BYTES = 256 * 1024
 """A larger memory is told without its segments and photos: the app reads them when they are looked at. Many clients may

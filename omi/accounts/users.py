@@ -30,7 +30,8 @@ class Improvement(BaseModel):
 
 
 class UserDoc(BaseModel):
-    """``time_zone`` is an IANA name, ``language`` a code or None for "as spoken"; ``vocabulary`` helps recognition."""
+    """``time_zone`` is an IANA name, ``language`` a code or None for "as spoken"; ``vocabulary`` helps recognition.
+    ``templates``: category to the id of the summary template that its memories get."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -45,6 +46,7 @@ class UserDoc(BaseModel):
     recap_push: bool = False
     fcm_tokens: list[str] = Field(default_factory=list)
     vocabulary: list[str] = Field(default_factory=list)
+    templates: dict[str, str] = Field(default_factory=dict)
     improvement: Improvement = Field(default_factory=Improvement)
     account_deleted: bool = False
     created_at: datetime | None = None

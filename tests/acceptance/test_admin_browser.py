@@ -218,8 +218,8 @@ def test_support_sees_why_hears_a_word_and_looks_before_doing(
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
         page.get_by_role("link", name="Retry…").click()
-        page.get_by_label("What is done again").select_option("structure")
-        page.wait_for_url("**from_step=structure**")
+        with page.expect_navigation():
+            page.get_by_label("What is done again").select_option("structure")
         assert page.get_by_role("row").filter(has_text="transcribe").get_by_text("reused").count() == 1
         assert page.get_by_role("heading", name="What could get worse").count() == 1
         accessible(page)
@@ -234,3 +234,101 @@ def test_support_sees_why_hears_a_word_and_looks_before_doing(
         context.close()
     run = spoken["app"].wait(f"/v1/memories/{spoken['id']}/post-processing", lambda run: run["state"] == "finished")
     assert run["from_step"] == "structure"
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_a_reason_stays_while_other_steps_are_looked_at_and_enter_does_what_is_shown(
+    browser: Any, server: Installation, memory: dict[str, Any], javascript: bool
+) -> None:
+    reason = f"The events are wrong ({'with' if javascript else 'without'} scripts)."
+    context = browser.new_context(java_script_enabled=javascript)
+    try:
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        log_in(page, server)
+        page.goto(f"{server.url}/admin/memories/memoryrow/?q={memory['id']}")
+        page.get_by_role("row").get_by_role("link", name=memory["id"][:8]).click()
+        page.get_by_role("link", name=re.compile("^Retry")).first.click()
+        page.get_by_label("Reason").fill(reason)
+        with page.expect_navigation():
+            page.get_by_label("What is done again").select_option("index")
+            if not javascript:
+                page.get_by_role("button", name="Show what this would do").click()
+        assert page.get_by_label("Reason").input_value() == reason
+        assert "reason" not in page.url
+        assert page.get_by_label("What is done again").input_value() == "index"
+        page.get_by_label("Reason").press("Enter")
+        page.locator(".messagelist").get_by_text("again from index on").wait_for()
+    finally:
+        context.close()
+    run = memory["app"].wait(f"/v1/memories/{memory['id']}/post-processing", lambda run: run["state"] == "finished")
+    assert run["reason"] == reason
+
+
+SIDEWAYS = """[...document.querySelectorAll("main *")].filter(each => each.clientWidth
+  && ["auto", "scroll"].includes(getComputedStyle(each).overflowX) && each.scrollWidth > each.clientWidth + 1)
+  .map(each => `${each.className} ${each.getAttribute("aria-label")}`)"""
+"""Parts of a page that have to be scrolled sideways."""
+
+
+def test_at_twice_the_size_no_table_is_scrolled_sideways(
+    browser: Any, server: Installation, memory: dict[str, Any]
+) -> None:
+    context = browser.new_context(viewport={"width": 640, "height": 900})
+    try:
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        log_in(page, server)
+        page.goto(f"{server.url}/admin/memories/memoryrow/?q={memory['id']}")
+        label = "td.field-uid"
+        assert page.locator(label).evaluate("cell => getComputedStyle(cell, '::before').content") == '"Uid"'
+        found = page.evaluate(SIDEWAYS)
+        for address in ("/admin/", "/admin/console/vendors/", "/admin/console/audit/", "/admin/console/live/",
+                        "/admin/pipeline/postprocessingrun/", f"/admin/console/people/{memory['uid']}/"):  # fmt: skip
+            page.goto(server.url + address)
+            found += [f"{address}: {each}" for each in page.evaluate(SIDEWAYS)]
+        page.goto(f"{server.url}/admin/console/find/?q={memory['id']}")
+        found += page.evaluate(SIDEWAYS)
+        page.get_by_role("link", name=re.compile("^Retry")).first.click()
+        assert page.get_by_text("Step by step").is_visible()
+        found += page.evaluate(SIDEWAYS)
+        assert found == []
+    finally:
+        context.close()
+
+
+def test_a_memory_is_found_and_processed_again_with_the_keyboard_alone(
+    browser: Any, server: Installation, memory: dict[str, Any]
+) -> None:
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        log_in(page, server)
+
+        def tab_to(found: str) -> None:
+            for _ in range(60):
+                page.keyboard.press("Tab")
+                if page.evaluate("selector => document.activeElement.matches(selector)", found):
+                    ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+                    assert ring != "none", found
+                    return
+            raise AssertionError(f"sixty times Tab do not lead to {found}")
+
+        tab_to("#console-q")
+        page.keyboard.type(memory["id"])
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        assert memory["id"] in page.get_by_role("heading", level=1).last.inner_text()
+        tab_to("a[href*='/do/reprocess/']")
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        tab_to("#id_reason")
+        page.keyboard.type("by the keyboard")
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        assert memory["id"] in page.locator(".messagelist").inner_text()
+    finally:
+        context.close()
+    run = memory["app"].wait(f"/v1/memories/{memory['id']}/post-processing", lambda run: run["state"] == "finished")
+    assert (run["kind"], run["reason"]) == ("reprocess", "by the keyboard")

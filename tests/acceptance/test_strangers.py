@@ -16,7 +16,7 @@ from tests.support import sound
 
 pytestmark = pytest.mark.process
 
-TAKES_AN_ID = re.compile(r"{(memory_id|person_id|processing_memory_id|sample_id|webhook_id|feedback_id|task_id)}")
+TAKES_AN_ID = re.compile(r"{\w+_id}")
 ROUTES = [operation for operation in operations() if TAKES_AN_ID.search(operation.path)]
 IN_QUERY = [op for op in operations() if any(p["name"] in ("memory_id", "person_id") for p in op.parameters)]
 
@@ -45,7 +45,20 @@ def owned(lived: Json) -> dict[str, str]:
     assert healing.status_code == 200, healing.text
     link = app.post(f"/v1/memories/{lived['memory_id']}/links", json={"fields": ["title"]})
     assert link.status_code == 200, link.text
+    two = [app.create_memory()["id"] for _ in range(2)]
+    reshaping = app.post("/v1/memories/merge", json={"memory_ids": two})
+    assert reshaping.status_code == 200, reshaping.text
+    label = app.post("/v1/labels", json={"kind": "folder", "name": "Harbour"})
+    assert label.status_code == 200, label.text
+    comment = app.post(f"/v1/memories/{lived['memory_id']}/comments", json={"text": "Hers"})
+    assert comment.status_code == 200, comment.text
+    template = app.post("/v1/templates", json={"name": "Harbour", "sections": [{"heading": "Boats"}]})
+    assert template.status_code == 200, template.text
     return {
+        "reshaping_id": reshaping.json()["id"],
+        "template_id": template.json()["id"],
+        "label_id": label.json()["id"],
+        "comment_id": comment.json()["id"],
         "healing_id": healing.json()["id"],
         "batch_id": batch.json()["id"],
         "link_id": link.json()["id"],
@@ -76,6 +89,7 @@ def everything(app: App) -> Any:
         for part in (
             "action-items",
             "changes",
+            "comments",
             "links",
             "transcripts/versions",
             "recording",
@@ -119,7 +133,7 @@ def ask(app: App, operation: Operation, owned: dict[str, str], **more: Any) -> A
 
 def test_there_are_routes_to_ask() -> None:
     assert len(ROUTES) > 25
-    assert {"GET", "POST", "PATCH", "DELETE"} == {operation.method for operation in ROUTES}
+    assert {"GET", "POST", "PUT", "PATCH", "DELETE"} == {operation.method for operation in ROUTES}
 
 
 @pytest.mark.parametrize("operation", ROUTES, ids=[operation.name for operation in ROUTES])
@@ -133,12 +147,7 @@ def test_a_strangers_id_is_404(app: App, owned: dict[str, str], operation: Opera
         operation,
         {
             **owned,
-            **{
-                name: "never-was"
-                for name in owned
-                if name.endswith(("memory_id", "webhook_id", "feedback_id", "task_id"))
-            },
-            "person_id": "never-was",
+            **{name: "never-was" for name in owned if name.endswith("_id")},
         },
     )
     assert never.json() == answer.json()
@@ -166,7 +175,8 @@ def test_a_strangers_id_in_a_query_or_a_body_is_worth_nothing(app: App, lived: J
     assert found.status_code in (200, 404)
     if found.status_code == 200:
         assert found.json()["hits"] == []
-    assert len(IN_QUERY) == 2  # a third route with an id in its query belongs into this test
+    assert app.get("/v1/reshapings", params={"memory_id": owned["memory_id"]}).json() == []
+    assert len(IN_QUERY) == 3  # a fourth route with an id in its query belongs into this test
 
 
 def test_a_strangers_processing_memory_cannot_be_claimed_by_creating_a_memory(

@@ -50,9 +50,12 @@ def look(client: Client, row: MemoryRow, name: str, **query: str) -> str:
 
 
 def form(shown: str) -> dict[str, str]:
-    """The hidden fields of the page's last form."""
+    """The hidden fields of the page's last form, and what is chosen for it further up."""
+    chosen = {}
+    for name, listed in re.findall(r'<select [^>]*name="(\w+)" form="act"[^>]*>(.*?)</select>', shown, re.S):
+        (chosen[name],) = re.findall(r'<option value="([^"]*)" selected>', listed)
     part = shown.split('<form class="reason-form"')[1]
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', part))
+    return {**chosen, **dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', part))}
 
 
 def press(client: Client, row: MemoryRow, name: str, shown: str, **fields: str) -> str:
@@ -71,7 +74,7 @@ def now(row: MemoryRow) -> situation.Situation:
 def test_a_retry_from_a_step_shows_what_runs_and_what_is_reused_and_does_that(ana: Client, row: MemoryRow) -> None:
     first = PostProcessingRun.objects.earliest("id")
     shown = look(ana, row, "retry", run=str(first.pk), from_step="structure")
-    steps = dict(re.findall(r'<th scope="row">(\w+)</th><td><span class="badge[^>]*>(\w+)</span>', shown))
+    steps = dict(re.findall(r'<th scope="row">(\w+)</th><td[^>]*><span class="badge[^>]*>(\w+)</span>', shown))
     assert list(steps) == first.plan
     assert steps["structure"] == steps["publish"] == "runs"
     assert f"follows run {first.pk} (upstream_error)" in shown
@@ -88,6 +91,32 @@ def test_a_retry_from_a_step_shows_what_runs_and_what_is_reused_and_does_that(an
     )
     assert log() == [("retry", "staff:ana", "ticket 7")]
     assert AuditEntry.objects.get().details["from_step"] == "structure"
+
+
+def test_a_reason_that_was_typed_stays_when_something_else_is_chosen(ana: Client, row: MemoryRow) -> None:
+    """It was lost: the choice was a form of its own. The reason is not in the address either, which servers log."""
+    fields = {**form(look(ana, row, "retry")), "from_step": "structure", "reason": 'ticket "7"', "preview": "yes"}
+    answer = ana.post(address(row, "retry"), fields)
+    assert answer.status_code == 200
+    shown = html.unescape(answer.content.decode())
+    assert '<option value="structure" selected>' in shown
+    assert 'name="reason" value="ticket "7""' in shown
+    assert "This field is required" not in html.unescape(
+        ana.post(address(row, "retry"), {**fields, "reason": ""}).content.decode()
+    )
+    assert not AuditEntry.objects.exists()
+    assert "again from structure on" in press(ana, row, "retry", shown)
+
+
+def test_what_was_chosen_and_not_looked_at_is_not_done(ana: Client, row: MemoryRow) -> None:
+    shown = look(ana, row, "retry")
+    answer = ana.post(address(row, "retry"), {**form(shown), "from_step": "structure", "reason": "ticket 7"})
+    assert answer.status_code == 409
+    told = html.unescape(answer.content.decode())
+    assert "Nothing was done; please look again" in told
+    assert '<option value="structure" selected>' in told
+    assert 'name="reason" value="ticket 7"' in told
+    assert not AuditEntry.objects.exists()
 
 
 def test_pressing_twice_does_nothing_twice(ana: Client, row: MemoryRow) -> None:

@@ -22,11 +22,11 @@ from memories.models import MemoryRow
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.repository import transcripts
-from memories.shapes import ActionItem, Event, Memory, Structured
 from memories.support import ACTIONS
 from omi.stores import audio
 from speakers import people
 from speakers.models import SpeakerDecision, VoiceSample
+from tests.support.spoiled import EVIL, spoil
 from transcription.segments import Segment
 
 WORDS = "the delivery comes on Thursday"
@@ -247,9 +247,6 @@ def test_small_differences_are_found_and_long_agreement_is_counted() -> None:
     assert "words the same" in found.rows[0].left
 
 
-EVIL = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>{{ 7|add:7 }}\"'"
-
-
 def test_what_people_say_is_text(row: MemoryRow) -> None:
     """The browser test looks at the same under the page's policy."""
     spoil(row)
@@ -259,27 +256,9 @@ def test_what_people_say_is_text(row: MemoryRow) -> None:
         raw = client.get(page(row) + query).content.decode()
         assert "<script>document" not in raw
         assert "<img src=x" not in raw
-        assert html.unescape(raw).count(EVIL) >= 5
+        assert html.unescape(raw).count(EVIL) >= 15
         assert " style=" not in raw.split('id="content"')[1]
         assert " onclick=" not in raw
-
-
-def spoil(row: MemoryRow) -> None:
-    """Markup in every text of the memory."""
-    segments = [Segment(id="e", text=EVIL, speaker="SPEAKER_00", start=0, end=3, person_id=None)]
-    structured = Structured(
-        title=EVIL, overview=EVIL, emoji=EVIL, action_items=[ActionItem(description=EVIL)],
-        events=[Event(title=EVIL, description=EVIL, start=datetime.now(UTC))],
-    )  # fmt: skip
-
-    def change(memory: Memory) -> dict[str, Any]:
-        edits = memory.edits.model_copy(update={"title": EVIL, "overview": EVIL})
-        return {"structured": structured, "transcript_segments": segments, "language": EVIL[:30], "edits": edits}
-
-    repository.mutate_memory(row.uid, row.memory_id, change)
-    transcripts.save_transcript(
-        row.uid, row.memory_id, "evil", segments, {"reasons": [EVIL], "figures": {EVIL: 1}, "accepted": False}
-    )
 
 
 # --- who may ---

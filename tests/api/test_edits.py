@@ -14,7 +14,7 @@ from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Geolocation, Memory
 from speakers import people
-from speakers.models import SpeakerDecision, UserThreshold
+from speakers.models import SpeakerDecision
 from tests.api.conftest import Caller, segment
 
 Make = Callable[..., Memory]
@@ -60,17 +60,6 @@ def test_what_a_person_said_of_another_segment_of_the_voice_stays(alice: Caller,
     assert body["transcript_segments"][2]["person_id"] == anna.id
 
 
-def test_a_wrong_name_that_is_put_right_makes_this_users_threshold_stricter(alice: Caller, make_memory: Make) -> None:
-    memory = make_memory()
-    SpeakerDecision.objects.create(
-        uid="alice", memory_id=memory.id, voice="SPEAKER_00", is_user=True, reason="accepted"
-    )
-    anna = people.create_person("alice", "Anna")
-    assign(alice, memory, 0, f"assign_type=person_id&value={anna.id}")
-    assert UserThreshold.objects.get(uid="alice").shift > 0
-    assert SpeakerDecision.objects.get(memory_id=memory.id).manual
-
-
 def decision(memory: Memory) -> tuple[bool, str, bool]:
     row = SpeakerDecision.objects.get(memory_id=memory.id, voice="SPEAKER_00")
     return row.is_user, row.person_id, row.manual
@@ -85,7 +74,6 @@ def test_the_explanation_follows_what_the_user_says_last(alice: Caller, make_mem
     assert decision(memory) == (True, "", True)
     assign(alice, memory, 0, f"assign_type=person_id&value={anna.id}")
     assert decision(memory) == (False, anna.id, True)
-    assert UserThreshold.objects.get(uid="alice").corrections == 1, "changing one's own mind is no mistake of ours"
     assign(alice, memory, 0, "assign_type=person_id&value=null")
     assert decision(memory) == (False, "", False)
     shown = alice.get(f"/v1/memories/{memory.id}/speakers").json()

@@ -14,11 +14,13 @@ from memories.links.models import SharedLink
 from memories.models import Webhook
 from memories.offline.models import SyncBatch
 from memories.repository import processing, transcripts
-from memories.shapes import ActionItem, Change, Memory, ProcessingMemory, UserEdits
+from memories.reshaping.models import Reshaping
+from memories.shapes import ActionItem, Change, Comment, Memory, ProcessingMemory, UserEdits
 from memories.vocabulary.models import Healing
 from memories.webhooks import signing
 from omi.accounts.identity import IdentityUnavailable
 from omi.stores import audio
+from omi.stores.documents import documents
 from tests.api.conftest import Caller, segment
 from tests.support.sound import tone
 
@@ -51,6 +53,19 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("GET", f"{M}/changes", None),
     ("POST", f"{M}/changes/ch_alice/undo", None),
     ("PATCH", f"/v1/action-items/{TASK}", {"completed": True}),
+    ("POST", f"{M}/split", {"segment_id": "s1"}),
+    ("GET", "/v1/reshapings/rs_alice", None),
+    ("POST", "/v1/reshapings/rs_alice/undo", None),
+    ("PUT", f"{M}/template", {"template_id": "meeting"}),
+    ("PUT", "/v1/templates/st_alice", {"name": "Mine", "sections": [{"heading": "Mine"}]}),
+    ("DELETE", "/v1/templates/st_alice", None),
+    ("PATCH", f"{M}/labels", {"tag_ids": []}),
+    ("GET", f"{M}/comments", None),
+    ("POST", f"{M}/comments", {"text": "Mine"}),
+    ("PATCH", f"{M}/comments/cm_alice", {"text": "Mine"}),
+    ("DELETE", f"{M}/comments/cm_alice", None),
+    ("PATCH", "/v1/labels/fo_alice", {"name": "Mine"}),
+    ("DELETE", "/v1/labels/fo_alice", None),
     ("GET", f"{M}/links", None),
     ("POST", f"{M}/links", {"fields": ["title"]}),
     ("DELETE", f"{M}/links/ln_alice", None),
@@ -82,7 +97,10 @@ def belongings(make_memory: Make) -> Memory:
     added = Change(
         id="ch_alice", kind="item_add", at=datetime.now(UTC), item_id="ai_alice", item=ActionItem(description="Row")
     )
-    memory = make_memory("alice", edits=UserEdits(changes=[added], made_items=[]))
+    said = Comment(id="cm_alice", text="Hers", at=datetime.now(UTC))
+    memory = make_memory("alice", edits=UserEdits(changes=[added], made_items=[], comments=[said]))
+    documents().create("users/alice/templates/st_alice", {"name": "Hers", "sections": []})
+    documents().create("users/alice/labels/fo_alice", {"kind": "folder", "name": "Hers", "created_at": said.at})
     transcripts.save_transcript(
         "alice", memory.id, "deepgram_streaming", [segment("d0", "Hi.", "SPEAKER_00", 0, 1)], {}
     )
@@ -92,6 +110,10 @@ def belongings(make_memory: Make) -> Memory:
     SharedLink.objects.create(
         id="ln_alice", digest="0", uid="alice", memory_id=memory.id, fields=["title"], created_at=now, expires_at=now
     )
+    done = Reshaping.objects.create(
+        id="rs_alice", uid="alice", kind="merge", key="k", state="done", finished=True, next_at=now, done_at=now
+    )
+    done.memories.create(uid="alice", memory_id=memory.id, made=True, position=0)
     hook = Webhook.objects.create(
         id="wh_alice",
         uid="alice",
@@ -154,9 +176,17 @@ ALL = [
     ("GET", "/v1/sync", None),
     ("POST", "/v1/sync", {}),
     ("POST", "/v1/webhooks", {}),
+    ("POST", "/v1/memories/merge", {"memory_ids": ["alice-memory-1", "alice-memory-2"]}),
+    ("GET", "/v1/reshapings", None),
     ("GET", "/v1/action-items", None),
     ("GET", "/v1/trash", None),
+    ("DELETE", "/v1/trash", None),
     ("DELETE", "/v1/trash/alice-memory-1", None),
+    ("GET", "/v1/templates", None),
+    ("POST", "/v1/templates", {"name": "Mine", "sections": [{"heading": "Mine"}]}),
+    ("PUT", "/v1/templates/default", {"category": "work", "template_id": "meeting"}),
+    ("GET", "/v1/labels", None),
+    ("POST", "/v1/labels", {"kind": "folder", "name": "Mine"}),
     ("GET", "/v1/action-items/feed", None),
     ("POST", "/v1/action-items/feed", None),
     ("DELETE", "/v1/action-items/feed", None),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from memories.models import MemoryRow
+from memories.privacy import trash
 from memories.repository import memories
 from memories.shapes import Memory
 from tests.api.conftest import Caller
@@ -62,3 +63,15 @@ def test_a_memory_is_erased_out_of_the_trash_and_only_out_of_it(
     alive = make_memory("alice").id
     assert alice.delete(f"/v1/trash/{alive}").status_code == 404
     assert alice.get(f"/v1/memories/{alive}").status_code == 200
+
+
+def test_the_trash_is_emptied_some_with_each_request(
+    deleted: list[str], alice: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trash, "ERASED_AT_ONCE", 2)
+    assert bob.delete("/v1/trash").json() == {"erased": 0, "left": 0}
+    assert listed(alice) == deleted
+    assert alice.delete("/v1/trash").json() == {"erased": 2, "left": 1}
+    assert listed(alice) == deleted[:1]
+    assert alice.delete("/v1/trash").json() == {"erased": 1, "left": 0}
+    assert len(alice.get("/v1/memories").json()) == 1

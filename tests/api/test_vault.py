@@ -138,3 +138,19 @@ def test_a_reader_who_leaves_half_way_gives_the_place_back(make_memory: Make) ->
 
     assert asyncio.run(leave()) < 400_000
     assert api.EXPORTS._taken == set()
+
+
+def test_folder_tags_and_comments_are_in_the_notes_and_a_new_name_makes_them_anew(
+    told: dict[str, str], alice: Caller
+) -> None:
+    boat = told["boat"]
+    folder = alice.send("POST", "/v1/labels", {"kind": "folder", "name": "Harbour: north"}).json()["id"]
+    tag = alice.send("POST", "/v1/labels", {"kind": "tag", "name": "two words"}).json()["id"]
+    alice.send("PATCH", f"/v1/memories/{boat}/labels", {"folder_id": folder, "tag_ids": [tag]})
+    alice.send("POST", f"/v1/memories/{boat}/comments", {"text": "# Ask *Bob*"})
+    notes, first = unpacked(alice)
+    assert (matter(of(notes, boat))["folder"], matter(of(notes, boat))["tags"]) == ("Harbour: north", ["two-words"])
+    assert r"\# Ask \*Bob\*" in of(notes, boat)
+    assert "folder" not in matter(of(notes, told["alone"]))
+    alice.send("PATCH", f"/v1/labels/{folder}", {"name": "South"})
+    assert matter(of(unpacked(alice, first["cursor"])[0], boat))["folder"] == "South"

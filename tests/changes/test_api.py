@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_refused(
 def test_operations_of_a_memory_are_bounded_and_undone_ones_make_room(
     memory: Memory, alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "MOST_CHANGES", 2)
+    monkeypatch.setattr(making.rules, "MOST_CHANGES", 2)
     for text in ("a", "b"):
         assert alice.send("PATCH", f"{M}/segments/s1/text", {"text": text}).status_code == 200
     assert alice.send("PATCH", f"{M}/segments/s1/text", {"text": "c"}).status_code == 409

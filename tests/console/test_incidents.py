@@ -18,7 +18,7 @@ import pytest
 from demo import incidents
 from demo.servers import ROOT, Installation
 from demo.vendors.server import VendorServer
-from tests.acceptance.test_admin_browser import CHROMIUM, accessible, log_in
+from tests.acceptance.test_admin_browser import CHROMIUM, SIDEWAYS, accessible, log_in
 from tests.support import axe
 from tests.support.migrated import migrated
 
@@ -274,7 +274,9 @@ def steer(page: Any, verb: str) -> None:
 PAGES = ("/admin/", "/admin/console/failures/?status=all", "/admin/console/replays/", "/admin/console/people/",
          "/admin/console/people/hugo/", "/admin/console/live/", "/admin/console/vendors/", "/admin/console/audit/",
          "/admin/console/find/?q=nothing", "/admin/memories/memoryrow/",
-         "/admin/speakers/voicesample/gallery/?uid=hugo")  # fmt: skip
+         "/admin/speakers/voicesample/gallery/?uid=hugo", "/admin/pipeline/postprocessingrun/",
+         "/admin/pipeline/vendorcall/", "/admin/feedback/report/", "/admin/feedback/report/causes/",
+         "/admin/experiments/experiment/")  # fmt: skip
 
 
 @pytest.mark.long
@@ -315,13 +317,15 @@ def test_no_page_has_a_serious_fault_of_accessibility(place: tuple[Installation,
 
 
 def faults(page: Any) -> list[str]:
-    """Serious faults of the page in light and, at 200 % zoom, in dark; and whether 360 pixels are too few for it."""
+    """Serious faults of the page in light and, at 200 % zoom, in dark; what of it has to be scrolled sideways
+    then; and whether 360 pixels are too few for it."""
     accessible(page)
     found = []
     for theme, width, rules in (("light", 1280, ()), ("dark", 640, axe.COLOURS)):
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=theme)
         found += [f"{page.url} ({theme}) {fault}" for fault in axe.serious(page, *rules)]
+    found += [f"{page.url} is scrolled sideways at 200 % zoom: {part}" for part in page.evaluate(SIDEWAYS)]
     page.set_viewport_size({"width": 360, "height": 900})
     wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     page.set_viewport_size({"width": 1280, "height": 900})

@@ -20,9 +20,11 @@ from django.utils import timezone
 
 from memories.console import audit, replay, roles
 from memories.console.models import AuditEntry, FailureGroup, Replay
-from memories.models import MemoryRow, ProcessingMemoryRow
+from memories.mirror import rows
+from memories.models import MemoryRow, ProcessingMemoryRow, UserEvent
 from memories.pipeline.models import FigureTotal, PostProcessingRun, VendorBreaker, VendorCall
 from memories.pipeline.operations.metrics import DURATION
+from memories.shapes import ProcessingMemory
 from tests.console.conftest import ROLES, staff
 from tests.console.test_replay import make_replay
 
@@ -286,13 +288,36 @@ def test_the_page_of_a_frozen_run_says_so(some: Some, root: Client) -> None:
         ("user-1", "/admin/console/people/user-1/"),
         ("ref-{run}", "/admin/pipeline/postprocessingrun/{run}/change/"),
         ("run {run}", "/admin/pipeline/postprocessingrun/{run}/change/"),
+        ("call {call}", "/admin/pipeline/postprocessingrun/{run}/change/"),
+        ("event 71", "/admin/memories/memoryrow/{memory}/change/"),
+        ("#71", "/admin/memories/memoryrow/{memory}/change/"),
+        ("p-1", "/admin/memories/memoryrow/{memory}/change/"),
+        ("s-1", "/admin/memories/memoryrow/{memory}/change/"),
+        ("session s-2", "/admin/memories/memoryrow/{memory}/change/"),
+        ("s-open", "/admin/memories/processingmemoryrow/"),
+        ("replay {replay}", "/admin/console/replays/{replay}/"),
     ],
 )
 def test_the_search_box_takes_any_id(some: Some, root: Client, asked: str, where: str) -> None:
+    """A session's among them, however many conversations came since: it was looked for among the ten newest."""
     run = some(3)[1]
-    answer = root.get("/admin/console/find/", {"q": asked.format(run=run.pk)})
+    now = timezone.now()
+    for name, memory_id, sessions in (("p-1", run.memory_id, ["s-1", "s-2"]), ("p-2", None, ["s-open"])):
+        rows.record_processing(
+            run.uid, ProcessingMemory(id=name, created_at=now, memory_id=memory_id, session_ids=sessions)
+        )
+    for number in range(12):
+        rows.record_processing(run.uid, ProcessingMemory(id=f"p-new-{number}", created_at=now))
+    UserEvent.objects.create(uid=run.uid, number=71, type="new_memory_created", memory_id=run.memory_id)
+    ids = {
+        "run": run.pk,
+        "call": VendorCall.objects.get(run=run).pk,
+        "memory": MemoryRow.objects.get(memory_id=run.memory_id).pk,
+        "replay": make_replay().pk,
+    }
+    answer = root.get("/admin/console/find/", {"q": asked.format(**ids)})
     assert answer.status_code == 302
-    assert answer["Location"].startswith(where.format(run=run.pk))
+    assert answer["Location"].startswith(where.format(**ids))
 
 
 @pytest.mark.parametrize("asked", ["", "nothing", "99999999999999999999999", "'; --", "-1", "run x", "٣", "a/b/c"])
@@ -342,3 +367,26 @@ def test_no_odd_id_in_an_address_of_the_console_is_an_error_of_ours(db: None, od
             code = client.get(page).status_code
             wrong += [(page, code, type(shown).__name__)] if code >= 500 else []
     assert wrong == []
+
+
+def test_each_cell_names_its_column_for_narrow_pages(some: Some, root: Client) -> None:
+    some(3)
+    make_replay()
+    looked = 0
+    for address in [*addresses(), f"/admin/memories/memoryrow/{MemoryRow.objects.earliest('pk').pk}/change/"]:
+        text = root.get(address, follow=True).content.decode()
+        for table in re.findall(r'<div class="scroll"[^>]*><table.*?</table>', text, re.S):
+            head, _, body = table.partition("</thead>")
+            columns = [re.sub("<[^>]+>", "", told) for told in re.findall(r"<th scope=\"col\".*?>(.*?)</th>", head)]
+            for row in re.findall(r"<tr\b.*?</tr>", body, re.S):
+                cells = re.findall(r"<(t[hd])\b([^>]*)>", row)
+                if "colspan" in cells[0][1]:
+                    continue
+                named = [re.search('data-label="([^"]*)"', more) for _, more in cells]
+                told = [label[1] if label else "" for label in named]
+                assert told == ["" if kind == "th" else name for (kind, _), name in zip(cells, columns, strict=True)]
+                looked += 1
+    assert looked >= 15
+    listed = root.get("/admin/memories/memoryrow/").content.decode()
+    assert re.search(r'<td data-label="Choose" class="action-checkbox">', listed)
+    assert re.search(r'<td data-label="Post-processing" class="field-status">', listed)

@@ -16,12 +16,15 @@ from memories.mirror import compare
 from memories.models import MemoryRow
 from memories.privacy import erasure, export
 from memories.repository import memories, transcripts
+from memories.reshaping import asking, working
 from memories.search import word_index
 from memories.shapes import Memory
+from omi.accounts import users
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from omi.stores.vectors import namespace, vectors
 from omi.stores.vectors.base import Vector
+from tests.support.sound import tone
 from transcription.segments import Segment
 
 pytestmark = [pytest.mark.django_db, pytest.mark.process]
@@ -101,4 +104,39 @@ def test_a_users_life_from_the_first_memory_to_the_last_trace() -> None:
 
     receipt = erasure.erase_user(uid)
     assert receipt.complete, receipt.failed
+    assert erasure.verify_user_erased(uid) == {}
+
+
+@pytest.mark.usefixtures("cloud")
+def test_memories_become_one_and_are_two_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Firestore one transaction over three documents and their chunks; the rows follow behind it."""
+    monkeypatch.setattr(Letters, "remote", True)  # asked here: a child process does not know this module
+    uid = f"user-{uuid.uuid4().hex}"
+    users.update_user(uid, store_recording_permission=True)
+    for number in range(2):
+        said = [Segment(id=f"{number}-{n}", text="word " * 40, start=n / 20, end=n / 20 + 1) for n in range(3000)]
+        made = Memory(
+            id=f"m{number}",
+            created_at=datetime(2026, 11, 22, 15, 5 * number, tzinfo=UTC),
+            structured={"title": f"Title {number}"},
+            transcript_segments=said,
+        )
+        compare.write_vectors(uid, [memories.create_memory(uid, made)])
+        audio.put(uid, "recording", tone(1), memory_id=made.id, keep_for=None)
+    before = [memories.get_memory(uid, name).model_dump(exclude={"revision"}) for name in ("m0", "m1")]
+
+    row = asking.merge(uid, ["m0", "m1"], fence=lambda: None)
+    working.work(row.pk)
+    row.refresh_from_db()
+    assert (row.state, row.recording, row.code) == ("done", "kept", "")
+    (merged,) = memories.list_memories(uid).memories
+    assert len(merged.transcript_segments) == 6000
+    assert [item for item in compare.check_user(uid) if item.kind not in ("words_missing", "words_stale")] == []
+
+    asking.undo(uid, row.pk, fence=lambda: None)
+    working.work(row.pk)
+    row.refresh_from_db()
+    assert (row.state, row.code) == ("undone", "")
+    assert [memories.get_memory(uid, name).model_dump(exclude={"revision"}) for name in ("m0", "m1")] == before
+    assert erasure.erase_user(uid).complete
     assert erasure.verify_user_erased(uid) == {}

@@ -41,6 +41,14 @@ def test_a_write_is_not_expected_to_be_seen_at_once(pinecone: Any, space: str) -
         time.sleep(0.05)
 
 
+def test_many_long_ids_are_fetched_by_several_addresses(pinecone: Any, space: str) -> None:
+    """Passages of long talks: an id holds the user's, the memory's and a number."""
+    store = PineconeVectors(timeout=5)
+    records = [record("u" * 60, f"{number:03d}#{'m' * 60}", unit(1)) for number in range(100)]
+    store.upsert(records, namespace=space)
+    assert len(store.fetch([item.id for item in records], namespace=space)) == 100
+
+
 def test_without_its_settings_the_adapter_says_which_is_missing(settings: Any) -> None:
     settings.PINECONE_INDEX_HOST = ""
     with pytest.raises(MissingDependency, match="PINECONE_INDEX_HOST"):

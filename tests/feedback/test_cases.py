@@ -19,6 +19,7 @@ from memories.evaluation.heard import Heard
 from memories.evaluation.measure import Measurement, measured
 from memories.evaluation.readers import load
 from memories.feedback import corrections, identities
+from memories.management.commands import evaluate
 from memories.repository import memories as repository
 from memories.shapes import Structured
 from omi.accounts.users import update_user
@@ -36,8 +37,14 @@ def test_names_addresses_and_numbers_are_masked() -> None:
     assert identities.without("nothing", []) == "nothing"
 
 
+def evaluated(*arguments: Any) -> str:
+    out = StringIO()
+    call_command("evaluate", *map(str, arguments), stdout=out, stderr=StringIO())
+    return out.getvalue()
+
+
 def test_shared_cases_are_a_dataset_and_the_release_says_how_many_are_right(
-    make_memory: Callable[..., Any], tmp_path: Path
+    make_memory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     update_user("alice", improvement={"cases": True}, store_recording_permission=True)
     people.create_person("alice", "Nora")
@@ -74,6 +81,20 @@ def test_shared_cases_are_a_dataset_and_the_release_says_how_many_are_right(
     made.items[spoken.name] = measured(spoken, Heard(text="We take the boat with Nora on Sunday."))
     told = release.now_right(wanted, made)
     assert (told.right, told.whole, told.open) == (1, 2, (spoken.name,))
+
+    # The release's report: in the terminal, for another program and on the page, also against the release before.
+    before, after, page = tmp_path / "before.json", tmp_path / "after.json", tmp_path / "page.html"
+    monkeypatch.setattr(evaluate, "measured_apart", lambda *_, **__: made)
+    assert "current: 1 of 2 reported cases are right now." in evaluated(folder, "--json", before)
+    made.items[spoken.name] = measured(spoken, Heard(text=spoken.text, structured=Structured()))
+    made.items[written.name] = measured(written, Heard(structured=Structured(title="A boat trip")))
+    said = "1 of 2 reported cases are right now (1 mended, 1 broken since the baseline)."
+    assert said in evaluated(folder, "--compare", before, "--json", after, "--html", page)
+    assert json.loads(after.read_text())["variants"]["current"]["cases"] == {
+        "right": 1, "whole": 2, "open": [written.name], "mended": [spoken.name], "broken": [written.name],
+    }  # fmt: skip
+    assert said in page.read_text()
+    assert f"Still wrong: {written.name}." in page.read_text()
 
     with pytest.raises(CommandError, match="not empty"):
         call_command("export_cases", folder)

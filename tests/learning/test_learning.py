@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from importlib import import_module
 from io import StringIO
 from typing import Any
 
 import numpy as np
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from memories.experiments.assigning import forget_known
 from memories.experiments.models import DecisionRecord, TunedValue
 from memories.feedback.models import LabelledCase
 from memories.learning import learner, running, upkeep, vendors, voices
@@ -20,7 +23,7 @@ from memories.learning.models import VendorFigure
 from memories.vocabulary import terms
 from omi.accounts.users import update_user
 from omi.core import tuned
-from speakers.models import SpeakerDecision, VoiceEmbedding, VoiceSample, pack
+from speakers.models import SpeakerDecision, UserThreshold, VoiceEmbedding, VoiceSample, pack
 from speakers.policy import ACCEPT, SHIFT_LIMIT
 
 pytestmark = pytest.mark.django_db
@@ -233,3 +236,21 @@ def test_discards_are_learned_from_talks_that_were_fetched_back(settings: Any, m
     call_command("learn", rollback=TunedValue.objects.get().pk, reason="too many short talks")
     assert tuned.value("discard_below", 4, uid="anybody") == 4
     assert outcomes(only="discard") == {"discard": "refused"}  # the same was taken back before
+
+
+def test_what_corrections_had_taught_without_a_record_is_a_value_with_one() -> None:
+    """``speakers.UserThreshold.shift`` moved the threshold beside what was learned: neither seen nor taken back."""
+    for uid, shift in (("ann", 0.02), ("bob", 0.04), ("cid", 0.0)):
+        UserThreshold.objects.create(uid=uid, shift=shift, corrections=4)
+    TunedValue.objects.create(
+        name="speaker_accept", uid="bob", value=0.97, origin="learner:calibration", actor="learning", at=timezone.now()
+    )
+    import_module("memories.learning.migrations.0002_thresholds_with_a_record").record_shifts(apps, None)
+    forget_known()
+    now = {uid: tuned.value("speaker_accept", ACCEPT, uid=uid) for uid in ("ann", "bob", "cid")}
+    assert now == {"ann": 0.97, "bob": 0.99, "cid": ACCEPT}
+    assert set(UserThreshold.objects.values_list("shift", flat=True)) == {0.0}
+    assert "4 corrections" in TunedValue.objects.get(uid="ann").why
+    update_user("ann", improvement={"learning": False, "cases": False, "shadow": False})
+    assert outcomes(only="calibration") == {"calibration": "rolled back"}
+    assert tuned.value("speaker_accept", ACCEPT, uid="ann") == ACCEPT

@@ -13,10 +13,16 @@ from django.conf import settings
 from django.core import signing
 from django.test import Client
 from django.urls import URLPattern
+from django.utils import timezone
 
+from memories.changes import comments
+from memories.labels import kept, labelling
 from memories.pages.urls import urlpatterns
 from memories.repository import memories as repository
-from memories.shapes import ActionItem, Event, Memory, Structured
+from memories.reshaping.models import Reshaping
+from memories.shapes import ActionItem, AppliedTemplate, Event, Memory, Point, Section, Structured
+from memories.templates import kept as templates
+from memories.templates.shapes import TemplateSection
 from memories.vocabulary import terms
 from omi.accounts import revocation, tokens, users
 from speakers import people
@@ -27,7 +33,8 @@ Make = Callable[..., Memory]
 EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">"\'{{7*7}}'
 OPEN = {"/app/sign-in", "/app/sign-out"}
 POSTED = re.compile(
-    r"/(texts|voice|visibility|activate|delete|feedback|name|token|consents|vocabulary|webhooks|healing/\w+/\w+)$"
+    r"/(texts|voice|visibility|activate|delete|feedback|name|token|consents|vocabulary|webhooks|labels|comments|"
+    r"keep|restore|erase|template|change|default|merge|undo|healing/\w+/\w+)$"
 )
 
 
@@ -40,9 +47,17 @@ def paths(**ids: str) -> Iterator[str]:
 
 def owned(memory: Memory) -> dict[str, str]:
     person = people.create_person("alice", "Anna")
+    label = kept.create("alice", "folder", "Anna's", fence=lambda: None)
+    template = templates.create("alice", "Anna's", [TemplateSection(heading="Boats")], fence=lambda: None)
+    now = timezone.now()
+    done = Reshaping.objects.create(
+        id="rs_alice", uid="alice", kind="merge", key="k", state="done", finished=True, next_at=now, done_at=now
+    )
+    done.memories.create(uid="alice", memory_id=memory.id, made=True, position=0)
     return {
         "memory_id": memory.id, "person_id": person.id, "file_format": "txt", "kind": "day", "day": "2026-11-20",
-        "webhook_id": "wh_none",
+        "webhook_id": "wh_none", "reshaping_id": "rs_alice", "label_id": label.id,
+        "template_id": template.id,
     }  # fmt: skip
 
 
@@ -64,18 +79,27 @@ def test_a_stranger_finds_nothing_and_changes_nothing(alice: Visitor, bob: Visit
     ids = owned(memory)
     before = repository.get_memory("alice", memory.id)
     form = {"title": "mine", "segment": "s0", "who": "user", "visibility": "shared", "name": "Mine", "model": "m",
-            "version": "v", "part": "summary", "memory_id": memory.id, "thumb": "up", "q": "boat"}  # fmt: skip
+            "version": "v", "text": "x", "part": "summary", "memory_id": memory.id, "thumb": "up",
+            "q": "boat"}  # fmt: skip
     asked = 0
     for pattern, path in zip(urlpatterns, paths(**ids), strict=True):
-        if not re.search("memory_id|person_id", str(pattern.pattern)):
+        if not re.search("memory_id|person_id|label_id|template_id|reshaping_id", str(pattern.pattern)):
             continue
         for answer in (bob.get(path, data={"segment": "s0"}), bob.post(path, form)):
             assert answer.status_code in (404, 405), (path, answer.status_code)
             assert b"Boat trip" not in answer.content
             asked += answer.status_code == 404
-    assert asked >= 14
+    assert asked >= 20
     assert bob.post("/app/feedback", form).status_code == 404
-    for path in ("/app", "/app/people", "/app/recaps", "/app/search?q=boat+island"):
+    for path in (
+        "/app",
+        "/app/people",
+        "/app/recaps",
+        "/app/search?q=boat+island",
+        "/app/labels",
+        "/app/trash",
+        "/app/templates",
+    ):
         shown = bob.get(path)
         assert shown.status_code == 200
         assert b"Boat trip" not in shown.content
@@ -87,7 +111,7 @@ def test_a_stranger_finds_nothing_and_changes_nothing(alice: Visitor, bob: Visit
 def test_every_page_of_the_owner_answers_with_a_strict_policy(alice: Visitor, make_memory: Make) -> None:
     ids = owned(make_memory())
     for path in paths(**ids):
-        answer = alice.get(path, data={"segment": "s0"} if path.endswith("/voice") else {})
+        answer = alice.get(path, data={"segment": "s1"} if path.endswith(("/voice", "/split")) else {})
         expected = {405} if answer.status_code == 405 else {200}
         if path.endswith(("/audio", "/waveform.svg", "/recaps/day/2026-11-20")):
             expected = {404}  # no recording is kept, no recap is made
@@ -112,15 +136,23 @@ def test_markup_in_any_field_stays_text(alice: Visitor, make_memory: Make) -> No
         structured=Structured(
             title=EVIL, overview=EVIL, emoji=EVIL, action_items=[ActionItem(description=EVIL)],
             events=[Event(title=EVIL, description=EVIL, start=make_memory().created_at)],
+            sections=[Section(heading=EVIL, points=[Point(text=EVIL)])],
+            template=AppliedTemplate(id="st_1", name=EVIL),
         ),
         language=EVIL[:30],
         transcript_segments=[segment("s0", f"boat {EVIL}", "SPEAKER_00", 0, 4, person_id=person.id)],
     )  # fmt: skip
+    comments.add("alice", memory.id, EVIL, fence=lambda: None)
+    templates.create("alice", EVIL[:60], [TemplateSection(heading=EVIL, instruction=EVIL)], fence=lambda: None)
+    label = kept.create("alice", "tag", EVIL[:60], fence=lambda: None)
+    labelling.put("alice", memory.id, {"tag_ids": [label.id]}, fence=lambda: None)
     users.update_user("alice", name=EVIL, language=EVIL[:30], vocabulary=[EVIL])
     terms.put("alice", [EVIL])
     paths_shown = ["/app", f"/app/memories/{memory.id}", f"/app/memories/{memory.id}/voice?segment=s0", "/app/people",
                    f"/app/memories/{memory.id}/delete", f"/app/memories/{memory.id}/transcripts", "/app/settings",
-                   f"/app/people/{person.id}/delete", "/app/search?q=boat", "/app/insights", "/app/live"]  # fmt: skip
+                   f"/app/people/{person.id}/delete", "/app/search?q=boat", "/app/insights", "/app/live",
+                   "/app/templates", "/app/labels", f"/app/labels/{label.id}/delete",
+                   f"/app?tags={label.id}"]  # fmt: skip
     shown = [alice.get(path) for path in paths_shown]
     shown.append(alice.get("/app/search", data={"q": EVIL}))
     shown.append(alice.post("/app/ask", {"question": f"boat {EVIL}", "before": [EVIL], "answered": [EVIL]}))

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotions.base import EmotionRequest, EmotionScore, EmotionSpan, EmotionTimeline
-from memories.shapes import Structured
-from memories.structuring.base import StructureRequest, StructureResult
+from memories.shapes import Point, Section, Structured
+from memories.structuring.base import FillResult, StructureRequest, StructureResult, Wanted
 from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
 from omi.stores.documents.base import Document
 from omi.stores.documents.local import LocalDocuments
@@ -156,6 +156,12 @@ class FakeStructurer:
             Structured(title=title, overview="They talk.", category="work"), method="fake-llm", input_tokens=90,
             output_tokens=20, cost=0.001,
         )  # fmt: skip
+
+    def fill(self, request: StructureRequest, wanted: Sequence[Wanted], made: Structured) -> FillResult:
+        called(self.name, "fill")
+        _next("fill")
+        found = [Section(heading=item.heading, points=[Point(text="They talk.", start=1.0)]) for item in wanted]
+        return FillResult(found, "fake-llm", 30, 10, 0.0005)
 
 
 class FakeEmbedder:

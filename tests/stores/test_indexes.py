@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from memories.labels import kept as labels
 from memories.mirror import compare
 from memories.privacy import erasure, export, person_forgetting
 from memories.repository import emotions, memories, processing, transcripts
 from memories.shapes import Memory
+from memories.templates import kept as templates
 from omi.core.providers import one
 from omi.stores.documents.base import OrderBy, Where
 from omi.stores.documents.compare import full_order
@@ -27,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 Shape = tuple[str, tuple[str, ...], tuple[tuple[str, bool], ...]]
 
 QUERYING = {
+    "memories/labels/kept.py",
+    "memories/templates/kept.py",
     "memories/repository/live_segments.py",
     "memories/repository/memories.py",
     "memories/repository/photos.py",
@@ -93,6 +97,8 @@ def test_every_query_has_its_index(monkeypatch: pytest.MonkeyPatch, furnish: Cal
     emotions.load_emotions("u", "m")
     transcripts.list_versions("u", "m", "fal_whisperx")
     people.list_people("u")
+    labels.listed("u")
+    templates.own("u")
     person_forgetting.forget("u", "nobody")
     list(compare.check_user("u"))
     compare.check_sample()

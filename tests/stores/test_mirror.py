@@ -14,10 +14,10 @@ from django.test import Client
 from prometheus_client import REGISTRY
 
 from memories.mirror import compare, metrics
-from memories.models import MemoryRow, MirrorProgress, PersonRow, ProcessingMemoryRow, SearchTerms
+from memories.models import MemoryRow, MirrorProgress, PersonRow, ProcessingMemoryRow, SearchTerms, SessionRow
 from memories.pipeline import service
 from memories.pipeline.operations.metrics import PipelineCollector
-from memories.repository import memories
+from memories.repository import memories, processing
 from memories.search import word_index
 from memories.shapes import Memory
 from omi.core.providers import one
@@ -66,6 +66,17 @@ def test_every_kind_of_difference_is_found_and_repaired_from_the_documents(furni
     assert compare.rebuild_user("ana") == 12
     assert kinds("ana") == set()
     assert compare.rebuild_user("ana") == 0
+
+
+def test_all_sessions_of_a_conversation_of_an_earlier_version_are_told_again(furnish: Furnish) -> None:
+    furnish("ana", "m")
+    names = [f"s-{number}" for number in range(9)]
+    processing.update("ana", "p-m", {"session_ids": names})
+    SessionRow.objects.all().delete()
+    assert [item.detail for item in compare.check_user("ana")] == ["sessions"]
+    assert compare.rebuild_user("ana") == 1
+    assert sorted(SessionRow.objects.values_list("session_id", flat=True)) == names
+    assert kinds("ana") == set()
 
 
 def test_lost_bytes_and_unreadable_documents_are_told_and_not_made_up(furnish: Furnish) -> None:

@@ -61,6 +61,7 @@ def test_every_job_is_scheduled_once() -> None:
             "offline",
             "prune",
             "recaps",
+            "reshapings",
             "retention",
             "webhooks",
         )

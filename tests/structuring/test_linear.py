@@ -23,8 +23,9 @@ from memories.structuring.openai_embedder import split as parts_to_embed
 from memories.structuring.overview import CHARACTERS
 from memories.structuring.parts import pieces
 from memories.structuring.reminders import asks_to_be_reminded
-from memories.structuring.sentences import MAX_CHARACTERS, MAX_SENTENCE, clauses, sentences, split, words
+from memories.structuring.sentences import MAX_SENTENCE, clauses, sentences, split
 from memories.structuring.tongues.known import CODES, by_code
+from memories.structuring.words import MAX_CHARACTERS, words
 from memories.wording import composed, terms
 from transcription.segments import Segment, clean_text, segments_from_words
 

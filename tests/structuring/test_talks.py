@@ -12,7 +12,7 @@ import pytest
 
 from memories.structuring.base import StructureResult
 from memories.structuring.local import LocalStructurer
-from memories.structuring.sentences import words
+from memories.structuring.words import words
 from memories.wording import figures
 from tests.structuring.talks import Score, Talk, score_events, score_tasks, talks
 

@@ -12,11 +12,8 @@ from django.urls import reverse
 
 from memories.console.models import Replay
 from memories.console.pages.base import answer, needs
-from memories.models import MemoryRow, ProcessingMemoryRow, UserEvent
+from memories.models import MemoryRow, ProcessingMemoryRow, SessionRow, UserEvent
 from memories.pipeline.models import PostProcessingRun, VendorCall
-from memories.repository import processing
-from omi.core.errors import ProviderError
-from omi.stores.documents.base import DocumentError
 
 EACH: Final = 10
 LONGEST: Final = 200
@@ -56,11 +53,13 @@ def look_up(asked: str) -> list[Hit]:
         hits += [_memory(row) for row in MemoryRow.objects.filter(uid=uid, memory_id=memory_id)[:EACH]]
     conversations = ProcessingMemoryRow.objects.filter(processing_memory_id=asked)[:EACH]
     hits += [_conversation(row, "session") for row in conversations]
+    sessions = SessionRow.objects.filter(session_id=asked).select_related("conversation")[:EACH]
+    hits += [_conversation(row.conversation, "session") for row in sessions]
     hits += [_call(call) for call in VendorCall.objects.filter(reference=asked).order_by()[:EACH]] if asked else []
     hits += _numbered(asked)
     if MemoryRow.objects.filter(uid=asked).exists() or PostProcessingRun.objects.filter(uid=asked).exists():
         hits.append(Hit("user", asked, reverse("admin:console_person", args=[asked])))
-    return hits or _session(asked)
+    return hits
 
 
 def _numbered(asked: str) -> list[Hit]:
@@ -81,20 +80,6 @@ def _numbered(asked: str) -> list[Hit]:
             address = reverse("admin:memories_memoryrow_change", args=[row.pk])
         hits.append(Hit("event", f"number {event.number} of {event.uid} ({event.type})", address))
     return hits
-
-
-def _session(asked: str) -> list[Hit]:
-    """A live session's id: its conversation is known by a rule where the session began it, else it is looked for
-    among the newest conversations."""
-    newest = ProcessingMemoryRow.objects.order_by("-created_at")[:EACH]
-    found = []
-    for row in newest:
-        try:
-            if asked in processing.get(row.uid, row.processing_memory_id).session_ids:
-                found.append(_conversation(row, "session"))
-        except (ProviderError, DocumentError, processing.ProcessingMemoryNotFound):
-            continue
-    return found
 
 
 def _memory(row: MemoryRow) -> Hit:

@@ -69,14 +69,12 @@ class Command(BaseCommand):
         if options["write_bounds"]:
             self._bounds(options, variants[0], folder)
             return
+        wanted = cases.wanted_of(options["dataset"])
         baseline = report.baseline_of(options["compare"]) if options["compare"] else {}
         bounds = gate.read_bounds(options["gate"]) if options["gate"] else {}
         made = {variant.name: (variant, self._measured(options, variant, folder)) for variant in variants}
-        whole = report.report_of(dataset.name, made, baseline)
+        whole = report.report_of(dataset.name, made, baseline, wanted)
         self.stdout.write(report.table(whole))
-        wanted = cases.wanted_of(options["dataset"])
-        for name, (_, measurement) in made.items() if wanted else ():
-            self.stdout.write(f"{name}: {cases.now_right(wanted, measurement).sentence}")
         if options["json"]:
             options["json"].write_text(report.as_json(whole), encoding="utf-8")
         if options["html"]:

@@ -21,6 +21,10 @@ ALIKE: Final = 0.6
 """Share of a sentence's words that another transcript must have at this time, for it to be the same sentence."""
 SAME_ITEM: Final = 0.6
 """Share of words that two action items must have in common to be the same one."""
+MOST_CHANGES: Final = 200
+"""Operations that one memory keeps; those that were undone make room first."""
+MOST_CHARACTERS: Final = 200_000
+"""Characters in all operations of a memory together: they are part of its document."""
 MARGIN: Final = 2.0
 """Seconds by which two transcripts may differ about when something was said."""
 
@@ -31,6 +35,30 @@ _WORD: Final = re.compile(rf"[{_BARE}]|[^\s{_BARE}]+")
 def active(edits: UserEdits, *kinds: str) -> list[Change]:
     """The operations that hold, oldest first."""
     return [change for change in edits.changes if change.undone_at is None and change.kind in kinds]
+
+
+class TooManyChanges(Exception):
+    """A memory holds as many operations, or action items, as it may."""
+
+
+def kept(operations: Sequence[Change]) -> list[Change]:
+    """The operations, without those undone ones that have no room. Raises TooManyChanges."""
+    left = list(operations)
+    for undone in [item for item in left if item.undone_at is not None]:
+        if _fits(left):
+            break
+        left.remove(undone)
+    if not _fits(left):
+        raise TooManyChanges
+    return left
+
+
+def _fits(operations: Sequence[Change]) -> bool:
+    words = sum(
+        len(item.heard) + len(item.before) + len(item.text) + len(item.item.description if item.item else "")
+        for item in operations
+    )
+    return len(operations) <= MOST_CHANGES and words <= MOST_CHARACTERS
 
 
 def lay_texts(segments: Sequence[Segment], edits: UserEdits) -> tuple[list[Segment], UserEdits]:

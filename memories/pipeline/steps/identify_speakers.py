@@ -65,12 +65,14 @@ def run(ctx: Context) -> Done | Skip:
     naming = user_edits.naming(segments, manual, edited, model=model, version=version)
     note, outcome = "", Outcome.SUCCESS
     voices: list[Any] = []
+    engine: dict[str, str] = {}
     try:
         found = identification.identify(
             ctx.uid, wav, segments, language=ctx.language, manual=naming, memory_id=ctx.memory_id,
             fence=lambda: lease.write(ctx.lease),
         )  # fmt: skip
         segments, voices = list(found.segments), list(found.voices)
+        engine = {"engine": found.engine, "engine_version": found.engine_version}
     except StoreError:
         raise  # our own: it is waited for
     except ProviderError as error:
@@ -83,7 +85,7 @@ def run(ctx: Context) -> Done | Skip:
     known = sum(1 for item in segments if item.is_user or item.person_id)
     ctx.log.info("speakers_identified", voices=len({item.speaker for item in segments}), labelled=known)
     return Done(
-        {"segments": len(segments), "labelled": known, "voices": len(voices), "hash": content_hash.of(body)},
+        {"segments": len(segments), "labelled": known, "voices": len(voices), "hash": content_hash.of(body), **engine},
         {"segments": body},
         outcome=outcome,
         note=note or f"{len({item.speaker for item in segments})} voices, {known} segments with a name",

@@ -43,7 +43,6 @@ def run(ctx: Context) -> Done:
     else:
         memory, note = _update(ctx)
     fault_injection.point("document-written")
-    _registered(ctx)
     publish_side_effects.consent(ctx, memory)
     publish_side_effects.vector(ctx, memory)
     publish_side_effects.emotions(ctx, memory)
@@ -151,19 +150,16 @@ def _keep_versions(ctx: Context, model: str, accepted: list[Segment] | None) -> 
     )  # fmt: skip
 
 
-def _registered(ctx: Context) -> None:
-    """What made what, in the transaction that holds the run: an erased memory's is not written again."""
-    with transaction.atomic():
-        lease.hold(ctx.lease)
-        made_with.keep(ctx)
-
-
 def _tell(ctx: Context) -> None:
-    """A memory is created once. An app of 2024 opens a new socket when it hears of one, which ends the session that is
+    """Write what made what and the user's event, in the transaction that holds the run: an erased memory's is not
+    written again.
+
+    A memory is created once. An app of 2024 opens a new socket when it hears of one, which ends the session that is
     running: told again of the same memory, it would do so for ever."""
     payload: dict[str, Any] = {"memory_id": ctx.memory_id, "run_id": ctx.run.pk}
     with transaction.atomic():
         lease.hold(ctx.lease)
+        made_with.keep(ctx)
         if ctx.run.kind != Kind.CAPTURE:
             log.append(ctx.uid, log.POST_PROCESSING_SUCCESS, payload, dedupe_key=f"run:{ctx.run.pk}:end")
             return

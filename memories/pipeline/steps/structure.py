@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from memories.pipeline import missing_audio, subprocess_runner
+from memories.pipeline import missing_audio, subprocess_runner, template_sections
 from memories.pipeline.engine import content_hash
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip
@@ -16,9 +16,9 @@ from memories.pipeline.models import VendorCall
 from memories.pipeline.rules import changes
 from memories.pipeline.states import Kind
 from memories.pipeline.vendor_calls import client
-from memories.shapes import Structured
+from memories.shapes import Section, Structured
 from memories.structuring import choosing
-from memories.structuring.base import StructureRequest, StructureResult
+from memories.structuring.base import FillResult, StructureRequest, StructureResult, Wanted
 from memories.structuring.discard import MIN_CONTENT_WORDS
 from memories.structuring.local import LocalStructurer
 from omi.core import providers, tuned
@@ -42,7 +42,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
         "text": [[item.speaker, item.is_user, item.person_id, item.start, item.text] for item in segments],
         "names": _names(ctx, segments), "user": [ctx.user.name, ctx.user.language, ctx.user.time_zone],
         "model": [provider.name, provider.model_name], "language": ctx.language, "force": _forced(ctx),
-        "started_at": _started_at(ctx).isoformat(),
+        "started_at": _started_at(ctx).isoformat(), **template_sections.inputs(ctx),
     }  # fmt: skip
 
 
@@ -57,12 +57,32 @@ def run(ctx: Context) -> Done | Skip:
         return Skip("there is no text")
     provider, prompt = choosing.chosen(ctx.uid, ctx.memory_id)
     request = replace(_request(ctx, segments), prompt=prompt)
+    before, answered = template_sections.kept_summary(ctx), ctx.checkpoint.get("made")
+    if answered is not None:  # the run was suspended while the sections of a template were asked for
+        made = ANSWER.validate_python(answered)
+    else:
+        made = _asked(ctx, provider, request) if before is None else StructureResult(before)
+    structured = made.structured
+    discarded = made.discarded and not request.force
+    if not discarded:
+        checkpoint = {"made": ANSWER.dump_python(made, mode="json")}
+        structured = template_sections.filled(ctx, provider, request, structured, _filled_here, checkpoint)
+    return Done(
+        {
+            "structured": structured.model_dump(mode="json"), "discarded": discarded, "reason": made.discard_reason,
+            "method": made.method, "provider": provider.name if before is None else "",
+        },
+        note=f"discarded: {made.discard_reason}" if made.discarded else made.method,
+    )  # fmt: skip
+
+
+def _asked(ctx: Context, provider: Any, request: StructureRequest) -> StructureResult:
     what = [
-        content_hash.of(render(segments, names=request.names)),
+        content_hash.of(render(request.segments, names=request.names)),
         provider.model_name,
         request.answer_language,
         request.force,
-        *([prompt] if prompt else []),
+        *([request.prompt] if request.prompt else []),
     ]
 
     def call(record: VendorCall, parts: PaidParts) -> StructureResult:
@@ -73,29 +93,32 @@ def run(ctx: Context) -> Done | Skip:
         return made
 
     asked = client.Question(provider.name, "structure", what, ANSWER, remote=provider.remote, limit=request.timeout)
-    made = client.ask(ctx, asked, lambda: call)
-    structured = made.structured.model_dump(mode="json")
-    return Done(
-        {
-            "structured": structured, "discarded": made.discarded and not request.force,
-            "reason": made.discard_reason, "method": made.method, "provider": provider.name,
-        },
-        note=f"discarded: {made.discard_reason}" if made.discarded else made.method,
-    )  # fmt: skip
+    return client.ask(ctx, asked, lambda: call)
 
 
 def _here(provider: Any, request: StructureRequest) -> StructureResult:
     """On this machine: in a child process, which is killed when it takes too long."""
+    return ANSWER.validate_python(_computed("structure", provider, request))
+
+
+def _filled_here(provider: Any, request: StructureRequest, wanted: list[Wanted], made: Structured) -> FillResult:
+    """The same for the sections of a template; empty ones where even that fails."""
+    more = {"wanted": [asdict(item) for item in wanted], "made": made.model_dump(mode="json")}
+    try:
+        return template_sections.ANSWER.validate_python(_computed("fill", provider, request, **more))
+    except (OwnFault, subprocess_runner.Crashed):
+        return FillResult([Section(heading=item.heading) for item in wanted], "nothing")
+
+
+def _computed(function: str, provider: Any, request: StructureRequest, **more: Any) -> Any:
     asked = {
         **{item.name: getattr(request, item.name) for item in fields(request) if item.name != "parts"},
         "segments": [item.model_dump(mode="json") for item in request.segments],
         "started_at": request.started_at.isoformat(),
     }  # fmt: skip
     backend, options = providers.named("structurer", provider)
-    arguments = {"backend": backend, "options": options, "request": asked}
-    return ANSWER.validate_python(
-        subprocess_runner.call("memories.pipeline.audio_analysis.structure", arguments, timeout=COMPUTING)
-    )
+    arguments = {"backend": backend, "options": options, "request": asked, **more}
+    return subprocess_runner.call(f"memories.pipeline.audio_analysis.{function}", arguments, timeout=COMPUTING)
 
 
 def _first_words(request: StructureRequest) -> StructureResult:

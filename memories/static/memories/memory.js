@@ -28,8 +28,10 @@
     });
   }
 
-  /* A choice shows at once what it would do; a form is sent once. */
-  for (const choice of all("[data-preview]")) choice.addEventListener("change", () => choice.form.submit());
+  /* A choice shows at once what it would do, and a reason that was typed stays; a form is sent once. */
+  for (const choice of all("[data-preview]")) {
+    choice.addEventListener("change", () => choice.form.requestSubmit(one("[name=preview]")));
+  }
   for (const form of all("form[data-once]")) {
     form.addEventListener("submit", (event) => {
       if (form.dataset.sent) event.preventDefault();

@@ -46,6 +46,6 @@ def _decode(value: dict[str, Any]) -> Any:
             return base64.b64decode(item)
         if key == _FLOAT:
             return float(item)
-    if any(key.startswith("$") for key in value):
+    if "$" in "".join(value) and any(key.startswith("$") for key in value):  # a page reads ten thousand of these
         return {key[1:] if key.startswith("$") else key: item for key, item in value.items()}
     return value

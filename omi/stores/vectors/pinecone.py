@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 from django.conf import settings
 
@@ -27,7 +28,9 @@ MAX_BATCH_BYTES = 1_500_000
 
 _NUMBER_BYTES = 24
 MAX_IDS = 200
-"""Per fetch or delete; fetch puts them in the address."""
+"""Per fetch or delete."""
+MAX_ADDRESS = 6000
+"""Characters of the ids that one fetch puts into its address: servers refuse lines of more than 8 kB."""
 
 
 class PineconeVectors:
@@ -76,7 +79,7 @@ class PineconeVectors:
 
     def fetch(self, ids: Sequence[str], *, namespace: str) -> dict[str, Vector]:
         found: dict[str, Vector] = {}
-        for part in _chunks(ids):
+        for part in _addressed(ids):
             with _mapped():
                 answer = self._index().fetch(ids=part, namespace=namespace, timeout=self._timeout)
                 for identity, record in answer.vectors.items():
@@ -161,6 +164,20 @@ def _batches(records: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
     for start in range(0, len(ids), MAX_IDS):
         yield list(ids[start : start + MAX_IDS])
+
+
+def _addressed(ids: Sequence[str]) -> Iterator[list[str]]:
+    part: list[str] = []
+    size = 0
+    for identity in ids:
+        length = len("&ids=") + len(quote(identity, safe=""))
+        if part and (len(part) >= MAX_IDS or size + length > MAX_ADDRESS):
+            yield part
+            part, size = [], 0
+        part.append(identity)
+        size += length
+    if part:
+        yield part
 
 
 def _metadata(metadata: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from memories.shapes import ActionItem, Event, Structured
 from memories.structuring.base import StructureRequest
-from memories.structuring.sentences import words
+from memories.structuring.words import words
 from transcription.segments import Segment
 
 FOLDER = Path(__file__).parent

@@ -1,0 +1,1 @@
+"""Folders and tags of a user, and which memories bear them."""

@@ -1,0 +1,24 @@
+"""Folders and tags as a form offers them, and those that an address names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+
+from memories.api.errors import ApiError
+from memories.labels import kept
+
+
+def choices(uid: str, bears: Sequence[str]) -> dict[str, list[tuple[kept.Label, bool]]]:
+    """Folders and tags for a form: each with whether it is chosen. Ids that are no label's are left out."""
+    found = kept.listed(uid)
+    return {kind: [(label, label.id in bears) for label in found if label.kind == kind] for kind in ("folder", "tag")}
+
+
+def require(uid: str, wanted: Sequence[str]) -> list[kept.Label]:
+    """The labels of these ids. Raises ApiError (404)."""
+    found = {label.id: label for label in kept.listed(uid)} if wanted else {}
+    if not set(wanted) <= found.keys():
+        raise ApiError(404, _("This folder or tag is not there any more."))
+    return [found[name] for name in wanted]

@@ -1,0 +1,1 @@
+"""Merging memories into one and splitting one into two: prepared unseen, shown at once, undone in time."""

@@ -1,0 +1,218 @@
+"""One memory out of several: its transcript on one time axis, its voices, and what the user changed. Pure functions.
+
+Times count from the first memory's second 0, by the clock: a pause between two conversations stays as long as it was.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from memories.pipeline.rules import changes as rules
+from memories.pipeline.rules import user_edits
+from memories.shapes import WORDS, Change, Memory, Structured, UserEdits
+from transcription.segments import Segment, segment_id, speaker_label, speaker_number
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A memory in the merged one. ``offset``: seconds from the merged one's second 0 to its own. ``ids``, ``labels``:
+    what its segments and voices are called there. ``manual``: what the user said of its segments in whatever
+    transcript, by segment id (``user_edits.manual_labels``)."""
+
+    memory: Memory
+    manual: Mapping[str, Mapping[str, Any]]
+    offset: float
+    ids: Mapping[str, str]
+    labels: Mapping[str, str]
+
+
+def zero_of(memory: Memory) -> datetime:
+    """Second 0 of the memory's times."""
+    return memory.time_zero or memory.started_at or memory.created_at
+
+
+def end_of(memory: Memory) -> float:
+    """The end of its last segment, in seconds since its second 0."""
+    return max((item.end for item in memory.transcript_segments), default=0.0)
+
+
+def placed(
+    memories: Sequence[Memory], identity: str, manual: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None
+) -> list[Placed]:
+    """The memories by their second 0, each with its place in the merged one of this id. ``manual``: by memory id."""
+    ordered = sorted(memories, key=lambda item: (zero_of(item), item.created_at, item.id))
+    zero = zero_of(ordered[0])
+    taken: set[str] = set()
+    named: dict[tuple[bool, str | None], str] = {}
+    free = 0
+    found = []
+    for memory in ordered:
+        ids: dict[str, str] = {}
+        for item in memory.transcript_segments:
+            own = item.id if item.id not in taken else segment_id(identity, len(taken))
+            ids[item.id] = own
+            taken.add(own)
+        labels = _labels(memory, named, free, keep=memory is ordered[0])
+        free = max([free, *(speaker_number(label) + 1 for label in labels.values())])
+        offset = round((zero_of(memory) - zero).total_seconds(), 3)
+        found.append(Placed(memory, (manual or {}).get(memory.id, {}), offset, ids, labels))
+    return found
+
+
+def _labels(memory: Memory, named: dict[tuple[bool, str | None], str], free: int, *, keep: bool) -> dict[str, str]:
+    """What the voices of a memory are called in the merged one. A voice that is somebody throughout has the label that
+    they have in the memories before; every other one is of its own. ``named`` is added to."""
+    names: dict[str, set[tuple[bool, str | None]]] = {}
+    for item in memory.transcript_segments:
+        names.setdefault(item.speaker, set()).add((item.is_user, item.person_id))
+    labels: dict[str, str] = {}
+    for label, said in names.items():
+        who = next(iter(said)) if len(said) == 1 else (False, None)
+        known = named.get(who) if who != (False, None) else None
+        if keep:
+            labels[label] = label
+        elif known is not None:
+            labels[label] = known
+        else:
+            labels[label] = speaker_label(free)
+            free += 1
+        if who != (False, None):
+            named.setdefault(who, labels[label])
+    return labels
+
+
+def merged(parts: Sequence[Placed], identity: str) -> Memory:
+    """The memory that takes the place of these. Its structure is put together from theirs until a run has made one.
+
+    Raises TooManyChanges where they hold more operations of the user than one memory may.
+    """
+    memories = [part.memory for part in parts]
+    first = memories[0]
+    segments = sorted(
+        (_moved(item, part) for part in parts for item in part.memory.transcript_segments),
+        key=lambda item: (item.start, item.end),
+    )
+    edits = _edits(parts)
+    structured = _structured(memories, edits)
+    return Memory(
+        id=identity,
+        created_at=first.created_at,
+        started_at=min(item.started_at or zero_of(item) for item in memories),
+        finished_at=_latest(memories),
+        time_zero=zero_of(first),
+        source=first.source,
+        language=_first(item.language for item in memories),
+        structured=structured,
+        transcript_segments=segments,
+        geolocation=_first(item.geolocation for item in memories),
+        photos=[photo for item in memories for photo in item.photos],
+        plugins_results=[result for item in memories for result in item.plugins_results],
+        external_data=_first(item.external_data for item in memories),
+        emotional_feedback=any(item.emotional_feedback for item in memories),
+        edits=edits,
+        made_from=[item.id for item in memories],
+    )
+
+
+def _moved(item: Segment, part: Placed) -> Segment:
+    return item.model_copy(
+        update={
+            "id": part.ids[item.id],
+            "speaker": part.labels[item.speaker],
+            "start": round(item.start + part.offset, 3),
+            "end": round(item.end + part.offset, 3),
+        }
+    )
+
+
+def _latest(memories: Sequence[Memory]) -> datetime | None:
+    return max((item.finished_at for item in memories if item.finished_at), default=None)
+
+
+def _first(values: Any) -> Any:
+    return next((value for value in values if value), None)
+
+
+def _structured(memories: Sequence[Memory], edits: UserEdits) -> Structured:
+    """Titles, overviews, action items and events of all, each once."""
+    told = [item.structured for item in memories]
+    longest = max(memories, key=lambda item: sum(len(segment.text) for segment in item.transcript_segments))
+    return Structured(
+        title=edits.title or " · ".join(dict.fromkeys(item.title for item in told if item.title))[:300],
+        overview=edits.overview or "\n\n".join(dict.fromkeys(item.overview for item in told if item.overview)),
+        emoji=longest.structured.emoji,
+        category=edits.category or longest.structured.category,
+        action_items=list({rules.item_key(x.description): x for item in told for x in item.action_items}.values()),
+        events=list({(x.title, x.start): x for item in told for x in item.events}.values()),
+    )
+
+
+def _edits(parts: Sequence[Placed]) -> UserEdits:
+    """What the user set in any of them. Of titles and categories the first holds; overviews are put behind one another
+    where each memory has one of the user's: one alone would speak of its part only."""
+    edits = [part.memory.edits for part in parts]
+    overviews = [item.overview for item in edits]
+    operations = sorted((_operation(change, part) for part in parts for change in part.memory.edits.changes),
+                        key=lambda change: change.at)  # fmt: skip
+    touched = any(change.kind not in WORDS for change in operations)
+    made = {rules.item_key(x.description): x for part in parts for x in rules.made_items(part.memory)}
+    return UserEdits(
+        title=_first(item.title for item in edits),
+        overview="\n\n".join(filter(None, overviews)) if all(overviews) else None,
+        category=_first(item.category for item in edits),
+        speakers={part.labels[label]: _unversioned(said, part)
+                  for part in parts for label, said in voices_said(part.memory, part.manual).items()},
+        segments={part.ids.get(name, name): _unversioned(said, part)
+                  for part in parts for name, said in part.memory.edits.segments.items()},
+        events_created={key: flag for item in edits for key, flag in item.events_created.items()},
+        changes=rules.kept(operations),
+        made_items=list(made.values()) if touched else None,
+    )  # fmt: skip
+
+
+def voices_said(memory: Memory, manual: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The user's decisions about whole voices of the transcript that is shown, by label. One that was made in another
+    transcript holds for the voice that bears its name in most of its segments."""
+    told: dict[str, Counter[tuple[bool, str | None]]] = {}
+    for item in memory.transcript_segments:
+        said = manual.get(item.id)
+        who = (bool(said["is_user"]), said.get("person_id")) if said is not None else (False, None)
+        told.setdefault(item.speaker, Counter())[who] += 1
+    found: dict[str, Mapping[str, Any]] = {}
+    for label, count in told.items():
+        direct = memory.edits.speakers.get(label)
+        if direct is not None and user_edits.of_shown(direct, memory.active_transcript, memory.active_version):
+            found[label] = direct
+            continue
+        (is_user, person_id), number = count.most_common(1)[0]
+        if (is_user or person_id) and 2 * number > count.total():
+            found[label] = {"is_user": is_user, "person_id": person_id, "speaker": label}
+    return found
+
+
+def _unversioned(said: Mapping[str, Any], part: Placed) -> dict[str, Any]:
+    """A decision in the merged memory's times and labels; its transcript is the merged one, which has no model."""
+    moved = {**said, "transcript": None, "version": None}
+    for name in ("start", "end"):
+        if isinstance(moved.get(name), int | float):
+            moved[name] = round(float(moved[name]) + part.offset, 3)
+    if moved.get("speaker") in part.labels:
+        moved["speaker"] = part.labels[moved["speaker"]]
+    return moved
+
+
+def _operation(change: Change, part: Placed) -> Change:
+    if change.kind not in WORDS:
+        return change
+    return change.model_copy(
+        update={
+            "segment_id": part.ids.get(change.segment_id or "", change.segment_id),
+            "start": round(change.start + part.offset, 3),
+            "end": round(change.end + part.offset, 3),
+            "places": {part.ids.get(name, name): words for name, words in change.places.items()},
+        }
+    )

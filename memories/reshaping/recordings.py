@@ -1,0 +1,112 @@
+"""The recording of a merged or split memory: cut and put together so that its second 0 is that of the words.
+
+All kept recordings are 16 kHz mono WAV that begin with their memory's second 0. A pause between two conversations is
+silence. Where that would not be right, or nobody permits it, there is no recording, and the reason is told.
+"""
+
+from __future__ import annotations
+
+import struct
+import wave
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from django.conf import settings
+
+from omi.accounts.users import get_user
+from omi.stores import audio
+
+RATE: Final = 16000
+BYTES: Final = 2
+PIECE_SECONDS: Final = 30
+OVERLAP: Final = 1.0
+"""Seconds by which a recording may reach into the next one and is cut off; more is heard at the same time."""
+
+KEPT: Final = "kept"
+NOT_RECORDED: Final = "not_recorded"
+PARTLY_RECORDED: Final = "partly_recorded"
+NOT_PERMITTED: Final = "not_permitted"
+OVERLAPPING: Final = "overlapping"
+TOO_LONG: Final = "too_long"
+UNREADABLE: Final = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a memory's recording: from ``start`` (seconds of it) on, for ``seconds`` or to its end, lies ``at``
+    seconds behind the new recording's second 0."""
+
+    memory_id: str
+    at: float = 0.0
+    start: float = 0.0
+    seconds: float | None = None
+
+
+def make(uid: str, memory_id: str, pieces: Sequence[Piece], *, fence: Callable[[], None]) -> tuple[str | None, str]:
+    """Store the recording of a memory that is being made: its name, and ``kept`` or why there is none.
+
+    Made once, however often it is called. Raises ProviderError, and what ``fence`` raises inside of the transaction.
+    """
+    if not get_user(uid).store_recording_permission:
+        return None, NOT_PERMITTED
+    there = audio.for_memory(uid, memory_id, "recording")
+    if there:
+        return str(there[-1].name), KEPT
+    kept = [audio.for_memory(uid, piece.memory_id, "recording") for piece in pieces]
+    if not all(kept):
+        return None, PARTLY_RECORDED if any(kept) else NOT_RECORDED
+    try:
+        spans = [_span(found[-1].name, piece) for found, piece in zip(kept, pieces, strict=True)]
+    except (wave.Error, EOFError, audio.AudioNotFound):
+        return None, UNREADABLE
+    spans.sort()
+    ends = [at + count for at, count, *_ in spans]
+    if any(end - spans[number + 1][0] > OVERLAP * RATE for number, end in enumerate(ends[:-1])):
+        return None, OVERLAPPING
+    if max(ends) > settings.OMI_MAX_RECORDING_SECONDS * RATE:
+        return None, TOO_LONG
+    made = audio.put(uid, "recording", _content(spans), memory_id=memory_id, suffix=".wav", keep_for=None, fence=fence)
+    if not get_user(uid).store_recording_permission:  # withdrawn while it was copied
+        audio.delete(made)
+        return None, NOT_PERMITTED
+    return str(made.name), KEPT
+
+
+Span = tuple[int, int, int, str]
+"""Frames: at, how many, from where; and the object's name."""
+
+
+def _span(name: str, piece: Piece) -> Span:
+    """Raises wave.Error for what is not a recording of ours."""
+    with audio.open(name) as file, wave.open(file) as source:
+        if (source.getframerate(), source.getnchannels(), source.getsampwidth()) != (RATE, 1, BYTES):
+            raise wave.Error("another form")
+        first = min(source.getnframes(), round(piece.start * RATE))
+        count = source.getnframes() - first
+    if piece.seconds is not None:
+        count = min(count, round(piece.seconds * RATE))
+    return round(piece.at * RATE), count, first, name
+
+
+def _content(spans: Sequence[Span]) -> Iterator[bytes]:
+    """The WAV, a piece at a time."""
+    size = BYTES * max(at + count for at, count, *_ in spans)
+    yield struct.pack(
+        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, RATE, RATE * BYTES, BYTES, 8 * BYTES,
+        b"data", size,
+    )  # fmt: skip
+    done = 0
+    for number, (at, count, first, name) in enumerate(spans):
+        while done < at:
+            silent = min(at - done, PIECE_SECONDS * RATE)
+            yield bytes(BYTES * silent)
+            done += silent
+        following = spans[number + 1][0] if number + 1 < len(spans) else at + count
+        left = min(count, following - at)
+        with audio.open(name) as file, wave.open(file) as source:
+            source.setpos(first)
+            while left > 0 and (data := source.readframes(min(left, PIECE_SECONDS * RATE))):
+                yield data
+                left -= len(data) // BYTES
+                done += len(data) // BYTES

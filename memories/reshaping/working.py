@@ -1,0 +1,269 @@
+"""Merging and splitting, step by step: prepare beside the originals, put in their place, clear up; and all of it back.
+
+Whoever dies in between leaves either the originals or what took their place. A row says how far it came; every step may
+be done twice. A worker does all this; the schedule sends again what got lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from memories.insights import figures as insights
+from memories.pipeline import service
+from memories.pipeline.engine import fault_injection
+from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.states import State as RunState
+from memories.privacy import erasure
+from memories.privacy.erasure_parts import erase_vectors
+from memories.recaps import reading as recaps
+from memories.repository import memories as repository
+from memories.repository import replacing
+from memories.repository.large import Unreadable
+from memories.reshaping import plans, records, stores
+from memories.reshaping.models import Reshaping
+from memories.shapes import Memory
+from memories.user_events import log as events
+from omi.core.errors import ErrorKind, ProviderError
+from omi.stores.audio import AudioNotFound
+from omi.stores.documents.base import AlreadyExists, DocumentError, TooLarge
+from omi.stores.vectors.base import InvalidVector
+
+log = structlog.get_logger(__name__)
+State = Reshaping.State
+
+HELD: Final = timedelta(minutes=10)
+"""How long a worker has a reshaping to itself: longer than copying a recording of 24 hours takes. If two work on one
+they only do the same twice."""
+PATIENCE: Final = timedelta(hours=6)
+"""How long is tried before it is given up, and nothing was changed."""
+RUNS_AGAIN: Final = timedelta(seconds=20)
+MOST_DELAY: Final = timedelta(minutes=10)
+TRIES: Final = 5
+"""How often the originals are read anew where somebody changes them meanwhile."""
+
+
+class _Later(Exception):
+    """Not now; ``delay`` says when."""
+
+    def __init__(self, code: str, delay: timedelta) -> None:
+        super().__init__(code)
+        self.code, self.delay = code, delay
+
+
+def work(identity: str) -> None:
+    """Do what is due of a reshaping: a task of Django-Q2. Lost, doubled and late ones do no harm."""
+    now = timezone.now()
+    mine = Reshaping.objects.filter(pk=identity, finished=False, next_at__lte=now)
+    if not mine.update(next_at=now + HELD, tries=F("tries") + 1):
+        return
+    row = Reshaping.objects.prefetch_related("memories").get(pk=identity)
+    try:
+        if row.state == State.UNDOING:
+            _take_back(row)
+        else:
+            _make(row)
+    except _Later as later:
+        _postpone(row, later.code, later.delay)
+    except plans.NotPossible as error:
+        _give_up(row, error.code)
+    except (TooLarge, Unreadable):
+        _give_up(row, "too_large")
+    except AlreadyExists:  # the account was erased meanwhile
+        _give_up(row, "gone")
+    except (ProviderError, DocumentError, InvalidVector, AudioNotFound) as error:
+        permanent = isinstance(error, ProviderError) and error.kind is ErrorKind.PERMANENT
+        _postpone(row, "permanent" if permanent else "store", _delay(row))
+
+
+def due(limit: int = 100) -> int:
+    """Work on what no worker has come to, oldest first; how many."""
+    waiting = Reshaping.objects.filter(finished=False, next_at__lte=timezone.now())
+    found = list(waiting.order_by("next_at").values_list("pk", flat=True)[:limit])
+    for identity in found:
+        work(identity)
+    return len(found)
+
+
+def expire(limit: int = 100) -> int:
+    """Erase the originals whose time to come back is over; how many."""
+    before = timezone.now() - records.UNDO_FOR
+    old = Reshaping.objects.filter(state=State.DONE, finished=True, done_at__lte=before).order_by("done_at")
+    gone = 0
+    for row in list(old.prefetch_related("memories")[:limit]):
+        try:
+            for memory_id in records.originals(row):
+                gone += _erased(row.uid, memory_id)
+        except (ProviderError, DocumentError) as error:
+            log.warning("originals_not_erased", reshaping=row.pk, error=type(error).__name__)
+            continue
+        row.delete()
+    return gone
+
+
+def _erased(uid: str, memory_id: str) -> bool:
+    there = repository.glance(uid, memory_id)
+    if there is None or not there.deleted:
+        return False
+    erasure.erase_memory(uid, memory_id, now=True)
+    return True
+
+
+def _make(row: Reshaping) -> None:
+    old, new = records.originals(row), records.made(row)
+    if row.state == State.MAKING and not replacing.replaced(row.uid, old, new):
+        _replace(row, old)
+    elif row.state == State.MAKING:
+        _mark_done(row, row.recording)
+    fault_injection.point("reshaping-replaced")
+    _after(row, old, new)
+
+
+def _replace(row: Reshaping, old: Sequence[str]) -> None:
+    """Prepare everything, then put the new memories in the place of the old ones in one transaction."""
+    if _worked_on(row.uid, old):
+        raise _Later("waiting", RUNS_AGAIN)
+    for _ in range(TRIES):
+        memories = _alive(row.uid, old)
+        plan = plans.plan_for(row, memories)
+        made, recording = stores.prepare(row.uid, plan, fence=partial(_still, row, State.MAKING))
+        fault_injection.point("reshaping-prepared")
+        try:
+            replacing.replace(
+                row.uid, memories, made, goes_at=timezone.now() + records.UNDO_FOR,
+                beside=stores.documents_beside(row.uid, plan), fence=partial(_still, row, State.MAKING),
+                then=partial(_mark_done, row, recording),
+            )  # fmt: skip
+        except replacing.Changed:
+            continue
+        return
+    raise _Later("waiting", RUNS_AGAIN)
+
+
+def _alive(uid: str, memory_ids: Sequence[str]) -> list[Memory]:
+    try:
+        return [repository.get_memory(uid, memory_id) for memory_id in memory_ids]
+    except repository.MemoryNotFound as error:
+        raise plans.NotPossible("gone") from error
+
+
+def _worked_on(uid: str, memory_ids: Sequence[str]) -> bool:
+    """Whether a run may still publish into one of them."""
+    runs = PostProcessingRun.objects.filter(uid=uid, memory_id__in=memory_ids)
+    return runs.exclude(state=RunState.FINISHED).exists()
+
+
+def _still(row: Reshaping, state: str) -> None:
+    """Raise AlreadyExists where the reshaping is not (or no longer) at this: its account was erased."""
+    if not Reshaping.objects.select_for_update().filter(pk=row.pk, state=state).exists():
+        raise AlreadyExists("the reshaping has ended")
+
+
+def _mark_done(row: Reshaping, recording: str) -> None:
+    Reshaping.objects.filter(pk=row.pk, state=State.MAKING).update(
+        state=State.DONE, recording=recording, done_at=timezone.now(), code=""
+    )
+    row.refresh_from_db(fields=["state", "recording", "done_at", "code"])
+
+
+def _after(row: Reshaping, old: Sequence[str], new: Sequence[str]) -> None:
+    """What follows once the new memories are shown: the originals leave search, recaps and insights, a run makes the
+    summary, and the app hears of it."""
+    replacing.record(row.uid, [*old, *new])
+    for memory_id in old:
+        service.cancel_for_memory(row.uid, memory_id)
+        erase_vectors(row.uid, memory_id)
+        fault_injection.point("reshaping-vectors")
+        recaps.forget_memory(row.uid, memory_id)
+        insights.forget_memory(row.uid, memory_id)
+    hidden = [memory for name in old if (memory := repository.find_memory(row.uid, name)) is not None]
+    if len(hidden) == len(old):
+        stores.move_voices(row.uid, plans.moves_of(row, hidden))
+    fault_injection.point("reshaping-cleared")
+    with transaction.atomic():
+        _tell(row, old, new)
+        for memory_id in new:
+            payload = {"memory_id": memory_id, "processing_memory_id": None}
+            events.append(row.uid, events.MEMORY_CREATED, payload, dedupe_key=f"created:{memory_id}")
+            service.start(
+                "reprocess", row.uid, memory_id, actor="system", reason=f"{row.kind} of memories",
+                options={"force": True}, idempotency_key=f"reshaped:{memory_id}",
+            )  # fmt: skip
+        _finish(row, State.DONE)
+
+
+def _tell(row: Reshaping, gone: Sequence[str], shown: Sequence[str]) -> None:
+    for memory_id in gone:
+        payload = {"memory_id": memory_id, "replaced_by": list(shown), "reshaping_id": row.pk}
+        key = f"replaced:{row.pk}:{memory_id}"
+        events.append(row.uid, events.MEMORY_REPLACED, payload, dedupe_key=key)
+
+
+def _take_back(row: Reshaping) -> None:
+    """Show the originals again as they were, and erase what had taken their place."""
+    old, new = records.originals(row), records.made(row)
+    memories = [memory for name in old if (memory := repository.find_memory(row.uid, name)) is not None]
+    if len(memories) < len(old):
+        raise plans.NotPossible("too_late")
+    for memory in memories:
+        stores.write_vectors(row.uid, memory)  # nobody finds them before the documents are there
+    fault_injection.point("reshaping-back-prepared")
+    try:
+        replacing.bring_back(row.uid, old, new)
+    except replacing.Changed as error:
+        raise plans.NotPossible("changed_again") from error
+    except repository.MemoryNotFound as error:
+        raise plans.NotPossible("too_late") from error
+    fault_injection.point("reshaping-back")
+    replacing.record(row.uid, old)
+    stores.move_voices(row.uid, plans.moves_of(row, memories), back=True)
+    with transaction.atomic():
+        _tell(row, new, old)
+        for memory_id in old:
+            payload = {"memory_id": memory_id, "processing_memory_id": None, "run_id": None}
+            events.append(row.uid, events.MEMORY_UPDATED, payload, dedupe_key=f"back:{row.pk}:{memory_id}")
+    for memory_id in new:
+        _erased(row.uid, memory_id)
+        fault_injection.point("reshaping-back-erased")
+    _finish(row, State.UNDONE)
+
+
+def _finish(row: Reshaping, state: str, code: str = "") -> None:
+    """Only from the state in which this worker knows it: the user may have asked for something else since."""
+    Reshaping.objects.filter(pk=row.pk, state=row.state).update(state=state, code=code, finished=True)
+
+
+def _postpone(row: Reshaping, code: str, delay: timedelta) -> None:
+    """Try again later. What is not shown yet is given up after ``PATIENCE``; what is shown is always brought to its
+    end."""
+    now = timezone.now()
+    if row.state == State.MAKING and now - row.created_at > PATIENCE:
+        _give_up(row, "busy" if code == "waiting" else "error")
+        return
+    log.info("reshaping_waits", reshaping=row.pk, code=code)
+    Reshaping.objects.filter(pk=row.pk, finished=False).update(code=code, next_at=now + delay)
+
+
+def _delay(row: Reshaping) -> timedelta:
+    return min(timedelta(seconds=5 * 2 ** min(row.tries, 10)), MOST_DELAY)
+
+
+def _give_up(row: Reshaping, code: str) -> None:
+    """End without any change: what was prepared goes. Of an undoing: what took the originals' place stays."""
+    if row.state == State.UNDOING:
+        _finish(row, State.DONE, code)
+        return
+    try:
+        stores.discard(row.uid, records.made(row))
+    except (ProviderError, DocumentError) as error:
+        log.warning("prepared_not_removed", reshaping=row.pk, error=type(error).__name__)
+        Reshaping.objects.filter(pk=row.pk, finished=False).update(next_at=timezone.now() + MOST_DELAY)
+        return
+    _finish(row, State.FAILED, code)

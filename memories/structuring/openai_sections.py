@@ -1,0 +1,167 @@
+"""The sections of a summary template by a language model: every point is held against the words that it quotes.
+
+The transcript is data from strangers, and the user's instructions only say what to look for: whatever stands in them,
+a point is only kept whose quote was said, and whose numbers and links were said, too.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from memories.shapes import Point, Section
+from memories.structuring import prompts
+from memories.structuring.base import StructureRequest, Wanted
+from memories.structuring.openai_client import VENDOR, client, refused
+from memories.structuring.parts import pieces
+from memories.structuring.words import words
+from memories.wording import figures
+from omi.core.paid_parts import part_id
+from omi.core.vendor_errors import broken_answer
+from omi.core.vendor_fields import Losses, fields, items, number, text
+from transcription.segments import Segment, render
+
+MOST_POINTS: Final = 12
+"""Of one section."""
+LONGEST_POINT: Final = 400
+SHORTEST_QUOTE: Final = 6
+"""Characters: fewer stand in every talk."""
+MAX_PARTS: Final = 40
+
+_LINK: Final = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_POINT: Final = {
+    "type": "object", "additionalProperties": False, "required": ["text", "quote"],
+    "properties": {"text": {"type": "string"}, "quote": {"type": "string"}},
+}  # fmt: skip
+_SECTION: Final = {
+    "type": "object", "additionalProperties": False, "required": ["number", "points"],
+    "properties": {"number": {"type": "integer"}, "points": {"type": "array", "items": _POINT}},
+}  # fmt: skip
+SCHEMA: Final = {
+    "name": "sections", "strict": True,
+    "schema": {
+        "type": "object", "additionalProperties": False, "required": ["sections"],
+        "properties": {"sections": {"type": "array", "items": _SECTION}},
+    },
+}  # fmt: skip
+
+Raw = list[tuple[int, str, str]]
+"""Points as the model gives them: number of the section, text, quote."""
+
+
+class Said:
+    """The words of a talk in one line, and at which second each place of it was said."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self._starts, self._places, lines, at = [], [], [], 0
+        for segment in segments:
+            line = _plain(segment.text)
+            self._places.append(at)
+            self._starts.append(segment.start)
+            lines.append(line)
+            at += len(line) + 1
+        self.line = " ".join(lines)
+        whole = "\n".join(segment.text for segment in segments)
+        self._figures = set(figures(whole))
+        self._links = whole.casefold()
+
+    def point(self, told: str, quote: str) -> Point | None:
+        """The point, at the moment of its quote; None where it is not held by what was said."""
+        wanted = _plain(quote)
+        at = self.line.find(wanted) if len(wanted) >= SHORTEST_QUOTE else -1
+        said = " ".join(told.split())[:LONGEST_POINT]
+        if at < 0 or not said or not set(figures(said)) <= self._figures:
+            return None
+        if any(link.casefold() not in self._links for link in _LINK.findall(said)):
+            return None
+        start = self._starts[bisect.bisect_right(self._places, at) - 1]
+        return Point(text=said, start=round(start, 2))
+
+
+def sections(answers: Iterable[Raw], wanted: Sequence[Wanted], segments: Sequence[Segment]) -> list[Section]:
+    """What the answers hold for each section, each point once."""
+    said, found = Said(segments), [dict[str, Point]() for _ in wanted]
+    for which, told, quote in (raw for answer in answers for raw in answer):
+        if 1 <= which <= len(wanted) and (point := said.point(told, quote)) is not None:
+            found[which - 1].setdefault(_plain(point.text), point)
+    return [
+        Section(heading=section.heading, points=list(points.values())[:MOST_POINTS])
+        for section, points in zip(wanted, found, strict=True)
+    ]
+
+
+class Asking:
+    """The calls of one request: one, or one for each part of a long talk, each kept as soon as it is there."""
+
+    def __init__(
+        self, model: str, budget: int, request: StructureRequest, wanted: Sequence[Wanted],
+        cost: Callable[[int, int], float],
+    ) -> None:  # fmt: skip
+        self._model, self._budget, self._request, self._wanted, self._cost = model, budget, request, wanted, cost
+        self.input_tokens = self.output_tokens = 0
+
+    def answers(self) -> list[Raw]:
+        """Raises ProviderError."""
+        request = self._request
+        whole = render(request.segments, names=request.names, user_name=request.user_name)
+        parts = list(pieces(whole, self._budget))
+        if len(parts) > MAX_PARTS:
+            raise refused("length", "the conversation is too long for the model")
+        return [self._once(part) for part in parts]
+
+    def _once(self, part: str) -> Raw:
+        request = self._request
+        asked = [[item.heading, item.instruction] for item in self._wanted]
+        identity = part_id("sections", self._model, request.answer_language, request.user_name, asked, part)
+        kept = request.parts.get(identity)
+        if kept is not None:
+            return [(int(which), str(told), str(quote)) for which, told, quote in kept]
+        answer = self._ask(part)
+        request.parts.keep(identity, answer)
+        return answer
+
+    def _ask(self, part: str) -> Raw:
+        messages: Any = prompts.sections(self._request, self._wanted, part)
+        form: Any = {"type": "json_schema", "json_schema": SCHEMA}
+        with client(self._request.timeout) as openai:
+            completion = openai.chat.completions.create(model=self._model, messages=messages, response_format=form)
+            if completion.usage is not None:
+                self._billed(completion.usage.prompt_tokens, completion.usage.completion_tokens)
+            choice = completion.choices[0]
+            content, refusal, reason = choice.message.content, choice.message.refusal, choice.finish_reason
+        if refusal or reason == "content_filter":
+            raise refused("refusal", "the model refused to answer")
+        if reason == "length":
+            raise refused("length", "the answer was cut off: it is too long for the model")
+        try:
+            return _read(json.loads(content or ""))
+        except ValueError as error:
+            raise broken_answer(VENDOR, "answered in an unknown form") from error
+
+    def _billed(self, given: int, made: int) -> None:
+        """In tokens, whether the answer is of use or not."""
+        self.input_tokens, self.output_tokens = self.input_tokens + given, self.output_tokens + made
+        self._request.parts.spent(input_tokens=given, output_tokens=made, cost=self._cost(given, made))
+
+
+def _read(answer: object) -> Raw:
+    """What can be read of an answer; a point that cannot costs itself."""
+    losses = Losses(VENDOR)
+    found: Raw = []
+    for section in items(fields(answer).get("sections"), losses):
+        which = number(section.get("number"))
+        for point in items(section.get("points"), losses):
+            told, quote = text(point.get("text")), text(point.get("quote"))
+            if which is None or told is None or quote is None:
+                losses.part()
+                continue
+            found.append((int(which), told[: 2 * LONGEST_POINT], quote[: 2 * LONGEST_POINT]))
+    losses.report()
+    return found
+
+
+def _plain(said: str) -> str:
+    return " ".join(words(said))

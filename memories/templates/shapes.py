@@ -1,0 +1,30 @@
+"""A summary template: a name and sections."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import BaseModel, Field
+
+MOST_SECTIONS: Final = 12
+LONGEST_NAME: Final = 60
+"""Characters of a template's name, and of a heading."""
+LONGEST_INSTRUCTION: Final = 300
+"""Characters of what belongs into a section."""
+
+
+class TemplateSection(BaseModel):
+    """``instruction``: what belongs there. ``rule``: how it is found without a language model."""
+
+    heading: str
+    instruction: str = ""
+    rule: str = "alike"
+
+
+class Template(BaseModel):
+    """``built_in``: everybody has it, and nobody changes it."""
+
+    id: str
+    name: str
+    sections: list[TemplateSection] = Field(default_factory=list)
+    built_in: bool = False

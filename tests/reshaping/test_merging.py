@@ -1,0 +1,107 @@
+"""Several memories become one: times, voices, edits; the originals are hidden, and come back as they were."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from memories.pipeline.models import PostProcessingRun
+from memories.repository import memories as repository
+from memories.shapes import ActionItem, Change, Memory, Structured, UserEdits
+from tests.reshaping.conftest import BEGAN, Make, made_of, merged, said, undone
+
+
+def test_the_transcripts_follow_one_another_on_one_time_axis_with_the_pause_between_them(pair: list[Memory]) -> None:
+    (memory,) = made_of(merged("two", "one"))
+    assert [(item.id, item.start, item.text) for item in memory.transcript_segments] == [
+        ("a0", 0.0, "We take the boat on Sunday."), ("a1", 5.0, "Bring the yellow jackets."),
+        ("a2", 10.0, "I buy bread."),
+        ("b0", 600.0, "The roof needs new tiles."), ("b1", 605.0, "Call the roofer on Monday."),
+    ]  # fmt: skip
+    assert (memory.time_zero, memory.started_at) == (BEGAN, BEGAN)
+    assert memory.finished_at == BEGAN + timedelta(minutes=10, seconds=10)
+    assert memory.made_from == ["one", "two"]
+
+
+def test_unnamed_voices_of_two_talks_are_not_confused_and_named_ones_stay_one(make: Make) -> None:
+    first = said("a", "Hello.", "Hi.")
+    second = said("b", "I am Ann.", "And I am new.")
+    first[1] = first[1].model_copy(update={"person_id": "ann"})
+    second[0] = second[0].model_copy(update={"person_id": "ann"})
+    make("one", 0, first)
+    make("two", 5, second)
+    (memory,) = made_of(merged("one", "two"))
+    assert [(item.speaker, item.person_id) for item in memory.transcript_segments] == [
+        ("SPEAKER_00", None), ("SPEAKER_01", "ann"), ("SPEAKER_01", "ann"), ("SPEAKER_02", None),
+    ]  # fmt: skip
+
+
+def test_segments_of_the_same_id_stay_two(make: Make) -> None:
+    make("one", 0, said("a", "Hello."))
+    make("two", 5, said("a", "Goodbye."))
+    (memory,) = made_of(merged("one", "two"))
+    assert len({item.id for item in memory.transcript_segments}) == 2
+
+
+def test_what_the_user_changed_is_carried(make: Make) -> None:
+    corrected = Change(
+        id="ch_1", kind="text", at=BEGAN, segment_id="b0", start=0.0, end=4.0, heard="The rough.", before="The rough.",
+        text="The roof.", places={"b0": "The rough."},
+    )  # fmt: skip
+    done = Change(
+        id="ch_2", kind="item_change", at=BEGAN, item_id="ai_x", item=ActionItem(description="Call the roofer"),
+        fields={"completed": True},
+    )  # fmt: skip
+    named = {"is_user": True, "person_id": None, "start": 5.0, "end": 9.0, "transcript": None, "version": None}
+    make("one", 0, said("a", "We take the boat."), edits=UserEdits(title="Boat and roof"))
+    make(
+        "two", 10, said("b", "The roof.", "Call him."),
+        structured=Structured(title="Roof", action_items=[ActionItem(description="Call the roofer", completed=True)]),
+        edits=UserEdits(changes=[corrected, done], segments={"b1": named}, made_items=[]),
+    )  # fmt: skip
+    (memory,) = made_of(merged("one", "two"))
+    assert memory.structured.title == memory.edits.title == "Boat and roof"
+    text, item = memory.edits.changes
+    assert (text.segment_id, text.start, text.end, text.places) == ("b0", 600.0, 604.0, {"b0": "The rough."})
+    assert [one.text for one in memory.heard()] == ["We take the boat.", "The rough.", "Call him."]
+    assert (item.fields, memory.edits.made_items) == ({"completed": True}, [])
+    assert [(one.description, one.completed) for one in memory.structured.action_items] == [("Call the roofer", True)]
+    assert (memory.edits.segments["b1"]["start"], memory.edits.segments["b1"]["is_user"]) == (605.0, True)
+
+
+def test_a_run_makes_the_summary_and_the_app_hears_of_it(pair: list[Memory]) -> None:
+    (memory,) = made_of(merged("one", "two"))
+    assert memory.structured.title == "Talk one · Talk two"
+    run = PostProcessingRun.objects.get(memory_id=memory.id)
+    assert (run.kind, run.state) == ("reprocess", "queued")
+
+
+def test_the_originals_are_hidden_and_point_to_the_result(pair: list[Memory]) -> None:
+    row = merged("one", "two")
+    (memory,) = made_of(row)
+    assert [item.id for item in repository.list_memories("alice").memories] == [memory.id]
+    hidden = repository.find_memory("alice", "one")
+    assert hidden is not None
+    assert (hidden.deleted, hidden.replaced_by) == (True, [memory.id])
+    assert hidden.goes_at is not None
+
+
+def test_undone_the_originals_are_exactly_as_they_were_and_the_result_is_gone(pair: list[Memory]) -> None:
+    before = {item.id: repository.get_memory("alice", item.id).model_dump(exclude={"revision"}) for item in pair}
+    row = merged("one", "two")
+    (result,) = made_of(row)
+    undone(row)
+    assert {name: repository.get_memory("alice", name).model_dump(exclude={"revision"}) for name in before} == before
+    assert repository.find_memory("alice", result.id) is None
+    with pytest.raises(repository.MemoryNotFound):
+        repository.get_memory("alice", result.id)
+
+
+def test_merged_again_after_it_was_undone_makes_a_new_memory(pair: list[Memory]) -> None:
+    first = merged("one", "two")
+    before = [item.memory_id for item in first.memories.filter(made=True)]
+    undone(first)
+    again = merged("one", "two")
+    assert again.pk != first.pk
+    assert [memory.id for memory in made_of(again)] != before

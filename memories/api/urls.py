@@ -16,6 +16,7 @@ from memories.api.healing import HealingViewSet
 from memories.api.insights import InsightsViewSet
 from memories.api.labels import LabelViewSet, MemoryLabelViewSet
 from memories.api.links import LinkViewSet, SharedViewSet
+from memories.api.local_files import LocalFilesViewSet
 from memories.api.memories import MemoryViewSet
 from memories.api.postprocessing import PostProcessingViewSet
 from memories.api.processing_memories import ProcessingMemoryViewSet
@@ -142,6 +143,7 @@ urlpatterns = [
     path(f"{_WEBHOOK}/test", WebhookViewSet.as_view({"post": "test"})),
     path(f"{_WEBHOOK}/deliveries", WebhookViewSet.as_view({"get": "deliveries"})),
     path(f"{_WEBHOOK}/deliveries/<int:number>/resend", WebhookViewSet.as_view({"post": "resend"})),
+    path("v1/sync-local-files", LocalFilesViewSet.as_view({"post": "create"})),
     path("v1/sync", SyncViewSet.as_view({"get": "list", "post": "create"})),
     path("v1/sync/<str:batch_id>", SyncViewSet.as_view({"get": "retrieve", "delete": "destroy"})),
     path("v1/sync/<str:batch_id>/finish", SyncViewSet.as_view({"post": "finish"})),

@@ -35,7 +35,7 @@ EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">"\'{{7*7}}'
 OPEN = {"/app/sign-in", "/app/sign-out"}
 POSTED = re.compile(
     r"/(texts|voice|visibility|activate|delete|feedback|name|token|consents|vocabulary|webhooks|labels|comments|"
-    r"keep|restore|erase|template|change|default|merge|undo|end|voices/split)$"
+    r"keep|restore|erase|template|change|default|merge|undo|end|voices/split|healing/\w+/\w+)$"
 )
 
 

@@ -19,7 +19,7 @@ from omi.stores.documents import documents
 from speakers import people
 
 Fence = Callable[[], None]
-USER, NOBODY = "You", "Somebody"
+USER, NOBODY = "you", "somebody"
 """For a user without a name, and for a person who was deleted."""
 _TAG = re.compile(r"@\d+\b")
 
@@ -60,10 +60,14 @@ def _named(uid: str, told: dict[str, Any]) -> dict[str, Any]:
     told.pop("written_from", None)
     called = _called(uid, told.pop("voices", {}), names) if told.get("summary") else {}
     told["summary"] = [
-        {**said, "text": _TAG.sub(lambda tag: called.get(tag[0], NOBODY), said["text"])}
+        {**said, "text": _capital(_TAG.sub(lambda tag: called.get(tag[0], NOBODY), said["text"]))}
         for said in told.get("summary", [])
     ]
     return told
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _called(uid: str, voices: dict[str, str | None], names: Mapping[str, str]) -> dict[str, str]:

@@ -94,7 +94,7 @@ def test_each_sentence_leads_to_its_moment_with_names_as_they_are_now(
     people.rename_person("alice", anna, "Ann")
     assert alice.get(DAY).json()["recap"]["summary"][0]["text"].startswith("Alice decided with Ann to")
     people.delete_person("alice", anna)
-    assert alice.get(DAY).json()["recap"]["summary"][0]["text"].startswith("Alice decided with Somebody to")
+    assert alice.get(DAY).json()["recap"]["summary"][0]["text"].startswith("Alice decided with somebody to")
 
 
 def test_what_is_not_borne_out_is_left_away(alice: Caller, remember: Remember, model: Any) -> None:

@@ -21,6 +21,8 @@ from memories.feedback.models import LabelledCase, Report
 from memories.links import shared as links
 from memories.links.models import SharedLink, TaskFeed
 from memories.models import ErasureReceipt, MirrorSample, UserEvent, VendorCallback
+from memories.offline import batches
+from memories.offline.models import SyncBatch, SyncConversation, SyncFile
 from memories.pipeline.models import PostProcessingRun, StepArtifact, VendorCall
 from memories.pipeline.states import State
 from memories.reshaping import records as reshaping
@@ -39,6 +41,8 @@ from transcription.journal.store import FINISHED, OPEN, UNCLAIMED_SECONDS
 
 MOST = 10_000
 """Rows, or sessions, that one line counts."""
+
+_BATCHES_AUDIO = f"when the batch is done, at most {settings.OMI_SYNC_KEEP_DAYS:g} days and one after it came"
 
 HOUSEKEEPING = "with the next housekeeping (every five minutes)"
 DAILY = "with the next daily schedule"
@@ -68,12 +72,14 @@ def _audio() -> Iterator[Held]:
     live = AudioObject.objects.filter(deleted_at=None)
     busy = PostProcessingRun.objects.exclude(state=State.FINISHED).exclude(memory_id="").values("memory_id")
     over, later = live.filter(delete_after__lte=now), live.filter(delete_after__gt=now)
-    used, recorded = Q(memory_id__in=busy), Q(purpose=AudioObject.Purpose.RECORDING)
+    used, (recording, sync) = Q(memory_id__in=busy), (AudioObject.Purpose.RECORDING, AudioObject.Purpose.SYNC)
+    work = later.exclude(purpose__in=(recording, sync))
     for what, rows, goes, why in (
         ("audio past its time", over.filter(used), "when the runs of its memory are over", "a run still needs it"),
         ("audio past its time", over.exclude(used), HOUSEKEEPING, "the housekeeping has not come to it"),
-        ("audio of processing", later.exclude(recorded), _within(settings.OMI_AUDIO_KEEP), "its time"),
-        ("audio: recording", later.filter(recorded), "after as long as the user chose", "the user permits recordings"),
+        ("audio of processing", work, _within(settings.OMI_AUDIO_KEEP), "its time"),
+        ("audio of offline batches", later.filter(purpose=sync), _BATCHES_AUDIO, "a batch that is not done needs it"),
+        ("audio: recording", later.filter(purpose=recording), "after as long as the user chose", "the user permits it"),
         *(
             (f"audio: {purpose.label.lower()}", live.filter(delete_after=None, purpose=purpose), goes, why)
             for purpose, goes, why in (
@@ -165,6 +171,9 @@ def _rows() -> Iterator[Held]:
         ("webhooks' deliveries", WebhookDelivery.objects.all(), rules.KEPT, "the user reads and repeats them"),
     ):
         yield _counted(Held(what, f"{kept.days} days after they came", why), rows)
+    goes, why = f"{batches.KEPT.days} days after the batch was done", "what came before is known by it"
+    for model, what in ((SyncBatch, "batches"), (SyncFile, "files"), (SyncConversation, "conversations")):
+        yield _counted(Held(f"offline recordings: {what}", goes, why), model.objects.all())
     days = f"{settings.OMI_CASE_KEEP_DAYS} days after they came (OMI_CASE_KEEP_DAYS)"
     yield _counted(Held("feedback", days, "support reads it, and learning is told by it"), Report.objects.all())
     month = f"{links.KEPT.days} days after they ended, or when the user revokes them"

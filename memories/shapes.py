@@ -6,17 +6,13 @@ an existing project's documents are read back. Our own additions are optional an
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from omi.core.ids import checked
-from omi.core.moments import Moment
-from transcription.said_by import LONGEST_LABEL, PersonId, SegmentId
-from transcription.segments import Segment, is_speaker_label, speaker_label
+from transcription.segments import Segment
 
 
 class Category(StrEnum):
@@ -178,18 +174,24 @@ def event_key(title: str, start: datetime) -> str:
     return f"{title.strip().casefold()}@{start.isoformat()}"
 
 
+WORDS = ("text", "heal")
+"""Kinds of operations that change words; the others are about action items."""
+
+
 class Change(BaseModel):
     """One operation of a person on a memory; the operations that are not undone are laid over what a run made.
 
     A text: ``segment_id``, ``start`` and ``end`` (seconds) say where, ``heard`` what the machine had there, ``text``
     what the person wrote, ``places`` which segments show it now, with the machine's words. ``orphaned``: the words
     that it corrects stand nowhere in the transcript that is shown.
+    A healing (``heal``): ``text`` is put in the place of ``heard`` wherever that stands as a whole word; ``healing``
+    names what it was done together with.
     An action item: ``item_id`` says which, ``item`` how it was before (of ``item_add``: what is added), ``fields``
     what is set.
     """
 
     id: str
-    kind: Literal["text", "item_add", "item_change", "item_delete"]
+    kind: Literal["text", "heal", "item_add", "item_change", "item_delete"]
     at: datetime
     undone_at: datetime | None = None
     orphaned: bool = False
@@ -200,6 +202,7 @@ class Change(BaseModel):
     before: str = ""
     text: str = ""
     places: dict[str, str] = Field(default_factory=dict)
+    healing: str | None = None
     item_id: str | None = None
     item: ActionItem | None = None
     fields: dict[str, Any] = Field(default_factory=dict)
@@ -292,7 +295,7 @@ class Memory(_Document):
         """The transcript that is shown, with the machine's words where the person wrote others."""
         words: dict[str, str] = {}
         for change in self.edits.changes:
-            if change.kind == "text" and change.undone_at is None:
+            if change.kind in WORDS and change.undone_at is None:
                 words |= change.places
         return [
             item.model_copy(update={"text": words[item.id]}) if item.id in words else item
@@ -338,66 +341,3 @@ class ProcessingMemory(_Document):
     """By session id."""
     assigned: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Who the user said, while it was going on, that a segment is of: the memory's ``edits.segments`` begin with it."""
-
-
-MAX_GIVEN_SEGMENTS = 20_000
-"""Segments that a client may bring at once: a talk of a day has about 14,000. One transaction stores them all, and on
-SQLite nobody else writes meanwhile."""
-LATEST_SECOND = 10_000_000.0
-"""Of a posted segment: 115 days into its talk. A time that no clock can show makes no subtitle and no date."""
-
-
-class GivenSegment(Segment):
-    """A segment as a client sends it: checked here, because whatever is stored is sent to every app of this user.
-
-    The app throws on a label that is not ``X_<int>`` and then shows no memory at all (docs/reference/app-protocol.md).
-    """
-
-    id: SegmentId = Field(default_factory=lambda: str(uuid.uuid4()))
-    person_id: PersonId | None = None
-    stt_provider: str | None = Field(default=None, max_length=100)
-
-    @field_validator("id", "person_id", "stt_provider", mode="before")
-    @classmethod
-    def _nothing(cls, value: Any, info: ValidationInfo) -> Any:
-        if value in (None, ""):
-            return str(uuid.uuid4()) if info.field_name == "id" else None
-        return value
-
-    @field_validator("speaker", mode="before")
-    @classmethod
-    def _readable(cls, value: Any) -> Any:
-        if value is None:
-            return speaker_label(0)
-        if isinstance(value, str) and (len(value) > LONGEST_LABEL or not is_speaker_label(value)):
-            raise ValueError("speaker must be a label such as SPEAKER_00")
-        return value
-
-    @field_validator("id", "person_id")
-    @classmethod
-    def _an_id(cls, value: str | None) -> str | None:
-        return value if value is None else checked(value)
-
-    @model_validator(mode="after")
-    def _forward(self) -> GivenSegment:
-        if not 0 <= self.start <= self.end <= LATEST_SECOND:
-            raise ValueError(f"a segment must have 0 <= start <= end <= {LATEST_SECOND:.0f}")
-        return self
-
-
-class CreateMemory(BaseModel):
-    """Body of ``POST /v1/memories``."""
-
-    started_at: Moment
-    finished_at: Moment
-    transcript_segments: list[GivenSegment] = Field(default_factory=list, max_length=MAX_GIVEN_SEGMENTS)
-    geolocation: Geolocation | None = None
-    photos: list[Photo] = Field(default_factory=list)
-    source: str | None = Field(default="friend", max_length=64)
-    language: str | None = Field(default=None, max_length=32)
-    processing_memory_id: str | None = None
-
-    @field_validator("processing_memory_id")
-    @classmethod
-    def _an_id(cls, value: str | None) -> str | None:
-        return value if value is None else checked(value)

@@ -14,6 +14,8 @@ from memories.insights import figures
 from memories.links import shared as links
 from memories.mirror import compare
 from memories.models import MemoryRow, MirrorSample, VendorCallback
+from memories.offline import batches
+from memories.offline import working as offline_work
 from memories.passages import indexing
 from memories.pipeline.operations import retention as rules
 from memories.privacy import erasure
@@ -110,15 +112,21 @@ def webhooks() -> int:
     return delivery.tick()
 
 
+def offline() -> int:
+    """Go on with batches of offline recordings that wait for a worker; how many."""
+    return offline_work.tick()
+
+
 def prune() -> int:
     """Delete events, remembered callbacks, webhooks' deliveries, feedback, submitted forms, expired links, merges that
-    failed or were undone, and samples of the mirror that are too old to matter; how many."""
+    failed or were undone, offline batches that are over and samples of the mirror that are too old to matter; how many.
+    """
     now = timezone.now()
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
     gone = delete_in_pieces(old) + delete_in_pieces(samples)
-    gone += events.prune(now - events.KEPT) + delivery.prune() + reports.prune()
-    return gone + once.prune() + links.prune() + reshaping.prune()
+    gone += events.prune(now - events.KEPT) + delivery.prune() + reports.prune() + once.prune()
+    return gone + links.prune() + reshaping.prune() + batches.prune()
 
 
 def retention() -> dict[str, int]:
@@ -141,6 +149,7 @@ def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
         ("make recaps", "recaps", 10),
         ("count insights", "insights", 5),
         ("deliver webhooks", "webhooks", 1),
+        ("go on with offline batches", "offline", 1),
         ("delete old events and callbacks", "prune", 24 * 60),
         ("delete rows of old runs", "retention", 24 * 60),
     ):

@@ -80,6 +80,8 @@ INSTALLED_APPS = [
     "memories.action_items",
     "memories.links",
     "memories.reshaping",
+    "memories.offline",
+    "memories.vocabulary",
 ]
 
 MIDDLEWARE = [
@@ -278,6 +280,16 @@ OMI_PAID_CALLS_PER_DAY = env_int("OMI_PAID_CALLS_PER_DAY", 3000)
 same. 0: no bound."""
 OMI_UPLOAD_BYTES_PER_DAY = env_int("OMI_UPLOAD_BYTES_PER_DAY", 4 * 1024**3)
 """Bytes of recordings that one user may upload on one day; 0: no bound."""
+OMI_SYNC_FILES = env_int("OMI_SYNC_FILES", 200)
+"""Files of one batch of offline recordings."""
+OMI_SYNC_BATCHES = env_int("OMI_SYNC_BATCHES", 20)
+"""Batches of one user that are not finished."""
+OMI_SYNC_BYTES = env_int("OMI_SYNC_BYTES", 4 * 1024**3)
+"""Bytes of the files of these batches together."""
+OMI_SYNC_PIECE_BYTES = env_int("OMI_SYNC_PIECE_BYTES", 8 * 1024**2)
+"""Bytes that one request may bring of such a file."""
+OMI_SYNC_KEEP_DAYS = env_float("OMI_SYNC_KEEP_DAYS", 7.0)
+"""For how long a batch that is not finished is kept."""
 OMI_SEARCHES_PER_DAY = env_int("OMI_SEARCHES_PER_DAY", 3000)
 """Searches of one user on one day, each of which may pay for an embedding; 0: no bound."""
 OMI_ARTIFACT_KEEP_DAYS = env_int("OMI_ARTIFACT_KEEP_DAYS", 7)

@@ -80,6 +80,9 @@ FINAL = frozenset({"gap", "finish"})
 HOST_LOST = "host_lost"
 """Why seconds have failed whose journal went with a host that was declared lost."""
 
+OFFLINE = "offline"
+"""Why seconds have failed that nobody could hear live: they were captured offline. No vendor is at fault."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:

@@ -83,16 +83,18 @@ class ItemList(RootModel[list[ItemShown]]):
 
 
 class ChangeShown(BaseModel):
-    """``before`` and ``after``: the words of a segment, or the action item; null where there was or is none.
-    ``state``: ``orphaned`` where the transcript of now has no such words any more."""
+    """``before`` and ``after``: the words of a segment (of ``heal``: the word), or the action item; null where there
+    was or is none. ``healing_id``: what it was done together with. ``state``: ``orphaned`` where the transcript of now
+    has no such words any more."""
 
     id: str
-    kind: Literal["text", "item_add", "item_change", "item_delete"]
+    kind: Literal["text", "heal", "item_add", "item_change", "item_delete"]
     at: datetime
     state: Literal["active", "orphaned", "undone"]
     undone_at: datetime | None
     segment_id: str | None
     item_id: str | None
+    healing_id: str | None
     before: str | ItemShown | None
     after: str | ItemShown | None
 
@@ -199,5 +201,5 @@ def _change(made: Change) -> ChangeShown:
         }.get(made.kind)
     return ChangeShown(
         id=made.id, kind=made.kind, at=made.at, state=state, undone_at=made.undone_at, segment_id=made.segment_id,
-        item_id=made.item_id, before=before, after=after,
+        item_id=made.item_id, healing_id=made.healing, before=before, after=after,
     )  # fmt: skip

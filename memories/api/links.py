@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
+from django.http import HttpResponseBase
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
 from rest_framework import viewsets
 from rest_framework.permissions import AllowAny
@@ -19,13 +21,14 @@ from memories.api.long_memories import InTurn, weight
 from memories.api.reading import body
 from memories.api.rendering import as_json, for_strangers
 from memories.api.shapes import Detail
-from memories.links import shared
+from memories.links import own_voice, shared
 from memories.links.models import SharedLink
 from memories.models import MemoryRow
 from memories.repository import listing
 from memories.shapes import Memory
 from omi.accounts.requests import fence_of, uid_of
 from omi.accounts.throttles import StrangerRate
+from omi.stores.ranged import stretch
 
 PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex, nofollow"}
 FieldName = Literal["title", "overview", "action_items", "events", "transcript"]
@@ -33,17 +36,20 @@ FieldNames = Annotated[list[FieldName], AfterValidator(lambda names: list(dict.f
 
 
 class NewLink(BaseModel):
-    """``fields``: what the link shows. ``days``: how long it lasts."""
+    """``fields``: what the link shows. ``audio``: whether the owner's own voice is heard, and silence where others
+    speak. ``days``: how long it lasts."""
 
     model_config = ConfigDict(extra="forbid")
 
     fields: FieldNames = Field(default=["title", "overview"], min_length=1, max_length=20)
+    audio: bool = Field(default=False, strict=True)
     days: int = Field(default=7, ge=1, le=365, strict=True)
 
 
 class LinkShown(BaseModel):
     id: str
     fields: list[FieldName]
+    audio: bool
     created_at: datetime
     expires_at: datetime
     expired: bool
@@ -84,7 +90,8 @@ class SharedSegment(BaseModel):
 
 
 class SharedMemory(BaseModel):
-    """What the link shows; null where it does not. ``transcript_omitted``: it is too long for one answer."""
+    """What the link shows; null where it does not. ``transcript_omitted``: it is too long for one answer. ``audio``:
+    there is something to hear at ``…/audio``."""
 
     expires_at: datetime
     title: str | None
@@ -93,6 +100,7 @@ class SharedMemory(BaseModel):
     events: list[SharedEvent] | None
     transcript: list[SharedSegment] | None
     transcript_omitted: bool
+    audio: bool
 
 
 class LinkViewSet(viewsets.ViewSet):
@@ -112,7 +120,9 @@ class LinkViewSet(viewsets.ViewSet):
         """Make a link to a memory."""
         given = body(NewLink, request)
         try:
-            link, secret = shared.make(uid_of(request), memory_id, given.fields, given.days, fence=fence_of(request))
+            link, secret = shared.make(
+                uid_of(request), memory_id, given.fields, given.days, audio=given.audio, fence=fence_of(request)
+            )
         except shared.TooManyLinks as error:
             raise ApiError(409, f"A memory may have {shared.MOST_PER_MEMORY} links") from error
         made = LinkWithSecret(**_fields(link), url=f"{settings.OMI_PUBLIC_URL}/v1/shared/{secret}")
@@ -143,8 +153,8 @@ class SharedViewSet(InTurn, viewsets.ViewSet):
     @extend_schema(
         auth=[],
         responses={200: SharedMemory, 404: Detail, 429: Detail},
-        description="What the owner chose to show: never the place, audio, or names and ids of who spoke. 404 once it "
-        "was revoked or has expired, as for a link that never was.",
+        description="What the owner chose to show: never the place, other people's voices, or names and ids of who "
+        "spoke. 404 once it was revoked or has expired, as for a link that never was.",
     )
     def retrieve(self, request: Request, token: str) -> Response:
         """Open a link."""
@@ -154,6 +164,24 @@ class SharedViewSet(InTurn, viewsets.ViewSet):
             raise ApiError(404, "There is no such link") from error
         return Response(as_json(_shown(link, memory)), headers=PRIVATE)
 
+    @extend_schema(
+        auth=[],
+        parameters=[OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="`bytes=0-1023`, one range")],
+        responses={
+            (200, "audio/wav"): OpenApiTypes.BINARY, (206, "audio/wav"): OpenApiTypes.BINARY, 404: Detail, 429: Detail,
+        },
+        description="The recording in its own time, with silence wherever somebody other than the owner speaks, or "
+        "nobody is known to. 404 where the link has no audio, or the owner says nothing in it.",
+    )  # fmt: skip
+    def audio(self, request: Request, token: str) -> HttpResponseBase:
+        """Hear the owner's own voice."""
+        try:
+            heard = shared.heard(token)
+        except shared.LinkNotFound as error:
+            raise ApiError(404, "There is no such link") from error
+        told = {**PRIVATE, "Content-Type": "audio/wav", "ETag": f'"{heard.tag}"'}
+        return stretch(request, heard.size, told, lambda start, count: own_voice.pieces(heard, start, count))
+
 
 def _shown(link: SharedLink, memory: Memory) -> SharedMemory:
     """From what strangers may see of a memory at all, what this link shows."""
@@ -161,9 +189,10 @@ def _shown(link: SharedLink, memory: Memory) -> SharedMemory:
     made = {**told["structured"], "transcript": told["transcript_segments"]}
     chosen = {name: made[name] if name in link.fields else None for name in shared.FIELDS}
     omitted = "transcript" in link.fields and bool(told.get(listing.OMITTED))
-    return SharedMemory.model_validate({**chosen, "expires_at": link.expires_at, "transcript_omitted": omitted})
+    more = {"expires_at": link.expires_at, "transcript_omitted": omitted, "audio": bool(shared.audible(link, memory))}
+    return SharedMemory.model_validate({**chosen, **more})
 
 
 def _fields(link: SharedLink) -> dict[str, Any]:
-    own = ("id", "fields", "created_at", "expires_at", "views", "viewed_at")
+    own = ("id", "fields", "audio", "created_at", "expires_at", "views", "viewed_at")
     return {**{name: getattr(link, name) for name in own}, "expired": link.expires_at <= timezone.now()}

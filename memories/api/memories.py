@@ -22,13 +22,14 @@ from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, PhotoList
 from memories.capture import create
 from memories.feedback import corrections
+from memories.given import CreateMemory
 from memories.mirror import rows as mirror
 from memories.models import MemoryRow
 from memories.pipeline import budgets, service
 from memories.privacy import erasure
 from memories.repository import emotions, listing, tombstones
 from memories.repository import memories as repository
-from memories.shapes import CreateMemory, Memory
+from memories.shapes import Memory
 from omi.accounts.requests import fence_of, uid_of
 from omi.accounts.throttles import CreateRate, UserRate
 

@@ -12,6 +12,7 @@ from memories.api.edits import EditViewSet
 from memories.api.event_stream import event_stream
 from memories.api.feedback import FeedbackViewSet, ImprovementViewSet, VocabularyViewSet
 from memories.api.finding import FindingViewSet
+from memories.api.healing import HealingViewSet
 from memories.api.insights import InsightsViewSet
 from memories.api.labels import LabelViewSet, MemoryLabelViewSet
 from memories.api.links import LinkViewSet, SharedViewSet
@@ -24,6 +25,7 @@ from memories.api.reshaping import ReshapingViewSet
 from memories.api.retention import RetentionViewSet
 from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
+from memories.api.sync import SyncFileViewSet, SyncViewSet
 from memories.api.templates import MemoryTemplateViewSet, TemplateViewSet
 from memories.api.transcripts import TranscriptViewSet
 from memories.api.trash import TrashViewSet
@@ -103,6 +105,7 @@ urlpatterns = [
     path(f"{_MEMORY}/post-processing/retry", PostProcessingViewSet.as_view({"post": "retry"})),
     path(f"{_MEMORY}/links", LinkViewSet.as_view({"get": "list", "post": "create"})),
     path(f"{_MEMORY}/links/<str:link_id>", LinkViewSet.as_view({"delete": "destroy"})),
+    path("v1/shared/<str:token>/audio", SharedViewSet.as_view({"get": "audio", "head": "audio"})),
     path("v1/shared/<str:token>", SharedViewSet.as_view({"get": "retrieve"})),
     path(f"{_MEMORY}/shared", PublicViewSet.as_view({"get": "retrieve"})),
     path("v1/public-memories", PublicViewSet.as_view({"get": "list"})),
@@ -122,6 +125,12 @@ urlpatterns = [
     path("v1/users/fcm-token", UserViewSet.as_view({"post": "fcm_token"})),
     path("v1/users/improvement", ImprovementViewSet.as_view({"get": "retrieve", "put": "update"})),
     path("v1/users/vocabulary", VocabularyViewSet.as_view({"get": "retrieve", "put": "update"})),
+    path("v1/vocabulary/healings", HealingViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/vocabulary/healings/preview", HealingViewSet.as_view({"post": "preview"})),
+    path("v1/vocabulary/healings/offers", HealingViewSet.as_view({"get": "offers"})),
+    path("v1/vocabulary/healings/<str:healing_id>", HealingViewSet.as_view({"get": "retrieve"})),
+    path("v1/vocabulary/healings/<str:healing_id>/go-on", HealingViewSet.as_view({"post": "go_on"})),
+    path("v1/vocabulary/healings/<str:healing_id>/undo", HealingViewSet.as_view({"post": "undo"})),
     path("v1/feedback", FeedbackViewSet.as_view({"get": "list", "post": "create"})),
     path("v1/feedback/<str:feedback_id>", FeedbackViewSet.as_view({"delete": "destroy"})),
     path("v1/webhooks", WebhookViewSet.as_view({"get": "list", "post": "create"})),
@@ -133,6 +142,13 @@ urlpatterns = [
     path(f"{_WEBHOOK}/test", WebhookViewSet.as_view({"post": "test"})),
     path(f"{_WEBHOOK}/deliveries", WebhookViewSet.as_view({"get": "deliveries"})),
     path(f"{_WEBHOOK}/deliveries/<int:number>/resend", WebhookViewSet.as_view({"post": "resend"})),
+    path("v1/sync", SyncViewSet.as_view({"get": "list", "post": "create"})),
+    path("v1/sync/<str:batch_id>", SyncViewSet.as_view({"get": "retrieve", "delete": "destroy"})),
+    path("v1/sync/<str:batch_id>/finish", SyncViewSet.as_view({"post": "finish"})),
+    path(
+        "v1/sync/<str:batch_id>/files/<int:number>",
+        SyncFileViewSet.as_view({"head": "offset", "patch": "append"}),
+    ),
     path("v1/events", event_stream),
     path("v1/vendors/fal/webhook", FalWebhook.as_view()),
     path("v1/vendors/audio/<str:token>", vendor_audio),

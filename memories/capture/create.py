@@ -11,10 +11,11 @@ import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from memories.given import CreateMemory
 from memories.ids import content_key, memory_id_for
 from memories.pipeline import service
 from memories.repository import memories as repository
-from memories.shapes import CreateMemory, Memory
+from memories.shapes import Memory
 from memories.user_events import log
 from omi.stores.documents.base import AlreadyExists
 from speakers import people

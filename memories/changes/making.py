@@ -14,7 +14,7 @@ from typing import Any, Final
 from memories.feedback import corrections
 from memories.pipeline.rules import changes as rules
 from memories.repository import memories as repository
-from memories.shapes import ActionItem, Change, Memory, UserEdits
+from memories.shapes import WORDS, ActionItem, Change, Memory, UserEdits
 from transcription.segments import Segment
 
 MOST_CHANGES: Final = rules.MOST_CHANGES
@@ -56,10 +56,10 @@ def set_text(uid: str, memory_id: str, segment_id: str, text: str, *, fence: Fen
         machine = next(item for item in memory.heard() if item.id == segment_id)
         corrected.append((memory, machine))
         made = Change(
-            id=_new_id(), kind="text", at=_now(), segment_id=segment_id, start=machine.start, end=machine.end,
+            id=new_id(), kind="text", at=_now(), segment_id=segment_id, start=machine.start, end=machine.end,
             heard=machine.text, before=shown.text, text=text,
         )  # fmt: skip
-        return _texts(memory, _with(memory.edits, made))
+        return texts(memory, with_change(memory.edits, made))
 
     changed = repository.mutate_memory(uid, memory_id, change, fence=fence)
     for before, machine in corrected:
@@ -90,8 +90,8 @@ def add_item(uid: str, memory_id: str, item: ActionItem, *, fence: Fence) -> tup
             identity = f"{identity}-{secrets.token_hex(4)}"
         if len(there) >= MOST_ITEMS:
             raise TooManyChanges
-        made = Change(id=_new_id(), kind="item_add", at=_now(), item_id=identity, item=item)
-        return _items(memory, _with(memory.edits, made))
+        made = Change(id=new_id(), kind="item_add", at=_now(), item_id=identity, item=item)
+        return _items(memory, with_change(memory.edits, made))
 
     changed = repository.mutate_memory(uid, memory_id, change, fence=fence)
     return identity, _item(changed, identity)
@@ -108,8 +108,8 @@ def change_item(uid: str, memory_id: str, identity: str, given: Mapping[str, Any
         fields = {name: value for name, value in given.items() if getattr(before, name) != value}
         if not fields:
             return {}
-        made = Change(id=_new_id(), kind="item_change", at=_now(), item_id=identity, item=before, fields=fields)
-        return _items(memory, _with(memory.edits, made))
+        made = Change(id=new_id(), kind="item_change", at=_now(), item_id=identity, item=before, fields=fields)
+        return _items(memory, with_change(memory.edits, made))
 
     return _item(repository.mutate_memory(uid, memory_id, change, fence=fence), identity)
 
@@ -122,8 +122,8 @@ def delete_item(uid: str, memory_id: str, identity: str, *, fence: Fence) -> Non
 
     def change(memory: Memory) -> dict[str, Any]:
         before = _item(memory, identity)
-        made = Change(id=_new_id(), kind="item_delete", at=_now(), item_id=identity, item=before)
-        return _items(memory, _with(memory.edits, made))
+        made = Change(id=new_id(), kind="item_delete", at=_now(), item_id=identity, item=before)
+        return _items(memory, with_change(memory.edits, made))
 
     repository.mutate_memory(uid, memory_id, change, fence=fence)
 
@@ -141,7 +141,7 @@ def undo(uid: str, memory_id: str, change_id: str, *, fence: Fence) -> Change:
         undone = found.model_copy(update={"undone_at": _now()})
         kept = [undone if item.id == change_id else item for item in memory.edits.changes]
         edits = memory.edits.model_copy(update={"changes": kept})
-        return _texts(memory, edits) if found.kind == "text" else _items(memory, edits)
+        return texts(memory, edits) if found.kind in WORDS else _items(memory, edits)
 
     return _operation(repository.mutate_memory(uid, memory_id, change, fence=fence), change_id)
 
@@ -151,7 +151,7 @@ def operations(uid: str, memory_id: str) -> list[Change]:
     return repository.get_memory(uid, memory_id).edits.changes[::-1]
 
 
-def _texts(memory: Memory, edits: UserEdits) -> dict[str, Any]:
+def texts(memory: Memory, edits: UserEdits) -> dict[str, Any]:
     """The transcript that is shown, made anew from the machine's words and the operations."""
     shown, edits = rules.lay_texts(memory.heard(), edits)
     return {"transcript_segments": shown, "edits": edits}
@@ -166,7 +166,7 @@ def _items(memory: Memory, edits: UserEdits) -> dict[str, Any]:
     }
 
 
-def _with(edits: UserEdits, made: Change) -> UserEdits:
+def with_change(edits: UserEdits, made: Change) -> UserEdits:
     """The edits with one operation more. Raises TooManyChanges."""
     return edits.model_copy(update={"changes": rules.kept([*edits.changes, made])})
 
@@ -185,7 +185,13 @@ def _operation(memory: Memory, change_id: str) -> Change:
     return found
 
 
-def _new_id() -> str:
+def own_words(memory: Memory) -> set[str]:
+    """Ids of the segments that show words which the person wrote."""
+    return {name for change in rules.active(memory.edits, "text") for name in change.places}
+
+
+def new_id() -> str:
+    """An id for an operation."""
     return f"ch_{secrets.token_hex(8)}"
 
 

@@ -24,12 +24,13 @@ from memories import postprocessing
 from memories.capture import create
 from memories.evaluation.dataset import Item
 from memories.evaluation.heard import UNKNOWN, Heard, HeardWord
+from memories.given import CreateMemory, GivenSegment
 from memories.pipeline import queries, runner
 from memories.pipeline.engine import content_hash
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
 from memories.repository import memories as repository
 from memories.search import query
-from memories.shapes import CreateMemory, GivenSegment, Memory
+from memories.shapes import Memory
 from omi.accounts.users import update_user
 from omi.core.errors import ProviderError
 from speakers import enrolment, people

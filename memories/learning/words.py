@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from memories.experiments.models import TunedValue
@@ -12,10 +13,14 @@ from memories.feedback.models import LabelledCase, Part
 from memories.language_detection import FUNCTION_WORDS
 from memories.learning.learner import Proposal
 from memories.vocabulary import terms
+from memories.vocabulary.models import Healing
 
 TWICE: Final = 2
 LEAST_LETTERS: Final = 4
 MOST_CASES: Final = 500
+LONGEST_PAIR: Final = 3
+"""Words on either side of a correction that is offered: a longer one is another sentence."""
+MOST_OFFERED: Final = 20
 MOST_LEARNED: Final = 50
 """Learned terms of one user; the rest of the list is the user's own."""
 _SMALL: Final = frozenset(word for words in FUNCTION_WORDS.values() for word in words)
@@ -74,6 +79,39 @@ class Words:
             if len(wrong) >= TWICE:
                 return f"a learned term was corrected away {len(wrong)} times since"
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A word that was corrected in the same way ``times`` times: others of it may stand in old transcripts."""
+
+    heard: str
+    term: str
+    times: int
+
+
+def offered(uid: str) -> list[Offer]:
+    """Words that the user corrected twice or more in the same way, the most frequent first, and that no healing has put
+    right. Of what the user changed only, and shown to nobody else."""
+    seen: Counter[tuple[str, str]] = Counter()
+    for case in _cases(uid):
+        seen.update(set(replaced(case)))
+    done = {(heard.casefold(), term) for heard, term in
+            Healing.objects.filter(uid=uid, undone_at=None).values_list("heard", "term")}  # fmt: skip
+    found = [Offer(heard, term, times) for (heard, term), times in seen.most_common() if times >= TWICE]
+    return [offer for offer in found if (offer.heard, offer.term) not in done][:MOST_OFFERED]
+
+
+def replaced(case: LabelledCase) -> list[tuple[str, str]]:
+    """What the machine had, small, and what the person put there, where that looks like a name or term."""
+    machine, person = str(case.machine.get("text", "")).split(), str(case.person.get("text", "")).split()
+    plain = [[_plain(word).casefold() for word in words] for words in (machine, person)]
+    found = []
+    for kind, a, b, c, d in difflib.SequenceMatcher(a=plain[0], b=plain[1], autojunk=False).get_opcodes():
+        new = [_plain(word) for word in person[c:d]]
+        if kind == "replace" and max(b - a, d - c) <= LONGEST_PAIR and all(plain[0][a:b]) and any(map(_a_term, new)):
+            found.append((" ".join(plain[0][a:b]), " ".join(new)))
+    return found
 
 
 def corrected(case: LabelledCase) -> list[str]:

@@ -6,13 +6,15 @@ from django.db import models
 
 
 class SharedLink(models.Model):
-    """A link to one memory. ``fields``: what it shows, from an allow-list. ``views``: how often it was opened."""
+    """A link to one memory. ``fields``: what it shows, from an allow-list; ``audio``: whether the owner's own voice is
+    heard. ``views``: how often it was opened."""
 
     id = models.CharField(max_length=40, primary_key=True)
     digest = models.CharField(max_length=64, unique=True)
     uid = models.CharField(max_length=128)
     memory_id = models.CharField(max_length=128)
     fields = models.JSONField(default=list)
+    audio = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     views = models.PositiveBigIntegerField(default=0)

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from memories.links import own_voice
 from memories.links.feeds import digest
 from memories.links.models import SharedLink, TaskFeed
 from memories.repository import memories as repository
@@ -18,9 +19,10 @@ from memories.shapes import Memory
 from memories.user_events import log as events
 from omi.accounts.erased import erased_since
 from omi.core.pruning import delete_in_pieces
+from omi.stores import audio as recordings
 
 FIELDS: Final = ("title", "overview", "action_items", "events", "transcript")
-"""What a link may show. There is none for the place, for audio, or for who spoke."""
+"""What a link may show. There is none for the place or for who spoke; of the audio only the owner's voice is heard."""
 MOST_PER_MEMORY: Final = 20
 MOST_PER_USER: Final = 500
 KEPT: Final = timedelta(days=30)
@@ -37,8 +39,11 @@ class TooManyLinks(Exception):
     """The memory, or the user, has as many links as may be."""
 
 
-def make(uid: str, memory_id: str, fields: Sequence[str], days: int, *, fence: Fence) -> tuple[SharedLink, str]:
-    """Make a link that lasts ``days``; its secret is given here and never again.
+def make(
+    uid: str, memory_id: str, fields: Sequence[str], days: int, *, audio: bool = False, fence: Fence
+) -> tuple[SharedLink, str]:
+    """Make a link that lasts ``days``; its secret is given here and never again. ``audio``: it lets the owner's own
+    voice be heard.
 
     Raises MemoryNotFound, TooManyLinks and what ``fence`` raises.
     """
@@ -54,7 +59,8 @@ def make(uid: str, memory_id: str, fields: Sequence[str], days: int, *, fence: F
             raise TooManyLinks
         made = SharedLink.objects.create(
             id=f"ln_{secrets.token_hex(12)}", digest=digest(secret), uid=uid, memory_id=memory_id,
-            fields=[name for name in FIELDS if name in fields], created_at=now, expires_at=now + timedelta(days=days),
+            fields=[name for name in FIELDS if name in fields], audio=audio,
+            created_at=now, expires_at=now + timedelta(days=days),
         )  # fmt: skip
     return made, secret
 
@@ -92,6 +98,29 @@ def opened(secret: str) -> tuple[SharedLink, Memory]:
     return link, memory
 
 
+def heard(secret: str) -> own_voice.OwnVoice:
+    """What the link lets be heard; no view is counted. Raises LinkNotFound where that is nothing."""
+    link = find(secret)
+    if link is None or not link.audio:
+        raise LinkNotFound
+    try:
+        found = audible(link, repository.get_memory(link.uid, link.memory_id))
+    except repository.MemoryNotFound as error:
+        raise LinkNotFound from error
+    if found is None:
+        raise LinkNotFound
+    return found
+
+
+def audible(link: SharedLink, memory: Memory) -> own_voice.OwnVoice | None:
+    """What the link lets be heard of its memory: nothing where it has no audio, or no recording is kept."""
+    kept = recordings.for_memory(link.uid, link.memory_id, "recording") if link.audio else []
+    try:
+        return own_voice.of_recording(kept[-1] if kept else None, memory.transcript_segments)
+    except recordings.AudioNotFound:
+        return None
+
+
 def prune() -> int:
     """Delete links that expired more than a month ago; how many."""
     return delete_in_pieces(SharedLink.objects.filter(expires_at__lt=timezone.now() - KEPT))
@@ -118,7 +147,7 @@ def remaining(uid: str) -> int:
 
 def exported(uid: str) -> dict[str, Any]:
     """A user's links for the export. Their secrets are not known to the server."""
-    told = ("id", "memory_id", "fields", "created_at", "expires_at", "views", "viewed_at")
+    told = ("id", "memory_id", "fields", "audio", "created_at", "expires_at", "views", "viewed_at")
     return {
         "links": list(SharedLink.objects.filter(uid=uid).order_by("created_at").values(*told)),
         "feeds": list(TaskFeed.objects.filter(uid=uid).values("created_at")),

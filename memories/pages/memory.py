@@ -24,6 +24,7 @@ from memories.pages import label_choices
 from memories.pages.edge import clock, given, page
 from memories.repository import emotions, transcripts
 from memories.repository import memories as repository
+from memories.reshaping import records
 from memories.shapes import Memory, Visibility
 from memories.templates import kept
 from omi.accounts.principal import Principal
@@ -75,6 +76,7 @@ def memory(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
             "after": first + SHOWN if first + SHOWN < len(segments) else None,
             "recording": recording_of(who.uid, memory_id) is not None,
             "emotions": _emotions(timeline), "timeline": timeline, "formats": list(Format),
+            "undoable": records.undoable(who.uid, memory_id) if found.made_from else None,
             "shared": found.visibility is not Visibility.PRIVATE, "here": "timeline",
             "parts": [("transcript", _("Transcript")), ("speakers", _("Speakers")), ("summary", _("Summary")),
                       *([("emotion", _("Emotions"))] if timeline else [])],

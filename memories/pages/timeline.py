@@ -21,6 +21,7 @@ from memories.models import MemoryRow
 from memories.pages import label_choices
 from memories.pages.edge import clock, given, page
 from memories.repository import memories as repository
+from memories.reshaping import plans
 from memories.shapes import Memory
 from omi.accounts.principal import Principal
 from speakers import people
@@ -34,11 +35,15 @@ class TimelineQuery(Query):
     discarded: bool = False
     folder: Folder = None
     tags: Tags = None
+    choose: bool = Field(default=False, description="with boxes, to merge some")
 
     @property
     def more(self) -> str:
         """The same without the cursor, for an address."""
-        told = {"folder": self.folder, "tags": self.tags, "discarded": "true" if self.discarded else None}
+        told = {
+            "folder": self.folder, "tags": self.tags, "discarded": "true" if self.discarded else None,
+            "choose": "true" if self.choose else None,
+        }  # fmt: skip
         return urlencode({name: value for name, value in told.items() if value})
 
 
@@ -61,6 +66,7 @@ def timeline(request: HttpRequest, who: Principal) -> HttpResponse:
         told = {
             "days": days, "cursor": found.next_cursor, "first": not asked.cursor, "discarded": asked.discarded,
             "here": "timeline", "today": timezone.localdate(), "chosen": chosen, "more": asked.more,
+            "choose": asked.choose, "most": plans.MOST_MEMORIES,
         }  # fmt: skip
         return render(request, "pages/timeline.html", told)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from memories.pipeline.states import Kind
 from transcription.audio.codecs import RATE
+from transcription.ports import OFFLINE
 from transcription.segments import Segment, Word, speaker_label
 from transcription.session.account import AROUND_WORD, Span, intersect, length, merge, subtract
 
@@ -147,3 +148,13 @@ def settled(
         }
         total += failed - rest
     return books, total
+
+
+def settled_of_live(before: ProcessingMemory, books: Mapping[str, Mapping[str, Any]]) -> float:
+    """Seconds that ``books`` have settled since ``before``, of sessions that were live: what was captured offline was
+    never counted as a failure."""
+    return sum(
+        float(books[session].get("settled") or 0.0) - float(counted.get("settled") or 0.0)
+        for session, counted in accounting(before).items()
+        if session in books and OFFLINE not in (counted.get("reasons") or {})
+    )

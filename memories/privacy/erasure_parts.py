@@ -12,6 +12,7 @@ from memories.insights import figures as insights
 from memories.links import shared as links
 from memories.mirror import rows as mirror
 from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
+from memories.offline import batches as offline
 from memories.pipeline import service
 from memories.pipeline.models import DailyUse, PostProcessingRun, UserTurn, VendorCall
 from memories.recaps import reading as recaps
@@ -21,6 +22,7 @@ from memories.repository.memories import collection, glance, memory_path
 from memories.reshaping import records as reshaping
 from memories.search import word_index
 from memories.user_events import log
+from memories.vocabulary import healings
 from memories.webhooks import hooks
 from omi.accounts import revocation
 from omi.accounts.users import user_path
@@ -59,6 +61,8 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("recaps", lambda: recaps.forget_memory(uid, memory_id)),
         ("insights", lambda: insights.forget_memory(uid, memory_id)),
         ("reshaping", lambda: reshaping.forget_memory(uid, memory_id)),
+        ("offline", lambda: offline.forget_memory(uid, memory_id)),
+        ("vocabulary", lambda: healings.forget_memory(uid, memory_id)),
         ("originals", lambda: _erase_originals(uid, memory_id)),
         ("documents", lambda: _erase_documents(uid, memory_id)),
         ("rows", lambda: _erase_rows(uid, memory_id)),
@@ -67,6 +71,7 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
 
 def user_parts(uid: str) -> list[Part]:
     return [
+        ("offline", lambda: offline.forget_user(uid)),  # first: a worker that is at a batch writes nothing more of it
         ("runs", lambda: service.forget_user(uid)),
         ("voices", lambda: speakers.forget_user(uid)),
         ("vectors", lambda: _erase_user_vectors(uid)),
@@ -83,6 +88,7 @@ def user_parts(uid: str) -> list[Part]:
         ("recaps", lambda: recaps.forget_user(uid)),
         ("insights", lambda: insights.forget_user(uid)),
         ("reshaping", lambda: reshaping.forget_user(uid)),
+        ("vocabulary", lambda: healings.forget_user(uid)),
         ("originals", lambda: _erase_originals(uid)),
         ("documents", lambda: _erase_tree(user_path(uid))),
         ("rows", lambda: _erase_user_rows(uid)),
@@ -109,6 +115,8 @@ def remains(uid: str) -> dict[str, int]:
         "recaps": recaps.remaining(uid),
         "insights": insights.remaining(uid),
         "reshaping": reshaping.remaining(uid),
+        "offline": offline.remaining(uid),
+        "vocabulary": healings.remaining(uid),
         "runs": PostProcessingRun.objects.filter(uid=uid).count(),
         "calls": VendorCall.objects.filter(uid=uid).count(),
         "use": DailyUse.objects.filter(uid=uid).count() + UserTurn.objects.filter(uid=uid).count(),

@@ -23,6 +23,7 @@ from memories.experiments import upkeep as experiments
 from memories.feedback import reports
 from memories.links import shared as links
 from memories.models import UserEvent
+from memories.offline import batches
 from memories.pipeline import failure_catalogue
 from memories.pipeline.models import PostProcessingRun
 from memories.privacy.zip_stream import Pieces, Sink
@@ -30,6 +31,7 @@ from memories.registry import records as registry
 from memories.repository import live_segments, stored, tombstones
 from memories.repository.large import CHUNKS, Unreadable
 from memories.reshaping import records as reshaping
+from memories.vocabulary import healings
 from memories.webhooks import hooks
 from omi.accounts.users import user_path
 from omi.core import workspace
@@ -58,6 +60,8 @@ links.json                links to memories and the calendar feed that you have 
 reshaping.json            which memories you merged or split, and what came of them
 feedback.json             what you said of them, and your corrections as cases
 experiments.json          what was tried for you or learned from you, and what each part of a memory was made with
+healings.json             words that you had corrected in old memories
+offline.json              batches of recordings that were captured offline, and which memories they became a part of
 runs.json                 how they were processed: when, by which services, and how much those were used
 voices.json               whose voices were learned from which samples, and the consents to it
 tasks.json                emotion jobs of the app's earlier server
@@ -170,6 +174,8 @@ def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
     yield "reshaping.json", reshaping.exported(uid)
     yield "feedback.json", reports.exported(uid)
     yield "experiments.json", {**experiments.exported(uid), "made_with": registry.exported(uid)}
+    yield "offline.json", batches.exported(uid)
+    yield "healings.json", healings.exported(uid)
     yield "runs.json", list(_runs(uid))
     yield "voices.json", _voices(uid)
     tasks = documents().query("tasks", where=[Where("user_uid", "==", uid)])

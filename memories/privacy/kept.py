@@ -56,7 +56,7 @@ def told(uid: str) -> Kept:
         recordings_allowed=user.store_recording_permission,
         recordings_keep_days=user.recordings_keep_days,
         recordings=_stored(uid, AudioObject.Purpose.RECORDING),
-        uploads=_stored(uid, AudioObject.Purpose.UPLOAD, AudioObject.Purpose.JOURNAL),
+        uploads=_stored(uid, AudioObject.Purpose.UPLOAD, AudioObject.Purpose.JOURNAL, AudioObject.Purpose.SYNC),
         uploads_keep_hours=settings.OMI_AUDIO_KEEP / timedelta(hours=1),
         voice_samples=VoiceSample.objects.filter(uid=uid).exclude(status=VoiceSample.Status.REMOVED).count(),
         feedback=Report.objects.filter(uid=uid).count(),

@@ -159,4 +159,21 @@ def latest_open(uid: str, device_id: str | None) -> ProcessingMemory | None:
     return None
 
 
+def of_device(uid: str, device_id: str | None, *, until: datetime, limit: int) -> list[ProcessingMemory]:
+    """This device's conversations that began at ``until`` or before, newest first; damaged ones are left out."""
+    found = documents().query(
+        path("users", uid, "processing_memories"),
+        where=[Where("device_id", "==", device_id), Where("created_at", "<=", until)],
+        order_by=[OrderBy("created_at", descending=True)],
+        limit=limit,
+    )
+    whole = []
+    for document in stored.read_all(found):
+        try:
+            whole.append(read(document))
+        except Unreadable as error:
+            damaged.report(document.path, error)
+    return whole
+
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_noop
 
 from emotions.base import EmotionTimeline
 from memories.capture import continuing
+from memories.given import MAX_GIVEN_SEGMENTS
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits
 from memories.repository import emotions as emotions_repository
@@ -20,7 +21,7 @@ from memories.repository.large import Unreadable
 from memories.reshaping import merging, records, splitting
 from memories.reshaping.models import Reshaping
 from memories.reshaping.recordings import Piece
-from memories.shapes import MAX_GIVEN_SEGMENTS, Memory
+from memories.shapes import Memory
 from omi.core import clock
 
 MOST_MEMORIES: Final = 20

@@ -120,6 +120,13 @@ def _begun(uid: str, kind: str, key: str, memory_ids: Sequence[str], segment_id:
     return row
 
 
+def undoable(uid: str, memory_id: str) -> Reshaping | None:
+    """The reshaping that made this memory, as long as it can be taken back."""
+    since = timezone.now() - UNDO_FOR
+    rows = Reshaping.objects.filter(state=State.DONE, finished=True, done_at__gt=since)
+    return rows.filter(memories__uid=uid, memories__memory_id=memory_id, memories__made=True).first()
+
+
 def hidden() -> QuerySet[ReshapedMemory]:
     """Originals that may be hidden behind what took their place: they are not in the trash, and go by another time."""
     return ReshapedMemory.objects.filter(made=False, reshaping__state__in=HOLDING)

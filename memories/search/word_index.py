@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 from django.core.cache import cache
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_q.tasks import async_task
 
 from memories.action_items import rows as action_items
@@ -27,7 +27,7 @@ from memories.passages.models import IndexedEmotion, IndexedMemory, SpellingGram
 from memories.repository import memories as repository
 from memories.search import people_named, word_rows
 from memories.search.models import SearchPerson, SearchTerms, SearchWord
-from memories.search.words import terms
+from memories.search.words import terms, words
 
 log = structlog.get_logger(__name__)
 
@@ -226,6 +226,22 @@ def find(uid: str, query: str, among: Among = EVERYTHING) -> list[WordHit]:
         for entry, name in names.items()
     ]
     return sorted((hit for hit in hits if hit.score > 0), key=lambda hit: (-hit.score, hit.memory_id))
+
+
+def holding(uid: str, text: str, *, after: tuple[datetime, str] | None, most: int) -> list[tuple[datetime, str]]:
+    """The memories that hold every word of ``text``, newest first, with when they were created; behind ``after``. What
+    changed since the last ``refresh`` is not known."""
+    wanted = list(word_rows.digests(uid, list(dict.fromkeys(words(text)))[:MOST_WORDS]).values())
+    if not wanted:
+        return []
+    rows = SearchTerms.objects.filter(uid=uid)
+    for word in wanted:
+        rows = rows.filter(Exists(SearchWord.objects.filter(entry=OuterRef("pk"), word=word)))
+    if after is not None:
+        at, memory_id = after
+        rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, memory_id__gt=memory_id))
+    found = rows.order_by("-created_at", "memory_id").values_list("created_at", "memory_id")
+    return list(found[:most])
 
 
 def _speaking(uid: str, among: Among, people: list[str], newest: int) -> list[int]:

@@ -82,6 +82,7 @@ class AudioObject(models.Model):
         SAMPLE = "sample"
         PROFILE = "profile"
         JOURNAL = "journal"
+        SYNC = "sync"
 
     name = models.CharField(max_length=100, unique=True, help_text="Random: it gives nothing away.")
     uid = models.CharField(max_length=128, db_index=True)

@@ -95,7 +95,13 @@ def known(transactional_db: None) -> dict[str, str]:
     transcripts.save_transcript("fuzz", memory_id, "deepgram_streaming", spoken, {})
     audio.put("fuzz", "recording", bytes(1000), memory_id=memory_id, keep_for=None)
     processing.create("fuzz", ProcessingMemory(id="p-1", created_at=datetime.now(UTC), timer_start=1.0))
+    kept = {"captured_at": "2026-11-20T12:00:00Z", "codec": "pcm16", "size": 9, "sha256": "0" * 64}
+    batch = client.post("/v1/sync", {"files": [kept]}, content_type="application/json").json()
+    healing = client.post("/v1/vocabulary/healings", {"heard": "a", "term": "b"}, content_type="application/json")
     return {
+        "healing_id": healing.json()["id"],
+        "batch_id": batch["id"],
+        "number": "0",
         "memory_id": memory_id,
         "person_id": person["id"],
         "processing_memory_id": "p-1",

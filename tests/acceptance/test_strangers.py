@@ -16,9 +16,7 @@ from tests.support import sound
 
 pytestmark = pytest.mark.process
 
-TAKES_AN_ID = re.compile(
-    r"{(memory_id|person_id|processing_memory_id|sample_id|webhook_id|feedback_id|task_id|reshaping_id)}"
-)
+TAKES_AN_ID = re.compile(r"{\w+_id}")
 ROUTES = [operation for operation in operations() if TAKES_AN_ID.search(operation.path)]
 IN_QUERY = [op for op in operations() if any(p["name"] in ("memory_id", "person_id") for p in op.parameters)]
 
@@ -40,6 +38,11 @@ def owned(lived: Json) -> dict[str, str]:
     bread = app.post(f"/v1/memories/{lived['memory_id']}/action-items", json={"description": "Buy bread"})
     assert bread.status_code == 200, bread.text
     task = app.get("/v1/action-items").json()["items"][0]
+    kept = {"captured_at": "2026-11-20T12:00:00Z", "codec": "pcm16", "size": 9}
+    batch = app.post("/v1/sync", json={"files": [{**kept, "sha256": digit * 64} for digit in "01"]})
+    assert batch.status_code == 200, batch.text
+    healing = app.post("/v1/vocabulary/healings", json={"heard": "bread", "term": "Brot"})
+    assert healing.status_code == 200, healing.text
     link = app.post(f"/v1/memories/{lived['memory_id']}/links", json={"fields": ["title"]})
     assert link.status_code == 200, link.text
     two = [app.create_memory()["id"] for _ in range(2)]
@@ -56,6 +59,8 @@ def owned(lived: Json) -> dict[str, str]:
         "template_id": template.json()["id"],
         "label_id": label.json()["id"],
         "comment_id": comment.json()["id"],
+        "healing_id": healing.json()["id"],
+        "batch_id": batch.json()["id"],
         "link_id": link.json()["id"],
         "task_id": task["id"],
         "feedback_id": feedback.json()["id"],
@@ -142,14 +147,7 @@ def test_a_strangers_id_is_404(app: App, owned: dict[str, str], operation: Opera
         operation,
         {
             **owned,
-            **{
-                name: "never-was"
-                for name in owned
-                if name.endswith(
-                    ("memory_id", "webhook_id", "feedback_id", "task_id", "reshaping_id", "label_id", "template_id")
-                )
-            },
-            "person_id": "never-was",
+            **{name: "never-was" for name in owned if name.endswith("_id")},
         },
     )
     assert never.json() == answer.json()
@@ -177,7 +175,8 @@ def test_a_strangers_id_in_a_query_or_a_body_is_worth_nothing(app: App, lived: J
     assert found.status_code in (200, 404)
     if found.status_code == 200:
         assert found.json()["hits"] == []
-    assert len(IN_QUERY) == 2  # a third route with an id in its query belongs into this test
+    assert app.get("/v1/reshapings", params={"memory_id": owned["memory_id"]}).json() == []
+    assert len(IN_QUERY) == 3  # a fourth route with an id in its query belongs into this test
 
 
 def test_a_strangers_processing_memory_cannot_be_claimed_by_creating_a_memory(

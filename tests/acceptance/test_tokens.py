@@ -23,6 +23,7 @@ OPEN = {
     "GET /v1/memories/{memory_id}/shared",
     "GET /v1/public-memories",
     "GET /v1/shared/{token}",
+    "GET /v1/shared/{token}/audio",
     "GET /v1/action-items/feed/{token}.ics",
 }
 

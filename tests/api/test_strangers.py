@@ -12,9 +12,11 @@ from django.test import Client
 
 from memories.links.models import SharedLink
 from memories.models import Webhook
+from memories.offline.models import SyncBatch
 from memories.repository import processing, transcripts
 from memories.reshaping.models import Reshaping
 from memories.shapes import ActionItem, Change, Comment, Memory, ProcessingMemory, UserEdits
+from memories.vocabulary.models import Healing
 from memories.webhooks import signing
 from omi.accounts.identity import IdentityUnavailable
 from omi.stores import audio
@@ -79,6 +81,12 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("GET", "/v1/webhooks/wh_alice/deliveries", None),
     ("POST", "/v1/webhooks/wh_alice/deliveries/1/resend", None),
     ("DELETE", "/v1/webhooks/wh_alice", None),
+    ("GET", "/v1/vocabulary/healings/heal_alice", None),
+    ("POST", "/v1/vocabulary/healings/heal_alice/go-on", None),
+    ("POST", "/v1/vocabulary/healings/heal_alice/undo", None),
+    ("GET", "/v1/sync/sync_alice", None),
+    ("POST", "/v1/sync/sync_alice/finish", None),
+    ("DELETE", "/v1/sync/sync_alice", None),
     ("DELETE", M, None),
 ]
 
@@ -118,6 +126,8 @@ def belongings(make_memory: Make) -> Memory:
         next_at=now,
     )  # fmt: skip
     Webhook.objects.update(last_number=1)
+    Healing.objects.create(id="heal_alice", uid="alice", heard="boat", term="ferry", created_at=now)
+    SyncBatch.objects.create(id="sync_alice", uid="alice", language="en", request="0", created_at=now, expires_at=now)
     return memory
 
 
@@ -159,6 +169,12 @@ ALL = [
     ("GET", "/v1/users/export", None),
     ("GET", "/v1/users/vault", None),
     ("GET", "/v1/webhooks", None),
+    ("GET", "/v1/vocabulary/healings", None),
+    ("GET", "/v1/vocabulary/healings/offers", None),
+    ("POST", "/v1/vocabulary/healings", {"heard": "a", "term": "b"}),
+    ("POST", "/v1/vocabulary/healings/preview", {"heard": "a", "term": "b"}),
+    ("GET", "/v1/sync", None),
+    ("POST", "/v1/sync", {}),
     ("POST", "/v1/webhooks", {}),
     ("POST", "/v1/memories/merge", {"memory_ids": ["alice-memory-1", "alice-memory-2"]}),
     ("GET", "/v1/reshapings", None),

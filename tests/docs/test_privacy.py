@@ -74,6 +74,7 @@ def test_the_parts_of_an_erasure_are_what_the_map_counts_on() -> None:
     expected = {
         "runs", "voices", "vectors", "audio", "journals", "events", "search", "originals", "documents", "rows",
         "webhooks", "feedback", "experiments", "registry", "hosts", "recaps", "insights", "links", "reshaping",
+        "offline", "vocabulary",
     }  # fmt: skip
     assert (
         {name for name, _ in user_parts("nobody")} == {name for name, _ in memory_parts("nobody", "none")} == expected

@@ -121,7 +121,16 @@ def test_links_are_bounded_per_memory(memory: Memory, alice: Caller, monkeypatch
 
 
 @pytest.mark.parametrize(
-    "body", [{"fields": []}, {"fields": ["geolocation"]}, {"days": 0}, {"days": 366}, {"days": "7"}, {"audio": True}]
+    "body",
+    [
+        {"fields": []},
+        {"fields": ["geolocation"]},
+        {"days": 0},
+        {"days": 366},
+        {"days": "7"},
+        {"audio": "yes"},
+        {"voices": True},
+    ],
 )
 def test_what_does_not_fit_is_refused(memory: Memory, alice: Caller, body: dict[str, Any]) -> None:
     assert alice.send("POST", f"{M}/links", body).status_code == 422

@@ -13,11 +13,13 @@ from django.conf import settings
 from django.core import signing
 from django.test import Client
 from django.urls import URLPattern
+from django.utils import timezone
 
 from memories.changes import comments
 from memories.labels import kept, labelling
 from memories.pages.urls import urlpatterns
 from memories.repository import memories as repository
+from memories.reshaping.models import Reshaping
 from memories.shapes import ActionItem, AppliedTemplate, Event, Memory, Point, Section, Structured
 from memories.templates import kept as templates
 from memories.templates.shapes import TemplateSection
@@ -32,7 +34,7 @@ EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">"\'{{7*7}}'
 OPEN = {"/app/sign-in", "/app/sign-out"}
 POSTED = re.compile(
     r"/(texts|voice|visibility|activate|delete|feedback|name|token|consents|vocabulary|webhooks|labels|comments|"
-    r"keep|restore|erase|template|change|default)$"
+    r"keep|restore|erase|template|change|default|merge|undo)$"
 )
 
 
@@ -47,9 +49,15 @@ def owned(memory: Memory) -> dict[str, str]:
     person = people.create_person("alice", "Anna")
     label = kept.create("alice", "folder", "Anna's", fence=lambda: None)
     template = templates.create("alice", "Anna's", [TemplateSection(heading="Boats")], fence=lambda: None)
+    now = timezone.now()
+    done = Reshaping.objects.create(
+        id="rs_alice", uid="alice", kind="merge", key="k", state="done", finished=True, next_at=now, done_at=now
+    )
+    done.memories.create(uid="alice", memory_id=memory.id, made=True, position=0)
     return {
         "memory_id": memory.id, "person_id": person.id, "file_format": "txt", "kind": "day", "day": "2026-11-20",
-        "webhook_id": "wh_none", "label_id": label.id, "template_id": template.id,
+        "webhook_id": "wh_none", "reshaping_id": "rs_alice", "label_id": label.id,
+        "template_id": template.id,
     }  # fmt: skip
 
 
@@ -75,7 +83,7 @@ def test_a_stranger_finds_nothing_and_changes_nothing(alice: Visitor, bob: Visit
             "q": "boat"}  # fmt: skip
     asked = 0
     for pattern, path in zip(urlpatterns, paths(**ids), strict=True):
-        if not re.search("memory_id|person_id|label_id|template_id", str(pattern.pattern)):
+        if not re.search("memory_id|person_id|label_id|template_id|reshaping_id", str(pattern.pattern)):
             continue
         for answer in (bob.get(path, data={"segment": "s0"}), bob.post(path, form)):
             assert answer.status_code in (404, 405), (path, answer.status_code)
@@ -103,7 +111,7 @@ def test_a_stranger_finds_nothing_and_changes_nothing(alice: Visitor, bob: Visit
 def test_every_page_of_the_owner_answers_with_a_strict_policy(alice: Visitor, make_memory: Make) -> None:
     ids = owned(make_memory())
     for path in paths(**ids):
-        answer = alice.get(path, data={"segment": "s0"} if path.endswith("/voice") else {})
+        answer = alice.get(path, data={"segment": "s1"} if path.endswith(("/voice", "/split")) else {})
         expected = {405} if answer.status_code == 405 else {200}
         if path.endswith(("/audio", "/waveform.svg", "/recaps/day/2026-11-20")):
             expected = {404}  # no recording is kept, no recap is made

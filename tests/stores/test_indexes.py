@@ -93,6 +93,7 @@ def test_every_query_has_its_index(monkeypatch: pytest.MonkeyPatch, furnish: Cal
     memories.get_memory("u", "m")
     processing.latest_open("u", "phone")
     processing.latest_open("u", None)
+    processing.of_device("u", "phone", until=datetime.now(UTC), limit=5)
     emotions.load_emotions("u", "m")
     transcripts.list_versions("u", "m", "fal_whisperx")
     people.list_people("u")

@@ -58,6 +58,7 @@ def test_every_job_is_scheduled_once() -> None:
             "index_words",
             "insights",
             "mirror_sample",
+            "offline",
             "prune",
             "recaps",
             "reshapings",

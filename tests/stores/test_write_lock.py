@@ -17,11 +17,12 @@ from django.db import connection, connections
 from emotions.base import EmotionSpan, EmotionTimeline
 from memories import editing, postprocessing
 from memories.capture import create
+from memories.given import CreateMemory
 from memories.mirror import rows
 from memories.mirror.models import MemoryRow
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import emotions, large, memories, processing, stored, tombstones, transcripts
-from memories.shapes import CreateMemory, Memory, ProcessingMemory
+from memories.shapes import Memory, ProcessingMemory
 from omi.core.errors import ProviderError
 from omi.stores import audio
 from omi.stores.documents import documents

@@ -47,6 +47,11 @@ def was_lost(session_id: str) -> bool:
     return several() and HostJournal.objects.filter(pk=session_id, state=State.LOST).exists()
 
 
+def is_handed(session_id: str) -> bool:
+    """Whether the audio store has the session's journal."""
+    return several() and HostJournal.objects.filter(pk=session_id, state=State.HANDED).exists()
+
+
 def gone(session_id: str) -> None:
     """The journal was removed where it lay: nobody waits for it."""
     if several():

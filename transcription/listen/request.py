@@ -47,7 +47,7 @@ def parse(query: bytes, *, web: bool = False) -> ListenRequest:
         raise BadRequest(f"stt_service must be one of {', '.join(settings.LIVE_VENDORS)}")
     return ListenRequest(
         codec=chosen,
-        language=_language(values.get("language", "en")),
+        language=language_tag(values.get("language", "en")),
         watch=_flag(values, "new_memory_watch", default=web),
         device_id=_device(values.get("device_id", "")),
         preferred=service,
@@ -81,8 +81,9 @@ def _flag(values: Mapping[str, str], name: str, *, default: bool) -> bool:
     return text in ("true", "1")
 
 
-def _language(text: str) -> str:
-    """``auto`` is ``multi``. Anything that looks like a language tag is taken."""
+def language_tag(text: str) -> str:
+    """The language of a session: ``auto`` is ``multi``, anything that looks like a language tag is taken. Raises
+    BadRequest."""
     language = text.strip() or "en"
     if language.lower() in ("auto", "multi"):
         return "multi"

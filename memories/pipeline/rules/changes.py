@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
-from memories.pipeline.rules import user_edits
+from memories.pipeline.rules import healing, user_edits
 from memories.pipeline.rules.tokens import tokens_in
-from memories.shapes import ActionItem, Change, Memory, Structured, UserEdits
+from memories.shapes import WORDS, ActionItem, Change, Memory, Structured, UserEdits
 from transcription.segments import Segment, clean_text
 
 ALIKE: Final = 0.6
@@ -63,8 +63,8 @@ def _fits(operations: Sequence[Change]) -> bool:
 
 def lay_texts(segments: Sequence[Segment], edits: UserEdits) -> tuple[list[Segment], UserEdits]:
     """``segments`` (the machine's words) with the person's, and the edits with the places at which each now stands."""
-    changes = active(edits, "text")
-    if not changes:
+    changes, heals = active(edits, "text"), active(edits, "heal")
+    if not changes and not heals:
         return list(segments), edits
     last: dict[tuple[str | None, float, float], Change] = {
         (change.segment_id, change.start, change.end): change for change in changes
@@ -80,6 +80,15 @@ def lay_texts(segments: Sequence[Segment], edits: UserEdits) -> tuple[list[Segme
         for index, text in (placed or {}).items():
             shown[index] = shown[index].model_copy(update={"text": text})
         settled[change.id] = change.model_copy(update={"places": places, "orphaned": placed is None})
+    own = {name for change in settled.values() for name in change.places}
+    for heal in heals:  # behind all texts: what the person wrote is not touched
+        places = {}
+        for index, item in enumerate(shown):
+            text = healing.healed(item.text, heal.heard, heal.text) if item.id not in own else item.text
+            if text != item.text:
+                places[item.id] = machine[item.id]
+                shown[index] = item.model_copy(update={"text": text})
+        settled[heal.id] = heal.model_copy(update={"places": places, "orphaned": not places})
     return shown, edits.model_copy(update={"changes": [settled.get(item.id, item) for item in edits.changes]})
 
 
@@ -217,7 +226,7 @@ def _alike(listed: Sequence[tuple[str, ActionItem]], description: str) -> int | 
 
 def lay_items(made: Structured, edits: UserEdits) -> Structured:
     """The structure with the person's action items."""
-    if not any(change.kind != "text" for change in edits.changes):
+    if all(change.kind in WORDS for change in edits.changes):
         return made
     return made.model_copy(update={"action_items": [item for _, item in items(made.action_items, edits)]})
 
@@ -227,6 +236,6 @@ def lay_structure(memory: Memory, made: Structured, edits: UserEdits) -> tuple[S
     now where the person changed some."""
     before = memory.structured.model_copy(update={"action_items": made_items(memory)})
     flagged = user_edits.keep_flags(before, made)
-    if any(change.kind != "text" for change in edits.changes):
+    if any(change.kind not in WORDS for change in edits.changes):
         edits = edits.model_copy(update={"made_items": flagged.action_items})
     return lay_items(user_edits.structured(flagged, edits), edits), edits

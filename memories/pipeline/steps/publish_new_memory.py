@@ -191,7 +191,7 @@ def _settle(ctx: Context, conversation: ProcessingMemory) -> ProcessingMemory:
 
     def write(current: ProcessingMemory) -> dict[str, Any]:
         books, settled = missing_audio.settled(current, wanted, made)
-        seconds[:] = [settled]
+        seconds[:] = [missing_audio.settled_of_live(current, books)]
         if settled <= 0.0:
             return {}
         heard = missing_audio.with_made(current.transcript_segments, made, wanted)

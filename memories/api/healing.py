@@ -1,0 +1,202 @@
+"""``/v1/vocabulary/healings``: a term put in the place of what was misheard, in the transcripts that are there
+(docs/editing.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Literal
+
+from drf_spectacular.utils import extend_schema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
+from rest_framework import viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from memories.api.errors import ApiError, invalid
+from memories.api.reading import body
+from memories.api.rendering import as_json
+from memories.api.shapes import Detail
+from memories.changes import healing
+from memories.learning import words
+from memories.vocabulary import terms
+from memories.vocabulary.models import Healing
+from omi.accounts.requests import fence_of, uid_of
+from omi.core.ids import checked
+
+Word = Annotated[str, Field(min_length=1, max_length=terms.LONGEST)]
+
+
+class Asked(BaseModel):
+    """``heard``: what stands there, as whole words, whatever its case; ``term``: what was said, as it is written."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    heard: Word
+    term: Word
+
+
+class AskedPreview(Asked):
+    """``cursor``: that of the page before."""
+
+    cursor: str | None = Field(default=None, max_length=200)
+
+
+class AskedHealing(Asked):
+    """``left_out``: ids of memories that stay as they are."""
+
+    left_out: list[Annotated[str, AfterValidator(checked)]] = Field(default_factory=list, max_length=200)
+
+
+class PlaceShown(BaseModel):
+    """``before`` and ``after``: the segment's words around the place."""
+
+    memory_id: str
+    title: str
+    at: datetime
+    segment_id: str
+    start: float
+    before: str
+    after: str
+
+
+class PreviewShown(BaseModel):
+    """``more_places``: how many more a memory has than are shown. ``next_cursor``: null on the last page."""
+
+    places: list[PlaceShown]
+    more_places: dict[str, int]
+    next_cursor: str | None
+
+
+class HealingShown(BaseModel):
+    """``memories``: in how many words were changed; ``skipped``: in how many there are as many changes as may be.
+    ``state``: ``going_on`` and ``undoing`` where the same call has to be made again for the rest."""
+
+    id: str
+    heard: str
+    term: str
+    state: Literal["going_on", "done", "undoing", "undone"]
+    memories: int
+    skipped: int
+    created_at: datetime
+    undone_at: datetime | None
+
+
+class HealingList(RootModel[list[HealingShown]]):
+    """All healings, newest first; there are at most 200."""
+
+
+class OfferShown(BaseModel):
+    """A word that the user corrected ``times`` times in the same way."""
+
+    heard: str
+    term: str
+    times: int
+
+
+class OfferList(RootModel[list[OfferShown]]):
+    """What is offered, the most frequent first."""
+
+
+class HealingViewSet(viewsets.ViewSet):
+    """Healings of a user's transcripts. Somebody else's is 404."""
+
+    @extend_schema(
+        request=AskedPreview,
+        responses={200: PreviewShown, 422: Detail},
+        description="The places that would change, ten memories at a time, newest first. Nothing is written.",
+    )
+    def preview(self, request: Request) -> Response:
+        """See what a healing would change."""
+        given = body(AskedPreview, request)
+        with answers():
+            found = healing.preview(uid_of(request), given.heard, given.term, given.cursor)
+        shown = PreviewShown(
+            places=[PlaceShown(**asdict(item)) for item in found.places],
+            more_places=found.more_places, next_cursor=found.next_cursor,
+        )  # fmt: skip
+        return Response(as_json(shown))
+
+    @extend_schema(
+        request=AskedHealing,
+        responses={200: HealingShown, 409: Detail, 422: Detail},
+        description="Puts the term in its places in the newest 50 memories that hold the word; `going_on` where there "
+        "are more. Words that the user wrote are never touched, and later runs are healed, too.",
+    )
+    def create(self, request: Request) -> Response:
+        """Begin a healing."""
+        given = body(AskedHealing, request)
+        with answers():
+            made = healing.begin(
+                uid_of(request), given.heard, given.term, left_out=given.left_out, fence=fence_of(request)
+            )
+        return Response(as_json(shown_of(made)))
+
+    @extend_schema(responses={200: HealingList})
+    def list(self, request: Request) -> Response:
+        """All healings of the user."""
+        return Response([as_json(shown_of(item)) for item in healing.of_user(uid_of(request))])
+
+    @extend_schema(responses={200: OfferList})
+    def offers(self, request: Request) -> Response:
+        """Words that were corrected twice in the same way, and may stand wrong elsewhere."""
+        found = words.offered(uid_of(request))
+        return Response([as_json(OfferShown(heard=item.heard, term=item.term, times=item.times)) for item in found])
+
+    @extend_schema(responses={200: HealingShown, 404: Detail})
+    def retrieve(self, request: Request, healing_id: str) -> Response:
+        """One healing."""
+        with answers():
+            return Response(as_json(shown_of(healing.get(uid_of(request), healing_id))))
+
+    @extend_schema(
+        request=None,
+        responses={200: HealingShown, 404: Detail, 409: Detail},
+        description="The next 50 memories; `done` where all were looked at. 409: it was undone.",
+    )
+    def go_on(self, request: Request, healing_id: str) -> Response:
+        """Go on with a healing."""
+        with answers():
+            made = healing.go_on(uid_of(request), healing_id, fence=fence_of(request))
+        return Response(as_json(shown_of(made)))
+
+    @extend_schema(
+        request=None,
+        responses={200: HealingShown, 404: Detail},
+        description="Takes it back in 50 memories; `undoing` where there are more. All other changes stay.",
+    )
+    def undo(self, request: Request, healing_id: str) -> Response:
+        """Take a healing back."""
+        with answers():
+            made = healing.undo(uid_of(request), healing_id, fence=fence_of(request))
+        return Response(as_json(shown_of(made)))
+
+
+def shown_of(made: Healing) -> HealingShown:
+    """A healing as it is shown."""
+    state: Literal["going_on", "done", "undoing", "undone"] = "done" if made.through else "going_on"
+    if made.undone_at is not None:
+        state = "undoing" if healing.left_to_undo(made) else "undone"
+    return HealingShown(
+        id=made.pk, heard=made.heard, term=made.term, state=state, memories=made.memories.count(), skipped=made.skipped,
+        created_at=made.created_at, undone_at=made.undone_at,
+    )  # fmt: skip
+
+
+@contextmanager
+def answers() -> Iterator[None]:
+    """What the domain refuses, as status codes."""
+    try:
+        yield
+    except healing.NoSuchHealing as error:
+        raise ApiError(404, "Healing not found") from error
+    except healing.NothingToHeal as error:
+        raise invalid(("body", error.field), str(error)) from error
+    except healing.BadCursor as error:
+        raise invalid(("body", "cursor"), str(error)) from error
+    except healing.TooManyHealings as error:
+        raise ApiError(409, f"There may be {healing.MOST_HEALINGS} healings") from error
+    except healing.WasUndone as error:
+        raise ApiError(409, "The healing was undone") from error

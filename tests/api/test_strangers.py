@@ -202,6 +202,8 @@ ALL = [
     ("GET", "/v1/insights/plots/topics.svg", None),
     ("GET", "/v1/users/settings", None),
     ("PATCH", "/v1/users/settings", {"name": "x"}),
+    ("GET", "/v1/users/retention", None),
+    ("PATCH", "/v1/users/retention", {"recordings_keep_days": 7}),
 ]
 
 

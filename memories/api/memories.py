@@ -49,6 +49,7 @@ class ListQuery(Query):
     offset: int = Field(default=0, ge=0, le=1_000_000)
     cursor: str | None = Field(default=None, description="`X-Next-Cursor` of the page before; wins over `offset`")
     include_discarded: bool = True
+    only_discarded: bool = Field(default=False, description="what was set aside, and nothing else")
     folder: Folder = None
     tags: Tags = None
 
@@ -81,8 +82,8 @@ def page_of(uid: str, asked: ListQuery) -> repository.Page:
         "limit": asked.limit, "offset": asked.offset, "cursor": asked.cursor,
         "include_discarded": asked.include_discarded, "size": settings.OMI_ANSWER_BYTES,
     }  # fmt: skip
-    if asked.labels:
-        return listing.list_labelled(uid, asked.labels, **how)
+    if asked.labels or asked.only_discarded:
+        return listing.list_labelled(uid, asked.labels, only_discarded=asked.only_discarded, **how)
     return listing.list_bounded(uid, **how)
 
 
@@ -115,7 +116,7 @@ class MemoryViewSet(InTurn, viewsets.ViewSet):
             return 0 if self.action in ("create", "destroy", "emotions") else super().weight(request)
         asked = query(ListQuery, request)
         rows = MemoryRow.objects.filter(uid=uid_of(request), deleted=False).order_by("-created_at")
-        rows = mirror.labelled(rows, asked.labels)
+        rows = mirror.labelled(rows.filter(discarded=True) if asked.only_discarded else rows, asked.labels)
         if asked.cursor:
             rows = rows.filter(created_at__lte=repository.moment_of(uid_of(request), asked.cursor))
         start = 0 if asked.cursor else asked.offset

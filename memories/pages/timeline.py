@@ -33,18 +33,16 @@ SHOWN = 30
 class TimelineQuery(Query):
     cursor: str | None = Field(default=None, max_length=2000)
     discarded: bool = False
+    aside: bool = Field(default=False, description="what was set aside, and nothing else")
     folder: Folder = None
     tags: Tags = None
     choose: bool = Field(default=False, description="with boxes, to merge some")
 
-    @property
-    def more(self) -> str:
-        """The same without the cursor, for an address."""
-        told = {
-            "folder": self.folder, "tags": self.tags, "discarded": "true" if self.discarded else None,
-            "choose": "true" if self.choose else None,
-        }  # fmt: skip
-        return urlencode({name: value for name, value in told.items() if value})
+    def address(self, **changed: str) -> str:
+        """The same without the cursor, for an address; ``changed``: with these instead, "" for without."""
+        told = {name: "true" if getattr(self, name) else "" for name in ("discarded", "aside", "choose")}
+        asked = {"folder": self.folder or "", "tags": self.tags or "", **told, **changed}
+        return urlencode({name: value for name, value in asked.items() if value})
 
 
 @page("GET")
@@ -53,11 +51,12 @@ def timeline(request: HttpRequest, who: Principal) -> HttpResponse:
     asked = given(TimelineQuery, request.GET)
     chosen = label_choices.require(who.uid, labels_of(asked.folder, asked.tags))
     rows = MemoryRow.objects.filter(uid=who.uid, deleted=False).order_by("-created_at")
-    rows = mirror.labelled(rows, [label.id for label in chosen])
+    rows = mirror.labelled(rows.filter(discarded=True) if asked.aside else rows, [label.id for label in chosen])
     if asked.cursor:
         rows = rows.filter(created_at__lte=repository.moment_of(who.uid, asked.cursor))
     with in_turn(who.uid, weight(rows[:SHOWN], listed=True)):
         listed = ListQuery(limit=SHOWN, cursor=asked.cursor, include_discarded=asked.discarded,
+                           only_discarded=asked.aside,
                            folder=asked.folder, tags=asked.tags)  # fmt: skip
         found = page_of(who.uid, listed)
         names, called = people.names(who.uid), kept.names(who.uid)
@@ -65,7 +64,10 @@ def timeline(request: HttpRequest, who: Principal) -> HttpResponse:
         days = [{"day": day, "memories": list(rows)} for day, rows in groupby(shown, key=lambda row: row["day"])]
         told = {
             "days": days, "cursor": found.next_cursor, "first": not asked.cursor, "discarded": asked.discarded,
-            "here": "timeline", "today": timezone.localdate(), "chosen": chosen, "more": asked.more,
+            "here": "timeline", "today": timezone.localdate(), "chosen": chosen, "aside": asked.aside,
+            "more": asked.address(),
+            "with_aside": asked.address(discarded="true"), "without_aside": asked.address(discarded="", aside=""),
+            "choosing": asked.address(choose="true"),
             "choose": asked.choose, "most": plans.MOST_MEMORIES,
         }  # fmt: skip
         return render(request, "pages/timeline.html", told)

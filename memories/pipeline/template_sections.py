@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from memories.mirror.models import MemoryRow
 from memories.noted import AppliedTemplate
 from memories.pipeline.engine import content_hash
 from memories.pipeline.engine.context import Context
@@ -106,8 +107,12 @@ def _asked(
 
 
 def _choice(ctx: Context) -> tuple[str | None, Memory | None]:
-    """What the user chose for this memory, and the memory where it is there."""
-    memory = repository.find_memory(ctx.uid, ctx.memory_id) if ctx.run.kind == Kind.CAPTURE else ctx.memory
+    """What the user chose for this memory, and the memory where it is there: that of a conversation mostly is not."""
+    memory: Memory | None = None
+    if ctx.run.kind != Kind.CAPTURE:
+        memory = ctx.memory
+    elif MemoryRow.objects.filter(uid=ctx.uid, memory_id=ctx.memory_id).exists():
+        memory = repository.find_memory(ctx.uid, ctx.memory_id)
     return (None, None) if memory is None else (memory.edits.template_id, memory)
 
 

@@ -79,13 +79,17 @@ def list_bounded(uid: str, *, limit: int, offset: int, cursor: str | None, inclu
 
 
 def list_labelled(
-    uid: str, labels: Sequence[str], *, limit: int, offset: int, cursor: str | None, include_discarded: bool, size: int
-) -> Page:
-    """As ``list_bounded``, of the memories that bear each of these labels (ids of folders and tags). The rows know
-    which these are; documents cannot be asked for several tags at once. Raises InvalidCursor."""
+    uid: str, labels: Sequence[str], *, limit: int, offset: int, cursor: str | None, include_discarded: bool, size: int,
+    only_discarded: bool = False,
+) -> Page:  # fmt: skip
+    """As ``list_bounded``, of the memories that bear each of these labels (ids of folders and tags), or of the
+    discarded ones alone. The rows know which these are; documents cannot be asked for several tags at once.
+
+    Raises InvalidCursor.
+    """
     rows = mirror.labelled(MemoryRow.objects.filter(uid=uid, deleted=False), labels)
-    if not include_discarded:
-        rows = rows.filter(discarded=False)
+    if only_discarded or not include_discarded:
+        rows = rows.filter(discarded=only_discarded)
     if cursor:
         last = position(uid, cursor)
         rows = rows.filter(Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, memory_id__lt=last.id))

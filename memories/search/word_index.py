@@ -86,9 +86,12 @@ class Among:
         if self.emotion:
             felt = IndexedEmotion.objects.filter(emotion=self.emotion, entry__uid=uid)
             rows = rows.filter(memory_id__in=felt.values("entry__memory_id"))
-        if told or self.labels:
+        if self.labels:  # few memories, and their rows have an index: found once, not asked for each
+            labelled = mirror.labelled(MemoryRow.objects.filter(uid=uid), self.labels)
+            rows = rows.filter(memory_id__in=labelled.values("memory_id"))
+        if told:
             listed = MemoryRow.objects.filter(uid=uid, memory_id=OuterRef("memory_id"), **told)
-            rows = rows.filter(Exists(mirror.labelled(listed, self.labels)))
+            rows = rows.filter(Exists(listed))
         return rows
 
     @property

@@ -100,6 +100,7 @@ def test_a_new_name_is_everywhere_and_a_deleted_label_nowhere(
 
 def test_the_list_filters_before_it_pages_and_loses_none(alice: Caller, make_memory: Make) -> None:
     work, boat, idea = made(alice, "folder", "Work"), made(alice, "tag", "boat"), made(alice, "tag", "idea")
+    home = made(alice, "folder", "Home")
     every = [make_memory(discarded=number == 5) for number in range(9)]
     for number, memory in enumerate(every):
         put(alice, memory, folder_id=work if number % 2 else None, tag_ids=[boat, idea][: 1 + number % 3 // 2])
@@ -114,6 +115,8 @@ def test_the_list_filters_before_it_pages_and_loses_none(alice: Caller, make_mem
     assert ids(alice, f"folder={work}&tags={idea}") == ["alice-memory-6"]
     assert ids(alice, f"folder={work}&offset=1&limit=2") == ["alice-memory-6", "alice-memory-4"]
     assert ids(alice, "folder=fo_nothing") == []
+    assert ids(alice, "only_discarded=true") == ids(alice, f"only_discarded=true&folder={work}") == ["alice-memory-6"]
+    assert ids(alice, f"only_discarded=true&folder={home}") == []
     found, query = [], f"folder={work}&limit=1"
     while query:
         answer = alice.get(f"/v1/memories?{query}")

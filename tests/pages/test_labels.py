@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -77,6 +78,8 @@ def test_the_trash_is_apart_from_what_was_set_aside(alice: Visitor, make_memory:
     listed = text(alice, "/app?discarded=true")
     assert aside.id in listed
     assert first.id not in listed
+    only = text(alice, "/app?aside=true")
+    assert re.findall(r'href="/app/memories/([^"/]+)"', only) == [aside.id]
     alice.post(f"/app/trash/{first.id}/restore")
     assert repository.get_memory("alice", first.id)
     alice.post(f"/app/trash/{second.id}/erase")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from memories.noted import AppliedTemplate, Comment, Section
 from transcription.segments import Segment
 
 
@@ -84,29 +85,6 @@ class Event(BaseModel):
     @classmethod
     def _cap(cls, value: Any) -> int:
         return max(1, min(180, int(value)))
-
-
-class Point(BaseModel):
-    """One thing that a section says. ``start``: second of the memory at which it was said; None where that is not
-    known."""
-
-    text: str
-    start: float | None = None
-
-
-class Section(BaseModel):
-    """A heading of a summary template and what of it was said; no points: nothing was."""
-
-    heading: str
-    points: list[Point] = Field(default_factory=list)
-
-
-class AppliedTemplate(BaseModel):
-    """The template that sections were made with, by the name that it had. ``method``: ``extractive`` or a model."""
-
-    id: str
-    name: str
-    method: str = ""
 
 
 class Structured(BaseModel):
@@ -214,15 +192,6 @@ class Change(BaseModel):
     spans: list[float] = Field(default_factory=list)
     into_spans: list[float] = Field(default_factory=list)
     names: dict[str, dict[str, Any]] = Field(default_factory=dict)
-
-
-class Comment(BaseModel):
-    """What a person noted about a memory. ``edited_at``: when its words were changed last; None: never."""
-
-    id: str
-    text: str
-    at: datetime
-    edited_at: datetime | None = None
 
 
 class UserEdits(BaseModel):

@@ -169,13 +169,13 @@ class _Work:
         ]
         known: list[placing.Known] = []
         if recordings:
-            until = max(item.began + item.seconds for item in recordings)
+            since, until = min(item.began for item in recordings), max(item.began + item.seconds for item in recordings)
             known = [
                 placing.Known(
                     id=found.id, began=found.timer_start, last=offline.last_heard(found), ended=bool(found.ended),
                     there=not offline.was_deleted(uid, found), covered=offline.covered(found),
                 )
-                for found in offline.known(uid, device, until)
+                for found in offline.known(uid, device, since, until)
             ]  # fmt: skip
         groups = placing.place(
             recordings, known, gap=settings.OMI_GAP_SECONDS, longest=settings.OMI_MAX_RECORDING_SECONDS

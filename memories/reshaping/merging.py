@@ -9,15 +9,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
+from memories.noted import MOST_TAGS
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits, voices
 from memories.shapes import WORDS, Change, Memory, Structured, UserEdits
 from transcription.segments import Segment, segment_id, speaker_label, speaker_number
-
-MOST_TAGS: Final = 20
-"""Tags that a merged memory keeps, as any memory may bear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +153,8 @@ def _structured(memories: Sequence[Memory], edits: UserEdits) -> Structured:
 
 
 def _edits(parts: Sequence[Placed]) -> UserEdits:
-    """What the user set in any of them. Of titles and categories the first holds; overviews are put behind one another
-    where each memory has one of the user's: one alone would speak of its part only."""
+    """What the user set in any of them. Of titles, categories, folders and templates the first holds; overviews are
+    put behind one another where each memory has one of the user's: one alone would speak of its part only."""
     edits = [part.memory.edits for part in parts]
     overviews = [item.overview for item in edits]
     operations = sorted((_operation(change, part) for part in parts for change in carried(part.memory)),

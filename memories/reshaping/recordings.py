@@ -14,7 +14,7 @@ from typing import Final
 
 from django.conf import settings
 
-from omi.accounts.users import get_user
+from omi.accounts.users import get_user, recordings_age
 from omi.stores import audio
 
 RATE: Final = 16000
@@ -70,6 +70,8 @@ def make(uid: str, memory_id: str, pieces: Sequence[Piece], *, fence: Callable[[
     made = made or audio.put(
         uid, "recording", _content(spans), memory_id=memory_id, suffix=".wav", keep_for=None, fence=fence
     )
+    audio.as_old_as(made, [row for piece in pieces for row in audio.for_memory(uid, piece.memory_id, "recording")[-1:]])
+    audio.limit_age(uid, "recording", recordings_age(uid), memory_id=memory_id)
     if not get_user(uid).store_recording_permission:  # withdrawn while it was copied
         audio.delete(made)
         return None, NOT_PERMITTED

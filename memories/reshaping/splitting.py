@@ -167,11 +167,11 @@ def _edits(
             if sides.of_segment(name, said.get("start")) == number
         },
         events_created=edits.events_created,
-        changes=operations,
         folder_id=edits.folder_id,
         tag_ids=edits.tag_ids,
-        comments=edits.comments if number == 0 else [],
+        comments=edits.comments if number == 0 else [],  # they are of no moment
         template_id=edits.template_id,
+        changes=operations,
         made_items=made if any(change.kind.startswith("item_") for change in operations) else None,
     )
 

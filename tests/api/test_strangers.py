@@ -12,10 +12,11 @@ from django.test import Client
 
 from memories.links.models import SharedLink
 from memories.models import Webhook
+from memories.noted import Comment
 from memories.offline.models import SyncBatch
 from memories.repository import processing, transcripts
 from memories.reshaping.models import Reshaping
-from memories.shapes import ActionItem, Change, Comment, Memory, ProcessingMemory, UserEdits
+from memories.shapes import ActionItem, Change, Memory, ProcessingMemory, UserEdits
 from memories.vocabulary.models import Healing
 from memories.webhooks import signing
 from omi.accounts.identity import IdentityUnavailable
@@ -201,6 +202,8 @@ ALL = [
     ("GET", "/v1/insights/plots/topics.svg", None),
     ("GET", "/v1/users/settings", None),
     ("PATCH", "/v1/users/settings", {"name": "x"}),
+    ("GET", "/v1/users/retention", None),
+    ("PATCH", "/v1/users/retention", {"recordings_keep_days": 7}),
 ]
 
 

@@ -15,7 +15,8 @@ from memories.ids import memory_id_for
 from memories.mirror.models import MemoryRow
 from memories.offline import batches, leases, working
 from memories.offline.models import SyncBatch, SyncConversation, SyncFile
-from memories.pipeline.models import PostProcessingRun, VendorCall
+from memories.pipeline import tasks
+from memories.pipeline.models import ClusterBeat, PostProcessingRun, VendorCall
 from memories.privacy import erasure
 from memories.repository import memories as repository
 from memories.repository import processing
@@ -300,6 +301,32 @@ def test_a_store_that_is_away_delays_the_batch_and_costs_it_nothing(
     assert SyncBatch.objects.get().tries == 1
     make()
     assert len(memories()) == 1
+
+
+def test_while_it_works_the_turn_is_kept_and_the_cluster_is_not_taken_for_one_that_hangs(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMI_CLUSTER_ID", "here")
+    monkeypatch.setattr(tasks, "_last_sign", 0.0)
+    turn = leases.Turn.take(app.send((pcm(*TALK), 0, "pcm16")))
+    assert turn is not None
+    SyncBatch.objects.update(until=timezone.now())
+    assert turn.renew()
+    assert SyncBatch.objects.get().until > timezone.now()
+    assert ClusterBeat.objects.filter(name="here").exists()
+    SyncBatch.objects.update(claim="another")
+    assert not turn.renew()
+
+
+def test_what_was_heard_live_is_known_however_many_conversations_came_since(app: App, make: Make) -> None:
+    for number in range(45):
+        session = SessionInfo(UID, f"s{number}", at(number * 1000), "en", "pcm16", 16_000, "pendant")
+        place = conversations.open_conversation(session)
+        audio_of = {session.session_id: {"until": 12.0, "at": at(number * 1000 + 12).timestamp(), "over": True}}
+        processing.update(UID, place.id, {"audio": audio_of, "last_audio": 12.0})
+    batch = app.send((pcm(*TALK, seed=1), 0, "pcm16"), (pcm(*TALK, seed=2), 44_500, "pcm16"))
+    working.work(batch)
+    assert app.states(batch) == ["heard", "placed"]
 
 
 def test_two_batches_of_one_user_are_worked_on_one_after_the_other(app: App) -> None:

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 
 from memories.changes import healing, voices
+from memories.noted import Comment
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
-from memories.shapes import ActionItem, Change, Comment, Memory, Structured, UserEdits
+from memories.shapes import ActionItem, Change, Memory, Structured, UserEdits
 from memories.vocabulary.models import Healing
 from tests.reshaping.conftest import BEGAN, Make, made_of, merged, nothing, said, undone
 
@@ -129,12 +130,15 @@ def test_labels_comments_and_healings_go_along(make: Make) -> None:
     )  # fmt: skip
     make(
         "two", 5, said("b", "Hello Anna."),
-        edits=UserEdits(folder_id="f2", tag_ids=["t2", "t3"], comments=notes[:1], changes=healed[1:]),
+        edits=UserEdits(
+            folder_id="f2", tag_ids=["t2", "t3"], comments=notes[:1], changes=healed[1:], template_id="meeting"
+        ),
     )  # fmt: skip
     Healing.objects.create(id="h1", uid="alice", heard="Hanna", term="Anna", created_at=BEGAN)
     (memory,) = made_of(merged("one", "two"))
     assert (memory.edits.folder_id, memory.edits.tag_ids) == ("f1", ["t1", "t2", "t3"])
     assert [note.id for note in memory.edits.comments] == ["c0", "c1"]
+    assert memory.edits.template_id == "meeting"
     assert [item.text for item in memory.heard()] == ["Hello Hanna.", "Hello Hanna."]
     assert len(memory.edits.changes) == 1
     healing.undo("alice", "h1", fence=nothing)

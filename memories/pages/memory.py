@@ -52,7 +52,13 @@ def memory(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
     """The page of a memory. ``t``: the moment that a link points to; ``from``: the first segment that is shown."""
     asked = given(MemoryQuery, request.GET)
     with in_turn(who.uid, weight_of(who.uid, memory_id)):
-        found = repository.get_memory(who.uid, memory_id)
+        try:
+            found = repository.get_memory(who.uid, memory_id)
+        except repository.MemoryNotFound:
+            instead = records.in_place_of(who.uid, memory_id)
+            if instead is None:
+                raise
+            return back_to(instead)
         names = people.names(who.uid)
         at = _segment_at(found, asked.t)
         first = (asked.start if at is None else at) // SHOWN * SHOWN

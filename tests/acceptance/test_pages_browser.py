@@ -27,6 +27,26 @@ def seen(page: Any) -> None:
     page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = false })")
 
 
+def merged_and_undone(page: Any, server: Installation, app: App) -> None:
+    """Two memories are chosen on the timeline, become one by a worker, and are two again."""
+    other = app.create_memory()
+    app.wait(f"/v1/memories/{other['id']}/post-processing", lambda run: run["state"] == "finished")
+    before = {memory["id"] for memory in app.get("/v1/memories").json()}
+    page.goto(f"{server.url}/app?choose=true")
+    seen(page)
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    page.get_by_role("button", name="Merge the chosen ones").click()
+    page.get_by_role("heading", name="One memory now").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Undo").wait_for(timeout=60_000)
+    seen(page)
+    (merged,) = app.get("/v1/memories").json()
+    assert len(merged["transcript_segments"]) == 2 * len(other["transcript_segments"])
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("heading", name="Everything is as it was").wait_for(timeout=60_000)
+    assert {memory["id"] for memory in app.get("/v1/memories").json()} == before
+
+
 def test_a_user_reads_corrects_searches_and_takes_everything_along(
     browser: Any, server: Installation, make_app: Callable[[], App]
 ) -> None:
@@ -82,6 +102,8 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
         for path in ("/app", *(f"/app/{room}" for room in rooms.split())):
             page.goto(server.url + path)
             seen(page)
+        merged_and_undone(page, server, app)
+        page.goto(f"{server.url}/app/settings")
         with page.expect_download() as download:
             page.get_by_role("link", name="Export everything").click()
         assert zipfile.is_zipfile(download.value.path())

@@ -40,6 +40,7 @@ def test_chosen_on_the_timeline_merged_and_undone(alice: Visitor, pair: list[Mem
     assert "One memory now" in page
     assert 'http-equiv="refresh"' not in page
     (memory,) = repository.list_memories("alice").memories
+    assert alice.get("/app/memories/one").headers["Location"] == f"/app/memories/{memory.id}"
     assert f"/app/reshapings/{row.pk}/undo" in alice.get(f"/app/memories/{memory.id}").content.decode()
     assert "2 memories became one" in alice.get("/app/reshapings").content.decode()
     worked(to(alice, alice.post(f"/app/reshapings/{row.pk}/undo"))[0])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from memories.pipeline.engine import fault_injection
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.accounts import users
@@ -103,6 +104,25 @@ def test_without_permission_nothing_is_copied(near: list[Memory]) -> None:
     kept("two", steps(2))
     users.update_user("alice", store_recording_permission=False)
     assert merged("one", "two").recording == "not_permitted"
+
+
+def test_what_an_earlier_try_made_of_other_words_is_made_anew(
+    near: list[Memory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The original was transcribed anew between the copy and the transaction: it is cut elsewhere now."""
+    kept("one", steps(100, 101, 102, 103, 104, 105, 106, 107))
+    changed = []
+
+    def point(here: str) -> None:
+        if here == "reshaping-prepared" and not changed:
+            first, second = repository.get_memory("alice", "one").transcript_segments
+            later = second.model_copy(update={"start": 6.0})
+            changed.append(repository.update_memory("alice", "one", {"transcript_segments": [first, later]}))
+
+    monkeypatch.setattr(fault_injection, "point", point)
+    first, second = made_of(split("one", "a1"))
+    assert (seconds(first), seconds(second), level_at(second, 0.0)) == (6.0, 2.0, 106)
+    assert [len(audio.for_memory("alice", part.id, "recording")) for part in (first, second)] == [1, 1]
 
 
 def test_a_split_recording_begins_with_its_own_words(near: list[Memory]) -> None:

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from memories.api.reading import Query, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
-from memories.labels import labelling
+from memories.noted import MOST_TAGS
 from memories.pipeline import budgets
 from memories.search import query as searching
 from memories.search.snippets import Place
@@ -32,8 +32,8 @@ MOST_PEOPLE = 10
 
 
 def _few(tags: str) -> str:
-    if tags.count(",") >= labelling.MOST_TAGS_OF_MEMORY:
-        raise ValueError(f"should name at most {labelling.MOST_TAGS_OF_MEMORY} tags")
+    if tags.count(",") >= MOST_TAGS:
+        raise ValueError(f"should name at most {MOST_TAGS} tags")
     return tags
 
 

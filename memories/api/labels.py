@@ -20,8 +20,9 @@ from memories.api.rendering import as_json
 from memories.api.shapes import Detail
 from memories.changes import comments
 from memories.labels import kept, labelling
+from memories.noted import MOST_TAGS, Comment
 from memories.pipeline import service
-from memories.shapes import Comment, Memory
+from memories.shapes import Memory
 from omi.accounts.requests import fence_of, uid_of
 
 KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description="same key: same comment")
@@ -85,7 +86,7 @@ class LabelsOfMemory(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     folder_id: LabelId | None = None
-    tag_ids: list[LabelId] | None = Field(default=None, max_length=labelling.MOST_TAGS_OF_MEMORY)
+    tag_ids: list[LabelId] | None = Field(default=None, max_length=MOST_TAGS)
 
 
 class NewComment(BaseModel):
@@ -194,7 +195,7 @@ def answers() -> Iterator[None]:
     except kept.TooManyLabels as error:
         raise ApiError(409, f"There may be {kept.MOST_FOLDERS} folders and {kept.MOST_TAGS} tags") from error
     except labelling.TooManyTags as error:
-        raise invalid(("body", "tag_ids"), f"A memory bears {labelling.MOST_TAGS_OF_MEMORY} tags at most") from error
+        raise invalid(("body", "tag_ids"), f"A memory bears {MOST_TAGS} tags at most") from error
     except comments.TooManyComments as error:
         said = f"A memory keeps {comments.MOST_COMMENTS} comments with {comments.MOST_CHARACTERS} characters in all"
         raise ApiError(409, said) from error

@@ -23,6 +23,7 @@ from memories.api.processing_memories import ProcessingMemoryViewSet
 from memories.api.recaps import RecapViewSet
 from memories.api.recordings import RecordingViewSet
 from memories.api.reshaping import ReshapingViewSet
+from memories.api.retention import RetentionViewSet
 from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
 from memories.api.sync import SyncFileViewSet, SyncViewSet
@@ -83,6 +84,8 @@ urlpatterns = [
     path(f"{_MEMORY}/segments/assign-bulk", EditViewSet.as_view({"patch": "assign_voice"})),
     path(f"{_MEMORY}/segments/<int:index>/assign", EditViewSet.as_view({"patch": "assign"})),
     path(f"{_MEMORY}/segments/<str:segment_id>/text", ChangeViewSet.as_view({"patch": "text"})),
+    path(f"{_MEMORY}/voices/merge", ChangeViewSet.as_view({"post": "merge_voices"})),
+    path(f"{_MEMORY}/voices/split", ChangeViewSet.as_view({"post": "split_voice"})),
     path(f"{_MEMORY}/action-items", ChangeViewSet.as_view({"get": "items", "post": "add_item"})),
     path(
         f"{_MEMORY}/action-items/<str:item_id>",
@@ -119,6 +122,7 @@ urlpatterns = [
     ),
     path("v1/users/delete-account", UserViewSet.as_view({"delete": "delete_account"})),
     path("v1/users/settings", UserSettingsViewSet.as_view({"get": "retrieve", "patch": "partial_update"})),
+    path("v1/users/retention", RetentionViewSet.as_view({"get": "retrieve", "patch": "partial_update"})),
     path("v1/users/export", UserViewSet.as_view({"get": "export"})),
     path("v1/users/vault", UserViewSet.as_view({"get": "vault"})),
     path("v1/users/fcm-token", UserViewSet.as_view({"post": "fcm_token"})),

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from memories.noted import Comment
 from memories.repository import memories as repository
-from memories.shapes import Comment, Memory
+from memories.shapes import Memory
 
 MOST_COMMENTS: Final = 100
 """Of one memory."""

@@ -13,11 +13,11 @@ from django_q.tasks import async_task
 from memories.labels import kept
 from memories.mirror import rows
 from memories.mirror.models import MemoryRow
+from memories.noted import MOST_TAGS
 from memories.repository import memories as repository
 from memories.repository.large import Unreadable
 from memories.shapes import Memory
 
-MOST_TAGS_OF_MEMORY: Final = 20
 CLEARED_AT_ONCE: Final = 50
 """Memories that a request takes a deleted label off; a worker does the rest, so many at a time."""
 
@@ -25,7 +25,7 @@ Fence = Callable[[], None]
 
 
 class TooManyTags(Exception):
-    """A memory bears ``MOST_TAGS_OF_MEMORY`` tags at most (422)."""
+    """A memory bears ``MOST_TAGS`` tags at most (422)."""
 
 
 def put(uid: str, memory_id: str, given: dict[str, Any], *, fence: Fence) -> Memory:
@@ -34,7 +34,7 @@ def put(uid: str, memory_id: str, given: dict[str, Any], *, fence: Fence) -> Mem
     Raises MemoryNotFound, LabelNotFound, TooManyTags and what ``fence`` raises.
     """
     tags = None if given.get("tag_ids") is None else list(dict.fromkeys(given["tag_ids"]))
-    if tags is not None and len(tags) > MOST_TAGS_OF_MEMORY:
+    if tags is not None and len(tags) > MOST_TAGS:
         raise TooManyTags
     repository.require(uid, memory_id)
     known = {label.id: label.kind for label in kept.listed(uid)}

@@ -344,8 +344,8 @@ def end(batch: SyncBatch, state: str) -> None:
 def prune() -> int:
     """Delete rows of batches that are over for ``KEPT``; how many."""
     old = SyncBatch.objects.filter(ended_at__lt=timezone.now() - KEPT)
-    SyncFile.objects.filter(batch__in=old).delete()
-    SyncConversation.objects.filter(batch__in=old).delete()
+    delete_in_pieces(SyncFile.objects.filter(batch__in=old))
+    delete_in_pieces(SyncConversation.objects.filter(batch__in=old))
     return delete_in_pieces(old)
 
 

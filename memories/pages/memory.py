@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from typing import Any
+from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from pydantic import Field
@@ -132,6 +133,11 @@ def download(request: HttpRequest, who: Principal, memory_id: str, file_format: 
 def weight_of(uid: str, memory_id: str) -> int:
     """Bytes of the memory, nearly."""
     return weight(MemoryRow.objects.filter(uid=uid, memory_id=memory_id))
+
+
+def back_to(memory_id: str, moment: float | None = None) -> HttpResponse:
+    """To the memory's page, at a moment of it."""
+    return redirect(f"/app/memories/{quote(memory_id, safe='')}" + ("" if moment is None else f"?t={moment:.2f}#meant"))
 
 
 def name_of(segment: Segment, names: dict[str, str]) -> str:

@@ -26,7 +26,7 @@ def listed(request: HttpRequest, who: Principal) -> HttpResponse:
     found = trash.listed(who.uid, before=asked.before, limit=SHOWN + 1)
     told = {
         "memories": found[:SHOWN], "next": found[SHOWN - 1].memory_id if len(found) > SHOWN else None,
-        "days": settings.OMI_RESTORE_DAYS, "here": "timeline",
+        "days": _plain(settings.OMI_RESTORE_DAYS), "here": "timeline",
     }  # fmt: skip
     return render(request, "pages/trash.html", told)
 
@@ -58,3 +58,8 @@ def empty(request: HttpRequest, who: Principal) -> HttpResponse:
         messages.success(request, more if left else _("The trash is empty. What was in it is erased."))
         return redirect("/app/trash")
     return render(request, "pages/empty_trash.html", {"here": "timeline"})
+
+
+def _plain(days: float) -> float | int:
+    """Without a decimal point where there is nothing behind it."""
+    return int(days) if days == int(days) else days

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from memories.noted import AppliedTemplate
 from memories.pipeline.engine import content_hash
 from memories.pipeline.engine.context import Context
 from memories.pipeline.models import VendorCall
@@ -19,7 +20,7 @@ from memories.pipeline.rules import changes
 from memories.pipeline.states import Kind
 from memories.pipeline.vendor_calls import client
 from memories.repository import memories as repository
-from memories.shapes import AppliedTemplate, Memory, Structured
+from memories.shapes import Memory, Structured
 from memories.structuring.base import FillResult, StructureRequest, Wanted
 from memories.structuring.local import LocalStructurer
 from memories.templates import kept

@@ -14,7 +14,7 @@ from typing import Final
 
 from django.conf import settings
 
-from omi.accounts.users import get_user
+from omi.accounts.users import get_user, recordings_age
 from omi.stores import audio
 
 RATE: Final = 16000
@@ -67,6 +67,8 @@ def make(uid: str, memory_id: str, pieces: Sequence[Piece], *, fence: Callable[[
     if max(ends) > settings.OMI_MAX_RECORDING_SECONDS * RATE:
         return None, TOO_LONG
     made = audio.put(uid, "recording", _content(spans), memory_id=memory_id, suffix=".wav", keep_for=None, fence=fence)
+    audio.as_old_as(made, [found[-1] for found in kept])
+    audio.limit_age(uid, "recording", recordings_age(uid), memory_id=memory_id)
     if not get_user(uid).store_recording_permission:  # withdrawn while it was copied
         audio.delete(made)
         return None, NOT_PERMITTED

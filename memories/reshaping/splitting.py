@@ -12,7 +12,7 @@ from typing import Any
 
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules.tokens import tokens_in
-from memories.reshaping.merging import voices_said, zero_of
+from memories.reshaping.merging import carried, voices_said, zero_of
 from memories.shapes import WORDS, Change, Event, Memory, Structured, UserEdits
 from transcription.segments import Segment
 
@@ -40,7 +40,7 @@ def split(
     manual: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Memory]:
     """The two memories of these ids that take the place of ``memory``. What belongs to the whole of it (title,
-    overview, photos) stays with the first. ``manual``: what the user said of its segments, by id.
+    overview, photos, comments) stays with the first. ``manual``: what the user said of its segments, by id.
 
     Raises ValueError where ``cut_at`` is None.
     """
@@ -123,6 +123,8 @@ def _structured(memory: Memory, number: int, sides: _Sides) -> Structured:
     return made.model_copy(
         update={
             "overview": made.overview if number == 0 else "",
+            "sections": [],
+            "template": None,
             "action_items": [item for item in made.action_items if sides.of_text(item.description) == number],
             "events": [event for event in made.events if sides.of_text(_text(event)) == number],
         }
@@ -143,13 +145,13 @@ def _edits(
     edits, offset = memory.edits, sides.cut if number else 0.0
     ids, shown = {item.id for item in segments}, {item.speaker for item in segments}
     items: dict[str, int] = {}
-    for change in edits.changes:  # all that was done to an item stays together
+    for change in carried(memory):  # all that was done to an item stays together
         if change.item_id is not None and change.item is not None:
             items.setdefault(change.item_id, sides.of_text(change.item.description))
     operations = [
         _operation(change, offset, ids)
-        for change in edits.changes
-        if change.kind == "heal"  # wherever its word stands
+        for change in carried(memory)
+        if change.kind == "heal"
         or number == (sides.of_segment(change.segment_id, change.start) if change.kind == "text"
                       else items.get(str(change.item_id), 0))
     ]  # fmt: skip
@@ -165,8 +167,12 @@ def _edits(
             if sides.of_segment(name, said.get("start")) == number
         },
         events_created=edits.events_created,
+        folder_id=edits.folder_id,
+        tag_ids=edits.tag_ids,
+        comments=edits.comments if number == 0 else [],  # they are of no moment
+        template_id=edits.template_id,
         changes=operations,
-        made_items=made if any(change.kind not in WORDS for change in operations) else None,
+        made_items=made if any(change.kind.startswith("item_") for change in operations) else None,
     )
 
 

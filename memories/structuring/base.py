@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from memories.shapes import Section, Structured
+from memories.noted import Section
+from memories.shapes import Structured
 from omi.core.paid_parts import NothingKept, PaidParts
 from transcription.segments import Segment
 

@@ -11,7 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from memories.shapes import Point, Section, Structured
+from memories.noted import Point, Section
+from memories.shapes import Structured
 from memories.structuring.base import Wanted
 from memories.structuring.centrality import Floats, central, choose
 from memories.structuring.overview import DECIDED, FIGURE, SMALL_TALK
@@ -24,6 +25,9 @@ RULES: Final = ("gist", "tasks", "dates", "decisions", "questions", "figures", "
 MOST_POINTS: Final = 8
 """Of one section."""
 GIST: Final = 4
+"""Sentences that say what it was about, and at most half of them all."""
+WORTH_TELLING: Final = 0.2
+"""Of the best sentence's weight: a weaker one is left out."""
 NEAR: Final = 0.3
 """Cosine from which a sentence belongs to a section."""
 SHARED: Final = 0.08
@@ -32,6 +36,7 @@ FEWEST_WORDS: Final = 4
 
 Embed = Callable[[Sequence[str]], Floats]
 Form = Callable[[Sentence], bool]
+Worth = Callable[[Sentence], float]
 _FORMS: Final[dict[str, Form]] = {
     "decisions": lambda it: bool(DECIDED.search(it.text)) and not _asks(it),
     "questions": lambda it: _asks(it),
@@ -39,8 +44,11 @@ _FORMS: Final[dict[str, Form]] = {
 }
 
 
-def fill(talk: Sequence[Sentence], wanted: Sequence[Wanted], made: Structured, embed: Embed) -> list[Section]:
-    """The sections that are wanted, in order. ``talk``: sentences, a hundred or so; ``embed`` gives unit vectors."""
+def fill(
+    talk: Sequence[Sentence], wanted: Sequence[Wanted], made: Structured, embed: Embed, worth: Worth
+) -> list[Section]:
+    """The sections that are wanted, in order. ``talk``: sentences, a hundred or so; ``embed`` gives unit vectors,
+    ``worth`` how well a sentence stands by itself (a factor, 0 for not at all)."""
     free = [it for it in talk if len(it.words) >= FEWEST_WORDS and not SMALL_TALK.search(it.text)]
     vectors = embed([it.text for it in free]) if free else np.zeros((0, 1))
     taken: set[int] = set()
@@ -58,10 +66,11 @@ def fill(talk: Sequence[Sentence], wanted: Sequence[Wanted], made: Structured, e
     for at, near in _alike(free, vectors, taken, wanted, embed).items():
         filled[at] = _points(free, near)
         taken |= set(near)
-    weights = central(vectors)
+    weights = central(vectors) * np.array([worth(it) for it in free])
     for at in (at for at, section in enumerate(wanted) if section.rule == "gist"):
-        left = np.array([0.0 if n in taken or _asks(it) else weights[n] for n, it in enumerate(free)])
-        chosen = [n for n in choose(left, vectors, GIST) if left[n] > 0] if free else []
+        left = np.array([0.0 if n in taken else weights[n] for n in range(len(free))])
+        most = min(GIST, -(-len(free) // 2))
+        chosen = [n for n in choose(left, vectors, most) if left[n] >= WORTH_TELLING * left.max() > 0] if free else []
         filled[at] = _points(free, chosen)
         taken |= set(chosen)
     return [Section(heading=section.heading, points=filled.get(at, [])) for at, section in enumerate(wanted)]

@@ -62,7 +62,9 @@ class LocalStructurer:
 
     def fill(self, request: StructureRequest, wanted: Sequence[Wanted], made: Structured) -> FillResult:
         talk = sentences(request.segments, names=request.names, user_name=request.user_name)
-        return FillResult(filling.fill(_preselect(talk), wanted, made, self._embed), self.model_name)
+        tongue = tongue_of(request.language, written_in(_first_words(talk)))
+        told = filling.fill(_preselect(talk), wanted, made, self._embed, lambda it: bonus(it, tongue))
+        return FillResult(told, self.model_name)
 
     def _describe(self, structured: Structured, talk: Sequence[Sentence], tongue: Tongue) -> None:
         kept = _preselect(talk)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from memories.shapes import Point, Section
+from memories.noted import Point, Section
 from memories.structuring import prompts
 from memories.structuring.base import StructureRequest, Wanted
 from memories.structuring.openai_client import VENDOR, client, refused

@@ -78,7 +78,8 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
         seen(page)
         assert "Meeting <b>at</b> the station" in page.locator("main").inner_text()
 
-        for path in ("/app", "/app/ask", "/app/insights", "/app/people", "/app/live", "/app/offline", "/app/settings"):
+        rooms = f"ask insights people live offline labels trash templates memories/{memory['id']}/links settings"
+        for path in ("/app", *(f"/app/{room}" for room in rooms.split())):
             page.goto(server.url + path)
             seen(page)
         with page.expect_download() as download:

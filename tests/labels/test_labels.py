@@ -10,6 +10,7 @@ import pytest
 from memories.labels import kept, labelling
 from memories.mirror import compare
 from memories.mirror.models import MemoryRow
+from memories.noted import MOST_TAGS
 from memories.pipeline.rules import changes
 from memories.privacy import erasure
 from memories.repository import memories as repository
@@ -171,7 +172,7 @@ def test_there_are_as_many_as_may_be(alice: Caller, make_memory: Make, monkeypat
     assert alice.send("POST", "/v1/labels", {"kind": "tag", "name": "two"}).status_code == 409
     assert made(alice, "tag", "one") == tag
     assert put(alice, make_memory(), tag_ids=[f"tg_{number}" for number in range(21)]).status_code == 422
-    longest = labelling.MOST_TAGS_OF_MEMORY * (len(tag) + 1) + len("fo_0123456789ab ") + 1
+    longest = MOST_TAGS * (len(tag) + 1) + len("fo_0123456789ab ") + 1
     assert longest <= MemoryRow._meta.get_field("labels").max_length
 
 

@@ -17,10 +17,11 @@ from django.utils import timezone
 
 from memories.changes import comments
 from memories.labels import kept, labelling
+from memories.noted import AppliedTemplate, Point, Section
 from memories.pages.urls import urlpatterns
 from memories.repository import memories as repository
 from memories.reshaping.models import Reshaping
-from memories.shapes import ActionItem, AppliedTemplate, Event, Memory, Point, Section, Structured
+from memories.shapes import ActionItem, Event, Memory, Structured
 from memories.templates import kept as templates
 from memories.templates.shapes import TemplateSection
 from memories.vocabulary import terms
@@ -34,7 +35,7 @@ EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">"\'{{7*7}}'
 OPEN = {"/app/sign-in", "/app/sign-out"}
 POSTED = re.compile(
     r"/(texts|voice|visibility|activate|delete|feedback|name|token|consents|vocabulary|webhooks|labels|comments|"
-    r"keep|restore|erase|template|change|default|merge|undo|healing/\w+/\w+)$"
+    r"keep|restore|erase|template|change|default|merge|undo|end|voices/split|healing/\w+/\w+)$"
 )
 
 
@@ -57,7 +58,7 @@ def owned(memory: Memory) -> dict[str, str]:
     return {
         "memory_id": memory.id, "person_id": person.id, "file_format": "txt", "kind": "day", "day": "2026-11-20",
         "webhook_id": "wh_none", "reshaping_id": "rs_alice", "label_id": label.id,
-        "template_id": template.id,
+        "template_id": template.id, "link_id": "ln_none",
     }  # fmt: skip
 
 
@@ -79,8 +80,8 @@ def test_a_stranger_finds_nothing_and_changes_nothing(alice: Visitor, bob: Visit
     ids = owned(memory)
     before = repository.get_memory("alice", memory.id)
     form = {"title": "mine", "segment": "s0", "who": "user", "visibility": "shared", "name": "Mine", "model": "m",
-            "version": "v", "text": "x", "part": "summary", "memory_id": memory.id, "thumb": "up",
-            "q": "boat"}  # fmt: skip
+            "version": "v", "text": "x", "part": "summary", "memory_id": memory.id, "thumb": "up", "q": "boat",
+            "voice": "SPEAKER_01", "into": "SPEAKER_00", "change": "ch_none"}  # fmt: skip
     asked = 0
     for pattern, path in zip(urlpatterns, paths(**ids), strict=True):
         if not re.search("memory_id|person_id|label_id|template_id|reshaping_id", str(pattern.pattern)):

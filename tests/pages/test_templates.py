@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from memories.noted import AppliedTemplate, Point, Section
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
-from memories.shapes import AppliedTemplate, Memory, Point, Section, Structured
+from memories.shapes import Memory, Structured
 from memories.templates import kept
 from tests.pages.conftest import Visitor
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import struct
 import wave
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.accounts import users
 from omi.stores import audio
+from omi.stores.models import AudioObject
 from tests.reshaping.conftest import Make, made_of, merged, said, split
 from tests.support.sound import wav
 
@@ -110,3 +113,15 @@ def test_a_split_recording_begins_with_its_own_words(near: list[Memory]) -> None
     original = repository.find_memory("alice", "one")
     assert original is not None
     assert len(audio.for_memory("alice", "one", "recording")) == 1
+
+
+def test_a_merged_recording_goes_when_the_oldest_of_its_parts_would_have_gone(near: list[Memory]) -> None:
+    kept("one", steps(100, 101, 102))
+    kept("two", steps(200, 201))
+    day = timedelta(days=1)
+    AudioObject.objects.filter(memory_id="one").update(created_at=timezone.now() - 20 * day)
+    users.update_user("alice", recordings_keep_days=30)
+    (memory,) = made_of(merged("one", "two"))
+    (row,) = AudioObject.objects.filter(name=memory.recording)
+    assert row.delete_after is not None
+    assert 9 * day < row.delete_after - timezone.now() < 10 * day

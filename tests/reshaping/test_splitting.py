@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from emotions.base import EmotionScore, EmotionSpan, EmotionTimeline
+from memories.noted import AppliedTemplate, Comment, Section
 from memories.repository import emotions
 from memories.repository import memories as repository
 from memories.reshaping import asking
@@ -97,3 +98,15 @@ def test_each_part_must_have_words(talk: Memory, segment: str, code: str) -> Non
     with pytest.raises(NotPossible) as refused:
         asking.split("alice", "talk", segment, fence=nothing)
     assert refused.value.code == code
+
+
+def test_both_parts_are_in_the_folder_and_the_first_has_the_comments(make: Make) -> None:
+    note = Comment(id="cm_1", text="Mine", at=BEGAN)
+    used = Structured(title="All", sections=[Section(heading="Boats")], template=AppliedTemplate(id="diary", name="D"))
+    edits = UserEdits(folder_id="fo_a", tag_ids=["tg_a"], comments=[note], template_id="diary")
+    make("talk", 0, said("a", *TALK), structured=used, edits=edits)
+    first, second = made_of(split("talk", "a2"))
+    assert first.edits.labels() == second.edits.labels() == ["fo_a", "tg_a"]
+    assert (first.edits.comments, second.edits.comments) == ([note], [])
+    assert [part.edits.template_id for part in (first, second)] == ["diary", "diary"]
+    assert [part.structured.sections for part in (first, second)] == [[], []]

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from memories.shapes import ActionItem, Section, Structured
+from memories.noted import Section
+from memories.shapes import ActionItem, Structured
 from memories.structuring.base import StructureRequest, Wanted
 from memories.structuring.filling import RULES
 from memories.structuring.lexical_embedder import LexicalEmbedder

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from demo.vendors.server import VendorServer
-from memories.shapes import Section, Structured
+from memories.noted import Section
+from memories.shapes import Structured
 from memories.structuring.base import FillResult, StructureRequest, Wanted
 from memories.structuring.openai import OpenAIStructurer
 from omi.core.errors import ErrorKind, ProviderError

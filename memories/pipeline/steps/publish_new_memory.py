@@ -107,7 +107,7 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recor
         later = continued(shown, live, later, taken=memory.edits.speakers)
         segments, changed_text = [*shown, *later], bool(later)
     edited = _with_assigned(memory.edits, conversation)
-    labelled, edited = changes.lay_texts(_labelled(segments, edited, memory.active_transcript), edited)
+    labelled, edited = changes.lay(_labelled(segments, edited, memory.active_transcript), edited)
     fields: dict[str, Any] = {
         "transcript_segments": labelled,
         "accounting": missing_audio.accounting(conversation) or None,

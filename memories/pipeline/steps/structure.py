@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from memories.noted import Section
 from memories.pipeline import missing_audio, subprocess_runner, template_sections
 from memories.pipeline.engine import content_hash
 from memories.pipeline.engine.context import Context
@@ -16,7 +17,7 @@ from memories.pipeline.models import VendorCall
 from memories.pipeline.rules import changes
 from memories.pipeline.states import Kind
 from memories.pipeline.vendor_calls import client
-from memories.shapes import Section, Structured
+from memories.shapes import Structured
 from memories.structuring import choosing
 from memories.structuring.base import FillResult, StructureRequest, StructureResult, Wanted
 from memories.structuring.discard import MIN_CONTENT_WORDS
@@ -184,7 +185,7 @@ def result_segments(ctx: Context) -> list[Segment]:
 def told(ctx: Context) -> list[Segment]:
     """The same with the words that the person corrected: the summary is made of these."""
     segments = result_segments(ctx)
-    return segments if ctx.run.kind == Kind.CAPTURE else changes.lay_texts(segments, ctx.memory.edits)[0]
+    return segments if ctx.run.kind == Kind.CAPTURE else changes.lay(segments, ctx.memory.edits)[0]
 
 
 def _unchanged(ctx: Context, segments: list[Segment]) -> bool:

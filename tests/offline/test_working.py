@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -347,6 +348,25 @@ def test_what_was_heard_live_is_known_however_many_conversations_came_since(app:
     batch = app.send((pcm(*TALK, seed=1), 0, "pcm16"), (pcm(*TALK, seed=2), 44_500, "pcm16"))
     working.work(batch)
     assert app.states(batch) == ["heard", "placed"]
+
+
+def test_a_user_whose_journals_fill_their_share_of_the_disk_waits_and_loses_nothing(
+    app: App, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script("one")
+    batch = app.send((pcm(*TALK), 0, "pcm16"))
+
+    def full(uid: str) -> None:
+        raise OSError(errno.EDQUOT, "the user's journals fill their share of the disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(whole.QUOTA, "require", full)
+        assert working.work(batch) == "waits"
+    assert list(journal.sessions(UID)) == []
+    SyncBatch.objects.update(due_at=timezone.now())
+    assert working.work(batch) == "done"
+    make()
+    assert [texts(memory) for memory in memories()] == [["one"]]
 
 
 def test_two_batches_of_one_user_are_worked_on_one_after_the_other(app: App) -> None:

@@ -193,6 +193,20 @@ def test_a_worker_that_is_killed_while_the_model_writes_does_not_pay_again(
     assert VendorCall.objects.filter(operation="recap").count() == 1
 
 
+def test_a_slow_model_holds_a_worker_no_longer_than_a_turn(
+    alice: Caller, remember: Remember, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talked(remember, ("", "Then we take the night train to Bergen."))
+    talked(remember, ("", "The day before we had looked at ships."), later=-24 * 60)
+    model(answer(GOOD))
+    with monkeypatch.context() as patched:
+        seconds = iter((0.0, 1.0, 301.0))
+        patched.setattr(making, "monotonic", lambda: next(seconds))
+        assert making.tick() == 1
+    assert sorted(Recap.objects.values_list("due", flat=True)) == [False, True]
+    assert making.tick() == 1
+
+
 def test_whose_budget_is_spent_gets_what_was_said(alice: Caller, remember: Remember, model: Any, settings: Any) -> None:
     settings.OMI_PAID_CALLS_PER_DAY = 3
     for _ in range(3):

@@ -62,11 +62,12 @@ def write(ctx: Context) -> Memory:
 
 
 def _release_journal(ctx: Context, conversation: ProcessingMemory) -> None:
-    """The words are safe now: the sessions' audio goes after ``OMI_AUDIO_KEEP`` (the conversation may still go on)."""
+    """The words are safe now: the audio of the sessions that this run has read goes after ``OMI_AUDIO_KEEP``. One that
+    joined the conversation meanwhile has a run of its own to come."""
     from django.conf import settings
     from django.utils import timezone
 
-    for session in conversation.session_ids:
+    for session in ctx.output("gather").get("sessions", conversation.session_ids):
         handing.release(session, timezone.now() + settings.OMI_AUDIO_KEEP, ctx.uid)
 
 

@@ -28,6 +28,15 @@ from tests.changes.test_rules import NOW, correction, said
         ("قال محمود لمحمود", "محمود", "محمد", "قال محمد لمحمود"),
         ("Zoe\u0308 came", "Zoë", "Zoé", "Zoé came"),
         ("a.b and axb", "a.b", "A", "A and axb"),
+        ("in New York, York", "York", "New York", "in New York, New York"),
+        ("in new  york", "york", "New York", "in New York"),
+        ("Anna Lena and Anna", "Anna", "Anna Lena", "Anna Lena and Anna Lena"),
+        ("I don't know Don, don’t I?", "don", "Dawn", "I don't know Dawn, don’t I?"),
+        ("We're at Re's", "re", "Ray", "We're at Ray's"),
+        ("l'annna d'Annna", "annna", "Anna", "l'Anna d'Anna"),
+        ("1.5 or 5, 5:30", "5", "five", "1.5 or five, 5:30"),
+        ("アンケートとアンさん", "アン", "アンヌ", "アンケートとアンヌさん"),
+        ("ba a a", "a a", "x", "ba x"),
     ],
 )
 def test_whole_words_are_replaced_and_parts_of_others_are_not(text: str, heard: str, term: str, shown: str) -> None:

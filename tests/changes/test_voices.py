@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -181,3 +182,22 @@ def test_over_http(memory: Memory, alice: Caller, bob: Caller) -> None:
         (part, {"segment_ids": ["a1", "a4"]}, 409),
     ):  # fmt: skip
         assert alice.send("POST", path, body).status_code == code, (path, body)
+
+
+def test_many_operations_do_not_look_at_every_passage_each() -> None:
+    """A user may lay 200 of them over 20,000 passages, in one transaction: counted in calls, which are always as many."""
+    said = talk("a", *[f"SPEAKER_{number % 50:02d}" for number in range(1000)])
+    many = [MERGED.model_copy(update={"id": f"m{number}"}) for number in range(50)]
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        laid, _ = voice_rules.lay(said, UserEdits(changes=many))
+    finally:
+        sys.setprofile(None)
+    assert [item.speaker for item in laid].count("SPEAKER_02") == 0
+    assert calls < 20 * len(said)

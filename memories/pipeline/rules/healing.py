@@ -93,10 +93,10 @@ def _holds_together(text: str, at: int) -> bool:
             continue
         if text[mark] in ".,:" and around.isdigit():
             return True
-        if text[mark] in _APOSTROPHES and _letter(around[0]) and (clitic := _CLITIC.match(text, mark + 1)):
-            # ``Anna's`` and ``we'll`` are Anna and we; the ``n't`` takes the end of its word along.
-            if mark == at - 1 or clitic[0].casefold() == "t":
-                return True
+        behind = _CLITIC.match(text, mark + 1) if text[mark] in _APOSTROPHES and _letter(around[0]) else None
+        # ``Anna's`` and ``we'll`` are Anna and we; the ``n't`` takes the end of its word along.
+        if behind is not None and (mark == at - 1 or behind[0].casefold() == "t"):
+            return True
     return False
 
 

@@ -6,10 +6,12 @@ that are meant are found by the time in which they speak.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from memories.pipeline.rules import user_edits
 from memories.shapes import Change, UserEdits
@@ -26,6 +28,7 @@ HALF: Final = 0.5
 
 Spans = list[tuple[float, float]]
 Who = tuple[bool, str | None]
+Floats = NDArray[np.float64]
 
 
 def active(edits: UserEdits) -> list[Change]:
@@ -57,8 +60,12 @@ def lay(segments: Sequence[Segment], edits: UserEdits) -> tuple[list[Segment], U
     if not changes:
         return list(segments), edits
     shown, settled, left = list(segments), {}, MOST_MOVED
+    known = _Voices(segments)
     for change in changes:
-        moved = _joined(shown, change, edits) if change.kind == "voice_merge" else _parted(shown, change, edits)
+        if change.kind == "voice_merge":
+            moved = _joined(shown, known, change, edits)
+        else:
+            moved = _parted(shown, known, change, edits)
         if moved is None or len(moved) > left:
             settled[change.id] = change.model_copy(update={"places": {}, "names": {}, "orphaned": True})
             continue
@@ -69,35 +76,77 @@ def lay(segments: Sequence[Segment], edits: UserEdits) -> tuple[list[Segment], U
         settled[change.id] = change.model_copy(update={"places": places, "names": names, "orphaned": False})
         for index, item in moved.items():
             shown[index] = item
+        known.moved(moved)
     return shown, edits.model_copy(update={"changes": [settled.get(item.id, item) for item in edits.changes]})
 
 
-def _joined(segments: Sequence[Segment], change: Change, edits: UserEdits) -> dict[int, Segment] | None:
+class _Voices:
+    """When the segments of a transcript speak and who, as arrays: operations change voices and no times."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self._starts = np.array([item.start for item in segments], dtype=float)
+        self._ends = np.array([item.end for item in segments], dtype=float)
+        self.lengths = self._ends - self._starts
+        self._codes: dict[str, int] = {}
+        self._who = np.array([self._code(item.speaker) for item in segments], dtype=int)
+
+    def _code(self, label: str) -> int:
+        return self._codes.setdefault(label, len(self._codes))
+
+    def moved(self, moved: Mapping[int, Segment]) -> None:
+        """Follow an operation that was laid."""
+        for index, item in moved.items():
+            self._who[index] = self._code(item.speaker)
+
+    def of(self, labels: Collection[str]) -> list[int]:
+        """Which segments these voices say."""
+        found: list[int] = np.flatnonzero(np.isin(self._who, [self._codes[label] for label in labels])).tolist()
+        return found
+
+    def shared(self, flat: Sequence[float]) -> Floats:
+        """Seconds of each segment that lie in the moments, which are sorted and apart."""
+        if len(flat) < 2:
+            return np.zeros(len(self._starts))
+        edges = np.array(flat[: len(flat) // 2 * 2], dtype=float)
+        told = np.repeat(np.cumsum(np.diff(edges)[::2]), 2)
+        told[::2] = np.concatenate([[0.0], told[1:-1:2]])
+        # How much of the moments lies before each edge: it grows within them, and stays between them.
+        found: Floats = np.maximum(0.0, np.interp(self._ends, edges, told) - np.interp(self._starts, edges, told))
+        return found
+
+    def inside(self, flat: Sequence[float]) -> dict[str, float]:
+        """The voices that speak in these moments for more than half of their own time, or of that of the moments, with
+        the seconds that they do."""
+        whole = sum(flat[1::2]) - sum(flat[: len(flat) // 2 * 2 : 2])
+        told, total = (np.bincount(self._who, by, len(self._codes)) for by in (self.shared(flat), self.lengths))
+        return {
+            label: float(told[code])
+            for label, code in self._codes.items()
+            if told[code] > HALF * min(total[code], whole) > 0
+        }
+
+
+def _joined(segments: Sequence[Segment], known: _Voices, change: Change, edits: UserEdits) -> dict[int, Segment] | None:
     """Segments that change, by index, where two voices become one; None where the voices are not found. In a transcript
     that takes both for one voice already nothing changes."""
-    which, into = _voices_in(segments, change.spans), _voices_in(segments, change.into_spans)
+    which, into = (known.inside(spans) for spans in (change.spans, change.into_spans))
     if not which or not into:
         return None
     target = max(into, key=lambda label: into[label])
     sources = set(which) - {target}
-    both = [(index, item) for index, item in enumerate(segments) if item.speaker in sources or item.speaker == target]
+    both = [(index, segments[index]) for index in (known.of({*sources, target}) if sources else ())]
     who = _most([item for _, item in both if item.speaker == target]) or _most([item for _, item in both])
     moved = {}
-    for index, item in both if sources else ():
-        changed = item.model_copy(update={"speaker": target, **_name(who or (False, None))})
-        changed = _decided(changed, edits)
-        if (changed.speaker, _who(changed)) != (item.speaker, _who(item)):
-            moved[index] = changed
+    for index, item in both:
+        said = _decided(item, who or (False, None), edits)
+        if (item.speaker, _who(item)) != (target, said):
+            moved[index] = item.model_copy(update={"speaker": target, **_name(said)})
     return moved
 
 
-def _parted(segments: Sequence[Segment], change: Change, edits: UserEdits) -> dict[int, Segment] | None:
+def _parted(segments: Sequence[Segment], known: _Voices, change: Change, edits: UserEdits) -> dict[int, Segment] | None:
     """Segments that become a voice of their own, by index; None where nothing lies in those moments."""
-    spans = _pairs(change.spans)
-    inside = {
-        index for index, item in enumerate(segments)
-        if _shared(item, spans) >= HALF * max(item.end - item.start, 0.01)
-    }  # fmt: skip
+    inside = set(np.flatnonzero(known.shared(change.spans) >= HALF * np.maximum(known.lengths, 0.01)).tolist())
     if not inside:
         return None
     others = [item.speaker for index, item in enumerate(segments) if index not in inside]
@@ -105,41 +154,15 @@ def _parted(segments: Sequence[Segment], change: Change, edits: UserEdits) -> di
     named = edits.speakers.get(str(change.into), {})
     who = (bool(named.get("is_user")), named.get("person_id"))
     return {
-        index: _decided(segments[index].model_copy(update={"speaker": label, **_name(who)}), edits) for index in inside
+        index: segments[index].model_copy(update={"speaker": label, **_name(_decided(segments[index], who, edits))})
+        for index in inside
     }
 
 
-def _voices_in(segments: Sequence[Segment], flat: Sequence[float]) -> dict[str, float]:
-    """The voices that speak in these moments for more than half of their own time, or of that of the moments, with the
-    seconds that they do."""
-    spans = _pairs(flat)
-    whole = sum(end - start for start, end in spans)
-    shared: dict[str, float] = defaultdict(float)
-    total: dict[str, float] = defaultdict(float)
-    for item in segments:
-        total[item.speaker] += item.end - item.start
-        shared[item.speaker] += _shared(item, spans)
-    return {label: told for label, told in shared.items() if told > HALF * min(total[label], whole) > 0}
-
-
-def _pairs(flat: Sequence[float]) -> Spans:
-    return list(zip(flat[::2], flat[1::2], strict=False))
-
-
-def _shared(segment: Segment, spans: Spans) -> float:
-    """Seconds of the segment that lie in the moments, which are sorted and apart."""
-    at = max(0, bisect_right(spans, (segment.start, float("inf"))) - 1)
-    told = 0.0
-    while at < len(spans) and spans[at][0] < segment.end:
-        told += max(0.0, min(segment.end, spans[at][1]) - max(segment.start, spans[at][0]))
-        at += 1
-    return told
-
-
-def _decided(segment: Segment, edits: UserEdits) -> Segment:
-    """With what the person said of this very segment."""
+def _decided(segment: Segment, who: Who, edits: UserEdits) -> Who:
+    """What the person said of this very segment, else ``who``."""
     said = user_edits.of_segment(segment, edits.segments)
-    return segment if said is None else segment.model_copy(update=dict(said))
+    return who if said is None else (bool(said["is_user"]), said["person_id"])
 
 
 def _most(segments: Sequence[Segment]) -> Who | None:

@@ -259,6 +259,9 @@ class Memory(_Document):
     """Second 0 of the segments' times and of the recording: the first audio byte of the conversation."""
     made_from: list[str] = Field(default_factory=list)
     """The memories that the user merged into this one, or the one that it was split from."""
+    spoken_beside: list[float] = Field(default_factory=list)
+    """Start and end of moments, behind one another, in which somebody may be heard in the recording whose words went
+    to another memory when this one was split: where two spoke at once each part has words of its own."""
     replaced_by: list[str] = Field(default_factory=list)
     """What it was merged into or split into: it is deleted, and kept until ``goes_at`` so that this can be undone."""
     goes_at: datetime | None = None

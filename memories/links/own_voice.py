@@ -51,9 +51,14 @@ class OwnVoice:
         return hashlib.sha256(f"{self.recording.sha256}{self.spans}".encode()).hexdigest()
 
 
-def audible(segments: Sequence[Segment]) -> tuple[Span, ...]:
-    """The seconds in which the owner speaks and nobody else does, ``MARGIN`` around others included."""
-    others = _joined((item.start - MARGIN, item.end + MARGIN) for item in segments if not item.is_user)
+def audible(segments: Sequence[Segment], beside: Sequence[float] = ()) -> tuple[Span, ...]:
+    """The seconds in which the owner speaks and nobody else does, ``MARGIN`` around others included.
+
+    ``beside``: ``Memory.spoken_beside``, in which somebody else is taken to speak.
+    """
+    spoken = [(item.start, item.end) for item in segments if not item.is_user]
+    spoken += zip(beside[::2], beside[1::2], strict=False)
+    others = _joined((start - MARGIN, end + MARGIN) for start, end in spoken)
     found: list[Span] = []
     at = 0
     for start, end in _joined((item.start, item.end) for item in segments if item.is_user):
@@ -70,9 +75,11 @@ def audible(segments: Sequence[Segment]) -> tuple[Span, ...]:
     return tuple(found)
 
 
-def of_recording(recording: AudioObject | None, segments: Sequence[Segment]) -> OwnVoice | None:
+def of_recording(
+    recording: AudioObject | None, segments: Sequence[Segment], beside: Sequence[float] = ()
+) -> OwnVoice | None:
     """What may be heard of a recording; None where that is nothing. Raises AudioNotFound, ProviderError."""
-    spans = audible(segments) if recording is not None else ()
+    spans = audible(segments, beside) if recording is not None else ()
     if recording is None or not spans:
         return None
     with audio.open(recording) as file:

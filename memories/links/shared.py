@@ -116,7 +116,7 @@ def audible(link: SharedLink, memory: Memory) -> own_voice.OwnVoice | None:
     """What the link lets be heard of its memory: nothing where it has no audio, or no recording is kept."""
     kept = recordings.for_memory(link.uid, link.memory_id, "recording") if link.audio else []
     try:
-        return own_voice.of_recording(kept[-1] if kept else None, memory.transcript_segments)
+        return own_voice.of_recording(kept[-1] if kept else None, memory.transcript_segments, memory.spoken_beside)
     except recordings.AudioNotFound:
         return None
 

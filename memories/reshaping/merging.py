@@ -116,6 +116,7 @@ def merged(parts: Sequence[Placed], identity: str) -> Memory:
         emotional_feedback=any(item.emotional_feedback for item in memories),
         edits=edits,
         made_from=[item.id for item in memories],
+        spoken_beside=[round(second + part.offset, 3) for part in parts for second in part.memory.spoken_beside],
     )
 
 

@@ -51,9 +51,20 @@ def split(
     sides = _Sides(both, cut)
     said = voices_said(memory, manual or {})
     return [
-        _part(memory, segments, identity, number, sides, said)
+        _part(memory, segments, identity, number, sides, said).model_copy(
+            update={"spoken_beside": _beside(memory, both, number, cut)}
+        )
         for number, (segments, identity) in enumerate(zip(both, identities, strict=True))
     ]
+
+
+def _beside(memory: Memory, both: Sequence[Sequence[Segment]], number: int, cut: float) -> list[float]:
+    """Moments of the part's recording, which ends or begins at the cut, that belong to words of the other part: there
+    may be another voice, whatever is said later of whose it was. Those of an earlier split go along."""
+    offset = cut if number else 0.0
+    told = [(cut, max([cut, *(item.end for item in both[0])]))]
+    told += zip(memory.spoken_beside[::2], memory.spoken_beside[1::2], strict=False)
+    return [round(second - offset, 3) for start, end in told for second in (start, end)]
 
 
 class _Sides:

@@ -13,6 +13,7 @@ from django.test import Client
 
 from memories import editing
 from memories.links import own_voice
+from memories.reshaping import merging, splitting
 from memories.shapes import Memory
 from omi.stores import audio
 from omi.stores.models import AudioObject
@@ -84,6 +85,27 @@ def test_a_voice_that_turns_out_to_be_anothers_is_silent_from_then_on(memory: Me
     editing.assign_segments("alice", memory.id, ["s0"], editing.Decision())
     assert Client().get(f"{url}/audio").status_code == 404
     assert Client().get(url).json()["audio"] is False
+
+
+def test_what_a_split_left_in_the_other_memory_is_not_heard_either(make_memory: Make) -> None:
+    """Somebody speaks along on both sides of the place at which a memory is split: each part has words of its own."""
+    whole = make_memory(
+        transcript_segments=[
+            segment("s0", "I say this.", "SPEAKER_00", 0.0, 5.0, is_user=True),
+            segment("s1", "A long answer of somebody else.", "SPEAKER_01", 2.0, 7.0),
+            segment("s2", "Mine again.", "SPEAKER_00", 4.0, 9.0, is_user=True),
+            segment("s3", "Somebody else.", "SPEAKER_01", 8.0, 9.0),
+        ]
+    )
+    assert own_voice.audible(whole.transcript_segments) == ((0.0, 1.75), (7.25, 7.75))
+    first, second = splitting.split(whole, "s2", ["a", "b"])
+    assert own_voice.audible(second.transcript_segments, second.spoken_beside) == ((3.25, 3.75),)
+    third, fourth = splitting.split(whole, "s1", ["a", "b"])
+    assert own_voice.audible(third.transcript_segments, third.spoken_beside)[0] == (0.0, 1.75)
+    again, _ = splitting.split(second, "s3", ["a", "b"])
+    joined = merging.merged(merging.placed([first, again], "c"), "c")
+    assert own_voice.audible(joined.transcript_segments, joined.spoken_beside) == ((0.0, 1.75), (7.25, 7.75))
+    assert fourth.spoken_beside == [0.0, 3.0]
 
 
 def test_every_stretch_is_that_of_the_whole(memory: Memory, alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ class PreviewShown(BaseModel):
 
 
 class HealingShown(BaseModel):
-    """``memories``: in how many words were changed; ``skipped``: in how many there are as many changes as may be.
+    """``memories``: in how many words were changed; ``skipped``: in how many there is no room for more changes.
     ``state``: ``going_on`` and ``undoing`` where the same call has to be made again for the rest."""
 
     id: str
@@ -122,8 +122,9 @@ class HealingViewSet(viewsets.ViewSet):
     @extend_schema(
         request=AskedHealing,
         responses={200: HealingShown, 409: Detail, 422: Detail},
-        description="Puts the term in its places in the newest 50 memories that hold the word; `going_on` where there "
-        "are more. Words that the user wrote are never touched, and later runs are healed, too.",
+        description="Puts the term in its places in the newest 50 memories that hold the word, in fewer where they are "
+        "long; `going_on` where there are more. Words that the user wrote are never touched, and later runs are "
+        "healed, too.",
     )
     def create(self, request: Request) -> Response:
         """Begin a healing."""

@@ -27,12 +27,14 @@ from memories.shapes import Change, Memory
 from memories.user_events import log as events
 from memories.vocabulary import terms
 from memories.vocabulary.models import HealedMemory, Healing
-from omi.stores.documents.base import Unreadable
+from omi.stores.documents.base import TooLarge, Unreadable
 
 MOST_HEALINGS: Final = 200
 """Healings of one user; those that were undone make room."""
 AT_ONCE: Final = 50
 """Memories that one call changes, or takes back."""
+SEGMENTS_AT_ONCE: Final = 20_000
+"""Segments of memories after which a call leaves the rest to the next one: as many as one memory may have."""
 LOOKED_AT: Final = 10
 """Memories of one page of the preview."""
 SHOWN: Final = 20
@@ -158,11 +160,15 @@ def go_on(uid: str, healing_id: str, *, fence: Fence) -> Healing:
         return healing
     word_index.refresh_at_once(uid)
     found = _holding(uid, healing.heard, _place(healing.cursor) if healing.cursor else None, AT_ONCE + 1)
+    done = looked = 0
     for _, memory_id in found[:AT_ONCE]:
+        if looked >= SEGMENTS_AT_ONCE:
+            break
+        done += 1
         if memory_id not in healing.left_out:
-            _heal(uid, healing, memory_id, fence)
-    more = len(found) > AT_ONCE
-    told = {"cursor": _cursor(found[AT_ONCE - 1])} if more else {"through": True}
+            looked += _heal(uid, healing, memory_id, fence)
+    more = len(found) > done
+    told = {"cursor": _cursor(found[done - 1])} if more else {"through": True}
     Healing.objects.filter(pk=healing.pk).update(**told, skipped=healing.skipped)
     return get(uid, healing_id)
 
@@ -172,11 +178,15 @@ def undo(uid: str, healing_id: str, *, fence: Fence) -> Healing:
     operation stays, whenever it was made. Raises NoSuchHealing and what ``fence`` raises."""
     healing = get(uid, healing_id)
     Healing.objects.filter(pk=healing.pk, undone_at=None).update(undone_at=timezone.now())
+    looked = 0
     for row in healing.memories.filter(undone=False).order_by("pk")[:AT_ONCE]:
+        if looked >= SEGMENTS_AT_ONCE:
+            break
         try:
-            repository.mutate_memory(
+            memory = repository.mutate_memory(
                 uid, row.memory_id, partial(_without, healing.pk), unless_deleted=False, fence=fence
             )  # also in what may be restored
+            looked += len(memory.transcript_segments)
         except (repository.MemoryNotFound, Unreadable):
             pass  # deleted or damaged: there is nothing to take back
         HealedMemory.objects.filter(pk=row.pk).update(undone=True)
@@ -201,12 +211,13 @@ def left_to_undo(healing: Healing) -> int:
     return healing.memories.filter(undone=False).count() if healing.undone_at is not None else 0
 
 
-def _heal(uid: str, healing: Healing, memory_id: str, fence: Fence) -> None:
-    """One memory: the row first, so that whatever is changed is found by an undo."""
-    done = False
+def _heal(uid: str, healing: Healing, memory_id: str, fence: Fence) -> int:
+    """One memory: the row first, so that whatever is changed is found by an undo. How many segments it has."""
+    done, looked = False, 0
 
     def change(memory: Memory) -> dict[str, Any]:
-        nonlocal done
+        nonlocal done, looked
+        looked = len(memory.transcript_segments)
         done = any(item.healing == healing.pk for item in memory.edits.changes)
         if done or next(_places(memory, healing.heard, healing.term), None) is None:
             return {}
@@ -223,8 +234,8 @@ def _heal(uid: str, healing: Healing, memory_id: str, fence: Fence) -> None:
         repository.mutate_memory(uid, memory_id, change, fence=partial(_still, healing, fence))
         if done and Healing.objects.filter(pk=healing.pk).exclude(undone_at=None).exists():
             repository.mutate_memory(uid, memory_id, partial(_without, healing.pk), fence=fence)  # in that very moment
-    except making.TooManyChanges:
-        healing.skipped += 1
+    except (making.TooManyChanges, TooLarge):
+        healing.skipped, done = healing.skipped + 1, False
     except (repository.MemoryNotFound, Unreadable):
         done = False
     except WasUndone:
@@ -233,6 +244,7 @@ def _heal(uid: str, healing: Healing, memory_id: str, fence: Fence) -> None:
     finally:
         if new and not done:
             row.delete()
+    return looked
 
 
 def _still(healing: Healing, fence: Fence) -> None:

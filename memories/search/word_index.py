@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import structlog
@@ -232,19 +233,27 @@ def find(uid: str, query: str, among: Among = EVERYTHING) -> list[WordHit]:
 
 
 def holding(uid: str, text: str, *, after: tuple[datetime, str] | None, most: int) -> list[tuple[datetime, str]]:
-    """The memories that hold every word of ``text``, newest first, with when they were created; behind ``after``. What
-    changed since the last ``refresh`` is not known."""
+    """The memories that hold every word of ``text``, newest first, with when they were created; behind ``after``. Those
+    that changed since the last ``refresh`` are among them: they may."""
     wanted = list(word_rows.digests(uid, list(dict.fromkeys(words(text)))[:MOST_WORDS]).values())
     if not wanted:
         return []
     rows = SearchTerms.objects.filter(uid=uid)
     for word in wanted:
         rows = rows.filter(Exists(SearchWord.objects.filter(entry=OuterRef("pk"), word=word)))
+    unread = MemoryRow.objects.filter(uid=uid, deleted=False, words_stale=True)
+    behind = Q()
     if after is not None:
         at, memory_id = after
-        rows = rows.filter(Q(created_at__lt=at) | Q(created_at=at, memory_id__gt=memory_id))
-    found = rows.order_by("-created_at", "memory_id").values_list("created_at", "memory_id")
-    return list(found[:most])
+        behind = Q(created_at__lt=at) | Q(created_at=at, memory_id__gt=memory_id)
+    found = {
+        place
+        for some in (rows, unread)
+        for place in some.filter(behind)
+        .order_by("-created_at", "memory_id")
+        .values_list("created_at", "memory_id")[:most]
+    }
+    return sorted(sorted(found, key=itemgetter(1)), key=itemgetter(0), reverse=True)[:most]
 
 
 def _speaking(uid: str, among: Among, people: list[str], newest: int) -> list[int]:

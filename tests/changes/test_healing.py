@@ -18,8 +18,10 @@ from memories.learning import words
 from memories.pipeline.rules import changes
 from memories.privacy import erasure, export
 from memories.repository import memories as repository
+from memories.search import word_index
 from memories.shapes import Change, Memory, UserEdits
 from memories.vocabulary.models import HealedMemory, Healing
+from omi.stores.documents.base import TooLarge
 from tests.api.conftest import Caller, segment
 
 Make = Callable[..., Memory]
@@ -72,6 +74,47 @@ def test_the_preview_is_paged_and_bounded(talk: Any, alice: Caller, monkeypatch:
         if cursor is None:
             break
     assert (seen, pages) == (made[::-1], 3)
+
+
+def test_what_is_too_long_to_be_indexed_at_once_is_healed_all_the_same(
+    talk: Any, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, long = talk("hannah one."), talk("hannah two.", "And much more that was said.")
+    monkeypatch.setattr(word_index, "LONGEST_AT_ONCE", 20)
+    assert len(alice.send("POST", f"{H}/preview", PAIR).json()["places"]) == 2
+    assert (begun(alice)["memories"], texts(short)[0], texts(long)[0]) == (2, "Anna one.", "Anna two.")
+
+
+def test_a_memory_without_room_for_what_it_would_change_is_skipped_and_the_others_are_healed(
+    talk: Any, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, full = talk("hannah one."), talk("hannah two.")
+    mutate = repository.mutate_memory
+
+    def refused(uid: str, memory_id: str, *given: Any, **more: Any) -> Memory:
+        if memory_id == full.id:
+            raise TooLarge("a document may have 1048576 bytes")
+        return mutate(uid, memory_id, *given, **more)
+
+    monkeypatch.setattr(repository, "mutate_memory", refused)
+    made = begun(alice)
+    assert (made["state"], made["memories"], made["skipped"]) == ("done", 1, 1)
+    assert (texts(before), texts(full)) == (["Anna one."], ["hannah two."])
+
+
+def test_long_memories_are_healed_and_taken_back_in_more_calls(
+    talk: Any, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(healing, "SEGMENTS_AT_ONCE", 2)
+    made = [talk("hannah one.", "hannah two.") for _ in range(3)]
+    answer = begun(alice)
+    assert (answer["state"], answer["memories"]) == ("going_on", 1)
+    for _ in range(2):
+        answer = alice.send("POST", f"{H}/{answer['id']}/go-on").json()
+    assert (answer["state"], answer["memories"]) == ("done", 3)
+    states = [alice.send("POST", f"{H}/{answer['id']}/undo").json()["state"] for _ in range(3)]
+    assert states == ["undoing", "undoing", "undone"]
+    assert {texts(memory)[0] for memory in made} == {"hannah one."}
 
 
 def test_a_long_sentence_is_cut_around_its_place(talk: Any, alice: Caller) -> None:

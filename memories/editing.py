@@ -288,7 +288,7 @@ def activate_transcript(
         labels = overlay.manual_labels(
             segments, memory.edits, model=model, version=chosen.version, known={**known, **versions}
         )
-        shown, edited = changes.lay_texts(overlay.apply(segments, labels), memory.edits)
+        shown, edited = changes.lay(overlay.apply(segments, labels), memory.edits)
         return {
             "active_transcript": model,
             "active_version": chosen.version,

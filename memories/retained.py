@@ -29,7 +29,8 @@ from memories.reshaping import records as reshaping
 from memories.reshaping.models import ReshapedMemory, Reshaping
 from memories.submissions import once
 from memories.submissions.models import Submission
-from memories.upkeep import CALLBACKS_KEPT, EVENTS_KEPT, SAMPLES_KEPT
+from memories.upkeep import CALLBACKS_KEPT, SAMPLES_KEPT
+from memories.user_events.log import KEPT as EVENTS_KEPT
 from memories.webhooks import rules
 from memories.webhooks.models import WebhookDelivery
 from omi.accounts.models import ErasedAccount
@@ -70,14 +71,15 @@ def _audio() -> Iterator[Held]:
     now = timezone.now()
     live = AudioObject.objects.filter(deleted_at=None)
     busy = PostProcessingRun.objects.exclude(state=State.FINISHED).exclude(memory_id="").values("memory_id")
-    over = live.filter(delete_after__lte=now)
-    used = Q(memory_id__in=busy)
-    waits, sync = live.filter(delete_after__gt=now), AudioObject.Purpose.SYNC
+    over, later = live.filter(delete_after__lte=now), live.filter(delete_after__gt=now)
+    used, (recording, sync) = Q(memory_id__in=busy), (AudioObject.Purpose.RECORDING, AudioObject.Purpose.SYNC)
+    work = later.exclude(purpose__in=(recording, sync))
     for what, rows, goes, why in (
         ("audio past its time", over.filter(used), "when the runs of its memory are over", "a run still needs it"),
         ("audio past its time", over.exclude(used), HOUSEKEEPING, "the housekeeping has not come to it"),
-        ("audio of processing", waits.exclude(purpose=sync), _within(settings.OMI_AUDIO_KEEP), "its time"),
-        ("audio of offline batches", waits.filter(purpose=sync), _BATCHES_AUDIO, "a batch that is not done needs it"),
+        ("audio of processing", work, _within(settings.OMI_AUDIO_KEEP), "its time"),
+        ("audio of offline batches", later.filter(purpose=sync), _BATCHES_AUDIO, "a batch that is not done needs it"),
+        ("audio: recording", later.filter(purpose=recording), "after as long as the user chose", "the user permits it"),
         *(
             (f"audio: {purpose.label.lower()}", live.filter(delete_after=None, purpose=purpose), goes, why)
             for purpose, goes, why in (

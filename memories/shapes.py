@@ -153,7 +153,7 @@ def event_key(title: str, start: datetime) -> str:
 
 
 WORDS = ("text", "heal")
-"""Kinds of operations that change words; the others are about action items."""
+"""Kinds of operations that change words; the others are about action items and voices."""
 
 
 class Change(BaseModel):
@@ -166,10 +166,13 @@ class Change(BaseModel):
     names what it was done together with.
     An action item: ``item_id`` says which, ``item`` how it was before (of ``item_add``: what is added), ``fields``
     what is set.
+    Voices: ``spans`` (start and end, one behind the other) say when those spoke that become the voice ``into``;
+    ``into_spans`` when that one spoke. ``places`` are the segments that changed, with the machine's label, ``names``
+    who they were.
     """
 
     id: str
-    kind: Literal["text", "heal", "item_add", "item_change", "item_delete"]
+    kind: Literal["text", "heal", "item_add", "item_change", "item_delete", "voice_merge", "voice_split"]
     at: datetime
     undone_at: datetime | None = None
     orphaned: bool = False
@@ -184,14 +187,19 @@ class Change(BaseModel):
     item_id: str | None = None
     item: ActionItem | None = None
     fields: dict[str, Any] = Field(default_factory=dict)
+    voice: str | None = None
+    into: str | None = None
+    spans: list[float] = Field(default_factory=list)
+    into_spans: list[float] = Field(default_factory=list)
+    names: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class UserEdits(BaseModel):
     """What a person set, kept apart from what the machine produced; it wins over every later run.
 
     ``speakers`` maps a transcript label or segment id to ``{"is_user": bool, "person_id": str | None}``. ``changes``:
-    operations on words and action items, oldest first. ``made_items``: the machine's action items, where the person
-    changed some. ``folder_id``, ``tag_ids``: labels of the user; one that is deleted is not there any more.
+    operations on words, action items and voices, oldest first. ``made_items``: the machine's action items, where the
+    person changed some. ``folder_id``, ``tag_ids``: labels of the user; one that is deleted is not there any more.
     ``comments``: oldest first. ``template_id``: of the summary template; ``none`` for no sections, None for that of
     the memory's category.
     """
@@ -261,15 +269,15 @@ class Memory(_Document):
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
     def heard(self) -> list[Segment]:
-        """The transcript that is shown, with the machine's words where the person wrote others."""
-        words: dict[str, str] = {}
-        for change in self.edits.changes:
-            if change.kind in WORDS and change.undone_at is None:
-                words |= change.places
-        return [
-            item.model_copy(update={"text": words[item.id]}) if item.id in words else item
-            for item in self.transcript_segments
-        ]
+        """The transcript that is shown, with the machine's words and voices where the person set others."""
+        made: dict[str, dict[str, Any]] = {}
+        for change in self.edits.changes[::-1]:  # what was laid last is taken off first
+            if change.undone_at is not None:
+                continue
+            field = "text" if change.kind in WORDS else "speaker"  # action items have no places
+            for identity, before in change.places.items():
+                made.setdefault(identity, {}).update({field: before, **change.names.get(identity, {})})
+        return [item.model_copy(update=made[item.id]) if item.id in made else item for item in self.transcript_segments]
 
 
 class SessionAudio(BaseModel):

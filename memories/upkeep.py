@@ -34,8 +34,6 @@ from omi.stores.models import DamagedDocument
 
 log = structlog.get_logger(__name__)
 SAMPLE = 50
-EVENTS_KEPT = timedelta(days=90)
-"""A client that was away longer reads its list anew anyway."""
 CALLBACKS_KEPT = timedelta(days=30)
 """Vendors repeat a callback for hours (fal: ten times within two)."""
 SAMPLES_KEPT = timedelta(days=30)
@@ -127,7 +125,7 @@ def prune() -> int:
     old = VendorCallback.objects.filter(received_at__lt=now - CALLBACKS_KEPT)
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
     gone = delete_in_pieces(old) + delete_in_pieces(samples)
-    gone += events.prune(now - EVENTS_KEPT) + delivery.prune() + reports.prune() + once.prune()
+    gone += events.prune(now - events.KEPT) + delivery.prune() + reports.prune() + once.prune()
     return gone + links.prune() + reshaping.prune() + batches.prune()
 
 

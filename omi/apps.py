@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import sys
 
 from django.apps import AppConfig
@@ -17,3 +18,6 @@ class OmiConfig(AppConfig):
         if sys.argv[1:2] != ["check"]:  # which lists everything that is wrong instead
             checks.refuse_unsafe_production()
         metrics.register()
+        # manage.py and the asgi module put the collector off while they load: what is there now is never garbage.
+        gc.freeze()
+        gc.enable()

@@ -8,6 +8,7 @@ import os
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
 
+gc.disable()  # until the apps are loaded (omi/apps.py)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "omi.settings")
 django_application = get_asgi_application()
 

@@ -282,7 +282,7 @@ OMI_UPLOAD_BYTES_PER_DAY = env_int("OMI_UPLOAD_BYTES_PER_DAY", 4 * 1024**3)
 """Bytes of recordings that one user may upload on one day; 0: no bound."""
 OMI_SYNC_FILES = env_int("OMI_SYNC_FILES", 200)
 """Files of one batch of offline recordings."""
-OMI_SYNC_BATCHES = env_int("OMI_SYNC_BATCHES", 20)
+OMI_SYNC_BATCHES = env_int("OMI_SYNC_BATCHES", 100)
 """Batches of one user that are not finished."""
 OMI_SYNC_BYTES = env_int("OMI_SYNC_BYTES", 4 * 1024**3)
 """Bytes of the files of these batches together."""

@@ -23,6 +23,7 @@ from memories.models import MemoryRow, UserEvent
 from memories.pipeline import failure_catalogue, queries
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
 from memories.pipeline.states import State
+from memories.registry import records
 from memories.repository import emotions as emotion_store
 from memories.repository.transcripts import TranscriptVersion
 from memories.shapes import Memory
@@ -90,6 +91,7 @@ def of(row: MemoryRow, query: QueryDict, *, revealed: bool, audible: bool) -> di
             for item in sorted((item for each in now.versions.values() for item in each), key=_shown_first)
         ],
         "facts": _facts(row, now.memory),
+        "made_with": _made_with(row),
         "events": UserEvent.objects.filter(uid=row.uid, memory_id=row.memory_id).order_by("-number")[:EVENTS],
         "audit": AuditEntry.objects.filter(uid=row.uid, memory_id=row.memory_id)[:AUDIT],
         **_words(row, now, query, revealed=revealed, audible=audible),
@@ -252,6 +254,17 @@ def _emotions(row: MemoryRow) -> EmotionTimeline | None:
         return emotion_store.load_emotions(row.uid, row.memory_id)
     except (ProviderError, DocumentError):
         return None
+
+
+def _made_with(row: MemoryRow) -> list[tuple[str, str]]:
+    """What made each part, as the conditions of a replay are written."""
+    found = records.of_memory(row.uid, row.memory_id)
+    told = {
+        part: " ".join(f"{name}={found[part][name]}" for name in records.CONDITIONS if name in found[part])
+        for part in records.PARTS
+        if part in found
+    }
+    return list(told.items())
 
 
 def _number(text: str) -> int:

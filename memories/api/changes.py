@@ -18,11 +18,13 @@ from memories.api.long_memories import InTurn
 from memories.api.reading import body
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
-from memories.changes import making
+from memories.changes import making, voices
+from memories.pipeline.rules.voices import MOST_MOVED
 from memories.repository import memories as repository
 from memories.shapes import ActionItem, Change, Memory
 from omi.accounts.requests import fence_of, uid_of
 from omi.core.moments import Moment
+from transcription.said_by import LONGEST_LABEL, SegmentId
 
 LONGEST_TEXT = 5000
 
@@ -43,6 +45,23 @@ class NewText(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: Text
+
+
+class MergedVoices(BaseModel):
+    """``voice`` is ``into``: labels of the transcript that is shown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    voice: str = Field(min_length=1, max_length=LONGEST_LABEL)
+    into: str = Field(min_length=1, max_length=LONGEST_LABEL)
+
+
+class SplitVoice(BaseModel):
+    """``segment_ids``: passages of one voice that are another one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    segment_ids: list[SegmentId] = Field(min_length=1, max_length=MOST_MOVED)
 
 
 class NewItem(BaseModel):
@@ -83,12 +102,12 @@ class ItemList(RootModel[list[ItemShown]]):
 
 
 class ChangeShown(BaseModel):
-    """``before`` and ``after``: the words of a segment (of ``heal``: the word), or the action item; null where there
-    was or is none. ``healing_id``: what it was done together with. ``state``: ``orphaned`` where the transcript of now
-    has no such words any more."""
+    """``before`` and ``after``: the words of a segment (of ``heal``: the word), the action item, or the voice's label;
+    null where there was or is none. ``healing_id``: what it was done together with. ``state``: ``orphaned`` where the
+    transcript of now has no such words any more."""
 
     id: str
-    kind: Literal["text", "heal", "item_add", "item_change", "item_delete"]
+    kind: Literal["text", "heal", "item_add", "item_change", "item_delete", "voice_merge", "voice_split"]
     at: datetime
     state: Literal["active", "orphaned", "undone"]
     undone_at: datetime | None
@@ -115,8 +134,35 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
     def text(self, request: Request, memory_id: str, segment_id: str) -> Response:
         """Correct what a segment says."""
         given = body(NewText, request)
-        with _answers():
+        with answers():
             changed = making.set_text(uid_of(request), memory_id, segment_id, given.text, fence=fence_of(request))
+        return Response(as_json(changed))
+
+    @extend_schema(
+        request=MergedVoices,
+        responses={200: Memory, 404: Detail, 409: Detail, 422: Detail},
+        description="Says that two voices are one person; later runs keep it, and it can be undone. 409: as many "
+        "changes are kept as may be.",
+    )
+    def merge_voices(self, request: Request, memory_id: str) -> Response:
+        """Make two voices one."""
+        given = body(MergedVoices, request)
+        with answers():
+            fence = fence_of(request)
+            return Response(as_json(voices.merge(uid_of(request), memory_id, given.voice, given.into, fence=fence)))
+
+    @extend_schema(
+        request=SplitVoice,
+        responses={200: Memory, 404: Detail, 409: Detail, 422: Detail},
+        description="Says that these passages of one voice are another one, of nobody yet; later runs keep it, and it "
+        "can be undone. 409: they are all that the voice says, or not of one voice, or as many changes are kept as may "
+        "be.",
+    )
+    def split_voice(self, request: Request, memory_id: str) -> Response:
+        """Make passages of a voice another voice."""
+        given = body(SplitVoice, request)
+        with answers():
+            changed, _ = voices.split(uid_of(request), memory_id, given.segment_ids, fence=fence_of(request))
         return Response(as_json(changed))
 
     @extend_schema(responses={200: ItemList, 404: Detail})
@@ -130,7 +176,7 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
         """Add an action item; one of the same words that is there is answered as it is."""
         given = body(NewItem, request)
         wanted = ActionItem(**given.model_dump())
-        with _answers():
+        with answers():
             made = making.add_item(uid_of(request), memory_id, wanted, fence=fence_of(request))
         return Response(as_json(_item(*made)))
 
@@ -138,14 +184,14 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
     def change_item(self, request: Request, memory_id: str, item_id: str) -> Response:
         """Set what is given of an action item."""
         given = body(ChangedItem, request).given()
-        with _answers():
+        with answers():
             changed = making.change_item(uid_of(request), memory_id, item_id, given, fence=fence_of(request))
         return Response(as_json(_item(item_id, changed)))
 
     @extend_schema(responses={204: None, 404: Detail, 409: Detail})
     def delete_item(self, request: Request, memory_id: str, item_id: str) -> Response:
         """Take an action item off the list for good."""
-        with _answers():
+        with answers():
             making.delete_item(uid_of(request), memory_id, item_id, fence=fence_of(request))
         return Response(status=204)
 
@@ -157,13 +203,14 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
     @extend_schema(request=None, responses={200: ChangeShown, 404: Detail})
     def undo(self, request: Request, memory_id: str, change_id: str) -> Response:
         """Take one change back; those after it stay."""
-        with _answers():
+        with answers():
             undone = making.undo(uid_of(request), memory_id, change_id, fence=fence_of(request))
         return Response(as_json(_change(undone)))
 
 
 @contextmanager
-def _answers() -> Iterator[None]:
+def answers() -> Iterator[None]:
+    """What is refused, as the API says it."""
     try:
         yield
     except making.NoSuchSegment as error:
@@ -172,6 +219,10 @@ def _answers() -> Iterator[None]:
         raise ApiError(404, "Action item not found") from error
     except making.NoSuchChange as error:
         raise ApiError(404, "Change not found") from error
+    except voices.NoSuchVoice as error:
+        raise ApiError(404, "Voice or segment not found") from error
+    except voices.WholeVoice as error:
+        raise ApiError(409, "Choose some of the passages of one voice", code="whole_voice") from error
     except making.TooManyChanges as error:
         raise ApiError(409, f"A memory keeps {making.MOST_CHANGES} changes and {making.MOST_ITEMS} items") from error
 
@@ -191,6 +242,8 @@ def _change(made: Change) -> ChangeShown:
         state = "orphaned"
     before: str | ItemShown | None = made.before
     after: str | ItemShown | None = made.text
+    if made.kind in ("voice_merge", "voice_split"):
+        before, after = made.voice, made.into
     if made.item is not None:
         base = made.item
         shown = _item(str(made.item_id), base)

@@ -34,8 +34,9 @@ class RecapBrief(BaseModel):
 
 
 class RecapShown(RecapBrief):
-    """``recap``: title, memories, decisions, action_items, people, moods and quotes, with the moments they come from;
-    null while the first is being made."""
+    """``recap``: title, summary, memories, decisions, action_items, people, moods and quotes, with the moments that
+    they come from; null while the first is being made. ``summary``: sentences of the language model that ``method``
+    names, each with its moment; empty without one."""
 
     recap: dict[str, Any] | None
 

@@ -303,7 +303,7 @@ def answers() -> Iterator[None]:
     except batches.BatchNotFound as error:
         raise ApiError(404, "Batch not found") from error
     except batches.TooManyBatches as error:
-        told = f"There may be {settings.OMI_SYNC_BATCHES} unfinished batches, and {batches.MOST_PER_DAY} a day"
+        told = f"There may be {settings.OMI_SYNC_BATCHES} unfinished batches, and {batches.MOST_PER_DAY} files a day"
         raise ApiError(429, told, headers={"Retry-After": "600"}) from error
     except batches.TooMuchWaiting as error:
         told = f"The files of unfinished batches may have {settings.OMI_SYNC_BYTES} bytes together"

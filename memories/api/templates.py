@@ -20,13 +20,19 @@ from memories.api.memories import put_in_order
 from memories.api.reading import body
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
-from memories.pipeline import template_sections
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import State
 from memories.repository import memories as repository
 from memories.shapes import Category, Memory
 from memories.templates import kept
-from memories.templates.shapes import LONGEST_INSTRUCTION, LONGEST_NAME, MOST_SECTIONS, Template, TemplateSection
+from memories.templates.shapes import (
+    LONGEST_INSTRUCTION,
+    LONGEST_NAME,
+    MOST_SECTIONS,
+    SECTIONS_ONLY,
+    Template,
+    TemplateSection,
+)
 from omi.accounts import users
 from omi.accounts.requests import fence_of, uid_of
 
@@ -161,8 +167,8 @@ def choose(uid: str, memory_id: str, template_id: str | None) -> None:
         kept.require(uid, template_id)
     # A run that stands in line may be about the whole summary: the new one, which takes its place, is then, too.
     unfinished = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id).exclude(state=State.FINISHED)
-    only = all(run.options.get(template_sections.ONLY) for run in unfinished)
-    options = {"template": template_id, **({template_sections.ONLY: True} if only else {})}
+    only = all(run.options.get(SECTIONS_ONLY) for run in unfinished)
+    options = {"template": template_id, **({SECTIONS_ONLY: True} if only else {})}
     put_in_order(uid, memory_id, options, before=lambda: editing.set_template(uid, memory_id, template_id))
 
 

@@ -16,12 +16,14 @@ from memories.api.healing import HealingViewSet
 from memories.api.insights import InsightsViewSet
 from memories.api.labels import LabelViewSet, MemoryLabelViewSet
 from memories.api.links import LinkViewSet, SharedViewSet
+from memories.api.local_files import LocalFilesViewSet
 from memories.api.memories import MemoryViewSet
 from memories.api.postprocessing import PostProcessingViewSet
 from memories.api.processing_memories import ProcessingMemoryViewSet
 from memories.api.recaps import RecapViewSet
 from memories.api.recordings import RecordingViewSet
 from memories.api.reshaping import ReshapingViewSet
+from memories.api.retention import RetentionViewSet
 from memories.api.search import SearchViewSet
 from memories.api.sharing import PublicViewSet
 from memories.api.sync import SyncFileViewSet, SyncViewSet
@@ -82,6 +84,8 @@ urlpatterns = [
     path(f"{_MEMORY}/segments/assign-bulk", EditViewSet.as_view({"patch": "assign_voice"})),
     path(f"{_MEMORY}/segments/<int:index>/assign", EditViewSet.as_view({"patch": "assign"})),
     path(f"{_MEMORY}/segments/<str:segment_id>/text", ChangeViewSet.as_view({"patch": "text"})),
+    path(f"{_MEMORY}/voices/merge", ChangeViewSet.as_view({"post": "merge_voices"})),
+    path(f"{_MEMORY}/voices/split", ChangeViewSet.as_view({"post": "split_voice"})),
     path(f"{_MEMORY}/action-items", ChangeViewSet.as_view({"get": "items", "post": "add_item"})),
     path(
         f"{_MEMORY}/action-items/<str:item_id>",
@@ -118,6 +122,7 @@ urlpatterns = [
     ),
     path("v1/users/delete-account", UserViewSet.as_view({"delete": "delete_account"})),
     path("v1/users/settings", UserSettingsViewSet.as_view({"get": "retrieve", "patch": "partial_update"})),
+    path("v1/users/retention", RetentionViewSet.as_view({"get": "retrieve", "patch": "partial_update"})),
     path("v1/users/export", UserViewSet.as_view({"get": "export"})),
     path("v1/users/vault", UserViewSet.as_view({"get": "vault"})),
     path("v1/users/fcm-token", UserViewSet.as_view({"post": "fcm_token"})),
@@ -140,6 +145,7 @@ urlpatterns = [
     path(f"{_WEBHOOK}/test", WebhookViewSet.as_view({"post": "test"})),
     path(f"{_WEBHOOK}/deliveries", WebhookViewSet.as_view({"get": "deliveries"})),
     path(f"{_WEBHOOK}/deliveries/<int:number>/resend", WebhookViewSet.as_view({"post": "resend"})),
+    path("v1/sync-local-files", LocalFilesViewSet.as_view({"post": "create"})),
     path("v1/sync", SyncViewSet.as_view({"get": "list", "post": "create"})),
     path("v1/sync/<str:batch_id>", SyncViewSet.as_view({"get": "retrieve", "delete": "destroy"})),
     path("v1/sync/<str:batch_id>/finish", SyncViewSet.as_view({"post": "finish"})),

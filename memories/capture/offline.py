@@ -7,7 +7,7 @@ called again with the same arguments and changes nothing the second time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,8 +19,9 @@ from memories.shapes import ProcessingMemory, SessionAudio
 from transcription.ports import OFFLINE, Accounting, Conversation, SessionInfo
 from transcription.session.account import Span, merge
 
-MOST: Final = 60
-"""Conversations of a device that are looked at: those of the days before an offline recording ends."""
+PAGE: Final = 20
+BEFORE: Final = 5
+"""Conversations that may have gone on when a recording began: a client without a device id may have several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,18 @@ class OfflineSession:
         return self.info.started_at.timestamp()
 
 
-def known(uid: str, device_id: str | None, until: float) -> list[ProcessingMemory]:
-    """The device's newest conversations that began before ``until`` (Unix seconds)."""
-    return processing.of_device(uid, device_id, until=datetime.fromtimestamp(until, UTC), limit=MOST)
+def known(uid: str, device_id: str | None, since: float, until: float) -> Iterator[ProcessingMemory]:
+    """The device's conversations that began between two moments (Unix seconds), newest first, and ``BEFORE`` that
+    began earlier and may have gone on until then. They are read ``PAGE`` at a time."""
+    before, place = BEFORE, datetime.fromtimestamp(until, UTC)
+    while page := processing.of_device(uid, device_id, until=place, limit=PAGE):
+        for found in page:
+            if found.created_at.timestamp() < since:
+                before -= 1
+                if before < 0:
+                    return
+            yield found
+        place = page[-1].created_at
 
 
 def find(uid: str, conversation_id: str) -> ProcessingMemory | None:

@@ -174,7 +174,9 @@ def undo(uid: str, healing_id: str, *, fence: Fence) -> Healing:
     Healing.objects.filter(pk=healing.pk, undone_at=None).update(undone_at=timezone.now())
     for row in healing.memories.filter(undone=False).order_by("pk")[:AT_ONCE]:
         try:
-            repository.mutate_memory(uid, row.memory_id, partial(_without, healing.pk), fence=fence)
+            repository.mutate_memory(
+                uid, row.memory_id, partial(_without, healing.pk), unless_deleted=False, fence=fence
+            )  # also in what may be restored
         except (repository.MemoryNotFound, Unreadable):
             pass  # deleted or damaged: there is nothing to take back
         HealedMemory.objects.filter(pk=row.pk).update(undone=True)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from memories.feedback import corrections
 from memories.pipeline.rules import changes as rules
 from memories.repository import memories as repository
-from memories.shapes import WORDS, ActionItem, Change, Memory, UserEdits
+from memories.shapes import ActionItem, Change, Memory, UserEdits
 from transcription.segments import Segment
 
 MOST_CHANGES: Final = rules.MOST_CHANGES
@@ -141,7 +141,7 @@ def undo(uid: str, memory_id: str, change_id: str, *, fence: Fence) -> Change:
         undone = found.model_copy(update={"undone_at": _now()})
         kept = [undone if item.id == change_id else item for item in memory.edits.changes]
         edits = memory.edits.model_copy(update={"changes": kept})
-        return texts(memory, edits) if found.kind in WORDS else _items(memory, edits)
+        return _items(memory, edits) if found.kind.startswith("item_") else texts(memory, edits)
 
     return _operation(repository.mutate_memory(uid, memory_id, change, fence=fence), change_id)
 
@@ -153,7 +153,7 @@ def operations(uid: str, memory_id: str) -> list[Change]:
 
 def texts(memory: Memory, edits: UserEdits) -> dict[str, Any]:
     """The transcript that is shown, made anew from the machine's words and the operations."""
-    shown, edits = rules.lay_texts(memory.heard(), edits)
+    shown, edits = rules.lay(memory.heard(), edits)
     return {"transcript_segments": shown, "edits": edits}
 
 

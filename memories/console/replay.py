@@ -7,34 +7,26 @@ one transaction, so no item is started twice and none is lost. A schedule wakes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
-from memories.console import audit, roles, undoing
-from memories.console.models import FailedRun, FailureGroup, Replay, ReplayItem, ReplayLog
-from memories.pipeline import service
+from memories.console import audit, choosing, roles, undoing
+from memories.console.models import FailureGroup, Replay, ReplayItem, ReplayLog
+from memories.pipeline import selection, service
 from memories.pipeline.engine import queue
-from memories.pipeline.engine.results import RunCanceled
 from memories.pipeline.models import VendorCall
-from memories.pipeline.operations import dry_run
 from memories.pipeline.states import GOOD, State
-from omi.core.errors import ProviderError
-from omi.stores.documents.base import DocumentError
 
 log = structlog.get_logger(__name__)
 
 WINDOW: Final = timedelta(days=7)
-MOST: Final = 10_000
-"""Runs of one replay."""
 RATES: Final = (1, 600)
-SAMPLE: Final = 5
-"""Runs whose forecast the expected cost of all is made from."""
 TICK: Final = timedelta(seconds=2)
 BATCH: Final = 50
 """Items that one tick starts, collects or undoes at most."""
@@ -45,92 +37,39 @@ AT_WORK: Final = (Replay.State.RUNNING, Replay.State.UNDOING)
 BUSY: Final = (ReplayItem.State.WAITING, ReplayItem.State.STARTED)
 
 
-class Refused(Exception):
-    """The replay cannot be made or changed so; the text says why, in a sentence for staff."""
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a replay would do. ``cost`` in US dollars, from ``sampled`` forecasts; ``unknown``: steps whose cost nobody
-    has paid here yet."""
-
-    runs: int
-    users: int
-    cost: float
-    sampled: int
-    unknown: tuple[str, ...]
-    warnings: tuple[str, ...]
-    too_many: bool
-
-
-# --- choosing ---
-
-
-def chosen(group_ids: list[int], since: datetime, until: datetime) -> QuerySet[FailedRun]:
-    """Failed runs of these groups in this time that nobody has done anew. Raises Refused without a group."""
-    if not group_ids:
-        raise Refused("Choose at least one group of failures: a replay of everything is never meant.")
-    if until <= since:
-        raise Refused("The end of the time lies before its beginning.")
-    return FailedRun.objects.filter(
-        group__in=group_ids, at__gte=since, at__lt=until, run__followed_by=None
-    ).order_by("pk")  # fmt: skip
-
-
-def preview(group_ids: list[int], since: datetime, until: datetime) -> Preview:
-    """Count who is affected, and forecast what it would cost; nothing is changed."""
-    rows = chosen(group_ids, since, until)
-    counted = rows.order_by().aggregate(runs=Count("pk"), users=Count("uid", distinct=True))
-    sample = list(rows.select_related("run")[:SAMPLE])
-    costs: list[float] = []
-    unknown: set[str] = set()
-    warnings: set[str] = set()
-    for failed in sample:
-        run = failed.run
-        try:
-            made = dry_run.forecast(run.uid, run.memory_id, run.kind, run, None)
-        except (ProviderError, DocumentError, ValueError, RunCanceled):
-            continue  # gone meanwhile, or not readable now: when its turn comes it is skipped with that reason
-        costs.append(made.cost)
-        unknown.update(made.unknown)
-        warnings.update(made.warnings)
-    mean = sum(costs) / len(costs) if costs else 0.0
-    return Preview(
-        counted["runs"], counted["users"], mean * counted["runs"], len(costs), tuple(sorted(unknown)),
-        tuple(sorted(warnings)), counted["runs"] > MOST,
-    )  # fmt: skip
-
-
 def create(
     *, name: str, reason: str, actor: str, form_key: str, group_ids: list[int], since: datetime, until: datetime,
-    rate_per_minute: int, spend_cap: float,
+    rate_per_minute: int, spend_cap: float, made_with: Mapping[str, str] | None = None,
 ) -> Replay:  # fmt: skip
-    """Write the chosen runs down and begin. The same ``form_key`` gives the same replay. Raises Refused."""
+    """Write the chosen runs down and begin: failed ones of groups, or those of memories of which a part was made with
+    something (``made_with``, conditions of the registry). The same ``form_key`` gives the same replay. Raises
+    choosing.Refused."""
     made = Replay.objects.filter(form_key=form_key).first()
     if made is not None:
         return made
     if not RATES[0] <= rate_per_minute <= RATES[1]:
-        raise Refused(f"The rate is from {RATES[0]} to {RATES[1]} a minute.")
-    seen = preview(group_ids, since, until)
+        raise choosing.Refused(f"The rate is from {RATES[0]} to {RATES[1]} a minute.")
+    seen = choosing.preview(group_ids, since, until, made_with=made_with)
     if seen.too_many:
-        raise Refused(f"{seen.runs} runs are more than one replay may hold ({MOST}): choose a shorter time.")
+        most = choosing.MOST_SELECTED if made_with else choosing.MOST
+        raise choosing.Refused(f"{seen.runs} runs are more than one replay may hold ({most}): choose a shorter time.")
+    # Read before the transaction: of a selection it is a look-up for each memory, and every writer waits for one.
+    rows = choosing.rows(group_ids, since, until, made_with or {})
     try:
         with transaction.atomic():
-            rows = list(chosen(group_ids, since, until).values_list("run_id", "uid")[: MOST + 1])
-            if not rows:
-                raise Refused("No failed run fits that nobody has done anew.")
             groups = [str(group) for group in FailureGroup.objects.filter(pk__in=group_ids)]
             replay = Replay.objects.create(
                 name=name[:100], reason=reason[:300], created_by=actor[:150], created_at=timezone.now(),
                 form_key=form_key, rate_per_minute=rate_per_minute, spend_cap=spend_cap, expected_cost=seen.cost,
                 total=len(rows), users=len({uid for _, uid in rows}),
                 filters={
-                    "groups": group_ids, "kinds": groups, "since": since.isoformat(), "until": until.isoformat(),
+                    "groups": group_ids, "kinds": groups or [choosing.told(made_with or {})],
+                    "made_with": dict(made_with or {}), "since": since.isoformat(), "until": until.isoformat(),
                 },
             )  # fmt: skip
-            ReplayItem.objects.bulk_create(
-                [ReplayItem(replay=replay, run_id=run_id) for run_id, _ in rows], batch_size=500
-            )
+            for item, _ in rows:
+                item.replay = replay
+            ReplayItem.objects.bulk_create([item for item, _ in rows], batch_size=500)
             _log(replay, actor, f"Made with {len(rows)} runs, {rate_per_minute} a minute.")
             audit.record(actor, roles.REPLAY, audit.thing("replay", replay.pk), reason, {"runs": len(rows)})
             queue.send_on_commit(TASK, replay.pk, replay.turn)
@@ -182,7 +121,7 @@ def _turn(
         rows = Replay.objects.filter(pk=replay.pk, state__in=origins)
         if not rows.update(state=to, **values):
             replay.refresh_from_db()
-            raise Refused(f"The replay is {replay.get_state_display()}: this is not possible any more.")
+            raise choosing.Refused(f"The replay is {replay.get_state_display()}: this is not possible any more.")
         _log(replay, actor, f"{word}. Reason: {reason}")
         audit.record(actor, roles.REPLAY, audit.thing("replay", replay.pk), reason, {"to": str(to)})
         replay.refresh_from_db()
@@ -291,6 +230,14 @@ def _start(replay: Replay, item: ReplayItem) -> bool:
         ):
             return True
         row = ReplayItem.objects.filter(pk=item.pk)
+        who, why = f"replay:{replay.pk}", f"{replay.name}: {replay.reason}"
+        if item.from_step:
+            new_run, problem = choosing.start(item, _selection_of(replay), actor=who, reason=why)
+            left = {} if new_run is not None else {
+                "state": ReplayItem.State.SKIPPED, "note": problem[:200], "ended_at": timezone.now()
+            }  # fmt: skip
+            row.update(new_run=new_run, **left)
+            return True
         if note or run.followed_by.exists():
             row.update(
                 state=ReplayItem.State.SKIPPED, note=note or "somebody has done it anew already",
@@ -298,12 +245,18 @@ def _start(replay: Replay, item: ReplayItem) -> bool:
             )  # fmt: skip
             return True
         try:
-            new_run = service.retry(run, actor=f"replay:{replay.pk}", reason=f"{replay.name}: {replay.reason}")
+            new_run = service.retry(run, actor=who, reason=why)
         except service.PipelineError as error:
             row.update(state=ReplayItem.State.SKIPPED, note=str(error)[:200], ended_at=timezone.now())
             return True
         row.update(new_run=new_run)
     return True
+
+
+def _selection_of(replay: Replay) -> selection.Selection:
+    """As it was frozen when the replay was made."""
+    since, until = (datetime.fromisoformat(replay.filters[name]) for name in ("since", "until"))
+    return selection.Selection(replay.filters["made_with"], since, until)
 
 
 def _undo_some(replay: Replay) -> None:

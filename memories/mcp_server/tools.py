@@ -64,7 +64,8 @@ class ListActionItems(BaseModel):
 
 
 class Recap(BaseModel):
-    """Read the recap of a day, or of the week in which the day lies: decisions, open tasks, people, moods, quotes."""
+    """Read the recap of a day, or of the week in which the day lies: what it was about in short where a model wrote
+    it, decisions, open tasks, people, moods, quotes."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -30,8 +30,8 @@ MOST_PIECES: Final = 1024
 """Pieces that one file may come in: each is an object of the audio store."""
 MOST_SHOWN: Final = 100
 """Batches that are listed, newest first."""
-MOST_PER_DAY: Final = 200
-"""Batches that one user may announce within a day."""
+MOST_PER_DAY: Final = 20_000
+"""Files that one user may announce within a day: the app makes one a minute."""
 KEPT: Final = timedelta(days=90)
 """How long the rows of a batch that is over tell what was sent: the same file is known by them."""
 WORK: Final = "memories.offline.working.work"
@@ -54,7 +54,7 @@ class BatchNotFound(LookupError):
 
 
 class TooManyBatches(Exception):
-    """As many batches of the user as may be are unfinished, or were announced within a day (429)."""
+    """As many batches of the user as may be are unfinished, or as many files were announced within a day (429)."""
 
 
 class TooMuchWaiting(Exception):
@@ -124,8 +124,8 @@ def create(
                 raise AnotherRequest
             return there
         open_now = SyncBatch.objects.filter(uid=uid, state__in=UNFINISHED)
-        today = SyncBatch.objects.filter(uid=uid, created_at__gt=now - timedelta(days=1))
-        if open_now.count() >= settings.OMI_SYNC_BATCHES or today.count() >= MOST_PER_DAY:
+        today = SyncFile.objects.filter(batch__uid=uid, batch__created_at__gt=now - timedelta(days=1))
+        if open_now.count() >= settings.OMI_SYNC_BATCHES or today.count() + len(files) > MOST_PER_DAY:
             raise TooManyBatches
         new = _new(uid, files)
         wanted = sum(item.size for item, is_new in zip(files, new, strict=True) if is_new)
@@ -344,8 +344,8 @@ def end(batch: SyncBatch, state: str) -> None:
 def prune() -> int:
     """Delete rows of batches that are over for ``KEPT``; how many."""
     old = SyncBatch.objects.filter(ended_at__lt=timezone.now() - KEPT)
-    SyncFile.objects.filter(batch__in=old).delete()
-    SyncConversation.objects.filter(batch__in=old).delete()
+    delete_in_pieces(SyncFile.objects.filter(batch__in=old))
+    delete_in_pieces(SyncConversation.objects.filter(batch__in=old))
     return delete_in_pieces(old)
 
 

@@ -16,6 +16,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from memories.offline.models import SyncBatch
+from memories.pipeline import tasks
 from memories.user_events import log as events
 
 log = structlog.get_logger(__name__)
@@ -67,12 +68,17 @@ class Turn:
         try:
             while not over.wait(settings.OMI_LEASE_SECONDS / 4):
                 try:
-                    if not self._mine().update(until=_until(timezone.now())):
+                    if not self.renew():
                         return
                 except Error as error:  # the next beat may reach the database again; the lease decides
                     log.warning("sync_lease_not_renewed", batch=self.batch_id, error=type(error).__name__)
         finally:
             connection.close()
+
+    def renew(self) -> bool:
+        """Keep the turn for another while, and say that this worker lives. False where it was lost."""
+        tasks.alive()
+        return bool(self._mine().update(until=_until(timezone.now())))
 
     def check(self) -> None:
         """Raises LeaseLost."""

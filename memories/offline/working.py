@@ -32,7 +32,7 @@ from memories.pipeline import budgets, subprocess_runner
 from memories.pipeline.engine import fault_injection
 from omi.accounts.erased import AccountErased, require_alive
 from omi.core import workspace
-from omi.core.errors import ProviderError
+from omi.core.errors import OwnFault, ProviderError
 from omi.stores import audio
 from omi.stores.documents.base import DocumentError
 from transcription.audio.convert import AudioError
@@ -132,6 +132,10 @@ class _Work:
             )
         except AudioError as error:
             told: dict[str, Any] = {"state": SyncFile.State.REFUSED, "problem": error.code}
+        except OwnFault as error:
+            if error.code != subprocess_runner.TOO_LONG:
+                raise
+            told = {"state": SyncFile.State.REFUSED, "problem": "took_too_long"}  # it would do so again
         except audio.AudioNotFound:
             told = {"state": SyncFile.State.MISSING, "problem": "audio_gone"}
         else:
@@ -169,13 +173,13 @@ class _Work:
         ]
         known: list[placing.Known] = []
         if recordings:
-            until = max(item.began + item.seconds for item in recordings)
+            since, until = min(item.began for item in recordings), max(item.began + item.seconds for item in recordings)
             known = [
                 placing.Known(
                     id=found.id, began=found.timer_start, last=offline.last_heard(found), ended=bool(found.ended),
                     there=not offline.was_deleted(uid, found), covered=offline.covered(found),
                 )
-                for found in offline.known(uid, device, until)
+                for found in offline.known(uid, device, since, until)
             ]  # fmt: skip
         groups = placing.place(
             recordings, known, gap=settings.OMI_GAP_SECONDS, longest=settings.OMI_MAX_RECORDING_SECONDS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Literal
-from urllib.parse import quote
 
 from django.conf import settings
 from django.contrib import messages
@@ -19,7 +18,8 @@ from memories.api.memories import put_in_order
 from memories.api.reading import Query
 from memories.api.shapes import EditMemory
 from memories.pages.edge import given, page
-from memories.pages.memory import name_of, segment_shown, weight_of
+from memories.pages.memory import back_to, name_of, segment_shown, weight_of
+from memories.pages.voices import choices
 from memories.pipeline import budgets, service
 from memories.privacy import erasure
 from memories.repository import memories as repository
@@ -63,7 +63,7 @@ def texts(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     with in_turn(who.uid, weight_of(who.uid, memory_id)):
         editing.set_texts(who.uid, memory_id, changed)
     messages.success(request, _("Saved. Your words win over every later run."))
-    return _back(memory_id)
+    return back_to(memory_id)
 
 
 @page("GET", "POST")
@@ -82,7 +82,7 @@ def voice(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
         told = {
             "memory": found, "segment": segment_shown(place, segment, names), "name": name_of(segment, names),
             "person_id": segment.person_id, "is_user": segment.is_user, "here": "timeline",
-            "people": sorted(names.items(), key=lambda item: item[1].casefold()),
+            **choices(found, segment, names), "people": sorted(names.items(), key=lambda item: item[1].casefold()),
         }  # fmt: skip
         return render(request, "pages/voice.html", told)
 
@@ -101,7 +101,7 @@ def _named(request: HttpRequest, who: Principal, memory_id: str, said: NamedVoic
         except editing.UnresolvedTargets as error:
             raise ApiError(409, _("This passage is not there any more.")) from error
     messages.success(request, _("Saved. The voice is known by this name from now on."))
-    return _back(memory_id, segment.start)
+    return back_to(memory_id, segment.start)
 
 
 def _decision(who: Principal, said: NamedVoice) -> editing.Decision:
@@ -126,7 +126,7 @@ def visibility(request: HttpRequest, who: Principal, memory_id: str) -> HttpResp
     messages.success(
         request, _("Whoever has the link can read it now.") if value == "shared" else _("Only you can read it now.")
     )
-    return _back(memory_id)
+    return back_to(memory_id)
 
 
 @page("POST")
@@ -144,7 +144,7 @@ def activate(request: HttpRequest, who: Principal, memory_id: str) -> HttpRespon
         except editing.EmptyTranscript as error:
             raise ApiError(409, _("This transcript is empty and cannot be shown in place of another.")) from error
     messages.success(request, _("This transcript is shown now. The summary is being made from it."))
-    return _back(memory_id)
+    return back_to(memory_id)
 
 
 @page("POST")
@@ -153,7 +153,7 @@ def keep(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     with in_turn(who.uid, weight_of(who.uid, memory_id)):
         put_in_order(who.uid, memory_id, {})
     messages.success(request, _("It is kept. Its summary is being made."))
-    return _back(memory_id)
+    return back_to(memory_id)
 
 
 @page("GET", "POST")
@@ -170,7 +170,3 @@ def delete(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
         found = repository.get_memory(who.uid, memory_id)
     told = {"memory": found, "here": "timeline", "restorable": settings.OMI_RESTORE_DAYS > 0}
     return render(request, "pages/delete_memory.html", told)
-
-
-def _back(memory_id: str, moment: float | None = None) -> HttpResponse:
-    return redirect(f"/app/memories/{quote(memory_id, safe='')}" + ("" if moment is None else f"?t={moment:.2f}#meant"))

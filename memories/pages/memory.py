@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from typing import Any
+from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from pydantic import Field
@@ -51,7 +52,13 @@ def memory(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
     """The page of a memory. ``t``: the moment that a link points to; ``from``: the first segment that is shown."""
     asked = given(MemoryQuery, request.GET)
     with in_turn(who.uid, weight_of(who.uid, memory_id)):
-        found = repository.get_memory(who.uid, memory_id)
+        try:
+            found = repository.get_memory(who.uid, memory_id)
+        except repository.MemoryNotFound:
+            instead = records.in_place_of(who.uid, memory_id)
+            if instead is None:
+                raise
+            return back_to(instead)
         names = people.names(who.uid)
         at = _segment_at(found, asked.t)
         first = (asked.start if at is None else at) // SHOWN * SHOWN
@@ -132,6 +139,11 @@ def download(request: HttpRequest, who: Principal, memory_id: str, file_format: 
 def weight_of(uid: str, memory_id: str) -> int:
     """Bytes of the memory, nearly."""
     return weight(MemoryRow.objects.filter(uid=uid, memory_id=memory_id))
+
+
+def back_to(memory_id: str, moment: float | None = None) -> HttpResponse:
+    """To the memory's page, at a moment of it."""
+    return redirect(f"/app/memories/{quote(memory_id, safe='')}" + ("" if moment is None else f"?t={moment:.2f}#meant"))
 
 
 def name_of(segment: Segment, names: dict[str, str]) -> str:

@@ -11,10 +11,11 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from memories.api.errors import ApiError
+from memories.api.retention import ChangedRetention
 from memories.api.user_settings import ChangedSettings
 from memories.feedback import permissions
 from memories.pages.edge import given, page
-from memories.privacy import account
+from memories.privacy import account, kept
 from memories.vocabulary import terms
 from memories.webhooks import hooks, rules
 from omi.accounts import users
@@ -22,6 +23,7 @@ from omi.accounts.erased import fence_of
 from omi.accounts.principal import Principal
 
 RECAPS = ("recap_daily", "recap_weekly", "recap_push")
+KEEP_DAYS = (7, 30, 90, 180, 365)
 CONSENTS = ("learning", "cases", "shadow")
 
 
@@ -33,6 +35,7 @@ def settings(request: HttpRequest, who: Principal) -> HttpResponse:
         words = terms.of(who.uid)
         told = {
             "user": user, "zones": sorted(available_timezones()), "words": words, "most_words": terms.MOST_TERMS,
+            "kept": kept.told(who.uid), "keep_days": _offered(user.recordings_keep_days),
             "hooks": list(hooks.of_user(who.uid)), "kinds": rules.NAMES, "here": "settings",
         }  # fmt: skip
         return render(request, "pages/settings.html", told)
@@ -49,6 +52,10 @@ def consents(request: HttpRequest, who: Principal) -> HttpResponse:
     wanted = "store_recording_permission" in request.POST
     if wanted is not users.get_user(who.uid).store_recording_permission:
         account.set_recording_permission(who.uid, wanted, fence=fence_of(who))
+    asked = _days(request.POST.get("recordings_keep_days", ""))
+    days = given(ChangedRetention, asked, "body").recordings_keep_days
+    if "recordings_keep_days" in request.POST and days != users.get_user(who.uid).recordings_keep_days:
+        kept.keep_recordings_for(who.uid, days, fence=fence_of(who))
     permissions.change(who.uid, {name: name in request.POST for name in CONSENTS}, fence=fence_of(who))
     return _saved(request)
 
@@ -63,6 +70,17 @@ def vocabulary(request: HttpRequest, who: Principal) -> HttpResponse:
         told = _("There may be %(most)d words.") % {"most": terms.MOST_TERMS}
         raise ApiError(422, told) from error
     return _saved(request)
+
+
+def _offered(days: int | None) -> list[int]:
+    """Numbers of days to choose from; the one that was set over the API among them."""
+    return sorted({*KEEP_DAYS, *([days] if days is not None else [])})
+
+
+def _days(text: str) -> dict[str, Any]:
+    """As the API takes it: empty means until they are deleted."""
+    number = text.isascii() and text.isdecimal() and len(text) < 9
+    return {"recordings_keep_days": int(text) if number else text or None}
 
 
 def _saved(request: HttpRequest) -> HttpResponse:

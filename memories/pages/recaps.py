@@ -60,6 +60,8 @@ def _shown(found: dict[str, Any] | None) -> dict[str, Any] | None:
         return None
     for item in [*found.get("decisions", []), *found.get("quotes", [])]:
         item["clock"] = clock(item["start"])
+    for item in found.get("summary", []):
+        item["clock"] = clock(item["moment"]["start"])
     for item in found.get("memories", []):
         item["when"] = timezone.localtime(datetime.fromisoformat(item["at"]))
         item["clock"] = clock(item["seconds"])

@@ -103,13 +103,13 @@ def undo(request: HttpRequest, who: Principal, reshaping_id: str) -> HttpRespons
 def _shown(row: Reshaping, titles: dict[str, str]) -> dict[str, Any]:
     """A reshaping for a template. ``shown``: the memories that are there now, with their titles."""
     until = row.done_at + records.UNDO_FOR if row.done_at is not None else None
-    made = row.state in (Reshaping.State.DONE, Reshaping.State.UNDOING)
-    there = records.made(row) if made else records.originals(row)
+    done = row.state == Reshaping.State.DONE
+    there = records.made(row) if done or row.state == Reshaping.State.UNDOING else records.originals(row)
     return {
         "id": row.pk, "merge": row.kind == Reshaping.Kind.MERGE, "state": row.state, "at": row.created_at,
-        "count": len(records.originals(row)), "waits": not row.finished and row.state != Reshaping.State.DONE,
+        "count": len(records.originals(row)), "waits": not row.finished,
         "recording": row.recording, "reason": _(plans.REASONS[row.code]) if row.code in plans.REASONS else "",
-        "until": until if row.state == Reshaping.State.DONE and until and until > timezone.now() else None,
+        "until": until if done and row.finished and until and until > timezone.now() else None,
         "shown": [(name, titles[name]) for name in there if name in titles],
     }  # fmt: skip
 

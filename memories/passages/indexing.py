@@ -102,18 +102,15 @@ def _index(uid: str, rows: list[IndexedMemory]) -> None:
 
 
 def _embed(uid: str, memory: Memory, before: int, embedder: Any, wanted: str) -> int:
-    """Write the vectors of all passages, and take away those of earlier ones beyond. How many there are now."""
-    count = _written(uid, memory, embedder, wanted)
-    left = [identity(uid, memory.id, number) for number in range(count, before)]
-    if left:
-        vectors().delete(left, namespace=namespace())
+    """Bring the vectors of a memory that is shown up to date; how many passages there are now."""
+    count = _written(uid, memory, before, embedder, wanted)
     if count and vector_writes.gone(uid, memory.id):  # deleted meanwhile: leave no orphan
         vectors().delete_where({"uid": uid, "memory_id": memory.id}, namespace=namespace())
     return count
 
 
-def _written(uid: str, memory: Memory, embedder: Any, wanted: str) -> int:
-    """Write the vectors of all passages; how many there are."""
+def _written(uid: str, memory: Memory, before: int, embedder: Any, wanted: str) -> int:
+    """Write the vectors of all passages, and take away those of earlier ones beyond; how many there are now."""
     found = cutting.passages(memory.transcript_segments) if wanted else []
     for at in range(0, len(found), AT_ONCE):
         part = found[at : at + AT_ONCE]
@@ -123,6 +120,9 @@ def _written(uid: str, memory: Memory, embedder: Any, wanted: str) -> int:
              for item, value in zip(part, values, strict=True) if any(value)],
             namespace=namespace(),
         )  # fmt: skip
+    left = [identity(uid, memory.id, number) for number in range(len(found), before)]
+    if left:
+        vectors().delete(left, namespace=namespace())
     return len(found)
 
 
@@ -130,7 +130,8 @@ def prepare(uid: str, memory: Memory) -> None:
     """Write the passages of a memory that nobody sees yet, and note that it is done: when it is shown, nothing is
     embedded a second time. Raises ProviderError, InvalidVector."""
     embedder, row = providers.one("embedder"), row_of(uid, memory)
-    row.passages, row.due = _written(uid, memory, embedder, row.wanted), False
+    before = IndexedMemory.objects.filter(uid=uid, memory_id=memory.id).values_list("passages", flat=True).first()
+    row.passages, row.due = _written(uid, memory, before or 0, embedder, row.wanted), False
     row.embedded = f"{embedder.model_name[:30]}/{row.wanted}" if row.wanted else ""
     IndexedMemory.objects.bulk_create(
         [row],

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from memories.pipeline import template_sections
 from memories.pipeline.engine.context import Context
 from memories.pipeline.rules import acceptance
 from memories.registry import records
 from memories.structuring import discard, prompts
+from memories.templates.shapes import SECTIONS_ONLY
 from omi.core import providers, tuned
 from omi.core.errors import ProviderError
 from speakers import policy
@@ -48,7 +48,7 @@ def parts(ctx: Context) -> Iterator[tuple[str, dict[str, Any]]]:
             "provider": "local" if rules else "model", "model": template["method"], "version": template["id"][:64],
             "prompt": "" if rules else prompts.digest(),
         }  # fmt: skip
-    if ctx.did("structure") and not ctx.options.get(template_sections.ONLY):
+    if ctx.did("structure") and not ctx.options.get(SECTIONS_ONLY):
         method = str(ctx.output("structure").get("method") or "")
         model = method not in ("", "extractive", "first words")
         yield "structure", {

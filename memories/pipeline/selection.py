@@ -27,7 +27,8 @@ from omi.stores import audio
 
 FROM: Final = {
     "transcript": (Kind.POSTPROCESS, "transcribe"), "speakers": (Kind.POSTPROCESS, "identify_speakers"),
-    "structure": (Kind.REPROCESS, "structure"), "index": (Kind.REPROCESS, "index"),
+    "structure": (Kind.REPROCESS, "structure"), "sections": (Kind.REPROCESS, "structure"),
+    "index": (Kind.REPROCESS, "index"),
     "emotions": (Kind.POSTPROCESS, "emotions"),
 }  # fmt: skip
 """Kind of run and first step that makes a part anew."""

@@ -35,7 +35,7 @@ TURNS = 5
 def wake(run_id: int) -> str:
     """Work on run ``run_id``, or on the one whose user's turn it is. The message is as good for the one as for the
     other."""
-    _alive()
+    alive()
     for _ in range(TURNS):
         chosen = fairness.choose(run_id)
         result = runner.work(chosen)
@@ -90,10 +90,12 @@ def beat(name: str, number: int) -> None:
     if own and own == name:
         ClusterBeat.objects.update_or_create(name=name, defaults={"number": number, "at": timezone.now()})
     else:
-        _alive()
+        alive()
 
 
-def _alive() -> None:
+def alive() -> None:
+    """Say that a worker of this cluster lives. Work that takes long says so from time to time, or ``manage.py serve``
+    takes the cluster for one that hangs."""
     global _last_sign
     own = env_str("OMI_CLUSTER_ID")
     if not own or time.monotonic() - _last_sign < SIGN_OF_LIFE:

@@ -25,21 +25,19 @@ from memories.shapes import Memory, Structured
 from memories.structuring.base import FillResult, StructureRequest, Wanted
 from memories.structuring.local import LocalStructurer
 from memories.templates import kept
-from memories.templates.shapes import Template
+from memories.templates.shapes import SECTIONS_ONLY, Template
 from omi.core.errors import OwnFault, ProviderError
 from omi.core.paid_parts import PaidParts
 from transcription.segments import render
 
 ANSWER: Final[TypeAdapter[FillResult]] = TypeAdapter(FillResult)
-ONLY: Final = "sections_only"
-"""The run's option: title, overview and the rest stay, the sections alone are made anew."""
 
 Here = Callable[[Any, StructureRequest, list[Wanted], Structured], FillResult]
 
 
 def kept_summary(ctx: Context) -> Structured | None:
     """What the machine made of the memory, where the sections alone are wanted; None where all of it is."""
-    if not ctx.options.get(ONLY) or ctx.run.kind == Kind.CAPTURE or not ctx.memory.structured.title:
+    if not ctx.options.get(SECTIONS_ONLY) or ctx.run.kind == Kind.CAPTURE or not ctx.memory.structured.title:
         return None
     return ctx.memory.structured.model_copy(update={"action_items": changes.made_items(ctx.memory)})
 
@@ -53,7 +51,8 @@ def inputs(ctx: Context) -> dict[str, Any]:
     language = _language(ctx)
     found = [kept.find(ctx.uid, name, language) for name in sorted(str(name) for name in named)]
     whole = [choice, sorted(ctx.user.templates.items()), [item and item.model_dump() for item in found]]
-    before = memory.structured.model_dump(mode="json") if memory is not None and ctx.options.get(ONLY) else None
+    only = ctx.options.get(SECTIONS_ONLY)
+    before = memory.structured.model_dump(mode="json") if memory is not None and only else None
     return {"template": content_hash.of([whole, before])}
 
 

@@ -16,6 +16,7 @@ from memories.structuring.words import STOP_WORDS
 from memories.wording import terms
 from transcription.segments import Segment
 
+EXTRACTIVE = "extractive"
 MOST_DECISIONS, MOST_QUOTES, MOST_ITEMS, MOST_MEMORIES = 12, 5, 50, 200
 LOOKED_AT = 2000
 """Segments of one memory that are looked through."""
@@ -44,6 +45,21 @@ class Moment(BaseModel):
     end: float
     person_id: str | None = None
     is_user: bool = False
+
+
+class Cite(BaseModel):
+    """Where something was said: seconds of a memory."""
+
+    memory_id: str
+    start: float
+    end: float
+
+
+class Said(BaseModel):
+    """A sentence that a language model wrote of what was said at a moment. Tags stand in it for people (``@1``)."""
+
+    text: str
+    moment: Cite
 
 
 class Task(BaseModel):
@@ -83,7 +99,11 @@ class Mood(BaseModel):
 
 
 class Content(BaseModel):
-    """A recap. Names of people are not in it: they are put in when it is read."""
+    """A recap. Names of people are not in it: they are put in when it is read.
+
+    ``summary``: sentences of a model (``method``), empty without one; ``voices``: whose the tags in it are, None the
+    user's; ``written_from``: the key of the request that it answers.
+    """
 
     kind: str
     first: date
@@ -97,7 +117,10 @@ class Content(BaseModel):
     people: list[Spoken] = Field(default_factory=list)
     moods: list[Mood] = Field(default_factory=list)
     quotes: list[Moment] = Field(default_factory=list)
-    method: str = "extractive"
+    method: str = EXTRACTIVE
+    summary: list[Said] = Field(default_factory=list)
+    voices: dict[str, str | None] = Field(default_factory=dict)
+    written_from: str = ""
 
 
 def content(

@@ -7,7 +7,8 @@ ends by itself, so that two schedulers, or one that is killed and comes back day
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from time import monotonic
 
 import structlog
 from django.db import transaction
@@ -15,15 +16,21 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from memories.mirror.models import MemoryRow
-from memories.recaps import periods
-from memories.recaps.content import Content, content
+from memories.pipeline.budgets import BudgetSpent
+from memories.pipeline.engine import content_hash
+from memories.pipeline.vendor_calls.records import MadeBefore
+from memories.recaps import material, periods, written
+from memories.recaps.content import EXTRACTIVE, Content, content
 from memories.recaps.models import Recap, RecapSource, RecapTurn
 from memories.repository import emotions as emotions_repository
 from memories.repository import memories as repository
+from memories.shapes import Memory
+from memories.structuring.openai_client import VENDOR
 from memories.user_events import log as events
 from omi.accounts.erased import AccountErased, require_alive
 from omi.accounts.users import UserDoc, get_user, zone
 from omi.core.errors import ProviderError
+from omi.core.providers import one
 from omi.push import push
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import DocumentError, Transaction
@@ -32,6 +39,7 @@ log = structlog.get_logger(__name__)
 
 CLAIM = timedelta(minutes=5)
 USERS_AT_ONCE, RECAPS_AT_ONCE = 500, 50
+TURN_SECONDS = 300.0
 MOST_TRIES = 10
 MOST_MEMORIES = 200
 """Of one period, the newest: a week of talk has some hundred."""
@@ -43,7 +51,12 @@ def tick() -> int:
     now = timezone.now()
     look(now)
     due = Recap.objects.filter(Q(until=None) | Q(until__lt=now), due=True, tries__lt=MOST_TRIES).order_by("first", "pk")
-    return sum(make(identity) for identity in due.values_list("pk", flat=True)[:RECAPS_AT_ONCE])
+    made, began = 0, monotonic()
+    for identity in list(due.values_list("pk", flat=True)[:RECAPS_AT_ONCE]):
+        if monotonic() - began > TURN_SECONDS:
+            break  # a model that answers slowly: the next turn goes on, and the worker has other work
+        made += make(identity)
+    return made
 
 
 def look(now: datetime) -> None:
@@ -112,7 +125,32 @@ def _make(row: Recap, began: datetime) -> bool:
     spoken = [memory.language for memory in memories if memory.language]
     language = user.language or (max(sorted(set(spoken)), key=spoken.count) if spoken else "en")
     made = content(row.kind, row.first, str(zone(user)), language, memories, timelines)
+    made = _with_summary(row, made, memories, zone(user))
     return _store(row, made, [memory.id for memory in memories], began)
+
+
+def _with_summary(row: Recap, made: Content, memories: list[Memory], own: tzinfo) -> Content:
+    """With sentences of a language model, where one is configured, may be paid, and says what holds. The same words are
+    paid for once: made again, a recap keeps its sentences; those of a worker that was killed are not asked for again.
+    """
+    structurer = one("structurer")
+    if structurer.name != VENDOR or not memories:
+        return made
+    read = material.gathered(memories, own)
+    key = content_hash.of([row.uid, row.kind, row.first.isoformat(), *written.asked(
+        structurer.model_name, read, made.language)])  # fmt: skip
+    found = documents().get(document_path(row.uid, row.kind, row.first))
+    if found is not None and found.data.get("written_from") == key:
+        kept = {name: found.data[name] for name in ("summary", "voices", "method", "written_from")}
+        return Content.model_validate({**made.model_dump(), **kept})
+    try:
+        summary = written.sentences(row.uid, structurer.model_name, read, made.language, key, cost=structurer.cost)
+    except (ProviderError, BudgetSpent, MadeBefore) as error:
+        log.warning("recap_without_model", uid=row.uid, kind=row.kind, error=type(error).__name__)
+        return made
+    method = structurer.model_name if summary else EXTRACTIVE
+    more = {"summary": summary, "voices": read.voices, "method": method, "written_from": key}
+    return made.model_copy(update=more)
 
 
 def _store(row: Recap, made: Content, sources: list[str], began: datetime) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
@@ -18,6 +19,9 @@ from omi.stores.documents import documents
 from speakers import people
 
 Fence = Callable[[], None]
+USER, NOBODY = "you", "somebody"
+"""For a user without a name, and for a person who was deleted."""
+_TAG = re.compile(r"@\d+\b")
 
 
 class RecapNotFound(Exception):
@@ -53,7 +57,23 @@ def _named(uid: str, told: dict[str, Any]) -> dict[str, Any]:
     for item in [*told["people"], *told.get("quotes", []), *told.get("decisions", [])]:
         item["person_id"] = item["person_id"] if item["person_id"] in names else None
         item["name"] = names.get(item["person_id"] or "")
+    told.pop("written_from", None)
+    called = _called(uid, told.pop("voices", {}), names) if told.get("summary") else {}
+    told["summary"] = [
+        {**said, "text": _capital(_TAG.sub(lambda tag: called.get(tag[0], NOBODY), said["text"]))}
+        for said in told.get("summary", [])
+    ]
     return told
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _called(uid: str, voices: dict[str, str | None], names: Mapping[str, str]) -> dict[str, str]:
+    """What to write for each tag of a summary: names as they are now."""
+    own = get_user(uid).name or USER
+    return {tag: own if person is None else names.get(person, NOBODY) for tag, person in voices.items()}
 
 
 def make_again(uid: str, kind: str, day: date, *, fence: Fence) -> Recap:

@@ -160,10 +160,10 @@ def latest_open(uid: str, device_id: str | None) -> ProcessingMemory | None:
 
 
 def of_device(uid: str, device_id: str | None, *, until: datetime, limit: int) -> list[ProcessingMemory]:
-    """This device's conversations that began at ``until`` or before, newest first; damaged ones are left out."""
+    """This device's newest conversations that began before ``until``, newest first; damaged ones are left out."""
     found = documents().query(
         path("users", uid, "processing_memories"),
-        where=[Where("device_id", "==", device_id), Where("created_at", "<=", until)],
+        where=[Where("device_id", "==", device_id), Where("created_at", "<", until)],
         order_by=[OrderBy("created_at", descending=True)],
         limit=limit,
     )

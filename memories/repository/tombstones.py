@@ -64,7 +64,8 @@ def cleared(data: Data, gone: frozenset[str]) -> Data:
             changed[name] = labels
     edits = data.get("edits")
     if isinstance(edits, dict):
-        told = {name: _without_labels(edits.get(name), gone) for name in ("speakers", "segments")}
+        told: dict[str, Any] = {name: _without_labels(edits.get(name), gone) for name in ("speakers", "segments")}
+        told["changes"] = _without_names(edits.get("changes"), gone)
         if any(labels is not None for labels in told.values()):
             changed["edits"] = {**edits, **{name: labels for name, labels in told.items() if labels is not None}}
     return {**data, **changed} if changed else data
@@ -76,9 +77,30 @@ def names_anybody(fields: Data) -> bool:
     edits = fields.get("edits")
     maps = [fields.get(name) for name in _LABELS]
     maps += [edits.get(name) for name in ("speakers", "segments")] if isinstance(edits, dict) else []
+    maps += [change.get("names") for change in _changes(edits)]
     labels = [item for found in maps if isinstance(found, dict) for item in found.values()]
     segments = [item for name in _LISTS for item in fields.get(name) or ()]
     return any(isinstance(item, dict) and item.get("person_id") for item in (*labels, *segments))
+
+
+def _changes(edits: Any) -> list[Any]:
+    found = edits.get("changes") if isinstance(edits, dict) else None
+    return [change for change in found if isinstance(change, dict)] if isinstance(found, list) else []
+
+
+def _without_names(changes: Any, gone: frozenset[str]) -> list[Any] | None:
+    """Operations on voices keep who somebody was, to take them back. None where nothing changes."""
+    if not isinstance(changes, list):
+        return None
+    told = [_without_labels(change.get("names"), gone) if isinstance(change, dict) else None for change in changes]
+    if all(names is None for names in told):
+        return None
+    nobody = {"is_user": False, "person_id": None}
+    return [
+        change if names is None
+        else {**change, "names": {name: item if name in names else nobody for name, item in change["names"].items()}}
+        for change, names in zip(changes, told, strict=True)
+    ]  # fmt: skip
 
 
 def _names(item: Any, gone: frozenset[str]) -> bool:

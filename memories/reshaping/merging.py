@@ -13,8 +13,8 @@ from typing import Any
 
 from memories.noted import MOST_TAGS
 from memories.pipeline.rules import changes as rules
-from memories.pipeline.rules import user_edits
-from memories.shapes import Change, Memory, Structured, UserEdits
+from memories.pipeline.rules import user_edits, voices
+from memories.shapes import WORDS, Change, Memory, Structured, UserEdits
 from transcription.segments import Segment, segment_id, speaker_label, speaker_number
 
 
@@ -157,9 +157,9 @@ def _edits(parts: Sequence[Placed]) -> UserEdits:
     put behind one another where each memory has one of the user's: one alone would speak of its part only."""
     edits = [part.memory.edits for part in parts]
     overviews = [item.overview for item in edits]
-    operations = sorted((_operation(change, part) for part in parts for change in part.memory.edits.changes),
+    operations = sorted((_operation(change, part) for part in parts for change in carried(part.memory)),
                         key=lambda change: change.at)  # fmt: skip
-    touched = any(change.kind not in ("text",) for change in operations)
+    touched = any(change.kind.startswith("item_") for change in operations)
     made = {rules.item_key(x.description): x for part in parts for x in rules.made_items(part.memory)}
     return UserEdits(
         title=_first(item.title for item in edits),
@@ -170,12 +170,12 @@ def _edits(parts: Sequence[Placed]) -> UserEdits:
         segments={part.ids.get(name, name): _unversioned(said, part)
                   for part in parts for name, said in part.memory.edits.segments.items()},
         events_created={key: flag for item in edits for key, flag in item.events_created.items()},
+        changes=rules.kept(_once(operations)),
+        made_items=list(made.values()) if touched else None,
         folder_id=_first(item.folder_id for item in edits),
         tag_ids=list(dict.fromkeys(tag for item in edits for tag in item.tag_ids))[:MOST_TAGS],
         comments=sorted((note for item in edits for note in item.comments), key=lambda note: note.at),
         template_id=_first(item.template_id for item in edits),
-        changes=rules.kept(operations),
-        made_items=list(made.values()) if touched else None,
     )  # fmt: skip
 
 
@@ -210,8 +210,24 @@ def _unversioned(said: Mapping[str, Any], part: Placed) -> dict[str, Any]:
     return moved
 
 
+def _once(operations: Sequence[Change]) -> list[Change]:
+    """A healing that was done in several of the memories is one in the merged one."""
+    found: dict[tuple[Any, ...], Change] = {}
+    for change in operations:
+        key = (change.healing, change.heard, change.text, change.undone_at) if change.kind == "heal" else (change.id,)
+        first = found.setdefault(key, change)
+        if first is not change:
+            found[key] = first.model_copy(update={"places": {**first.places, **change.places}, "orphaned": False})
+    return list(found.values())
+
+
+def carried(memory: Memory) -> list[Change]:
+    """The operations that go along. Those on voices are done: what is shown has the voices as the user made them."""
+    return [change for change in memory.edits.changes if change.kind not in voices.KINDS]
+
+
 def _operation(change: Change, part: Placed) -> Change:
-    if change.kind != "text":
+    if change.kind not in WORDS:
         return change
     return change.model_copy(
         update={

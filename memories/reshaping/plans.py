@@ -31,6 +31,10 @@ LONGEST: Final = timedelta(hours=24)
 MOST_PHOTO_BYTES: Final = 4_000_000
 """Photos of a merged memory: they are written in one transaction with it."""
 
+MOST_COMMENTS: Final = 100
+MOST_COMMENT_CHARACTERS: Final = 100_000
+"""Comments of a merged memory: as many as one may have."""
+
 REASONS: Final[dict[str, str]] = {
     "gone": gettext_noop("One of these memories is not there any more."),
     "going_on": gettext_noop("One of these conversations is still going on. Please try again when it has ended."),
@@ -97,6 +101,9 @@ def check(uid: str, memories: Sequence[Memory]) -> None:
     if len(memories) > 1 and (until - min(zeros) > LONGEST or count > MAX_GIVEN_SEGMENTS):
         raise NotPossible("too_long")
     if sum(len(photo.base64) + len(photo.description) for item in memories for photo in item.photos) > MOST_PHOTO_BYTES:
+        raise NotPossible("too_large")
+    comments = [note for memory in memories for note in memory.edits.comments]
+    if len(comments) > MOST_COMMENTS or sum(len(note.text) for note in comments) > MOST_COMMENT_CHARACTERS:
         raise NotPossible("too_large")
 
 

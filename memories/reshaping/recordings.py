@@ -14,7 +14,7 @@ from typing import Final
 
 from django.conf import settings
 
-from omi.accounts.users import get_user
+from omi.accounts.users import get_user, recordings_age
 from omi.stores import audio
 
 RATE: Final = 16000
@@ -22,6 +22,12 @@ BYTES: Final = 2
 PIECE_SECONDS: Final = 30
 OVERLAP: Final = 1.0
 """Seconds by which a recording may reach into the next one and is cut off; more is heard at the same time."""
+
+HEADER: Final = 44
+"""Bytes of a WAV before its samples."""
+
+Span = tuple[int, int, int, str]
+"""Frames: at, how many, from where; and the object's name."""
 
 KEPT: Final = "kept"
 NOT_RECORDED: Final = "not_recorded"
@@ -46,35 +52,45 @@ class Piece:
 def make(uid: str, memory_id: str, pieces: Sequence[Piece], *, fence: Callable[[], None]) -> tuple[str | None, str]:
     """Store the recording of a memory that is being made: its name, and ``kept`` or why there is none.
 
-    Made once, however often it is called. Raises ProviderError, and what ``fence`` raises inside of the transaction.
+    Made once, however often it is called with the same pieces. Raises ProviderError, and what ``fence`` raises inside
+    of the transaction.
     """
     if not get_user(uid).store_recording_permission:
         return None, NOT_PERMITTED
-    there = audio.for_memory(uid, memory_id, "recording")
-    if there:
-        return str(there[-1].name), KEPT
-    kept = [audio.for_memory(uid, piece.memory_id, "recording") for piece in pieces]
-    if not all(kept):
-        return None, PARTLY_RECORDED if any(kept) else NOT_RECORDED
-    try:
-        spans = [_span(found[-1].name, piece) for found, piece in zip(kept, pieces, strict=True)]
-    except (wave.Error, EOFError, audio.AudioNotFound):
-        return None, UNREADABLE
-    spans.sort()
-    ends = [at + count for at, count, *_ in spans]
-    if any(end - spans[number + 1][0] > OVERLAP * RATE for number, end in enumerate(ends[:-1])):
-        return None, OVERLAPPING
-    if max(ends) > settings.OMI_MAX_RECORDING_SECONDS * RATE:
-        return None, TOO_LONG
-    made = audio.put(uid, "recording", _content(spans), memory_id=memory_id, suffix=".wav", keep_for=None, fence=fence)
+    spans, why = _spans(uid, pieces)
+    whole = HEADER + BYTES * max((at + count for at, count, *_ in spans), default=0)
+    made = None
+    for known in audio.for_memory(uid, memory_id, "recording"):
+        if made is None and not why and known.size == whole:
+            made = known
+        else:
+            audio.delete(known)  # of an earlier try: the originals were cut or recorded otherwise then
+    if why:
+        return None, why
+    made = made or audio.put(
+        uid, "recording", _content(spans), memory_id=memory_id, suffix=".wav", keep_for=None, fence=fence
+    )
+    audio.as_old_as(made, [row for piece in pieces for row in audio.for_memory(uid, piece.memory_id, "recording")[-1:]])
+    audio.limit_age(uid, "recording", recordings_age(uid), memory_id=memory_id)
     if not get_user(uid).store_recording_permission:  # withdrawn while it was copied
         audio.delete(made)
         return None, NOT_PERMITTED
     return str(made.name), KEPT
 
 
-Span = tuple[int, int, int, str]
-"""Frames: at, how many, from where; and the object's name."""
+def _spans(uid: str, pieces: Sequence[Piece]) -> tuple[list[Span], str]:
+    """The pieces in frames, in order of time; or why there is no recording of them."""
+    kept = [audio.for_memory(uid, piece.memory_id, "recording") for piece in pieces]
+    if not all(kept):
+        return [], PARTLY_RECORDED if any(kept) else NOT_RECORDED
+    try:
+        spans = sorted(_span(found[-1].name, piece) for found, piece in zip(kept, pieces, strict=True))
+    except (wave.Error, EOFError, audio.AudioNotFound):
+        return [], UNREADABLE
+    ends = [at + count for at, count, *_ in spans]
+    if any(end - spans[number + 1][0] > OVERLAP * RATE for number, end in enumerate(ends[:-1])):
+        return [], OVERLAPPING
+    return (spans, "") if max(ends) <= settings.OMI_MAX_RECORDING_SECONDS * RATE else ([], TOO_LONG)
 
 
 def _span(name: str, piece: Piece) -> Span:

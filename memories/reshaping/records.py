@@ -127,6 +127,14 @@ def undoable(uid: str, memory_id: str) -> Reshaping | None:
     return rows.filter(memories__uid=uid, memories__memory_id=memory_id, memories__made=True).first()
 
 
+def in_place_of(uid: str, memory_id: str) -> str | None:
+    """The memory that took the place of this one (of two parts the first); None where it was not merged or split."""
+    rows = Reshaping.objects.filter(state=State.DONE, memories__uid=uid, memories__memory_id=memory_id,
+                                    memories__made=False)  # fmt: skip
+    row = rows.prefetch_related("memories").first()
+    return made(row)[0] if row is not None else None
+
+
 def hidden() -> QuerySet[ReshapedMemory]:
     """Originals that may be hidden behind what took their place: they are not in the trash, and go by another time."""
     return ReshapedMemory.objects.filter(made=False, reshaping__state__in=HOLDING)

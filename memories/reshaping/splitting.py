@@ -12,8 +12,8 @@ from typing import Any
 
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules.tokens import tokens_in
-from memories.reshaping.merging import voices_said, zero_of
-from memories.shapes import Change, Event, Memory, Structured, UserEdits
+from memories.reshaping.merging import carried, voices_said, zero_of
+from memories.shapes import WORDS, Change, Event, Memory, Structured, UserEdits
 from transcription.segments import Segment
 
 
@@ -40,7 +40,7 @@ def split(
     manual: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Memory]:
     """The two memories of these ids that take the place of ``memory``. What belongs to the whole of it (title,
-    overview, photos) stays with the first. ``manual``: what the user said of its segments, by id.
+    overview, photos, comments) stays with the first. ``manual``: what the user said of its segments, by id.
 
     Raises ValueError where ``cut_at`` is None.
     """
@@ -145,13 +145,14 @@ def _edits(
     edits, offset = memory.edits, sides.cut if number else 0.0
     ids, shown = {item.id for item in segments}, {item.speaker for item in segments}
     items: dict[str, int] = {}
-    for change in edits.changes:  # all that was done to an item stays together
+    for change in carried(memory):  # all that was done to an item stays together
         if change.item_id is not None and change.item is not None:
             items.setdefault(change.item_id, sides.of_text(change.item.description))
     operations = [
         _operation(change, offset, ids)
-        for change in edits.changes
-        if number == (sides.of_segment(change.segment_id, change.start) if change.kind == "text"
+        for change in carried(memory)
+        if change.kind == "heal"
+        or number == (sides.of_segment(change.segment_id, change.start) if change.kind == "text"
                       else items.get(str(change.item_id), 0))
     ]  # fmt: skip
     made = [item for item in rules.made_items(memory) if sides.of_text(item.description) == number]
@@ -171,7 +172,7 @@ def _edits(
         comments=edits.comments if number == 0 else [],  # they are of no moment
         template_id=edits.template_id,
         changes=operations,
-        made_items=made if any(change.kind != "text" for change in operations) else None,
+        made_items=made if any(change.kind.startswith("item_") for change in operations) else None,
     )
 
 
@@ -184,7 +185,7 @@ def _unversioned(said: Mapping[str, Any], offset: float) -> dict[str, Any]:
 
 
 def _operation(change: Change, offset: float, ids: set[str]) -> Change:
-    if change.kind != "text":
+    if change.kind not in WORDS:
         return change
     return change.model_copy(
         update={

@@ -14,6 +14,7 @@ from memories.repository import emotions, stored
 from memories.reshaping import recordings
 from memories.reshaping.plans import Move, Plan
 from memories.shapes import Memory
+from memories.vocabulary import healings
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from speakers.models import VoiceSample
@@ -35,6 +36,7 @@ def prepare(uid: str, plan: Plan, *, fence: Callable[[], None]) -> tuple[list[Me
         write_vectors(uid, memory)
         fault_injection.point("reshaping-embedded")
         indexing.prepare(uid, memory)
+        healings.follow(uid, memory)
     return made, next((why for why in reasons if why != recordings.KEPT), recordings.KEPT)
 
 
@@ -59,6 +61,7 @@ def discard(uid: str, memory_ids: Sequence[str]) -> None:
         erase_vectors(uid, memory_id)
         indexing.forget_memory(uid, memory_id)
         audio.forget_memory(uid, memory_id)
+        healings.forget_memory(uid, memory_id)
 
 
 def move_voices(uid: str, moves: Sequence[Move], *, back: bool = False) -> None:

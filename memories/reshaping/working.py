@@ -31,6 +31,7 @@ from memories.reshaping import plans, records, stores
 from memories.reshaping.models import Reshaping
 from memories.shapes import Memory
 from memories.user_events import log as events
+from memories.vocabulary.models import HealedMemory, Healing
 from omi.core.errors import ErrorKind, ProviderError
 from omi.stores.audio import AudioNotFound
 from omi.stores.documents.base import AlreadyExists, DocumentError, TooLarge
@@ -183,6 +184,7 @@ def _after(row: Reshaping, old: Sequence[str], new: Sequence[str]) -> None:
         fault_injection.point("reshaping-vectors")
         recaps.forget_memory(row.uid, memory_id)
         insights.forget_memory(row.uid, memory_id)
+    _heal_on(row, new)
     hidden = [memory for name in old if (memory := repository.find_memory(row.uid, name)) is not None]
     if len(hidden) == len(old):
         stores.move_voices(row.uid, plans.moves_of(row, hidden))
@@ -197,6 +199,14 @@ def _after(row: Reshaping, old: Sequence[str], new: Sequence[str]) -> None:
                 options={"force": True}, idempotency_key=f"reshaped:{memory_id}",
             )  # fmt: skip
         _finish(row, State.DONE)
+
+
+def _heal_on(row: Reshaping, new: Sequence[str]) -> None:
+    """A healing that is taken back later is taken back in the new memories, too."""
+    for memory in repository.get_memories(row.uid, new).values():
+        ids = {change.healing for change in memory.edits.changes if change.healing}
+        for healing in Healing.objects.filter(uid=row.uid, pk__in=ids, undone_at=None):
+            HealedMemory.objects.get_or_create(healing=healing, memory_id=memory.id)
 
 
 def _tell(row: Reshaping, gone: Sequence[str], shown: Sequence[str]) -> None:

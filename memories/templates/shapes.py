@@ -11,6 +11,8 @@ LONGEST_NAME: Final = 60
 """Characters of a template's name, and of a heading."""
 LONGEST_INSTRUCTION: Final = 300
 """Characters of what belongs into a section."""
+SECTIONS_ONLY: Final = "sections_only"
+"""The option of a run that leaves title, overview and the rest as they are, and makes the sections anew."""
 
 
 class TemplateSection(BaseModel):

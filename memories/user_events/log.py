@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -42,6 +42,8 @@ RECAP_CREATED = "recap_created"
 ACTION_ITEM_CREATED = "action_item_created"
 MEMORY_REPLACED = "memory_replaced"
 
+KEPT = timedelta(days=90)
+"""A client that was away longer reads its list anew anyway."""
 MAX_MEMORY_BYTES = 256 * 1024
 """A larger memory is told without its segments and photos: the app reads them when they are looked at. Many clients may
 replay many events at once, and each waits in memory until it is read."""

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from memories.shapes import Memory
 from memories.vocabulary.models import HealedMemory, Healing
+
+
+def follow(uid: str, memory: Memory) -> None:
+    """A memory that was made of others takes their healings over: taken back, they are there, too. Repeatable."""
+    named = {change.healing for change in memory.edits.changes if change.healing and change.undone_at is None}
+    for healing in Healing.objects.filter(uid=uid, pk__in=named):
+        HealedMemory.objects.get_or_create(healing=healing, memory_id=memory.id)
 
 
 def forget_memory(uid: str, memory_id: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -31,7 +31,8 @@ class Improvement(BaseModel):
 
 class UserDoc(BaseModel):
     """``time_zone`` is an IANA name, ``language`` a code or None for "as spoken"; ``vocabulary`` helps recognition.
-    ``templates``: category to the id of the summary template that its memories get."""
+    ``templates``: category to the id of the summary template that its memories get. ``recordings_keep_days``: None
+    keeps recordings until they are deleted."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -40,6 +41,7 @@ class UserDoc(BaseModel):
     language: str | None = None
     time_zone: str = "UTC"
     store_recording_permission: bool = False
+    recordings_keep_days: int | None = None
     emotional_feedback_push: bool = False
     recap_daily: bool = True
     recap_weekly: bool = True
@@ -115,6 +117,12 @@ def set_recording_permission(uid: str, allowed: bool, *, fence: Callable[[], Non
     memories.privacy.erasure.forget_recordings."""
     now = datetime.now(UTC)
     update_user(uid, fence=fence, store_recording_permission=allowed, store_recording_permission_at=now)
+
+
+def recordings_age(uid: str) -> timedelta | None:
+    """How long after they were stored this user's recordings go; None: they stay until they are deleted."""
+    days = get_user(uid).recordings_keep_days
+    return None if days is None else timedelta(days=days)
 
 
 def add_fcm_token(uid: str, token: str, time_zone: str | None = None, *, fence: Callable[[], None] = no_fence) -> None:

@@ -21,7 +21,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import Storage, storages
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from omi.core.errors import ErrorKind, ProviderError, StoreError
@@ -201,6 +201,19 @@ def keep(obj: AudioObject, keep_for: timedelta | None) -> None:
     """Move the deadline; None keeps the object until it is deleted by name, memory or user."""
     obj.delete_after = timezone.now() + keep_for if keep_for is not None else None
     AudioObject.objects.filter(pk=obj.pk).update(delete_after=obj.delete_after)
+
+
+def as_old_as(obj: AudioObject, sources: Iterable[AudioObject]) -> None:
+    """What was put together out of ``sources`` is as old as the oldest of them."""
+    obj.created_at = min([obj.created_at, *(source.created_at for source in sources)])
+    AudioObject.objects.filter(pk=obj.pk).update(created_at=obj.created_at)
+
+
+def limit_age(uid: str, purpose: str, age: timedelta | None, *, memory_id: str | None = None) -> int:
+    """Objects of a user and purpose (of one memory) go so long after they were stored; None: they stay. How many."""
+    rows = _live().filter(uid=uid, purpose=AudioObject.Purpose(purpose))
+    rows = rows if memory_id is None else rows.filter(memory_id=memory_id)
+    return int(rows.update(delete_after=None if age is None else F("created_at") + age))
 
 
 def for_memory(uid: str, memory_id: str, purpose: str | None = None) -> list[AudioObject]:

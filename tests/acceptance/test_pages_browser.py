@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from demo.servers import Installation
 from tests.acceptance.test_admin_browser import accessible, browser
 from tests.acceptance.wire import App, Json
+from tests.support import sound
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.process, pytest.mark.browser]
@@ -23,6 +25,26 @@ def seen(page: Any) -> None:
     accessible(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = false })")
+
+
+def merged_and_undone(page: Any, server: Installation, app: App) -> None:
+    """Two memories are chosen on the timeline, become one by a worker, and are two again."""
+    other = app.create_memory()
+    app.wait(f"/v1/memories/{other['id']}/post-processing", lambda run: run["state"] == "finished")
+    before = {memory["id"] for memory in app.get("/v1/memories").json()}
+    page.goto(f"{server.url}/app?choose=true")
+    seen(page)
+    for box in page.get_by_role("checkbox").all():
+        box.check()
+    page.get_by_role("button", name="Merge the chosen ones").click()
+    page.get_by_role("heading", name="One memory now").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Undo").wait_for(timeout=60_000)
+    seen(page)
+    (merged,) = app.get("/v1/memories").json()
+    assert len(merged["transcript_segments"]) == 2 * len(other["transcript_segments"])
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("heading", name="Everything is as it was").wait_for(timeout=60_000)
+    assert {memory["id"] for memory in app.get("/v1/memories").json()} == before
 
 
 def test_a_user_reads_corrects_searches_and_takes_everything_along(
@@ -76,10 +98,12 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
         seen(page)
         assert "Meeting <b>at</b> the station" in page.locator("main").inner_text()
 
-        for path in ("/app", "/app/ask", "/app/insights", "/app/people", "/app/live", "/app/labels", "/app/trash",
-                     "/app/templates", f"/app/memories/{memory['id']}/links", "/app/settings"):  # fmt: skip
+        rooms = f"ask insights people live offline labels trash templates memories/{memory['id']}/links settings"
+        for path in ("/app", *(f"/app/{room}" for room in rooms.split())):
             page.goto(server.url + path)
             seen(page)
+        merged_and_undone(page, server, app)
+        page.goto(f"{server.url}/app/settings")
         with page.expect_download() as download:
             page.get_by_role("link", name="Export everything").click()
         assert zipfile.is_zipfile(download.value.path())
@@ -88,6 +112,51 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
         page.get_by_role("heading", name="Sign in", level=1).wait_for()
         page.goto(f"{server.url}/app/memories/{memory['id']}")
         assert page.get_by_role("heading", level=1).inner_text() == "Sign in"
+        assert broken == []
+    finally:
+        context.close()
+
+
+def test_a_recording_that_was_kept_offline_is_sent_in_pieces_and_a_word_is_put_right(
+    browser: Any, server: Installation, make_app: Callable[[], App], tmp_path: Path
+) -> None:
+    app = make_app()
+    memory: Json = app.create_memory()
+    app.wait(f"/v1/memories/{memory['id']}/post-processing", lambda run: run["state"] == "finished")
+    walk = tmp_path / "walk.wav"
+    walk.write_bytes(sound.tone(15))
+    context = browser.new_context(viewport={"width": 360, "height": 740})
+    try:
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        broken: list[str] = []
+        page.on("pageerror", lambda error: broken.append(str(error)))
+        page.on("console", lambda said: broken.append(said.text) if said.type == "error" else None)
+        page.goto(f"{server.url}/app/sign-in?next=/app/offline")
+        page.get_by_label("Token").fill(app.token)
+        page.get_by_role("button", name="Sign in").click()
+        page.goto(f"{server.url}/app/offline")
+        page.locator("#files").set_input_files(walk)
+        page.get_by_label("walk.wav").fill("2026-11-20T12:00:00")
+        seen(page)
+        page.get_by_role("button", name="Send", exact=True).click()
+        page.get_by_role("listitem").filter(has_text="walk.wav").wait_for()
+        [batch] = app.get("/v1/sync").json()
+        [file] = batch["files"]
+        assert (file["offset"], file["size"]) == (walk.stat().st_size, walk.stat().st_size)
+
+        page.goto(f"{server.url}/app/healing")
+        page.get_by_label("What stands there").fill("station")
+        page.get_by_label("What was said").fill("Stazione")
+        page.get_by_role("button", name="Show the places").click()
+        seen(page)
+        page.get_by_role("button", name="Put it right everywhere").click()
+        page.get_by_text("Put right in 1 memory.").wait_for()
+        assert "Stazione" in str(app.get(f"/v1/memories/{memory['id']}").json()["transcript_segments"])
+        seen(page)
+        page.get_by_role("button", name="Take it back").click()
+        page.get_by_text("Taken back.").wait_for()
+        assert "Stazione" not in str(app.get(f"/v1/memories/{memory['id']}").json()["transcript_segments"])
         assert broken == []
     finally:
         context.close()

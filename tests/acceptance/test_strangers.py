@@ -148,6 +148,7 @@ def test_a_strangers_id_is_404(app: App, owned: dict[str, str], operation: Opera
         {
             **owned,
             **{name: "never-was" for name in owned if name.endswith("_id")},
+            "sample_id": "00000000-0000-0000-0000-000000000000",
         },
     )
     assert never.json() == answer.json()

@@ -20,6 +20,7 @@ from memories.admin import moments, pictures, wording_diff
 from memories.console.models import AuditEntry
 from memories.models import MemoryRow
 from memories.pipeline.models import PostProcessingRun
+from memories.registry import records
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.support import ACTIONS
@@ -116,6 +117,12 @@ def test_nothing_of_the_user_is_on_the_page_before_a_reason_is_given(row: Memory
     client.post(page(row, "reveal/"), {"hide": "yes"})
     assert WORDS not in seen(client, row)
     assert WORDS not in seen(member("support", name="other"), row)
+
+
+def test_what_made_each_part_is_told_as_a_replay_takes_it(row: MemoryRow) -> None:
+    records.keep(row.uid, row.memory_id, {"transcript": {"provider": "deepgram", "model": "nova-3", "prompt": ""}})
+    text = seen(member("viewer"), row)
+    assert "<dt>transcript</dt><dd>provider=deepgram model=nova-3</dd>" in text
 
 
 def test_the_ticket_holds_ids_and_the_failure_and_no_words(row: MemoryRow) -> None:

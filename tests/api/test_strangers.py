@@ -47,6 +47,8 @@ JSON_CALLS: list[tuple[str, str, Any]] = [
     ("PATCH", f"{M}/segments/assign-bulk", {"speaker": "SPEAKER_00", "is_user": True}),
     ("PATCH", f"{M}/segments/0/assign?assign_type=is_user&value=true", None),
     ("PATCH", f"{M}/segments/s0/text", {"text": "We take the train."}),
+    ("POST", f"{M}/voices/merge", {"voice": "SPEAKER_01", "into": "SPEAKER_00"}),
+    ("POST", f"{M}/voices/split", {"segment_ids": ["s2"]}),
     ("GET", f"{M}/action-items", None),
     ("POST", f"{M}/action-items", {"description": "Buy bread"}),
     ("PATCH", f"{M}/action-items/ai_alice", {"completed": True}),
@@ -200,6 +202,8 @@ ALL = [
     ("GET", "/v1/insights/plots/topics.svg", None),
     ("GET", "/v1/users/settings", None),
     ("PATCH", "/v1/users/settings", {"name": "x"}),
+    ("GET", "/v1/users/retention", None),
+    ("PATCH", "/v1/users/retention", {"recordings_keep_days": 7}),
 ]
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories.changes import healing, making
+from memories.changes import healing
 from memories.feedback.models import LabelledCase
 from memories.learning import words
+from memories.pipeline.rules import changes
 from memories.privacy import erasure, export
 from memories.repository import memories as repository
 from memories.shapes import Change, Memory, UserEdits
@@ -172,15 +173,13 @@ def test_taken_back_while_it_goes_on_nothing_more_is_changed(
 def test_a_memory_that_holds_as_many_changes_as_may_be_is_skipped_and_counted(
     talk: Any, alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "MOST_CHANGES", 0)
+    monkeypatch.setattr(changes, "MOST_CHANGES", 0)
     memory = talk("Hannah comes.")
     made = begun(alice)
     assert (made["skipped"], made["memories"], texts(memory)) == (1, 0, ["Hannah comes."])
 
 
 def test_a_later_run_is_healed_too(talk: Any, alice: Caller) -> None:
-    from memories.pipeline.rules import changes
-
     memory = talk("Hannah comes.")
     begun(alice)
     edits = repository.get_memory("alice", memory.id).edits

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 from django.utils import timezone
 
-from memories.console import audit, replay, roles
+from memories.console import audit, roles
 from memories.console.models import AuditEntry, FailureGroup, Replay
 from memories.mirror import rows
 from memories.models import MemoryRow, ProcessingMemoryRow, UserEvent
@@ -353,7 +353,6 @@ def test_a_reason_and_a_note_are_shown_as_text(some: Some, root: Client) -> None
     root.post(f"/admin/console/failures/{group.pk}/", {"do": "assign", "owner": bad, "note": bad, "reason": bad})
     for address in ("/admin/", f"/admin/console/failures/{group.pk}/", "/admin/console/audit/"):
         assert bad not in root.get(address).content.decode()
-    assert replay.MOST
 
 
 @pytest.mark.parametrize("odd", ["..%2Fx", "%2F", "9" * 400, "%F0%9F%A7%A0", "a%20b"])

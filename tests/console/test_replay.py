@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -10,11 +12,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from memories.console import replay
+from memories.console import choosing, replay
 from memories.console.models import AuditEntry, FailureGroup, Replay, ReplayItem
 from memories.models import MemoryRow
-from memories.pipeline import service
+from memories.pipeline import selection, service
 from memories.pipeline.models import PostProcessingRun
+from memories.privacy import erasure
+from memories.registry import records
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from tests.console.conftest import failed_run, staff
@@ -103,7 +107,7 @@ def test_without_a_filter_or_with_nothing_to_do_there_is_no_replay(runs: list[Po
         {"since": now - timedelta(days=9), "until": now - timedelta(days=8)},
         {"rate_per_minute": 0},
     ):
-        with pytest.raises(replay.Refused):
+        with pytest.raises(choosing.Refused):
             make_replay(**wrong)
     assert not Replay.objects.exists()
     assert not AuditEntry.objects.exists()
@@ -165,7 +169,7 @@ def test_a_stopped_replay_starts_nothing_more_and_may_be_undone(runs: list[PostP
     item = made.items.get(state="started")
     end(item.new_run)
     replay.stop(made, actor="staff:ana", reason="wrong")
-    with pytest.raises(replay.Refused):
+    with pytest.raises(choosing.Refused):
         replay.resume(made, actor="staff:ana", reason="no")
     assert states(made).count("skipped") == 5
     turn(made)
@@ -286,3 +290,89 @@ def test_a_group_of_the_address_that_can_be_none_is_left_out(db: None, group: st
     """A number of five thousand digits is none that Python reads."""
     page = staff("root").get(reverse("admin:console_replay_new"), {"group": [group, "1"]})
     assert page.status_code == 200
+
+
+# --- everything that was made with something ---
+
+
+@pytest.fixture
+def made(db: None) -> list[PostProcessingRun]:
+    """Three memories with a run that ended well; the summaries of two were made by one model."""
+    found = []
+    for number, model in enumerate(("old", "old", "new")):
+        uid, now = f"user-{number}", timezone.now()
+        repository.create_memory(uid, Memory(id=f"m-{number}", created_at=now))
+        found.append(
+            PostProcessingRun.objects.create(
+                uid=uid, memory_id=f"m-{number}", kind="capture", actor="test", plan=["structure", "index", "publish"],
+                state="finished", outcome="success", message_id="success", finished_at=now, announced=True,
+            )
+        )  # fmt: skip
+        records.keep(uid, f"m-{number}", {"structure": {"provider": "openai", "model": model}})
+    return found
+
+
+def test_everything_made_with_something_is_made_anew_and_watched(made: list[PostProcessingRun]) -> None:
+    replayed = make_replay(group_ids=[], made_with={"model": "old"})
+    assert (replayed.total, replayed.users) == (2, 2)
+    assert replayed.filters["kinds"] == ["made with model old"]
+    records.keep("user-1", "m-1", {"structure": {"provider": "openai", "model": "newer"}})
+    records.keep("user-2", "m-2", {"structure": {"provider": "openai", "model": "old"}})  # later: not in it
+    turn(replayed)
+    turn(replayed)
+    first, second = replayed.items.order_by("id")
+    run = first.new_run
+    assert run is not None
+    assert (run.uid, run.kind, run.from_step, run.actor) == (
+        "user-0", "reprocess", "structure", f"replay:{replayed.pk}"
+    )  # fmt: skip
+    assert (second.state, second.note) == ("skipped", "it has been made anew already")
+    end(run)
+    assert turn(replayed) == "done"
+    assert states(replayed) == ["done", "skipped"]
+    assert PostProcessingRun.objects.count() == 4
+
+
+def test_what_cannot_be_made_anew_is_skipped_with_its_reason(made: list[PostProcessingRun]) -> None:
+    replayed = make_replay(group_ids=[], made_with={"model": "old"})
+    service.start("reprocess", "user-0", "m-0", actor="user:x")
+    erasure.erase_memory("user-1", "m-1")
+    turn(replayed)
+    turn(replayed)
+    notes = dict(replayed.items.values_list("run__uid", "note"))
+    assert notes["user-0"] == "a run of it is at work"
+    assert PostProcessingRun.objects.filter(actor__startswith="replay:").count() == 0
+
+
+def test_a_selection_is_previewed_and_refused_in_plain_words(made: list[PostProcessingRun]) -> None:
+    client = staff("senior")
+    page = reverse("admin:console_replay_new")
+    shown = client.get(page).content.decode()
+    key = re.findall(r'name="form_key" value="(\w+)"', shown)[0]
+    given = {
+        "since": "2020-01-01 00:00", "until": "2100-01-01 00:00", "name": "A better model", "reason": "ticket 9",
+        "rate_per_minute": "60", "spend_cap": "10", "form_key": key,
+    }  # fmt: skip
+    for asked, said in (
+        ("", "Choose at least one group of failures, or what something was made with"),
+        ("old", "Write conditions as NAME=VALUE"),
+        ("moon=full", "A selection names at least one of part, provider, model"),
+    ):
+        told = html.unescape(client.post(page, {**given, "made_with": asked, "preview": "yes"}).content.decode())
+        assert said in told, asked
+    seen = html.unescape(
+        client.post(page, {**given, "made_with": "model=old part=structure", "preview": "yes"}).content.decode()
+    )
+    assert "Begin: 2 runs" in seen
+    assert not Replay.objects.exists()
+    answer = client.post(page, {**given, "made_with": "model=old part=structure", "confirmed": "yes"}, follow=True)
+    text = html.unescape(answer.content.decode())
+    assert "made with model old, part structure" in text
+    assert Replay.objects.get().total == 2
+    none = html.unescape(client.post(page, {**given, "made_with": "model=none", "preview": "yes"}).content.decode())
+    assert "Nothing was made with this in this time." in none
+
+
+def test_every_part_of_the_registry_can_be_made_anew() -> None:
+    """A template's sections were a part that no selection could take: the first such row was an error."""
+    assert set(selection.FROM) == set(records.PARTS)

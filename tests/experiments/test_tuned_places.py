@@ -11,6 +11,7 @@ import pytest
 from memories.experiments import deciding, tunables
 from memories.experiments.models import TunedValue
 from memories.pipeline.rules import acceptance
+from memories.search import query
 from memories.shapes import Structured
 from memories.structuring import choosing, prompts
 from memories.structuring.base import StructureRequest
@@ -18,6 +19,8 @@ from memories.structuring.discard import why_discard
 from memories.structuring.openai import OpenAIStructurer
 from omi.accounts import tokens
 from omi.accounts.users import update_user, vocabulary_version
+from omi.core.providers import one
+from speakers import learning, policy
 from transcription.audio.codecs import codec
 from transcription.listen import authentication
 from transcription.segments import Segment
@@ -65,6 +68,23 @@ def test_the_order_is_of_those_that_are_configured_and_a_clients_wish_comes_firs
     assert names == ["speechmatics", "deepgram", "soniox"]
     assert next(item.name for item in eligible(vendors, "en", "soniox", ("speechmatics",))) == "soniox"
     assert [item.name for item in eligible(vendors, "en")] == ["deepgram", "soniox", "speechmatics"]
+
+
+def test_a_voice_has_to_be_as_sure_as_what_is_in_force_for_its_user() -> None:
+    put("speaker_accept", 0.97, uid="u")
+    engine = one("voices")
+    assert learning.rules_of("u", engine).accept == 0.97
+    assert learning.rules_of("somebody", engine).accept == policy.ACCEPT
+
+
+def test_words_weigh_in_a_search_as_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    weighed: list[float] = []
+    monkeypatch.setattr(query, "fused", lambda near, by_words, words: weighed.append(words) or [])
+    monkeypatch.setattr(query, "_by_meaning", lambda *_: {})
+    put("search_words", 3.5, uid="u")
+    for uid in ("u", "somebody"):
+        query.ranking(uid, "ferry", 5, query.Filters())
+    assert weighed == [3.5, query.WORDS]
 
 
 def test_another_model_and_prompt_make_the_summary() -> None:

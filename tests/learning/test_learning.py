@@ -164,11 +164,11 @@ def test_a_users_threshold_follows_what_the_user_said_within_its_bounds() -> Non
     assert tuned.value("speaker_accept", ACCEPT, uid=UID) == ACCEPT
 
 
-def figures(errors: dict[str, float], measured: str, items: int = 60) -> None:
+def figures(errors: dict[str, float], measured: str, items: int = 60, *, kind: str = "prerecorded") -> None:
     for vendor, share in errors.items():
         for item in range(items):
             VendorFigure.objects.create(
-                vendor=vendor, kind="prerecorded", language="de", measured=measured, item=f"i{item}", words=40,
+                vendor=vendor, kind=kind, language="de", measured=measured, item=f"i{item}", words=40,
                 wrong=40 * share + item % 3, seconds=5, audio=60, cost=0.001, at=timezone.now(),
             )  # fmt: skip
 
@@ -192,6 +192,28 @@ def test_vendors_are_ordered_by_what_was_measured_in_a_language(settings: Any, t
     bad.write_text("[]")
     with pytest.raises(CommandError, match="is no evaluation"):
         call_command("learn", figures=bad)
+
+
+def test_weights_of_the_vote_are_what_was_measured_and_are_taken_back_when_newer_figures_differ(settings: Any) -> None:
+    settings.OMI_LIVE = ["deepgram", "soniox"]
+    settings.OMI_VENDOR_ACCURACY = {"deepgram": 0.9, "soniox": 0.9}
+    figures({"deepgram": 0.05}, "one", kind="live")
+    assert outcomes(only="weights") == {}  # the other one was not measured
+    VendorFigure.objects.all().delete()
+    figures({"deepgram": 0.02, "soniox": 0.2}, "two", kind="live")
+    assert outcomes(only="weights", dry_run=True) == {"weights": "would apply"}
+    assert outcomes(only="weights") == {"weights": "applied"}
+    weights = tuned.value("live_accuracy", None, uid="anybody")
+    assert 0.93 < weights["deepgram"] < 0.98
+    assert 0.75 < weights["soniox"] < 0.8
+    row = TunedValue.objects.get(name="live_accuracy")
+    assert row.before["figure"] < row.after["figure"]
+    assert row.before["cases"] > 10
+    assert outcomes(only="weights") == {}
+    VendorFigure.objects.all().delete()
+    figures({"deepgram": 0.3, "soniox": 0.02}, "three", kind="live")
+    assert outcomes(only="weights")["weights"] == "rolled back"
+    assert tuned.value("live_accuracy", None, uid="anybody") is None
 
 
 def test_figures_come_from_an_evaluation(tmp_path: Any) -> None:

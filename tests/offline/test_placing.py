@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -98,3 +99,13 @@ def test_talk_that_goes_on_for_longer_than_a_recording_may_be_is_several_convers
 
 def test_a_click_is_no_conversation() -> None:
     assert placed(recording(0, 0, 60, (10.0, 10.2))) == []
+
+
+def test_minutes_of_an_app_whose_clock_counts_seconds_are_one_conversation_without_a_moment_twice() -> None:
+    """The app cuts what it records into files of a minute, and names them by the second."""
+    result = placed(*(recording(number, number * 60, 60.02) for number in range(30)))
+    [group] = result
+    spans = [(60 * part.number + part.start, 60 * part.number + part.end) for part in group.parts]
+    assert len(spans) == 30
+    assert all(end <= begin + 1e-6 for (_, end), (begin, _) in pairwise(spans))
+    assert sum(end - start for start, end in spans) == pytest.approx(29 * 60 + 60.02, abs=0.1)

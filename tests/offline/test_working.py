@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -15,11 +16,12 @@ from memories.ids import memory_id_for
 from memories.mirror.models import MemoryRow
 from memories.offline import batches, leases, working
 from memories.offline.models import SyncBatch, SyncConversation, SyncFile
-from memories.pipeline.models import PostProcessingRun, VendorCall
+from memories.pipeline import subprocess_runner, tasks
+from memories.pipeline.models import ClusterBeat, PostProcessingRun, VendorCall
 from memories.privacy import erasure
 from memories.repository import memories as repository
 from memories.repository import processing
-from omi.core.errors import ErrorKind, StoreError
+from omi.core.errors import ErrorKind, OwnFault, StoreError
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from tests.offline.conftest import UID, App, at, pcm, wav
@@ -217,6 +219,26 @@ def test_a_file_that_is_not_the_one_that_was_announced_is_refused(app: App, make
     assert [(item["state"], item["problem"]) for item in app.shown(batch)["files"]] == [("refused", "checksum")]
 
 
+def test_a_file_that_takes_too_long_to_be_listened_to_holds_up_no_other(
+    app: App, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script("one")
+    real = subprocess_runner.call
+
+    def slow(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
+        if function.endswith(".speech"):
+            monkeypatch.setattr(subprocess_runner, "call", real)
+            raise OwnFault("the work took too long", code=subprocess_runner.TOO_LONG)
+        return real(function, arguments, timeout=timeout)
+
+    monkeypatch.setattr(subprocess_runner, "call", slow)
+    batch = app.send((pcm(*TALK, seed=1), 0, "pcm16"), (pcm(*TALK, seed=2), 60, "pcm16"))
+    assert working.work(batch) == "done"
+    assert [(item["state"], item["problem"]) for item in app.shown(batch)["files"]] == [
+        ("refused", "took_too_long"), ("placed", None),
+    ]  # fmt: skip
+
+
 def test_quiet_is_silent(app: App, make: Make) -> None:
     batch = app.send((pcm(("quiet", 12.0)), 0, "pcm16"))
     working.work(batch)
@@ -300,6 +322,51 @@ def test_a_store_that_is_away_delays_the_batch_and_costs_it_nothing(
     assert SyncBatch.objects.get().tries == 1
     make()
     assert len(memories()) == 1
+
+
+def test_while_it_works_the_turn_is_kept_and_the_cluster_is_not_taken_for_one_that_hangs(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMI_CLUSTER_ID", "here")
+    monkeypatch.setattr(tasks, "_last_sign", 0.0)
+    turn = leases.Turn.take(app.send((pcm(*TALK), 0, "pcm16")))
+    assert turn is not None
+    SyncBatch.objects.update(until=timezone.now())
+    assert turn.renew()
+    assert SyncBatch.objects.get().until > timezone.now()
+    assert ClusterBeat.objects.filter(name="here").exists()
+    SyncBatch.objects.update(claim="another")
+    assert not turn.renew()
+
+
+def test_what_was_heard_live_is_known_however_many_conversations_came_since(app: App, make: Make) -> None:
+    for number in range(45):
+        session = SessionInfo(UID, f"s{number}", at(number * 1000), "en", "pcm16", 16_000, "pendant")
+        place = conversations.open_conversation(session)
+        audio_of = {session.session_id: {"until": 12.0, "at": at(number * 1000 + 12).timestamp(), "over": True}}
+        processing.update(UID, place.id, {"audio": audio_of, "last_audio": 12.0})
+    batch = app.send((pcm(*TALK, seed=1), 0, "pcm16"), (pcm(*TALK, seed=2), 44_500, "pcm16"))
+    working.work(batch)
+    assert app.states(batch) == ["heard", "placed"]
+
+
+def test_a_user_whose_journals_fill_their_share_of_the_disk_waits_and_loses_nothing(
+    app: App, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script("one")
+    batch = app.send((pcm(*TALK), 0, "pcm16"))
+
+    def full(uid: str) -> None:
+        raise OSError(errno.EDQUOT, "the user's journals fill their share of the disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(whole.QUOTA, "require", full)
+        assert working.work(batch) == "waits"
+    assert list(journal.sessions(UID)) == []
+    SyncBatch.objects.update(due_at=timezone.now())
+    assert working.work(batch) == "done"
+    make()
+    assert [texts(memory) for memory in memories()] == [["one"]]
 
 
 def test_two_batches_of_one_user_are_worked_on_one_after_the_other(app: App) -> None:

@@ -35,7 +35,7 @@ EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">"\'{{7*7}}'
 OPEN = {"/app/sign-in", "/app/sign-out"}
 POSTED = re.compile(
     r"/(texts|voice|visibility|activate|delete|feedback|name|token|consents|vocabulary|webhooks|labels|comments|"
-    r"keep|restore|erase|template|change|default|merge|undo|end)$"
+    r"keep|restore|erase|template|change|default|merge|undo|end|voices/split|healing/\w+/\w+)$"
 )
 
 
@@ -80,8 +80,8 @@ def test_a_stranger_finds_nothing_and_changes_nothing(alice: Visitor, bob: Visit
     ids = owned(memory)
     before = repository.get_memory("alice", memory.id)
     form = {"title": "mine", "segment": "s0", "who": "user", "visibility": "shared", "name": "Mine", "model": "m",
-            "version": "v", "text": "x", "part": "summary", "memory_id": memory.id, "thumb": "up",
-            "q": "boat"}  # fmt: skip
+            "version": "v", "text": "x", "part": "summary", "memory_id": memory.id, "thumb": "up", "q": "boat",
+            "voice": "SPEAKER_01", "into": "SPEAKER_00", "change": "ch_none"}  # fmt: skip
     asked = 0
     for pattern, path in zip(urlpatterns, paths(**ids), strict=True):
         if not re.search("memory_id|person_id|label_id|template_id|reshaping_id", str(pattern.pattern)):

@@ -29,6 +29,7 @@ def test_every_request_of_the_page_is_answered_with_success(db: None, monkeypatc
         read(answer)
         if path.startswith("/v1/memories?trigger"):
             known["MEMORY"] = answer.json()["memory"]["id"]
+            known["SEGMENT"] = answer.json()["memory"]["transcript_segments"][1]["id"]
         if path == "/v1/users/people":
             known["PERSON"] = answer.json()["id"]
         if path.startswith("/v1/search"):

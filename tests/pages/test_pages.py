@@ -146,6 +146,19 @@ def test_settings_are_kept_and_checked(alice: Visitor) -> None:
     alice.post("/app/settings/consents", {"store_recording_permission": "on", "cases": "on"})
     user = users.get_user("alice")
     assert (user.store_recording_permission, user.improvement.cases, user.improvement.learning) == (True, True, False)
+    assert user.recordings_keep_days is None
+    audio.put("alice", "recording", b"sound", memory_id="m", keep_for=None)
+    alice.post("/app/settings/consents", {"store_recording_permission": "on", "recordings_keep_days": "90"})
+    shown = alice.get("/app/settings").content.decode()
+    assert '<option value="90" selected>90 days</option>' in shown
+    assert "1 recording, 5\xa0bytes" in shown
+    assert "the next goes on" in shown
+    alice.post("/app/settings/consents", {"store_recording_permission": "on"})  # a page of an earlier version
+    assert users.get_user("alice").recordings_keep_days == 90
+    for odd in ("0", "-1", "x", "99999999999"):
+        assert alice.post("/app/settings/consents", {"recordings_keep_days": odd}).status_code == 422
+    alice.post("/app/settings/consents", {"store_recording_permission": "on", "recordings_keep_days": ""})
+    assert users.get_user("alice").recordings_keep_days is None
     alice.post("/app/settings/vocabulary", {"terms": "Kathmandu\r\nOmi\r\n\r\n"})
     assert terms.of("alice").terms == ["Kathmandu", "Omi"]
     added = alice.post("/app/settings/webhooks", {"url": "https://hooks.example.org/omi", "kinds": "memory.created"})

@@ -40,6 +40,7 @@ def test_chosen_on_the_timeline_merged_and_undone(alice: Visitor, pair: list[Mem
     assert "One memory now" in page
     assert 'http-equiv="refresh"' not in page
     (memory,) = repository.list_memories("alice").memories
+    assert alice.get("/app/memories/one").headers["Location"] == f"/app/memories/{memory.id}"
     assert f"/app/reshapings/{row.pk}/undo" in alice.get(f"/app/memories/{memory.id}").content.decode()
     assert "2 memories became one" in alice.get("/app/reshapings").content.decode()
     worked(to(alice, alice.post(f"/app/reshapings/{row.pk}/undo"))[0])
@@ -72,3 +73,26 @@ def test_a_refusal_says_why(alice: Visitor, make: Make) -> None:
     make("two", 2000, said("b", "Bye."))
     answer = alice.post("/app/merge", {"memory": ["one", "two"]})
     assert (answer.status_code, b"24 hours" in answer.content) == (409, True)
+
+
+def test_voices_become_one_or_two_on_the_page_of_a_passage(alice: Visitor, pair: list[Memory]) -> None:
+    base = "/app/memories/one"
+    shown = alice.get(f"{base}/voice?segment=a0").content.decode()
+    assert re.findall(r'<option value="(\w+)">', shown) == ["SPEAKER_01"]
+    assert re.findall(r'name="segment" value="(\w+)"( checked)?>', shown)[1:] == [("a0", " checked"), ("a2", "")]
+
+    def voices() -> list[str]:
+        return [item.speaker[-1] for item in repository.get_memory("alice", "one").transcript_segments]
+
+    assert alice.post(f"{base}/voices/merge", {"voice": "SPEAKER_00", "into": "SPEAKER_01"}).status_code == 302
+    assert voices() == ["1", "1", "1"]
+    alice.post(f"{base}/voices/split", {"segment": ["a0", "a1"]})
+    assert voices() == ["2", "2", "1"]
+    shown = alice.get(f"{base}/voice?segment=a0").content.decode()
+    assert "Some of speaker 1 is speaker 2" in shown
+    newest, oldest = re.findall(r'name="change" value="(\w+)"', shown)
+    for change in (newest, oldest):
+        assert alice.post(f"{base}/voices/undo", {"change": change}).status_code == 302
+    assert voices() == ["0", "1", "0"]
+    assert alice.post(f"{base}/voices/merge", {"voice": "SPEAKER_07", "into": "SPEAKER_01"}).status_code == 404
+    assert alice.post(f"{base}/voices/split", {}).status_code == 422

@@ -14,6 +14,7 @@ from memories.ids import memory_id_for
 from memories.pipeline import service, status
 from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.pipeline.rules import user_edits as overlay
+from memories.pipeline.steps import publish_new_memory
 from memories.pipeline.vendor_calls import circuit_breaker
 from memories.repository import memories as repository
 from memories.repository import processing, transcripts
@@ -24,6 +25,7 @@ from omi.core import providers
 from omi.core.errors import Outcome, ProviderError
 from tests.pipeline import fakes
 from tests.pipeline.conftest import UID, wav
+from transcription.hosts import handing
 from transcription.segments import Segment
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +71,27 @@ def test_a_conversation_becomes_a_memory_and_the_app_is_told(drive: Drive) -> No
     assert providers.one("vectors").fetch([f"{UID}-{MEMORY}"], namespace="ns1")
     skipped = RunStep.objects.filter(run=run, state="skipped").values_list("name", flat=True)
     assert set(skipped) == {"prepare_audio", "transcribe", "assess", "identify_speakers"}
+
+
+def test_audio_of_a_session_that_joins_while_the_memory_is_made_is_kept_for_its_own_run(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A conversation goes on (or offline audio joins it) between the reading and the publishing: that was not read."""
+    conversation(segment(1, fakes.TEXT, 1.0))
+    released: list[str] = []
+    monkeypatch.setattr(handing, "release", lambda session, *rest: released.append(session))
+    real = publish_new_memory.write
+
+    def joined(ctx: Any) -> Any:
+        processing.update(UID, PROCESSING, {"session_ids": ["session", "joined"]})
+        return real(ctx)
+
+    monkeypatch.setattr(publish_new_memory, "write", joined)
+    assert drive(start()).outcome == "success"
+    assert released == ["session"]
+    monkeypatch.setattr(publish_new_memory, "write", real)
+    assert drive(start()).outcome == "success"
+    assert released == ["session", "session", "joined"]
 
 
 def test_an_outage_of_the_language_model_delays_the_memory_and_loses_nothing(drive: Drive) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memories.changes import making
+from memories.changes import making, voices
 from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.steps import publish
@@ -58,6 +58,25 @@ def test_the_persons_words_win_and_the_machines_transcript_stays_the_machines(
     assert RIGHT not in [segment.text for version in stored for segment in version.segments]
     making.undo(UID, MEMORY, last.edits.changes[0].id, fence=nobody)
     assert repository.get_memory(UID, MEMORY).transcript_segments[-1].text == wrong.text
+
+
+def test_voices_that_the_person_made_one_stay_one_in_whatever_transcript(
+    memory: Memory, upload: Any, heard: Any, drive: Drive
+) -> None:
+    fakes.SCRIPT["first"] = [[*FIRST, *SECOND]]
+    run = drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload()))
+    before = repository.get_memory(UID, MEMORY)
+    assert [item.speaker for item in before.transcript_segments] == ["SPEAKER_00", "SPEAKER_01"]
+    voices.merge(UID, MEMORY, "SPEAKER_01", "SPEAKER_00", fence=nobody)
+    # Heard once more: the labels are others, and so are the ids.
+    again = [word.model_copy(update={"speaker": "SPEAKER_01"}) for word in FIRST]
+    fakes.SCRIPT["first"] = [[*again, *[word.model_copy(update={"speaker": "SPEAKER_00"}) for word in SECOND]]]
+    drive(service.retry(run, actor="test", from_step="transcribe"))
+    after = repository.get_memory(UID, MEMORY)
+    assert [item.speaker for item in after.heard()] == ["SPEAKER_01", "SPEAKER_00"]
+    assert [item.speaker for item in after.transcript_segments] == ["SPEAKER_01", "SPEAKER_01"]
+    making.undo(UID, MEMORY, after.edits.changes[0].id, fence=nobody)
+    assert repository.get_memory(UID, MEMORY).transcript_segments == after.heard()
 
 
 def test_a_correction_made_while_a_run_is_out_does_not_keep_its_transcript_from_being_shown(

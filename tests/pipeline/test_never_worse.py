@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -254,3 +255,20 @@ def test_a_recording_is_kept_only_while_the_user_allows_it(
     kept = audio.for_memory(UID, MEMORY, purpose="recording")
     assert len(kept) == (0 if withdrawn else 1)
     assert bool(repository.get_memory(UID, MEMORY).recording) is not withdrawn
+
+
+def test_a_recording_goes_after_as_long_as_the_user_chose(
+    memory: Memory, upload: Any, heard: Any, drive: Drive
+) -> None:
+    """Also where the user chooses while the run works."""
+    from omi.accounts.users import update_user
+    from omi.stores import audio
+
+    def choose() -> None:
+        update_user(UID, recordings_keep_days=30)
+
+    update_user(UID, store_recording_permission=True)
+    fakes.SCRIPT["first"] = [choose]
+    drive(start(upload))
+    (kept,) = audio.for_memory(UID, MEMORY, purpose="recording")
+    assert kept.delete_after == kept.created_at + timedelta(days=30)

@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from memories.changes import healing, voices
 from memories.noted import Comment
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import ActionItem, Change, Memory, Structured, UserEdits
-from tests.reshaping.conftest import BEGAN, Make, made_of, merged, said, undone
+from memories.vocabulary.models import Healing
+from tests.reshaping.conftest import BEGAN, Make, made_of, merged, nothing, said, undone
 
 
 def test_the_transcripts_follow_one_another_on_one_time_axis_with_the_pause_between_them(pair: list[Memory]) -> None:
@@ -71,6 +73,13 @@ def test_what_the_user_changed_is_carried(make: Make) -> None:
     assert (memory.edits.segments["b1"]["start"], memory.edits.segments["b1"]["is_user"]) == (605.0, True)
 
 
+def test_voices_that_the_user_made_one_are_one_in_the_merged_memory(pair: list[Memory]) -> None:
+    voices.merge("alice", "one", "SPEAKER_01", "SPEAKER_00", fence=nothing)
+    (memory,) = made_of(merged("one", "two"))
+    assert [item.speaker[-1] for item in memory.transcript_segments] == ["0", "0", "0", "1", "2"]
+    assert memory.heard() == memory.transcript_segments
+
+
 def test_a_run_makes_the_summary_and_the_app_hears_of_it(pair: list[Memory]) -> None:
     (memory,) = made_of(merged("one", "two"))
     assert memory.structured.title == "Talk one · Talk two"
@@ -108,13 +117,29 @@ def test_merged_again_after_it_was_undone_makes_a_new_memory(pair: list[Memory])
     assert [memory.id for memory in made_of(again)] != before
 
 
-def test_folder_tags_comments_and_template_are_carried(make: Make) -> None:
-    later = Comment(id="cm_2", text="Later", at=BEGAN + timedelta(hours=1))
-    sooner = Comment(id="cm_1", text="Sooner", at=BEGAN)
-    make("one", 0, said("a", "Hello."), edits=UserEdits(tag_ids=["tg_a", "tg_b"], comments=[later]))
-    edits = UserEdits(folder_id="fo_a", tag_ids=["tg_b", "tg_c"], comments=[sooner], template_id="meeting")
-    make("two", 5, said("b", "Goodbye."), edits=edits)
+def test_labels_comments_and_healings_go_along(make: Make) -> None:
+    healed = [
+        Change(id=f"ch_{name}", kind="heal", at=BEGAN, heard="Hanna", text="Anna", before="Hanna", healing="h1",
+               places={f"{name}0": "Hello Hanna."})
+        for name in "ab"
+    ]  # fmt: skip
+    notes = [Comment(id=f"c{number}", text="Note", at=BEGAN + timedelta(minutes=number)) for number in range(2)]
+    make(
+        "one", 0, said("a", "Hello Anna."),
+        edits=UserEdits(folder_id="f1", tag_ids=["t1", "t2"], comments=notes[1:], changes=healed[:1]),
+    )  # fmt: skip
+    make(
+        "two", 5, said("b", "Hello Anna."),
+        edits=UserEdits(
+            folder_id="f2", tag_ids=["t2", "t3"], comments=notes[:1], changes=healed[1:], template_id="meeting"
+        ),
+    )  # fmt: skip
+    Healing.objects.create(id="h1", uid="alice", heard="Hanna", term="Anna", created_at=BEGAN)
     (memory,) = made_of(merged("one", "two"))
-    assert memory.edits.labels() == ["fo_a", "tg_a", "tg_b", "tg_c"]
-    assert [note.text for note in memory.edits.comments] == ["Sooner", "Later"]
+    assert (memory.edits.folder_id, memory.edits.tag_ids) == ("f1", ["t1", "t2", "t3"])
+    assert [note.id for note in memory.edits.comments] == ["c0", "c1"]
     assert memory.edits.template_id == "meeting"
+    assert [item.text for item in memory.heard()] == ["Hello Hanna.", "Hello Hanna."]
+    assert len(memory.edits.changes) == 1
+    healing.undo("alice", "h1", fence=nothing)
+    assert [item.text for item in repository.get_memory("alice", memory.id).transcript_segments] == ["Hello Hanna."] * 2

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import struct
 import wave
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from memories.pipeline.engine import fault_injection
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.accounts import users
 from omi.stores import audio
+from omi.stores.models import AudioObject
 from tests.reshaping.conftest import Make, made_of, merged, said, split
 from tests.support.sound import wav
 
@@ -102,6 +106,25 @@ def test_without_permission_nothing_is_copied(near: list[Memory]) -> None:
     assert merged("one", "two").recording == "not_permitted"
 
 
+def test_what_an_earlier_try_made_of_other_words_is_made_anew(
+    near: list[Memory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The original was transcribed anew between the copy and the transaction: it is cut elsewhere now."""
+    kept("one", steps(100, 101, 102, 103, 104, 105, 106, 107))
+    changed = []
+
+    def point(here: str) -> None:
+        if here == "reshaping-prepared" and not changed:
+            first, second = repository.get_memory("alice", "one").transcript_segments
+            later = second.model_copy(update={"start": 6.0})
+            changed.append(repository.update_memory("alice", "one", {"transcript_segments": [first, later]}))
+
+    monkeypatch.setattr(fault_injection, "point", point)
+    first, second = made_of(split("one", "a1"))
+    assert (seconds(first), seconds(second), level_at(second, 0.0)) == (6.0, 2.0, 106)
+    assert [len(audio.for_memory("alice", part.id, "recording")) for part in (first, second)] == [1, 1]
+
+
 def test_a_split_recording_begins_with_its_own_words(near: list[Memory]) -> None:
     kept("one", steps(100, 101, 102, 103, 104, 105, 106, 107))
     first, second = made_of(split("one", "a1"))
@@ -110,3 +133,15 @@ def test_a_split_recording_begins_with_its_own_words(near: list[Memory]) -> None
     original = repository.find_memory("alice", "one")
     assert original is not None
     assert len(audio.for_memory("alice", "one", "recording")) == 1
+
+
+def test_a_merged_recording_goes_when_the_oldest_of_its_parts_would_have_gone(near: list[Memory]) -> None:
+    kept("one", steps(100, 101, 102))
+    kept("two", steps(200, 201))
+    day = timedelta(days=1)
+    AudioObject.objects.filter(memory_id="one").update(created_at=timezone.now() - 20 * day)
+    users.update_user("alice", recordings_keep_days=30)
+    (memory,) = made_of(merged("one", "two"))
+    (row,) = AudioObject.objects.filter(name=memory.recording)
+    assert row.delete_after is not None
+    assert 9 * day < row.delete_after - timezone.now() < 10 * day

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 def test_events_and_callbacks_go_when_they_are_too_old_and_no_sooner() -> None:
     now, moment = timezone.now(), timedelta(minutes=1)
-    for age in (upkeep.EVENTS_KEPT + moment, upkeep.EVENTS_KEPT - moment):
+    for age in (log.KEPT + moment, log.KEPT - moment):
         number = log.append("ana", log.MEMORY_CREATE_FAILED, {"processing_memory_id": "p"})
         UserEvent.objects.filter(number=number).update(created_at=now - age)
     for name, age in (("old", upkeep.CALLBACKS_KEPT + moment), ("new", upkeep.CALLBACKS_KEPT - moment)):

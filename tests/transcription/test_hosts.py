@@ -24,6 +24,7 @@ from transcription import journal
 from transcription.audio.codecs import codec
 from transcription.hosts import asking, beating, handing
 from transcription.hosts.models import Host, HostJournal, HostRequest
+from transcription.journal import whole
 from transcription.journal.store import FINISHED
 from transcription.ports import HOST_LOST, SessionInfo
 from transcription.session import host_upkeep
@@ -299,3 +300,24 @@ def test_a_clock_that_is_wrong_is_put_right_by_the_databases(settings: Any, monk
     assert Host.objects.get().clock_behind == 300.0
     settings.OMI_HOSTS = 1
     assert abs((clock.now() - timezone.now()).total_seconds()) < 1
+
+
+def test_what_was_captured_offline_is_handed_over_and_heard_on_another_host(on: On, tmp_path: Path) -> None:
+    on("a")
+    session = SessionInfo(UID, "s1", BEGAN, "en", "pcm16", 16_000)
+    entry = whole.write(
+        session, codec("pcm16"), [bytes(32_000)] * 3, conversation="c0", conversation_started_at=BEGAN, offset=0.0
+    )
+    handing.closed(entry)
+    assert not handing.is_handed("s1")
+    on("b")
+    with pytest.raises(StoreError):
+        handing.recording_for(UID, Talk(), tmp_path / "early.wav")
+    on("a")
+    assert handing.hand_over(entry)
+    assert handing.is_handed("s1")
+    on("b")
+    made = handing.recording_for(UID, Talk(), tmp_path / "made.wav")
+    assert made is not None
+    with wave.open(str(made)) as file:
+        assert file.getnframes() == 48_000

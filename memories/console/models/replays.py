@@ -50,7 +50,8 @@ class Replay(models.Model):
 
 
 class ReplayItem(models.Model):
-    """One run that is done anew. It goes with the run: erasure and retention need not know of it."""
+    """One run that is done anew: a failed one, or the newest of a memory of which a part was made with something, which
+    is made again from ``from_step`` on. It goes with the run: erasure and retention need not know of it."""
 
     class State(models.TextChoices):
         WAITING = "waiting"
@@ -63,6 +64,10 @@ class ReplayItem(models.Model):
 
     replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="items")
     run = models.ForeignKey("pipeline.PostProcessingRun", on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(
+        max_length=16, blank=True, default="", db_default="", help_text="of the run that is started; of a retry empty"
+    )
+    from_step = models.CharField(max_length=32, blank=True, default="", db_default="")
     new_run = models.ForeignKey(
         "pipeline.PostProcessingRun", null=True, blank=True, on_delete=models.CASCADE, related_name="+"
     )

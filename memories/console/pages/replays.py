@@ -13,9 +13,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 
-from memories.console import audit, replay, roles, undoing
+from memories.console import audit, choosing, replay, roles, undoing
 from memories.console.models import FailureGroup, Replay, ReplayItem
 from memories.console.pages.base import answer, needs, paged, reason_of
+from memories.registry import records
 
 REFRESH = 5
 """Seconds after which the page of a replay at work is fetched again."""
@@ -28,13 +29,18 @@ class ReplayForm(forms.Form):
     """Which failures, when, how fast, up to what."""
 
     groups = forms.ModelMultipleChoiceField(
-        FailureGroup.objects.none(), label="Failures", widget=forms.CheckboxSelectMultiple,
-        error_messages={"required": "Choose at least one group of failures: a replay of everything is never meant."},
+        FailureGroup.objects.none(), label="Failures", widget=forms.CheckboxSelectMultiple, required=False
+    )
+    made_with = forms.CharField(
+        max_length=300, required=False, label="Or everything that was made with",
+        widget=forms.TextInput(attrs={"size": 50, "placeholder": "provider=deepgram model=nova-3"}),
+        help_text=f"NAME=VALUE, with blanks between them: {', '.join(records.CONDITIONS)}. The memory's page and "
+        "manage.py explain name them. What was made in the time below is made anew, also where nothing failed.",
     )  # fmt: skip
     since = forms.DateTimeField(
         label="From", error_messages=WHEN,
-        help_text="Failures from then on: the last seven days, unless you change it. What fails after it has begun is "
-        "not in it.",
+        help_text="What failed (or was made) from then on: the last seven days, unless you change it. What fails after "
+        "it has begun is not in it.",
     )  # fmt: skip
     until = forms.DateTimeField(label="Until", error_messages=WHEN)
     name = forms.CharField(
@@ -68,6 +74,22 @@ class ReplayForm(forms.Form):
         for name, word in (("since", "From"), ("until", "Until")):  # Django reads them in the reader's zone
             self.fields[name].label = f"{word} ({timezone.get_current_timezone_name()})"
 
+    def clean_made_with(self) -> dict[str, str]:
+        try:
+            return choosing.asked(str(self.cleaned_data["made_with"]))
+        except records.UnknownCondition as error:
+            text = str(error)
+            raise forms.ValidationError(f"{text[:1].upper()}{text[1:]}.") from error
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or self.cleaned_data
+        if "made_with" in given and not given.get("groups") and not given["made_with"]:
+            raise forms.ValidationError(
+                "Choose at least one group of failures, or what something was made with: a replay of everything is "
+                "never meant."
+            )
+        return dict(given)
+
     def clean_spend_cap(self) -> float:
         value = float(self.cleaned_data["spend_cap"])
         if not math.isfinite(value):
@@ -92,7 +114,7 @@ def new(request: HttpRequest) -> HttpResponse:
         given = form.cleaned_data
         chosen = {
             "group_ids": sorted(group.pk for group in given["groups"]), "since": given["since"],
-            "until": given["until"],
+            "until": given["until"], "made_with": given["made_with"],
         }  # fmt: skip
         try:
             if "confirmed" in request.POST:
@@ -102,11 +124,12 @@ def new(request: HttpRequest) -> HttpResponse:
                     spend_cap=given["spend_cap"], **chosen,
                 )  # fmt: skip
                 return redirect("admin:console_replay", made.pk)
-            seen = replay.preview(**chosen)
-        except replay.Refused as error:
+            seen = choosing.preview(**chosen)
+        except choosing.Refused as error:
             form.add_error(None, str(error))
     return answer(
-        request, "replay_new", "New incident replay", form=form, seen=seen, most=replay.MOST,
+        request, "replay_new", "New incident replay", form=form, seen=seen, most=choosing.MOST,
+        most_selected=choosing.MOST_SELECTED,
         minutes=math.ceil(seen.runs / form.cleaned_data["rate_per_minute"]) if seen else 0,
     )  # fmt: skip
 
@@ -116,7 +139,14 @@ def _initial(request: HttpRequest) -> dict[str, Any]:
     asked = request.GET.getlist("group")[:50]
     groups = [int(text) for text in asked if text.isascii() and text.isdecimal() and len(text) <= 12]
     since: datetime = now - replay.WINDOW
-    return {"groups": groups, "since": since, "until": now + timedelta(minutes=1), "form_key": secrets.token_hex(16)}
+    asked_with = str(request.GET.get("made_with", ""))[:300]
+    return {
+        "groups": groups,
+        "made_with": asked_with,
+        "since": since,
+        "until": now + timedelta(minutes=1),
+        "form_key": secrets.token_hex(16),
+    }
 
 
 @needs(to_post=roles.REPLAY)
@@ -174,7 +204,7 @@ def _steer(request: HttpRequest, found: Replay) -> HttpResponse:
         more["spend_cap"] = cap
     try:
         steer[what](found, actor=audit.actor_of(request), reason=reason, **more)
-    except replay.Refused as error:
+    except choosing.Refused as error:
         messages.warning(request, str(error))
     else:
         messages.success(request, {"pause": "Paused.", "resume": "It goes on.", "stop": "Stopped.",

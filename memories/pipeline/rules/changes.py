@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Final
 
-from memories.pipeline.rules import healing, user_edits
+from memories.pipeline.rules import healing, user_edits, voices
 from memories.pipeline.rules.tokens import tokens_in
-from memories.shapes import WORDS, ActionItem, Change, Memory, Structured, UserEdits
+from memories.shapes import ActionItem, Change, Memory, Structured, UserEdits
 from transcription.segments import Segment, clean_text
 
 ALIKE: Final = 0.6
@@ -55,10 +55,24 @@ def kept(operations: Sequence[Change]) -> list[Change]:
 
 def _fits(operations: Sequence[Change]) -> bool:
     words = sum(
-        len(item.heard) + len(item.before) + len(item.text) + len(item.item.description if item.item else "")
+        len(item.heard)
+        + len(item.before)
+        + len(item.text)
+        + len(item.item.description if item.item else "")
+        + 8 * (len(item.spans) + len(item.into_spans))
         for item in operations
     )
     return len(operations) <= MOST_CHANGES and words <= MOST_CHARACTERS
+
+
+def on_items(edits: UserEdits) -> bool:
+    """Whether the person changed action items, also where all of it was undone."""
+    return any(change.kind.startswith("item_") for change in edits.changes)
+
+
+def lay(segments: Sequence[Segment], edits: UserEdits) -> tuple[list[Segment], UserEdits]:
+    """``segments`` (the machine's) with the person's voices and words, and the edits with the places of each."""
+    return lay_texts(*voices.lay(segments, edits))
 
 
 def lay_texts(segments: Sequence[Segment], edits: UserEdits) -> tuple[list[Segment], UserEdits]:
@@ -226,7 +240,7 @@ def _alike(listed: Sequence[tuple[str, ActionItem]], description: str) -> int | 
 
 def lay_items(made: Structured, edits: UserEdits) -> Structured:
     """The structure with the person's action items."""
-    if all(change.kind in WORDS for change in edits.changes):
+    if not on_items(edits):
         return made
     return made.model_copy(update={"action_items": [item for _, item in items(made.action_items, edits)]})
 
@@ -236,6 +250,6 @@ def lay_structure(memory: Memory, made: Structured, edits: UserEdits) -> tuple[S
     now where the person changed some."""
     before = memory.structured.model_copy(update={"action_items": made_items(memory)})
     flagged = user_edits.keep_flags(before, made)
-    if any(change.kind not in WORDS for change in edits.changes):
+    if on_items(edits):
         edits = edits.model_copy(update={"made_items": flagged.action_items})
     return lay_items(user_edits.structured(flagged, edits), edits), edits

@@ -130,7 +130,7 @@ def manual_labels(
     found: dict[str, dict[str, Any]] = {}
     for segment in segments:
         label = (
-            _named(segment, edits.segments)
+            of_segment(segment, edits.segments)
             or _under(segment, spans)
             or voices.get(segment.speaker)
             or _under(segment, voice_spans)
@@ -162,7 +162,7 @@ def naming(
         if (label := labels.get(item.id)) is not None
         and (
             item.speaker in shown_voices
-            or _named(item, edits.segments) is not None
+            or of_segment(item, edits.segments) is not None
             or carried[_key(item.speaker, label)] > MOST * total[item.speaker]
         )
     }
@@ -225,7 +225,7 @@ def apply(segments: Sequence[Segment], labels: Mapping[str, Label]) -> list[Segm
     ]
 
 
-def _named(segment: Segment, chosen: Mapping[str, Label]) -> Label | None:
+def of_segment(segment: Segment, chosen: Mapping[str, Label]) -> Label | None:
     """The label of the segment's own id, where it is still about these moments: half of the shorter one (a segment
     that was named while it was spoken went on afterwards). An id alone is not enough to say who speaks."""
     value = chosen.get(segment.id)

@@ -34,6 +34,7 @@ def run(ctx: Context) -> Done:
         "failed_seconds": round(failed, 2),
         "started": found.timer_start or found.created_at.timestamp(),
         "accounting": missing_audio.accounting(found),
+        "sessions": found.session_ids,
         "audio": "",
     }
     # Kept for the user where they allow it; else only as long as it is needed to make up for what failed.

@@ -88,14 +88,14 @@ def _update(ctx: Context) -> tuple[Memory, str]:
         same = (memory.active_transcript, content_hash(memory.heard())) in (judged, result)
         if accepted and same:
             labels = user_edits.manual_labels(segments, memory.edits, model=model, version=version, known=known)
-            laid, edited = changes.lay_texts(user_edits.apply(segments, labels), edited)
+            laid, edited = changes.lay(user_edits.apply(segments, labels), edited)
             changed |= {"transcript_segments": laid, "active_transcript": model, "active_version": version}
         elif accepted:
             note.append("the shown transcript was changed meanwhile; the new one is kept beside it")
         elif ctx.did("identify_speakers") and same:
             labels = user_edits.manual_labels(segments, memory.edits, model=memory.active_transcript,
                                          version=memory.active_version, known=known)  # fmt: skip
-            changed["transcript_segments"], edited = changes.lay_texts(user_edits.apply(segments, labels), edited)
+            changed["transcript_segments"], edited = changes.lay(user_edits.apply(segments, labels), edited)
         if ctx.did("structure"):
             made = Structured.model_validate(ctx.output("structure")["structured"])
             changed["structured"], edited = changes.lay_structure(memory, made, edited)

@@ -62,11 +62,12 @@ def write(ctx: Context) -> Memory:
 
 
 def _release_journal(ctx: Context, conversation: ProcessingMemory) -> None:
-    """The words are safe now: the sessions' audio goes after ``OMI_AUDIO_KEEP`` (the conversation may still go on)."""
+    """The words are safe now: the audio of the sessions that this run has read goes after ``OMI_AUDIO_KEEP``. One that
+    joined the conversation meanwhile has a run of its own to come."""
     from django.conf import settings
     from django.utils import timezone
 
-    for session in conversation.session_ids:
+    for session in ctx.output("gather").get("sessions", conversation.session_ids):
         handing.release(session, timezone.now() + settings.OMI_AUDIO_KEEP, ctx.uid)
 
 
@@ -107,7 +108,7 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recor
         later = continued(shown, live, later, taken=memory.edits.speakers)
         segments, changed_text = [*shown, *later], bool(later)
     edited = _with_assigned(memory.edits, conversation)
-    labelled, edited = changes.lay_texts(_labelled(segments, edited, memory.active_transcript), edited)
+    labelled, edited = changes.lay(_labelled(segments, edited, memory.active_transcript), edited)
     fields: dict[str, Any] = {
         "transcript_segments": labelled,
         "accounting": missing_audio.accounting(conversation) or None,

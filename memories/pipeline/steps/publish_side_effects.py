@@ -18,7 +18,7 @@ from memories.repository import emotions as emotions_repository
 from memories.repository import memories as repository
 from memories.repository.memories import MemoryNotFound
 from memories.shapes import Memory
-from omi.accounts.users import get_user
+from omi.accounts.users import get_user, recordings_age
 from omi.core.errors import ProviderError
 from omi.push import push as send
 from omi.stores import audio
@@ -62,7 +62,9 @@ def recording(ctx: Context) -> str:
         return ""
     if not ctx.recorded():
         return ""  # its time was over before this run began
-    return recordings.store(ctx, "recording", ctx.wav(), None)
+    name = recordings.store(ctx, "recording", ctx.wav(), None)
+    audio.limit_age(ctx.uid, "recording", recordings_age(ctx.uid), memory_id=ctx.memory_id)
+    return name
 
 
 def permitted_now(ctx: Context) -> bool:

@@ -185,7 +185,7 @@ def result_segments(ctx: Context) -> list[Segment]:
 def told(ctx: Context) -> list[Segment]:
     """The same with the words that the person corrected: the summary is made of these."""
     segments = result_segments(ctx)
-    return segments if ctx.run.kind == Kind.CAPTURE else changes.lay_texts(segments, ctx.memory.edits)[0]
+    return segments if ctx.run.kind == Kind.CAPTURE else changes.lay(segments, ctx.memory.edits)[0]
 
 
 def _unchanged(ctx: Context, segments: list[Segment]) -> bool:

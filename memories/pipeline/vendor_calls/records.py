@@ -310,3 +310,40 @@ def outside(uid: str, vendor: str, operation: str, *, remote: bool) -> Iterator[
                 if erased_since(uid, call.started_at):
                     call.uid = ""
                 call.save(force_insert=True)
+
+
+class MadeBefore(Exception):
+    """The same request was made before, and may be on the bill."""
+
+
+@contextmanager
+def once(uid: str, vendor: str, operation: str, request_key: str) -> Iterator[VendorCall]:
+    """Around a paid call that belongs to no run and is made once, whatever becomes of its answer: its row is there
+    before it, so that after a kill it is known that the vendor may have been paid.
+
+    Raises MadeBefore; BudgetSpent, where the user has had the day's paid calls; ProviderError, while the breaker is
+    open. An UPDATE writes the end: where the account was erased meanwhile nothing comes back.
+    """
+    budgets.spend(uid)
+    recently_failed = circuit_breaker.admit(vendor)
+    call = VendorCall(
+        uid=uid, step="", fence=0, vendor=vendor, operation=operation, request_key=request_key,
+        started_at=timezone.now(),
+    )  # fmt: skip
+    with transaction.atomic():
+        if any(item.taken or item.outcome in _ENDED_WELL for item in of_request(request_key)):
+            raise MadeBefore
+        call.save(force_insert=True)
+        budgets.paid(uid)
+    began = perf_counter()
+    try:
+        with traces.span("vendor", vendor=vendor, operation=operation):
+            yield call
+    except ProviderError as error:
+        end(call, began, error)
+        tell_breaker(call, error, recently_failed=recently_failed)
+        call.store_end()
+        raise
+    end(call, began, None)
+    tell_breaker(call, None, recently_failed=recently_failed)
+    call.store_end()

@@ -34,3 +34,5 @@ from omi.settings import *  # noqa: F403
 if "pytest" in sys.modules:
     # A file, as in production: SQLite's shared memory database answers "locked" where a file waits for its turn.
     DATABASES["default"]["TEST"] = {"NAME": os.path.join(_DATA, "test.sqlite3")}  # noqa: F405, PTH118
+    # Each test client builds the middleware anew: it would look at every static file for it, a twelfth of a second.
+    WHITENOISE_AUTOREFRESH = True

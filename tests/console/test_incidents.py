@@ -31,38 +31,46 @@ LEASE_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[tuple[Installation, VendorServer]]:
+def chromium() -> Iterator[Any]:
+    """One browser for all: a second one of Playwright's cannot be driven beside it."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
-    with incidents.throw_away(database=migrated()) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def page(place: tuple[Installation, VendorServer]) -> Iterator[Any]:
-    with signed_in(place[0]) as shown:
-        yield shown
-
-
-@contextmanager
-def signed_in(running: Installation) -> Iterator[Any]:
-    """A page of a browser in which staff has logged in; nothing may break in it."""
     from playwright.sync_api import sync_playwright
 
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # playwright's loop runs in this thread; Django is not used in it
     with sync_playwright() as tools:
         started = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        shown = started.new_context(viewport={"width": 1280, "height": 900}).new_page()
-        shown.set_default_timeout(20_000)
-        broken: list[str] = []
-        shown.on("pageerror", lambda error: broken.append(str(error)))
-        shown.on("response", lambda answer: broken.append(answer.url) if answer.status >= 500 else None)
-        shown.on("console", lambda said: broken.append(said.text) if "Content Security Policy" in said.text else None)
-        log_in(shown, running)
-        yield shown
+        yield started
         started.close()
-        assert broken == []
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture(scope="module")
+def place(chromium: Any) -> Iterator[tuple[Installation, VendorServer]]:
+    with incidents.throw_away(database=migrated()) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Any, place: tuple[Installation, VendorServer]) -> Iterator[Any]:
+    with signed_in(chromium, place[0]) as shown:
+        yield shown
+
+
+@contextmanager
+def signed_in(chromium: Any, running: Installation) -> Iterator[Any]:
+    """A page of a browser in which staff has logged in; nothing may break in it."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    shown = context.new_page()
+    shown.set_default_timeout(20_000)
+    broken: list[str] = []
+    shown.on("pageerror", lambda error: broken.append(str(error)))
+    shown.on("response", lambda answer: broken.append(answer.url) if answer.status >= 500 else None)
+    shown.on("console", lambda said: broken.append(said.text) if "Content Security Policy" in said.text else None)
+    log_in(shown, running)
+    yield shown
+    context.close()
+    assert broken == []
 
 
 def home(page: Any) -> None:
@@ -195,12 +203,10 @@ def reveal(page: Any) -> None:
 
 
 @pytest.mark.long
-def test_a_replay_over_300_runs_is_paused_killed_resumed_and_undone() -> None:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
+def test_a_replay_over_300_runs_is_paused_killed_resumed_and_undone(chromium: Any) -> None:
     with (
         incidents.throw_away(lease_seconds=LEASE_SECONDS, database=migrated()) as (running, _),
-        signed_in(running) as page,
+        signed_in(chromium, running) as page,
     ):
         running.manage("simulate", "seed", "many", "gina", str(RUNS))
         begin_a_replay(page, RUNS)

@@ -14,7 +14,7 @@ from typing import Any
 from memories.noted import MOST_TAGS
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits, voices
-from memories.shapes import WORDS, Change, Memory, Structured, UserEdits
+from memories.shapes import WORDS, ActionItem, Change, Memory, Structured, UserEdits
 from transcription.segments import Segment, segment_id, speaker_label, speaker_number
 
 
@@ -158,7 +158,7 @@ def _edits(parts: Sequence[Placed]) -> UserEdits:
     put behind one another where each memory has one of the user's: one alone would speak of its part only."""
     edits = [part.memory.edits for part in parts]
     overviews = [item.overview for item in edits]
-    operations = sorted((_operation(change, part) for part in parts for change in carried(part.memory)),
+    operations = sorted((_operation(change, part) for part in parts for change in _on_own_items(part, parts)),
                         key=lambda change: change.at)  # fmt: skip
     touched = any(change.kind.startswith("item_") for change in operations)
     made = {rules.item_key(x.description): x for part in parts for x in rules.made_items(part.memory)}
@@ -225,6 +225,40 @@ def _once(operations: Sequence[Change]) -> list[Change]:
 def carried(memory: Memory) -> list[Change]:
     """The operations that go along. Those on voices are done: what is shown has the voices as the user made them."""
     return [change for change in memory.edits.changes if change.kind not in voices.KINDS]
+
+
+def _on_own_items(part: Placed, parts: Sequence[Placed]) -> list[Change]:
+    """The operations that go along, without taking another memory's action item of the same words along: deleted in
+    this one alone it stays, and put into other words here it is one of its own."""
+    others = {
+        name
+        for other in parts
+        if other is not part
+        for name, _ in rules.items(rules.made_items(other.memory), other.memory.edits)
+        if all(change.item_id != name for change in rules.active(other.memory.edits, "item_change"))
+    }
+    found, own = [], set[str]()
+    for change in carried(part.memory):
+        if change.item is None or change.item_id not in others or change.kind == "item_add":
+            found.append(change)
+            continue
+        if change.undone_at is not None:
+            continue  # of an item that is another memory's from now on
+        name = rules.item_id(f"{change.item_id} {part.memory.id}")
+        if change.kind == "item_change" and (change.item_id in own or "description" in change.fields):
+            kind = "item_change" if change.item_id in own else "item_add"
+            item = (
+                ActionItem.model_validate(change.item.model_dump() | change.fields)
+                if kind == "item_add"
+                else change.item
+            )
+            found.append(change.model_copy(update={"kind": kind, "item_id": name, "item": item}))
+            own.add(str(change.item_id))
+        elif change.item_id in own:
+            found.append(change.model_copy(update={"item_id": name}))
+        elif change.kind != "item_delete":
+            found.append(change)
+    return found
 
 
 def _operation(change: Change, part: Placed) -> Change:

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from memories.changes import healing, voices
+from memories.changes import healing, making, voices
 from memories.noted import Comment
 from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.rules import changes as rules
 from memories.repository import memories as repository
 from memories.shapes import ActionItem, Change, Memory, Structured, UserEdits
 from memories.vocabulary.models import Healing
 from tests.reshaping.conftest import BEGAN, Make, made_of, merged, nothing, said, undone
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (lambda name: making.delete_item("alice", "two", name, fence=nothing), ["Call Bob"]),
+        (
+            lambda name: making.change_item("alice", "two", name, {"description": "Call Rob"}, fence=nothing),
+            ["Call Bob", "Call Rob"],
+        ),
+    ],
+    ids=["deleted", "in other words"],
+)
+def test_a_task_of_the_same_words_in_the_other_memory_is_not_touched(make: Make, change: Any, left: list[str]) -> None:
+    for name, minutes in (("one", 0), ("two", 10)):
+        told = Structured(title=name, action_items=[ActionItem(description="Call Bob")])
+        make(name, minutes, said(name, "Call Bob today.", "Yes, I will."), structured=told)
+    change(rules.item_id("Call Bob"))
+    (memory,) = made_of(merged("one", "two"))
+    assert [item.description for item in memory.structured.action_items] == left
+    assert [item.description for _, item in making.listed(memory)] == left
 
 
 def test_the_transcripts_follow_one_another_on_one_time_axis_with_the_pause_between_them(pair: list[Memory]) -> None:

@@ -349,6 +349,12 @@ def prune() -> int:
     return delete_in_pieces(old)
 
 
+def will_join(uid: str, memory_id: str) -> bool:
+    """Whether words of a batch that is being worked on were placed in this memory and are not in it yet."""
+    placed = SyncConversation.objects.filter(batch__uid=uid, memory_id=memory_id, asked=False)
+    return placed.filter(batch__state=SyncBatch.State.QUEUED).exists()
+
+
 def forget_memory(uid: str, memory_id: str) -> int:
     """Erase which parts of a batch became a memory; that its files came stays, so that they do not come again."""
     return int(SyncConversation.objects.filter(batch__uid=uid, memory_id=memory_id).delete()[0])

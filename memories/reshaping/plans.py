@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop
 from emotions.base import EmotionTimeline
 from memories.capture import continuing
 from memories.given import MAX_GIVEN_SEGMENTS
+from memories.offline import batches as offline
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits
 from memories.repository import emotions as emotions_repository
@@ -94,6 +95,8 @@ def check(uid: str, memories: Sequence[Memory]) -> None:
     """Raise NotPossible where these cannot be one memory, or somebody still speaks in one of them."""
     for memory in memories:
         if memory.processing_memory_id and _going_on(uid, memory.processing_memory_id):
+            raise NotPossible("going_on")
+        if offline.will_join(uid, memory.id):
             raise NotPossible("going_on")
     zeros = [merging.zero_of(memory) for memory in memories]
     until = max(zero + timedelta(seconds=merging.end_of(item)) for zero, item in zip(zeros, memories, strict=True))

@@ -21,6 +21,7 @@ from memories.pipeline.models import ClusterBeat, PostProcessingRun, VendorCall
 from memories.privacy import erasure
 from memories.repository import memories as repository
 from memories.repository import processing
+from memories.reshaping import plans
 from omi.core.errors import ErrorKind, OwnFault, StoreError
 from omi.stores import audio
 from omi.stores.models import AudioObject
@@ -247,6 +248,33 @@ def test_quiet_is_silent(app: App, make: Make) -> None:
 
 class Killed(BaseException):
     pass
+
+
+def test_a_memory_that_a_batch_will_go_on_with_is_not_merged_or_split_before(
+    app: App, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its words would come to a memory that is hidden."""
+    script("good morning", "and we go on")
+    working.work(app.send((pcm(*TALK, seed=1), 0, "pcm16")))
+    make()
+    [memory] = memories()
+    batch = app.send((pcm(*TALK, seed=2), 30, "pcm16"))
+
+    def full(*_: Any) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(working._Work, "_store", full)
+        assert working.work(batch) == "waits"
+    with pytest.raises(plans.NotPossible) as refused:
+        plans.check(UID, [memory])
+    assert refused.value.code == "going_on"
+    SyncBatch.objects.update(due_at=timezone.now())
+    assert working.work(batch) == "done"
+    make()
+    [memory] = memories()
+    assert texts(memory) == ["good morning", "and we go on"]
+    plans.check(UID, [memory])
 
 
 @pytest.mark.parametrize("where", ["_look_at", "_place", "_write", "_store", "_settle", "ask", "store", "hand_over"])

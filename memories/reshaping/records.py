@@ -142,8 +142,9 @@ def hidden() -> QuerySet[ReshapedMemory]:
 
 def behind(uid: str, memory_id: str) -> list[str]:
     """Originals that are hidden behind this memory: they say what it says, and go with it."""
-    rows = Reshaping.objects.filter(state=State.DONE, memories__uid=uid, memories__memory_id=memory_id,
-                                    memories__made=True)  # fmt: skip
+    # Of a worker that died behind the change the row may say that it is still being made.
+    rows = Reshaping.objects.filter(state__in=(State.MAKING, State.DONE), memories__uid=uid,
+                                    memories__memory_id=memory_id, memories__made=True)  # fmt: skip
     return list(ReshapedMemory.objects.filter(reshaping__in=rows, made=False).values_list("memory_id", flat=True))
 
 

@@ -64,6 +64,15 @@ def test_who_erases_the_result_erases_what_it_says_everywhere(pair: list[Memory]
     assert records.remaining("alice") == 0
 
 
+def test_they_go_too_where_the_row_does_not_know_of_the_change_yet(pair: list[Memory]) -> None:
+    """The documents lie in another store, and the worker was killed before it wrote its row."""
+    row = merged("one", "two")
+    Reshaping.objects.update(state="making", done_at=None, finished=False)
+    (result,) = made_of(row)
+    erasure.erase_memory("alice", result.id)
+    assert [repository.find_memory("alice", name) for name in ("one", "two")] == [None, None]
+
+
 def test_who_erases_one_part_erases_the_talk_that_says_it(pair: list[Memory]) -> None:
     first, second = made_of(split("one", "a1"))
     erasure.erase_memory("alice", second.id)

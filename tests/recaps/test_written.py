@@ -107,6 +107,7 @@ def test_what_is_not_borne_out_is_left_away(alice: Caller, remember: Remember, m
         answer(
             sentence("You won 7000 euros.", said),
             sentence("Open http://elsewhere.example/login now.", said),
+            sentence("Open elsewhere.example/login now.", said),
             sentence("You take the night train with Roberto.", said),
             sentence("The parliament elected another president yesterday evening.", said),
             sentence("You take the night train to Bergen.", "we fly to Bergen tomorrow"),

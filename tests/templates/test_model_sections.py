@@ -52,9 +52,11 @@ def test_a_point_is_kept_with_the_moment_of_its_quote(vendors: VendorServer) -> 
         ("The roof is repaired.", "we"),
         ("It costs 5,000 dollars.", "repair the roof in May"),
         ("See https://evil.example/pay", "repair the roof in May"),
+        ("Pay at evil.example/pay", "repair the roof in May"),
+        ("Write to pay@evil.example", "repair the roof in May"),
         ("  ", "repair the roof in May"),
     ],
-    ids=["not said", "no quote", "too short", "another number", "a link", "no text"],
+    ids=["not said", "no quote", "too short", "another number", "a link", "a bare link", "an address", "no text"],
 )
 def test_what_was_not_said_is_left_out(vendors: VendorServer, text: str, quote: str) -> None:
     answering(vendors, (1, text, quote), (9, "Of no section", "repair the roof in May"))

@@ -86,8 +86,8 @@ def replaced(uid: str, old: Sequence[str], new: Sequence[str]) -> bool:
 def bring_back(uid: str, old: Sequence[str], new: Sequence[str], *, then: Callable[[], None] = lambda: None) -> None:
     """Show ``old`` again, exactly as they were, and hide ``new`` for good, in one transaction. Done twice it is once.
 
-    Raises MemoryNotFound where one of ``old`` is gone or was not replaced by ``new``, Changed where one of ``new`` was
-    deleted or replaced itself.
+    Raises MemoryNotFound where one of ``old`` is gone or was not replaced by ``new``, Changed where one of ``new`` is
+    in the trash or was replaced itself. One that was erased for good is in nobody's way.
     """
     now = datetime.now(UTC)
 
@@ -100,7 +100,7 @@ def bring_back(uid: str, old: Sequence[str], new: Sequence[str], *, then: Callab
                 raise MemoryNotFound("Memory not found")
             if document.data.get("deleted"):
                 back.append(document)
-        if back and any(item is None or item.data.get("deleted") for item in (found[name] for name in new)):
+        if back and any(item is not None and item.data.get("deleted") for item in (found[name] for name in new)):
             raise Changed("what took their place")
         for document in back:
             current.update(document.path, {

@@ -218,10 +218,12 @@ def _tell(row: Reshaping, gone: Sequence[str], shown: Sequence[str]) -> None:
 
 def _take_back(row: Reshaping) -> None:
     """Show the originals again as they were, and erase what had taken their place."""
-    old, new = records.originals(row), records.made(row)
+    old = records.originals(row)
     memories = [memory for name in old if (memory := repository.find_memory(row.uid, name)) is not None]
     if len(memories) < len(old):
         raise plans.NotPossible("too_late")
+    # The row has forgotten what the user erased for good since; the originals still say behind what they are hidden.
+    new = next((memory.replaced_by for memory in memories if memory.replaced_by), records.made(row))
     for memory in memories:
         stores.write_vectors(row.uid, memory)  # nobody finds them before the documents are there
     fault_injection.point("reshaping-back-prepared")
@@ -235,7 +237,7 @@ def _take_back(row: Reshaping) -> None:
     replacing.record(row.uid, old)
     stores.move_voices(row.uid, plans.moves_of(row, memories), back=True)
     with transaction.atomic():
-        _tell(row, new, old)
+        _tell(row, [name for name in new if repository.glance(row.uid, name) is not None], old)
         for memory_id in old:
             payload = {"memory_id": memory_id, "processing_memory_id": None, "run_id": None}
             events.append(row.uid, events.MEMORY_UPDATED, payload, dedupe_key=f"back:{row.pk}:{memory_id}")

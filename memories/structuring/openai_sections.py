@@ -31,8 +31,10 @@ SHORTEST_QUOTE: Final = 6
 """Characters: fewer stand in every talk."""
 MAX_PARTS: Final = 40
 
-_LINK: Final = re.compile(r"(?:https?://|www\.)\S+|\w[\w-]*(?:\.[\w-]+)*\.[a-z]{2,}\b(?:[/:?]\S+)?", re.IGNORECASE)
-"""Also without a scheme, as people say it: ``example.com/pay``, and what stands behind the sign of an address."""
+_LINK: Final = re.compile(
+    r"(?:https?://|www\.)\S+|(?:[\w.+-]+@)?\w[\w-]*(?:\.[\w-]+)*\.[a-z]{2,}\b(?:[/:?]\S+)?", re.IGNORECASE
+)
+"""Also without a scheme, as people say it: ``example.com/pay``; and addresses of mail."""
 _POINT: Final = {
     "type": "object", "additionalProperties": False, "required": ["text", "quote"],
     "properties": {"text": {"type": "string"}, "quote": {"type": "string"}},

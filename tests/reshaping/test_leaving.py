@@ -19,7 +19,7 @@ from memories.reshaping.plans import NotPossible
 from memories.shapes import Memory
 from omi.stores.models import AudioObject
 from speakers.models import VoiceSample
-from tests.reshaping.conftest import Make, made_of, merged, nothing, runs_end, said, split, undone
+from tests.reshaping.conftest import Make, made_of, merged, nothing, runs_end, said, split, undone, worked
 
 
 def aged(row: Reshaping, days: float) -> None:
@@ -71,6 +71,15 @@ def test_they_go_too_where_the_row_does_not_know_of_the_change_yet(pair: list[Me
     (result,) = made_of(row)
     erasure.erase_memory("alice", result.id)
     assert [repository.find_memory("alice", name) for name in ("one", "two")] == [None, None]
+
+
+def test_originals_that_were_asked_back_come_back_where_the_result_is_erased_before(pair: list[Memory]) -> None:
+    row = merged("one", "two")
+    (result,) = made_of(row)
+    asking.undo("alice", row.pk, fence=nothing)
+    erasure.erase_memory("alice", result.id)
+    assert worked(row).state == "undone"
+    assert {memory.id for memory in repository.list_memories("alice").memories} == {"one", "two"}
 
 
 def test_who_erases_one_part_erases_the_talk_that_says_it(pair: list[Memory]) -> None:

@@ -7,11 +7,11 @@ a transcript says which version it was made with.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel, Field
 
+from memories.wording import composed
 from omi.accounts.users import UserDoc, get_user, no_fence, update_user, vocabulary_version
 
 MOST_TERMS = 100
@@ -43,7 +43,7 @@ def cleaned(terms: Sequence[str]) -> list[str]:
     """Without blanks around and doubled ones (case does not count), cut to ``LONGEST``."""
     found: dict[str, str] = {}
     for term in terms:
-        plain = " ".join(unicodedata.normalize("NFC", term).split())[:LONGEST].strip()
+        plain = " ".join(composed(term).split())[:LONGEST].strip()
         if plain:
             found.setdefault(plain.casefold(), plain)
     return list(found.values())

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+from memories import wording
+
 _BARE: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uff66-\uff9f]")
 _KATAKANA: Final = re.compile(r"[\u30a1-\u30fa\u30fc-\u30fe\uff66-\uff9f]")
 _CLITIC: Final = re.compile(r"(?:t|s|m|d|ll|re|ve)\b", re.IGNORECASE)
@@ -26,8 +28,9 @@ _JOINERS: Final = "\u200c\u200d"
 
 
 def composed(text: str) -> str:
-    """In the one form in which texts are compared and replaced (NFC)."""
-    return unicodedata.normalize("NFC", text)
+    """In the one form in which texts are compared and replaced (NFC), without marks that no writing has: to sort a long
+    run of them takes its square."""
+    return wording.composed(text, "NFC")
 
 
 def is_healable(heard: str) -> bool:

@@ -201,10 +201,10 @@ def create_memory(
         memory = memory.model_copy(update={"revision": 1})
     for attempt in range(1, stored.WRITE_TRIES + 1):
         left_out = tombstones.people(uid)
-        new, row = _new_document(uid, memory, left_out), rows.row_values(memory)
+        new, row = new_document(uid, memory, left_out), rows.row_values(memory)
         try:
             with transaction.atomic() if then is not None else contextlib.nullcontext():
-                stored.insert(new, before=partial(_may_be_made, uid, memory.id, left_out, fence))
+                stored.insert(new, before=partial(may_be_made, uid, memory.id, left_out, fence))
                 rows.record_memory(uid, memory, row)
                 if then is not None:
                     then()
@@ -215,7 +215,7 @@ def create_memory(
     raise stored.contention()
 
 
-def _new_document(uid: str, memory: Memory, left_out: frozenset[str]) -> stored.Packed:
+def new_document(uid: str, memory: Memory, left_out: frozenset[str]) -> stored.Packed:
     where = memory_path(uid, memory.id)
     data = tombstones.cleared(dump(memory), left_out)
     photos = photo_documents(where, memory.id, data.pop("photos"))
@@ -223,7 +223,7 @@ def _new_document(uid: str, memory: Memory, left_out: frozenset[str]) -> stored.
     return stored.packed(where, {**data, **told}, photos)
 
 
-def _may_be_made(
+def may_be_made(
     uid: str, memory_id: str, left_out: frozenset[str], fence: Callable[[], None], current: Transaction
 ) -> None:
     fence()

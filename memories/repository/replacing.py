@@ -13,7 +13,7 @@ from django.db import transaction
 
 from memories.mirror import rows
 from memories.repository import stored, tombstones
-from memories.repository.memories import MemoryNotFound, _may_be_made, _new_document, find_memory, memory_path
+from memories.repository.memories import MemoryNotFound, find_memory, may_be_made, memory_path, new_document
 from memories.shapes import Memory
 from omi.stores.documents import documents
 from omi.stores.documents.base import Document, Transaction
@@ -45,11 +45,11 @@ def replace(
     marks = {"deleted": True, "deleted_at": now, "goes_at": goes_at, "replaced_by": [memory.id for memory in new]}
     hidden = [memory.model_copy(update={**marks, "revision": memory.revision + 1}) for memory in old]
     left_out = tombstones.people(uid)
-    packed = [(memory, _new_document(uid, memory, left_out), rows.row_values(memory)) for memory in new]
+    packed = [(memory, new_document(uid, memory, left_out), rows.row_values(memory)) for memory in new]
 
     def step(current: Transaction) -> None:
         for memory in new:
-            _may_be_made(uid, memory.id, left_out, fence, current)
+            may_be_made(uid, memory.id, left_out, fence, current)
         for memory in old:
             found = current.get(memory_path(uid, memory.id))
             if found is None or found.data.get("deleted") or _revision(found) != memory.revision:

@@ -203,6 +203,7 @@ def reveal(page: Any) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)  # its own waits add up to more than a test's usual limit, on a machine that has other work
 def test_a_replay_over_300_runs_is_paused_killed_resumed_and_undone(chromium: Any) -> None:
     with (
         incidents.throw_away(lease_seconds=LEASE_SECONDS, database=migrated()) as (running, _),

@@ -48,7 +48,12 @@ def put(uid: str, memory_id: str, given: dict[str, Any], *, fence: Fence) -> Mem
         edits = memory.edits.model_copy(update=wanted)
         return {} if edits == memory.edits else {"edits": edits}
 
-    return repository.mutate_memory(uid, memory_id, change, fence=fence)
+    labelled = repository.mutate_memory(uid, memory_id, change, fence=fence)
+    wanted = {*(tags or []), *filter(None, [given.get("folder_id")])}
+    for label in wanted - {label.id for label in kept.listed(uid)} if wanted else ():  # deleted in this very moment
+        clear(uid, label)
+        labelled = repository.get_memory(uid, memory_id)
+    return labelled
 
 
 def _checked(known: dict[str, kept.Kind], kind: kept.Kind, ids: Sequence[str]) -> None:

@@ -48,6 +48,10 @@ def ids(app: Caller, query: str) -> list[str]:
     return [item["id"] for item in answer.json()]
 
 
+def nothing() -> None:
+    """The fence of a user whose account is there."""
+
+
 def test_a_memory_is_in_one_folder_at_most_and_bears_the_tags_it_is_given(alice: Caller, make_memory: Make) -> None:
     memory = make_memory()
     work, home = made(alice, "folder", "Work"), made(alice, "folder", "Home")
@@ -96,6 +100,23 @@ def test_a_new_name_is_everywhere_and_a_deleted_label_nowhere(
     left = [repository.get_memory("alice", name).edits.labels() for name in ids(alice, "")]
     assert left == [[], [], []]
     assert not MemoryRow.objects.exclude(labels="").exists()
+
+
+def test_a_label_that_is_deleted_while_it_is_put_on_is_not_left_on_the_memory(
+    alice: Caller, make_memory: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = make_memory()
+    label = kept.create("alice", "tag", "Boats", fence=nothing)
+    real = repository.mutate_memory
+
+    def late(*given: Any, **more: Any) -> Memory:
+        monkeypatch.setattr(repository, "mutate_memory", real)
+        labelling.delete("alice", label.id)
+        return real(*given, **more)
+
+    monkeypatch.setattr(repository, "mutate_memory", late)
+    assert labelling.put("alice", memory.id, {"tag_ids": [label.id]}, fence=nothing).edits.tag_ids == []
+    assert not kept.counts("alice")
 
 
 def test_the_list_filters_before_it_pages_and_loses_none(alice: Caller, make_memory: Make) -> None:

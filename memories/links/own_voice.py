@@ -56,7 +56,7 @@ def audible(segments: Sequence[Segment], beside: Sequence[float] = ()) -> tuple[
 
     ``beside``: ``Memory.spoken_beside``, in which somebody else is taken to speak.
     """
-    spoken = [(item.start, item.end) for item in segments if not item.is_user]
+    spoken = [(min(item.start, item.end), max(item.start, item.end)) for item in segments if not item.is_user]
     spoken += zip(beside[::2], beside[1::2], strict=False)
     others = _joined((start - MARGIN, end + MARGIN) for start, end in spoken)
     found: list[Span] = []

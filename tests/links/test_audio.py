@@ -87,6 +87,12 @@ def test_a_voice_that_turns_out_to_be_anothers_is_silent_from_then_on(memory: Me
     assert Client().get(url).json()["audio"] is False
 
 
+def test_times_of_another_that_a_vendor_gave_the_wrong_way_round_are_silent_all_the_same() -> None:
+    mine = segment("s0", "I say this.", "SPEAKER_00", 0.0, 9.0, is_user=True)
+    turned = segment("s1", "Somebody else.", "SPEAKER_01", 6.0, 4.0)
+    assert own_voice.audible([mine, turned]) == ((0.0, 3.75), (6.25, 9.0))
+
+
 def test_what_a_split_left_in_the_other_memory_is_not_heard_either(make_memory: Make) -> None:
     """Somebody speaks along on both sides of the place at which a memory is split: each part has words of its own."""
     whole = make_memory(

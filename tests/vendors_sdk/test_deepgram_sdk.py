@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -41,8 +43,11 @@ def environment(vendors: VendorServer) -> DeepgramClientEnvironment:
     return DeepgramClientEnvironment(base=base, production=ws, agent=ws, agent_rest=base)
 
 
-def listen(vendors: VendorServer, chunks: list[bytes], **options: Any) -> tuple[list[Any], list[Any]]:
-    """Stream through the SDK; the messages and the errors it raised."""
+def listen(
+    vendors: VendorServer, chunks: list[bytes], heard_at: int | None = None, **options: Any
+) -> tuple[list[Any], list[Any]]:
+    """Stream through the SDK; the messages and the errors it raised. After ``heard_at`` chunks it waits for a final
+    result: a connection that is reset takes along what lies unread."""
     messages: list[Any] = []
     errors: list[Any] = []
     with client(vendors).listen.v1.connect(**{**LIVE, **options}) as socket:
@@ -51,7 +56,9 @@ def listen(vendors: VendorServer, chunks: list[bytes], **options: Any) -> tuple[
         reader = threading.Thread(target=socket.start_listening, daemon=True)
         reader.start()
         try:
-            for chunk in chunks:
+            for number, chunk in enumerate(chunks):
+                if number == heard_at:
+                    _wait_until(lambda: results(messages, True))
                 socket.send_media(chunk)
             socket.send_keep_alive()
             socket.send_finalize()
@@ -61,6 +68,13 @@ def listen(vendors: VendorServer, chunks: list[bytes], **options: Any) -> tuple[
         reader.join(10)
         assert not reader.is_alive()
     return messages, errors
+
+
+def _wait_until(there: Callable[[], Any]) -> None:
+    end = time.monotonic() + 10
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def results(messages: list[Any], final: bool) -> list[Any]:
@@ -139,7 +153,7 @@ def test_a_drop_leaves_no_close_frame_and_keeps_what_was_said_before(
     vendors: VendorServer, chunks: list[bytes]
 ) -> None:
     vendors.faults("deepgram", {"kind": "drop", "after_frames": 30})
-    messages, errors = listen(vendors, chunks)
+    messages, errors = listen(vendors, chunks, heard_at=29)
     assert errors
     assert all(getattr(e, "rcvd", None) is None for e in errors)
     heard = said(results(messages, True))

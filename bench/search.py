@@ -178,7 +178,7 @@ def store_many(uid: str, made: Sequence[Any]) -> int:
     from memories.passages import cutting, indexing
     from memories.passages.models import IndexedMemory
     from memories.repository.parsing import dump
-    from memories.search import word_index
+    from memories.search import word_rows
     from omi.stores.documents import documents, path
     from omi.stores.documents.base import Write
     from omi.stores.vectors import namespace, vector_id, vectors
@@ -193,7 +193,7 @@ def store_many(uid: str, made: Sequence[Any]) -> int:
         part = made[at : at + 500]
         documents().batch([Write("create", path("users", uid, "memories", item.id), dump(item)) for item in part])
         MemoryRow.objects.bulk_create(MemoryRow(uid=uid, memory_id=item.id, **row_values(item)) for item in part)
-        word_index.index(uid, part)
+        word_rows.index(uid, part)
         rows = []
         for item in part:
             told = {"uid": uid, "memory_id": item.id, "created_at": int(item.created_at.timestamp())}

@@ -37,7 +37,7 @@ def bulk_import(count: int) -> dict[str, Any]:
     from memories.mirror.rows import memory_values
     from memories.models import MemoryRow
     from memories.repository.parsing import dump
-    from memories.search import word_index
+    from memories.search import word_rows
     from omi.stores.documents import documents, path
     from omi.stores.documents.base import Write
     from omi.stores.vectors import namespace, vector_id, vectors
@@ -60,7 +60,7 @@ def bulk_import(count: int) -> dict[str, Any]:
             rows = [MemoryRow(uid=UID, memory_id=item.id, **memory_values(item), words_stale=False) for item in made]
             MemoryRow.objects.bulk_create(rows, batch_size=500)
         with clock("word_index"):
-            word_index.index(UID, made)
+            word_rows.index(UID, made)
         values = numbers.standard_normal((len(made), 384)).astype(np.float32)
         with clock("vectors"):
             vectors().upsert(

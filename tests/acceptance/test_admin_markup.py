@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from demo.servers import Installation
-from tests.acceptance.test_admin_browser import browser, log_in
-from tests.support.opened import opened
+from tests.acceptance.test_admin_browser import log_in
+from tests.support.browsers import browser, opened
 from tests.support.spoiled import EVIL
 
 __all__ = ["browser"]

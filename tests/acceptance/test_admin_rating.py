@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from demo.servers import Installation
-from tests.acceptance.test_admin_browser import accessible, browser, log_in
-from tests.support.opened import opened
+from tests.acceptance.test_admin_browser import accessible, log_in
+from tests.support.browsers import browser, opened
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.process, pytest.mark.browser]

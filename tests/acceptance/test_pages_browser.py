@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from demo.servers import Installation
-from tests.acceptance.test_admin_browser import accessible, browser
+from tests.acceptance.test_admin_browser import accessible
 from tests.acceptance.wire import App, Json
 from tests.support import sound
-from tests.support.opened import opened
+from tests.support.browsers import browser, opened
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.process, pytest.mark.browser]

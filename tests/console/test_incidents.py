@@ -18,11 +18,12 @@ import pytest
 from demo import incidents
 from demo.servers import ROOT, Installation
 from demo.vendors.server import VendorServer
-from tests.acceptance.test_admin_browser import CHROMIUM, SIDEWAYS, accessible, log_in
+from tests.acceptance.test_admin_browser import SIDEWAYS, accessible, log_in
 from tests.support import axe
+from tests.support.browsers import browser, opened
 from tests.support.migrated import migrated
-from tests.support.opened import opened
 
+__all__ = ["browser"]
 pytestmark = [pytest.mark.process, pytest.mark.browser]
 
 RUNS = 300
@@ -32,36 +33,21 @@ LEASE_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """One browser for all: a second one of Playwright's cannot be driven beside it."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # playwright's loop runs in this thread; Django is not used in it
-    with sync_playwright() as tools:
-        started = tools.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
-@pytest.fixture(scope="module")
-def place(chromium: Any) -> Iterator[tuple[Installation, VendorServer]]:
+def place(browser: Any) -> Iterator[tuple[Installation, VendorServer]]:
     with incidents.throw_away(database=migrated()) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def page(chromium: Any, place: tuple[Installation, VendorServer]) -> Iterator[Any]:
-    with signed_in(chromium, place[0]) as shown:
+def page(browser: Any, place: tuple[Installation, VendorServer]) -> Iterator[Any]:
+    with signed_in(browser, place[0]) as shown:
         yield shown
 
 
 @contextmanager
-def signed_in(chromium: Any, running: Installation) -> Iterator[Any]:
+def signed_in(browser: Any, running: Installation) -> Iterator[Any]:
     """A page of a browser in which staff has logged in; nothing may break in it."""
-    with opened(chromium, timeout=20, viewport={"width": 1280, "height": 900}) as shown:
+    with opened(browser, timeout=20, viewport={"width": 1280, "height": 900}) as shown:
         log_in(shown, running)
         yield shown
 
@@ -197,10 +183,10 @@ def reveal(page: Any) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)  # its own waits add up to more than a test's usual limit, on a machine that has other work
-def test_a_replay_over_300_runs_is_paused_killed_resumed_and_undone(chromium: Any) -> None:
+def test_a_replay_over_300_runs_is_paused_killed_resumed_and_undone(browser: Any) -> None:
     with (
         incidents.throw_away(lease_seconds=LEASE_SECONDS, database=migrated()) as (running, _),
-        signed_in(chromium, running) as page,
+        signed_in(browser, running) as page,
     ):
         running.manage("simulate", "seed", "many", "gina", str(RUNS))
         begin_a_replay(page, RUNS)

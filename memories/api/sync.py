@@ -17,16 +17,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from memories.api.errors import ApiError, invalid
-from memories.api.reading import Query, body, parameters, query
+from memories.api.reading import Query, body, idempotency_key, key_parameter, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
+from memories.api.uploads import admit_upload
 from memories.offline import batches, decoding, reading
 from memories.offline.models import SyncBatch
-from memories.pipeline import service
 from omi.accounts.principal import Principal
 from omi.accounts.requests import fence_of, uid_of
 from omi.core.moments import Moment
-from omi.serving import admission
 from transcription.audio.codecs import UnknownCodec
 from transcription.listen.request import BadRequest, language_tag
 
@@ -34,7 +33,7 @@ TUS = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
 PIECE = "application/offset+octet-stream"
 FIRST_YEAR = 2000
 """A device whose clock was never set is somewhere before it."""
-_KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description="same key, same files: same batch")
+_KEY = key_parameter("same key, same files: same batch")
 _OFFSET = OpenApiParameter(
     "Upload-Offset", int, OpenApiParameter.HEADER, required=True, description="bytes that are here"
 )
@@ -225,10 +224,7 @@ class SyncFileViewSet(viewsets.ViewSet):
         offset = request.headers.get("Upload-Offset", "")
         if not (offset.isascii() and offset.isdigit() and len(offset) <= 15):
             raise invalid(("header", "Upload-Offset"), "Should be a number of bytes", "int_parsing")
-        refused = admission.refusal("upload")
-        if refused is not None:
-            wait = {"Retry-After": str(refused.retry_after)}
-            raise ApiError(503, refused.sentence, headers=wait, code=refused.code)
+        admit_upload()
         with answers():
             found = batches.receive(
                 uid, batch_id, number, int(offset), request._request,
@@ -252,9 +248,7 @@ def announce(request: Request, given: NewBatch) -> SyncBatch:
         if item.size > settings.OMI_MAX_UPLOAD_BYTES:
             told = f"File {index} is larger than {settings.OMI_MAX_UPLOAD_BYTES} bytes"
             raise ApiError(413, told, code="too_large")
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (key.strip() and len(key) <= service.KEY_LENGTH):
-        raise invalid(("header", "Idempotency-Key"), f"1 to {service.KEY_LENGTH} characters", "string_too_long")
+    key = idempotency_key(request)
     principal = cast("Principal", request.user)
     files = [batches.Announced(**item.model_dump()) for item in given.files]
     with answers():

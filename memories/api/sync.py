@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, cast
@@ -55,8 +55,13 @@ def _printable(text: str) -> str:
     return text
 
 
+def was_captured(moment: datetime) -> bool:
+    """Whether a recording can be of this time: the device's clock was set, and is not more than a day ahead."""
+    return moment.year >= FIRST_YEAR and moment <= timezone.now() + timedelta(days=1)
+
+
 def _captured(moment: datetime) -> datetime:
-    if moment.year < FIRST_YEAR or moment > timezone.now() + timedelta(days=1):
+    if not was_captured(moment):
         raise ValueError("is no time at which this can have been captured; the device's clock may not be set")
     return moment
 
@@ -156,7 +161,7 @@ class SyncViewSet(viewsets.ViewSet):
     )
     def create(self, request: Request) -> Response:
         """Announce a batch."""
-        return Response(as_json(reading_of(announce(request, body(NewBatch, request)))))
+        return _answer(announce(request, body(NewBatch, request)))
 
     @extend_schema(parameters=parameters(BatchQuery), responses={200: BatchList, 404: Detail, 422: Detail})
     def list(self, request: Request) -> Response:
@@ -164,13 +169,13 @@ class SyncViewSet(viewsets.ViewSet):
         asked = query(BatchQuery, request)
         with answers():
             found = reading.page(uid_of(request), before=asked.before, limit=asked.limit)
-        return Response([as_json(reading_of(item)) for item in found])
+        return Response([as_json(item) for item in shown_of(found)])
 
     @extend_schema(responses={200: BatchShown, 404: Detail})
     def retrieve(self, request: Request, batch_id: str) -> Response:
         """A batch with the state of each file."""
         with answers():
-            return Response(as_json(reading_of(batches.get(uid_of(request), batch_id))))
+            return _answer(batches.get(uid_of(request), batch_id))
 
     @extend_schema(
         request=None,
@@ -180,7 +185,7 @@ class SyncViewSet(viewsets.ViewSet):
     def finish(self, request: Request, batch_id: str) -> Response:
         """End a batch early."""
         with answers():
-            return Response(as_json(reading_of(batches.finish(uid_of(request), batch_id))))
+            return _answer(batches.finish(uid_of(request), batch_id))
 
     @extend_schema(
         responses={204: None, 404: Detail},
@@ -258,9 +263,17 @@ def announce(request: Request, given: NewBatch) -> SyncBatch:
         )  # fmt: skip
 
 
-def reading_of(batch: SyncBatch) -> BatchShown:
-    """A batch as it is shown."""
-    told = reading.whole(batch)
+def shown_of(found: Sequence[SyncBatch]) -> list[BatchShown]:
+    """A user's batches as they are shown."""
+    return [_shown(told) for told in reading.shown(found)]
+
+
+def _answer(batch: SyncBatch) -> Response:
+    return Response(as_json(shown_of([batch])[0]))
+
+
+def _shown(told: reading.Shown) -> BatchShown:
+    batch = told.batch
     plain = ("number", "name", "captured_at", "codec", "size", "offset", "state", "seconds")
     return BatchShown(
         id=batch.pk,
@@ -277,14 +290,14 @@ def reading_of(batch: SyncBatch) -> BatchShown:
                 upload=f"/v1/sync/{batch.pk}/files/{item.number}",
                 memory_ids=told.memories.get(item.number, []),
             )
-            for item in told.files
+            for item in batch.files.all()
         ],
         conversations=[
             ConversationShown(
                 processing_memory_id=item.processing_memory_id, memory_id=item.memory_id, joined=item.joined,
                 state=cast("Any", told.states[item.memory_id]),
             )
-            for item in told.conversations
+            for item in batch.conversations.all()
         ],
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,8 +28,6 @@ from transcription.audio.convert import AudioError
 
 MOST_PIECES: Final = 1024
 """Pieces that one file may come in: each is an object of the audio store."""
-MOST_SHOWN: Final = 100
-"""Batches that are listed, newest first."""
 MOST_PER_DAY: Final = 20_000
 """Files that one user may announce within a day: the app makes one a minute."""
 KEPT: Final = timedelta(days=90)
@@ -185,7 +183,7 @@ def receive(
     if declared > room:
         raise Longer
     left = found.batch.expires_at - timezone.now()
-    stored = audio.put(uid, "sync", iter(partial(_read, content, _Room(room)), b""), suffix=".part",
+    stored = audio.put(uid, "sync", _pieces(content, room), suffix=".part",
                        keep_for=left + LEFT_TO_WORK + timedelta(hours=1), fence=fence)  # fmt: skip
     taken = False
     try:
@@ -210,19 +208,13 @@ def receive(
     return found
 
 
-class _Room:
-    """How many bytes a piece may still have."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-
-def _read(content: Readable, room: _Room) -> bytes:
-    data = content.read(min(audio.PIECE, room.left + 1))
-    room.left -= len(data)
-    if room.left < 0:
-        raise Longer
-    return data
+def _pieces(content: Readable, room: int) -> Iterator[bytes]:
+    """What a request brings. Raises Longer where it is more than ``room`` bytes."""
+    while data := content.read(min(audio.PIECE, room + 1)):
+        room -= len(data)
+        if room < 0:
+            raise Longer
+        yield data
 
 
 def _may_follow(found: SyncFile, offset: int) -> None:
@@ -243,23 +235,21 @@ def finish(uid: str, batch_id: str) -> SyncBatch:
         batch = SyncBatch.objects.select_for_update().filter(uid=uid, id=batch_id).first()
         if batch is None:
             raise BatchNotFound
-        _finish(batch)
+        if batch.state == SyncBatch.State.RECEIVING:
+            batch.files.filter(state=SyncFile.State.WAITING).update(state=SyncFile.State.MISSING)
+            _queue(batch)
+    _drop_pieces(batch.files.filter(state=SyncFile.State.MISSING))  # the store is not waited for in a transaction
     return batch
 
 
-def _finish(batch: SyncBatch) -> None:
-    if batch.state == SyncBatch.State.RECEIVING:
-        left_out = batch.files.filter(state=SyncFile.State.WAITING)
-        _drop_pieces(left_out)
-        left_out.update(state=SyncFile.State.MISSING, pieces=[])
-        _queue(batch)
-
-
 def drop(uid: str, batch_id: str) -> None:
-    """Forget a batch with what was sent of it; memories that were made of it stay. Raises BatchNotFound."""
+    """Forget a batch with what was sent of it; memories that were made of it stay. Raises BatchNotFound and
+    ProviderError: it is then over, and may be dropped again."""
     batch = get(uid, batch_id)
+    mine = SyncBatch.objects.filter(pk=batch.pk)
+    mine.update(state=SyncBatch.State.EXPIRED, ended_at=timezone.now())  # no piece comes, and no worker goes on
     _drop_pieces(batch.files.all())
-    batch.delete()
+    mine.delete()
 
 
 def _queue_when_whole(batch: SyncBatch) -> None:
@@ -292,9 +282,11 @@ def _digest(files: Sequence[Announced], device_id: str | None, language: str) ->
 
 
 def _drop_pieces(files: QuerySet[SyncFile]) -> None:
+    """Delete what was sent of some files. Repeatable. Raises ProviderError."""
     for pieces in files.exclude(pieces=[]).values_list("pieces", flat=True):
         for name in pieces:
             audio.delete(name)
+    files.update(pieces=[])
 
 
 def put_together(found: SyncFile, path: Path) -> Path:
@@ -333,7 +325,6 @@ def expire() -> int:
 def end(batch: SyncBatch, state: str) -> None:
     """A batch is over: its audio goes, its rows tell of it for ``KEPT``."""
     _drop_pieces(batch.files.all())
-    batch.files.update(pieces=[])
     rest = (SyncFile.State.WAITING, SyncFile.State.WHOLE)
     batch.files.filter(state__in=rest).update(state=SyncFile.State.MISSING)
     SyncBatch.objects.filter(pk=batch.pk).update(

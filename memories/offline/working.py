@@ -213,7 +213,8 @@ class _Work:
         """The journals of a conversation's stretches, then the conversation, then its run."""
         uid, identity = self._batch.uid, conversation.processing_memory_id
         there = offline.find(uid, identity)
-        files = {file.number: file for file in self._batch.files.all()}
+        numbers = {part["file"] for part in conversation.parts}
+        files = {file.number: file for file in self._batch.files.filter(number__in=numbers)}
         zero = there.timer_start if there is not None else _began(files, conversation.parts[0])
         sessions = [self._session(files[part["file"]], part, zero) for part in conversation.parts]
         for session, part in zip(sessions, conversation.parts, strict=True):
@@ -286,11 +287,12 @@ class _Work:
     def _settle(self) -> None:
         """What became of each file that was looked at."""
         placed = {part["file"] for one in self._batch.conversations.all() for part in one.parts}
-        for file in self._batch.files.filter(state=SyncFile.State.WHOLE):
+        files = list(self._batch.files.filter(state=SyncFile.State.WHOLE))
+        for file in files:
             spoken = length(spans(file.regions)) >= placing.LEAST
             unplaced = SyncFile.State.HEARD if spoken else SyncFile.State.SILENT
             file.state = SyncFile.State.PLACED if file.number in placed else unplaced
-            file.save(update_fields=["state"])
+        SyncFile.objects.bulk_update(files, ["state"], batch_size=500)
 
 
 def _ask(last: SessionInfo, place: Conversation, sessions: Sequence[offline.OfflineSession]) -> None:

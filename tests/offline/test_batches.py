@@ -9,9 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
-from memories.offline import batches, working
+from memories.offline import batches, reading, working
 from memories.offline.models import SyncBatch, SyncFile
 from memories.pipeline.models import DailyUse
 from memories.privacy import erasure, export
@@ -198,6 +199,44 @@ def test_a_dropped_batch_leaves_no_bytes(app: App) -> None:
     app.piece(batch["files"][0]["upload"], CONTENT[:HALF])
     assert app.client.delete(f"/v1/sync/{batch['id']}").status_code == 204
     assert (kept(), app.client.get(f"/v1/sync/{batch['id']}").status_code) == (0, 404)
+
+
+def test_a_piece_that_comes_while_its_batch_is_dropped_is_not_kept(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = app.announce(told(CONTENT, 0))
+    upload = batch["files"][0]["upload"]
+    app.piece(upload, CONTENT[:HALF])
+    real = audio.delete
+
+    def meanwhile(obj: Any) -> bool:
+        monkeypatch.setattr(audio, "delete", real)
+        assert app.piece(upload, CONTENT[HALF:], HALF).status_code == 409
+        return real(obj)
+
+    monkeypatch.setattr(audio, "delete", meanwhile)
+    assert app.client.delete(f"/v1/sync/{batch['id']}").status_code == 204
+    assert (kept(), SyncBatch.objects.count()) == (0, 0)
+
+
+def test_the_store_is_not_waited_for_in_a_transaction(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = app.announce(told(CONTENT, 0))
+    app.piece(batch["files"][0]["upload"], CONTENT[:HALF])
+    real, open_transactions = audio.delete, []
+
+    def delete(obj: Any) -> bool:
+        open_transactions.append(len(connection.savepoint_ids))  # beside the test's own
+        return real(obj)
+
+    monkeypatch.setattr(audio, "delete", delete)
+    app.post(f"/v1/sync/{batch['id']}/finish")
+    assert (open_transactions, kept()) == ([0], 0)
+
+
+def test_many_batches_are_read_as_quickly_as_one(app: App, django_assert_num_queries: Any) -> None:
+    for seed in range(3):
+        app.announce(told(pcm(("talk", 1.0), seed=seed), seed))
+    found = list(batches.of_user(UID))
+    with django_assert_num_queries(4):
+        assert [len(item.batch.files.all()) for item in reading.shown(found)] == [1, 1, 1]
 
 
 def test_batches_are_listed_newest_first_in_pages(app: App) -> None:

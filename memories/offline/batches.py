@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet, Sum
@@ -22,9 +23,12 @@ from django_q.tasks import async_task
 from memories.offline.models import SyncBatch, SyncConversation, SyncFile
 from memories.pipeline import budgets
 from memories.user_events import log as events
+from omi.core.errors import ProviderError
 from omi.core.pruning import delete_in_pieces
 from omi.stores import audio
 from transcription.audio.convert import AudioError
+
+log = structlog.get_logger(__name__)
 
 MOST_PIECES: Final = 1024
 """Pieces that one file may come in: each is an object of the audio store."""
@@ -306,17 +310,21 @@ def put_together(found: SyncFile, path: Path) -> Path:
 
 def expire() -> int:
     """Work on what came of batches whose time is over, and end those that nobody could work on for a day more; how
-    many."""
+    many. One whose bytes cannot be deleted now is left to the next call, and holds up no other."""
     done = 0
-    late = SyncBatch.objects.filter(state__in=UNFINISHED, expires_at__lt=timezone.now()).order_by("expires_at")
-    for batch in list(late[:200]):
-        if batch.state == SyncBatch.State.RECEIVING and batch.files.filter(state=SyncFile.State.WHOLE).exists():
-            finish(batch.uid, batch.pk)
-        elif batch.state == SyncBatch.State.RECEIVING:
-            end(batch, SyncBatch.State.EXPIRED)
-        elif batch.expires_at < timezone.now() - LEFT_TO_WORK:
-            end(batch, SyncBatch.State.FAILED)
-        else:
+    now = timezone.now()
+    stuck = Q(state=SyncBatch.State.QUEUED, expires_at__lt=now - LEFT_TO_WORK)
+    over = Q(state=SyncBatch.State.RECEIVING, expires_at__lt=now)
+    for batch in list(SyncBatch.objects.filter(stuck | over).order_by("expires_at")[:200]):
+        try:
+            if batch.state == SyncBatch.State.QUEUED:
+                end(batch, SyncBatch.State.FAILED)
+            elif batch.files.filter(state=SyncFile.State.WHOLE).exists():
+                finish(batch.uid, batch.pk)
+            else:
+                end(batch, SyncBatch.State.EXPIRED)
+        except (ProviderError, BatchNotFound) as error:
+            log.warning("sync_batch_not_expired", batch=batch.pk, error=type(error).__name__)
             continue
         done += 1
     return done

@@ -43,6 +43,24 @@ def test_a_store_that_is_away_delays_the_batch_and_costs_it_nothing(
     assert len(memories()) == 1
 
 
+def test_a_batch_whose_bytes_cannot_be_deleted_holds_up_no_other(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = pcm(*TALK, seed=1)
+    late = app.announce(told(content, 0))
+    app.piece(late["files"][0]["upload"], content[:1000])
+    due = app.send((pcm(*TALK, seed=2), 60, "pcm16"))
+    SyncBatch.objects.filter(pk=late["id"]).update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    def refused(_: Any) -> bool:
+        raise StoreError("audio storage", "not allowed", kind=ErrorKind.PERMANENT, code="forbidden")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audio, "delete", refused)
+        assert working.tick() == 1
+    assert (app.shown(due)["state"], app.shown(late["id"])["state"]) == ("queued", "receiving")
+    batches.expire()
+    assert app.shown(late["id"])["state"] == "expired"
+
+
 def test_a_user_whose_journals_fill_their_share_of_the_disk_waits_and_loses_nothing(
     app: App, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from memories.api.rendering import as_json
 from memories.api.shapes import Detail
 from memories.api.sync import answers, was_captured
 from memories.api.uploads import limit_upload
-from memories.offline import batches
+from memories.offline import batches, receiving
 from memories.offline.models import SyncFile
 from omi.accounts.principal import Principal
 from omi.accounts.requests import fence_of, uid_of
@@ -111,7 +111,7 @@ def _receive(file: SyncFile, uploads: Sequence[UploadedFile[Any]], fence: Any) -
     source, offset = uploads[file.number], 0
     source.seek(0)
     while data := source.read(settings.OMI_SYNC_PIECE_BYTES):
-        batches.receive(file.batch.uid, file.batch_id, file.number, offset, io.BytesIO(data), fence=fence)
+        receiving.receive(file.batch.uid, file.batch_id, file.number, offset, io.BytesIO(data), fence=fence)
         offset += len(data)
 
 

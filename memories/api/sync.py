@@ -21,7 +21,7 @@ from memories.api.reading import Query, body, idempotency_key, key_parameter, pa
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
 from memories.api.uploads import admit_upload
-from memories.offline import batches, decoding, reading
+from memories.offline import batches, decoding, reading, receiving
 from memories.offline.models import SyncBatch
 from omi.accounts.principal import Principal
 from omi.accounts.requests import fence_of, uid_of
@@ -231,7 +231,7 @@ class SyncFileViewSet(viewsets.ViewSet):
             raise invalid(("header", "Upload-Offset"), "Should be a number of bytes", "int_parsing")
         admit_upload()
         with answers():
-            found = batches.receive(
+            found = receiving.receive(
                 uid, batch_id, number, int(offset), request._request,
                 declared=int(request.META.get("CONTENT_LENGTH") or 0), fence=fence_of(request),
             )  # fmt: skip
@@ -317,13 +317,13 @@ def answers() -> Iterator[None]:
         raise ApiError(429, told, headers={"Retry-After": "600"}) from error
     except batches.AnotherRequest as error:
         raise ApiError(409, "This Idempotency-Key was used for other files") from error
-    except batches.WrongOffset as error:
+    except receiving.WrongOffset as error:
         told = "The piece does not begin where the file ends that is here"
         raise ApiError(409, told, headers={"Upload-Offset": str(error.offset)}, offset=error.offset) from error
-    except batches.NotReceiving as error:
+    except receiving.NotReceiving as error:
         raise ApiError(409, "This file takes no more bytes") from error
-    except batches.TooManyPieces as error:
-        raise ApiError(413, f"A file may come in {batches.MOST_PIECES} pieces", code="too_large") from error
-    except batches.Longer as error:
+    except receiving.TooManyPieces as error:
+        raise ApiError(413, f"A file may come in {receiving.MOST_PIECES} pieces", code="too_large") from error
+    except receiving.Longer as error:
         told = f"The piece goes beyond the announced size, or has more than {settings.OMI_SYNC_PIECE_BYTES} bytes"
         raise ApiError(413, told, code="too_large") from error

@@ -73,3 +73,9 @@ def _memories(batch: SyncBatch) -> dict[int, list[str]]:
         for number in dict.fromkeys(part["file"] for part in item.parts):
             found.setdefault(number, []).append(item.memory_id)
     return found
+
+
+def will_join(uid: str, memory_id: str) -> bool:
+    """Whether words of a batch that is being worked on were placed in this memory and are not in it yet."""
+    placed = SyncConversation.objects.filter(batch__uid=uid, memory_id=memory_id, asked=False)
+    return placed.filter(batch__state=SyncBatch.State.QUEUED).exists()

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from memories.offline import batches, reading, working
+from memories.offline import batches, ending, reading, receiving, working
 from memories.offline.models import SyncBatch, SyncFile
 from memories.pipeline.models import DailyUse
 from memories.privacy import erasure, export
@@ -81,7 +81,7 @@ def test_more_than_was_announced_is_refused_and_not_kept(app: App, settings: Any
 
 
 def test_a_file_may_not_come_in_more_pieces_than_may_be(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "MOST_PIECES", 2)
+    monkeypatch.setattr(receiving, "MOST_PIECES", 2)
     upload = app.announce(told(CONTENT, 0))["files"][0]["upload"]
     answers = [app.piece(upload, CONTENT[number : number + 1], number).status_code for number in range(3)]
     assert answers == [204, 204, 413]
@@ -288,9 +288,9 @@ def test_an_erased_memory_is_no_longer_named_and_its_file_does_not_make_it_again
 def test_rows_of_batches_that_are_over_go_after_their_time(app: App) -> None:
     working.work(app.send((pcm(("quiet", 3.0)), 0, "pcm16")))
     app.announce(told(CONTENT, 0))
-    SyncBatch.objects.update(ended_at=timezone.now() - batches.KEPT - timedelta(days=1))
+    SyncBatch.objects.update(ended_at=timezone.now() - ending.KEPT - timedelta(days=1))
     SyncBatch.objects.filter(state="receiving").update(ended_at=None)
-    assert batches.prune() == 1
+    assert ending.prune() == 1
     assert [item.batch.state for item in SyncFile.objects.all()] == ["receiving"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories.offline import batches, working
+from memories.offline import ending, working
 from memories.offline.models import SyncBatch
 from omi.core.errors import ErrorKind, StoreError
 from omi.stores import audio
@@ -57,7 +57,7 @@ def test_a_batch_whose_bytes_cannot_be_deleted_holds_up_no_other(app: App, monke
         patch.setattr(audio, "delete", refused)
         assert working.tick() == 1
     assert (app.shown(due)["state"], app.shown(late["id"])["state"]) == ("queued", "receiving")
-    batches.expire()
+    ending.expire()
     assert app.shown(late["id"])["state"] == "expired"
 
 
@@ -97,7 +97,7 @@ def test_what_came_of_a_batch_that_was_never_finished_is_worked_on_when_its_time
     app.piece(batch["files"][0]["upload"], content)
     app.piece(batch["files"][1]["upload"], missing[:1000])
     SyncBatch.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    batches.expire()
+    ending.expire()
     assert working.work(batch["id"]) == "done"
     assert app.states(batch["id"]) == ["placed", "missing"]
     assert not AudioObject.objects.filter(purpose="sync", deleted_at=None).exists()

@@ -62,7 +62,7 @@ lint: $(DEV_STAMP)  ## ruff: style and known mistakes
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-types: $(DEV_STAMP)  ## mypy --strict on the project's packages
+types: $(DEV_STAMP)  ## mypy --strict on the project's packages and benchmarks
 	@$(BIN)/mypy
 
 imports: $(DEV_STAMP)  ## import rules: layers (import-linter), nothing inside functions, no circle

@@ -36,7 +36,8 @@ def _one(kind: str, count: int) -> None:
         os.environ["OMI_DATA_DIR"], os.environ["OMI_LOG_LEVEL"] = folder, "ERROR"
         os.environ["DJANGO_SETTINGS_MODULE"] = "omi.settings"
         if kind == "postgres":
-            from tests.support.services import Unavailable, postgres_cluster  # a real server, as the tests start one
+            from tests.support.processes import Unavailable
+            from tests.support.services import postgres_cluster  # a real server, as the tests start one
 
             try:
                 with postgres_cluster() as url:
@@ -111,7 +112,7 @@ def _fill(count: int) -> None:
         message_id="success", actor="bench", plan=[], current_step="transcribe", announced=True, counted=True,
         finished_at=now,
     )  # fmt: skip
-    columns = [field.column for field in PostProcessingRun._meta.concrete_fields if field.column != "id"]
+    columns = [field.column for field in PostProcessingRun._meta.concrete_fields if field.column not in (None, "id")]
     quota = f"CASE WHEN n.i < {FAILED} THEN '{{}}' ELSE 'success' END"
     made = {
         "uid": "'user-' || (n.i % 5000)",

@@ -142,7 +142,7 @@ def _joined(turns: Sequence[Turn]) -> dict[str, str]:
     heard: dict[Hashable, Heard] = {}
     for connection, live in dict.fromkeys((turn.connection, turn.live) for turn in turns):
         own = [turn.probe for turn in turns if turn.live == live]
-        total = sum(probe.seconds * probe.vector for probe in own)
+        total = np.sum([probe.seconds * probe.vector for probe in own], axis=0)
         heard[live] = Heard(total / np.linalg.norm(total), sum(probe.seconds for probe in own), frozenset({connection}))
     return {str(live): str(whose) for live, whose in joined(heard, CAMPPLUS).items()}
 

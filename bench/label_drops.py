@@ -64,7 +64,10 @@ def measure(folder: Path, talks: int, half: str, *, short: bool) -> None:
     from memories.pipeline.rules import voice_matching
     from speakers.turns import connections, relabelled, repair_labels
 
-    people = talkers(sides(speakers(speech_folder()))[half == "reporting"])
+    recordings = speech_folder()
+    if recordings is None:
+        raise SystemExit("No recordings of real voices here: OMI_BENCH_SPEECH names their folder")
+    people = talkers(sides(speakers(recordings))[half == "reporting"])
     found: dict[str, list[float]] = defaultdict(list)
     others: dict[str, list[float]] = defaultdict(list)
     seed = -1

@@ -13,7 +13,6 @@ import json
 import os
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -147,12 +146,14 @@ def show(table: dict[str, dict[str, dict[str, Parts]]]) -> None:
 def many(count: int) -> list[Any]:
     """Memories made of the shipped ones' sentences, each with some of its own words, from one minute to five."""
     from memories.shapes import Memory, Structured
+    from transcription.segments import Segment
 
     base, chance = list(memories()), random.Random(5)
     made = []
     for number in range(count):
         one, other = chance.choice(base), chance.choice(base)
-        said, clock = [], 0.0
+        said: list[Segment] = []
+        clock = 0.0
         for segment in (one.transcript_segments + other.transcript_segments) * chance.choice((1, 1, 2, 3)):
             length = segment.end - segment.start
             text = f"{segment.text} {' '.join(f'word{int(chance.paretovariate(0.6)) % 50000}' for _ in range(4))}"
@@ -255,4 +256,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -133,8 +133,8 @@ def api(count: int, rounds: int) -> dict[str, Any]:
             ask(0)
             report[name] = {
                 **timed(ask, rounds),
-                **counted(lambda url=url, more=more: inside.get(url(0), headers=more)),
-            }  # type: ignore[misc]
+                **counted(functools.partial(inside.get, url(0), headers=more)),
+            }
         for name, query in QUERIES.items():
             body = {"query": query, "limit": 10}
             search = functools.partial(_search, outside, body)

@@ -14,6 +14,7 @@ def labelled(cells: Iterable[SafeString], headers: Iterable[Mapping[str, Any]]) 
     """The ``cells`` of a row as Django made them, each with the text of its header as ``data-label``; the cell that
     chooses the row, whose header is a box to choose all, is named so."""
     named = []
+    # Django gives whole cells: each begins with "<td" or "<th", and the attribute goes behind that.
     for cell, header in zip(cells, headers, strict=False):
         text = "Choose" if "action-checkbox" in str(header.get("class_attrib", "")) else capfirst(header["text"])
         named.append(SafeString(cell[:3] + format_html(' data-label="{}"', text) + cell[3:]))

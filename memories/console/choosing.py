@@ -88,6 +88,7 @@ def preview(
 def selected(
     group_ids: list[int], made_with: Mapping[str, str], since: datetime, until: datetime
 ) -> selection.Selection:
+    """Everything made with this in this time. Raises Refused, also where failures are chosen, too."""
     if group_ids:
         raise Refused("Choose failures, or what something was made with: not both.")
     if until <= since:
@@ -117,6 +118,7 @@ def asked(text: str) -> dict[str, str]:
 
 
 def told(made_with: Mapping[str, str]) -> str:
+    """The conditions as staff reads them."""
     return "made with " + ", ".join(f"{name} {value}" for name, value in sorted(made_with.items()))
 
 

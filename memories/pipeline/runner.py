@@ -122,7 +122,7 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
     began, pending = clock.now(), None
     ctx.paid, ctx.answers = 0, []
     limit = getattr(module, "LIMIT", DEFAULT_LIMIT)
-    if step.name in OPTIONAL and ctx.emotions_asked:  # the rest waits for nothing that nobody asked for
+    if step.name in OPTIONAL and module.asked(ctx):  # the rest waits for nothing that nobody asked for
         if step.deadline_at is None:
             audio_seconds = float(ctx.output("prepare_audio").get("seconds", 0.0))
             checkpoints.set_deadline(ctx, step, retry_policy.optional_deadline(audio_seconds))

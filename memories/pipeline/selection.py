@@ -118,7 +118,7 @@ def _followed(item: Chosen) -> PostProcessingRun | None:
 def why_not(item: Chosen) -> str:
     """Why the memory cannot be done anew; "" where it can."""
     try:
-        repository.get_memory(item.uid, item.memory_id)
+        repository.require(item.uid, item.memory_id)
     except repository.MemoryNotFound:
         return "the memory is gone"
     if item.kind != Kind.POSTPROCESS:

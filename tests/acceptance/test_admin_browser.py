@@ -13,6 +13,7 @@ import pytest
 
 from demo.servers import Installation
 from tests.acceptance.wire import App
+from tests.support.opened import opened
 
 pytestmark = [pytest.mark.process, pytest.mark.browser]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -76,13 +77,7 @@ def test_support_reprocesses_a_memory_and_the_history_says_who_and_why(
     browser: Any, server: Installation, memory: dict[str, Any], javascript: bool
 ) -> None:
     reason = f"The title is wrong ({'with' if javascript else 'without'} scripts)."
-    context = browser.new_context(java_script_enabled=javascript)
-    try:
-        page = context.new_page()
-        page.set_default_timeout(15_000)
-        broken: list[str] = []
-        page.on("response", lambda answer: broken.append(answer.url) if answer.status >= 500 else None)
-        page.on("pageerror", lambda error: broken.append(str(error)))
+    with opened(browser, java_script_enabled=javascript) as page:
         log_in(page, server)
 
         page.goto(f"{server.url}/admin/memories/memoryrow/?q={memory['id']}")
@@ -112,9 +107,6 @@ def test_support_reprocesses_a_memory_and_the_history_says_who_and_why(
         history = page.content()
         assert reason in history
         assert "Reprocess" in history
-        assert broken == []
-    finally:
-        context.close()
     run = memory["app"].wait(f"/v1/memories/{memory['id']}/post-processing", lambda run: run["state"] == "finished")
     assert run["kind"] == "reprocess"
     assert run["reason"] == reason
@@ -122,10 +114,7 @@ def test_support_reprocesses_a_memory_and_the_history_says_who_and_why(
 
 
 def test_a_reason_is_required(browser: Any, server: Installation, memory: dict[str, Any]) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    try:
-        page = context.new_page()
-        page.set_default_timeout(15_000)
+    with opened(browser, java_script_enabled=False) as page:
         log_in(page, server)
         page.goto(f"{server.url}/admin/memories/memoryrow/?q={memory['id']}")
         runs = memory["app"].get(f"/v1/memories/{memory['id']}/post-processing").json()["id"]
@@ -138,22 +127,16 @@ def test_a_reason_is_required(browser: Any, server: Installation, memory: dict[s
         page.get_by_role("button", name="Reprocess").click()
         assert page.get_by_text("This field is required").count() == 1
         assert memory["app"].get(f"/v1/memories/{memory['id']}/post-processing").json()["id"] == runs
-    finally:
-        context.close()
 
 
 def test_the_admin_is_closed_to_strangers(browser: Any, server: Installation, memory: dict[str, Any]) -> None:
-    context = browser.new_context()
-    try:
-        page = context.new_page()
+    with opened(browser) as page:
         for path in ("/admin/", "/admin/memories/memoryrow/", "/admin/memories/memoryrow/1/change/"):
             page.goto(server.url + path)
             assert "/admin/login/" in page.url
             assert memory["id"][:8] not in page.content()
         for label in ("Username", "Password"):
             assert page.get_by_label(label).count() == 1
-    finally:
-        context.close()
 
 
 EVIL = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -181,14 +164,7 @@ def spoken(make_app: Any, speech_wav: bytes) -> dict[str, Any]:
 def test_support_sees_why_hears_a_word_and_looks_before_doing(
     browser: Any, server: Installation, spoken: dict[str, Any]
 ) -> None:
-    context = browser.new_context()
-    try:
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        wrong: list[str] = []
-        page.on("response", lambda answer: wrong.append(answer.url) if answer.status >= 500 else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+    with opened(browser, timeout=30) as page:
         log_in(page, server)
         page.goto(f"{server.url}/admin/memories/memoryrow/?q={spoken['id']}")
         page.get_by_role("row").get_by_role("link", name=spoken["id"][:8]).click()
@@ -229,9 +205,6 @@ def test_support_sees_why_hears_a_word_and_looks_before_doing(
         trail = page.locator(".audit").inner_text()
         for told in ("reveal", "play_audio", "retry", "the summary is wrong"):
             assert told in trail
-        assert wrong == []
-    finally:
-        context.close()
     run = spoken["app"].wait(f"/v1/memories/{spoken['id']}/post-processing", lambda run: run["state"] == "finished")
     assert run["from_step"] == "structure"
 
@@ -241,10 +214,7 @@ def test_a_reason_stays_while_other_steps_are_looked_at_and_enter_does_what_is_s
     browser: Any, server: Installation, memory: dict[str, Any], javascript: bool
 ) -> None:
     reason = f"The events are wrong ({'with' if javascript else 'without'} scripts)."
-    context = browser.new_context(java_script_enabled=javascript)
-    try:
-        page = context.new_page()
-        page.set_default_timeout(15_000)
+    with opened(browser, java_script_enabled=javascript) as page:
         log_in(page, server)
         page.goto(f"{server.url}/admin/memories/memoryrow/?q={memory['id']}")
         page.get_by_role("row").get_by_role("link", name=memory["id"][:8]).click()
@@ -259,8 +229,6 @@ def test_a_reason_stays_while_other_steps_are_looked_at_and_enter_does_what_is_s
         assert page.get_by_label("What is done again").input_value() == "index"
         page.get_by_label("Reason").press("Enter")
         page.locator(".messagelist").get_by_text("again from index on").wait_for()
-    finally:
-        context.close()
     run = memory["app"].wait(f"/v1/memories/{memory['id']}/post-processing", lambda run: run["state"] == "finished")
     assert run["reason"] == reason
 
@@ -274,10 +242,7 @@ SIDEWAYS = """[...document.querySelectorAll("main *")].filter(each => each.clien
 def test_at_twice_the_size_no_table_is_scrolled_sideways(
     browser: Any, server: Installation, memory: dict[str, Any]
 ) -> None:
-    context = browser.new_context(viewport={"width": 640, "height": 900})
-    try:
-        page = context.new_page()
-        page.set_default_timeout(15_000)
+    with opened(browser, viewport={"width": 640, "height": 900}) as page:
         log_in(page, server)
         page.goto(f"{server.url}/admin/memories/memoryrow/?q={memory['id']}")
         label = "td.field-uid"
@@ -293,17 +258,12 @@ def test_at_twice_the_size_no_table_is_scrolled_sideways(
         assert page.get_by_text("Step by step").is_visible()
         found += page.evaluate(SIDEWAYS)
         assert found == []
-    finally:
-        context.close()
 
 
 def test_a_memory_is_found_and_processed_again_with_the_keyboard_alone(
     browser: Any, server: Installation, memory: dict[str, Any]
 ) -> None:
-    context = browser.new_context()
-    try:
-        page = context.new_page()
-        page.set_default_timeout(15_000)
+    with opened(browser) as page:
         log_in(page, server)
 
         def tab_to(found: str) -> None:
@@ -328,7 +288,5 @@ def test_a_memory_is_found_and_processed_again_with_the_keyboard_alone(
         with page.expect_navigation():
             page.keyboard.press("Enter")
         assert memory["id"] in page.locator(".messagelist").inner_text()
-    finally:
-        context.close()
     run = memory["app"].wait(f"/v1/memories/{memory['id']}/post-processing", lambda run: run["state"] == "finished")
     assert (run["kind"], run["reason"]) == ("reprocess", "by the keyboard")

@@ -9,6 +9,7 @@ import pytest
 
 from demo.servers import Installation
 from tests.acceptance.test_admin_browser import accessible, browser, log_in
+from tests.support.opened import opened
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.process, pytest.mark.browser]
@@ -45,13 +46,7 @@ print(json.dumps(sorted(Rating.objects.values_list("value", flat=True))))
 
 def test_pairs_are_rated_by_keys(browser: Any, server: Installation) -> None:
     pk = int(server.manage("shell", "-c", MAKE).split()[-1])
-    context = browser.new_context()
-    try:
-        page = context.new_page()
-        page.set_default_timeout(15_000)
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+    with opened(browser) as page:
         log_in(page, server)
         page.goto(f"{server.url}/admin/experiments/experiment/{pk}/rate/")
         page.get_by_label("Reason").fill("weekly rating")
@@ -64,8 +59,5 @@ def test_pairs_are_rated_by_keys(browser: Any, server: Installation) -> None:
             with page.expect_navigation():
                 page.keyboard.press(right if better else alike)
         assert page.get_by_text("Nothing is left to rate").is_visible()
-        assert wrong == []
-    finally:
-        context.close()
     values = json.loads(server.manage("shell", "-c", TOLD).strip().splitlines()[-1])
     assert values == [0.5, 0.5, 1.0, 1.0]

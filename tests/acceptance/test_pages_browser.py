@@ -13,6 +13,7 @@ from demo.servers import Installation
 from tests.acceptance.test_admin_browser import accessible, browser
 from tests.acceptance.wire import App, Json
 from tests.support import sound
+from tests.support.opened import opened
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.process, pytest.mark.browser]
@@ -54,22 +55,14 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
     memory: Json = app.create_memory()
     app.wait(f"/v1/memories/{memory['id']}/post-processing", lambda run: run["state"] == "finished")
     day = memory["created_at"][:10]
-    context = browser.new_context(viewport={"width": 360, "height": 740}, color_scheme="dark")
-    try:
-        page = context.new_page()
-        page.set_default_timeout(15_000)
-        broken: list[str] = []
-        page.on("response", lambda answer: broken.append(answer.url) if answer.status >= 400 else None)
-        page.on("pageerror", lambda error: broken.append(str(error)))
-        page.on("console", lambda said: broken.append(said.text) if said.type == "error" else None)
-
+    with opened(browser, viewport={"width": 360, "height": 740}, color_scheme="dark", strict=True) as page:
         page.goto(f"{server.url}/")
         page.get_by_role("link", name="Your memories").click()
         seen(page)
         page.get_by_label("Token").fill(app.token)
         page.get_by_role("button", name="Sign in").click()
         page.get_by_role("heading", name="Memories", level=1).wait_for()
-        cookie = next(item for item in context.cookies() if item["name"] == "omi_app")
+        cookie = next(item for item in page.context.cookies() if item["name"] == "omi_app")
         assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Strict", "/app")
 
         page.locator(f"a[href='/app/memories/{memory['id']}']").click()
@@ -112,9 +105,6 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
         page.get_by_role("heading", name="Sign in", level=1).wait_for()
         page.goto(f"{server.url}/app/memories/{memory['id']}")
         assert page.get_by_role("heading", level=1).inner_text() == "Sign in"
-        assert broken == []
-    finally:
-        context.close()
 
 
 def test_a_recording_that_was_kept_offline_is_sent_in_pieces_and_a_word_is_put_right(
@@ -125,13 +115,7 @@ def test_a_recording_that_was_kept_offline_is_sent_in_pieces_and_a_word_is_put_r
     app.wait(f"/v1/memories/{memory['id']}/post-processing", lambda run: run["state"] == "finished")
     walk = tmp_path / "walk.wav"
     walk.write_bytes(sound.tone(15))
-    context = browser.new_context(viewport={"width": 360, "height": 740})
-    try:
-        page = context.new_page()
-        page.set_default_timeout(15_000)
-        broken: list[str] = []
-        page.on("pageerror", lambda error: broken.append(str(error)))
-        page.on("console", lambda said: broken.append(said.text) if said.type == "error" else None)
+    with opened(browser, viewport={"width": 360, "height": 740}, strict=True) as page:
         page.goto(f"{server.url}/app/sign-in?next=/app/offline")
         page.get_by_label("Token").fill(app.token)
         page.get_by_role("button", name="Sign in").click()
@@ -168,6 +152,3 @@ def test_a_recording_that_was_kept_offline_is_sent_in_pieces_and_a_word_is_put_r
         page.get_by_role("button", name="Take it back").click()
         page.get_by_text("Taken back.").wait_for()
         assert "Stazione" not in str(app.get(f"/v1/memories/{memory['id']}").json()["transcript_segments"])
-        assert broken == []
-    finally:
-        context.close()

@@ -21,6 +21,7 @@ from demo.vendors.server import VendorServer
 from tests.acceptance.test_admin_browser import CHROMIUM, SIDEWAYS, accessible, log_in
 from tests.support import axe
 from tests.support.migrated import migrated
+from tests.support.opened import opened
 
 pytestmark = [pytest.mark.process, pytest.mark.browser]
 
@@ -60,17 +61,9 @@ def page(chromium: Any, place: tuple[Installation, VendorServer]) -> Iterator[An
 @contextmanager
 def signed_in(chromium: Any, running: Installation) -> Iterator[Any]:
     """A page of a browser in which staff has logged in; nothing may break in it."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    shown = context.new_page()
-    shown.set_default_timeout(20_000)
-    broken: list[str] = []
-    shown.on("pageerror", lambda error: broken.append(str(error)))
-    shown.on("response", lambda answer: broken.append(answer.url) if answer.status >= 500 else None)
-    shown.on("console", lambda said: broken.append(said.text) if "Content Security Policy" in said.text else None)
-    log_in(shown, running)
-    yield shown
-    context.close()
-    assert broken == []
+    with opened(chromium, timeout=20, viewport={"width": 1280, "height": 900}) as shown:
+        log_in(shown, running)
+        yield shown
 
 
 def home(page: Any) -> None:

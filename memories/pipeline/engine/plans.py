@@ -19,7 +19,8 @@ PLANS: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 OPTIONAL: Final = frozenset({"emotions"})
-"""Steps whose failure is recorded and shown, and never fails the run."""
+"""Steps whose failure is recorded and shown, and never fails the run. The ``asked`` of each says whether anybody wants
+what it makes."""
 
 
 def plan_for(kind: str) -> list[str]:

@@ -23,12 +23,17 @@ ANSWER: Final = TypeAdapter(EmotionTimeline)
 def inputs(ctx: Context) -> dict[str, Any]:
     return {
         "wav": ctx.output("prepare_audio").get("sha256"), "segments": ctx.output("identify_speakers").get("hash"),
-        "model": ctx.provider("emotions").model_name, "asked": ctx.emotions_asked,
+        "model": ctx.provider("emotions").model_name, "asked": asked(ctx),
     }  # fmt: skip
 
 
+def asked(ctx: Context) -> bool:
+    """Whether anybody wants what this step makes: as every optional step says."""
+    return ctx.emotions_asked
+
+
 def run(ctx: Context) -> Done | Skip:
-    if not ctx.emotions_asked:
+    if not asked(ctx):
         return Skip("not asked for")
     if ctx.output("prepare_audio").get("silence"):
         return Skip("nobody speaks")

@@ -21,7 +21,7 @@ from memories.feedback.models import LabelledCase, Report
 from memories.links import shared as links
 from memories.links.models import SharedLink, TaskFeed
 from memories.models import ErasureReceipt, MirrorSample, UserEvent, VendorCallback
-from memories.offline import batches
+from memories.offline import ending
 from memories.offline.models import SyncBatch, SyncConversation, SyncFile
 from memories.pipeline.models import PostProcessingRun, StepArtifact, VendorCall
 from memories.pipeline.states import State
@@ -171,7 +171,7 @@ def _rows() -> Iterator[Held]:
         ("webhooks' deliveries", WebhookDelivery.objects.all(), rules.KEPT, "the user reads and repeats them"),
     ):
         yield _counted(Held(what, f"{kept.days} days after they came", why), rows)
-    goes, why = f"{batches.KEPT.days} days after the batch was done", "what came before is known by it"
+    goes, why = f"{ending.KEPT.days} days after the batch was done", "what came before is known by it"
     for model, what in ((SyncBatch, "batches"), (SyncFile, "files"), (SyncConversation, "conversations")):
         yield _counted(Held(f"offline recordings: {what}", goes, why), model.objects.all())
     days = f"{settings.OMI_CASE_KEEP_DAYS} days after they came (OMI_CASE_KEEP_DAYS)"

@@ -14,7 +14,7 @@ from memories.insights import figures
 from memories.links import shared as links
 from memories.mirror import compare
 from memories.models import MemoryRow, MirrorSample, VendorCallback
-from memories.offline import batches
+from memories.offline import ending
 from memories.offline import working as offline_work
 from memories.passages import indexing
 from memories.pipeline.operations import retention as rules
@@ -126,7 +126,7 @@ def prune() -> int:
     samples = MirrorSample.objects.filter(at__lt=now - SAMPLES_KEPT)
     gone = delete_in_pieces(old) + delete_in_pieces(samples)
     gone += events.prune(now - events.KEPT) + delivery.prune() + reports.prune() + once.prune()
-    return gone + links.prune() + reshaping.prune() + batches.prune()
+    return gone + links.prune() + reshaping.prune() + ending.prune()
 
 
 def retention() -> dict[str, int]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -133,12 +133,12 @@ class HealingViewSet(viewsets.ViewSet):
             made = healing.begin(
                 uid_of(request), given.heard, given.term, left_out=given.left_out, fence=fence_of(request)
             )
-        return Response(as_json(shown_of(made)))
+        return _answer(made)
 
     @extend_schema(responses={200: HealingList})
     def list(self, request: Request) -> Response:
         """All healings of the user."""
-        return Response([as_json(shown_of(item)) for item in healing.of_user(uid_of(request))])
+        return Response([as_json(item) for item in shown_of(healing.of_user(uid_of(request)))])
 
     @extend_schema(responses={200: OfferList})
     def offers(self, request: Request) -> Response:
@@ -150,7 +150,7 @@ class HealingViewSet(viewsets.ViewSet):
     def retrieve(self, request: Request, healing_id: str) -> Response:
         """One healing."""
         with answers():
-            return Response(as_json(shown_of(healing.get(uid_of(request), healing_id))))
+            return _answer(healing.get(uid_of(request), healing_id))
 
     @extend_schema(
         request=None,
@@ -161,7 +161,7 @@ class HealingViewSet(viewsets.ViewSet):
         """Go on with a healing."""
         with answers():
             made = healing.go_on(uid_of(request), healing_id, fence=fence_of(request))
-        return Response(as_json(shown_of(made)))
+        return _answer(made)
 
     @extend_schema(
         request=None,
@@ -172,16 +172,25 @@ class HealingViewSet(viewsets.ViewSet):
         """Take a healing back."""
         with answers():
             made = healing.undo(uid_of(request), healing_id, fence=fence_of(request))
-        return Response(as_json(shown_of(made)))
+        return _answer(made)
 
 
-def shown_of(made: Healing) -> HealingShown:
-    """A healing as it is shown."""
+def shown_of(found: Sequence[Healing]) -> list[HealingShown]:
+    """Healings as they are shown."""
+    counted = healing.counted(found)
+    return [_shown(made, *counted[made.pk]) for made in found]
+
+
+def _answer(made: Healing) -> Response:
+    return Response(as_json(shown_of([made])[0]))
+
+
+def _shown(made: Healing, memories: int, standing: int) -> HealingShown:
     state: Literal["going_on", "done", "undoing", "undone"] = "done" if made.through else "going_on"
     if made.undone_at is not None:
-        state = "undoing" if healing.left_to_undo(made) else "undone"
+        state = "undoing" if standing else "undone"
     return HealingShown(
-        id=made.pk, heard=made.heard, term=made.term, state=state, memories=made.memories.count(), skipped=made.skipped,
+        id=made.pk, heard=made.heard, term=made.term, state=state, memories=memories, skipped=made.skipped,
         created_at=made.created_at, undone_at=made.undone_at,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Literal
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel
 from rest_framework import viewsets
 from rest_framework.request import Request
@@ -15,17 +15,16 @@ from rest_framework.response import Response
 
 from memories.api.errors import ApiError, invalid
 from memories.api.long_memories import InTurn
-from memories.api.reading import Query, body, parameters, query
+from memories.api.reading import Query, body, idempotency_key, key_parameter, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
 from memories.changes import comments
 from memories.labels import kept, labelling
 from memories.noted import MOST_TAGS, Comment
-from memories.pipeline import service
 from memories.shapes import Memory
 from omi.accounts.requests import fence_of, uid_of
 
-KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description="same key: same comment")
+KEY = key_parameter("same key: same comment")
 
 
 def one_line(text: str) -> str:
@@ -158,9 +157,7 @@ class MemoryLabelViewSet(InTurn, viewsets.ViewSet):
     )
     def add_comment(self, request: Request, memory_id: str) -> Response:
         """Comment on a memory."""
-        given, key = body(NewComment, request), request.headers.get("Idempotency-Key", "")
-        if len(key) > service.KEY_LENGTH:
-            raise invalid(("header", "Idempotency-Key"), f"1 to {service.KEY_LENGTH} characters", "string_too_long")
+        given, key = body(NewComment, request), idempotency_key(request) or ""
         with answers():
             made = comments.add(uid_of(request), memory_id, given.text, key=key, fence=fence_of(request))
         return Response(as_json(made))

@@ -6,12 +6,11 @@ import hashlib
 import io
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from pydantic import BaseModel, Field
 from rest_framework import viewsets
@@ -22,9 +21,9 @@ from rest_framework.response import Response
 from memories.api.errors import ApiError, invalid
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
-from memories.api.sync import FIRST_YEAR, answers
+from memories.api.sync import answers, was_captured
 from memories.api.uploads import limit_upload
-from memories.offline import batches
+from memories.offline import batches, receiving
 from memories.offline.models import SyncFile
 from omi.accounts.principal import Principal
 from omi.accounts.requests import fence_of, uid_of
@@ -92,7 +91,7 @@ def _announced(index: int, upload: UploadedFile[Any]) -> batches.Announced:
         raise ApiError(400, f"The name of file {index} does not end in _TIMESTAMP.bin")
     moment = int(found["moment"])
     captured = datetime.fromtimestamp(moment / 1000 if moment > MILLISECONDS_FROM else moment, UTC)
-    if captured.year < FIRST_YEAR or captured > timezone.now() + timedelta(days=1):
+    if not was_captured(captured):
         raise ApiError(400, f"The time in the name of file {index} is none at which it can have been captured")
     frames = _FRAMES.search(found["about"])
     codec = CODECS.get(int(frames[1]) if frames else 160)
@@ -112,7 +111,7 @@ def _receive(file: SyncFile, uploads: Sequence[UploadedFile[Any]], fence: Any) -
     source, offset = uploads[file.number], 0
     source.seek(0)
     while data := source.read(settings.OMI_SYNC_PIECE_BYTES):
-        batches.receive(file.batch.uid, file.batch_id, file.number, offset, io.BytesIO(data), fence=fence)
+        receiving.receive(file.batch.uid, file.batch_id, file.number, offset, io.BytesIO(data), fence=fence)
         offset += len(data)
 
 

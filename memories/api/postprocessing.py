@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from pydantic import Field
 from rest_framework import viewsets
 from rest_framework.parsers import MultiPartParser
@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from memories import postprocessing
 from memories.api.errors import ApiError, invalid
 from memories.api.long_memories import InTurn
-from memories.api.reading import Query, parameters, query
+from memories.api.reading import Query, idempotency_key, key_parameter, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, RunStatus
 from memories.api.uploads import limit_upload
@@ -30,7 +30,7 @@ _UPLOAD = {
         "required": ["file"],
     }
 }
-_KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description="same key, same file: same run")
+_KEY = key_parameter("same key, same file: same run")
 
 
 class UploadQuery(Query):
@@ -68,9 +68,7 @@ class PostProcessingViewSet(InTurn, viewsets.ViewSet):
         upload = request.FILES.get("file")
         if upload is None:
             raise invalid(("body", "file"), "Field required", "missing")
-        key = request.headers.get("Idempotency-Key")
-        if key is not None and not (key.strip() and len(key) <= service.KEY_LENGTH):
-            raise invalid(("header", "Idempotency-Key"), f"1 to {service.KEY_LENGTH} characters", "string_too_long")
+        key = idempotency_key(request)
         budgets.spend(uid, runs=1, upload_bytes=upload.size or 0)
         postprocessing.begin(
             uid, memory, upload, emotional_feedback=asked.emotional_feedback, idempotency_key=key, actor=f"user:{uid}",

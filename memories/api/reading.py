@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from rest_framework.request import Request
 
 from memories.api.errors import ApiError, fastapi_errors, invalid
+from memories.pipeline import service
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -45,6 +46,19 @@ def body(model: type[M], request: Request) -> M:
         return model.model_validate(data)
     except ValidationError as error:
         raise ApiError(422, fastapi_errors(error, "body")) from error
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The ``Idempotency-Key`` of a request; None where it has none."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (key.strip() and len(key) <= service.KEY_LENGTH):
+        raise invalid(("header", "Idempotency-Key"), f"1 to {service.KEY_LENGTH} characters", "string_too_long")
+    return key
+
+
+def key_parameter(description: str) -> OpenApiParameter:
+    """The ``Idempotency-Key`` for the OpenAPI document."""
+    return OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description=description)
 
 
 def parameters(model: type[BaseModel]) -> list[OpenApiParameter]:

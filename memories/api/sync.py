@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, cast
@@ -17,16 +17,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from memories.api.errors import ApiError, invalid
-from memories.api.reading import Query, body, parameters, query
+from memories.api.reading import Query, body, idempotency_key, key_parameter, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
-from memories.offline import batches, decoding, reading
+from memories.api.uploads import admit_upload
+from memories.offline import batches, decoding, reading, receiving
 from memories.offline.models import SyncBatch
-from memories.pipeline import service
 from omi.accounts.principal import Principal
 from omi.accounts.requests import fence_of, uid_of
 from omi.core.moments import Moment
-from omi.serving import admission
 from transcription.audio.codecs import UnknownCodec
 from transcription.listen.request import BadRequest, language_tag
 
@@ -34,7 +33,7 @@ TUS = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
 PIECE = "application/offset+octet-stream"
 FIRST_YEAR = 2000
 """A device whose clock was never set is somewhere before it."""
-_KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, description="same key, same files: same batch")
+_KEY = key_parameter("same key, same files: same batch")
 _OFFSET = OpenApiParameter(
     "Upload-Offset", int, OpenApiParameter.HEADER, required=True, description="bytes that are here"
 )
@@ -56,8 +55,13 @@ def _printable(text: str) -> str:
     return text
 
 
+def was_captured(moment: datetime) -> bool:
+    """Whether a recording can be of this time: the device's clock was set, and is not more than a day ahead."""
+    return moment.year >= FIRST_YEAR and moment <= timezone.now() + timedelta(days=1)
+
+
 def _captured(moment: datetime) -> datetime:
-    if moment.year < FIRST_YEAR or moment > timezone.now() + timedelta(days=1):
+    if not was_captured(moment):
         raise ValueError("is no time at which this can have been captured; the device's clock may not be set")
     return moment
 
@@ -157,7 +161,7 @@ class SyncViewSet(viewsets.ViewSet):
     )
     def create(self, request: Request) -> Response:
         """Announce a batch."""
-        return Response(as_json(reading_of(announce(request, body(NewBatch, request)))))
+        return _answer(announce(request, body(NewBatch, request)))
 
     @extend_schema(parameters=parameters(BatchQuery), responses={200: BatchList, 404: Detail, 422: Detail})
     def list(self, request: Request) -> Response:
@@ -165,13 +169,13 @@ class SyncViewSet(viewsets.ViewSet):
         asked = query(BatchQuery, request)
         with answers():
             found = reading.page(uid_of(request), before=asked.before, limit=asked.limit)
-        return Response([as_json(reading_of(item)) for item in found])
+        return Response([as_json(item) for item in shown_of(found)])
 
     @extend_schema(responses={200: BatchShown, 404: Detail})
     def retrieve(self, request: Request, batch_id: str) -> Response:
         """A batch with the state of each file."""
         with answers():
-            return Response(as_json(reading_of(batches.get(uid_of(request), batch_id))))
+            return _answer(batches.get(uid_of(request), batch_id))
 
     @extend_schema(
         request=None,
@@ -181,7 +185,7 @@ class SyncViewSet(viewsets.ViewSet):
     def finish(self, request: Request, batch_id: str) -> Response:
         """End a batch early."""
         with answers():
-            return Response(as_json(reading_of(batches.finish(uid_of(request), batch_id))))
+            return _answer(batches.finish(uid_of(request), batch_id))
 
     @extend_schema(
         responses={204: None, 404: Detail},
@@ -225,12 +229,9 @@ class SyncFileViewSet(viewsets.ViewSet):
         offset = request.headers.get("Upload-Offset", "")
         if not (offset.isascii() and offset.isdigit() and len(offset) <= 15):
             raise invalid(("header", "Upload-Offset"), "Should be a number of bytes", "int_parsing")
-        refused = admission.refusal("upload")
-        if refused is not None:
-            wait = {"Retry-After": str(refused.retry_after)}
-            raise ApiError(503, refused.sentence, headers=wait, code=refused.code)
+        admit_upload()
         with answers():
-            found = batches.receive(
+            found = receiving.receive(
                 uid, batch_id, number, int(offset), request._request,
                 declared=int(request.META.get("CONTENT_LENGTH") or 0), fence=fence_of(request),
             )  # fmt: skip
@@ -252,9 +253,7 @@ def announce(request: Request, given: NewBatch) -> SyncBatch:
         if item.size > settings.OMI_MAX_UPLOAD_BYTES:
             told = f"File {index} is larger than {settings.OMI_MAX_UPLOAD_BYTES} bytes"
             raise ApiError(413, told, code="too_large")
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (key.strip() and len(key) <= service.KEY_LENGTH):
-        raise invalid(("header", "Idempotency-Key"), f"1 to {service.KEY_LENGTH} characters", "string_too_long")
+    key = idempotency_key(request)
     principal = cast("Principal", request.user)
     files = [batches.Announced(**item.model_dump()) for item in given.files]
     with answers():
@@ -264,9 +263,17 @@ def announce(request: Request, given: NewBatch) -> SyncBatch:
         )  # fmt: skip
 
 
-def reading_of(batch: SyncBatch) -> BatchShown:
-    """A batch as it is shown."""
-    told = reading.whole(batch)
+def shown_of(found: Sequence[SyncBatch]) -> list[BatchShown]:
+    """A user's batches as they are shown."""
+    return [_shown(told) for told in reading.shown(found)]
+
+
+def _answer(batch: SyncBatch) -> Response:
+    return Response(as_json(shown_of([batch])[0]))
+
+
+def _shown(told: reading.Shown) -> BatchShown:
+    batch = told.batch
     plain = ("number", "name", "captured_at", "codec", "size", "offset", "state", "seconds")
     return BatchShown(
         id=batch.pk,
@@ -283,14 +290,14 @@ def reading_of(batch: SyncBatch) -> BatchShown:
                 upload=f"/v1/sync/{batch.pk}/files/{item.number}",
                 memory_ids=told.memories.get(item.number, []),
             )
-            for item in told.files
+            for item in batch.files.all()
         ],
         conversations=[
             ConversationShown(
                 processing_memory_id=item.processing_memory_id, memory_id=item.memory_id, joined=item.joined,
                 state=cast("Any", told.states[item.memory_id]),
             )
-            for item in told.conversations
+            for item in batch.conversations.all()
         ],
     )  # fmt: skip
 
@@ -310,13 +317,13 @@ def answers() -> Iterator[None]:
         raise ApiError(429, told, headers={"Retry-After": "600"}) from error
     except batches.AnotherRequest as error:
         raise ApiError(409, "This Idempotency-Key was used for other files") from error
-    except batches.WrongOffset as error:
+    except receiving.WrongOffset as error:
         told = "The piece does not begin where the file ends that is here"
         raise ApiError(409, told, headers={"Upload-Offset": str(error.offset)}, offset=error.offset) from error
-    except batches.NotReceiving as error:
+    except receiving.NotReceiving as error:
         raise ApiError(409, "This file takes no more bytes") from error
-    except batches.TooManyPieces as error:
-        raise ApiError(413, f"A file may come in {batches.MOST_PIECES} pieces", code="too_large") from error
-    except batches.Longer as error:
+    except receiving.TooManyPieces as error:
+        raise ApiError(413, f"A file may come in {receiving.MOST_PIECES} pieces", code="too_large") from error
+    except receiving.Longer as error:
         told = f"The piece goes beyond the announced size, or has more than {settings.OMI_SYNC_PIECE_BYTES} bytes"
         raise ApiError(413, told, code="too_large") from error

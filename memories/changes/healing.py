@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from memories.changes import making
@@ -27,6 +28,7 @@ from memories.shapes import Change, Memory
 from memories.user_events import log as events
 from memories.vocabulary import terms
 from memories.vocabulary.models import HealedMemory, Healing
+from memories.wording import composed
 from omi.stores.documents.base import TooLarge, Unreadable
 
 MOST_HEALINGS: Final = 200
@@ -109,7 +111,7 @@ def preview(uid: str, heard: str, term: str, cursor: str | None = None) -> Page:
     """
     heard, term = pair(heard, term)
     word_index.refresh_at_once(uid)
-    found = _holding(uid, heard, _place(cursor) if cursor else None, LOOKED_AT + 1)
+    found = _holding(uid, heard, cursor, LOOKED_AT + 1)
     looked, more = found[:LOOKED_AT], len(found) > LOOKED_AT
     memories = repository.get_memories(uid, [memory_id for _, memory_id in looked])
     places: list[Place] = []
@@ -159,7 +161,7 @@ def go_on(uid: str, healing_id: str, *, fence: Fence) -> Healing:
     if healing.through:
         return healing
     word_index.refresh_at_once(uid)
-    found = _holding(uid, healing.heard, _place(healing.cursor) if healing.cursor else None, AT_ONCE + 1)
+    found = _holding(uid, healing.heard, healing.cursor, AT_ONCE + 1)
     done = looked = 0
     for _, memory_id in found[:AT_ONCE]:
         if looked >= SEGMENTS_AT_ONCE:
@@ -174,7 +176,7 @@ def go_on(uid: str, healing_id: str, *, fence: Fence) -> Healing:
 
 
 def undo(uid: str, healing_id: str, *, fence: Fence) -> Healing:
-    """Take a healing back in at most ``AT_ONCE`` memories; those that are left show in ``left_to_undo``. Every other
+    """Take a healing back in at most ``AT_ONCE`` memories; those that are left show in ``counted``. Every other
     operation stays, whenever it was made. Raises NoSuchHealing and what ``fence`` raises."""
     healing = get(uid, healing_id)
     Healing.objects.filter(pk=healing.pk, undone_at=None).update(undone_at=timezone.now())
@@ -206,9 +208,13 @@ def of_user(uid: str) -> list[Healing]:
     return list(Healing.objects.filter(uid=uid).order_by("-created_at", "id")[:MOST_HEALINGS])
 
 
-def left_to_undo(healing: Healing) -> int:
-    """Memories in which an undone healing still stands."""
-    return healing.memories.filter(undone=False).count() if healing.undone_at is not None else 0
+def counted(found: Sequence[Healing]) -> dict[str, tuple[int, int]]:
+    """By healing, in how many memories words were changed, and in how many of them they still are: what is left to an
+    undo."""
+    rows = HealedMemory.objects.filter(healing__in=found).values("healing").order_by()
+    counts = rows.annotate(changed=Count("pk"), standing=Count("pk", filter=Q(undone=False)))
+    there = {row["healing"]: (row["changed"], row["standing"]) for row in counts}
+    return {healing.pk: there.get(healing.pk, (0, 0)) for healing in found}
 
 
 def _heal(uid: str, healing: Healing, memory_id: str, fence: Fence) -> int:
@@ -275,15 +281,16 @@ def _places(memory: Memory, heard: str, term: str) -> Iterator[Place]:
         start = max(0, at - AROUND)
         yield Place(
             memory.id, memory.structured.title, memory.created_at, segment.id, segment.start,
-            rules.composed(segment.text)[start : at + AROUND], after[start : at + AROUND],
+            composed(segment.text)[start : at + AROUND], after[start : at + AROUND],
         )  # fmt: skip
 
 
 Position = tuple[datetime, str]
 
 
-def _holding(uid: str, heard: str, after: Position | None, most: int) -> list[Position]:
-    return word_index.holding(uid, heard, after=after, most=most)
+def _holding(uid: str, heard: str, cursor: str | None, most: int) -> list[Position]:
+    """The next memories that may hold the word, behind ``cursor``. Raises BadCursor."""
+    return word_index.holding(uid, heard, after=_place(cursor) if cursor else None, most=most)
 
 
 def _cursor(place: Position) -> str:

@@ -104,25 +104,25 @@ def offered(uid: str) -> list[Offer]:
 
 def replaced(case: LabelledCase) -> list[tuple[str, str]]:
     """What the machine had, small, and what the person put there, where that looks like a name or term."""
-    machine, person = str(case.machine.get("text", "")).split(), str(case.person.get("text", "")).split()
-    plain = [[_plain(word).casefold() for word in words] for words in (machine, person)]
-    found = []
-    for kind, a, b, c, d in difflib.SequenceMatcher(a=plain[0], b=plain[1], autojunk=False).get_opcodes():
-        new = [_plain(word) for word in person[c:d]]
-        if kind == "replace" and max(b - a, d - c) <= LONGEST_PAIR and all(plain[0][a:b]) and any(map(_a_term, new)):
-            found.append((" ".join(plain[0][a:b]), " ".join(new)))
-    return found
+    return [
+        (" ".join(old), " ".join(new))
+        for old, new in _differences(case)
+        if old and new and max(len(old), len(new)) <= LONGEST_PAIR and all(old) and any(map(_a_term, new))
+    ]
 
 
 def corrected(case: LabelledCase) -> list[str]:
     """The words that a person wrote in the place of others, or added, which look like names or terms."""
+    return list(dict.fromkeys(word for _, new in _differences(case) for word in new if _a_term(word)))
+
+
+def _differences(case: LabelledCase) -> Iterator[tuple[list[str], list[str]]]:
+    """Words of the machine, small, and those that the person has in their place; either may be none."""
     machine, person = str(case.machine.get("text", "")).split(), str(case.person.get("text", "")).split()
     plain = [[_plain(word).casefold() for word in words] for words in (machine, person)]
-    found = []
-    for kind, _, _, start, end in difflib.SequenceMatcher(a=plain[0], b=plain[1], autojunk=False).get_opcodes():
-        if kind in ("replace", "insert"):
-            found += [_plain(word) for word in person[start:end]]
-    return list(dict.fromkeys(word for word in found if _a_term(word)))
+    for kind, a, b, c, d in difflib.SequenceMatcher(a=plain[0], b=plain[1], autojunk=False).get_opcodes():
+        if kind != "equal":
+            yield plain[0][a:b], [_plain(word) for word in person[c:d]]
 
 
 def _taken_back(uid: str) -> set[str]:

@@ -1,5 +1,5 @@
-"""What a user does with batches of offline recordings: announce one, send its files, finish or drop it. Everything
-takes the uid, so that a stranger finds nothing."""
+"""What a user does with batches of offline recordings: announce one, look, finish or drop it; the bytes of its files
+come through ``receiving``. Everything takes the uid, so that a stranger finds nothing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from django.conf import settings
 from django.db import transaction
@@ -19,34 +18,18 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from memories.offline.models import SyncBatch, SyncConversation, SyncFile
+from memories.offline.models import SyncBatch, SyncFile
 from memories.pipeline import budgets
 from memories.user_events import log as events
-from omi.core.pruning import delete_in_pieces
 from omi.stores import audio
-from transcription.audio.convert import AudioError
 
-MOST_PIECES: Final = 1024
-"""Pieces that one file may come in: each is an object of the audio store."""
-MOST_SHOWN: Final = 100
-"""Batches that are listed, newest first."""
 MOST_PER_DAY: Final = 20_000
 """Files that one user may announce within a day: the app makes one a minute."""
-KEPT: Final = timedelta(days=90)
-"""How long the rows of a batch that is over tell what was sent: the same file is known by them."""
 WORK: Final = "memories.offline.working.work"
 UNFINISHED: Final = (SyncBatch.State.RECEIVING, SyncBatch.State.QUEUED)
-LEFT_TO_WORK: Final = timedelta(days=1)
-"""For how long after its end what came of a batch is kept to be worked on."""
 KNOWN: Final = (SyncFile.State.PLACED, SyncFile.State.SILENT, SyncFile.State.HEARD)
 
 Fence = Callable[[], None]
-
-
-class Readable(Protocol):
-    """The body of a request, or a file."""
-
-    def read(self, size: int, /) -> bytes: ...
 
 
 class BatchNotFound(LookupError):
@@ -63,26 +46,6 @@ class TooMuchWaiting(Exception):
 
 class AnotherRequest(Exception):
     """The idempotency key was used for other files (409)."""
-
-
-class WrongOffset(Exception):
-    """The piece does not begin where the file ends that is here (409). ``offset``: where that is."""
-
-    def __init__(self, offset: int) -> None:
-        super().__init__(str(offset))
-        self.offset = offset
-
-
-class TooManyPieces(Exception):
-    """The file came in as many pieces as it may (413)."""
-
-
-class Longer(Exception):
-    """The piece goes beyond the end that was announced for its file, or is larger than a piece may be (413)."""
-
-
-class NotReceiving(Exception):
-    """The batch or the file takes no more bytes (409)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +108,7 @@ def create(
             )
             for number, (item, is_new) in enumerate(zip(files, new, strict=True))
         )  # fmt: skip
-        _queue_when_whole(batch)
+        queue_when_whole(batch)
     return batch
 
 
@@ -170,72 +133,6 @@ def file(uid: str, batch_id: str, number: int) -> SyncFile:
     return found
 
 
-def receive(
-    uid: str, batch_id: str, number: int, offset: int, content: Readable, *, declared: int = 0, fence: Fence
-) -> SyncFile:
-    """Put a piece behind what is here of a file; with the last one the file is whole, with the last file the batch.
-
-    ``declared``: bytes that the request says it has. The piece counts when all of it came; of two at the same place one
-    does. Raises BatchNotFound, NotReceiving, WrongOffset, Longer, TooManyPieces, AudioNotFound (erased meanwhile),
-    ProviderError and what ``fence`` raises.
-    """
-    found = file(uid, batch_id, number)
-    _may_follow(found, offset)
-    room = min(found.size - offset, settings.OMI_SYNC_PIECE_BYTES)
-    if declared > room:
-        raise Longer
-    left = found.batch.expires_at - timezone.now()
-    stored = audio.put(uid, "sync", iter(partial(_read, content, _Room(room)), b""), suffix=".part",
-                       keep_for=left + LEFT_TO_WORK + timedelta(hours=1), fence=fence)  # fmt: skip
-    taken = False
-    try:
-        with transaction.atomic():
-            batch = SyncBatch.objects.select_for_update().filter(pk=batch_id, uid=uid).first()
-            if batch is None:
-                raise BatchNotFound
-            fence()
-            found = SyncFile.objects.select_for_update().select_related("batch").get(batch=batch, number=number)
-            _may_follow(found, offset)
-            if stored.size:
-                found.pieces = [*found.pieces, stored.name]
-                found.offset += stored.size
-                taken = True
-            if found.offset == found.size:
-                found.state = SyncFile.State.WHOLE
-            found.save(update_fields=["pieces", "offset", "state"])
-            _queue_when_whole(batch)
-    finally:
-        if not taken:
-            audio.delete(stored)
-    return found
-
-
-class _Room:
-    """How many bytes a piece may still have."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-
-def _read(content: Readable, room: _Room) -> bytes:
-    data = content.read(min(audio.PIECE, room.left + 1))
-    room.left -= len(data)
-    if room.left < 0:
-        raise Longer
-    return data
-
-
-def _may_follow(found: SyncFile, offset: int) -> None:
-    if found.batch.state != SyncBatch.State.RECEIVING or found.state not in (
-        SyncFile.State.WAITING, SyncFile.State.WHOLE
-    ):  # fmt: skip
-        raise NotReceiving
-    if offset != found.offset:
-        raise WrongOffset(found.offset)
-    if len(found.pieces) >= MOST_PIECES:
-        raise TooManyPieces
-
-
 def finish(uid: str, batch_id: str) -> SyncBatch:
     """Have the files worked on that are whole; the others do not come any more. Again it changes nothing. Raises
     BatchNotFound."""
@@ -243,26 +140,25 @@ def finish(uid: str, batch_id: str) -> SyncBatch:
         batch = SyncBatch.objects.select_for_update().filter(uid=uid, id=batch_id).first()
         if batch is None:
             raise BatchNotFound
-        _finish(batch)
+        if batch.state == SyncBatch.State.RECEIVING:
+            batch.files.filter(state=SyncFile.State.WAITING).update(state=SyncFile.State.MISSING)
+            _queue(batch)
+    drop_pieces(batch.files.filter(state=SyncFile.State.MISSING))  # the store is not waited for in a transaction
     return batch
 
 
-def _finish(batch: SyncBatch) -> None:
-    if batch.state == SyncBatch.State.RECEIVING:
-        left_out = batch.files.filter(state=SyncFile.State.WAITING)
-        _drop_pieces(left_out)
-        left_out.update(state=SyncFile.State.MISSING, pieces=[])
-        _queue(batch)
-
-
 def drop(uid: str, batch_id: str) -> None:
-    """Forget a batch with what was sent of it; memories that were made of it stay. Raises BatchNotFound."""
+    """Forget a batch with what was sent of it; memories that were made of it stay. Raises BatchNotFound and
+    ProviderError: it is then over, and may be dropped again."""
     batch = get(uid, batch_id)
-    _drop_pieces(batch.files.all())
-    batch.delete()
+    mine = SyncBatch.objects.filter(pk=batch.pk)
+    mine.update(state=SyncBatch.State.EXPIRED, ended_at=timezone.now())  # no piece comes, and no worker goes on
+    drop_pieces(batch.files.all())
+    mine.delete()
 
 
-def _queue_when_whole(batch: SyncBatch) -> None:
+def queue_when_whole(batch: SyncBatch) -> None:
+    """Give a batch to the workers where all its files came."""
     if batch.state == SyncBatch.State.RECEIVING and not batch.files.filter(state=SyncFile.State.WAITING).exists():
         _queue(batch)
 
@@ -291,96 +187,9 @@ def _digest(files: Sequence[Announced], device_id: str | None, language: str) ->
     return hashlib.sha256(json.dumps([device_id, language, told]).encode()).hexdigest()
 
 
-def _drop_pieces(files: QuerySet[SyncFile]) -> None:
+def drop_pieces(files: QuerySet[SyncFile]) -> None:
+    """Delete what was sent of some files. Repeatable. Raises ProviderError."""
     for pieces in files.exclude(pieces=[]).values_list("pieces", flat=True):
         for name in pieces:
             audio.delete(name)
-
-
-def put_together(found: SyncFile, path: Path) -> Path:
-    """Write the pieces of a whole file to ``path``. Raises AudioError where the digest is not the announced one,
-    AudioNotFound and ProviderError."""
-    digest = hashlib.sha256()
-    with path.open("wb") as target:
-        for name in found.pieces:
-            with audio.open(name) as source:
-                while data := source.read(audio.PIECE):
-                    digest.update(data)
-                    target.write(data)
-    if digest.hexdigest() != found.sha256:
-        raise AudioError("checksum", "The file that came is not the one that was announced: its SHA-256 is another.")
-    return path
-
-
-def expire() -> int:
-    """Work on what came of batches whose time is over, and end those that nobody could work on for a day more; how
-    many."""
-    done = 0
-    late = SyncBatch.objects.filter(state__in=UNFINISHED, expires_at__lt=timezone.now()).order_by("expires_at")
-    for batch in list(late[:200]):
-        if batch.state == SyncBatch.State.RECEIVING and batch.files.filter(state=SyncFile.State.WHOLE).exists():
-            finish(batch.uid, batch.pk)
-        elif batch.state == SyncBatch.State.RECEIVING:
-            end(batch, SyncBatch.State.EXPIRED)
-        elif batch.expires_at < timezone.now() - LEFT_TO_WORK:
-            end(batch, SyncBatch.State.FAILED)
-        else:
-            continue
-        done += 1
-    return done
-
-
-def end(batch: SyncBatch, state: str) -> None:
-    """A batch is over: its audio goes, its rows tell of it for ``KEPT``."""
-    _drop_pieces(batch.files.all())
-    batch.files.update(pieces=[])
-    rest = (SyncFile.State.WAITING, SyncFile.State.WHOLE)
-    batch.files.filter(state__in=rest).update(state=SyncFile.State.MISSING)
-    SyncBatch.objects.filter(pk=batch.pk).update(
-        state=state, ended_at=timezone.now(), until=None, due_at=None, claim=""
-    )
-
-
-def prune() -> int:
-    """Delete rows of batches that are over for ``KEPT``; how many."""
-    old = SyncBatch.objects.filter(ended_at__lt=timezone.now() - KEPT)
-    delete_in_pieces(SyncFile.objects.filter(batch__in=old))
-    delete_in_pieces(SyncConversation.objects.filter(batch__in=old))
-    return delete_in_pieces(old)
-
-
-def will_join(uid: str, memory_id: str) -> bool:
-    """Whether words of a batch that is being worked on were placed in this memory and are not in it yet."""
-    placed = SyncConversation.objects.filter(batch__uid=uid, memory_id=memory_id, asked=False)
-    return placed.filter(batch__state=SyncBatch.State.QUEUED).exists()
-
-
-def forget_memory(uid: str, memory_id: str) -> int:
-    """Erase which parts of a batch became a memory; that its files came stays, so that they do not come again."""
-    return int(SyncConversation.objects.filter(batch__uid=uid, memory_id=memory_id).delete()[0])
-
-
-def forget_user(uid: str) -> int:
-    """Erase a user's batches; their bytes go with the user's audio objects."""
-    with transaction.atomic():
-        events.hold_if_there(uid)
-        return int(SyncBatch.objects.filter(uid=uid).delete()[0])
-
-
-def remaining(uid: str) -> int:
-    """Batches of a user that are here."""
-    return SyncBatch.objects.filter(uid=uid).count()
-
-
-def exported(uid: str) -> list[dict[str, object]]:
-    """A user's batches for the export. What was sent of unfinished ones is among the audio."""
-    files = ("number", "name", "captured_at", "codec", "sample_rate", "size", "sha256", "state", "seconds", "pieces")
-    return [
-        {
-            "id": batch.id, "device_id": batch.device_id, "language": batch.language, "state": batch.state,
-            "created_at": batch.created_at, "ended_at": batch.ended_at,
-            "files": list(batch.files.order_by("number").values(*files)),
-            "conversations": list(batch.conversations.order_by("number").values("memory_id", "parts")),
-        }
-        for batch in of_user(uid)
-    ]  # fmt: skip
+    files.update(pieces=[])

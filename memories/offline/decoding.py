@@ -23,7 +23,6 @@ from transcription.audio.opus_toc import samples
 
 CONTAINER: Final = "file"
 """The codec of a recording that says itself how it is coded: WAV, FLAC, MP3, M4A, Ogg, WebM."""
-CODECS: Final = (CONTAINER, "opus", "opus_fs320", "pcm8", "pcm16")
 PIECE: Final = 256 * 1024
 TOGETHER: Final = 200
 """Frames that are decoded at a time."""

@@ -11,7 +11,8 @@ class SyncBatch(models.Model):
     """Files of one device that were announced together. ``until`` and ``claim`` say which worker is at it."""
 
     class State(models.TextChoices):
-        """How far it is. ``receiving``: bytes are missing; ``expired``: they never came, or nobody could work on it."""
+        """How far it is. ``receiving``: bytes are missing; ``expired``: no file came whole in time, or it was dropped;
+        ``failed``: nobody could work on it."""
 
         RECEIVING = "receiving"
         QUEUED = "queued"

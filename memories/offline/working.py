@@ -25,7 +25,7 @@ from django_q.tasks import async_task
 from memories.capture import offline
 from memories.capture.fence import fenced
 from memories.ids import memory_id_for, processing_id_for
-from memories.offline import batches, decoding, placing
+from memories.offline import batches, decoding, ending, placing, receiving
 from memories.offline.leases import LeaseLost, Turn
 from memories.offline.models import SyncBatch, SyncConversation, SyncFile
 from memories.pipeline import budgets, subprocess_runner
@@ -59,7 +59,7 @@ def work(batch_id: str) -> str:
         return "not_claimed"
     batch = SyncBatch.objects.get(pk=batch_id)
     if batch.tries > MOST_TRIES:
-        batches.end(batch, SyncBatch.State.FAILED)
+        ending.end(batch, SyncBatch.State.FAILED)
         return "gave_up"
     try:
         with turn.kept(), workspace.temporary("sync-") as folder:
@@ -81,7 +81,7 @@ def work(batch_id: str) -> str:
 def tick() -> int:
     """Send the tasks of batches that wait for a worker: lost ones, those of workers that died, those whose pause is
     over. How many."""
-    batches.expire()
+    ending.expire()
     now = timezone.now()
     free = Q(until=None) | Q(until__lt=now)
     due = SyncBatch.objects.filter(free, state=SyncBatch.State.QUEUED, due_at__lte=now).order_by("due_at")
@@ -120,7 +120,7 @@ class _Work:
         fault_injection.point("offline-done")
         with self._turn.write():
             self._settle()
-        batches.end(self._batch, SyncBatch.State.DONE)
+        ending.end(self._batch, SyncBatch.State.DONE)
 
     def _look_at(self, file: SyncFile) -> None:
         """Hear where somebody speaks in a file. One that is no recording is refused, and the others go on."""
@@ -152,7 +152,7 @@ class _Work:
         self._close()
         folder = self._folder / "open"
         folder.mkdir()
-        path = batches.put_together(file, folder / "file")
+        path = receiving.put_together(file, folder / "file")
         source = decoding.opened(path, file.codec, file.sample_rate, folder)
         self._open = file.pk, source
         return source
@@ -213,7 +213,8 @@ class _Work:
         """The journals of a conversation's stretches, then the conversation, then its run."""
         uid, identity = self._batch.uid, conversation.processing_memory_id
         there = offline.find(uid, identity)
-        files = {file.number: file for file in self._batch.files.all()}
+        numbers = {part["file"] for part in conversation.parts}
+        files = {file.number: file for file in self._batch.files.filter(number__in=numbers)}
         zero = there.timer_start if there is not None else _began(files, conversation.parts[0])
         sessions = [self._session(files[part["file"]], part, zero) for part in conversation.parts]
         for session, part in zip(sessions, conversation.parts, strict=True):
@@ -286,11 +287,12 @@ class _Work:
     def _settle(self) -> None:
         """What became of each file that was looked at."""
         placed = {part["file"] for one in self._batch.conversations.all() for part in one.parts}
-        for file in self._batch.files.filter(state=SyncFile.State.WHOLE):
+        files = list(self._batch.files.filter(state=SyncFile.State.WHOLE))
+        for file in files:
             spoken = length(spans(file.regions)) >= placing.LEAST
             unplaced = SyncFile.State.HEARD if spoken else SyncFile.State.SILENT
             file.state = SyncFile.State.PLACED if file.number in placed else unplaced
-            file.save(update_fields=["state"])
+        SyncFile.objects.bulk_update(files, ["state"], batch_size=500)
 
 
 def _ask(last: SessionInfo, place: Conversation, sessions: Sequence[offline.OfflineSession]) -> None:

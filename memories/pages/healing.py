@@ -40,7 +40,7 @@ def heal(request: HttpRequest, who: Principal) -> HttpResponse:
     asked = given(Wanted, request.GET.dict())
     left_out = request.GET.getlist("left_out")[:200]
     told: dict[str, Any] = {"asked": asked, "left_out": left_out, "here": "settings", "offers": words.offered(who.uid)}
-    told["healings"] = [shown_of(item) for item in healing.of_user(who.uid)]
+    told["healings"] = shown_of(healing.of_user(who.uid))
     if asked.heard or asked.term:
         wanted = given(AskedPreview, {"heard": asked.heard, "term": asked.term, "cursor": asked.cursor})
         with answers():
@@ -64,7 +64,7 @@ def step(request: HttpRequest, who: Principal, healing_id: str, way: str) -> Htt
     with answers():
         if act is None:
             raise healing.NoSuchHealing(healing_id)
-        shown = shown_of(act(who.uid, healing_id, fence=fence_of(who)))
+        [shown] = shown_of([act(who.uid, healing_id, fence=fence_of(who))])
     messages.success(request, _sentence(shown))
     return redirect(PATH)
 
@@ -78,7 +78,7 @@ def _done(request: HttpRequest, who: Principal) -> HttpResponse:
     wanted = given(AskedHealing, {**asked.model_dump(), "left_out": form.getlist("left_out")}, "body")
     with answers():
         made = healing.begin(who.uid, wanted.heard, wanted.term, left_out=wanted.left_out, fence=fence_of(who))
-    messages.success(request, _sentence(shown_of(made)))
+    messages.success(request, _sentence(*shown_of([made])))
     return redirect(PATH)
 
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from memories.api.sync import BatchQuery, answers, reading_of
+from memories.api.sync import BatchQuery, answers, shown_of
 from memories.offline import reading
 from memories.pages.edge import given, page
 from omi.accounts.principal import Principal
@@ -19,7 +19,7 @@ def offline(request: HttpRequest, who: Principal) -> HttpResponse:
     asked = given(BatchQuery, request.GET.dict())
     with answers():
         found = reading.page(who.uid, before=asked.before, limit=asked.limit + 1)
-    shown = [reading_of(item) for item in found[: asked.limit]]
+    shown = shown_of(found[: asked.limit])
     told = {
         "batches": shown, "more": shown[-1].id if len(found) > asked.limit else "", "here": "live",
         "language": get_user(who.uid).language or "en", "piece": settings.OMI_SYNC_PIECE_BYTES,

@@ -12,7 +12,7 @@ from memories.insights import figures as insights
 from memories.links import shared as links
 from memories.mirror import rows as mirror
 from memories.models import EventCounter, MemoryRow, PersonRow, ProcessingMemoryRow, UserEvent
-from memories.offline import batches as offline
+from memories.offline import ending as offline
 from memories.pipeline import service
 from memories.pipeline.models import DailyUse, PostProcessingRun, UserTurn, VendorCall
 from memories.recaps import reading as recaps

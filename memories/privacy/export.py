@@ -23,7 +23,7 @@ from memories.experiments import upkeep as experiments
 from memories.feedback import reports
 from memories.links import shared as links
 from memories.models import UserEvent
-from memories.offline import batches
+from memories.offline import ending
 from memories.pipeline import failure_catalogue
 from memories.pipeline.models import PostProcessingRun
 from memories.privacy.zip_stream import Pieces, Sink
@@ -174,7 +174,7 @@ def _json_files(uid: str) -> Iterator[tuple[str, Any]]:
     yield "reshaping.json", reshaping.exported(uid)
     yield "feedback.json", reports.exported(uid)
     yield "experiments.json", {**experiments.exported(uid), "made_with": registry.exported(uid)}
-    yield "offline.json", batches.exported(uid)
+    yield "offline.json", ending.exported(uid)
     yield "healings.json", healings.exported(uid)
     yield "runs.json", list(_runs(uid))
     yield "voices.json", _voices(uid)

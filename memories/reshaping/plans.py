@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop
 from emotions.base import EmotionTimeline
 from memories.capture import continuing
 from memories.given import MAX_GIVEN_SEGMENTS
-from memories.offline import batches as offline
+from memories.offline import reading as offline
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits
 from memories.repository import emotions as emotions_repository

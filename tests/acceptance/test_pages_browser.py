@@ -107,6 +107,36 @@ def test_a_user_reads_corrects_searches_and_takes_everything_along(
         assert page.get_by_role("heading", level=1).inner_text() == "Sign in"
 
 
+def choose(page: Any, server: Installation, app: App, recording: Path) -> None:
+    """Sign in, and choose a recording on the page of what was captured offline."""
+    page.goto(f"{server.url}/app/sign-in?next=/app/offline")
+    page.get_by_label("Token").fill(app.token)
+    page.get_by_role("button", name="Sign in").click()
+    page.goto(f"{server.url}/app/offline")
+    page.locator("#files").set_input_files(recording)
+    page.get_by_label(recording.name).fill("2026-11-20T12:00:00")
+
+
+def test_a_recording_whose_batch_was_finished_elsewhere_is_told_and_not_tried_for_ever(
+    browser: Any, server: Installation, make_app: Callable[[], App], tmp_path: Path
+) -> None:
+    walk = tmp_path / "walk.wav"
+    walk.write_bytes(sound.tone(15))
+    told = "This file takes no more bytes"
+
+    def no_more(route: Any) -> None:
+        if route.request.method == "PATCH":
+            route.fulfill(status=409, json={"detail": told})
+        else:
+            route.continue_()
+
+    with opened(browser) as page:
+        choose(page, server, make_app(), walk)
+        page.route("**/v1/sync/*/files/0", no_more)
+        page.get_by_role("button", name="Send", exact=True).click()
+        page.get_by_text(told).wait_for()
+
+
 def test_a_recording_that_was_kept_offline_is_sent_in_pieces_and_a_word_is_put_right(
     browser: Any, server: Installation, make_app: Callable[[], App], tmp_path: Path
 ) -> None:
@@ -116,12 +146,7 @@ def test_a_recording_that_was_kept_offline_is_sent_in_pieces_and_a_word_is_put_r
     walk = tmp_path / "walk.wav"
     walk.write_bytes(sound.tone(15))
     with opened(browser, viewport={"width": 360, "height": 740}, strict=True) as page:
-        page.goto(f"{server.url}/app/sign-in?next=/app/offline")
-        page.get_by_label("Token").fill(app.token)
-        page.get_by_role("button", name="Sign in").click()
-        page.goto(f"{server.url}/app/offline")
-        page.locator("#files").set_input_files(walk)
-        page.get_by_label("walk.wav").fill("2026-11-20T12:00:00")
+        choose(page, server, app, walk)
         seen(page)
         page.get_by_role("button", name="Send", exact=True).click()
         page.get_by_role("listitem").filter(has_text="walk.wav").wait_for()

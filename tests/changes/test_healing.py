@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from memories.api.healing import shown_of
 from memories.changes import healing
 from memories.feedback.models import LabelledCase
 from memories.learning import words
@@ -263,6 +264,18 @@ def test_as_many_healings_as_may_be_and_undone_ones_make_room(
     alice.send("POST", f"{H}/{made['id']}/undo")
     begun(alice)
     assert Healing.objects.count() == 1
+
+
+def test_many_healings_are_shown_as_quickly_as_one(talk: Any, alice: Caller, django_assert_num_queries: Any) -> None:
+    talk("Hannah comes.")
+    made = begun(alice)
+    alice.send("POST", f"{H}/{made['id']}/undo")
+    begun(alice, heard="nobody")
+    begun(alice)
+    found = healing.of_user("alice")
+    with django_assert_num_queries(1):
+        shown = shown_of(found)
+    assert [(item.state, item.memories) for item in shown] == [("done", 1), ("done", 0), ("undone", 1)]
 
 
 def test_a_stranger_finds_no_healing_and_heals_nothing(talk: Any, alice: Caller, bob: Caller) -> None:

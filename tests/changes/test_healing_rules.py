@@ -8,6 +8,7 @@ import pytest
 
 from memories.pipeline.rules import changes, healing
 from memories.shapes import Change, Memory, UserEdits
+from memories.wording import composed
 from tests.changes.test_rules import NOW, correction, said
 
 
@@ -51,7 +52,7 @@ def test_what_has_no_place_stays_as_it_is_to_the_letter() -> None:
 def test_a_run_of_marks_that_no_writing_has_is_not_sorted() -> None:
     """A hundred thousand of them took a minute for each word that was put right."""
     assert healing.healed("Annna e" + "\u0301\u0323" * 10_000, "annna", "Anna").startswith("Anna ")
-    assert len(healing.composed("e" + "\u0301\u0323" * 10_000)) < 10
+    assert len(composed("e" + "\u0301\u0323" * 10_000)) < 10
 
 
 @pytest.mark.parametrize(("text", "is_one"), [("Anna", True), ("汉", True), ("7", True), ("...", False), (" ", False)])

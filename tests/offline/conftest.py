@@ -13,17 +13,26 @@ import numpy as np
 import pytest
 from django.test import Client
 
+from memories.mirror.models import MemoryRow
 from memories.pipeline import subprocess_runner
 from memories.pipeline.models import PostProcessingRun
+from memories.repository import memories as repository
+from memories.shapes import Memory
 from omi.accounts import tokens
-from tests.api.conftest import Caller, alice, bob
+from tests.pipeline import fakes
 from tests.pipeline.conftest import _decoded_once, _fakes, drive  # noqa: F401
-from tests.support import sound
 from transcription import journal
 
+Make = Callable[[], Sequence[PostProcessingRun]]
 UID = "alice"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 RATE = 16_000
+TALK = [("quiet", 2.0), ("talk", 6.0), ("quiet", 2.0)]
+"""A recording of ten seconds, for ``pcm``."""
+
+
+class Killed(BaseException):
+    """A worker's death: nothing in the product catches it."""
 
 
 def at(seconds: float) -> datetime:
@@ -120,7 +129,7 @@ def loud(data: bytes) -> list[list[float]]:
 
 
 @pytest.fixture
-def make(drive: Callable[..., PostProcessingRun]) -> Callable[[], Sequence[PostProcessingRun]]:
+def make(drive: Callable[..., PostProcessingRun]) -> Make:  # noqa: F811
     """Do all runs that were asked for, as workers would."""
 
     def go() -> Sequence[PostProcessingRun]:
@@ -130,8 +139,16 @@ def make(drive: Callable[..., PostProcessingRun]) -> Callable[[], Sequence[PostP
     return go
 
 
-def wav(content: bytes) -> bytes:
-    return sound.wav(content)
+def script(*texts: str) -> None:
+    """What the vendor hears in the recordings that it is sent, one after another."""
+    fakes.SCRIPT["first"] = [fakes.words(text, start=1.2, step=0.4) for text in texts]
 
 
-__all__ = ["App", "Caller", "alice", "at", "bob", "drive", "pcm", "told", "wav"]
+def memories() -> list[Memory]:
+    """The user's memories, oldest first."""
+    rows = MemoryRow.objects.filter(uid=UID, deleted=False).order_by("created_at")
+    return [repository.get_memory(UID, name) for name in rows.values_list("memory_id", flat=True)]
+
+
+def texts(memory: Memory) -> list[str]:
+    return [item.text for item in memory.transcript_segments]

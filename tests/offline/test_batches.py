@@ -9,9 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
-from memories.offline import batches, working
+from memories.offline import batches, ending, reading, receiving, working
 from memories.offline.models import SyncBatch, SyncFile
 from memories.pipeline.models import DailyUse
 from memories.privacy import erasure, export
@@ -80,7 +81,7 @@ def test_more_than_was_announced_is_refused_and_not_kept(app: App, settings: Any
 
 
 def test_a_file_may_not_come_in_more_pieces_than_may_be(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "MOST_PIECES", 2)
+    monkeypatch.setattr(receiving, "MOST_PIECES", 2)
     upload = app.announce(told(CONTENT, 0))["files"][0]["upload"]
     answers = [app.piece(upload, CONTENT[number : number + 1], number).status_code for number in range(3)]
     assert answers == [204, 204, 413]
@@ -200,6 +201,44 @@ def test_a_dropped_batch_leaves_no_bytes(app: App) -> None:
     assert (kept(), app.client.get(f"/v1/sync/{batch['id']}").status_code) == (0, 404)
 
 
+def test_a_piece_that_comes_while_its_batch_is_dropped_is_not_kept(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = app.announce(told(CONTENT, 0))
+    upload = batch["files"][0]["upload"]
+    app.piece(upload, CONTENT[:HALF])
+    real = audio.delete
+
+    def meanwhile(obj: Any) -> bool:
+        monkeypatch.setattr(audio, "delete", real)
+        assert app.piece(upload, CONTENT[HALF:], HALF).status_code == 409
+        return real(obj)
+
+    monkeypatch.setattr(audio, "delete", meanwhile)
+    assert app.client.delete(f"/v1/sync/{batch['id']}").status_code == 204
+    assert (kept(), SyncBatch.objects.count()) == (0, 0)
+
+
+def test_the_store_is_not_waited_for_in_a_transaction(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = app.announce(told(CONTENT, 0))
+    app.piece(batch["files"][0]["upload"], CONTENT[:HALF])
+    real, open_transactions = audio.delete, []
+
+    def delete(obj: Any) -> bool:
+        open_transactions.append(len(connection.savepoint_ids))  # beside the test's own
+        return real(obj)
+
+    monkeypatch.setattr(audio, "delete", delete)
+    app.post(f"/v1/sync/{batch['id']}/finish")
+    assert (open_transactions, kept()) == ([0], 0)
+
+
+def test_many_batches_are_read_as_quickly_as_one(app: App, django_assert_num_queries: Any) -> None:
+    for seed in range(3):
+        app.announce(told(pcm(("talk", 1.0), seed=seed), seed))
+    found = list(batches.of_user(UID))
+    with django_assert_num_queries(4):
+        assert [len(item.batch.files.all()) for item in reading.shown(found)] == [1, 1, 1]
+
+
 def test_batches_are_listed_newest_first_in_pages(app: App) -> None:
     made = [app.announce(told(pcm(("talk", 1.0), seed=seed), seed))["id"] for seed in range(3)]
     first = app.client.get("/v1/sync?limit=2").json()
@@ -249,9 +288,9 @@ def test_an_erased_memory_is_no_longer_named_and_its_file_does_not_make_it_again
 def test_rows_of_batches_that_are_over_go_after_their_time(app: App) -> None:
     working.work(app.send((pcm(("quiet", 3.0)), 0, "pcm16")))
     app.announce(told(CONTENT, 0))
-    SyncBatch.objects.update(ended_at=timezone.now() - batches.KEPT - timedelta(days=1))
+    SyncBatch.objects.update(ended_at=timezone.now() - ending.KEPT - timedelta(days=1))
     SyncBatch.objects.filter(state="receiving").update(ended_at=None)
-    assert batches.prune() == 1
+    assert ending.prune() == 1
     assert [item.batch.state for item in SyncFile.objects.all()] == ["receiving"]
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
-from memories import wording
+from memories.wording import composed
 
 _BARE: Final = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff\uff66-\uff9f]")
 _KATAKANA: Final = re.compile(r"[\u30a1-\u30fa\u30fc-\u30fe\uff66-\uff9f]")
@@ -25,12 +25,6 @@ _CLITIC: Final = re.compile(r"(?:t|s|m|d|ll|re|ve)\b", re.IGNORECASE)
 _APOSTROPHES: Final = "'\u2019\u02bc"
 _JOINERS: Final = "\u200c\u200d"
 """Characters that hold a word together without being seen, as in Persian and Hindi."""
-
-
-def composed(text: str) -> str:
-    """In the one form in which texts are compared and replaced (NFC), without marks that no writing has: to sort a long
-    run of them takes its square."""
-    return wording.composed(text, "NFC")
 
 
 def is_healable(heard: str) -> bool:

@@ -58,25 +58,28 @@
     return [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
+  function piece(path, file, offset) {
+    said.textContent = `${form.dataset.sending}: ${file.name}, ${Math.floor((100 * offset) / file.size)} %`;
+    const body = file.slice(offset, offset + Number(form.dataset.piece));
+    const headers = { "Content-Type": "application/offset+octet-stream", "Upload-Offset": String(offset) };
+    return call(path, { method: "PATCH", headers, body });
+  }
+
+  /* Each answer says how much is there; after a break it is asked for. An answer that does not say it ends the upload. */
   async function upload(path, file) {
-    const type = "application/offset+octet-stream";
-    for (let tries = 0; ;) {
+    let offset = null;
+    for (let tries = 0; offset === null || offset < file.size;) {
       try {
-        const head = await call(path, { method: "HEAD" });
-        const offset = Number(head.headers.get("Upload-Offset"));
-        if (!head.ok) throw await refused(head);
-        if (offset >= file.size) return;
-        said.textContent = `${form.dataset.sending}: ${file.name}, ${Math.floor((100 * offset) / file.size)} %`;
-        const body = file.slice(offset, offset + Number(form.dataset.piece));
-        const headers = { "Content-Type": type, "Upload-Offset": String(offset) };
-        const answer = await call(path, { method: "PATCH", headers, body });
-        if (!answer.ok && answer.status !== 409) throw await refused(answer);
+        const answer = offset === null ? await call(path, { method: "HEAD" }) : await piece(path, file, offset);
+        if (!answer.headers.has("Upload-Offset")) throw await refused(answer);
+        offset = Number(answer.headers.get("Upload-Offset"));
         tries = 0;
       } catch (error) {
         tries += 1;
         if (!(error instanceof TypeError) || tries > TRIES) throw error;
         said.textContent = form.dataset.again;
         await new Promise((done) => { setTimeout(done, 1000 * tries); });
+        offset = null;
       }
     }
   }

@@ -1,0 +1,95 @@
+"""How batches end: done, given up or out of time; what an erasure and an export have to know of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from memories.offline import batches
+from memories.offline.models import SyncBatch, SyncConversation, SyncFile
+from memories.user_events import log as events
+from omi.core.errors import ProviderError
+from omi.core.pruning import delete_in_pieces
+
+log = structlog.get_logger(__name__)
+
+KEPT: Final = timedelta(days=90)
+"""How long the rows of a batch that is over tell what was sent: the same file is known by them."""
+LEFT_TO_WORK: Final = timedelta(days=1)
+"""For how long after its time what came of a batch is kept to be worked on."""
+
+
+def expire() -> int:
+    """Work on what came of batches whose time is over, and end those that nobody could work on for a day more; how
+    many. One whose bytes cannot be deleted now is left to the next call, and holds up no other."""
+    done = 0
+    now = timezone.now()
+    stuck = Q(state=SyncBatch.State.QUEUED, expires_at__lt=now - LEFT_TO_WORK)
+    over = Q(state=SyncBatch.State.RECEIVING, expires_at__lt=now)
+    for batch in list(SyncBatch.objects.filter(stuck | over).order_by("expires_at")[:200]):
+        try:
+            if batch.state == SyncBatch.State.QUEUED:
+                end(batch, SyncBatch.State.FAILED)
+            elif batch.files.filter(state=SyncFile.State.WHOLE).exists():
+                batches.finish(batch.uid, batch.pk)
+            else:
+                end(batch, SyncBatch.State.EXPIRED)
+        except (ProviderError, batches.BatchNotFound) as error:
+            log.warning("sync_batch_not_expired", batch=batch.pk, error=type(error).__name__)
+            continue
+        done += 1
+    return done
+
+
+def end(batch: SyncBatch, state: str) -> None:
+    """A batch is over: its audio goes, its rows tell of it for ``KEPT``."""
+    batches.drop_pieces(batch.files.all())
+    rest = (SyncFile.State.WAITING, SyncFile.State.WHOLE)
+    batch.files.filter(state__in=rest).update(state=SyncFile.State.MISSING)
+    SyncBatch.objects.filter(pk=batch.pk).update(
+        state=state, ended_at=timezone.now(), until=None, due_at=None, claim=""
+    )
+
+
+def prune() -> int:
+    """Delete rows of batches that are over for ``KEPT``; how many."""
+    old = SyncBatch.objects.filter(ended_at__lt=timezone.now() - KEPT)
+    delete_in_pieces(SyncFile.objects.filter(batch__in=old))
+    delete_in_pieces(SyncConversation.objects.filter(batch__in=old))
+    return delete_in_pieces(old)
+
+
+def forget_memory(uid: str, memory_id: str) -> int:
+    """Erase which parts of a batch became a memory; that its files came stays, so that they do not come again."""
+    return int(SyncConversation.objects.filter(batch__uid=uid, memory_id=memory_id).delete()[0])
+
+
+def forget_user(uid: str) -> int:
+    """Erase a user's batches; their bytes go with the user's audio objects."""
+    with transaction.atomic():
+        events.hold_if_there(uid)
+        return int(SyncBatch.objects.filter(uid=uid).delete()[0])
+
+
+def remaining(uid: str) -> int:
+    """Batches of a user that are here."""
+    return SyncBatch.objects.filter(uid=uid).count()
+
+
+def exported(uid: str) -> list[dict[str, object]]:
+    """A user's batches for the export. What was sent of unfinished ones is among the audio."""
+    files = ("number", "name", "captured_at", "codec", "sample_rate", "size", "sha256", "state", "seconds", "pieces")
+    return [
+        {
+            "id": batch.id, "device_id": batch.device_id, "language": batch.language, "state": batch.state,
+            "created_at": batch.created_at, "ended_at": batch.ended_at,
+            "files": list(batch.files.order_by("number").values(*files)),
+            "conversations": list(batch.conversations.order_by("number").values("memory_id", "parts")),
+        }
+        for batch in batches.of_user(uid)
+    ]  # fmt: skip

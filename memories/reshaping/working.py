@@ -17,6 +17,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from memories.insights import figures as insights
+from memories.passages import whole
 from memories.pipeline import service
 from memories.pipeline.engine import fault_injection
 from memories.pipeline.models import PostProcessingRun
@@ -224,8 +225,7 @@ def _take_back(row: Reshaping) -> None:
         raise plans.NotPossible("too_late")
     # The row has forgotten what the user erased for good since; the originals still say behind what they are hidden.
     new = next((memory.replaced_by for memory in memories if memory.replaced_by), records.made(row))
-    for memory in memories:
-        stores.write_vectors(row.uid, memory)  # nobody finds them before the documents are there
+    whole.write(row.uid, memories)  # nobody finds them before the documents are there
     fault_injection.point("reshaping-back-prepared")
     try:
         replacing.bring_back(row.uid, old, new)

@@ -14,12 +14,12 @@ from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.reshaping import asking, working
 from memories.reshaping.models import Reshaping
-from memories.shapes import Memory
+from memories.shapes import Memory, Structured
 from memories.user_events.models import UserEvent
 from omi.core.errors import ErrorKind, ProviderError, StoreError
 from omi.stores import audio
 from omi.stores.vectors import namespace, vectors
-from tests.reshaping.conftest import later, made_of, merged, nothing, worked
+from tests.reshaping.conftest import Make, later, made_of, merged, nothing, said, worked
 from tests.support.sound import tone
 
 FORWARD = ["recorded", "embedded", "prepared", "replaced", "vectors", "cleared"]
@@ -125,12 +125,21 @@ def test_a_store_that_is_down_changes_nothing_and_is_tried_again(
         def down(*_: Any, **__: Any) -> None:
             raise StoreError("vectors", "out of reach", kind=ErrorKind.TRANSIENT, code="down")
 
-        patched.setattr("memories.reshaping.stores.vector_writes.write", down)
+        patched.setattr("memories.passages.whole.vector_writes.write", down)
         worked(row)
         assert (row.state, row.finished, row.code) == ("making", False, "store")
         assert shown() == {"one", "two"}
     later(row)
     assert worked(row).state == "done"
+
+
+def test_what_has_no_summary_yet_gets_its_vector_from_its_run_only(make: Make) -> None:
+    """As the comparison of the stores expects: it would call the vector one too many."""
+    for number, name in enumerate(("one", "two")):
+        make(name, number, said(name, "Hello."), structured=Structured())
+    merged("one", "two")
+    assert vectors().fetch([f"alice-{memory_id}" for memory_id in shown()], namespace=namespace()) == {}
+    assert [item for item in compare.check_user("alice") if item.kind.startswith("vector")] == []
 
 
 def test_given_up_after_hours_nothing_is_left_and_it_can_be_asked_for_again(

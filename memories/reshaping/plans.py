@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop
 from emotions.base import EmotionTimeline
 from memories.capture import continuing
 from memories.given import MAX_GIVEN_SEGMENTS
+from memories.noted import too_many
 from memories.offline import batches as offline
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits
@@ -31,10 +32,6 @@ LONGEST: Final = timedelta(hours=24)
 """From the first word of a merged memory to its last."""
 MOST_PHOTO_BYTES: Final = 4_000_000
 """Photos of a merged memory: they are written in one transaction with it."""
-
-MOST_COMMENTS: Final = 100
-MOST_COMMENT_CHARACTERS: Final = 100_000
-"""Comments of a merged memory: as many as one may have."""
 
 REASONS: Final[dict[str, str]] = {
     "gone": gettext_noop("One of these memories is not there any more."),
@@ -105,8 +102,7 @@ def check(uid: str, memories: Sequence[Memory]) -> None:
         raise NotPossible("too_long")
     if sum(len(photo.base64) + len(photo.description) for item in memories for photo in item.photos) > MOST_PHOTO_BYTES:
         raise NotPossible("too_large")
-    comments = [note for memory in memories for note in memory.edits.comments]
-    if len(comments) > MOST_COMMENTS or sum(len(note.text) for note in comments) > MOST_COMMENT_CHARACTERS:
+    if too_many([note for memory in memories for note in memory.edits.comments]):
         raise NotPossible("too_large")
 
 

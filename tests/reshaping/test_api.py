@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from memories import noted
 from memories.repository import memories as repository
 from memories.repository import processing
 from memories.reshaping import plans, records
 from memories.reshaping.models import Reshaping
-from memories.shapes import Memory, ProcessingMemory
+from memories.shapes import Memory, ProcessingMemory, UserEdits
 from omi.core import clock
 from tests.api.conftest import Caller
 from tests.reshaping.conftest import Make, said, worked
@@ -105,6 +106,17 @@ def test_what_is_a_day_apart_is_not_one_conversation(make: Make, alice: Caller) 
     assert (refused.status_code, refused.json()) == (
         409, {"detail": plans.REASONS["too_long"], "code": "too_long"}
     )  # fmt: skip
+
+
+def test_together_they_have_no_more_comments_than_one_may(
+    make: Make, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noted, "MOST_COMMENTS", 1)
+    for number, name in enumerate(("one", "two")):
+        note = noted.Comment(id=f"cm_{name}", text="Mine", at=clock.now())
+        make(name, number, said(name, "Hello."), edits=UserEdits(comments=[note]))
+    refused = alice.send("POST", MERGE, {"memory_ids": ["one", "two"]})
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_large")
 
 
 def test_a_conversation_that_still_goes_on_is_not_merged(make: Make, alice: Caller) -> None:

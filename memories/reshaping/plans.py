@@ -23,6 +23,7 @@ from memories.repository.large import Unreadable
 from memories.reshaping import merging, records, splitting
 from memories.reshaping.models import Reshaping
 from memories.reshaping.recordings import Piece
+from memories.reshaping.shifting import shifted
 from memories.shapes import Memory
 from omi.core import clock
 
@@ -169,13 +170,8 @@ def _joined(found: Sequence[tuple[EmotionTimeline, float]]) -> EmotionTimeline |
     """One timeline of several; None where they were measured by different models, whose numbers do not compare."""
     if not found or len({(timeline.vendor, timeline.model) for timeline, _ in found}) > 1:
         return None
-    spans = [_shifted(span, offset) for timeline, offset in found for span in timeline.spans]
+    spans = [shifted(span, offset) for timeline, offset in found for span in timeline.spans]
     return found[0][0].model_copy(update={"spans": sorted(spans, key=lambda span: (span.start, span.end))})
-
-
-def _shifted(span: Any, offset: float) -> Any:
-    start = max(0.0, round(span.start + offset, 3))
-    return span.model_copy(update={"start": start, "end": max(start, round(span.end + offset, 3))})
 
 
 def _split(memory: Memory, segment_id: str, new: Sequence[str], manual: Manual, timelines: Timelines) -> Plan:
@@ -188,7 +184,7 @@ def _split(memory: Memory, segment_id: str, new: Sequence[str], manual: Manual, 
     pieces = {new[0]: [Piece(memory.id, seconds=cut)], new[1]: [Piece(memory.id, start=cut)]}
     timeline, told = timelines[memory.id], {}
     if timeline is not None:
-        for part, offset in zip(made, (0.0, cut), strict=True):
-            spans = [_shifted(span, -offset) for span in timeline.spans if (span.start >= cut) == bool(offset)]
+        for number, (part, offset) in enumerate(zip(made, (0.0, cut), strict=True)):
+            spans = [shifted(span, -offset) for span in timeline.spans if (span.start >= cut) == bool(number)]
             told[part.id] = timeline.model_copy(update={"spans": spans})
     return Plan(made, pieces, told)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from memories import noted
+from memories.pipeline.models import DailyUse
 from memories.repository import memories as repository
 from memories.repository import processing
 from memories.reshaping import plans, records
@@ -90,6 +91,7 @@ def test_a_memory_is_part_of_one_reshaping_at_a_time(pair: list[Memory], alice: 
     refused = alice.send("POST", "/v1/memories/one/split", {"segment_id": "a1"})
     assert (refused.status_code, refused.json()["code"]) == (409, "under_way")
     assert alice.send("POST", f"/v1/reshapings/{row.pk}/undo").json()["code"] == "not_done"
+    assert DailyUse.objects.get(uid="alice", kind="runs").amount == 1  # the refused one cost nothing
 
 
 def test_no_more_are_under_way_than_may_be(make: Make, alice: Caller) -> None:
@@ -156,4 +158,5 @@ def test_too_late_is_said(pair: list[Memory], alice: Caller) -> None:
     Reshaping.objects.update(done_at=row.done_at - timedelta(days=31))
     refused = alice.send("POST", f"/v1/reshapings/{row.pk}/undo")
     assert (refused.status_code, refused.json()["code"]) == (409, "too_late")
+    assert alice.get(f"/v1/reshapings/{row.pk}").json()["undo_until"] is None
     assert repository.find_memory("alice", "one") is not None

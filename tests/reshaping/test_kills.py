@@ -157,8 +157,14 @@ def test_given_up_after_hours_nothing_is_left_and_it_can_be_asked_for_again(
     assert (row.state, row.finished, row.code) == ("failed", True, "error")
     assert shown() == {"one", "two"}
     assert vector_owners() == set()
+    run = PostProcessingRun.objects.create(
+        uid="alice", memory_id="one", kind="reprocess", actor="test", plan=["structure"], request_hash="x"
+    )
     again = asking.merge("alice", ["two", "one"], fence=nothing)
-    assert (again.pk, worked(again).state) == (row.pk, "done")
+    assert (again.pk, worked(again).code, again.state) == (row.pk, "waiting", "making")  # for as long as the first time
+    run.delete()
+    later(row)
+    assert worked(again).state == "done"
 
 
 def test_a_change_that_the_user_makes_meanwhile_is_in_the_result(

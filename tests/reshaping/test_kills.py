@@ -11,11 +11,13 @@ from memories.mirror import compare
 from memories.models import MemoryRow
 from memories.pipeline.engine import fault_injection
 from memories.pipeline.models import PostProcessingRun
+from memories.privacy import erasure
 from memories.repository import memories as repository
 from memories.reshaping import asking, working
 from memories.reshaping.models import Reshaping
 from memories.shapes import Memory, Structured
 from memories.user_events.models import UserEvent
+from omi.accounts import users
 from omi.core.errors import ErrorKind, ProviderError, StoreError
 from omi.stores import audio
 from omi.stores.vectors import namespace, vectors
@@ -204,9 +206,41 @@ def test_a_run_that_is_under_way_is_waited_for(pair: list[Memory]) -> None:
     assert worked(row).state == "done"
 
 
-def test_a_killed_copy_of_a_recording_leaves_one(pair: list[Memory], monkeypatch: pytest.MonkeyPatch) -> None:
-    from omi.accounts import users
+def test_a_worker_that_was_overtaken_takes_nothing_of_the_result_away(
+    pair: list[Memory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time was over while it prepared, and the next worker has done everything."""
+    users.update_user("alice", store_recording_permission=True)
+    for name in ("one", "two"):
+        audio.put("alice", "recording", tone(2), memory_id=name, keep_for=None)
+    row = asking.merge("alice", ["one", "two"], fence=nothing)
+    overtaken = []
 
+    def point(here: str) -> None:
+        if here == "reshaping-prepared" and not overtaken:
+            overtaken.append(here)
+            later(row)
+            working.work(row.pk)
+
+    monkeypatch.setattr(fault_injection, "point", point)
+    worked(row)
+    (result,) = made_of(row)
+    assert (row.state, row.finished, shown(), vector_owners()) == ("done", True, {result.id}, {result.id})
+    assert [item.name for item in audio.for_memory("alice", result.id, "recording")] == [result.recording]
+
+
+def test_an_undoing_that_cannot_be_done_leaves_no_vectors_of_the_originals(pair: list[Memory], settings: Any) -> None:
+    settings.OMI_RESTORE_DAYS = 7
+    row = merged("one", "two")
+    (result,) = made_of(row)
+    asking.undo("alice", row.pk, fence=nothing)
+    erasure.erase_memory("alice", result.id)
+    worked(row)
+    assert (row.state, row.finished, row.code) == ("done", True, "changed_again")
+    assert vector_owners() == set()
+
+
+def test_a_killed_copy_of_a_recording_leaves_one(pair: list[Memory], monkeypatch: pytest.MonkeyPatch) -> None:
     users.update_user("alice", store_recording_permission=True)
     for name in ("one", "two"):
         audio.put("alice", "recording", tone(2), memory_id=name, keep_for=None)

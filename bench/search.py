@@ -59,8 +59,7 @@ def memories() -> Iterator[Any]:
 
 def store(uid: str, made: Sequence[Any]) -> None:
     """Documents, words, vectors and passages, through the same functions as the worker's."""
-    from memories.mirror import compare
-    from memories.passages import indexing
+    from memories.passages import indexing, whole
     from memories.repository import memories as repository
     from memories.search import word_index
     from speakers import people
@@ -73,7 +72,7 @@ def store(uid: str, made: Sequence[Any]) -> None:
         repository.create_memory(uid, memory)
     while word_index.refresh(uid, 500):
         pass
-    compare.write_vectors(uid, list(made))
+    whole.write(uid, list(made))
     while indexing.index_due(500):
         pass
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -9,6 +10,10 @@ from pydantic import BaseModel, Field
 
 MOST_TAGS: Final = 20
 """Of one memory."""
+MOST_COMMENTS: Final = 100
+"""Of one memory."""
+MOST_COMMENT_CHARACTERS: Final = 100_000
+"""Characters in all comments of a memory together: they are part of its document."""
 
 
 class Point(BaseModel):
@@ -41,3 +46,8 @@ class Comment(BaseModel):
     text: str
     at: datetime
     edited_at: datetime | None = None
+
+
+def too_many(comments: Sequence[Comment]) -> bool:
+    """Whether these are more comments, or more words in them, than one memory may have."""
+    return len(comments) > MOST_COMMENTS or sum(len(item.text) for item in comments) > MOST_COMMENT_CHARACTERS

@@ -20,7 +20,7 @@ from memories.api.rendering import as_json
 from memories.api.shapes import Detail
 from memories.changes import comments
 from memories.labels import kept, labelling
-from memories.noted import MOST_TAGS, Comment
+from memories.noted import MOST_COMMENT_CHARACTERS, MOST_COMMENTS, MOST_TAGS, Comment
 from memories.shapes import Memory
 from omi.accounts.requests import fence_of, uid_of
 
@@ -194,7 +194,7 @@ def answers() -> Iterator[None]:
     except labelling.TooManyTags as error:
         raise invalid(("body", "tag_ids"), f"A memory bears {MOST_TAGS} tags at most") from error
     except comments.TooManyComments as error:
-        said = f"A memory keeps {comments.MOST_COMMENTS} comments with {comments.MOST_CHARACTERS} characters in all"
+        said = f"A memory keeps {MOST_COMMENTS} comments with {MOST_COMMENT_CHARACTERS} characters in all"
         raise ApiError(409, said) from error
 
 

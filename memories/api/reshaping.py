@@ -144,12 +144,11 @@ class ReshapingViewSet(viewsets.ViewSet):
 
 def shown(row: Reshaping) -> ReshapingShown:
     """A reshaping as its user sees it."""
-    done = row.state == Reshaping.State.DONE
     return ReshapingShown.model_validate({
         "id": row.pk, "kind": row.kind, "state": row.state, "originals": records.originals(row),
         "made": records.made(row), "recording": row.recording or None, "message": plans.REASONS.get(row.code),
         "created_at": row.created_at, "done_at": row.done_at,
-        "undo_until": row.done_at + records.UNDO_FOR if done and row.done_at else None,
+        "undo_until": records.undo_until(row),
     })  # fmt: skip
 
 

@@ -8,14 +8,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from memories.noted import Comment
+from memories.noted import Comment, too_many
 from memories.repository import memories as repository
 from memories.shapes import Memory
 
-MOST_COMMENTS: Final = 100
-"""Of one memory."""
-MOST_CHARACTERS: Final = 100_000
-"""Characters in all comments of a memory together: they are part of its document."""
 LONGEST_COMMENT: Final = 4000
 
 Fence = Callable[[], None]
@@ -74,9 +70,8 @@ def delete(uid: str, memory_id: str, comment_id: str, *, fence: Fence) -> None:
 
 
 def _with(memory: Memory, comments: list[Comment]) -> dict[str, Any]:
-    size = sum(len(item.text) for item in comments)
-    more = size > sum(len(item.text) for item in memory.edits.comments)
-    if more and (len(comments) > MOST_COMMENTS or size > MOST_CHARACTERS):
+    longer = sum(len(item.text) for item in comments) > sum(len(item.text) for item in memory.edits.comments)
+    if longer and too_many(comments):
         raise TooManyComments
     return {"edits": memory.edits.model_copy(update={"comments": comments})}
 

@@ -16,9 +16,8 @@ from memories.mirror import compare_parts
 from memories.mirror import rows as mirror
 from memories.mirror.compare_parts import PAGE, Difference, stale
 from memories.mirror.models import MemoryRow, MirrorProgress, MirrorSample, PersonRow, ProcessingMemoryRow
-from memories.passages import indexing
+from memories.passages import indexing, whole
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.vendor_calls import records
 from memories.privacy.erasure_parts import vectors_of
 from memories.repository import memories as repository
 from memories.repository import stored
@@ -29,7 +28,6 @@ from memories.search.models import SearchTerms
 from memories.shapes import Memory
 from omi.core.batches import batches
 from omi.core.ids import is_id
-from omi.core.providers import one
 from omi.stores import damaged
 from omi.stores.documents import documents
 from omi.stores.models import AudioObject
@@ -153,8 +151,8 @@ def _repair(difference: Difference) -> bool:
         indexing.again(uid, [identity])
     if difference.kind in {"vector_missing", "vector_stale"}:
         memory = repository.find_memory(uid, identity)
-        if memory is not None:
-            write_vectors(uid, [memory])
+        if memory is not None and _has_vector(memory):
+            whole.write(uid, [memory])
         return memory is not None
     return compare_parts.repair(difference)
 
@@ -174,35 +172,6 @@ def rebuild(uids: Iterable[str], *, progress: Callable[[str], None] | None = Non
     return repaired
 
 
-def write_vectors(uid: str, memories: list[Memory]) -> None:
-    """Embed and store: the same text, id and metadata as the pipeline's."""
-    kept = [memory for memory in memories if _has_vector(memory)]
-    if not kept:
-        return
-    embedder, texts = one("embedder"), [memory.structured.text() for memory in kept]
-    with records.outside(uid, embedder.name, "embed", remote=embedder.remote) as call:
-        call.input_tokens = sum(map(len, texts)) // 4
-        call.cost = embedder.price * call.input_tokens / 1e6
-        values = embedder.embed(texts)
-    vectors().upsert(
-        [
-            Vector(vector_id(uid, memory.id), value, metadata_of(uid, memory))
-            for memory, value in zip(kept, values, strict=True)
-        ],
-        namespace=namespace(),
-    )
-
-
-def metadata_of(uid: str, memory: Memory) -> dict[str, Any]:
-    """``created_at`` in seconds of the memory's own time (the original: time of the upsert divided by 1000)."""
-    return {
-        "uid": uid,
-        "memory_id": memory.id,
-        "created_at": int(memory.created_at.timestamp()),
-        "category": memory.structured.category.value,
-    }
-
-
 def _by_chance(table: Any, count: int) -> list[int]:
     keys = table.objects.order_by("pk").values_list("pk", flat=True)
     oldest, newest = keys.first(), keys.last()
@@ -213,22 +182,22 @@ def _by_chance(table: Any, count: int) -> list[int]:
 
 
 def _has_vector(memory: Memory) -> bool:
-    return not memory.deleted and not memory.discarded and bool(memory.structured.title)
+    return not memory.deleted and whole.has_vector(memory)
 
 
 def _read(uid: str, ids: list[str]) -> tuple[dict[str, Memory], list[str]]:
     found = documents().get_many([repository.memory_path(uid, identity) for identity in ids])
     memories: dict[str, Memory] = {}
     unreadable = []
-    for whole, bad in stored.read_each(list(found.values())):
-        if whole is None:
+    for document, bad in stored.read_each(list(found.values())):
+        if document is None:
             unreadable += [bad] if bad else []
             continue
         try:
-            memories[whole.id] = memory_from(whole)
+            memories[document.id] = memory_from(document)
         except Unreadable as error:
-            damaged.report(whole.path, error)
-            unreadable.append(whole.id)
+            damaged.report(document.path, error)
+            unreadable.append(document.id)
     return memories, unreadable
 
 
@@ -272,6 +241,13 @@ def _extra_vectors(uid: str, ids: set[str]) -> Iterator[Difference]:
         of = {name: by_rule.get(name) or str(item.metadata.get("memory_id", "")) for name, item in part.items()}
         memories, unreadable = _read(uid, sorted(set(of.values()) & ids))
         for identity, memory_id in of.items():
-            memory = memories.get(memory_id)
-            if memory_id not in unreadable and (memory is None or not _has_vector(memory)):
+            if memory_id not in unreadable and not _may_have(memories.get(memory_id), part[identity]):
                 yield Difference("vector_extra", uid, identity, "vectors")
+
+
+def _may_have(memory: Memory | None, vector: Vector) -> bool:
+    """Passages are embedded as soon as a memory has words, itself when it has a summary."""
+    if memory is None:
+        return False
+    passage = vector.metadata.get("kind") == indexing.KIND
+    return not (memory.deleted or memory.discarded) if passage else _has_vector(memory)

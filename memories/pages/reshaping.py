@@ -8,14 +8,13 @@ from urllib.parse import quote
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from memories.api.errors import ApiError
 from memories.api.long_memories import in_turn, weight
 from memories.api.reading import Query
-from memories.api.reshaping import MergeMemories, SplitMemory, answers
+from memories.api.reshaping import MergeMemories, answers
 from memories.models import MemoryRow
 from memories.pages.edge import given, page
 from memories.pages.memory import segment_shown, weight_of
@@ -29,11 +28,7 @@ from speakers import people
 SHOWN = 50
 
 
-class SplitQuery(Query):
-    segment: str = Field(min_length=1, max_length=200)
-
-
-class SplitForm(BaseModel):
+class Passage(Query):
     segment: str = Field(min_length=1, max_length=200)
 
 
@@ -54,11 +49,10 @@ def merge(request: HttpRequest, who: Principal) -> HttpResponse:
 def split(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     """Have a memory become two at a passage, after a question."""
     if request.method == "POST":
-        said = given(SplitForm, request.POST, "body")
-        asked = given(SplitMemory, {"segment_id": said.segment}, "body")
+        said = given(Passage, request.POST, "body")
         with in_turn(who.uid, weight_of(who.uid, memory_id)), answers():
-            return _to(asking.split(who.uid, memory_id, asked.segment_id, fence=fence_of(who)))
-    wanted = given(SplitQuery, request.GET).segment
+            return _to(asking.split(who.uid, memory_id, said.segment, fence=fence_of(who)))
+    wanted = given(Passage, request.GET).segment
     with in_turn(who.uid, weight_of(who.uid, memory_id)):
         found = repository.get_memory(who.uid, memory_id)
         before, behind = splitting.halves(found, wanted)
@@ -102,14 +96,13 @@ def undo(request: HttpRequest, who: Principal, reshaping_id: str) -> HttpRespons
 
 def _shown(row: Reshaping, titles: dict[str, str]) -> dict[str, Any]:
     """A reshaping for a template. ``shown``: the memories that are there now, with their titles."""
-    until = row.done_at + records.UNDO_FOR if row.done_at is not None else None
-    done = row.state == Reshaping.State.DONE
-    there = records.made(row) if done or row.state == Reshaping.State.UNDOING else records.originals(row)
+    made = row.state in (Reshaping.State.DONE, Reshaping.State.UNDOING)
+    there = records.made(row) if made else records.originals(row)
     return {
         "id": row.pk, "merge": row.kind == Reshaping.Kind.MERGE, "state": row.state, "at": row.created_at,
         "count": len(records.originals(row)), "waits": not row.finished,
         "recording": row.recording, "reason": _(plans.REASONS[row.code]) if row.code in plans.REASONS else "",
-        "until": until if done and row.finished and until and until > timezone.now() else None,
+        "until": records.undo_until(row) if row.finished else None,
         "shown": [(name, titles[name]) for name in there if name in titles],
     }  # fmt: skip
 

@@ -169,8 +169,7 @@ def identity(uid: str, memory_id: str, number: int) -> str:
 
 def _metadata(uid: str, memory: Memory, passage: cutting.Passage) -> dict[str, Any]:
     return {
-        "uid": uid, "memory_id": memory.id, "created_at": int(memory.created_at.timestamp()),
-        "category": memory.structured.category.value, "kind": KIND, "number": passage.number,
+        **vector_writes.metadata_of(uid, memory), "kind": KIND, "number": passage.number,
         "start": round(passage.start, 2), "end": round(passage.end, 2),
     }  # fmt: skip
 

@@ -27,11 +27,16 @@ def write(uid: str, memory: Memory, values: list[float] | None) -> None:
     if values is None:
         remove(uid, memory.id)
         return
-    metadata: dict[str, Any] = {
+    made = Vector(vector_id(uid, memory.id), values, metadata_of(uid, memory))
+    providers.one("vectors").upsert([made], namespace=namespace())
+
+
+def metadata_of(uid: str, memory: Memory) -> dict[str, Any]:
+    """``created_at`` in seconds of the memory's own time (the original: time of the upsert divided by 1000)."""
+    return {
         "uid": uid, "memory_id": memory.id, "created_at": int(memory.created_at.timestamp()),
         "category": memory.structured.category.value,
     }  # fmt: skip
-    providers.one("vectors").upsert([Vector(vector_id(uid, memory.id), values, metadata)], namespace=namespace())
 
 
 def remove(uid: str, memory_id: str) -> None:

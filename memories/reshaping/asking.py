@@ -7,7 +7,6 @@ from functools import partial
 from typing import Final
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from memories.pipeline import budgets
@@ -56,8 +55,12 @@ def split(uid: str, memory_id: str, segment_id: str, *, fence: Fence) -> Reshapi
 
 def _begin(uid: str, kind: str, memories: Sequence[Memory], segment_id: str, fence: Fence) -> Reshaping:
     plans.check(uid, memories)
-    budgets.spend(uid, runs=2 if kind == Reshaping.Kind.SPLIT else 1)
-    row = records.begin(uid, kind, [memory.id for memory in memories], segment_id=segment_id, fence=fence)
+
+    def allowed() -> None:  # together with the row: what is refused for another reason costs nothing
+        fence()
+        budgets.spend(uid, runs=2 if kind == Reshaping.Kind.SPLIT else 1)
+
+    row = records.begin(uid, kind, [memory.id for memory in memories], segment_id=segment_id, fence=allowed)
     queue.send_on_commit(WORK, row.pk)
     return row
 
@@ -74,7 +77,7 @@ def undo(uid: str, identity: str, *, fence: Fence) -> Reshaping:
         raise NotPossible("not_done")
     if not row.finished:
         raise records.UnderWay
-    if row.done_at is None or row.done_at <= timezone.now() - records.UNDO_FOR:
+    if records.undo_until(row) is None:
         raise NotPossible("too_late")
     new = records.made(row)
     found = [repository.glance(uid, memory_id) for memory_id in new]
@@ -84,7 +87,7 @@ def undo(uid: str, identity: str, *, fence: Fence) -> Reshaping:
         fence()
         now = timezone.now()
         mine = Reshaping.objects.filter(pk=row.pk, state=State.DONE)
-        mine.update(state=State.UNDOING, finished=False, tries=F("tries") * 0, next_at=now, code="")
+        mine.update(state=State.UNDOING, finished=False, tries=0, next_at=now, code="")
         transaction.on_commit(partial(queue.send, WORK, row.pk))
     row.refresh_from_db()
     return row

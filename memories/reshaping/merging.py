@@ -14,6 +14,7 @@ from typing import Any
 from memories.noted import MOST_TAGS
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits, voices
+from memories.reshaping.shifting import decision, shifted
 from memories.shapes import WORDS, ActionItem, Change, Memory, Structured, UserEdits
 from transcription.segments import Segment, segment_id, speaker_label, speaker_number
 
@@ -121,14 +122,7 @@ def merged(parts: Sequence[Placed], identity: str) -> Memory:
 
 
 def _moved(item: Segment, part: Placed) -> Segment:
-    return item.model_copy(
-        update={
-            "id": part.ids[item.id],
-            "speaker": part.labels[item.speaker],
-            "start": round(item.start + part.offset, 3),
-            "end": round(item.end + part.offset, 3),
-        }
-    )
+    return shifted(item, part.offset, id=part.ids[item.id], speaker=part.labels[item.speaker])
 
 
 def _latest(memories: Sequence[Memory]) -> datetime | None:
@@ -166,9 +160,9 @@ def _edits(parts: Sequence[Placed]) -> UserEdits:
         title=_first(item.title for item in edits),
         overview="\n\n".join(filter(None, overviews)) if all(overviews) else None,
         category=_first(item.category for item in edits),
-        speakers={part.labels[label]: _unversioned(said, part)
+        speakers={part.labels[label]: _decision(said, part)
                   for part in parts for label, said in voices_said(part.memory, part.manual).items()},
-        segments={part.ids.get(name, name): _unversioned(said, part)
+        segments={part.ids.get(name, name): _decision(said, part)
                   for part in parts for name, said in part.memory.edits.segments.items()},
         events_created={key: flag for item in edits for key, flag in item.events_created.items()},
         changes=rules.kept(_once(operations)),
@@ -200,12 +194,9 @@ def voices_said(memory: Memory, manual: Mapping[str, Mapping[str, Any]]) -> dict
     return found
 
 
-def _unversioned(said: Mapping[str, Any], part: Placed) -> dict[str, Any]:
-    """A decision in the merged memory's times and labels; its transcript is the merged one, which has no model."""
-    moved = {**said, "transcript": None, "version": None}
-    for name in ("start", "end"):
-        if isinstance(moved.get(name), int | float):
-            moved[name] = round(float(moved[name]) + part.offset, 3)
+def _decision(said: Mapping[str, Any], part: Placed) -> dict[str, Any]:
+    """A decision in the merged memory's times and labels."""
+    moved = decision(said, part.offset)
     if moved.get("speaker") in part.labels:
         moved["speaker"] = part.labels[moved["speaker"]]
     return moved
@@ -264,11 +255,8 @@ def _on_own_items(part: Placed, parts: Sequence[Placed]) -> list[Change]:
 def _operation(change: Change, part: Placed) -> Change:
     if change.kind not in WORDS:
         return change
-    return change.model_copy(
-        update={
-            "segment_id": part.ids.get(change.segment_id or "", change.segment_id),
-            "start": round(change.start + part.offset, 3),
-            "end": round(change.end + part.offset, 3),
-            "places": {part.ids.get(name, name): words for name, words in change.places.items()},
-        }
-    )
+    return shifted(
+        change, part.offset,
+        segment_id=part.ids.get(change.segment_id or "", change.segment_id),
+        places={part.ids.get(name, name): words for name, words in change.places.items()},
+    )  # fmt: skip

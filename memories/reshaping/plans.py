@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop
 from emotions.base import EmotionTimeline
 from memories.capture import continuing
 from memories.given import MAX_GIVEN_SEGMENTS
+from memories.noted import too_many
 from memories.offline import reading as offline
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits
@@ -22,6 +23,7 @@ from memories.repository.large import Unreadable
 from memories.reshaping import merging, records, splitting
 from memories.reshaping.models import Reshaping
 from memories.reshaping.recordings import Piece
+from memories.reshaping.shifting import shifted
 from memories.shapes import Memory
 from omi.core import clock
 
@@ -31,10 +33,6 @@ LONGEST: Final = timedelta(hours=24)
 """From the first word of a merged memory to its last."""
 MOST_PHOTO_BYTES: Final = 4_000_000
 """Photos of a merged memory: they are written in one transaction with it."""
-
-MOST_COMMENTS: Final = 100
-MOST_COMMENT_CHARACTERS: Final = 100_000
-"""Comments of a merged memory: as many as one may have."""
 
 REASONS: Final[dict[str, str]] = {
     "gone": gettext_noop("One of these memories is not there any more."),
@@ -105,8 +103,7 @@ def check(uid: str, memories: Sequence[Memory]) -> None:
         raise NotPossible("too_long")
     if sum(len(photo.base64) + len(photo.description) for item in memories for photo in item.photos) > MOST_PHOTO_BYTES:
         raise NotPossible("too_large")
-    comments = [note for memory in memories for note in memory.edits.comments]
-    if len(comments) > MOST_COMMENTS or sum(len(note.text) for note in comments) > MOST_COMMENT_CHARACTERS:
+    if too_many([note for memory in memories for note in memory.edits.comments]):
         raise NotPossible("too_large")
 
 
@@ -173,13 +170,8 @@ def _joined(found: Sequence[tuple[EmotionTimeline, float]]) -> EmotionTimeline |
     """One timeline of several; None where they were measured by different models, whose numbers do not compare."""
     if not found or len({(timeline.vendor, timeline.model) for timeline, _ in found}) > 1:
         return None
-    spans = [_shifted(span, offset) for timeline, offset in found for span in timeline.spans]
+    spans = [shifted(span, offset) for timeline, offset in found for span in timeline.spans]
     return found[0][0].model_copy(update={"spans": sorted(spans, key=lambda span: (span.start, span.end))})
-
-
-def _shifted(span: Any, offset: float) -> Any:
-    start = max(0.0, round(span.start + offset, 3))
-    return span.model_copy(update={"start": start, "end": max(start, round(span.end + offset, 3))})
 
 
 def _split(memory: Memory, segment_id: str, new: Sequence[str], manual: Manual, timelines: Timelines) -> Plan:
@@ -192,7 +184,7 @@ def _split(memory: Memory, segment_id: str, new: Sequence[str], manual: Manual, 
     pieces = {new[0]: [Piece(memory.id, seconds=cut)], new[1]: [Piece(memory.id, start=cut)]}
     timeline, told = timelines[memory.id], {}
     if timeline is not None:
-        for part, offset in zip(made, (0.0, cut), strict=True):
-            spans = [_shifted(span, -offset) for span in timeline.spans if (span.start >= cut) == bool(offset)]
+        for number, (part, offset) in enumerate(zip(made, (0.0, cut), strict=True)):
+            spans = [shifted(span, -offset) for span in timeline.spans if (span.start >= cut) == bool(number)]
             told[part.id] = timeline.model_copy(update={"spans": spans})
     return Plan(made, pieces, told)

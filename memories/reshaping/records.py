@@ -6,8 +6,8 @@ import hashlib
 import json
 import secrets
 import uuid
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import IntegrityError, transaction
@@ -19,6 +19,7 @@ from memories.user_events import log as events
 from omi.core.pruning import delete_in_pieces
 
 State = Reshaping.State
+Fence = Callable[[], None]
 UNDO_FOR: Final = timedelta(days=30)
 """How long the originals are kept, and the rows of what failed or was undone."""
 MOST_AT_ONCE: Final = 5
@@ -76,17 +77,17 @@ def _key(kind: str, memory_ids: Sequence[str], segment_id: str) -> str:
     return hashlib.sha256(json.dumps([kind, sorted(memory_ids), segment_id]).encode()).hexdigest()
 
 
-def begin(uid: str, kind: str, memory_ids: Sequence[str], *, segment_id: str = "", fence: Any = None) -> Reshaping:
+def begin(uid: str, kind: str, memory_ids: Sequence[str], *, segment_id: str, fence: Fence) -> Reshaping:
     """Note what is asked for; the same again gives what is there, one that failed is tried anew.
 
-    ``fence`` is called inside of the transaction; what it raises refuses it. Raises TooMany, UnderWay.
+    ``fence`` is called inside of the transaction; what it raises refuses it, and what it wrote is undone where
+    anything else refuses it. Raises TooMany, UnderWay.
     """
     key = _key(kind, memory_ids, segment_id)
     try:
         with transaction.atomic():
             events.hold(uid)  # one at a time of each user: what is counted here stays so until the commit
-            if fence is not None:
-                fence()
+            fence()
             return _begun(uid, kind, key, memory_ids, segment_id)
     except IntegrityError:  # the same request was faster
         return Reshaping.objects.filter(uid=uid, key=key).exclude(state__in=(State.FAILED, State.UNDONE)).get()
@@ -105,7 +106,8 @@ def _begun(uid: str, kind: str, key: str, memory_ids: Sequence[str], segment_id:
     now = timezone.now()
     if known is not None:
         known.state, known.code, known.tries, known.next_at, known.finished = State.MAKING, "", 0, now, False
-        known.save(update_fields=["state", "code", "tries", "next_at", "finished"])
+        known.created_at = now  # it is tried for as long as the first time
+        known.save(update_fields=["state", "code", "tries", "next_at", "finished", "created_at"])
         return known
     row = Reshaping.objects.create(
         id=f"rs_{secrets.token_hex(10)}", uid=uid, kind=kind, key=key, segment_id=segment_id, next_at=now
@@ -120,11 +122,17 @@ def _begun(uid: str, kind: str, key: str, memory_ids: Sequence[str], segment_id:
     return row
 
 
+def undo_until(row: Reshaping) -> datetime | None:
+    """Until when it can be taken back; None where it is not done, or that time is over."""
+    until = row.done_at + UNDO_FOR if row.state == State.DONE and row.done_at is not None else None
+    return until if until is not None and until > timezone.now() else None
+
+
 def undoable(uid: str, memory_id: str) -> Reshaping | None:
     """The reshaping that made this memory, as long as it can be taken back."""
-    since = timezone.now() - UNDO_FOR
-    rows = Reshaping.objects.filter(state=State.DONE, finished=True, done_at__gt=since)
-    return rows.filter(memories__uid=uid, memories__memory_id=memory_id, memories__made=True).first()
+    rows = Reshaping.objects.filter(state=State.DONE, finished=True)
+    row = rows.filter(memories__uid=uid, memories__memory_id=memory_id, memories__made=True).first()
+    return row if row is not None and undo_until(row) is not None else None
 
 
 def in_place_of(uid: str, memory_id: str) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules.tokens import tokens_in
 from memories.reshaping.merging import carried, voices_said, zero_of
+from memories.reshaping.shifting import decision, shifted
 from memories.shapes import WORDS, Change, Event, Memory, Structured, UserEdits
 from transcription.segments import Segment
 
@@ -112,7 +113,7 @@ def _part(
         source=memory.source,
         language=memory.language,
         structured=_structured(memory, number, sides),
-        transcript_segments=[_moved(item, offset) for item in segments],
+        transcript_segments=[shifted(item, -offset) for item in segments],
         geolocation=memory.geolocation,
         photos=memory.photos if first else [],
         plugins_results=memory.plugins_results if first else [],
@@ -121,11 +122,6 @@ def _part(
         edits=edits,
         made_from=[memory.id],
     )
-
-
-def _moved(item: Segment, offset: float) -> Segment:
-    start = max(0.0, round(item.start - offset, 3))
-    return item.model_copy(update={"start": start, "end": max(start, round(item.end - offset, 3))})
 
 
 def _structured(memory: Memory, number: int, sides: _Sides) -> Structured:
@@ -171,9 +167,9 @@ def _edits(
         title=edits.title if number == 0 else None,
         overview=edits.overview if number == 0 else None,
         category=edits.category,
-        speakers={label: _unversioned(said, offset) for label, said in voices.items() if label in shown},
+        speakers={label: decision(said, -offset) for label, said in voices.items() if label in shown},
         segments={
-            name: _unversioned(said, offset)
+            name: decision(said, -offset)
             for name, said in edits.segments.items()
             if sides.of_segment(name, said.get("start")) == number
         },
@@ -187,21 +183,8 @@ def _edits(
     )
 
 
-def _unversioned(said: Mapping[str, Any], offset: float) -> dict[str, Any]:
-    moved = {**said, "transcript": None, "version": None}
-    for name in ("start", "end"):
-        if isinstance(moved.get(name), int | float):
-            moved[name] = max(0.0, round(float(moved[name]) - offset, 3))
-    return moved
-
-
 def _operation(change: Change, offset: float, ids: set[str]) -> Change:
     if change.kind not in WORDS:
         return change
-    return change.model_copy(
-        update={
-            "start": max(0.0, round(change.start - offset, 3)),
-            "end": max(0.0, round(change.end - offset, 3)),
-            "places": {name: words for name, words in change.places.items() if name in ids},
-        }
-    )
+    places = {name: words for name, words in change.places.items() if name in ids}
+    return shifted(change, -offset, places=places)

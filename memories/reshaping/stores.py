@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 
 from django.db import transaction
 
-from memories.passages import indexing
-from memories.pipeline import vector_writes
+from memories.passages import indexing, whole
 from memories.pipeline.engine import fault_injection
 from memories.privacy.erasure_parts import erase_vectors
 from memories.repository import emotions, stored
@@ -33,18 +32,11 @@ def prepare(uid: str, plan: Plan, *, fence: Callable[[], None]) -> tuple[list[Me
         reasons.append(why)
         fault_injection.point("reshaping-recorded")
     for memory in made:
-        write_vectors(uid, memory)
+        whole.write(uid, [memory])
         fault_injection.point("reshaping-embedded")
         indexing.prepare(uid, memory)
         healings.follow(uid, memory)
     return made, next((why for why in reasons if why != recordings.KEPT), recordings.KEPT)
-
-
-def write_vectors(uid: str, memory: Memory) -> None:
-    """The vector of a memory as it is now, without a run: none where it is discarded or says nothing."""
-    text = memory.structured.text()
-    values = indexing.values_of(uid, [text])[0] if text.strip() and not memory.discarded else []
-    vector_writes.write(uid, memory, values if any(values) else None)
 
 
 def documents_beside(uid: str, plan: Plan) -> dict[str, list[stored.Packed]]:

@@ -17,7 +17,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from memories.insights import figures as insights
-from memories.pipeline import service
+from memories.passages import whole
+from memories.pipeline import service, vector_writes
 from memories.pipeline.engine import fault_injection
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import State as RunState
@@ -155,6 +156,11 @@ def _alive(uid: str, memory_ids: Sequence[str]) -> list[Memory]:
         raise plans.NotPossible("gone") from error
 
 
+def _left(uid: str, memory_ids: Sequence[str]) -> list[Memory]:
+    """Those that are not erased, hidden or not."""
+    return [memory for name in memory_ids if (memory := repository.find_memory(uid, name)) is not None]
+
+
 def _worked_on(uid: str, memory_ids: Sequence[str]) -> bool:
     """Whether a run may still publish into one of them."""
     runs = PostProcessingRun.objects.filter(uid=uid, memory_id__in=memory_ids)
@@ -185,7 +191,7 @@ def _after(row: Reshaping, old: Sequence[str], new: Sequence[str]) -> None:
         recaps.forget_memory(row.uid, memory_id)
         insights.forget_memory(row.uid, memory_id)
     _heal_on(row, new)
-    hidden = [memory for name in old if (memory := repository.find_memory(row.uid, name)) is not None]
+    hidden = _left(row.uid, old)
     if len(hidden) == len(old):
         stores.move_voices(row.uid, plans.moves_of(row, hidden))
     fault_injection.point("reshaping-cleared")
@@ -219,13 +225,12 @@ def _tell(row: Reshaping, gone: Sequence[str], shown: Sequence[str]) -> None:
 def _take_back(row: Reshaping) -> None:
     """Show the originals again as they were, and erase what had taken their place."""
     old = records.originals(row)
-    memories = [memory for name in old if (memory := repository.find_memory(row.uid, name)) is not None]
+    memories = _left(row.uid, old)
     if len(memories) < len(old):
         raise plans.NotPossible("too_late")
     # The row has forgotten what the user erased for good since; the originals still say behind what they are hidden.
     new = next((memory.replaced_by for memory in memories if memory.replaced_by), records.made(row))
-    for memory in memories:
-        stores.write_vectors(row.uid, memory)  # nobody finds them before the documents are there
+    whole.write(row.uid, memories)  # nobody finds them before the documents are there
     fault_injection.point("reshaping-back-prepared")
     try:
         replacing.bring_back(row.uid, old, new)
@@ -269,13 +274,24 @@ def _delay(row: Reshaping) -> timedelta:
 
 def _give_up(row: Reshaping, code: str) -> None:
     """End without any change: what was prepared goes. Of an undoing: what took the originals' place stays."""
-    if row.state == State.UNDOING:
-        _finish(row, State.DONE, code)
-        return
+    old, new = records.originals(row), records.made(row)
     try:
-        stores.discard(row.uid, records.made(row))
+        if row.state == State.UNDOING:
+            for memory_id in old:
+                if vector_writes.gone(row.uid, memory_id):
+                    erase_vectors(row.uid, memory_id)
+        elif _is_shown(row, old, new):
+            return  # by another worker: what was prepared is shown, and is brought to its end by whoever comes next
+        else:
+            stores.discard(row.uid, new)
     except (ProviderError, DocumentError) as error:
         log.warning("prepared_not_removed", reshaping=row.pk, error=type(error).__name__)
         Reshaping.objects.filter(pk=row.pk, finished=False).update(next_at=timezone.now() + MOST_DELAY)
         return
-    _finish(row, State.FAILED, code)
+    _finish(row, State.DONE if row.state == State.UNDOING else State.FAILED, code)
+
+
+def _is_shown(row: Reshaping, old: Sequence[str], new: Sequence[str]) -> bool:
+    """Whether the new memories have taken the old ones' place, as the row or, where it is behind, the documents say."""
+    there = Reshaping.objects.filter(pk=row.pk, state__in=(State.DONE, State.UNDOING)).exists()
+    return there or replacing.replaced(row.uid, old, new)

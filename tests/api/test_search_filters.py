@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from memories import editing
-from memories.mirror import compare
+from memories.passages import whole
 from memories.search import word_index
 from memories.shapes import Category, Memory, Structured
 from speakers import people
@@ -20,17 +20,9 @@ MANY = 150
 WORDS = "boat island bread life jackets morning sunday".split()
 
 
-class LettersEmbedder:
-    name = model_name = "letters"
-    dimension, remote, price = 27, False, 0.0
-
-    def embed(self, texts: list[str], *, query: bool = False) -> list[list[float]]:
-        return [[1.0, *(float(text.lower().count(chr(97 + n))) for n in range(26))] for text in texts]
-
-
 @pytest.fixture(autouse=True)
 def embedder(settings: Any) -> None:
-    settings.PROVIDERS = {**settings.PROVIDERS, "embedder": {"BACKEND": f"{__name__}.LettersEmbedder"}}
+    settings.PROVIDERS = {**settings.PROVIDERS, "embedder": {"BACKEND": "tests.support.letters.Letters"}}
 
 
 def ask(caller: Caller, query: str, **more: Any) -> set[str]:
@@ -53,7 +45,7 @@ def crowd(alice: Caller, make_memory: Callable[..., Memory]) -> list[Memory]:
                 discarded=bool(number) and number % 2 == 0,
             )
         )
-    compare.write_vectors("alice", made)
+    whole.write("alice", made)
     return made
 
 

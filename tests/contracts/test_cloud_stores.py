@@ -14,6 +14,7 @@ from django.test import override_settings
 
 from memories.mirror import compare
 from memories.models import MemoryRow
+from memories.passages import whole
 from memories.privacy import erasure, export
 from memories.repository import memories, transcripts
 from memories.reshaping import asking, working
@@ -28,16 +29,6 @@ from tests.support.sound import tone
 from transcription.segments import Segment
 
 pytestmark = [pytest.mark.django_db, pytest.mark.process]
-
-
-class Letters:
-    name = model_name = "letters"
-    dimension = 3
-    remote = False
-    price = 0.0
-
-    def embed(self, texts: list[str], *, query: bool = False) -> list[list[float]]:
-        return [[1.0, float(len(text)), 2.0] for text in texts]
 
 
 @pytest.fixture
@@ -57,7 +48,7 @@ def cloud(firestore_project: str, gcs_url: str, settings: Any, monkeypatch: pyte
             **django_settings.PROVIDERS,
             "documents": {"BACKEND": "omi.stores.documents.firestore.FirestoreDocuments"},
             "vectors": {"BACKEND": "omi.stores.vectors.pinecone.PineconeVectors"},
-            "embedder": {"BACKEND": f"{__name__}.Letters"},
+            "embedder": {"BACKEND": "tests.support.letters.Letters", "OPTIONS": {"dimension": 3}},
         }
         with override_settings(STORAGES={**django_settings.STORAGES, "audio": bucket}):
             yield
@@ -74,7 +65,7 @@ def test_a_users_life_from_the_first_memory_to_the_last_trace() -> None:
             structured={"title": f"Title {number}"},
             transcript_segments=long if number == 1 else long[:2],
         )
-        compare.write_vectors(uid, [memories.create_memory(uid, made)])
+        whole.write(uid, [memories.create_memory(uid, made)])
         transcripts.save_transcript(uid, made.id, "fal_whisperx", made.transcript_segments)
         audio.put(uid, "recording", b"voice", memory_id=made.id, keep_for=None)
     page = memories.list_memories(uid, limit=2)
@@ -108,9 +99,8 @@ def test_a_users_life_from_the_first_memory_to_the_last_trace() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_memories_become_one_and_are_two_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memories_become_one_and_are_two_again() -> None:
     """In Firestore one transaction over three documents and their chunks; the rows follow behind it."""
-    monkeypatch.setattr(Letters, "remote", True)  # asked here: a child process does not know this module
     uid = f"user-{uuid.uuid4().hex}"
     users.update_user(uid, store_recording_permission=True)
     for number in range(2):
@@ -121,7 +111,7 @@ def test_memories_become_one_and_are_two_again(monkeypatch: pytest.MonkeyPatch) 
             structured={"title": f"Title {number}"},
             transcript_segments=said,
         )
-        compare.write_vectors(uid, [memories.create_memory(uid, made)])
+        whole.write(uid, [memories.create_memory(uid, made)])
         audio.put(uid, "recording", tone(1), memory_id=made.id, keep_for=None)
     before = [memories.get_memory(uid, name).model_dump(exclude={"revision"}) for name in ("m0", "m1")]
 

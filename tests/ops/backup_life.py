@@ -19,6 +19,7 @@ heard_once.in_this_process()
 
 from demo.material import RECORDINGS, pcm, wav  # noqa: E402
 from memories.mirror import compare  # noqa: E402
+from memories.passages import whole  # noqa: E402
 from memories.privacy import erasure  # noqa: E402
 from memories.repository import memories, transcripts  # noqa: E402
 from memories.search.query import search  # noqa: E402
@@ -50,7 +51,7 @@ def live() -> None:
             uid, Memory(id=identity, created_at=NOW, structured={"title": words}, transcript_segments=[segment])
         )
         transcripts.save_transcript(uid, identity, "deepgram_streaming", [segment])
-        compare.write_vectors(uid, [made])
+        whole.write(uid, [made])
         audio.put(uid, "recording", f"voice of {identity}".encode(), memory_id=identity, keep_for=None)
         log.append(uid, log.MEMORY_CREATED, {"memory_id": identity})
         chosen = codec("pcm16")

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from memories import noted
+from memories.pipeline.models import DailyUse
 from memories.repository import memories as repository
 from memories.repository import processing
 from memories.reshaping import plans, records
 from memories.reshaping.models import Reshaping
-from memories.shapes import Memory, ProcessingMemory
+from memories.shapes import Memory, ProcessingMemory, UserEdits
 from omi.core import clock
 from tests.api.conftest import Caller
 from tests.reshaping.conftest import Make, said, worked
@@ -89,6 +91,7 @@ def test_a_memory_is_part_of_one_reshaping_at_a_time(pair: list[Memory], alice: 
     refused = alice.send("POST", "/v1/memories/one/split", {"segment_id": "a1"})
     assert (refused.status_code, refused.json()["code"]) == (409, "under_way")
     assert alice.send("POST", f"/v1/reshapings/{row.pk}/undo").json()["code"] == "not_done"
+    assert DailyUse.objects.get(uid="alice", kind="runs").amount == 1  # the refused one cost nothing
 
 
 def test_no_more_are_under_way_than_may_be(make: Make, alice: Caller) -> None:
@@ -105,6 +108,17 @@ def test_what_is_a_day_apart_is_not_one_conversation(make: Make, alice: Caller) 
     assert (refused.status_code, refused.json()) == (
         409, {"detail": plans.REASONS["too_long"], "code": "too_long"}
     )  # fmt: skip
+
+
+def test_together_they_have_no_more_comments_than_one_may(
+    make: Make, alice: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noted, "MOST_COMMENTS", 1)
+    for number, name in enumerate(("one", "two")):
+        note = noted.Comment(id=f"cm_{name}", text="Mine", at=clock.now())
+        make(name, number, said(name, "Hello."), edits=UserEdits(comments=[note]))
+    refused = alice.send("POST", MERGE, {"memory_ids": ["one", "two"]})
+    assert (refused.status_code, refused.json()["code"]) == (409, "too_large")
 
 
 def test_a_conversation_that_still_goes_on_is_not_merged(make: Make, alice: Caller) -> None:
@@ -144,4 +158,5 @@ def test_too_late_is_said(pair: list[Memory], alice: Caller) -> None:
     Reshaping.objects.update(done_at=row.done_at - timedelta(days=31))
     refused = alice.send("POST", f"/v1/reshapings/{row.pk}/undo")
     assert (refused.status_code, refused.json()["code"]) == (409, "too_late")
+    assert alice.get(f"/v1/reshapings/{row.pk}").json()["undo_until"] is None
     assert repository.find_memory("alice", "one") is not None

@@ -11,15 +11,17 @@ from memories.mirror import compare
 from memories.models import MemoryRow
 from memories.pipeline.engine import fault_injection
 from memories.pipeline.models import PostProcessingRun
+from memories.privacy import erasure
 from memories.repository import memories as repository
 from memories.reshaping import asking, working
 from memories.reshaping.models import Reshaping
-from memories.shapes import Memory
+from memories.shapes import Memory, Structured
 from memories.user_events.models import UserEvent
+from omi.accounts import users
 from omi.core.errors import ErrorKind, ProviderError, StoreError
 from omi.stores import audio
 from omi.stores.vectors import namespace, vectors
-from tests.reshaping.conftest import later, made_of, merged, nothing, worked
+from tests.reshaping.conftest import Make, later, made_of, merged, nothing, said, worked
 from tests.support.sound import tone
 
 FORWARD = ["recorded", "embedded", "prepared", "replaced", "vectors", "cleared"]
@@ -125,12 +127,21 @@ def test_a_store_that_is_down_changes_nothing_and_is_tried_again(
         def down(*_: Any, **__: Any) -> None:
             raise StoreError("vectors", "out of reach", kind=ErrorKind.TRANSIENT, code="down")
 
-        patched.setattr("memories.reshaping.stores.vector_writes.write", down)
+        patched.setattr("memories.passages.whole.vector_writes.write", down)
         worked(row)
         assert (row.state, row.finished, row.code) == ("making", False, "store")
         assert shown() == {"one", "two"}
     later(row)
     assert worked(row).state == "done"
+
+
+def test_what_has_no_summary_yet_gets_its_vector_from_its_run_only(make: Make) -> None:
+    """As the comparison of the stores expects: it would call the vector one too many."""
+    for number, name in enumerate(("one", "two")):
+        make(name, number, said(name, "Hello."), structured=Structured())
+    merged("one", "two")
+    assert vectors().fetch([f"alice-{memory_id}" for memory_id in shown()], namespace=namespace()) == {}
+    assert [item for item in compare.check_user("alice") if item.kind.startswith("vector")] == []
 
 
 def test_given_up_after_hours_nothing_is_left_and_it_can_be_asked_for_again(
@@ -148,8 +159,14 @@ def test_given_up_after_hours_nothing_is_left_and_it_can_be_asked_for_again(
     assert (row.state, row.finished, row.code) == ("failed", True, "error")
     assert shown() == {"one", "two"}
     assert vector_owners() == set()
+    run = PostProcessingRun.objects.create(
+        uid="alice", memory_id="one", kind="reprocess", actor="test", plan=["structure"], request_hash="x"
+    )
     again = asking.merge("alice", ["two", "one"], fence=nothing)
-    assert (again.pk, worked(again).state) == (row.pk, "done")
+    assert (again.pk, worked(again).code, again.state) == (row.pk, "waiting", "making")  # for as long as the first time
+    run.delete()
+    later(row)
+    assert worked(again).state == "done"
 
 
 def test_a_change_that_the_user_makes_meanwhile_is_in_the_result(
@@ -189,9 +206,41 @@ def test_a_run_that_is_under_way_is_waited_for(pair: list[Memory]) -> None:
     assert worked(row).state == "done"
 
 
-def test_a_killed_copy_of_a_recording_leaves_one(pair: list[Memory], monkeypatch: pytest.MonkeyPatch) -> None:
-    from omi.accounts import users
+def test_a_worker_that_was_overtaken_takes_nothing_of_the_result_away(
+    pair: list[Memory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time was over while it prepared, and the next worker has done everything."""
+    users.update_user("alice", store_recording_permission=True)
+    for name in ("one", "two"):
+        audio.put("alice", "recording", tone(2), memory_id=name, keep_for=None)
+    row = asking.merge("alice", ["one", "two"], fence=nothing)
+    overtaken = []
 
+    def point(here: str) -> None:
+        if here == "reshaping-prepared" and not overtaken:
+            overtaken.append(here)
+            later(row)
+            working.work(row.pk)
+
+    monkeypatch.setattr(fault_injection, "point", point)
+    worked(row)
+    (result,) = made_of(row)
+    assert (row.state, row.finished, shown(), vector_owners()) == ("done", True, {result.id}, {result.id})
+    assert [item.name for item in audio.for_memory("alice", result.id, "recording")] == [result.recording]
+
+
+def test_an_undoing_that_cannot_be_done_leaves_no_vectors_of_the_originals(pair: list[Memory], settings: Any) -> None:
+    settings.OMI_RESTORE_DAYS = 7
+    row = merged("one", "two")
+    (result,) = made_of(row)
+    asking.undo("alice", row.pk, fence=nothing)
+    erasure.erase_memory("alice", result.id)
+    worked(row)
+    assert (row.state, row.finished, row.code) == ("done", True, "changed_again")
+    assert vector_owners() == set()
+
+
+def test_a_killed_copy_of_a_recording_leaves_one(pair: list[Memory], monkeypatch: pytest.MonkeyPatch) -> None:
     users.update_user("alice", store_recording_permission=True)
     for name in ("one", "two"):
         audio.put("alice", "recording", tone(2), memory_id=name, keep_for=None)

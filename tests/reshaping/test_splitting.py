@@ -74,6 +74,14 @@ def test_emotions_are_cut_with_the_words(talk: Memory) -> None:
     assert [[span.start for span in timeline.spans] for timeline in told if timeline] == [[1.0], [2.0]]
 
 
+def test_where_both_parts_begin_at_once_the_emotions_are_the_second_ones(make: Make) -> None:
+    make("talk", 0, [item.model_copy(update={"start": 0.0}) for item in said("a", "We go.", "I stay.")])
+    span = EmotionSpan(start=1.0, end=2.0, emotions=[EmotionScore(name="joy", score=0.5)])
+    emotions.save_emotions("alice", "talk", EmotionTimeline(vendor="v", model="m", kind="estimate", spans=[span]))
+    told = [emotions.load_emotions("alice", part.id) for part in made_of(split("talk", "a1"))]
+    assert [timeline.spans if timeline else None for timeline in told] == [[], [span]]
+
+
 def test_undone_the_talk_is_one_again_and_its_parts_are_gone(talk: Memory) -> None:
     before = repository.get_memory("alice", "talk").model_dump(exclude={"revision"})
     row = split("talk", "a2")

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from memories.mirror import compare
-from memories.passages import indexing
+from memories.passages import indexing, whole
 from memories.repository import memories as repository
 from memories.search import word_index
 from memories.shapes import Memory, Structured
@@ -83,6 +82,6 @@ def remember(db: None) -> Callable[..., Memory]:
 
 def work(uid: str, *memories: Memory) -> None:
     """What the schedule does."""
-    compare.write_vectors(uid, list(memories))
+    whole.write(uid, list(memories))
     word_index.refresh(uid)
     indexing.index_due(100)

@@ -12,6 +12,7 @@ from django.conf import settings as django_settings
 from django.test import override_settings
 
 from memories.mirror import compare
+from memories.passages import whole
 from memories.repository import memories, processing, transcripts
 from memories.shapes import Memory, ProcessingMemory
 from omi.accounts import users
@@ -22,22 +23,9 @@ from transcription.segments import Segment
 NOW = datetime(2026, 11, 22, 15, 30, tzinfo=UTC)
 
 
-class FewWords:
-    """A small embedder, so that tests of the stores load no model: letters counted."""
-
-    name = "letters"
-    model_name = "letters"
-    dimension = 27
-    remote = False
-    price = 0.0
-
-    def embed(self, texts: list[str], *, query: bool = False) -> list[list[float]]:
-        return [[1.0, *(float(text.lower().count(chr(97 + n))) for n in range(26))] for text in texts]
-
-
 @pytest.fixture(autouse=True)
 def local_stores(tmp_path: Path, settings: Any) -> Iterator[None]:
-    settings.PROVIDERS = {**django_settings.PROVIDERS, "embedder": {"BACKEND": f"{__name__}.FewWords"}}
+    settings.PROVIDERS = {**django_settings.PROVIDERS, "embedder": {"BACKEND": "tests.support.letters.Letters"}}
     chosen = {
         **django_settings.STORAGES["audio"],
         "OPTIONS": {**django_settings.STORAGES["audio"]["OPTIONS"], "location": tmp_path / "audio"},
@@ -67,7 +55,7 @@ def furnish() -> Callable[[str, str], Memory]:
         documents().create(f"{path('users', uid, 'memories', identity)}/hume/1", {"start": 0.0, "end": 1.0})
         documents().create(path("users", uid, "people", f"person-{identity}"), {"name": "Ben", "created_at": NOW})
         compare.repair(compare.Difference("row_missing", uid, f"person-{identity}", "people"))
-        compare.write_vectors(uid, [made])
+        whole.write(uid, [made])
         for purpose in ("recording", "upload"):
             audio.put(uid, purpose, b"secret voice", memory_id=identity, keep_for=None)
         _event(uid, identity)

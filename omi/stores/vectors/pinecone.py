@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
+from omi.core.batches import batches
 from omi.core.bounded_http import bounded_transport
 from omi.core.errors import ErrorKind, MissingDependency, Outcome, StoreError
 from omi.core.vendor_errors import KEY_REFUSED
@@ -53,7 +54,7 @@ class PineconeVectors:
             }
             for vector in unique.values()
         ]
-        for batch in _batches(records):
+        for batch in batches(records, MAX_BATCH_BYTES, _weight, most=MAX_BATCH):
             with _mapped():
                 self._index().upsert(vectors=batch, namespace=namespace, timeout=self._timeout)
 
@@ -79,7 +80,7 @@ class PineconeVectors:
 
     def fetch(self, ids: Sequence[str], *, namespace: str) -> dict[str, Vector]:
         found: dict[str, Vector] = {}
-        for part in _addressed(ids):
+        for part in batches(ids, MAX_ADDRESS, _in_address, most=MAX_IDS):
             with _mapped():
                 answer = self._index().fetch(ids=part, namespace=namespace, timeout=self._timeout)
                 for identity, record in answer.vectors.items():
@@ -89,7 +90,7 @@ class PineconeVectors:
     def delete(self, ids: Sequence[str], *, namespace: str) -> None:
         for identity in ids:
             check_id(identity)
-        for part in _chunks(ids):
+        for part in batches(ids, MAX_IDS):
             with _mapped(missing_is_fine=True):
                 self._index().delete(ids=part, namespace=namespace, timeout=self._timeout)
 
@@ -146,38 +147,13 @@ def _tamed(index: Any, timeout: float) -> Any:
     return index
 
 
-def _batches(records: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """By count and by size: 3072 floats are some 40 to 75 kB of JSON."""
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for record in records:
-        weight = len(record["values"]) * _NUMBER_BYTES + 40 * 1024 * bool(record["metadata"]) // 10 + len(record["id"])
-        if batch and (len(batch) >= MAX_BATCH or size + weight > MAX_BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(record)
-        size += weight
-    if batch:
-        yield batch
+def _weight(record: dict[str, Any]) -> int:
+    """Bytes as JSON, nearly: 3072 floats are some 40 to 75 kB."""
+    return len(record["values"]) * _NUMBER_BYTES + 40 * 1024 * bool(record["metadata"]) // 10 + len(record["id"])
 
 
-def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
-    for start in range(0, len(ids), MAX_IDS):
-        yield list(ids[start : start + MAX_IDS])
-
-
-def _addressed(ids: Sequence[str]) -> Iterator[list[str]]:
-    part: list[str] = []
-    size = 0
-    for identity in ids:
-        length = len("&ids=") + len(quote(identity, safe=""))
-        if part and (len(part) >= MAX_IDS or size + length > MAX_ADDRESS):
-            yield part
-            part, size = [], 0
-        part.append(identity)
-        size += length
-    if part:
-        yield part
+def _in_address(identity: str) -> int:
+    return len("&ids=") + len(quote(identity, safe=""))
 
 
 def _metadata(metadata: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ out (``memories.structuring.said``), and that names nobody who does not speak th
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -17,9 +16,9 @@ from memories.pipeline.vendor_calls.records import once
 from memories.recaps.content import TAG, Cite, Said
 from memories.recaps.material import Material
 from memories.shapes import Memory
-from memories.structuring.openai_client import VENDOR, client, refused
+from memories.structuring import openai_client
+from memories.structuring.openai_client import VENDOR
 from memories.structuring.said import Talk, one_line
-from omi.core.vendor_errors import broken_answer
 from omi.core.vendor_fields import Losses, fields, items, number, text
 
 TIMEOUT: Final = 60.0
@@ -57,21 +56,12 @@ def sentences(
 ) -> list[Said]:
     """What holds of the model's recap; empty where nothing does. ``cost``: US dollars of so many tokens read and
     written. Raises ProviderError where it cannot be asked, MadeBefore or BudgetSpent where it is not paid (again)."""
-    messages: Any = _messages(material, language)
-    form: Any = {"type": "json_schema", "json_schema": _SCHEMA}
-    with once(uid, VENDOR, "recap", request_key) as call, client(TIMEOUT) as openai:
-        completion = openai.chat.completions.create(model=model, messages=messages, response_format=form)
-        if completion.usage is not None:
-            call.input_tokens, call.output_tokens = completion.usage.prompt_tokens, completion.usage.completion_tokens
-            call.cost = cost(call.input_tokens, call.output_tokens)
-        choice = completion.choices[0]
-        content, refusal, reason = choice.message.content, choice.message.refusal, choice.finish_reason
-        if refusal or reason in ("content_filter", "length"):
-            raise refused("refusal", "the model gave no whole recap")
-        try:
-            answer = json.loads(content or "")
-        except ValueError as error:
-            raise broken_answer(VENDOR, "answered in an unknown form") from error
+    with once(uid, VENDOR, "recap", request_key) as call:
+
+        def billed(given: int, made: int) -> None:
+            call.input_tokens, call.output_tokens, call.cost = given, made, cost(given, made)
+
+        answer = openai_client.answer(model, _messages(material, language), _SCHEMA, TIMEOUT, billed)
     losses, talks = Losses(VENDOR), dict[int, Talk]()
     found = [_checked(item, material, talks, language) for item in items(fields(answer).get("sentences"), losses)]
     losses.report()

@@ -6,18 +6,16 @@ a point is only kept that the talk bears out (``memories.structuring.said``).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from memories.noted import Point, Section
-from memories.structuring import prompts
+from memories.structuring import openai_client, prompts
 from memories.structuring.base import StructureRequest, Wanted
-from memories.structuring.openai_client import VENDOR, client, refused
+from memories.structuring.openai_client import VENDOR, refused
 from memories.structuring.parts import pieces
 from memories.structuring.said import LONGEST, Talk, one_line, plain
 from omi.core.paid_parts import part_id
-from omi.core.vendor_errors import broken_answer
 from omi.core.vendor_fields import Losses, fields, items, number, text
 from transcription.segments import render
 
@@ -91,22 +89,8 @@ class Asking:
         return answer
 
     def _ask(self, part: str) -> Raw:
-        messages: Any = prompts.sections(self._request, self._wanted, part)
-        form: Any = {"type": "json_schema", "json_schema": SCHEMA}
-        with client(self._request.timeout) as openai:
-            completion = openai.chat.completions.create(model=self._model, messages=messages, response_format=form)
-            if completion.usage is not None:
-                self._billed(completion.usage.prompt_tokens, completion.usage.completion_tokens)
-            choice = completion.choices[0]
-            content, refusal, reason = choice.message.content, choice.message.refusal, choice.finish_reason
-        if refusal or reason == "content_filter":
-            raise refused("refusal", "the model refused to answer")
-        if reason == "length":
-            raise refused("length", "the answer was cut off: it is too long for the model")
-        try:
-            return _read(json.loads(content or ""))
-        except ValueError as error:
-            raise broken_answer(VENDOR, "answered in an unknown form") from error
+        messages = prompts.sections(self._request, self._wanted, part)
+        return _read(openai_client.answer(self._model, messages, SCHEMA, self._request.timeout, self._billed))
 
     def _billed(self, given: int, made: int) -> None:
         """In tokens, whether the answer is of use or not."""

@@ -135,9 +135,7 @@ def markdown(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def note(
-    memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo, labels: Mapping[str, str] | None = None
-) -> str:
+def note(memory: Memory, names: Mapping[str, str], user: str, zone: ZoneInfo, labels: Mapping[str, str]) -> str:
     """The Markdown with front matter, for a folder of linked notes; a person's name in it links to their note.
 
     ``labels``: names of the user's folders and tags by id.
@@ -150,7 +148,7 @@ def note(
         "aliases": [_one_line(memory.structured.title)] if memory.structured.title else [],
         "category": memory.structured.category.value,
         "language": memory.language or "",
-        **_labels(memory, labels or {}),
+        **_labels(memory, labels),
         "people": [f"[[people/{person_id}]]" for person_id in known],
     }
     # JSON is YAML: no text of anybody can end the block or begin another key.

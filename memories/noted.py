@@ -32,7 +32,8 @@ class Section(BaseModel):
 
 
 class AppliedTemplate(BaseModel):
-    """The template that sections were made with, by the name that it had. ``method``: ``extractive`` or a model."""
+    """The template that sections were made with, by the name that it had. ``method``: ``extractive``, a model, or
+    ``nothing`` where neither answered."""
 
     id: str
     name: str

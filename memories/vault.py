@@ -52,14 +52,13 @@ def vault(uid: str, since: str = "") -> io.BufferedReader:
 
     Raises BadCursor; while it is read ProviderError where a store is out of reach.
     """
-    user = get_user(uid)
-    moment = _moment(since, _taste(user, kept.names(uid))) if since else None
-    return io.BufferedReader(Pieces(_zip(uid, user, moment)), buffer_size=audio.PIECE)
+    user, labels = get_user(uid), kept.names(uid)
+    moment = _moment(since, _taste(user, labels)) if since else None
+    return io.BufferedReader(Pieces(_zip(uid, user, labels, moment)), buffer_size=audio.PIECE)
 
 
-def _zip(uid: str, user: UserDoc, since: datetime | None) -> Generator[bytes]:
+def _zip(uid: str, user: UserDoc, labels: Mapping[str, str], since: datetime | None) -> Generator[bytes]:
     sink = Sink()
-    labels = kept.names(uid)
     cursor = f"{(timezone.now() - OVERLAP).isoformat()}~{_taste(user, labels)}"
     clock, names = zone(user), people.names(uid)
     notes, unreadable = dict[str, str](), list[str]()

@@ -114,7 +114,7 @@ class LabelViewSet(viewsets.ViewSet):
         uid, given = uid_of(request), body(NewLabel, request)
         with answers():
             made = kept.create(uid, given.kind, given.name, fence=fence_of(request))
-        return Response(as_json(_shown(made, kept.counts(uid)[made.id])))
+        return Response(as_json(_shown(made, kept.count(uid, made.id))))
 
     @extend_schema(request=RenamedLabel, responses={200: LabelShown, 404: Detail, 409: Detail, 422: Detail})
     def partial_update(self, request: Request, label_id: str) -> Response:
@@ -122,7 +122,7 @@ class LabelViewSet(viewsets.ViewSet):
         uid, given = uid_of(request), body(RenamedLabel, request)
         with answers():
             changed = kept.rename(uid, label_id, given.name, fence=fence_of(request))
-        return Response(as_json(_shown(changed, kept.counts(uid)[label_id])))
+        return Response(as_json(_shown(changed, kept.count(uid, label_id))))
 
     @extend_schema(responses={204: None, 404: Detail})
     def destroy(self, request: Request, label_id: str) -> Response:

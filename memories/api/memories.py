@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from pydantic import Field
 from rest_framework import viewsets
@@ -76,6 +77,16 @@ def _not_too_many(data: Any) -> None:
             raise invalid(("body", name), f"List should have at most {most} items, not {len(listed)}", "too_long")
 
 
+def rows_of(uid: str, asked: ListQuery) -> QuerySet[MemoryRow]:
+    """Rows of about the memories that ``page_of`` reads. Raises InvalidCursor."""
+    rows = MemoryRow.objects.filter(uid=uid, deleted=False).order_by("-created_at")
+    rows = mirror.labelled(rows.filter(discarded=True) if asked.only_discarded else rows, asked.labels)
+    if asked.cursor:
+        rows = rows.filter(created_at__lte=repository.moment_of(uid, asked.cursor))
+    start = 0 if asked.cursor else asked.offset
+    return rows[start : start + asked.limit]
+
+
 def page_of(uid: str, asked: ListQuery) -> repository.Page:
     """The page of the list that is asked for. Raises InvalidCursor."""
     how: dict[str, Any] = {
@@ -114,13 +125,7 @@ class MemoryViewSet(InTurn, viewsets.ViewSet):
         """Of a list: what its rows weigh. Deleting reads no transcript."""
         if self.action != "list":
             return 0 if self.action in ("create", "destroy", "emotions") else super().weight(request)
-        asked = query(ListQuery, request)
-        rows = MemoryRow.objects.filter(uid=uid_of(request), deleted=False).order_by("-created_at")
-        rows = mirror.labelled(rows.filter(discarded=True) if asked.only_discarded else rows, asked.labels)
-        if asked.cursor:
-            rows = rows.filter(created_at__lte=repository.moment_of(uid_of(request), asked.cursor))
-        start = 0 if asked.cursor else asked.offset
-        return weight(rows[start : start + asked.limit], listed=True)
+        return weight(rows_of(uid_of(request), query(ListQuery, request)), listed=True)
 
     @extend_schema(
         request=CreateMemory,

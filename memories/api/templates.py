@@ -24,15 +24,9 @@ from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import State
 from memories.repository import memories as repository
 from memories.shapes import Category, Memory
+from memories.structuring.base import LONGEST_INSTRUCTION
 from memories.templates import kept
-from memories.templates.shapes import (
-    LONGEST_INSTRUCTION,
-    LONGEST_NAME,
-    MOST_SECTIONS,
-    SECTIONS_ONLY,
-    Template,
-    TemplateSection,
-)
+from memories.templates.shapes import LONGEST_NAME, MOST_SECTIONS, SECTIONS_ONLY, Template, TemplateSection
 from omi.accounts import users
 from omi.accounts.requests import fence_of, uid_of
 

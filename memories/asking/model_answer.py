@@ -1,7 +1,7 @@
 """An answer by a language model, sentence by sentence as they come, each held against the passages it cites.
 
 Passages are data from strangers: they stand between markers that nobody can guess, and whatever they ask for, a
-sentence is only kept that cites passages, and whose numbers and links stand in them or in the question.
+sentence is only kept that cites passages, whose links stand in these and whose numbers do, or were asked with.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from memories.asking.shapes import Sentence
 from memories.pipeline.vendor_calls import records
 from memories.structuring.openai_client import VENDOR, client
 from memories.structuring.prompts import one_line
+from memories.structuring.said import links
 from memories.wording import figures
 from omi.core.vendor_errors import broken_answer
 
@@ -27,7 +28,6 @@ TIMEOUT = 60.0
 MOST_SENTENCES = 12
 MOST_CHARACTERS = 40_000
 """Of a streamed answer: beyond it something is wrong."""
-_LINK = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _RULES = """\
 You answer a question of "{user}" from passages of their recorded conversations, and from nothing else.
 
@@ -134,8 +134,7 @@ def _checked(item: Any, known: dict[int, Passage], said: str) -> Sentence | None
     except ValidationError:
         return None
     cited = " ".join(f"{known[n].text} {known[n].at:%Y %m %d %H %M} {known[n].title}" for n in sentence.cites)
-    links = _LINK.findall(sentence.text)
     allowed = {*figures(cited), *figures(said)}
-    if not sentence.text or any(link not in cited for link in links):
+    if not sentence.text or any(link not in cited.casefold() for link in links(sentence.text)):
         return None
     return sentence if all(number in allowed or len(number) < 2 for number in figures(sentence.text)) else None

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from django.db import transaction
 from pydantic import BaseModel, ValidationError
 
+from memories.mirror import rows
 from memories.mirror.models import MemoryRow
 from memories.user_events import log as events
 from omi.stores import damaged
@@ -85,8 +86,13 @@ def get(uid: str, label_id: str) -> Label:
 
 def counts(uid: str) -> Counter[str]:
     """How many memories bear each label, those that were discarded too."""
-    rows = MemoryRow.objects.filter(uid=uid, deleted=False).exclude(labels="").order_by("-created_at")
-    return Counter(label for told in rows.values_list("labels", flat=True)[:COUNTED] for label in told.split())
+    bearing = MemoryRow.objects.filter(uid=uid, deleted=False).exclude(labels="").order_by("-created_at")
+    return Counter(label for told in bearing.values_list("labels", flat=True)[:COUNTED] for label in told.split())
+
+
+def count(uid: str, label_id: str) -> int:
+    """How many memories bear this label."""
+    return rows.labelled(MemoryRow.objects.filter(uid=uid, deleted=False), [label_id]).count()
 
 
 def create(uid: str, kind: Kind, name: str, *, fence: Fence) -> Label:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.utils.translation import gettext as _
 
@@ -16,9 +16,8 @@ def choices(uid: str, bears: Sequence[str]) -> dict[str, list[tuple[kept.Label, 
     return {kind: [(label, label.id in bears) for label in found if label.kind == kind] for kind in ("folder", "tag")}
 
 
-def require(uid: str, wanted: Sequence[str]) -> list[kept.Label]:
-    """The labels of these ids. Raises ApiError (404)."""
-    found = {label.id: label for label in kept.listed(uid)} if wanted else {}
-    if not set(wanted) <= found.keys():
+def require(called: Mapping[str, str], wanted: Sequence[str]) -> list[str]:
+    """The names of the labels of these ids. Raises ApiError (404)."""
+    if not set(wanted) <= called.keys():
         raise ApiError(404, _("This folder or tag is not there any more."))
-    return [found[name] for name in wanted]
+    return [called[label] for label in wanted]

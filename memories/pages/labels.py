@@ -67,7 +67,7 @@ def delete(request: HttpRequest, who: Principal, label_id: str) -> HttpResponse:
             labelling.delete(who.uid, label_id)
             messages.success(request, _("It is gone. Its memories are still there."))
             return redirect("/app/labels")
-    told = {"label": label, "count": kept.counts(who.uid)[label_id], "here": "timeline"}
+    told = {"label": label, "count": kept.count(who.uid, label_id), "here": "timeline"}
     return render(request, "pages/delete_label.html", told)
 
 

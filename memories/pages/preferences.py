@@ -49,13 +49,13 @@ def settings(request: HttpRequest, who: Principal) -> HttpResponse:
 @page("POST")
 def consents(request: HttpRequest, who: Principal) -> HttpResponse:
     """Whether recordings are kept, and what may be learned from them. What is withdrawn is erased."""
-    wanted = "store_recording_permission" in request.POST
-    if wanted is not users.get_user(who.uid).store_recording_permission:
-        account.set_recording_permission(who.uid, wanted, fence=fence_of(who))
+    before, wanted = users.get_user(who.uid), "store_recording_permission" in request.POST
     asked = _days(request.POST.get("recordings_keep_days", ""))
-    days = given(ChangedRetention, asked, "body").recordings_keep_days
-    if "recordings_keep_days" in request.POST and days != users.get_user(who.uid).recordings_keep_days:
+    days = given(ChangedRetention, asked, "body").recordings_keep_days  # before anything is erased
+    if "recordings_keep_days" in request.POST and days != before.recordings_keep_days:
         kept.keep_recordings_for(who.uid, days, fence=fence_of(who))
+    if wanted is not before.store_recording_permission:
+        account.set_recording_permission(who.uid, wanted, fence=fence_of(who))
     permissions.change(who.uid, {name: name in request.POST for name in CONSENTS}, fence=fence_of(who))
     return _saved(request)
 

@@ -11,16 +11,13 @@ from django.shortcuts import render
 from django.utils import timezone
 from pydantic import Field
 
-from memories.api.finding import Folder, Tags, labels_of
+from memories.api.finding import Folder, Tags
 from memories.api.long_memories import in_turn, weight
-from memories.api.memories import ListQuery, page_of
+from memories.api.memories import ListQuery, page_of, rows_of
 from memories.api.reading import Query
 from memories.labels import kept
-from memories.mirror import rows as mirror
-from memories.models import MemoryRow
 from memories.pages import label_choices
 from memories.pages.edge import clock, given, page
-from memories.repository import memories as repository
 from memories.reshaping import plans
 from memories.shapes import Memory
 from omi.accounts.principal import Principal
@@ -49,17 +46,15 @@ class TimelineQuery(Query):
 def timeline(request: HttpRequest, who: Principal) -> HttpResponse:
     """One page of the memories; the cursor goes on where it ended, whatever came meanwhile."""
     asked = given(TimelineQuery, request.GET)
-    chosen = label_choices.require(who.uid, labels_of(asked.folder, asked.tags))
-    rows = MemoryRow.objects.filter(uid=who.uid, deleted=False).order_by("-created_at")
-    rows = mirror.labelled(rows.filter(discarded=True) if asked.aside else rows, [label.id for label in chosen])
-    if asked.cursor:
-        rows = rows.filter(created_at__lte=repository.moment_of(who.uid, asked.cursor))
-    with in_turn(who.uid, weight(rows[:SHOWN], listed=True)):
-        listed = ListQuery(limit=SHOWN, cursor=asked.cursor, include_discarded=asked.discarded,
-                           only_discarded=asked.aside,
-                           folder=asked.folder, tags=asked.tags)  # fmt: skip
+    listed = ListQuery(
+        limit=SHOWN, cursor=asked.cursor, include_discarded=asked.discarded, only_discarded=asked.aside,
+        folder=asked.folder, tags=asked.tags,
+    )  # fmt: skip
+    called = kept.names(who.uid)
+    chosen = label_choices.require(called, listed.labels)
+    with in_turn(who.uid, weight(rows_of(who.uid, listed), listed=True)):
         found = page_of(who.uid, listed)
-        names, called = people.names(who.uid), kept.names(who.uid)
+        names = people.names(who.uid)
         shown = [_row(memory, names, called) for memory in found.memories]
         days = [{"day": day, "memories": list(rows)} for day, rows in groupby(shown, key=lambda row: row["day"])]
         told = {

@@ -20,6 +20,8 @@ EXTRACTIVE = "extractive"
 MOST_DECISIONS, MOST_QUOTES, MOST_ITEMS, MOST_MEMORIES = 12, 5, 50, 200
 LOOKED_AT = 2000
 """Segments of one memory that are looked through."""
+TAG = re.compile(r"@\d+\b")
+"""Stands for a person in a sentence of a model: ``@0`` for the user."""
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s*")
 _DECIDED = re.compile(
     r"\b(?:we(?:'ve| have)? (?:decided|agreed|settled)|(?:it's|it is) (?:decided|settled|a deal)|let's go with|"

@@ -134,9 +134,11 @@ def _with_summary(row: Recap, made: Content, memories: list[Memory], own: tzinfo
     paid for once: made again, a recap keeps its sentences; those of a worker that was killed are not asked for again.
     """
     structurer = one("structurer")
-    if structurer.name != VENDOR or not memories:
+    if structurer.name != VENDOR:
         return made
     read = material.gathered(memories, own)
+    if not read.memories:  # photos alone: there is nothing to read
+        return made
     key = content_hash.of([row.uid, row.kind, row.first.isoformat(), *written.asked(
         structurer.model_name, read, made.language)])  # fmt: skip
     found = documents().get(document_path(row.uid, row.kind, row.first))

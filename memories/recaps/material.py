@@ -30,7 +30,7 @@ class Material:
 
 
 def gathered(memories: Sequence[Memory], zone: tzinfo) -> Material:
-    """Of ``memories``, oldest first. A name stands in it only where somebody said it."""
+    """Of ``memories``, oldest first. A name stands in it only where somebody said it, or in a title."""
     voices: dict[str, str | None] = {}
     share = max(LEAST_SHARE, MOST_CHARACTERS // max(1, len(memories)))
     numbered: dict[int, Memory] = {}
@@ -38,9 +38,8 @@ def gathered(memories: Sequence[Memory], zone: tzinfo) -> Material:
     for memory in memories:
         lines = _lines(memory, share, voices)
         at = (memory.started_at or memory.created_at).astimezone(zone)
-        part = f'[{len(numbered) + 1}] {at:%A %Y-%m-%d %H:%M} "{one_line(memory.structured.title)}"\n' + "\n".join(
-            lines
-        )
+        title = one_line(_untagged(memory.structured.title))
+        part = "\n".join([f'[{len(numbered) + 1}] {at:%A %Y-%m-%d %H:%M} "{title}"', *lines])
         if not lines or len(part) > left:
             continue
         left -= len(part)
@@ -56,11 +55,16 @@ def _lines(memory: Memory, most: int, voices: dict[str, str | None]) -> list[str
     taken = max(1, round(len(cut) * most / size)) if size > most else len(cut)
     chosen = [cut[index * len(cut) // taken] for index in range(taken)] if cut else []
     return [
-        f"{_tag(segment, voices)}: {' '.join(segment.text.replace('@', ' at ').split())[: cutting.MOST_CHARACTERS]}"
+        f"{_tag(segment, voices)}: {' '.join(_untagged(segment.text).split())[: cutting.MOST_CHARACTERS]}"
         for passage in chosen
         for segment in segments[passage.first : passage.last + 1]
         if segment.text.strip()
     ]
+
+
+def _untagged(text: str) -> str:
+    """Nobody who speaks writes a tag."""
+    return text.replace("@", " at ")
 
 
 def _tag(segment: Segment, voices: dict[str, str | None]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
@@ -12,6 +11,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from memories.recaps import making, periods
+from memories.recaps.content import TAG
 from memories.recaps.models import Recap, RecapSource, RecapTurn
 from memories.user_events import log as events
 from omi.accounts.users import get_user, zone
@@ -21,7 +21,6 @@ from speakers import people
 Fence = Callable[[], None]
 USER, NOBODY = "you", "somebody"
 """For a user without a name, and for a person who was deleted."""
-_TAG = re.compile(r"@\d+\b")
 
 
 class RecapNotFound(Exception):
@@ -60,7 +59,7 @@ def _named(uid: str, told: dict[str, Any]) -> dict[str, Any]:
     told.pop("written_from", None)
     called = _called(uid, told.pop("voices", {}), names) if told.get("summary") else {}
     told["summary"] = [
-        {**said, "text": _capital(_TAG.sub(lambda tag: called.get(tag[0], NOBODY), said["text"]))}
+        {**said, "text": _capital(TAG.sub(lambda tag: called.get(tag[0], NOBODY), said["text"]))}
         for said in told.get("summary", [])
     ]
     return told

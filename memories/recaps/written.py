@@ -1,36 +1,28 @@
 """A recap's sentences by a language model, each held against the memory that it cites.
 
-What was said is data from strangers: whatever stands in it, a sentence is only kept with a quote that was said in the
-memory which it cites, without a number, a link, a name or a voice that is not in that memory, and with words of it.
+What was said is data from strangers: whatever stands in it, a sentence is only kept that the talk of its memory bears
+out (``memories.structuring.said``), and that names nobody who does not speak there.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from django.conf import settings
 
 from memories.pipeline.vendor_calls.records import once
-from memories.recaps.content import Cite, Said
+from memories.recaps.content import TAG, Cite, Said
 from memories.recaps.material import Material
 from memories.shapes import Memory
-from memories.structuring import openai_sections
-from memories.structuring.openai_client import VENDOR, client, refused
-from memories.structuring.words import STOP_WORDS, words
-from omi.core.vendor_errors import broken_answer
+from memories.structuring import openai_client
+from memories.structuring.openai_client import VENDOR
+from memories.structuring.said import Talk, one_line
 from omi.core.vendor_fields import Losses, fields, items, number, text
 
 TIMEOUT: Final = 60.0
 MOST_SENTENCES: Final = 10
-ALIKE: Final = 1 / 3
-"""Share of a sentence's words that stand in its memory, by their first letters, where both are of one language."""
-FIRST_LETTERS: Final = 4
-_TAG: Final = re.compile(r"@\d+\b")
-_NAME: Final = re.compile(r"(?<=[^.!?:\s] )\b[A-ZÀ-ÖØ-Þ][\w'’-]+")
 _RULES: Final = """\
 You write a short recap of what a person's conversations were about, from these conversations and from nothing else.
 
@@ -63,25 +55,16 @@ def sentences(
     uid: str, model: str, material: Material, language: str, request_key: str, *, cost: Callable[[int, int], float]
 ) -> list[Said]:
     """What holds of the model's recap; empty where nothing does. ``cost``: US dollars of so many tokens read and
-    written. Raises ProviderError where it cannot be asked, and
-    MadeBefore or BudgetSpent where it is not paid (again)."""
-    messages: Any = _messages(material, language)
-    form: Any = {"type": "json_schema", "json_schema": _SCHEMA}
-    with once(uid, VENDOR, "recap", request_key) as call, client(TIMEOUT) as openai:
-        completion = openai.chat.completions.create(model=model, messages=messages, response_format=form)
-        if completion.usage is not None:
-            call.input_tokens, call.output_tokens = completion.usage.prompt_tokens, completion.usage.completion_tokens
-            call.cost = cost(call.input_tokens, call.output_tokens)
-        choice = completion.choices[0]
-        content, refusal, reason = choice.message.content, choice.message.refusal, choice.finish_reason
-        if refusal or reason in ("content_filter", "length"):
-            raise refused("refusal", "the model gave no whole recap")
-        try:
-            answer = json.loads(content or "")
-        except ValueError as error:
-            raise broken_answer(VENDOR, "answered in an unknown form") from error
-    losses = Losses(VENDOR)
-    found = [_checked(item, material, language) for item in items(fields(answer).get("sentences"), losses)]
+    written. Raises ProviderError where it cannot be asked, MadeBefore or BudgetSpent where it is not paid (again)."""
+    with once(uid, VENDOR, "recap", request_key) as call:
+
+        def billed(given: int, made: int) -> None:
+            call.input_tokens, call.output_tokens, call.cost = given, made, cost(given, made)
+
+        answer = openai_client.answer(model, _messages(material, language), _SCHEMA, TIMEOUT, billed)
+    losses, talks = Losses(VENDOR), dict[int, Talk]()
+    found = [_checked(item, material, talks, language) for item in items(fields(answer).get("sentences"), losses)]
+    losses.report()
     return [said for said in found if said is not None][:MOST_SENTENCES]
 
 
@@ -98,45 +81,24 @@ def _messages(material: Material, language: str) -> list[dict[str, str]]:
     ]
 
 
-def _checked(item: Any, material: Material, language: str) -> Said | None:
-    """The sentence with its moment, or None where its memory does not hold it."""
-    told, quote, which = text(item.get("text")), text(item.get("quote")), number(item.get("memory"))
-    memory = material.memories.get(int(which)) if which is not None else None
-    if told is None or quote is None or memory is None:
+def _checked(item: dict[str, Any], material: Material, talks: dict[int, Talk], language: str) -> Said | None:
+    """The sentence with its moment, or None where its memory does not bear it out. ``talks``: those looked at before,
+    by the numbers of their memories."""
+    told, quote = one_line(text(item.get("text")) or ""), text(item.get("quote")) or ""
+    which = int(number(item.get("memory")) or 0)
+    memory = material.memories.get(which)
+    if not told or memory is None or not _speak_there(TAG.findall(told), memory, material):
         return None
-    plain = _TAG.sub(" ", told)
-    point = openai_sections.Said(memory.transcript_segments).point(plain, quote)
-    present = {segment.person_id for segment in memory.transcript_segments if segment.person_id}
-    tags = set(_TAG.findall(told))
-    if point is None or point.start is None or not all(tag in material.voices for tag in tags):
+    if which not in talks:
+        talks[which] = Talk(memory.transcript_segments, memory.language)
+    place = talks[which].place(TAG.sub("@", told), quote, language)
+    if place is None:
         return None
-    if not all(material.voices[tag] is None or material.voices[tag] in present for tag in tags):
-        return None
-    if not _names_said(plain, memory, language) or not _like(plain, memory, language):
-        return None
-    end = next(item.end for item in memory.transcript_segments if round(item.start, 2) == point.start)
-    text_of_it = " ".join(told.split())[: openai_sections.LONGEST_POINT]
-    return Said(text=text_of_it, moment=Cite(memory_id=memory.id, start=point.start, end=max(end, point.start)))
+    start = round(place.start, 2)
+    return Said(text=told, moment=Cite(memory_id=memory.id, start=start, end=max(place.end, start)))
 
 
-def _names_said(told: str, memory: Memory, language: str) -> bool:
-    """Whether each word that is written like a name, within a sentence, was said. Not of German, whose nouns are."""
-    if language.split("-")[0] == "de":
-        return True
-    said = {word.removesuffix("'s") for word in _words_of(memory)}
-    return all(word.removesuffix("'s") in said for name in _NAME.findall(told) for word in words(name))
-
-
-def _like(told: str, memory: Memory, language: str) -> bool:
-    """Whether enough of the sentence's words stand in the memory. True where they are of two languages, or of a writing
-    without blanks: there the quote alone bears it out."""
-    one_language = (memory.language or "").split("-")[0] == language.split("-")[0]
-    if not one_language or " " not in told.strip():
-        return True
-    meant = [word for word in words(told) if word not in STOP_WORDS and len(word) > 3]
-    said = {word[:FIRST_LETTERS] for word in _words_of(memory)}
-    return not meant or sum(word[:FIRST_LETTERS] in said for word in meant) >= ALIKE * len(meant)
-
-
-def _words_of(memory: Memory) -> set[str]:
-    return {word for segment in memory.transcript_segments for word in words(segment.text)}
+def _speak_there(tags: Sequence[str], memory: Memory, material: Material) -> bool:
+    """Whether each tag is the user's, or of somebody who speaks in the memory."""
+    there = {None, *(segment.person_id for segment in memory.transcript_segments if segment.person_id)}
+    return all(tag in material.voices and material.voices[tag] in there for tag in tags)

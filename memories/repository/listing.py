@@ -103,15 +103,13 @@ def list_labelled(
         there = documents().get_many([memory_path(uid, memory_id) for memory_id, _ in part])
         for memory_id, created_at in part:
             where = memory_path(uid, memory_id)
-            document = there.get(where)
-            if document is None:
-                continue
-            fitting = room.fit(document)
-            if fitting is None and page.memories:
-                return replace(page, next_cursor=cursor)
-            memory = _parsed(fitting or _without_segments(document), left_out)
-            if memory is not None and not memory.deleted and set(labels) <= set(memory.edits.labels()):
-                page.memories.append(memory)
+            if (document := there.get(where)) is not None:  # else its row is behind
+                fitting = room.fit(document)
+                if fitting is None and page.memories:
+                    return replace(page, next_cursor=cursor)
+                memory = _parsed(fitting or _without_segments(document), left_out)
+                if memory is not None and not memory.deleted and set(labels) <= set(memory.edits.labels()):
+                    page.memories.append(memory)
             cursor = cursor_of(Document(where, {"created_at": created_at}, "", created_at, created_at))
     return replace(page, next_cursor=cursor if more else None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from memories.noted import Section
 from memories.shapes import Structured
@@ -50,6 +50,10 @@ class StructureResult:
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float = 0.0
+
+
+LONGEST_INSTRUCTION: Final = 300
+"""Characters of what belongs into a section of a template."""
 
 
 @dataclass(frozen=True, slots=True)

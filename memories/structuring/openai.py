@@ -149,7 +149,7 @@ class OpenAIStructurer:
 
     def fill(self, request: StructureRequest, wanted: Sequence[Wanted], made: Structured) -> FillResult:
         asking = openai_sections.Asking(self.model_name, self.context_tokens, request, wanted, self.cost)
-        found = openai_sections.sections(asking.answers(), wanted, request.segments)
+        found = openai_sections.sections(asking.answers(), wanted, request)
         tokens = (asking.input_tokens, asking.output_tokens)
         return FillResult(found, self.model_name, *tokens, self.cost(*tokens))
 

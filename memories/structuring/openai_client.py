@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -71,6 +72,27 @@ def client(timeout: float) -> Iterator[OpenAI]:
         raise broken_answer(VENDOR, "answered in an unknown form") from error
     finally:
         http.close()
+
+
+def answer(
+    model: str, messages: Any, schema: dict[str, Any], timeout: float, billed: Callable[[int, int], None]
+) -> Any:
+    """What a model answers in the form of ``schema`` (a strict JSON schema with its name), read from JSON.
+
+    ``billed`` is told how many tokens were read and written, whether the answer is of use or not. Raises ProviderError.
+    """
+    form: Any = {"type": "json_schema", "json_schema": schema}
+    with client(timeout) as openai:
+        completion = openai.chat.completions.create(model=model, messages=messages, response_format=form)
+        if completion.usage is not None:
+            billed(completion.usage.prompt_tokens, completion.usage.completion_tokens)
+        choice = completion.choices[0]
+        content, refusal, reason = choice.message.content, choice.message.refusal, choice.finish_reason
+        if refusal or reason == "content_filter":
+            raise refused("refusal", "the model refused to answer")
+        if reason == "length":
+            raise refused("length", "the answer was cut off: it is too long for the model")
+        return json.loads(content or "")  # what is no JSON comes out as an unknown form
 
 
 def refused(code: str, sentence: str) -> ProviderError:

@@ -1,40 +1,28 @@
-"""The sections of a summary template by a language model: every point is held against the words that it quotes.
+"""The sections of a summary template by a language model: every point is held against what was said.
 
 The transcript is data from strangers, and the user's instructions only say what to look for: whatever stands in them,
-a point is only kept whose quote was said, and whose numbers and links were said, too.
+a point is only kept that the talk bears out (``memories.structuring.said``).
 """
 
 from __future__ import annotations
 
-import bisect
-import json
-import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from memories.noted import Point, Section
-from memories.structuring import prompts
+from memories.structuring import openai_client, prompts
 from memories.structuring.base import StructureRequest, Wanted
-from memories.structuring.openai_client import VENDOR, client, refused
+from memories.structuring.openai_client import VENDOR, refused
 from memories.structuring.parts import pieces
-from memories.structuring.words import words
-from memories.wording import figures
+from memories.structuring.said import LONGEST, Talk, one_line, plain
 from omi.core.paid_parts import part_id
-from omi.core.vendor_errors import broken_answer
 from omi.core.vendor_fields import Losses, fields, items, number, text
-from transcription.segments import Segment, render
+from transcription.segments import render
 
 MOST_POINTS: Final = 12
 """Of one section."""
-LONGEST_POINT: Final = 400
-SHORTEST_QUOTE: Final = 6
-"""Characters: fewer stand in every talk."""
 MAX_PARTS: Final = 40
 
-_LINK: Final = re.compile(
-    r"(?:https?://|www\.)\S+|(?:[\w.+-]+@)?\w[\w-]*(?:\.[\w-]+)*\.[a-z]{2,}\b(?:[/:?]\S+)?", re.IGNORECASE
-)
-"""Also without a scheme, as people say it: ``example.com/pay``; and addresses of mail."""
 _POINT: Final = {
     "type": "object", "additionalProperties": False, "required": ["text", "quote"],
     "properties": {"text": {"type": "string"}, "quote": {"type": "string"}},
@@ -55,41 +43,15 @@ Raw = list[tuple[int, str, str]]
 """Points as the model gives them: number of the section, text, quote."""
 
 
-class Said:
-    """The words of a talk in one line, and at which second each place of it was said."""
-
-    def __init__(self, segments: Sequence[Segment]) -> None:
-        self._starts, self._places, lines, at = [], [], [], 0
-        for segment in segments:
-            line = _plain(segment.text)
-            self._places.append(at)
-            self._starts.append(segment.start)
-            lines.append(line)
-            at += len(line) + 1
-        self.line = " ".join(lines)
-        whole = "\n".join(segment.text for segment in segments)
-        self._figures = set(figures(whole))
-        self._links = whole.casefold()
-
-    def point(self, told: str, quote: str) -> Point | None:
-        """The point, at the moment of its quote; None where it is not held by what was said."""
-        wanted = _plain(quote)
-        at = self.line.find(wanted) if len(wanted) >= SHORTEST_QUOTE else -1
-        said = " ".join(told.split())[:LONGEST_POINT]
-        if at < 0 or not said or not set(figures(said)) <= self._figures:
-            return None
-        if any(link.casefold() not in self._links for link in _LINK.findall(said)):
-            return None
-        start = self._starts[bisect.bisect_right(self._places, at) - 1]
-        return Point(text=said, start=round(start, 2))
-
-
-def sections(answers: Iterable[Raw], wanted: Sequence[Wanted], segments: Sequence[Segment]) -> list[Section]:
+def sections(answers: Iterable[Raw], wanted: Sequence[Wanted], request: StructureRequest) -> list[Section]:
     """What the answers hold for each section, each point once."""
-    said, found = Said(segments), [dict[str, Point]() for _ in wanted]
+    talk = Talk(request.segments, request.language, [request.user_name, *request.names.values()])
+    found = [dict[str, Point]() for _ in wanted]
     for which, told, quote in (raw for answer in answers for raw in answer):
-        if 1 <= which <= len(wanted) and (point := said.point(told, quote)) is not None:
-            found[which - 1].setdefault(_plain(point.text), point)
+        point = one_line(told)
+        place = talk.place(point, quote, request.answer_language) if point and 1 <= which <= len(wanted) else None
+        if place is not None:
+            found[which - 1].setdefault(plain(point), Point(text=point, start=round(place.start, 2)))
     return [
         Section(heading=section.heading, points=list(points.values())[:MOST_POINTS])
         for section, points in zip(wanted, found, strict=True)
@@ -127,22 +89,8 @@ class Asking:
         return answer
 
     def _ask(self, part: str) -> Raw:
-        messages: Any = prompts.sections(self._request, self._wanted, part)
-        form: Any = {"type": "json_schema", "json_schema": SCHEMA}
-        with client(self._request.timeout) as openai:
-            completion = openai.chat.completions.create(model=self._model, messages=messages, response_format=form)
-            if completion.usage is not None:
-                self._billed(completion.usage.prompt_tokens, completion.usage.completion_tokens)
-            choice = completion.choices[0]
-            content, refusal, reason = choice.message.content, choice.message.refusal, choice.finish_reason
-        if refusal or reason == "content_filter":
-            raise refused("refusal", "the model refused to answer")
-        if reason == "length":
-            raise refused("length", "the answer was cut off: it is too long for the model")
-        try:
-            return _read(json.loads(content or ""))
-        except ValueError as error:
-            raise broken_answer(VENDOR, "answered in an unknown form") from error
+        messages = prompts.sections(self._request, self._wanted, part)
+        return _read(openai_client.answer(self._model, messages, SCHEMA, self._request.timeout, self._billed))
 
     def _billed(self, given: int, made: int) -> None:
         """In tokens, whether the answer is of use or not."""
@@ -161,10 +109,6 @@ def _read(answer: object) -> Raw:
             if which is None or told is None or quote is None:
                 losses.part()
                 continue
-            found.append((int(which), told[: 2 * LONGEST_POINT], quote[: 2 * LONGEST_POINT]))
+            found.append((int(which), told[: 2 * LONGEST], quote[: 2 * LONGEST]))
     losses.report()
     return found
-
-
-def _plain(said: str) -> str:
-    return " ".join(words(said))

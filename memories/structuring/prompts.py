@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from memories.shapes import Category
-from memories.structuring.base import StructureRequest, Wanted
-
-LONGEST_INSTRUCTION = 300
-"""Characters of what a section of a template is for."""
+from memories.structuring.base import LONGEST_INSTRUCTION, StructureRequest, Wanted
 
 _RULES = """\
 You put recorded conversations in order for the person who wears the recorder ("{user}").

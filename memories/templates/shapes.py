@@ -9,8 +9,6 @@ from pydantic import BaseModel, Field
 MOST_SECTIONS: Final = 12
 LONGEST_NAME: Final = 60
 """Characters of a template's name, and of a heading."""
-LONGEST_INSTRUCTION: Final = 300
-"""Characters of what belongs into a section."""
 SECTIONS_ONLY: Final = "sections_only"
 """The option of a run that leaves title, overview and the rest as they are, and makes the sections anew."""
 

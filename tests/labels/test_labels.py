@@ -15,6 +15,7 @@ from memories.pipeline.rules import changes
 from memories.privacy import erasure
 from memories.repository import memories as repository
 from memories.shapes import Memory
+from omi.stores.documents import documents
 from tests.api.conftest import Caller
 
 Make = Callable[..., Memory]
@@ -146,6 +147,11 @@ def test_the_list_filters_before_it_pages_and_loses_none(alice: Caller, make_mem
         cursor = answer.headers.get("X-Next-Cursor")
         query = f"folder={work}&limit=1&cursor={cursor}" if cursor else ""
     assert found == ids(alice, f"folder={work}")
+    documents().delete(repository.memory_path("alice", found[0]))  # its row is behind
+    first = alice.get(f"/v1/memories?folder={work}&limit=1")
+    assert first.json() == []
+    later = alice.get(f"/v1/memories?folder={work}&limit=1&cursor={first.headers['X-Next-Cursor']}")
+    assert [item["id"] for item in later.json()] == found[1:2]
     assert alice.get(f"/v1/memories?folder={work}&cursor=nonsense").status_code == 422
     assert alice.get(f"/v1/memories?tags={','.join(['x'] * 21)}").status_code == 422
 

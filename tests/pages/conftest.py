@@ -13,6 +13,14 @@ from tests.api.conftest import make_memory
 __all__ = ["make_memory"]
 
 
+@pytest.fixture(autouse=True)
+def tasks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What would be handed to a worker."""
+    sent: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("django_q.tasks.async_task", lambda *args, **kwargs: sent.append(args))
+    return sent
+
+
 class Visitor:
     """The browser of one user, signed in through the form."""
 

@@ -6,22 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from memories.labels import kept
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from tests.pages.conftest import Visitor
 
 Make = Callable[..., Memory]
-
-
-@pytest.fixture(autouse=True)
-def tasks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What would be handed to a worker."""
-    sent: list[tuple[Any, ...]] = []
-    monkeypatch.setattr("django_q.tasks.async_task", lambda *args, **kwargs: sent.append(args))
-    return sent
 
 
 def text(visitor: Visitor, path: str) -> str:

@@ -6,7 +6,6 @@ import io
 import re
 import zipfile
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -26,14 +25,6 @@ from tests.pages.conftest import Visitor
 from tests.support import sound
 
 Make = Callable[..., Memory]
-
-
-@pytest.fixture(autouse=True)
-def tasks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What would be handed to a worker."""
-    sent: list[tuple[Any, ...]] = []
-    monkeypatch.setattr("django_q.tasks.async_task", lambda *args, **kwargs: sent.append(args))
-    return sent
 
 
 def test_the_timeline_has_every_memory_once_by_day_in_the_users_zone(alice: Visitor, make_memory: Make) -> None:
@@ -157,6 +148,7 @@ def test_settings_are_kept_and_checked(alice: Visitor) -> None:
     assert users.get_user("alice").recordings_keep_days == 90
     for odd in ("0", "-1", "x", "99999999999"):
         assert alice.post("/app/settings/consents", {"recordings_keep_days": odd}).status_code == 422
+    assert users.get_user("alice").store_recording_permission  # what is refused erases nothing
     alice.post("/app/settings/consents", {"store_recording_permission": "on", "recordings_keep_days": ""})
     assert users.get_user("alice").recordings_keep_days is None
     alice.post("/app/settings/vocabulary", {"terms": "Kathmandu\r\nOmi\r\n\r\n"})

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import pytest
-
 from memories.repository import memories as repository
 from memories.reshaping.models import Reshaping
 from memories.shapes import Memory
@@ -14,11 +12,6 @@ from tests.pages.conftest import Visitor
 from tests.reshaping.conftest import Make, _quick_embedding, make, pair, said, worked
 
 __all__ = ["_quick_embedding", "make", "pair"]
-
-
-@pytest.fixture(autouse=True)
-def _no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_q.tasks.async_task", lambda *args, **kwargs: None)
 
 
 def to(visitor: Visitor, answer: Any) -> tuple[Reshaping, str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from memories.noted import AppliedTemplate, Point, Section
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
@@ -14,12 +12,6 @@ from memories.templates import kept
 from tests.pages.conftest import Visitor
 
 Make = Callable[..., Memory]
-
-
-@pytest.fixture(autouse=True)
-def tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is handed to a worker."""
-    monkeypatch.setattr("django_q.tasks.async_task", lambda *args, **kwargs: None)
 
 
 def test_templates_are_made_changed_given_to_a_category_and_deleted(alice: Visitor) -> None:

@@ -1,3 +1,3 @@
 """The same user and talks as the tests of search."""
 
-from tests.search.conftest import alice, bob, lexical, remember, talk, vendor_server, vendors  # noqa: F401
+from tests.search.conftest import alice, bob, lexical, model, remember, talk, vendor_server, vendors  # noqa: F401

@@ -13,11 +13,7 @@ from memories.repository import memories as repository
 from memories.search import word_index
 from memories.shapes import Memory, Structured
 from tests.api.conftest import Caller, alice, bob  # noqa: F401
-from tests.support.vendor_fixtures import (  # noqa: F401
-    talk,
-    vendor_server,
-    vendors,
-)
+from tests.support.vendor_fixtures import model, talk, vendor_server, vendors  # noqa: F401
 from transcription.segments import Segment
 
 Said = tuple[str | None, str]

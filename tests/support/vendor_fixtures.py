@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,25 @@ def vendors(vendor_server: VendorServer, settings: Any) -> Iterator[VendorServer
             setattr(settings, name, value)
     yield vendor_server
     vendor_server.reset()
+
+
+@pytest.fixture
+def model(vendors: VendorServer, settings: Any) -> Callable[[Any], list[list[dict[str, str]]]]:
+    """Asks the stand-in for OpenAI, over the wire and through the SDK; gives what it was asked."""
+
+    def use(answer: Any) -> list[list[dict[str, str]]]:
+        asked: list[list[dict[str, str]]] = []
+
+        def chosen(schema: Any, messages: list[dict[str, str]]) -> Any:
+            asked.append(messages)
+            return answer
+
+        vendors.set(openai_answer=chosen)
+        backend = {"BACKEND": "memories.structuring.openai.OpenAIStructurer"}
+        settings.PROVIDERS = {**settings.PROVIDERS, "structurer": backend}
+        return asked
+
+    return use
 
 
 @pytest.fixture

@@ -23,10 +23,14 @@ SAID = [
 WANTED = [Wanted("Decisions", "what was decided"), Wanted("Costs", "prices")]
 
 
-def fill(wanted: list[Wanted] = WANTED, *, turns: int = 1, context_tokens: int = 90_000) -> FillResult:
+def fill(
+    wanted: list[Wanted] = WANTED, *, turns: int = 1, context_tokens: int = 90_000, language: str = "de"
+) -> FillResult:
     lines = SAID * turns
     segments = [Segment(text=line, speaker="SPEAKER_00", start=n * 5, end=n * 5 + 4) for n, line in enumerate(lines)]
-    request = StructureRequest(segments, datetime(2026, 11, 25, tzinfo=UTC), user_name="Anna", answer_language="de")
+    request = StructureRequest(
+        segments, datetime(2026, 11, 25, tzinfo=UTC), user_name="Anna", names={"p1": "Bob"}, answer_language=language
+    )
     return OpenAIStructurer(context_tokens=context_tokens).fill(request, wanted, Structured())
 
 
@@ -61,6 +65,17 @@ def test_a_point_is_kept_with_the_moment_of_its_quote(vendors: VendorServer) -> 
 def test_what_was_not_said_is_left_out(vendors: VendorServer, text: str, quote: str) -> None:
     answering(vendors, (1, text, quote), (9, "Of no section", "repair the roof in May"))
     assert fill().sections == [Section(heading="Decisions"), Section(heading="Costs")]
+
+
+def test_words_and_names_of_nobody_are_left_out_though_the_quote_is_true(vendors: VendorServer) -> None:
+    quote = "repair the roof in May"
+    told = [
+        "The parliament elected another president yesterday evening.",
+        "We repair the roof with Roberto.",
+        "Then I'll repair the roof with Anna and Bob's dollars.",
+    ]
+    answering(vendors, *((1, text, quote) for text in told))
+    assert [point.text for point in fill(language="en").sections[0].points] == told[2:]
 
 
 def test_what_is_said_and_asked_for_is_data(vendors: VendorServer) -> None:

@@ -32,7 +32,7 @@ class Undone(BaseModel):
 @page("POST")
 def merge(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     """Say that one voice is another one."""
-    said = given(MergedVoices, request.POST, "body")
+    said = given(MergedVoices, {name: request.POST[name] for name in ("voice", "into") if name in request.POST}, "body")
     with in_turn(who.uid, weight_of(who.uid, memory_id)), answers():
         voices.merge(who.uid, memory_id, said.voice, said.into, fence=fence_of(who))
     messages.success(request, _("They are one voice now."))

@@ -20,8 +20,9 @@ pytest_plugins = [
     "tests.support.heard_once",
 ]
 
-ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/", "tests/ops/", "tests/api/test_wire")
-"""Files that share servers which take long to start: one worker runs them all, the others need not start them."""
+ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/", "tests/ops/", "tests/api/test_wire", "tests/contracts/")
+"""Files that share servers which take long to start, as Firestore's emulator does: one worker runs them all, the others
+need not start them."""
 
 ON_THEIR_OWN = re.compile(
     r"tests/(acceptance/test_(footprint|fuzz|new_sockets|stop)"
@@ -38,6 +39,7 @@ LONG_FIRST = (
     "tests/transcription/process/",
     "tests/pipeline/process/",
     "tests/evaluation/test_gate.py",
+    "tests/contracts/",
     "tests/speakers/",
     "tests/engines/",
     "tests/vendors_sdk/",

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from omi.core.one_line import is_one_line, is_seen
 from omi.core.providers import one
 from omi.stores import damaged
 from omi.stores.documents.base import Document, Documents, InvalidPath, NotFound, Transaction, Unreadable
@@ -100,7 +101,7 @@ def delete_person(uid: str, person_id: str) -> None:
 
 def clean_name(name: str) -> str:
     clean = " ".join(str(name).split())
-    if not SHORTEST_NAME <= len(clean) <= LONGEST_NAME or not clean.isprintable():
+    if not SHORTEST_NAME <= len(clean) <= LONGEST_NAME or not is_one_line(clean) or not is_seen(clean):
         raise InvalidName(f"A name has {SHORTEST_NAME} to {LONGEST_NAME} characters")
     return clean
 

@@ -23,6 +23,7 @@ from memories.labels import kept, labelling
 from memories.noted import MOST_COMMENT_CHARACTERS, MOST_COMMENTS, MOST_TAGS, Comment
 from memories.shapes import Memory
 from omi.accounts.requests import fence_of, uid_of
+from omi.core.one_line import is_one_line, is_seen
 
 KEY = key_parameter("same key: same comment")
 
@@ -30,7 +31,7 @@ KEY = key_parameter("same key: same comment")
 def one_line(text: str) -> str:
     """A name, for pydantic. Raises ValueError."""
     text = " ".join(text.replace("\0", " ").split())
-    if not text or not text.isprintable():
+    if not is_seen(text) or not is_one_line(text):
         raise ValueError("should have letters, and no control characters")
     return text
 
@@ -193,6 +194,8 @@ def answers() -> Iterator[None]:
         raise ApiError(409, f"There may be {kept.MOST_FOLDERS} folders and {kept.MOST_TAGS} tags") from error
     except labelling.TooManyTags as error:
         raise invalid(("body", "tag_ids"), f"A memory bears {MOST_TAGS} tags at most") from error
+    except comments.AnotherComment as error:
+        raise ApiError(409, "This Idempotency-Key was used for another comment") from error
     except comments.TooManyComments as error:
         said = f"A memory keeps {MOST_COMMENTS} comments with {MOST_COMMENT_CHARACTERS} characters in all"
         raise ApiError(409, said) from error

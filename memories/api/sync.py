@@ -26,6 +26,7 @@ from memories.offline.models import SyncBatch
 from omi.accounts.principal import Principal
 from omi.accounts.requests import fence_of, uid_of
 from omi.core.moments import Moment
+from omi.core.one_line import is_one_line
 from transcription.audio.codecs import UnknownCodec
 from transcription.listen.request import BadRequest, language_tag
 
@@ -50,7 +51,7 @@ def _language(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    if not text.isprintable():
+    if not is_one_line(text):
         raise ValueError("should be printable")
     return text
 

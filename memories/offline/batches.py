@@ -14,7 +14,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -170,11 +170,12 @@ def _queue(batch: SyncBatch) -> None:
 
 
 def _new(uid: str, files: Sequence[Announced]) -> list[bool]:
-    """Whether each file has to be sent: not where its bytes came before, or twice in one batch."""
+    """Whether each file has to be sent: not where its bytes came before and were heard, or twice in one batch."""
     digests = [item.sha256 for item in files]
     told = SyncFile.objects.filter(batch__uid=uid, sha256__in=digests)
-    known = set(told.filter(Q(state__in=KNOWN) | Q(offset=F("size"), batch__state__in=UNFINISHED))
-                .values_list("sha256", flat=True))  # fmt: skip
+    # What nobody has looked at may be other bytes, and a batch that misses a file waits for days: it is sent again.
+    looked_at = Q(state=SyncFile.State.WHOLE, seconds__isnull=False, batch__state=SyncBatch.State.QUEUED)
+    known = set(told.filter(Q(state__in=KNOWN) | looked_at).values_list("sha256", flat=True))
     new = []
     for digest in digests:
         new.append(digest not in known)

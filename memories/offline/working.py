@@ -109,6 +109,8 @@ class _Work:
         self._open: tuple[int, decoding.Source] | None = None
 
     def all(self) -> None:
+        if not self._batch.placed:
+            self._leave_out_known()
         for file in self._batch.files.filter(state=SyncFile.State.WHOLE, seconds=None).order_by("captured_at"):
             self._turn.check()
             self._look_at(file)
@@ -121,6 +123,14 @@ class _Work:
         with self._turn.write():
             self._settle()
         ending.end(self._batch, SyncBatch.State.DONE)
+
+    def _leave_out_known(self) -> None:
+        """Files that came with another batch meanwhile: what became of them there holds, also that it was erased."""
+        theirs = SyncFile.objects.filter(batch__uid=self._batch.uid, state__in=batches.KNOWN)
+        known = theirs.exclude(batch=self._batch).values("sha256")
+        with self._turn.write():
+            mine = self._batch.files.filter(state=SyncFile.State.WHOLE, sha256__in=known)
+            mine.update(state=SyncFile.State.DUPLICATE)
 
     def _look_at(self, file: SyncFile) -> None:
         """Hear where somebody speaks in a file. One that is no recording is refused, and the others go on."""

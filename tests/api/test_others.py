@@ -249,6 +249,7 @@ def test_health_schema_docs_and_metrics(db: None, client: Client) -> None:
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json()["checks"]["documents"]["ok"]) == (200, True)
     assert client.get("/docs").status_code == 200
+    assert client.options("/docs").status_code == 405
     schema = client.get("/schema", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
     assert client.get("/metrics").status_code == 200
     for path in ("/v1/memories", "/v1/memories/{memory_id}/post-processing", "/v3/upload-audio"):

@@ -106,6 +106,21 @@ def test_what_the_person_did_to_action_items_survives_every_run() -> None:
     assert shown(run([], memory)) == [("Water the plants", False), ("Call the dentist", True)]
 
 
+def test_what_was_said_of_one_task_is_never_taken_for_another_that_stood_beside_it() -> None:
+    anna, bob, both = "Send the report to Anna", "Send the report to Bob", "Send the reports to both"
+    beside = [changes.item_id(bob)]
+    gone = change("item_delete", anna).model_copy(update={"beside": beside})
+    memory = Memory(id="m", created_at=NOW, structured=Structured(title="t"), edits=UserEdits(changes=[gone]))
+    memory = run([anna, bob], memory)
+    assert shown(memory) == [(bob, False)]
+    assert shown(run([bob], memory)) == [(bob, False)]
+    assert shown(run(["Send that report to Anna", bob], memory)) == [(bob, False)]
+    added = memory.model_copy(update={"edits": UserEdits(changes=[change("item_add", bob), change("item_add", anna)])})
+    assert shown(run([both], added)) == [(both, False), (bob, False), (anna, False)]
+    ticked = UserEdits(changes=[change("item_add", bob), change("item_change", anna, completed=True)])
+    assert shown(run([], memory.model_copy(update={"edits": ticked}))) == [(bob, False), (anna, True)]
+
+
 def test_an_item_that_was_added_and_taken_back_does_not_return_with_a_later_change_of_it() -> None:
     added = change("item_add", "Water the plants").model_copy(update={"undone_at": NOW})
     edits = UserEdits(changes=[added, change("item_change", "Water the plants", completed=True)])

@@ -48,6 +48,18 @@ def test_the_same_key_is_the_same_comment(alice: Caller, make_memory: Make) -> N
     assert alice.send("POST", C, {"text": "x"}, Idempotency_Key="k" * 256).status_code == 422
 
 
+def test_a_key_that_was_used_for_other_words_is_a_conflict_also_once_these_were_edited(
+    alice: Caller, make_memory: Make
+) -> None:
+    make_memory()
+    first = add(alice, "Once", Idempotency_Key="k1")
+    assert alice.send("POST", C, {"text": "Another"}, Idempotency_Key="k1").status_code == 409
+    alice.send("PATCH", f"{C}/{first}", {"text": "Another"})
+    assert alice.send("POST", C, {"text": "Another"}, Idempotency_Key="k1").status_code == 409
+    assert add(alice, "Once", Idempotency_Key="k1") == first
+    assert texts(alice) == ["Another"]
+
+
 def test_a_comment_is_found_by_its_words_and_kept_by_a_run(alice: Caller, make_memory: Make) -> None:
     memory = make_memory()
     add(alice, "Remember the hydrofoil")

@@ -76,8 +76,10 @@ def test_the_same_name_is_the_same_label_and_no_other_may_take_it(alice: Caller)
     home = made(alice, "folder", "Home")
     assert alice.send("PATCH", f"/v1/labels/{home}", {"name": "work"}).status_code == 409
     assert alice.send("PATCH", f"/v1/labels/{home}", {"name": "HOME"}).json()["name"] == "HOME"
-    for name in ("", "  ", "x" * 61, "a\u0007b"):
+    for name in ("", "  ", "x" * 61, "a\u0007b", "\u200d", "a\u202eb"):
         assert alice.send("POST", "/v1/labels", {"kind": "tag", "name": name}).status_code == 422
+    made(alice, "folder", "\u06a9\u062a\u0627\u0628\u200c\u0647\u0627")
+    made(alice, "tag", "\U0001f468\u200d\U0001f469\u200d\U0001f467")
     assert alice.send("POST", "/v1/labels", {"kind": "shelf", "name": "x"}).status_code == 422
 
 

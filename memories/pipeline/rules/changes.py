@@ -59,6 +59,7 @@ def _fits(operations: Sequence[Change]) -> bool:
         + len(item.before)
         + len(item.text)
         + len(item.item.description if item.item else "")
+        + sum(map(len, item.beside))
         + 8 * (len(item.spans) + len(item.into_spans))
         for item in operations
     )
@@ -206,15 +207,17 @@ def items(made: Sequence[ActionItem], edits: UserEdits) -> list[tuple[str, Actio
     withdrawn = {change.item_id for change in edits.changes if change.kind == "item_add"} - added
     for change in held:
         if change.item_id not in withdrawn or change.item_id in {name for name, _ in listed}:
-            listed = _changed(listed, change)
+            listed = _changed(listed, change, {*change.beside, *(str(name) for name in added)})
     return listed
 
 
-def _changed(listed: list[tuple[str, ActionItem]], change: Change) -> list[tuple[str, ActionItem]]:
+def _changed(listed: list[tuple[str, ActionItem]], change: Change, others: set[str]) -> list[tuple[str, ActionItem]]:
+    """The list after one operation. ``others``: ids that name other items, however alike: what the person added, and
+    what stood beside it when the person said so."""
     identity, base = str(change.item_id), change.item
     at = next((index for index, (name, _) in enumerate(listed) if name == identity), None)
     if at is None and base is not None:
-        at = _alike(listed, base.description)
+        at = _alike(listed, base.description, others)
     if change.kind == "item_delete":
         return [pair for index, pair in enumerate(listed) if index != at]
     if base is None:
@@ -226,16 +229,26 @@ def _changed(listed: list[tuple[str, ActionItem]], change: Change) -> list[tuple
     return [pair if index == at else other for index, other in enumerate(listed)]
 
 
-def _alike(listed: Sequence[tuple[str, ActionItem]], description: str) -> int | None:
-    """The item that says nearly the same in other words."""
-    wanted = set(tokens_in(description))
+def _alike(listed: Sequence[tuple[str, ActionItem]], description: str, others: set[str]) -> int | None:
+    """The item that says nearly the same in other words, and is none of ``others``."""
     best, most = None, SAME_ITEM
-    for index, (_, item) in enumerate(listed):
-        other = set(tokens_in(item.description))
-        share = len(wanted & other) / len(wanted | other) if wanted | other else 0.0
+    for index, (name, item) in enumerate(listed):
+        share = _shared(item.description, description) if name not in others else 0.0
         if share > most or (share == most and best is None):
             best, most = index, share
     return best
+
+
+def beside(listed: Sequence[tuple[str, ActionItem]], identity: str, description: str) -> list[str]:
+    """Ids of the other items that say nearly the same as this one."""
+    return [name for name, item in listed
+            if name != identity and _shared(item.description, description) >= SAME_ITEM]  # fmt: skip
+
+
+def _shared(said: str, wanted: str) -> float:
+    """Which part of the words of both is in both."""
+    one, other = set(tokens_in(said)), set(tokens_in(wanted))
+    return len(one & other) / len(one | other) if one | other else 0.0
 
 
 def lay_items(made: Structured, edits: UserEdits) -> Structured:

@@ -134,7 +134,7 @@ def worked(run: PostProcessingRun, seconds: float) -> None:
             return
         if time.monotonic() > until:
             raise NoEnd(f"the run is {run.state} at {run.current_step} after {seconds:.0f} s")
-        due = (run.wake_at - timezone.now()).total_seconds() if run.wake_at else 0.1
+        due = (run.due_at - timezone.now()).total_seconds() if run.due_at else 0.1
         time.sleep(min(LONGEST_NAP, max(0.05, due)))
 
 

@@ -19,7 +19,7 @@ from omi.core.providers import one
 from omi.stores import audio
 from speakers import gallery
 from speakers.calibration import AGREES, calibration_of
-from speakers.clips import RATE, Recording
+from speakers.clips import Recording
 from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
 from speakers.engines.scale import scale_of
@@ -29,6 +29,7 @@ from speakers.models import USER, SpeakerDecision, VoiceConsent, VoiceSample
 from speakers.policy import ACCEPT, Rules
 from speakers.quality import SAMPLE_SECONDS, SAMPLE_VOICED, RejectedAudio, check
 from speakers.reasons import Reason
+from transcription.audio.wav import wav_bytes
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +191,8 @@ def _keep(
     confirmed: bool,
     fence: Callable[[], None],
 ) -> VoiceSample:
-    stored = audio.put(uid, "sample", _wav_bytes(pcm), memory_id=memory_id, suffix=".wav", keep_for=timedelta(hours=1))
+    content = wav_bytes(pcm.astype("<i2").tobytes())
+    stored = audio.put(uid, "sample", content, memory_id=memory_id, suffix=".wav", keep_for=timedelta(hours=1))
     with storing(uid, owner, stored, fence):
         twin = _samples_of(uid, memory_id, segment_id).filter(person_id=owner).first()
         if twin is not None:  # a second worker with the same assignment was faster; this audio is left to the sweeper
@@ -217,16 +219,3 @@ def _keep(
             gallery.rebuild(uid, owner, voices.name, voices.version, reason="learned from a segment")
         audio.keep(stored, None)
     return sample
-
-
-def _wav_bytes(pcm: Any) -> bytes:
-    import io
-    import wave
-
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(pcm.astype("<i2").tobytes())
-    return buffer.getvalue()

@@ -6,7 +6,6 @@ silence. Where that would not be right, or nobody permits it, there is no record
 
 from __future__ import annotations
 
-import struct
 import wave
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,15 +15,12 @@ from django.conf import settings
 
 from omi.accounts.users import get_user, recordings_age
 from omi.stores import audio
+from transcription.audio.wav import HEADER, RATE, wav_header
 
-RATE: Final = 16000
 BYTES: Final = 2
 PIECE_SECONDS: Final = 30
 OVERLAP: Final = 1.0
 """Seconds by which a recording may reach into the next one and is cut off; more is heard at the same time."""
-
-HEADER: Final = 44
-"""Bytes of a WAV before its samples."""
 
 Span = tuple[int, int, int, str]
 """Frames: at, how many, from where; and the object's name."""
@@ -108,10 +104,7 @@ def _span(name: str, piece: Piece) -> Span:
 def _content(spans: Sequence[Span]) -> Iterator[bytes]:
     """The WAV, a piece at a time."""
     size = BYTES * max(at + count for at, count, *_ in spans)
-    yield struct.pack(
-        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, RATE, RATE * BYTES, BYTES, 8 * BYTES,
-        b"data", size,
-    )  # fmt: skip
+    yield wav_header(size)
     done = 0
     for number, (at, count, first, name) in enumerate(spans):
         while done < at:

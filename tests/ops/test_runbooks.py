@@ -39,7 +39,7 @@ memory = PostProcessingRun.objects.filter(uid="lived").latest("id").memory_id
 if not PostProcessingRun.objects.filter(dead_letter=True).exists():
     PostProcessingRun.objects.create(
         uid="lived", memory_id=memory, kind="reprocess", state="finished", outcome="timeout", message_id="worker_died",
-        dead_letter=True, announced=True, plan=["structure", "index", "publish"], current_step="structure",
+        dead_letter=True, notified=True, plan=["structure", "index", "publish"], current_step="structure",
         actor="test", claims=8, total_claims=8, started_at=now, finished_at=now,
     )
 if not ErasureReceipt.objects.filter(complete=False).exists():

@@ -4,7 +4,6 @@ learned from it elsewhere (``memories.learning``), with a record."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
+from omi.accounts.erased import Fence
 from omi.core import tuned
 from omi.core.providers import one
 from omi.stores import audio
@@ -68,7 +68,7 @@ def learn_from_segment(
     segment_index: int | None = None,
     confirmed: bool = False,
     audio_offset: float = 0.0,
-    fence: Callable[[], None] = no_fence,
+    fence: Fence = no_fence,
 ) -> Learned:
     """Learn the voice of a segment that was assigned to a person (None: the user). Idempotent per segment and person.
 
@@ -189,7 +189,7 @@ def _keep(
     segment_index: int | None,
     times: tuple[float, float],
     confirmed: bool,
-    fence: Callable[[], None],
+    fence: Fence,
 ) -> VoiceSample:
     content = wav_bytes(pcm.astype("<i2").tobytes())
     stored = audio.put(uid, "sample", content, memory_id=memory_id, suffix=".wav", keep_for=timedelta(hours=1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
@@ -20,6 +19,7 @@ from memories.feedback import permissions, reports
 from memories.feedback.models import Part, Reason, Report
 from memories.vocabulary import terms
 from omi.accounts import users
+from omi.accounts.erased import Fence
 from omi.accounts.requests import fence_of, uid_of
 from transcription.said_by import SegmentId
 
@@ -159,7 +159,7 @@ class VocabularyViewSet(viewsets.ViewSet):
         return Response(as_json(made))
 
 
-def given_by(uid: str, said: GiveFeedback, *, fence: Callable[[], None]) -> Report:
+def given_by(uid: str, said: GiveFeedback, *, fence: Fence) -> Report:
     """Keep what a user says. Raises ApiError (429), MemoryNotFound and what ``fence`` raises."""
     given = reports.Given(
         part=said.part.value, memory_id=said.memory_id or "", segment_id=said.segment_id or "",

@@ -7,12 +7,13 @@ silence. Where that would not be right, or nobody permits it, there is no record
 from __future__ import annotations
 
 import wave
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
 
+from omi.accounts.erased import Fence
 from omi.accounts.users import get_user, recordings_age
 from omi.stores import audio
 from transcription.audio.wav import HEADER, RATE, wav_header
@@ -45,7 +46,7 @@ class Piece:
     seconds: float | None = None
 
 
-def make(uid: str, memory_id: str, pieces: Sequence[Piece], *, fence: Callable[[], None]) -> tuple[str | None, str]:
+def make(uid: str, memory_id: str, pieces: Sequence[Piece], *, fence: Fence) -> tuple[str | None, str]:
     """Store the recording of a memory that is being made: its name, and ``kept`` or why there is none.
 
     Made once, however often it is called with the same pieces. Raises ProviderError, and what ``fence`` raises inside

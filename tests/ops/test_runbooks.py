@@ -72,7 +72,7 @@ def test_a_page_holds_commands_to_try_and_commands_of_the_machine(page: Path) ->
 @pytest.fixture(scope="module")
 def python(lived_in: Deployment) -> Iterator[Interpreter]:
     """Runs the pages' ``manage.py`` commands in the deployment, each in a process of its own."""
-    started = Interpreter(lived_in.installation.environment, routes=True)
+    started = Interpreter(lived_in.installation.environment)
     yield started
     started.close()
 

@@ -15,6 +15,7 @@ import numpy as np
 from bench.speakers_conditions import CONDITIONS
 from bench.speakers_trials import Probe, Voice
 from speakers.calibration import Calibration
+from speakers.clips import MOST_LISTENED, WINDOW
 from speakers.engines.scale import CAMPPLUS
 from speakers.gallery import Candidates
 from speakers.policy import Rules, VoiceDecision, decide
@@ -28,6 +29,8 @@ PAUSE = 0.6
 SAME_SEX = 0.8
 HEARD = tuple(name for name in CONDITIONS if name not in ("telephone", "mu-law 8 kHz"))
 """A wearable hears no telephones."""
+MOST_MOMENTS = round(MOST_LISTENED / WINDOW)
+"""Windows of a voice. Only probes of 8 s have some: nearly all turns are such."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ def answers(turns: Sequence[Turn], people: Candidates, calibration: Calibration,
             VoiceEvidence(
                 name, sum(turn.probe.seconds for turn in own), np.concatenate([turn.probe.rows for turn in own]),
                 np.concatenate([turn.probe.weights for turn in own]),
+                moments=np.concatenate([turn.probe.moments for turn in own])[:MOST_MOMENTS],
             )
             for name, own in heard.items()
         ]  # fmt: skip

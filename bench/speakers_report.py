@@ -27,8 +27,9 @@ def report(engine: VoiceEngine, choosing: Sequence[Voice], reporting: Sequence[V
     print(
         f"\nVerification on the reporting side: {len(reporting)} voices, {len(enrolled)} of them enrolled by 8 to 20 s;"
         f" cohort and weights of the {len(choosing)} voices of the choosing side\n"
-        f"  accepted by the rules in force (probability {ACCEPT}, 0.995 under 5 s; coverage; pieces of 3 s agree),\n"
-        "  speech in turns of 1 s; in brackets the 95 % interval (bootstrap by speakers; for none accepted 3 / pairs)"
+        f"  accepted by the rules in force (probability {ACCEPT}, 0.995 under 5 s; coverage; pieces of 3 s and\n"
+        "  windows of 1.6 s agree), speech in turns of 1 s; in brackets the 95 % interval (bootstrap by\n"
+        "  speakers; for none accepted 3 / pairs)"
     )
     _by_condition(found, weights, least)
     for title, chosen in (
@@ -81,9 +82,10 @@ def accepted(trial: Trial, weights: Weights, least: float) -> bool:
     logits = weights.logits(trial.norms, trial.cosines)
     best = int(logits.argmax())
     pieces = weights.logits(trial.piece_norms, trial.piece_cosines).max(axis=1)
+    moments = weights.logits(trial.moment_norms, trial.moment_cosines).max(axis=1)
     heard = VoiceScores(
         trial.probe, trial.seconds, np.ones(1, np.float32), trial.cosines[best : best + 1], logits[best : best + 1],
-        trial.coverage, pieces=pieces, piece_seconds=trial.piece_seconds,
+        trial.coverage, pieces=pieces, piece_seconds=trial.piece_seconds, moments=moments, likeness=trial.likeness,
     )  # fmt: skip
     room = Room([CANDIDATE_USER], np.array([ENROLMENT], np.float32), [heard], np.ones((1, 1), np.float32))
     return decide(room, Rules(coverage=least))[0].is_user

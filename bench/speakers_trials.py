@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.speakers_conditions import CONDITIONS, degrade
 from bench.speakers_data import RATE, ROOT, Speaker
 from speakers.calibration import Calibration
-from speakers.clips import GROUP, centroid, pooled, voiced
+from speakers.clips import GROUP, WINDOW, centroid, pooled, voiced
 from speakers.engines import VoiceEngine
 from speakers.gallery import embed_copies
 
@@ -31,12 +31,14 @@ MOST_PROBES = 3
 
 
 class Probe(NamedTuple):
-    """Speech of a voice as the product hears it: ``rows``, unit embeddings of pieces of ``weights`` seconds each."""
+    """Speech of a voice as the product hears it: ``rows``, unit embeddings of pieces of ``weights`` seconds each, and
+    ``moments``, those of its windows (``Evidence.moments``)."""
 
     condition: str
     seconds: int
     rows: NDArray[np.float32]
     weights: NDArray[np.float32]
+    moments: NDArray[np.float32]
 
     @property
     def vector(self) -> NDArray[np.float32]:
@@ -64,7 +66,8 @@ class Voice:
 
 class Trial(NamedTuple):
     """``cosines`` and ``norms`` of each copy of the profile: (copies,); the same of each piece of the probe (pieces,
-    copies), which are of ``piece_seconds`` each."""
+    copies), which are of ``piece_seconds`` each, and of each of its windows (windows, copies); ``likeness``: cosine of
+    each window to the probe."""
 
     profile: str
     probe: str
@@ -78,6 +81,9 @@ class Trial(NamedTuple):
     piece_cosines: NDArray[np.float32]
     piece_norms: NDArray[np.float32]
     piece_seconds: NDArray[np.float32]
+    moment_cosines: NDArray[np.float32]
+    moment_norms: NDArray[np.float32]
+    likeness: NDArray[np.float32]
 
 
 def embedded(engine: VoiceEngine, people: Sequence[Speaker]) -> list[Voice]:
@@ -106,7 +112,7 @@ def kept(name: str, version: str) -> list[Voice]:
 
 def _folder(name: str, version: str) -> Path:
     """Where an engine's voices are kept; another rule of dividing speech has another folder."""
-    return ROOT / "var" / "bench-voices" / f"{name}-{version}-turns-{TURN:g}s-pieces-{GROUP:g}s"
+    return ROOT / "var" / "bench-voices" / f"{name}-{version}-turns-{TURN:g}s-pieces-{GROUP:g}s-windows-{WINDOW:g}s"
 
 
 def _embedded(engine: VoiceEngine, person: Speaker, at: int, crowd: Sequence[NDArray[np.int16]]) -> Voice | None:
@@ -139,9 +145,10 @@ def _probes(engine: VoiceEngine, speech: NDArray[np.int16], condition: str) -> I
             said = speech[start : start + size]
             step = round(TURN * RATE)
             evidence = pooled([said[at : at + step] for at in range(0, size, step)])
-            rows = engine.embed_segments(evidence.pcm, evidence.cuts)
+            embedded = engine.embed_segments(evidence.pcm, [*evidence.cuts, *evidence.moments])
+            rows, moments = np.split(embedded, [len(evidence.cuts)])
             if centroid(rows, evidence.weights) is not None:
-                yield Probe(condition, seconds, rows, evidence.weights)
+                yield Probe(condition, seconds, rows, evidence.weights, moments)
 
 
 def trials(voices: Sequence[Voice], cohort: Sequence[Voice], base: Calibration, *, short: bool = False) -> list[Trial]:
@@ -161,13 +168,24 @@ def trials(voices: Sequence[Voice], cohort: Sequence[Voice], base: Calibration, 
             for probe in voice.probes:
                 vector = probe.vector
                 cosines, norms = calibration.terms(vector, profile[None])
-                parts = [calibration.terms(row, profile[None]) for row in probe.rows]
+                pieces, moments = (_terms(calibration, part, profile) for part in (probe.rows, probe.moments))
                 found.append(
                     Trial(
                         enrolled.name, voice.name, enrolled.sex + voice.sex, probe.condition, probe.seconds,
                         voice.name == enrolled.name, cosines[0], norms[0], calibration.coverage(vector),
-                        np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]),
-                        probe.weights,
+                        *pieces, probe.weights, *moments, probe.moments @ vector,
                     )
                 )  # fmt: skip
     return found
+
+
+def _terms(
+    calibration: Calibration, rows: NDArray[np.float32], profile: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Cosines and s-norms of each row with each copy of the profile."""
+    nothing = np.zeros((0, len(profile)), np.float32)
+    found = [calibration.terms(row, profile[None]) for row in rows]
+    return (
+        np.concatenate([nothing, *(cosines for cosines, _ in found)]),
+        np.concatenate([nothing, *(norms for _, norms in found)]),
+    )

@@ -17,7 +17,7 @@ from memories.ids import memory_id_for
 from memories.repository import processing
 from memories.shapes import ProcessingMemory, SessionAudio
 from transcription.ports import OFFLINE, Accounting, Conversation, SessionInfo
-from transcription.session.account import Span, merge
+from transcription.spans import Span, merge
 
 PAGE: Final = 20
 BEFORE: Final = 5

@@ -10,7 +10,7 @@ import binascii
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -23,6 +23,7 @@ from memories.repository import listing
 from memories.repository import memories as repository
 from memories.search import word_index
 from memories.shapes import ActionItem, Memory
+from omi.accounts.erased import Fence
 
 State = Literal["open", "done", "due", "overdue", "all"]
 Place = tuple[datetime, str, str]
@@ -76,7 +77,7 @@ def listed(uid: str, *, state: State = "open", limit: int = 50, cursor: str | No
     return Page(_told(uid, page), _cursor(_place(page[-1][0])) if more else None)
 
 
-def change(uid: str, task_id: str, given: Mapping[str, Any], *, fence: Callable[[], None]) -> Task:
+def change(uid: str, task_id: str, given: Mapping[str, Any], *, fence: Fence) -> Task:
     """Set ``completed`` or ``due_at`` of a task in every memory in which it was said. Again it changes nothing.
 
     Raises NoSuchTask, TooManyChanges and what ``fence`` raises.

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from memories.noted import Comment, too_many
 from memories.repository import memories as repository
 from memories.shapes import Memory
+from omi.accounts.erased import Fence
 
 LONGEST_COMMENT: Final = 4000
 _KEY_CHARACTERS: Final = 13
 """Of the id of a comment that was added with an idempotency key: those that the key gives."""
-
-Fence = Callable[[], None]
 
 
 class CommentNotFound(LookupError):

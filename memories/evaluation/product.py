@@ -36,6 +36,7 @@ from omi.core.errors import ProviderError
 from speakers import enrolment, people
 from speakers.quality import RejectedAudio
 from transcription.audio.convert import AudioError, decode_to_wav
+from transcription.audio.wav import wav_bytes
 from transcription.segments import Segment, is_speaker_label, segment_id, speaker_label
 
 RATE: Final = 16_000
@@ -133,7 +134,7 @@ def worked(run: PostProcessingRun, seconds: float) -> None:
             return
         if time.monotonic() > until:
             raise NoEnd(f"the run is {run.state} at {run.current_step} after {seconds:.0f} s")
-        due = (run.wake_at - timezone.now()).total_seconds() if run.wake_at else 0.1
+        due = (run.due_at - timezone.now()).total_seconds() if run.due_at else 0.1
         time.sleep(min(LONGEST_NAP, max(0.05, due)))
 
 
@@ -170,11 +171,7 @@ def recording_of(item: Item, folder: Path, nudge: int = 0) -> tuple[Path, float]
         chance = np.random.default_rng(nudge)
         louder = pcm * (1 + chance.uniform(-NUDGE, NUDGE)) + chance.integers(-1, 2, len(pcm))
         pcm = np.clip(np.rint(louder), -32768, 32767).astype(np.int16)
-    with wave.open(str(wav), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(pcm.tobytes())
+    wav.write_bytes(wav_bytes(pcm.tobytes()))
     return wav, len(pcm) / RATE
 
 

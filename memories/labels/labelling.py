@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -17,11 +17,10 @@ from memories.noted import MOST_TAGS
 from memories.repository import memories as repository
 from memories.repository.large import Unreadable
 from memories.shapes import Memory
+from omi.accounts.erased import Fence
 
 CLEARED_AT_ONCE: Final = 50
 """Memories that a request takes a deleted label off; a worker does the rest, so many at a time."""
-
-Fence = Callable[[], None]
 
 
 class TooManyTags(Exception):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,6 +21,7 @@ from django_q.tasks import async_task
 from memories.offline.models import SyncBatch, SyncFile
 from memories.pipeline import budgets
 from memories.user_events import log as events
+from omi.accounts.erased import Fence
 from omi.stores import audio
 
 MOST_PER_DAY: Final = 20_000
@@ -28,8 +29,6 @@ MOST_PER_DAY: Final = 20_000
 WORK: Final = "memories.offline.working.work"
 UNFINISHED: Final = (SyncBatch.State.RECEIVING, SyncBatch.State.QUEUED)
 KNOWN: Final = (SyncFile.State.PLACED, SyncFile.State.SILENT, SyncFile.State.HEARD)
-
-Fence = Callable[[], None]
 
 
 class BatchNotFound(LookupError):
@@ -78,9 +77,7 @@ def create(
     digest = hashlib.sha256(key.encode()).hexdigest() if key else ""
     request = _digest(files, device_id, language)
     now = timezone.now()
-    with transaction.atomic():
-        events.hold(uid)  # one creation at a time, and none beside an erasure
-        fence()
+    with events.user_write(uid, fence):
         there = SyncBatch.objects.filter(uid=uid, key=digest).first() if digest else None
         if there is not None:
             if there.request != request:

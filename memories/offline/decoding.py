@@ -20,6 +20,7 @@ from memories.offline.packets import LOST, PacketFile
 from transcription.audio.codecs import BYTES_PER_SECOND, RATE, Codec, codec, open_decoder
 from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
 from transcription.audio.opus_toc import samples
+from transcription.audio.wav import writing_wav
 
 CONTAINER: Final = "file"
 """The codec of a recording that says itself how it is coded: WAV, FLAC, MP3, M4A, Ogg, WebM."""
@@ -45,10 +46,7 @@ class Source(ABC):
     def wav(self, dest: Path) -> Path:
         """The whole of it as a 16 kHz mono WAV, to be listened to."""
         decoder = open_decoder(self.codec)
-        with wave.open(str(dest), "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(RATE)
+        with writing_wav(dest) as out:
             frames = self.frames(0.0, self.seconds)
             while some := list(islice(frames, TOGETHER)):
                 out.writeframesraw(decoder.decode(some))

@@ -39,7 +39,7 @@ from transcription.audio.convert import AudioError
 from transcription.hosts import handing
 from transcription.journal import whole
 from transcription.ports import OFFLINE, Accounting, Conversation, SessionInfo, Stretch
-from transcription.session.account import Span, length
+from transcription.spans import Span, length
 
 log = structlog.get_logger(__name__)
 

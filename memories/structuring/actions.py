@@ -41,7 +41,8 @@ _FILL = frozenset(
 _EVERYONE = {"en": "everyone", "de": "alle", "es": "todos", "fr": "tous"}
 _LOOSE = re.compile(r"[ ,;:.!?…-]+$")
 _TO_YOU = re.compile(
-    r"\b((?:re)?send|give|show|bring|tell|e?mail|text|get|buy|lend|forward) you (?=\w)| (?:to|for) you\b()",
+    r"\b((?:re)?send|give|show|bring|tell|e?mail|text|get|buy|lend|forward|read|sing|write|make|cook|order|book)"
+    r" you (?=\w)| (?:to|for) you\b()",
     re.IGNORECASE,
 )
 _DONE = re.compile(
@@ -51,8 +52,13 @@ _DONE = re.compile(
     re.IGNORECASE,
 )
 _COURTESY = re.compile(
-    r",? (?:please|okay|ok|right|alright|then|too|as well|as usual|if you can|if possible|bitte|por favor"
+    r",? (?:please|okay|ok|right|alright|then|too|as well|as usual|if you can|if possible|thanks|thank you"
+                       r"|bitte|por favor"
                        r"|s'il te plaît|s'il vous plaît|vale|oder|ja)$", re.IGNORECASE)  # fmt: skip
+_QUOTED = re.compile(
+    r"""(?:^|(?<=[\s(,:]))["“„«»][^"“”„«»]*(?:["“”«»]|$)|^[^"“”„«»]*["“”«»](?=[\s,.!?]|$)""",
+)
+"""Words within quotation marks, and those before a mark that only closes: the sentence before opened it."""
 _MY = re.compile(r"\bmy\b", re.IGNORECASE)
 _ME = re.compile(r"\bme\b", re.IGNORECASE)
 
@@ -85,7 +91,7 @@ def action_items(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = EN
         if len(found) >= MAX_CANDIDATES:
             break
         question = sentence.text.rstrip().endswith("?")
-        for clause in clauses(sentence.text, tongue):
+        for clause in clauses(_own_words(sentence.text, tongue), tongue):
             item = _item(clause, sentence.speaker, question, anchor, tongue)
             if item is None:
                 continue
@@ -108,6 +114,11 @@ def action_items(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = EN
             else:
                 found[twin] = _both(found[twin], item)
     return [_shown(item, tongue) for item in found[:MAX_ITEMS]]
+
+
+def _own_words(text: str, tongue: Tongue) -> str:
+    """A sentence without what it cites: somebody else promised that, or asked for it."""
+    return _QUOTED.sub(" ", tongue.reported.sub(" ", text)).strip()
 
 
 def _item(clause: str, speaker: str, question: bool, anchor: datetime, tongue: Tongue) -> _Item | None:

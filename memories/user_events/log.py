@@ -8,7 +8,8 @@ the event is served, so that an event never shows an outdated or a deleted memor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from memories.mirror.models import MemoryRow
 from memories.repository import listing
 from memories.repository import memories as repository
 from memories.user_events.models import EventCounter, UserEvent
+from omi.accounts.erased import Fence
 from omi.core.pruning import delete_in_pieces
 
 log = structlog.get_logger(__name__)
@@ -85,6 +87,16 @@ def hold(uid: str) -> int:
     """
     counter, _ = EventCounter.objects.select_for_update().get_or_create(uid=uid)
     return counter.last
+
+
+@contextmanager
+def user_write(uid: str, fence: Fence) -> Iterator[int]:
+    """A transaction in which one such write of the user is at work at a time, and none beside an erasure: the log is
+    held and ``fence`` is called first. Gives the number of the log's newest event."""
+    with transaction.atomic():
+        latest = hold(uid)
+        fence()
+        yield latest
 
 
 def hold_if_there(uid: str) -> bool:

@@ -14,6 +14,8 @@ from omi.accounts.models import ErasedAccount, uid_digest
 from omi.accounts.principal import Principal
 from omi.core import clock
 
+Fence = Callable[[], None]
+"""What a write calls inside of its transaction: it raises where the write may not be done (any more)."""
 account_erased = Signal()
 """Sent with ``uid`` once the fence stands and before anything is deleted. Receivers may wait for what they end."""
 
@@ -46,7 +48,7 @@ def require_alive(uid: str, began: datetime) -> None:
         raise AccountErased("the account was erased")
 
 
-def fence_of(principal: Principal) -> Callable[[], None]:
+def fence_of(principal: Principal) -> Fence:
     """What a request of ``principal`` calls inside of the transaction that stores what it brought.
 
     Between the look at the token and the write lies work (decoding, embedding) during which the account may be erased.

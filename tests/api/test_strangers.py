@@ -230,7 +230,6 @@ def test_an_identity_service_out_of_reach_is_503_and_never_401(
         raise IdentityUnavailable("down")
 
     monkeypatch.setattr("omi.accounts.authentication.verify_token", unreachable)
-    monkeypatch.setattr("memories.api.event_stream.verify_token", unreachable)
     answer = alice.get(path)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]

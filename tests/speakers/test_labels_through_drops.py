@@ -58,7 +58,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory, vendors: VendorServer) -> 
     def of(live: str) -> Installation:
         if live not in started:
             settings = {**vendors.urls, "DJANGO_SETTINGS_MODULE": "omi.settings", "OMI_LIVE": live}
-            running = installation(tmp_path_factory.mktemp("drops") / "data", database=migrated(), settings=settings)
+            folder = tmp_path_factory.mktemp("drops") / "data"
+            running = installation(folder, database=migrated(), staff=False, settings=settings)
             started[live] = (running, running.__enter__())
         return started[live][1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from bench.conversations_tally import Tally
 from bench.conversations_vectors import HEARD, answers, known, make
-from bench.speakers_trials import Probe, Voice
+from bench.speakers_report import accepted
+from bench.speakers_trials import Probe, Voice, trials
 from speakers.calibration import Calibration, Weights
 from speakers.policy import Rules
 
@@ -21,6 +23,10 @@ def unit(rng: np.random.Generator, around: np.ndarray | None = None, spread: flo
     return (row / np.linalg.norm(row)).astype(np.float32)
 
 
+def around(rng: np.random.Generator, centre: np.ndarray, count: int) -> np.ndarray:
+    return np.stack([unit(rng, centre, 0.06) for _ in range(count)])
+
+
 @pytest.fixture(scope="module")
 def voices() -> list[Voice]:
     rng = np.random.default_rng(5)
@@ -28,7 +34,7 @@ def voices() -> list[Voice]:
     for number in range(12):
         centre = unit(rng)
         probes = [
-            Probe(name, 8, np.stack([unit(rng, centre, 0.06)]), np.array([8.0], np.float32))
+            Probe(name, 8, around(rng, centre, 1), np.array([8.0], np.float32), around(rng, centre, 5))
             for name in HEARD
             for _ in range(2)
         ]
@@ -77,6 +83,35 @@ def test_distinct_voices_are_named_rightly_through_drops(voices: list[Voice], ca
     assert post.divided == post.total
     assert memory.divided > live.divided, "labels of several connections were joined"
     assert memory.divided > 0.99 * memory.total
+
+
+def two_at_once(voice: Voice, other: Voice) -> Voice:
+    """``voice`` with windows in which now and then ``other`` prevails."""
+    probes = [
+        probe._replace(moments=np.concatenate([probe.moments[:3], over.moments[:2]]))
+        for probe, over in zip(voice.probes, other.probes, strict=True)
+    ]
+    return replace(voice, probes=probes)
+
+
+def test_a_label_of_two_people_at_once_names_nobody_in_the_simulation(
+    voices: list[Voice], calibration: Calibration
+) -> None:
+    user = two_at_once(voices[0], voices[2])
+    turns = make([user, *voices[1:]], user, 0)
+    found = answers(turns, known(user, voices[1]), calibration, Rules())
+    assert any(turn.name == user.name for turn in turns)
+    assert "user" not in {*found.shown, *found.final, *found.memory, *found.post}
+
+
+def test_the_tables_of_trials_know_the_rule_of_two_people_at_once(
+    voices: list[Voice], calibration: Calibration
+) -> None:
+    def named(user: Voice) -> list[bool]:
+        return [accepted(t, WEIGHTS, 0.0) for t in trials([user], voices, calibration) if t.target]
+
+    assert all(named(voices[0]))
+    assert not any(named(two_at_once(voices[0], voices[2])))
 
 
 def test_a_stranger_that_is_taken_for_the_user_is_counted(voices: list[Voice]) -> None:

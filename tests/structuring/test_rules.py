@@ -20,7 +20,9 @@ from memories.structuring.local import LocalStructurer
 from memories.structuring.overview import overview
 from memories.structuring.sentences import Sentence, clauses, split, tidy
 from memories.structuring.titles import phrases
+from memories.structuring.tongues.base import Tongue
 from memories.structuring.tongues.en import ENGLISH_TONGUE
+from memories.structuring.tongues.known import by_code
 from transcription.segments import Segment
 
 WEDNESDAY = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
@@ -81,10 +83,45 @@ def test_talk_without_punctuation_is_cut_where_a_new_thought_begins() -> None:
         ("I will remember the flowers.", []),
         ("It will cost four thousand dollars.", []),
         ("Please.", []),
+        ("He said, I will call you tomorrow.", []),
+        ('"I\'ll come back tomorrow," said the old man.', []),
+        ("I'll come back tomorrow, said the old man.", []),
+        ("She told him, you must bring the horse by Friday.", []),
+        (
+            "She laughed. \"Then we'll buy the farm. I'll sell the horse by Friday.\" I'll call the bank.",
+            ["Call the bank (Anna)"],
+        ),
+        ("As Tom said, we need to order paper by Friday.", ["Order paper by Friday (everyone, 2026-11-27)"]),
+        ("I told him, I'll send the report on Monday.", ["Send the report on Monday (Anna, 2026-11-30)"]),
+        ("He said he is ill, so I'll call the doctor.", ["Call the doctor (Anna)"]),
+        ("I must look terrible.", []),
+        ("You have to look at the bright side.", []),
+        ("Can you give me a second?", []),
+        ("You have to give them credit.", []),
+        ("I'll order the soup, thanks.", ["Order the soup (Anna)"]),
+        ("I'll read you a poem tonight.", ["Read a poem tonight (Anna, 2026-11-25 20:00)"]),
+        ("I have to look for a flat.", ["Look for a flat (Anna)"]),
     ],
 )
 def test_commitments_and_requests_are_tasks(text: str, expected: list[str]) -> None:
     assert tasks(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("tongue", "question", "asked"),
+    [
+        (by_code("en"), "Why would you do this to me now?", "When can you send me the report?"),
+        (by_code("en"), "Who could you ask about it?", "Could you ask about it?"),
+        (by_code("en"), "How can you give all that away?", "Can somebody give the keys back?"),
+        (by_code("de"), "Wie kannst du mir das schicken, ohne zu fragen?", "Wann kannst du den Bericht schicken?"),
+        (by_code("de"), "Was könntest du den Kindern mitbringen?", "Könntest du den Kindern etwas mitbringen?"),
+        (by_code("es"), "¿Cómo puedes comprar una casa así?", "¿Puedes comprar el pan?"),
+        (by_code("fr"), "Comment peux-tu vendre la maison ?", "Peux-tu vendre la maison ?"),
+    ],
+)
+def test_a_question_about_how_or_why_is_no_request(tongue: Tongue, question: str, asked: str) -> None:
+    assert action_items(said(question), WEDNESDAY, tongue) == []
+    assert len(action_items(said(asked), WEDNESDAY, tongue)) == 1
 
 
 def test_a_request_that_somebody_takes_on_is_one_task_with_an_owner() -> None:

@@ -12,29 +12,73 @@ from typing import Any
 from tests.support.migrated import ROOT
 
 DRIVER = """
-import contextlib, io, json, sys, traceback
+import contextlib, gc, io, json, os, runpy, sys, tempfile, traceback
+gc.disable()  # until the apps are loaded, as in manage.py
 import django
 django.setup()
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
+from django.urls import get_resolver
 out, sys.stdout = sys.stdout, sys.stderr
-for line in sys.stdin:
-    names, printed = {"answer": None}, io.StringIO()
+
+
+if sys.argv[1:] == ["routes"]:
+    get_resolver().url_patterns
+
+
+def run(words):
+    connections.close_all()
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told, open(os.devnull) as nothing:
+        child = os.fork()
+        if child == 0:
+            for descriptor, file in enumerate((nothing, said, told)):
+                os.dup2(file.fileno(), descriptor)
+            sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+            work(words)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        said.seek(0)
+        told.seek(0)
+        return [code, said.read().decode(), told.read().decode()]
+
+
+def work(words):
     try:
-        close_old_connections()
-        with contextlib.redirect_stdout(printed):
-            exec(json.loads(line), names)
-        said = {"answer": names["answer"], "printed": printed.getvalue()}
-    except BaseException:
+        if words[0] == "-m":
+            sys.argv = words[1:]
+            runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = words
+            runpy.run_path(words[0], run_name="__main__")
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+    sys.exit()
+
+
+for line in sys.stdin:
+    asked, names, printed = json.loads(line), {"answer": None}, io.StringIO()
+    try:
+        if isinstance(asked, list):
+            said = {"answer": run(asked)}
+        else:
+            close_old_connections()
+            with contextlib.redirect_stdout(printed):
+                exec(asked, names)
+            said = {"answer": names["answer"], "printed": printed.getvalue()}
+    except Exception:
         said = {"error": traceback.format_exc()[-2000:]}
     print(json.dumps(said), file=out, flush=True)
 """
 
 
 class Interpreter:
-    """Started at the first question, in ``environment``; it reads the settings anew after ``close``."""
+    """Started at the first question, in ``environment``; it reads the settings anew after ``close``.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    ``routes``: it loads them, too, for many commands: the checks before a command do, which is half of its start.
+    """
+
+    def __init__(self, environment: Mapping[str, str], *, routes: bool = False) -> None:
         self._environment = dict(environment)
+        self._more = ["routes"] if routes else []
         self._process: subprocess.Popen[bytes] | None = None
 
     def answer(self, code: str, *, timeout: float = 60.0) -> Any:
@@ -45,15 +89,22 @@ class Interpreter:
         """Run code; what it prints."""
         return str(self._ask(code, timeout)["printed"])
 
-    def _ask(self, code: str, timeout: float) -> dict[str, Any]:
+    def run(self, *words: str, timeout: float = 240.0) -> subprocess.CompletedProcess[str]:
+        """Run ``python WORDS`` (``manage.py NAME …`` or ``-m MODULE …``) in a process of its own: a fork of this one,
+        with what every command begins with loaded already. Not after code that began threads, as Firestore's client
+        does: a fork has none of them."""
+        code, out, error = self._ask(list(words), timeout)["answer"]
+        return subprocess.CompletedProcess([sys.executable, *words], code, out, error)
+
+    def _ask(self, question: str | list[str], timeout: float) -> dict[str, Any]:
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-u", "-c", DRIVER], cwd=ROOT, env=self._environment, stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                [sys.executable, "-u", "-c", DRIVER, *self._more], cwd=ROOT, env=self._environment,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )  # fmt: skip
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(code).encode() + b"\n")
+        self._process.stdin.write(json.dumps(question).encode() + b"\n")
         self._process.stdin.flush()
         ready, _, _ = select.select([self._process.stdout], [], [], timeout)
         assert ready, f"no answer within {timeout} s"

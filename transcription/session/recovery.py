@@ -21,8 +21,8 @@ from transcription.journal.reader import seconds_on_disk
 from transcription.journal.store import FINISHED, Entry
 from transcription.ports import FINAL, Accounting, Conversation, SessionSink, Stretch, VoiceLabel
 from transcription.segments import Segment, speaker_label
-from transcription.session.account import intersect, length, merge
 from transcription.session.pieces import divided
+from transcription.spans import intersect, length, merge
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from memories.console.models import FailureGroup, Replay
 from memories.console.pages.base import sparkline
 from memories.pipeline import queries
 from memories.pipeline.models import VendorBreaker
-from transcription.models import VendorBreaker as LiveBreaker
+from transcription.models import LiveVendorBreaker
 
 GROUPS = 12
 DEAD_LETTERS = 1000
@@ -25,7 +25,9 @@ def context() -> dict[str, Any]:
     stuck = radar.look()
     today = figures.today()
     open_breakers = list(VendorBreaker.objects.filter(open=True).order_by("vendor")[:50])
-    live_breakers = list(LiveBreaker.objects.filter(Q(alarm=True) | Q(retry_at__gt=timezone.now().timestamp()))[:50])
+    live_breakers = list(
+        LiveVendorBreaker.objects.filter(Q(alarm=True) | Q(retry_at__gt=timezone.now().timestamp()))[:50]
+    )
     dead = queries.dead_letters().order_by()[:DEAD_LETTERS].count()
     replays = list(
         Replay.objects.filter(state__in=[*Replay.State.values[:2], Replay.State.UNDOING]).order_by("-id")[:5]

@@ -59,7 +59,8 @@ class Tongue:
     idle: re.Pattern[str]
     """What is no task whatever follows: "I will be", "I have to say"."""
     unreal: re.Pattern[str]
-    """Conditions, doubts and refusals: a clause with one holds no task."""
+    """Conditions, doubts, refusals and questions that are no requests ("how could you ..."): a clause with one holds no
+    task."""
     reasons: re.Pattern[str]
     """Where a task's reason begins, which is cut off: "because Monday I'm off"."""
     pronouns: frozenset[str]
@@ -99,6 +100,8 @@ class Tongue:
     openers: re.Pattern[str] | None = None
     asks_whether: re.Pattern[str] = field(default_factory=lambda: re.compile(r"(?!)"))
     """Whether somebody has done something: group ``what``, its verb first ("did you book the band?")."""
+    reported: re.Pattern[str] = field(default_factory=lambda: re.compile(r"(?!)"))
+    """What somebody else is told to have said, word for word, without quotation marks ("she said, I will ...")."""
     personal: re.Pattern[str] = field(default_factory=lambda: re.compile(r"(?!)"))
     """Words that need to know who speaks to whom: a sentence without them stands by itself in an overview."""
 

@@ -129,7 +129,9 @@ GERMAN = Tongue(
         r".*\b(?:sein|haben|werden|sehen|sagen|wissen|denken|glauben|hoffen|gehen|verstehen|können|müssen|vorstellen|warten|reden|sprechen|freuen)$"
     ),
     unreal=compiled(
-        r"\b(?:wenn|falls|ob|nicht mehr|vielleicht|eventuell|nie|kein|keine|keinen|könnte man|hätte|hätten|wäre|(?<!vergiss )(?<!bitte )nicht)\b"
+        r"\b(?:wenn|falls|ob|nicht mehr|vielleicht|eventuell|nie|kein|keine|keinen|könnte man|hätte|hätten|wäre|(?<!vergiss )(?<!bitte )nicht"
+        r"|(?:wie|warum|wieso|weshalb|was|wen|wem|wo|woher|wohin)"
+        r" (?:(?:kannst|könntest|würdest) du|(?:können|könnten|würden) sie))\b"
     ),
     reasons=compiled(r",? (?:weil|damit|denn|sonst|aber)\b.*"),
     pronouns=frozenset("es sie ihn ihm das die den".split()),

@@ -123,12 +123,16 @@ ENGLISH_TONGUE = Tongue(
         r"|forget|take care|take a (?:seat|look)|excuse|repeat|believe|imagine|understand|admit|go now|keep (?:that|it) in mind|ask you"
         r"|tell you|show you how|get back to work|get going|try$|start with|give you an example|speak for|talk about|turn to"
         r"|explain|let you|get (?:it|that|there|better|worse|used|started|home)$|make it\b|make sense|run out|run late|stop there|put it"
-        r"|work (?:it|that) out|keep (?:going|quiet|it (?:short|brief))|move on|take that|get to that|read (?:it|that) as)\b"
+        r"|work (?:it|that) out|keep (?:going|quiet|it (?:short|brief))|move on|take that|get to that|read (?:it|that) as"
+        r"|look (?!(?:at|for|into|after|up|over|through|around|out)\b)|look at the bright side|change the world|follow \w+ heart"
+        r"|give \w+ (?:credit|(?:a|one|another|half a) (?:second|sec|minute|moment|break|chance)\b)"
+        r"|(?:sort|pick|pull) (?:my|your|our|them)sel(?:f|ves)\b)\b"
     ),
     unreal=compiled(
         r"\b(?:if|unless|whether|when i was|maybe|perhaps|might|wish|in case|would have|should have|could have"
         r"|supposed to have|used to|(?:will|should|must|can|do|need to|have to|going to) (?:not|never)(?! forget)|won't|can't|cannot|shouldn't|don't (?:need|have|want)"
-        r"|didn't|wouldn't|couldn't|have to say|must say|must admit|has to|no need)\b"
+        r"|didn't|wouldn't|couldn't|have to say|must say|must admit|has to|no need"
+        r"|(?:why|how|what|who|which|where) (?:can|could|would|will) (?:you|somebody|someone|anybody|anyone))\b"
     ),
     reasons=compiled(
         r",? (?:because|since|so that|as soon as you|and then we'll|and see|but|that's|which|so i|so we|so you)\b.*"
@@ -207,6 +211,11 @@ ENGLISH_TONGUE = Tongue(
         r"|some(?:body|one)|any(?:body|one|thing))\b)"
     ),
     asks_whether=compiled(r"\b(?:did|have) you (?:already |ever )?(?P<what>[^?]+?)(?: already| yet)?\?"),
+    reported=compiled(
+        r"(?<!as )(?<!like )(?<!what )(?<!whatever )\b(?!(?:we|you|i)\b)(?:he|she|they|the \w+|(?-i:[A-Z])[\w'-]+)(?: just| then| had| has)?"
+        r" (?:said|says|told \w+|asked(?: \w+)?|replied|answered|(?:was|were|is|are) like)[,:] .*"
+        r"|^.*[,!?][\"”]? (?:said|replied|cried|answered|whispered) (?:he|she|they|the \w+|(?-i:[A-Z])[\w'-]+)\b"
+    ),
     personal=compiled(
         r"\b(?:i|i'm|i'll|i've|i'd|me|my|mine|we|we're|we'll|we've|we'd|us|our|ours|you|you're|you'll|you've|your|yours|let's)\b"
     ),

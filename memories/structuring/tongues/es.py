@@ -90,7 +90,8 @@ SPANISH = Tongue(
         r"(?:ser|estar|ver|decir|decirte|saber|ir|tener|poder|pensar|creer|haber|esperar|hablar|irme|irnos|explicar|empezar|entender|vernos|verme)\b"
     ),
     unreal=compiled(
-        r"\b(?:si|quizás?|tal vez|a lo mejor|no (?:voy|vamos|tengo|puedo|quiero|hay|debo)|nunca|debería haber)\b"
+        r"\b(?:si|quizás?|tal vez|a lo mejor|no (?:voy|vamos|tengo|puedo|quiero|hay|debo)|nunca|debería haber"
+        r"|(?:cómo|por qué|qué|quién|cuál|dónde) (?:puedes?|podrías?))\b"
     ),
     reasons=compiled(r",? (?:porque|para que|ya que|así que|pero)\b.*"),
     pronouns=frozenset("lo la los las eso esto le les".split()),

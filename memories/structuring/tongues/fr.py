@@ -92,7 +92,10 @@ FRENCH = Tongue(
     idle=compiled(
         r"(?:être|avoir|dire|te dire|vous dire|voir|savoir|aller|penser|croire|espérer|attendre|parler|partir|comprendre|commencer|faire attention|vous expliquer)\b"
     ),
-    unreal=compiled(r"\b(?:si|peut-être|ne (?:vais|dois|peux|veux) pas|n'ai pas|jamais|aurais dû|aurait)\b"),
+    unreal=compiled(
+        r"\b(?:si|peut-être|ne (?:vais|dois|peux|veux) pas|n'ai pas|jamais|aurais dû|aurait"
+        r"|(?:comment|pourquoi|que|qu'est-ce que|qui|où) (?:peux-tu|pouvez-vous|pourrais-tu|pourriez-vous|tu peux|vous pouvez))\b"
+    ),
     reasons=compiled(r",? (?:parce que|pour que|car|mais|sinon)\b.*"),
     pronouns=frozenset("le la les l ça cela lui leur en y".split()),
     accepts=compiled(

@@ -33,7 +33,7 @@ from omi.accounts.users import get_user
 from omi.stores.ranged import ranged
 from speakers import people
 from speakers.explain import explain
-from transcription.segments import Segment
+from transcription.segments import Segment, end_of
 
 SHOWN = 400
 """Segments of one page."""
@@ -73,7 +73,7 @@ def memory(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
             ],
             "labels": labels, "bears": [label for kind in labels.values() for label, chosen in kind if chosen],
             "memory": found, "at": timezone.localtime(found.started_at or found.created_at),
-            "length": clock(max((item.end for item in segments), default=0.0)),
+            "length": clock(end_of(segments)),
             "segments": [
                 segment_shown(number, item, names, meant=number == at)
                 for number, item in enumerate(segments[first : first + SHOWN], first)

@@ -22,6 +22,7 @@ from memories.reshaping import plans
 from memories.shapes import Memory
 from omi.accounts.principal import Principal
 from speakers import people
+from transcription.segments import end_of
 
 SHOWN = 30
 """Memories of one page."""
@@ -76,7 +77,7 @@ def _row(memory: Memory, names: dict[str, str], called: dict[str, str]) -> dict[
         "id": memory.id, "at": at, "day": at.date(), "emoji": memory.structured.emoji,
         "title": memory.structured.title, "overview": memory.structured.overview[:400],
         "category": memory.structured.category.value, "discarded": memory.discarded,
-        "length": clock(max((item.end for item in memory.transcript_segments), default=0.0)),
+        "length": clock(end_of(memory.transcript_segments)),
         "people": sorted(names[person] for person in spoke if person in names)[:6],
         "labels": [called[name] for name in memory.edits.labels() if name in called],
         "open_items": sum(not item.completed for item in items),

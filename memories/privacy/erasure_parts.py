@@ -27,6 +27,7 @@ from memories.webhooks import hooks
 from omi.accounts import revocation
 from omi.accounts.users import user_path
 from omi.core import console_history
+from omi.core.batches import batches
 from omi.core.host import several
 from omi.core.ids import is_id
 from omi.stores import audio, damaged
@@ -134,8 +135,8 @@ def vectors_of(uid: str) -> list[str]:
         return []
     ids = list(store.list_ids(prefix=f"{uid}-", namespace=space))
     found: list[str] = []
-    for start in range(0, len(ids), 100):
-        fetched = store.fetch(ids[start : start + 100], namespace=space)
+    for part in batches(ids, 100):
+        fetched = store.fetch(part, namespace=space)
         found += [identity for identity, vector in fetched.items() if vector.metadata.get("uid", uid) == uid]
     return found
 

@@ -37,11 +37,6 @@ def zero_of(memory: Memory) -> datetime:
     return memory.time_zero or memory.started_at or memory.created_at
 
 
-def end_of(memory: Memory) -> float:
-    """The end of its last segment, in seconds since its second 0."""
-    return max((item.end for item in memory.transcript_segments), default=0.0)
-
-
 def placed(
     memories: Sequence[Memory], identity: str, manual: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None
 ) -> list[Placed]:

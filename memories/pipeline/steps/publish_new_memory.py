@@ -26,7 +26,7 @@ from omi.stores import audio
 from omi.stores.documents.base import AlreadyExists
 from transcription import metrics
 from transcription.hosts import handing
-from transcription.segments import Segment
+from transcription.segments import Segment, end_of
 
 MARGIN = 2.0
 """Seconds of quiet on either side of what was said that belong to the memory's span."""
@@ -102,7 +102,7 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recor
     segments, changed_text = live, True
     if _keeps_shown(ctx, memory):
         shown = memory.heard()
-        end = max((item.end for item in shown), default=0.0)
+        end = end_of(shown)
         known = {item.id for item in shown}
         later = [item for item in live if item.start >= end - 0.5 and item.id not in known]
         later = continued(shown, live, later, taken=memory.edits.speakers)

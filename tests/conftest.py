@@ -62,12 +62,16 @@ SERVICES = {
     "gcs_url",
     "postgres_alias",
     "firestore_project",
+    "promtool",
+    "amtool",
 }
 SERVICE_PARAMETERS = {"postgres", "firestore", "bucket"}
 
 MODEL_SUITES = ("tests/engines/", "tests/speakers/")
-MODEL_FIXTURES = {"talk", "wav", "conversation", "whisper"}
+MODEL_FIXTURES = {"talk", "wav", "conversation", "whisper", "campplus_engine"}
 """Recordings: who asks for one in these suites gives it to a real speech or voice model."""
+MODEL_CONTRACT = "tests/contracts/test_prerecorded.py"
+"""Of the vendors under it, ``local`` is the model of this machine."""
 
 
 class _ByDeployment(LoadFileScheduling):
@@ -98,7 +102,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     fixtures = set(getattr(item, "fixturenames", ()))
     if item.nodeid.startswith(REAL_PROCESSES) or SERVICES & fixtures or SERVICE_PARAMETERS & named:
         item.add_marker("process")
-    if item.nodeid.startswith(MODEL_SUITES) and MODEL_FIXTURES & fixtures:
+    heard = item.nodeid.startswith(MODEL_SUITES) and MODEL_FIXTURES & fixtures
+    if heard or (item.nodeid.startswith(MODEL_CONTRACT) and "local" in named):
         item.add_marker("model")
 
 

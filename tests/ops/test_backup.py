@@ -24,6 +24,8 @@ from tests.support.migrated import ROOT, put_database
 from tests.support.processes import running
 from tests.support.servers import web_server
 
+pytestmark = pytest.mark.process
+
 
 class Host:
     """An installation's commands, each in a process of its own."""

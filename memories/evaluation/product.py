@@ -24,10 +24,10 @@ from memories import postprocessing
 from memories.capture import create
 from memories.evaluation.dataset import Item
 from memories.evaluation.heard import UNKNOWN, Heard, HeardWord
-from memories.given import CreateMemory, GivenSegment
 from memories.pipeline import queries, runner
 from memories.pipeline.engine import content_hash
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
+from memories.posted_memory import CreateMemory, GivenSegment
 from memories.repository import memories as repository
 from memories.search import query
 from memories.shapes import Memory

@@ -27,7 +27,7 @@ from memories.repository import emotions, transcripts
 from memories.repository import memories as repository
 from memories.reshaping import records
 from memories.shapes import Memory, Visibility
-from memories.templates import kept
+from memories.templates import store
 from omi.accounts.principal import Principal
 from omi.accounts.users import get_user
 from omi.stores.ranged import ranged
@@ -66,7 +66,7 @@ def memory(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
         segments = found.transcript_segments
         labels = label_choices.choices(who.uid, found.edits.labels())
         told = {
-            "templates": kept.listed(who.uid, get_user(who.uid).language),
+            "templates": store.listed(who.uid, get_user(who.uid).language),
             "sections": [
                 (section.heading, [(point, clock(point.start)) for point in section.points])
                 for section in found.structured.sections

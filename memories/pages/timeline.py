@@ -15,7 +15,7 @@ from memories.api.finding import Folder, Tags
 from memories.api.long_memories import in_turn, weight
 from memories.api.memories import ListQuery, page_of, rows_of
 from memories.api.reading import Query
-from memories.labels import kept
+from memories.labels import store
 from memories.pages import label_choices
 from memories.pages.edge import clock, given, page
 from memories.reshaping import plans
@@ -51,7 +51,7 @@ def timeline(request: HttpRequest, who: Principal) -> HttpResponse:
         limit=SHOWN, cursor=asked.cursor, include_discarded=asked.discarded, only_discarded=asked.aside,
         folder=asked.folder, tags=asked.tags,
     )  # fmt: skip
-    called = kept.names(who.uid)
+    called = store.names(who.uid)
     chosen = label_choices.require(called, listed.labels)
     with in_turn(who.uid, weight(rows_of(who.uid, listed), listed=True)):
         found = page_of(who.uid, listed)

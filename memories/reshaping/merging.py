@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from memories.noted import MOST_TAGS
+from memories.document_parts import MOST_TAGS
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits, voices
 from memories.reshaping.shifting import decision, shifted

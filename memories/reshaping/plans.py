@@ -12,11 +12,11 @@ from django.utils.translation import gettext_noop
 
 from emotions.base import EmotionTimeline
 from memories.capture import continuing
-from memories.given import MAX_GIVEN_SEGMENTS
-from memories.noted import too_many
+from memories.document_parts import too_many
 from memories.offline import reading as offline
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits
+from memories.posted_memory import MAX_GIVEN_SEGMENTS
 from memories.repository import emotions as emotions_repository
 from memories.repository import processing, transcripts
 from memories.repository.large import Unreadable

@@ -25,7 +25,7 @@ from memories.shapes import Memory, PostProcessing, PostProcessingStatus, Proces
 from omi.stores import audio
 from omi.stores.documents.base import AlreadyExists
 from transcription import metrics
-from transcription.hosts import handing
+from transcription.hosts import handover
 from transcription.segments import Segment, end_of
 
 MARGIN = 2.0
@@ -68,7 +68,7 @@ def _release_journal(ctx: Context, conversation: ProcessingMemory) -> None:
     from django.utils import timezone
 
     for session in ctx.output("gather").get("sessions", conversation.session_ids):
-        handing.release(session, timezone.now() + settings.OMI_AUDIO_KEEP, ctx.uid)
+        handover.release(session, timezone.now() + settings.OMI_AUDIO_KEEP, ctx.uid)
 
 
 def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) -> Memory:

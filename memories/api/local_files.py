@@ -22,7 +22,7 @@ from rest_framework.response import Response
 from memories.api.errors import ApiError, invalid
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
-from memories.api.sync import answers, was_captured
+from memories.api.sync import was_captured
 from memories.api.uploads import limit_upload
 from memories.offline import batches, receiving
 from memories.offline.models import SyncBatch, SyncFile
@@ -77,17 +77,16 @@ class LocalFilesViewSet(viewsets.ViewSet):
         files = [_announced(index, item) for index, item in enumerate(uploads)]
         principal = cast("Principal", request.user)
         fence = fence_of(request)
-        with answers():
-            batch = batches.create(
-                principal.uid, files, device_id=None, language=_language(uid_of(request)), key=None,
-                signed_in=principal.issued_at, fence=fence,
-            )  # fmt: skip
-            try:
-                for file in batch.files.filter(state=SyncFile.State.WAITING).order_by("number"):
-                    _receive(file, uploads, fence)
-            except Exception:
-                _give_up(batch)  # the app sends all of them again, and knows of no batch that waits for the rest
-                raise
+        batch = batches.create(
+            principal.uid, files, device_id=None, language=_language(uid_of(request)), key=None,
+            signed_in=principal.issued_at, fence=fence,
+        )  # fmt: skip
+        try:
+            for file in batch.files.filter(state=SyncFile.State.WAITING).order_by("number"):
+                _receive(file, uploads, fence)
+        except Exception:
+            _give_up(batch)  # the app sends all of them again, and knows of no batch that waits for the rest
+            raise
         return Response(as_json(LocalFilesTaken(batch=batch.pk)))
 
 

@@ -7,7 +7,7 @@ transaction with what is shown. Every function takes the uid: a stranger's memor
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -15,13 +15,12 @@ from memories.feedback import corrections
 from memories.pipeline.rules import changes as rules
 from memories.repository import memories as repository
 from memories.shapes import ActionItem, Change, Memory, UserEdits
+from omi.accounts.erased import Fence
 from transcription.segments import Segment
 
 MOST_CHANGES: Final = rules.MOST_CHANGES
 MOST_ITEMS: Final = 200
 """Action items of one memory."""
-
-Fence = Callable[[], None]
 
 
 class NoSuchSegment(LookupError):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,6 +21,7 @@ from django_q.tasks import async_task
 from memories.offline.models import SyncBatch, SyncFile
 from memories.pipeline import budgets
 from memories.user_events import log as events
+from omi.accounts.erased import Fence
 from omi.stores import audio
 
 MOST_PER_DAY: Final = 20_000
@@ -28,8 +29,6 @@ MOST_PER_DAY: Final = 20_000
 WORK: Final = "memories.offline.working.work"
 UNFINISHED: Final = (SyncBatch.State.RECEIVING, SyncBatch.State.QUEUED)
 KNOWN: Final = (SyncFile.State.PLACED, SyncFile.State.SILENT, SyncFile.State.HEARD)
-
-Fence = Callable[[], None]
 
 
 class BatchNotFound(LookupError):
@@ -78,9 +77,7 @@ def create(
     digest = hashlib.sha256(key.encode()).hexdigest() if key else ""
     request = _digest(files, device_id, language)
     now = timezone.now()
-    with transaction.atomic():
-        events.hold(uid)  # one creation at a time, and none beside an erasure
-        fence()
+    with events.user_write(uid, fence):
         there = SyncBatch.objects.filter(uid=uid, key=digest).first() if digest else None
         if there is not None:
             if there.request != request:
@@ -92,7 +89,9 @@ def create(
             raise TooManyBatches
         new = _new(uid, files)
         wanted = sum(item.size for item, is_new in zip(files, new, strict=True) if is_new)
-        waiting = SyncFile.objects.filter(batch__in=open_now).exclude(state=SyncFile.State.DUPLICATE)
+        # What came of one that failed is here until it is tried again or its time is over.
+        here = Q(batch__in=open_now) | (Q(batch__state=SyncBatch.State.FAILED) & ~Q(pieces=[]))
+        waiting = SyncFile.objects.filter(here, batch__uid=uid).exclude(state=SyncFile.State.DUPLICATE)
         if (waiting.aggregate(total=Sum("size"))["total"] or 0) + wanted > settings.OMI_SYNC_BYTES:
             raise TooMuchWaiting
         budgets.spend(uid, upload_bytes=wanted)

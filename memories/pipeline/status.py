@@ -33,7 +33,7 @@ def document(run: PostProcessingRun) -> dict[str, Any]:
         "memory_id": run.memory_id,
         "kind": run.kind,
         "state": run.state,
-        "in_line": run.held,
+        "in_line": run.blocked,
         "step": None if ended else run.current_step,
         "percent": 100 if run.succeeded else percent,
         "eta_seconds": None if ended else round(left, 1),
@@ -102,9 +102,9 @@ def _idle(run: PostProcessingRun, steps: list[RunStep]) -> float:
     """Seconds that pass before it goes on: until it is due, or until the run before it has ended."""
     if run.state == State.WAITING:
         return _until(_goes_on(run)) or 0.0
-    if not run.held:
+    if not run.blocked:
         return 0.0
-    before = PostProcessingRun.objects.filter(uid=run.uid, memory_id=run.memory_id, held=False)
+    before = PostProcessingRun.objects.filter(uid=run.uid, memory_id=run.memory_id, blocked=False)
     active = before.exclude(state=State.FINISHED).first()
     if active is None:
         return 0.0
@@ -128,7 +128,7 @@ def _trouble(run: PostProcessingRun, steps: list[RunStep]) -> failure_catalogue.
 
 def _goes_on(run: PostProcessingRun) -> datetime | None:
     """None while a vendor was asked and answers later: it goes on when the answer comes, not at the deadline."""
-    return run.wake_at if records.of_step(run, run.current_step) is None else None
+    return run.due_at if records.of_step(run, run.current_step) is None else None
 
 
 def _vendor_back(run: PostProcessingRun, message: failure_catalogue.Message | None) -> datetime | None:

@@ -1,7 +1,7 @@
 """What the rest of the world is told of a run: its history, the memory's status, and the user's event log.
 
 This is the only module that writes ``memory.postprocessing`` and the rows of a run's history (``RunEvent``). Each
-function may be repeated; a run whose end could not be notified stays ``announced=False``, and ``recovery`` notifies it.
+function may be repeated; a run whose end could not be notified stays ``notified=False``, and ``recovery`` notifies it.
 What a worker writes carries the fence like every other write, for a worker that was frozen may go on after the end.
 """
 
@@ -99,15 +99,15 @@ def _event(ctx: Context, kind: str, key: str, *, fenced: bool = False, **more: A
 
 def end(run_id: int) -> bool:
     """Tell how a run ended, unless its publish step has. True when it is told."""
-    run = PostProcessingRun.objects.filter(pk=run_id, announced=False).exclude(outcome="").first()
+    run = PostProcessingRun.objects.filter(pk=run_id, notified=False).exclude(outcome="").first()
     if run is None:
         return True
     try:
         there = run.message_id != "account_gone" and (run.kind != Kind.POSTPROCESS or mark(run, status_of(run)))
         with transaction.atomic():
             # An UPDATE: the log of a user who is erased at this moment does not begin anew.
-            untold = PostProcessingRun.objects.filter(pk=run_id, announced=False)
-            if untold.update(announced=True) and there:  # else nobody is there to tell
+            untold = PostProcessingRun.objects.filter(pk=run_id, notified=False)
+            if untold.update(notified=True) and there:  # else nobody is there to tell
                 _tell(run)
     except (ProviderError, DocumentError, Error) as error:
         log.error("end_not_told", run_id=run_id, error=type(error).__name__)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from memories.noted import AppliedTemplate, Comment, Section
+from memories.document_parts import AppliedTemplate, Comment, Section
 from transcription.segments import Segment
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from transcription.segments import Segment
+from transcription.segments import Segment, end_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Conversation:
 
     @property
     def spoken_until(self) -> float:
-        return max((segment.end for segment in self.segments), default=0.0)
+        return end_of(self.segments)
 
 
 @dataclass(frozen=True, slots=True)

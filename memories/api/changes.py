@@ -21,7 +21,7 @@ from memories.repository import memories as repository
 from memories.shapes import ActionItem, Change, Memory
 from omi.accounts.requests import fence_of, uid_of
 from omi.core.moments import Moment
-from transcription.said_by import LONGEST_LABEL, SegmentId
+from transcription.ids import LONGEST_LABEL, SegmentId
 
 LONGEST_TEXT = 5000
 

@@ -21,11 +21,11 @@ from rest_framework.response import Response
 
 from memories import editing
 from memories.changes import agenda, comments, healing, making, voices
+from memories.document_parts import MOST_COMMENT_CHARACTERS, MOST_COMMENTS, MOST_TAGS
 from memories.feedback.reports import ReportNotFound, TooMuchFeedback
-from memories.labels import kept as labels
+from memories.labels import store as labels
 from memories.labels.labelling import TooManyTags
 from memories.links import shared
-from memories.noted import MOST_COMMENT_CHARACTERS, MOST_COMMENTS, MOST_TAGS
 from memories.offline import batches, receiving
 from memories.pipeline.budgets import BudgetSpent
 from memories.pipeline.service import IdempotencyConflict, PipelineError, TooManyRetries
@@ -35,7 +35,7 @@ from memories.repository.memories import InvalidCursor, MemoryNotFound, Revision
 from memories.repository.processing import ProcessingMemoryNotFound
 from memories.reshaping import plans
 from memories.reshaping import records as reshaping
-from memories.templates import kept as templates
+from memories.templates import store as templates
 from memories.user_events.watch import TooManyStreams
 from memories.vault import BadCursor as BadVaultCursor
 from memories.vocabulary import terms

@@ -21,7 +21,7 @@ from memories.vocabulary import terms
 from omi.accounts import users
 from omi.accounts.erased import Fence
 from omi.accounts.requests import fence_of, uid_of
-from transcription.said_by import SegmentId
+from transcription.ids import SegmentId
 
 
 class GiveFeedback(BaseModel):

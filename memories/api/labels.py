@@ -16,8 +16,8 @@ from memories.api.reading import Query, body, idempotency_key, key_parameter, pa
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
 from memories.changes import comments
-from memories.labels import kept, labelling
-from memories.noted import MOST_TAGS, Comment
+from memories.document_parts import MOST_TAGS, Comment
+from memories.labels import labelling, store
 from memories.shapes import Memory
 from omi.accounts.requests import fence_of, uid_of
 from omi.core.one_line import is_one_line, is_seen
@@ -40,7 +40,7 @@ def _lines(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(one_line), Field(max_length=kept.LONGEST_NAME)]
+Name = Annotated[str, AfterValidator(one_line), Field(max_length=store.LONGEST_NAME)]
 Text = Annotated[str, AfterValidator(_lines), Field(max_length=comments.LONGEST_COMMENT)]
 LabelId = Annotated[str, Field(min_length=1, max_length=40)]
 
@@ -103,22 +103,22 @@ class LabelViewSet(viewsets.ViewSet):
     def list(self, request: Request) -> Response:
         """The user's folders and tags."""
         uid, asked = uid_of(request), query(LabelsQuery, request)
-        counts = kept.counts(uid)
-        return Response([as_json(_shown(label, counts[label.id])) for label in kept.listed(uid, asked.kind)])
+        counts = store.counts(uid)
+        return Response([as_json(_shown(label, counts[label.id])) for label in store.listed(uid, asked.kind)])
 
     @extend_schema(request=NewLabel, responses={200: LabelShown, 409: Detail, 422: Detail})
     def create(self, request: Request) -> Response:
         """Make a folder or tag; one of the same name that is there is answered as it is."""
         uid, given = uid_of(request), body(NewLabel, request)
-        made = kept.create(uid, given.kind, given.name, fence=fence_of(request))
-        return Response(as_json(_shown(made, kept.count(uid, made.id))))
+        made = store.create(uid, given.kind, given.name, fence=fence_of(request))
+        return Response(as_json(_shown(made, store.count(uid, made.id))))
 
     @extend_schema(request=RenamedLabel, responses={200: LabelShown, 404: Detail, 409: Detail, 422: Detail})
     def partial_update(self, request: Request, label_id: str) -> Response:
         """Rename a folder or tag: its memories bear the new name at once. 409: another has this name."""
         uid, given = uid_of(request), body(RenamedLabel, request)
-        changed = kept.rename(uid, label_id, given.name, fence=fence_of(request))
-        return Response(as_json(_shown(changed, kept.count(uid, label_id))))
+        changed = store.rename(uid, label_id, given.name, fence=fence_of(request))
+        return Response(as_json(_shown(changed, store.count(uid, label_id))))
 
     @extend_schema(responses={204: None, 404: Detail})
     def destroy(self, request: Request, label_id: str) -> Response:
@@ -169,5 +169,5 @@ class MemoryLabelViewSet(InTurn, viewsets.ViewSet):
         return Response(status=204)
 
 
-def _shown(label: kept.Label, count: int) -> LabelShown:
+def _shown(label: store.Label, count: int) -> LabelShown:
     return LabelShown(**label.model_dump(), memories=count)

@@ -11,9 +11,9 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from memories.given import CreateMemory
 from memories.ids import content_key, memory_id_for
 from memories.pipeline import service
+from memories.posted_memory import CreateMemory
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from memories.user_events import log

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from memories.noted import Comment, too_many
+from memories.document_parts import Comment, too_many
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.accounts.erased import Fence

@@ -24,10 +24,10 @@ from memories import postprocessing
 from memories.capture import create
 from memories.evaluation.dataset import Item
 from memories.evaluation.heard import UNKNOWN, Heard, HeardWord
-from memories.given import CreateMemory, GivenSegment
 from memories.pipeline import queries, runner
 from memories.pipeline.engine import content_hash
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
+from memories.posted_memory import CreateMemory, GivenSegment
 from memories.repository import memories as repository
 from memories.search import query
 from memories.shapes import Memory
@@ -37,7 +37,7 @@ from speakers import enrolment, people
 from speakers.quality import RejectedAudio
 from transcription.audio.convert import AudioError, decode_to_wav
 from transcription.audio.wav import wav_bytes
-from transcription.segments import Segment, is_speaker_label, segment_id, speaker_label
+from transcription.segments import Segment, end_of, is_speaker_label, segment_id, speaker_label
 
 RATE: Final = 16_000
 LEAST_PATIENCE: Final = 600.0
@@ -112,7 +112,7 @@ def _of_text(item: Item) -> Heard:
 def _created(item: Item, segments: list[GivenSegment]) -> PostProcessingRun:
     """A memory that the searcher's client brings with its transcript, worked on until it is in order."""
     update_user(SEARCHER, name=item.user or "", time_zone=item.time_zone)
-    end = max((segment.end for segment in segments), default=0.0)
+    end = end_of(segments)
     given = CreateMemory(
         started_at=item.started_at, finished_at=item.started_at + timedelta(seconds=end),
         transcript_segments=segments, language=item.language,

@@ -36,7 +36,7 @@ from omi.core.errors import OwnFault, ProviderError
 from omi.stores import audio
 from omi.stores.documents.base import DocumentError
 from transcription.audio.convert import AudioError
-from transcription.hosts import handing
+from transcription.hosts import handover
 from transcription.journal import whole
 from transcription.ports import OFFLINE, Accounting, Conversation, SessionInfo, Stretch
 from transcription.spans import Span, length
@@ -274,7 +274,7 @@ class _Work:
     def _write(self, file: SyncFile, session: offline.OfflineSession, conversation: str, zero: float) -> None:
         """The journal of a session, on this host or, where there are several, on its way to the audio store."""
         info = session.info
-        if handing.is_handed(info.session_id):
+        if handover.is_handed(info.session_id):
             return
         source = self._source(file)
         start = session.began - file.captured_at.timestamp()
@@ -287,8 +287,8 @@ class _Work:
         except AccountErased:
             entry.remove()
             raise
-        handing.closed(entry)
-        handing.hand_over(entry)
+        handover.closed(entry)
+        handover.hand_over(entry)
 
     def _session_id(self, number: int, start: float) -> str:
         """The same for the same stretch, whoever works on it."""

@@ -15,7 +15,7 @@ from memories.api.templates import ChosenTemplate, Defaults, TemplateGiven, choo
 from memories.pages.edge import given, page
 from memories.pages.memory import weight_of
 from memories.shapes import Category
-from memories.templates import kept
+from memories.templates import store
 from memories.templates.shapes import MOST_SECTIONS
 from omi.accounts.erased import fence_of
 from omi.accounts.principal import Principal
@@ -26,7 +26,7 @@ def listed(request: HttpRequest, who: Principal) -> HttpResponse:
     """All templates with their sections; posted to, a new one."""
     if request.method == "POST":
         said = given(TemplateGiven, _form(request), "body")
-        kept.create(who.uid, said.name, said.kept_sections(), fence=fence_of(who))
+        store.create(who.uid, said.name, said.kept_sections(), fence=fence_of(who))
         messages.success(request, _("It is there."))
         return redirect("/app/templates")
     told = {
@@ -40,12 +40,12 @@ def listed(request: HttpRequest, who: Principal) -> HttpResponse:
 def change(request: HttpRequest, who: Principal, template_id: str) -> HttpResponse:
     """Replace one of one's own templates, or with ``delete`` take it away."""
     if "delete" in request.POST:
-        kept.delete(who.uid, template_id)
+        store.delete(who.uid, template_id)
         messages.success(request, _("It is gone. Memories keep what was made with it."))
     else:
-        kept.require(who.uid, template_id)
+        store.require(who.uid, template_id)
         said = given(TemplateGiven, _form(request), "body")
-        kept.change(who.uid, template_id, said.name, said.kept_sections(), fence=fence_of(who))
+        store.change(who.uid, template_id, said.name, said.kept_sections(), fence=fence_of(who))
         messages.success(request, _("Saved. Memories keep what was made with it before."))
     return redirect("/app/templates")
 
@@ -55,7 +55,7 @@ def default(request: HttpRequest, who: Principal) -> HttpResponse:
     """Say which template a category gets."""
     asked = {"category": request.POST.get("category", ""), "template_id": request.POST.get("template") or None}
     said = given(Defaults, asked, "body")
-    kept.set_default(who.uid, said.category.value, said.template_id, fence=fence_of(who))
+    store.set_default(who.uid, said.category.value, said.template_id, fence=fence_of(who))
     messages.success(request, _("Saved. It holds for what is put in order from now on."))
     return redirect("/app/templates")
 

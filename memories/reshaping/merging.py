@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from memories.noted import MOST_TAGS
+from memories.document_parts import MOST_TAGS
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits, voices
 from memories.reshaping.shifting import decision, shifted
@@ -35,11 +35,6 @@ class Placed:
 def zero_of(memory: Memory) -> datetime:
     """Second 0 of the memory's times."""
     return memory.time_zero or memory.started_at or memory.created_at
-
-
-def end_of(memory: Memory) -> float:
-    """The end of its last segment, in seconds since its second 0."""
-    return max((item.end for item in memory.transcript_segments), default=0.0)
 
 
 def placed(

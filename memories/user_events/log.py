@@ -24,6 +24,7 @@ from memories.repository import listing
 from memories.repository import memories as repository
 from memories.user_events.models import EventCounter, UserEvent
 from omi.accounts.erased import Fence
+from omi.core.batches import batches
 from omi.core.pruning import delete_in_pieces
 
 log = structlog.get_logger(__name__)
@@ -151,9 +152,9 @@ def latest(uid: str) -> int:
 
 def latest_among(uids: Collection[str]) -> dict[str, int]:
     """The number of each user's newest event, in one look for all; a user without events is left out."""
-    asked, found = list(uids), dict[str, int]()
-    for at in range(0, len(asked), CHUNK):
-        found.update(EventCounter.objects.filter(uid__in=asked[at : at + CHUNK]).values_list("uid", "last"))
+    found: dict[str, int] = {}
+    for part in batches(uids, CHUNK):
+        found.update(EventCounter.objects.filter(uid__in=part).values_list("uid", "last"))
     return found
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from memories.document_parts import Comment
 from memories.links.models import SharedLink
 from memories.models import Webhook
-from memories.noted import Comment
 from memories.offline.models import SyncBatch
 from memories.repository import processing, transcripts
 from memories.reshaping.models import Reshaping

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from memories.changes import comments, healing, making, voices
-from memories.noted import Comment
+from memories.document_parts import Comment
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.rules import changes as rules
 from memories.repository import memories as repository

@@ -68,6 +68,19 @@ def test_the_last_of_two_corrections_holds_and_the_machines_words_are_known() ->
     assert [item.text for item in memory.heard()] == [HEARD]
 
 
+@pytest.mark.parametrize("said_at", [0.0, 1.5, 3.0])
+def test_of_words_that_are_said_again_those_at_the_time_are_corrected(said_at: float) -> None:
+    again = [said(f"x{number}", "No.", number * 1.5, number * 1.5 + 0.5) for number in range(3)]
+    made = correction("No.", "No, Anna.", said_at, said_at + 0.5, name="gone")
+    wanted = ["No, Anna." if item.start == said_at else "No." for item in again]
+    assert laid(again, made) == (wanted, [False])
+
+
+def test_a_correction_whose_words_reach_beyond_its_time_takes_all_of_them() -> None:
+    parts = [said("x", "we met hannah at the", 0, 3.9), said("y", "harbour on sunday", 4.1, 5)]
+    assert laid(parts, correction(HEARD, RIGHT))[0] == ["we met Anna at the", "harbour on Sunday"]
+
+
 def run(made: list[str], memory: Memory) -> Memory:
     """The memory after a run that found these action items."""
     found = Structured(title="t", action_items=[ActionItem(description=text) for text in made])

@@ -26,7 +26,7 @@ def test_killed_anywhere_the_next_worker_goes_on_and_nothing_is_done_twice(
     """Each killed once, behind what it does: its effect is there, and nobody was told."""
     script("one", "two")
     batch = app.send((pcm(*TALK, seed=1), 0, "pcm16"), (pcm(*TALK, seed=2), 1000, "pcm16"))
-    owner: Any = {"ask": working.offline, "store": working.offline, "hand_over": working.handing}.get(
+    owner: Any = {"ask": working.offline, "store": working.offline, "hand_over": working.handover}.get(
         where, working._Work
     )
     real = getattr(owner, where)

@@ -112,15 +112,20 @@ def _placed(segments: Sequence[Segment], change: Change, machine: Mapping[str, s
     for index, item in enumerate(segments):
         if item.id == change.segment_id and machine[item.id].strip() == change.heard.strip():
             return {index: change.text}
-    near = [
-        index
-        for index, item in enumerate(segments)
-        if item.end > change.start - MARGIN and item.start < change.end + MARGIN
-    ]
-    words = [(index, word) for index in near for word in _words(segments[index].text)]
-    there = [_key(word) for _, word in words]
-    span = _span(there, _words(change.heard)) or _span(there, _words(change.text))
-    return None if span is None else _rewritten(segments, words, span, change.text)
+    best: dict[int, str] | None = None
+    most = 0
+    for margin in (0.0, MARGIN):  # said again a moment before or later the words that stand at its time are meant
+        near = [
+            index
+            for index, item in enumerate(segments)
+            if item.end > change.start - margin and item.start < change.end + margin
+        ]
+        words = [(index, word) for index in near for word in _words(segments[index].text)]
+        there = [_key(word) for _, word in words]
+        span = _span(there, _words(change.heard)) or _span(there, _words(change.text))
+        if span is not None and span[2] > most:
+            best, most = _rewritten(segments, words, span[:2], change.text), span[2]
+    return best
 
 
 def _words(text: str) -> list[str]:
@@ -132,8 +137,9 @@ def _key(word: str) -> str:
     return "".join(tokens_in(word)) or word
 
 
-def _span(there: Sequence[str], wanted: Sequence[str]) -> tuple[int, int] | None:
-    """From which to which word ``wanted`` stands in ``there``, if enough of it does and little else between."""
+def _span(there: Sequence[str], wanted: Sequence[str]) -> tuple[int, int, int] | None:
+    """From which to which word ``wanted`` stands in ``there``, if enough of it does and little else between; and how
+    many of its words do."""
     keys = [_key(word) for word in wanted]
     blocks = [block for block in SequenceMatcher(None, there, keys, autojunk=False).get_matching_blocks() if block.size]
     found = sum(block.size for block in blocks)
@@ -142,7 +148,7 @@ def _span(there: Sequence[str], wanted: Sequence[str]) -> tuple[int, int] | None
     # Words before the first and behind the last that match were heard otherwise there: as many belong to it.
     first = max(0, blocks[0].a - blocks[0].b)
     last = min(len(there), blocks[-1].a + blocks[-1].size + len(keys) - blocks[-1].b - blocks[-1].size)
-    return (first, last) if last - first <= 2 * len(keys) + 1 else None
+    return (first, last, found) if last - first <= 2 * len(keys) + 1 else None
 
 
 def _rewritten(

@@ -104,15 +104,21 @@ def _environment(folder: Path, port: int) -> dict[str, str]:
     }
 
 
-def _manage(environment: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
+def command(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``manage.py ARGUMENTS`` in an installation's environment, whatever comes of it."""
+    return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
     )
+
+
+def _manage(environment: dict[str, str], *arguments: str) -> str:
+    done = command(environment, *arguments)
     if done.returncode != 0:
         raise DemoError(f"manage.py {arguments[0]} failed: {(done.stderr or done.stdout).strip()[-600:]}")
     return done.stdout

@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.support.databases",
     "tests.support.migrated",
     "tests.support.heard_once",
+    "tests.support.interpreter",
 ]
 
 ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/", "tests/ops/", "tests/api/test_wire", "tests/contracts/")

@@ -89,7 +89,9 @@ def create(
             raise TooManyBatches
         new = _new(uid, files)
         wanted = sum(item.size for item, is_new in zip(files, new, strict=True) if is_new)
-        waiting = SyncFile.objects.filter(batch__in=open_now).exclude(state=SyncFile.State.DUPLICATE)
+        # What came of one that failed is here until it is tried again or its time is over.
+        here = Q(batch__in=open_now) | (Q(batch__state=SyncBatch.State.FAILED) & ~Q(pieces=[]))
+        waiting = SyncFile.objects.filter(here, batch__uid=uid).exclude(state=SyncFile.State.DUPLICATE)
         if (waiting.aggregate(total=Sum("size"))["total"] or 0) + wanted > settings.OMI_SYNC_BYTES:
             raise TooMuchWaiting
         budgets.spend(uid, upload_bytes=wanted)

@@ -31,6 +31,7 @@ from datetime import timedelta
 from django.utils import timezone
 from django_q.models import Schedule
 from memories.models import ErasureReceipt
+from memories.offline.models import SyncBatch
 from memories.pipeline.models import PostProcessingRun, VendorBreaker
 now = timezone.now()
 # Else the worker takes the open erasure up before anybody has read the page: it is due when the deployment begins.
@@ -44,6 +45,10 @@ if not PostProcessingRun.objects.filter(dead_letter=True).exists():
     )
 if not ErasureReceipt.objects.filter(complete=False).exists():
     ErasureReceipt.objects.create(subject="0" * 32, kind="memory", uid="lived", memory_id="gone", failed={"audio": "x"})
+if not SyncBatch.objects.exists():
+    told = {"uid": "lived", "language": "en", "request": "x", "created_at": now, "expires_at": now + timedelta(days=7)}
+    batch = SyncBatch.objects.create(id="sync_gave_up", state="failed", ended_at=now, tries=9, **told)
+    batch.files.create(number=0, captured_at=now, codec="opus", size=9, sha256="0" * 64, state="whole", pieces=["gone"])
 VendorBreaker.objects.update_or_create(
     vendor="openai", defaults={"open": True, "reason": "quota", "opened_at": now, "retry_at": now + timedelta(hours=1)}
 )
@@ -67,7 +72,7 @@ def test_a_page_holds_commands_to_try_and_commands_of_the_machine(page: Path) ->
 @pytest.fixture(scope="module")
 def python(lived_in: Deployment) -> Iterator[Interpreter]:
     """Runs the pages' ``manage.py`` commands in the deployment, each in a process of its own."""
-    started = Interpreter(lived_in.installation.environment, routes=True)
+    started = Interpreter(lived_in.installation.environment)
     yield started
     started.close()
 
@@ -139,7 +144,7 @@ def in_shell(command: str, environment: dict[str, str]) -> subprocess.CompletedP
 
 def forget_looks() -> None:
     """What ``manage.py`` says of the database may be another thing now; what the programs around it say is not."""
-    for command in [command for command in _told if re.search(r"breakers|deadletters|mirror", command)]:
+    for command in [command for command in _told if re.search(r"breakers|deadletters|offline|mirror", command)]:
         del _told[command]
 
 
@@ -160,6 +165,7 @@ def test_every_command_of_a_page_runs(
 
 EXPECTED: dict[str, tuple[str, ...]] = {
     "DeadLetters": (r"given up in structure after 8 workers", r"-> run \d+", r"1 dead letters", r"0 dead letters"),
+    "OfflineBatchesStuck": (r"sync_gave_up  lived  failed", r"-> queued", r"\d unfinished, 0 failed"),
     "VendorQuotaExhausted": (r"openai: not called since", r"openai is called again", r"Every vendor is called"),
     "VendorBreakerOpen": (r"openai: not called since", r"Every vendor is called"),
     "MemorySuccessLow": (r"\d+ runs ended in the last 30 minutes", r"a reprocess run|a postprocess run"),

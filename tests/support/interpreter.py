@@ -6,9 +6,12 @@ import json
 import select
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pytest
+
+from demo import servers
 from tests.support.migrated import ROOT
 
 DRIVER = """
@@ -21,11 +24,14 @@ from django.urls import get_resolver
 out, sys.stdout = sys.stdout, sys.stderr
 
 
-if sys.argv[1:] == ["routes"]:
-    get_resolver().url_patterns
+commands = 0
 
 
 def run(words):
+    global commands
+    commands += 1
+    if commands > 1:
+        get_resolver().url_patterns  # which the checks before most commands load: half of a start
     connections.close_all()
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told, open(os.devnull) as nothing:
         child = os.fork()
@@ -71,14 +77,10 @@ for line in sys.stdin:
 
 
 class Interpreter:
-    """Started at the first question, in ``environment``; it reads the settings anew after ``close``.
+    """Started at the first question, in ``environment``; it reads the settings anew after ``close``."""
 
-    ``routes``: it loads them, too, for many commands: the checks before a command do, which is half of its start.
-    """
-
-    def __init__(self, environment: Mapping[str, str], *, routes: bool = False) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
-        self._more = ["routes"] if routes else []
         self._process: subprocess.Popen[bytes] | None = None
 
     def answer(self, code: str, *, timeout: float = 60.0) -> Any:
@@ -99,8 +101,8 @@ class Interpreter:
     def _ask(self, question: str | list[str], timeout: float) -> dict[str, Any]:
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-u", "-c", DRIVER, *self._more], cwd=ROOT, env=self._environment,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                [sys.executable, "-u", "-c", DRIVER], cwd=ROOT, env=self._environment, stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             )  # fmt: skip
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -117,3 +119,24 @@ class Interpreter:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installations_fork() -> Iterator[None]:
+    """The commands of an ``Installation`` are forks of one interpreter, that of the installation used last."""
+    last: dict[str, Interpreter] = {}
+
+    def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+        folder = environment["OMI_DATA_DIR"]
+        if folder not in last:
+            for other in last.values():
+                other.close()
+            last.clear()
+            last[folder] = Interpreter(environment)
+        return last[folder].run("manage.py", *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(servers, "command", run)
+        yield
+    for interpreter in last.values():
+        interpreter.close()

@@ -10,6 +10,7 @@ from django.utils import timezone
 from memories.console import failures, figures, radar
 from memories.console.models import FailureGroup, Replay
 from memories.console.pages.base import sparkline
+from memories.offline import ending
 from memories.pipeline import queries
 from memories.pipeline.models import VendorBreaker
 from transcription.models import LiveVendorBreaker
@@ -29,6 +30,7 @@ def context() -> dict[str, Any]:
         LiveVendorBreaker.objects.filter(Q(alarm=True) | Q(retry_at__gt=timezone.now().timestamp()))[:50]
     )
     dead = queries.dead_letters().order_by()[:DEAD_LETTERS].count()
+    offline = ending.given_up().order_by()[:DEAD_LETTERS].count()
     replays = list(
         Replay.objects.filter(state__in=[*Replay.State.values[:2], Replay.State.UNDOING]).order_by("-id")[:5]
     )
@@ -40,9 +42,10 @@ def context() -> dict[str, Any]:
         "radar": stuck,
         "kinds": radar.KINDS,
         "dead": dead,
+        "offline": offline,
         "open_breakers": open_breakers,
         "live_breakers": live_breakers,
         "today": today,
         "replays": replays,
-        "quiet": not (lines or stuck.total or open_breakers or live_breakers or dead),
+        "quiet": not (lines or stuck.total or open_breakers or live_breakers or dead or offline),
     }

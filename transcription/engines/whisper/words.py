@@ -24,15 +24,17 @@ if TYPE_CHECKING:
 STEP = 0.02
 A_FIGURE = 0.4
 """Seconds that each figure may add: "$4,000" is said as three words."""
-NEAR = 0.35
-"""Seconds within which a word beside a pause is taken to reach to it."""
+NEAR = 0.5
+"""Seconds within which a word beside a pause is taken to reach to it: a long last word is aligned so much too short."""
 FRAME = RATE // 50  # samples of a step
 QUIET, LOUD = 10**-3.5, 10**-2.0
 """-35 and -20 dB below the loudest moment, as power: what is softer is no speech, what is louder is."""
 ABOVE_NOISE = 10.0
 """10 dB: between the two, what is so much louder than the room is speech."""
+PADDING = 0.2
+"""Seconds that speech detection adds at both ends of a region, for soft sounds."""
 LEFT = 0.12
-"""Seconds of the 0.2 that speech detection adds at both ends, for soft sounds, that hold none in a loud room."""
+"""Seconds of them that hold none: what is loud there is breath, a click or the room."""
 LONGEST_WORD = 1.2
 """Seconds. The alignment gives a pause to the word beside it; a longer word is cut on the side of the pause."""
 
@@ -81,7 +83,9 @@ def timed(
 def trimmed(pcm: NDArray[np.int16], regions: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """``regions`` (seconds of ``pcm``) without the quiet that speech detection leaves at both ends: from the first to
     the last 20 ms that are louder than the room (the quietest tenth of ``pcm``), within bounds by the region's loudest.
-    Where the room is loud, most of what detection leaves goes in any case: breath and clicks are louder than a room.
+    Most of what detection adds goes in any case, since breath and clicks are louder than a room; and no more than that
+    where the room is loud: the level then says little, and the quietest tenth may be speech. Where two regions touch,
+    one was cut in two, and nothing was added.
     """
     room = ABOVE_NOISE * float(np.quantile(_power(pcm), 0.1)) if len(pcm) >= FRAME else 0.0
     found = []
@@ -90,11 +94,12 @@ def trimmed(pcm: NDArray[np.int16], regions: Sequence[tuple[float, float]]) -> l
         loudest = float(power.max(initial=0.0))
         loud = np.flatnonzero(power > min(max(room, QUIET * loudest), LOUD * loudest))
         first, last = (start + loud[0] * STEP, start + (loud[-1] + 1) * STEP) if len(loud) else (start, end)
-        if room > QUIET * loudest and end - start > 4 * LEFT:
-            if index == 0 or regions[index - 1][1] < start:
-                first = max(first, start + LEFT)
-            if index == len(regions) - 1 or regions[index + 1][0] > end:
-                last = min(last, end - LEFT)
+        if end - start > 4 * LEFT:
+            begins = index == 0 or regions[index - 1][1] < start
+            ends = index == len(regions) - 1 or regions[index + 1][0] > end
+            if room > QUIET * loudest:
+                first, last = min(first, start + PADDING * begins), max(last, end - PADDING * ends)
+            first, last = max(first, start + LEFT * begins), min(last, end - LEFT * ends)
         found.append((first, last))
     return found
 

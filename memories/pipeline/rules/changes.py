@@ -120,7 +120,7 @@ def _placed(segments: Sequence[Segment], change: Change, machine: Mapping[str, s
     words = [(index, word) for index in near for word in _words(segments[index].text)]
     there = [_key(word) for _, word in words]
     span = _span(there, _words(change.heard)) or _span(there, _words(change.text))
-    return None if span is None else _rewritten(segments, words, span, change.text)
+    return None if span is None else _rewritten(words, span, change.text)
 
 
 def _words(text: str) -> list[str]:
@@ -145,9 +145,7 @@ def _span(there: Sequence[str], wanted: Sequence[str]) -> tuple[int, int] | None
     return (first, last) if last - first <= 2 * len(keys) + 1 else None
 
 
-def _rewritten(
-    segments: Sequence[Segment], words: Sequence[tuple[int, str]], span: tuple[int, int], text: str
-) -> dict[int, str]:
+def _rewritten(words: Sequence[tuple[int, str]], span: tuple[int, int], text: str) -> dict[int, str]:
     """The segments that the span touches with ``text`` in its place: each of its words in the segment in which the
     word that it matches stands, else where the one before it went."""
     start, end = span

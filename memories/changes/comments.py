@@ -40,7 +40,7 @@ def add(uid: str, memory_id: str, text: str, *, key: str = "", fence: Fence) -> 
 
     Raises MemoryNotFound, AnotherComment, TooManyComments and what ``fence`` raises.
     """
-    made = Comment(id=_id(key, text), text=text, at=datetime.now(UTC))
+    made = Comment(id=_id(memory_id, key, text), text=text, at=datetime.now(UTC))
 
     def change(memory: Memory) -> dict[str, Any]:
         there = memory.edits.comments
@@ -96,9 +96,11 @@ def _found(comments: Sequence[Comment], comment_id: str) -> Comment | None:
     return next((item for item in comments if item.id == comment_id), None)
 
 
-def _id(key: str, text: str) -> str:
-    """Of the key and of the words, each in its part: an edited comment still tells which ones it was made with."""
+def _id(memory_id: str, key: str, text: str) -> str:
+    """Of the key and of the words, each in its part: an edited comment still tells which ones it was made with. Of the
+    memory, too: merged with another one each comment has an id of its own."""
     if not key:
         return f"cm_{secrets.token_hex(8)}"
-    of_key, of_text = (hashlib.sha256(told.encode("utf-8", "replace")).hexdigest() for told in (key, text))
+    told = (f"{memory_id}\n{key}", text)
+    of_key, of_text = (hashlib.sha256(item.encode("utf-8", "replace")).hexdigest() for item in told)
     return f"cm_{of_key}"[:_KEY_CHARACTERS] + of_text[:6]

@@ -149,6 +149,8 @@ def _edits(parts: Sequence[Placed]) -> UserEdits:
     overviews = [item.overview for item in edits]
     operations = sorted((_operation(change, part) for part in parts for change in _on_own_items(part, parts)),
                         key=lambda change: change.at)  # fmt: skip
+    listed = [pair for part in parts for pair in rules.items(rules.made_items(part.memory), part.memory.edits)]
+    operations = [_apart(change, listed) for change in operations]
     touched = any(change.kind.startswith("item_") for change in operations)
     made = {rules.item_key(x.description): x for part in parts for x in rules.made_items(part.memory)}
     return UserEdits(
@@ -167,6 +169,14 @@ def _edits(parts: Sequence[Placed]) -> UserEdits:
         comments=sorted((note for item in edits for note in item.comments), key=lambda note: note.at),
         template_id=_first(item.template_id for item in edits),
     )  # fmt: skip
+
+
+def _apart(change: Change, listed: Sequence[tuple[str, ActionItem]]) -> Change:
+    """The operation, that never means an item of another memory which says nearly the same."""
+    if change.item is None:
+        return change
+    others = rules.beside(listed, str(change.item_id), change.item.description)
+    return change.model_copy(update={"beside": list(dict.fromkeys([*change.beside, *others]))})
 
 
 def voices_said(memory: Memory, manual: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""The two ports through which the live session reaches rooms above it: where it stores, and who names voices.
+"""The two ports through which the live session reaches packages above it: where it stores, and who names voices.
 
 ``transcription`` may not import ``memories`` or ``speakers``. ``settings.PROVIDERS["session_sink"]`` and
 ``["voice_labeller"]`` name the implementations, so that the web process, workers and commands all find the same ones.

@@ -125,7 +125,7 @@ def rename(uid: str, label_id: str, name: str, *, fence: Fence) -> Label:
 def remove(uid: str, label_id: str) -> None:
     """Delete the document of a folder or tag. Raises LabelNotFound."""
     with transaction.atomic():
-        events.hold(uid)
+        events.lock(uid)
         get(uid, label_id)
         documents().delete(_path(uid, label_id))
 

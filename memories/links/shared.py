@@ -125,14 +125,14 @@ def prune() -> int:
 def forget_memory(uid: str, memory_id: str) -> int:
     """Erase the links to a memory. Waits for whoever is making one, who finds the memory deleted from then on."""
     with transaction.atomic():
-        events.hold_if_there(uid)
+        events.lock_if_there(uid)
         return int(SharedLink.objects.filter(uid=uid, memory_id=memory_id).delete()[0])
 
 
 def forget_user(uid: str) -> int:
     """Erase all links and the feed of a user."""
     with transaction.atomic():
-        events.hold_if_there(uid)
+        events.lock_if_there(uid)
         return sum(int(rows.objects.filter(uid=uid).delete()[0]) for rows in (SharedLink, TaskFeed))
 
 

@@ -139,7 +139,7 @@ def forget_memory(uid: str, memory_id: str) -> int:
 def forget_user(uid: str) -> int:
     """Erase a user's batches; their bytes go with the user's audio objects."""
     with transaction.atomic():
-        events.hold_if_there(uid)
+        events.lock_if_there(uid)
         return int(SyncBatch.objects.filter(uid=uid).delete()[0])
 
 

@@ -55,7 +55,7 @@ def memory(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
         try:
             found = repository.get_memory(who.uid, memory_id)
         except repository.MemoryNotFound:
-            instead = records.in_place_of(who.uid, memory_id)
+            instead = records.replacement_of(who.uid, memory_id)
             if instead is None:
                 raise
             return back_to(instead)

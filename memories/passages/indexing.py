@@ -191,7 +191,7 @@ def leading(timeline: EmotionTimeline | None) -> list[str]:
     return [name for _, name in reversed(named)][:MOST_EMOTIONS]
 
 
-def again(uid: str, ids: Sequence[str] | None = None) -> None:
+def index_again(uid: str, ids: Sequence[str] | None = None) -> None:
     """Have a worker look at memories again: of ``ids`` the passages are embedded anew, of all (None) those whose text
     or model is another now."""
     rows = IndexedMemory.objects.filter(uid=uid)
@@ -219,6 +219,6 @@ def forget_user(uid: str) -> int:
     return int(rows.delete()[0])
 
 
-def left(uid: str) -> int:
+def remaining(uid: str) -> int:
     """Rows of this user that are still here."""
     return IndexedMemory.objects.filter(uid=uid).count()

@@ -27,7 +27,7 @@ def document(run: PostProcessingRun) -> dict[str, Any]:
     ended = run.state == State.FINISHED
     message = failure_catalogue.get(run.message_id) if ended else _trouble(run, steps)
     left, percent = _progress(run, steps)
-    left += _idle(run, steps)
+    left += _idle(run)
     return {
         "id": run.pk,
         "memory_id": run.memory_id,
@@ -98,7 +98,7 @@ def _progress(run: PostProcessingRun, steps: list[RunStep]) -> tuple[float, int]
     return max(0.0, total - done), min(99, int(100 * done / total))
 
 
-def _idle(run: PostProcessingRun, steps: list[RunStep]) -> float:
+def _idle(run: PostProcessingRun) -> float:
     """Seconds that pass before it goes on: until it is due, or until the run before it has ended."""
     if run.state == State.WAITING:
         return _until(_goes_on(run)) or 0.0
@@ -109,7 +109,7 @@ def _idle(run: PostProcessingRun, steps: list[RunStep]) -> float:
     if active is None:
         return 0.0
     theirs = list(active.steps.order_by("position"))
-    return _progress(active, theirs)[0] + _idle(active, theirs)
+    return _progress(active, theirs)[0] + _idle(active)
 
 
 def _trouble(run: PostProcessingRun, steps: list[RunStep]) -> failure_catalogue.Message | None:

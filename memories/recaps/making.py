@@ -165,7 +165,7 @@ def _store(row: Recap, made: Content, sources: list[str], began: datetime) -> bo
         current.set(where, {**made.model_dump(mode="json"), "created_at": datetime.now(UTC)})
 
     with transaction.atomic():
-        events.hold(row.uid)  # an erasure of the user or of a memory waits, or was here before
+        events.lock(row.uid)  # an erasure of the user or of a memory waits, or was here before
         require_alive(row.uid, began)
         mine = Recap.objects.select_for_update().filter(pk=row.pk, claim=row.claim, due=True)
         if mine.first() is None:

@@ -99,7 +99,7 @@ def forget_memory(uid: str, memory_id: str) -> int:
     count = 0
     for row in list(rows):
         with transaction.atomic():
-            events.hold_if_there(uid)
+            events.lock_if_there(uid)
             documents().delete(making.document_path(uid, row.kind, row.first))
             RecapSource.objects.filter(recap=row).delete()
             count += Recap.objects.filter(pk=row.pk).update(due=True, tries=0, until=None)

@@ -118,14 +118,6 @@ def newest_live(uid: str, memory_id: str, model: str) -> list[Segment]:
     return next((item.segments for item in versions if item.meta.get("source") == "live"), [])
 
 
-def get_active(uid: str, memory_id: str) -> TranscriptVersion | None:
-    """What the memory shows, as it was transcribed. None where the memory names none or it is not kept."""
-    memory = find_memory(uid, memory_id)
-    if memory is None or not memory.active_transcript:
-        return None
-    return next((item for item in list_versions(uid, memory_id, memory.active_transcript) if item.active), None)
-
-
 def named_segments(
     uid: str, memory_id: str, stored: Mapping[str, TranscriptVersion], edits: UserEdits
 ) -> dict[str | None, list[Segment]]:

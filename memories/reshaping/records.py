@@ -133,7 +133,7 @@ def undoable(uid: str, memory_id: str) -> Reshaping | None:
     return row if row is not None and undo_until(row) is not None else None
 
 
-def in_place_of(uid: str, memory_id: str) -> str | None:
+def replacement_of(uid: str, memory_id: str) -> str | None:
     """The memory that took the place of this one (of two parts the first); None where it was not merged or split."""
     rows = Reshaping.objects.filter(state=State.DONE, memories__uid=uid, memories__memory_id=memory_id,
                                     memories__made=False)  # fmt: skip
@@ -146,7 +146,7 @@ def hidden() -> QuerySet[ReshapedMemory]:
     return ReshapedMemory.objects.filter(made=False, reshaping__state__in=HOLDING)
 
 
-def behind(uid: str, memory_id: str) -> list[str]:
+def hidden_behind(uid: str, memory_id: str) -> list[str]:
     """Originals that are hidden behind this memory: they say what it says, and go with it."""
     # Of a worker that died behind the change the row may say that it is still being made.
     rows = Reshaping.objects.filter(state__in=(State.MAKING, State.DONE), memories__uid=uid,

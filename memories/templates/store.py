@@ -109,7 +109,7 @@ def change(uid: str, template_id: str, name: str, sections: Sequence[TemplateSec
 def delete(uid: str, template_id: str) -> None:
     """Delete a template; memories keep what was made with it. Raises TemplateNotFound."""
     with transaction.atomic():
-        events.hold(uid)
+        events.lock(uid)
         if template_id not in {item.id for item in own(uid)}:
             raise TemplateNotFound(template_id)
         documents().delete(_path(uid, template_id))
@@ -121,7 +121,7 @@ def set_default(uid: str, category: str, template_id: str | None, *, fence: Fenc
     if template_id is not None:
         require(uid, template_id)
     with transaction.atomic():
-        events.hold(uid)
+        events.lock(uid)
         chosen = {name: item for name, item in get_user(uid).templates.items() if name != category}
         update_user(uid, fence=fence, templates={**chosen, **({category: template_id} if template_id else {})})
 

@@ -81,7 +81,7 @@ def append(uid: str, event_type: str, payload: Mapping[str, Any] | None = None, 
     return counter.last
 
 
-def hold(uid: str) -> int:
+def lock(uid: str) -> int:
     """Lock the user's log until the caller's transaction ends, and give the number of its newest event.
 
     Whoever locks rows that belong to a log as well locks the log first.
@@ -95,17 +95,17 @@ def user_write(uid: str, fence: Fence) -> Iterator[int]:
     """A transaction in which one such write of the user is at work at a time, and none beside an erasure: the log is
     held and ``fence`` is called first. Gives the number of the log's newest event."""
     with transaction.atomic():
-        latest = hold(uid)
+        latest = lock(uid)
         fence()
         yield latest
 
 
-def hold_if_there(uid: str) -> bool:
-    """Lock the user's log as ``hold`` does, but begin none (an erased user's stays gone); whether there is one."""
+def lock_if_there(uid: str) -> bool:
+    """Lock the user's log as ``lock`` does, but begin none (an erased user's stays gone); whether there is one."""
     return EventCounter.objects.select_for_update().filter(uid=uid).first() is not None
 
 
-def told(uid: str, dedupe_key: str) -> bool:
+def was_appended(uid: str, dedupe_key: str) -> bool:
     """Whether the event of this key was appended."""
     return _of(uid, dedupe_key).exists()
 

@@ -204,7 +204,7 @@ def forget_memory(uid: str, memory_id: str) -> int:
 def forget_user(uid: str) -> int:
     """Erase the user's webhooks. Waits for whoever is creating one, who meets the account's fence from then on."""
     with transaction.atomic():
-        events.hold(uid)
+        events.lock(uid)
         return Webhook.objects.filter(uid=uid).delete()[0]
 
 

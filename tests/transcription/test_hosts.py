@@ -219,9 +219,9 @@ def test_an_erasure_reaches_every_host_and_its_receipt_waits_for_all(on: On) -> 
         left = erasure.verify_user_erased(UID)
     assert left == {"journals on a (no answer)": 1}
     on("a")
-    assert journal.left_of(UID) == 1
+    assert journal.remaining(UID) == 1
     host_upkeep.tick()
-    assert journal.left_of(UID) == 0
+    assert journal.remaining(UID) == 0
     on("b")
     erasure.finish_pending()
     told = ErasureReceipt.objects.get()
@@ -239,7 +239,7 @@ def test_a_lost_host_is_named_and_erases_when_it_returns(on: On) -> None:
     assert (receipt.complete, receipt.erased["hosts"]) == (True, {"lost: a": 1})
     on("a")
     host_upkeep.tick()
-    assert journal.left_of(UID) == 0
+    assert journal.remaining(UID) == 0
     assert not AudioObject.objects.filter(deleted_at__isnull=True).exists()
 
 

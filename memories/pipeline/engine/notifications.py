@@ -56,7 +56,7 @@ def begun(ctx: Context) -> None:
     except (ProviderError, DocumentError, Error) as error:
         ctx.log.warning("status_not_written", error=type(error).__name__)
     # The first worker tells it with its claim; where that could not be told, a later one does.
-    if ctx.run.total_claims > 1 and not events.told(ctx.uid, _started(ctx.run)):
+    if ctx.run.total_claims > 1 and not events.was_appended(ctx.uid, _started(ctx.run)):
         _event(ctx, events.POST_PROCESSING_STARTED, _started(ctx.run))
 
 

@@ -124,7 +124,7 @@ def _placed(segments: Sequence[Segment], change: Change, machine: Mapping[str, s
         there = [_key(word) for _, word in words]
         span = _span(there, _words(change.heard)) or _span(there, _words(change.text))
         if span is not None and span[2] > most:
-            best, most = _rewritten(segments, words, span[:2], change.text), span[2]
+            best, most = _rewritten(words, span[:2], change.text), span[2]
     return best
 
 
@@ -151,9 +151,7 @@ def _span(there: Sequence[str], wanted: Sequence[str]) -> tuple[int, int, int] |
     return (first, last, found) if last - first <= 2 * len(keys) + 1 else None
 
 
-def _rewritten(
-    segments: Sequence[Segment], words: Sequence[tuple[int, str]], span: tuple[int, int], text: str
-) -> dict[int, str]:
+def _rewritten(words: Sequence[tuple[int, str]], span: tuple[int, int], text: str) -> dict[int, str]:
     """The segments that the span touches with ``text`` in its place: each of its words in the segment in which the
     word that it matches stands, else where the one before it went."""
     start, end = span

@@ -167,25 +167,14 @@ def trials(voices: Sequence[Voice], cohort: Sequence[Voice], base: Calibration, 
             )  # fmt: skip
             for probe in voice.probes:
                 vector = probe.vector
-                cosines, norms = calibration.terms(vector, profile[None])
-                pieces, moments = (_terms(calibration, part, profile) for part in (probe.rows, probe.moments))
+                cosines, norms = calibration.terms_of_each(np.stack([vector, *probe.rows, *probe.moments]), profile)
+                pieces, moments = slice(1, 1 + len(probe.rows)), slice(1 + len(probe.rows), None)
                 found.append(
                     Trial(
                         enrolled.name, voice.name, enrolled.sex + voice.sex, probe.condition, probe.seconds,
                         voice.name == enrolled.name, cosines[0], norms[0], calibration.coverage(vector),
-                        *pieces, probe.weights, *moments, probe.moments @ vector,
+                        cosines[pieces], norms[pieces], probe.weights, cosines[moments], norms[moments],
+                        probe.moments @ vector,
                     )
                 )  # fmt: skip
     return found
-
-
-def _terms(
-    calibration: Calibration, rows: NDArray[np.float32], profile: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Cosines and s-norms of each row with each copy of the profile."""
-    nothing = np.zeros((0, len(profile)), np.float32)
-    found = [calibration.terms(row, profile[None]) for row in rows]
-    return (
-        np.concatenate([nothing, *(cosines for cosines, _ in found)]),
-        np.concatenate([nothing, *(norms for _, norms in found)]),
-    )

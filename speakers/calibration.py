@@ -76,6 +76,30 @@ class Calibration:
         norms = np.stack([self._norm(cosines[:, c], test, profiles[:, c], c) for c in range(copies)], axis=1)
         return cosines, norms
 
+    def odds(self, tests: NDArray[np.float32], profile: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Log odds that each of ``tests`` (n, dimension) is the voice of ``profile`` (copies, dimension): ``scores`` of
+        many pieces of one voice at once."""
+        cosines, norms = self.terms_of_each(tests, profile)
+        return np.asarray(self.profile.logits(norms, cosines).max(axis=1), np.float32)
+
+    def terms_of_each(
+        self, tests: NDArray[np.float32], profile: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Cosine and s-norm of each of ``tests`` (n, dimension) with each copy of one profile: (n, copies) both."""
+        copies = min(len(profile), len(self.cohort))
+        cosines = np.asarray(tests @ profile[:copies].T, np.float32)
+        norms = np.zeros_like(cosines)
+        for at in range(copies):
+            own, against_tests, against_profile = (
+                cosines[:, at],
+                tests @ self.cohort[at].T,
+                self.cohort[at] @ profile[at],
+            )
+            test_side = (own - against_tests.mean(axis=1)) / np.maximum(against_tests.std(axis=1), 1e-3)
+            profile_side = (own - against_profile.mean()) / max(float(against_profile.std()), 1e-3)
+            norms[:, at] = (test_side + profile_side) / 2
+        return cosines, norms
+
     def probabilities(self, test: NDArray[np.float32], profiles: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(1 / (1 + np.exp(-np.clip(self.scores(test, profiles)[1], -50, 50))), np.float32)
 

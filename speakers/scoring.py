@@ -94,8 +94,7 @@ def _moments(
 def _odds(
     rows: NDArray[np.float32], known: Candidates, logits: NDArray[np.float32], calibration: Calibration
 ) -> NDArray[np.float32]:
-    best = known.profiles[logits.argmax()][None]
-    return np.array([calibration.scores(row, best)[1][0] for row in rows], np.float32)
+    return calibration.odds(rows, known.profiles[logits.argmax()])
 
 
 def _real(rows: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from transcription.audio.vad import Region
+from transcription.engines.whisper import batch
 from transcription.engines.whisper.batch import windows
 from transcription.engines.whisper.features import FRAMES, log_mel, mel_filters
 from transcription.engines.whisper.files import bundled_model
@@ -38,6 +39,7 @@ def test_only_the_frames_that_hold_audio_are_transformed_and_none_is_lost() -> N
         ("no no no no", 2),
         ("thank you. Thank you. Thank you.", 3),
         ("go go go go go go go go", 4),
+        (3 * "The conference begins when we turn on our weak hand. ", 3),
         ("谢谢谢谢谢谢谢谢", 4),
         ("", 1),
     ],
@@ -217,3 +219,57 @@ def test_no_word_is_longer_than_any_is_spoken() -> None:
 )
 def test_languages_have_whispers_names(asked: str | None, name: str | None) -> None:
     assert token_name(asked) == name
+
+
+class Forgetful:
+    """A model that leaves out all but the last sentence of a window of more than ``most`` seconds."""
+
+    multilingual = True
+
+    def __init__(self, most: float) -> None:
+        self.most = most
+        self.heard: list[float] = []
+        self.tokens = Tokens(bundled_model(), "whisper")
+
+    def hear(self, pcm: np.ndarray, language: str | None, **options: object) -> tuple[float, Answer]:
+        self.heard.append(len(pcm) / 16_000)
+        return self.heard[-1], Answer([1], "text", -0.1, 0.0)
+
+    def place(self, window: float, answer: Answer, language: str | None, speech: list[tuple[float, float]]) -> None:
+        said = speech if window <= self.most else speech[-1:]
+        answer.words = [word(start, end) for start, end in said]
+
+
+SENTENCES = [Region(0.0, 3.5), Region(4.2, 7.4), Region(8.0, 11.6)]
+
+
+def transcribed(monkeypatch: pytest.MonkeyPatch, model: Forgetful, regions: list[Region]) -> list[tuple[float, float]]:
+    monkeypatch.setattr(batch, "speech_regions", lambda pcm, **options: regions)
+    pcm = np.zeros(round(regions[-1].end * 16_000), np.int16)
+    found = batch.WhisperBatch(model, language="en").transcribe(pcm)  # type: ignore[arg-type]
+    return [(word.start, word.end) for word in found]
+
+
+def test_a_sentence_that_was_left_out_is_heard_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Forgetful(most=5.0)
+    assert transcribed(monkeypatch, model, SENTENCES) == [(0.0, 3.5), (4.2, 7.4), (8.0, 11.6)]
+    assert model.heard == pytest.approx([11.6, 3.5, 7.4, 3.2, 3.6])
+
+
+def test_what_was_heard_whole_is_heard_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Forgetful(most=30.0)
+    assert len(transcribed(monkeypatch, model, SENTENCES)) == 3
+    assert model.heard == pytest.approx([11.6])
+
+
+def test_no_word_or_two_is_heard_without_its_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Forgetful(most=1.0)
+    assert len(transcribed(monkeypatch, model, [Region(0.0, 2.0), Region(2.5, 4.5)])) == 1
+    assert model.heard == pytest.approx([4.5])
+
+
+def test_speech_without_a_word_is_unheard_and_a_pause_is_not() -> None:
+    said = batch.words_of(Answer([], "", 0.0, 0.0, [word(0.2, 1.0), word(3.0, 3.8)]), 0.0, "en")
+    assert batch.unheard(said, [Region(0.0, 4.0)]) == pytest.approx(2.0)
+    assert batch.unheard(said, [Region(0.0, 1.5), Region(2.6, 4.0)]) == 0.0
+    assert batch.unheard([], [Region(0.0, 1.4)]) == 0.0

@@ -138,3 +138,11 @@ def test_where_nothing_happened_no_rate_is_claimed(voices: list[Voice]) -> None:
     taken, missed, _, _ = other.cells()
     assert "in 1 of 30 talks" in taken
     assert missed.startswith("100.00%")
+
+
+def test_pieces_judged_at_once_have_the_odds_of_each_by_itself(voices: list[Voice], calibration: Calibration) -> None:
+    profile, rows = voices[0].profile, np.concatenate([probe.moments for probe in voices[0].probes])
+    assert profile is not None
+    single = [calibration.scores(row, profile[None])[1][0] for row in rows]
+    assert np.allclose(calibration.odds(rows, profile), single, atol=1e-4)
+    assert calibration.odds(rows[:0], profile).shape == (0,)

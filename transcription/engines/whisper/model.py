@@ -38,7 +38,9 @@ itself says that nobody speaks (over 0.6) -0.6 already is, and the answer is thr
 COMPRESSIBLE = 2.4
 """Text that deflate makes this many times smaller repeats itself (Whisper's threshold)."""
 REPEATS = 3
-"""So many times the same one to eight words in a row (more than 6 s of them would be needed to say it) is a loop."""
+"""So many times the same words in a row is a loop."""
+LONGEST_LOOP = 16
+"""Words that are looked for in a row: a sentence."""
 ECHO = 5
 """Words of a phrase that is believed to be said twice only if the model says so with silence up to 30 s behind it."""
 SAME_MARK = 8
@@ -226,13 +228,13 @@ def compression(text: str) -> float:
 
 
 def repeats(text: str) -> int:
-    """How often the most repeated run of one to eight words stands in a row (characters where there are no blanks).
+    """How often the most repeated run of up to ``LONGEST_LOOP`` words stands in a row (characters without blanks).
 
     One word alone counts as half: people do say "no, no, no, no".
     """
     words = units(text)
     most = 1
-    for size in range(1, 9):
+    for size in range(1, LONGEST_LOOP + 1):
         run = 1
         at = size
         while at + size <= len(words):

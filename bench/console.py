@@ -109,7 +109,7 @@ def _fill(count: int) -> None:
     now = timezone.now()
     template = PostProcessingRun.objects.create(
         uid="template", memory_id="template", kind="postprocess", state="finished", outcome="success",
-        message_id="success", actor="bench", plan=[], current_step="transcribe", announced=True, counted=True,
+        message_id="success", actor="bench", plan=[], current_step="transcribe", notified=True, counted=True,
         finished_at=now,
     )  # fmt: skip
     columns = [field.column for field in PostProcessingRun._meta.concrete_fields if field.column not in (None, "id")]

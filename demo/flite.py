@@ -16,8 +16,6 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VOICES = ("slt", "rms", "awb")
-
 
 @dataclass(frozen=True)
 class SpokenWord:

@@ -46,11 +46,13 @@ def installation(
     settings: Mapping[str, str] | None = None,
     port: int | None = None,
     database: Path | None = None,
+    staff: bool = True,
 ) -> Iterator[Installation]:
     """Start web and worker on an empty ``folder``; stop both, children included, at the end.
 
     ``settings`` are environment variables beside those of this process; ``port`` is where to listen (any free one);
-    ``database`` a migrated SQLite file to begin with (it is copied), else one is made.
+    ``database`` a migrated SQLite file to begin with (it is copied), else one is made; ``staff`` whether somebody of
+    the staff is made, who may open the console.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{folder.name}.lock").open("w") as lock:
@@ -58,13 +60,13 @@ def installation(
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DemoError(f"Another demo is using {folder}; wait until it has ended") from None
-        with _running(folder, timeout, settings or {}, port or _free_port(), database) as running:
+        with _running(folder, timeout, settings or {}, port or _free_port(), database, staff) as running:
             yield running
 
 
 @contextmanager
 def _running(
-    folder: Path, timeout: float, settings: Mapping[str, str], port: int, database: Path | None
+    folder: Path, timeout: float, settings: Mapping[str, str], port: int, database: Path | None, staff: bool
 ) -> Iterator[Installation]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -73,11 +75,12 @@ def _running(
         _manage(environment, "migrate", "--verbosity", "0")
     else:
         shutil.copyfile(database, folder / "omi.sqlite3")
-    _manage(environment, "staffuser")
+    if staff:
+        _manage(environment, "staffuser")
     web = _start(
         folder / "web.log", environment, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), "omi.asgi:application"
     )
-    worker = _start(folder / "worker.log", environment, "manage.py", "qcluster")
+    worker = _start(folder / "worker.log", environment, "manage.py", "qcluster", "--skip-checks")
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_ready(url, web, worker, folder, timeout)
@@ -101,15 +104,21 @@ def _environment(folder: Path, port: int) -> dict[str, str]:
     }
 
 
-def _manage(environment: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
+def command(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``manage.py ARGUMENTS`` in an installation's environment, whatever comes of it."""
+    return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
         env=environment,
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
     )
+
+
+def _manage(environment: dict[str, str], *arguments: str) -> str:
+    done = command(environment, *arguments)
     if done.returncode != 0:
         raise DemoError(f"manage.py {arguments[0]} failed: {(done.stderr or done.stdout).strip()[-600:]}")
     return done.stdout

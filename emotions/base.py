@@ -29,6 +29,11 @@ class EmotionSpan(BaseModel):
     speaker: str | None = None
     is_user: bool = False
 
+    @property
+    def leading(self) -> str:
+        """The emotion with the highest score; "" where none was measured."""
+        return max(self.emotions, key=lambda item: (item.score, item.name)).name if self.emotions else ""
+
 
 class EmotionTimeline(BaseModel):
     """``kind`` says what the numbers are: ``expression`` (a vendor's model) or ``estimate`` (lexicon and prosody)."""

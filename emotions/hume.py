@@ -7,7 +7,6 @@ docs/decisions/.
 from __future__ import annotations
 
 import hashlib
-import io
 import wave
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from omi.core.errors import MissingDependency, Outcome
 from omi.core.paid_parts import PaidParts, part_id
 from omi.core.vendor_errors import broken_answer, from_status, safe_code, unreachable, unreadable
 from omi.core.vendor_fields import Losses, code, fields, items, number
+from transcription.audio.wav import wav_bytes
 
 PART_SECONDS = 780.0  # 24.96 MB of samples: 25 MB is the limit of the whole request
 CUT_SECONDS = 20.0  # a part ends in the quietest moment of its last seconds, between words where there is a pause
@@ -79,7 +79,7 @@ class HumeEmotions:
         with _mapped_errors(self.name):
             try:
                 answer = hume.audio.measure(
-                    file=("part.wav", _wav(pcm), "audio/wav"), request_options={"max_retries": 0}
+                    file=("part.wav", wav_bytes(pcm), "audio/wav"), request_options={"max_retries": 0}
                 ).model_dump()
             except ParsingError as error:  # the SDK takes an answer whole or not at all; it was paid for, so it is read
                 if (error.status_code or 0) >= 300:
@@ -195,13 +195,3 @@ def _end_of_part(handle: wave.Wave_read, start: float, total: float) -> float:
     window = RATE // 4
     power = np.convolve(samples**2, np.ones(window, np.float32), "valid")[::160]
     return begin + (int(np.argmin(power)) * 160 + window // 2) / RATE
-
-
-def _wav(pcm: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(RATE)
-        out.writeframes(pcm)
-    return buffer.getvalue()

@@ -16,6 +16,7 @@ from memories.repository import memories as repository
 from memories.repository import seen as as_read
 from memories.repository import stored
 from memories.shapes import Memory, PostProcessingStatus
+from omi.accounts.erased import Fence
 from omi.core import workspace
 from omi.core.decoders import decoding
 from omi.stores import audio
@@ -31,7 +32,7 @@ def begin(
     emotional_feedback: bool,
     idempotency_key: str | None,
     actor: str,
-    fence: Callable[[], None] = lambda: None,
+    fence: Fence = lambda: None,
     before_start: Callable[[], None] = lambda: None,
 ) -> PostProcessingRun:
     """Start post-processing of ``memory`` with ``upload`` (a Django ``UploadedFile``), or join the run it already has.

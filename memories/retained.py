@@ -147,7 +147,7 @@ def _runs() -> Iterator[Held]:
     runs = PostProcessingRun.objects.all()
     open_runs = Held("runs", f"{days} days after their end" if days else "with the user", "not over yet")
     yield _counted(open_runs, runs.exclude(state=State.FINISHED))
-    over = Q(announced=True, finished_at__lt=_ago(days))
+    over = Q(notified=True, finished_at__lt=_ago(days))
     ended = runs.filter(state=State.FINISHED)
     yield from _by_age("runs that are over", ended, over, days, "OMI_RUN_KEEP_DAYS", "support and the user see them")
 

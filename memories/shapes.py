@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from memories.noted import AppliedTemplate, Comment, Section
+from memories.document_parts import AppliedTemplate, Comment, Section
 from transcription.segments import Segment
 
 
@@ -165,7 +165,7 @@ class Change(BaseModel):
     A healing (``heal``): ``text`` is put in the place of ``heard`` wherever that stands as a whole word; ``healing``
     names what it was done together with.
     An action item: ``item_id`` says which, ``item`` how it was before (of ``item_add``: what is added), ``fields``
-    what is set.
+    what is set, ``beside`` the ids of others that said nearly the same then: none of them is ever meant.
     Voices: ``spans`` (start and end, one behind the other) say when those spoke that become the voice ``into``;
     ``into_spans`` when that one spoke. ``places`` are the segments that changed, with the machine's label, ``names``
     who they were.
@@ -187,6 +187,7 @@ class Change(BaseModel):
     item_id: str | None = None
     item: ActionItem | None = None
     fields: dict[str, Any] = Field(default_factory=dict)
+    beside: list[str] = Field(default_factory=list)
     voice: str | None = None
     into: str | None = None
     spans: list[float] = Field(default_factory=list)

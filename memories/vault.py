@@ -20,7 +20,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from memories import downloads
-from memories.labels import kept
+from memories.labels import store
 from memories.mirror.models import MemoryRow, PersonRow
 from memories.privacy.zip_stream import Pieces, Sink
 from memories.repository import memories as repository
@@ -52,7 +52,7 @@ def vault(uid: str, since: str = "") -> io.BufferedReader:
 
     Raises BadCursor; while it is read ProviderError where a store is out of reach.
     """
-    user, labels = get_user(uid), kept.names(uid)
+    user, labels = get_user(uid), store.names(uid)
     moment = _moment(since, _taste(user, labels)) if since else None
     return io.BufferedReader(Pieces(_zip(uid, user, labels, moment)), buffer_size=audio.PIECE)
 

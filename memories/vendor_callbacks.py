@@ -28,7 +28,7 @@ def accept(vendor: str, request_id: str) -> bool:
         woken = 0
         for run_id in set(runs):
             waiting = PostProcessingRun.objects.filter(pk=run_id, state=State.WAITING)
-            if waiting.update(wake_at=timezone.now()):
+            if waiting.update(due_at=timezone.now()):
                 queue.wake_on_commit(run_id)
                 woken += 1
         # A callback that came before the ticket was stored woke nobody: its repetition may.

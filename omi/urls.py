@@ -11,6 +11,8 @@ from omi import health
 from omi.accounts import staff_login
 from omi.core import home, operators
 
+READ = ["get", "head"]
+
 urlpatterns = [
     path("", include("memories.api.urls")),
     path("", include("speakers.api.urls")),
@@ -19,7 +21,7 @@ urlpatterns = [
     path("admin/login/", staff_login.login),
     path("admin/", admin.site.urls),
     path("schema", SpectacularAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="schema", http_method_names=READ), name="docs"),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", operators.metrics),

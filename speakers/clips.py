@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from transcription.spans import merge, subtract
+
 RATE = 16_000
 FRAME = 320  # 20 ms, which WebRTC's detector takes
 WINDOW = 1.6
@@ -157,34 +159,9 @@ def pieces(seconds: float) -> list[Turn]:
     return [(float(a), float(b)) for a, b in pairwise(edges)] if seconds > 0 else []
 
 
-def without(turns: Iterable[Turn], others: Sequence[Turn]) -> list[Turn]:
+def without(turns: Iterable[Turn], others: Iterable[Turn]) -> list[Turn]:
     """``turns`` minus every stretch of ``others``; what is left of under 0.2 s is dropped."""
-    busy = merged(others)
-    result: list[Turn] = []
-    for start, end in merged(turns):
-        at = start
-        for low, high in busy:
-            if high <= at:
-                continue
-            if low >= end:
-                break
-            if low > at:
-                result.append((at, low))
-            at = max(at, high)
-        if at < end:
-            result.append((at, end))
-    return [turn for turn in result if turn[1] - turn[0] >= 0.2]
-
-
-def merged(turns: Iterable[Turn]) -> list[Turn]:
-    """Sorted, touching and overlapping ones joined, empty ones dropped."""
-    result: list[Turn] = []
-    for start, end in sorted(turn for turn in turns if turn[1] > turn[0]):
-        if result and start <= result[-1][1]:
-            result[-1] = (result[-1][0], max(result[-1][1], end))
-        else:
-            result.append((start, end))
-    return result
+    return [turn for turn in subtract(merge(turns), merge(others)) if turn[1] - turn[0] >= 0.2]
 
 
 def centroid(rows: NDArray[np.float32], weights: NDArray[np.float32] | None = None) -> NDArray[np.float32] | None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from django.db import transaction
 
+from omi.accounts.erased import Fence
 from speakers import fence as deletions
 from speakers.models import SpeakerDecision
 from speakers.policy import VoiceDecision
 
 
-def store(
-    uid: str, memory_id: str, voices: Sequence[VoiceDecision], *, fence: Callable[[], None] = lambda: None
-) -> None:
+def store(uid: str, memory_id: str, voices: Sequence[VoiceDecision], *, fence: Fence = lambda: None) -> None:
     """Replace what was known of this memory's voices, all or nothing; nothing where ``fence`` raises, which is called
     inside of the transaction. Nobody is named who was deleted meanwhile."""
     heard = {decision.voice for decision in voices}

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from omi.accounts.erased import Fence
 from omi.core.providers import one
 from omi.stores import audio
 from speakers import gallery
@@ -85,7 +86,7 @@ def enrol_user(
     *,
     consent: str = CONSENT_VERSION,
     source: str = "api",
-    fence: Callable[[], None] = no_fence,
+    fence: Fence = no_fence,
 ) -> Enrolment:
     """Replace the user's profile recording by ``wav`` (16 kHz mono). Samples learned from memories stay; those that do
     not sound like it wait for a person to confirm them.
@@ -114,7 +115,7 @@ def add_sample(
     *,
     consent: str = CONSENT_VERSION,
     source: str = "api",
-    fence: Callable[[], None] = no_fence,
+    fence: Fence = no_fence,
 ) -> Enrolment:
     """One more sample of a person (or with ``USER`` of the user). Raises PersonNotFound, also where the person is
     deleted while the voice is measured."""
@@ -133,7 +134,7 @@ def _enrol(
     kind: VoiceSample.Source,
     consent: str,
     source: str,
-    fence: Callable[[], None],
+    fence: Fence,
     *,
     replace: bool,
 ) -> Enrolment:

@@ -8,11 +8,12 @@ deletion finds what it wrote.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from django.db import transaction
 
+from omi.accounts.erased import Fence
 from omi.core.errors import ProviderError
 from omi.stores import audio
 from omi.stores.models import AudioObject
@@ -27,7 +28,7 @@ def no_fence() -> None:
 
 
 @contextlib.contextmanager
-def storing(uid: str, person_id: str, stored: AudioObject, fence: Callable[[], None]) -> Iterator[None]:
+def storing(uid: str, person_id: str, stored: AudioObject, fence: Fence) -> Iterator[None]:
     """The transaction that stores a sample of a voice, alone in this user's gallery.
 
     Measuring takes seconds, in which the account, the memory or the person may have been erased: ``fence`` raises then,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from omi.accounts.erased import Fence
 from omi.core.providers import one
 from speakers import decisions, people
 from speakers.calibration import calibration_of
@@ -53,7 +54,7 @@ def identify(
     manual: Manual | None = None,
     memory_id: str = "",
     audio_offset: float = 0.0,
-    fence: Callable[[], None] = lambda: None,
+    fence: Fence = lambda: None,
 ) -> Identification:
     """Label ``segments`` from the 16 kHz mono ``wav``.
 

@@ -4,7 +4,6 @@ learned from it elsewhere (``memories.learning``), with a record."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -14,12 +13,13 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
+from omi.accounts.erased import Fence
 from omi.core import tuned
 from omi.core.providers import one
 from omi.stores import audio
 from speakers import gallery
 from speakers.calibration import AGREES, calibration_of
-from speakers.clips import RATE, Recording
+from speakers.clips import Recording
 from speakers.engines import VoiceEngine
 from speakers.engines.registry import ConfiguredVoices
 from speakers.engines.scale import scale_of
@@ -29,6 +29,7 @@ from speakers.models import USER, SpeakerDecision, VoiceConsent, VoiceSample
 from speakers.policy import ACCEPT, Rules
 from speakers.quality import SAMPLE_SECONDS, SAMPLE_VOICED, RejectedAudio, check
 from speakers.reasons import Reason
+from transcription.audio.wav import wav_bytes
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def learn_from_segment(
     segment_index: int | None = None,
     confirmed: bool = False,
     audio_offset: float = 0.0,
-    fence: Callable[[], None] = no_fence,
+    fence: Fence = no_fence,
 ) -> Learned:
     """Learn the voice of a segment that was assigned to a person (None: the user). Idempotent per segment and person.
 
@@ -188,9 +189,10 @@ def _keep(
     segment_index: int | None,
     times: tuple[float, float],
     confirmed: bool,
-    fence: Callable[[], None],
+    fence: Fence,
 ) -> VoiceSample:
-    stored = audio.put(uid, "sample", _wav_bytes(pcm), memory_id=memory_id, suffix=".wav", keep_for=timedelta(hours=1))
+    content = wav_bytes(pcm.astype("<i2").tobytes())
+    stored = audio.put(uid, "sample", content, memory_id=memory_id, suffix=".wav", keep_for=timedelta(hours=1))
     with storing(uid, owner, stored, fence):
         twin = _samples_of(uid, memory_id, segment_id).filter(person_id=owner).first()
         if twin is not None:  # a second worker with the same assignment was faster; this audio is left to the sweeper
@@ -217,16 +219,3 @@ def _keep(
             gallery.rebuild(uid, owner, voices.name, voices.version, reason="learned from a segment")
         audio.keep(stored, None)
     return sample
-
-
-def _wav_bytes(pcm: Any) -> bytes:
-    import io
-    import wave
-
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(pcm.astype("<i2").tobytes())
-    return buffer.getvalue()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
+from omi.accounts.erased import Fence
+from omi.core.one_line import is_one_line, is_seen
 from omi.core.providers import one
 from omi.stores import damaged
 from omi.stores.documents.base import Document, Documents, InvalidPath, NotFound, Transaction, Unreadable
@@ -62,7 +63,7 @@ def names(uid: str) -> dict[str, str]:
     return {person.id: person.name for person in list_people(uid)}
 
 
-def create_person(uid: str, name: str, *, fence: Callable[[], None] = lambda: None) -> Person:
+def create_person(uid: str, name: str, *, fence: Fence = lambda: None) -> Person:
     """``fence`` is called inside of the transaction; what it raises refuses the person."""
     clean = clean_name(name)
     if len(list_people(uid)) >= MOST_PEOPLE:
@@ -100,7 +101,7 @@ def delete_person(uid: str, person_id: str) -> None:
 
 def clean_name(name: str) -> str:
     clean = " ".join(str(name).split())
-    if not SHORTEST_NAME <= len(clean) <= LONGEST_NAME or not clean.isprintable():
+    if not SHORTEST_NAME <= len(clean) <= LONGEST_NAME or not is_one_line(clean) or not is_seen(clean):
         raise InvalidName(f"A name has {SHORTEST_NAME} to {LONGEST_NAME} characters")
     return clean
 

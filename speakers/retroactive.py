@@ -2,7 +2,7 @@
 
 Only memories whose recording is still kept can be asked (the user's permission decides that): no embedding of an
 unknown voice is ever stored, because strangers did not consent. What is found is stored as the voice's decision and
-announced by ``voice_found``; the room above relabels the segments, manual labels excepted.
+announced by ``voice_found``; the package above relabels the segments, manual labels excepted.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the rooms above may listen to. Senders are the functions that made the change, after it was stored."""
+"""What the packages above may listen to. Senders are the functions that made the change, after it was stored."""
 
 from __future__ import annotations
 

@@ -18,10 +18,12 @@ pytest_plugins = [
     "tests.support.databases",
     "tests.support.migrated",
     "tests.support.heard_once",
+    "tests.support.interpreter",
 ]
 
-ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/", "tests/ops/", "tests/api/test_wire")
-"""Files that share servers which take long to start: one worker runs them all, the others need not start them."""
+ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/", "tests/ops/", "tests/api/test_wire", "tests/contracts/")
+"""Files that share servers which take long to start, as Firestore's emulator does: one worker runs them all, the others
+need not start them."""
 
 ON_THEIR_OWN = re.compile(
     r"tests/(acceptance/test_(footprint|fuzz|new_sockets|stop)"
@@ -38,6 +40,7 @@ LONG_FIRST = (
     "tests/transcription/process/",
     "tests/pipeline/process/",
     "tests/evaluation/test_gate.py",
+    "tests/contracts/",
     "tests/speakers/",
     "tests/engines/",
     "tests/vendors_sdk/",
@@ -60,12 +63,16 @@ SERVICES = {
     "gcs_url",
     "postgres_alias",
     "firestore_project",
+    "promtool",
+    "amtool",
 }
 SERVICE_PARAMETERS = {"postgres", "firestore", "bucket"}
 
 MODEL_SUITES = ("tests/engines/", "tests/speakers/")
-MODEL_FIXTURES = {"talk", "wav", "conversation", "whisper"}
+MODEL_FIXTURES = {"talk", "wav", "conversation", "whisper", "campplus_engine"}
 """Recordings: who asks for one in these suites gives it to a real speech or voice model."""
+MODEL_CONTRACT = "tests/contracts/test_prerecorded.py"
+"""Of the vendors under it, ``local`` is the model of this machine."""
 
 
 class _ByDeployment(LoadFileScheduling):
@@ -96,7 +103,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     fixtures = set(getattr(item, "fixturenames", ()))
     if item.nodeid.startswith(REAL_PROCESSES) or SERVICES & fixtures or SERVICE_PARAMETERS & named:
         item.add_marker("process")
-    if item.nodeid.startswith(MODEL_SUITES) and MODEL_FIXTURES & fixtures:
+    heard = item.nodeid.startswith(MODEL_SUITES) and MODEL_FIXTURES & fixtures
+    if heard or (item.nodeid.startswith(MODEL_CONTRACT) and "local" in named):
         item.add_marker("model")
 
 

@@ -22,7 +22,7 @@ if "pytest" in sys.modules:
     os.environ["OMI_DATA_DIR"] = _DATA
     os.environ["OMI_LOG_LEVEL"] = "WARNING"
     # Tests of rates set their own; every other test is one user who does in a second what takes people an hour.
-    for _name in ("REQUESTS", "SEARCHES", "CREATES", "STRANGERS"):
+    for _name in ("REQUESTS", "SEARCHES", "CREATES", "STRANGERS", "SOCKETS"):
         os.environ[f"OMI_{_name}_PER_MINUTE"] = "0"
     # Processes that a test starts have folders of their own; tokens that are minted here must be good there.
     os.environ["SECRET_KEY"] = "tests-only-" + "x" * 50

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily
 
 from omi.shared_metrics.counters import SharedCounter
-from transcription.models import VendorBreaker
+from transcription.models import LiveVendorBreaker
 from transcription.ports import Accounting
 
 SOCKETS = Gauge("omi_listen_sockets", "Open /listen connections.", multiprocess_mode="livesum")
@@ -79,7 +79,7 @@ class _Breakers:
             labels=["vendor", "alarm"],
         )
         try:
-            rows = list(VendorBreaker.objects.values_list("vendor", "retry_at", "alarm"))
+            rows = list(LiveVendorBreaker.objects.values_list("vendor", "retry_at", "alarm"))
         except Error:
             return
         for vendor, retry_at, alarm in rows:

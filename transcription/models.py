@@ -3,9 +3,10 @@ from __future__ import annotations
 from django.db import models
 
 
-class VendorBreaker(models.Model):
-    """One vendor's circuit breaker. ``retry_at`` in Unix seconds, ``wait`` in s; see
-    ``transcription.vendors.circuit_breaker``."""
+class LiveVendorBreaker(models.Model):
+    """The circuit breaker of one vendor of live speech (``transcription.vendors.circuit_breaker``): ``retry_at`` in
+    Unix seconds, ``wait`` in s. What the pipeline asks of the same vendor has a breaker of its own, ``VendorBreaker``:
+    a recording waits minutes for a vendor, a conversation seconds."""
 
     vendor = models.CharField(max_length=64, primary_key=True)
     failures = models.PositiveIntegerField(default=0)
@@ -17,6 +18,7 @@ class VendorBreaker(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
+        db_table = "transcription_vendorbreaker"
         verbose_name = "live vendor"
 
     def __str__(self) -> str:

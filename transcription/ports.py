@@ -1,4 +1,4 @@
-"""The two ports through which the live session reaches rooms above it: where it stores, and who names voices.
+"""The two ports through which the live session reaches packages above it: where it stores, and who names voices.
 
 ``transcription`` may not import ``memories`` or ``speakers``. ``settings.PROVIDERS["session_sink"]`` and
 ``["voice_labeller"]`` name the implementations, so that the web process, workers and commands all find the same ones.
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from transcription.segments import Segment
+from transcription.segments import Segment, end_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Conversation:
 
     @property
     def spoken_until(self) -> float:
-        return max((segment.end for segment in self.segments), default=0.0)
+        return end_of(self.segments)
 
 
 @dataclass(frozen=True, slots=True)

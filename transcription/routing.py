@@ -1,4 +1,4 @@
-"""Sockets of this room. No trailing slash, as the app asks for them."""
+"""Sockets of this package. No trailing slash, as the app asks for them."""
 
 from __future__ import annotations
 

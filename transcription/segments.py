@@ -116,6 +116,11 @@ def clean_text(text: str) -> str:
     return folded if folded.isascii() else _BLANK_WITHIN.sub("", folded)
 
 
+def end_of(segments: Iterable[Segment]) -> float:
+    """The second at which the last of them ends; 0 where there are none."""
+    return max((item.end for item in segments), default=0.0)
+
+
 def joined(text: str, more: str) -> str:
     """``clean_text`` of a text that is clean and of more, without going through the first one again."""
     more = more.strip()

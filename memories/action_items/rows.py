@@ -68,7 +68,7 @@ def forget_user(uid: str) -> int:
     return int(ActionItemRow.objects.filter(uid=uid).delete()[0])
 
 
-def left(uid: str) -> int:
+def remaining(uid: str) -> int:
     """Rows of this user that are still here."""
     return ActionItemRow.objects.filter(uid=uid).count()
 

@@ -38,7 +38,7 @@ class Spent:
 
     calls: int
     dollars: float
-    doubled: int
+    duplicates: int
 
 
 def of(now: Situation, trace: Trace | None, spent: Spent, retry: Preview | None) -> list[Answer]:
@@ -60,8 +60,8 @@ def told(run: PostProcessingRun | None) -> Message | None:
 
 def spent_on(uid: str, memory_id: str) -> Spent:
     calls = VendorCall.objects.filter(run__uid=uid, run__memory_id=memory_id)
-    sums = calls.aggregate(calls=Count("pk"), dollars=Sum("cost"), doubled=Count("pk", filter=Q(doubled=True)))
-    return Spent(sums["calls"], float(sums["dollars"] or 0.0), sums["doubled"])
+    sums = calls.aggregate(calls=Count("pk"), dollars=Sum("cost"), duplicates=Count("pk", filter=Q(duplicate=True)))
+    return Spent(sums["calls"], float(sums["dollars"] or 0.0), sums["duplicates"])
 
 
 def _older(now: Situation, run: PostProcessingRun | None) -> bool:
@@ -90,7 +90,7 @@ def _happened(now: Situation, trace: Trace | None) -> list[str]:
     else:
         since = run.step_started_at or run.started_at or run.created_at
         at = f" at {run.current_step}" if run.current_step else ""
-        held = ", behind another run of this memory" if run.held else ""
+        held = ", behind another run of this memory" if run.blocked else ""
         points = [f"{name} is {run.state}{at}{held}, since {moments.both(since)}."]
     tries = len(trace.attempts)
     bad = sum(1 for item in trace.attempts if item.error_code or item.result != "done")
@@ -180,7 +180,7 @@ def _cost(spent: Spent, retry: Preview | None) -> list[str]:
     elif retry is not None and retry.impossible:
         points.append(f"A retry cannot work: {retry.impossible}")
     calls = f"{spent.calls} vendor call{'' if spent.calls == 1 else 's'}"
-    paid_twice = f", {spent.doubled} of them paid twice" if spent.doubled else ""
+    paid_twice = f", {spent.duplicates} of them paid twice" if spent.duplicates else ""
     points.append(f"Until now: {spent.dollars:.4f} $ in {calls}{paid_twice}.")
     return points
 
@@ -203,10 +203,10 @@ def _nothing(now: Situation, run: PostProcessingRun | None) -> list[str]:
 
 
 def _goes_on(run: PostProcessingRun) -> str:
-    if run.held:
+    if run.blocked:
         return "It begins by itself when the run before it has ended."
-    if run.state == State.WAITING and run.wake_at is not None:
-        return f"It goes on by itself, at the latest {moments.both(run.wake_at)}."
+    if run.state == State.WAITING and run.due_at is not None:
+        return f"It goes on by itself, at the latest {moments.both(run.due_at)}."
     if run.state == State.RUNNING and run.lease_until is not None:
         end = moments.both(run.lease_until)
         if radar.is_frozen(run):

@@ -35,7 +35,7 @@ from omi.core.errors import ProviderError
 from omi.stores.documents.base import DocumentError
 from omi.stores.models import AudioObject
 from speakers import people
-from transcription.segments import Segment
+from transcription.segments import Segment, end_of
 
 SEGMENTS: Final = 2000
 """Segments that one page shows; a longer transcript has several pages."""
@@ -160,7 +160,7 @@ def _version_line(version: TranscriptVersion, query: QueryDict) -> VersionLine:
         version, name,
         words=sum(len(segment.text.split()) for segment in version.segments),
         voices=len({segment.speaker for segment in version.segments}),
-        seconds=max((segment.end for segment in version.segments), default=0.0),
+        seconds=end_of(version.segments),
         figures=sorted((str(key).replace("_", " "), value) for key, value in figures.items()),
         reasons=[str(item) for item in version.meta.get("reasons") or []],
         accepted=version.meta.get("accepted"),
@@ -181,7 +181,7 @@ def _words(row: MemoryRow, now: Situation, query: QueryDict, *, revealed: bool, 
     if not revealed:
         return context
     first = max(0, min(_number(query.get("from", "")), len(segments) - 1)) // SEGMENTS * SEGMENTS
-    seconds = max((segment.end for segment in segments), default=0.0)
+    seconds = end_of(segments)
     other = wording_diff.chosen(now, query.get("compare", ""))
     timeline = _emotions(row)
     named = next((item for item in now.playable if item.name == query.get("recording")), None)

@@ -19,7 +19,7 @@ from omi.core.readonly_admin import ReadOnlyAdmin
 @admin.register(PostProcessingRun)
 class RunAdmin(ReadOnlyAdmin):
     list_display = ["id", "what", "memory", "uid", "how", "current_step", "message_id", "actor", "created", "took"]
-    list_filter = ["kind", "state", "outcome", "dead_letter", "held", "message_id", "created_at"]
+    list_filter = ["kind", "state", "outcome", "dead_letter", "blocked", "message_id", "created_at"]
     search_fields = ["=id", "memory_id", "uid"]
     list_per_page = 50
 
@@ -63,8 +63,8 @@ class RunAdmin(ReadOnlyAdmin):
 
 @admin.register(VendorCall)
 class VendorCallAdmin(ReadOnlyAdmin):
-    list_display = ["id", "vendor", "operation", "run_link", "result", "latency", "audio_seconds", "cost", "doubled"]
-    list_filter = ["vendor", "operation", "outcome", "doubled", "started_at"]
+    list_display = ["id", "vendor", "operation", "run_link", "result", "latency", "audio_seconds", "cost", "duplicate"]
+    list_filter = ["vendor", "operation", "outcome", "duplicate", "started_at"]
     search_fields = ["reference", "run__memory_id", "run__uid", "uid"]
     list_select_related = ["run"]
     list_per_page = 50

@@ -15,12 +15,12 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories.api.errors import ApiError, invalid
+from memories.api.errors import ApiError
 from memories.api.long_memories import PATIENCE_SECONDS, READS, InTurn, weight
 from memories.api.reading import Query, body, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
-from memories.changes import agenda, calendar, making
+from memories.changes import agenda, calendar
 from memories.links import feeds
 from memories.models import MemoryRow
 from omi.accounts.requests import fence_of, uid_of
@@ -95,10 +95,7 @@ class TaskViewSet(InTurn, viewsets.ViewSet):
     def list(self, request: Request) -> Response:
         """Tasks, newest first; the same words within 14 days are one."""
         asked = query(TasksQuery, request)
-        try:
-            page = agenda.listed(uid_of(request), state=asked.state, limit=asked.limit, cursor=asked.cursor)
-        except agenda.BadCursor as error:
-            raise invalid(("query", "cursor"), "Invalid cursor") from error
+        page = agenda.listed(uid_of(request), state=asked.state, limit=asked.limit, cursor=asked.cursor)
         shown = TaskPage(items=[_shown(task) for task in page.tasks], next_cursor=page.next_cursor)
         return Response(as_json(shown))
 
@@ -107,12 +104,7 @@ class TaskViewSet(InTurn, viewsets.ViewSet):
         """Tick a task off, or say when it is due, in every memory in which it was said."""
         given = body(ChangedTask, request)
         fields = {name: getattr(given, name) for name in given.model_fields_set}
-        try:
-            changed = agenda.change(uid_of(request), task_id, fields, fence=fence_of(request))
-        except agenda.NoSuchTask as error:
-            raise ApiError(404, "Action item not found") from error
-        except making.TooManyChanges as error:
-            raise ApiError(409, f"A memory keeps {making.MOST_CHANGES} changes") from error
+        changed = agenda.change(uid_of(request), task_id, fields, fence=fence_of(request))
         return Response(as_json(_shown(changed)))
 
 

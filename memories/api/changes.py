@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -13,7 +11,6 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories.api.errors import ApiError
 from memories.api.long_memories import InTurn
 from memories.api.reading import body
 from memories.api.rendering import as_json
@@ -24,7 +21,7 @@ from memories.repository import memories as repository
 from memories.shapes import ActionItem, Change, Memory
 from omi.accounts.requests import fence_of, uid_of
 from omi.core.moments import Moment
-from transcription.said_by import LONGEST_LABEL, SegmentId
+from transcription.ids import LONGEST_LABEL, SegmentId
 
 LONGEST_TEXT = 5000
 
@@ -134,8 +131,7 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
     def text(self, request: Request, memory_id: str, segment_id: str) -> Response:
         """Correct what a segment says."""
         given = body(NewText, request)
-        with answers():
-            changed = making.set_text(uid_of(request), memory_id, segment_id, given.text, fence=fence_of(request))
+        changed = making.set_text(uid_of(request), memory_id, segment_id, given.text, fence=fence_of(request))
         return Response(as_json(changed))
 
     @extend_schema(
@@ -147,9 +143,8 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
     def merge_voices(self, request: Request, memory_id: str) -> Response:
         """Make two voices one."""
         given = body(MergedVoices, request)
-        with answers():
-            fence = fence_of(request)
-            return Response(as_json(voices.merge(uid_of(request), memory_id, given.voice, given.into, fence=fence)))
+        fence = fence_of(request)
+        return Response(as_json(voices.merge(uid_of(request), memory_id, given.voice, given.into, fence=fence)))
 
     @extend_schema(
         request=SplitVoice,
@@ -161,8 +156,7 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
     def split_voice(self, request: Request, memory_id: str) -> Response:
         """Make passages of a voice another voice."""
         given = body(SplitVoice, request)
-        with answers():
-            changed, _ = voices.split(uid_of(request), memory_id, given.segment_ids, fence=fence_of(request))
+        changed, _ = voices.split(uid_of(request), memory_id, given.segment_ids, fence=fence_of(request))
         return Response(as_json(changed))
 
     @extend_schema(responses={200: ItemList, 404: Detail})
@@ -176,23 +170,20 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
         """Add an action item; one of the same words that is there is answered as it is."""
         given = body(NewItem, request)
         wanted = ActionItem(**given.model_dump())
-        with answers():
-            made = making.add_item(uid_of(request), memory_id, wanted, fence=fence_of(request))
+        made = making.add_item(uid_of(request), memory_id, wanted, fence=fence_of(request))
         return Response(as_json(_item(*made)))
 
     @extend_schema(request=ChangedItem, responses={200: ItemShown, 404: Detail, 409: Detail, 422: Detail})
     def change_item(self, request: Request, memory_id: str, item_id: str) -> Response:
         """Set what is given of an action item."""
         given = body(ChangedItem, request).given()
-        with answers():
-            changed = making.change_item(uid_of(request), memory_id, item_id, given, fence=fence_of(request))
+        changed = making.change_item(uid_of(request), memory_id, item_id, given, fence=fence_of(request))
         return Response(as_json(_item(item_id, changed)))
 
     @extend_schema(responses={204: None, 404: Detail, 409: Detail})
     def delete_item(self, request: Request, memory_id: str, item_id: str) -> Response:
         """Take an action item off the list for good."""
-        with answers():
-            making.delete_item(uid_of(request), memory_id, item_id, fence=fence_of(request))
+        making.delete_item(uid_of(request), memory_id, item_id, fence=fence_of(request))
         return Response(status=204)
 
     @extend_schema(responses={200: ChangeList, 404: Detail})
@@ -203,28 +194,8 @@ class ChangeViewSet(InTurn, viewsets.ViewSet):
     @extend_schema(request=None, responses={200: ChangeShown, 404: Detail})
     def undo(self, request: Request, memory_id: str, change_id: str) -> Response:
         """Take one change back; those after it stay."""
-        with answers():
-            undone = making.undo(uid_of(request), memory_id, change_id, fence=fence_of(request))
+        undone = making.undo(uid_of(request), memory_id, change_id, fence=fence_of(request))
         return Response(as_json(_change(undone)))
-
-
-@contextmanager
-def answers() -> Iterator[None]:
-    """What is refused, as the API says it."""
-    try:
-        yield
-    except making.NoSuchSegment as error:
-        raise ApiError(404, "Segment not found") from error
-    except making.NoSuchItem as error:
-        raise ApiError(404, "Action item not found") from error
-    except making.NoSuchChange as error:
-        raise ApiError(404, "Change not found") from error
-    except voices.NoSuchVoice as error:
-        raise ApiError(404, "Voice or segment not found") from error
-    except voices.WholeVoice as error:
-        raise ApiError(409, "Choose some of the passages of one voice", code="whole_voice") from error
-    except making.TooManyChanges as error:
-        raise ApiError(409, f"A memory keeps {making.MOST_CHANGES} changes and {making.MOST_ITEMS} items") from error
 
 
 def _item(identity: str, item: ActionItem) -> ItemShown:

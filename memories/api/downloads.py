@@ -76,10 +76,7 @@ def export_of(uid: str) -> HttpResponseBase:
 
 def vault_of(uid: str, since: str = "") -> HttpResponseBase:
     """The user's memories as linked notes, as a ZIP file. Raises Busy, ApiError (422) for a bad cursor."""
-    try:
-        return _archive(uid, lambda: vault.vault(uid, since), "omi-vault.zip")
-    except vault.BadCursor as error:
-        raise ApiError(422, str(error)) from error
+    return _archive(uid, lambda: vault.vault(uid, since), "omi-vault.zip")
 
 
 def _archive(uid: str, make: Callable[[], IO[bytes]], name: str) -> HttpResponseBase:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 from drf_spectacular.utils import extend_schema
@@ -82,15 +80,14 @@ class EditViewSet(InTurn, viewsets.ViewSet):
         decision = _decision(uid, asked.assign_type, asked.value)
         if index >= len(memory.transcript_segments):
             raise ApiError(422, "Segment not found")
-        with _resolved():
-            changed = editing.assign_segments(
-                uid,
-                memory_id,
-                [memory.transcript_segments[index].id],
-                decision,
-                spread=True,
-                learn=asked.use_for_speech_training,
-            )
+        changed = editing.assign_segments(
+            uid,
+            memory_id,
+            [memory.transcript_segments[index].id],
+            decision,
+            spread=True,
+            learn=asked.use_for_speech_training,
+        )
         return Response(as_json(changed))
 
     @extend_schema(
@@ -106,23 +103,11 @@ class EditViewSet(InTurn, viewsets.ViewSet):
         decision = _decision(
             uid, *(("person_id", given.person_id) if given.person_id else ("is_user", str(given.is_user)))
         )
-        with _resolved():
-            targets = editing.targets(
-                memory, speaker=given.speaker, ids=given.segment_ids, indexes=given.segment_indexes
-            )
-            changed = editing.assign_segments(
-                uid, memory_id, targets, decision, speaker=given.speaker, learn=given.use_for_speech_training
-            )
+        targets = editing.targets(memory, speaker=given.speaker, ids=given.segment_ids, indexes=given.segment_indexes)
+        changed = editing.assign_segments(
+            uid, memory_id, targets, decision, speaker=given.speaker, learn=given.use_for_speech_training
+        )
         return Response(as_json(changed))
-
-
-@contextmanager
-def _resolved() -> Iterator[None]:
-    """409 for segments that the memory has not, or has no longer."""
-    try:
-        yield
-    except editing.UnresolvedTargets as error:
-        raise ApiError(409, "Some segments do not exist", unresolved=error.missing) from error
 
 
 def _decision(uid: str, kind: Literal["is_user", "person_id"] | str, value: str | None) -> editing.Decision:

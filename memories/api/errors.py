@@ -1,4 +1,5 @@
-"""Every failure as the app knows it: ``{"detail": …}`` with the original's status codes.
+"""Every failure as the app knows it: ``{"detail": …}`` with the original's status codes. ``REFUSALS`` says of each
+exception of the project what the API answers; the pages in the browser show the same sentence.
 
 401 is only said of a token that is missing or bad: the app signs the user out on a second one, so a store or an
 identity provider that is out of reach is 503.
@@ -7,39 +8,54 @@ identity provider that is out of reach is 503.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import structlog
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from pydantic import ValidationError
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
+from memories import editing
+from memories.changes import agenda, comments, healing, making, voices
+from memories.document_parts import MOST_COMMENT_CHARACTERS, MOST_COMMENTS, MOST_TAGS
+from memories.feedback.reports import ReportNotFound, TooMuchFeedback
+from memories.labels import store as labels
+from memories.labels.labelling import TooManyTags
+from memories.links import shared
+from memories.offline import batches, receiving
 from memories.pipeline.budgets import BudgetSpent
-from memories.pipeline.service import IdempotencyConflict, NotRetryable, PipelineError, TooManyRetries
+from memories.pipeline.service import IdempotencyConflict, PipelineError, TooManyRetries
+from memories.recaps.reading import RecapNotFound
 from memories.repository.large import Unreadable
 from memories.repository.memories import InvalidCursor, MemoryNotFound, RevisionConflict
 from memories.repository.processing import ProcessingMemoryNotFound
+from memories.reshaping import plans
+from memories.reshaping import records as reshaping
+from memories.templates import store as templates
+from memories.user_events.watch import TooManyStreams
+from memories.vault import BadCursor as BadVaultCursor
+from memories.vocabulary import terms
+from memories.webhooks import hooks
+from memories.webhooks.rules import MOST_PER_USER as MOST_WEBHOOKS
+from memories.webhooks.rules import BadAddress
 from omi.accounts.erased import AccountErased
 from omi.accounts.identity import IdentityUnavailable, InvalidToken
 from omi.core.errors import ErrorKind, ProviderError
 from omi.core.slots import Busy
 from omi.stores.audio import AudioNotFound
 from omi.stores.documents.base import AlreadyExists, TooLarge
-from speakers.people import PersonNotFound
+from speakers.api.errors import Refused
+from speakers.clips import BadRecording
+from speakers.gallery import SampleGone
+from speakers.people import InvalidName, PersonNotFound, TooManyPeople
+from speakers.quality import RejectedAudio
 from transcription.audio.convert import AudioError
 
 log = structlog.get_logger(__name__)
-
-Answer = tuple[int, Any, dict[str, str], dict[str, Any]]
-
-_NOT_FOUND: dict[type[Exception], str] = {
-    MemoryNotFound: "Memory not found",
-    ProcessingMemoryNotFound: "Processing memory not found",
-    PersonNotFound: "Person not found",
-    AudioNotFound: "Memory recording not found",
-}
 
 
 class ApiError(Exception):
@@ -58,78 +74,184 @@ def invalid(location: tuple[str | int, ...], message: str, kind: str = "value_er
     return ApiError(422, [{"type": kind, "loc": list(location), "msg": message}])
 
 
+def _spent(error: TooManyRetries | BudgetSpent) -> ApiError:
+    return ApiError(429, str(error), headers={"Retry-After": str(math.ceil(error.seconds))})
+
+
+def _provider(error: ProviderError) -> ApiError:
+    if error.kind is ErrorKind.PERMANENT:
+        return ApiError(502, error.message)
+    return ApiError(503, error.message, headers={"Retry-After": str(max(1, round(error.retry_after or 5)))})
+
+
+def _wrong_offset(error: receiving.WrongOffset) -> ApiError:
+    sentence = "The piece does not begin where the file ends that is here"
+    return ApiError(409, sentence, headers={"Upload-Offset": str(error.offset)}, offset=error.offset)
+
+
+def _not_possible(error: plans.NotPossible) -> ApiError:
+    return SEGMENT_NOT_FOUND if error.code == "no_segment" else ApiError(409, str(error), code=error.code)
+
+
+NOT_AUTHORIZED: Final = ApiError(401, "Invalid authorization token")
+SEGMENT_NOT_FOUND: Final = ApiError(404, "Segment not found")
+PERSON_NOT_FOUND: Final = ApiError(404, "Person not found", code="person_not_found")
+NAME_TAKEN: Final = ApiError(409, "Another one has this name")
+SOON: Final = {"Retry-After": "600"}
+
+REFUSALS: Final[Mapping[type[Exception], ApiError | Callable[[Any], ApiError]]] = {
+    ApiError: lambda error: error,
+    # 401, and what looks like it
+    InvalidToken: NOT_AUTHORIZED,
+    AccountErased: NOT_AUTHORIZED,
+    exceptions.AuthenticationFailed: NOT_AUTHORIZED,
+    exceptions.NotAuthenticated: ApiError(401, "Authorization header not found"),
+    IdentityUnavailable: ApiError(
+        503, "The identity service cannot be reached, please try again", headers={"Retry-After": "5"}
+    ),
+    # Nothing of this name, or somebody else's
+    MemoryNotFound: ApiError(404, "Memory not found"),
+    ProcessingMemoryNotFound: ApiError(404, "Processing memory not found"),
+    PersonNotFound: PERSON_NOT_FOUND,
+    SampleGone: ApiError(404, "Sample not found", code="sample_not_found"),
+    AudioNotFound: ApiError(404, "Memory recording not found"),
+    making.NoSuchSegment: SEGMENT_NOT_FOUND,
+    making.NoSuchItem: ApiError(404, "Action item not found"),
+    agenda.NoSuchTask: ApiError(404, "Action item not found"),
+    making.NoSuchChange: ApiError(404, "Change not found"),
+    voices.NoSuchVoice: ApiError(404, "Voice or segment not found"),
+    healing.NoSuchHealing: ApiError(404, "Healing not found"),
+    labels.LabelNotFound: ApiError(404, "Folder or tag not found"),
+    comments.CommentNotFound: ApiError(404, "Comment not found"),
+    templates.TemplateNotFound: ApiError(404, "Template not found"),
+    shared.LinkNotFound: ApiError(404, "There is no such link"),
+    RecapNotFound: ApiError(404, "Recap not found"),
+    ReportNotFound: ApiError(404, "Feedback not found"),
+    reshaping.NotFound: ApiError(404, "Reshaping not found"),
+    batches.BatchNotFound: ApiError(404, "Batch not found"),
+    hooks.WebhookNotFound: ApiError(404, "Webhook not found"),
+    editing.NoSuchTranscript: ApiError(404, "Transcript not found"),
+    # It cannot be done as things stand
+    IdempotencyConflict: ApiError(409, "This Idempotency-Key was used for another recording"),
+    batches.AnotherRequest: ApiError(409, "This Idempotency-Key was used for other files"),
+    PipelineError: lambda error: ApiError(409, str(error)[:1].upper() + str(error)[1:]),
+    RevisionConflict: ApiError(409, "The memory was changed meanwhile, please read it again"),
+    AlreadyExists: ApiError(409, "This was deleted, and is not made again", code="deleted"),
+    editing.EmptyTranscript: ApiError(409, "This transcript is empty and cannot be shown in place of another"),
+    editing.UnresolvedTargets: lambda error: ApiError(409, "Some segments do not exist", unresolved=error.missing),
+    voices.WholeVoice: ApiError(409, "Choose some of the passages of one voice", code="whole_voice"),
+    making.TooManyChanges: ApiError(409, f"A memory keeps {making.MOST_CHANGES} changes and {making.MOST_ITEMS} items"),
+    healing.TooManyHealings: ApiError(409, f"There may be {healing.MOST_HEALINGS} healings"),
+    healing.WasUndone: ApiError(409, "The healing was undone"),
+    labels.NameTaken: NAME_TAKEN,
+    labels.TooManyLabels: ApiError(409, f"There may be {labels.MOST_FOLDERS} folders and {labels.MOST_TAGS} tags"),
+    comments.AnotherComment: ApiError(409, "This Idempotency-Key was used for another comment"),
+    comments.TooManyComments: ApiError(
+        409, f"A memory keeps {MOST_COMMENTS} comments with {MOST_COMMENT_CHARACTERS} characters in all"
+    ),
+    templates.NameTaken: NAME_TAKEN,
+    templates.TooManyTemplates: ApiError(409, f"There may be {templates.MOST_TEMPLATES} templates"),
+    shared.TooManyLinks: ApiError(409, f"A memory may have {shared.MOST_PER_MEMORY} links"),
+    hooks.SameAddress: ApiError(409, "There is a webhook for this address"),
+    hooks.TooManyWebhooks: ApiError(409, f"There may be {MOST_WEBHOOKS} webhooks"),
+    hooks.StillWaiting: ApiError(409, "It still waits, or the webhook is switched off or has too much waiting"),
+    plans.NotPossible: _not_possible,
+    reshaping.UnderWay: ApiError(
+        409, "One of these memories is being merged or split, please try again", code="under_way"
+    ),
+    receiving.WrongOffset: _wrong_offset,
+    receiving.NotReceiving: ApiError(409, "This file takes no more bytes"),
+    # Later
+    Busy: lambda error: ApiError(429, str(error), headers={"Retry-After": str(error.seconds)}, code="busy"),
+    TooManyRetries: _spent,
+    BudgetSpent: _spent,
+    TooManyStreams: ApiError(429, "Too many event streams are open", headers={"Retry-After": "15"}),
+    TooMuchFeedback: ApiError(429, "That is as much as may be given on one day", headers={"Retry-After": "3600"}),
+    reshaping.TooMany: ApiError(
+        429,
+        f"{reshaping.MOST_AT_ONCE} merges and splits are under way, please try again later",
+        headers={"Retry-After": "30"},
+    ),
+    batches.TooManyBatches: lambda _: ApiError(
+        429,
+        f"There may be {settings.OMI_SYNC_BATCHES} unfinished batches, and {batches.MOST_PER_DAY} files a day",
+        headers=SOON,
+    ),
+    batches.TooMuchWaiting: lambda _: ApiError(
+        429, f"The files of unfinished batches may have {settings.OMI_SYNC_BYTES} bytes together", headers=SOON
+    ),
+    ProviderError: _provider,
+    # The request itself
+    AudioError: lambda error: ApiError(413 if error.code == "too_long" else 400, error.sentence, code=error.code),
+    RejectedAudio: lambda error: ApiError(400, error.sentence, code=error.code),
+    BadRecording: lambda error: ApiError(400, str(error), code="broken"),
+    Refused: lambda error: ApiError(error.status, error.detail, code=error.code),
+    TooLarge: ApiError(413, "This is more than one document can hold", code="too_large"),
+    receiving.TooManyPieces: ApiError(413, f"A file may come in {receiving.MOST_PIECES} pieces", code="too_large"),
+    receiving.Longer: lambda _: ApiError(
+        413,
+        f"The piece goes beyond the announced size, or has more than {settings.OMI_SYNC_PIECE_BYTES} bytes",
+        code="too_large",
+    ),
+    RequestDataTooBig: ApiError(413, "The request is too large"),
+    ValidationError: lambda error: ApiError(422, fastapi_errors(error, "body")),
+    InvalidName: lambda error: ApiError(422, str(error), code="invalid_name"),
+    TooManyPeople: lambda error: ApiError(422, str(error), code="too_many_people"),
+    InvalidCursor: lambda error: invalid(("query", "cursor"), str(error)),
+    agenda.BadCursor: invalid(("query", "cursor"), "Invalid cursor"),
+    healing.BadCursor: lambda error: invalid(("body", "cursor"), str(error)),
+    BadVaultCursor: lambda error: ApiError(422, str(error)),
+    healing.NothingToHeal: lambda error: invalid(("body", error.field), str(error)),
+    TooManyTags: invalid(("body", "tag_ids"), f"A memory bears {MOST_TAGS} tags at most"),
+    terms.TooManyTerms: invalid(("body", "terms"), f"There may be {terms.MOST_TERMS} terms"),
+    BadAddress: lambda error: invalid(("body", "url"), str(error)),
+    exceptions.ValidationError: lambda error: ApiError(422, error.detail),
+    Http404: ApiError(404, "Not Found"),
+    # Ours
+    Unreadable: ApiError(500, "What is stored of this cannot be read; the support sees it in a list"),
+}
+"""What the API answers for an exception of this class or of one derived from it; the nearest class counts."""
+
+
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """``settings.REST_FRAMEWORK["EXCEPTION_HANDLER"]``. None leaves the error to Django: a logged 500."""
-    answer = _answer(error, context)
-    if answer is None:
-        return None
-    code, detail, headers, more = answer
-    if code == status.HTTP_401_UNAUTHORIZED:
-        headers = {"WWW-Authenticate": "Bearer", **headers}
-    if code >= 500:
-        log.warning("request_failed", status=code, error=type(error).__name__, view=type(context.get("view")).__name__)
-    return Response({"detail": detail, **more}, status=code, headers=headers)
+    told = _refusal(error, context)
+    return None if told is None else Response(_content(told), status=told.status_code, headers=told.headers)
 
 
-def _answer(error: Exception, context: dict[str, Any]) -> Answer | None:
-    if isinstance(error, ApiError):
-        return error.status_code, error.detail, error.headers, error.more
-    for kind, sentence in _NOT_FOUND.items():
-        if isinstance(error, kind):
-            return 404, sentence, {}, {}
-    if isinstance(error, InvalidToken | AccountErased | exceptions.AuthenticationFailed):
-        return 401, "Invalid authorization token", {}, {}
-    if isinstance(error, exceptions.NotAuthenticated):
-        return 401, "Authorization header not found", {}, {}
-    if isinstance(error, IdentityUnavailable):
-        return 503, "The identity service cannot be reached, please try again", {"Retry-After": "5"}, {}
-    if isinstance(error, ProviderError):
-        return _provider(error)
-    if isinstance(error, AudioError):
-        code = 413 if error.code == "too_long" else 400
-        return code, error.sentence, {}, {"code": error.code}
-    if isinstance(error, ValidationError):
-        return 422, fastapi_errors(error, "body"), {}, {}
-    if isinstance(error, IdempotencyConflict):
-        return 409, "This Idempotency-Key was used for another recording", {}, {}
-    if isinstance(error, Busy):
-        return 429, str(error), {"Retry-After": str(error.seconds)}, {"code": "busy"}
-    if isinstance(error, TooManyRetries | BudgetSpent):
-        return 429, str(error), {"Retry-After": str(math.ceil(error.seconds))}, {}
-    if isinstance(error, NotRetryable | PipelineError):
-        return 409, str(error)[:1].upper() + str(error)[1:], {}, {}
-    if isinstance(error, RevisionConflict):
-        return 409, "The memory was changed meanwhile, please read it again", {}, {}
-    if isinstance(error, AlreadyExists):
-        return 409, "This was deleted, and is not made again", {}, {"code": "deleted"}
-    if isinstance(error, InvalidCursor):
-        return 422, [{"type": "value_error", "loc": ["query", "cursor"], "msg": str(error)}], {}, {}
-    if isinstance(error, TooLarge):
-        return 413, "This is more than one document can hold", {}, {"code": "too_large"}
-    if isinstance(error, Unreadable):
-        return 500, "What is stored of this cannot be read; the support sees it in a list", {}, {}
-    return _django(error, context)
+def refusal(error: Exception) -> HttpResponse:
+    """The same answer from a view outside of the REST framework. What nobody expected is raised on."""
+    told = _refusal(error, {})
+    if told is None:
+        raise error
+    return JsonResponse(_content(told), status=told.status_code, headers=told.headers)
 
 
-def _provider(error: ProviderError) -> Answer:
-    if error.kind is ErrorKind.PERMANENT:
-        return 502, error.message, {}, {}
-    return 503, error.message, {"Retry-After": str(max(1, round(error.retry_after or 5)))}, {}
+def _content(told: ApiError) -> dict[str, Any]:
+    return {"detail": told.detail, **told.more}
 
 
-def _django(error: Exception, context: dict[str, Any]) -> Answer | None:
+def _refusal(error: Exception, context: dict[str, Any]) -> ApiError | None:
+    told = _told(error, context)
+    if told is not None and told.status_code == status.HTTP_401_UNAUTHORIZED:
+        told = ApiError(401, told.detail, headers={"WWW-Authenticate": "Bearer", **told.headers}, **told.more)
+    if told is not None and told.status_code >= 500:
+        view = type(context.get("view")).__name__
+        log.warning("request_failed", status=told.status_code, error=type(error).__name__, view=view)
+    return told
+
+
+def _told(error: Exception, context: dict[str, Any]) -> ApiError | None:
+    for kind in type(error).__mro__:
+        found = REFUSALS.get(kind)
+        if found is not None:
+            return found if isinstance(found, ApiError) else found(error)
     if isinstance(error, exceptions.ParseError):
-        return 422, [_unparsed(error, context)], {}, {}
-    if isinstance(error, exceptions.ValidationError):
-        return 422, error.detail, {}, {}
-    if isinstance(error, RequestDataTooBig):
-        return 413, "The request is too large", {}, {}
-    if isinstance(error, Http404):
-        return 404, "Not Found", {}, {}
+        return ApiError(422, [_unparsed(error, context)])
     if isinstance(error, exceptions.APIException):
         wait = getattr(error, "wait", None)
         headers = {"Retry-After": str(wait)} if wait else {}
-        return error.status_code, str(error.detail), headers, {}
+        return ApiError(error.status_code, str(error.detail), headers=headers)
     return None
 
 

@@ -13,12 +13,12 @@ import structlog
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
-from memories.api.errors import exception_handler
+from memories.api.errors import ApiError, invalid, refusal
 from memories.user_events import log as events
 from memories.user_events import watch
-from omi.accounts.identity import verify_token
+from omi.accounts.authentication import bearer_of
 
 log = structlog.get_logger(__name__)
 
@@ -33,25 +33,16 @@ token that still holds."""
 
 async def event_stream(request: HttpRequest) -> HttpResponseBase:
     """Events after ``Last-Event-ID`` (or ``?after=N``), then new ones as they come; without either only new ones."""
-    if request.method != "GET":
-        return _refusal(405, "Method Not Allowed", {"Allow": "GET"})
-    token = request.headers.get("Authorization", "")
-    if not token.lower().startswith("bearer "):
-        return _refusal(401, "Authorization header not found", {"WWW-Authenticate": "Bearer"})
     try:
-        principal = await sync_to_async(verify_token)(token[7:].strip())
-    except Exception as error:
-        answer = exception_handler(error, {})
-        if answer is None:
-            raise
-        return _refusal(answer.status_code, answer.data["detail"], dict(answer.headers))
-    asked = request.headers.get("Last-Event-ID") or request.GET.get("after") or ""
-    if asked and not (asked.isascii() and asked.isdigit() and len(asked) < 19):
-        return _refusal(422, [{"type": "int_parsing", "loc": ["query", "after"], "msg": "Input should be a number"}])
-    try:
+        if request.method != "GET":
+            raise ApiError(405, "Method Not Allowed", headers={"Allow": "GET"})
+        principal = await sync_to_async(bearer_of)(request)
+        asked = request.headers.get("Last-Event-ID") or request.GET.get("after") or ""
+        if asked and not (asked.isascii() and asked.isdigit() and len(asked) < 19):
+            raise invalid(("query", "after"), "Input should be a number", "int_parsing")
         stream = watch.enter(principal.uid, principal.issued_at)
-    except watch.TooManyStreams:
-        return _refusal(429, "Too many event streams are open", {"Retry-After": str(RETRY_SECONDS)})
+    except Exception as error:
+        return refusal(error)
     try:
         after = int(asked) if asked else await database_sync_to_async(events.latest)(principal.uid)
         longest = min(LONGEST, principal.expires_at - time.time())
@@ -147,9 +138,3 @@ async def _nudges(layer: Any, channel: str, stream: watch.Stream) -> None:
             log.warning("nudges_unavailable", error=type(error).__name__)
             await asyncio.sleep(PING_EVERY)
         stream.grown.set()
-
-
-def _refusal(code: int, detail: Any, headers: dict[str, str] | None = None) -> HttpResponse:
-    content = json.dumps({"detail": detail})
-    chosen = {name: value for name, value in (headers or {}).items() if name.lower() != "content-type"}
-    return HttpResponse(content, status=code, content_type="application/json", headers=chosen)

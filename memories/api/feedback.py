@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
@@ -12,7 +11,6 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories.api.errors import ApiError, invalid
 from memories.api.reading import Query, body, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
@@ -21,8 +19,9 @@ from memories.feedback import permissions, reports
 from memories.feedback.models import Part, Reason, Report
 from memories.vocabulary import terms
 from omi.accounts import users
+from omi.accounts.erased import Fence
 from omi.accounts.requests import fence_of, uid_of
-from transcription.said_by import SegmentId
+from transcription.ids import SegmentId
 
 
 class GiveFeedback(BaseModel):
@@ -114,19 +113,13 @@ class FeedbackViewSet(viewsets.ViewSet):
     def list(self, request: Request) -> Response:
         """What the user has said."""
         asked = query(FeedbackQuery, request)
-        try:
-            found = reports.of_user(uid_of(request), before=asked.before, limit=asked.limit)
-        except reports.ReportNotFound as error:
-            raise ApiError(404, "Feedback not found") from error
+        found = reports.of_user(uid_of(request), before=asked.before, limit=asked.limit)
         return Response([as_json(_shown(item)) for item in found])
 
     @extend_schema(responses={204: None, 404: Detail})
     def destroy(self, request: Request, feedback_id: str) -> Response:
         """Take it back."""
-        try:
-            reports.withdraw(uid_of(request), feedback_id)
-        except reports.ReportNotFound as error:
-            raise ApiError(404, "Feedback not found") from error
+        reports.withdraw(uid_of(request), feedback_id)
         return Response(status=204)
 
 
@@ -162,24 +155,18 @@ class VocabularyViewSet(viewsets.ViewSet):
     def update(self, request: Request) -> Response:
         """Replace it."""
         given = body(VocabularyGiven, request)
-        try:
-            made = terms.put(uid_of(request), given.terms, fence=fence_of(request))
-        except terms.TooManyTerms as error:
-            raise invalid(("body", "terms"), f"There may be {terms.MOST_TERMS} terms") from error
+        made = terms.put(uid_of(request), given.terms, fence=fence_of(request))
         return Response(as_json(made))
 
 
-def given_by(uid: str, said: GiveFeedback, *, fence: Callable[[], None]) -> Report:
+def given_by(uid: str, said: GiveFeedback, *, fence: Fence) -> Report:
     """Keep what a user says. Raises ApiError (429), MemoryNotFound and what ``fence`` raises."""
     given = reports.Given(
         part=said.part.value, memory_id=said.memory_id or "", segment_id=said.segment_id or "",
         thumb={"up": 1, "down": -1, None: 0}[said.thumb], reasons=[reason.value for reason in said.reasons],
         text=said.text.strip(), audio_consent=said.audio_consent,
     )  # fmt: skip
-    try:
-        made = reports.give(uid, given, fence=fence)
-    except reports.TooMuchFeedback as error:
-        raise ApiError(429, "That is as much as may be given on one day", headers={"Retry-After": "3600"}) from error
+    made = reports.give(uid, given, fence=fence)
     if said.thumb is not None and said.memory_id:
         observe(uid, said.memory_id, {"thumb": float(said.thumb == "up")})
     return made

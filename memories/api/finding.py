@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from memories.api.reading import Query, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
-from memories.noted import MOST_TAGS
+from memories.document_parts import MOST_TAGS
 from memories.pipeline import budgets
 from memories.search import query as searching
 from memories.search.snippets import Place

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal
@@ -15,7 +14,6 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories.api.errors import ApiError, invalid
 from memories.api.reading import body
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
@@ -111,8 +109,7 @@ class HealingViewSet(viewsets.ViewSet):
     def preview(self, request: Request) -> Response:
         """See what a healing would change."""
         given = body(AskedPreview, request)
-        with answers():
-            found = healing.preview(uid_of(request), given.heard, given.term, given.cursor)
+        found = healing.preview(uid_of(request), given.heard, given.term, given.cursor)
         shown = PreviewShown(
             places=[PlaceShown(**asdict(item)) for item in found.places],
             more_places=found.more_places, next_cursor=found.next_cursor,
@@ -129,10 +126,7 @@ class HealingViewSet(viewsets.ViewSet):
     def create(self, request: Request) -> Response:
         """Begin a healing."""
         given = body(AskedHealing, request)
-        with answers():
-            made = healing.begin(
-                uid_of(request), given.heard, given.term, left_out=given.left_out, fence=fence_of(request)
-            )
+        made = healing.begin(uid_of(request), given.heard, given.term, left_out=given.left_out, fence=fence_of(request))
         return _answer(made)
 
     @extend_schema(responses={200: HealingList})
@@ -149,8 +143,7 @@ class HealingViewSet(viewsets.ViewSet):
     @extend_schema(responses={200: HealingShown, 404: Detail})
     def retrieve(self, request: Request, healing_id: str) -> Response:
         """One healing."""
-        with answers():
-            return _answer(healing.get(uid_of(request), healing_id))
+        return _answer(healing.get(uid_of(request), healing_id))
 
     @extend_schema(
         request=None,
@@ -159,8 +152,7 @@ class HealingViewSet(viewsets.ViewSet):
     )
     def go_on(self, request: Request, healing_id: str) -> Response:
         """Go on with a healing."""
-        with answers():
-            made = healing.go_on(uid_of(request), healing_id, fence=fence_of(request))
+        made = healing.go_on(uid_of(request), healing_id, fence=fence_of(request))
         return _answer(made)
 
     @extend_schema(
@@ -170,8 +162,7 @@ class HealingViewSet(viewsets.ViewSet):
     )
     def undo(self, request: Request, healing_id: str) -> Response:
         """Take a healing back."""
-        with answers():
-            made = healing.undo(uid_of(request), healing_id, fence=fence_of(request))
+        made = healing.undo(uid_of(request), healing_id, fence=fence_of(request))
         return _answer(made)
 
 
@@ -193,20 +184,3 @@ def _shown(made: Healing, memories: int, standing: int) -> HealingShown:
         id=made.pk, heard=made.heard, term=made.term, state=state, memories=memories, skipped=made.skipped,
         created_at=made.created_at, undone_at=made.undone_at,
     )  # fmt: skip
-
-
-@contextmanager
-def answers() -> Iterator[None]:
-    """What the domain refuses, as status codes."""
-    try:
-        yield
-    except healing.NoSuchHealing as error:
-        raise ApiError(404, "Healing not found") from error
-    except healing.NothingToHeal as error:
-        raise invalid(("body", error.field), str(error)) from error
-    except healing.BadCursor as error:
-        raise invalid(("body", "cursor"), str(error)) from error
-    except healing.TooManyHealings as error:
-        raise ApiError(409, f"There may be {healing.MOST_HEALINGS} healings") from error
-    except healing.WasUndone as error:
-        raise ApiError(409, "The healing was undone") from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -13,16 +11,16 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories.api.errors import ApiError, invalid
 from memories.api.long_memories import InTurn
 from memories.api.reading import Query, body, idempotency_key, key_parameter, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
 from memories.changes import comments
-from memories.labels import kept, labelling
-from memories.noted import MOST_COMMENT_CHARACTERS, MOST_COMMENTS, MOST_TAGS, Comment
+from memories.document_parts import MOST_TAGS, Comment
+from memories.labels import labelling, store
 from memories.shapes import Memory
 from omi.accounts.requests import fence_of, uid_of
+from omi.core.one_line import is_one_line, is_seen
 
 KEY = key_parameter("same key: same comment")
 
@@ -30,7 +28,7 @@ KEY = key_parameter("same key: same comment")
 def one_line(text: str) -> str:
     """A name, for pydantic. Raises ValueError."""
     text = " ".join(text.replace("\0", " ").split())
-    if not text or not text.isprintable():
+    if not is_seen(text) or not is_one_line(text):
         raise ValueError("should have letters, and no control characters")
     return text
 
@@ -42,7 +40,7 @@ def _lines(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(one_line), Field(max_length=kept.LONGEST_NAME)]
+Name = Annotated[str, AfterValidator(one_line), Field(max_length=store.LONGEST_NAME)]
 Text = Annotated[str, AfterValidator(_lines), Field(max_length=comments.LONGEST_COMMENT)]
 LabelId = Annotated[str, Field(min_length=1, max_length=40)]
 
@@ -105,30 +103,27 @@ class LabelViewSet(viewsets.ViewSet):
     def list(self, request: Request) -> Response:
         """The user's folders and tags."""
         uid, asked = uid_of(request), query(LabelsQuery, request)
-        counts = kept.counts(uid)
-        return Response([as_json(_shown(label, counts[label.id])) for label in kept.listed(uid, asked.kind)])
+        counts = store.counts(uid)
+        return Response([as_json(_shown(label, counts[label.id])) for label in store.listed(uid, asked.kind)])
 
     @extend_schema(request=NewLabel, responses={200: LabelShown, 409: Detail, 422: Detail})
     def create(self, request: Request) -> Response:
         """Make a folder or tag; one of the same name that is there is answered as it is."""
         uid, given = uid_of(request), body(NewLabel, request)
-        with answers():
-            made = kept.create(uid, given.kind, given.name, fence=fence_of(request))
-        return Response(as_json(_shown(made, kept.count(uid, made.id))))
+        made = store.create(uid, given.kind, given.name, fence=fence_of(request))
+        return Response(as_json(_shown(made, store.count(uid, made.id))))
 
     @extend_schema(request=RenamedLabel, responses={200: LabelShown, 404: Detail, 409: Detail, 422: Detail})
     def partial_update(self, request: Request, label_id: str) -> Response:
         """Rename a folder or tag: its memories bear the new name at once. 409: another has this name."""
         uid, given = uid_of(request), body(RenamedLabel, request)
-        with answers():
-            changed = kept.rename(uid, label_id, given.name, fence=fence_of(request))
-        return Response(as_json(_shown(changed, kept.count(uid, label_id))))
+        changed = store.rename(uid, label_id, given.name, fence=fence_of(request))
+        return Response(as_json(_shown(changed, store.count(uid, label_id))))
 
     @extend_schema(responses={204: None, 404: Detail})
     def destroy(self, request: Request, label_id: str) -> Response:
         """Delete a folder or tag. Its memories stay."""
-        with answers():
-            labelling.delete(uid_of(request), label_id)
+        labelling.delete(uid_of(request), label_id)
         return Response(status=204)
 
 
@@ -144,8 +139,7 @@ class MemoryLabelViewSet(InTurn, viewsets.ViewSet):
     def labels(self, request: Request, memory_id: str) -> Response:
         """Put a memory into a folder, and tag it."""
         given = body(LabelsOfMemory, request).model_dump(exclude_unset=True)
-        with answers():
-            return Response(as_json(labelling.put(uid_of(request), memory_id, given, fence=fence_of(request))))
+        return Response(as_json(labelling.put(uid_of(request), memory_id, given, fence=fence_of(request))))
 
     @extend_schema(responses={200: CommentList, 404: Detail})
     def comments(self, request: Request, memory_id: str) -> Response:
@@ -158,45 +152,22 @@ class MemoryLabelViewSet(InTurn, viewsets.ViewSet):
     def add_comment(self, request: Request, memory_id: str) -> Response:
         """Comment on a memory."""
         given, key = body(NewComment, request), idempotency_key(request) or ""
-        with answers():
-            made = comments.add(uid_of(request), memory_id, given.text, key=key, fence=fence_of(request))
+        made = comments.add(uid_of(request), memory_id, given.text, key=key, fence=fence_of(request))
         return Response(as_json(made))
 
     @extend_schema(request=NewComment, responses={200: Comment, 404: Detail, 409: Detail, 422: Detail})
     def edit_comment(self, request: Request, memory_id: str, comment_id: str) -> Response:
         """Change the words of a comment."""
         given = body(NewComment, request)
-        with answers():
-            changed = comments.edit(uid_of(request), memory_id, comment_id, given.text, fence=fence_of(request))
+        changed = comments.edit(uid_of(request), memory_id, comment_id, given.text, fence=fence_of(request))
         return Response(as_json(changed))
 
     @extend_schema(responses={204: None, 404: Detail})
     def delete_comment(self, request: Request, memory_id: str, comment_id: str) -> Response:
         """Delete a comment."""
-        with answers():
-            comments.delete(uid_of(request), memory_id, comment_id, fence=fence_of(request))
+        comments.delete(uid_of(request), memory_id, comment_id, fence=fence_of(request))
         return Response(status=204)
 
 
-@contextmanager
-def answers() -> Iterator[None]:
-    """404 and 409 for what is not there and what may not be."""
-    try:
-        yield
-    except kept.LabelNotFound as error:
-        raise ApiError(404, "Folder or tag not found") from error
-    except comments.CommentNotFound as error:
-        raise ApiError(404, "Comment not found") from error
-    except kept.NameTaken as error:
-        raise ApiError(409, "Another one has this name") from error
-    except kept.TooManyLabels as error:
-        raise ApiError(409, f"There may be {kept.MOST_FOLDERS} folders and {kept.MOST_TAGS} tags") from error
-    except labelling.TooManyTags as error:
-        raise invalid(("body", "tag_ids"), f"A memory bears {MOST_TAGS} tags at most") from error
-    except comments.TooManyComments as error:
-        said = f"A memory keeps {MOST_COMMENTS} comments with {MOST_COMMENT_CHARACTERS} characters in all"
-        raise ApiError(409, said) from error
-
-
-def _shown(label: kept.Label, count: int) -> LabelShown:
+def _shown(label: store.Label, count: int) -> LabelShown:
     return LabelShown(**label.model_dump(), memories=count)

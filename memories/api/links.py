@@ -16,7 +16,6 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories.api.errors import ApiError
 from memories.api.long_memories import InTurn, weight
 from memories.api.reading import body
 from memories.api.rendering import as_json, for_strangers
@@ -119,22 +118,16 @@ class LinkViewSet(viewsets.ViewSet):
     def create(self, request: Request, memory_id: str) -> Response:
         """Make a link to a memory."""
         given = body(NewLink, request)
-        try:
-            link, secret = shared.make(
-                uid_of(request), memory_id, given.fields, given.days, audio=given.audio, fence=fence_of(request)
-            )
-        except shared.TooManyLinks as error:
-            raise ApiError(409, f"A memory may have {shared.MOST_PER_MEMORY} links") from error
+        link, secret = shared.make(
+            uid_of(request), memory_id, given.fields, given.days, audio=given.audio, fence=fence_of(request)
+        )
         made = LinkWithSecret(**_fields(link), url=f"{settings.OMI_PUBLIC_URL}/v1/shared/{secret}")
         return Response(as_json(made), headers={"Cache-Control": "no-store"})
 
     @extend_schema(responses={204: None, 404: Detail})
     def destroy(self, request: Request, memory_id: str, link_id: str) -> Response:
         """Revoke a link at once."""
-        try:
-            shared.revoke(uid_of(request), memory_id, link_id)
-        except shared.LinkNotFound as error:
-            raise ApiError(404, "Link not found") from error
+        shared.revoke(uid_of(request), memory_id, link_id)
         return Response(status=204)
 
 
@@ -158,10 +151,7 @@ class SharedViewSet(InTurn, viewsets.ViewSet):
     )
     def retrieve(self, request: Request, token: str) -> Response:
         """Open a link."""
-        try:
-            link, memory = shared.opened(token)
-        except shared.LinkNotFound as error:
-            raise ApiError(404, "There is no such link") from error
+        link, memory = shared.opened(token)
         return Response(as_json(_shown(link, memory)), headers=PRIVATE)
 
     @extend_schema(
@@ -175,10 +165,7 @@ class SharedViewSet(InTurn, viewsets.ViewSet):
     )  # fmt: skip
     def audio(self, request: Request, token: str) -> HttpResponseBase:
         """Hear the owner's own voice."""
-        try:
-            heard = shared.heard(token)
-        except shared.LinkNotFound as error:
-            raise ApiError(404, "There is no such link") from error
+        heard = shared.heard(token)
         told = {**PRIVATE, "Content-Type": "audio/wav", "ETag": f'"{heard.tag}"'}
         return stretch(request, heard.size, told, lambda start, count: own_voice.pieces(heard, start, count))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import re
@@ -21,13 +22,15 @@ from rest_framework.response import Response
 from memories.api.errors import ApiError, invalid
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
-from memories.api.sync import answers, was_captured
+from memories.api.sync import was_captured
 from memories.api.uploads import limit_upload
 from memories.offline import batches, receiving
-from memories.offline.models import SyncFile
+from memories.offline.models import SyncBatch, SyncFile
 from omi.accounts.principal import Principal
 from omi.accounts.requests import fence_of, uid_of
 from omi.accounts.users import get_user
+from omi.core.errors import ProviderError
+from omi.core.one_line import is_one_line
 from transcription.listen.request import BadRequest, language_tag
 
 _UPLOAD = {
@@ -74,13 +77,16 @@ class LocalFilesViewSet(viewsets.ViewSet):
         files = [_announced(index, item) for index, item in enumerate(uploads)]
         principal = cast("Principal", request.user)
         fence = fence_of(request)
-        with answers():
-            batch = batches.create(
-                principal.uid, files, device_id=None, language=_language(uid_of(request)), key=None,
-                signed_in=principal.issued_at, fence=fence,
-            )  # fmt: skip
+        batch = batches.create(
+            principal.uid, files, device_id=None, language=_language(uid_of(request)), key=None,
+            signed_in=principal.issued_at, fence=fence,
+        )  # fmt: skip
+        try:
             for file in batch.files.filter(state=SyncFile.State.WAITING).order_by("number"):
                 _receive(file, uploads, fence)
+        except Exception:
+            _give_up(batch)  # the app sends all of them again, and knows of no batch that waits for the rest
+            raise
         return Response(as_json(LocalFilesTaken(batch=batch.pk)))
 
 
@@ -102,7 +108,7 @@ def _announced(index: int, upload: UploadedFile[Any]) -> batches.Announced:
     digest = hashlib.sha256()
     for piece in upload.chunks():
         digest.update(piece)
-    name = "".join(character for character in str(upload.name) if character.isprintable())[:200]
+    name = "".join(character for character in str(upload.name) if is_one_line(character))[:200]
     return batches.Announced(name, captured, codec, None, upload.size, digest.hexdigest())
 
 
@@ -113,6 +119,11 @@ def _receive(file: SyncFile, uploads: Sequence[UploadedFile[Any]], fence: Any) -
     while data := source.read(settings.OMI_SYNC_PIECE_BYTES):
         receiving.receive(file.batch.uid, file.batch_id, file.number, offset, io.BytesIO(data), fence=fence)
         offset += len(data)
+
+
+def _give_up(batch: SyncBatch) -> None:
+    with contextlib.suppress(ProviderError, batches.BatchNotFound):  # it is over, and its bytes go by their time
+        batches.drop(batch.uid, batch.pk)
 
 
 def _language(uid: str) -> str:

@@ -23,10 +23,10 @@ from memories.api.rendering import as_json, conditional, etag
 from memories.api.shapes import CreatedMemory, Detail, EditMemory, Emotions, PhotoList
 from memories.capture import create
 from memories.feedback import corrections
-from memories.given import CreateMemory
 from memories.mirror import rows as mirror
 from memories.models import MemoryRow
 from memories.pipeline import budgets, service
+from memories.posted_memory import CreateMemory
 from memories.privacy import erasure
 from memories.repository import emotions, listing, tombstones
 from memories.repository import memories as repository

@@ -11,7 +11,7 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories.api.errors import ApiError, invalid
+from memories.api.errors import invalid
 from memories.api.reading import Query, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
@@ -62,10 +62,7 @@ class RecapViewSet(viewsets.ViewSet):
     @extend_schema(responses={200: RecapShown, 404: Detail, 422: Detail})
     def retrieve(self, request: Request, kind: str, day: str) -> Response:
         """The recap of the day, or of the week in which the day lies."""
-        try:
-            row, told = reading.get(uid_of(request), _kind(kind), _day(day))
-        except reading.RecapNotFound as error:
-            raise ApiError(404, "Recap not found") from error
+        row, told = reading.get(uid_of(request), _kind(kind), _day(day))
         return Response(as_json(RecapShown(**_brief(row), recap=told)))
 
     @extend_schema(
@@ -78,10 +75,7 @@ class RecapViewSet(viewsets.ViewSet):
         uid = uid_of(request)
         chosen = _kind(kind), _day(day)
         budgets.spend(uid, runs=1)
-        try:
-            row = reading.make_again(uid, *chosen, fence=fence_of(request))
-        except reading.RecapNotFound as error:
-            raise ApiError(404, "Recap not found") from error
+        row = reading.make_again(uid, *chosen, fence=fence_of(request))
         return Response(as_json(RecapBrief(**_brief(row))))
 
 

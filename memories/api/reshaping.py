@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -14,7 +12,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
-from memories.api.errors import ApiError
 from memories.api.long_memories import in_turn, weight
 from memories.api.reading import Query, body, parameters, query
 from memories.api.rendering import as_json
@@ -101,7 +98,7 @@ class ReshapingViewSet(viewsets.ViewSet):
         asked = body(MergeMemories, request)
         uid = uid_of(request)
         rows = MemoryRow.objects.filter(uid=uid, memory_id__in=asked.memory_ids)
-        with in_turn(uid, weight(rows)), answers():
+        with in_turn(uid, weight(rows)):
             return Response(as_json(shown(asking.merge(uid, asked.memory_ids, fence=fence_of(request)))))
 
     @extend_schema(
@@ -114,7 +111,7 @@ class ReshapingViewSet(viewsets.ViewSet):
         """Make two memories of one."""
         asked = body(SplitMemory, request)
         uid = uid_of(request)
-        with in_turn(uid, weight(MemoryRow.objects.filter(uid=uid, memory_id=memory_id))), answers():
+        with in_turn(uid, weight(MemoryRow.objects.filter(uid=uid, memory_id=memory_id))):
             return Response(as_json(shown(asking.split(uid, memory_id, asked.segment_id, fence=fence_of(request)))))
 
     @extend_schema(parameters=parameters(ReshapingQuery), responses={200: ReshapingList, 422: Detail})
@@ -127,8 +124,7 @@ class ReshapingViewSet(viewsets.ViewSet):
     @extend_schema(responses={200: ReshapingShown, 404: Detail})
     def retrieve(self, request: Request, reshaping_id: str) -> Response:
         """How far a merge, a split or its undoing is."""
-        with answers():
-            return Response(as_json(shown(records.find(uid_of(request), reshaping_id))))
+        return Response(as_json(shown(records.find(uid_of(request), reshaping_id))))
 
     @extend_schema(
         request=None,
@@ -138,8 +134,7 @@ class ReshapingViewSet(viewsets.ViewSet):
     )
     def undo(self, request: Request, reshaping_id: str) -> Response:
         """Take a merge or a split back."""
-        with answers():
-            return Response(as_json(shown(asking.undo(uid_of(request), reshaping_id, fence=fence_of(request)))))
+        return Response(as_json(shown(asking.undo(uid_of(request), reshaping_id, fence=fence_of(request)))))
 
 
 def shown(row: Reshaping) -> ReshapingShown:
@@ -150,22 +145,3 @@ def shown(row: Reshaping) -> ReshapingShown:
         "created_at": row.created_at, "done_at": row.done_at,
         "undo_until": records.undo_until(row),
     })  # fmt: skip
-
-
-@contextmanager
-def answers() -> Iterator[None]:
-    """What is refused, as the API says it."""
-    try:
-        yield
-    except records.NotFound as error:
-        raise ApiError(404, "Reshaping not found") from error
-    except records.UnderWay as error:
-        said = "One of these memories is being merged or split, please try again"
-        raise ApiError(409, said, code="under_way") from error
-    except records.TooMany as error:
-        said = f"{records.MOST_AT_ONCE} merges and splits are under way, please try again later"
-        raise ApiError(429, said, headers=AGAIN) from error
-    except plans.NotPossible as error:
-        if error.code == "no_segment":
-            raise ApiError(404, "Segment not found") from error
-        raise ApiError(409, str(error), code=error.code) from error

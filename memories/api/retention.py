@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from memories.api.reading import body
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
-from memories.privacy import account, kept
+from memories.privacy import account, recordings_kept
 from omi.accounts.requests import fence_of, uid_of
 
 
@@ -21,18 +21,18 @@ class ChangedRetention(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     recordings_allowed: bool | None = Field(default=None, strict=True)
-    recordings_keep_days: int | None = Field(default=None, strict=True, ge=1, le=kept.LONGEST)
+    recordings_keep_days: int | None = Field(default=None, strict=True, ge=1, le=recordings_kept.LONGEST)
 
 
 class RetentionViewSet(viewsets.ViewSet):
-    @extend_schema(responses={200: kept.Kept})
+    @extend_schema(responses={200: recordings_kept.Kept})
     def retrieve(self, request: Request) -> Response:
         """What is kept of the user's audio, for how long, and what the server keeps besides."""
-        return Response(as_json(kept.told(uid_of(request))))
+        return Response(as_json(recordings_kept.told(uid_of(request))))
 
     @extend_schema(
         request=ChangedRetention,
-        responses={200: kept.Kept, 422: Detail},
+        responses={200: recordings_kept.Kept, 422: Detail},
         description="Taking the permission back erases every kept recording. A shorter time holds for those that are "
         "kept already, too: what is older goes within minutes.",
     )
@@ -41,7 +41,7 @@ class RetentionViewSet(viewsets.ViewSet):
         uid, fence = uid_of(request), fence_of(request)
         given = body(ChangedRetention, request).model_dump(exclude_unset=True)
         if "recordings_keep_days" in given:
-            kept.keep_recordings_for(uid, given["recordings_keep_days"], fence=fence)
+            recordings_kept.keep_recordings_for(uid, given["recordings_keep_days"], fence=fence)
         if given.get("recordings_allowed") is not None:
             account.set_recording_permission(uid, given["recordings_allowed"], fence=fence)
-        return Response(as_json(kept.told(uid)))
+        return Response(as_json(recordings_kept.told(uid)))

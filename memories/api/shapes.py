@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, RootModel, field_validator
 
 from memories.shapes import Geolocation, Memory, Photo
 from omi.core.moments import Moment
-from transcription.said_by import PersonId, SegmentId, SpeakerLabel
+from transcription.ids import PersonId, SegmentId, SpeakerLabel
 from transcription.segments import Segment
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, cast
 
@@ -26,6 +25,7 @@ from memories.offline.models import SyncBatch
 from omi.accounts.principal import Principal
 from omi.accounts.requests import fence_of, uid_of
 from omi.core.moments import Moment
+from omi.core.one_line import is_one_line
 from transcription.audio.codecs import UnknownCodec
 from transcription.listen.request import BadRequest, language_tag
 
@@ -50,7 +50,7 @@ def _language(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    if not text.isprintable():
+    if not is_one_line(text):
         raise ValueError("should be printable")
     return text
 
@@ -167,15 +167,13 @@ class SyncViewSet(viewsets.ViewSet):
     def list(self, request: Request) -> Response:
         """The user's batches, newest first, for 90 days."""
         asked = query(BatchQuery, request)
-        with answers():
-            found = reading.page(uid_of(request), before=asked.before, limit=asked.limit)
+        found = reading.page(uid_of(request), before=asked.before, limit=asked.limit)
         return Response([as_json(item) for item in shown_of(found)])
 
     @extend_schema(responses={200: BatchShown, 404: Detail})
     def retrieve(self, request: Request, batch_id: str) -> Response:
         """A batch with the state of each file."""
-        with answers():
-            return _answer(batches.get(uid_of(request), batch_id))
+        return _answer(batches.get(uid_of(request), batch_id))
 
     @extend_schema(
         request=None,
@@ -184,8 +182,7 @@ class SyncViewSet(viewsets.ViewSet):
     )
     def finish(self, request: Request, batch_id: str) -> Response:
         """End a batch early."""
-        with answers():
-            return _answer(batches.finish(uid_of(request), batch_id))
+        return _answer(batches.finish(uid_of(request), batch_id))
 
     @extend_schema(
         responses={204: None, 404: Detail},
@@ -193,8 +190,7 @@ class SyncViewSet(viewsets.ViewSet):
     )
     def destroy(self, request: Request, batch_id: str) -> Response:
         """Drop a batch."""
-        with answers():
-            batches.drop(uid_of(request), batch_id)
+        batches.drop(uid_of(request), batch_id)
         return Response(status=204)
 
 
@@ -203,8 +199,7 @@ class SyncFileViewSet(viewsets.ViewSet):
 
     def offset(self, request: Request, batch_id: str, number: int) -> Response:
         """How much of the file is here."""
-        with answers():
-            found = batches.file(uid_of(request), batch_id, min(number, 2**31))
+        found = batches.file(uid_of(request), batch_id, min(number, 2**31))
         told = {"Upload-Offset": str(found.offset), "Upload-Length": str(found.size)}
         return Response(headers={**TUS, **told})
 
@@ -220,8 +215,7 @@ class SyncFileViewSet(viewsets.ViewSet):
     def append(self, request: Request, batch_id: str, number: int) -> Response:
         """Send a piece of the file."""
         uid = uid_of(request)
-        with answers():
-            batches.file(uid, batch_id, min(number, 2**31))  # before anything else is said of it
+        batches.file(uid, batch_id, min(number, 2**31))  # before anything else is said of it
         if request.headers.get("Tus-Resumable", "1.0.0") != "1.0.0":
             raise ApiError(412, "The version of tus that is spoken here is 1.0.0", headers={"Tus-Version": "1.0.0"})
         if (request.content_type or "").partition(";")[0].strip().lower() != PIECE:
@@ -230,11 +224,10 @@ class SyncFileViewSet(viewsets.ViewSet):
         if not (offset.isascii() and offset.isdigit() and len(offset) <= 15):
             raise invalid(("header", "Upload-Offset"), "Should be a number of bytes", "int_parsing")
         admit_upload()
-        with answers():
-            found = receiving.receive(
-                uid, batch_id, number, int(offset), request._request,
-                declared=int(request.META.get("CONTENT_LENGTH") or 0), fence=fence_of(request),
-            )  # fmt: skip
+        found = receiving.receive(
+            uid, batch_id, number, int(offset), request._request,
+            declared=int(request.META.get("CONTENT_LENGTH") or 0), fence=fence_of(request),
+        )  # fmt: skip
         return Response(status=204, headers={**TUS, "Upload-Offset": str(found.offset)})
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -256,11 +249,10 @@ def announce(request: Request, given: NewBatch) -> SyncBatch:
     key = idempotency_key(request)
     principal = cast("Principal", request.user)
     files = [batches.Announced(**item.model_dump()) for item in given.files]
-    with answers():
-        return batches.create(
-            principal.uid, files, device_id=given.device_id, language=given.language, key=key,
-            signed_in=principal.issued_at, fence=fence_of(request),
-        )  # fmt: skip
+    return batches.create(
+        principal.uid, files, device_id=given.device_id, language=given.language, key=key,
+        signed_in=principal.issued_at, fence=fence_of(request),
+    )  # fmt: skip
 
 
 def shown_of(found: Sequence[SyncBatch]) -> list[BatchShown]:
@@ -300,30 +292,3 @@ def _shown(told: reading.Shown) -> BatchShown:
             for item in batch.conversations.all()
         ],
     )  # fmt: skip
-
-
-@contextmanager
-def answers() -> Iterator[None]:
-    """What the domain refuses, as status codes."""
-    try:
-        yield
-    except batches.BatchNotFound as error:
-        raise ApiError(404, "Batch not found") from error
-    except batches.TooManyBatches as error:
-        told = f"There may be {settings.OMI_SYNC_BATCHES} unfinished batches, and {batches.MOST_PER_DAY} files a day"
-        raise ApiError(429, told, headers={"Retry-After": "600"}) from error
-    except batches.TooMuchWaiting as error:
-        told = f"The files of unfinished batches may have {settings.OMI_SYNC_BYTES} bytes together"
-        raise ApiError(429, told, headers={"Retry-After": "600"}) from error
-    except batches.AnotherRequest as error:
-        raise ApiError(409, "This Idempotency-Key was used for other files") from error
-    except receiving.WrongOffset as error:
-        told = "The piece does not begin where the file ends that is here"
-        raise ApiError(409, told, headers={"Upload-Offset": str(error.offset)}, offset=error.offset) from error
-    except receiving.NotReceiving as error:
-        raise ApiError(409, "This file takes no more bytes") from error
-    except receiving.TooManyPieces as error:
-        raise ApiError(413, f"A file may come in {receiving.MOST_PIECES} pieces", code="too_large") from error
-    except receiving.Longer as error:
-        told = f"The piece goes beyond the announced size, or has more than {settings.OMI_SYNC_PIECE_BYTES} bytes"
-        raise ApiError(413, told, code="too_large") from error

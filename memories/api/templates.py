@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated
 
 from drf_spectacular.utils import extend_schema
@@ -13,7 +12,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from memories import editing
-from memories.api.errors import ApiError
 from memories.api.labels import one_line
 from memories.api.long_memories import InTurn
 from memories.api.memories import put_in_order
@@ -25,7 +23,7 @@ from memories.pipeline.states import State
 from memories.repository import memories as repository
 from memories.shapes import Category, Memory
 from memories.structuring.base import LONGEST_INSTRUCTION
-from memories.templates import kept
+from memories.templates import store
 from memories.templates.shapes import LONGEST_NAME, MOST_SECTIONS, SECTIONS_ONLY, Template, TemplateSection
 from omi.accounts import users
 from omi.accounts.requests import fence_of, uid_of
@@ -108,31 +106,27 @@ class TemplateViewSet(viewsets.ViewSet):
     def create(self, request: Request) -> Response:
         """Keep a template; the same again is answered as it is. 409: another has this name, or there are 50."""
         given = body(TemplateGiven, request)
-        with answers():
-            made = kept.create(uid_of(request), given.name, given.kept_sections(), fence=fence_of(request))
+        made = store.create(uid_of(request), given.name, given.kept_sections(), fence=fence_of(request))
         return Response(as_json(_one(uid_of(request), made)))
 
     @extend_schema(request=TemplateGiven, responses={200: TemplateShown, 404: Detail, 409: Detail, 422: Detail})
     def update(self, request: Request, template_id: str) -> Response:
         """Replace a template. Memories keep what was made with it."""
         given, uid = body(TemplateGiven, request), uid_of(request)
-        with answers():
-            changed = kept.change(uid, template_id, given.name, given.kept_sections(), fence=fence_of(request))
+        changed = store.change(uid, template_id, given.name, given.kept_sections(), fence=fence_of(request))
         return Response(as_json(_one(uid, changed)))
 
     @extend_schema(responses={204: None, 404: Detail})
     def destroy(self, request: Request, template_id: str) -> Response:
         """Delete a template. Memories keep what was made with it."""
-        with answers():
-            kept.delete(uid_of(request), template_id)
+        store.delete(uid_of(request), template_id)
         return Response(status=204)
 
     @extend_schema(request=Defaults, responses={200: TemplateList, 404: Detail, 422: Detail})
     def default(self, request: Request) -> Response:
         """Say which template the memories of a category get from now on."""
         given, uid = body(Defaults, request), uid_of(request)
-        with answers():
-            kept.set_default(uid, given.category.value, given.template_id, fence=fence_of(request))
+        store.set_default(uid, given.category.value, given.template_id, fence=fence_of(request))
         return Response([as_json(item) for item in shown(uid)])
 
 
@@ -148,8 +142,7 @@ class MemoryTemplateViewSet(InTurn, viewsets.ViewSet):
     def update(self, request: Request, memory_id: str) -> Response:
         """Have the sections made with a template."""
         uid, given = uid_of(request), body(ChosenTemplate, request)
-        with answers():
-            choose(uid, memory_id, given.template_id)
+        choose(uid, memory_id, given.template_id)
         return Response(as_json(repository.get_memory(uid, memory_id)))
 
 
@@ -157,8 +150,8 @@ def choose(uid: str, memory_id: str, template_id: str | None) -> None:
     """Keep the choice, and start the run that fills the sections. Raises MemoryNotFound, TemplateNotFound,
     TooManyRetries, BudgetSpent."""
     repository.require(uid, memory_id)
-    if template_id not in (None, kept.NONE):
-        kept.require(uid, template_id)
+    if template_id not in (None, store.NONE):
+        store.require(uid, template_id)
     # A run that stands in line may be about the whole summary: the new one, which takes its place, is then, too.
     unfinished = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id).exclude(state=State.FINISHED)
     only = all(run.options.get(SECTIONS_ONLY) for run in unfinished)
@@ -169,7 +162,7 @@ def choose(uid: str, memory_id: str, template_id: str | None) -> None:
 def shown(uid: str) -> Sequence[TemplateShown]:
     """The user's templates with the categories that get them."""
     user = users.get_user(uid)
-    return [_with(item, user.templates) for item in kept.listed(uid, user.language)]
+    return [_with(item, user.templates) for item in store.listed(uid, user.language)]
 
 
 def _one(uid: str, template: Template) -> TemplateShown:
@@ -184,16 +177,3 @@ def _with(template: Template, by_category: dict[str, str]) -> TemplateShown:
     return TemplateShown(
         id=template.id, name=template.name, built_in=template.built_in, sections=sections, categories=categories
     )
-
-
-@contextmanager
-def answers() -> Iterator[None]:
-    """404 and 409 for what is not there and what may not be."""
-    try:
-        yield
-    except kept.TemplateNotFound as error:
-        raise ApiError(404, "Template not found") from error
-    except kept.NameTaken as error:
-        raise ApiError(409, "Another one has this name") from error
-    except kept.TooManyTemplates as error:
-        raise ApiError(409, f"There may be {kept.MOST_TEMPLATES} templates") from error

@@ -12,7 +12,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from memories import editing
-from memories.api.errors import ApiError
 from memories.api.long_memories import InTurn
 from memories.api.reading import Query, parameters, query
 from memories.api.rendering import as_json
@@ -104,10 +103,5 @@ class TranscriptViewSet(InTurn, viewsets.ViewSet):
         repository.require(uid, memory_id)
         service.bounded(uid, memory_id, settings.OMI_RETRIES_PER_DAY)
         budgets.spend(uid, runs=1)
-        try:
-            memory = editing.activate_transcript(uid, memory_id, model, asked.version)
-        except editing.NoSuchTranscript as error:
-            raise ApiError(404, "Transcript not found") from error
-        except editing.EmptyTranscript as error:
-            raise ApiError(409, "This transcript is empty and cannot be shown in place of another") from error
+        memory = editing.activate_transcript(uid, memory_id, model, asked.version)
         return Response(as_json(memory))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -13,7 +11,6 @@ from rest_framework import viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from memories.api.errors import ApiError, invalid
 from memories.api.reading import Query, body, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
@@ -114,15 +111,13 @@ class WebhookViewSet(viewsets.ViewSet):
     def create(self, request: Request) -> Response:
         """Add a webhook."""
         given = body(NewWebhook, request)
-        with _answers():
-            hook, secret = hooks.create(uid_of(request), given.url, given.kinds, fence=fence_of(request))
+        hook, secret = hooks.create(uid_of(request), given.url, given.kinds, fence=fence_of(request))
         return _with_secret(hook, secret)
 
     @extend_schema(responses={200: WebhookShown, 404: Detail})
     def retrieve(self, request: Request, webhook_id: str) -> Response:
         """One webhook, without its secret."""
-        with _answers():
-            return Response(as_json(_shown(hooks.get(uid_of(request), webhook_id))))
+        return Response(as_json(_shown(hooks.get(uid_of(request), webhook_id))))
 
     @extend_schema(
         request=ChangedWebhook,
@@ -132,18 +127,16 @@ class WebhookViewSet(viewsets.ViewSet):
     def partial_update(self, request: Request, webhook_id: str) -> Response:
         """Change what is given."""
         given = body(ChangedWebhook, request)
-        with _answers():
-            changed = hooks.change(
-                uid_of(request), webhook_id, url=given.url, kinds=given.kinds, active=given.active,
-                fence=fence_of(request),
-            )  # fmt: skip
+        changed = hooks.change(
+            uid_of(request), webhook_id, url=given.url, kinds=given.kinds, active=given.active,
+            fence=fence_of(request),
+        )  # fmt: skip
         return Response(as_json(_shown(changed)))
 
     @extend_schema(responses={204: None, 404: Detail})
     def destroy(self, request: Request, webhook_id: str) -> Response:
         """Remove a webhook with its deliveries."""
-        with _answers():
-            hooks.delete(uid_of(request), webhook_id)
+        hooks.delete(uid_of(request), webhook_id)
         return Response(status=204)
 
     @extend_schema(
@@ -153,8 +146,7 @@ class WebhookViewSet(viewsets.ViewSet):
     )
     def rotate(self, request: Request, webhook_id: str) -> Response:
         """Give the webhook a new secret."""
-        with _answers():
-            hook, secret = hooks.rotate(uid_of(request), webhook_id)
+        hook, secret = hooks.rotate(uid_of(request), webhook_id)
         return _with_secret(hook, secret)
 
     @extend_schema(
@@ -164,15 +156,13 @@ class WebhookViewSet(viewsets.ViewSet):
     )
     def test(self, request: Request, webhook_id: str) -> Response:
         """Queue a message to try the receiver with."""
-        with _answers():
-            return Response(as_json(_delivery(hooks.send_test(uid_of(request), webhook_id))))
+        return Response(as_json(_delivery(hooks.send_test(uid_of(request), webhook_id))))
 
     @extend_schema(parameters=parameters(DeliveriesQuery), responses={200: DeliveryList, 404: Detail, 422: Detail})
     def deliveries(self, request: Request, webhook_id: str) -> Response:
         """The delivery log of the last seven days, newest first."""
         asked = query(DeliveriesQuery, request)
-        with _answers():
-            found = hooks.deliveries(uid_of(request), webhook_id, before=asked.before, limit=asked.limit)
+        found = hooks.deliveries(uid_of(request), webhook_id, before=asked.before, limit=asked.limit)
         return Response([as_json(_delivery(item)) for item in found])
 
     @extend_schema(
@@ -182,26 +172,8 @@ class WebhookViewSet(viewsets.ViewSet):
     )
     def resend(self, request: Request, webhook_id: str, number: int) -> Response:
         """Let a delivery be tried for another day."""
-        with _answers():
-            again = hooks.send_again(uid_of(request), webhook_id, min(number, 2**53))
+        again = hooks.send_again(uid_of(request), webhook_id, min(number, 2**53))
         return Response(as_json(_delivery(again)))
-
-
-@contextmanager
-def _answers() -> Iterator[None]:
-    """What the domain refuses, as status codes."""
-    try:
-        yield
-    except hooks.WebhookNotFound as error:
-        raise ApiError(404, "Webhook not found") from error
-    except rules.BadAddress as error:
-        raise invalid(("body", "url"), str(error)) from error
-    except hooks.SameAddress as error:
-        raise ApiError(409, "There is a webhook for this address") from error
-    except hooks.TooManyWebhooks as error:
-        raise ApiError(409, f"There may be {rules.MOST_PER_USER} webhooks") from error
-    except hooks.StillWaiting as error:
-        raise ApiError(409, "It still waits, or the webhook is switched off or has too much waiting") from error
 
 
 def _fields(hook: Webhook) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from memories.asking.evidence import Passage
 from memories.asking.shapes import Sentence
 from memories.pipeline.vendor_calls import records
+from memories.structuring.grounding import links
 from memories.structuring.openai_client import VENDOR, client
 from memories.structuring.prompts import one_line
-from memories.structuring.said import links
 from memories.wording import figures
 from omi.core.vendor_errors import broken_answer
 

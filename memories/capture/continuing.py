@@ -13,6 +13,7 @@ from django.conf import settings
 from memories.shapes import ProcessingMemory, SessionAudio
 from omi.core import clock
 from transcription.ports import FINAL
+from transcription.segments import end_of
 
 AHEAD = 2.0
 """Seconds that a session's audio may be ahead of the wall clock: more was sent faster than it was spoken."""
@@ -20,7 +21,7 @@ AHEAD = 2.0
 
 def last_heard(found: ProcessingMemory) -> float:
     """Unix seconds of the last audio or word, whichever is later."""
-    spoken = max((segment.end for segment in found.transcript_segments), default=0.0)
+    spoken = end_of(found.transcript_segments)
     until = found.timer_start + max(found.last_audio, spoken)
     return max([until, *(audio.at for audio in found.audio.values())])
 
@@ -32,7 +33,7 @@ def free_from(found: ProcessingMemory) -> float:
     was spoken. Sessions that hear at the same time (two devices without an id) keep their own times.
     """
     if not found.audio:
-        spoken = max((segment.end for segment in found.transcript_segments), default=0.0)
+        spoken = end_of(found.transcript_segments)
         return found.timer_start + max(found.last_audio, spoken)
     taken = [
         found.timer_start + audio.until

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from memories.given import CreateMemory
 from memories.ids import content_key, memory_id_for
 from memories.pipeline import service
+from memories.posted_memory import CreateMemory
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from memories.user_events import log
+from omi.accounts.erased import Fence
 from omi.stores.documents.base import AlreadyExists
 from speakers import people
 from transcription.segments import Segment, segment_id
@@ -32,7 +33,7 @@ def create_memory(
     language: str | None = None,
     source: str | None = None,
     actor: str = "user",
-    fence: Callable[[], None] = lambda: None,
+    fence: Fence = lambda: None,
 ) -> Memory:
     """Store ``given`` as a memory of ``uid`` and have it put in order. The stored memory.
 
@@ -68,9 +69,7 @@ def create_memory(
         raise
 
 
-def _stored(
-    uid: str, memory: Memory, given: CreateMemory, language: str | None, actor: str, fence: Callable[[], None]
-) -> Memory:
+def _stored(uid: str, memory: Memory, given: CreateMemory, language: str | None, actor: str, fence: Fence) -> Memory:
     """The memory, its event and its run: all or nothing."""
     key = f"create:{memory.id}:{content_key(memory.transcript_segments)}"  # counted before the transaction
 

@@ -17,7 +17,8 @@ from memories.ids import memory_id_for
 from memories.repository import processing
 from memories.shapes import ProcessingMemory, SessionAudio
 from transcription.ports import OFFLINE, Accounting, Conversation, SessionInfo
-from transcription.session.account import Span, merge
+from transcription.segments import end_of
+from transcription.spans import Span, merge
 
 PAGE: Final = 20
 BEFORE: Final = 5
@@ -84,7 +85,7 @@ def covered(found: ProcessingMemory) -> list[Span]:
 
 def last_heard(found: ProcessingMemory) -> float:
     """Unix seconds of the last audio or word of a conversation, as it was spoken."""
-    spoken = max((segment.end for segment in found.transcript_segments), default=0.0)
+    spoken = end_of(found.transcript_segments)
     return max([found.timer_start + spoken, *(end for _, end in covered(found))])
 
 

@@ -10,7 +10,7 @@ import binascii
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -23,6 +23,8 @@ from memories.repository import listing
 from memories.repository import memories as repository
 from memories.search import word_index
 from memories.shapes import ActionItem, Memory
+from omi.accounts.erased import Fence
+from omi.core.batches import batches
 
 State = Literal["open", "done", "due", "overdue", "all"]
 Place = tuple[datetime, str, str]
@@ -76,7 +78,7 @@ def listed(uid: str, *, state: State = "open", limit: int = 50, cursor: str | No
     return Page(_told(uid, page), _cursor(_place(page[-1][0])) if more else None)
 
 
-def change(uid: str, task_id: str, given: Mapping[str, Any], *, fence: Callable[[], None]) -> Task:
+def change(uid: str, task_id: str, given: Mapping[str, Any], *, fence: Fence) -> Task:
     """Set ``completed`` or ``due_at`` of a task in every memory in which it was said. Again it changes nothing.
 
     Raises NoSuchTask, TooManyChanges and what ``fence`` raises.
@@ -135,12 +137,11 @@ def _due(group: Sequence[ActionItemRow]) -> datetime | None:
 def _told(uid: str, groups: Sequence[Sequence[ActionItemRow]]) -> list[Task]:
     """The tasks with their words. One whose memories were deleted since the rows were read is left out."""
     tasks: list[Task] = []
-    for at in range(0, len(groups), SLICE):
-        part = [group[:MOST_TOGETHER] for group in groups[at : at + SLICE]]
+    for part in batches((group[:MOST_TOGETHER] for group in groups), SLICE):
         memories: dict[str, Memory] = {}
         wanted = list(dict.fromkeys(row.memory_id for group in part for row in group))
-        for start in range(0, len(wanted), SLICE):
-            found = without_long_transcripts(uid, wanted[start : start + SLICE])
+        for some in batches(wanted, SLICE):
+            found = without_long_transcripts(uid, some)
             memories |= {item.id: item.model_copy(update={"transcript_segments": []}) for item in found}
         for group in part:
             said = [(memories[row.memory_id], row.item_id) for row in group if row.memory_id in memories]

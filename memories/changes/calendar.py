@@ -16,6 +16,7 @@ from django.utils import timezone
 from memories.changes import agenda
 from memories.models import MemoryRow
 from memories.shapes import Event, Memory, event_key
+from omi.core.batches import batches
 
 MOST_TASKS: Final = 200
 MOST_MEMORIES: Final = 200
@@ -76,8 +77,8 @@ def _events(uid: str) -> Iterator[tuple[Memory, Event]]:
     rows = MemoryRow.objects.filter(uid=uid, deleted=False, discarded=False).order_by("-created_at", "memory_id")
     names = list(rows.values_list("memory_id", flat=True)[:MOST_MEMORIES])
     told: set[str] = set()
-    for at in range(0, len(names), agenda.SLICE):
-        for memory in agenda.without_long_transcripts(uid, names[at : at + agenda.SLICE]):
+    for part in batches(names, agenda.SLICE):
+        for memory in agenda.without_long_transcripts(uid, part):
             for event in memory.structured.events:
                 key = event_key(event.title, event.start)
                 if not memory.discarded and key not in told:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from memories.noted import Comment, too_many
+from memories.document_parts import Comment, too_many
 from memories.repository import memories as repository
 from memories.shapes import Memory
+from omi.accounts.erased import Fence
 
 LONGEST_COMMENT: Final = 4000
-
-Fence = Callable[[], None]
+_KEY_CHARACTERS: Final = 13
+"""Of the id of a comment that was added with an idempotency key: those that the key gives."""
 
 
 class CommentNotFound(LookupError):
     """The memory has no such comment (404)."""
+
+
+class AnotherComment(Exception):
+    """The idempotency key was used for a comment of other words (409)."""
 
 
 class TooManyComments(Exception):
@@ -33,13 +38,17 @@ def listed(uid: str, memory_id: str) -> list[Comment]:
 def add(uid: str, memory_id: str, text: str, *, key: str = "", fence: Fence) -> Comment:
     """Add a comment. ``key``: the request's idempotency key; one that was used gives the comment of then.
 
-    Raises MemoryNotFound, TooManyComments and what ``fence`` raises.
+    Raises MemoryNotFound, AnotherComment, TooManyComments and what ``fence`` raises.
     """
-    made = Comment(id=_id(key), text=text, at=datetime.now(UTC))
+    made = Comment(id=_id(memory_id, key, text), text=text, at=datetime.now(UTC))
 
     def change(memory: Memory) -> dict[str, Any]:
         there = memory.edits.comments
-        return {} if _found(there, made.id) else _with(memory, [*there, made])
+        if _found(there, made.id):
+            return {}
+        if key and any(item.id.startswith(made.id[:_KEY_CHARACTERS]) for item in there):
+            raise AnotherComment
+        return _with(memory, [*there, made])
 
     changed = repository.mutate_memory(uid, memory_id, change, fence=fence)
     return _found(changed.edits.comments, made.id) or made
@@ -87,5 +96,11 @@ def _found(comments: Sequence[Comment], comment_id: str) -> Comment | None:
     return next((item for item in comments if item.id == comment_id), None)
 
 
-def _id(key: str) -> str:
-    return f"cm_{hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()[:16] if key else secrets.token_hex(8)}"
+def _id(memory_id: str, key: str, text: str) -> str:
+    """Of the key and of the words, each in its part: an edited comment still tells which ones it was made with. Of the
+    memory, too: merged with another one each comment has an id of its own."""
+    if not key:
+        return f"cm_{secrets.token_hex(8)}"
+    told = (f"{memory_id}\n{key}", text)
+    of_key, of_text = (hashlib.sha256(item.encode("utf-8", "replace")).hexdigest() for item in told)
+    return f"cm_{of_key}"[:_KEY_CHARACTERS] + of_text[:6]

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
@@ -29,6 +28,7 @@ from memories.user_events import log as events
 from memories.vocabulary import terms
 from memories.vocabulary.models import HealedMemory, Healing
 from memories.wording import composed
+from omi.accounts.erased import Fence
 from omi.stores.documents.base import TooLarge, Unreadable
 
 MOST_HEALINGS: Final = 200
@@ -43,8 +43,6 @@ SHOWN: Final = 20
 """Places of one memory that the preview shows."""
 AROUND: Final = 160
 """Characters that are shown on either side of a place."""
-
-Fence = Callable[[], None]
 
 
 class NoSuchHealing(LookupError):
@@ -133,9 +131,7 @@ def begin(uid: str, heard: str, term: str, *, left_out: Sequence[str] = (), fenc
     Raises NothingToHeal, TooManyHealings and what ``fence`` raises.
     """
     heard, term = pair(heard, term)
-    with transaction.atomic():
-        events.hold(uid)  # one creation at a time, and none beside an erasure
-        fence()
+    with events.user_write(uid, fence):
         mine = Healing.objects.filter(uid=uid)
         room = MOST_HEALINGS - mine.count()
         if room <= 0:

@@ -7,21 +7,20 @@ transaction with what is shown. Every function takes the uid: a stranger's memor
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from memories.feedback import corrections
 from memories.pipeline.rules import changes as rules
 from memories.repository import memories as repository
 from memories.shapes import ActionItem, Change, Memory, UserEdits
+from omi.accounts.erased import Fence
 from transcription.segments import Segment
 
 MOST_CHANGES: Final = rules.MOST_CHANGES
 MOST_ITEMS: Final = 200
 """Action items of one memory."""
-
-Fence = Callable[[], None]
 
 
 class NoSuchSegment(LookupError):
@@ -90,7 +89,7 @@ def add_item(uid: str, memory_id: str, item: ActionItem, *, fence: Fence) -> tup
             identity = f"{identity}-{secrets.token_hex(4)}"
         if len(there) >= MOST_ITEMS:
             raise TooManyChanges
-        made = Change(id=new_id(), kind="item_add", at=_now(), item_id=identity, item=item)
+        made = _on_item(memory, "item_add", identity, item)
         return _items(memory, with_change(memory.edits, made))
 
     changed = repository.mutate_memory(uid, memory_id, change, fence=fence)
@@ -108,7 +107,7 @@ def change_item(uid: str, memory_id: str, identity: str, given: Mapping[str, Any
         fields = {name: value for name, value in given.items() if getattr(before, name) != value}
         if not fields:
             return {}
-        made = Change(id=new_id(), kind="item_change", at=_now(), item_id=identity, item=before, fields=fields)
+        made = _on_item(memory, "item_change", identity, before, fields)
         return _items(memory, with_change(memory.edits, made))
 
     return _item(repository.mutate_memory(uid, memory_id, change, fence=fence), identity)
@@ -122,7 +121,7 @@ def delete_item(uid: str, memory_id: str, identity: str, *, fence: Fence) -> Non
 
     def change(memory: Memory) -> dict[str, Any]:
         before = _item(memory, identity)
-        made = Change(id=new_id(), kind="item_delete", at=_now(), item_id=identity, item=before)
+        made = _on_item(memory, "item_delete", identity, before)
         return _items(memory, with_change(memory.edits, made))
 
     repository.mutate_memory(uid, memory_id, change, fence=fence)
@@ -155,6 +154,14 @@ def texts(memory: Memory, edits: UserEdits) -> dict[str, Any]:
     """The transcript that is shown, made anew from the machine's words and the operations."""
     shown, edits = rules.lay(memory.heard(), edits)
     return {"transcript_segments": shown, "edits": edits}
+
+
+def _on_item(
+    memory: Memory, kind: Literal["item_add", "item_change", "item_delete"], identity: str, item: ActionItem,
+    fields: dict[str, Any] | None = None,
+) -> Change:  # fmt: skip
+    others = rules.beside(listed(memory), identity, item.description)
+    return Change(id=new_id(), kind=kind, at=_now(), item_id=identity, item=item, fields=fields or {}, beside=others)
 
 
 def _items(memory: Memory, edits: UserEdits) -> dict[str, Any]:

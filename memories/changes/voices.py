@@ -5,7 +5,7 @@ As with words each is kept beside the machine's transcript and can be taken back
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +15,7 @@ from memories.pipeline.rules import voices
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Change, Memory
-
-Fence = Callable[[], None]
+from omi.accounts.erased import Fence
 
 
 class NoSuchVoice(LookupError):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from memories.console.models import FailedRun, FailureGroup, FailureHour
@@ -194,12 +194,6 @@ def state_of(group: FailureGroup, hours: list[int], now: datetime) -> str:
     if group.regressed_at and group.regressed_at > now - REGRESSED:
         return "regressed"
     return "new" if group.first_seen > now - NEW else "ongoing"
-
-
-def recent_total(now: datetime | None = None) -> int:
-    """How many runs failed in the last 24 hours, of all groups."""
-    since = (now or timezone.now()) - timedelta(hours=HOURS)
-    return int(FailureHour.objects.filter(hour__gte=since).aggregate(total=Sum("count"))["total"] or 0)
 
 
 # --- what staff decide ---

@@ -66,9 +66,9 @@ def conditions(now: datetime) -> dict[str, Q]:
     """Each kind of being stuck as a condition over runs; none includes another."""
     silent = now - lease.lease_time() * FROZEN_AFTER
     return {
-        "lost": lease.lapsed(now) | Q(state=State.WAITING, wake_at__lt=now - OVERDUE),
+        "lost": lease.lapsed(now) | Q(state=State.WAITING, due_at__lt=now - OVERDUE),
         "frozen": Q(state=State.RUNNING, heartbeat_at__lt=silent, lease_until__gte=now),
-        "waiting": Q(state=State.QUEUED, held=False, created_at__lt=now - QUEUED_LONG),
+        "waiting": Q(state=State.QUEUED, blocked=False, created_at__lt=now - QUEUED_LONG),
     }
 
 
@@ -106,7 +106,7 @@ def look(now: datetime | None = None) -> Radar:
 def _since(run: PostProcessingRun, kind: str) -> datetime:
     if kind == "waiting":
         return run.created_at
-    return run.wake_at or run.heartbeat_at or run.step_started_at or run.created_at
+    return run.due_at or run.heartbeat_at or run.step_started_at or run.created_at
 
 
 def _rows(values: Iterable[Any]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from memories.console import roles
-from memories.console.pages import audit, failures, find, home, live, people, replays, vendors
+from memories.console.pages import audit, failures, find, home, live, offline, people, replays, vendors
 
 ZONE = "console_zone"
 """The name in the session of the zone in which a staff member also wants to read times."""
@@ -40,6 +40,7 @@ class ConsoleSite(AdminSite):
             path("console/vendors/", wrap(vendors.listed), name="console_vendors"),
             path("console/vendors/<str:name>/", wrap(vendors.one), name="console_vendor"),
             path("console/live/", wrap(live.now), name="console_live"),
+            path("console/offline/", wrap(offline.listed), name="console_offline"),
             path("console/audit/", wrap(audit.listed), name="console_audit"),
             path("console/find/", wrap(find.find), name="console_find"),
             path("console/zone/", wrap(require_POST(zone)), name="console_zone"),

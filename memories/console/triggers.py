@@ -60,12 +60,6 @@ def statements(vendor: str) -> list[str]:
     raise NotImplementedError(f"no trigger is written for {vendor}")
 
 
-def removal(vendor: str) -> list[str]:
-    """What takes the triggers away, so that a development or test database can be emptied."""
-    made = statements(vendor)
-    return [statement for statement in made if statement.startswith("DROP TRIGGER")]
-
-
 def install(*, using: str, **_: Any) -> None:
     """After ``migrate``. Does nothing where the table is not there (a database of other apps)."""
     connection = connections[using]

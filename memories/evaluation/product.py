@@ -24,10 +24,10 @@ from memories import postprocessing
 from memories.capture import create
 from memories.evaluation.dataset import Item
 from memories.evaluation.heard import UNKNOWN, Heard, HeardWord
-from memories.given import CreateMemory, GivenSegment
 from memories.pipeline import queries, runner
 from memories.pipeline.engine import content_hash
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
+from memories.posted_memory import CreateMemory, GivenSegment
 from memories.repository import memories as repository
 from memories.search import query
 from memories.shapes import Memory
@@ -36,7 +36,8 @@ from omi.core.errors import ProviderError
 from speakers import enrolment, people
 from speakers.quality import RejectedAudio
 from transcription.audio.convert import AudioError, decode_to_wav
-from transcription.segments import Segment, is_speaker_label, segment_id, speaker_label
+from transcription.audio.wav import wav_bytes
+from transcription.segments import Segment, end_of, is_speaker_label, segment_id, speaker_label
 
 RATE: Final = 16_000
 LEAST_PATIENCE: Final = 600.0
@@ -111,7 +112,7 @@ def _of_text(item: Item) -> Heard:
 def _created(item: Item, segments: list[GivenSegment]) -> PostProcessingRun:
     """A memory that the searcher's client brings with its transcript, worked on until it is in order."""
     update_user(SEARCHER, name=item.user or "", time_zone=item.time_zone)
-    end = max((segment.end for segment in segments), default=0.0)
+    end = end_of(segments)
     given = CreateMemory(
         started_at=item.started_at, finished_at=item.started_at + timedelta(seconds=end),
         transcript_segments=segments, language=item.language,
@@ -133,7 +134,7 @@ def worked(run: PostProcessingRun, seconds: float) -> None:
             return
         if time.monotonic() > until:
             raise NoEnd(f"the run is {run.state} at {run.current_step} after {seconds:.0f} s")
-        due = (run.wake_at - timezone.now()).total_seconds() if run.wake_at else 0.1
+        due = (run.due_at - timezone.now()).total_seconds() if run.due_at else 0.1
         time.sleep(min(LONGEST_NAP, max(0.05, due)))
 
 
@@ -170,11 +171,7 @@ def recording_of(item: Item, folder: Path, nudge: int = 0) -> tuple[Path, float]
         chance = np.random.default_rng(nudge)
         louder = pcm * (1 + chance.uniform(-NUDGE, NUDGE)) + chance.integers(-1, 2, len(pcm))
         pcm = np.clip(np.rint(louder), -32768, 32767).astype(np.int16)
-    with wave.open(str(wav), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(pcm.tobytes())
+    wav.write_bytes(wav_bytes(pcm.tobytes()))
     return wav, len(pcm) / RATE
 
 

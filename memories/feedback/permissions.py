@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from memories.experiments.models import ShadowResult
 from memories.feedback.models import LabelledCase, Report
+from omi.accounts.erased import Fence
 from omi.accounts.users import Improvement, get_user, no_fence, update_user
 
 
-def change(uid: str, chosen: Mapping[str, bool], *, fence: Callable[[], None] = no_fence) -> Improvement:
+def change(uid: str, chosen: Mapping[str, bool], *, fence: Fence = no_fence) -> Improvement:
     """Set what is given. What is withdrawn takes with it what it had brought: shared cases, results kept aside."""
     before = get_user(uid).improvement
     now = before.model_copy(update=dict(chosen))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from memories.mirror.models import MemoryRow
 from memories.registry import records as registry
 from memories.repository import memories as repository
 from memories.shapes import Memory
-from omi.accounts.erased import require_alive
+from omi.accounts.erased import Fence, require_alive
 from omi.core import console_history
 from omi.core.pruning import delete_in_pieces
 
@@ -26,8 +26,6 @@ MOST_PER_DAY = 200
 """Pieces of feedback that one user may give on one day."""
 MOST_KEPT = 2000
 """Reports, and cases, of one user; the oldest go."""
-
-Fence = Callable[[], None]
 
 
 class ReportNotFound(Exception):

@@ -67,7 +67,7 @@ def count(segments: Sequence[Segment], timeline: EmotionTimeline | None) -> dict
 
 def _led(timeline: EmotionTimeline | None) -> list[tuple[float, float, str]]:
     return [
-        (span.start, span.end, max(span.emotions, key=lambda item: (item.score, item.name)).name.lower()[:64])
+        (span.start, span.end, span.leading.lower()[:64])
         for span in (timeline.spans[:LOOKED_AT] if timeline is not None else [])
         if span.emotions and span.end > span.start
     ]

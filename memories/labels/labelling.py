@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
 from django.db import transaction
 from django_q.tasks import async_task
 
-from memories.labels import kept
+from memories.document_parts import MOST_TAGS
+from memories.labels import store
 from memories.mirror import rows
 from memories.mirror.models import MemoryRow
-from memories.noted import MOST_TAGS
 from memories.repository import memories as repository
 from memories.repository.large import Unreadable
 from memories.shapes import Memory
+from omi.accounts.erased import Fence
 
 CLEARED_AT_ONCE: Final = 50
 """Memories that a request takes a deleted label off; a worker does the rest, so many at a time."""
-
-Fence = Callable[[], None]
 
 
 class TooManyTags(Exception):
@@ -37,7 +36,7 @@ def put(uid: str, memory_id: str, given: dict[str, Any], *, fence: Fence) -> Mem
     if tags is not None and len(tags) > MOST_TAGS:
         raise TooManyTags
     repository.require(uid, memory_id)
-    known = {label.id: label.kind for label in kept.listed(uid)}
+    known = {label.id: label.kind for label in store.listed(uid)}
     _checked(known, "folder", [given["folder_id"]] if given.get("folder_id") else [])
     _checked(known, "tag", tags or [])
 
@@ -50,21 +49,21 @@ def put(uid: str, memory_id: str, given: dict[str, Any], *, fence: Fence) -> Mem
 
     labelled = repository.mutate_memory(uid, memory_id, change, fence=fence)
     wanted = {*(tags or []), *filter(None, [given.get("folder_id")])}
-    for label in wanted - {label.id for label in kept.listed(uid)} if wanted else ():  # deleted in this very moment
+    for label in wanted - {label.id for label in store.listed(uid)} if wanted else ():  # deleted in this very moment
         clear(uid, label)
         labelled = repository.get_memory(uid, memory_id)
     return labelled
 
 
-def _checked(known: dict[str, kept.Kind], kind: kept.Kind, ids: Sequence[str]) -> None:
+def _checked(known: dict[str, store.Kind], kind: store.Kind, ids: Sequence[str]) -> None:
     for label in ids:
         if known.get(label) != kind:
-            raise kept.LabelNotFound(label)
+            raise store.LabelNotFound(label)
 
 
 def delete(uid: str, label_id: str) -> None:
     """Delete a folder or tag: nobody finds it from now on. Its memories stay, and lose it. Raises LabelNotFound."""
-    kept.remove(uid, label_id)
+    store.remove(uid, label_id)
     clear(uid, label_id)
 
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
 
-from django.db import transaction
 from django.utils import timezone
 
 from memories.links.models import TaskFeed
 from memories.user_events import log as events
-from omi.accounts.erased import erased_since
-
-Fence = Callable[[], None]
+from omi.accounts.erased import Fence, erased_since
 
 
 def digest(secret: str) -> str:
@@ -24,9 +20,7 @@ def digest(secret: str) -> str:
 def make(uid: str, *, fence: Fence) -> tuple[TaskFeed, str]:
     """Make the feed with a new secret, which is given here and never again; the one before ends."""
     secret = secrets.token_urlsafe(32)
-    with transaction.atomic():
-        events.hold(uid)  # none beside an erasure
-        fence()
+    with events.user_write(uid, fence):
         made, _ = TaskFeed.objects.update_or_create(
             uid=uid, defaults={"digest": digest(secret), "created_at": timezone.now()}
         )

@@ -9,9 +9,8 @@ import bisect
 import hashlib
 import itertools
 import math
-import struct
 import wave
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,16 +18,14 @@ from asgiref.sync import sync_to_async
 
 from omi.stores import audio
 from omi.stores.models import AudioObject
+from transcription.audio.wav import HEADER, wav_header
 from transcription.segments import Segment
+from transcription.spans import Span, merge, subtract
 
 MARGIN: Final = 0.25
 """Seconds before and after somebody else's words that are silent, too: the edges of a segment are that exact."""
-HEADER: Final = 44
-"""Bytes before the first sample."""
 PIECE: Final = 128 * 1024
 """Samples read at a time."""
-
-Span = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +55,8 @@ def audible(segments: Sequence[Segment], beside: Sequence[float] = ()) -> tuple[
     """
     spoken = [(min(item.start, item.end), max(item.start, item.end)) for item in segments if not item.is_user]
     spoken += zip(beside[::2], beside[1::2], strict=False)
-    others = _joined((start - MARGIN, end + MARGIN) for start, end in spoken)
-    found: list[Span] = []
-    at = 0
-    for start, end in _joined((item.start, item.end) for item in segments if item.is_user):
-        while at < len(others) and others[at][1] <= start:
-            at += 1
-        place, begins = at, max(0.0, start)
-        while place < len(others) and others[place][0] < end:
-            if others[place][0] > begins:
-                found.append((begins, others[place][0]))
-            begins = max(begins, others[place][1])
-            place += 1
-        if begins < end:
-            found.append((begins, end))
-    return tuple(found)
+    others = merge([(start - MARGIN, end + MARGIN) for start, end in spoken])
+    return tuple(subtract(merge([(max(0.0, item.start), item.end) for item in segments if item.is_user]), others))
 
 
 def of_recording(
@@ -95,7 +79,7 @@ def of_recording(
 
 async def pieces(heard: OwnVoice, start: int, count: int) -> AsyncIterator[bytes]:
     """Bytes ``start`` to ``start + count`` of the WAV file, a bounded number at a time."""
-    header = _header(heard)
+    header = wav_header(2 * heard.frames, heard.rate)
     if start < HEADER:
         yield header[start : start + count]
     first, last = max(0, start - HEADER), start + count - HEADER
@@ -129,22 +113,3 @@ def _silenced(file: Any, heard: OwnVoice, at: int, count: int) -> bytes:
             last = min(count, math.floor(end * heard.rate) - at)
             made[2 * first : 2 * last] = read[2 * first : 2 * last].ljust(2 * max(0, last - first), b"\0")
     return bytes(made)
-
-
-def _header(heard: OwnVoice) -> bytes:
-    data = 2 * heard.frames
-    return struct.pack(
-        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + data, b"WAVE", b"fmt ", 16, 1, 1, heard.rate, 2 * heard.rate, 2, 16,
-        b"data", data,
-    )  # fmt: skip
-
-
-def _joined(spans: Iterator[Span]) -> list[Span]:
-    """In order, those that touch as one; empty ones left out."""
-    found: list[Span] = []
-    for start, end in sorted(span for span in spans if span[1] > span[0]):
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], end))
-        else:
-            found.append((start, end))
-    return found

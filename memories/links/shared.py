@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from memories.links.models import SharedLink, TaskFeed
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from memories.user_events import log as events
-from omi.accounts.erased import erased_since
+from omi.accounts.erased import Fence, erased_since
 from omi.core.pruning import delete_in_pieces
 from omi.stores import audio as recordings
 
@@ -27,8 +27,6 @@ MOST_PER_MEMORY: Final = 20
 MOST_PER_USER: Final = 500
 KEPT: Final = timedelta(days=30)
 """How long a link that expired is still listed."""
-
-Fence = Callable[[], None]
 
 
 class LinkNotFound(LookupError):
@@ -48,9 +46,7 @@ def make(
     Raises MemoryNotFound, TooManyLinks and what ``fence`` raises.
     """
     secret, now = secrets.token_urlsafe(32), timezone.now()
-    with transaction.atomic():
-        events.hold(uid)  # one creation at a time, and none beside an erasure
-        fence()
+    with events.user_write(uid, fence):
         there = repository.glance(uid, memory_id)
         if there is None or there.deleted:
             raise repository.MemoryNotFound("Memory not found")
@@ -129,14 +125,14 @@ def prune() -> int:
 def forget_memory(uid: str, memory_id: str) -> int:
     """Erase the links to a memory. Waits for whoever is making one, who finds the memory deleted from then on."""
     with transaction.atomic():
-        events.hold_if_there(uid)
+        events.lock_if_there(uid)
         return int(SharedLink.objects.filter(uid=uid, memory_id=memory_id).delete()[0])
 
 
 def forget_user(uid: str) -> int:
     """Erase all links and the feed of a user."""
     with transaction.atomic():
-        events.hold_if_there(uid)
+        events.lock_if_there(uid)
         return sum(int(rows.objects.filter(uid=uid).delete()[0]) for rows in (SharedLink, TaskFeed))
 
 

@@ -7,7 +7,6 @@ GET (a stream of the server's own messages) and DELETE (of a session) are 405, w
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -19,9 +18,9 @@ from django.views.decorators.csrf import csrf_exempt
 from pydantic import ValidationError
 from rest_framework.exceptions import ParseError
 
-from memories.api.errors import exception_handler
+from memories.api.errors import ApiError, refusal
 from memories.mcp_server.tools import TOOLS, Refused
-from omi.accounts.identity import verify_token
+from omi.accounts.authentication import bearer_of
 from omi.accounts.throttles import allowed
 from omi.core.database_threads import pool
 from omi.core.json_parser import StrictJSONParser
@@ -40,26 +39,20 @@ _THREADS = pool("mcp", PER_PROCESS)
 @csrf_exempt  # a bearer token is no cookie: no other site can send it
 async def mcp(request: HttpRequest) -> HttpResponse:
     """One JSON-RPC message of a client."""
-    if request.method != "POST":
-        return _refusal(405, "Method Not Allowed", {"Allow": "POST"})
-    token = request.headers.get("Authorization", "")
-    if not token.lower().startswith("bearer "):
-        return _refusal(401, "Authorization header not found", {"WWW-Authenticate": "Bearer"})
     try:
-        principal = await sync_to_async(verify_token)(token[7:].strip())
+        if request.method != "POST":
+            raise ApiError(405, "Method Not Allowed", headers={"Allow": "POST"})
+        principal = await sync_to_async(bearer_of)(request)
+        if not await sync_to_async(allowed)("requests", principal.uid):
+            raise ApiError(429, "Too many requests", headers={"Retry-After": "60"})
+        if len(request.body) > MOST_BYTES:
+            raise ApiError(413, f"A message may have at most {MOST_BYTES} bytes")
     except Exception as error:
-        answer = exception_handler(error, {})
-        if answer is None:
-            raise
-        return _refusal(answer.status_code, answer.data["detail"], dict(answer.headers))
-    if not await sync_to_async(allowed)("requests", principal.uid):
-        return _refusal(429, "Too many requests", {"Retry-After": "60"})
-    if len(request.body) > MOST_BYTES:
-        return _refusal(413, f"A message may have at most {MOST_BYTES} bytes")
+        return refusal(error)
     try:
         StrictJSONParser().parse(io.BytesIO(request.body))  # as at every other door, before the server's own parser
     except ParseError as error:
-        return _refusal(400, str(error.detail))
+        return refusal(ApiError(400, str(error.detail)))
     return await _handled(request, principal.uid)
 
 
@@ -141,9 +134,3 @@ def _server(uid: str) -> Any:
     server.list_tools()(list_tools)
     server.call_tool()(call_tool)
     return server
-
-
-def _refusal(code: int, detail: Any, headers: dict[str, str] | None = None) -> HttpResponse:
-    chosen = {name: value for name, value in (headers or {}).items() if name.lower() != "content-type"}
-    content = json.dumps({"detail": detail})
-    return HttpResponse(content, status=code, content_type="application/json", headers=chosen)

@@ -128,7 +128,7 @@ def check_sample(count: int = 50) -> list[Difference]:
 def rebuild_user(uid: str) -> int:
     """Make the rows, words and vectors of a user again from the documents. Repeatable. How many were repaired."""
     repaired = sum(repair(difference) for difference in list(check_user(uid)))
-    indexing.again(uid)
+    indexing.index_again(uid)
     while word_index.refresh(uid, 1000):
         pass
     return repaired
@@ -148,7 +148,7 @@ def _repair(difference: Difference) -> bool:
         vectors().delete([identity], namespace=namespace())
         return True
     if difference.kind == "vector_missing":
-        indexing.again(uid, [identity])
+        indexing.index_again(uid, [identity])
     if difference.kind in {"vector_missing", "vector_stale"}:
         memory = repository.find_memory(uid, identity)
         if memory is not None and _has_vector(memory):

@@ -112,8 +112,8 @@ def check_runs(uid: str, memories: Mapping[str, Memory]) -> Iterator[Difference]
     """What documents say of their post-processing, against the runs."""
     told = {identity: memory.postprocessing for identity, memory in memories.items() if memory.postprocessing}
     runs = PostProcessingRun.objects.filter(uid=uid, memory_id__in=told)
-    at_work = set(runs.exclude(state=State.FINISHED, announced=True).values_list("memory_id", flat=True))
-    ended = {str(run.pk): run for run in runs.filter(kind=Kind.POSTPROCESS, state=State.FINISHED, announced=True)}
+    at_work = set(runs.exclude(state=State.FINISHED, notified=True).values_list("memory_id", flat=True))
+    ended = {str(run.pk): run for run in runs.filter(kind=Kind.POSTPROCESS, state=State.FINISHED, notified=True)}
     for identity, status in told.items():
         if identity in at_work:
             continue

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from memories.mirror.models import MemoryRow, PersonRow, ProcessingMemoryRow, SessionRow
 from memories.shapes import Memory, ProcessingMemory
+from transcription.segments import end_of
 
 LIVE_COLUMNS = frozenset({"segments", "last_audio"})
 """Columns of ``ProcessingMemoryRow`` that are renewed when a session begins, says its first words or ends, and not with
@@ -117,7 +118,7 @@ def memory_values(memory: Memory) -> dict[str, Any]:
         "active_transcript": _text(memory.active_transcript, 100),
         "processing_memory_id": _text(memory.processing_memory_id, 128),
         "segments": len(memory.transcript_segments),
-        "seconds": max((segment.end for segment in memory.transcript_segments), default=0.0),
+        "seconds": end_of(memory.transcript_segments),
         "revision": memory.revision,
         "labels": _between_blanks(memory.edits.labels()),
     }

@@ -9,3 +9,8 @@ class OfflineConfig(AppConfig):
     name = "memories.offline"
     label = "offline"
     verbose_name = "Offline batches"
+
+    def ready(self) -> None:
+        from memories.offline import metrics
+
+        metrics.register()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,13 +14,14 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from memories.offline.models import SyncBatch, SyncFile
 from memories.pipeline import budgets
 from memories.user_events import log as events
+from omi.accounts.erased import Fence
 from omi.stores import audio
 
 MOST_PER_DAY: Final = 20_000
@@ -28,8 +29,6 @@ MOST_PER_DAY: Final = 20_000
 WORK: Final = "memories.offline.working.work"
 UNFINISHED: Final = (SyncBatch.State.RECEIVING, SyncBatch.State.QUEUED)
 KNOWN: Final = (SyncFile.State.PLACED, SyncFile.State.SILENT, SyncFile.State.HEARD)
-
-Fence = Callable[[], None]
 
 
 class BatchNotFound(LookupError):
@@ -78,9 +77,7 @@ def create(
     digest = hashlib.sha256(key.encode()).hexdigest() if key else ""
     request = _digest(files, device_id, language)
     now = timezone.now()
-    with transaction.atomic():
-        events.hold(uid)  # one creation at a time, and none beside an erasure
-        fence()
+    with events.user_write(uid, fence):
         there = SyncBatch.objects.filter(uid=uid, key=digest).first() if digest else None
         if there is not None:
             if there.request != request:
@@ -92,7 +89,9 @@ def create(
             raise TooManyBatches
         new = _new(uid, files)
         wanted = sum(item.size for item, is_new in zip(files, new, strict=True) if is_new)
-        waiting = SyncFile.objects.filter(batch__in=open_now).exclude(state=SyncFile.State.DUPLICATE)
+        # What came of one that failed is here until it is tried again or its time is over.
+        here = Q(batch__in=open_now) | (Q(batch__state=SyncBatch.State.FAILED) & ~Q(pieces=[]))
+        waiting = SyncFile.objects.filter(here, batch__uid=uid).exclude(state=SyncFile.State.DUPLICATE)
         if (waiting.aggregate(total=Sum("size"))["total"] or 0) + wanted > settings.OMI_SYNC_BYTES:
             raise TooMuchWaiting
         budgets.spend(uid, upload_bytes=wanted)
@@ -170,11 +169,12 @@ def _queue(batch: SyncBatch) -> None:
 
 
 def _new(uid: str, files: Sequence[Announced]) -> list[bool]:
-    """Whether each file has to be sent: not where its bytes came before, or twice in one batch."""
+    """Whether each file has to be sent: not where its bytes came before and were heard, or twice in one batch."""
     digests = [item.sha256 for item in files]
     told = SyncFile.objects.filter(batch__uid=uid, sha256__in=digests)
-    known = set(told.filter(Q(state__in=KNOWN) | Q(offset=F("size"), batch__state__in=UNFINISHED))
-                .values_list("sha256", flat=True))  # fmt: skip
+    # What nobody has looked at may be other bytes, and a batch that misses a file waits for days: it is sent again.
+    looked_at = Q(state=SyncFile.State.WHOLE, seconds__isnull=False, batch__state=SyncBatch.State.QUEUED)
+    known = set(told.filter(Q(state__in=KNOWN) | looked_at).values_list("sha256", flat=True))
     new = []
     for digest in digests:
         new.append(digest not in known)

@@ -1,8 +1,7 @@
 """A file of a batch as audio: how long it is, and the frames of any stretch of it, in the codec that it came in.
 
-What a device wrote itself (raw PCM, Opus packets) is taken over as it is. Packets stand one after another, each behind
-its length (``<u32 little-endian><packet>``), which is how the app writes them. Any other recording is decoded in a
-child process, as every upload.
+What a device wrote itself (raw PCM, Opus packets) is taken over as it is. Any other recording is decoded in a child
+process, as every upload.
 """
 
 from __future__ import annotations
@@ -17,9 +16,11 @@ from typing import Final
 
 from django.conf import settings
 
+from memories.offline.packets import LOST, PacketFile
 from transcription.audio.codecs import BYTES_PER_SECOND, RATE, Codec, codec, open_decoder
 from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
 from transcription.audio.opus_toc import samples
+from transcription.audio.wav import writing_wav
 
 CONTAINER: Final = "file"
 """The codec of a recording that says itself how it is coded: WAV, FLAC, MP3, M4A, Ogg, WebM."""
@@ -45,10 +46,7 @@ class Source(ABC):
     def wav(self, dest: Path) -> Path:
         """The whole of it as a 16 kHz mono WAV, to be listened to."""
         decoder = open_decoder(self.codec)
-        with wave.open(str(dest), "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(RATE)
+        with writing_wav(dest) as out:
             frames = self.frames(0.0, self.seconds)
             while some := list(islice(frames, TOGETHER)):
                 out.writeframesraw(decoder.decode(some))
@@ -75,48 +73,35 @@ class Pcm(Source):
 
 
 class Packets(Source):
-    """Opus packets behind their lengths. A torn last packet is left out."""
+    """Opus packets behind their lengths. A torn last packet is left out, and what is damaged is silent."""
 
     def __init__(self, path: Path, chosen: Codec) -> None:
-        self._path = path
+        self._file = PacketFile(path, chosen.max_frame)
         self.codec = chosen
         ticks = good = bad = 0
         self._marks = [(0, 0)]  # tick, byte
-        for at, packet in self._packets():
-            if (good + bad) % MARK == 0:
+        for number, (at, packet) in enumerate(self._file.walk()):
+            if number % MARK == 0 and packet is not LOST:
                 self._marks.append((ticks, at))
             ticks += chosen.ticks(packet)
-            good, bad = (good + 1, bad) if samples(packet) else (good, bad + 1)
+            if packet is not LOST:
+                good, bad = (good + 1, bad) if samples(packet) else (good, bad + 1)
             if ticks > settings.OMI_MAX_RECORDING_SECONDS * chosen.ticks_per_second:
                 break
         if not good or bad > MOSTLY * (good + bad):
-            raise AudioError("not_audio", "The file holds no Opus packets behind their lengths.")
+            code = "broken" if self._file.damaged else "not_audio"
+            raise AudioError(code, "The file holds no Opus packets behind their lengths.")
         self.seconds = ticks / chosen.ticks_per_second
 
     def frames(self, start: float, end: float) -> Iterator[bytes]:
         first, last = (round(second * self.codec.ticks_per_second) for second in (start, end))
         tick, place = self._marks[bisect_right(self._marks, (first, 1 << 62)) - 1]
-        for _, packet in self._packets(place):
+        for _, packet in self._file.walk(place):
             if tick >= last:
                 return
             if tick >= first:
                 yield packet
             tick += self.codec.ticks(packet)
-
-    def _packets(self, at: int = 0) -> Iterator[tuple[int, bytes]]:
-        """Packets from a byte on, each with the byte at which its length stands."""
-        with self._path.open("rb") as file:
-            file.seek(at)
-            while len(head := file.read(4)) == 4:
-                size = int.from_bytes(head, "little")
-                if size > self.codec.max_frame:
-                    raise AudioError("broken", "A packet of the file is longer than any Opus packet.")
-                packet = file.read(size)
-                if len(packet) < size:
-                    return
-                if packet:
-                    yield at, packet
-                at += 4 + size
 
 
 def opened(path: Path, name: str, sample_rate: int | None, folder: Path) -> Source:

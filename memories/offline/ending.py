@@ -1,20 +1,26 @@
-"""How batches end: done, given up or out of time; what an erasure and an export have to know of them."""
+"""How batches end: done, given up or out of time; how one that was given up is tried again; what an erasure and an
+export have to know of them."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+import contextlib
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django_q.tasks import async_task
 
 from memories.offline import batches
 from memories.offline.models import SyncBatch, SyncConversation, SyncFile
 from memories.user_events import log as events
 from omi.core.errors import ProviderError
 from omi.core.pruning import delete_in_pieces
+from omi.stores import audio
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +28,12 @@ KEPT: Final = timedelta(days=90)
 """How long the rows of a batch that is over tell what was sent: the same file is known by them."""
 LEFT_TO_WORK: Final = timedelta(days=1)
 """For how long after its time what came of a batch is kept to be worked on."""
+FAILED_KEPT: Final = timedelta(days=14)
+"""For how long what came of a batch that was given up is kept, so that support may have it tried again."""
+
+
+class NothingLeft(Exception):
+    """What came of a batch is not here any more, or came again with another one: it cannot be tried again."""
 
 
 def expire() -> int:
@@ -43,17 +55,72 @@ def expire() -> int:
             log.warning("sync_batch_not_expired", batch=batch.pk, error=type(error).__name__)
             continue
         done += 1
+    return done + _let_go_of_failed(now)
+
+
+def _let_go_of_failed(now: datetime) -> int:
+    old = SyncFile.objects.filter(batch__state=SyncBatch.State.FAILED, batch__ended_at__lt=now - FAILED_KEPT)
+    done = 0
+    for batch in SyncBatch.objects.filter(pk__in=old.exclude(pieces=[]).values("batch")[:200]):
+        try:
+            _let_go(batch)
+        except ProviderError as error:
+            log.warning("sync_batch_not_expired", batch=batch.pk, error=type(error).__name__)
+            continue
+        done += 1
     return done
 
 
 def end(batch: SyncBatch, state: str) -> None:
-    """A batch is over: its audio goes, its rows tell of it for ``KEPT``."""
-    batches.drop_pieces(batch.files.all())
-    rest = (SyncFile.State.WAITING, SyncFile.State.WHOLE)
-    batch.files.filter(state__in=rest).update(state=SyncFile.State.MISSING)
+    """A batch is over: its rows tell of it for ``KEPT``. Its audio goes; that of one which failed, for which its user
+    is not to blame, after ``FAILED_KEPT``."""
+    if state == SyncBatch.State.FAILED:
+        log.error("sync_batch_failed", batch=batch.pk, uid=batch.uid, tries=batch.tries)
+        _keep(batch, FAILED_KEPT + LEFT_TO_WORK)
+    else:
+        _let_go(batch)
     SyncBatch.objects.filter(pk=batch.pk).update(
         state=state, ended_at=timezone.now(), until=None, due_at=None, claim=""
     )
+
+
+def _keep(batch: SyncBatch, keep_for: timedelta) -> None:
+    for pieces in batch.files.exclude(pieces=[]).values_list("pieces", flat=True):
+        for name in pieces:
+            with contextlib.suppress(audio.AudioNotFound):
+                audio.keep(audio.get(name), keep_for)
+
+
+def _let_go(batch: SyncBatch) -> None:
+    batches.drop_pieces(batch.files.all())
+    rest = (SyncFile.State.WAITING, SyncFile.State.WHOLE)
+    batch.files.filter(state__in=rest).update(state=SyncFile.State.MISSING)
+
+
+def given_up() -> QuerySet[SyncBatch]:
+    """Batches that failed and can be tried again, the oldest first."""
+    since = timezone.now() - FAILED_KEPT
+    return SyncBatch.objects.filter(state=SyncBatch.State.FAILED, ended_at__gte=since).order_by("ended_at", "pk")
+
+
+def try_again(batch_id: str) -> SyncBatch:
+    """Give a batch that was given up back to the workers, which go on where they were. Raises BatchNotFound where there
+    is no such batch, NothingLeft."""
+    now = timezone.now()
+    with transaction.atomic():
+        batch = given_up().select_for_update().filter(pk=batch_id).first()
+        if batch is None:
+            raise batches.BatchNotFound
+        left = batch.files.exclude(pieces=[])
+        others = SyncFile.objects.filter(batch__uid=batch.uid, state__in=batches.KNOWN).exclude(batch=batch)
+        if not left.exclude(sha256__in=others.values("sha256")).exists():
+            raise NothingLeft
+        batch.state, batch.tries, batch.due_at, batch.ended_at = SyncBatch.State.QUEUED, 0, now, None
+        batch.expires_at = now + timedelta(days=settings.OMI_SYNC_KEEP_DAYS)
+        _keep(batch, batch.expires_at - now + 2 * LEFT_TO_WORK)
+        batch.save(update_fields=["state", "tries", "due_at", "ended_at", "expires_at"])
+        transaction.on_commit(partial(async_task, batches.WORK, batch.pk))
+    return batch
 
 
 def prune() -> int:
@@ -72,7 +139,7 @@ def forget_memory(uid: str, memory_id: str) -> int:
 def forget_user(uid: str) -> int:
     """Erase a user's batches; their bytes go with the user's audio objects."""
     with transaction.atomic():
-        events.hold_if_there(uid)
+        events.lock_if_there(uid)
         return int(SyncBatch.objects.filter(uid=uid).delete()[0])
 
 

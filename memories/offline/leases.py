@@ -42,7 +42,7 @@ class Turn:
         if found is None:
             return None
         with transaction.atomic():
-            if not events.hold_if_there(found.uid):  # the account was erased
+            if not events.lock_if_there(found.uid):  # the account was erased
                 return None
             mine = SyncBatch.objects.filter(uid=found.uid, state=SyncBatch.State.QUEUED)
             if mine.filter(until__gt=now).exists():

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from transcription.session.account import Span, intersect, length, merge, subtract
+from transcription.spans import Span, intersect, length, merge, subtract
 
 LEAST: Final = 0.3
 """Seconds of speech below which a file counts as silent: a click or a cough can pass the detector."""

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from memories.offline import batches, ending
 from memories.offline.models import SyncBatch, SyncFile
+from omi.accounts.erased import Fence
 from omi.stores import audio
 from transcription.audio.convert import AudioError
 
@@ -48,7 +49,7 @@ class NotReceiving(Exception):
 
 
 def receive(
-    uid: str, batch_id: str, number: int, offset: int, content: Readable, *, declared: int = 0, fence: batches.Fence
+    uid: str, batch_id: str, number: int, offset: int, content: Readable, *, declared: int = 0, fence: Fence
 ) -> SyncFile:
     """Put a piece behind what is here of a file; with the last one the file is whole, with the last file the batch.
 

@@ -36,10 +36,10 @@ from omi.core.errors import OwnFault, ProviderError
 from omi.stores import audio
 from omi.stores.documents.base import DocumentError
 from transcription.audio.convert import AudioError
-from transcription.hosts import handing
+from transcription.hosts import handover
 from transcription.journal import whole
 from transcription.ports import OFFLINE, Accounting, Conversation, SessionInfo, Stretch
-from transcription.session.account import Span, length
+from transcription.spans import Span, length
 
 log = structlog.get_logger(__name__)
 
@@ -109,6 +109,8 @@ class _Work:
         self._open: tuple[int, decoding.Source] | None = None
 
     def all(self) -> None:
+        if not self._batch.placed:
+            self._leave_out_known()
         for file in self._batch.files.filter(state=SyncFile.State.WHOLE, seconds=None).order_by("captured_at"):
             self._turn.check()
             self._look_at(file)
@@ -121,6 +123,14 @@ class _Work:
         with self._turn.write():
             self._settle()
         ending.end(self._batch, SyncBatch.State.DONE)
+
+    def _leave_out_known(self) -> None:
+        """Files that came with another batch meanwhile: what became of them there holds, also that it was erased."""
+        theirs = SyncFile.objects.filter(batch__uid=self._batch.uid, state__in=batches.KNOWN)
+        known = theirs.exclude(batch=self._batch).values("sha256")
+        with self._turn.write():
+            mine = self._batch.files.filter(state=SyncFile.State.WHOLE, sha256__in=known)
+            mine.update(state=SyncFile.State.DUPLICATE)
 
     def _look_at(self, file: SyncFile) -> None:
         """Hear where somebody speaks in a file. One that is no recording is refused, and the others go on."""
@@ -264,7 +274,7 @@ class _Work:
     def _write(self, file: SyncFile, session: offline.OfflineSession, conversation: str, zero: float) -> None:
         """The journal of a session, on this host or, where there are several, on its way to the audio store."""
         info = session.info
-        if handing.is_handed(info.session_id):
+        if handover.is_handed(info.session_id):
             return
         source = self._source(file)
         start = session.began - file.captured_at.timestamp()
@@ -277,8 +287,8 @@ class _Work:
         except AccountErased:
             entry.remove()
             raise
-        handing.closed(entry)
-        handing.hand_over(entry)
+        handover.closed(entry)
+        handover.hand_over(entry)
 
     def _session_id(self, number: int, start: float) -> str:
         """The same for the same stretch, whoever works on it."""

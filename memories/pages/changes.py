@@ -27,7 +27,6 @@ from memories.shapes import Visibility
 from omi.accounts.erased import fence_of
 from omi.accounts.principal import Principal
 from speakers import people
-from speakers.people import InvalidName, TooManyPeople
 
 MOST_ID = 200
 """Characters of a segment's id: those of old documents may be longer than what is taken today."""
@@ -111,10 +110,7 @@ def _decision(who: Principal, said: NamedVoice) -> editing.Decision:
         return editing.Decision()
     if said.who != "new":
         return editing.Decision(person_id=people.get_person(who.uid, said.who).id)
-    try:
-        return editing.Decision(person_id=people.create_person(who.uid, said.name, fence=fence_of(who)).id)
-    except (InvalidName, TooManyPeople) as error:
-        raise ApiError(422, str(error)) from error
+    return editing.Decision(person_id=people.create_person(who.uid, said.name, fence=fence_of(who)).id)
 
 
 @page("POST")

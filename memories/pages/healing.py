@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from pydantic import Field
 
-from memories.api.healing import Asked, AskedHealing, AskedPreview, HealingShown, answers, shown_of
+from memories.api.healing import Asked, AskedHealing, AskedPreview, HealingShown, shown_of
 from memories.api.reading import Query
 from memories.changes import healing
 from memories.learning import words
@@ -43,8 +43,7 @@ def heal(request: HttpRequest, who: Principal) -> HttpResponse:
     told["healings"] = shown_of(healing.of_user(who.uid))
     if asked.heard or asked.term:
         wanted = given(AskedPreview, {"heard": asked.heard, "term": asked.term, "cursor": asked.cursor})
-        with answers():
-            found = healing.preview(who.uid, wanted.heard, wanted.term, wanted.cursor)
+        found = healing.preview(who.uid, wanted.heard, wanted.term, wanted.cursor)
         told["next"] = found.next_cursor
         told["memories"] = [
             {
@@ -61,10 +60,9 @@ def heal(request: HttpRequest, who: Principal) -> HttpResponse:
 def step(request: HttpRequest, who: Principal, healing_id: str, way: str) -> HttpResponse:
     """Go on with a healing (``go-on``), or take it back (``undo``)."""
     act = {"go-on": healing.go_on, "undo": healing.undo}.get(way)
-    with answers():
-        if act is None:
-            raise healing.NoSuchHealing(healing_id)
-        [shown] = shown_of([act(who.uid, healing_id, fence=fence_of(who))])
+    if act is None:
+        raise healing.NoSuchHealing(healing_id)
+    [shown] = shown_of([act(who.uid, healing_id, fence=fence_of(who))])
     messages.success(request, _sentence(shown))
     return redirect(PATH)
 
@@ -76,8 +74,7 @@ def _done(request: HttpRequest, who: Principal) -> HttpResponse:
         more = {**asked.model_dump(), "cursor": form["more"], "left_out": form.getlist("left_out")[:200]}
         return redirect(f"{PATH}?{urlencode(more, doseq=True)}")
     wanted = given(AskedHealing, {**asked.model_dump(), "left_out": form.getlist("left_out")}, "body")
-    with answers():
-        made = healing.begin(who.uid, wanted.heard, wanted.term, left_out=wanted.left_out, fence=fence_of(who))
+    made = healing.begin(who.uid, wanted.heard, wanted.term, left_out=wanted.left_out, fence=fence_of(who))
     messages.success(request, _sentence(*shown_of([made])))
     return redirect(PATH)
 

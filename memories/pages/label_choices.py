@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from django.utils.translation import gettext as _
 
 from memories.api.errors import ApiError
-from memories.labels import kept
+from memories.labels import store
 
 
-def choices(uid: str, bears: Sequence[str]) -> dict[str, list[tuple[kept.Label, bool]]]:
+def choices(uid: str, bears: Sequence[str]) -> dict[str, list[tuple[store.Label, bool]]]:
     """Folders and tags for a form: each with whether it is chosen. Ids that are no label's are left out."""
-    found = kept.listed(uid)
+    found = store.listed(uid)
     return {kind: [(label, label.id in bears) for label in found if label.kind == kind] for kind in ("folder", "tag")}
 
 

@@ -10,10 +10,10 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from pydantic import BaseModel, Field
 
-from memories.api.labels import LabelId, LabelsOfMemory, NewComment, NewLabel, RenamedLabel, answers
+from memories.api.labels import LabelId, LabelsOfMemory, NewComment, NewLabel, RenamedLabel
 from memories.api.long_memories import in_turn
 from memories.changes import comments
-from memories.labels import kept, labelling
+from memories.labels import labelling, store
 from memories.pages.edge import given, page
 from memories.pages.memory import weight_of
 from memories.repository import memories as repository
@@ -34,17 +34,16 @@ def listed(request: HttpRequest, who: Principal) -> HttpResponse:
     """The folders and tags with how many memories bear each; posted to, a new one."""
     if request.method == "POST":
         said = given(NewLabel, {name: request.POST.get(name, "") for name in ("kind", "name")}, "body")
-        with answers():
-            kept.create(who.uid, said.kind, said.name, fence=fence_of(who))
+        store.create(who.uid, said.kind, said.name, fence=fence_of(who))
         messages.success(request, _("It is there."))
         return redirect("/app/labels")
-    counts = kept.counts(who.uid)
-    found = kept.listed(who.uid)
+    counts = store.counts(who.uid)
+    found = store.listed(who.uid)
     groups = [
         (kind, title, [{"label": label, "count": counts[label.id]} for label in found if label.kind == kind])
         for kind, title in (("folder", _("Folders")), ("tag", _("Tags")))
     ]
-    told = {"here": "timeline", "longest": kept.LONGEST_NAME, "groups": groups}
+    told = {"here": "timeline", "longest": store.LONGEST_NAME, "groups": groups}
     return render(request, "pages/labels.html", told)
 
 
@@ -52,8 +51,7 @@ def listed(request: HttpRequest, who: Principal) -> HttpResponse:
 def rename(request: HttpRequest, who: Principal, label_id: str) -> HttpResponse:
     """Give a folder or tag another name."""
     name = given(RenamedLabel, {"name": request.POST.get("name", "")}, "body").name
-    with answers():
-        kept.rename(who.uid, label_id, name, fence=fence_of(who))
+    store.rename(who.uid, label_id, name, fence=fence_of(who))
     messages.success(request, _("Saved."))
     return redirect("/app/labels")
 
@@ -61,13 +59,12 @@ def rename(request: HttpRequest, who: Principal, label_id: str) -> HttpResponse:
 @page("GET", "POST")
 def delete(request: HttpRequest, who: Principal, label_id: str) -> HttpResponse:
     """Delete a folder or tag, after a question; its memories stay."""
-    with answers():
-        label = kept.get(who.uid, label_id)
-        if request.method == "POST":
-            labelling.delete(who.uid, label_id)
-            messages.success(request, _("It is gone. Its memories are still there."))
-            return redirect("/app/labels")
-    told = {"label": label, "count": kept.count(who.uid, label_id), "here": "timeline"}
+    label = store.get(who.uid, label_id)
+    if request.method == "POST":
+        labelling.delete(who.uid, label_id)
+        messages.success(request, _("It is gone. Its memories are still there."))
+        return redirect("/app/labels")
+    told = {"label": label, "count": store.count(who.uid, label_id), "here": "timeline"}
     return render(request, "pages/delete_label.html", told)
 
 
@@ -78,10 +75,10 @@ def put(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     said = given(LabelsForm, {**form, "new_tag": request.POST.get("new_tag", "").strip()}, "body")
     tags = list(said.tags)
     repository.require(who.uid, memory_id)
-    with in_turn(who.uid, weight_of(who.uid, memory_id)), answers():
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
         if said.new_tag:
             new = given(NewLabel, {"kind": "tag", "name": said.new_tag}, "body")
-            tags.append(kept.create(who.uid, "tag", new.name, fence=fence_of(who)).id)
+            tags.append(store.create(who.uid, "tag", new.name, fence=fence_of(who)).id)
         chosen = given(LabelsOfMemory, {"folder_id": said.folder, "tag_ids": tags}, "body")
         labelling.put(who.uid, memory_id, chosen.model_dump(), fence=fence_of(who))
     messages.success(request, _("Saved."))
@@ -93,7 +90,7 @@ def comment(request: HttpRequest, who: Principal, memory_id: str) -> HttpRespons
     """Add a comment, or with ``comment`` change that one; ``delete`` takes it away."""
     which = request.POST.get("comment", "")
     repository.require(who.uid, memory_id)
-    with in_turn(who.uid, weight_of(who.uid, memory_id)), answers():
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
         if which and "delete" in request.POST:
             comments.delete(who.uid, memory_id, which, fence=fence_of(who))
             messages.success(request, _("The comment is deleted."))

@@ -27,13 +27,13 @@ from memories.repository import emotions, transcripts
 from memories.repository import memories as repository
 from memories.reshaping import records
 from memories.shapes import Memory, Visibility
-from memories.templates import kept
+from memories.templates import store
 from omi.accounts.principal import Principal
 from omi.accounts.users import get_user
 from omi.stores.ranged import ranged
 from speakers import people
 from speakers.explain import explain
-from transcription.segments import Segment
+from transcription.segments import Segment, end_of
 
 SHOWN = 400
 """Segments of one page."""
@@ -55,7 +55,7 @@ def memory(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
         try:
             found = repository.get_memory(who.uid, memory_id)
         except repository.MemoryNotFound:
-            instead = records.in_place_of(who.uid, memory_id)
+            instead = records.replacement_of(who.uid, memory_id)
             if instead is None:
                 raise
             return back_to(instead)
@@ -66,14 +66,14 @@ def memory(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
         segments = found.transcript_segments
         labels = label_choices.choices(who.uid, found.edits.labels())
         told = {
-            "templates": kept.listed(who.uid, get_user(who.uid).language),
+            "templates": store.listed(who.uid, get_user(who.uid).language),
             "sections": [
                 (section.heading, [(point, clock(point.start)) for point in section.points])
                 for section in found.structured.sections
             ],
             "labels": labels, "bears": [label for kind in labels.values() for label, chosen in kind if chosen],
             "memory": found, "at": timezone.localtime(found.started_at or found.created_at),
-            "length": clock(max((item.end for item in segments), default=0.0)),
+            "length": clock(end_of(segments)),
             "segments": [
                 segment_shown(number, item, names, meant=number == at)
                 for number, item in enumerate(segments[first : first + SHOWN], first)

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from memories.api.sync import BatchQuery, answers, shown_of
+from memories.api.sync import BatchQuery, shown_of
 from memories.offline import reading
 from memories.pages.edge import given, page
 from omi.accounts.principal import Principal
@@ -17,8 +17,7 @@ from omi.accounts.users import get_user
 def offline(request: HttpRequest, who: Principal) -> HttpResponse:
     """The page: its script sends files as an app does, the batches are shown as they are now."""
     asked = given(BatchQuery, request.GET.dict())
-    with answers():
-        found = reading.page(who.uid, before=asked.before, limit=asked.limit + 1)
+    found = reading.page(who.uid, before=asked.before, limit=asked.limit + 1)
     shown = shown_of(found[: asked.limit])
     told = {
         "batches": shown, "more": shown[-1].id if len(found) > asked.limit else "", "here": "live",

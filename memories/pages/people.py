@@ -11,14 +11,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
-from memories.api.errors import ApiError
 from memories.pages.edge import page
 from omi.accounts.erased import fence_of
 from omi.accounts.principal import Principal
 from speakers import people
 from speakers.explain import near_misses
 from speakers.models import USER, VoiceSample
-from speakers.people import InvalidName, TooManyPeople
 
 MOST_MISSES = 3
 """Near misses that are told of one person."""
@@ -28,10 +26,7 @@ MOST_MISSES = 3
 def listed(request: HttpRequest, who: Principal) -> HttpResponse:
     """Everybody; posted to, one more."""
     if request.method == "POST":
-        try:
-            people.create_person(who.uid, request.POST.get("name", "")[:200], fence=fence_of(who))
-        except (InvalidName, TooManyPeople) as error:
-            raise ApiError(422, str(error)) from error
+        people.create_person(who.uid, request.POST.get("name", "")[:200], fence=fence_of(who))
         messages.success(request, _("Saved."))
         return redirect("/app/people")
     accepted = VoiceSample.objects.filter(uid=who.uid, status=VoiceSample.Status.ACCEPTED)
@@ -58,10 +53,7 @@ def listed(request: HttpRequest, who: Principal) -> HttpResponse:
 @page("POST")
 def rename(request: HttpRequest, who: Principal, person_id: str) -> HttpResponse:
     """Give a person another name, in all memories at once."""
-    try:
-        people.rename_person(who.uid, person_id, request.POST.get("name", "")[:200])
-    except InvalidName as error:
-        raise ApiError(422, str(error)) from error
+    people.rename_person(who.uid, person_id, request.POST.get("name", "")[:200])
     messages.success(request, _("Saved."))
     return redirect("/app/people")
 

@@ -15,7 +15,7 @@ from memories.api.retention import ChangedRetention
 from memories.api.user_settings import ChangedSettings
 from memories.feedback import permissions
 from memories.pages.edge import given, page
-from memories.privacy import account, kept
+from memories.privacy import account, recordings_kept
 from memories.vocabulary import terms
 from memories.webhooks import hooks, rules
 from omi.accounts import users
@@ -35,7 +35,7 @@ def settings(request: HttpRequest, who: Principal) -> HttpResponse:
         words = terms.of(who.uid)
         told = {
             "user": user, "zones": sorted(available_timezones()), "words": words, "most_words": terms.MOST_TERMS,
-            "kept": kept.told(who.uid), "keep_days": _offered(user.recordings_keep_days),
+            "kept": recordings_kept.told(who.uid), "keep_days": _offered(user.recordings_keep_days),
             "hooks": list(hooks.of_user(who.uid)), "kinds": rules.NAMES, "here": "settings",
         }  # fmt: skip
         return render(request, "pages/settings.html", told)
@@ -53,7 +53,7 @@ def consents(request: HttpRequest, who: Principal) -> HttpResponse:
     asked = _days(request.POST.get("recordings_keep_days", ""))
     days = given(ChangedRetention, asked, "body").recordings_keep_days  # before anything is erased
     if "recordings_keep_days" in request.POST and days != before.recordings_keep_days:
-        kept.keep_recordings_for(who.uid, days, fence=fence_of(who))
+        recordings_kept.keep_recordings_for(who.uid, days, fence=fence_of(who))
     if wanted is not before.store_recording_permission:
         account.set_recording_permission(who.uid, wanted, fence=fence_of(who))
     permissions.change(who.uid, {name: name in request.POST for name in CONSENTS}, fence=fence_of(who))

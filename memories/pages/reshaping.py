@@ -14,7 +14,7 @@ from pydantic import Field
 from memories.api.errors import ApiError
 from memories.api.long_memories import in_turn, weight
 from memories.api.reading import Query
-from memories.api.reshaping import MergeMemories, answers
+from memories.api.reshaping import MergeMemories
 from memories.models import MemoryRow
 from memories.pages.edge import given, page
 from memories.pages.memory import segment_shown, weight_of
@@ -41,7 +41,7 @@ def merge(request: HttpRequest, who: Principal) -> HttpResponse:
         return redirect("/app?choose=true")
     asked = given(MergeMemories, {"memory_ids": chosen}, "body")
     rows = MemoryRow.objects.filter(uid=who.uid, memory_id__in=asked.memory_ids)
-    with in_turn(who.uid, weight(rows)), answers():
+    with in_turn(who.uid, weight(rows)):
         return _to(asking.merge(who.uid, asked.memory_ids, fence=fence_of(who)))
 
 
@@ -50,7 +50,7 @@ def split(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     """Have a memory become two at a passage, after a question."""
     if request.method == "POST":
         said = given(Passage, request.POST, "body")
-        with in_turn(who.uid, weight_of(who.uid, memory_id)), answers():
+        with in_turn(who.uid, weight_of(who.uid, memory_id)):
             return _to(asking.split(who.uid, memory_id, said.segment, fence=fence_of(who)))
     wanted = given(Passage, request.GET).segment
     with in_turn(who.uid, weight_of(who.uid, memory_id)):
@@ -80,8 +80,7 @@ def listed(request: HttpRequest, who: Principal) -> HttpResponse:
 @page("GET")
 def one(request: HttpRequest, who: Principal, reshaping_id: str) -> HttpResponse:
     """How far a merge, a split or its undoing is; the page looks again by itself until it is over."""
-    with answers():
-        row = records.find(who.uid, reshaping_id)
+    row = records.find(who.uid, reshaping_id)
     found = repository.get_memories(who.uid, [*records.made(row), *records.originals(row)])
     titles = {name: memory.structured.title for name, memory in found.items()}
     return render(request, "pages/reshaping.html", {"row": _shown(row, titles), "here": "timeline"})
@@ -90,8 +89,7 @@ def one(request: HttpRequest, who: Principal, reshaping_id: str) -> HttpResponse
 @page("POST")
 def undo(request: HttpRequest, who: Principal, reshaping_id: str) -> HttpResponse:
     """Bring the originals back as they were."""
-    with answers():
-        return _to(asking.undo(who.uid, reshaping_id, fence=fence_of(who)))
+    return _to(asking.undo(who.uid, reshaping_id, fence=fence_of(who)))
 
 
 def _shown(row: Reshaping, titles: dict[str, str]) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from memories.api.long_memories import in_turn
-from memories.api.templates import ChosenTemplate, Defaults, TemplateGiven, answers, choose, shown
+from memories.api.templates import ChosenTemplate, Defaults, TemplateGiven, choose, shown
 from memories.pages.edge import given, page
 from memories.pages.memory import weight_of
 from memories.shapes import Category
-from memories.templates import kept
+from memories.templates import store
 from memories.templates.shapes import MOST_SECTIONS
 from omi.accounts.erased import fence_of
 from omi.accounts.principal import Principal
@@ -26,8 +26,7 @@ def listed(request: HttpRequest, who: Principal) -> HttpResponse:
     """All templates with their sections; posted to, a new one."""
     if request.method == "POST":
         said = given(TemplateGiven, _form(request), "body")
-        with answers():
-            kept.create(who.uid, said.name, said.kept_sections(), fence=fence_of(who))
+        store.create(who.uid, said.name, said.kept_sections(), fence=fence_of(who))
         messages.success(request, _("It is there."))
         return redirect("/app/templates")
     told = {
@@ -40,15 +39,14 @@ def listed(request: HttpRequest, who: Principal) -> HttpResponse:
 @page("POST")
 def change(request: HttpRequest, who: Principal, template_id: str) -> HttpResponse:
     """Replace one of one's own templates, or with ``delete`` take it away."""
-    with answers():
-        if "delete" in request.POST:
-            kept.delete(who.uid, template_id)
-            messages.success(request, _("It is gone. Memories keep what was made with it."))
-        else:
-            kept.require(who.uid, template_id)
-            said = given(TemplateGiven, _form(request), "body")
-            kept.change(who.uid, template_id, said.name, said.kept_sections(), fence=fence_of(who))
-            messages.success(request, _("Saved. Memories keep what was made with it before."))
+    if "delete" in request.POST:
+        store.delete(who.uid, template_id)
+        messages.success(request, _("It is gone. Memories keep what was made with it."))
+    else:
+        store.require(who.uid, template_id)
+        said = given(TemplateGiven, _form(request), "body")
+        store.change(who.uid, template_id, said.name, said.kept_sections(), fence=fence_of(who))
+        messages.success(request, _("Saved. Memories keep what was made with it before."))
     return redirect("/app/templates")
 
 
@@ -57,8 +55,7 @@ def default(request: HttpRequest, who: Principal) -> HttpResponse:
     """Say which template a category gets."""
     asked = {"category": request.POST.get("category", ""), "template_id": request.POST.get("template") or None}
     said = given(Defaults, asked, "body")
-    with answers():
-        kept.set_default(who.uid, said.category.value, said.template_id, fence=fence_of(who))
+    store.set_default(who.uid, said.category.value, said.template_id, fence=fence_of(who))
     messages.success(request, _("Saved. It holds for what is put in order from now on."))
     return redirect("/app/templates")
 
@@ -67,7 +64,7 @@ def default(request: HttpRequest, who: Principal) -> HttpResponse:
 def of_memory(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     """Have the sections of a memory made with a template."""
     said = given(ChosenTemplate, {"template_id": request.POST.get("template") or None}, "body")
-    with in_turn(who.uid, weight_of(who.uid, memory_id)), answers():
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
         choose(who.uid, memory_id, said.template_id)
     messages.success(request, _("The summary is being made. Look again in a moment."))
     return redirect(f"/app/memories/{quote(memory_id, safe='')}")

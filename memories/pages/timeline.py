@@ -15,13 +15,14 @@ from memories.api.finding import Folder, Tags
 from memories.api.long_memories import in_turn, weight
 from memories.api.memories import ListQuery, page_of, rows_of
 from memories.api.reading import Query
-from memories.labels import kept
+from memories.labels import store
 from memories.pages import label_choices
 from memories.pages.edge import clock, given, page
 from memories.reshaping import plans
 from memories.shapes import Memory
 from omi.accounts.principal import Principal
 from speakers import people
+from transcription.segments import end_of
 
 SHOWN = 30
 """Memories of one page."""
@@ -50,7 +51,7 @@ def timeline(request: HttpRequest, who: Principal) -> HttpResponse:
         limit=SHOWN, cursor=asked.cursor, include_discarded=asked.discarded, only_discarded=asked.aside,
         folder=asked.folder, tags=asked.tags,
     )  # fmt: skip
-    called = kept.names(who.uid)
+    called = store.names(who.uid)
     chosen = label_choices.require(called, listed.labels)
     with in_turn(who.uid, weight(rows_of(who.uid, listed), listed=True)):
         found = page_of(who.uid, listed)
@@ -76,7 +77,7 @@ def _row(memory: Memory, names: dict[str, str], called: dict[str, str]) -> dict[
         "id": memory.id, "at": at, "day": at.date(), "emoji": memory.structured.emoji,
         "title": memory.structured.title, "overview": memory.structured.overview[:400],
         "category": memory.structured.category.value, "discarded": memory.discarded,
-        "length": clock(max((item.end for item in memory.transcript_segments), default=0.0)),
+        "length": clock(end_of(memory.transcript_segments)),
         "people": sorted(names[person] for person in spoke if person in names)[:6],
         "labels": [called[name] for name in memory.edits.labels() if name in called],
         "open_items": sum(not item.completed for item in items),

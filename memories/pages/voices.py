@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from pydantic import BaseModel, Field
 
 from memories import editing
-from memories.api.changes import MergedVoices, SplitVoice, answers
+from memories.api.changes import MergedVoices, SplitVoice
 from memories.api.long_memories import in_turn
 from memories.changes import making, voices
 from memories.pages.edge import clock, given, page
@@ -33,7 +33,7 @@ class Undone(BaseModel):
 def merge(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     """Say that one voice is another one."""
     said = given(MergedVoices, {name: request.POST[name] for name in ("voice", "into") if name in request.POST}, "body")
-    with in_turn(who.uid, weight_of(who.uid, memory_id)), answers():
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
         voices.merge(who.uid, memory_id, said.voice, said.into, fence=fence_of(who))
     messages.success(request, _("They are one voice now."))
     return back_to(memory_id)
@@ -43,7 +43,7 @@ def merge(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
 def split(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     """Say that the chosen passages are another voice."""
     said = given(SplitVoice, {"segment_ids": request.POST.getlist("segment")}, "body")
-    with in_turn(who.uid, weight_of(who.uid, memory_id)), answers():
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
         changed, _label = voices.split(who.uid, memory_id, said.segment_ids, fence=fence_of(who))
     messages.success(request, _("These passages are another voice now. You can name it."))
     first = next(item for item in changed.transcript_segments if item.id in said.segment_ids)
@@ -54,7 +54,7 @@ def split(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
 def undo(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
     """Take a change of the voices back."""
     said = given(Undone, request.POST, "body")
-    with in_turn(who.uid, weight_of(who.uid, memory_id)), answers():
+    with in_turn(who.uid, weight_of(who.uid, memory_id)):
         making.undo(who.uid, memory_id, said.change, fence=fence_of(who))
     messages.success(request, _("This was undone."))
     return back_to(memory_id)

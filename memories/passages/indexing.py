@@ -23,6 +23,7 @@ from memories.repository import emotions as emotions_repository
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.core import providers
+from omi.core.batches import batches
 from omi.core.errors import ProviderError
 from omi.stores.vectors import namespace, vector_id, vectors
 from omi.stores.vectors.base import InvalidVector, Vector
@@ -73,8 +74,8 @@ def index_due(limit: int) -> int:
     for row in rows:
         by_uid[row.uid].append(row)
     for uid, mine in by_uid.items():
-        for at in range(0, len(mine), 20):
-            _index(uid, mine[at : at + 20])
+        for part in batches(mine, 20):
+            _index(uid, part)
     return len(rows)
 
 
@@ -112,8 +113,7 @@ def _embed(uid: str, memory: Memory, before: int, embedder: Any, wanted: str) ->
 def _written(uid: str, memory: Memory, before: int, embedder: Any, wanted: str) -> int:
     """Write the vectors of all passages, and take away those of earlier ones beyond; how many there are now."""
     found = cutting.passages(memory.transcript_segments) if wanted else []
-    for at in range(0, len(found), AT_ONCE):
-        part = found[at : at + AT_ONCE]
+    for part in batches(found, AT_ONCE):
         values = _values(uid, embedder, [item.text for item in part])
         vectors().upsert(
             [Vector(identity(uid, memory.id, item.number), value, _metadata(uid, memory, item))
@@ -184,15 +184,14 @@ def leading(timeline: EmotionTimeline | None) -> list[str]:
     """Emotions that lead in at least a tenth of the measured time, most first."""
     seconds: dict[str, float] = defaultdict(float)
     for span in timeline.spans if timeline is not None else []:
-        if span.emotions:
-            best = max(span.emotions, key=lambda item: (item.score, item.name))
-            seconds[best.name.strip().lower()[:64]] += max(0.0, span.end - span.start)
+        if name := span.leading:
+            seconds[name.strip().lower()[:64]] += max(0.0, span.end - span.start)
     whole = sum(seconds.values())
     named = sorted(((count, name) for name, count in seconds.items() if name and count >= LEADING * whole > 0))
     return [name for _, name in reversed(named)][:MOST_EMOTIONS]
 
 
-def again(uid: str, ids: Sequence[str] | None = None) -> None:
+def index_again(uid: str, ids: Sequence[str] | None = None) -> None:
     """Have a worker look at memories again: of ``ids`` the passages are embedded anew, of all (None) those whose text
     or model is another now."""
     rows = IndexedMemory.objects.filter(uid=uid)
@@ -220,6 +219,6 @@ def forget_user(uid: str) -> int:
     return int(rows.delete()[0])
 
 
-def left(uid: str) -> int:
+def remaining(uid: str) -> int:
     """Rows of this user that are still here."""
     return IndexedMemory.objects.filter(uid=uid).count()

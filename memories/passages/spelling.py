@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import Count, Max
 
 from memories.passages.models import SpellingGram
+from omi.core.batches import batches
 
 SHORTEST, LONGEST = 4, 32
 """Letters of a word that may be misspelled: in a shorter one three letters say nothing."""
@@ -60,9 +61,7 @@ def learn(uid: str, words: Mapping[str, int], digest: Digest) -> None:
     """Add the grams of words (text to digest) that this user has said for the first time."""
     able = {text: number for text, number in words.items() if grams(text)}
     known: set[int] = set()
-    numbers = list(able.values())
-    for at in range(0, len(numbers), ROWS):
-        part = numbers[at : at + ROWS]
+    for part in batches(able.values(), ROWS):
         known |= set(SpellingGram.objects.filter(uid=uid, word__in=part).values_list("word", flat=True))
     rows: list[tuple[int, int, int, str]] = []
     for text, number in able.items():
@@ -75,8 +74,7 @@ def learn(uid: str, words: Mapping[str, int], digest: Digest) -> None:
 def _insert(rows: list[tuple[int, int, int, str]]) -> None:
     """As text: some six rows a word, for which bulk_create takes five times as long."""
     with connection.cursor() as cursor:
-        for at in range(0, len(rows), ROWS):
-            part = rows[at : at + ROWS]
+        for part in batches(rows, ROWS):
             places = ", ".join(["(%s, %s, %s, %s)"] * len(part))
             cursor.execute(
                 f"INSERT INTO passages_spellinggram (gram, word, size, uid) VALUES {places} ON CONFLICT DO NOTHING",  # noqa: S608
@@ -102,10 +100,7 @@ def similar(word: str, digest: Digest) -> dict[int, float]:
 
 def forget(uid: str, words: Iterable[int]) -> int:
     """Drop words that no memory of the user holds any more."""
-    numbers, gone = list(words), 0
-    for at in range(0, len(numbers), ROWS):
-        gone += SpellingGram.objects.filter(uid=uid, word__in=numbers[at : at + ROWS]).delete()[0]
-    return gone
+    return sum(SpellingGram.objects.filter(uid=uid, word__in=part).delete()[0] for part in batches(words, ROWS))
 
 
 def forget_some(uid: str, most: int) -> int:

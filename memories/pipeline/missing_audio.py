@@ -14,7 +14,8 @@ from memories.pipeline.states import Kind
 from transcription.audio.codecs import RATE
 from transcription.ports import OFFLINE
 from transcription.segments import Segment, Word, speaker_label
-from transcription.session.account import AROUND_WORD, Span, intersect, length, merge, subtract
+from transcription.session.account import AROUND_WORD
+from transcription.spans import Span, intersect, length, merge, subtract
 
 if TYPE_CHECKING:
     from memories.pipeline.engine.context import Context

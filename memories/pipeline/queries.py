@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.db.models import Avg, Count, QuerySet
 from django.utils import timezone
 
-from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
+from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.pipeline.states import State, StepState
 
 
@@ -27,7 +27,7 @@ def latest_run(uid: str, memory_id: str, kind: str | None = None) -> PostProcess
     runs = runs_of(uid, memory_id)
     if kind:
         runs = runs.filter(kind=kind)
-    return runs.exclude(state=State.FINISHED).filter(held=False).first() or runs.first()
+    return runs.exclude(state=State.FINISHED).filter(blocked=False).first() or runs.first()
 
 
 def get_run(uid: str, run_id: int | str) -> PostProcessingRun:
@@ -44,11 +44,6 @@ def get_run(uid: str, run_id: int | str) -> PostProcessingRun:
 def dead_letters() -> QuerySet[PostProcessingRun]:
     """Runs that were given up and that no later run has followed."""
     return PostProcessingRun.objects.filter(dead_letter=True, followed_by=None).order_by("id")
-
-
-def doubled_calls(run: PostProcessingRun | None = None) -> int:
-    calls = VendorCall.objects.filter(doubled=True)
-    return (calls.filter(run=run) if run is not None else calls).count()
 
 
 _UNFINISHED: Final = [state for state in State if state is not State.FINISHED]

@@ -75,7 +75,7 @@ def resend_lost(*, limit: int = 500, notify: bool = False) -> Report:
     pause = RESEND_BEHIND if queue.behind(now - GRACE) else RESEND
     due = PostProcessingRun.objects.filter(lease.claimable(now, since=GRACE))
     # Those that were never reminded first: a run behind many others that are reminded again and again has its turn.
-    for run in due.order_by(F("woken_at").asc(nulls_first=True), "id")[:limit]:
+    for run in due.order_by(F("task_sent_at").asc(nulls_first=True), "id")[:limit]:
         try:
             if end_unclaimable(run, notify=notify):
                 report.ended += 1
@@ -98,7 +98,7 @@ def notify_ends(*, limit: int = 500, seconds: float = NOTIFYING) -> int:
     """
     global _notified_until
     waiting = PostProcessingRun.objects.filter(
-        state=State.FINISHED, announced=False, finished_at__lt=clock.now() - GRACE
+        state=State.FINISHED, notified=False, finished_at__lt=clock.now() - GRACE
     )
     runs = list(waiting.filter(pk__gt=_notified_until).order_by("id")[:limit])
     if len(runs) < limit:
@@ -152,7 +152,7 @@ def _go_on_without(run: PostProcessingRun, when: Q) -> None:
     following = "".join(plan[plan.index(run.current_step) + 1 :][:1])
     with transaction.atomic():
         if not transitions.change(
-            run.pk, State.QUEUED, when=when, claims=0, current_step=following, woken_at=clock.now()
+            run.pk, State.QUEUED, when=when, claims=0, current_step=following, task_sent_at=clock.now()
         ):
             return
         _step_failed(run)
@@ -194,14 +194,14 @@ def _step_failed(run: PostProcessingRun) -> None:
 def _resend(run: PostProcessingRun, now: datetime, pause: timedelta) -> bool:
     if run.state == State.RUNNING:
         pause = RESEND  # its worker died: no message is under way
-    elif pause == RESEND_BEHIND and run.woken_at is None and run.created_at > now - pause:
+    elif pause == RESEND_BEHIND and run.task_sent_at is None and run.created_at > now - pause:
         return False
     reminder = PostProcessingRun.objects.filter(
-        Q(woken_at=None) | Q(woken_at__lt=now - pause) | Q(woken_at__gt=now + lease.LONGEST_WAIT),
+        Q(task_sent_at=None) | Q(task_sent_at__lt=now - pause) | Q(task_sent_at__gt=now + lease.LONGEST_WAIT),
         pk=run.pk,
         fence=run.fence,
     ).exclude(state=State.FINISHED)
-    if not reminder.update(woken_at=now):
+    if not reminder.update(task_sent_at=now):
         return False
     notifications.record(run.pk, "resent", actor="reconciler", step=run.current_step, state=run.state)
     queue.wake(run.pk)
@@ -239,14 +239,14 @@ def release_dead_workers() -> int:
         if lease.lives(owner):
             continue
         held = PostProcessingRun.objects.filter(pk=run_id, state=State.RUNNING, lease_owner=owner, fence=fence)
-        released += held.update(lease_until=now - timedelta(seconds=1), woken_at=None)
+        released += held.update(lease_until=now - timedelta(seconds=1), task_sent_at=None)
     return released + records.release_lost()
 
 
 def _admit_forgotten() -> int:
     """Admit runs that are queued behind nobody: the process that ended the one before died in between."""
-    before = PostProcessingRun.objects.filter(uid=OuterRef("uid"), memory_id=OuterRef("memory_id"), held=False)
-    forgotten = PostProcessingRun.objects.filter(held=True, state=State.QUEUED).exclude(
+    before = PostProcessingRun.objects.filter(uid=OuterRef("uid"), memory_id=OuterRef("memory_id"), blocked=False)
+    forgotten = PostProcessingRun.objects.filter(blocked=True, state=State.QUEUED).exclude(
         Exists(before.exclude(state=State.FINISHED))
     )
     found = list(forgotten.order_by("id").values_list("uid", "memory_id")[:100])

@@ -95,7 +95,7 @@ def start(
                 run = PostProcessingRun(
                     uid=uid, memory_id=memory_id, kind=kind, actor=actor[:150], reason=reason[:300], options=options,
                     plan=plans.plan_for(kind), from_step=from_step or "", follows=follows, request_hash=request,
-                    audio=audio_name, audio_sha256=sha256, current_step=plans.plan_for(kind)[0], held=blocked,
+                    audio=audio_name, audio_sha256=sha256, current_step=plans.plan_for(kind)[0], blocked=blocked,
                 )  # fmt: skip
                 run.save(force_insert=True)
                 RunStep.objects.bulk_create(
@@ -154,11 +154,11 @@ def _make_room(uid: str, memory_id: str, kind: str, options: dict[str, Any]) -> 
     superseded by the new one."""
     before = list(PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id, state__in=UNFINISHED))
     for older in before:
-        if not older.held or older.kind != kind:
+        if not older.blocked or older.kind != kind:
             continue
         if older.options.get("keep"):
             options["keep"] = True  # the user asked for this conversation to be kept, whichever run does it
-        ended = checkpoints.finish_idle(older, Outcome.CANCELED, "superseded", when=Q(held=True), actor="pipeline")
+        ended = checkpoints.finish_idle(older, Outcome.CANCELED, "superseded", when=Q(blocked=True), actor="pipeline")
         if ended and older.audio:
             transaction.on_commit(partial(_delete_superseded, older))
     return bool(before)
@@ -235,13 +235,13 @@ def cancel_for_memory(uid: str, memory_id: str, *, actor: str = "system", messag
     """Stop everything that is under way for a memory (it was deleted)."""
     runs = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id).exclude(state=State.FINISHED)
     # Those that are queued behind another one first: an ending run admits the next one.
-    return sum(cancel(run, actor=actor, message_id=message_id, at_once=True) for run in runs.order_by("-held", "id"))
+    return sum(cancel(run, actor=actor, message_id=message_id, at_once=True) for run in runs.order_by("-blocked", "id"))
 
 
 def cancel_for_user(uid: str, *, actor: str = "system") -> int:
     runs = PostProcessingRun.objects.filter(uid=uid).exclude(state=State.FINISHED)
     return sum(
-        cancel(run, actor=actor, message_id="account_gone", at_once=True) for run in runs.order_by("-held", "id")
+        cancel(run, actor=actor, message_id="account_gone", at_once=True) for run in runs.order_by("-blocked", "id")
     )
 
 

@@ -13,7 +13,7 @@ from memories.repository import transcripts
 from omi.core.errors import ProviderError, StoreError
 from speakers import turns
 from speakers.clips import BadRecording
-from transcription.hosts import handing
+from transcription.hosts import handover
 from transcription.segments import speaker_label, speaker_number
 
 SAME = 0.5
@@ -75,7 +75,7 @@ def _unbroken(ctx: Context, found: ProcessingMemory, session: str) -> list[Segme
 def journal_wav(ctx: Context, found: ProcessingMemory) -> Path | None:
     """The journal's audio of the whole conversation, in the run's private folder. None where it is gone."""
     path = ctx.folder / "journal.wav"
-    return path if path.exists() else handing.recording_for(ctx.uid, found, path)
+    return path if path.exists() else handover.recording_for(ctx.uid, found, path)
 
 
 def continued(

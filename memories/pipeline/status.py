@@ -27,13 +27,13 @@ def document(run: PostProcessingRun) -> dict[str, Any]:
     ended = run.state == State.FINISHED
     message = failure_catalogue.get(run.message_id) if ended else _trouble(run, steps)
     left, percent = _progress(run, steps)
-    left += _idle(run, steps)
+    left += _idle(run)
     return {
         "id": run.pk,
         "memory_id": run.memory_id,
         "kind": run.kind,
         "state": run.state,
-        "in_line": run.held,
+        "in_line": run.blocked,
         "step": None if ended else run.current_step,
         "percent": 100 if run.succeeded else percent,
         "eta_seconds": None if ended else round(left, 1),
@@ -98,18 +98,18 @@ def _progress(run: PostProcessingRun, steps: list[RunStep]) -> tuple[float, int]
     return max(0.0, total - done), min(99, int(100 * done / total))
 
 
-def _idle(run: PostProcessingRun, steps: list[RunStep]) -> float:
+def _idle(run: PostProcessingRun) -> float:
     """Seconds that pass before it goes on: until it is due, or until the run before it has ended."""
     if run.state == State.WAITING:
         return _until(_goes_on(run)) or 0.0
-    if not run.held:
+    if not run.blocked:
         return 0.0
-    before = PostProcessingRun.objects.filter(uid=run.uid, memory_id=run.memory_id, held=False)
+    before = PostProcessingRun.objects.filter(uid=run.uid, memory_id=run.memory_id, blocked=False)
     active = before.exclude(state=State.FINISHED).first()
     if active is None:
         return 0.0
     theirs = list(active.steps.order_by("position"))
-    return _progress(active, theirs)[0] + _idle(active, theirs)
+    return _progress(active, theirs)[0] + _idle(active)
 
 
 def _trouble(run: PostProcessingRun, steps: list[RunStep]) -> failure_catalogue.Message | None:
@@ -128,7 +128,7 @@ def _trouble(run: PostProcessingRun, steps: list[RunStep]) -> failure_catalogue.
 
 def _goes_on(run: PostProcessingRun) -> datetime | None:
     """None while a vendor was asked and answers later: it goes on when the answer comes, not at the deadline."""
-    return run.wake_at if records.of_step(run, run.current_step) is None else None
+    return run.due_at if records.of_step(run, run.current_step) is None else None
 
 
 def _vendor_back(run: PostProcessingRun, message: failure_catalogue.Message | None) -> datetime | None:

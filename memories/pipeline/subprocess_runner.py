@@ -20,12 +20,8 @@ import threading
 import traceback
 from typing import IO, Any, Final
 
-import structlog
-
 from omi.core import child_process
 from omi.core.errors import MissingDependency, Outcome, OwnFault
-
-log = structlog.get_logger(__name__)
 
 IDLE: Final = 60.0
 TOO_LONG: Final = "child_timeout"

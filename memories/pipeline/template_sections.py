@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from memories.document_parts import AppliedTemplate
 from memories.mirror.models import MemoryRow
-from memories.noted import AppliedTemplate
 from memories.pipeline.engine import content_hash
 from memories.pipeline.engine.context import Context
 from memories.pipeline.models import VendorCall
@@ -24,7 +24,7 @@ from memories.repository import memories as repository
 from memories.shapes import Memory, Structured
 from memories.structuring.base import FillResult, StructureRequest, Wanted
 from memories.structuring.local import LocalStructurer
-from memories.templates import kept
+from memories.templates import store
 from memories.templates.shapes import SECTIONS_ONLY, Template
 from omi.core.errors import OwnFault, ProviderError
 from omi.core.paid_parts import PaidParts
@@ -45,11 +45,11 @@ def kept_summary(ctx: Context) -> Structured | None:
 def inputs(ctx: Context) -> dict[str, Any]:
     """What the sections depend on, beside the talk; nothing where no template can apply."""
     choice, memory = _choice(ctx)
-    named = {choice, *ctx.user.templates.values()} - {None, "", kept.NONE}
+    named = {choice, *ctx.user.templates.values()} - {None, "", store.NONE}
     if not named and choice is None:
         return {}
     language = _language(ctx)
-    found = [kept.find(ctx.uid, name, language) for name in sorted(str(name) for name in named)]
+    found = [store.find(ctx.uid, name, language) for name in sorted(str(name) for name in named)]
     whole = [choice, sorted(ctx.user.templates.items()), [item and item.model_dump() for item in found]]
     only = ctx.options.get(SECTIONS_ONLY)
     before = memory.structured.model_dump(mode="json") if memory is not None and only else None
@@ -65,10 +65,10 @@ def filled(
     """
     choice, memory = _choice(ctx)
     category = memory.edits.category if memory is not None and memory.edits.category else made.category
-    name = kept.chosen(ctx.user, choice, category.value)
+    name = store.chosen(ctx.user, choice, category.value)
     if name is None:
         return made.model_copy(update={"sections": [], "template": None})
-    template = kept.find(ctx.uid, name, _language(ctx))
+    template = store.find(ctx.uid, name, _language(ctx))
     if template is None:
         before = memory.structured if memory is not None else made
         return made.model_copy(update={"sections": before.sections, "template": before.template})

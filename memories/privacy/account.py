@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import IO, Any
 
 from memories.pipeline import service
 from memories.privacy import erasure
 from memories.privacy import export as exports
 from omi.accounts import users
+from omi.accounts.erased import Fence
 from omi.stores import audio
 
 
-def set_recording_permission(uid: str, value: bool, *, fence: Callable[[], None] = users.no_fence) -> None:
+def set_recording_permission(uid: str, value: bool, *, fence: Fence = users.no_fence) -> None:
     """Allow recordings to be kept. Withdrawing erases every kept recording of the user."""
     users.set_recording_permission(uid, value, fence=fence)
     if not value:

@@ -66,7 +66,7 @@ def erase_memory(uid: str, memory_id: str, *, now: bool = False) -> Receipt:
         repository.delete_memory(uid, memory_id)
     if settings.OMI_RESTORE_DAYS > 0 and not now:
         return _hide(uid, memory_id, began)
-    for original in reshaping.behind(uid, memory_id):  # they say the same
+    for original in reshaping.hidden_behind(uid, memory_id):  # they say the same
         hidden = repository.glance(uid, original)
         if hidden is not None and hidden.deleted:
             erase_memory(uid, original, now=True)

@@ -27,6 +27,7 @@ from memories.webhooks import hooks
 from omi.accounts import revocation
 from omi.accounts.users import user_path
 from omi.core import console_history
+from omi.core.batches import batches
 from omi.core.host import several
 from omi.core.ids import is_id
 from omi.stores import audio, damaged
@@ -36,7 +37,7 @@ from omi.stores.models import AudioObject
 from omi.stores.vectors import namespace, vector_id, vectors
 from speakers import forget as speakers
 from transcription import journal
-from transcription.hosts import asking
+from transcription.hosts import host_requests
 from transcription.hosts.models import HostJournal
 
 Part = tuple[str, Callable[[], Any]]
@@ -50,7 +51,7 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
         ("vectors", lambda: erase_vectors(uid, memory_id)),
         ("audio", lambda: audio.forget_memory(uid, memory_id)),
         ("journals", lambda: _erase_journals(uid, memory_id)),
-        ("hosts", lambda: asking.erase(uid, _sessions(uid, memory_id))),
+        ("hosts", lambda: host_requests.erase(uid, _sessions(uid, memory_id))),
         ("links", lambda: links.forget_memory(uid, memory_id)),
         ("events", lambda: log.forget_memory(uid, memory_id)),
         ("webhooks", lambda: hooks.forget_memory(uid, memory_id)),  # after the events that they are made from
@@ -77,7 +78,7 @@ def user_parts(uid: str) -> list[Part]:
         ("vectors", lambda: _erase_user_vectors(uid)),
         ("audio", lambda: audio.forget_user(uid)),
         ("journals", lambda: journal.forget_user(uid)),
-        ("hosts", lambda: asking.erase(uid)),
+        ("hosts", lambda: host_requests.erase(uid)),
         ("webhooks", lambda: hooks.forget_user(uid)),  # before the log: switching one off writes into it
         ("links", lambda: links.forget_user(uid)),
         ("events", lambda: log.forget_user(uid)),
@@ -103,12 +104,12 @@ def remains(uid: str) -> dict[str, int]:
         "originals": len(_tasks(uid)),
         "vectors": len(vectors_of(uid)),
         "audio": left.filter(deleted_at__isnull=True).count() + sum(audio.exists(row) for row in left),
-        "journals": journal.left_of(uid) + HostJournal.objects.filter(uid=uid).count(),
-        **asking.look(uid),
+        "journals": journal.remaining(uid) + HostJournal.objects.filter(uid=uid).count(),
+        **host_requests.look(uid),
         "events": UserEvent.objects.filter(uid=uid).count() + EventCounter.objects.filter(uid=uid).count(),
         "webhooks": hooks.remaining(uid),
         "links": links.remaining(uid),
-        "search": word_index.words_left(uid),
+        "search": word_index.remaining(uid),
         "feedback": reports.remaining(uid),
         "experiments": experiments.remaining(uid),
         "registry": registry.remaining(uid),
@@ -134,8 +135,8 @@ def vectors_of(uid: str) -> list[str]:
         return []
     ids = list(store.list_ids(prefix=f"{uid}-", namespace=space))
     found: list[str] = []
-    for start in range(0, len(ids), 100):
-        fetched = store.fetch(ids[start : start + 100], namespace=space)
+    for part in batches(ids, 100):
+        fetched = store.fetch(part, namespace=space)
         found += [identity for identity, vector in fetched.items() if vector.metadata.get("uid", uid) == uid]
     return found
 

@@ -40,7 +40,7 @@ from omi.stores.documents import documents
 from omi.stores.documents.base import Document, Where
 from speakers.models import VoiceConsent, VoiceSample
 from transcription import journal
-from transcription.hosts import handing
+from transcription.hosts import handover
 from transcription.journal.store import Entry
 
 README = """Your data.
@@ -95,7 +95,7 @@ def _zip(uid: str) -> Generator[bytes]:
             archive.writestr(name, json.dumps(value, ensure_ascii=False, indent=1, default=_plain))
             yield from sink.take()
         index = []
-        handed = {row.audio: row for row in handing.of_user(uid)}
+        handed = {row.audio: row for row in handover.of_user(uid)}
         for row in audio.for_user(uid):
             if row.name in handed:  # below, in the shape of the other journals
                 continue
@@ -108,7 +108,7 @@ def _zip(uid: str) -> Generator[bytes]:
         yield from _journals(archive, sink, journal.sessions(uid))
         for elsewhere in handed.values():
             with workspace.temporary() as folder:
-                copy = handing.fetch(elsewhere, Path(folder))
+                copy = handover.fetch(elsewhere, Path(folder))
                 yield from _journals(archive, sink, [copy] if copy is not None else [])
     yield from sink.take()
 

@@ -17,6 +17,7 @@ from memories.mirror.models import MemoryRow
 from memories.privacy import erasure
 from memories.repository.memories import MemoryNotFound, memory_path
 from memories.reshaping import records as reshaping
+from omi.core.batches import batches
 from omi.stores.documents import documents
 
 ERASED_AT_ONCE: Final = 25
@@ -42,8 +43,8 @@ def listed(uid: str, *, before: str | None, limit: int) -> list[Trashed]:
         rows = rows.filter(Q(deleted_at__lt=last.deleted_at) | Q(deleted_at=last.deleted_at, memory_id__lt=before))
     page = list(rows[:limit])
     found: dict[str, Any] = {}
-    for at in range(0, len(page), 20):
-        paths = [memory_path(uid, row.memory_id) for row in page[at : at + 20]]
+    for part in batches(page, 20):
+        paths = [memory_path(uid, row.memory_id) for row in part]
         found |= {path: item.data.get("structured") for path, item in documents().get_many(paths).items()}
     told = []
     for row in page:

@@ -14,7 +14,7 @@ from memories.recaps.periods import LENGTH
 from memories.shapes import Memory
 from memories.structuring.words import STOP_WORDS
 from memories.wording import terms
-from transcription.segments import Segment
+from transcription.segments import Segment, end_of
 
 EXTRACTIVE = "extractive"
 MOST_DECISIONS, MOST_QUOTES, MOST_ITEMS, MOST_MEMORIES = 12, 5, 50, 200
@@ -148,7 +148,7 @@ def _part(memory: Memory) -> Part:
     return Part(
         memory_id=memory.id, title=made.title, overview=made.overview, emoji=made.emoji, category=made.category.value,
         at=(memory.started_at or memory.created_at).isoformat(),
-        seconds=round(max((item.end for item in memory.transcript_segments), default=0.0), 1),
+        seconds=round(end_of(memory.transcript_segments), 1),
     )  # fmt: skip
 
 
@@ -196,9 +196,8 @@ def _moods(timelines: Mapping[str, EmotionTimeline]) -> list[Mood]:
     seconds: dict[str, float] = defaultdict(float)
     for timeline in timelines.values():
         for span in timeline.spans:
-            if span.is_user and span.emotions:
-                best = max(span.emotions, key=lambda item: (item.score, item.name))
-                seconds[best.name] += max(0.0, span.end - span.start)
+            if span.is_user and span.leading:
+                seconds[span.leading] += max(0.0, span.end - span.start)
     whole = sum(seconds.values())
     ranked = sorted(seconds.items(), key=lambda item: (-item[1], item[0]))[:5]
     return [Mood(emotion=name, share=round(count / whole, 3)) for name, count in ranked if whole > 0]

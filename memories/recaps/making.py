@@ -29,6 +29,7 @@ from memories.structuring.openai_client import VENDOR
 from memories.user_events import log as events
 from omi.accounts.erased import AccountErased, require_alive
 from omi.accounts.users import UserDoc, get_user, zone
+from omi.core.batches import batches
 from omi.core.errors import ProviderError
 from omi.core.providers import one
 from omi.push import push
@@ -115,9 +116,9 @@ def _make(row: Recap, began: datetime) -> bool:
     rows = memories_of(row.uid, row.kind, row.first, user)
     ids = list(rows.values_list("memory_id", flat=True)[:MOST_MEMORIES])[::-1]
     memories = []
-    for at in range(0, len(ids), FETCHED):
-        found = repository.get_memories(row.uid, ids[at : at + FETCHED])
-        memories += [found[name] for name in ids[at : at + FETCHED] if name in found and not found[name].discarded]
+    for part in batches(ids, FETCHED):
+        found = repository.get_memories(row.uid, part)
+        memories += [found[name] for name in part if name in found and not found[name].discarded]
     timelines = {
         memory.id: timeline for memory in memories
         if (timeline := emotions_repository.load_emotions(row.uid, memory.id)) is not None
@@ -164,7 +165,7 @@ def _store(row: Recap, made: Content, sources: list[str], began: datetime) -> bo
         current.set(where, {**made.model_dump(mode="json"), "created_at": datetime.now(UTC)})
 
     with transaction.atomic():
-        events.hold(row.uid)  # an erasure of the user or of a memory waits, or was here before
+        events.lock(row.uid)  # an erasure of the user or of a memory waits, or was here before
         require_alive(row.uid, began)
         mine = Recap.objects.select_for_update().filter(pk=row.pk, claim=row.claim, due=True)
         if mine.first() is None:

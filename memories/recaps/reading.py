@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -14,11 +14,11 @@ from memories.recaps import making, periods
 from memories.recaps.content import TAG
 from memories.recaps.models import Recap, RecapSource, RecapTurn
 from memories.user_events import log as events
+from omi.accounts.erased import Fence
 from omi.accounts.users import get_user, zone
 from omi.stores.documents import documents
 from speakers import people
 
-Fence = Callable[[], None]
 USER, NOBODY = "you", "somebody"
 """For a user without a name, and for a person who was deleted."""
 
@@ -85,9 +85,7 @@ def make_again(uid: str, kind: str, day: date, *, fence: Fence) -> Recap:
         or not making.memories_of(uid, kind, first, user).exists()
     ):
         raise RecapNotFound
-    with transaction.atomic():
-        events.hold(uid)
-        fence()
+    with events.user_write(uid, fence):
         row, _ = Recap.objects.get_or_create(uid=uid, kind=kind, first=first)
         Recap.objects.filter(pk=row.pk).update(due=True, tries=0)
         transaction.on_commit(lambda: async_task("memories.recaps.making.make", row.pk))
@@ -101,7 +99,7 @@ def forget_memory(uid: str, memory_id: str) -> int:
     count = 0
     for row in list(rows):
         with transaction.atomic():
-            events.hold_if_there(uid)
+            events.lock_if_there(uid)
             documents().delete(making.document_path(uid, row.kind, row.first))
             RecapSource.objects.filter(recap=row).delete()
             count += Recap.objects.filter(pk=row.pk).update(due=True, tries=0, until=None)

@@ -1,7 +1,7 @@
 """A recap's sentences by a language model, each held against the memory that it cites.
 
 What was said is data from strangers: whatever stands in it, a sentence is only kept that the talk of its memory bears
-out (``memories.structuring.said``), and that names nobody who does not speak there.
+out (``memories.structuring.grounding``), and that names nobody who does not speak there.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from memories.recaps.content import TAG, Cite, Said
 from memories.recaps.material import Material
 from memories.shapes import Memory
 from memories.structuring import openai_client
+from memories.structuring.grounding import Talk, one_line
 from memories.structuring.openai_client import VENDOR
-from memories.structuring.said import Talk, one_line
 from omi.core.vendor_fields import Losses, fields, items, number, text
 
 TIMEOUT: Final = 60.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from emotions.base import EmotionScore, EmotionSpan, EmotionTimeline
 from memories.repository import large, stored
 from memories.repository.memories import memory_path, require_alive
+from omi.accounts.erased import Fence
 from omi.stores import damaged
 from omi.stores.documents import documents
 from omi.stores.documents.base import AlreadyExists, Data, Document, InvalidPath, OrderBy, Transaction
@@ -22,9 +22,7 @@ NEWEST = 3
 """Timelines that are looked at for one that can be read."""
 
 
-def save_emotions(
-    uid: str, memory_id: str, timeline: EmotionTimeline, *, fence: Callable[[], None] | None = None
-) -> None:
+def save_emotions(uid: str, memory_id: str, timeline: EmotionTimeline, *, fence: Fence | None = None) -> None:
     """Keep a timeline; one of the same vendor and model is replaced by it.
 
     ``fence`` is called inside of the transaction, which then raises MemoryNotFound where the memory is gone or deleted:

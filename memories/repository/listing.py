@@ -19,6 +19,7 @@ from memories.repository import large, tombstones
 from memories.repository.memories import Page, cursor_of, memory_path, newest_first, position
 from memories.repository.parsing import memory_from
 from memories.shapes import Memory
+from omi.core.batches import batches
 from omi.stores import damaged
 from omi.stores.documents import documents
 from omi.stores.documents.base import Document, InvalidPath, Unreadable
@@ -98,8 +99,7 @@ def list_labelled(
     found = list(ordered[start : start + limit + 1])
     room, page, left_out = Room(size), Page(), tombstones.people(uid)
     more, found = len(found) > limit, found[:limit]
-    for at in range(0, len(found), SLICE):
-        part = found[at : at + SLICE]
+    for part in batches(found, SLICE):
         there = documents().get_many([memory_path(uid, memory_id) for memory_id, _ in part])
         for memory_id, created_at in part:
             where = memory_path(uid, memory_id)
@@ -118,9 +118,9 @@ def get_bounded(keys: Sequence[tuple[str, str]], room: Room) -> Iterator[tuple[s
     """(uid, memory) of those ``keys`` (uid, memory id) that are there and not deleted, in order, until the room is
     full."""
     left_out: dict[str, frozenset[str]] = {}
-    for start in range(0, len(keys), SLICE):
+    for some in batches(keys, SLICE):
         part = {}
-        for uid, memory_id in keys[start : start + SLICE]:
+        for uid, memory_id in some:
             with contextlib.suppress(InvalidPath):
                 part[memory_path(uid, memory_id)] = uid
         found = documents().get_many(list(part))

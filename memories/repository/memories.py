@@ -24,6 +24,7 @@ from memories.repository.large import Unreadable
 from memories.repository.parsing import dump, memory_from
 from memories.repository.photos import photo_documents, photos_of
 from memories.shapes import Memory
+from omi.accounts.erased import Fence
 from omi.stores import damaged
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, NotFound, OrderBy, Transaction, Where
@@ -188,7 +189,7 @@ def create_memory(
     uid: str,
     memory: Memory,
     *,
-    fence: Callable[[], None] = lambda: None,
+    fence: Fence = lambda: None,
     then: Callable[[], None] | None = None,
 ) -> Memory:
     """Raises AlreadyExists where the id was used before, also by a memory that was deleted or erased since.
@@ -223,9 +224,7 @@ def new_document(uid: str, memory: Memory, left_out: frozenset[str]) -> stored.P
     return stored.packed(where, {**data, **told}, photos)
 
 
-def may_be_made(
-    uid: str, memory_id: str, left_out: frozenset[str], fence: Callable[[], None], current: Transaction
-) -> None:
+def may_be_made(uid: str, memory_id: str, left_out: frozenset[str], fence: Fence, current: Transaction) -> None:
     fence()
     same_people(uid, left_out)
     # Read here: a store that looks for conflicts refuses the commit where the account is erased meanwhile.
@@ -264,7 +263,7 @@ def mutate_memory(
     *,
     if_revision: int | None = None,
     unless_deleted: bool = True,
-    fence: Callable[[], None] | None = None,
+    fence: Fence | None = None,
 ) -> Memory:
     """Read, decide, write if nobody wrote meanwhile (``stored.change``): ``function`` gives the fields to change,
     ``{}`` for none. It may be run several times, and outside of the transaction, so it has no other effect.

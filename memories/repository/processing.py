@@ -13,6 +13,7 @@ from memories.repository.live_segments import LivePiece
 from memories.repository.memories import _plain, same_people
 from memories.repository.parsing import dump, processing_from
 from memories.shapes import ProcessingMemory
+from omi.accounts.erased import Fence
 from omi.stores import damaged
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, NotFound, OrderBy, Transaction, Where
@@ -88,7 +89,7 @@ def mutate(
     processing_id: str,
     function: Callable[[ProcessingMemory], Mapping[str, Any]],
     *,
-    fence: Callable[[], None] | None = None,
+    fence: Fence | None = None,
 ) -> ProcessingMemory:
     """Read, decide, write if nobody wrote meanwhile (``stored.change``). ``function`` may run several times, and
     outside of the transaction; ``{}`` changes nothing. ``fence`` is called inside of it, and refuses by raising."""

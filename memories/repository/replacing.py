@@ -15,6 +15,7 @@ from memories.mirror import rows
 from memories.repository import stored, tombstones
 from memories.repository.memories import MemoryNotFound, find_memory, may_be_made, memory_path, new_document
 from memories.shapes import Memory
+from omi.accounts.erased import Fence
 from omi.stores.documents import documents
 from omi.stores.documents.base import Document, Transaction
 
@@ -30,7 +31,7 @@ def replace(
     *,
     goes_at: datetime,
     beside: Mapping[str, Sequence[stored.Packed]] | None = None,
-    fence: Callable[[], None] = lambda: None,
+    fence: Fence = lambda: None,
     then: Callable[[], None] = lambda: None,
 ) -> None:
     """Hide ``old`` until ``goes_at`` and make ``new``, all in one transaction.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,7 @@ from memories.repository import large, stored, tombstones
 from memories.repository.memories import find_memory, memory_path, require_alive
 from memories.repository.parsing import segments_from
 from memories.shapes import Memory, UserEdits
+from omi.accounts.erased import Fence
 from omi.stores import damaged
 from omi.stores.documents import documents
 from omi.stores.documents.base import AlreadyExists, Document, InvalidPath, Transaction
@@ -48,7 +49,7 @@ def save_transcript(
     segments: Sequence[Segment],
     meta: Mapping[str, Any] | None = None,
     *,
-    fence: Callable[[], None] | None = None,
+    fence: Fence | None = None,
 ) -> str:
     """Keep a transcript; nothing that was kept before is touched. Returns the version's id.
 
@@ -115,14 +116,6 @@ def newest_live(uid: str, memory_id: str, model: str) -> list[Segment]:
     """
     versions = list_versions(uid, memory_id, model)
     return next((item.segments for item in versions if item.meta.get("source") == "live"), [])
-
-
-def get_active(uid: str, memory_id: str) -> TranscriptVersion | None:
-    """What the memory shows, as it was transcribed. None where the memory names none or it is not kept."""
-    memory = find_memory(uid, memory_id)
-    if memory is None or not memory.active_transcript:
-        return None
-    return next((item for item in list_versions(uid, memory_id, memory.active_transcript) if item.active), None)
 
 
 def named_segments(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -16,10 +16,10 @@ from memories.reshaping import plans, records, splitting
 from memories.reshaping.models import ReshapedMemory, Reshaping
 from memories.reshaping.plans import NotPossible
 from memories.shapes import Memory
+from omi.accounts.erased import Fence
 
 State = Reshaping.State
 WORK: Final = "memories.reshaping.working.work"
-Fence = Callable[[], None]
 
 
 def merge(uid: str, memory_ids: Sequence[str], *, fence: Fence) -> Reshaping:

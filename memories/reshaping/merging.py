@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from memories.noted import MOST_TAGS
+from memories.document_parts import MOST_TAGS
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits, voices
 from memories.reshaping.shifting import decision, shifted
@@ -35,11 +35,6 @@ class Placed:
 def zero_of(memory: Memory) -> datetime:
     """Second 0 of the memory's times."""
     return memory.time_zero or memory.started_at or memory.created_at
-
-
-def end_of(memory: Memory) -> float:
-    """The end of its last segment, in seconds since its second 0."""
-    return max((item.end for item in memory.transcript_segments), default=0.0)
 
 
 def placed(
@@ -154,6 +149,8 @@ def _edits(parts: Sequence[Placed]) -> UserEdits:
     overviews = [item.overview for item in edits]
     operations = sorted((_operation(change, part) for part in parts for change in _on_own_items(part, parts)),
                         key=lambda change: change.at)  # fmt: skip
+    listed = [pair for part in parts for pair in rules.items(rules.made_items(part.memory), part.memory.edits)]
+    operations = [_apart(change, listed) for change in operations]
     touched = any(change.kind.startswith("item_") for change in operations)
     made = {rules.item_key(x.description): x for part in parts for x in rules.made_items(part.memory)}
     return UserEdits(
@@ -172,6 +169,14 @@ def _edits(parts: Sequence[Placed]) -> UserEdits:
         comments=sorted((note for item in edits for note in item.comments), key=lambda note: note.at),
         template_id=_first(item.template_id for item in edits),
     )  # fmt: skip
+
+
+def _apart(change: Change, listed: Sequence[tuple[str, ActionItem]]) -> Change:
+    """The operation, that never means an item of another memory which says nearly the same."""
+    if change.item is None:
+        return change
+    others = rules.beside(listed, str(change.item_id), change.item.description)
+    return change.model_copy(update={"beside": list(dict.fromkeys([*change.beside, *others]))})
 
 
 def voices_said(memory: Memory, manual: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

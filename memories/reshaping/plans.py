@@ -12,11 +12,11 @@ from django.utils.translation import gettext_noop
 
 from emotions.base import EmotionTimeline
 from memories.capture import continuing
-from memories.given import MAX_GIVEN_SEGMENTS
-from memories.noted import too_many
+from memories.document_parts import too_many
 from memories.offline import reading as offline
 from memories.pipeline.rules import changes as rules
 from memories.pipeline.rules import user_edits
+from memories.posted_memory import MAX_GIVEN_SEGMENTS
 from memories.repository import emotions as emotions_repository
 from memories.repository import processing, transcripts
 from memories.repository.large import Unreadable
@@ -26,6 +26,7 @@ from memories.reshaping.recordings import Piece
 from memories.reshaping.shifting import shifted
 from memories.shapes import Memory
 from omi.core import clock
+from transcription.segments import end_of
 
 MOST_MEMORIES: Final = 20
 """Memories that become one."""
@@ -97,7 +98,9 @@ def check(uid: str, memories: Sequence[Memory]) -> None:
         if offline.will_join(uid, memory.id):
             raise NotPossible("going_on")
     zeros = [merging.zero_of(memory) for memory in memories]
-    until = max(zero + timedelta(seconds=merging.end_of(item)) for zero, item in zip(zeros, memories, strict=True))
+    until = max(
+        zero + timedelta(seconds=end_of(item.transcript_segments)) for zero, item in zip(zeros, memories, strict=True)
+    )
     count = sum(len(memory.transcript_segments) for memory in memories)
     if len(memories) > 1 and (until - min(zeros) > LONGEST or count > MAX_GIVEN_SEGMENTS):
         raise NotPossible("too_long")

@@ -6,25 +6,22 @@ silence. Where that would not be right, or nobody permits it, there is no record
 
 from __future__ import annotations
 
-import struct
 import wave
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
 
+from omi.accounts.erased import Fence
 from omi.accounts.users import get_user, recordings_age
 from omi.stores import audio
+from transcription.audio.wav import HEADER, RATE, wav_header
 
-RATE: Final = 16000
 BYTES: Final = 2
 PIECE_SECONDS: Final = 30
 OVERLAP: Final = 1.0
 """Seconds by which a recording may reach into the next one and is cut off; more is heard at the same time."""
-
-HEADER: Final = 44
-"""Bytes of a WAV before its samples."""
 
 Span = tuple[int, int, int, str]
 """Frames: at, how many, from where; and the object's name."""
@@ -49,7 +46,7 @@ class Piece:
     seconds: float | None = None
 
 
-def make(uid: str, memory_id: str, pieces: Sequence[Piece], *, fence: Callable[[], None]) -> tuple[str | None, str]:
+def make(uid: str, memory_id: str, pieces: Sequence[Piece], *, fence: Fence) -> tuple[str | None, str]:
     """Store the recording of a memory that is being made: its name, and ``kept`` or why there is none.
 
     Made once, however often it is called with the same pieces. Raises ProviderError, and what ``fence`` raises inside
@@ -108,10 +105,7 @@ def _span(name: str, piece: Piece) -> Span:
 def _content(spans: Sequence[Span]) -> Iterator[bytes]:
     """The WAV, a piece at a time."""
     size = BYTES * max(at + count for at, count, *_ in spans)
-    yield struct.pack(
-        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, RATE, RATE * BYTES, BYTES, 8 * BYTES,
-        b"data", size,
-    )  # fmt: skip
+    yield wav_header(size)
     done = 0
     for number, (at, count, first, name) in enumerate(spans):
         while done < at:

@@ -6,20 +6,20 @@ import hashlib
 import json
 import secrets
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from memories.reshaping.models import ReshapedMemory, Reshaping
 from memories.user_events import log as events
+from omi.accounts.erased import Fence
 from omi.core.pruning import delete_in_pieces
 
 State = Reshaping.State
-Fence = Callable[[], None]
 UNDO_FOR: Final = timedelta(days=30)
 """How long the originals are kept, and the rows of what failed or was undone."""
 MOST_AT_ONCE: Final = 5
@@ -85,9 +85,7 @@ def begin(uid: str, kind: str, memory_ids: Sequence[str], *, segment_id: str, fe
     """
     key = _key(kind, memory_ids, segment_id)
     try:
-        with transaction.atomic():
-            events.hold(uid)  # one at a time of each user: what is counted here stays so until the commit
-            fence()
+        with events.user_write(uid, fence):
             return _begun(uid, kind, key, memory_ids, segment_id)
     except IntegrityError:  # the same request was faster
         return Reshaping.objects.filter(uid=uid, key=key).exclude(state__in=(State.FAILED, State.UNDONE)).get()
@@ -135,7 +133,7 @@ def undoable(uid: str, memory_id: str) -> Reshaping | None:
     return row if row is not None and undo_until(row) is not None else None
 
 
-def in_place_of(uid: str, memory_id: str) -> str | None:
+def replacement_of(uid: str, memory_id: str) -> str | None:
     """The memory that took the place of this one (of two parts the first); None where it was not merged or split."""
     rows = Reshaping.objects.filter(state=State.DONE, memories__uid=uid, memories__memory_id=memory_id,
                                     memories__made=False)  # fmt: skip
@@ -148,7 +146,7 @@ def hidden() -> QuerySet[ReshapedMemory]:
     return ReshapedMemory.objects.filter(made=False, reshaping__state__in=HOLDING)
 
 
-def behind(uid: str, memory_id: str) -> list[str]:
+def hidden_behind(uid: str, memory_id: str) -> list[str]:
     """Originals that are hidden behind this memory: they say what it says, and go with it."""
     # Of a worker that died behind the change the row may say that it is still being made.
     rows = Reshaping.objects.filter(state__in=(State.MAKING, State.DONE), memories__uid=uid,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from django.db import transaction
 
@@ -14,12 +14,13 @@ from memories.reshaping import recordings
 from memories.reshaping.plans import Move, Plan
 from memories.shapes import Memory
 from memories.vocabulary import healings
+from omi.accounts.erased import Fence
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from speakers.models import VoiceSample
 
 
-def prepare(uid: str, plan: Plan, *, fence: Callable[[], None]) -> tuple[list[Memory], str]:
+def prepare(uid: str, plan: Plan, *, fence: Fence) -> tuple[list[Memory], str]:
     """Write all that lies beside the documents of the new memories, which nobody sees before these are there.
 
     The memories with their recordings, and what became of the recording. Everything may be repeated. Raises

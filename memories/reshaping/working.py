@@ -28,7 +28,7 @@ from memories.recaps import reading as recaps
 from memories.repository import memories as repository
 from memories.repository import replacing
 from memories.repository.large import Unreadable
-from memories.reshaping import plans, records, stores
+from memories.reshaping import holding, plans, records, stores
 from memories.reshaping.models import Reshaping
 from memories.shapes import Memory
 from memories.user_events import log as events
@@ -41,9 +41,6 @@ from omi.stores.vectors.base import InvalidVector
 log = structlog.get_logger(__name__)
 State = Reshaping.State
 
-HELD: Final = timedelta(minutes=10)
-"""How long a worker has a reshaping to itself: longer than copying a recording of 24 hours takes. If two work on one
-they only do the same twice."""
 PATIENCE: Final = timedelta(hours=6)
 """How long is tried before it is given up, and nothing was changed."""
 RUNS_AGAIN: Final = timedelta(seconds=20)
@@ -61,17 +58,19 @@ class _Later(Exception):
 
 
 def work(identity: str) -> None:
-    """Do what is due of a reshaping: a task of Django-Q2. Lost, doubled and late ones do no harm."""
+    """Do what is due of a reshaping: a task of Django-Q2. Lost, doubled and late ones do no harm: two that work on
+    one do the same twice."""
     now = timezone.now()
     mine = Reshaping.objects.filter(pk=identity, finished=False, next_at__lte=now)
-    if not mine.update(next_at=now + HELD, tries=F("tries") + 1):
+    if not mine.update(next_at=now + holding.lease(), tries=F("tries") + 1):
         return
     row = Reshaping.objects.prefetch_related("memories").get(pk=identity)
     try:
-        if row.state == State.UNDOING:
-            _take_back(row)
-        else:
-            _make(row)
+        with holding.held(row.pk):
+            if row.state == State.UNDOING:
+                _take_back(row)
+            else:
+                _make(row)
     except _Later as later:
         _postpone(row, later.code, later.delay)
     except plans.NotPossible as error:

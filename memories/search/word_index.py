@@ -297,11 +297,11 @@ def forget_user(uid: str) -> int:
     return gone
 
 
-def words_left(uid: str) -> int:
+def remaining(uid: str) -> int:
     """Rows of this user that the index still holds."""
     spelled = SpellingGram.objects.filter(uid=uid).count()
     words = SearchTerms.objects.filter(uid=uid).count() + SearchWord.objects.filter(entry__uid=uid).count()
-    return words + spelled + indexing.left(uid) + action_items.left(uid)
+    return words + spelled + indexing.remaining(uid) + action_items.remaining(uid)
 
 
 def current(entry: SearchTerms | None, revision: int) -> bool:

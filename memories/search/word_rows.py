@@ -128,8 +128,7 @@ def in_turn() -> Iterator[None]:
 def _insert(words: list[tuple[int, int, int, int]]) -> None:
     """Write the words' rows as text: some ninety a memory, for which bulk_create takes five times as long."""
     with connection.cursor() as cursor:
-        for start in range(0, len(words), ROWS):
-            part = words[start : start + ROWS]
+        for part in batches(words, ROWS):
             places = ", ".join(["(%s, %s, %s, %s)"] * len(part))
             statement = (
                 f"INSERT INTO memories_searchword (entry_id, word, count, at) VALUES {places} "  # noqa: S608

@@ -113,7 +113,7 @@ def action_items(talk: Sequence[Sentence], anchor: datetime, tongue: Tongue = EN
                 found.append(item)
             else:
                 found[twin] = _both(found[twin], item)
-    return [_shown(item, tongue) for item in found[:MAX_ITEMS]]
+    return [_shown(item) for item in found[:MAX_ITEMS]]
 
 
 def _own_words(text: str, tongue: Tongue) -> str:
@@ -268,7 +268,7 @@ def _both(known: _Item, item: _Item) -> _Item:
     return _Item(fuller.what, owner, known.asked and item.asked, due.due, due.day_only)
 
 
-def _shown(item: _Item, tongue: Tongue) -> ActionItem:
+def _shown(item: _Item) -> ActionItem:
     """``Call the builder (David, 2026-11-27)``: the date beside the words, which mean nothing a week later."""
     text = item.what[:1].upper() + item.what[1:]
     when = f"{item.due:%Y-%m-%d}" if item.due and item.day_only else f"{item.due:%Y-%m-%d %H:%M}" if item.due else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
-from memories.noted import Section
+from memories.document_parts import Section
 from memories.shapes import Structured
 from omi.core.paid_parts import NothingKept, PaidParts
 from transcription.segments import Segment

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from memories.noted import Point, Section
+from memories.document_parts import Point, Section
 from memories.shapes import Structured
 from memories.structuring.base import Wanted
 from memories.structuring.centrality import Floats, central, choose

@@ -1,7 +1,7 @@
 """The sections of a summary template by a language model: every point is held against what was said.
 
 The transcript is data from strangers, and the user's instructions only say what to look for: whatever stands in them,
-a point is only kept that the talk bears out (``memories.structuring.said``).
+a point is only kept that the talk bears out (``memories.structuring.grounding``).
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from memories.noted import Point, Section
+from memories.document_parts import Point, Section
 from memories.structuring import openai_client, prompts
 from memories.structuring.base import StructureRequest, Wanted
+from memories.structuring.grounding import LONGEST, Talk, one_line, plain
 from memories.structuring.openai_client import VENDOR, refused
 from memories.structuring.parts import pieces
-from memories.structuring.said import LONGEST, Talk, one_line, plain
 from omi.core.paid_parts import part_id
 from omi.core.vendor_fields import Losses, fields, items, number, text
 from transcription.segments import render

@@ -203,7 +203,7 @@ def _without_restarts(text: str, tongue: Tongue) -> str:
     bare = [token.strip(",.-…").casefold() for token in tokens]
     at = 1
     while at < len(tokens):
-        first = _begun_before(tokens, bare, at, tongue) if tokens[at - 1].endswith((",", "…", "-")) else at
+        first = _begun_before(bare, at, tongue) if tokens[at - 1].endswith((",", "…", "-")) else at
         if first < at:
             if tokens[first][:1].isupper():
                 tokens[at] = tokens[at][:1].upper() + tokens[at][1:]
@@ -212,7 +212,7 @@ def _without_restarts(text: str, tongue: Tongue) -> str:
     return " ".join(tokens)
 
 
-def _begun_before(tokens: Sequence[str], bare: Sequence[str], at: int, tongue: Tongue) -> int:
+def _begun_before(bare: Sequence[str], at: int, tongue: Tongue) -> int:
     """Where the words that stand at ``at`` began already; ``at`` where they did not."""
     hedged = at
     while hedged > 0 and bare[hedged - 1] in tongue.hedges:

@@ -29,7 +29,7 @@ def cancel(uid: str, memory_id: str, *, actor: str, reason: str) -> str:
     found = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id).exclude(state=State.FINISHED)
     stopped = [
         run.pk
-        for run in found.order_by("-held", "id")
+        for run in found.order_by("-blocked", "id")
         if service.cancel(run, actor=actor, reason=reason, at_once=radar.is_frozen(run))
     ]
     if not stopped:

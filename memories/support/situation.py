@@ -54,7 +54,7 @@ class Situation:
     @property
     def active(self) -> PostProcessingRun | None:
         """The run that is at work or next, else the newest."""
-        return next((run for run in self.unfinished if not run.held), None) or (self.runs[0] if self.runs else None)
+        return next((run for run in self.unfinished if not run.blocked), None) or (self.runs[0] if self.runs else None)
 
     @property
     def alive(self) -> bool:

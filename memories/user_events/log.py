@@ -8,7 +8,8 @@ the event is served, so that an event never shows an outdated or a deleted memor
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,8 @@ from memories.mirror.models import MemoryRow
 from memories.repository import listing
 from memories.repository import memories as repository
 from memories.user_events.models import EventCounter, UserEvent
+from omi.accounts.erased import Fence
+from omi.core.batches import batches
 from omi.core.pruning import delete_in_pieces
 
 log = structlog.get_logger(__name__)
@@ -78,7 +81,7 @@ def append(uid: str, event_type: str, payload: Mapping[str, Any] | None = None, 
     return counter.last
 
 
-def hold(uid: str) -> int:
+def lock(uid: str) -> int:
     """Lock the user's log until the caller's transaction ends, and give the number of its newest event.
 
     Whoever locks rows that belong to a log as well locks the log first.
@@ -87,12 +90,22 @@ def hold(uid: str) -> int:
     return counter.last
 
 
-def hold_if_there(uid: str) -> bool:
-    """Lock the user's log as ``hold`` does, but begin none (an erased user's stays gone); whether there is one."""
+@contextmanager
+def user_write(uid: str, fence: Fence) -> Iterator[int]:
+    """A transaction in which one such write of the user is at work at a time, and none beside an erasure: the log is
+    held and ``fence`` is called first. Gives the number of the log's newest event."""
+    with transaction.atomic():
+        latest = lock(uid)
+        fence()
+        yield latest
+
+
+def lock_if_there(uid: str) -> bool:
+    """Lock the user's log as ``lock`` does, but begin none (an erased user's stays gone); whether there is one."""
     return EventCounter.objects.select_for_update().filter(uid=uid).first() is not None
 
 
-def told(uid: str, dedupe_key: str) -> bool:
+def was_appended(uid: str, dedupe_key: str) -> bool:
     """Whether the event of this key was appended."""
     return _of(uid, dedupe_key).exists()
 
@@ -139,9 +152,9 @@ def latest(uid: str) -> int:
 
 def latest_among(uids: Collection[str]) -> dict[str, int]:
     """The number of each user's newest event, in one look for all; a user without events is left out."""
-    asked, found = list(uids), dict[str, int]()
-    for at in range(0, len(asked), CHUNK):
-        found.update(EventCounter.objects.filter(uid__in=asked[at : at + CHUNK]).values_list("uid", "last"))
+    found: dict[str, int] = {}
+    for part in batches(uids, CHUNK):
+        found.update(EventCounter.objects.filter(uid__in=part).values_list("uid", "last"))
     return found
 
 

@@ -7,11 +7,12 @@ a transcript says which version it was made with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
 from memories.wording import composed
+from omi.accounts.erased import Fence
 from omi.accounts.users import UserDoc, get_user, no_fence, update_user, vocabulary_version
 
 MOST_TERMS = 100
@@ -49,7 +50,7 @@ def cleaned(terms: Sequence[str]) -> list[str]:
     return list(found.values())
 
 
-def put(uid: str, terms: Sequence[str], *, fence: Callable[[], None] = no_fence) -> Vocabulary:
+def put(uid: str, terms: Sequence[str], *, fence: Fence = no_fence) -> Vocabulary:
     """Replace the list. What was learned and is no longer in it was taken out by the user. Raises TooManyTerms and what
     ``fence`` raises."""
     wanted = cleaned(terms)
@@ -60,7 +61,7 @@ def put(uid: str, terms: Sequence[str], *, fence: Callable[[], None] = no_fence)
     return _write(uid, wanted, learned, fence)
 
 
-def learn(uid: str, terms: Sequence[str], *, fence: Callable[[], None] = no_fence) -> Vocabulary:
+def learn(uid: str, terms: Sequence[str], *, fence: Fence = no_fence) -> Vocabulary:
     """Add learned terms behind the user's own; what does not fit is left out."""
     now = of(uid)
     known = {term.casefold() for term in now.terms}
@@ -68,7 +69,7 @@ def learn(uid: str, terms: Sequence[str], *, fence: Callable[[], None] = no_fenc
     return _write(uid, [*now.terms, *new], [*now.learned, *new], fence) if new else now
 
 
-def unlearn(uid: str, terms: Sequence[str], *, fence: Callable[[], None] = no_fence) -> Vocabulary:
+def unlearn(uid: str, terms: Sequence[str], *, fence: Fence = no_fence) -> Vocabulary:
     """Take learned terms out again; what the user wrote stays."""
     now = of(uid)
     doomed = {term.casefold() for term in terms} & {term.casefold() for term in now.learned}
@@ -84,5 +85,5 @@ def _read(user: UserDoc) -> Vocabulary:
     return Vocabulary(terms=terms, learned=mine, version=vocabulary_version(terms))
 
 
-def _write(uid: str, terms: list[str], learned: list[str], fence: Callable[[], None]) -> Vocabulary:
+def _write(uid: str, terms: list[str], learned: list[str], fence: Fence) -> Vocabulary:
     return _read(update_user(uid, fence=fence, **{"vocabulary": terms, LEARNED: learned}))

@@ -142,7 +142,7 @@ def _note(found: WebhookDelivery, good: bool, status: int | None, error: str, sp
     """Write down what came of a try. Only rows that are still there are changed: an erasure may have come between."""
     with transaction.atomic():
         if not good:
-            events.hold_if_there(found.webhook.uid)
+            events.lock_if_there(found.webhook.uid)
         hook = Webhook.objects.select_for_update().filter(id=found.webhook_id).first()
         if hook is None:
             return

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +16,7 @@ from memories.user_events import log as events
 from memories.webhooks import rules, signing
 from memories.webhooks.models import Webhook, WebhookDelivery
 from omi.accounts import erased
-
-Fence = Callable[[], None]
+from omi.accounts.erased import Fence
 
 
 class WebhookNotFound(Exception):
@@ -57,9 +55,7 @@ def create(uid: str, url: str, kinds: list[str], *, fence: Fence) -> tuple[Webho
     """
     rules.address_of(url)
     secret = signing.new_secret()
-    with transaction.atomic():
-        latest = events.hold(uid)  # one creation at a time, and none beside an erasure
-        fence()
+    with events.user_write(uid, fence) as latest:
         known = set(of_user(uid).values_list("url", flat=True))
         if url in known:
             raise SameAddress
@@ -86,9 +82,7 @@ def change(
     """
     if url is not None:
         rules.address_of(url)
-    with transaction.atomic():
-        latest = events.hold(uid)
-        fence()
+    with events.user_write(uid, fence) as latest:
         hook = locked(uid, webhook_id)
         if url is not None and url != hook.url:
             if of_user(uid).filter(url=url).exists():
@@ -210,7 +204,7 @@ def forget_memory(uid: str, memory_id: str) -> int:
 def forget_user(uid: str) -> int:
     """Erase the user's webhooks. Waits for whoever is creating one, who meets the account's fence from then on."""
     with transaction.atomic():
-        events.hold(uid)
+        events.lock(uid)
         return Webhook.objects.filter(uid=uid).delete()[0]
 
 

@@ -1,25 +1,16 @@
-"""Bearer tokens for Django REST framework. Bodies of a 401 are the original's (docs/reference/app-protocol.md)."""
+"""Bearer tokens of requests. What they raise is answered by ``memories.api.errors``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rest_framework import exceptions, status
+from django.http import HttpRequest
+from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from omi.accounts.identity import IdentityUnavailable, InvalidToken, verify_token
+from omi.accounts.identity import InvalidToken, verify_token
 from omi.accounts.principal import Principal
-
-NO_HEADER = "Authorization header not found"
-BAD_TOKEN = "Invalid authorization token"  # noqa: S105
-
-
-class Unavailable(exceptions.APIException):
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "Identity cannot be checked at the moment, please try again."
-    default_code = "identity_unavailable"
-    wait = 5
 
 
 class BearerAuthentication(BaseAuthentication):
@@ -31,16 +22,19 @@ class BearerAuthentication(BaseAuthentication):
             return None
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise exceptions.AuthenticationFailed(BAD_TOKEN)
-        try:
-            return verify_token(token.strip()), token.strip()
-        except InvalidToken as error:
-            raise exceptions.AuthenticationFailed(BAD_TOKEN) from error
-        except IdentityUnavailable as error:
-            raise Unavailable from error
+            raise InvalidToken
+        return verify_token(token.strip()), token.strip()
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+def bearer_of(request: HttpRequest) -> Principal:
+    """Who asks, for views outside of the REST framework. Raises NotAuthenticated, InvalidToken, IdentityUnavailable."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise exceptions.NotAuthenticated
+    return verify_token(token.strip())
 
 
 def _register_schema() -> None:

@@ -13,7 +13,10 @@ from django.dispatch import Signal
 from omi.accounts.models import ErasedAccount, uid_digest
 from omi.accounts.principal import Principal
 from omi.core import clock
+from omi.core.batches import batches
 
+Fence = Callable[[], None]
+"""What a write calls inside of its transaction: it raises where the write may not be done (any more)."""
 account_erased = Signal()
 """Sent with ``uid`` once the fence stands and before anything is deleted. Receivers may wait for what they end."""
 
@@ -46,7 +49,7 @@ def require_alive(uid: str, began: datetime) -> None:
         raise AccountErased("the account was erased")
 
 
-def fence_of(principal: Principal) -> Callable[[], None]:
+def fence_of(principal: Principal) -> Fence:
     """What a request of ``principal`` calls inside of the transaction that stores what it brought.
 
     Between the look at the token and the write lies work (decoding, embedding) during which the account may be erased.
@@ -58,11 +61,8 @@ def erased_among(uids: Iterable[str]) -> dict[str, datetime]:
     """When each of these accounts was erased, of those that were."""
     asked = {digest: uid for uid in uids for digest in digests(uid)}
     found: dict[str, datetime] = {}
-    names = list(asked)
-    for at in range(0, len(names), 500):
-        for digest, moment in ErasedAccount.objects.filter(digest__in=names[at : at + 500]).values_list(
-            "digest", "erased_at"
-        ):
+    for part in batches(asked, 500):
+        for digest, moment in ErasedAccount.objects.filter(digest__in=part).values_list("digest", "erased_at"):
             uid = asked[digest]
             found[uid] = max(moment, found.get(uid, moment))
     return found

@@ -7,7 +7,6 @@ import math
 from datetime import UTC, datetime
 
 import structlog
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.cache import cache
 
@@ -43,10 +42,6 @@ def verify_token(token: str) -> Principal:
     if not is_id(principal.uid) or _erased_since(principal) or _signed_out(principal):
         raise InvalidToken("Invalid authorization token")
     return principal
-
-
-averify_token = sync_to_async(verify_token)
-"""For async code: certificates and revocation are looked up over the network."""
 
 
 def _dev(token: str) -> Principal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import cast
 
 from rest_framework.request import Request
@@ -16,6 +15,6 @@ def uid_of(request: Request) -> str:
     return cast("Principal", request.user).uid
 
 
-def fence_of(request: Request) -> Callable[[], None]:
+def fence_of(request: Request) -> erased.Fence:
     """Called inside of the transaction that stores something: raises AccountErased where the account is gone."""
     return erased.fence_of(cast("Principal", request.user))

@@ -14,6 +14,7 @@ from django.dispatch import Signal
 
 from omi.accounts.models import SignOut
 from omi.core import clock
+from omi.core.batches import batches
 
 log = structlog.get_logger(__name__)
 
@@ -39,10 +40,9 @@ def is_signed_out(uid: str, issued_at: float) -> bool:
 
 def signed_out_among(uids: Iterable[str]) -> dict[str, datetime]:
     """When each of these users was signed out everywhere, of those that were."""
-    asked = list(uids)
     found: dict[str, datetime] = {}
-    for at in range(0, len(asked), CHUNK):
-        found.update(SignOut.objects.filter(uid__in=asked[at : at + CHUNK]).values_list("uid", "at"))
+    for part in batches(uids, CHUNK):
+        found.update(SignOut.objects.filter(uid__in=part).values_list("uid", "at"))
     return found
 
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from omi.accounts.erased import Fence
 from omi.stores import damaged
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import Document, Transaction, Unreadable
@@ -106,13 +107,13 @@ def no_fence() -> None:
     """Nothing stands against the write."""
 
 
-def update_user(uid: str, *, fence: Callable[[], None] = no_fence, **fields: Any) -> UserDoc:
+def update_user(uid: str, *, fence: Fence = no_fence, **fields: Any) -> UserDoc:
     """Write only these fields; makes the document where there is none. ``fence`` is called inside of the transaction;
     what it raises refuses the write."""
     return _change(uid, lambda user: fields, fence)
 
 
-def set_recording_permission(uid: str, allowed: bool, *, fence: Callable[[], None] = no_fence) -> None:
+def set_recording_permission(uid: str, allowed: bool, *, fence: Fence = no_fence) -> None:
     """Consent to keep recordings. Taking it back does not delete by itself: see
     memories.privacy.erasure.forget_recordings."""
     now = datetime.now(UTC)
@@ -125,7 +126,7 @@ def recordings_age(uid: str) -> timedelta | None:
     return None if days is None else timedelta(days=days)
 
 
-def add_fcm_token(uid: str, token: str, time_zone: str | None = None, *, fence: Callable[[], None] = no_fence) -> None:
+def add_fcm_token(uid: str, token: str, time_zone: str | None = None, *, fence: Fence = no_fence) -> None:
     def change(user: UserDoc) -> dict[str, Any]:
         tokens = [*(known for known in user.fcm_tokens if known != token), token][-MAX_TOKENS:]
         fields: dict[str, Any] = {"fcm_tokens": tokens, "fcm_token": token}
@@ -142,7 +143,7 @@ def forget_fcm_tokens(uid: str, tokens: Sequence[str]) -> None:
     _change(uid, change)
 
 
-def _change(uid: str, change: Callable[[UserDoc], dict[str, Any]], fence: Callable[[], None] = no_fence) -> UserDoc:
+def _change(uid: str, change: Callable[[UserDoc], dict[str, Any]], fence: Fence = no_fence) -> UserDoc:
     where = user_path(uid)
 
     def step(transaction: Transaction) -> UserDoc:

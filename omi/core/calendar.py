@@ -7,5 +7,10 @@ from zoneinfo import ZoneInfo
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
-    """When a day begins in a zone, in UTC. Where clocks jump over midnight it begins with the jump."""
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+    """When a day begins in a zone, in UTC. Where clocks jump over midnight it begins with the jump; what lies beyond
+    the moments that there are is the first or the last of them."""
+    begins = datetime(day.year, day.month, day.day, tzinfo=zone)
+    try:
+        return begins.astimezone(UTC)
+    except OverflowError:
+        return (datetime.min if day.year == date.min.year else datetime.max).replace(tzinfo=UTC)

@@ -8,6 +8,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q, QuerySet
 
+from omi.core.batches import batches
+
 PAGE = 500
 
 
@@ -15,8 +17,8 @@ def forget(rows: QuerySet[Any]) -> None:
     """Of these rows, before they are deleted: an entry names its row as text, and may have a reason in words."""
     keys = [str(pk) for pk in rows.values_list("pk", flat=True)]
     kind = ContentType.objects.get_for_model(rows.model)
-    for start in range(0, len(keys), PAGE):
-        entries = LogEntry.objects.filter(content_type=kind, object_id__in=keys[start : start + PAGE])
+    for part in batches(keys, PAGE):
+        entries = LogEntry.objects.filter(content_type=kind, object_id__in=part)
         for entry in entries:
             what = entry.change_message.split(":")[0].removesuffix(" Reason")
             entry.object_repr, entry.change_message = "erased", what[:100]

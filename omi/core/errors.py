@@ -34,8 +34,8 @@ class ProviderError(Exception):
     """A vendor (or local engine) could not do what was asked.
 
     ``message`` is one safe sentence: no key, no transcript, no address. ``code`` is the vendor's own code for logs.
-    ``retry_after`` is in seconds, as the vendor asked. ``outcome`` defaults by kind. ``taken``: the vendor may have
-    done, and may bill, what was asked, though nothing usable came of it.
+    ``retry_after`` is in seconds, as the vendor asked. ``outcome`` defaults by kind. ``possibly_billed``: the vendor
+    may have done, and may bill, what was asked, though nothing usable came of it.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class ProviderError(Exception):
         code: str = "",
         retry_after: float | None = None,
         outcome: Outcome | None = None,
-        taken: bool = False,
+        possibly_billed: bool = False,
     ) -> None:
         super().__init__(f"{vendor}: {message}")
-        self.taken = taken
+        self.possibly_billed = possibly_billed
         self.vendor = vendor
         self.message = message
         self.kind = kind

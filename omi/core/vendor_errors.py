@@ -77,7 +77,7 @@ def from_status(
         code=safe_code(code) or str(status),
         retry_after=retry_after(headers or {}),
         outcome=outcome or _outcome(status, kind),
-        taken=status in _TIMEOUT,
+        possibly_billed=status in _TIMEOUT,
     )
 
 
@@ -100,25 +100,29 @@ def _outcome(status: int, kind: ErrorKind) -> Outcome:
 def broken_answer(vendor: str, what: str, *, code: str = "broken_answer") -> ProviderError:
     """An answer that cannot be the vendor's own (a proxy's page, half a body), or one about the state of a job, which
     costs nothing to ask for again: the next one may be right."""
-    return ProviderError(vendor, what, kind=ErrorKind.TRANSIENT, code=code, outcome=Outcome.UPSTREAM_ERROR, taken=True)
+    return ProviderError(
+        vendor, what, kind=ErrorKind.TRANSIENT, code=code, outcome=Outcome.UPSTREAM_ERROR, possibly_billed=True
+    )
 
 
 def unreadable(vendor: str, what: str) -> ProviderError:
     """The vendor's own answer, whole and wholly unreadable. Asking again would be paid again and give the same."""
     return ProviderError(
-        vendor, what, kind=ErrorKind.PERMANENT, code=UNREADABLE, outcome=Outcome.UPSTREAM_ERROR, taken=True
+        vendor, what, kind=ErrorKind.PERMANENT, code=UNREADABLE, outcome=Outcome.UPSTREAM_ERROR, possibly_billed=True
     )
 
 
 def unreachable(vendor: str, *, timed_out: bool, cause: BaseException | None = None) -> ProviderError:
     """``cause``: the error of httpx (of any of its versions), which tells whether the request was on its way."""
-    taken = type(cause).__name__ not in _NEVER_SENT
+    possibly_billed = type(cause).__name__ not in _NEVER_SENT
     if timed_out:
         return ProviderError(
             vendor, "did not answer in time", kind=ErrorKind.TRANSIENT, code="timeout", outcome=Outcome.TIMEOUT,
-            taken=taken,
+            possibly_billed=possibly_billed,
         )  # fmt: skip
-    return ProviderError(vendor, "could not be reached", kind=ErrorKind.TRANSIENT, code="connection", taken=taken)
+    return ProviderError(
+        vendor, "could not be reached", kind=ErrorKind.TRANSIENT, code="connection", possibly_billed=possibly_billed
+    )
 
 
 _NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "InvalidURL", "UnsupportedProtocol"})

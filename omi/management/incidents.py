@@ -71,7 +71,7 @@ def many(uid: str, count: int) -> None:
             run = PostProcessingRun.objects.create(
                 uid=uid, memory_id=memory_id, kind=Kind.REPROCESS, actor=f"user:{uid}", options={"force": True},
                 plan=plans.plan_for(Kind.REPROCESS), state=State.FINISHED, outcome="quota", message_id="vendor_quota",
-                current_step="structure", finished_at=now, announced=True,
+                current_step="structure", finished_at=now, notified=True,
             )  # fmt: skip
             RunStep.objects.bulk_create(
                 RunStep(run=run, name=name, position=position) for position, name in enumerate(run.plan)

@@ -15,7 +15,7 @@ from rest_framework.viewsets import ViewSet
 from omi.accounts.requests import fence_of, uid_of
 from omi.core.json_parser import StrictJSONParser
 from speakers import enrolment, gallery, people
-from speakers.api.errors import Refused, answered
+from speakers.api.errors import Refused
 from speakers.api.links import sample_url
 from speakers.api.profile import consent_of, uploaded
 from speakers.api.shapes import UPLOAD, Detail, PersonBody, SampleInfo, Status, Uploaded
@@ -28,14 +28,12 @@ class PeopleViewSet(ViewSet):
     parser_classes = [StrictJSONParser, MultiPartParser]
 
     @extend_schema(parameters=[OpenApiParameter("include_speech_samples", bool)], responses={200: Person})
-    @answered
     def list(self, request: Request) -> Response:
         known = people.list_people(uid_of(request))
         samples = _samples(request) if _flag(request, default=True) else {}
         return Response([_shown(person, samples) for person in known])
 
     @extend_schema(request=PersonBody, responses={200: Person, 422: Detail})
-    @answered
     def create(self, request: Request) -> Response:
         try:
             body = PersonBody.model_validate(request.data)
@@ -44,7 +42,6 @@ class PeopleViewSet(ViewSet):
         return Response(_shown(people.create_person(uid_of(request), body.name, fence=fence_of(request)), {}))
 
     @extend_schema(parameters=[OpenApiParameter("include_speech_samples", bool)], responses={200: Person, 404: Detail})
-    @answered
     def retrieve(self, request: Request, person_id: str) -> Response:
         person = people.get_person(uid_of(request), person_id)
         return Response(_shown(person, _samples(request, person_id) if _flag(request, default=False) else {}))
@@ -54,13 +51,11 @@ class PeopleViewSet(ViewSet):
         parameters=[OpenApiParameter("value", str, required=True)],
         responses={200: Status, 404: Detail, 422: Detail},
     )
-    @answered
     def rename(self, request: Request, person_id: str) -> Response:
         people.rename_person(uid_of(request), person_id, request.query_params.get("value", ""))
         return Response({"status": "ok"})
 
     @extend_schema(responses={204: None, 404: Detail})
-    @answered
     def destroy(self, request: Request, person_id: str) -> Response:
         people.delete_person(uid_of(request), person_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -69,7 +64,6 @@ class PeopleViewSet(ViewSet):
         request=UPLOAD,
         responses={200: Uploaded, 400: Detail, 404: Detail, 413: Detail, 422: Detail, 503: Detail},
     )
-    @answered
     def add_sample(self, request: Request, person_id: str) -> Response:
         """One more recording (2 to 180 s) of this person's voice."""
         person = people.get_person(uid_of(request), person_id)
@@ -80,7 +74,6 @@ class PeopleViewSet(ViewSet):
         return Response(uploaded(request, done))
 
     @extend_schema(responses={200: SampleInfo, 404: Detail})
-    @answered
     def list_samples(self, request: Request, person_id: str) -> Response:
         person = people.get_person(uid_of(request), person_id)
         rows = VoiceSample.objects.filter(uid=uid_of(request), person_id=person.id).exclude(
@@ -89,7 +82,6 @@ class PeopleViewSet(ViewSet):
         return Response([_info(request, sample) for sample in rows])
 
     @extend_schema(request=None, responses={200: SampleInfo, 404: Detail})
-    @answered
     def confirm_sample(self, request: Request, person_id: str, sample_id: str) -> Response:
         """Accept a candidate: the person says that it is this voice."""
         sample = _sample(request, person_id, sample_id)
@@ -97,7 +89,6 @@ class PeopleViewSet(ViewSet):
         return Response(_info(request, sample))
 
     @extend_schema(responses={204: None, 404: Detail})
-    @answered
     def remove_sample(self, request: Request, person_id: str, sample_id: str) -> Response:
         gallery.remove_sample(_sample(request, person_id, sample_id), reason="removed by the user")
         return Response(status=status.HTTP_204_NO_CONTENT)

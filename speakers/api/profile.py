@@ -16,7 +16,7 @@ from omi.core.sent_files import sent
 from omi.stores import audio
 from omi.stores.audio import AudioNotFound
 from speakers import enrolment, gallery, people
-from speakers.api.errors import Refused, answered
+from speakers.api.errors import Refused
 from speakers.api.links import read_token, sample_url
 from speakers.api.shapes import UPLOAD, Detail, HasProfile, PacketsBody, ProfileStatus, Status, Uploaded, Url
 from speakers.api.uploads import packets_wav, uploaded_wav
@@ -50,7 +50,6 @@ class SpeechProfileViewSet(ViewSet):
         request=UPLOAD,
         responses={200: Uploaded, 400: Detail, 413: Detail, 422: Detail, 503: Detail},
     )
-    @answered
     def upload(self, request: Request) -> Response:
         """Learn the user's voice from a recording of 5 to 180 s. 400 names why a recording is not fit."""
         with uploaded_wav(request) as wav:
@@ -58,7 +57,6 @@ class SpeechProfileViewSet(ViewSet):
         return Response(uploaded(request, done))
 
     @extend_schema(request=PacketsBody, responses={200: Status, 400: Detail, 422: Detail})
-    @answered
     def upload_packets(self, request: Request) -> Response:
         """The oldest app's form: Opus packets of 10 ms as lists of numbers."""
         try:
@@ -82,7 +80,6 @@ class SpeechProfileViewSet(ViewSet):
     @extend_schema(
         parameters=[OpenApiParameter("person_id", str)], responses={200: {"type": "array", "items": {"type": "string"}}}
     )
-    @answered
     def samples(self, request: Request) -> Response:
         """Links to the samples that were learned from memories, of the user or of a person."""
         person_id = _person_id(request)
@@ -99,7 +96,6 @@ class SpeechProfileViewSet(ViewSet):
         ],
         responses={200: Status, 404: Detail, 422: Detail},
     )
-    @answered
     def remove_sample(self, request: Request) -> Response:
         """Take out what was learned from one segment. 200 also where nothing was."""
         person_id = _person_id(request)

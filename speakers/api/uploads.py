@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from omi.core.decoders import decoding
 from speakers.api.errors import Refused
 from transcription.audio.codecs import codec, open_decoder
 from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
+from transcription.audio.wav import wav_bytes
 
 LARGEST = 100 * 1024 * 1024
 """Bytes: three minutes of 48 kHz stereo in floats are 70 MB."""
@@ -58,11 +58,7 @@ def packets_wav(packets: Sequence[Sequence[int]]) -> Iterator[Path]:
     decoder = open_decoder(codec("opus"))
     with workspace.temporary("voice-") as folder:
         path = Path(folder) / "voice.wav"
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(16_000)
-            file.writeframes(decoder.decode(frames))
+        path.write_bytes(wav_bytes(decoder.decode(frames)))
         if decoder.bad > len(frames) // 2:
             raise Refused(400, "broken", "Most of the packets are no Opus audio.")
         yield path

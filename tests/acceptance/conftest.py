@@ -17,6 +17,7 @@ from demo.material import bundled, pcm
 from demo.servers import DemoError, Installation, installation
 from tests.acceptance.wire import App
 from tests.support import sound
+from tests.support.interpreter import Interpreter
 from tests.support.migrated import migrated
 
 MAX_UPLOAD = 3 * 1024 * 1024
@@ -57,11 +58,19 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def mint(server: Installation) -> Callable[..., str]:
-    """Tokens of this installation; minted here because starting ``manage.py devtoken`` takes a second each."""
+def python(server: Installation) -> Iterator[Interpreter]:
+    """For code and commands in the installation."""
+    started = Interpreter(server.environment)
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def mint(python: Interpreter) -> Callable[..., str]:
+    """Tokens of this installation; minted here, in the form of ``manage.py devtoken``."""
     from omi.accounts import tokens
 
-    assert server.manage("devtoken", "somebody").strip().count(":") == 2  # the command's form is what is minted here
+    assert python.run("manage.py", "devtoken", "somebody").stdout.strip().count(":") == 2
     return tokens.mint
 
 

@@ -11,6 +11,7 @@ import pytest
 from demo.servers import Installation
 from tests.acceptance.test_admin_browser import log_in
 from tests.support.browsers import browser, opened
+from tests.support.interpreter import Interpreter
 from tests.support.spoiled import EVIL
 
 __all__ = ["browser"]
@@ -26,8 +27,8 @@ print(row.pk)
 ELEMENTS = "document.querySelectorAll('img[src=x]').length + document.querySelectorAll('main script').length"
 
 
-def test_markup_in_every_text_is_text_in_the_browser(browser: Any, server: Installation) -> None:
-    pk = int(server.manage("shell", "-c", MAKE).split()[-1])
+def test_markup_in_every_text_is_text_in_the_browser(browser: Any, server: Installation, python: Interpreter) -> None:
+    pk = int(python.printed(MAKE).split()[-1])
     with opened(browser) as page:
         log_in(page, server)
         shown = f"{server.url}/admin/memories/memoryrow/{pk}/change/"

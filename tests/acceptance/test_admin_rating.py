@@ -10,6 +10,7 @@ import pytest
 from demo.servers import Installation
 from tests.acceptance.test_admin_browser import accessible, log_in
 from tests.support.browsers import browser, opened
+from tests.support.interpreter import Interpreter
 
 __all__ = ["browser"]
 pytestmark = [pytest.mark.process, pytest.mark.browser]
@@ -44,8 +45,8 @@ print(json.dumps(sorted(Rating.objects.values_list("value", flat=True))))
 """
 
 
-def test_pairs_are_rated_by_keys(browser: Any, server: Installation) -> None:
-    pk = int(server.manage("shell", "-c", MAKE).split()[-1])
+def test_pairs_are_rated_by_keys(browser: Any, server: Installation, python: Interpreter) -> None:
+    pk = int(python.printed(MAKE).split()[-1])
     with opened(browser) as page:
         log_in(page, server)
         page.goto(f"{server.url}/admin/experiments/experiment/{pk}/rate/")
@@ -59,5 +60,5 @@ def test_pairs_are_rated_by_keys(browser: Any, server: Installation) -> None:
             with page.expect_navigation():
                 page.keyboard.press(right if better else alike)
         assert page.get_by_text("Nothing is left to rate").is_visible()
-    values = json.loads(server.manage("shell", "-c", TOLD).strip().splitlines()[-1])
+    values = json.loads(python.printed(TOLD))
     assert values == [0.5, 0.5, 1.0, 1.0]

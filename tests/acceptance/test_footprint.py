@@ -12,6 +12,7 @@ import pytest
 
 from demo.app import stream
 from demo.servers import ROOT, installation
+from omi.accounts import tokens
 from tests.acceptance.test_socket_input import resident
 from tests.support.migrated import migrated
 
@@ -62,11 +63,10 @@ def test_the_web_process_never_maps_a_speech_engine_that_runs_locally(
 
     An installation of its own: Opus packets are decoded in the web process, and others may have sent some.
     """
-    with installation(
-        tmp_path / "data", database=migrated(), settings={"DJANGO_SETTINGS_MODULE": "omi.settings"}
-    ) as own:
+    settings = {"DJANGO_SETTINGS_MODULE": "omi.settings"}
+    with installation(tmp_path / "data", database=migrated(), staff=False, settings=settings) as own:
         idle = resident(own.web_pid)
-        token = own.manage("devtoken", "somebody").strip()
+        token = tokens.mint("somebody")
         heard = stream(own.url, token, talk[: 8 * 32000], speed=4.0, on_segment=lambda segment: None)
         assert heard.segments
         maps = Path(f"/proc/{own.web_pid}/maps").read_text()

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from omi.accounts import tokens
 from tests.acceptance.schema import Operation, document, example, operations
+from tests.support.migrated import keep, restore
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "15"))
 """Per route; more by ``FUZZ_EXAMPLES=500``."""
@@ -76,14 +78,34 @@ def _client() -> Client:
     return Client(headers={"Authorization": f"Bearer {tokens.mint('fuzz')}"}, raise_request_exception=False)
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the database with ``known`` things is kept, once they were made."""
+    return tmp_path_factory.mktemp("fuzz") / "known.sqlite3"
+
+
 @pytest.fixture
-def known(transactional_db: None) -> dict[str, str]:
-    """Things that exist, so that fuzzing gets past the first 404."""
+def known(transactional_db: None, kept: Path) -> dict[str, str]:
+    """Things that exist, so that fuzzing gets past the first 404: the same for every route, made once."""
+    from omi.stores import audio
+
+    names = kept.with_suffix(".json")
+    if names.exists():
+        restore(kept)
+    else:
+        made = _made()
+        keep(kept)
+        names.write_text(json.dumps(made))
+    found: dict[str, str] = json.loads(names.read_text())
+    audio.put("fuzz", "recording", bytes(1000), memory_id=found["memory_id"], keep_for=None)
+    return found
+
+
+def _made() -> dict[str, str]:
     from datetime import UTC, datetime
 
     from memories.repository import processing, transcripts
     from memories.shapes import ProcessingMemory
-    from omi.stores import audio
     from tests.acceptance.wire import creation
     from transcription.segments import Segment
 
@@ -93,7 +115,6 @@ def known(transactional_db: None) -> dict[str, str]:
     memory_id = made["memory"]["id"]
     spoken = [Segment(text="Hi there.", speaker="SPEAKER_00", start=0, end=1)]
     transcripts.save_transcript("fuzz", memory_id, "deepgram_streaming", spoken, {})
-    audio.put("fuzz", "recording", bytes(1000), memory_id=memory_id, keep_for=None)
     processing.create("fuzz", ProcessingMemory(id="p-1", created_at=datetime.now(UTC), timer_start=1.0))
     kept = {"captured_at": "2026-11-20T12:00:00Z", "codec": "pcm16", "size": 9, "sha256": "0" * 64}
     batch = client.post("/v1/sync", {"files": [kept]}, content_type="application/json").json()

@@ -35,7 +35,8 @@ def own(tmp_path_factory: pytest.TempPathFactory, vendors: VendorServer) -> Iter
         **vendors.urls, "DJANGO_SETTINGS_MODULE": "omi.settings", "OMI_LIVE": "deepgram,soniox,speechmatics",
         "OMI_PRERECORDED": "deepgram", "OMI_LOG_LEVEL": "INFO", "OMI_LOG_FORMAT": "json",
     }  # fmt: skip
-    with installation(tmp_path_factory.mktemp("sockets") / "data", database=migrated(), settings=settings) as running:
+    folder = tmp_path_factory.mktemp("sockets") / "data"
+    with installation(folder, database=migrated(), staff=False, settings=settings) as running:
         yield running
 
 

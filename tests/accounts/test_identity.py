@@ -13,11 +13,11 @@ import pytest
 from django.core import signing
 from hypothesis import given
 from hypothesis import strategies as st
-from rest_framework import exceptions
 from rest_framework.test import APIRequestFactory
 
+from memories.api.errors import exception_handler
 from omi.accounts import identity, tokens
-from omi.accounts.authentication import BearerAuthentication, Unavailable
+from omi.accounts.authentication import BearerAuthentication
 from omi.accounts.models import ErasedAccount, uid_digest
 from omi.stores.documents.base import InvalidPath
 
@@ -83,8 +83,12 @@ def test_a_token_from_before_the_account_was_erased_is_refused_and_a_new_one_tak
 def test_a_bad_header_is_a_401_in_the_originals_words(header: str) -> None:
     """In the original no header was a 500, and an admin key in it a master key."""
     request = APIRequestFactory().get("/", HTTP_AUTHORIZATION=header)
-    with pytest.raises(exceptions.AuthenticationFailed, match="Invalid authorization token"):
+    with pytest.raises(identity.InvalidToken) as caught:
         BearerAuthentication().authenticate(request)
+    answer = exception_handler(caught.value, {})
+    assert answer is not None
+    assert (answer.status_code, answer.data) == (401, {"detail": "Invalid authorization token"})
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 def test_no_header_is_nobody() -> None:
@@ -97,9 +101,11 @@ def test_what_cannot_be_known_now_is_a_503(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("omi.accounts.authentication.verify_token", down)
     request = APIRequestFactory().get("/", HTTP_AUTHORIZATION="Bearer x")
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(identity.IdentityUnavailable) as caught:
         BearerAuthentication().authenticate(request)
-    assert caught.value.status_code == 503
+    answer = exception_handler(caught.value, {})
+    assert answer is not None
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
 
 # --- Firebase

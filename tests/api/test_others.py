@@ -217,7 +217,7 @@ def test_only_fals_signature_is_believed_and_only_once(
     soon = now + timezone.timedelta(hours=1)
     row = PostProcessingRun.objects.filter(pk=run.pk)
     row.update(state="running", lease_owner="x", lease_until=soon)
-    row.update(state="waiting", wake_at=soon, lease_owner="", lease_until=None)
+    row.update(state="waiting", due_at=soon, lease_owner="", lease_until=None)
     VendorCall.objects.create(
         run=run, step="transcribe", fence=1, vendor=webhook.VENDOR, operation="transcribe", request_key="k",
         started_at=now, reference="job-1",
@@ -232,11 +232,11 @@ def test_only_fals_signature_is_believed_and_only_once(
 
     assert post(Ed25519PrivateKey.generate()).status_code == 401
     run.refresh_from_db()
-    assert run.wake_at == soon
+    assert run.due_at == soon
     assert post(key).json() == {"status": "ok", "repeated": False}
     run.refresh_from_db()
-    assert run.wake_at is not None
-    assert run.wake_at <= timezone.now()
+    assert run.due_at is not None
+    assert run.due_at <= timezone.now()
     assert post(key).json() == {"status": "ok", "repeated": True}
     assert VendorCallback.objects.get().runs == 1
 
@@ -249,6 +249,7 @@ def test_health_schema_docs_and_metrics(db: None, client: Client) -> None:
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json()["checks"]["documents"]["ok"]) == (200, True)
     assert client.get("/docs").status_code == 200
+    assert client.options("/docs").status_code == 405
     schema = client.get("/schema", headers={"Accept": "application/vnd.oai.openapi+json"}).json()
     assert client.get("/metrics").status_code == 200
     for path in ("/v1/memories", "/v1/memories/{memory_id}/post-processing", "/v3/upload-audio"):

@@ -70,7 +70,7 @@ def test_another_recording_waits_in_line(alice: Caller, make_memory: Make) -> No
     alice.upload(url(memory), tone(11))
     assert alice.upload(url(memory), tone(12)).status_code == 200
     assert list(
-        PostProcessingRun.objects.filter(memory_id=memory.id).order_by("id").values_list("held", flat=True)
+        PostProcessingRun.objects.filter(memory_id=memory.id).order_by("id").values_list("blocked", flat=True)
     ) == [
         False,
         True,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from memories.document_parts import Comment
 from memories.links.models import SharedLink
 from memories.models import Webhook
-from memories.noted import Comment
 from memories.offline.models import SyncBatch
 from memories.repository import processing, transcripts
 from memories.reshaping.models import Reshaping
@@ -230,7 +230,6 @@ def test_an_identity_service_out_of_reach_is_503_and_never_401(
         raise IdentityUnavailable("down")
 
     monkeypatch.setattr("omi.accounts.authentication.verify_token", unreachable)
-    monkeypatch.setattr("memories.api.event_stream.verify_token", unreachable)
     answer = alice.get(path)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]

@@ -73,6 +73,17 @@ def test_action_items_are_added_changed_and_deleted_and_each_is_undone(memory: M
     assert repository.get_memory("alice", memory.id).structured.action_items == memory.structured.action_items
 
 
+def test_tasks_that_are_said_in_much_the_same_words_are_each_kept(memory: Memory, alice: Caller) -> None:
+    path = f"{M}/action-items"
+    wanted = [f"Send the report to {name}" for name in ("Anna", "Bob", "Cleo")]
+    for text in wanted:
+        assert alice.send("POST", path, {"description": text}).status_code == 200
+    listed = alice.get(path).json()
+    assert [item["description"] for item in listed] == ["Buy bread", "Call Anna", *wanted]
+    assert alice.delete(f"{path}/{listed[3]['id']}").status_code == 204
+    assert [item["description"] for item in alice.get(path).json()][2:] == [wanted[0], wanted[2]]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "code"),
     [

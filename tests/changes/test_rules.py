@@ -68,6 +68,19 @@ def test_the_last_of_two_corrections_holds_and_the_machines_words_are_known() ->
     assert [item.text for item in memory.heard()] == [HEARD]
 
 
+@pytest.mark.parametrize("said_at", [0.0, 1.5, 3.0])
+def test_of_words_that_are_said_again_those_at_the_time_are_corrected(said_at: float) -> None:
+    again = [said(f"x{number}", "No.", number * 1.5, number * 1.5 + 0.5) for number in range(3)]
+    made = correction("No.", "No, Anna.", said_at, said_at + 0.5, name="gone")
+    wanted = ["No, Anna." if item.start == said_at else "No." for item in again]
+    assert laid(again, made) == (wanted, [False])
+
+
+def test_a_correction_whose_words_reach_beyond_its_time_takes_all_of_them() -> None:
+    parts = [said("x", "we met hannah at the", 0, 3.9), said("y", "harbour on sunday", 4.1, 5)]
+    assert laid(parts, correction(HEARD, RIGHT))[0] == ["we met Anna at the", "harbour on Sunday"]
+
+
 def run(made: list[str], memory: Memory) -> Memory:
     """The memory after a run that found these action items."""
     found = Structured(title="t", action_items=[ActionItem(description=text) for text in made])
@@ -104,6 +117,21 @@ def test_what_the_person_did_to_action_items_survives_every_run() -> None:
     memory = run(["Call up the dentist", "buy a boat!"], memory)
     assert shown(memory) == [("Call up the dentist", True), ("Water the plants", False)]
     assert shown(run([], memory)) == [("Water the plants", False), ("Call the dentist", True)]
+
+
+def test_what_was_said_of_one_task_is_never_taken_for_another_that_stood_beside_it() -> None:
+    anna, bob, both = "Send the report to Anna", "Send the report to Bob", "Send the reports to both"
+    beside = [changes.item_id(bob)]
+    gone = change("item_delete", anna).model_copy(update={"beside": beside})
+    memory = Memory(id="m", created_at=NOW, structured=Structured(title="t"), edits=UserEdits(changes=[gone]))
+    memory = run([anna, bob], memory)
+    assert shown(memory) == [(bob, False)]
+    assert shown(run([bob], memory)) == [(bob, False)]
+    assert shown(run(["Send that report to Anna", bob], memory)) == [(bob, False)]
+    added = memory.model_copy(update={"edits": UserEdits(changes=[change("item_add", bob), change("item_add", anna)])})
+    assert shown(run([both], added)) == [(both, False), (bob, False), (anna, False)]
+    ticked = UserEdits(changes=[change("item_add", bob), change("item_change", anna, completed=True)])
+    assert shown(run([], memory.model_copy(update={"edits": ticked}))) == [(bob, False), (anna, True)]
 
 
 def test_an_item_that_was_added_and_taken_back_does_not_return_with_a_later_change_of_it() -> None:

@@ -112,7 +112,7 @@ def test_no_recording_was_paid_for_twice(cloud: Deployment, journey: Journey) ->
     query = (
         "from memories.pipeline.models import VendorCall as C; "
         f"print('CALLS', sorted(C.objects.filter(run__uid='{journey.uid}', operation__in=['transcribe', 'emotions'])"
-        ".values_list('vendor', 'doubled')))"
+        ".values_list('vendor', 'duplicate')))"
     )
     assert "CALLS [('fal_whisperx', False), ('hume', False)]" in cloud.printed(query)
 

@@ -34,7 +34,7 @@ def failed_run(
     run = PostProcessingRun.objects.create(
         uid=uid or f"user-{number % 3}", memory_id=f"m-{number}", kind="postprocess", state="finished",
         outcome="quota", message_id=message_id, actor="test", plan=["prepare_audio", "transcribe"],
-        current_step="transcribe", finished_at=now, announced=True,
+        current_step="transcribe", finished_at=now, notified=True,
     )  # fmt: skip
     failures.count(run.pk, run.uid, step="transcribe", vendor=vendor, message_id=message_id, at=now)
     return run

@@ -165,10 +165,10 @@ def test_the_radar_tells_the_ways_of_being_stuck_apart(db: None) -> None:
         run("m-1", created_at=long_ago): "waiting",
         run("m-2", **held, lease_until=now - timedelta(minutes=9), heartbeat_at=now - timedelta(minutes=10)): "lost",
         run("m-3", **held, lease_until=now + timedelta(seconds=9), heartbeat_at=now - timedelta(seconds=50)): "frozen",
-        run("m-4", state="waiting", wake_at=now - timedelta(minutes=30)): "lost",
+        run("m-4", state="waiting", due_at=now - timedelta(minutes=30)): "lost",
     }
     run("m-5", **held, lease_until=now + timedelta(seconds=50), heartbeat_at=now)
-    run("m-6", state="waiting", wake_at=now + timedelta(minutes=1))
+    run("m-6", state="waiting", due_at=now + timedelta(minutes=1))
     run("m-7")
     found = radar.look()
     assert {item.run.pk: item.kind for item in found.stuck} == expected

@@ -47,6 +47,7 @@ def addresses() -> dict[str, str]:
         "/admin/console/vendors/": roles.VIEW_MASKED,
         "/admin/console/vendors/fal/": roles.VIEW_MASKED,
         "/admin/console/live/": roles.VIEW_MASKED,
+        "/admin/console/offline/": roles.VIEW_MASKED,
         "/admin/console/audit/": roles.VIEW_AUDIT,
         "/admin/console/find/?q=m-1": roles.VIEW_MASKED,
     }

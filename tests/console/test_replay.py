@@ -305,7 +305,7 @@ def made(db: None) -> list[PostProcessingRun]:
         found.append(
             PostProcessingRun.objects.create(
                 uid=uid, memory_id=f"m-{number}", kind="capture", actor="test", plan=["structure", "index", "publish"],
-                state="finished", outcome="success", message_id="success", finished_at=now, announced=True,
+                state="finished", outcome="success", message_id="success", finished_at=now, notified=True,
             )
         )  # fmt: skip
         records.keep(uid, f"m-{number}", {"structure": {"provider": "openai", "model": model}})

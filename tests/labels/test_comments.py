@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from memories import noted
+from memories import document_parts
 from memories.pipeline.rules import changes
 from memories.repository import memories as repository
 from memories.shapes import Memory
@@ -48,6 +48,18 @@ def test_the_same_key_is_the_same_comment(alice: Caller, make_memory: Make) -> N
     assert alice.send("POST", C, {"text": "x"}, Idempotency_Key="k" * 256).status_code == 422
 
 
+def test_a_key_that_was_used_for_other_words_is_a_conflict_also_once_these_were_edited(
+    alice: Caller, make_memory: Make
+) -> None:
+    make_memory()
+    first = add(alice, "Once", Idempotency_Key="k1")
+    assert alice.send("POST", C, {"text": "Another"}, Idempotency_Key="k1").status_code == 409
+    alice.send("PATCH", f"{C}/{first}", {"text": "Another"})
+    assert alice.send("POST", C, {"text": "Another"}, Idempotency_Key="k1").status_code == 409
+    assert add(alice, "Once", Idempotency_Key="k1") == first
+    assert texts(alice) == ["Another"]
+
+
 def test_a_comment_is_found_by_its_words_and_kept_by_a_run(alice: Caller, make_memory: Make) -> None:
     memory = make_memory()
     add(alice, "Remember the hydrofoil")
@@ -60,8 +72,8 @@ def test_a_comment_is_found_by_its_words_and_kept_by_a_run(alice: Caller, make_m
 
 def test_comments_are_bounded(alice: Caller, make_memory: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     make_memory()
-    monkeypatch.setattr(noted, "MOST_COMMENTS", 2)
-    monkeypatch.setattr(noted, "MOST_COMMENT_CHARACTERS", 10)
+    monkeypatch.setattr(document_parts, "MOST_COMMENTS", 2)
+    monkeypatch.setattr(document_parts, "MOST_COMMENT_CHARACTERS", 10)
     first = add(alice, "12345")
     assert alice.send("POST", C, {"text": "123456"}).status_code == 409
     assert alice.send("PATCH", f"{C}/{first}", {"text": "x" * 11}).status_code == 409

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from memories.labels import kept, labelling
+from memories.document_parts import MOST_TAGS
+from memories.labels import labelling, store
 from memories.mirror import compare
 from memories.mirror.models import MemoryRow
-from memories.noted import MOST_TAGS
 from memories.pipeline.rules import changes
 from memories.privacy import erasure
 from memories.repository import memories as repository
@@ -76,8 +76,10 @@ def test_the_same_name_is_the_same_label_and_no_other_may_take_it(alice: Caller)
     home = made(alice, "folder", "Home")
     assert alice.send("PATCH", f"/v1/labels/{home}", {"name": "work"}).status_code == 409
     assert alice.send("PATCH", f"/v1/labels/{home}", {"name": "HOME"}).json()["name"] == "HOME"
-    for name in ("", "  ", "x" * 61, "a\u0007b"):
+    for name in ("", "  ", "x" * 61, "a\u0007b", "\u200d", "a\u202eb"):
         assert alice.send("POST", "/v1/labels", {"kind": "tag", "name": name}).status_code == 422
+    made(alice, "folder", "\u06a9\u062a\u0627\u0628\u200c\u0647\u0627")
+    made(alice, "tag", "\U0001f468\u200d\U0001f469\u200d\U0001f467")
     assert alice.send("POST", "/v1/labels", {"kind": "shelf", "name": "x"}).status_code == 422
 
 
@@ -107,7 +109,7 @@ def test_a_label_that_is_deleted_while_it_is_put_on_is_not_left_on_the_memory(
     alice: Caller, make_memory: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = make_memory()
-    label = kept.create("alice", "tag", "Boats", fence=nothing)
+    label = store.create("alice", "tag", "Boats", fence=nothing)
     real = repository.mutate_memory
 
     def late(*given: Any, **more: Any) -> Memory:
@@ -117,7 +119,7 @@ def test_a_label_that_is_deleted_while_it_is_put_on_is_not_left_on_the_memory(
 
     monkeypatch.setattr(repository, "mutate_memory", late)
     assert labelling.put("alice", memory.id, {"tag_ids": [label.id]}, fence=nothing).edits.tag_ids == []
-    assert not kept.counts("alice")
+    assert not store.counts("alice")
 
 
 def test_the_list_filters_before_it_pages_and_loses_none(alice: Caller, make_memory: Make) -> None:
@@ -197,7 +199,7 @@ def test_what_is_somebody_elses_is_not_there(alice: Caller, bob: Caller, make_me
 
 
 def test_there_are_as_many_as_may_be(alice: Caller, make_memory: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(kept._MOST, "tag", 1)
+    monkeypatch.setitem(store._MOST, "tag", 1)
     tag = made(alice, "tag", "one")
     assert alice.send("POST", "/v1/labels", {"kind": "tag", "name": "two"}).status_code == 409
     assert made(alice, "tag", "one") == tag
@@ -212,4 +214,4 @@ def test_labels_are_exported_and_erased(alice: Caller, make_memory: Make) -> Non
     assert b"labels/fo_" in archive
     erasure.erase_user("alice")
     assert erasure.verify_user_erased("alice") == {}
-    assert kept.listed("alice") == []
+    assert store.listed("alice") == []

@@ -111,6 +111,10 @@ def test_what_is_no_piece_is_refused(app: App, headers: dict[str, str], kind: st
     assert kept() == 0
 
 
+def test_a_files_name_may_be_of_any_script(app: App) -> None:
+    app.announce({**told(CONTENT, 0), "name": "Recording at 3.04.05\u202fPM \U0001f468\u200d\U0001f467.m4a"})
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -180,6 +184,30 @@ def test_a_file_twice_in_one_batch_is_sent_once(app: App) -> None:
 def test_a_file_that_another_batch_never_got_is_sent_again(app: App) -> None:
     app.announce(told(CONTENT, 0))
     assert app.announce(told(CONTENT, 0))["files"][0]["state"] == "waiting"
+
+
+def test_a_whole_file_of_a_batch_that_misses_another_is_sent_again_and_taken_once(app: App, make: Any) -> None:
+    fakes.SCRIPT["first"] = [fakes.words("hello there my friend", start=1.0)]
+    other = pcm(("talk", 3.0), seed=2)
+    left = app.announce(told(CONTENT, 0), told(other, 600))
+    app.piece(left["files"][0]["upload"], CONTENT)  # the app dies, and begins anew
+    assert app.announce(told(CONTENT, 0))["files"][0]["state"] == "waiting"
+    batch = app.send((CONTENT, 0, "pcm16"))
+    assert (working.work(batch), app.states(batch)) == ("done", ["placed"])
+    make()
+    erasure.erase_memory(UID, app.shown(batch)["files"][0]["memory_ids"][0])
+    app.post(f"/v1/sync/{left['id']}/finish")
+    assert (working.work(left["id"]), app.states(left["id"])) == ("done", ["duplicate", "missing"])
+    assert (make(), kept()) == ([], 0)
+
+
+def test_bytes_are_a_duplicate_only_once_they_were_looked_at(app: App) -> None:
+    wrong = bytes(len(CONTENT))
+    batch = app.announce(told(CONTENT, 0))
+    app.piece(batch["files"][0]["upload"], wrong)
+    again = app.announce(told(CONTENT, 0))
+    assert again["files"][0]["state"] == "waiting"  # what came is not what was announced, as the worker finds
+    assert (working.work(batch["id"]), app.states(batch["id"])) == ("done", ["refused"])
 
 
 def test_finished_early_the_rest_is_missing_and_no_more_bytes_are_taken(app: App) -> None:

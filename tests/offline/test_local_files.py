@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from memories.offline import working
 from memories.offline.models import SyncBatch, SyncFile
 from omi.accounts import users
+from omi.core.errors import ErrorKind, ProviderError
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from tests.offline.conftest import App, at
@@ -52,10 +53,31 @@ def test_the_apps_files_become_a_batch_by_their_names(app: App, settings: Any) -
 
 def test_the_same_files_again_are_taken_once(app: App) -> None:
     name = f"audio_omi_opus_16000_1_fs160_{NOON}.bin"
-    send(app, (name, packets(200)))
+    first = send(app, (name, packets(200))).json()["batch"]
     again = send(app, (name, packets(200))).json()["batch"]
+    assert (working.work(first), working.work(again)) == ("done", "done")
     assert app.states(again) == ["duplicate"]
-    assert AudioObject.objects.filter(deleted_at=None).count() == 1
+    assert app.states(send(app, (name, packets(200))).json()["batch"]) == ["duplicate"]
+    assert AudioObject.objects.filter(deleted_at=None).count() == 0
+
+
+def test_a_request_that_fails_half_way_leaves_no_batch_that_waits_for_the_rest(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [(f"audio_fs160_{NOON + 60 * number}.bin", packets(200, number + 1)) for number in range(2)]
+    real, stored = audio.put, []
+
+    def put(*args: Any, **kwargs: Any) -> Any:
+        stored.append(1)
+        if len(stored) == 2:
+            raise ProviderError("audio", "unreachable", kind=ErrorKind.TRANSIENT)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(audio, "put", put)
+    assert send(app, *files).status_code == 503
+    assert not SyncBatch.objects.filter(state__in=("receiving", "queued")).exists()
+    batch = send(app, *files).json()["batch"]
+    assert app.states(batch) == ["whole", "whole"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from memories.offline import leases, working
+from memories.offline import ending, leases, working
 from memories.offline.models import SyncBatch, SyncConversation
 from memories.pipeline import tasks
 from memories.pipeline.models import ClusterBeat, VendorCall
@@ -26,7 +26,7 @@ def test_killed_anywhere_the_next_worker_goes_on_and_nothing_is_done_twice(
     """Each killed once, behind what it does: its effect is there, and nobody was told."""
     script("one", "two")
     batch = app.send((pcm(*TALK, seed=1), 0, "pcm16"), (pcm(*TALK, seed=2), 1000, "pcm16"))
-    owner: Any = {"ask": working.offline, "store": working.offline, "hand_over": working.handing}.get(
+    owner: Any = {"ask": working.offline, "store": working.offline, "hand_over": working.handover}.get(
         where, working._Work
     )
     real = getattr(owner, where)
@@ -70,7 +70,7 @@ def test_a_batch_that_its_workers_die_of_is_given_up(app: App) -> None:
     SyncBatch.objects.update(tries=working.MOST_TRIES)
     assert working.work(batch) == "gave_up"
     assert app.shown(batch)["state"] == "failed"
-    assert not AudioObject.objects.filter(deleted_at=None).exists()
+    assert AudioObject.objects.get().delete_after > timezone.now() + ending.FAILED_KEPT, "support may try it again"
 
 
 def test_while_it_works_the_turn_is_kept_and_the_cluster_is_not_taken_for_one_that_hangs(

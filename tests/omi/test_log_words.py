@@ -23,6 +23,7 @@ from demo import material
 from demo.servers import installation
 from demo.vendors.server import VendorServer
 from demo.vendors.truth import Library
+from omi.accounts import tokens
 from tests.acceptance.wire import App, listen
 from tests.support import sound
 from tests.support.migrated import migrated
@@ -83,8 +84,8 @@ def test_no_word_of_the_conversation_is_in_any_log_and_its_id_leads_through_all_
             "OMI_PRERECORDED": "soniox", "OMI_LOG_LEVEL": "DEBUG", "OMI_LOG_FORMAT": "json",
             "OMI_WEBHOOK_LOOPBACK": "true",
         }  # fmt: skip
-        with installation(tmp_path / "data", database=migrated(), settings=settings) as own:
-            token = own.manage("devtoken", "ana").split()[-1]
+        with installation(tmp_path / "data", database=migrated(), staff=False, settings=settings) as own:
+            token = tokens.mint("ana")
             app = App(own.url, "ana", token)
             assert app.post("/v1/webhooks", json={"url": receiver.url}).status_code == 200
             with listen(own.url, token) as socket:

@@ -29,6 +29,8 @@ def harmful(operation: Operation, new_models: set[str]) -> str:
     model = str(getattr(operation, "model_name", "") or getattr(operation, "name", "")).lower()
     if isinstance(operation, migrations.CreateModel | migrations.RunPython) or model in new_models:
         return ""
+    if isinstance(operation, migrations.SeparateDatabaseAndState):  # what only the state knows does not touch a table
+        return next((why for part in operation.database_operations if (why := harmful(part, new_models))), "")
     if isinstance(operation, migrations.AddField):
         field: models.Field[Any, Any] = operation.field
         given = field.null or field.db_default is not models.NOT_PROVIDED or field.many_to_many
@@ -101,6 +103,8 @@ def test_the_released_code_reads_and_writes_every_table_as_it_is_now() -> None:
         (migrations.AddConstraint("run", models.UniqueConstraint(fields=["uid"], name="once")), False),
         (migrations.AddField("made", "note", models.TextField()), True),  # the released code does not know the table
         (migrations.RunSQL("DROP TABLE run"), False),
+        (migrations.SeparateDatabaseAndState(state_operations=[migrations.RenameField("run", "state", "phase")]), True),
+        (migrations.SeparateDatabaseAndState([migrations.RemoveField("run", "state")]), False),
     ],
 )
 def test_what_the_released_code_could_not_live_with_is_refused(operation: Operation, well: bool) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from demo.servers import Installation, installation
+from omi.accounts import tokens
 from tests.acceptance.wire import App, listen
 from tests.support import sound
 from tests.support.migrated import migrated
@@ -41,18 +42,17 @@ def own(small: Path) -> Iterator[Installation]:
         "DJANGO_SETTINGS_MODULE": "omi.settings", "OMI_ADMIT_FREE_BYTES": str(40 * MIB), "OMI_ADMIT_FREE_SHARE": "0",
         "OMI_JOURNAL_FREE_BYTES": str(10 * MIB), "OMI_LOG_FORMAT": "json",
     }  # fmt: skip
-    with installation(small / "data", database=migrated(), settings=settings) as running:
+    with installation(small / "data", database=migrated(), staff=False, settings=settings) as running:
         yield running
 
 
 def test_a_disk_that_fills_up_keeps_newcomers_out_and_nothing_else(own: Installation, small: Path) -> None:
-    tokens = [own.manage("devtoken", name).split()[-1] for name in ("here", "late")]
-    here = App(own.url, "here", tokens[0])
+    here = App(own.url, "here", tokens.mint("here"))
     memory = here.create_memory()
     path = f"/v1/memories/{memory['id']}/post-processing"
     large, little = sound.tone(12), sound.tone(1)
     assert len(large) > 64 * 1024 > len(little)
-    with listen(own.url, tokens[0]) as running:
+    with listen(own.url, here.token) as running:
         running.status("ready")
         running.send(bytes(32000))
         filler = small / "filler"
@@ -64,7 +64,7 @@ def test_a_disk_that_fills_up_keeps_newcomers_out_and_nothing_else(own: Installa
             answer = here.upload(path, content)
             assert (answer.status_code, answer.json()["code"]) == (503, "disk_nearly_full")
             assert int(answer.headers["Retry-After"]) > 0
-        with listen(own.url, tokens[1]) as newcomer:
+        with listen(own.url, tokens.mint("late")) as newcomer:
             assert newcomer.status("refused")["reason"] == "disk_nearly_full"
             assert newcomer.closed() == 1013
 
@@ -83,6 +83,6 @@ def test_a_disk_that_fills_up_keeps_newcomers_out_and_nothing_else(own: Installa
 
         filler.unlink()
         time.sleep(1.1)
-        with listen(own.url, tokens[1]) as later:
+        with listen(own.url, tokens.mint("late")) as later:
             later.status("ready")
         assert here.upload(path, large).status_code == 200

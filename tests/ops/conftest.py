@@ -27,6 +27,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
             with installation(
                 tmp_path_factory.mktemp("ops") / "data",
                 database=migrated(),
+                staff=False,
                 settings={**SETTINGS, **VENDORS, **environment},
             ) as running:
                 yield Deployment(running, vendors)

@@ -126,13 +126,13 @@ def test_workers_are_scaled_on_runs_that_can_be_worked_on() -> None:
 
     before = wanted()
     leased: dict[str, Any] = {"lease_owner": "w", "lease_until": timezone.now(), "claims": 1, "total_claims": 1}
-    for state, held, wake_at in (
+    for state, held, due_at in (
         (State.QUEUED, False, None), (State.QUEUED, True, None), (State.RUNNING, False, None),
         (State.WAITING, False, "2020-01-01T00:00Z"), (State.WAITING, False, "2099-01-01T00:00Z"),
     ):  # fmt: skip
         PostProcessingRun.objects.create(
-            uid="u", memory_id=f"m-{PostProcessingRun.objects.count()}", kind="capture", state=state, held=held,
-            wake_at=wake_at, actor="test", **(leased if state == State.RUNNING else {}),
+            uid="u", memory_id=f"m-{PostProcessingRun.objects.count()}", kind="capture", state=state, blocked=held,
+            due_at=due_at, actor="test", **(leased if state == State.RUNNING else {}),
         )  # fmt: skip
     assert wanted() - before == 3
 

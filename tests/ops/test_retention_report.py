@@ -87,7 +87,7 @@ def test_runs_that_are_over_and_older_than_their_time_wait_for_the_schedule() ->
             state=State.FINISHED,
             outcome="success",
             finished_at=ended,
-            announced=True,
+            notified=True,
         )
     found = [(line["count"], line["goes"]) for line in lines() if line["what"] == "runs that are over"]
     assert found == [(1, "180 days after the end of the run (OMI_RUN_KEEP_DAYS)"), (1, retained.DAILY)]
@@ -102,7 +102,7 @@ def test_nothing_is_kept_for_ever_unless_the_setting_says_so(settings: Any) -> N
         state=State.FINISHED,
         outcome="success",
         finished_at=timezone.now(),
-        announced=True,
+        notified=True,
     )
     (line,) = [line for line in lines() if line["what"] == "runs that are over"]
     assert line["why"] == "OMI_RUN_KEEP_DAYS=0 keeps them for ever"

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from prometheus_client import CollectorRegistry, generate_latest
 
+from memories.offline.metrics import OfflineCollector
 from memories.pipeline.operations.metrics import PipelineCollector
 from omi.core.metrics import MachineCollector
 from omi.shared_metrics.counters import SharedCollector
@@ -33,7 +34,7 @@ NEWEST_FIRST = ("memories_mirrorsample_at",)
 
 def test_no_query_of_a_scrape_goes_through_a_table_that_grows() -> None:
     registry = CollectorRegistry()
-    for collector in (PipelineCollector(), MachineCollector(), SharedCollector(), _Breakers()):
+    for collector in (PipelineCollector(), OfflineCollector(), MachineCollector(), SharedCollector(), _Breakers()):
         registry.register(collector)  # type: ignore[arg-type]
     with CaptureQueriesContext(connection) as captured:
         told = generate_latest(registry).decode()

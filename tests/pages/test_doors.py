@@ -16,13 +16,13 @@ from django.urls import URLPattern
 from django.utils import timezone
 
 from memories.changes import comments
-from memories.labels import kept, labelling
-from memories.noted import AppliedTemplate, Point, Section
+from memories.document_parts import AppliedTemplate, Point, Section
+from memories.labels import labelling, store
 from memories.pages.urls import urlpatterns
 from memories.repository import memories as repository
 from memories.reshaping.models import Reshaping
 from memories.shapes import ActionItem, Event, Memory, Structured
-from memories.templates import kept as templates
+from memories.templates import store as templates
 from memories.templates.shapes import TemplateSection
 from memories.vocabulary import terms
 from omi.accounts import revocation, tokens, users
@@ -48,7 +48,7 @@ def paths(**ids: str) -> Iterator[str]:
 
 def owned(memory: Memory) -> dict[str, str]:
     person = people.create_person("alice", "Anna")
-    label = kept.create("alice", "folder", "Anna's", fence=lambda: None)
+    label = store.create("alice", "folder", "Anna's", fence=lambda: None)
     template = templates.create("alice", "Anna's", [TemplateSection(heading="Boats")], fence=lambda: None)
     now = timezone.now()
     done = Reshaping.objects.create(
@@ -145,7 +145,7 @@ def test_markup_in_any_field_stays_text(alice: Visitor, make_memory: Make) -> No
     )  # fmt: skip
     comments.add("alice", memory.id, EVIL, fence=lambda: None)
     templates.create("alice", EVIL[:60], [TemplateSection(heading=EVIL, instruction=EVIL)], fence=lambda: None)
-    label = kept.create("alice", "tag", EVIL[:60], fence=lambda: None)
+    label = store.create("alice", "tag", EVIL[:60], fence=lambda: None)
     labelling.put("alice", memory.id, {"tag_ids": [label.id]}, fence=lambda: None)
     users.update_user("alice", name=EVIL, language=EVIL[:30], vocabulary=[EVIL])
     terms.put("alice", [EVIL])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from memories.labels import kept
+from memories.labels import store
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from tests.pages.conftest import Visitor
@@ -23,10 +23,10 @@ def text(visitor: Visitor, path: str) -> str:
 def test_a_memory_is_put_into_a_folder_and_found_there(alice: Visitor, make_memory: Make) -> None:
     inside, outside = make_memory(), make_memory()
     assert alice.post("/app/labels", {"kind": "folder", "name": "Harbour"}).status_code == 302
-    (folder,) = kept.listed("alice")
+    (folder,) = store.listed("alice")
     form = {"folder": folder.id, "tags": [], "new_tag": "sails"}
     assert alice.post(f"/app/memories/{inside.id}/labels", form).status_code == 302
-    tag = kept.listed("alice", "tag")[0]
+    tag = store.listed("alice", "tag")[0]
     assert repository.get_memory("alice", inside.id).edits.labels() == [folder.id, tag.id]
     for path in (f"/app?folder={folder.id}", f"/app?folder={folder.id}&tags={tag.id}"):
         shown = text(alice, path)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from memories.noted import AppliedTemplate, Point, Section
+from memories.document_parts import AppliedTemplate, Point, Section
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import Memory, Structured
-from memories.templates import kept
+from memories.templates import store
 from tests.pages.conftest import Visitor
 
 Make = Callable[..., Memory]
@@ -17,18 +17,18 @@ Make = Callable[..., Memory]
 def test_templates_are_made_changed_given_to_a_category_and_deleted(alice: Visitor) -> None:
     lines = "Boats: boats: and sails\r\n\r\nBread\r\n"
     assert alice.post("/app/templates", {"name": "Harbour", "sections": lines}).status_code == 302
-    (own,) = kept.own("alice")
+    (own,) = store.own("alice")
     assert [(item.heading, item.instruction) for item in own.sections] == [("Boats", "boats: and sails"), ("Bread", "")]
     alice.post("/app/templates/default", {"category": "travel", "template": own.id})
     shown = alice.get("/app/templates").content.decode()
     assert '<span class="chip">travel</span>' in shown
     assert "Boats: boats: and sails" in shown
     alice.post(f"/app/templates/{own.id}/change", {"name": "Port", "sections": "Ships"})
-    assert [item.name for item in kept.own("alice")] == ["Port"]
+    assert [item.name for item in store.own("alice")] == ["Port"]
     assert alice.post("/app/templates/meeting/change", {"name": "x", "sections": "y"}).status_code == 404
     assert alice.post("/app/templates", {"name": "x", "sections": ""}).status_code == 422
     alice.post(f"/app/templates/{own.id}/change", {"delete": "yes"})
-    assert kept.own("alice") == []
+    assert store.own("alice") == []
 
 
 def test_a_memory_shows_its_sections_with_their_moments_and_takes_another_template(

@@ -129,7 +129,7 @@ def drive(db: None) -> Callable[..., PostProcessingRun]:
             if run.state == "finished":
                 return run
             if run.state == "waiting":
-                PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
+                PostProcessingRun.objects.filter(pk=run.pk).update(due_at=timezone.now())
         raise AssertionError(f"{run} did not end; it is {run.state} at {run.current_step}")
 
     return go

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotions.base import EmotionRequest, EmotionScore, EmotionSpan, EmotionTimeline
-from memories.noted import Point, Section
+from memories.document_parts import Point, Section
 from memories.shapes import Structured
 from memories.structuring.base import FillResult, StructureRequest, StructureResult, Wanted
 from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError

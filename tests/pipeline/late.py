@@ -91,7 +91,7 @@ def at_work(run: PostProcessingRun) -> RunStep:
 
 
 def due(run: PostProcessingRun) -> None:
-    PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
+    PostProcessingRun.objects.filter(pk=run.pk).update(due_at=timezone.now())
 
 
 def called_back(run: PostProcessingRun) -> bool:

@@ -92,7 +92,7 @@ def test_a_worker_that_was_taken_over_stores_nothing_more(run: PostProcessingRun
     assert set(history.filter(step__name=step, result="done").values_list("worker", flat=True)) == {"second"}
     # A call that the first worker had paid and could not store is made again, and counted.
     again = {"transcribe": 1, "structure": 1, "index": 1, "emotions": 1}.get(step, 0)
-    assert VendorCall.objects.filter(run=run, doubled=True).count() == again
+    assert VendorCall.objects.filter(run=run, duplicate=True).count() == again
 
 
 def test_a_memory_that_is_erased_leaves_nothing_behind(run: PostProcessingRun, under: Under, step: str) -> None:
@@ -124,7 +124,7 @@ def test_a_cancel_ends_the_run_at_its_next_write(run: PostProcessingRun, under: 
     if step == "publish":  # it was told that it succeeded: too late
         assert (ended.outcome, told(run)) == ("success", ["memory_post_processing_success"])
         return
-    assert (ended.outcome, ended.message_id, ended.announced) == ("canceled", "canceled", True)
+    assert (ended.outcome, ended.message_id, ended.notified) == ("canceled", "canceled", True)
     assert told(run) == ["memory_post_processing_failed"]
     assert (shown.active_transcript, vector()) == ("deepgram_streaming", {})
 

@@ -76,7 +76,7 @@ def finish(run: PostProcessingRun) -> PostProcessingRun:
 
 def paid_once(slow: str) -> None:
     assert fakes.count(VENDOR[slow], OPERATION[slow]) == 1
-    assert not VendorCall.objects.filter(doubled=True).exists()
+    assert not VendorCall.objects.filter(duplicate=True).exists()
     [row] = VendorCall.objects.filter(step=slow, operation__in=["transcribe", "structure", "embed", "emotions"])
     assert row.outcome == "success"
 

@@ -59,7 +59,7 @@ def test_an_answer_in_time_leaves_the_same_rows_as_a_call_without_a_thread(
         calls = VendorCall.objects.filter(run=run).order_by("id")
         results = StepArtifact.objects.filter(step__run=run).order_by("step__position", "name")
         return [
-            *calls.values_list("step", "operation", "outcome", "doubled", "owner", "answer"),
+            *calls.values_list("step", "operation", "outcome", "duplicate", "owner", "answer"),
             *results.values_list("step__name", "name", "sha256"),
             *run.steps.values_list("name", "state", "outcome", "attempts", "checkpoint"),
         ]
@@ -126,8 +126,8 @@ def test_a_slow_vendor_holds_no_worker_and_is_asked_once(begin: Begin, gate: Gat
     assert step.note == f"{VENDOR[slow]}: asked, answers later"
     assert step.attempts == 0
     out = pending()
-    assert run.wake_at is not None
-    assert out.limit <= (run.wake_at - timezone.now()).total_seconds() <= out.limit + records.MARGIN + 1
+    assert run.due_at is not None
+    assert out.limit <= (run.due_at - timezone.now()).total_seconds() <= out.limit + records.MARGIN + 1
     assert [row.outcome for row in VendorCall.objects.filter(step=slow)] == [""], "nobody has seen its end yet"
     gate.answers()
     assert called_back(run)
@@ -139,7 +139,7 @@ def test_a_slow_vendor_holds_no_worker_and_is_asked_once(begin: Begin, gate: Gat
     run.refresh_from_db()
     assert (run.outcome, run.message_id) == ("success", "success")
     assert fakes.count(VENDOR[slow], OPERATION[slow]) == 1
-    assert not VendorCall.objects.filter(doubled=True).exists()
+    assert not VendorCall.objects.filter(duplicate=True).exists()
     assert answers() == [], "it goes with the step's result"
     assert StepAttempt.objects.filter(step__run=run).count() == sum(run.steps.values_list("attempts", flat=True))
 
@@ -184,7 +184,7 @@ def test_an_error_that_comes_late_counts_as_if_it_had_come_in_time(begin: Begin,
     run.refresh_from_db()
     assert run.outcome == "success"
     assert fakes.count(vendor, OPERATION[slow]) == 2
-    assert not VendorCall.objects.filter(doubled=True).exists(), "a call that failed may be made again"
+    assert not VendorCall.objects.filter(duplicate=True).exists(), "a call that failed may be made again"
     assert not VendorBreaker.objects.filter(pk=vendor, failures__gt=0).exists(), "the success closed it"
     assert answers() == []
 
@@ -273,12 +273,12 @@ def test_an_answer_while_another_worker_looks_is_not_lost(
 
 def test_a_run_that_is_woken_early_waits_on_for_the_same_call(begin: Begin, gate: Gate) -> None:
     run = begin("structure", gate())
-    first = suspend(run).wake_at
+    first = suspend(run).due_at
     for _ in range(12):  # more often than a run may be claimed without progress
         due(run)
         suspend(run)
     assert run.claims == 0
-    assert run.wake_at == pytest.approx(first, abs=timedelta(seconds=1)), "the deadline is the call's, not the look's"
+    assert run.due_at == pytest.approx(first, abs=timedelta(seconds=1)), "the deadline is the call's, not the look's"
     assert fakes.count("structurer", "structure") == 1
 
 
@@ -302,7 +302,7 @@ def test_a_worker_that_dies_with_the_answer_in_its_hand_finds_it_again(
     PostProcessingRun.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     assert runner.work(run.pk) == "finished"
     assert fakes.count("structurer", "structure") == 1
-    assert not VendorCall.objects.filter(doubled=True).exists()
+    assert not VendorCall.objects.filter(duplicate=True).exists()
 
 
 def test_a_database_that_is_away_for_a_moment_loses_no_late_answer(

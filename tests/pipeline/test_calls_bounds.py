@@ -55,8 +55,8 @@ def test_a_worker_with_all_its_calls_out_goes_on_with_other_work(begin: Begin, g
     step = at_work(other)
     assert (step.note, step.attempts) == ("structurer: asked when it is its turn", 0)
     assert "failures" not in step.checkpoint
-    assert other.wake_at is not None
-    assert other.wake_at < timezone.now() + timedelta(seconds=4)
+    assert other.due_at is not None
+    assert other.due_at < timezone.now() + timedelta(seconds=4)
     assert not VendorCall.objects.filter(run=other).exists()
     assert fakes.count("structurer", "structure") == 1
     gate.answers()

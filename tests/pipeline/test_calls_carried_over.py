@@ -47,7 +47,7 @@ def test_an_answer_that_lay_beside_the_step_is_used_and_nobody_is_asked_again(be
     assert not StepArtifact.objects.filter(name__startswith="call:").exists()
     assert runner.work(run.pk) == "finished"
     assert fakes.count("structurer", "structure") == 1
-    assert not VendorCall.objects.filter(doubled=True).exists()
+    assert not VendorCall.objects.filter(duplicate=True).exists()
 
 
 def test_a_call_that_was_pending_is_still_waited_for(begin: Begin, gate: Gate) -> None:

@@ -169,12 +169,12 @@ def test_each_part_is_kept_and_gives_the_call_its_time_again(
     vendor = InParts(monkeypatch)
     run = begin()
     suspend(run)
-    PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now() + timedelta(seconds=5))
+    PostProcessingRun.objects.filter(pk=run.pk).update(due_at=timezone.now() + timedelta(seconds=5))
     vendor.gates[0].open()
     until(lambda: parts() == 1)
     run.refresh_from_db()
-    assert run.wake_at is not None
-    assert run.wake_at > timezone.now() + timedelta(seconds=120), "the next part has its whole time"
+    assert run.due_at is not None
+    assert run.due_at > timezone.now() + timedelta(seconds=120), "the next part has its whole time"
     assert records.seconds_left(pending()) > 120
     vendor.answers()
     assert called_back(run)
@@ -244,7 +244,7 @@ def test_a_process_that_died_costs_no_deadline_on_this_machine(begin: Begin, gat
     run.refresh_from_db()
     assert run.outcome == "success"
     assert fakes.count(VENDOR[slow], OPERATION[slow]) == 2
-    assert VendorCall.objects.filter(step=slow, doubled=True).count() == 1, "the ledger knows"
+    assert VendorCall.objects.filter(step=slow, duplicate=True).count() == 1, "the ledger knows"
 
 
 def test_a_call_of_a_living_process_or_another_machine_is_waited_for_until_its_deadline(
@@ -264,7 +264,7 @@ def test_a_call_of_a_living_process_or_another_machine_is_waited_for_until_its_d
     due(run)
     assert runner.work(run.pk) == "finished"
     assert fakes.count("structurer", "structure") == 2
-    assert VendorCall.objects.filter(doubled=True).count() == 1
+    assert VendorCall.objects.filter(duplicate=True).count() == 1
 
 
 def test_a_worker_that_froze_while_it_asked_is_not_waited_for(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,7 +289,7 @@ def test_a_worker_that_froze_while_it_asked_is_not_waited_for(begin: Begin, monk
     )
     assert runner.work(run.pk) == "finished"
     assert fakes.count("structurer", "structure") == 2
-    assert VendorCall.objects.filter(step="structure", doubled=True).count() == 1
+    assert VendorCall.objects.filter(step="structure", duplicate=True).count() == 1
 
 
 def test_the_late_answer_of_a_call_that_was_given_up_changes_nothing(begin: Begin, gate: Gate) -> None:

@@ -25,7 +25,7 @@ from omi.core import providers
 from omi.core.errors import Outcome, ProviderError
 from tests.pipeline import fakes
 from tests.pipeline.conftest import UID, wav
-from transcription.hosts import handing
+from transcription.hosts import handover
 from transcription.segments import Segment
 
 pytestmark = pytest.mark.django_db
@@ -79,7 +79,7 @@ def test_audio_of_a_session_that_joins_while_the_memory_is_made_is_kept_for_its_
     """A conversation goes on (or offline audio joins it) between the reading and the publishing: that was not read."""
     conversation(segment(1, fakes.TEXT, 1.0))
     released: list[str] = []
-    monkeypatch.setattr(handing, "release", lambda session, *rest: released.append(session))
+    monkeypatch.setattr(handover, "release", lambda session, *rest: released.append(session))
     real = publish_new_memory.write
 
     def joined(ctx: Any) -> Any:

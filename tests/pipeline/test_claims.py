@@ -121,9 +121,9 @@ def test_a_run_that_waits_is_not_claimed_before_its_time(run: PostProcessingRun)
     fakes.SCRIPT["structurer"] = [fakes.transient("structurer", retry_after=60)]
     assert runner.work(run.pk) == "waiting"
     assert runner.work(run.pk) == "not_claimed"
-    wake_at = fresh(run).wake_at
-    assert wake_at is not None
-    assert 55 < (wake_at - timezone.now()).total_seconds() <= 65
+    due_at = fresh(run).due_at
+    assert due_at is not None
+    assert 55 < (due_at - timezone.now()).total_seconds() <= 65
 
 
 def test_the_wake_up_of_a_waiting_run_is_in_the_queue_and_hidden_until_then(run: PostProcessingRun) -> None:
@@ -201,7 +201,7 @@ def test_cancel_between_two_steps_stops_the_worker(run: PostProcessingRun) -> No
 
     fakes.SCRIPT["structurer"] = [canceled_meanwhile]
     assert runner.work(run.pk) == "canceled"
-    assert (fresh(run).outcome, fresh(run).announced) == ("canceled", True)
+    assert (fresh(run).outcome, fresh(run).notified) == ("canceled", True)
     assert fakes.count("embedder", "embed") == 0
 
 
@@ -223,7 +223,7 @@ def test_check_tells_cancellation_from_a_lost_lease(run: PostProcessingRun) -> N
         {"outcome": "success"},
         {"lease_owner": "me"},
         {"dead_letter": True},
-        {"held": True, "state": "running", "lease_owner": "x", "lease_until": timezone.now()},
+        {"blocked": True, "state": "running", "lease_owner": "x", "lease_until": timezone.now()},
     ],
 )
 def test_the_database_refuses_a_state_that_makes_no_sense(run: PostProcessingRun, fields: dict[str, Any]) -> None:

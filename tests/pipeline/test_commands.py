@@ -135,7 +135,7 @@ def test_a_run_that_should_have_gone_on_is_pointed_out(memory: Memory, upload: A
     fakes.SCRIPT["first"] = ["pending"]
     run = service.start("postprocess", UID, MEMORY, actor="test", audio=upload())
     runner.work(run.pk)
-    PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now() - timezone.timedelta(minutes=5))
+    PostProcessingRun.objects.filter(pk=run.pk).update(due_at=timezone.now() - timezone.timedelta(minutes=5))
     assert "OVERDUE by 300 s: is a worker running?" in say("explain", MEMORY)
 
 

@@ -40,7 +40,7 @@ def run(public: VendorServer, memory: Memory, upload: Any, talk: Talk) -> PostPr
 def asleep(run: PostProcessingRun) -> PostProcessingRun:
     """The job was given, and the run would not look by itself for twenty minutes."""
     assert runner.work(run.pk) == "waiting"
-    PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now() + timedelta(minutes=20))
+    PostProcessingRun.objects.filter(pk=run.pk).update(due_at=timezone.now() + timedelta(minutes=20))
     assert runner.work(run.pk) == "not_claimed"
     return run
 
@@ -53,7 +53,7 @@ def delivered(vendors: VendorServer, count: int = 1) -> list[dict[str, Any]]:
 
 def due(run: PostProcessingRun) -> bool:
     run.refresh_from_db()
-    return run.wake_at is not None and run.wake_at <= timezone.now()
+    return run.due_at is not None and run.due_at <= timezone.now()
 
 
 def test_the_signed_callback_wakes_the_run_and_one_look_ends_it(run: PostProcessingRun, public: VendorServer) -> None:
@@ -88,7 +88,7 @@ def test_what_fal_did_not_sign_now_is_refused_and_the_run_looks_by_itself(
     assert {item["status"] for item in delivered(public, 2)} == {401}
     assert not due(run)
     assert not VendorCallback.objects.exists()
-    PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())  # its own time to look has come
+    PostProcessingRun.objects.filter(pk=run.pk).update(due_at=timezone.now())  # its own time to look has come
     assert runner.work(run.pk) == "finished"
     assert model() == "fal_whisperx"
 
@@ -110,9 +110,9 @@ def test_a_callback_that_never_comes_costs_only_the_time_until_the_next_look(
         run.refresh_from_db()
         if run.state == "finished":
             break
-        assert run.wake_at is not None
-        assert run.wake_at - timezone.now() < timedelta(seconds=31), "a lost callback delays by half a minute at most"
-        PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
+        assert run.due_at is not None
+        assert run.due_at - timezone.now() < timedelta(seconds=31), "a lost callback delays by half a minute at most"
+        PostProcessingRun.objects.filter(pk=run.pk).update(due_at=timezone.now())
         runner.work(run.pk)
     assert (run.outcome, model()) == ("success", "fal_whisperx")
     assert public.log("fal", "submit")[0]["deliveries"] == []

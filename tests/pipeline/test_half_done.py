@@ -87,16 +87,16 @@ def test_no_job_is_left_at_the_vendor_when_the_worker_dies(memory: Memory, uploa
     assert runner.work(run.pk) == "waiting"
     past = timezone.now() - timedelta(seconds=10)
     if end == "just then":  # between the end that it wrote and what it would have told the vendor
-        done = {"state": "finished", "outcome": "canceled", "message_id": "canceled", "wake_at": None}
+        done = {"state": "finished", "outcome": "canceled", "message_id": "canceled", "due_at": None}
         PostProcessingRun.objects.filter(pk=run.pk).update(**done, finished_at=past)
     else:
-        PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=past)
+        PostProcessingRun.objects.filter(pk=run.pk).update(due_at=past)
         assert lease.claim(fresh(run), owner="dies") is not None
         more = {"claims": 99} if end == "dead letter" else {"cancel_requested": True}
         PostProcessingRun.objects.filter(pk=run.pk).update(lease_until=past, **more)
     assert fakes.count("first", "cancel") == 0
     recovery.reconcile()
-    assert (fresh(run).state, fresh(run).announced) == ("finished", True)
+    assert (fresh(run).state, fresh(run).notified) == ("finished", True)
     assert fakes.count("first", "cancel") == 1
 
 
@@ -119,10 +119,10 @@ def test_what_a_vendor_may_have_done_counts_as_doubled_when_it_is_asked_again(me
     fakes.SCRIPT["structurer"] = [error]
     run = service.start("reprocess", UID, MEMORY, actor="t")
     assert runner.work(run.pk) == "waiting"
-    PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
+    PostProcessingRun.objects.filter(pk=run.pk).update(due_at=timezone.now())
     assert runner.work(run.pk) == "finished"
     calls = VendorCall.objects.filter(run=run, operation="structure").order_by("id")
-    assert [call.doubled for call in calls] == [False, taken]
+    assert [call.duplicate for call in calls] == [False, taken]
 
 
 def test_every_ending_of_these_has_a_sentence() -> None:

@@ -85,7 +85,7 @@ def test_waits_takeovers_and_wake_ups_sent_again_are_told(run: PostProcessingRun
     told = RunEvent.objects.get(run=run, type="suspended")
     assert (told.step, told.data["seconds"] >= 60) == ("structure", True)
     due = timezone.now() - timedelta(minutes=20)
-    PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=due, woken_at=due)
+    PostProcessingRun.objects.filter(pk=run.pk).update(due_at=due, task_sent_at=due)
     assert recovery.reconcile().resent == 1
     lost = PostProcessingRun.objects.get(pk=run.pk)
     assert lease.claim(lost, owner="dies") is not None
@@ -99,7 +99,7 @@ def test_a_job_that_is_looked_at_again_and_again_is_told_once(memory: Memory, up
     fakes.SCRIPT["first"] = ["pending"] * 4
     run = service.start("postprocess", UID, MEMORY, actor="test", audio=upload())
     for _ in range(5):
-        PostProcessingRun.objects.filter(pk=run.pk, state="waiting").update(wake_at=timezone.now())
+        PostProcessingRun.objects.filter(pk=run.pk, state="waiting").update(due_at=timezone.now())
         runner.work(run.pk)
     assert happened(run).count("suspended") == 1
 

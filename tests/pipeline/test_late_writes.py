@@ -142,7 +142,7 @@ def test_a_vendor_that_is_away_keeps_no_word_from_being_erased(
 
     monkeypatch.setattr(fakes.FakePrerecorded, "forget", forget)
     runner.work(run.pk)
-    PostProcessingRun.objects.update(wake_at="2026-01-01T00:00:00Z")
+    PostProcessingRun.objects.update(due_at="2026-01-01T00:00:00Z")
     assert runner.work(run.pk) == "finished"
     job = VendorCall.objects.exclude(reference="").get().reference
     assert StepArtifact.objects.exists()

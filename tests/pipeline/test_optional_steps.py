@@ -51,9 +51,9 @@ def driven(run: PostProcessingRun, *, passing: timedelta = timedelta()) -> tuple
         run.refresh_from_db()
         if run.state == "finished":
             return run, waited
-        if run.wake_at is not None:
-            waited += (run.wake_at - timezone.now()).total_seconds()
-            PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
+        if run.due_at is not None:
+            waited += (run.due_at - timezone.now()).total_seconds()
+            PostProcessingRun.objects.filter(pk=run.pk).update(due_at=timezone.now())
         for step in run.steps.exclude(deadline_at=None).filter(name="emotions"):
             step.deadline_at -= passing
             step.save()
@@ -143,8 +143,8 @@ def passes(run: PostProcessingRun, seconds: float) -> None:
 
 def wakes_in(run: PostProcessingRun) -> float:
     run.refresh_from_db()
-    assert run.wake_at is not None
-    return (run.wake_at - timezone.now()).total_seconds()
+    assert run.due_at is not None
+    return (run.due_at - timezone.now()).total_seconds()
 
 
 @THREADS

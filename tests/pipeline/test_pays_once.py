@@ -52,10 +52,10 @@ def test_the_same_text_is_embedded_once_whichever_run_asks(
     assert fakes.count("embedder", "embed") == 1
     assert RunStep.objects.get(run=second, name="index").reused_from == first.steps.get(name="index")
     assert any(vector()), "the kept vector is written again"
-    assert not VendorCall.objects.filter(operation="embed", doubled=True).exists()
+    assert not VendorCall.objects.filter(operation="embed", duplicate=True).exists()
     drive(service.start("reprocess", UID, MEMORY, actor="test"))
     assert fakes.count("embedder", "embed") == 2, "another text has another vector"
-    assert not VendorCall.objects.filter(operation="embed", doubled=True).exists()
+    assert not VendorCall.objects.filter(operation="embed", duplicate=True).exists()
 
 
 def test_another_embedding_model_makes_another_vector(
@@ -150,7 +150,7 @@ def test_a_long_talk_goes_on_after_its_last_paid_part(
     assert set(parts.values()) == {1}
     assert len(parts) == 3
     first, second = VendorCall.objects.filter(operation="structure").order_by("id")
-    assert (first.outcome, second.outcome, second.doubled) == ("upstream_error", "success", False)
+    assert (first.outcome, second.outcome, second.duplicate) == ("upstream_error", "success", False)
     assert first.input_tokens > 300, "what was paid before the failure is in the ledger"
     assert first.cost > 0
     assert second.input_tokens > 100
@@ -237,7 +237,11 @@ def test_hume_is_paid_once_for_each_part_of_a_recording(
     assert sum(row.audio_seconds for row in rows) == pytest.approx(talk.seconds, abs=0.01)
     assert all(row.cost > 0 for row in rows if row.audio_seconds)
     # Refused, dropped, done: what was dropped may have been measured, so that the one after it counts as doubled.
-    assert list(rows.order_by("id").values_list("taken", "doubled")) == [(False, False), (True, False), (False, True)]
+    assert list(rows.order_by("id").values_list("possibly_billed", "duplicate")) == [
+        (False, False),
+        (True, False),
+        (False, True),
+    ]
 
 
 def test_a_changed_live_transcript_is_judged_again(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
@@ -280,4 +284,4 @@ def test_another_vocabulary_is_asked_for_anew_and_the_same_one_is_not(
         )
         asked.append(fakes.count("first", "submit"))
     assert asked == [1, 1, 2]
-    assert not VendorCall.objects.filter(operation="transcribe", doubled=True).exists()
+    assert not VendorCall.objects.filter(operation="transcribe", duplicate=True).exists()

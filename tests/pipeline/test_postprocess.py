@@ -28,7 +28,7 @@ def start(upload: Callable[..., Any], **more: Any) -> PostProcessingRun:
 
 def test_a_better_transcript_is_shown_and_both_are_kept(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
     run = drive(start(upload))
-    assert (run.outcome, run.message_id, run.announced) == ("success", "success", True)
+    assert (run.outcome, run.message_id, run.notified) == ("success", "success", True)
     shown = repository.get_memory(UID, MEMORY)
     assert shown.active_transcript == "first_model"
     assert shown.transcript_segments[0].text == fakes.TEXT
@@ -53,7 +53,7 @@ def test_new_words_get_a_new_structure_and_a_vector(memory: Memory, upload: Any,
 def test_every_vendor_call_is_in_the_ledger_once(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
     fakes.SCRIPT["first"] = ["pending", "pending", fakes.words(fakes.TEXT + " now")]
     run = drive(start(upload, options={"emotional_feedback": True}))
-    calls = list(VendorCall.objects.filter(run=run).values_list("vendor", "operation", "outcome", "doubled"))
+    calls = list(VendorCall.objects.filter(run=run).values_list("vendor", "operation", "outcome", "duplicate"))
     assert calls == [
         ("first", "transcribe", "success", False),
         ("structurer", "structure", "success", False),

@@ -207,7 +207,7 @@ def test_a_vendors_callback_makes_a_waiting_run_due(memory: Memory, upload: Any,
     fakes.SCRIPT["first"] = ["pending"]
     run = start(upload)
     runner.work(run.pk)
-    PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now() + timedelta(minutes=20))
+    PostProcessingRun.objects.filter(pk=run.pk).update(due_at=timezone.now() + timedelta(minutes=20))
     assert runner.work(run.pk) == "not_claimed"
     assert queue.resume_now(run.pk)
     assert runner.work(run.pk) == "finished"
@@ -254,7 +254,7 @@ def test_a_retry_from_a_step_does_that_step_anew(memory: Memory, upload: Any, he
     again = drive(service.retry(done, actor="staff", reason="better model", from_step="transcribe"))
     assert fakes.count("first", "submit") == 2
     assert RunStep.objects.get(run=again, name="prepare_audio").reused_from is not None
-    assert VendorCall.objects.filter(run=again, operation="transcribe", doubled=True).count() == 1
+    assert VendorCall.objects.filter(run=again, operation="transcribe", duplicate=True).count() == 1
     with pytest.raises(ValueError, match="has no step"):
         service.retry(again, actor="staff", from_step="nonsense")
 
@@ -274,7 +274,7 @@ def test_refusals_of_our_own_open_breaker_are_no_tries(
     VendorBreaker.objects.create(vendor="first", failures=5, open=True, reason="transient", retry_at=later)
     for _ in range(refusals):
         assert runner.work(run.pk) == "waiting"
-        PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
+        PostProcessingRun.objects.filter(pk=run.pk).update(due_at=timezone.now())
     step = run.steps.get(name="transcribe")
     assert (step.attempts, step.checkpoint["failures"]["first"]["count"]) == (0, 0)
     circuit_breaker.reset("first")

@@ -47,11 +47,11 @@ def test_another_recording_stands_in_line_and_runs_afterwards(
     memory: Memory, upload: Any, heard: Any, drive: Drive
 ) -> None:
     first, second = start(upload()), start(upload(seed=2))
-    assert second.held
+    assert second.blocked
     assert runner.work(second.pk) == "not_claimed"
     drive(first)
     second.refresh_from_db()
-    assert not second.held
+    assert not second.blocked
     assert drive(second).outcome == "success"
 
 
@@ -59,18 +59,18 @@ def test_a_newer_recording_takes_the_place_of_the_one_in_line(memory: Memory, up
     first, second, third = start(upload()), start(upload(seed=2)), start(upload(seed=3))
     second.refresh_from_db()
     assert (second.outcome, second.message_id) == ("canceled", "superseded")
-    assert (first.held, third.held) == (False, True)
+    assert (first.blocked, third.blocked) == (False, True)
 
 
 def test_a_run_forgotten_in_line_is_let_in(memory: Memory, upload: Any) -> None:
     start(upload())
     second = start(upload(seed=2))
     PostProcessingRun.objects.exclude(pk=second.pk).update(
-        state="finished", outcome="success", finished_at=timezone.now(), announced=True
+        state="finished", outcome="success", finished_at=timezone.now(), notified=True
     )
     assert recovery.reconcile().admitted == 1
     second.refresh_from_db()
-    assert not second.held
+    assert not second.blocked
 
 
 def test_an_end_that_could_not_be_told_is_told_later(
@@ -85,7 +85,7 @@ def test_an_end_that_could_not_be_told_is_told_later(
     with monkeypatch.context() as patch:
         patch.setattr(repository, "mutate_memory", down)
         run = drive(start(upload()))
-        assert not run.announced
+        assert not run.notified
     monkeypatch.setattr(recovery, "GRACE", timedelta(minutes=-1))
     assert recovery.reconcile().notified == 1
     shown = repository.get_memory(UID, MEMORY)
@@ -228,7 +228,7 @@ def test_an_old_forgotten_run_in_line_does_not_starve_behind_many_others(memory:
     start(upload())
     forgotten = start(upload(seed=2))
     PostProcessingRun.objects.exclude(pk=forgotten.pk).update(
-        state="finished", outcome="success", finished_at=timezone.now(), announced=True
+        state="finished", outcome="success", finished_at=timezone.now(), notified=True
     )
     for number in range(120):
         for seed in (1, 2):
@@ -238,7 +238,7 @@ def test_an_old_forgotten_run_in_line_does_not_starve_behind_many_others(memory:
     PostProcessingRun.objects.filter(pk=forgotten.pk).update(created_at=newest.created_at)
     assert recovery.reconcile().admitted == 1
     forgotten.refresh_from_db()
-    assert not forgotten.held
+    assert not forgotten.blocked
 
 
 def test_reminders_come_to_every_run_however_many_are_due(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,4 +258,4 @@ def test_ends_that_cannot_be_told_keep_no_other_from_being_told(
     monkeypatch.setattr(notifications, "end", lambda pk: False if pk in never else real(pk))
     for _ in range(6):
         recovery.notify_ends(limit=3)
-    assert set(PostProcessingRun.objects.filter(announced=False).values_list("pk", flat=True)) == never
+    assert set(PostProcessingRun.objects.filter(notified=False).values_list("pk", flat=True)) == never

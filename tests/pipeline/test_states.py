@@ -160,7 +160,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def time_passes(self) -> None:
-        PostProcessingRun.objects.filter(state=State.WAITING).update(wake_at=timezone.now() - timedelta(seconds=9))
+        PostProcessingRun.objects.filter(state=State.WAITING).update(due_at=timezone.now() - timedelta(seconds=9))
 
     @rule(index=st.integers(0, 5))
     def cancel(self, index: int) -> None:
@@ -180,13 +180,13 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def one_run_of_a_memory_is_at_work(self) -> None:
-        active = PostProcessingRun.objects.filter(held=False).exclude(state=State.FINISHED)
+        active = PostProcessingRun.objects.filter(blocked=False).exclude(state=State.FINISHED)
         assert active.count() <= 1
 
     @invariant()
     def somebody_is_next_while_anybody_is_in_line(self) -> None:
-        if PostProcessingRun.objects.filter(held=True, state=State.QUEUED).exists():
-            assert PostProcessingRun.objects.filter(held=False).exclude(state=State.FINISHED).exists()
+        if PostProcessingRun.objects.filter(blocked=True, state=State.QUEUED).exists():
+            assert PostProcessingRun.objects.filter(blocked=False).exclude(state=State.FINISHED).exists()
 
     @invariant()
     def an_end_is_final(self) -> None:
@@ -203,7 +203,7 @@ class Life(RuleBasedStateMachine):
             return
         if run.state != State.FINISHED:
             assert shown.status == PostProcessingStatus.IN_PROGRESS
-        elif run.announced:
+        elif run.notified:
             assert shown.status == notifications.status_of(run)
         newer = PostProcessingRun.objects.filter(kind="postprocess", pk__gt=run.pk)
         assert not newer.exists(), "each of them has spoken since"
@@ -239,7 +239,7 @@ def test_only_the_transitions_of_the_table_are_made(origin: State, to: State) ->
     fields: dict[State, dict[str, Any]] = {
         State.QUEUED: {},
         State.RUNNING: {"lease_owner": "x", "lease_until": now},
-        State.WAITING: {"wake_at": now},
+        State.WAITING: {"due_at": now},
         State.FINISHED: {"outcome": "success", "finished_at": now},
     }
     if origin == State.WAITING:  # there is a way, but not a direct one
@@ -251,7 +251,7 @@ def test_only_the_transitions_of_the_table_are_made(origin: State, to: State) ->
     run.refresh_from_db()
     assert run.state == (to if made else origin)
     if not made and to != origin:
-        empty = {"lease_owner": "", "lease_until": None, "wake_at": None, "outcome": "", "finished_at": None}
+        empty = {"lease_owner": "", "lease_until": None, "due_at": None, "outcome": "", "finished_at": None}
         with pytest.raises(IntegrityError, match="run_transition_allowed"), transaction.atomic():
             PostProcessingRun.objects.filter(pk=run.pk).update(state=to, **{**empty, **fields[to]})
 
@@ -265,7 +265,7 @@ def test_the_database_lets_nobody_rewrite_an_end_or_put_a_fence_back(fields: dic
     with pytest.raises(IntegrityError, match="run_transition_allowed"), transaction.atomic():
         PostProcessingRun.objects.filter(pk=run.pk).update(**fields)
     # What is no part of the end may still be written: it is told, and erased.
-    assert PostProcessingRun.objects.filter(pk=run.pk).update(announced=True, options={}, audio="", outcome="success")
+    assert PostProcessingRun.objects.filter(pk=run.pk).update(notified=True, options={}, audio="", outcome="success")
 
 
 def test_the_same_on_postgresql(postgres_url: str) -> None:

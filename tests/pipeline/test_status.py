@@ -34,7 +34,7 @@ def test_the_time_that_it_waits_is_part_of_the_eta_and_its_reason_is_told(
     assert told["eta_seconds"] > 1490
     assert (told["message"]["id"], told["message"]["fault"]) == ("vendor_unavailable", "vendor")
     assert told["retryable"] is False  # it goes on by itself
-    PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
+    PostProcessingRun.objects.filter(pk=run.pk).update(due_at=timezone.now())
     assert runner.work(run.pk) == "finished"
     assert (shown(run)["eta_seconds"], shown(run)["message"]["fault"]) == (None, "nobody")
 

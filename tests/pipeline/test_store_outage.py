@@ -55,9 +55,9 @@ def live(clock: Clock) -> Callable[[PostProcessingRun], PostProcessingRun]:
             if run.state == "finished":
                 return run
             assert run.state == "waiting"
-            assert run.wake_at is not None
-            assert run.wake_at > clock.now
-            clock.now = run.wake_at
+            assert run.due_at is not None
+            assert run.due_at > clock.now
+            clock.now = run.due_at
         raise AssertionError(f"{run} did not end")
 
     return go
@@ -112,7 +112,7 @@ def test_a_store_that_is_away_for_two_minutes_ends_no_run_and_costs_nothing(
     assert tries.count() > retry_policy.ATTEMPTS
     assert set(tries.values_list("vendor", flat=True)) == {store}
     assert (fakes.count("first", "submit"), fakes.count("structurer", "structure")) == (1, 1)
-    assert not VendorCall.objects.filter(run=run, doubled=True).exists()
+    assert not VendorCall.objects.filter(run=run, duplicate=True).exists()
     assert run.claims <= 1 < run.total_claims, "waiting is progress: the count that ends poison starts anew"
     assert repository.get_memory(UID, MEMORY).active_transcript == "first_model"
 
@@ -203,7 +203,7 @@ def test_a_database_that_restarts_while_a_result_is_stored_costs_no_second_call(
     assert (run.outcome, run.total_claims, fakes.count("structurer", "structure")) == ("success", 1, 1)
     history = StepAttempt.objects.filter(step__run=run, step__name="structure")
     assert list(history.values_list("number", "result")) == [(1, "done")]
-    assert not VendorCall.objects.filter(run=run, doubled=True).exists()
+    assert not VendorCall.objects.filter(run=run, duplicate=True).exists()
 
 
 def test_a_recording_out_of_reach_is_no_fault_of_the_provider(
@@ -216,7 +216,7 @@ def test_a_recording_out_of_reach_is_no_fault_of_the_provider(
     assert runner.work(run.pk) == "waiting"
     outage("audio", 600)
     run.refresh_from_db()
-    clock.now = run.wake_at or clock.now
+    clock.now = run.due_at or clock.now
     assert runner.work(run.pk) == "waiting"  # polled, failed: the job is given anew, for which the recording is needed
     live(run)
     assert run.outcome == "success"

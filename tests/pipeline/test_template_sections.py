@@ -27,7 +27,7 @@ def test_a_run_that_waits_for_the_sections_keeps_the_summary_that_was_paid_for(b
     gate.answers()
     assert runner.work(run.pk) == "finished"
     assert (fakes.count("structurer", "structure"), fakes.count("structurer", "fill")) == (1, 1)
-    assert not VendorCall.objects.filter(doubled=True).exists()
+    assert not VendorCall.objects.filter(duplicate=True).exists()
     now = repository.get_memory(UID, MEMORY).structured
     assert now.template is not None
     assert (now.template.id, now.template.method) == ("meeting", "fake-llm")

@@ -77,8 +77,8 @@ def test_retry_after_is_a_lower_bound_and_nonsense_is_none(
     assert runner.work(run.pk) == "waiting"
     run.refresh_from_db()
     tried = StepAttempt.objects.get(step__run=run, result="retry").finished_at
-    assert run.wake_at is not None
-    assert least <= (run.wake_at - tried).total_seconds() < 700
+    assert run.due_at is not None
+    assert least <= (run.due_at - tried).total_seconds() < 700
     assert (process().pk, model()) == (run.pk, "fal_whisperx")
 
 
@@ -183,7 +183,7 @@ def test_a_job_that_the_vendor_forgot_is_given_again_and_counted(process: Proces
     run = process()
     assert (run.outcome, model()) == ("success", "fal_whisperx")
     assert len(vendors.log("fal", "submit")) == 2
-    assert VendorCall.objects.filter(run=run, vendor="fal_whisperx", doubled=True).count() == 1
+    assert VendorCall.objects.filter(run=run, vendor="fal_whisperx", duplicate=True).count() == 1
 
 
 def test_a_job_that_failed_at_the_vendor(process: Process, vendors: VendorServer) -> None:

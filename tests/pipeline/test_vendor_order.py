@@ -46,7 +46,7 @@ def test_each_vendor_alone_takes_a_recording_through_a_whole_run(
     assert len({item.speaker for item in shown}) == 2
     assert shown[0].start == pytest.approx(talk.words[0].start, abs=0.2)
     [call] = VendorCall.objects.filter(run=run, operation="transcribe")
-    assert (call.vendor, call.outcome, call.doubled) == (NAMES[vendor], "success", False)
+    assert (call.vendor, call.outcome, call.duplicate) == (NAMES[vendor], "success", False)
     assert call.audio_seconds == pytest.approx(talk.seconds, abs=0.1)
     assert call.cost > 0
     assert set(transcripts.list_transcripts(UID, MEMORY)) == {"deepgram_streaming", MODELS[vendor]}
@@ -112,7 +112,7 @@ def waiting(upload: Any, talk: Talk) -> PostProcessingRun:
 
 def go_on(run: PostProcessingRun) -> PostProcessingRun:
     for _ in range(80):
-        PostProcessingRun.objects.filter(pk=run.pk, state="waiting").update(wake_at=timezone.now())
+        PostProcessingRun.objects.filter(pk=run.pk, state="waiting").update(due_at=timezone.now())
         runner.work(run.pk)
         run.refresh_from_db()
         if run.state == "finished":
@@ -195,5 +195,5 @@ def test_a_job_that_failed_at_soniox_is_given_again_and_its_copies_go(process: P
     assert len(vendors.log("soniox", "create")) == 2
     assert kept_at_soniox(vendors) == 0
     assert calls("soniox", "transcribe") == ["success", "success"]
-    assert VendorCall.objects.filter(run=run, doubled=True).count() == 1
+    assert VendorCall.objects.filter(run=run, duplicate=True).count() == 1
     assert fakes.CALLS == []

@@ -130,7 +130,7 @@ def test_that_it_waits_is_not_told_after_another_worker_has_ended_it(
     def another_ends_it(run_id: int, *, at: Any = None) -> None:
         if not sent:
             sent.append(at)
-            PostProcessingRun.objects.filter(pk=run_id).update(wake_at=timezone.now())
+            PostProcessingRun.objects.filter(pk=run_id).update(due_at=timezone.now())
             assert runner.work(run_id, owner="second") == "finished"
 
     monkeypatch.setattr(queue, "wake_on_commit", another_ends_it)

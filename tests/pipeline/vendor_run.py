@@ -54,7 +54,7 @@ def process(
                 sound(run, talk.seconds)
                 return run
             # What it waits for has come: its time, and the probe of a vendor that failed lately.
-            PostProcessingRun.objects.filter(pk=run.pk).update(wake_at=timezone.now())
+            PostProcessingRun.objects.filter(pk=run.pk).update(due_at=timezone.now())
             VendorBreaker.objects.filter(open=True).update(retry_at=timezone.now())
         raise AssertionError(f"{run} did not end")
 
@@ -66,7 +66,7 @@ def sound(run: PostProcessingRun, seconds: float) -> None:
     """What holds after every run, however the vendors behaved."""
     shown = repository.get_memory(UID, MEMORY)
     assert run.outcome in set(Outcome)
-    assert run.announced
+    assert run.notified
     assert shown.postprocessing is not None
     assert shown.postprocessing.status in ("completed", "failed")
     assert shown.structured.title.strip()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memories import noted
+from memories import document_parts
 from memories.pipeline.models import DailyUse
 from memories.repository import memories as repository
 from memories.repository import processing
@@ -113,9 +113,9 @@ def test_what_is_a_day_apart_is_not_one_conversation(make: Make, alice: Caller) 
 def test_together_they_have_no_more_comments_than_one_may(
     make: Make, alice: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(noted, "MOST_COMMENTS", 1)
+    monkeypatch.setattr(document_parts, "MOST_COMMENTS", 1)
     for number, name in enumerate(("one", "two")):
-        note = noted.Comment(id=f"cm_{name}", text="Mine", at=clock.now())
+        note = document_parts.Comment(id=f"cm_{name}", text="Mine", at=clock.now())
         make(name, number, said(name, "Hello."), edits=UserEdits(comments=[note]))
     refused = alice.send("POST", MERGE, {"memory_ids": ["one", "two"]})
     assert (refused.status_code, refused.json()["code"]) == (409, "too_large")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from memories.changes import healing, making, voices
-from memories.noted import Comment
+from memories.changes import comments, healing, making, voices
+from memories.document_parts import Comment
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.rules import changes as rules
 from memories.repository import memories as repository
@@ -68,6 +68,26 @@ def test_segments_of_the_same_id_stay_two(make: Make) -> None:
     make("two", 5, said("a", "Goodbye."))
     (memory,) = made_of(merged("one", "two"))
     assert len({item.id for item in memory.transcript_segments}) == 2
+
+
+def test_a_deleted_task_takes_no_task_of_the_other_memory_with_it_in_a_later_run(make: Make) -> None:
+    anna, bob = "Send the report to Anna", "Send the report to Bob"
+    for name, minutes, task in (("one", 0, anna), ("two", 10, bob)):
+        told = Structured(title=name, action_items=[ActionItem(description=task)])
+        make(name, minutes, said(name, "We talk about it.", "Yes, I will."), structured=told)
+    making.delete_item("alice", "one", rules.item_id(anna), fence=nothing)
+    (memory,) = made_of(merged("one", "two"))
+    found = Structured(title="t", action_items=[ActionItem(description=bob)])
+    structured, _ = rules.lay_structure(memory, found, memory.edits)
+    assert [item.description for item in structured.action_items] == [bob]
+
+
+def test_comments_that_were_added_with_the_same_key_are_two_in_the_merged_memory(make: Make) -> None:
+    for name, minutes in (("one", 0), ("two", 10)):
+        make(name, minutes, said(name, "We talk about it."))
+        comments.add("alice", name, "Ask Bob", key="k", fence=nothing)
+    (memory,) = made_of(merged("one", "two"))
+    assert len({note.id for note in memory.edits.comments}) == 2
 
 
 def test_what_the_user_changed_is_carried(make: Make) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from emotions.base import EmotionScore, EmotionSpan, EmotionTimeline
-from memories.noted import AppliedTemplate, Comment, Section
+from memories.document_parts import AppliedTemplate, Comment, Section
 from memories.repository import emotions
 from memories.repository import memories as repository
 from memories.reshaping import asking

@@ -301,7 +301,7 @@ def test_a_journal_that_cannot_be_removed_keeps_the_receipt_open(
     assert not receipt.complete
     assert list(receipt.failed) == ["journals"]
     assert erasure.finish_pending() == 1
-    assert journal.left_of("ana") == 0
+    assert journal.remaining("ana") == 0
 
 
 def test_the_command_erases_and_proves_it(furnish: Furnish) -> None:

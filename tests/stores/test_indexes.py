@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from memories.labels import kept as labels
+from memories.labels import store as labels
 from memories.mirror import compare
 from memories.privacy import erasure, export, person_forgetting
 from memories.repository import emotions, memories, processing, transcripts
 from memories.shapes import Memory
-from memories.templates import kept as templates
+from memories.templates import store as templates
 from omi.core.providers import one
 from omi.stores.documents.base import OrderBy, Where
 from omi.stores.documents.compare import full_order
@@ -29,8 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 Shape = tuple[str, tuple[str, ...], tuple[tuple[str, bool], ...]]
 
 QUERYING = {
-    "memories/labels/kept.py",
-    "memories/templates/kept.py",
+    "memories/labels/store.py",
+    "memories/templates/store.py",
     "memories/repository/live_segments.py",
     "memories/repository/memories.py",
     "memories/repository/photos.py",

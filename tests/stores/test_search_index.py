@@ -240,11 +240,11 @@ def test_a_memory_of_many_words_is_written_and_dropped_a_bounded_number_of_rows_
         assert (SearchWord.objects.count(), found("wottrd"), spelled) == (1, ["m0"], 1)
         say("ana", " ".join(said))
         word_index.forget_memory("ana", "m0")
-        assert word_index.words_left("ana") == 0
+        assert word_index.remaining("ana") == 0
         talk("ben", 0, " ".join(said))
         word_index.refresh("ben")
         word_index.forget_user("ben")
-        assert word_index.words_left("ben") == 0
+        assert word_index.remaining("ben") == 0
     assert max(inserted.values()) <= 20 * 9, "a word has a row, and one for each three letters of it"
 
 
@@ -262,7 +262,7 @@ def test_what_is_deleted_between_two_pieces_does_not_come_back(monkeypatch: pyte
     word_index.refresh("ana")
     assert SearchWord.objects.count() == 4, "no piece is written after the deletion"
     word_index.refresh("ana")
-    assert word_index.words_left("ana") == 0
+    assert word_index.remaining("ana") == 0
 
 
 def test_an_index_that_was_cut_short_is_made_whole_by_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,10 @@ from django.db import connection, connections
 from emotions.base import EmotionSpan, EmotionTimeline
 from memories import editing, postprocessing
 from memories.capture import create
-from memories.given import CreateMemory
 from memories.mirror import rows
 from memories.mirror.models import MemoryRow
 from memories.pipeline.models import PostProcessingRun
+from memories.posted_memory import CreateMemory
 from memories.repository import emotions, large, memories, processing, stored, tombstones, transcripts
 from memories.shapes import Memory, ProcessingMemory
 from omi.core.errors import ProviderError

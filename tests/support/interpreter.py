@@ -6,25 +6,71 @@ import json
 import select
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pytest
+
+from demo import servers
 from tests.support.migrated import ROOT
 
 DRIVER = """
-import contextlib, io, json, sys, traceback
+import contextlib, gc, io, json, os, runpy, sys, tempfile, traceback
+gc.disable()  # until the apps are loaded, as in manage.py
 import django
 django.setup()
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
+from django.urls import get_resolver
 out, sys.stdout = sys.stdout, sys.stderr
-for line in sys.stdin:
-    names, printed = {"answer": None}, io.StringIO()
+
+
+commands = 0
+
+
+def run(words):
+    global commands
+    commands += 1
+    if commands > 1:
+        get_resolver().url_patterns  # which the checks before most commands load: half of a start
+    connections.close_all()
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told, open(os.devnull) as nothing:
+        child = os.fork()
+        if child == 0:
+            for descriptor, file in enumerate((nothing, said, told)):
+                os.dup2(file.fileno(), descriptor)
+            sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+            work(words)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        said.seek(0)
+        told.seek(0)
+        return [code, said.read().decode(), told.read().decode()]
+
+
+def work(words):
     try:
-        close_old_connections()
-        with contextlib.redirect_stdout(printed):
-            exec(json.loads(line), names)
-        said = {"answer": names["answer"], "printed": printed.getvalue()}
-    except BaseException:
+        if words[0] == "-m":
+            sys.argv = words[1:]
+            runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = words
+            runpy.run_path(words[0], run_name="__main__")
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+    sys.exit()
+
+
+for line in sys.stdin:
+    asked, names, printed = json.loads(line), {"answer": None}, io.StringIO()
+    try:
+        if isinstance(asked, list):
+            said = {"answer": run(asked)}
+        else:
+            close_old_connections()
+            with contextlib.redirect_stdout(printed):
+                exec(asked, names)
+            said = {"answer": names["answer"], "printed": printed.getvalue()}
+    except Exception:
         said = {"error": traceback.format_exc()[-2000:]}
     print(json.dumps(said), file=out, flush=True)
 """
@@ -45,7 +91,14 @@ class Interpreter:
         """Run code; what it prints."""
         return str(self._ask(code, timeout)["printed"])
 
-    def _ask(self, code: str, timeout: float) -> dict[str, Any]:
+    def run(self, *words: str, timeout: float = 240.0) -> subprocess.CompletedProcess[str]:
+        """Run ``python WORDS`` (``manage.py NAME …`` or ``-m MODULE …``) in a process of its own: a fork of this one,
+        with what every command begins with loaded already. Not after code that began threads, as Firestore's client
+        does: a fork has none of them."""
+        code, out, error = self._ask(list(words), timeout)["answer"]
+        return subprocess.CompletedProcess([sys.executable, *words], code, out, error)
+
+    def _ask(self, question: str | list[str], timeout: float) -> dict[str, Any]:
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-u", "-c", DRIVER], cwd=ROOT, env=self._environment, stdin=subprocess.PIPE,
@@ -53,7 +106,7 @@ class Interpreter:
             )  # fmt: skip
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(code).encode() + b"\n")
+        self._process.stdin.write(json.dumps(question).encode() + b"\n")
         self._process.stdin.flush()
         ready, _, _ = select.select([self._process.stdout], [], [], timeout)
         assert ready, f"no answer within {timeout} s"
@@ -66,3 +119,24 @@ class Interpreter:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installations_fork() -> Iterator[None]:
+    """The commands of an ``Installation`` are forks of one interpreter, that of the installation used last."""
+    last: dict[str, Interpreter] = {}
+
+    def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+        folder = environment["OMI_DATA_DIR"]
+        if folder not in last:
+            for other in last.values():
+                other.close()
+            last.clear()
+            last[folder] = Interpreter(environment)
+        return last[folder].run("manage.py", *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(servers, "command", run)
+        yield
+    for interpreter in last.values():
+        interpreter.close()

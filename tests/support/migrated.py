@@ -54,7 +54,7 @@ def quick_flush() -> Iterator[None]:
 
     def teardown(case: TransactionTestCase) -> None:
         if set(case._databases_names(include_mirrors=False)) == {"default"}:
-            _restore()
+            restore(migrated())
         else:
             slow(case)
 
@@ -63,26 +63,33 @@ def quick_flush() -> Iterator[None]:
         yield
 
 
-def _restore() -> None:
+def keep(file: Path) -> None:
+    """Write what the test database holds into ``file``, for ``restore``."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("VACUUM INTO %s", [str(file)])
+
+
+def restore(file: Path) -> None:
+    """Give every table of the test database the rows that it has in ``file``."""
     connection = connections["default"]
     with connection.cursor() as cursor:
-        cursor.execute("ATTACH DATABASE %s AS migrated", [f"file:{migrated()}?mode=ro"])
+        cursor.execute("ATTACH DATABASE %s AS kept", [f"file:{file}?mode=ro"])
         cursor.execute("PRAGMA foreign_keys = OFF")
         try:
             cursor.execute("BEGIN IMMEDIATE")
-            tables = _selected(cursor, "SELECT name FROM migrated.sqlite_master WHERE type = 'table'")
+            tables = _selected(cursor, "SELECT name FROM kept.sqlite_master WHERE type = 'table'")
             for (table,) in tables:
                 if table != "sqlite_sequence":
                     _restore_table(cursor, table)
             cursor.execute("COMMIT")
         finally:
             cursor.execute("PRAGMA foreign_keys = ON")
-            cursor.execute("DETACH DATABASE migrated")
+            cursor.execute("DETACH DATABASE kept")
 
 
 def _restore_table(cursor: Any, table: str) -> None:
     """Also a log that triggers guard: they are taken away meanwhile."""
-    if not any(_selected(cursor, f'SELECT 1 FROM {schema}."{table}" LIMIT 1') for schema in ("main", "migrated")):
+    if not any(_selected(cursor, f'SELECT 1 FROM {schema}."{table}" LIMIT 1') for schema in ("main", "kept")):
         return
     guards = _selected(
         cursor, f"SELECT name, sql FROM main.sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'"
@@ -90,7 +97,7 @@ def _restore_table(cursor: Any, table: str) -> None:
     for name, _ in guards:
         cursor.execute(f'DROP TRIGGER main."{name}"')
     cursor.execute(f'DELETE FROM main."{table}"')
-    cursor.execute(f'INSERT INTO main."{table}" SELECT * FROM migrated."{table}"')
+    cursor.execute(f'INSERT INTO main."{table}" SELECT * FROM kept."{table}"')
     for _, statement in guards:
         cursor.execute(statement)
 

@@ -14,7 +14,7 @@ from memories.privacy import erasure
 from memories.registry import records
 from memories.repository import memories as repository
 from memories.shapes import Memory
-from memories.templates import kept
+from memories.templates import store
 from omi.core.errors import ErrorKind, ProviderError
 from tests.api.conftest import Caller, segment
 from tests.pipeline import fakes
@@ -90,7 +90,7 @@ def test_what_does_not_fit_is_refused(alice: Caller, body: dict[str, Any]) -> No
 
 
 def test_templates_are_bounded_and_ones_own(alice: Caller, bob: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "MOST_TEMPLATES", 1)
+    monkeypatch.setattr(store, "MOST_TEMPLATES", 1)
     own = made(alice)
     assert alice.send("POST", "/v1/templates", {**OWN, "name": "Other"}).status_code == 409
     assert bob.send("PUT", f"/v1/templates/{own}", OWN).status_code == 404
@@ -215,4 +215,4 @@ def test_templates_are_exported_and_erased(alice: Caller) -> None:
     assert f"templates/{own}.json".encode() in b"".join(alice.get("/v1/users/export"))
     erasure.erase_user("alice")
     assert erasure.verify_user_erased("alice") == {}
-    assert kept.own("alice") == []
+    assert store.own("alice") == []

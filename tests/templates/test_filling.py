@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from memories.noted import Section
+from memories.document_parts import Section
 from memories.shapes import ActionItem, Structured
 from memories.structuring.base import StructureRequest, Wanted
 from memories.structuring.filling import RULES

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from demo.vendors.server import VendorServer
-from memories.noted import Section
+from memories.document_parts import Section
 from memories.shapes import Structured
 from memories.structuring.base import FillResult, StructureRequest, Wanted
 from memories.structuring.openai import OpenAIStructurer

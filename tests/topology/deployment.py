@@ -42,6 +42,8 @@ class Host:
     command: list[str]
     environment: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
+    faked: bool = False
+    """Whether its clock can be set wrong. The library for that more than doubles the host's processor time."""
 
     @property
     def log(self) -> Path:
@@ -52,11 +54,19 @@ class Host:
         return self.folder / "clock"
 
     def start(self) -> None:
+        environment = self.environment | (self._faking() if self.faked else {})
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                self.command, cwd=ROOT, env=self.environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+                self.command, cwd=ROOT, env=environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )  # fmt: skip
+
+    def _faking(self) -> dict[str, str]:
+        return {
+            "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self.clock), "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
+            "PYTHONPATH": str(Path(__file__).parent / "mistimed"),
+        }  # fmt: skip
 
     def ready(self) -> bool:
         if not self.port:
@@ -149,7 +159,7 @@ def topology(folder: Path, *, webs: int, workers: int, clocks: bool = False) -> 
         names = [*(f"web-{number}" for number in range(1, webs + 1)),
                  *(f"worker-{number}" for number in range(1, workers + 1))]  # fmt: skip
         for number, name in enumerate(names):
-            made.hosts[name] = _host(made, folder / name, name, number, clocks=clocks)
+            made.hosts[name] = _host(made, folder / name, name, number)
         fill_postgres(database_url)
         stack.enter_context(_nginx(nginx, folder, entry, [host for host in made.hosts.values() if host.port]))
         try:
@@ -167,25 +177,17 @@ def topology(folder: Path, *, webs: int, workers: int, clocks: bool = False) -> 
                 host.kill()
 
 
-def _host(made: Topology, folder: Path, name: str, number: int, *, clocks: bool) -> Host:
+def _host(made: Topology, folder: Path, name: str, number: int) -> Host:
     folder.mkdir(parents=True)
     address = made.network.add(name, number + 1)
     port = 0 if name.startswith("worker") else PORT if made.network.separate else free_port()
     served = ["--no-web"] if not port else ["--no-worker", "--host", address, "--port", str(port)]
-    host = Host(
+    return Host(
         name, folder, address, port,
         [*made.network.prefix(name), sys.executable, "manage.py", "serve", *served, "--no-migrate", "--grace", "30"],
         {**_bare(), **made.environment, "OMI_DATA_DIR": str(folder), "OMI_HOST_ID": name,
          "ALLOWED_HOSTS": "*", "TOPOLOGY": f"{uuid.uuid4().hex}"},
     )  # fmt: skip
-    if clocks:
-        host.wrong_clock(0)
-        host.environment |= {
-            "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(host.clock), "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
-            "PYTHONPATH": str(Path(__file__).parent / "mistimed"),
-        }  # fmt: skip
-    return host
 
 
 def _bare() -> dict[str, str]:

@@ -81,9 +81,14 @@ async def _cut(hosts: Topology, host: Host) -> None:
 
 async def _wrong_clock(hosts: Topology, host: Host) -> None:
     """In the middle of everything, ahead on one half of the hosts and behind on the other."""
+    host.wrong_clock(0.0)
+    host.faked = True
+    await _roll(hosts, host)
     host.wrong_clock(WRONG_SECONDS if host.name.endswith("1") else -WRONG_SECONDS)
     await asyncio.sleep(10.0)
     host.wrong_clock(0.0)
+    host.faked = False
+    await _roll(hosts, host)
 
 
 DISTURBANCES: dict[str, Callable[[Topology, Host], Any]] = {

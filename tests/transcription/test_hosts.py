@@ -22,7 +22,7 @@ from omi.stores.models import AudioObject
 from tests.transcription.fakes import MemorySink
 from transcription import journal
 from transcription.audio.codecs import codec
-from transcription.hosts import asking, beating, handing
+from transcription.hosts import handover, heartbeats, host_requests
 from transcription.hosts.models import Host, HostJournal, HostRequest
 from transcription.journal import whole
 from transcription.journal.store import FINISHED
@@ -62,7 +62,7 @@ def on(settings: Any, tmp_path: Path) -> On:
 
     for name in ("a", "b"):
         there(name)
-        beating.beat()
+        heartbeats.beat()
     return there
 
 
@@ -89,18 +89,18 @@ def seconds_of(wav: Path | None) -> float:
 def test_an_ended_session_is_handed_over_and_read_on_another_host(on: On, tmp_path: Path) -> None:
     on("a")
     entry = spoken()
-    handing.closed(entry)
+    handover.closed(entry)
     on("b")
     with pytest.raises(StoreError, match="host a") as waits:  # a memory without the audio would be made otherwise
-        handing.recording_for(UID, Talk(), tmp_path / "early.wav")
+        handover.recording_for(UID, Talk(), tmp_path / "early.wav")
     assert waits.value.retryable
     on("a")
-    assert handing.hand_over(entry)
+    assert handover.hand_over(entry)
     assert not entry.folder.exists()
     on("b")
-    assert seconds_of(handing.recording_for(UID, Talk(), tmp_path / "out.wav")) == pytest.approx(2.0)
+    assert seconds_of(handover.recording_for(UID, Talk(), tmp_path / "out.wav")) == pytest.approx(2.0)
     assert not (tmp_path / "sessions").exists()  # no copy is left beside it
-    assert handing.release("s1", None, UID)
+    assert handover.release("s1", None, UID)
     assert not AudioObject.objects.filter(deleted_at__isnull=True).exists()
     assert not HostJournal.objects.exists()
 
@@ -109,10 +109,10 @@ def test_on_one_host_journals_stay_on_its_disk(on: On, settings: Any, tmp_path: 
     settings.OMI_HOSTS = 1
     on("a")
     entry = spoken()
-    handing.closed(entry)
-    assert not handing.hand_over(entry)
+    handover.closed(entry)
+    assert not handover.hand_over(entry)
     assert host_upkeep.tick() == {}
-    assert seconds_of(handing.recording_for(UID, Talk(), tmp_path / "out.wav")) == pytest.approx(2.0)
+    assert seconds_of(handover.recording_for(UID, Talk(), tmp_path / "out.wav")) == pytest.approx(2.0)
     assert not HostJournal.objects.exists()
 
 
@@ -136,8 +136,8 @@ def test_a_process_that_dies_after_the_row_leaves_one_copy(on: On, monkeypatch: 
     entry = spoken()
     with monkeypatch.context() as patch:
         patch.setattr(journal.Entry, "remove", lambda self: None)  # it died before this
-        handing.hand_over(entry)
-    assert handing.hand_over(entry)
+        handover.hand_over(entry)
+    assert handover.hand_over(entry)
     assert not entry.folder.exists()
     assert AudioObject.objects.filter(deleted_at__isnull=True).count() == 1
 
@@ -163,7 +163,7 @@ def test_a_host_that_stays_away_is_lost_and_its_seconds_have_failed(on: On, tmp_
     on("a")
     spoken("s1", 3.0, decided=1.25, finished=False)
     spoken("s2", 1.0)
-    beating.follow()
+    heartbeats.follow()
     on("b")
     silent_since("a", 59)
     host_upkeep.tick()
@@ -176,13 +176,13 @@ def test_a_host_that_stays_away_is_lost_and_its_seconds_have_failed(on: On, tmp_
     assert told is not None
     assert (finished.session.session_id, told.reasons) == ("s1", {HOST_LOST: pytest.approx(1.75)})
     assert told.transcribed + told.silence + told.failed == pytest.approx(told.received) == pytest.approx(3.0)
-    assert handing.recording_for(UID, Talk(session_ids=["s1", "s2"]), tmp_path / "out.wav") is None  # nobody waits
+    assert handover.recording_for(UID, Talk(session_ids=["s1", "s2"]), tmp_path / "out.wav") is None  # nobody waits
 
 
 def test_a_lost_host_that_returns_gives_everything_back(on: On, tmp_path: Path) -> None:
     on("a")
     spoken("s1", 3.0, decided=1.25, finished=False)
-    beating.follow()
+    heartbeats.follow()
     on("b")
     call_command("hosts", lost="a")
     on("a")
@@ -190,7 +190,7 @@ def test_a_lost_host_that_returns_gives_everything_back(on: On, tmp_path: Path) 
     assert [item.reason for item in SINK.finished] == [HOST_LOST, "recovered"]
     assert not Host.objects.filter(lost_at__isnull=False).exists()
     on("b")
-    assert seconds_of(handing.recording_for(UID, Talk(), tmp_path / "out.wav")) == pytest.approx(3.0)
+    assert seconds_of(handover.recording_for(UID, Talk(), tmp_path / "out.wav")) == pytest.approx(3.0)
 
 
 def test_only_another_known_host_can_be_declared_lost(on: On) -> None:
@@ -206,7 +206,7 @@ def test_an_erasure_reaches_every_host_and_its_receipt_waits_for_all(on: On) -> 
     on("a")
     spoken("s1")
     spoken("s2", finished=False)
-    handing.hand_over(journal.find("s1", UID))  # type: ignore[arg-type]
+    handover.hand_over(journal.find("s1", UID))  # type: ignore[arg-type]
     on("b")
     receipt = erasure.erase_user(UID)
     assert not receipt.complete
@@ -214,14 +214,14 @@ def test_an_erasure_reaches_every_host_and_its_receipt_waits_for_all(on: On) -> 
     assert not AudioObject.objects.filter(deleted_at__isnull=True).exists()
     left = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asking, "ANSWER_SECONDS", 0.1)
-        patch.setattr(asking.look, "__defaults__", (0.1,))
+        patch.setattr(host_requests, "ANSWER_SECONDS", 0.1)
+        patch.setattr(host_requests.look, "__defaults__", (0.1,))
         left = erasure.verify_user_erased(UID)
     assert left == {"journals on a (no answer)": 1}
     on("a")
-    assert journal.left_of(UID) == 1
+    assert journal.remaining(UID) == 1
     host_upkeep.tick()
-    assert journal.left_of(UID) == 0
+    assert journal.remaining(UID) == 0
     on("b")
     erasure.finish_pending()
     told = ErasureReceipt.objects.get()
@@ -239,7 +239,7 @@ def test_a_lost_host_is_named_and_erases_when_it_returns(on: On) -> None:
     assert (receipt.complete, receipt.erased["hosts"]) == (True, {"lost: a": 1})
     on("a")
     host_upkeep.tick()
-    assert journal.left_of(UID) == 0
+    assert journal.remaining(UID) == 0
     assert not AudioObject.objects.filter(deleted_at__isnull=True).exists()
 
 
@@ -248,10 +248,10 @@ def test_a_journal_of_an_erased_account_is_not_handed_over(on: On) -> None:
     entry = spoken()
     on("b")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asking, "erase", lambda uid: {})  # it has not heard of it yet
+        patch.setattr(host_requests, "erase", lambda uid: {})  # it has not heard of it yet
         erasure.erase_user(UID)
     on("a")
-    assert not handing.hand_over(entry)
+    assert not handover.hand_over(entry)
     assert not entry.folder.exists()
     assert not AudioObject.objects.filter(deleted_at__isnull=True).exists()
 
@@ -263,12 +263,12 @@ def test_a_journal_erased_on_its_way_does_not_stay_in_the_store(on: On, monkeypa
 
     def slow(*args: Any, **more: Any) -> AudioObject:
         stored = put(*args, **more)
-        asking.forget_handed(UID, "s1")  # the memory is erased on another host, and this one is asked
+        host_requests.forget_handed(UID, "s1")  # the memory is erased on another host, and this one is asked
         entry.remove()
         return stored
 
     monkeypatch.setattr(audio, "put", slow)
-    assert not handing.hand_over(entry)
+    assert not handover.hand_over(entry)
     assert not AudioObject.objects.filter(deleted_at__isnull=True).exists()
     assert not HostJournal.objects.exists()
 
@@ -296,7 +296,7 @@ def test_a_clock_that_is_wrong_is_put_right_by_the_databases(settings: Any, monk
     monkeypatch.setattr(clock._comparison, "behind", 300.0)
     monkeypatch.setattr(clock._comparison, "fresh", lambda: True)
     assert clock.now() - timezone.now() == pytest.approx(timedelta(seconds=300), abs=timedelta(seconds=1))
-    beating.beat()
+    heartbeats.beat()
     assert Host.objects.get().clock_behind == 300.0
     settings.OMI_HOSTS = 1
     assert abs((clock.now() - timezone.now()).total_seconds()) < 1
@@ -308,16 +308,16 @@ def test_what_was_captured_offline_is_handed_over_and_heard_on_another_host(on: 
     entry = whole.write(
         session, codec("pcm16"), [bytes(32_000)] * 3, conversation="c0", conversation_started_at=BEGAN, offset=0.0
     )
-    handing.closed(entry)
-    assert not handing.is_handed("s1")
+    handover.closed(entry)
+    assert not handover.is_handed("s1")
     on("b")
     with pytest.raises(StoreError):
-        handing.recording_for(UID, Talk(), tmp_path / "early.wav")
+        handover.recording_for(UID, Talk(), tmp_path / "early.wav")
     on("a")
-    assert handing.hand_over(entry)
-    assert handing.is_handed("s1")
+    assert handover.hand_over(entry)
+    assert handover.is_handed("s1")
     on("b")
-    made = handing.recording_for(UID, Talk(), tmp_path / "made.wav")
+    made = handover.recording_for(UID, Talk(), tmp_path / "made.wav")
     assert made is not None
     with wave.open(str(made)) as file:
         assert file.getnframes() == 48_000

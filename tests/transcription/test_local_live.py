@@ -21,6 +21,7 @@ from transcription.vendors.live.local import LocalLive
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "recordings" / "conversation.json"
 
 
+@pytest.mark.model
 def test_words_come_in_stream_time_and_the_end_is_decided() -> None:
     [recording] = Library([]).load(DEMO)
     pcm = recording.at(16000)[: 16000 * 10].tobytes()
@@ -58,6 +59,7 @@ def test_it_says_that_it_cannot_tell_speakers_apart() -> None:
         asyncio.run(LocalLive().open(LiveRequest(diarize=True)))
 
 
+@pytest.mark.model
 def test_a_stream_too_many_for_this_machine_is_refused_until_one_ends(settings: Any, tmp_path: Path) -> None:
     settings.OMI_LOCAL_STREAMS, settings.OMI_DATA_DIR = 1, tmp_path
     vendor = LocalLive()
@@ -74,6 +76,7 @@ def test_a_stream_too_many_for_this_machine_is_refused_until_one_ends(settings: 
     asyncio.run(asyncio.wait_for(work(), 120))
 
 
+@pytest.mark.model
 def test_the_streams_of_a_process_share_one_child_that_ends_with_the_last(settings: Any, tmp_path: Path) -> None:
     settings.OMI_DATA_DIR = tmp_path
     vendor = LocalLive()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from tests.transcription.fakes import MemorySink, Script, spoken_pcm
 from tests.transcription.live_session import TEN, run, words
 from tests.transcription.wire import Wire, fill, fresh
 from transcription import journal
-from transcription.listen import capacity, drain, outgoing
+from transcription.listen import capacity, connection_limits, drain, outgoing
 from transcription.listen.pace import Pace, TextPace
 
 pytestmark = pytest.mark.django_db
@@ -54,6 +56,32 @@ def test_finish_in_a_loop_keeps_to_the_users_sessions_and_says_what_waits(settin
         return wire
 
     assert "too_many_sessions" in run(work).reasons("waiting")
+
+
+def test_a_client_that_opens_sockets_one_after_the_other_is_sent_away_and_another_user_is_not(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.OMI_SOCKETS_PER_MINUTE = 3
+    monkeypatch.setattr(connection_limits, "_opened", {})
+    monkeypatch.setattr(connection_limits, "TOO_OFTEN_SECONDS", 0.2)
+    now = [600.0]
+    monkeypatch.setattr(connection_limits, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    async def opened(uid: str) -> tuple[int | None, list[str]]:
+        began = time.monotonic()
+        async with Wire(uid=uid) as wire:
+            await asyncio.sleep(0)
+        assert wire.code is None or time.monotonic() - began >= 0.2  # it waits for its refusal
+        return wire.code, wire.reasons("refused")
+
+    async def work() -> list[tuple[int | None, list[str]]]:
+        told = [await opened("u1") for _ in range(4)]
+        told.append(await opened("u2"))
+        now[0] += 60.0
+        return [*told, await opened("u1")]
+
+    let_in, refused = (None, []), (1013, ["too_often"])
+    assert run(work) == [let_in, let_in, let_in, refused, let_in, let_in]
 
 
 def test_what_waited_for_room_is_heard_whole_once_there_is(settings: Any) -> None:

@@ -1,4 +1,4 @@
-"""What arrives on the socket, turned into the one format of this room: 16 kHz mono 16-bit little-endian PCM.
+"""What arrives on the socket, turned into the one format of this package: 16 kHz mono 16-bit little-endian PCM.
 
 The app's codec names: ``pcm8`` is *16-bit* PCM at 8 kHz, ``pcm16`` is 16-bit PCM at 16 kHz,
 ``opus`` is one raw Opus packet of 10 ms per message, ``opus_fs320`` one of 20 ms. PCM is a byte stream: a message may

@@ -14,6 +14,8 @@ import sys
 import wave
 from typing import Any, BinaryIO
 
+from transcription.audio.wav import writing_wav
+
 RATE = 16_000
 LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
 """Samples a second. Speech is stored at 8,000 and more, studios stop at 384,000. A file that claims one sample a second
@@ -79,10 +81,7 @@ def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
         resampler = av.AudioResampler(format="s16", layout="stereo" if stereo else "mono", rate=RATE)
         mix = Mix() if stereo else None
         written, decoded, faults = 0, 0, 0
-        with wave.open(dest, "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(RATE)
+        with writing_wav(dest) as out:
             try:
                 for packet in container.demux(stream):
                     try:

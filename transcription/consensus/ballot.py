@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from transcription.consensus.align import Slot, align, place, plain, stretches
 from transcription.segments import Word
+from transcription.spans import Span
 
-Span = tuple[float, float]
 LEAST, MOST = 0.55, 0.999
 """Accuracies between which log odds are taken. Below, the weight falls to nothing in proportion: the order stays."""
 

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from omi.core import clock
 from omi.core.host import several
-from transcription.hosts.beating import HERE, SILENT_SECONDS
+from transcription.hosts.heartbeats import HERE, SILENT_SECONDS
 from transcription.hosts.models import Host, HostJournal
 
 MOST: Final = 10_000

@@ -13,9 +13,9 @@ from transcription.journal.store import (
     find,
     for_conversation,
     forget_user,
-    left_of,
     orphans,
     release,
+    remaining,
     sessions,
     sweep,
 )
@@ -30,10 +30,10 @@ __all__ = [
     "find",
     "for_conversation",
     "forget_user",
-    "left_of",
     "orphans",
     "read_pcm",
     "release",
+    "remaining",
     "sessions",
     "sweep",
 ]

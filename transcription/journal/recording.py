@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import Protocol
 
 from transcription import journal
 from transcription.audio.codecs import BYTES_PER_SECOND, RATE
+from transcription.audio.wav import writing_wav
 from transcription.journal.store import Entry
 
 
@@ -64,10 +64,7 @@ def recording_of(journals: Iterable[Entry], conversation: ConversationLike, dest
     sessions = placed_sessions(journals, conversation)
     if not any(item.entry.audio.exists() and item.entry.audio.stat().st_size for item in sessions):
         return None
-    with wave.open(str(dest), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(RATE)
+    with writing_wav(dest) as out:
         for piece in _timeline(sessions):
             out.writeframesraw(piece)
     return dest

@@ -357,11 +357,11 @@ def size_of(uid: str) -> int:
     return total
 
 
-def left_of(uid: str) -> int:
+def remaining(uid: str) -> int:
     """Folders on disk that are this user's, readable or not."""
     return left_in(user_folder(uid))
 
 
 def left_in(folder: Path) -> int:
-    """As ``left_of``, by the user's folder."""
+    """As ``remaining``, by the user's folder."""
     return len(_inside(folder))

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from transcription.ids import PersonId, SegmentId
 from transcription.ports import VoiceLabel
-from transcription.said_by import PersonId, SegmentId
 
 MAX_TEXT = 64 * 1024
 USER = "user"

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 from django.conf import settings
 
+from omi.core.one_line import is_one_line
 from transcription.audio.codecs import Codec, UnknownCodec, codec
 
 _MAX_VALUE = 200
@@ -58,7 +59,7 @@ def parse(query: bytes, *, web: bool = False) -> ListenRequest:
 
 
 def _device(text: str) -> str | None:
-    if not text.isprintable():
+    if not is_one_line(text):
         raise BadRequest("device_id must be printable")
     return text or None
 

@@ -7,11 +7,10 @@ from typing import Any
 
 from transcription.ports import Accounting, Stretch
 from transcription.segments import Word
+from transcription.spans import Span, intersect, length, merge, subtract
 
 AROUND_WORD = 0.5
 """Seconds on either side of a word that count as transcribed speech."""
-
-Span = tuple[float, float]
 
 
 def account(
@@ -47,46 +46,3 @@ def account(
         missing=[Stretch(round(start, 3), round(end, 3)) for start, end in missing],
         vendors=vendors or {},
     )
-
-
-def merge(spans: Sequence[Span]) -> list[Span]:
-    merged: list[Span] = []
-    for start, end in sorted(span for span in spans if span[1] > span[0]):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def intersect(a: Sequence[Span], b: Sequence[Span]) -> list[Span]:
-    """Both sorted and free of overlap."""
-    found: list[Span] = []
-    i = j = 0
-    while i < len(a) and j < len(b):
-        start, end = max(a[i][0], b[j][0]), min(a[i][1], b[j][1])
-        if end > start:
-            found.append((start, end))
-        if a[i][1] < b[j][1]:
-            i += 1
-        else:
-            j += 1
-    return found
-
-
-def subtract(a: Sequence[Span], b: Sequence[Span]) -> list[Span]:
-    found: list[Span] = []
-    for start, end in a:
-        for cut_start, cut_end in b:
-            if cut_end <= start or cut_start >= end:
-                continue
-            if cut_start > start:
-                found.append((start, cut_start))
-            start = max(start, cut_end)
-        if end > start:
-            found.append((start, end))
-    return found
-
-
-def length(spans: Sequence[Span]) -> float:
-    return sum(end - start for start, end in spans)

@@ -10,7 +10,7 @@ from channels.db import database_sync_to_async
 
 from omi.core.database_threads import pool
 from omi.core.host import several
-from transcription.hosts import handing
+from transcription.hosts import handover
 from transcription.journal.store import Entry
 
 log = structlog.get_logger(__name__)
@@ -38,7 +38,7 @@ def hand_over(entry: Entry, *, removed: bool) -> None:
 
 
 async def _hand_over(entry: Entry, removed: bool) -> None:
-    work = handing.gone if removed else handing.hand_over
+    work = handover.gone if removed else handover.hand_over
     given = entry.session_id if removed else entry
     try:
         await database_sync_to_async(work, thread_sensitive=False, executor=_HANDING)(given)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import structlog
 
 from omi.core.host import several
-from transcription.hosts import asking, beating, handing
+from transcription.hosts import handover, heartbeats, host_requests
 from transcription.session import lost_hosts
 from transcription.session.recovery import recover_sessions
 
@@ -30,17 +30,17 @@ def tick() -> dict[str, int]:
     if not several():
         return {}
     parts: dict[str, Callable[[], object]] = {
-        "beat": beating.beat,
-        "answered": asking.answer,
+        "beat": heartbeats.beat,
+        "answered": host_requests.answer,
         "recovered": recover_sessions,
-        "here": beating.follow,
-        "handed_over": handing.hand_over_all,
+        "here": heartbeats.follow,
+        "handed_over": handover.hand_over_all,
         "declared_lost": lost_hosts.declare_silent,
         "lost": lost_hosts.end_sessions,
     }
     if time.monotonic() >= _seldom_at:
         _seldom_at = time.monotonic() + SELDOM_SECONDS
-        parts |= {"swept": beating.forget_swept, "forgotten": beating.forget_lost}
+        parts |= {"swept": heartbeats.forget_swept, "forgotten": heartbeats.forget_lost}
     done: dict[str, int] = {}
     for name, part in parts.items():
         try:
@@ -58,4 +58,4 @@ def leave() -> None:
     next start. A host with nothing on its disk is not missed: it takes its row along."""
     if several():
         tick()
-        beating.leave()
+        heartbeats.leave()

@@ -18,7 +18,7 @@ from omi.core import clock
 from omi.core.providers import one
 from omi.shared_metrics import counters
 from transcription import metrics
-from transcription.hosts import beating
+from transcription.hosts import heartbeats
 from transcription.hosts.models import Host, HostJournal
 from transcription.journal.store import Entry, Meta, root
 from transcription.ports import HOST_LOST, Accounting, Conversation, SessionSink, Stretch
@@ -34,7 +34,7 @@ class UnknownHost(LookupError):
 
 def declare(host: str) -> int:
     """Declare a host lost and end its sessions. Returns how many journals were lost. Raises UnknownHost."""
-    if not beating.others().filter(pk=host).exists():
+    if not heartbeats.others().filter(pk=host).exists():
         raise UnknownHost(host)
     if Host.objects.filter(pk=host, lost_at__isnull=True).update(lost_at=clock.now()):
         log.error("host_declared_lost", host=host)
@@ -43,9 +43,9 @@ def declare(host: str) -> int:
 
 def declare_silent() -> int:
     """Declare every host lost that was silent for ``OMI_HOST_LOST_MINUTES``; how many."""
-    before = clock.now() - beating.lost_after()
+    before = clock.now() - heartbeats.lost_after()
     done = 0
-    for host in beating.others().filter(lost_at__isnull=True, seen_at__lt=before):
+    for host in heartbeats.others().filter(lost_at__isnull=True, seen_at__lt=before):
         if Host.objects.filter(pk=host.pk, lost_at__isnull=True, seen_at__lt=before).update(lost_at=clock.now()):
             log.error("host_declared_lost", host=host.pk, silent_since=host.seen_at.isoformat())
             done += 1
@@ -57,7 +57,7 @@ def end_sessions() -> int:
     what is asked of the sink changes nothing the second time, and one of them counts."""
     lost = Host.objects.filter(lost_at__isnull=False).values("pk")
     done = 0
-    for row in HostJournal.objects.filter(host__in=lost, state__in=beating.HERE):
+    for row in HostJournal.objects.filter(host__in=lost, state__in=heartbeats.HERE):
         try:
             result = _end(row) if row.state == State.OPEN else None
         except Exception as error:  # a store is away: the next heartbeat tries again

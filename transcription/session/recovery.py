@@ -16,13 +16,13 @@ from omi.core.providers import one
 from omi.shared_metrics import counters
 from transcription import journal, metrics
 from transcription.audio.vad import SpeechGate
-from transcription.hosts import handing
+from transcription.hosts import handover
 from transcription.journal.reader import seconds_on_disk
 from transcription.journal.store import FINISHED, Entry
 from transcription.ports import FINAL, Accounting, Conversation, SessionSink, Stretch, VoiceLabel
 from transcription.segments import Segment, speaker_label
-from transcription.session.account import intersect, length, merge
 from transcription.session.pieces import divided
+from transcription.spans import intersect, length, merge
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +64,7 @@ async def _recover(sink: SessionSink, entry: Entry) -> None:
         if not heard:
             metrics.session_ended("recovered", await asyncio.to_thread(_counted, entry, received), recovered=True)
         entry.remove()
-        await database_sync_to_async(handing.gone)(entry.session_id)
+        await database_sync_to_async(handover.gone)(entry.session_id)
         return
     conversation = await _conversation(sink, entry)
     if heard:
@@ -83,8 +83,8 @@ async def _recover(sink: SessionSink, entry: Entry) -> None:
         result = Accounting(**counted, missing=missing)
     else:
         result = await asyncio.to_thread(_counted, entry, received)
-    was_lost = await database_sync_to_async(handing.was_lost)(entry.session_id)
-    await database_sync_to_async(handing.closed)(entry)
+    was_lost = await database_sync_to_async(handover.was_lost)(entry.session_id)
+    await database_sync_to_async(handover.closed)(entry)
     told = str(heard.get("reason", "")) if heard else ""
     reason = told if told in FINAL else "recovered"  # a conversation that had ended has ended
     await sink.finish(info, conversation, reason=reason, accounting=result, keep=bool(heard and heard.get("keep")))

@@ -19,7 +19,7 @@ from channels.db import database_sync_to_async
 
 from omi.core.database_threads import THREADS
 from omi.core.host import several
-from transcription.hosts import handing
+from transcription.hosts import handover
 from transcription.journal.writer import Journal
 from transcription.ports import (
     FINAL,
@@ -207,7 +207,7 @@ class Storing:
             shift = self.conversation.offset
             try:
                 if self._journal is not None and several():  # first: the run waits for the audio where it knows of it
-                    await _threaded(handing.closed, self._journal.entry)
+                    await _threaded(handover.closed, self._journal.entry)
                 await self._sink.store_transcripts(
                     self._info,
                     self.conversation,

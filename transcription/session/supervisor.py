@@ -19,10 +19,10 @@ import structlog
 from transcription.audio.vad import SpeechGate
 from transcription.consensus import vote, weights_from
 from transcription.segments import Segment, Word, segments_from_words
-from transcription.session.account import length, merge, subtract
 from transcription.session.vendor_session import VendorSession
 from transcription.session.vendor_state import State, Tuning
 from transcription.session.window import AudioWindow
+from transcription.spans import length, merge, subtract
 from transcription.vendors.circuit_breaker import Breaker
 from transcription.vendors.live.base import NO_ROOM, LiveRequest, LiveTranscriber
 

@@ -22,10 +22,10 @@ from transcription.audio.codecs import RATE
 from transcription.audio.vad import SpeechGate
 from transcription.metrics import VENDOR_AUDIO, VENDOR_FAILURES, VENDOR_REPLAYED
 from transcription.segments import Word
-from transcription.session.account import subtract
 from transcription.session.timeline import Timeline
 from transcription.session.vendor_state import State, Tuning
 from transcription.session.window import AudioWindow, Backlog
+from transcription.spans import subtract
 from transcription.vendors.circuit_breaker import Breaker
 from transcription.vendors.live.base import NO_ROOM, LiveRequest, LiveResult, LiveStream, LiveTranscriber
 

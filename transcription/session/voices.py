@@ -1,7 +1,7 @@
 """Who the live speakers are: clips of each shown voice, handed to the voice labeller when there is enough to decide.
 
-The labeller is the port through which this room asks the one above it; it compares embeddings in a process of its own.
-What it leaves undecided stays unknown.
+The labeller is the port through which this package asks the one above it; it compares embeddings in a process of its
+own. What it leaves undecided stays unknown.
 """
 
 from __future__ import annotations

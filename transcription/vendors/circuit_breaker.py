@@ -24,7 +24,7 @@ from django.db.models import F
 
 from omi.core.database_threads import THREADS
 from omi.core.errors import ErrorKind, ProviderError
-from transcription.models import VendorBreaker
+from transcription.models import LiveVendorBreaker
 
 log = structlog.get_logger(__name__)
 
@@ -109,7 +109,7 @@ class SharedBreaker:
         return found
 
     def _read(self) -> _Seen:
-        row = VendorBreaker.objects.filter(vendor=self.vendor).first()
+        row = LiveVendorBreaker.objects.filter(vendor=self.vendor).first()
         now = time.monotonic()
         if row is None:
             return _Seen(read_at=now)
@@ -121,7 +121,7 @@ class SharedBreaker:
 
     def _claim(self, seen: float) -> bool:
         """The one try: its claimer is who finds the row as it was seen."""
-        claimed = VendorBreaker.objects.filter(vendor=self.vendor, retry_at=seen).update(
+        claimed = LiveVendorBreaker.objects.filter(vendor=self.vendor, retry_at=seen).update(
             retry_at=time.time() + OPEN_SECONDS, wait=OPEN_SECONDS
         )
         return bool(claimed)
@@ -131,13 +131,13 @@ class SharedBreaker:
         way when it opened (one blip drops all sessions), and say nothing new."""
         now = time.time()
         with transaction.atomic():
-            VendorBreaker.objects.get_or_create(vendor=self.vendor)
+            LiveVendorBreaker.objects.get_or_create(vendor=self.vendor)
             # The update takes the row's lock before anything is read of it.
-            VendorBreaker.objects.filter(vendor=self.vendor).update(failures=F("failures") + 1)
-            row = VendorBreaker.objects.select_for_update().get(vendor=self.vendor)
+            LiveVendorBreaker.objects.filter(vendor=self.vendor).update(failures=F("failures") + 1)
+            row = LiveVendorBreaker.objects.select_for_update().get(vendor=self.vendor)
             open_for = min(row.retry_at - now, row.wait)
             if row.failures > FAILURES_TO_OPEN and open_for > 0 and not tried and error.kind is ErrorKind.TRANSIENT:
-                VendorBreaker.objects.filter(vendor=self.vendor).update(failures=row.failures - 1)
+                LiveVendorBreaker.objects.filter(vendor=self.vendor).update(failures=row.failures - 1)
                 return
             wait = 0.0
             if error.kind is not ErrorKind.TRANSIENT:
@@ -156,7 +156,7 @@ class SharedBreaker:
             log.error("vendor_alarm", vendor=self.vendor, kind=error.kind.value, code=error.code)
 
     def _record_success(self) -> None:
-        VendorBreaker.objects.filter(vendor=self.vendor).update(
+        LiveVendorBreaker.objects.filter(vendor=self.vendor).update(
             failures=0, retry_at=0.0, wait=0.0, alarm=False, code="", reason=""
         )
 

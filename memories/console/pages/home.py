@@ -10,9 +10,10 @@ from django.utils import timezone
 from memories.console import failures, figures, radar
 from memories.console.models import FailureGroup, Replay
 from memories.console.pages.base import sparkline
+from memories.offline import ending
 from memories.pipeline import queries
 from memories.pipeline.models import VendorBreaker
-from transcription.models import VendorBreaker as LiveBreaker
+from transcription.models import LiveVendorBreaker
 
 GROUPS = 12
 DEAD_LETTERS = 1000
@@ -25,8 +26,11 @@ def context() -> dict[str, Any]:
     stuck = radar.look()
     today = figures.today()
     open_breakers = list(VendorBreaker.objects.filter(open=True).order_by("vendor")[:50])
-    live_breakers = list(LiveBreaker.objects.filter(Q(alarm=True) | Q(retry_at__gt=timezone.now().timestamp()))[:50])
+    live_breakers = list(
+        LiveVendorBreaker.objects.filter(Q(alarm=True) | Q(retry_at__gt=timezone.now().timestamp()))[:50]
+    )
     dead = queries.dead_letters().order_by()[:DEAD_LETTERS].count()
+    offline = ending.given_up().order_by()[:DEAD_LETTERS].count()
     replays = list(
         Replay.objects.filter(state__in=[*Replay.State.values[:2], Replay.State.UNDOING]).order_by("-id")[:5]
     )
@@ -38,9 +42,10 @@ def context() -> dict[str, Any]:
         "radar": stuck,
         "kinds": radar.KINDS,
         "dead": dead,
+        "offline": offline,
         "open_breakers": open_breakers,
         "live_breakers": live_breakers,
         "today": today,
         "replays": replays,
-        "quiet": not (lines or stuck.total or open_breakers or live_breakers or dead),
+        "quiet": not (lines or stuck.total or open_breakers or live_breakers or dead or offline),
     }

@@ -13,7 +13,7 @@ from memories.console.models import FailureGroup
 from memories.console.pages.base import answer, needs, number, paged, reason_of
 from memories.pipeline.models import VendorBreaker, VendorCall
 from memories.pipeline.vendor_calls import circuit_breaker
-from transcription.models import VendorBreaker as LiveBreaker
+from transcription.models import LiveVendorBreaker
 
 
 @needs()
@@ -21,7 +21,7 @@ def listed(request: HttpRequest) -> HttpResponse:
     """Every vendor that was called today or has a breaker."""
     today = figures.today()
     breakers = {row.vendor: row for row in VendorBreaker.objects.order_by("vendor")[:200]}
-    live = {row.vendor: row for row in LiveBreaker.objects.order_by("vendor")[:200]}
+    live = {row.vendor: row for row in LiveVendorBreaker.objects.order_by("vendor")[:200]}
     figured = {vendor.name: vendor for vendor in today.vendors}
     names = sorted({*breakers, *live, *figured})
     rows = [(name, figured.get(name), breakers.get(name), live.get(name)) for name in names]
@@ -32,7 +32,7 @@ def listed(request: HttpRequest) -> HttpResponse:
 def one(request: HttpRequest, name: str) -> HttpResponse:
     """One vendor; its POST opens or closes the breaker."""
     breaker = VendorBreaker.objects.filter(pk=name).first()
-    live = LiveBreaker.objects.filter(pk=name).first()
+    live = LiveVendorBreaker.objects.filter(pk=name).first()
     calls = VendorCall.objects.filter(vendor=name).order_by("-started_at")
     groups = list(FailureGroup.objects.filter(vendor=name).order_by("-last_seen")[:20])
     # A group of failures outlives the records of the calls that failed, and its page leads here.

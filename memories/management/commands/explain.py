@@ -46,8 +46,8 @@ class Command(BaseCommand):
         follows = f", follows run {run.follows_id}" if run.follows_id else ""
         self.stdout.write(f"\nRun {run.pk}: {run.kind} of {run.uid}/{run.memory_id}{follows}")
         self.stdout.write(f"  asked by {run.actor} at {_at(run.created_at)}: {run.reason or 'no reason given'}")
-        self.stdout.write(f"  {run.state}{', in line behind the active run' if run.held else ''}, taken up by a worker "
-                          f"{run.total_claims} times")  # fmt: skip
+        self.stdout.write(f"  {run.state}{', in line behind the active run' if run.blocked else ''}, taken up by "
+                          f"a worker {run.total_claims} times")  # fmt: skip
         if run.outcome:
             message = failure_catalogue.get(run.message_id)
             self.stdout.write(f"  ended {_at(run.finished_at)}: {run.outcome} ({message.id}) {message.sentence}")
@@ -59,26 +59,26 @@ class Command(BaseCommand):
                 self.stdout.write(
                     f"  to retry: manage.py reprocess {run.uid} {run.memory_id} --kind {run.kind} --reason …"
                 )
-        elif run.wake_at:
-            overdue = (timezone.now() - run.wake_at).total_seconds()
+        elif run.due_at:
+            overdue = (timezone.now() - run.due_at).total_seconds()
             late = f" (OVERDUE by {overdue:.0f} s: is a worker running?)" if overdue > 60 else ""
-            self.stdout.write(f"  goes on {_answer(run)}at {_at(run.wake_at)}{late}")
+            self.stdout.write(f"  goes on {_answer(run)}at {_at(run.due_at)}{late}")
         elif run.lease_until:
             self.stdout.write(f"  held by {run.lease_owner} until {_at(run.lease_until)}")
         for step in run.steps.all():
             self._step(step)
         calls = list(run.vendor_calls.all())
         if calls:
-            twice = sum(call.doubled for call in calls)
+            twice = sum(call.duplicate for call in calls)
             self.stdout.write(f"  vendor calls: {len(calls)}, {sum(call.cost for call in calls):.4f} $ (estimated)"
                               f"{f', {twice} DOUBLED' if twice else ''}")  # fmt: skip
         for call in calls:
             latency = f"{call.latency:.2f} s" if call.latency is not None else "no answer seen"
-            doubled = "  DOUBLED" if call.doubled else ""
+            mark = "  DOUBLED" if call.duplicate else ""
             self.stdout.write(
                 f"    {_at(call.started_at)} {call.vendor} {call.operation}: {call.outcome or 'no end seen'}"
                 f"{_spaced(call.error_kind, call.error_code)} {latency}{_amount(call)}, {call.cost:.4f} $"
-                f"{f', job {call.reference}' if call.reference else ''}{doubled}"
+                f"{f', job {call.reference}' if call.reference else ''}{mark}"
             )
         self.stdout.write("  events:")
         for event in run.events.all():

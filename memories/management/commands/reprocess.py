@@ -106,7 +106,7 @@ class Command(BaseCommand):
             kind, uid, memory_id, actor=options["actor"], reason=options["reason"], from_step=options["from_step"],
             follows=follows, options=dict(follows.options) if follows else {},
         )  # fmt: skip
-        state = "stands in line behind the run at work" if run.held else run.state
+        state = "stands in line behind the run at work" if run.blocked else run.state
         self.stdout.write(
             f"{memory_id}: run {run.pk} ({run.kind}) {state}. How it goes on: manage.py explain {memory_id}"
         )

@@ -36,7 +36,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Unfinished: {counted or 'none'}.")
         for run in runs.order_by("created_at")[:limit]:
             age = int((now - run.created_at).total_seconds())
-            waits = f", due {run.wake_at:%H:%M:%S} UTC" if run.wake_at else ""
+            waits = f", due {run.due_at:%H:%M:%S} UTC" if run.due_at else ""
             holder = f", held by {run.lease_owner}" if run.lease_owner else ""
             self.stdout.write(
                 f"run {run.pk}  {age} s old  {run.kind}  {run.state} at {run.current_step or 'its beginning'}"

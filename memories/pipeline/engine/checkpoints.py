@@ -168,7 +168,7 @@ def suspend(ctx: Context, step: RunStep, began: datetime, wait: Wait, *, error: 
     step.checkpoint = wait.checkpoint  # first: where it cannot be written now, the next write carries it
 
     def change() -> None:
-        lease.change(ctx.lease, State.WAITING, current_step=step.name, wake_at=due_at, woken_at=due_at, claims=0)
+        lease.change(ctx.lease, State.WAITING, current_step=step.name, due_at=due_at, task_sent_at=due_at, claims=0)
         if noted:
             reason = wait.note[:300]
             notifications.record(ctx.run.pk, "suspended", step=step.name, seconds=round(wait.seconds, 1), reason=reason)
@@ -241,7 +241,7 @@ def finish_idle(
     with transaction.atomic():
         done = transitions.change(
             run.pk, State.FINISHED, when=when, outcome=outcome, message_id=message_id, dead_letter=dead_letter,
-            detail=detail[:300], held=False,
+            detail=detail[:300], blocked=False,
         )  # fmt: skip
         if done:
             kind = "dead_letter" if dead_letter else "finished"
@@ -294,7 +294,7 @@ def _end_run(
     vendor: str = "",
 ) -> None:  # fmt: skip
     lease.change(ctx.lease, State.FINISHED, outcome=outcome, message_id=message_id, detail=detail[:300],
-                 announced=notified)  # fmt: skip
+                 notified=notified)  # fmt: skip
     notifications.record(ctx.run.pk, "finished", step=step, outcome=outcome.value, message_id=message_id)
     failed_runs.tell(
         ctx.run.pk, ctx.uid, outcome.value, step=step or ctx.run.current_step, vendor=vendor, message_id=message_id

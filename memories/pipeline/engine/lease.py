@@ -59,13 +59,13 @@ def claimable(now: datetime, *, since: timedelta | None = None) -> Q:
     ``since``: only those that are queued or due for so long already. A due time that lies further ahead than any step
     waits was set before the clock was put back.
     """
-    queued, due = Q(state=State.QUEUED, held=False), now - (since or timedelta())
+    queued, due = Q(state=State.QUEUED, blocked=False), now - (since or timedelta())
     if since is not None:
         queued &= Q(created_at__lt=due)
     return (
         queued
-        | Q(state=State.WAITING, wake_at__lte=due)
-        | Q(state=State.WAITING, wake_at__gt=now + LONGEST_WAIT)
+        | Q(state=State.WAITING, due_at__lte=due)
+        | Q(state=State.WAITING, due_at__gt=now + LONGEST_WAIT)
         | lapsed(now)
     )
 
@@ -89,7 +89,7 @@ def claim(run: PostProcessingRun, *, owner: str | None = None) -> Lease | None:
         return None
     for name, value in values.items():
         setattr(run, name, value)
-    run.state, run.wake_at = State.RUNNING, None
+    run.state, run.due_at = State.RUNNING, None
     return Lease(run.pk, owner, run.fence, now, previous, abandoned_by)
 
 

@@ -1,7 +1,7 @@
 """What the rest of the world is told of a run: its history, the memory's status, and the user's event log.
 
 This is the only module that writes ``memory.postprocessing`` and the rows of a run's history (``RunEvent``). Each
-function may be repeated; a run whose end could not be notified stays ``announced=False``, and ``recovery`` notifies it.
+function may be repeated; a run whose end could not be notified stays ``notified=False``, and ``recovery`` notifies it.
 What a worker writes carries the fence like every other write, for a worker that was frozen may go on after the end.
 """
 
@@ -56,7 +56,7 @@ def begun(ctx: Context) -> None:
     except (ProviderError, DocumentError, Error) as error:
         ctx.log.warning("status_not_written", error=type(error).__name__)
     # The first worker tells it with its claim; where that could not be told, a later one does.
-    if ctx.run.total_claims > 1 and not events.told(ctx.uid, _started(ctx.run)):
+    if ctx.run.total_claims > 1 and not events.was_appended(ctx.uid, _started(ctx.run)):
         _event(ctx, events.POST_PROCESSING_STARTED, _started(ctx.run))
 
 
@@ -99,15 +99,15 @@ def _event(ctx: Context, kind: str, key: str, *, fenced: bool = False, **more: A
 
 def end(run_id: int) -> bool:
     """Tell how a run ended, unless its publish step has. True when it is told."""
-    run = PostProcessingRun.objects.filter(pk=run_id, announced=False).exclude(outcome="").first()
+    run = PostProcessingRun.objects.filter(pk=run_id, notified=False).exclude(outcome="").first()
     if run is None:
         return True
     try:
         there = run.message_id != "account_gone" and (run.kind != Kind.POSTPROCESS or mark(run, status_of(run)))
         with transaction.atomic():
             # An UPDATE: the log of a user who is erased at this moment does not begin anew.
-            untold = PostProcessingRun.objects.filter(pk=run_id, announced=False)
-            if untold.update(announced=True) and there:  # else nobody is there to tell
+            untold = PostProcessingRun.objects.filter(pk=run_id, notified=False)
+            if untold.update(notified=True) and there:  # else nobody is there to tell
                 _tell(run)
     except (ProviderError, DocumentError, Error) as error:
         log.error("end_not_told", run_id=run_id, error=type(error).__name__)

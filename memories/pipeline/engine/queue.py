@@ -83,7 +83,7 @@ def send(function: str, *args: Any, at: datetime | None = None) -> None:
 
 def resume_now(run_id: int) -> bool:
     """Make a waiting run due at once: its vendor has answered, or calls back. False if it does not wait."""
-    resumed = transitions.change(run_id, State.QUEUED, when=Q(state=State.WAITING), woken_at=clock.now())
+    resumed = transitions.change(run_id, State.QUEUED, when=Q(state=State.WAITING), task_sent_at=clock.now())
     if resumed:
         wake(run_id)
     return resumed
@@ -92,11 +92,11 @@ def resume_now(run_id: int) -> bool:
 def admit_next(uid: str, memory_id: str) -> None:
     """Let the oldest run that is queued behind another one begin. Call it inside the transaction of the end."""
     of_memory = PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id)
-    behind_it = of_memory.filter(held=True, state=State.QUEUED)
+    behind_it = of_memory.filter(blocked=True, state=State.QUEUED)
     run_id = behind_it.order_by("id").values_list("pk", flat=True).first()
-    if run_id is None or of_memory.filter(held=False).exclude(state=State.FINISHED).exists():
+    if run_id is None or of_memory.filter(blocked=False).exclude(state=State.FINISHED).exists():
         return
-    if behind_it.filter(pk=run_id).update(held=False):
+    if behind_it.filter(pk=run_id).update(blocked=False):
         wake_on_commit(run_id)
 
 

@@ -38,9 +38,6 @@ class Skip:
     reason: str
 
 
-Result = Done | Wait | Skip
-
-
 class StepError(Exception):
     """The step cannot succeed. ``message_id`` is in the catalogue, which tells outcome and what to do.
 

@@ -22,7 +22,7 @@ def change(run_id: int, to: State, *, when: Q, **fields: Any) -> bool:
     if to is not State.RUNNING:
         fields |= {"lease_owner": "", "lease_until": None, "step_started_at": None}
     if to is not State.WAITING:
-        fields["wake_at"] = None
+        fields["due_at"] = None
     if to is State.FINISHED:
         Outcome(fields["outcome"])  # ValueError for a word outside the vocabulary
         fields.setdefault("finished_at", clock.now())

@@ -19,8 +19,8 @@ class PostProcessingRun(models.Model):
     """One piece of work on one memory.
 
     ``fence`` grows with every claim and stands in the condition of every write; ``claims`` counts claims since the
-    last progress, that of the worker who made it included, so that a run that kills its worker ends. ``held`` runs
-    are queued behind the active one of the same memory. ``announced``: the memory document and the user's event log
+    last progress, that of the worker who made it included, so that a run that kills its worker ends. ``blocked`` runs
+    are queued behind the active one of the same memory. ``notified``: the memory document and the user's event log
     have been notified of the end. ``counted``: the run and its attempts stand in ``FigureTotal``.
     """
 
@@ -32,8 +32,8 @@ class PostProcessingRun(models.Model):
     message_id = models.CharField(max_length=64, blank=True, default="")
     detail = models.CharField(max_length=300, blank=True, default="")
     dead_letter = models.BooleanField(default=False)
-    announced = models.BooleanField(default=False)
-    held = models.BooleanField(default=False)
+    notified = models.BooleanField(default=False, db_column="announced")
+    blocked = models.BooleanField(default=False, db_column="held")
     counted = models.BooleanField(default=False, db_default=False, editable=False)
 
     actor = models.CharField(max_length=150)
@@ -55,8 +55,8 @@ class PostProcessingRun(models.Model):
     lease_owner = models.CharField(max_length=128, blank=True, default="")
     lease_until = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
-    wake_at = models.DateTimeField(null=True, blank=True)
-    woken_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True, db_column="wake_at")
+    task_sent_at = models.DateTimeField(null=True, blank=True, db_column="woken_at")
     cancel_requested = models.BooleanField(default=False)
 
     created_at = models.DateTimeField(auto_now_add=True)
@@ -67,7 +67,7 @@ class PostProcessingRun(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["uid", "memory_id", "-id"], name="run_of_memory"),
-            models.Index(fields=["state", "wake_at"], name="run_due"),
+            models.Index(fields=["state", "due_at"], name="run_due"),
             models.Index(fields=["kind", "outcome", "-id"], name="run_by_outcome"),
             models.Index(fields=["id"], name="run_not_counted", condition=Q(counted=False)),
             models.Index(fields=["id"], name="run_dead_letters", condition=Q(dead_letter=True)),
@@ -86,12 +86,12 @@ class PostProcessingRun(models.Model):
                 name="run_lease_only_when_running",
             ),
             models.CheckConstraint(
-                condition=(Q(state=State.WAITING) & Q(wake_at__isnull=False))
-                | (~Q(state=State.WAITING) & Q(wake_at__isnull=True)),
+                condition=(Q(state=State.WAITING) & Q(due_at__isnull=False))
+                | (~Q(state=State.WAITING) & Q(due_at__isnull=True)),
                 name="run_wake_time_only_when_waiting",
             ),
             models.CheckConstraint(
-                condition=Q(held=False) | Q(state__in=[State.QUEUED, State.FINISHED]), name="run_held_is_not_at_work"
+                condition=Q(blocked=False) | Q(state__in=[State.QUEUED, State.FINISHED]), name="run_held_is_not_at_work"
             ),
             models.CheckConstraint(
                 condition=Q(dead_letter=False) | (Q(state=State.FINISHED) & ~Q(outcome__in=GOOD)),
@@ -99,12 +99,12 @@ class PostProcessingRun(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["uid", "memory_id"],
-                condition=~Q(state=State.FINISHED) & Q(held=False),
+                condition=~Q(state=State.FINISHED) & Q(blocked=False),
                 name="run_one_active_per_memory",
             ),
             models.UniqueConstraint(
                 fields=["uid", "memory_id", "kind"],
-                condition=~Q(state=State.FINISHED) & Q(held=True),
+                condition=~Q(state=State.FINISHED) & Q(blocked=True),
                 name="run_one_in_line_per_kind",
             ),
         ]

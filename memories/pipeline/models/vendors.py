@@ -18,9 +18,9 @@ class VendorCall(models.Model):
     error); it is taken away in the transaction that stores what follows from it. A row without owner, answer and
     outcome is of a call whose end nobody saw.
 
-    ``request_key`` is a hash of memory, vendor, operation and what was sent. A call is ``doubled`` (a duplicate) where
-    one with the same key had succeeded, has no end, or was ``taken`` (possibly billed, though nothing usable came of
-    it). ``cost`` is an estimate in US dollars. ``counted``: the call stands in ``FigureTotal``.
+    ``request_key`` is a hash of memory, vendor, operation and what was sent. A call is a ``duplicate`` where one with
+    the same key had succeeded, has no end, or was ``possibly_billed`` though nothing usable came of it. ``cost`` is an
+    estimate in US dollars. ``counted``: the call stands in ``FigureTotal``.
 
     A call outside of a run (the embedding of a search) has ``uid`` instead, and is written after it.
     """
@@ -30,7 +30,7 @@ class VendorCall(models.Model):
 
     END: ClassVar = (
         "latency", "reference", "audio_seconds", "cost", "input_tokens", "output_tokens", "outcome", "error_kind",
-        "error_code", "taken", "owner", "answer",
+        "error_code", "possibly_billed", "owner", "answer",
     )  # fmt: skip
     """The fields that are written when a call ends."""
 
@@ -41,7 +41,7 @@ class VendorCall(models.Model):
     vendor = models.CharField(max_length=64)
     operation = models.CharField(max_length=32)
     request_key = models.CharField(max_length=64)
-    doubled = models.BooleanField(default=False)
+    duplicate = models.BooleanField(default=False, db_column="doubled")
     started_at = models.DateTimeField()
     owner = models.CharField(max_length=128, blank=True, default="", db_default="")
     deadline = models.DateTimeField(null=True, blank=True)
@@ -51,7 +51,7 @@ class VendorCall(models.Model):
     outcome = models.CharField(max_length=24, choices=OUTCOMES, blank=True, default="")
     error_kind = models.CharField(max_length=16, blank=True, default="")
     error_code = models.CharField(max_length=64, blank=True, default="")
-    taken = models.BooleanField(default=False)
+    possibly_billed = models.BooleanField(default=False, db_column="taken")
     reference = models.CharField(max_length=128, blank=True, default="")
     audio_seconds = models.FloatField(default=0.0)
     input_tokens = models.PositiveIntegerField(default=0)

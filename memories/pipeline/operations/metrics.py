@@ -161,7 +161,7 @@ def _add_calls(found: Figures, calls: QuerySet[Any], out: Q) -> None:
         count=Count("id", filter=~out),
         price=Sum("cost"),
         audio=Sum("audio_seconds"),
-        twice=Count("id", filter=Q(doubled=True)),
+        twice=Count("id", filter=Q(duplicate=True)),
     ):
         if row["count"]:
             found["memory_vendor_calls", row["vendor"], row["operation"], row["outcome"] or "unknown"] += row["count"]

@@ -91,7 +91,7 @@ def _runs() -> int:
     if not settings.OMI_RUN_KEEP_DAYS:
         return 0
     before = timezone.now() - timedelta(days=settings.OMI_RUN_KEEP_DAYS)
-    old = PostProcessingRun.objects.filter(state=State.FINISHED, announced=True, finished_at__lt=before)
+    old = PostProcessingRun.objects.filter(state=State.FINISHED, notified=True, finished_at__lt=before)
     found = list(old.order_by("id").values_list("pk", flat=True)[:PIECE])
     runs = PostProcessingRun.objects.filter(pk__in=found)
     with transaction.atomic():

@@ -59,6 +59,7 @@ def _fits(operations: Sequence[Change]) -> bool:
         + len(item.before)
         + len(item.text)
         + len(item.item.description if item.item else "")
+        + sum(map(len, item.beside))
         + 8 * (len(item.spans) + len(item.into_spans))
         for item in operations
     )
@@ -111,15 +112,20 @@ def _placed(segments: Sequence[Segment], change: Change, machine: Mapping[str, s
     for index, item in enumerate(segments):
         if item.id == change.segment_id and machine[item.id].strip() == change.heard.strip():
             return {index: change.text}
-    near = [
-        index
-        for index, item in enumerate(segments)
-        if item.end > change.start - MARGIN and item.start < change.end + MARGIN
-    ]
-    words = [(index, word) for index in near for word in _words(segments[index].text)]
-    there = [_key(word) for _, word in words]
-    span = _span(there, _words(change.heard)) or _span(there, _words(change.text))
-    return None if span is None else _rewritten(segments, words, span, change.text)
+    best: dict[int, str] | None = None
+    most = 0
+    for margin in (0.0, MARGIN):  # said again a moment before or later the words that stand at its time are meant
+        near = [
+            index
+            for index, item in enumerate(segments)
+            if item.end > change.start - margin and item.start < change.end + margin
+        ]
+        words = [(index, word) for index in near for word in _words(segments[index].text)]
+        there = [_key(word) for _, word in words]
+        span = _span(there, _words(change.heard)) or _span(there, _words(change.text))
+        if span is not None and span[2] > most:
+            best, most = _rewritten(words, span[:2], change.text), span[2]
+    return best
 
 
 def _words(text: str) -> list[str]:
@@ -131,8 +137,9 @@ def _key(word: str) -> str:
     return "".join(tokens_in(word)) or word
 
 
-def _span(there: Sequence[str], wanted: Sequence[str]) -> tuple[int, int] | None:
-    """From which to which word ``wanted`` stands in ``there``, if enough of it does and little else between."""
+def _span(there: Sequence[str], wanted: Sequence[str]) -> tuple[int, int, int] | None:
+    """From which to which word ``wanted`` stands in ``there``, if enough of it does and little else between; and how
+    many of its words do."""
     keys = [_key(word) for word in wanted]
     blocks = [block for block in SequenceMatcher(None, there, keys, autojunk=False).get_matching_blocks() if block.size]
     found = sum(block.size for block in blocks)
@@ -141,12 +148,10 @@ def _span(there: Sequence[str], wanted: Sequence[str]) -> tuple[int, int] | None
     # Words before the first and behind the last that match were heard otherwise there: as many belong to it.
     first = max(0, blocks[0].a - blocks[0].b)
     last = min(len(there), blocks[-1].a + blocks[-1].size + len(keys) - blocks[-1].b - blocks[-1].size)
-    return (first, last) if last - first <= 2 * len(keys) + 1 else None
+    return (first, last, found) if last - first <= 2 * len(keys) + 1 else None
 
 
-def _rewritten(
-    segments: Sequence[Segment], words: Sequence[tuple[int, str]], span: tuple[int, int], text: str
-) -> dict[int, str]:
+def _rewritten(words: Sequence[tuple[int, str]], span: tuple[int, int], text: str) -> dict[int, str]:
     """The segments that the span touches with ``text`` in its place: each of its words in the segment in which the
     word that it matches stands, else where the one before it went."""
     start, end = span
@@ -206,15 +211,17 @@ def items(made: Sequence[ActionItem], edits: UserEdits) -> list[tuple[str, Actio
     withdrawn = {change.item_id for change in edits.changes if change.kind == "item_add"} - added
     for change in held:
         if change.item_id not in withdrawn or change.item_id in {name for name, _ in listed}:
-            listed = _changed(listed, change)
+            listed = _changed(listed, change, {*change.beside, *(str(name) for name in added)})
     return listed
 
 
-def _changed(listed: list[tuple[str, ActionItem]], change: Change) -> list[tuple[str, ActionItem]]:
+def _changed(listed: list[tuple[str, ActionItem]], change: Change, others: set[str]) -> list[tuple[str, ActionItem]]:
+    """The list after one operation. ``others``: ids that name other items, however alike: what the person added, and
+    what stood beside it when the person said so."""
     identity, base = str(change.item_id), change.item
     at = next((index for index, (name, _) in enumerate(listed) if name == identity), None)
     if at is None and base is not None:
-        at = _alike(listed, base.description)
+        at = _alike(listed, base.description, others)
     if change.kind == "item_delete":
         return [pair for index, pair in enumerate(listed) if index != at]
     if base is None:
@@ -226,16 +233,26 @@ def _changed(listed: list[tuple[str, ActionItem]], change: Change) -> list[tuple
     return [pair if index == at else other for index, other in enumerate(listed)]
 
 
-def _alike(listed: Sequence[tuple[str, ActionItem]], description: str) -> int | None:
-    """The item that says nearly the same in other words."""
-    wanted = set(tokens_in(description))
+def _alike(listed: Sequence[tuple[str, ActionItem]], description: str, others: set[str]) -> int | None:
+    """The item that says nearly the same in other words, and is none of ``others``."""
     best, most = None, SAME_ITEM
-    for index, (_, item) in enumerate(listed):
-        other = set(tokens_in(item.description))
-        share = len(wanted & other) / len(wanted | other) if wanted | other else 0.0
+    for index, (name, item) in enumerate(listed):
+        share = _shared(item.description, description) if name not in others else 0.0
         if share > most or (share == most and best is None):
             best, most = index, share
     return best
+
+
+def beside(listed: Sequence[tuple[str, ActionItem]], identity: str, description: str) -> list[str]:
+    """Ids of the other items that say nearly the same as this one."""
+    return [name for name, item in listed
+            if name != identity and _shared(item.description, description) >= SAME_ITEM]  # fmt: skip
+
+
+def _shared(said: str, wanted: str) -> float:
+    """Which part of the words of both is in both."""
+    one, other = set(tokens_in(said)), set(tokens_in(wanted))
+    return len(one & other) / len(one | other) if one | other else 0.0
 
 
 def lay_items(made: Structured, edits: UserEdits) -> Structured:

@@ -117,7 +117,7 @@ def manual_labels(
     assignment of a segment comes before one of its whole voice; the segment's own id comes before the moments it
     covers, as long as it is about the same moments.
     """
-    spans = _spans(edits.segments, edits, known)
+    spans = _spans(edits.segments, known)
     voice_spans: list[Span] = []
     voices: dict[str, Label] = {}
     for voice, value in edits.speakers.items():
@@ -180,7 +180,7 @@ def kept_whole(
 
     ``known`` as for ``manual_labels``. Segments that a person named themselves stay as they are.
     """
-    spans = _spans(edits.segments, edits, known)
+    spans = _spans(edits.segments, known)
     joined: list[Segment] = []
     of: list[int | None] = []
     seconds: list[dict[str, float]] = []
@@ -240,9 +240,7 @@ def _label(value: Mapping[str, Any]) -> dict[str, Any]:
     return {"is_user": bool(value.get("is_user")), "person_id": value.get("person_id")}
 
 
-def _spans(
-    chosen: Mapping[str, Mapping[str, Any]], edits: UserEdits, known: Mapping[str | None, Sequence[Segment]]
-) -> list[Span]:
+def _spans(chosen: Mapping[str, Mapping[str, Any]], known: Mapping[str | None, Sequence[Segment]]) -> list[Span]:
     """The moments that were assigned: stored with the edit, or those of the segment it names."""
     spans: list[Span] = []
     untimed = dict(chosen)

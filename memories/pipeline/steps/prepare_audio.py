@@ -23,7 +23,7 @@ from omi.core.errors import Outcome
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from transcription.audio import convert
-from transcription.session.account import intersect, length, merge
+from transcription.spans import intersect, length, merge
 
 VERSION = 2
 LIMIT = 3600.0

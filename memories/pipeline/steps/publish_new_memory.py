@@ -25,8 +25,8 @@ from memories.shapes import Memory, PostProcessing, PostProcessingStatus, Proces
 from omi.stores import audio
 from omi.stores.documents.base import AlreadyExists
 from transcription import metrics
-from transcription.hosts import handing
-from transcription.segments import Segment
+from transcription.hosts import handover
+from transcription.segments import Segment, end_of
 
 MARGIN = 2.0
 """Seconds of quiet on either side of what was said that belong to the memory's span."""
@@ -68,7 +68,7 @@ def _release_journal(ctx: Context, conversation: ProcessingMemory) -> None:
     from django.utils import timezone
 
     for session in ctx.output("gather").get("sessions", conversation.session_ids):
-        handing.release(session, timezone.now() + settings.OMI_AUDIO_KEEP, ctx.uid)
+        handover.release(session, timezone.now() + settings.OMI_AUDIO_KEEP, ctx.uid)
 
 
 def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) -> Memory:
@@ -102,7 +102,7 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recor
     segments, changed_text = live, True
     if _keeps_shown(ctx, memory):
         shown = memory.heard()
-        end = max((item.end for item in shown), default=0.0)
+        end = end_of(shown)
         known = {item.id for item in shown}
         later = [item for item in live if item.start >= end - 0.5 and item.id not in known]
         later = continued(shown, live, later, taken=memory.edits.speakers)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from memories.noted import Section
+from memories.document_parts import Section
 from memories.pipeline import missing_audio, subprocess_runner, template_sections
 from memories.pipeline.engine import content_hash
 from memories.pipeline.engine.context import Context

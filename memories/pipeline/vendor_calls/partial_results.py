@@ -5,7 +5,6 @@ They are erased with the memory, and go when the step's result is stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
@@ -13,6 +12,7 @@ from django.db import transaction
 from memories.pipeline.engine import checkpoints, content_hash, fault_injection, lease
 from memories.pipeline.engine.context import Context
 from memories.pipeline.models import StepArtifact, VendorCall
+from omi.accounts.erased import Fence
 
 
 class PartialResults:
@@ -22,7 +22,7 @@ class PartialResults:
     then.
     """
 
-    def __init__(self, ctx: Context, call: VendorCall, fence: Callable[[], None] | None = None) -> None:
+    def __init__(self, ctx: Context, call: VendorCall, fence: Fence | None = None) -> None:
         self._ctx, self._call = ctx, call
         self._fence = fence or self._as_worker
 

@@ -81,7 +81,7 @@ def begin(
     run that another worker has, or that was canceled."""
     call = unstored(ctx, vendor, operation, request_key)
     call.owner, call.limit, call.deadline = lease.worker_name(), limit, _deadline(limit)
-    call.doubled = call.paid and any(item.taken or item.outcome in _ENDED_WELL for item in earlier)
+    call.duplicate = call.paid and any(item.possibly_billed or item.outcome in _ENDED_WELL for item in earlier)
     with transaction.atomic():
         lease.write(ctx.lease)
         call.save(force_insert=True)
@@ -90,7 +90,7 @@ def begin(
     if call.paid:
         ctx.paid += 1
         fault_injection.point(f"call-{operation}-before")
-    if call.doubled:
+    if call.duplicate:
         ctx.log.warning("duplicate_vendor_call", vendor=vendor, operation=operation, step=call.step)
     return call
 
@@ -155,7 +155,7 @@ def end(call: VendorCall, began: float, error: BaseException | None, *, remote: 
         call.outcome = Outcome.SUCCESS if call.reference else Outcome.CANCELED
     elif isinstance(error, ProviderError):
         call.outcome, call.error_kind, call.error_code = error.outcome, error.kind.value, error.code[:64]
-        call.taken = error.taken and remote
+        call.possibly_billed = error.possibly_billed and remote
 
 
 def tell_breaker(call: VendorCall, error: BaseException | None, *, recently_failed: bool) -> None:
@@ -195,7 +195,7 @@ def renew(call: VendorCall) -> None:
     deadline = RunStep.objects.filter(run=call.run_id, name=call.step).values_list("deadline_at", flat=True).first()
     if deadline is not None:
         due_at = min(due_at, max(deadline, timezone.now()) + timedelta(seconds=1))
-    _run(call).filter(state=State.WAITING).update(wake_at=due_at)
+    _run(call).filter(state=State.WAITING).update(due_at=due_at)
 
 
 def _wanted(call: VendorCall) -> bool:
@@ -281,7 +281,7 @@ def release_lost() -> int:
         if call.run is None or process_lives(call):
             continue
         with transaction.atomic():
-            if transitions.change(call.run.pk, State.QUEUED, when=Q(state=State.WAITING), woken_at=timezone.now()):
+            if transitions.change(call.run.pk, State.QUEUED, when=Q(state=State.WAITING), task_sent_at=timezone.now()):
                 VendorCall.objects.filter(pk=call.pk, owner=call.owner).update(owner="")
                 queue.wake_on_commit(call.run.pk)
                 freed += 1
@@ -331,7 +331,7 @@ def once(uid: str, vendor: str, operation: str, request_key: str) -> Iterator[Ve
         started_at=timezone.now(),
     )  # fmt: skip
     with transaction.atomic():
-        if any(item.taken or item.outcome in _ENDED_WELL for item in of_request(request_key)):
+        if any(item.possibly_billed or item.outcome in _ENDED_WELL for item in of_request(request_key)):
             raise MadeBefore
         call.save(force_insert=True)
         budgets.paid(uid)

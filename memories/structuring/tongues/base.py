@@ -97,7 +97,6 @@ class Tongue:
     """Words that may stand between a beginning and the same beginning once more: "who is like, who is packing"."""
     asks: re.Pattern[str]
     """How a sentence begins that is a question, with its mark or without."""
-    openers: re.Pattern[str] | None = None
     asks_whether: re.Pattern[str] = field(default_factory=lambda: re.compile(r"(?!)"))
     """Whether somebody has done something: group ``what``, its verb first ("did you book the band?")."""
     reported: re.Pattern[str] = field(default_factory=lambda: re.compile(r"(?!)"))

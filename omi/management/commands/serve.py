@@ -82,7 +82,9 @@ class Command(BaseCommand):
                 Group("web", [sys.executable, "-m", "daphne", *address, "omi.asgi:application"], environment, guardian)
             )
         if not options["no_worker"]:
-            worker = Group("worker", [sys.executable, "manage.py", "qcluster"], environment, guardian)
+            # Not checked again: that loads every route and page of the web, which is a third of a worker's start.
+            cluster = [sys.executable, "manage.py", "qcluster", "--skip-checks"]
+            worker = Group("worker", cluster, environment, guardian)
             groups.append(worker)
         os.chdir(settings.BASE_DIR)
         connection.close()  # the children open their own

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from omi.core.batches import batches
 from omi.core.errors import ErrorKind, ProviderError, StoreError
 from omi.stores.documents.base import (
     DELETE_FIELD,
@@ -54,8 +55,8 @@ class FirestoreDocuments:
         references = [self._reference(path) for path in paths]
         found: dict[str, Document] = {}
         with mapped():
-            for start in range(0, len(references), 300):
-                for snapshot in self._client().get_all(references[start : start + 300], **self._options):
+            for part in batches(references, 300):
+                for snapshot in self._client().get_all(part, **self._options):
                     document = _document(snapshot)
                     if document is not None:
                         found[document.path] = document

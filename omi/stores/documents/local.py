@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from django.db.utils import InterfaceError
 
+from omi.core.batches import batches
 from omi.core.errors import ErrorKind, ProviderError, StoreError
 from omi.stores.documents import local_query
 from omi.stores.documents.base import (
@@ -63,8 +64,8 @@ class LocalDocuments:
             document_parts(path)
         found: dict[str, Document] = {}
         with _mapped():
-            for start in range(0, len(paths), 500):
-                for row in self._rows().filter(pk__in=paths[start : start + 500]):
+            for part in batches(paths, 500):
+                for row in self._rows().filter(pk__in=part):
                     found[row.path] = one_of_many(row)
         return {path: found[path] for path in paths if path in found}
 

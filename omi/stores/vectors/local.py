@@ -17,6 +17,7 @@ import numpy as np
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from django.db.utils import InterfaceError
 
+from omi.core.batches import batches
 from omi.core.errors import ErrorKind, StoreError
 from omi.stores import models
 from omi.stores.vectors.base import Filter, InvalidVector, Match, Vector
@@ -95,7 +96,7 @@ class LocalVectors:
     def fetch(self, ids: Sequence[str], *, namespace: str) -> dict[str, Vector]:
         found: dict[str, Vector] = {}
         with _mapped():
-            for part in _chunks(ids):
+            for part in batches(ids, CHUNK):
                 for row in self._rows().filter(namespace=namespace, vector_id__in=part):
                     values = np.frombuffer(bytes(row.values), dtype="<f4").tolist()
                     found[row.vector_id] = Vector(row.vector_id, values, row.metadata)
@@ -105,7 +106,7 @@ class LocalVectors:
         for identity in ids:
             check_id(identity)
         with _mapped(), transaction.atomic(using=self._using):
-            for part in _chunks(ids):
+            for part in batches(ids, CHUNK):
                 self._remove(self._rows().filter(namespace=namespace, vector_id__in=part), namespace)
 
     def delete_where(self, filter: Filter, *, namespace: str) -> None:
@@ -119,8 +120,8 @@ class LocalVectors:
                 self._remove(found, namespace)
                 return
             doomed = [row.pk for row in found.defer("values").iterator() if matches(row.metadata, rest)]
-            for start in range(0, len(doomed), CHUNK):
-                self._remove(self._rows().filter(pk__in=doomed[start : start + CHUNK]), namespace)
+            for part in batches(doomed, CHUNK):
+                self._remove(self._rows().filter(pk__in=part), namespace)
 
     def list_ids(self, *, prefix: str = "", namespace: str) -> Iterator[str]:
         last = ""
@@ -172,7 +173,7 @@ class LocalVectors:
 
     def _detach(self, vectors: dict[str, Vector], namespace: str) -> None:
         """An id that moves to another user must leave the first one's matrix."""
-        for part in _chunks(list(vectors)):
+        for part in batches(vectors, CHUNK):
             known = self._rows().filter(namespace=namespace, vector_id__in=part).values_list("vector_id", "uid")
             moved = [identity for identity, uid in known if uid != _uid_of(vectors[identity])]
             if moved:
@@ -205,11 +206,6 @@ def _uid_of(vector: Vector) -> str:
     if not isinstance(uid, str):
         raise InvalidVector("metadata uid is text")
     return uid
-
-
-def _chunks(ids: Sequence[str]) -> Iterator[list[str]]:
-    for start in range(0, len(ids), CHUNK):
-        yield list(ids[start : start + CHUNK])
 
 
 @contextmanager

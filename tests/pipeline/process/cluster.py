@@ -97,9 +97,9 @@ class Installation:
         return process
 
     def serve(self, *, patience: float = 6.0, grace: float = 5.0) -> subprocess.Popen[bytes]:
-        """The worker under ``manage.py serve``, as in a real installation."""
+        """The worker under ``manage.py serve``, as in a real installation; that is checked by ``test_serve``."""
         times = ["--patience", str(patience), "--grace", str(grace), "--look", "0.3"]
-        return self.start("serve", "--no-web", "--no-migrate", *times)
+        return self.start("serve", "--no-web", "--no-migrate", "--skip-checks", *times)
 
     def fault(self, point: str, action: str = "kill") -> None:
         (self.faults / f"{point}.{action}").touch()

@@ -67,7 +67,7 @@ def test_a_store_that_hangs_keeps_no_supervisor_from_its_work(installation: Inst
     # An end that was not told is told by the supervisor's side: it waits for the store.
     installation.python(
         "from memories.pipeline.models import PostProcessingRun\n"
-        f"answer = PostProcessingRun.objects.filter(pk={run}).update(announced=False)"
+        f"answer = PostProcessingRun.objects.filter(pk={run}).update(notified=False)"
     )
     time.sleep(4)
     [web] = web_of(installation.folder)
@@ -94,7 +94,7 @@ from memories.pipeline.states import State
 for number, owner in enumerate([f"{leases.machine()}:", f"{leases.machine()}:no number:1", dead]):
     run = service.start("reprocess", "somebody", f"m{number}", actor="test")
     lease = leases.claim(PostProcessingRun.objects.get(pk=run.pk), owner="somebody")
-    leases.change(lease, State.WAITING, wake_at=timezone.now() + timedelta(seconds=300))
+    leases.change(lease, State.WAITING, due_at=timezone.now() + timedelta(seconds=300))
     VendorCall.objects.create(run=run, step="structure", fence=1, vendor="v", operation="structure", request_key="k",
                               started_at=timezone.now(), owner=owner, answer=b"no JSON")
 answer = None

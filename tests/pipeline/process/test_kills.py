@@ -70,7 +70,9 @@ def test_killed_at_every_point_of_a_run_it_still_ends_once(installation: Install
     for file in left:
         (installation.faults / file).unlink(missing_ok=True)
     calls = installation.calls()
-    counted = installation.python("from memories.pipeline.queries import doubled_calls\nanswer = doubled_calls()")
+    counted = installation.python(
+        "from memories.pipeline.models import VendorCall\nanswer = VendorCall.objects.filter(duplicate=True).count()"
+    )
     # A paid step that was killed between the vendor's answer and its storing calls again: that is counted and shown.
     made = [
         calls.count(("first", "submit")),
@@ -149,7 +151,7 @@ def test_a_frozen_worker_is_taken_over_and_its_late_writes_are_refused(
     # A run is reminded of half a minute after its last message: as if that were over.
     installation.python(
         "from memories.pipeline.models import PostProcessingRun\n"
-        f"PostProcessingRun.objects.filter(pk__in={runs!r}).exclude(state='finished').update(woken_at=None)"
+        f"PostProcessingRun.objects.filter(pk__in={runs!r}).exclude(state='finished').update(task_sent_at=None)"
     )
     installation.wait(lambda found: all(found[run]["state"] == "finished" for run in runs), timeout=90)
     frozen = [

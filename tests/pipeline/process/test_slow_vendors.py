@@ -77,7 +77,7 @@ def ledger(installation: Installation, run: int) -> list[list[Any]]:
     found = installation.python(
         "from memories.pipeline.models import VendorCall\n"
         f"rows = VendorCall.objects.filter(run={run}).order_by('id')\n"
-        "answer = [list(row) for row in rows.values_list('operation', 'outcome', 'doubled')]"
+        "answer = [list(row) for row in rows.values_list('operation', 'outcome', 'duplicate')]"
     )
     return list(found)
 

@@ -85,10 +85,7 @@ class Web:
         self.port = 0
 
     def manage(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "manage.py"), *arguments],
-            env=self.environment, capture_output=True, timeout=60, check=False, text=True,
-        )  # fmt: skip
+        done = self._interpreter.run("manage.py", *arguments)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 

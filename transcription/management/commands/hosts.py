@@ -9,7 +9,7 @@ from django.db.models import Count, Sum
 
 from omi.core import clock
 from omi.core.host import host_id, several
-from transcription.hosts import beating
+from transcription.hosts import heartbeats
 from transcription.hosts.models import Host, HostJournal, HostRequest
 from transcription.session import lost_hosts
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         now = clock.now()
         for host in Host.objects.order_by("id"):
             age = max(0.0, (now - host.seen_at).total_seconds())
-            state = "lost" if host.lost_at else "silent" if beating.silent(host, now) else "lives"
+            state = "lost" if host.lost_at else "silent" if heartbeats.silent(host, now) else "lives"
             wrong = f", clock {host.clock_behind:+.0f} s behind" if abs(host.clock_behind) >= 1 else ""
             here = " (this host)" if host.pk == host_id() else ""
             owed = HostRequest.objects.filter(host=host.pk, done_at__isnull=True).count()
@@ -43,7 +43,7 @@ class Command(BaseCommand):
         return "".join(f", {row['n']} {row['state']} ({row['s']:.1f} s)" for row in counted.order_by("state"))
 
     def _lose(self, host: str, *, dry: bool) -> None:
-        there = HostJournal.objects.filter(host=host, state__in=beating.HERE)
+        there = HostJournal.objects.filter(host=host, state__in=heartbeats.HERE)
         if dry:
             self.stdout.write(f"{host} would be lost:{self._journals(host) or ' nothing lies on it'}")
             return

@@ -33,7 +33,6 @@ class LiveCapabilities:
     codecs: frozenset[str] = frozenset({PCM})
     diarization: bool = False
     vocabulary: bool = False
-    speaker_enrolment: bool = False
     billed_by_second: bool = True
     realtime_only: bool = False  # True: refuses or misbehaves when fed faster than real time
     multilingual: bool = True  # hears ``multi``: several languages in one stream, without being told which

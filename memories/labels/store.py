@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from memories.mirror import rows
 from memories.mirror.models import MemoryRow
 from memories.user_events import log as events
+from omi.accounts.erased import Fence
 from omi.stores import damaged
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import Document, InvalidPath, Unreadable
@@ -29,7 +29,6 @@ COUNTED: Final = 50_000
 """Memories of a user that are counted by label, the newest."""
 
 Kind = Literal["folder", "tag"]
-Fence = Callable[[], None]
 _PREFIX: Final[dict[Kind, str]] = {"folder": "fo", "tag": "tg"}
 _MOST: Final[dict[Kind, int]] = {"folder": MOST_FOLDERS, "tag": MOST_TAGS}
 
@@ -100,9 +99,7 @@ def create(uid: str, kind: Kind, name: str, *, fence: Fence) -> Label:
 
     ``name`` has 1 to ``LONGEST_NAME`` characters. Raises TooManyLabels and what ``fence`` raises.
     """
-    with transaction.atomic():
-        events.hold(uid)  # one creation at a time, and none beside an erasure
-        fence()
+    with events.user_write(uid, fence):
         there = listed(uid, kind)
         same = next((label for label in there if label.name.casefold() == name.casefold()), None)
         if same is not None:
@@ -116,9 +113,7 @@ def create(uid: str, kind: Kind, name: str, *, fence: Fence) -> Label:
 
 def rename(uid: str, label_id: str, name: str, *, fence: Fence) -> Label:
     """Give a folder or tag another name. Raises LabelNotFound, NameTaken and what ``fence`` raises."""
-    with transaction.atomic():
-        events.hold(uid)
-        fence()
+    with events.user_write(uid, fence):
         label = get(uid, label_id)
         others = (other for other in listed(uid, label.kind) if other.id != label_id)
         if any(other.name.casefold() == name.casefold() for other in others):
@@ -130,7 +125,7 @@ def rename(uid: str, label_id: str, name: str, *, fence: Fence) -> Label:
 def remove(uid: str, label_id: str) -> None:
     """Delete the document of a folder or tag. Raises LabelNotFound."""
     with transaction.atomic():
-        events.hold(uid)
+        events.lock(uid)
         get(uid, label_id)
         documents().delete(_path(uid, label_id))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from memories.templates import builtin
 from memories.templates.shapes import Template, TemplateSection
 from memories.user_events import log as events
+from omi.accounts.erased import Fence
 from omi.accounts.users import UserDoc, get_user, update_user
 from omi.stores import damaged
 from omi.stores.documents import documents, path
@@ -21,8 +22,6 @@ from omi.stores.documents.base import Document, InvalidPath, Unreadable
 MOST_TEMPLATES: Final = 50
 NONE: Final = "none"
 """Instead of a template's id: no sections, also where the category has a template."""
-
-Fence = Callable[[], None]
 
 
 class TemplateNotFound(LookupError):
@@ -77,9 +76,7 @@ def create(uid: str, name: str, sections: Sequence[TemplateSection], *, fence: F
 
     Raises NameTaken, TooManyTemplates and what ``fence`` raises.
     """
-    with transaction.atomic():
-        events.hold(uid)  # one creation at a time, and none beside an erasure
-        fence()
+    with events.user_write(uid, fence):
         there = own(uid)
         same = next((item for item in there if item.name.casefold() == name.casefold()), None)
         if same is not None and same.sections == list(sections):
@@ -98,9 +95,7 @@ def change(uid: str, template_id: str, name: str, sections: Sequence[TemplateSec
 
     Raises TemplateNotFound (also for a built-in one), NameTaken and what ``fence`` raises.
     """
-    with transaction.atomic():
-        events.hold(uid)
-        fence()
+    with events.user_write(uid, fence):
         there = {item.id: item for item in own(uid)}
         if template_id not in there:
             raise TemplateNotFound(template_id)
@@ -114,7 +109,7 @@ def change(uid: str, template_id: str, name: str, sections: Sequence[TemplateSec
 def delete(uid: str, template_id: str) -> None:
     """Delete a template; memories keep what was made with it. Raises TemplateNotFound."""
     with transaction.atomic():
-        events.hold(uid)
+        events.lock(uid)
         if template_id not in {item.id for item in own(uid)}:
             raise TemplateNotFound(template_id)
         documents().delete(_path(uid, template_id))
@@ -126,7 +121,7 @@ def set_default(uid: str, category: str, template_id: str | None, *, fence: Fenc
     if template_id is not None:
         require(uid, template_id)
     with transaction.atomic():
-        events.hold(uid)
+        events.lock(uid)
         chosen = {name: item for name, item in get_user(uid).templates.items() if name != category}
         update_user(uid, fence=fence, templates={**chosen, **({category: template_id} if template_id else {})})
 

@@ -23,7 +23,7 @@ from omi.core.errors import ErrorKind, ProviderError, StoreError
 from omi.core.host import several
 from omi.stores import audio
 from transcription import journal
-from transcription.hosts import beating
+from transcription.hosts import heartbeats
 from transcription.hosts.models import HostJournal
 from transcription.journal import recording, store
 from transcription.journal.reader import seconds_on_disk
@@ -39,7 +39,7 @@ State = HostJournal.State
 def closed(entry: Entry) -> None:
     """No more audio comes: whoever needs it waits for it. Does nothing on a single host, nor for unwatched sessions."""
     if several() and entry.meta.watch:
-        beating.note(entry, State.CLOSED)
+        heartbeats.note(entry, State.CLOSED)
 
 
 def was_lost(session_id: str) -> bool:
@@ -97,7 +97,7 @@ def _hand_over(entry: Entry) -> bool:
     found = store.load(entry.folder)
     if found is None or found.meta.state == store.OPEN:
         return False
-    row = beating.note(found, State.CLOSED)
+    row = heartbeats.note(found, State.CLOSED)
     if row.state == State.HANDED:  # a process died before it removed the folder
         found.remove()
         return True

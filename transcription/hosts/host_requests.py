@@ -14,7 +14,7 @@ import structlog
 from omi.core import clock
 from omi.core.host import host_id, several
 from omi.stores import audio
-from transcription.hosts import beating
+from transcription.hosts import heartbeats
 from transcription.hosts.models import HostJournal, HostRequest
 from transcription.journal import store
 
@@ -47,7 +47,7 @@ def erase(uid: str, sessions: Iterable[str] = ("",)) -> dict[str, int]:
     wanted = sorted(set(sessions))
     for name in wanted:
         forget_handed(uid, name)
-    hosts = list(beating.others())
+    hosts = list(heartbeats.others())
     for host in hosts:
         for name in wanted:
             HostRequest.objects.get_or_create(
@@ -85,7 +85,7 @@ def look(uid: str, patience: float = ANSWER_SECONDS) -> dict[str, int]:
     if not several():
         return {}
     folder, now = store.user_folder(uid).name, clock.now()
-    hosts = [host.id for host in beating.others().filter(lost_at__isnull=True)]
+    hosts = [host.id for host in heartbeats.others().filter(lost_at__isnull=True)]
     for name in hosts:
         HostRequest.objects.update_or_create(
             host=name, kind=Kind.LOOK, folder=folder, session_id="", defaults={"asked_at": now, "done_at": None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel
 from memories.feedback.models import Report
 from memories.user_events.log import KEPT as EVENTS_KEPT
 from omi.accounts import users
+from omi.accounts.erased import Fence
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from speakers.models import VoiceSample
@@ -66,7 +66,7 @@ def told(uid: str) -> Kept:
     )
 
 
-def keep_recordings_for(uid: str, days: int | None, *, fence: Callable[[], None] = users.no_fence) -> None:
+def keep_recordings_for(uid: str, days: int | None, *, fence: Fence = users.no_fence) -> None:
     """From now on, and of what is kept already: recordings go so many days after they were stored, within minutes
     after that, by the worker's housekeeping. None: they stay until they are deleted."""
     users.update_user(uid, fence=fence, recordings_keep_days=days)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_va
 from memories.shapes import Geolocation, Photo
 from omi.core.ids import checked
 from omi.core.moments import Moment
-from transcription.said_by import LONGEST_LABEL, PersonId, SegmentId
+from transcription.ids import LONGEST_LABEL, PersonId, SegmentId
 from transcription.segments import Segment, is_speaker_label, speaker_label
 
 MAX_GIVEN_SEGMENTS = 20_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memories.structuring.said import Talk
+from memories.structuring.grounding import Talk
 from transcription.segments import Segment
 
 LINES = [

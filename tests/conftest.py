@@ -65,6 +65,7 @@ SERVICES = {
     "firestore_project",
     "promtool",
     "amtool",
+    "process",  # of tests/pipeline/vendor_run.py: whole runs, whose decoder and rules are children
 }
 SERVICE_PARAMETERS = {"postgres", "firestore", "bucket"}
 

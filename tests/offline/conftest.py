@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -100,9 +100,15 @@ def app(db: None) -> App:
 
 
 @pytest.fixture(autouse=True)
+def _no_session_is_left() -> Iterator[None]:
+    """A journal that stayed would be recovered by the housekeeping of some other test of this process."""
+    yield
+    journal.forget_user(UID)
+
+
+@pytest.fixture(autouse=True)
 def _noise_is_speech(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the recording is not quiet somebody speaks: the detector and its child have tests of their own."""
-    journal.forget_user(UID)  # of the test before
     real = subprocess_runner.call
 
     def call(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:

@@ -115,6 +115,7 @@ def test_support_sees_it_and_has_it_tried_again_for_a_reason(failed: str) -> Non
     shown = support.get(PAGE).content.decode()
     assert failed in shown
     assert "taken by 9 workers" in shown
+    assert support.get("/admin/console/find/", data={"q": failed}).headers["Location"] == PAGE
     support.post(PAGE, {"batch": failed, "reason": " "})
     assert SyncBatch.objects.get().state == "failed"
     assert support.post(PAGE, {"batch": failed, "reason": "asked by its user"}, follow=True).status_code == 200

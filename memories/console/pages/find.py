@@ -13,6 +13,8 @@ from django.urls import reverse
 from memories.console.models import Replay
 from memories.console.pages.base import answer, needs
 from memories.models import MemoryRow, ProcessingMemoryRow, SessionRow, UserEvent
+from memories.offline.batches import UNFINISHED
+from memories.offline.models import SyncBatch
 from memories.pipeline.models import PostProcessingRun, VendorCall
 
 EACH: Final = 10
@@ -40,12 +42,13 @@ def find(request: HttpRequest) -> HttpResponse:
 
 
 def look_up(asked: str) -> list[Hit]:
-    """Everything that has this id: of a memory, conversation, session, run, call, replay, event or user.
+    """Everything that has this id: of a memory, conversation, session, offline batch, run, call, replay, event
+    or user.
 
     ``run 12``, ``call 12``, ``event 12``, ``replay 12`` ask for one kind. Each look-up is by an index.
     """
     kind, _, rest = asked.partition(" ")
-    if rest and kind.lower() in ("run", "call", "event", "replay", "memory", "user", "session"):
+    if rest and kind.lower() in ("run", "call", "event", "replay", "memory", "user", "session", "batch"):
         return [hit for hit in look_up(rest.strip().lstrip("#")) if hit.kind == kind.lower()]
     hits = [_memory(row) for row in MemoryRow.objects.filter(memory_id=asked)[:EACH]]
     uid, slash, memory_id = asked.rpartition("/")
@@ -56,6 +59,7 @@ def look_up(asked: str) -> list[Hit]:
     sessions = SessionRow.objects.filter(session_id=asked).select_related("conversation")[:EACH]
     hits += [_conversation(row.conversation, "session") for row in sessions]
     hits += [_call(call) for call in VendorCall.objects.filter(reference=asked).order_by()[:EACH]] if asked else []
+    hits += [_batch(batch) for batch in SyncBatch.objects.filter(pk=asked)]
     hits += _numbered(asked)
     if MemoryRow.objects.filter(uid=asked).exists() or PostProcessingRun.objects.filter(uid=asked).exists():
         hits.append(Hit("user", asked, reverse("admin:console_person", args=[asked])))
@@ -80,6 +84,12 @@ def _numbered(asked: str) -> list[Hit]:
             address = reverse("admin:memories_memoryrow_change", args=[row.pk])
         hits.append(Hit("event", f"number {event.number} of {event.uid} ({event.type})", address))
     return hits
+
+
+def _batch(batch: SyncBatch) -> Hit:
+    listed = batch.state in (*UNFINISHED, SyncBatch.State.FAILED)
+    address = reverse("admin:console_offline") if listed else reverse("admin:console_person", args=[batch.uid])
+    return Hit("batch", f"{batch.pk} of {batch.uid}, {batch.state}", address)
 
 
 def _memory(row: MemoryRow) -> Hit:

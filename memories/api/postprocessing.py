@@ -19,6 +19,7 @@ from memories.api.shapes import Detail, RunStatus
 from memories.api.uploads import limit_upload
 from memories.pipeline import budgets, queries, service, status
 from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.states import State
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.accounts.requests import fence_of, uid_of
@@ -63,6 +64,13 @@ class PostProcessingViewSet(InTurn, viewsets.ViewSet):
         memory = repository.get_memory(uid, memory_id)  # before a byte of the upload is read
         self.give_way()  # an upload is read and looked at for longer than a memory, and others wait for their turn
         if memory.discarded:
+            if queries.runs_of(uid, memory_id).exclude(state=State.FINISHED).exists():  # its conversation went on
+                raise ApiError(
+                    409,
+                    "The memory is being made anew, please try again",
+                    headers={"Retry-After": "5"},
+                    code="under_way",
+                )
             raise ApiError(400, "Memory is discarded")
         limit_upload(request)
         upload = request.FILES.get("file")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
 from memories.shapes import Memory
@@ -195,6 +196,14 @@ def test_the_clients_file_name_never_names_a_file(alice: Caller, make_memory: Ma
 def test_a_discarded_memory_is_400(alice: Caller, make_memory: Make) -> None:
     answer = alice.upload(url(make_memory(discarded=True)), tone(11))
     assert (answer.status_code, answer.json()) == (400, {"detail": "Memory is discarded"})
+
+
+def test_one_whose_conversation_goes_on_may_be_asked_for_again_soon(alice: Caller, make_memory: Make) -> None:
+    """Its beginning alone was too little to keep; what was said since is being made of it."""
+    memory = make_memory(discarded=True)
+    service.start("reprocess", "alice", memory.id, actor="test")
+    answer = alice.upload(url(memory), tone(11))
+    assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (409, "under_way", "5")
 
 
 def test_cancel_and_retry(alice: Caller, make_memory: Make) -> None:

@@ -65,12 +65,8 @@ class PostProcessingViewSet(InTurn, viewsets.ViewSet):
         self.give_way()  # an upload is read and looked at for longer than a memory, and others wait for their turn
         if memory.discarded:
             if queries.runs_of(uid, memory_id).exclude(state=State.FINISHED).exists():  # its conversation went on
-                raise ApiError(
-                    409,
-                    "The memory is being made anew, please try again",
-                    headers={"Retry-After": "5"},
-                    code="under_way",
-                )
+                said = "The memory is being made anew, please try again"
+                raise ApiError(409, said, headers={"Retry-After": "5"}, code="under_way")
             raise ApiError(400, "Memory is discarded")
         limit_upload(request)
         upload = request.FILES.get("file")

@@ -17,6 +17,7 @@ from memories.api.reading import Query, idempotency_key, key_parameter, paramete
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, RunStatus
 from memories.api.uploads import limit_upload
+from memories.capture import conversations
 from memories.pipeline import budgets, queries, service, status
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import State
@@ -64,8 +65,9 @@ class PostProcessingViewSet(InTurn, viewsets.ViewSet):
         memory = repository.get_memory(uid, memory_id)  # before a byte of the upload is read
         self.give_way()  # an upload is read and looked at for longer than a memory, and others wait for their turn
         if memory.discarded:
-            if queries.runs_of(uid, memory_id).exclude(state=State.FINISHED).exists():  # its conversation went on
-                said = "The memory is being made anew, please try again"
+            being_made = queries.runs_of(uid, memory_id).exclude(state=State.FINISHED).exists()
+            if being_made or conversations.may_go_on(uid, memory):  # what was heard so far was too little to keep
+                said = "The memory's conversation goes on, please try again"
                 raise ApiError(409, said, headers={"Retry-After": "5"}, code="under_way")
             raise ApiError(400, "Memory is discarded")
         limit_upload(request)

@@ -20,7 +20,7 @@ from memories.pipeline import service
 from memories.repository import memories, processing, transcripts
 from memories.repository.live_segments import LivePiece
 from memories.repository.parsing import dump
-from memories.shapes import ProcessingMemory, SessionAudio
+from memories.shapes import Memory, ProcessingMemory, SessionAudio
 from memories.user_events import log as events
 from omi.core import clock
 from transcription.ports import HOST_LOST, Accounting, Conversation, ConversationGone, Piece, SessionInfo, VoiceLabel
@@ -73,6 +73,18 @@ def resume_conversation(session: SessionInfo) -> Conversation | None:
     if found.ended or not earliest <= began <= continuing.last_heard(found) + settings.OMI_GAP_SECONDS:
         return None
     return _resume(session, found)
+
+
+def may_go_on(uid: str, memory: Memory) -> bool:
+    """Whether more may come of the conversation that a memory was made of: it has not ended, and was heard within the
+    gap. A host that was cut off may hold its end."""
+    if memory.processing_memory_id is None:
+        return False
+    try:
+        found = processing.get(uid, memory.processing_memory_id)
+    except processing.ProcessingMemoryNotFound:
+        return False
+    return not found.ended and clock.time() <= continuing.last_heard(found) + settings.OMI_GAP_SECONDS
 
 
 def deleted_at(uid: str, memory_id: str | None) -> float | None:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun
 from memories.repository import memories as repository
-from memories.shapes import Memory
+from memories.repository import processing
+from memories.shapes import Memory, ProcessingMemory
 from omi.stores import audio
 from tests.api.conftest import Caller
 from tests.support import sound
@@ -204,6 +206,20 @@ def test_one_whose_conversation_goes_on_may_be_asked_for_again_soon(alice: Calle
     service.start("reprocess", "alice", memory.id, actor="test")
     answer = alice.upload(url(memory), tone(11))
     assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (409, "under_way", "5")
+
+
+@pytest.mark.parametrize(("ended", "status"), [(None, 409), ("finish", 400)])
+def test_one_whose_conversation_may_go_on_is_refused_for_now_only(
+    alice: Caller, make_memory: Make, ended: str | None, status: int
+) -> None:
+    """The host that heard its end may be cut off."""
+    now = timezone.now()
+    conversation = ProcessingMemory(
+        id="p1", created_at=now, timer_start=now.timestamp() - 10, last_audio=5.0, ended=ended, session_ids=["s1"]
+    )
+    processing.create("alice", conversation)
+    memory = make_memory(discarded=True, processing_memory_id="p1")
+    assert alice.upload(url(memory), tone(11)).status_code == status
 
 
 def test_cancel_and_retry(alice: Caller, make_memory: Make) -> None:

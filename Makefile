@@ -70,10 +70,10 @@ imports: $(DEV_STAMP)  ## import rules: layers (import-linter), nothing inside f
 	@$(BIN)/python -m tests.support.import_rules
 
 # Byte code is kept: where the environment forbids it, each server that a test starts compiles the project again.
-# Four workers on two cores: nearly half of their time goes to tests that wait for processes of their own.
+# Three workers on two cores: half of their time goes to tests that wait for processes of their own. A fourth gained nothing.
 unit test-fast: export PYTHONDONTWRITEBYTECODE =
 unit: $(MEASURES_STAMP)
-	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not long"
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-fast: $(MEASURES_STAMP)  ## the tests that start no real process and run no speech model
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not process and not browser and not extra and not model"

@@ -180,6 +180,28 @@ def test_a_resumed_conversation_never_overwrites_a_better_transcript(drive: Driv
     assert made.active_transcript == "fal_whisperx"
 
 
+def test_a_sentence_that_an_earlier_run_saw_half_is_shown_whole(drive: Drive) -> None:
+    """Found on two hosts of which one was killed: the run that made good what had failed read the conversation while
+    the next sentence was said, and the run after that took its first word for all of it."""
+    conversation(segment(1, "we should book the table", 1.0))
+    drive(start())
+    made_good = [
+        Segment(id="made", text="we should book the table", start=1.0, end=5.0, stt_provider="deepgram_prerecorded"),
+        Segment(id="s2", text="that", start=9.0, end=9.3, speaker="SPEAKER_01", stt_provider="deepgram_streaming"),
+    ]
+    repository.update_memory(
+        UID, MEMORY, {"transcript_segments": made_good, "active_transcript": "deepgram_prerecorded"}
+    )
+    grown = segment(2, "that sounds wonderful", 9.0, speaker="SPEAKER_00")
+    processing.update(UID, PROCESSING, {"transcript_segments": [made_good[0], grown, segment(3, "bye", 14.0)]})
+    drive(start(again=1))
+    made = repository.get_memory(UID, MEMORY)
+    assert [item.text for item in made.transcript_segments] == [
+        "we should book the table", "that sounds wonderful", "bye",
+    ]  # fmt: skip
+    assert made.transcript_segments[1].speaker == "SPEAKER_01"  # as it was shown
+
+
 def test_what_is_said_after_post_processing_gets_labels_that_mean_the_same_voices(drive: Drive) -> None:
     """Both transcripts count their voices from 0, each in its own order: SPEAKER_00 was two people in one memory."""
     conversation(segment(1, "we should boog the tabel", 1.0), segment(2, "for friday", 6.0, speaker="SPEAKER_01"))

@@ -6,6 +6,7 @@ better, post-processed transcript: what was said since is added behind it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -103,10 +104,11 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recor
     if _keeps_shown(ctx, memory):
         shown = memory.heard()
         end = end_of(shown)
-        known = {item.id for item in shown}
+        known = {item.id: item for item in shown}
         later = [item for item in live if item.start >= end - 0.5 and item.id not in known]
         later = continued(shown, live, later, taken=memory.edits.speakers)
-        segments, changed_text = [*shown, *later], bool(later)
+        grown = _grown(known, live)
+        segments, changed_text = [*(grown.get(item.id, item) for item in shown), *later], bool(later or grown)
     edited = _with_assigned(memory.edits, conversation)
     labelled, edited = changes.lay(_labelled(segments, edited, memory.active_transcript), edited)
     fields: dict[str, Any] = {
@@ -130,6 +132,15 @@ def _resumed(ctx: Context, conversation: ProcessingMemory, memory: Memory, recor
     if recording:
         fields["recording"] = recording
     return fields
+
+
+def _grown(known: Mapping[str, Segment], live: Sequence[Segment]) -> dict[str, Segment]:
+    """Live segments that have become longer since they were shown: the earlier run read them while they were said."""
+    return {
+        item.id: item.model_copy(update={"speaker": known[item.id].speaker})
+        for item in live
+        if item.id in known and item.end > known[item.id].end
+    }
 
 
 def _with_assigned(edited: UserEdits, conversation: ProcessingMemory) -> UserEdits:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
 from django.conf import settings
-from django.db import Error, connection, transaction
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from memories.offline.models import SyncBatch
-from memories.pipeline import tasks
 from memories.user_events import log as events
-
-log = structlog.get_logger(__name__)
 
 
 class LeaseLost(Exception):
@@ -52,32 +47,8 @@ class Turn:
                 return None
         return cls(batch_id, claim)
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Renews the turn in a thread while the block works."""
-        over = threading.Event()
-        beats = threading.Thread(target=self._beat, args=(over,), name="sync-lease", daemon=True)
-        beats.start()
-        try:
-            yield
-        finally:
-            over.set()
-            beats.join()
-
-    def _beat(self, over: threading.Event) -> None:
-        try:
-            while not over.wait(settings.OMI_LEASE_SECONDS / 4):
-                try:
-                    if not self.renew():
-                        return
-                except Error as error:  # the next beat may reach the database again; the lease decides
-                    log.warning("sync_lease_not_renewed", batch=self.batch_id, error=type(error).__name__)
-        finally:
-            connection.close()
-
     def renew(self) -> bool:
-        """Keep the turn for another while, and say that this worker lives. False where it was lost."""
-        tasks.alive()
+        """Keep the turn for another while. False where it was lost."""
         return bool(self._mine().update(until=_until(timezone.now())))
 
     def check(self) -> None:

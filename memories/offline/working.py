@@ -28,7 +28,7 @@ from memories.ids import memory_id_for, processing_id_for
 from memories.offline import batches, decoding, ending, placing, receiving
 from memories.offline.leases import LeaseLost, Turn
 from memories.offline.models import SyncBatch, SyncConversation, SyncFile
-from memories.pipeline import budgets, subprocess_runner
+from memories.pipeline import budgets, long_work, subprocess_runner
 from memories.pipeline.engine import fault_injection
 from omi.accounts.erased import AccountErased, require_alive
 from omi.core import workspace
@@ -62,7 +62,7 @@ def work(batch_id: str) -> str:
         ending.end(batch, SyncBatch.State.FAILED)
         return "gave_up"
     try:
-        with turn.kept(), workspace.temporary("sync-") as folder:
+        with long_work.kept(f"offline batch {batch_id}", turn.renew), workspace.temporary("sync-") as folder:
             _Work(batch, turn, Path(folder)).all()
     except LeaseLost:
         return "lost"

@@ -18,8 +18,9 @@ from django.utils import timezone
 
 from memories.insights import figures as insights
 from memories.passages import whole
-from memories.pipeline import service, vector_writes
+from memories.pipeline import long_work, service, vector_writes
 from memories.pipeline.engine import fault_injection
+from memories.pipeline.engine.lease import lease_time
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import State as RunState
 from memories.privacy import erasure
@@ -28,7 +29,7 @@ from memories.recaps import reading as recaps
 from memories.repository import memories as repository
 from memories.repository import replacing
 from memories.repository.large import Unreadable
-from memories.reshaping import holding, plans, records, stores
+from memories.reshaping import plans, records, stores
 from memories.reshaping.models import Reshaping
 from memories.shapes import Memory
 from memories.user_events import log as events
@@ -62,11 +63,11 @@ def work(identity: str) -> None:
     one do the same twice."""
     now = timezone.now()
     mine = Reshaping.objects.filter(pk=identity, finished=False, next_at__lte=now)
-    if not mine.update(next_at=now + holding.lease(), tries=F("tries") + 1):
+    if not mine.update(next_at=now + lease_time(), tries=F("tries") + 1):
         return
     row = Reshaping.objects.prefetch_related("memories").get(pk=identity)
     try:
-        with holding.held(row.pk):
+        with long_work.kept(f"reshaping {row.pk}", partial(_renew, row.pk)):
             if row.state == State.UNDOING:
                 _take_back(row)
             else:
@@ -82,6 +83,10 @@ def work(identity: str) -> None:
     except (ProviderError, DocumentError, InvalidVector, AudioNotFound) as error:
         permanent = isinstance(error, ProviderError) and error.kind is ErrorKind.PERMANENT
         _postpone(row, "permanent" if permanent else "store", _delay(row))
+
+
+def _renew(identity: str) -> None:
+    Reshaping.objects.filter(pk=identity, finished=False).update(next_at=timezone.now() + lease_time())
 
 
 def due(limit: int = 100) -> int:

@@ -10,8 +10,7 @@ from django.utils import timezone
 
 from memories.offline import ending, leases, working
 from memories.offline.models import SyncBatch, SyncConversation
-from memories.pipeline import tasks
-from memories.pipeline.models import ClusterBeat, VendorCall
+from memories.pipeline.models import VendorCall
 from omi.stores.models import AudioObject
 from tests.offline.conftest import TALK, UID, App, Killed, Make, memories, pcm, script, texts
 from transcription import journal
@@ -73,17 +72,12 @@ def test_a_batch_that_its_workers_die_of_is_given_up(app: App) -> None:
     assert AudioObject.objects.get().delete_after > timezone.now() + ending.FAILED_KEPT, "support may try it again"
 
 
-def test_while_it_works_the_turn_is_kept_and_the_cluster_is_not_taken_for_one_that_hangs(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMI_CLUSTER_ID", "here")
-    monkeypatch.setattr(tasks, "_last_sign", 0.0)
+def test_a_turn_is_kept_until_another_worker_has_it(app: App) -> None:
     turn = leases.Turn.take(app.send((pcm(*TALK), 0, "pcm16")))
     assert turn is not None
     SyncBatch.objects.update(until=timezone.now())
     assert turn.renew()
     assert SyncBatch.objects.get().until > timezone.now()
-    assert ClusterBeat.objects.filter(name="here").exists()
     SyncBatch.objects.update(claim="another")
     assert not turn.renew()
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from memories.pipeline import tasks
+from memories.pipeline.models import ClusterBeat
 from memories.reshaping import working
 from memories.reshaping.models import Reshaping
 
@@ -41,6 +43,8 @@ def test_a_worker_that_takes_long_keeps_its_reshaping(
     row: Reshaping, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.OMI_LEASE_SECONDS = 0.4
+    monkeypatch.setenv("OMI_CLUSTER_ID", "here")
+    monkeypatch.setattr(tasks, "_last_sign", 0.0)
     seen: list[Any] = []
 
     def copies(found: Reshaping) -> None:
@@ -56,3 +60,4 @@ def test_a_worker_that_takes_long_keeps_its_reshaping(
     assert seen == sorted(seen)
     row.refresh_from_db()
     assert row.finished
+    assert ClusterBeat.objects.filter(name="here").exists(), "else serve takes the cluster for one that hangs"

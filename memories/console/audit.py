@@ -36,6 +36,11 @@ def run(row: Any) -> Target:
     return Target("run", str(row.pk), row.uid, row.memory_id)
 
 
+def batch(row: Any) -> Target:
+    """``row``: a SyncBatch."""
+    return Target("batch", row.pk, row.uid)
+
+
 def user(uid: str) -> Target:
     return Target("user", uid, uid)
 

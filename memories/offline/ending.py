@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -32,8 +32,12 @@ FAILED_KEPT: Final = timedelta(days=14)
 """For how long what came of a batch that was given up is kept, so that support may have it tried again."""
 
 
+MARGIN: Final = timedelta(hours=1)
+"""For how long bytes outlive the time at which a worker is to take them away."""
+
+
 class NothingLeft(Exception):
-    """What came of a batch is not here any more, or came again with another one: it cannot be tried again."""
+    """What came of a batch came again with another one: it cannot be tried again."""
 
 
 def expire() -> int:
@@ -59,9 +63,8 @@ def expire() -> int:
 
 
 def _let_go_of_failed(now: datetime) -> int:
-    old = SyncFile.objects.filter(batch__state=SyncBatch.State.FAILED, batch__ended_at__lt=now - FAILED_KEPT)
     done = 0
-    for batch in SyncBatch.objects.filter(pk__in=old.exclude(pieces=[]).values("batch")[:200]):
+    for batch in given_up().filter(ended_at__lt=now - FAILED_KEPT)[:200]:
         try:
             _let_go(batch)
         except ProviderError as error:
@@ -76,7 +79,7 @@ def end(batch: SyncBatch, state: str) -> None:
     is not to blame, after ``FAILED_KEPT``."""
     if state == SyncBatch.State.FAILED:
         log.error("sync_batch_failed", batch=batch.pk, uid=batch.uid, tries=batch.tries)
-        _keep(batch, FAILED_KEPT + LEFT_TO_WORK)
+        _keep(batch, FAILED_KEPT + MARGIN)
     else:
         _let_go(batch)
     SyncBatch.objects.filter(pk=batch.pk).update(
@@ -98,9 +101,9 @@ def _let_go(batch: SyncBatch) -> None:
 
 
 def given_up() -> QuerySet[SyncBatch]:
-    """Batches that failed and can be tried again, the oldest first."""
-    since = timezone.now() - FAILED_KEPT
-    return SyncBatch.objects.filter(state=SyncBatch.State.FAILED, ended_at__gte=since).order_by("ended_at", "pk")
+    """Batches that failed and of which something is still here, the oldest first."""
+    here = SyncFile.objects.filter(batch=OuterRef("pk")).exclude(pieces=[])
+    return SyncBatch.objects.filter(Exists(here), state=SyncBatch.State.FAILED).order_by("ended_at", "pk")
 
 
 def try_again(batch_id: str) -> SyncBatch:
@@ -113,11 +116,13 @@ def try_again(batch_id: str) -> SyncBatch:
             raise batches.BatchNotFound
         left = batch.files.exclude(pieces=[])
         others = SyncFile.objects.filter(batch__uid=batch.uid, state__in=batches.KNOWN).exclude(batch=batch)
-        if not left.exclude(sha256__in=others.values("sha256")).exists():
+        came = left.filter(sha256__in=others.values("sha256")).count()
+        if came == left.count() or (came and batch.placed):  # where its words go is decided: some would be there twice
             raise NothingLeft
         batch.state, batch.tries, batch.due_at, batch.ended_at = SyncBatch.State.QUEUED, 0, now, None
-        batch.expires_at = now + timedelta(days=settings.OMI_SYNC_KEEP_DAYS)
-        _keep(batch, batch.expires_at - now + 2 * LEFT_TO_WORK)
+        keep_for = timedelta(days=settings.OMI_SYNC_KEEP_DAYS)
+        batch.expires_at = now + keep_for
+        _keep(batch, keep_for + LEFT_TO_WORK + MARGIN)
         batch.save(update_fields=["state", "tries", "due_at", "ended_at", "expires_at"])
         transaction.on_commit(partial(async_task, batches.WORK, batch.pk))
     return batch

@@ -17,7 +17,7 @@ from memories.offline.models import SyncBatch
 
 
 class OfflineCollector:
-    """Two queries by an index for each scrape. While the rows cannot be read nothing is told: that the figures are
+    """Three queries by an index for each scrape. While the rows cannot be read nothing is told: that the figures are
     unreadable is said by the pipeline's."""
 
     def describe(self) -> Iterable[Any]:

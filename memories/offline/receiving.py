@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -64,7 +63,7 @@ def receive(
         raise Longer
     left = found.batch.expires_at - timezone.now()
     stored = audio.put(uid, "sync", _pieces(content, room), suffix=".part",
-                       keep_for=left + ending.LEFT_TO_WORK + timedelta(hours=1), fence=fence)  # fmt: skip
+                       keep_for=left + ending.LEFT_TO_WORK + ending.MARGIN, fence=fence)  # fmt: skip
     taken = False
     try:
         with transaction.atomic():

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from memories.console.models import AuditEntry
 from memories.offline import batches, ending, working
 from memories.offline.metrics import OfflineCollector
-from memories.offline.models import SyncBatch
+from memories.offline.models import SyncBatch, SyncFile
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from tests.console.conftest import staff
@@ -84,6 +84,25 @@ def test_what_came_again_meanwhile_is_not_heard_twice(app: App, make: Make, fail
     with pytest.raises(ending.NothingLeft):
         ending.try_again(failed)
     assert len(memories()) == 1
+
+
+def test_where_its_words_go_is_decided_a_part_of_it_that_came_again_is_enough(app: App, failed: str) -> None:
+    SyncBatch.objects.filter(pk=failed).update(placed=True)
+    SyncFile.objects.get(batch=failed).batch.files.create(
+        number=1, captured_at=timezone.now(), codec="pcm16", size=9, sha256="1" * 64, state="whole", pieces=["other"]
+    )
+    script("a walk")
+    assert working.work(app.send((pcm(*TALK), 0, "pcm16"))) == "done"
+    with pytest.raises(ending.NothingLeft):
+        ending.try_again(failed)
+    SyncBatch.objects.filter(pk=failed).update(placed=False)
+    ending.try_again(failed)  # the worker leaves the one out
+
+
+def test_one_whose_bytes_are_gone_is_not_told(failed: str) -> None:
+    """As those are that an earlier release gave up."""
+    SyncFile.objects.update(pieces=[])
+    assert figure("failed") == 0
 
 
 def test_its_bytes_count_for_as_long_as_they_are_here_and_its_user_may_drop_it(app: App, failed: str) -> None:

@@ -34,11 +34,9 @@ def _try_again(request: HttpRequest) -> HttpResponse:
     try:
         with transaction.atomic():
             batch = ending.try_again(batch_id)
-            audit.record(
-                audit.actor_of(request), roles.RETRY, audit.Target("batch", batch.pk, batch.uid), reason
-            )  # fmt: skip
+            audit.record(audit.actor_of(request), roles.RETRY, audit.batch(batch), reason)
     except (batches.BatchNotFound, ending.NothingLeft):
-        messages.error(request, "There is nothing to try again: it is at work, or its files are gone or came again.")
+        messages.error(request, "There is nothing to try again: it is at work, is over, or its files came again.")
     else:
         messages.success(request, f"{batch.pk} waits for a worker.")
     return back

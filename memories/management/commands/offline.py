@@ -34,21 +34,19 @@ class Command(BaseCommand):
             since = batch.due_at or batch.created_at
             at_work = " (a worker is at it)" if batch.until and batch.until > timezone.now() else ""
             self.stdout.write(f"{batch.pk}  {batch.uid}  {batch.state} since {since:%Y-%m-%d %H:%M} UTC{at_work}")
-        given_up = list(failed[: options["limit"]])
-        for batch in given_up:
-            line = f"{batch.pk}  {batch.uid}  failed {batch.ended_at:%Y-%m-%d %H:%M} UTC taken by {batch.tries} workers"
-            self.stdout.write(
-                line + (self._again(batch, options["actor"], options["reason"]) if options["retry"] else "")
-            )
+        for batch in list(failed[: options["limit"]]):
+            told = f"{batch.pk}  {batch.uid}  failed {batch.ended_at:%Y-%m-%d %H:%M} UTC taken by {batch.tries} workers"
+            said = self._again(batch, options["actor"], options["reason"]) if options["retry"] else ""
+            self.stdout.write(told + said)
         self.stdout.write(f"{waiting.count()} unfinished, {failed.count()} failed")
 
     def _again(self, batch: SyncBatch, actor: str, reason: str) -> str:
         try:
             with transaction.atomic():
                 ending.try_again(batch.pk)
-                audit.record(actor, roles.RETRY, audit.Target("batch", batch.pk, batch.uid), reason)
+                audit.record(actor, roles.RETRY, audit.batch(batch), reason)
         except batches.BatchNotFound:
             return "  -> somebody else had it tried again"
         except ending.NothingLeft:
-            return "  -> nothing to try again: its files are gone, or came again with another batch"
+            return "  -> not tried again: its files came again with another batch"
         return "  -> queued"

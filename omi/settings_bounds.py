@@ -33,7 +33,7 @@ OMI_SEARCHES_PER_MINUTE = env_int("OMI_SEARCHES_PER_MINUTE", 30)
 OMI_CREATES_PER_MINUTE = env_int("OMI_CREATES_PER_MINUTE", 30)
 """Posted memories: each is a run with a language model and an embedding."""
 OMI_SOCKETS_PER_MINUTE = env_int("OMI_SOCKETS_PER_MINUTE", 120)
-"""Live sockets that one user opens, in one process."""
+"""Live sockets that one user opens."""
 OMI_ADMIT_FREE_BYTES = env_int("OMI_ADMIT_FREE_BYTES", 1536 * 1024**2)
 """With less free on the data folder's disk no new upload and no new socket is let in: the journals' reserve and one of
 the largest uploads. 0: no limit, here and in the three that follow."""

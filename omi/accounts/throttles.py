@@ -1,4 +1,4 @@
-"""Rates: how many requests one user may make within a minute. What is beyond is 429 with ``Retry-After``, and logged.
+"""Rates: how many requests one user may make, and sockets open, within a minute. What is beyond is refused, and logged.
 
 Counted in the cache: of the process, or of all processes where Redis is set. Without the cache nothing is counted.
 """
@@ -90,7 +90,8 @@ def within(kind: str, most: int, uid: str) -> bool:
 
 
 def allowed(kind: str, uid: str) -> bool:
-    """The same for a door that is no view of the REST framework. ``kind``: ``requests``, ``searches``, ``creates``."""
+    """The same for a door that is no view of the REST framework. ``kind``: ``requests``, ``searches``, ``creates``,
+    ``sockets``."""
     most = int(getattr(settings, f"OMI_{kind.upper()}_PER_MINUTE"))
     return most <= 0 or within(kind, most, uid)
 

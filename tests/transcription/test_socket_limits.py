@@ -8,12 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
+from omi.accounts import throttles
 from tests.transcription.fakes import MemorySink, Script, spoken_pcm
 from tests.transcription.live_session import TEN, run, words
-from tests.transcription.wire import Wire, fill, fresh
+from tests.transcription.wire import REAL_ADMIT, Wire, fill, fresh
 from transcription import journal
-from transcription.listen import capacity, connection_limits, drain, outgoing
+from transcription.listen import authentication, capacity, drain, outgoing
 from transcription.listen.pace import Pace, TextPace
 
 pytestmark = pytest.mark.django_db
@@ -62,10 +64,14 @@ def test_a_client_that_opens_sockets_one_after_the_other_is_sent_away_and_anothe
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.OMI_SOCKETS_PER_MINUTE = 3
-    monkeypatch.setattr(connection_limits, "_opened", {})
-    monkeypatch.setattr(connection_limits, "TOO_OFTEN_SECONDS", 0.2)
-    now = [600.0]
-    monkeypatch.setattr(connection_limits, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(authentication, "admit", REAL_ADMIT)
+    monkeypatch.setattr(authentication, "_verify", lambda uid: authentication.Visitor(uid))
+    monkeypatch.setattr(authentication, "_vocabulary", lambda uid: ())
+    monkeypatch.setattr(authentication, "_tuned", lambda name, uid: None)
+    monkeypatch.setattr(authentication, "TOO_OFTEN_SECONDS", 0.2)
+    now = [time.time()]
+    monkeypatch.setattr(throttles, "time", SimpleNamespace(time=lambda: now[0]))
+    cache.clear()
 
     async def opened(uid: str) -> tuple[int | None, list[str]]:
         began = time.monotonic()

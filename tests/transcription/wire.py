@@ -22,6 +22,7 @@ from transcription.session.dependencies import Dependencies
 
 TOKENS: dict[str, tuple[str, float]] = {}
 """Token to user and end; one that is not here is bad."""
+REAL_ADMIT = authentication.admit
 
 
 async def admit(token: str) -> authentication.Visitor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from typing import Any
 import structlog
 from channels.db import database_sync_to_async
 
+from omi.accounts import throttles
 from omi.accounts.identity import IdentityUnavailable, InvalidToken, verify_token
 from omi.accounts.users import get_user
 from omi.core import tuned
@@ -18,6 +20,9 @@ from omi.core.database_threads import pool
 log = structlog.get_logger(__name__)
 
 MAX_VOCABULARY = 100
+TOO_OFTEN = "too_often"
+TOO_OFTEN_SECONDS = 2.0
+"""How long one who is refused for it waits for the answer: who is told at once is back at once."""
 
 # Threads of their own: a slow identity service must not hold up database work, nor that this.
 THREADS = pool("authentication", 8)
@@ -56,8 +61,14 @@ def bearer(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 async def admit(token: str) -> Visitor:
-    """Verify a token and read the user's vocabulary, in one turn of a thread. Raises Refused."""
-    return await _threaded(_admit, token)
+    """Verify a token and read the user's vocabulary, in one turn of a thread. Raises Refused; who opens one socket
+    after the other waits for that, and comes back slower."""
+    try:
+        return await _threaded(_admit, token)
+    except Refused as refused:
+        if refused.reason == TOO_OFTEN:
+            await asyncio.sleep(TOO_OFTEN_SECONDS)
+        raise
 
 
 async def verify(token: str) -> Visitor:
@@ -72,6 +83,9 @@ async def _threaded(function: Callable[[str], Visitor], token: str) -> Visitor:
 
 def _admit(token: str) -> Visitor:
     visitor = _verify(token)
+    if not throttles.allowed("sockets", visitor.uid):
+        sentence = "This user opens too many connections one after the other; try again."
+        raise Refused(TOO_OFTEN, sentence, later=True)
     order = _tuned("live_order", visitor.uid)
     accuracy = _tuned("live_accuracy", visitor.uid)
     return replace(visitor, vocabulary=_vocabulary(visitor.uid), order=tuple(order or ()), accuracy=accuracy)

@@ -123,7 +123,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             self._auth_timer.cancel()
         try:
             visitor = await authentication.admit(token)
-            await connection_limits.enter(visitor.uid, self)
+            connection_limits.take_slot(visitor.uid, self)
         except authentication.Refused as refused:
             if answer:
                 self._tell({"type": "auth_response", "success": False})

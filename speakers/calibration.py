@@ -88,16 +88,7 @@ class Calibration:
         """Cosine and s-norm of each of ``tests`` (n, dimension) with each copy of one profile: (n, copies) both."""
         copies = min(len(profile), len(self.cohort))
         cosines = np.asarray(tests @ profile[:copies].T, np.float32)
-        norms = np.zeros_like(cosines)
-        for at in range(copies):
-            own, against_tests, against_profile = (
-                cosines[:, at],
-                tests @ self.cohort[at].T,
-                self.cohort[at] @ profile[at],
-            )
-            test_side = (own - against_tests.mean(axis=1)) / np.maximum(against_tests.std(axis=1), 1e-3)
-            profile_side = (own - against_profile.mean()) / max(float(against_profile.std()), 1e-3)
-            norms[:, at] = (test_side + profile_side) / 2
+        norms = np.stack([self._norm(cosines[:, c], profile[c], tests, c) for c in range(copies)], axis=1)
         return cosines, norms
 
     def probabilities(self, test: NDArray[np.float32], profiles: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -124,14 +115,15 @@ class Calibration:
         return float(cosines.mean(axis=1).max())
 
     def _norm(
-        self, cosines: NDArray[np.float32], test: NDArray[np.float32], profiles: NDArray[np.float32], condition: int
+        self, cosines: NDArray[np.float32], one: NDArray[np.float32], others: NDArray[np.float32], condition: int
     ) -> NDArray[np.float32]:
-        """Symmetric normalisation: (cosine - mean) / deviation over the cohort, averaged over both sides: (n,)."""
+        """Symmetric normalisation of one voice with each of several: (cosine - mean) / deviation over the cohort,
+        averaged over both sides: (n,)."""
         cohort = self.cohort[condition]
-        against_test, against_profiles = cohort @ test, cohort @ profiles.T
-        test_side = (cosines - against_test.mean()) / max(float(against_test.std()), 1e-3)
-        profile_side = (cosines - against_profiles.mean(axis=0)) / np.maximum(against_profiles.std(axis=0), 1e-3)
-        return np.asarray((test_side + profile_side) / 2, np.float32)
+        against_one, against_others = cohort @ one, cohort @ others.T
+        one_side = (cosines - against_one.mean()) / max(float(against_one.std()), 1e-3)
+        other_side = (cosines - against_others.mean(axis=0)) / np.maximum(against_others.std(axis=0), 1e-3)
+        return np.asarray((one_side + other_side) / 2, np.float32)
 
 
 def cohort_name(engine: str, engine_version: str) -> str:

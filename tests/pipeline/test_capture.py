@@ -1,16 +1,14 @@
-"""A finished conversation becomes a memory, once, and goes on in the same one."""
+"""A finished conversation becomes a memory, once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from memories.changes import making
-from memories.ids import memory_id_for
 from memories.pipeline import service, status
 from memories.pipeline.models import PostProcessingRun, RunStep
 from memories.pipeline.rules import user_edits as overlay
@@ -18,42 +16,20 @@ from memories.pipeline.steps import publish_new_memory
 from memories.pipeline.vendor_calls import circuit_breaker
 from memories.repository import memories as repository
 from memories.repository import processing, transcripts
-from memories.shapes import ActionItem, ProcessingMemory, Structured
+from memories.shapes import Structured
 from memories.structuring.base import StructureResult
 from memories.user_events import log
 from omi.core import providers
 from omi.core.errors import Outcome, ProviderError
 from tests.pipeline import fakes
 from tests.pipeline.conftest import UID, wav
+from tests.pipeline.conversations import MEMORY, PROCESSING, STARTED, conversation, segment, start
 from transcription.hosts import handover
 from transcription.segments import Segment
 
 pytestmark = pytest.mark.django_db
 
 Drive = Callable[..., PostProcessingRun]
-PROCESSING = "c0ffee00-0000-4000-8000-000000000001"
-MEMORY = memory_id_for(PROCESSING)
-STARTED = datetime(2026, 11, 1, 12, tzinfo=UTC)
-
-
-def segment(number: int, text: str, start: float, **more: Any) -> Segment:
-    return Segment(id=f"s{number}", text=text, start=start, end=start + 4, stt_provider="deepgram_streaming", **more)
-
-
-def conversation(*segments: Segment, **more: Any) -> ProcessingMemory:
-    return processing.create(
-        UID,
-        ProcessingMemory(
-            id=PROCESSING, session_ids=["session"], created_at=STARTED, timer_start=STARTED.timestamp(),
-            language="en", transcript_segments=list(segments), last_audio=20.0, finished=True, **more,
-        ),
-    )  # fmt: skip
-
-
-def start(**options: Any) -> PostProcessingRun:
-    return service.start(
-        "capture", UID, MEMORY, actor="session", options={"processing_memory_id": PROCESSING, **options}
-    )
 
 
 def test_a_conversation_becomes_a_memory_and_the_app_is_told(drive: Drive) -> None:
@@ -144,93 +120,6 @@ def test_small_talk_is_discarded_unless_the_user_asked_to_keep_it(drive: Drive) 
     fakes.SCRIPT["structurer"] = [StructureResult(Structured(title="Well"), discarded=True, discard_reason="small")]
     drive(start(keep=True))
     assert repository.get_memory(UID, MEMORY).discarded is False
-
-
-def test_a_conversation_that_goes_on_updates_the_same_memory(drive: Drive) -> None:
-    conversation(segment(1, fakes.TEXT, 1.0))
-    drive(start())
-    processing.update(
-        UID, PROCESSING,
-        {"transcript_segments": [segment(1, fakes.TEXT, 1.0), segment(2, "and the cake", 60.0)], "last_audio": 64.0},
-    )  # fmt: skip
-    drive(start(again=1))
-    made = repository.get_memory(UID, MEMORY)
-    assert [item.id for item in made.transcript_segments] == ["s1", "s2"]
-    assert made.finished_at == STARTED + timedelta(seconds=64)
-    assert len(repository.list_memories(UID, limit=10, offset=0).memories) == 1
-
-
-@pytest.mark.parametrize("status", ["completed", "failed", "canceled", "in_progress"])
-def test_a_resumed_conversation_never_overwrites_a_better_transcript(drive: Drive, status: str) -> None:
-    """Raw live segments replaced the post-processed text; later only where a second upload had failed since."""
-    conversation(segment(1, "we should boog the tabel", 1.0))
-    drive(start())
-    better = [Segment(id="better", text="we should book the table", start=1.0, end=5.0, is_user=True)]
-    repository.update_memory(
-        UID, MEMORY,
-        {"transcript_segments": better, "active_transcript": "fal_whisperx", "postprocessing": {"status": status}},
-    )  # fmt: skip
-    processing.update(
-        UID, PROCESSING,
-        {"transcript_segments": [segment(1, "we should boog the tabel", 1.0), segment(2, "and the cake", 60.0)]},
-    )  # fmt: skip
-    drive(start(again=1))
-    made = repository.get_memory(UID, MEMORY)
-    assert [item.text for item in made.transcript_segments] == ["we should book the table", "and the cake"]
-    assert made.active_transcript == "fal_whisperx"
-
-
-def test_a_sentence_that_an_earlier_run_saw_half_is_shown_whole(drive: Drive) -> None:
-    """Found on two hosts of which one was killed: the run that made good what had failed read the conversation while
-    the next sentence was said, and the run after that took its first word for all of it."""
-    conversation(segment(1, "we should book the table", 1.0))
-    drive(start())
-    made_good = [
-        Segment(id="made", text="we should book the table", start=1.0, end=5.0, stt_provider="deepgram_prerecorded"),
-        Segment(id="s2", text="that", start=9.0, end=9.3, speaker="SPEAKER_01", stt_provider="deepgram_streaming"),
-    ]
-    repository.update_memory(
-        UID, MEMORY, {"transcript_segments": made_good, "active_transcript": "deepgram_prerecorded"}
-    )
-    grown = segment(2, "that sounds wonderful", 9.0, speaker="SPEAKER_00")
-    processing.update(UID, PROCESSING, {"transcript_segments": [made_good[0], grown, segment(3, "bye", 14.0)]})
-    drive(start(again=1))
-    made = repository.get_memory(UID, MEMORY)
-    assert [item.text for item in made.transcript_segments] == [
-        "we should book the table", "that sounds wonderful", "bye",
-    ]  # fmt: skip
-    assert made.transcript_segments[1].speaker == "SPEAKER_01"  # as it was shown
-
-
-def test_what_is_said_after_post_processing_gets_labels_that_mean_the_same_voices(drive: Drive) -> None:
-    """Both transcripts count their voices from 0, each in its own order: SPEAKER_00 was two people in one memory."""
-    conversation(segment(1, "we should boog the tabel", 1.0), segment(2, "for friday", 6.0, speaker="SPEAKER_01"))
-    drive(start())
-    better = [
-        Segment(id="b1", text="we should book the table", start=1.0, end=5.0, speaker="SPEAKER_01"),
-        Segment(id="b2", text="for friday", start=6.0, end=10.0, speaker="SPEAKER_00"),
-    ]
-    ana = {"SPEAKER_02": {"person_id": "ana", "transcript": "fal_whisperx"}}  # of a voice that a run has dropped since
-    repository.update_memory(
-        UID, MEMORY,
-        {"transcript_segments": better, "active_transcript": "fal_whisperx", "postprocessing": {"status": "completed"},
-         "edits.speakers": ana},
-    )  # fmt: skip
-    said = [
-        segment(1, "we should boog the tabel", 1.0),
-        segment(2, "for friday", 6.0, speaker="SPEAKER_01"),
-        segment(3, "and the cake", 60.0, speaker="SPEAKER_00"),
-        segment(4, "hello you two", 65.0, speaker="SPEAKER_02"),
-    ]
-    for again in (1, 2):  # a second resume finds its own labels again
-        processing.update(UID, PROCESSING, {"transcript_segments": said})
-        drive(start(again=again))
-        said.append(segment(5, "bye", 70.0, speaker="SPEAKER_02"))
-    made = repository.get_memory(UID, MEMORY)
-    assert [(item.id, item.speaker) for item in made.transcript_segments] == [
-        ("b1", "SPEAKER_01"), ("b2", "SPEAKER_00"), ("s3", "SPEAKER_01"), ("s4", "SPEAKER_03"), ("s5", "SPEAKER_03"),
-    ]  # fmt: skip
-    assert {item.person_id for item in made.transcript_segments} == {None}
 
 
 @pytest.fixture
@@ -398,22 +287,3 @@ def test_who_the_user_named_on_the_socket_stays_named_in_a_later_transcript(driv
     assert made.edits.segments["s1"]["person_id"] == "ana"
     other = [Segment(id="other", text=fakes.TEXT, start=1.1, end=5.0)]
     assert overlay.manual_labels(other, made.edits, model="fal_whisperx", known={})["other"]["person_id"] == "ana"
-
-
-@pytest.mark.parametrize("shown", ["live", "fal_whisperx"])
-def test_what_the_user_corrected_stays_when_the_conversation_goes_on(drive: Drive, shown: str) -> None:
-    conversation(segment(1, fakes.TEXT, 1.0))
-    drive(start())
-    if shown != "live":
-        repository.update_memory(UID, MEMORY, {"active_transcript": shown, "postprocessing": {"status": "completed"}})
-    making.set_text(UID, MEMORY, "s1", "We should book the table.", fence=lambda: None)
-    added, _ = making.add_item(UID, MEMORY, ActionItem(description="Water the plants"), fence=lambda: None)
-    making.change_item(UID, MEMORY, added, {"completed": True}, fence=lambda: None)
-    processing.update(
-        UID, PROCESSING, {"transcript_segments": [segment(1, fakes.TEXT, 1.0), segment(2, "and the cake", 60.0)]}
-    )
-    drive(start(again=1))
-    made = repository.get_memory(UID, MEMORY)
-    assert [item.text for item in made.transcript_segments] == ["We should book the table.", "and the cake"]
-    assert [item.text for item in made.heard()] == [fakes.TEXT, "and the cake"]
-    assert ("Water the plants", True) in [(item.description, item.completed) for item in made.structured.action_items]

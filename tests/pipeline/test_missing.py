@@ -16,7 +16,7 @@ from memories.shapes import ProcessingMemory
 from memories.user_events import log
 from tests.pipeline import fakes
 from tests.pipeline.conftest import UID, wav
-from tests.pipeline.test_capture import MEMORY, PROCESSING, STARTED, conversation, segment, start
+from tests.pipeline.conversations import MEMORY, PROCESSING, STARTED, conversation, segment, start
 from transcription.metrics import SETTLED
 from transcription.segments import Word
 

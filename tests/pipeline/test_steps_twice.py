@@ -21,9 +21,9 @@ from omi.core import clock, providers
 from omi.stores import audio
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
-from tests.pipeline.test_capture import MEMORY as CAPTURED
-from tests.pipeline.test_capture import conversation, segment
-from tests.pipeline.test_capture import start as start_capture
+from tests.pipeline.conversations import MEMORY as CAPTURED
+from tests.pipeline.conversations import conversation, segment
+from tests.pipeline.conversations import start as start_capture
 
 pytestmark = pytest.mark.django_db
 

@@ -24,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 PAGE = 10
 """Events that are read at once: each may hold a memory, and a client that reads slowly holds them in memory."""
-RETRY_SECONDS = 15
 PING_EVERY = 15.0
 LONGEST = 3600.0
 """Seconds after which a stream ends, with its token at the latest; the client comes back with ``Last-Event-ID`` and a

@@ -23,8 +23,6 @@ from omi.accounts.requests import fence_of, uid_of
 from omi.accounts.throttles import CreateRate, UserRate
 from omi.core.ids import checked
 
-AGAIN = {"Retry-After": "30"}
-
 
 def _once(ids: list[str]) -> list[str]:
     if len(set(ids)) < len(ids):

@@ -52,7 +52,7 @@ class Tally:
             else:
                 talk[TAKEN] += seconds * (name == "user")
             held[label, turn.name] = held.get((label, turn.name), 0.0) + seconds
-        talk[DIVIDED] = _assigned(held)
+        talk[DIVIDED] = assigned(held)
         self._talks.append(talk)
 
     @property
@@ -107,7 +107,7 @@ def _interval(rows: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _assigned(held: Mapping[tuple[str, str], float]) -> float:
+def assigned(held: Mapping[tuple[str, str], float]) -> float:
     """Seconds under the best pairing of labels and speakers."""
     labels = sorted({label for label, _ in held})
     names = sorted({name for _, name in held})

@@ -96,20 +96,40 @@ class Evidence(NamedTuple):
 def gather(recording: Recording, turns: Sequence[Turn], *, others: Sequence[Turn] = ()) -> Evidence:
     """Speech of a voice from its turns. Stretches in which ``others`` speak too are left out.
 
-    Long turns first (they are the surest), at most ``LONGEST_TURN`` of each and ``MOST_EVIDENCE`` in all.
+    Of each turn its middle, ``LONGEST_TURN`` at most, the longest first (they are the surest); where that is not
+    ``MOST_EVIDENCE`` in all, the rest of the long ones, too: under one label several people may have spoken in turns.
     """
     alone = without(turns, others)
     chosen: list[Turn] = []
     total = 0.0
-    for start, end in sorted(alone, key=lambda turn: turn[0] - turn[1]):
+    for start, end in [*_longest_first(map(_middle, alone)), *_longest_first(_rests(alone))]:
         if total >= MOST_EVIDENCE * 1.5:  # pauses will be taken out
             break
-        length = min(end - start, LONGEST_TURN)
-        middle = (start + end) / 2
-        chosen.append((round(middle - length / 2, 3), round(middle + length / 2, 3)))
-        total += length
-    chosen.sort()
+        chosen.append((start, end))
+        total += end - start
+    chosen = merge(chosen)
     return pooled([voiced(recording.cut(start, end)) for start, end in chosen], chosen)
+
+
+def _longest_first(turns: Iterable[Turn]) -> list[Turn]:
+    return sorted(turns, key=lambda turn: turn[0] - turn[1])
+
+
+def _middle(turn: Turn) -> Turn:
+    start, end = turn
+    length = min(end - start, LONGEST_TURN)
+    middle = (start + end) / 2
+    return round(middle - length / 2, 3), round(middle + length / 2, 3)
+
+
+def _rests(turns: Sequence[Turn]) -> list[Turn]:
+    """What ``_middle`` leaves of each turn, in parts of at most ``LONGEST_TURN``."""
+    found = []
+    for start, end in without(turns, map(_middle, turns)):
+        count = int(np.ceil((end - start) / LONGEST_TURN))
+        edges = np.linspace(start, end, count + 1)
+        found += [(round(float(a), 3), round(float(b), 3)) for a, b in pairwise(edges)]
+    return found
 
 
 def pooled(speech: Sequence[NDArray[np.int16]], turns: Sequence[Turn] = ()) -> Evidence:

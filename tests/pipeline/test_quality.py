@@ -291,3 +291,24 @@ def test_the_same_engine_replaces_its_text_where_something_speaks_for_it(shown: 
         new=segments(TALK), shown=segments(shown, end=end), live={}, regions=[(0.0, 10.0)], same_engine=True
     )
     assert decision.accepted, decision.reasons
+
+
+def two_voices(text: str, *, seconds: float) -> list[Segment]:
+    """The text as two people say it, the second one for ``seconds``."""
+    words = text.split()
+    return [
+        Segment(id="n0", text=" ".join(words[:-4]), speaker="SPEAKER_00", start=0.0, end=10.0 - seconds),
+        Segment(id="n1", text=" ".join(words[-4:]), speaker="SPEAKER_01", start=10.0 - seconds, end=10.0),
+    ]
+
+
+def test_the_same_engine_replaces_a_transcript_whose_speakers_nobody_told_apart() -> None:
+    """On a busy machine a talk of three people was shown as one speaker's, and the recording, heard with three, was
+    refused: the words were the same."""
+
+    def accepted(new: list[Segment], shown: list[Segment]) -> bool:
+        return acceptance.assess(new=new, shown=shown, live={}, regions=[(0.0, 10.0)], same_engine=True).accepted
+
+    assert accepted(two_voices(TALK, seconds=4.0), segments(TALK))
+    assert not accepted(two_voices(TALK, seconds=1.0), segments(TALK)), "a second of somebody may be a mistake"
+    assert not accepted(two_voices(TALK, seconds=4.0), two_voices(TALK, seconds=5.0)), "they were told apart"

@@ -135,3 +135,23 @@ def test_the_user_alone_is_named_on_as_much_speech(enrolled: str, talk: Talk, wa
     pcm = talk.of("Anna")
     alone = Segment(id="s0", text="I speak", speaker="SPEAKER_00", start=0.0, end=len(pcm) / RATE)
     assert identify(enrolled, wav(pcm), [alone]).segments[0].is_user
+
+
+@pytest.mark.parametrize("edges", [(0.856, 60.612, 60.632, 79.5), (0.856, 79.5)])
+def test_three_people_whom_nobody_told_apart_are_nobody(
+    enrolled: str, talk: Talk, wav: WriteWav, edges: tuple[float, ...]
+) -> None:
+    """The whole conversation was the user's: of a turn of a minute only the middle quarter was listened to."""
+    long = [
+        Segment(id=f"s{at}", text="All speak", speaker="SPEAKER_00", start=start, end=end)
+        for at, (start, end) in enumerate(zip(edges[::2], edges[1::2], strict=True))
+    ]
+    assert not any(item.is_user for item in identify(enrolled, wav(talk.pcm), long).segments)
+
+
+def test_what_lies_before_and_after_the_middle_of_a_long_turn_is_heard(
+    enrolled: str, talk: Talk, wav: WriteWav
+) -> None:
+    pcm = np.concatenate([talk.of("Peter"), talk.of("Anna")[: 15 * RATE], talk.of("Peter")])
+    long = Segment(id="s0", text="Peter, I, Peter", speaker="SPEAKER_00", start=0.0, end=len(pcm) / RATE)
+    assert not identify(enrolled, wav(pcm), [long]).segments[0].is_user

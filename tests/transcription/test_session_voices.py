@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.transcription.fakes import MemorySink, Script, spoken_pcm
 from tests.transcription.live_session import Labeller, Run, lived, run, said_in_turns
 from transcription.ports import VoiceLabel
 from transcription.segments import Word
+from transcription.session import voices
 from transcription.session.voices import Voices
 from transcription.session.window import AudioWindow
 
@@ -113,6 +115,84 @@ def test_voices_are_told_apart_for_a_vendor_that_does_not_and_words_never_wait_f
     assert own[:32] == [f"w{index}{n}" for index in range(4) for n in range(8)]
     speakers = {segment.speaker for segment in it.sink.stored["c0"] if segment.stt_provider == "plain_streaming"}
     assert speakers == ({"SPEAKER_00"} if broken else {"SPEAKER_00", "SPEAKER_01"})
+
+
+def in_pieces(turns: list[tuple[int, float, list[list[float]]]]) -> list[tuple[str, str]]:
+    """(speaker, words) of what is shown. Each turn: whose (odd or even) number its audio is, its seconds, and when its
+    words begin, in the batches in which an engine gives them. Each batch comes once all of the turn has been said."""
+
+    async def work() -> Run:
+        it = Run(Script(), labeller=Labeller())
+        it.session.start()
+        for number, seconds, batches in turns:
+            it.session._window.append(np.full(round(seconds * 16000), number * 100, "<i2").tobytes())
+            for batch in batches:
+                it.session._words(
+                    [Word(text=f"v{number}", start=start, end=start + 0.3) for start in batch], "plain_streaming"
+                )
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
+        await it.session.finish("disconnect")
+        return it
+
+    it = run(work)
+    return [(item.speaker, item.text) for item in it.sink.stored["c0"] if item.stt_provider == "plain_streaming"]
+
+
+def test_the_first_words_of_a_turn_are_not_the_last_speakers_though_each_batch_is_short() -> None:
+    """An engine that shows words while a sentence goes on gives less than a second at a time: until all of a second was
+    said, the beginning of each turn was shown under the name of whoever spoke before (a fifth of all words)."""
+    shown = in_pieces(
+        [
+            (1, 2.4, [[0.0, 0.3], [0.6, 0.9], [1.2, 1.5]]),
+            (2, 2.4, [[2.4, 2.7], [3.0, 3.3], [3.6, 3.9]]),
+            (1, 2.4, [[4.8, 5.1], [5.4, 5.7], [6.0, 6.3]]),
+        ]
+    )
+    assert shown == [
+        ("SPEAKER_00", " ".join(["v1"] * 6)),
+        ("SPEAKER_01", " ".join(["v2"] * 6)),
+        ("SPEAKER_00", " ".join(["v1"] * 6)),
+    ]
+
+
+def test_words_before_and_after_a_pause_may_be_two_peoples_though_they_come_together() -> None:
+    shown = in_pieces([(1, 2.0, []), (2, 2.0, [[0.5, 0.8, 1.1, 2.0, 2.3, 2.6]])])
+    assert [speaker for speaker, _ in shown] == ["SPEAKER_00", "SPEAKER_01"]
+
+
+def test_words_wait_once_for_a_slow_engine_and_are_told_apart_as_soon_as_it_has_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a busy machine the engine took longer to start than words wait: for a quarter of a minute nobody was told
+    apart, then again, and a talk of three people was one speaker's to its end."""
+    monkeypatch.setattr(voices, "EMBED_SECONDS", 0.05)
+
+    async def work() -> list[str | None]:
+        class Starting(Labeller):
+            async def same_utterance(self) -> float:
+                await ready.wait()
+                return await super().same_utterance()
+
+        ready = asyncio.Event()
+        window = AudioWindow(None)
+        separator = voices.Separator(Starting(), window)
+        separator.prepare()
+        labels = []
+        for number in (1, 2, 3, 4):
+            if number == 2:
+                monkeypatch.setattr(voices, "EMBED_SECONDS", 3600.0)  # these words do not wait, else all ends here
+            if number == 3:
+                ready.set()
+                await asyncio.sleep(0.01)
+            start = window.end / 16000
+            window.append(np.full(32000, number * 100, "<i2").tobytes())
+            [word] = await separator.told_apart([Word(text="so", start=start, end=start + 0.5)])
+            labels.append(word.speaker)
+        separator.close()
+        return labels
+
+    assert run(work) == [None, None, "voice/0", "voice/1"]
 
 
 def test_what_was_told_apart_here_stands_in_the_stored_transcript_of_the_engine_too() -> None:

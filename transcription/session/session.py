@@ -118,6 +118,10 @@ class Session:
 
     def start(self) -> None:
         self._supervisor.start()
+        if self._separator is not None and not all(
+            item.capabilities.diarization for item in self._dependencies.vendors
+        ):
+            self._separator.prepare()
         self._keeper = asyncio.create_task(self._keep(), name="session-keeper")
         self._rejoining = asyncio.create_task(self._storing.rejoin(), name="session-rejoin")
 
@@ -159,9 +163,8 @@ class Session:
             while not self._utterances.empty():
                 words, model = self._utterances.get_nowait()
                 if all(word.speaker is None for word in words):
-                    voice = await self._separator.voice(words[0].start, words[-1].end)
-                    words = [word.model_copy(update={"speaker": voice}) for word in words]
-                    self._told_apart.setdefault(model, {}).update({(w.start, w.text): voice for w in words})
+                    words = await self._separator.told_apart(words)
+                    self._told_apart.setdefault(model, {}).update({(w.start, w.text): w.speaker for w in words})
                 self._show(words, model)
         finally:
             self._separating = None

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ from transcription.ports import VoiceLabel
 
 if TYPE_CHECKING:
     from transcription.ports import VoiceLabeller
+    from transcription.segments import Word
     from transcription.session.window import AudioWindow
 
 log = structlog.get_logger(__name__)
@@ -37,7 +39,11 @@ SURE_SOON = 3.0
 """The same of a voice whose name is provisional."""
 MAX_KEPT = 30.0
 """Seconds of one voice that are kept (1 MB). At the session's end all of its audio is judged (the capture's run)."""
-MIN_UTTERANCE = 1.0
+MIN_JUDGED, JUDGED = 1.0, 2.0
+"""Seconds of audio by which words are given a voice: at least, and where so much has come. An engine shows words while
+a sentence goes on; what it shows at a time is too short to be judged by itself (docs/listen.md)."""
+TURN_PAUSE = 0.4
+"""Seconds between two words from which on the second may be somebody else's."""
 EMBED_SECONDS = 3.0
 MAX_VOICES = 8
 ASK_SECONDS = 20.0
@@ -45,7 +51,7 @@ RETRY_SECONDS = 15.0
 
 
 class Separator:
-    """Tells voices apart where the vendor does not: each utterance joins the nearest voice so far, or begins one."""
+    """Tells voices apart where the vendor does not: words join the nearest voice so far, or begin one."""
 
     def __init__(self, labeller: VoiceLabeller, window: AudioWindow) -> None:
         self._labeller = labeller
@@ -53,39 +59,102 @@ class Separator:
         self._backlog = window.backlog()
         self._sums: list[NDArray[np.float32]] = []
         self._not_before = 0.0
+        self._asked: asyncio.Task[NDArray[np.float32] | None] | None = None
+        self._late: asyncio.Task[NDArray[np.float32] | None] | None = None  # words have waited for it long enough
         self._same: float | None = None  # cosine from which two utterances are one voice, on the engine's scale
 
-    async def voice(self, start: float, end: float) -> str | None:
-        """A label for the speaker of this stretch (session seconds); None where it cannot be told."""
-        if end - start < MIN_UTTERANCE or time.monotonic() < self._not_before:
+    def prepare(self) -> None:
+        """Have the engine started before the first words come: that takes a busy machine longer than words wait."""
+        if self._asked is None:
+            self._asked = asyncio.create_task(self._vector(b""), name="live-voices-prepare")
+            self._asked.add_done_callback(_heed)
+
+    async def told_apart(self, words: Sequence[Word]) -> list[Word]:
+        """The words (session seconds) with a label for the speaker of each; None where it cannot be told."""
+        told: list[Word] = []
+        runs = _between_pauses(words)
+        for run, following in zip_longest(runs, runs[1:]):
+            label = await self._voice(run, following[0].start if following else self._window.end / RATE)
+            told += [word.model_copy(update={"speaker": label}) for word in run]
+        return told
+
+    async def _voice(self, run: Sequence[Word], limit: float) -> str | None:
+        """By the audio from its first word on: to its last one, and to ``JUDGED`` seconds where ``limit`` lets it."""
+        start = run[0].start
+        end = max(run[-1].end, min(start + JUDGED, limit))
+        if end - start < MIN_JUDGED or time.monotonic() < self._not_before:
             return None
         place, size = round(start * RATE), round((end - start) * RATE)
         # An engine on a busy machine is behind by more than memory holds: then the journal has it.
         pcm = self._window.peek(place, size) or await self._backlog.read(place, size)
-        if len(pcm) < MIN_UTTERANCE * RATE * 2:
+        if len(pcm) < MIN_JUDGED * RATE * 2:
+            return None
+        vector = await self._in_time(pcm)
+        return f"voice/{self._nearest(vector)}" if vector is not None else None
+
+    async def _in_time(self, pcm: bytes) -> NDArray[np.float32] | None:
+        """The vector of this audio; None where the engine fails, or is slower than words may wait. It is asked again
+        as soon as it has answered."""
+        if self._asked is not None and not await self._answered(self._asked):
+            return None
+        self._asked = asyncio.create_task(self._vector(pcm), name="live-voices-embed")
+        self._asked.add_done_callback(_heed)
+        if not await self._answered(self._asked):
             return None
         try:
-            async with asyncio.timeout(EMBED_SECONDS):
-                if self._same is None:
-                    self._same = await self._labeller.same_utterance()
-                [vector] = await self._labeller.embed([np.frombuffer(pcm, "<i2").astype(np.int16)])
+            return self._asked.result()
         except Exception as error:  # as in Voices: without it the words are shown as one voice's
             self._not_before = time.monotonic() + RETRY_SECONDS
             log.warning("live_voices_unavailable", error=type(error).__name__)
             return None
-        return f"voice/{self._nearest(vector, self._same)}" if vector is not None else None
+
+    async def _answered(self, asked: asyncio.Task[NDArray[np.float32] | None]) -> bool:
+        """Wait for an answer, once: the words behind these do not wait for it again."""
+        if not asked.done() and asked is not self._late:
+            await asyncio.wait([asked], timeout=EMBED_SECONDS)
+            if not asked.done():
+                self._late = asked
+                log.warning("live_voices_slow", seconds=EMBED_SECONDS)
+        return asked.done()
+
+    async def _vector(self, pcm: bytes) -> NDArray[np.float32] | None:
+        if self._same is None:
+            self._same = await self._labeller.same_utterance()
+        if not pcm:
+            return None
+        [vector] = await self._labeller.embed([np.frombuffer(pcm, "<i2").astype(np.int16)])
+        return vector
 
     def close(self) -> None:
+        if self._asked is not None:
+            self._asked.cancel()
         self._backlog.close()
 
-    def _nearest(self, vector: NDArray[np.float32], same: float) -> int:
+    def _nearest(self, vector: NDArray[np.float32]) -> int:
+        assert self._same is not None
         scores = [float(total @ vector / np.linalg.norm(total)) for total in self._sums]
         best = int(np.argmax(scores)) if scores else -1
-        if best < 0 or (scores[best] < same and len(self._sums) < MAX_VOICES):
+        if best < 0 or (scores[best] < self._same and len(self._sums) < MAX_VOICES):
             self._sums.append(vector.astype(np.float32))
             return len(self._sums) - 1
         self._sums[best] = self._sums[best] + vector
         return best
+
+
+def _heed(asked: asyncio.Task[NDArray[np.float32] | None]) -> None:
+    """Whoever waited for it may have gone: its error is nobody's surprise then."""
+    if not asked.cancelled():
+        asked.exception()
+
+
+def _between_pauses(words: Sequence[Word]) -> list[list[Word]]:
+    runs: list[list[Word]] = []
+    for word in words:
+        if runs and word.start - runs[-1][-1].end < TURN_PAUSE:
+            runs[-1].append(word)
+        else:
+            runs.append([word])
+    return runs
 
 
 @dataclass(slots=True)

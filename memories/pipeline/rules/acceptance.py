@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -37,6 +37,7 @@ MAX_MADE_UP: Final = 0.1  # of those, where the shown transcript has nothing eit
 KNOWN_MADE_UP: Final = 0.02  # the same, where what is made up is what recognisers are known to make up
 SLACK: Final = 0.3  # seconds by which a vendor's word may lie beside the speech that it was heard in
 BRIDGED: Final = 1.0  # seconds beside a word that count as covered: what lies between two of them is not missed
+ANOTHER: Final = 3.0  # seconds of a voice that one label for everybody hides
 COVERAGE_GAIN: Final = 0.05  # of the speech seconds, which one engine must hear more to replace its own text
 MIN_AGREEMENT: Final = 0.15  # with the best live transcript, where live ones agree with each other
 LIVE_AGREEMENT: Final = 0.5
@@ -119,7 +120,8 @@ def assess(
         stranger = _other_language(words, before, alike, base(language), base(heard_language))
         stranger = stranger or _other_speech(new, shown, others, language)
         against += [stranger] if stranger else []
-        if same_engine and not against and not _gains(figures, shown, language, regions):
+        better = _gains(figures, shown, language, regions) or _tells_apart(new, shown)
+        if same_engine and not against and not better:
             against = ["the same engine heard it before, and nothing speaks for hearing it better now"]
     if lost and seconds is not None:
         against.insert(0, _ends_early(shown, seconds, cut_off=cut_off))
@@ -170,6 +172,17 @@ def _gains(
         return True
     alone = unsounded(spread(shown), regions)
     return loop_share(before) > MAX_LOOP or wrong_script(before, language) or len(alone) > MAX_OUTSIDE * len(before)
+
+
+def _tells_apart(new: Sequence[Segment], shown: Sequence[Segment]) -> bool:
+    """Whether several people speak by the new transcript where the shown one has one label for everybody: its speakers
+    were not told apart (the voice engine was away, say), or one of them was hardly heard."""
+    if len({item.speaker for item in shown}) > 1:
+        return False
+    seconds: dict[str, float] = defaultdict(float)
+    for item in new:
+        seconds[item.speaker] += item.end - item.start
+    return sum(value >= ANOTHER for value in seconds.values()) > 1
 
 
 def _after(shown: Sequence[Segment], seconds: float | None) -> list[Region]:

@@ -235,9 +235,9 @@ def test_history_is_append_only(run: PostProcessingRun) -> None:
     runner.work(run.pk)
     attempt = StepAttempt.objects.filter(step__run=run).first()
     assert attempt is not None
-    with pytest.raises(TypeError):
+    with pytest.raises(IntegrityError), transaction.atomic():
         attempt.save()
-    with pytest.raises(TypeError):
+    with pytest.raises(IntegrityError), transaction.atomic():
         RunEvent.objects.update(actor="nobody")
 
 

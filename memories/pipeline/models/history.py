@@ -1,29 +1,17 @@
-"""What happened: append-only attempts and events, and the large results of steps."""
+"""What happened: append-only attempts and events, and the large results of steps.
+
+That an attempt or an event is never changed is a trigger's alone (``triggers``): it holds for every writer, so the
+models say nothing of it. Deletion is free, for rows of the history go with their run (erasure, retention).
+"""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar
 
 from django.db import models
 
 from memories.pipeline.models.runs import PostProcessingRun, RunStep
 from memories.pipeline.states import OUTCOMES
-
-
-class AppendOnly(models.QuerySet[Any]):
-    """Rows may be added, and deleted with the run they belong to (erasure); nobody edits history.
-
-    Behind it stands a trigger that refuses every UPDATE (``triggers``).
-    """
-
-    def update(self, **kwargs: Any) -> NoReturn:
-        raise TypeError(f"{self.model.__name__} rows are never changed")
-
-    def bulk_update(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError(f"{self.model.__name__} rows are never changed")
-
-    def delete(self) -> NoReturn:  # a run's own deletion does not come through here
-        raise TypeError(f"{self.model.__name__} rows go with their run, and not before it")
 
 
 class StepAttempt(models.Model):
@@ -44,19 +32,12 @@ class StepAttempt(models.Model):
     message_id = models.CharField(max_length=64, blank=True, default="")
     detail = models.CharField(max_length=300, blank=True, default="")
 
-    objects = AppendOnly.as_manager()
-
     class Meta:
         ordering = ["id"]
         indexes = [models.Index(fields=["step", "id"], name="attempts_of_step")]
 
     def __str__(self) -> str:
         return f"attempt {self.number} of step {self.step_id}: {self.outcome}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding:
-            raise TypeError("StepAttempt rows are never changed")
-        super().save(*args, **kwargs)
 
 
 class RunEvent(models.Model):
@@ -71,18 +52,11 @@ class RunEvent(models.Model):
     step = models.CharField(max_length=32, blank=True, default="")
     data = models.JSONField(default=dict, blank=True)
 
-    objects = AppendOnly.as_manager()
-
     class Meta:
         ordering = ["id"]
 
     def __str__(self) -> str:
         return f"{self.type} of run {self.run_id}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding:
-            raise TypeError("RunEvent rows are never changed")
-        super().save(*args, **kwargs)
 
 
 class StepArtifact(models.Model):

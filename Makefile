@@ -90,7 +90,7 @@ attack: packages $(MEASURES_STAMP)  ## the attack suites at length (ATTACK times
 test-cloud: packages $(MEASURES_STAMP)  ## the whole path on PostgreSQL, Redis, Firestore and GCS emulators, simulated Pinecone
 	@$(BIN)/python -m pytest tests/cloud -rs
 
-test-topology: packages  ## four hosts behind nginx: 100 talks and 50 uploads while each is rolled, killed, cut off, mistimed
+test-topology: packages $(DEV_STAMP)  ## four hosts behind nginx: 100 talks and 50 uploads while each is rolled, killed, cut off, mistimed
 	@TOPOLOGY_STREAMS=$${TOPOLOGY_STREAMS:-100} TOPOLOGY_UPLOADS=$${TOPOLOGY_UPLOADS:-50} $(BIN)/python -m pytest tests/topology -rs -s
 
 test-kubernetes: $(DEV_STAMP)  ## ops/kubernetes against the schemas of Kubernetes (70 MB, fetched into var/)
@@ -120,7 +120,7 @@ bench-speech: packages $(MEASURES_STAMP)  ## the speech engine: word errors, spe
 bench-compare: $(DEV_STAMP)  ## is anything slower than the last stored figures of this machine say? Ratios with their noise
 	@$(BIN)/python -m bench.compare
 
-screenshots: packages  ## the pictures of docs/support-guide.md, from the prepared incidents
+screenshots: packages $(DEV_STAMP)  ## the pictures of docs/support-guide.md, from the prepared incidents
 	@$(BIN)/python -m demo.screenshots
 
 clean:  ## remove the virtual environment and all local data

@@ -9,6 +9,8 @@ need redis-server redis-server
 need chromium chromium
 need espeak-ng espeak-ng
 need nginx nginx-light
+need ip iproute2
+need curl curl
 need promtool prometheus
 need amtool prometheus-alertmanager
 ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing faketime"

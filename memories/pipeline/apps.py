@@ -1,3 +1,5 @@
+"""The Django application of the pipeline: when it starts, it registers the pipeline's metrics and checks."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig

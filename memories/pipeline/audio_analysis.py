@@ -51,7 +51,8 @@ def speech(path: str) -> dict[str, Any]:
 def assess(
     new: list[Any], shown: list[Any], live: dict[str, list[Any]], regions: list[tuple[float, float]], **more: Any
 ) -> dict[str, Any]:
-    """``acceptance.assess`` of segments as JSON; ``more`` are its other arguments."""
+    """Call ``acceptance.assess`` with segments as JSON (``more``: its other arguments); returns its Assessment as JSON.
+    """
     return asdict(
         acceptance.assess(
             new=_segments(new), shown=_segments(shown), live={name: _segments(item) for name, item in live.items()},

@@ -80,10 +80,12 @@ def paid(uid: str) -> None:
 
 
 def forget_user(uid: str) -> int:
+    """Delete the daily counters of an erased user; returns how many rows there were."""
     return int(DailyUse.objects.filter(uid=uid).delete()[0])
 
 
 def prune() -> int:
+    """Delete the counters of days longer ago than ``KEPT``; returns how many rows were deleted."""
     return delete_in_pieces(DailyUse.objects.filter(day__lt=_today() - KEPT))
 
 

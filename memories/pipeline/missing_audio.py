@@ -32,6 +32,9 @@ MOSTLY = 0.8
 
 
 def accounting(found: ProcessingMemory) -> dict[str, dict[str, Any]]:
+    """Return what each live session counted (seconds heard and failed, by vendor), by session id; empty where nothing
+    was kept.
+    """
     return dict((found.model_extra or {}).get("accounting") or {})
 
 
@@ -98,6 +101,9 @@ def transcribed(ctx: Context) -> list[Segment]:
 
 
 def asked(ctx: Context) -> list[Span]:
+    """Return the spans, in seconds of memory time, that the step ``gather`` asks to be transcribed again; empty for all
+    of it.
+    """
     return [(float(start), float(end)) for start, end in ctx.output("gather").get("missing") or []]
 
 

@@ -18,7 +18,7 @@ class RunNotFound(LookupError):
 
 
 def runs_of(uid: str, memory_id: str) -> QuerySet[PostProcessingRun]:
-    """Newest first."""
+    """Return the runs of one memory of the user, the newest first."""
     return PostProcessingRun.objects.filter(uid=uid, memory_id=memory_id).order_by("-id")
 
 
@@ -31,7 +31,7 @@ def latest_run(uid: str, memory_id: str, kind: str | None = None) -> PostProcess
 
 
 def get_run(uid: str, run_id: int | str) -> PostProcessingRun:
-    """Raises RunNotFound for an id that is not one, unknown, or another user's."""
+    """Return the user's run of this id; raises RunNotFound for an id that is not one, unknown, or another user's."""
     text = str(run_id)
     if not text.isdecimal() or not text.isascii() or len(text) > 18:
         raise RunNotFound(text[:40])

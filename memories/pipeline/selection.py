@@ -160,7 +160,7 @@ def _price(step: str) -> float | None:
 
 
 def lines(made: SelectionForecast) -> list[str]:
-    """For the terminal."""
+    """Return the forecast of a selection as lines for the terminal."""
     parts = ", ".join(f"{count} {part}" for part, count in sorted(made.by_part.items()))
     more = f", and what {', '.join(made.unknown)} costs, which nobody has paid here yet" if made.unknown else ""
     return [

@@ -51,6 +51,7 @@ def stop_jobs(run_id: int) -> int:
 
 
 def reconcile() -> dict[str, float]:
+    """Run one round of the recovery of lost tasks and abandoned runs; returns its counts by name."""
     return recovery.reconcile().as_dict()
 
 

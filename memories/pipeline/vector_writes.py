@@ -32,7 +32,9 @@ def write(uid: str, memory: Memory, values: list[float] | None) -> None:
 
 
 def metadata_of(uid: str, memory: Memory) -> dict[str, Any]:
-    """``created_at`` in seconds of the memory's own time (the original: time of the upsert divided by 1000)."""
+    """Return the metadata of a memory's vector; ``created_at`` is the memory's own time in seconds (the original
+    backend: the time of the upsert divided by 1000).
+    """
     return {
         "uid": uid, "memory_id": memory.id, "created_at": int(memory.created_at.timestamp()),
         "category": memory.structured.category.value,
@@ -40,6 +42,7 @@ def metadata_of(uid: str, memory: Memory) -> dict[str, Any]:
 
 
 def remove(uid: str, memory_id: str) -> None:
+    """Delete the vector of a memory from the vector store. Raises ProviderError."""
     providers.one("vectors").delete([vector_id(uid, memory_id)], namespace=namespace())
 
 

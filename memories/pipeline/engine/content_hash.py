@@ -26,4 +26,5 @@ def pack(value: Any) -> tuple[str, bytes]:
 
 
 def unpack(body: bytes) -> Any:
+    """Return the JSON value that ``pack`` compressed into these bytes."""
     return json.loads(zlib.decompress(bytes(body)))

@@ -72,7 +72,7 @@ class Context:
         return sum(max(0, step.attempts - 1) for step in self.steps.values() if step.name != self.run.current_step)
 
     def check(self) -> None:
-        """Raise LeaseLost or RunCanceled unless this worker has the run. Call it before anything becomes visible."""
+        """Make sure that this worker has the run, before anything becomes visible; raises LeaseLost or RunCanceled."""
         lease.check(self.lease)
 
     def use_answers(self) -> None:

@@ -45,6 +45,7 @@ class Lease:
 
 
 def lease_time() -> timedelta:
+    """Return for how long a lease holds without being renewed (``OMI_LEASE_SECONDS``)."""
     return timedelta(seconds=settings.OMI_LEASE_SECONDS)
 
 
@@ -115,16 +116,19 @@ def change(lease: Lease, to: State, **fields: Any) -> None:
 
 
 def check(lease: Lease) -> None:
-    """Raise LeaseLost or RunCanceled unless this worker still has the run."""
+    """Make sure that this worker still has the run; raises LeaseLost where it does not, RunCanceled where an end was
+    asked for.
+    """
     if not PostProcessingRun.objects.filter(lease.condition(), cancel_requested=False).exists():
         refuse(lease)
 
 
 def hold(lease: Lease) -> None:
-    """Raise LeaseLost unless this worker still has the run: where it is too late to cancel.
+    """Lock the run's row for this worker, where it is too late to cancel; raises LeaseLost where it no longer has the
+    run.
 
-    As ``write`` does, it locks the run's row until the surrounding transaction ends: an erasure, which ends the run
-    first, comes before all of that transaction, or finds what it wrote.
+    As ``write`` does, it locks the row until the surrounding transaction ends: an erasure, which ends the run first,
+    comes before all of that transaction, or finds what it wrote.
     """
     if not PostProcessingRun.objects.filter(lease.condition()).update(heartbeat_at=clock.now()):
         raise LeaseLost
@@ -136,6 +140,7 @@ def holds(lease: Lease) -> bool:
 
 
 def refuse(lease: Lease) -> NoReturn:
+    """Raise why a fenced write was refused: RunCanceled while this worker still holds the lease, else LeaseLost."""
     if holds(lease):
         raise RunCanceled
     raise LeaseLost

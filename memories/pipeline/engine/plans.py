@@ -24,11 +24,14 @@ what it makes."""
 
 
 def plan_for(kind: str) -> list[str]:
+    """Return the names of the steps of this kind of run, in the order in which they are done."""
     return list(PLANS[kind])
 
 
 def first_step(kind: str, from_step: str | None) -> str:
-    """Raises ValueError naming the steps when ``from_step`` is not one of this kind."""
+    """Return the step that a run begins with: ``from_step``, else the first one. Raises ValueError for a step of
+    another kind.
+    """
     plan = PLANS[kind]
     if from_step and from_step not in plan:
         raise ValueError(f"{kind} has no step {from_step!r}; its steps are {', '.join(plan)}")

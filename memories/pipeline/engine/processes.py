@@ -28,7 +28,7 @@ def machine() -> str:
 
 
 def worker_name() -> str:
-    """``machine:namespace:pid:thread``."""
+    """Return the name of this thread as a worker: ``machine:namespace:pid:thread``."""
     return f"{machine()}:{os.getpid()}:{threading.get_ident() % 100000}"
 
 

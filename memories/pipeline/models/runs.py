@@ -12,6 +12,7 @@ from memories.pipeline.states import GOOD, OUTCOMES, Kind, State, StepState
 
 
 def default_claims() -> int:
+    """Return how often workers may claim a run at one step before the run is a dead letter (``OMI_RUN_MAX_CLAIMS``)."""
     return int(settings.OMI_RUN_MAX_CLAIMS)
 
 

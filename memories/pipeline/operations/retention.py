@@ -42,6 +42,9 @@ class Report:
 
 
 def prune() -> Report:
+    """Delete in bounded pieces every artifact, late answer, run and vendor call that is older than it is kept; returns
+    the counts.
+    """
     report = Report()
     for _ in range(PIECES):
         if not (done := _artifacts()):

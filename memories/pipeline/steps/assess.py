@@ -20,6 +20,8 @@ COMPUTING: Final = 60.0
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
+    """Return what the decision depends on: both transcripts, the live ones, the recording, the language and the bounds.
+    """
     if not ctx.did("transcribe"):
         return {}
     return {
@@ -32,6 +34,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
 
 
 def run(ctx: Context) -> Done | Skip:
+    """Decide in a child process whether the new transcript replaces the shown one, and keep the reasons and figures."""
     if not ctx.did("transcribe"):
         return Skip("there is no new transcript")
     made = ctx.output("transcribe")

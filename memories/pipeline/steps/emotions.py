@@ -21,6 +21,7 @@ ANSWER: Final = TypeAdapter(EmotionTimeline)
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
+    """Return what the measurement depends on: the audio, the segments, the model, and whether it was asked for."""
     return {
         "wav": ctx.output("prepare_audio").get("sha256"), "segments": ctx.output("identify_speakers").get("hash"),
         "model": ctx.provider("emotions").model_name, "asked": asked(ctx),
@@ -33,6 +34,7 @@ def asked(ctx: Context) -> bool:
 
 
 def run(ctx: Context) -> Done | Skip:
+    """Ask the vendor of emotions how each passage was said, and keep its time line."""
     if not asked(ctx):
         return Skip("not asked for")
     if ctx.output("prepare_audio").get("silence"):

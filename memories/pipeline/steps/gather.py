@@ -20,10 +20,14 @@ REUSE = False  # a conversation goes on between two runs
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
+    """Return what the step depends on: the id of the processing memory."""
     return {"processing_memory": ctx.options.get("processing_memory_id")}
 
 
 def run(ctx: Context) -> Done:
+    """Read what live transcription heard, and fetch the recording where words failed or are missing, or the user stores
+    audio.
+    """
     found = processing_memory(ctx)
     failed = failed_seconds(found)
     segments = first_transcript(ctx, found)
@@ -51,6 +55,7 @@ def run(ctx: Context) -> Done:
 
 
 def processing_memory(ctx: Context) -> ProcessingMemory:
+    """Return the run's processing memory; raises StepError ``nothing_to_process`` where it is gone."""
     try:
         return processing.get(ctx.uid, str(ctx.options.get("processing_memory_id", "")))
     except processing.ProcessingMemoryNotFound as error:

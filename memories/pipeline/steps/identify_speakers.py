@@ -32,6 +32,7 @@ LIMIT = 1800.0
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
+    """Return what the labels depend on: the new transcript, whether it was accepted, and what the user set."""
     return {
         "new": ctx.output("transcribe").get("text_hash"), "accepted": ctx.output("assess").get("accepted"),
         "edits": _said(ctx)[0].model_dump(mode="json"),
@@ -39,6 +40,9 @@ def inputs(ctx: Context) -> dict[str, Any]:
 
 
 def run(ctx: Context) -> Done | Skip:
+    """Name the speakers of the transcript by their voices; what the user set wins. A failing engine leaves the labels
+    as they are.
+    """
     accepted = ctx.did("transcribe") and bool(ctx.output("assess").get("accepted"))
     if not ctx.did("transcribe"):
         # The live labels were decided on what had been heard until then; now all of it is there.

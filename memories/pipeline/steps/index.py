@@ -28,11 +28,15 @@ TIMEOUT: Final = 120.0  # an embedder's own is shorter
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
+    """Return what the vector depends on: the structured text, the embedder's model and its dimension."""
     provider = ctx.provider("embedder")
     return {"text": content_hash.of(_text(ctx)), "model": provider.model_name, "dimension": provider.dimension}
 
 
 def run(ctx: Context) -> Done | Skip:
+    """Ask the embedder for the vector of the structured text; raises ProviderError where it is no finite vector of its
+    dimension.
+    """
     if ctx.output("structure").get("discarded"):
         return Skip("the conversation is not kept")
     if not ctx.did("structure"):

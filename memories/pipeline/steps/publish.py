@@ -32,10 +32,14 @@ REUSE = False
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
+    """Return the run itself, so that nothing of another run's publishing is reused."""
     return {"run": ctx.run.pk}
 
 
 def run(ctx: Context) -> Done:
+    """Write the memory's document, then its vector, emotions, event and push; raises RunCanceled or LeaseLost before it
+    writes.
+    """
     ctx.user  # noqa: B018 - raises RunCanceled where the account is gone
     ctx.check()
     if ctx.run.kind == Kind.CAPTURE:

@@ -45,6 +45,7 @@ def vector(ctx: Context, memory: Memory) -> None:
 
 
 def emotions(ctx: Context, memory: Memory) -> None:
+    """Store the emotions that the run measured, if it did; raises RunCanceled where the memory is gone, LeaseLost."""
     if not ctx.did("emotions"):
         return
 

@@ -36,6 +36,9 @@ ANSWER: Final[TypeAdapter[StructureResult]] = TypeAdapter(StructureResult)
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
+    """Return what the summary depends on: words, speakers, names, language, time, the model with its prompt, and the
+    template.
+    """
     segments = told(ctx)
     provider, prompt = choosing.chosen(ctx.uid, ctx.memory_id)
     return {
@@ -48,6 +51,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
 
 
 def run(ctx: Context) -> Done | Skip:
+    """Ask the model for the memory's summary, and whether it is discarded; an unchanged transcript skips it."""
     segments = told(ctx)
     if ctx.run.kind == Kind.POSTPROCESS and not ctx.run.from_step and _unchanged(ctx, segments):
         return Skip("the shown transcript did not change")

@@ -39,6 +39,9 @@ ANSWER: Final[TypeAdapter[Pending | Transcript]] = TypeAdapter(Pending | Transcr
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
+    """Return what the transcript depends on: the audio, its placing, the language, the vocabulary and the vendors in
+    order.
+    """
     asked = {"vocabulary": list(vocabulary)} if (vocabulary := _vocabulary(ctx)) else {}  # none: hashed as before
     return {
         **asked,
@@ -79,6 +82,7 @@ def _ordered(ctx: Context) -> list[Any]:
 
 
 def run(ctx: Context) -> Done | Wait | Skip:
+    """Ask the vendors in order of preference for the recording's words; silence is sent to none of them."""
     if not ctx.did("prepare_audio"):
         return Skip("the live transcript is there")
     prepared = ctx.output("prepare_audio")

@@ -51,6 +51,7 @@ def admit(vendor: str) -> bool:
 
 
 def succeeded(vendor: str) -> None:
+    """Close the vendor's breaker after a call that succeeded, unless a person opened it and its time is not over."""
     rows = VendorBreaker.objects.filter(Q(open=True) | Q(failures__gt=0), pk=vendor)
     # What a person opened stays open for its time, whatever a call that was under way brings.
     if rows.exclude(reason=BY_HAND, retry_at__gt=timezone.now()).update(

@@ -39,6 +39,7 @@ def opened(token: str) -> str | None:
 
 
 def webhook_url() -> str | None:
+    """Return the address that fal.ai calls back, None where the server has no public one."""
     if settings.FAL_WEBHOOK_URL:
         return str(settings.FAL_WEBHOOK_URL)
     return f"{settings.OMI_PUBLIC_URL}{WEBHOOK_PATH}" if settings.OMI_PUBLIC_URL else None

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
 
 from memories import editing
 from memories.console import radar
 from memories.pipeline import budgets, service
+from memories.pipeline.engine import notifications
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import State
 from memories.privacy import erasure
 from memories.repository import memories as repository
 from memories.repository.transcripts import TranscriptVersion
-from memories.shapes import Memory, PostProcessing, PostProcessingStatus
+from memories.shapes import PostProcessingStatus
 from memories.support import runs as run_actions
 from memories.support import situation as situations
 from memories.support.action import Options, Preview
@@ -61,17 +60,9 @@ def set_status(uid: str, memory_id: str, status: str, *, actor: str, reason: str
         raise Impossible("A run of this memory has not ended and would set the status itself; cancel it first.")
     if wanted is PostProcessingStatus.IN_PROGRESS:
         raise Impossible("Only a run can be in progress; post-process the memory instead.")
-
-    def change(memory: Memory) -> dict[str, Any]:
-        before = memory.postprocessing or PostProcessing()
-        update: dict[str, Any] = {"status": wanted}
-        if wanted is not PostProcessingStatus.FAILED:
-            update |= {"fail_reason": None, "message_id": None}
-        return {"postprocessing": before.model_copy(update=update)}
-
     before = situations.alive(uid, memory_id).postprocessing
     try:
-        repository.mutate_memory(uid, memory_id, change)
+        notifications.set_status(uid, memory_id, wanted)
     except repository.MemoryNotFound as error:
         raise Impossible(GONE) from error
     return f"Status changed from {before.status if before else 'none'} to {wanted}."

@@ -73,3 +73,13 @@ def test_every_file_that_a_change_is_sent_to_exists() -> None:
 )
 def test_names_are_told_apart(dotted: str, there: bool) -> None:
     assert resolve(dotted) is there
+
+
+def test_what_a_memory_says_of_its_post_processing_is_made_in_one_place() -> None:
+    """As ``memories.pipeline.engine.notifications`` says of itself."""
+    makers = {
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "memories").rglob("*.py"))
+        if re.search(r"(?<!class )\bPostProcessing\(", path.read_text(encoding="utf-8"))
+    }
+    assert makers == {"memories/pipeline/engine/notifications.py"}

@@ -57,10 +57,10 @@ class Command(BaseCommand):
             )
         tries = StepAttempt.objects.filter(finished_at__gte=since).exclude(outcome__in=GOOD)
         by_vendor = tries.values("step__name", "vendor", "outcome", "error_code").order_by().annotate(n=Count("pk"))
-        for row in by_vendor.order_by("-n")[:limit]:
+        for group in by_vendor.order_by("-n")[:limit]:
             self.stdout.write(
-                f"{row['n']} attempts  {row['step__name']} with {row['vendor'] or 'no vendor'}: {row['outcome']} "
-                f"{row['error_code']}".rstrip()
+                f"{group['n']} attempts  {group['step__name']} with {group['vendor'] or 'no vendor'}: {group['outcome']} "
+                f"{group['error_code']}".rstrip()
             )
         for run in bad.order_by("-finished_at")[:3]:
             self.stdout.write(f"See one: manage.py explain {run.memory_id} --uid {run.uid}")

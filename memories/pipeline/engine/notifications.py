@@ -1,8 +1,9 @@
 """What the rest of the world is told of a run: its history, the memory's status, and the user's event log.
 
-This is the only module that writes ``memory.postprocessing`` and the rows of a run's history (``RunEvent``). Each
-function may be repeated; a run whose end could not be notified stays ``notified=False``, and ``recovery`` notifies it.
-What a worker writes carries the fence like every other write, for a worker that was frozen may go on after the end.
+This is the only module that makes ``memory.postprocessing`` (``field``) and the rows of a run's history
+(``record``). Each function may be repeated; a run whose end could not be notified stays ``notified=False``, and
+``recovery`` notifies it. What a worker writes carries the fence like every other write, for a worker that was frozen
+may go on after the end.
 """
 
 from __future__ import annotations
@@ -143,9 +144,8 @@ def interrupted(uid: str, memory_id: str) -> None:
         told = memory.postprocessing
         if told is None or told.status != PostProcessingStatus.IN_PROGRESS:
             return {}
-        message = failure_catalogue.get("worker_died")
-        ended = {"status": PostProcessingStatus.FAILED, "fail_reason": message.sentence, "message_id": message.id}
-        return {"postprocessing": told.model_copy(update=ended).model_dump(mode="json")}
+        ended = field(PostProcessingStatus.FAILED, before=told, message_id="worker_died")
+        return {"postprocessing": ended.model_dump(mode="json")}
 
     repository.mutate_memory(uid, memory_id, fields)
 
@@ -180,15 +180,35 @@ def mark(
 
 
 def document(run: PostProcessingRun, memory: Memory, status: PostProcessingStatus) -> dict[str, Any]:
-    """The ``postprocessing`` field: a sentence of the catalogue, never an exception's text."""
-    failed = status in (PostProcessingStatus.FAILED, PostProcessingStatus.CANCELED)
-    return PostProcessing(
-        status=status,
-        model=memory.active_transcript,
-        fail_reason=failure_catalogue.get(run.message_id).sentence if failed else None,
-        message_id=run.message_id or None,
-        run_id=str(run.pk),
-    ).model_dump(mode="json")
+    """What the memory says of a run."""
+    said = field(status, message_id=run.message_id, model=memory.active_transcript, run_id=str(run.pk))
+    return said.model_dump(mode="json")
+
+
+def set_status(uid: str, memory_id: str, status: PostProcessingStatus) -> None:
+    """What staff says of a memory on which no run works. Raises MemoryNotFound."""
+
+    def fields(memory: Memory) -> dict[str, Any]:
+        return {"postprocessing": field(status, before=memory.postprocessing)}
+
+    repository.mutate_memory(uid, memory_id, fields)
+
+
+def field(
+    status: PostProcessingStatus = PostProcessingStatus.NOT_STARTED, *, before: PostProcessing | None = None,
+    message_id: str | None = None, **of_run: str | None,
+) -> PostProcessing:  # fmt: skip
+    """``memory.postprocessing``, wherever it is made: a sentence of the catalogue, never an exception's text.
+
+    ``before``: what the memory says so far, of which the model and the run stay. Where that was a failure and is to
+    be one again without another message, its reason stays, too.
+    """
+    update: dict[str, Any] = {"status": status, **of_run}
+    if message_id is not None or status is not PostProcessingStatus.FAILED:
+        failed = message_id is not None and status in (PostProcessingStatus.FAILED, PostProcessingStatus.CANCELED)
+        update["message_id"] = message_id or None
+        update["fail_reason"] = failure_catalogue.get(message_id or "").sentence if failed else None
+    return (before or PostProcessing()).model_copy(update=update)
 
 
 def newer(memory: Memory, run_id: int) -> bool:

@@ -122,7 +122,7 @@ def _add_runs(found: Figures, runs: QuerySet[Any]) -> None:
     """``runs`` that have ended, and the attempts of all. Has no slice."""
     keys = runs.order_by().values("pk")
     steps = RunStep.objects.filter(run__in=keys).order_by()
-    attempts = StepAttempt.objects.filter(step__in=steps.values("pk"))
+    attempts: QuerySet[Any] = StepAttempt.objects.filter(step__in=steps.values("pk"))
     by_step = attempts.values("step__name", "outcome").order_by()
     for row in by_step.annotate(count=Count("id"), total=Sum(F("seconds")), **_below("seconds", BUCKETS)):
         _observe(found, (DURATION, row["step__name"], row["outcome"]), row, BUCKETS)

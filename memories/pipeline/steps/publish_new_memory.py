@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from memories.pipeline import made_with, missing_audio
-from memories.pipeline.engine import lease
+from memories.pipeline.engine import lease, notifications
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import RunCanceled
 from memories.pipeline.rules import changes, user_edits
@@ -22,7 +22,7 @@ from memories.pipeline.steps.structure import result_segments
 from memories.repository import memories as repository
 from memories.repository import processing, transcripts
 from memories.repository.transcripts import content_hash
-from memories.shapes import Memory, PostProcessing, PostProcessingStatus, ProcessingMemory, Structured, UserEdits
+from memories.shapes import Memory, PostProcessingStatus, ProcessingMemory, Structured, UserEdits
 from omi.stores import audio
 from omi.stores.documents.base import AlreadyExists
 from transcription import metrics
@@ -87,7 +87,7 @@ def _new(ctx: Context, conversation: ProcessingMemory, recording: str | None) ->
         transcript_segments=segments,
         geolocation=conversation.geolocation,
         discarded=bool(ctx.output("structure").get("discarded")),
-        postprocessing=PostProcessing(),
+        postprocessing=notifications.field(),
         processing_memory_id=conversation.id,
         active_transcript=model,
         active_version=_version(ctx),

@@ -1,3 +1,5 @@
+"""The Django app of emotion measurement."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig

@@ -1,3 +1,5 @@
+"""The Django app of memories: it connects what follows a change of a person or a found voice, and the schedules."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig

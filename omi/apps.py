@@ -1,3 +1,7 @@
+"""The Django app of the foundation: it refuses to start an unsafe production, registers metrics, and takes what is
+loaded by then out of garbage collection.
+"""
+
 from __future__ import annotations
 
 import gc

@@ -1,3 +1,5 @@
+"""The Django app of speakers: it registers its system checks."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig

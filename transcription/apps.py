@@ -1,3 +1,5 @@
+"""The Django app of transcription: it registers its system checks, its metrics and the survey of journals."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig

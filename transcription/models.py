@@ -1,3 +1,5 @@
+"""The rows of transcription: the circuit breakers of the vendors of live speech."""
+
 from __future__ import annotations
 
 from django.db import models

@@ -90,6 +90,7 @@ def speaker_number(label: str | None) -> int:
 
 
 def speaker_label(number: int) -> str:
+    """Return the label of the voice with this number: ``SPEAKER_00`` and on."""
     return f"SPEAKER_{number:02d}"
 
 
@@ -202,6 +203,7 @@ def _segment(group: Sequence[Word], identity: str, provider: str | None) -> Segm
 
 
 def plain_text(segments: Iterable[Segment]) -> str:
+    """Return the words of all segments as one text."""
     return " ".join(segment.text for segment in segments if segment.text)
 
 

@@ -1,3 +1,5 @@
+"""Django's admin app, pointed at the site of the support console."""
+
 from __future__ import annotations
 
 from django.contrib.admin.apps import AdminConfig

@@ -1,3 +1,5 @@
+"""The Django app of the support console: it records failed runs, and installs its triggers and schedules."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig

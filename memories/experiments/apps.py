@@ -1,3 +1,5 @@
+"""The Django app of experiments: it serves the values that an experiment changes, and installs its schedules."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig

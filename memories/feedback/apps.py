@@ -1,3 +1,5 @@
+"""The Django app of reports and corrections by users."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig

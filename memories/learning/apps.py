@@ -1,3 +1,5 @@
+"""The Django app of the learners: it installs their schedules."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig

@@ -1,4 +1,4 @@
-"""The Django application of the pipeline: when it starts, it registers the pipeline's metrics and checks."""
+"""The Django app of the pipeline."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from django.db.models.signals import post_migrate
 
 
 class PipelineConfig(AppConfig):
+    """Installs triggers, schedules, metrics and the admission gate of the queue when Django starts."""
+
     name = "memories.pipeline"
     label = "pipeline"
     verbose_name = "Post-processing"

@@ -26,6 +26,8 @@ KEPT = timedelta(days=40)
 
 
 class Kind(StrEnum):
+    """What a user's daily budget counts."""
+
     RUNS = "runs"
     PAID_CALLS = "paid_calls"
     UPLOAD_BYTES = "upload_bytes"

@@ -13,12 +13,16 @@ from omi.core.errors import Outcome
 
 
 class Kind(models.TextChoices):
+    """The kinds of runs, each with a plan of its own (``engine.plans``)."""
+
     CAPTURE = "capture", "Capture: a finished conversation becomes a memory"
     POSTPROCESS = "postprocess", "Post-processing of an uploaded recording"
     REPROCESS = "reprocess", "Structure and index again"
 
 
 class State(models.TextChoices):
+    """The states of a run."""
+
     QUEUED = "queued", "Queued"
     RUNNING = "running", "Running"
     WAITING = "waiting", "Waiting"
@@ -35,6 +39,8 @@ ALLOWED: Final[dict[State, frozenset[State]]] = {
 
 
 class StepState(models.TextChoices):
+    """The states of one step of a run."""
+
     PENDING = "pending", "Pending"
     WAITING = "waiting", "Waiting"
     DONE = "done", "Done"

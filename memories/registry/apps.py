@@ -1,3 +1,5 @@
+"""The Django app of the registry, which knows what made which memory."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig

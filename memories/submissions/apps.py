@@ -1,3 +1,5 @@
+"""The Django app of submitted forms, which keeps a form from being acted on twice."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig

@@ -1,3 +1,5 @@
+"""The Django app of accounts: it connects the limit on failed sign-ins of staff."""
+
 from __future__ import annotations
 
 from django.apps import AppConfig

@@ -138,6 +138,7 @@ Decoder = PcmDecoder | LibOpusDecoder | FfmpegOpusDecoder
 
 
 def open_decoder(chosen: Codec) -> Decoder:
+    """Return a new decoder of the codec; Opus is decoded by libopus where it is installed, else by FFmpeg."""
     if not chosen.packets:
         return PcmDecoder(chosen.sample_rate)
     return (FfmpegOpusDecoder if library() is None else LibOpusDecoder)(chosen.packet_seconds)

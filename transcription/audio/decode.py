@@ -51,6 +51,9 @@ def demuxer(head: bytes) -> str | None:
 
 
 def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
+    """Decode the first audio stream to a 16 kHz mono WAV at ``dest``; returns what was made, or ``error`` with one of
+    the codes of ``convert``.
+    """
     import av
 
     head = source.read(64)
@@ -199,6 +202,7 @@ def _write(out: wave.Wave_write, resampler: Any, frames: list[Any], mix: Mix | N
 
 
 def main() -> int:
+    """Decode the file of the command line within its limits of memory and CPU time, and print the answer as JSON."""
     source, dest, max_seconds, memory_mb, cpu_seconds = sys.argv[1:6]
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_mb) << 20, int(memory_mb) << 20))

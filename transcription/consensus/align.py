@@ -34,10 +34,12 @@ class Slot:
 
 
 def plain(text: str) -> str:
+    """Return a word in lower case without its punctuation, as words are compared."""
     return _PLAIN.sub("", text).casefold()
 
 
 def place(word: Word) -> tuple[float, float]:
+    """Return where a word lies: start and end in seconds."""
     return (word.start, word.end)
 
 

@@ -25,6 +25,7 @@ IN_FLIGHT = 256_000
 
 
 def worker_command(engine: str, folder: Path | None, *options: str) -> list[str]:
+    """Return the command line that starts the child process of an engine (``transcription.engines.worker``)."""
     model = ["--model", str(folder)] if folder else []
     return child_process.command("transcription.engines.worker", "--engine", engine, *model, *options)
 
@@ -256,6 +257,7 @@ class EngineStream:
 
 
 def error_of(engine: str, message: dict[str, Any]) -> ProviderError:
+    """Return the error that a child process reported as the ProviderError that an adapter raises."""
     if message["code"] == "unsupported":
         return UnsupportedFeature(engine, str(message["message"]).removeprefix(f"{engine} does not support "))
     return ProviderError(engine, str(message["message"]), kind=ErrorKind(message["kind"]), code=str(message["code"]))

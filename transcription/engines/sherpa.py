@@ -29,6 +29,10 @@ _TAIL = np.zeros(RATE // 2, np.float32)  # a streaming transducer looks ahead: s
 
 
 class Kind(StrEnum):
+    """The kinds of models that sherpa-onnx loads; only STREAMING hears while somebody speaks, the others whole
+    utterances.
+    """
+
     STREAMING = "streaming transducer"
     TRANSDUCER = "offline transducer"
     WHISPER = "whisper"
@@ -54,6 +58,7 @@ def kind_of(folder: Path) -> Kind | None:
 
 
 def missing_files(folder: Path, kind: Kind) -> list[str]:
+    """Return the patterns of the files that a model of this kind needs and the folder lacks."""
     parts = {
         Kind.STREAMING: ["encoder", "decoder", "joiner"],
         Kind.TRANSDUCER: ["encoder", "decoder", "joiner"],

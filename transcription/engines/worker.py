@@ -147,12 +147,14 @@ class Streams:
 
 
 def limit(memory_mb: int, nice: int) -> None:
+    """Lower this process's priority, bound its address space (MB) and forbid core dumps."""
     os.nice(nice)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
 
 
 def event(heard: Heard) -> dict[str, Any]:
+    """Return what was heard as the message that goes to the server's process."""
     words = [word.model_dump(exclude_none=True) for word in heard.words]
     return {"type": "final" if heard.final else "partial", "words": words, "through": round(heard.through, 3)}
 
@@ -185,6 +187,7 @@ def read_wav(path: Path) -> NDArray[np.int16]:
 
 
 def main() -> int:
+    """Load the engine that the command line names, and recognise speech live or of one file; returns the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--engine", required=True)
     parser.add_argument("--model", type=Path)

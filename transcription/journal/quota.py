@@ -45,7 +45,9 @@ class Quota:
         return self._written.get(uid, 0) >= settings.OMI_JOURNAL_BYTES_PER_DAY
 
     def require(self, uid: str) -> None:
-        """Raises OSError where the disk is nearly full, or the user's journals fill their share of it."""
+        """Make sure that the user's audio may be kept; raises OSError where the disk is nearly full (ENOSPC), or the
+        user's journals fill their share of it (EDQUOT).
+        """
         now = time.monotonic()
         looked, free = self._room
         if now - looked >= 1.0 or not looked:

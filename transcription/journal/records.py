@@ -34,18 +34,22 @@ BLOCK = 256 * 1024
 
 
 class Record(NamedTuple):
+    """One piece of a journal's audio: ``start`` and length (``ticks``) in the codec's ticks, and the bytes."""
+
     start: int
     ticks: int
     payload: bytes
 
 
 def encode(marker: bytes, record: Record) -> bytes:
+    """Return the record as the bytes that are written to the file."""
     start, ticks, payload = record
     head = _HEADER.pack(marker, AUDIO, len(payload), start, ticks)
     return head + _CRC.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
 
 
 def joined(packets: Iterable[bytes]) -> bytes:
+    """Return packets as one payload, each behind its length (u16)."""
     return b"".join([_LENGTH.pack(len(packet)) + packet for packet in packets])
 
 

@@ -43,6 +43,7 @@ _PROGRESS = struct.Struct("<dd")
 
 
 def root() -> Path:
+    """Return the folder under which all journals of this host lie."""
     return Path(settings.OMI_DATA_DIR) / "journal"
 
 

@@ -16,14 +16,17 @@ _sessions: dict[str, set[Session]] = {}
 
 
 def has_room(uid: str) -> bool:
+    """Return whether the user may open a session: neither the process nor the user has as many as are allowed."""
     return count() < settings.OMI_SESSIONS and len(_sessions.get(uid, ())) < settings.OMI_SESSIONS_PER_USER
 
 
 def enter(uid: str, session: Session) -> None:
+    """Count a session as open."""
     _sessions.setdefault(uid, set()).add(session)
 
 
 def leave(uid: str, session: Session) -> None:
+    """Count a session as closed; it may have been left before."""
     of_user = _sessions.get(uid, set())
     of_user.discard(session)
     if not of_user:
@@ -31,14 +34,17 @@ def leave(uid: str, session: Session) -> None:
 
 
 def sessions_of(uid: str) -> list[Session]:
+    """Return the user's open sessions in this process."""
     return list(_sessions.get(uid, ()))
 
 
 def users() -> list[str]:
+    """Return the ids of the users who have an open session in this process."""
     return list(_sessions)
 
 
 def count() -> int:
+    """Return how many sessions are open in this process."""
     return sum(map(len, _sessions.values()))
 
 

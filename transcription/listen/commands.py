@@ -39,6 +39,7 @@ def parse_command(text: str) -> dict[str, Any] | None:
 
 
 def parse_assignment(command: dict[str, Any]) -> Assignment | None:
+    """Return the command as an assignment of speakers; None where it is malformed."""
     try:
         return Assignment.model_validate(command)
     except ValidationError:

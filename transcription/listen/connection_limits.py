@@ -32,7 +32,7 @@ def sockets_of(uid: str) -> list[LiveSocket]:
 
 
 def require_audio_left(uid: str) -> None:
-    """Raise Refused where the user has sent all the audio that one day may bring."""
+    """Make sure that the user may send audio today; raises Refused once the day's bytes are used up."""
     if QUOTA.used_up(uid):
         raise Refused("daily_audio", "Today's audio is used up; it is taken again after midnight (UTC).", later=True)
 

@@ -33,16 +33,19 @@ _work: asyncio.Task[None] | None = None
 
 
 def register(socket: LiveSocket) -> None:
+    """Count a socket as open, so that the drain closes it."""
     _sockets.add(socket)
     SOCKETS.set(len(_sockets))
 
 
 def unregister(socket: LiveSocket) -> None:
+    """Count a socket as closed."""
     _sockets.discard(socket)
     SOCKETS.set(len(_sockets))
 
 
 def draining() -> bool:
+    """Return whether this server is ending and takes no new sockets."""
     return _draining
 
 

@@ -32,7 +32,7 @@ def add(feed: EventFeed) -> None:
 
 
 def remove(feed: EventFeed) -> None:
-    """Idempotent."""
+    """Stop watching the log for this feed; it may have been removed before."""
     _feeds.discard(feed)
 
 

@@ -20,6 +20,8 @@ class BadRequest(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ListenRequest:
+    """The checked query of ``/listen``; ``after`` is the number of the last event that the client has seen."""
+
     codec: Codec
     language: str
     watch: bool
@@ -31,7 +33,9 @@ class ListenRequest:
 
 
 def parse(query: bytes, *, web: bool = False) -> ListenRequest:
-    """Raises BadRequest. ``web``: the v4 path, whose clients replace segments by id and always want the memory."""
+    """Parse the query of ``/listen``; raises BadRequest. ``web``: the v4 path, whose clients replace segments by id and
+    always want the memory.
+    """
     try:
         raw = parse_qs(query.decode("ascii"), keep_blank_values=True, max_num_fields=50)
     except (UnicodeDecodeError, ValueError) as error:

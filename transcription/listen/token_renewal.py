@@ -17,6 +17,8 @@ WARN_SECONDS = 60.0
 
 
 class SignIn:
+    """The sign-in of one socket, which is verified again while the socket is open."""
+
     def __init__(self, visitor: authentication.Visitor) -> None:
         self._visitor = visitor
         self._look_at = time.monotonic() + RECHECK_SECONDS
@@ -43,8 +45,9 @@ class SignIn:
         return True
 
     async def look(self) -> None:
-        """Raises Refused when the user may not stay. An identity service that is away changes nothing before the
-        token's own end."""
+        """Verify the token again when it is time; raises Refused when the user may not stay. An identity service that
+        is away changes nothing before the token's own end.
+        """
         if time.time() >= self._visitor.expires_at:
             raise authentication.Refused("unauthenticated", "The token has expired.")
         if time.monotonic() < self._look_at:

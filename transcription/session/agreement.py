@@ -23,6 +23,8 @@ PAUSE = 4.0
 
 
 class Agreement:
+    """Corrects segments that have ended by a vote of the vendors, while the session goes on (mode ``parallel``)."""
+
     def __init__(self, supervisor: Supervisor, builder: SegmentBuilder, accuracy: Mapping[str, float]) -> None:
         self._supervisor = supervisor
         self._builder = builder

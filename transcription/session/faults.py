@@ -10,6 +10,8 @@ log = structlog.get_logger(__name__)
 
 
 class Faults:
+    """Logs each fault of our own in a session once, by the part in which it happened."""
+
     def __init__(self, session_id: str) -> None:
         self._session_id = session_id
         self._noted: set[str] = set()

@@ -14,6 +14,8 @@ BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 15.0
 
 
 class State(StrEnum):
+    """What a vendor's session is doing."""
+
     IDLE = "idle"
     CONNECTING = "connecting"
     LIVE = "live"

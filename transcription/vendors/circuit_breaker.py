@@ -38,6 +38,8 @@ REFRESH_SECONDS = 2.0
 
 
 class Breaker(Protocol):
+    """What a vendor session needs of a circuit breaker: whether it may call, and to report how the call ended."""
+
     async def wait_before_call(self) -> float:
         """Seconds to wait before calling; 0 means: go (and, half-open, yours is the one try)."""
 
@@ -165,4 +167,5 @@ _breakers: dict[str, SharedBreaker] = {}
 
 
 def breaker_for(vendor: str) -> SharedBreaker:
+    """Return this process's breaker of the vendor; the same one to every caller."""
     return _breakers.setdefault(vendor, SharedBreaker(vendor))

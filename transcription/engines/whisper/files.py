@@ -130,6 +130,7 @@ def _carried(carrier: str, name: str) -> Path:
 
 
 def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
@@ -157,6 +158,7 @@ def verify_bundled() -> None:
 
 
 def missing_files(folder: Path) -> list[str]:
+    """Return the names of the files that a CTranslate2 Whisper model needs and the folder lacks."""
     wanted = [name for name in ("model.bin", "config.json", "tokenizer.json") if not (folder / name).is_file()]
     if not any((folder / name).is_file() for name in ("vocabulary.txt", "vocabulary.json")):
         wanted.append("vocabulary.txt or vocabulary.json")

@@ -242,7 +242,7 @@ class WhisperStream:
 
 
 class WhisperLive:
-    """See ``LiveModel``."""
+    """Opens live streams of one loaded Whisper model (``LiveModel``)."""
 
     model = "whisper_streaming"
 

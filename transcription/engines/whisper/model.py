@@ -223,6 +223,7 @@ class Whisper:
 
 
 def compression(text: str) -> float:
+    """Return how many times shorter zlib makes a text: Whisper's measure of text that repeats itself; 0 for no text."""
     data = text.encode()
     return len(data) / len(zlib.compress(data)) if data else 0.0
 

@@ -75,6 +75,7 @@ class Command(BaseCommand):
 
 
 def how_to_get(card: ModelCard) -> str:
+    """Return the sentence that says where the model comes from and which setting names it."""
     if card.bundled:
         return f"installed: {card.source}; again from its original home: `manage.py models --fetch {card.name}`"
     files = ", ".join(card.files)

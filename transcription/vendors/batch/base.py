@@ -21,6 +21,8 @@ from transcription.segments import Word
 
 @dataclass(frozen=True, slots=True)
 class PrerecordedCapabilities:
+    """What a vendor of recorded speech can do; ``languages`` is None where it takes all."""
+
     languages: frozenset[str] | None
     diarization: bool
     vocabulary: bool = False
@@ -105,6 +107,8 @@ class Transcript(BaseModel):
 
 
 class PrerecordedTranscriber(Protocol):
+    """The port that every vendor of recorded speech implements: a job is submitted, polled, canceled, forgotten."""
+
     name: str
     model_name: str
     capabilities: PrerecordedCapabilities
@@ -112,7 +116,7 @@ class PrerecordedTranscriber(Protocol):
     def submit(self, request: PrerecordedRequest) -> Pending | Transcript: ...
 
     def poll(self, ticket: Ticket) -> Pending | Transcript:
-        """Raises JobLost where this ticket will never give a transcript."""
+        """Ask once for the result of a job; raises JobLost where this ticket will never give a transcript."""
 
     def cancel(self, ticket: Ticket) -> None: ...
 
@@ -160,7 +164,7 @@ def later(ticket: Ticket, detail: str) -> Pending:
 
 
 def require(name: str, capabilities: PrerecordedCapabilities, request: PrerecordedRequest) -> None:
-    """Raise UnsupportedFeature where the request asks for what the vendor cannot do.
+    """Make sure that the vendor can do what is asked; raises UnsupportedFeature.
 
     Diarization is not checked: a provider without it says so in its capabilities, and ``speakers`` does it then.
     """

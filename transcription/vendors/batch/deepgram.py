@@ -31,6 +31,8 @@ COST_PER_MINUTE = 0.0043
 
 
 class DeepgramPrerecorded:
+    """The adapter of Deepgram's transcription of recordings; the answer comes with the request."""
+
     name = "deepgram"
     model_name = "deepgram_prerecorded"
 

@@ -103,6 +103,7 @@ def _parse_leniently(raw: bytes) -> Any:
 
 
 def open_recording(vendor: str, path: Path) -> BinaryIO:
+    """Open a recording for upload; raises ProviderError (permanent, invalid_input) where it cannot be read."""
     try:
         return path.open("rb")
     except OSError as error:

@@ -92,7 +92,7 @@ class LocalPrerecorded:
         """Nothing runs between two calls."""
 
     def forget(self, ticket: Ticket) -> None:
-        """Nothing is kept."""
+        """Do nothing: this machine keeps nothing of a job."""
 
     def _engine(self) -> str:
         return detect(self._folder)

@@ -55,6 +55,8 @@ class Token:
 
 
 class SonioxPrerecorded:
+    """The adapter of Soniox's asynchronous transcription."""
+
     name = "soniox"
     model_name = "soniox_async"
 
@@ -109,7 +111,9 @@ class SonioxPrerecorded:
                 raise
 
     def forget(self, ticket: Ticket) -> None:
-        """Raises ProviderError (transient, ``processing``) while the job runs: ask again, or its text stays there."""
+        """Delete the job and its file at Soniox; raises ProviderError (transient, ``processing``) while the job runs:
+        ask again, or its text stays there.
+        """
         paths = [f"/transcriptions/{ticket.id}"]
         if file_id := ticket.state.get("file_id") or self._file_of(ticket):
             paths.insert(0, f"/files/{file_id}")  # first: the job alone knows its file when nothing else does

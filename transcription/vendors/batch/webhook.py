@@ -42,6 +42,8 @@ class WebhookRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedWebhook:
+    """A callback whose signature is fal's: the job's id, fal's user id, and its Unix time in seconds."""
+
     request_id: str
     user_id: str
     timestamp: int

@@ -127,7 +127,9 @@ class LiveTranscriber(Protocol):
 
 
 def require(name: str, capabilities: LiveCapabilities, request: LiveRequest) -> None:
-    """Raise UnsupportedFeature where the request asks for what the vendor cannot do: never a silent downgrade."""
+    """Make sure that the vendor can do what is asked, so that nothing is downgraded in silence; raises
+    UnsupportedFeature.
+    """
     if not capabilities.hears(request.language):
         raise UnsupportedFeature(name, f"language {request.language!r}")
     if request.codec not in capabilities.codecs:

@@ -22,6 +22,8 @@ MAX_KEYTERMS = 50
 
 
 class DeepgramLive:
+    """The adapter of Deepgram's live transcription; it opens one socket a session."""
+
     name = NAME
     model_name = "deepgram_streaming"
     capabilities = LiveCapabilities(
@@ -67,6 +69,8 @@ class DeepgramLive:
 
 
 class DeepgramStream:
+    """One open stream to Deepgram."""
+
     def __init__(self, socket: VendorSocket) -> None:
         self._socket = socket
 
@@ -124,6 +128,7 @@ def result(message: Mapping[str, Any]) -> LiveResult:
 
 
 def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError:
+    """Return the error for a refused handshake, by its status and the ``err_code`` of the body."""
     try:
         code = str(json.loads(body)["err_code"])
     except (ValueError, LookupError, TypeError):

@@ -106,6 +106,8 @@ def take_slot(folder: Path, slots: int) -> IO[str] | None:
 
 
 class LocalStream:
+    """One open stream to the speech engine on this machine; it occupies a slot until it is closed."""
+
     def __init__(self, process: EngineProcess, stream: EngineStream, slot: IO[str]) -> None:
         self._process = process
         self._stream = stream

@@ -115,6 +115,7 @@ class VendorSocket:
 
 
 def transient(name: str, message: str, code: str, retry_after: float | None = None) -> ProviderError:
+    """Return a ProviderError that is worth another try, after ``retry_after`` seconds where the vendor said so."""
     return ProviderError(name, message, kind=ErrorKind.TRANSIENT, code=code, retry_after=retry_after)
 
 

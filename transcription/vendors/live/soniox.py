@@ -35,6 +35,8 @@ WAIT_SECONDS = 30.0
 
 
 class SonioxLive:
+    """The adapter of Soniox's realtime transcription; it opens one socket a session."""
+
     name = NAME
     model_name = "soniox_streaming"
     capabilities = LiveCapabilities(languages=SONIOX, diarization=True, vocabulary=True, realtime_only=True)
@@ -79,6 +81,8 @@ class SonioxLive:
 
 
 class SonioxStream:
+    """One open stream to Soniox, whose tokens it joins into words."""
+
     def __init__(self, socket: VendorSocket) -> None:
         self._socket = socket
         self._tokens = TokenJoiner()
@@ -214,6 +218,7 @@ def in_band(message: Mapping[str, Any]) -> ProviderError:
 
 
 def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError:
+    """Return the error for a refused handshake, by its status and the ``error_type`` of the body."""
     try:
         kind = str(json.loads(body)["error_type"])
     except (ValueError, LookupError, TypeError):
@@ -225,4 +230,5 @@ def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError
 
 
 def closed(code: int, reason: str) -> ProviderError:
+    """Return the error for a socket that Soniox closed: transient, whatever the code."""
     return transient(NAME, "the vendor closed the connection", str(code))

@@ -42,6 +42,8 @@ _TYPES_OF_CODES = {
 
 
 class SpeechmaticsLive:
+    """The adapter of Speechmatics' realtime transcription; it opens one socket a session."""
+
     name = NAME
     model_name = "speechmatics_streaming"
     capabilities = LiveCapabilities(languages=SPEECHMATICS, diarization=True, vocabulary=True, multilingual=False)
@@ -82,6 +84,8 @@ class SpeechmaticsLive:
 
 
 class SpeechmaticsStream:
+    """One open stream to Speechmatics."""
+
     def __init__(self, socket: VendorSocket) -> None:
         self._socket = socket
         self._messages = socket.messages()
@@ -184,10 +188,12 @@ def failure(kind: str, retry: float | None = None) -> ProviderError:
 
 
 def refused(status: int, body: str, headers: Mapping[str, str]) -> ProviderError:
+    """Return the error for a refused handshake, by its status."""
     return refused_handshake(NAME, status, headers)
 
 
 def closed(code: int, reason: str) -> ProviderError:
+    """Return the error for a socket that Speechmatics closed, by its close code and reason."""
     kind = _TYPES_OF_CODES.get(code)
     if kind is not None:
         return failure(kind)

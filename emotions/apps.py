@@ -6,6 +6,8 @@ from django.apps import AppConfig
 
 
 class EmotionsConfig(AppConfig):
+    """Names the app to Django; there is nothing to start."""
+
     name = "emotions"
     label = "emotions"
     verbose_name = "Emotions"

@@ -61,9 +61,13 @@ class EmotionRequest:
 
 
 class EmotionMeter(Protocol):
+    """The port that every meter of emotions implements."""
+
     name: str
     model_name: str
     remote: bool
 
     def measure(self, request: EmotionRequest) -> EmotionTimeline:
-        """Raises ProviderError only; sorted spans; empty spans are a legal answer."""
+        """Measure the emotions of the request's segments; the spans are sorted, and there may be none. Raises
+        ProviderError only.
+        """

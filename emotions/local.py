@@ -35,6 +35,8 @@ _AROUSAL = {"energy": (0.4, 2.0), "pitch": (0.3, 1.0), "pitch_range": (0.1, 1.5)
 
 
 class LocalEmotions:
+    """Estimates valence and arousal on this machine from the words (VADER, English only) and the prosody."""
+
     name = "local"
     model_name = "vader+prosody-1"
     remote = False

@@ -14,7 +14,9 @@ RATE = 16_000
 
 @contextmanager
 def open_wave(path: Path, *, vendor: str) -> Iterator[wave.Wave_read]:
-    """Raises ProviderError (permanent, invalid_input) where the file is missing, broken or of another form."""
+    """Open a WAV file of 16 kHz mono 16-bit audio; raises ProviderError (permanent, invalid_input) where it is missing,
+    broken or of another form.
+    """
     try:
         handle = wave.open(str(path), "rb")  # noqa: SIM115 - closed below; opening alone may fail
     except (OSError, EOFError, wave.Error) as error:

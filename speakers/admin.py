@@ -33,6 +33,8 @@ ALIKE, UNLIKE = 0.80, 0.65
 
 @admin.register(VoiceSample)
 class VoiceSampleAdmin(ReadOnlyAdmin):
+    """The list of voice samples; support hears, compares, accepts and removes them in a voice's gallery."""
+
     list_display = ["created_at", "uid", "owner", "source", "status", "voiced_seconds", "gallery_link"]
     list_filter = ["status", "source", "confirmed"]
     search_fields = ["=uid", "=person_id", "=memory_id"]
@@ -147,6 +149,8 @@ class VoiceSampleAdmin(ReadOnlyAdmin):
 
 @admin.register(SpeakerDecision)
 class SpeakerDecisionAdmin(ReadOnlyAdmin):
+    """The list of what was decided about voices, with the numbers that decided."""
+
     list_display = [
         "created_at", "uid", "memory_id", "voice", "who", "sentence", "probability", "margin", "evidence_seconds",
     ]  # fmt: skip
@@ -165,6 +169,8 @@ class SpeakerDecisionAdmin(ReadOnlyAdmin):
 
 @admin.register(VoiceConsent)
 class VoiceConsentAdmin(ReadOnlyAdmin):
+    """The list of consents to learning a voice, and of their withdrawals."""
+
     list_display = ["given_at", "uid", "person_id", "version", "source", "withdrawn_at"]
     search_fields = ["=uid", "=person_id"]
 
@@ -178,6 +184,7 @@ def _nameless(uid: str, person_id: str) -> str:
 
 
 def gallery_url(uid: str, person_id: str) -> str:
+    """Return the address of the admin page with all samples of one voice."""
     from urllib.parse import urlencode
 
     return reverse("admin:speakers_gallery") + "?" + urlencode({"uid": uid, "person": person_id})

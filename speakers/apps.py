@@ -6,6 +6,8 @@ from django.apps import AppConfig
 
 
 class SpeakersConfig(AppConfig):
+    """Registers the system checks of voices when Django starts."""
+
     name = "speakers"
     label = "speakers"
     verbose_name = "Speakers"

@@ -127,6 +127,7 @@ class Calibration:
 
 
 def cohort_name(engine: str, engine_version: str) -> str:
+    """Return the name of an engine's cohort file, without characters that a file name must not have."""
     name = f"{engine}-{engine_version}"
     return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in name)
 

@@ -57,6 +57,8 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
+    """What an enrolment made: the kept sample, the profile's new version, and the measured quality."""
+
     sample: VoiceSample
     profile: ProfileVersion
     quality: Quality

@@ -60,6 +60,7 @@ class Candidates:
 
 
 def candidate_id(person_id: str) -> str:
+    """Return the id under which a voice is a candidate of ``policy``: the person's, or CANDIDATE_USER for the user."""
     return CANDIDATE_USER if person_id == USER else person_id
 
 
@@ -293,6 +294,7 @@ def without_embedding(uid: str | None, engine: VoiceEngine) -> QuerySet[VoiceSam
 
 
 def engine_key(engine: VoiceEngine) -> str:
+    """Return an engine's name and version as one text, which a sample keeps where that engine cannot read it."""
     return f"{engine.name} {engine.version}"
 
 

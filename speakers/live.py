@@ -65,6 +65,10 @@ async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def label_voices(uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[str, VoiceLabel]:
+    """Identify the voices of a live conversation by their clips (16 kHz mono); empty where nobody is known to the user.
+
+    Raises ProviderError. Called in a thread: it waits for the engine.
+    """
     if not voices or not _anybody(uid):
         return {}
     configured: ConfiguredVoices = one("voices")
@@ -118,6 +122,7 @@ def _embedded(pcm: NDArray[np.int16], engine: VoiceEngine) -> NDArray[np.float32
 
 
 def embed_clips(clips: list[NDArray[np.int16]]) -> list[NDArray[np.float32] | None]:
+    """Return one unit vector for each clip (16 kHz mono int16), None for too little speech. Raises ProviderError."""
     configured: ConfiguredVoices = one("voices")
     engine = configured.live()
     found: list[NDArray[np.float32] | None] = []

@@ -218,4 +218,5 @@ def unpack_copies(blob: bytes | memoryview, clean: NDArray[np.float32], count: i
 
 
 def unpack(blob: bytes | memoryview) -> NDArray[np.float32]:
+    """Return the embedding that ``pack`` stored, as a one-dimensional float32 array."""
     return np.frombuffer(bytes(blob), dtype="<f4").astype(np.float32)

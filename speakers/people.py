@@ -34,7 +34,7 @@ class TooManyPeople(ValueError):
 
 
 def get_person(uid: str, person_id: str) -> Person:
-    """Raises PersonNotFound, for deleted people too."""
+    """Return a person whom the user knows; raises PersonNotFound, for deleted people too."""
     person = _find(uid, person_id)
     if person is None or person.deleted:
         raise PersonNotFound("Person not found")
@@ -81,6 +81,7 @@ def create_person(uid: str, name: str, *, fence: Fence = lambda: None) -> Person
 
 
 def rename_person(uid: str, person_id: str, name: str) -> Person:
+    """Give a person another name and return the person; raises InvalidName, PersonNotFound."""
     return _change(uid, person_id, {"name": clean_name(name)})
 
 
@@ -100,6 +101,9 @@ def delete_person(uid: str, person_id: str) -> None:
 
 
 def clean_name(name: str) -> str:
+    """Return the name with single spaces; raises InvalidName for one that is too short, too long, or not one visible
+    line.
+    """
     clean = " ".join(str(name).split())
     if not SHORTEST_NAME <= len(clean) <= LONGEST_NAME or not is_one_line(clean) or not is_seen(clean):
         raise InvalidName(f"A name has {SHORTEST_NAME} to {LONGEST_NAME} characters")

@@ -180,6 +180,7 @@ class Rules:
 
 
 def probability(logit: float) -> float:
+    """Return the logistic of a logit, 0..1; beyond 50 either way nothing changes."""
     return float(1 / (1 + np.exp(-np.clip(logit, -50, 50))))
 
 

@@ -63,7 +63,11 @@ def measure(pcm: NDArray[np.int16], regions: list[Turn], rows: NDArray[np.float3
 
 
 def check(quality: Quality, *, seconds: tuple[float, float], voiced: float, one_voice: float) -> None:
-    """Raises RejectedAudio with the first reason that applies. ``one_voice``: the engine's ``Scale.part``."""
+    """Make sure that a recording is fit to be enrolled; raises RejectedAudio with the first reason that applies.
+
+    ``seconds``: the shortest and longest that are allowed; ``voiced``: seconds of speech that are needed;
+    ``one_voice``: the engine's ``Scale.part``.
+    """
     shortest, longest = seconds
     if quality.seconds < shortest:
         raise RejectedAudio(

@@ -8,6 +8,8 @@ from typing import Any
 
 
 class Reason(StrEnum):
+    """The codes of why a voice has its name, or none."""
+
     ACCEPTED = "accepted"
     MANUAL = "manual"
     WITHDRAWN = "withdrawn"

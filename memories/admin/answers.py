@@ -42,6 +42,7 @@ class Spent:
 
 
 def of(now: Situation, trace: Trace | None, spent: Spent, retry: Preview | None) -> list[Answer]:
+    """Return the six questions with their answers, in the order in which the page shows them."""
     run = trace.run if trace else None
     message = told(run)
     return [
@@ -55,10 +56,14 @@ def of(now: Situation, trace: Trace | None, spent: Spent, retry: Preview | None)
 
 
 def told(run: PostProcessingRun | None) -> Message | None:
+    """Return the failure's entry in the catalogue; None without a run, or where the run told nobody anything."""
     return failure_catalogue.get(run.message_id) if run is not None and run.message_id else None
 
 
 def spent_on(uid: str, memory_id: str) -> Spent:
+    """Return what the calls to vendors for the memory's runs cost: their number, US dollars, and how many were
+    duplicates.
+    """
     calls = VendorCall.objects.filter(run__uid=uid, run__memory_id=memory_id)
     sums = calls.aggregate(calls=Count("pk"), dollars=Sum("cost"), duplicates=Count("pk", filter=Q(duplicate=True)))
     return Spent(sums["calls"], float(sums["dollars"] or 0.0), sums["duplicates"])

@@ -32,11 +32,15 @@ def find(row: MemoryRow, name: str) -> AudioObject:
 
 
 def play(request: HttpRequest, row: MemoryRow, found: AudioObject) -> HttpResponseBase:
+    """Answer with the recording's bytes, of which the request may ask for a range, and note the playback in the audit
+    log.
+    """
     _note(request, row, found)
     return ranged(request, found)
 
 
 def picture(found: AudioObject) -> HttpResponse:
+    """Answer with the recording's loudness as an SVG picture, which the browser keeps for 300 s."""
     headers = {"Cache-Control": "private, max-age=300"}
     return HttpResponse(pictures.picture_of(found), content_type="image/svg+xml", headers=headers)
 

@@ -37,6 +37,7 @@ def relative(moment: datetime, now: datetime | None = None) -> str:
 
 
 def absolute(moment: datetime) -> str:
+    """Return a moment to the second in UTC, such as ``2026-11-30 10:41:34 UTC``."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -74,4 +75,5 @@ def clock(seconds: float) -> str:
 
 
 def size(count: int) -> str:
+    """Return a number of bytes in kB, from 100,000 bytes on in MB (decimal)."""
     return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"

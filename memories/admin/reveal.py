@@ -16,10 +16,12 @@ _KIND = "revealed_memories"
 
 
 def open_for(request: HttpRequest, row: MemoryRow) -> None:
+    """Let this staff session read the memory's words for the minutes that ``omi.core.reveal`` allows."""
     reveal.open_for(request, _KIND, str(row.pk))
 
 
 def is_open(request: HttpRequest, row: MemoryRow) -> bool:
+    """Return whether this staff session may read the memory's words now."""
     return reveal.is_open(request, _KIND, str(row.pk))
 
 

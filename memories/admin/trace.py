@@ -94,6 +94,7 @@ def chosen_run(now: Situation, query: QueryDict) -> PostProcessingRun | None:
 
 
 def read(run: PostProcessingRun, query: QueryDict) -> Trace:
+    """Read a run's steps, attempts, calls and events, with the bars of the axis and what the query chooses of them."""
     steps = list(run.steps.order_by("position").select_related("reused_from"))
     attempts = StepAttempt.objects.filter(step__run=run).order_by("-id")[:ATTEMPTS]
     calls = VendorCall.objects.filter(run=run).defer("answer").order_by("-id")[:CALLS]

@@ -78,6 +78,7 @@ def words(segments: Sequence[Segment]) -> list[Said]:
 
 
 def compare(before: Sequence[Said], after: Sequence[Said]) -> Comparison:
+    """Compare two transcripts word by word; beyond the bounds of time or ``ROWS`` it stops, and ``whole`` is false."""
     rows: list[Row] = []
     counts = {"same": 0, "left": 0, "right": 0}
     whole = True

@@ -133,7 +133,7 @@ class FeedViewSet(viewsets.ViewSet):
 
     @extend_schema(responses={204: None, 404: Detail})
     def destroy(self, request: Request) -> Response:
-        """End the feed."""
+        """Revoke the user's calendar feed: its address answers 404 from now on."""
         if not feeds.revoke(uid_of(request)):
             raise ApiError(404, "There is no feed")
         return Response(status=204)
@@ -143,7 +143,7 @@ class AnyAccept(DefaultContentNegotiation):
     """A calendar asks for ``text/calendar`` and gets it, and errors as JSON, whatever it accepts."""
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
-        """The first renderer."""
+        """Take the first renderer, whatever the client accepts."""
         return renderers[0], renderers[0].media_type
 
 
@@ -161,7 +161,7 @@ class CalendarViewSet(viewsets.ViewSet):
         description="Open tasks and calendar events as iCalendar (RFC 5545). 404 once it was revoked.",
     )
     def retrieve(self, request: Request, token: str) -> Any:
-        """The calendar."""
+        """Return the calendar of the feed's owner."""
         uid = feeds.owner(token)
         if uid is None:
             raise ApiError(404, "There is no such feed")

@@ -118,7 +118,7 @@ class FeedbackViewSet(viewsets.ViewSet):
 
     @extend_schema(responses={204: None, 404: Detail})
     def destroy(self, request: Request, feedback_id: str) -> Response:
-        """Take it back."""
+        """Withdraw a report."""
         reports.withdraw(uid_of(request), feedback_id)
         return Response(status=204)
 
@@ -135,7 +135,7 @@ class ImprovementViewSet(viewsets.ViewSet):
         description="Withdrawing `cases` erases the cases and reports that were shared; `shadow` what was tried.",
     )
     def update(self, request: Request) -> Response:
-        """Change it."""
+        """Change what the user permits."""
         given = body(ImprovementGiven, request)
         chosen = given.model_dump(exclude_none=True)
         return Response(as_json(permissions.change(uid_of(request), chosen, fence=fence_of(request))))
@@ -144,7 +144,7 @@ class ImprovementViewSet(viewsets.ViewSet):
 class VocabularyViewSet(viewsets.ViewSet):
     @extend_schema(responses={200: VocabularyShown})
     def retrieve(self, request: Request) -> Response:
-        """The user's words."""
+        """Return the words that recognition knows of the user."""
         return Response(as_json(terms.of(uid_of(request))))
 
     @extend_schema(
@@ -153,7 +153,7 @@ class VocabularyViewSet(viewsets.ViewSet):
         description="Replaces the list. Words that recognition shall know: names, terms. Doubled ones are joined.",
     )
     def update(self, request: Request) -> Response:
-        """Replace it."""
+        """Replace the list of words that recognition knows of the user."""
         given = body(VocabularyGiven, request)
         made = terms.put(uid_of(request), given.terms, fence=fence_of(request))
         return Response(as_json(made))

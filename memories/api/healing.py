@@ -124,7 +124,7 @@ class HealingViewSet(viewsets.ViewSet):
         "healed, too.",
     )
     def create(self, request: Request) -> Response:
-        """Begin a healing."""
+        """Begin to put the term in the place of the misheard word."""
         given = body(AskedHealing, request)
         made = healing.begin(uid_of(request), given.heard, given.term, left_out=given.left_out, fence=fence_of(request))
         return _answer(made)
@@ -142,7 +142,7 @@ class HealingViewSet(viewsets.ViewSet):
 
     @extend_schema(responses={200: HealingShown, 404: Detail})
     def retrieve(self, request: Request, healing_id: str) -> Response:
-        """One healing."""
+        """Return how far one healing is."""
         return _answer(healing.get(uid_of(request), healing_id))
 
     @extend_schema(

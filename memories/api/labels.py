@@ -164,7 +164,7 @@ class MemoryLabelViewSet(InTurn, viewsets.ViewSet):
 
     @extend_schema(responses={204: None, 404: Detail})
     def delete_comment(self, request: Request, memory_id: str, comment_id: str) -> Response:
-        """Delete a comment."""
+        """Delete one comment of a memory."""
         comments.delete(uid_of(request), memory_id, comment_id, fence=fence_of(request))
         return Response(status=204)
 

@@ -150,7 +150,7 @@ class SharedViewSet(InTurn, viewsets.ViewSet):
         "spoke. 404 once it was revoked or has expired, as for a link that never was.",
     )
     def retrieve(self, request: Request, token: str) -> Response:
-        """Open a link."""
+        """Return what a link shows of its memory."""
         link, memory = shared.opened(token)
         return Response(as_json(_shown(link, memory)), headers=PRIVATE)
 

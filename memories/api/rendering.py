@@ -45,6 +45,7 @@ def for_strangers(memory: Memory) -> dict[str, Any]:
 
 
 def etag(parts: Sequence[object]) -> str:
+    """Return a weak ETag over the parts: equal parts give an equal one."""
     digest = hashlib.sha256("|".join(str(part) for part in parts).encode()).hexdigest()[:32]
     return f'W/"{digest}"'
 

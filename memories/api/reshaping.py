@@ -74,7 +74,7 @@ class ReshapingShown(BaseModel):
 
 
 class ReshapingList(RootModel[list[ReshapingShown]]):
-    """Newest first."""
+    """The user's merges and splits, the newest first."""
 
 
 class ReshapingViewSet(viewsets.ViewSet):

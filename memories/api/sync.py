@@ -160,7 +160,7 @@ class SyncViewSet(viewsets.ViewSet):
         "is `duplicate` at once. With the last byte of the last file the batch is queued.",
     )
     def create(self, request: Request) -> Response:
-        """Announce a batch."""
+        """Announce the files of a batch before they are sent."""
         return _answer(announce(request, body(NewBatch, request)))
 
     @extend_schema(parameters=parameters(BatchQuery), responses={200: BatchList, 404: Detail, 422: Detail})
@@ -189,7 +189,7 @@ class SyncViewSet(viewsets.ViewSet):
         description="Forgets the batch and what was sent of it; memories that were made of it stay.",
     )
     def destroy(self, request: Request, batch_id: str) -> Response:
-        """Drop a batch."""
+        """Forget a batch and the files that were sent of it."""
         batches.drop(uid_of(request), batch_id)
         return Response(status=204)
 

@@ -63,6 +63,6 @@ class TrashViewSet(viewsets.ViewSet):
         description=f"Erases all of the trash for good, {trash.ERASED_AT_ONCE} memories with one request.",
     )
     def empty(self, request: Request) -> Response:
-        """Empty the trash."""
+        """Erase the memories in the trash for good."""
         erased, left = trash.empty_all(uid_of(request))
         return Response(as_json(Emptied(erased=erased, left=left)))

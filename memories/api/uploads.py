@@ -38,8 +38,9 @@ class LimitedUploadHandler(TemporaryFileUploadHandler):
 
 
 def admit_upload() -> None:
-    """Raises ApiError 503 where the server has no room for more (``admission``); large bodies are refused at the
-    door."""
+    """Let an upload begin; raises ApiError 503 where the server has no room for more (``admission``); large bodies are
+    refused at the door.
+    """
     refused = admission.refusal("upload")
     if refused is not None:
         raise ApiError(503, refused.sentence, headers={"Retry-After": str(refused.retry_after)}, code=refused.code)
@@ -54,4 +55,5 @@ def limit_upload(request: Request, limit: int | None = None) -> None:
 
 
 def too_large(limit: int) -> ApiError:
+    """Return the refusal (413) of an upload of more than ``limit`` bytes."""
     return ApiError(413, f"The upload is larger than {limit} bytes", code="too_large")

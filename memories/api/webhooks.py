@@ -109,7 +109,7 @@ class WebhookViewSet(viewsets.ViewSet):
         "there as may be.",
     )
     def create(self, request: Request) -> Response:
-        """Add a webhook."""
+        """Add a webhook, and return its secret."""
         given = body(NewWebhook, request)
         hook, secret = hooks.create(uid_of(request), given.url, given.kinds, fence=fence_of(request))
         return _with_secret(hook, secret)

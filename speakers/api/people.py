@@ -25,6 +25,8 @@ from speakers.shapes import Person
 
 
 class PeopleViewSet(ViewSet):
+    """The people whom the user knows, and samples of their voices."""
+
     parser_classes = [StrictJSONParser, MultiPartParser]
 
     @extend_schema(parameters=[OpenApiParameter("include_speech_samples", bool)], responses={200: Person})

@@ -14,10 +14,14 @@ UPLOAD = {
 
 
 class HasProfile(BaseModel):
+    """Whether the user's own voice was enrolled."""
+
     has_profile: bool
 
 
 class Url(BaseModel):
+    """The signed address of a sample; null where there is none."""
+
     url: str | None
 
 
@@ -48,24 +52,34 @@ class ProfileStatus(BaseModel):
 
 
 class Status(BaseModel):
+    """The answer of a route that only does something."""
+
     status: str = "ok"
 
 
 class Detail(BaseModel):
+    """The body of an error: what is wrong, and its code."""
+
     detail: Any
     code: str | None = None
 
 
 class PacketsBody(BaseModel):
+    """A recording as packets, each a list of byte values, as the 2024 app sends it."""
+
     bytes: list[list[int]]
     duration: int
 
 
 class PersonBody(BaseModel):
+    """The name of a person."""
+
     name: str
 
 
 class SampleInfo(BaseModel):
+    """One voice sample with its state, its lengths in seconds, the signed address of its audio, and its quality."""
+
     id: str
     status: str
     source: str

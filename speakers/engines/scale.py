@@ -45,4 +45,5 @@ measured here, for want of weights: chosen so that two voices are rather kept ap
 
 
 def scale_of(engine: VoiceEngine) -> Scale:
+    """Return the cosines that the engine's embeddings are judged by."""
     return CAMPPLUS if engine.name == "campplus" else MARGIN_TRAINED

@@ -64,6 +64,7 @@ def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
 
 
 def answer(engine: VoiceEngine, header: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+    """Do one operation of the protocol (``embed``, ``speech``) and return its header and payload; raises ValueError."""
     import numpy as np
 
     pcm = np.frombuffer(payload, "<i2").astype(np.int16, copy=False)
@@ -76,6 +77,7 @@ def answer(engine: VoiceEngine, header: dict[str, Any], payload: bytes) -> tuple
 
 
 def main(arguments: list[str]) -> int:
+    """Load the voice engine and answer requests on stdin until the stream ends or is idle; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="", help="speaker model of sherpa-onnx")
     options = parser.parse_args(arguments)

@@ -51,6 +51,7 @@ def missing_keys(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def unsafe_in_production(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """Return a Django check error for every setting that must not go into production."""
     found: list[CheckMessage] = [
         Error(
             f"{name} is set: an emulator checks no identity and keeps nothing safe.",

@@ -33,7 +33,8 @@ def digests(text: str) -> list[str]:
 
 
 def mark_erased(uid: str) -> None:
-    """Raise the fence: what was begun until now is not stored any more, and tokens issued until now are refused."""
+    """Mark the account as erased: what was begun until now is not stored any more, tokens issued until now are refused.
+    """
     ErasedAccount.objects.update_or_create(digest=uid_digest(uid), defaults={"erased_at": clock.now()})
     account_erased.send(sender=ErasedAccount, uid=uid)
 
@@ -44,7 +45,7 @@ def erased_since(uid: str, began: datetime) -> bool:
 
 
 def require_alive(uid: str, began: datetime) -> None:
-    """Raises AccountErased."""
+    """Make sure that the account was not erased since ``began``; raises AccountErased."""
     if erased_since(uid, began):
         raise AccountErased("the account was erased")
 

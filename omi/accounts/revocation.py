@@ -52,4 +52,5 @@ def forget_user(uid: str) -> int:
 
 
 def remaining(uid: str) -> int:
+    """Return how many sign-out rows of the user are left, for the proof of an erasure."""
     return SignOut.objects.filter(uid=uid).count()

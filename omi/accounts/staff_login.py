@@ -72,6 +72,7 @@ def _locked(name: str, address: str) -> bool:
 
 
 def on_failure(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
+    """Count a failed sign-in for its name and address, and log it; receiver of ``user_login_failed``."""
     if request is None:
         return
     name, address = str(credentials.get("username", ""))[:150], address_of(request)
@@ -82,6 +83,7 @@ def on_failure(sender: Any, credentials: dict[str, Any], request: HttpRequest | 
 
 
 def on_success(sender: Any, request: HttpRequest | None, user: Any, **_: Any) -> None:
+    """Forget the failed sign-ins of the name from this address; receiver of ``user_logged_in``."""
     if request is not None:
         cache.delete(_key(user.get_username(), address_of(request)))
         log.info("staff_login", account=user.get_username(), address=address_of(request))
@@ -114,5 +116,6 @@ def _later(request: HttpRequest, seconds: int) -> HttpResponse:
 
 
 def connect() -> None:
+    """Connect the two receivers to Django's signals; once per process."""
     user_login_failed.connect(on_failure, dispatch_uid="omi.accounts.staff_login.failed")
     user_logged_in.connect(on_success, dispatch_uid="omi.accounts.staff_login.success")

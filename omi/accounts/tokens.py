@@ -29,6 +29,7 @@ def mint(uid: str, days: float = 30) -> str:
 
 
 def read(token: str) -> Principal:
+    """Return whose token it is and until when; raises BadToken where it is not this server's, damaged or expired."""
     try:
         claims = signing.loads(token, salt=SALT)
         uid, issued, expires = claims["uid"], float(claims["iat"]), float(claims["exp"])

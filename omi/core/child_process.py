@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(module: str, *arguments: str) -> list[str]:
+    """Return the command line that runs a module of the project in a child with this Python."""
     return [sys.executable, "-m", module, *arguments]
 
 

@@ -109,7 +109,7 @@ def behind() -> float:
 
 
 def now() -> datetime:
-    """The time (UTC)."""
+    """Return the time (UTC) by the database's clock."""
     return timezone.now() + timedelta(seconds=behind())
 
 

@@ -15,7 +15,7 @@ MAY_WAIT = 4
 
 
 def decoding(uid: str) -> AbstractContextManager[None]:
-    """Raises omi.core.slots.Busy."""
+    """Hold one of the process's places for decoding a user's file; raises omi.core.slots.Busy."""
     return DECODERS.held(
         uid,
         per_user=settings.OMI_DECODERS_PER_USER,

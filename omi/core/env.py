@@ -16,6 +16,7 @@ _FALSE = {"0", "false", "no", "off"}
 
 
 def env_str(name: str, default: str = "") -> str:
+    """Return the variable without surrounding spaces, else what ``NAME_FILE`` holds, else ``default``."""
     if name in os.environ:
         return os.environ[name].strip()
     file = os.environ.get(f"{name}_FILE")
@@ -31,6 +32,7 @@ def env_default(name: str, value: str) -> None:
 
 
 def env_int(name: str, default: int) -> int:
+    """Return the variable as a whole number; raises ImproperlyConfigured."""
     text = env_str(name)
     if not text:
         return default
@@ -41,6 +43,7 @@ def env_int(name: str, default: int) -> int:
 
 
 def env_float(name: str, default: float) -> float:
+    """Return the variable as a number; raises ImproperlyConfigured."""
     text = env_str(name)
     if not text:
         return default
@@ -51,6 +54,7 @@ def env_float(name: str, default: float) -> float:
 
 
 def env_bool(name: str, default: bool = False) -> bool:
+    """Return the variable as a boolean (true/false, 1/0, yes/no, on/off); raises ImproperlyConfigured."""
     text = env_str(name).lower()
     if not text:
         return default
@@ -67,6 +71,7 @@ def env_list(name: str, default: str = "") -> list[str]:
 
 
 def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    """Return the variable, which must be one of ``choices``; raises ImproperlyConfigured."""
     value = env_str(name, default)
     if value not in choices:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}")
@@ -74,6 +79,7 @@ def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
 
 
 def env_choices(name: str, default: str, choices: tuple[str, ...]) -> list[str]:
+    """Return the list in the variable, all of whose items must be among ``choices``; raises ImproperlyConfigured."""
     values = env_list(name, default)
     for value in values:
         if value not in choices:

@@ -24,6 +24,7 @@ _SECRETS = (
 
 
 def masked(text: str) -> str:
+    """Return a text in which everything that looks like a secret is masked."""
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
     return text

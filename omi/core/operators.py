@@ -22,7 +22,7 @@ def is_operator(request: HttpRequest) -> bool:
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """``/metrics`` for Prometheus."""
+    """Answer ``/metrics`` for Prometheus; 401 without the operator's token."""
     if not is_operator(request):
         answer = JsonResponse({"detail": "The metrics need OMI_METRICS_TOKEN as a bearer token"}, status=401)
         answer.headers["WWW-Authenticate"] = "Bearer"

@@ -44,6 +44,7 @@ def named(port: str, backend: Any) -> tuple[str, dict[str, Any]]:
 
 
 def is_configured(port: str) -> bool:
+    """Return whether a class is configured for the port."""
     return bool(settings.PROVIDERS.get(port))
 
 

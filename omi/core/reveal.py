@@ -23,6 +23,7 @@ def open_for(request: HttpRequest, kind: str, key: str) -> None:
 
 
 def close(request: HttpRequest, kind: str, key: str) -> None:
+    """Take back at once what ``open_for`` allowed this session."""
     known = request.session.get(kind, {})
     request.session[kind] = {name: value for name, value in known.items() if name != key}
 
@@ -33,4 +34,5 @@ def until(request: HttpRequest, kind: str, key: str) -> float:
 
 
 def is_open(request: HttpRequest, kind: str, key: str) -> bool:
+    """Return whether this session may see it now."""
     return until(request, kind, key) > time.time()

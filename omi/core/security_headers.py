@@ -31,6 +31,7 @@ _DOCS = (
 
 
 def policy(path: str) -> str:
+    """Return the Content-Security-Policy of the answers under a path."""
     if path.startswith("/admin"):
         return _ADMIN
     if path == "/app" or path.startswith("/app/"):

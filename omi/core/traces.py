@@ -30,6 +30,7 @@ _NOTHING: AbstractContextManager[Tell] = nullcontext(lambda outcome: None)
 
 
 def enabled() -> bool:
+    """Return whether spans are sent anywhere (``OMI_TRACES_URL``)."""
     return bool(settings.OMI_TRACES_URL)
 
 

@@ -69,6 +69,7 @@ def items(value: object, losses: Losses) -> list[dict[str, Any]]:
 
 
 def fields(value: object) -> dict[str, Any]:
+    """Return a vendor's object, empty where the value is none."""
     return value if isinstance(value, dict) else {}
 
 

@@ -23,4 +23,6 @@ class Push(Protocol):
     name: str
 
     def send(self, tokens: Sequence[str], title: str, body: str, data: Mapping[str, str]) -> PushResult:
-        """Raises ProviderError only, and only where no device could be tried (configuration, credentials)."""
+        """Send one notification to all devices and say what became of each; raises ProviderError only where no device
+        could be tried (configuration, credentials).
+        """

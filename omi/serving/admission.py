@@ -115,6 +115,7 @@ def register(gate: Gate) -> None:
 
 
 def gates() -> list[Gate]:
+    """Return the gates that are registered in this process."""
     return list(_gates)
 
 

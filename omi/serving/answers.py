@@ -21,7 +21,7 @@ def install() -> None:
 
 
 class Breaking:
-    """Mixed into ``daphne.http_protocol.WebRequest``."""
+    """A mixin of ``daphne.http_protocol.WebRequest`` that cuts the connection where an answer fails half-way."""
 
     channel: Any
     _response_started: bool

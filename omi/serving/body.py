@@ -68,7 +68,7 @@ class Body:
 
 
 class Piecewise:
-    """Mixed into ``daphne.http_protocol.WebRequest``."""
+    """A mixin of ``daphne.http_protocol.WebRequest`` that hands a large body on in pieces (``Body``)."""
 
     content: Any
     requestHeaders: Any

@@ -46,6 +46,7 @@ class AudioNotFound(LookupError):
 
 
 def storage() -> Storage:
+    """Return Django's storage of audio objects, ``STORAGES["audio"]``."""
     return storages["audio"]
 
 
@@ -225,6 +226,7 @@ def for_memory(uid: str, memory_id: str, purpose: str | None = None) -> list[Aud
 
 
 def for_user(uid: str) -> Iterator[AudioObject]:
+    """Yield the user's audio objects that are not deleted, the oldest first."""
     yield from _live().filter(uid=uid).order_by("pk").iterator()
 
 

@@ -23,6 +23,7 @@ _lock = threading.Lock()
 
 
 def emulated() -> bool:
+    """Return whether an emulator stands for one of Google's services."""
     return any(env_str(name) for name in EMULATOR_VARIABLES)
 
 

@@ -14,5 +14,6 @@ __all__ = ["documents", "path"]
 
 
 def documents() -> Documents:
+    """Return the document store that ``settings.PROVIDERS`` names."""
     store: Documents = one("documents")
     return store

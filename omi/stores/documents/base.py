@@ -134,7 +134,9 @@ class Documents(Protocol):
     name: str
 
     def get(self, path: str) -> Document | None:
-        """Raises Unreadable for a damaged one, as every call does that needs the contents of one document."""
+        """Return the document at the path, None where there is none; raises Unreadable for a damaged one, as every call
+        does that needs the contents of one document.
+        """
 
     def get_many(self, paths: Sequence[str]) -> dict[str, Document]: ...
 

@@ -19,6 +19,7 @@ def dump(data: Data) -> str:
 
 
 def load(text: str) -> Data:
+    """Return the document that ``dump`` wrote as text; raises ValueError for damaged text."""
     data: Data = json.loads(text, object_hook=_decode)
     return data
 

@@ -48,10 +48,12 @@ def field(data: Data, name: str) -> Any:
 
 
 def has(data: Data, name: str) -> bool:
+    """Return whether the document has the field, which may be null."""
     return field(data, name) is not _MISSING
 
 
 def matches(data: Data, where: Sequence[Where]) -> bool:
+    """Return whether the document meets all conditions, by Firestore's rules."""
     return all(_holds(field(data, condition.field), condition) for condition in where)
 
 

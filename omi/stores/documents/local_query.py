@@ -27,6 +27,9 @@ def run(
     offset: int,
     start_after: Document | None,
 ) -> list[Document]:
+    """Run one query over the rows and return its documents in order; ``start_after`` is the last one of the page
+    before.
+    """
     check(where, order_by, limit, offset)
     order = full_order(where, order_by)
     rows, rest = _narrow(rows, where)
@@ -42,6 +45,7 @@ def run(
 
 
 def count(rows: Any, where: Sequence[Where]) -> int:
+    """Return how many of the rows meet all conditions."""
     check(where, (), None, 0)
     rows, rest = _narrow(rows, where)
     if not rest:

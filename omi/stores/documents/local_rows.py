@@ -23,7 +23,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def snapshot(row: Any) -> Document:
-    """Raises Unreadable for a row whose text is no document."""
+    """Return a row as a document; raises Unreadable for a row whose text is no document."""
     try:
         data = load(row.body)
     except (ValueError, TypeError, RecursionError) as error:
@@ -67,6 +67,7 @@ def row_of(path: str, data: Data, current: Any | None) -> Any:
 
 
 def facets(data: Data) -> dict[str, Any]:
+    """Return the fields by whose values SQL can narrow and order a query."""
     return {key: value for key, value in data.items() if is_facet(value) and "\x00" not in key}
 
 

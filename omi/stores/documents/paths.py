@@ -26,6 +26,7 @@ def path(*parts: str) -> str:
 
 
 def document_parts(name: str) -> list[str]:
+    """Return the ids that a document's path is made of; raises InvalidPath."""
     parts = _parts(name)
     if len(parts) % 2:
         raise InvalidPath("a document's path has an even number of parts")
@@ -33,6 +34,7 @@ def document_parts(name: str) -> list[str]:
 
 
 def collection_parts(name: str) -> list[str]:
+    """Return the ids that a collection's path is made of; raises InvalidPath."""
     parts = _parts(name)
     if not len(parts) % 2:
         raise InvalidPath("a collection's path has an odd number of parts")
@@ -45,6 +47,7 @@ def parent_of(name: str) -> str:
 
 
 def check_part(part: str) -> None:
+    """Make sure that an id may stand in a path; raises InvalidPath."""
     if not isinstance(part, str) or not part:
         raise InvalidPath("an id is a string that is not empty")
     if part in {".", ".."} or "/" in part or "\x00" in part or _RESERVED.match(part):

@@ -61,6 +61,7 @@ def apply_fields(data: Data, fields: Mapping[tuple[str, ...], Any]) -> Data:
 
 
 def check_size(path: str, data: Data) -> None:
+    """Make sure that a document has at most ``MAX_DOCUMENT_BYTES`` by Firestore's count; raises TooLarge."""
     size = document_size(path, data)
     if size > MAX_DOCUMENT_BYTES:
         raise TooLarge(f"a document may have {MAX_DOCUMENT_BYTES} bytes, this one has {size}")

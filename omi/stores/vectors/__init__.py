@@ -15,11 +15,13 @@ __all__ = ["namespace", "vector_id", "vectors"]
 
 
 def vectors() -> Vectors:
+    """Return the vector store that ``settings.PROVIDERS`` names."""
     store: Vectors = one("vectors")
     return store
 
 
 def namespace() -> str:
+    """Return the namespace in which the vectors of memories are (``OMI_VECTOR_NAMESPACE``)."""
     return str(settings.OMI_VECTOR_NAMESPACE)
 
 

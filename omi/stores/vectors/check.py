@@ -17,6 +17,7 @@ MAX_METADATA_BYTES = 40 * 1024
 
 
 def check_id(identity: str) -> None:
+    """Make sure that a vector's id has 1 to ``MAX_ID`` ASCII characters; raises InvalidVector."""
     if not isinstance(identity, str) or not 1 <= len(identity) <= MAX_ID:
         raise InvalidVector(f"an id has 1 to {MAX_ID} characters")
     if not identity.isascii() or "\x00" in identity:
@@ -24,6 +25,9 @@ def check_id(identity: str) -> None:
 
 
 def check_values(values: Sequence[float], dimension: int | None = None) -> NDArray[np.float32]:
+    """Return the values as a float32 array of shape (dimension,); raises InvalidVector unless it is finite and not all
+    zeros.
+    """
     try:
         with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
             array = np.asarray(values, dtype=np.float32)
@@ -41,12 +45,17 @@ def check_values(values: Sequence[float], dimension: int | None = None) -> NDArr
 
 
 def check_vector(vector: Vector, dimension: int | None = None) -> NDArray[np.float32]:
+    """Check a vector's id, metadata and values, and return the values as ``check_values`` does; raises InvalidVector.
+    """
     check_id(vector.id)
     check_metadata(vector.metadata)
     return check_values(vector.values, dimension)
 
 
 def check_metadata(metadata: Metadata) -> None:
+    """Make sure that metadata holds text, numbers, booleans and lists of texts only, within its size; raises
+    InvalidVector.
+    """
     for key, value in metadata.items():
         if not isinstance(key, str) or not key or key.startswith("$"):
             raise InvalidVector("a metadata key is a string that does not start with $")
@@ -57,6 +66,7 @@ def check_metadata(metadata: Metadata) -> None:
 
 
 def check_top_k(top_k: int) -> None:
+    """Make sure that a query asks for 1 to ``MAX_TOP_K`` results; raises InvalidVector."""
     if not 1 <= top_k <= MAX_TOP_K:
         raise InvalidVector(f"top_k is 1 to {MAX_TOP_K}")
 

@@ -16,7 +16,7 @@ _MISSING = object()
 
 
 def check_filter(filter: Filter) -> None:
-    """Raises InvalidVector for what the language does not know, before any record is looked at."""
+    """Make sure that a filter is one of the language, before any record is looked at; raises InvalidVector."""
     if not isinstance(filter, Mapping) or not filter:
         raise InvalidVector("a filter is a map that is not empty")
     for key, condition in filter.items():
@@ -35,6 +35,7 @@ def check_filter(filter: Filter) -> None:
 
 
 def matches(metadata: Metadata, filter: Filter) -> bool:
+    """Return whether metadata meets a filter that ``check_filter`` has checked."""
     return all(_part(metadata, key, condition) for key, condition in filter.items())
 
 

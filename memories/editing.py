@@ -107,6 +107,7 @@ def set_events_created(uid: str, memory_id: str, flags: dict[int, bool]) -> Memo
 
 
 def set_visibility(uid: str, memory_id: str, value: Visibility) -> Memory:
+    """Set whether the memory is private, shared or public; raises MemoryNotFound."""
     return repository.mutate_memory(uid, memory_id, lambda memory: {"visibility": value})
 
 

@@ -74,7 +74,8 @@ def check_sqlite(file: Path) -> list[tuple[str, str]]:
 
 
 def require_unused(file: Path) -> None:
-    """Raise BackupError while another process has the SQLite file open: it would go on writing to the old one.
+    """Make sure that no other process has the SQLite file open, which would go on writing to the old one; raises
+    BackupError.
 
     Asks for the lock that SQLite gives only to whoever is alone, and writes nothing. A worker always has the file open;
     a web server that nobody asks anything may have closed it.

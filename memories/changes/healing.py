@@ -192,7 +192,7 @@ def undo(uid: str, healing_id: str, *, fence: Fence) -> Healing:
 
 
 def get(uid: str, healing_id: str) -> Healing:
-    """Raises NoSuchHealing."""
+    """Return the user's healing of this id; raises NoSuchHealing."""
     found = Healing.objects.filter(uid=uid, pk=healing_id).first()
     if found is None:
         raise NoSuchHealing(healing_id)

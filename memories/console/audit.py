@@ -28,20 +28,22 @@ class Target:
 
 
 def memory(uid: str, memory_id: str) -> Target:
+    """Return a memory as the target of an entry."""
     return Target("memory", f"{uid}/{memory_id}", uid, memory_id)
 
 
 def run(row: Any) -> Target:
-    """``row``: a PostProcessingRun."""
+    """Return a run of the pipeline (a PostProcessingRun) as the target of an entry."""
     return Target("run", str(row.pk), row.uid, row.memory_id)
 
 
 def batch(row: Any) -> Target:
-    """``row``: a SyncBatch."""
+    """Return a batch of offline recordings (a SyncBatch) as the target of an entry."""
     return Target("batch", row.pk, row.uid)
 
 
 def user(uid: str) -> Target:
+    """Return a user as the target of an entry."""
     return Target("user", uid, uid)
 
 
@@ -51,6 +53,7 @@ def thing(kind: str, key: object) -> Target:
 
 
 def actor_of(request: HttpRequest) -> str:
+    """Return who acts, as the log names them: ``staff:`` and the account's name."""
     return f"staff:{request.user.get_username()}"
 
 

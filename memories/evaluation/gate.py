@@ -68,7 +68,8 @@ def write_bounds(file: Path, bounds: Mapping[str, Bound]) -> None:
 
 
 def read_bounds(file: Path) -> dict[str, Bound]:
-    """Raises DatasetError where the file holds no bounds."""
+    """Return the bounds in a JSON file by their figure; raises DatasetError where it holds none, or an unknown figure.
+    """
     try:
         found = {key: Bound(**bound) for key, bound in json.loads(file.read_text()).items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:

@@ -21,7 +21,7 @@ WATCH = "watch"
 
 
 def named(name: str) -> Experiment:
-    """Raises Refused where there is none."""
+    """Return the experiment of this name; raises Refused where there is none."""
     found = Experiment.objects.filter(name=name).first()
     if found is None:
         raise Refused(f"there is no experiment {name!r}")

@@ -73,7 +73,7 @@ class Refused(Exception):
 
 
 def checked_declaration(given: dict[str, Any]) -> Declaration:
-    """Raises Refused with the place and what is wrong there."""
+    """Return a declaration that was checked; raises Refused with the place and what is wrong there."""
     try:
         return Declaration.model_validate(given)
     except (ValidationError, BadValue) as error:

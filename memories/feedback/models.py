@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Part(models.TextChoices):
-    """What is judged."""
+    """The parts of a memory that feedback judges."""
 
     TRANSCRIPT = "transcript"
     SPEAKERS = "speakers"

@@ -92,7 +92,7 @@ def of_user(uid: str, *, before: str | None, limit: int) -> list[Report]:
 
 
 def get(uid: str, report_id: str) -> Report:
-    """Raises ReportNotFound."""
+    """Return the user's report of this id; raises ReportNotFound."""
     found = Report.objects.filter(uid=uid, id=report_id).first()
     if found is None:
         raise ReportNotFound

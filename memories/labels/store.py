@@ -69,7 +69,7 @@ def names(uid: str) -> dict[str, str]:
 
 
 def get(uid: str, label_id: str) -> Label:
-    """Raises LabelNotFound."""
+    """Return the user's label of this id; raises LabelNotFound, also where its document is damaged."""
     try:
         found = documents().get(_path(uid, label_id))
     except InvalidPath:

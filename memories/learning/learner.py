@@ -45,7 +45,7 @@ class Learner(Protocol):
         """Put it in force, where it is not a tunable's value that is asked for by name."""
 
     def take_back(self, row: TunedValue) -> None:
-        """Undo ``apply``."""
+        """Undo what ``apply`` did with this value."""
 
     def harm(self, row: TunedValue) -> str:
         """Why the applied value does harm, by what happened since; "" where nothing shows it."""

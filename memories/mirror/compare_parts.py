@@ -46,6 +46,7 @@ class Difference:
 
 
 def check_processing(uid: str) -> Iterator[Difference]:
+    """Yield where the rows of the user's processing memories differ from their documents."""
     mirrored = ProcessingMemoryRow.objects.filter(uid=uid).prefetch_related("sessions")
     rows = {row.processing_memory_id: row for row in mirrored}
     for found in _all(path("users", uid, "processing_memories")):
@@ -73,6 +74,7 @@ def check_processing(uid: str) -> Iterator[Difference]:
 
 
 def check_people(uid: str) -> Iterator[Difference]:
+    """Yield where the rows of the user's people differ from their documents."""
     rows = {row.person_id: row for row in PersonRow.objects.filter(uid=uid)}
     for document in documents().query(path("users", uid, "people")):
         row = rows.pop(document.id, None)
@@ -102,6 +104,8 @@ def _all(collection: str) -> Iterator[Document]:
 
 
 def stale(row: Any, values: Mapping[str, Any]) -> str:
+    """Return the names of the row's fields that are not as ``values`` has them, joined by commas; empty where all are.
+    """
     return ", ".join(sorted(name for name, value in values.items() if getattr(row, name) != value))
 
 
@@ -143,6 +147,7 @@ def check_words(uid: str, rows: Mapping[str, MemoryRow]) -> Iterator[Difference]
 
 
 def extra_words(uid: str, ids: Collection[str]) -> Iterator[Difference]:
+    """Yield the word index's entries of memories that are not among ``ids``."""
     for identity in SearchTerms.objects.filter(uid=uid).values_list("memory_id", flat=True):
         if identity not in ids:
             yield Difference("words_extra", uid, identity, "words")
@@ -152,6 +157,8 @@ def extra_words(uid: str, ids: Collection[str]) -> Iterator[Difference]:
 
 
 def check_audio(uid: str, ids: Collection[str]) -> Iterator[Difference]:
+    """Yield the user's audio that is missing, of another size, or the recording of a memory that is not among ``ids``.
+    """
     for row in audio.for_user(uid):
         yield from compare_audio(row)
         if row.memory_id and row.purpose == AudioObject.Purpose.RECORDING and row.memory_id not in ids:
@@ -159,6 +166,7 @@ def check_audio(uid: str, ids: Collection[str]) -> Iterator[Difference]:
 
 
 def compare_audio(row: AudioObject) -> Iterator[Difference]:
+    """Yield a difference where a stored audio object is missing or not as long as its row says."""
     size = audio.stored_size(row) if row.complete else row.size
     if size is None:
         yield Difference("audio_missing", row.uid, row.name, "audio", row.purpose)

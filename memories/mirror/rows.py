@@ -30,6 +30,7 @@ def record_memory(uid: str, memory: Memory, values: dict[str, Any] | None = None
 
 
 def row_values(memory: Memory) -> dict[str, Any]:
+    """Return the columns of a memory's row, with the sizes of its text and photos, by name."""
     return memory_values(memory) | {"text_size": _text_size(memory), "photo_size": photo_size(memory)}
 
 
@@ -49,6 +50,7 @@ def record_processing(uid: str, processing: ProcessingMemory, *, whole: bool = F
 
 
 def record_person(uid: str, person_id: str, created_at: datetime, updated_at: datetime, *, deleted: bool) -> None:
+    """Write the row of a person as its document is now."""
     PersonRow.objects.update_or_create(
         uid=uid,
         person_id=person_id,
@@ -57,7 +59,7 @@ def record_person(uid: str, person_id: str, created_at: datetime, updated_at: da
 
 
 def on_person_changed(*, uid: str, person: Any, **_: Any) -> None:
-    """Receiver of ``speakers.signals.person_changed``."""
+    """Write the row of a person who changed; receiver of ``speakers.signals.person_changed``."""
     record_person(uid, person.id, person.created_at, person.updated_at, deleted=person.deleted)
 
 
@@ -87,10 +89,12 @@ def replace_memory(uid: str, memory: Memory) -> None:
 
 
 def forget_memory(uid: str, memory_id: str) -> int:
+    """Delete the row of a memory, and what hangs on it; returns how many rows went."""
     return int(MemoryRow.objects.filter(uid=uid, memory_id=memory_id).delete()[0])
 
 
 def forget_user(uid: str) -> dict[str, int]:
+    """Delete the user's rows of memories, processing memories and people; returns how many of each."""
     return {
         "memory_rows": int(MemoryRow.objects.filter(uid=uid).delete()[0]),
         "processing_memory_rows": ProcessingMemoryRow.objects.filter(uid=uid)

@@ -112,7 +112,7 @@ def create(
 
 
 def get(uid: str, batch_id: str) -> SyncBatch:
-    """Raises BatchNotFound."""
+    """Return the user's batch of this id; raises BatchNotFound."""
     found = SyncBatch.objects.filter(uid=uid, id=batch_id).first()
     if found is None:
         raise BatchNotFound

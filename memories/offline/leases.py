@@ -52,7 +52,7 @@ class Turn:
         return bool(self._mine().update(until=_until(timezone.now())))
 
     def check(self) -> None:
-        """Raises LeaseLost."""
+        """Make sure that this worker still has its turn; raises LeaseLost."""
         if not self._mine().exists():
             raise LeaseLost
 

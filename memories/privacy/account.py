@@ -27,4 +27,5 @@ def delete_account(uid: str) -> dict[str, Any]:
 
 
 def export(uid: str) -> IO[bytes]:
+    """Return the user's export as an open file: see ``exports.export_user``."""
     return exports.export_user(uid)

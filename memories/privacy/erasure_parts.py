@@ -71,6 +71,7 @@ def memory_parts(uid: str, memory_id: str) -> list[Part]:
 
 
 def user_parts(uid: str) -> list[Part]:
+    """Return the parts of a user's erasure by name, in the order in which they are done."""
     return [
         ("offline", lambda: offline.forget_user(uid)),  # first: a worker that is at a batch writes nothing more of it
         ("runs", lambda: service.forget_user(uid)),
@@ -153,6 +154,7 @@ def erase_vectors(uid: str, memory_id: str) -> int:
 
 
 def count_tree(root: str) -> int:
+    """Return how many documents lie at and below a path; one that is damaged counts."""
     store = documents()
     try:
         here = int(store.get(root) is not None)

@@ -28,7 +28,7 @@ class RecapNotFound(Exception):
 
 
 def of_user(uid: str, *, kind: str | None, before: date | None, limit: int) -> list[Recap]:
-    """The newest first."""
+    """Return the user's recaps, the newest first; ``before`` is a day before which they begin."""
     rows = Recap.objects.filter(uid=uid)
     rows = rows.filter(kind=kind) if kind else rows
     rows = rows.filter(first__lt=before) if before else rows

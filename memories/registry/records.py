@@ -89,17 +89,21 @@ def selected(conditions: Mapping[str, str], since: datetime, until: datetime | N
 
 
 def forget_memory(uid: str, memory_id: str) -> int:
+    """Delete what the registry knows of a memory; returns how many rows went."""
     return int(MadeWith.objects.filter(uid=uid, memory_id=memory_id).delete()[0])
 
 
 def forget_user(uid: str) -> int:
+    """Delete what the registry knows of a user's memories; returns how many rows went."""
     return int(MadeWith.objects.filter(uid=uid).delete()[0])
 
 
 def remaining(uid: str) -> int:
+    """Return how many of the user's rows the registry still holds."""
     return MadeWith.objects.filter(uid=uid).count()
 
 
 def exported(uid: str) -> Sequence[dict[str, Any]]:
+    """Return the user's rows for the export, the oldest first."""
     told = ("memory_id", "part", *TOLD)
     return list(MadeWith.objects.filter(uid=uid).order_by("at").values(*told))

@@ -52,6 +52,7 @@ def pack(path: str, data: Data, field: str = FIELD) -> tuple[Data, dict[str, Dat
 
 
 def chunk_paths(path: str, data: Mapping[str, Any]) -> list[str]:
+    """Return the paths of the chunks that a stored document names; raises Unreadable where it names too many."""
     told = data.get(CHUNKS)
     parts = int(told["parts"]) if isinstance(told, dict) else 0
     if parts > MAX_PARTS:

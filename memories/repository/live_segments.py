@@ -38,7 +38,7 @@ class LivePiece:
         return f"{conversation}/{COLLECTION}/{self.session_id}-{self.number:05d}"
 
     def data(self) -> Data:
-        """The document."""
+        """Return the data of the piece's document."""
         return {
             "session_id": self.session_id,
             "number": self.number,

@@ -55,15 +55,17 @@ class Page:
 
 
 def collection(uid: str) -> str:
+    """Return the path of the user's collection of memories."""
     return path("users", uid, "memories")
 
 
 def memory_path(uid: str, memory_id: str) -> str:
+    """Return the path of a memory's document."""
     return path("users", uid, "memories", memory_id)
 
 
 def get_memory(uid: str, memory_id: str) -> Memory:
-    """Raises MemoryNotFound, Unreadable, ProviderError."""
+    """Return the user's memory; raises MemoryNotFound (also for a deleted one), Unreadable, ProviderError."""
     memory = find_memory(uid, memory_id)
     if memory is None or memory.deleted:
         raise MemoryNotFound("Memory not found")
@@ -85,7 +87,7 @@ def find_memory(uid: str, memory_id: str) -> Memory | None:
 
 
 def require(uid: str, memory_id: str) -> None:
-    """Raise MemoryNotFound where there is none that is not deleted. Reads no transcript, however long it is."""
+    """Make sure that the memory is there and not deleted, without reading its transcript; raises MemoryNotFound."""
     found = glance(uid, memory_id)
     if found is None or found.deleted:
         raise MemoryNotFound("Memory not found")
@@ -179,7 +181,7 @@ def newest_first(
 
 
 def require_alive(current: Transaction, uid: str, memory_id: str) -> None:
-    """Raise MemoryNotFound unless the memory is there and not deleted, as this transaction sees it."""
+    """Make sure that the memory is there and not deleted, as this transaction sees it; raises MemoryNotFound."""
     found = current.get(memory_path(uid, memory_id))
     if found is None or found.data.get("deleted"):
         raise MemoryNotFound("Memory not found")
@@ -192,7 +194,8 @@ def create_memory(
     fence: Fence = lambda: None,
     then: Callable[[], None] | None = None,
 ) -> Memory:
-    """Raises AlreadyExists where the id was used before, also by a memory that was deleted or erased since.
+    """Store a new memory and its row, and return it; raises AlreadyExists where the id was used before, also by a
+    memory that was deleted or erased since.
 
     ``fence`` is called inside of the transaction; what it raises refuses the memory. ``then`` is called after the
     write, in one database transaction with it: rows that must be there with the memory. The memory is dumped, packed
@@ -217,6 +220,7 @@ def create_memory(
 
 
 def new_document(uid: str, memory: Memory, left_out: frozenset[str]) -> stored.Packed:
+    """Return the memory packed for storage, its photos beside it and without the names of people in ``left_out``."""
     where = memory_path(uid, memory.id)
     data = tombstones.cleared(dump(memory), left_out)
     photos = photo_documents(where, memory.id, data.pop("photos"))
@@ -225,6 +229,9 @@ def new_document(uid: str, memory: Memory, left_out: frozenset[str]) -> stored.P
 
 
 def may_be_made(uid: str, memory_id: str, left_out: frozenset[str], fence: Fence, current: Transaction) -> None:
+    """Make sure within the transaction that the memory may be stored; raises AlreadyExists where it or the account was
+    erased, and what ``fence`` and ``same_people`` raise.
+    """
     fence()
     same_people(uid, left_out)
     # Read here: a store that looks for conflicts refuses the commit where the account is erased meanwhile.
@@ -234,7 +241,7 @@ def may_be_made(uid: str, memory_id: str, left_out: frozenset[str], fence: Fence
 
 
 def same_people(uid: str, left_out: frozenset[str] | None) -> None:
-    """Raise Overtaken where a person was deleted since a write was computed: it may name somebody who is gone.
+    """Make sure that nobody was deleted since a write was computed, which may name them; raises Overtaken.
 
     ``left_out``: the deleted people that the write knew of; None where it names nobody.
     """

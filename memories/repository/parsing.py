@@ -13,11 +13,13 @@ from transcription.segments import Segment, segment_id
 
 
 def memory_from(found: Document) -> Memory:
+    """Return a stored document as a Memory; raises Unreadable where it is none."""
     memory: Memory = _parse(Memory, found)
     return memory
 
 
 def processing_from(found: Document) -> ProcessingMemory:
+    """Return a stored document as a ProcessingMemory; raises Unreadable where it is none."""
     processing: ProcessingMemory = _parse(ProcessingMemory, found)
     return processing
 
@@ -28,6 +30,7 @@ def segments_from(scope: str, values: list[Any]) -> list[Segment]:
 
 
 def with_ids(scope: str, values: list[Any]) -> list[Any]:
+    """Return stored segments, those without an id with one that follows from ``scope`` and their place."""
     return [
         {**item, "id": item.get("id") or segment_id(scope, index)} if isinstance(item, dict) else item
         for index, item in enumerate(values)
@@ -35,6 +38,7 @@ def with_ids(scope: str, values: list[Any]) -> list[Any]:
 
 
 def dump(shape: Memory | ProcessingMemory | Segment) -> Data:
+    """Return a shape as the data of a document."""
     return shape.model_dump(mode="python")
 
 

@@ -25,11 +25,12 @@ class ProcessingMemoryNotFound(LookupError):
 
 
 def processing_path(uid: str, processing_id: str) -> str:
+    """Return the path of a processing memory's document."""
     return path("users", uid, "processing_memories", processing_id)
 
 
 def get(uid: str, processing_id: str) -> ProcessingMemory:
-    """Raises ProcessingMemoryNotFound."""
+    """Return the user's processing memory; raises ProcessingMemoryNotFound, Unreadable."""
     try:
         found = stored.read(processing_path(uid, processing_id))
     except InvalidPath:

@@ -95,7 +95,8 @@ class Packed:
 
 
 def packed(path: str, data: Data, extra: dict[str, Data] | None = None) -> Packed:
-    """Raises Unreadable for a list that is too large, InvalidData. ``extra``: further documents of the same step.
+    """Pack a document that may hold a long list for storage; raises Unreadable for a list that is too large,
+    InvalidData. ``extra``: further documents of the same step.
 
     A long list takes seconds, and on SQLite every other writer waits for a transaction: call it outside of one.
     """
@@ -104,7 +105,7 @@ def packed(path: str, data: Data, extra: dict[str, Data] | None = None) -> Packe
 
 
 def insert(new: Packed, *, before: Before | None = None) -> None:
-    """Raises AlreadyExists, and what ``before`` raises."""
+    """Create a packed document in one transaction; raises AlreadyExists, and what ``before`` raises."""
 
     def step(transaction: Transaction) -> None:
         if before is not None:

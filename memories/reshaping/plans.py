@@ -91,7 +91,9 @@ def plan_for(row: Reshaping, memories: Sequence[Memory]) -> Plan:
 
 
 def check(uid: str, memories: Sequence[Memory]) -> None:
-    """Raise NotPossible where these cannot be one memory, or somebody still speaks in one of them."""
+    """Make sure that these can be one memory and that nobody still speaks in one of them; raises NotPossible with the
+    reason's code.
+    """
     for memory in memories:
         if memory.processing_memory_id and _going_on(uid, memory.processing_memory_id):
             raise NotPossible("going_on")

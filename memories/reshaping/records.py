@@ -42,7 +42,7 @@ class UnderWay(Exception):
 
 
 def find(uid: str, identity: str) -> Reshaping:
-    """Raises NotFound."""
+    """Return the user's merge or split of this id; raises NotFound."""
     found = Reshaping.objects.filter(uid=uid, pk=identity).first()
     if found is None:
         raise NotFound(identity)

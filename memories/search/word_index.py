@@ -287,6 +287,7 @@ def forget_memory(uid: str, memory_id: str) -> int:
 
 
 def forget_user(uid: str) -> int:
+    """Drop all memories of a user from the index, piece by piece; returns how many entries went."""
     gone = word_rows.drop(SearchTerms.objects.filter(uid=uid), spelled=False)
     left = True
     while left:

@@ -188,8 +188,10 @@ def digests(uid: str, words: Iterable[str]) -> dict[str, int]:
 
 
 def seconds(moment: datetime) -> int:
+    """Return a moment in whole Unix seconds."""
     return int(moment.timestamp())
 
 
 def scheme() -> str:
+    """Return the mark of how words are cut and keyed today; entries with another one are written anew."""
     return "4-" + hashlib.sha256(f"search/{settings.SECRET_KEY}".encode()).hexdigest()[:12]

@@ -83,7 +83,7 @@ class Structurer(Protocol):
     remote: bool
 
     def structure(self, request: StructureRequest) -> StructureResult:
-        """Raises ProviderError only."""
+        """Return the summary of a conversation, or that it is discarded; raises ProviderError only."""
 
     def fill(self, request: StructureRequest, wanted: Sequence[Wanted], made: Structured) -> FillResult:
         """The sections of a template, from what was said and nothing else. ``made``: the structure of this talk.

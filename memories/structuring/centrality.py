@@ -40,6 +40,7 @@ def telling(texts: Sequence[str]) -> Floats:
 
 
 def unit(matrix: npt.NDArray[Any]) -> Floats:
+    """Return the rows scaled to unit length as float64; a row of zeros stays one."""
     values = np.asarray(matrix, np.float64)
     norms = np.linalg.norm(values, axis=-1, keepdims=True)
     scaled: Floats = np.divide(values, norms, out=np.zeros_like(values), where=norms > 0)

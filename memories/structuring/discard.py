@@ -48,4 +48,5 @@ def why_discard(request: StructureRequest, structured: Structured) -> str:
 
 
 def content_words(segments: Sequence[Segment]) -> set[str]:
+    """Return the distinct words that say something: neither stop words nor fillers."""
     return set(words(plain_text(segments))) - STOP_WORDS - _FILLERS

@@ -89,6 +89,7 @@ class OpenAIEmbedder:
 
 
 def estimate(text: str) -> int:
+    """Return about how many tokens a text has, rather too many: a token for 3 bytes."""
     return len(text.encode("utf-8", "replace")) // 3 + 1
 
 

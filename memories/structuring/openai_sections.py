@@ -69,7 +69,7 @@ class Asking:
         self.input_tokens = self.output_tokens = 0
 
     def answers(self) -> list[Raw]:
-        """Raises ProviderError."""
+        """Ask the model about each part of the conversation and return its answers in order; raises ProviderError."""
         request = self._request
         whole = render(request.segments, names=request.names, user_name=request.user_name)
         parts = list(pieces(whole, self._budget))

@@ -68,6 +68,7 @@ def fold(text: str, most: int = MAX_CHARACTERS) -> str:
 
 
 def speaker_name(segment: Segment, names: dict[str, str], user_name: str) -> str:
+    """Return the name of who speaks the segment: the user's, a known person's, or ``Speaker N``."""
     if segment.is_user:
         return user_name
     return names.get(segment.person_id or "") or f"Speaker {segment.speaker_id}"

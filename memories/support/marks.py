@@ -37,10 +37,12 @@ def cancel(uid: str, memory_id: str, *, actor: str, reason: str) -> str:
 
 
 def cancel_why_not(now: Situation) -> str:
+    """Return why nothing can be canceled; empty where it can."""
     return "" if now.unfinished else "Nothing is running for this memory."
 
 
 def cancel_preview(now: Situation, options: Options) -> Preview:
+    """Return which runs would end at once or at their next write, and what could get worse."""
     if why := cancel_why_not(now):
         return Preview(impossible=why)
     made = Preview(undo="Retry the run; what it had finished and paid for is taken over.")
@@ -69,12 +71,14 @@ def set_status(uid: str, memory_id: str, status: str, *, actor: str, reason: str
 
 
 def set_status_why_not(now: Situation) -> str:
+    """Return why the status cannot be set: the memory is gone, or a run would set it; empty where it can."""
     if not now.alive:
         return GONE
     return "A run has not ended and would set the status itself; cancel it first." if now.unfinished else ""
 
 
 def set_status_preview(now: Situation, options: Options) -> Preview:
+    """Return what the memory says now, and what could get worse."""
     if why := set_status_why_not(now):
         return Preview(impossible=why)
     assert now.memory is not None
@@ -103,12 +107,14 @@ def activate(uid: str, memory_id: str, version: str, *, actor: str, reason: str)
 
 
 def activate_why_not(now: Situation) -> str:
+    """Return why no other transcript can be shown; empty where one can."""
     if not now.alive:
         return GONE
     return "" if others(now) else "No other transcript is kept than the one that is shown."
 
 
 def activate_preview(now: Situation, options: Options) -> Preview:
+    """Return which transcript would be shown in place of which, and what could get worse."""
     if why := activate_why_not(now):
         return Preview(impossible=why)
     choice = dict(others(now))
@@ -139,6 +145,7 @@ def others(now: Situation) -> list[tuple[str, TranscriptVersion]]:
 
 
 def words(version: TranscriptVersion) -> int:
+    """Return how many words a version of the transcript has."""
     return sum(len(segment.text.split()) for segment in version.segments)
 
 
@@ -152,12 +159,14 @@ def delete_audio(uid: str, memory_id: str, *, actor: str, reason: str) -> str:
 
 
 def delete_audio_why_not(now: Situation) -> str:
+    """Return why no recording can be deleted: a run works on it, or there is none; empty where one can."""
     if now.unfinished:
         return f"Run {now.unfinished[0].pk} works on the recording; cancel it first."
     return "" if now.recordings else "No audio of this memory is stored."
 
 
 def delete_audio_preview(now: Situation, options: Options) -> Preview:
+    """Return which recordings would be deleted, and what could get worse."""
     if why := delete_audio_why_not(now):
         return Preview(impossible=why)
     made = Preview(undo="Nothing brings a recording back; only the app can upload it again.")
@@ -187,6 +196,7 @@ def restore(uid: str, memory_id: str, *, actor: str, reason: str) -> str:
 
 
 def restore_why_not(now: Situation) -> str:
+    """Return why the memory cannot be restored, such as that its days are over; empty where it can."""
     if now.memory is None:
         return GONE
     if not now.memory.deleted:
@@ -198,6 +208,7 @@ def restore_why_not(now: Situation) -> str:
 
 
 def restore_preview(now: Situation, options: Options) -> Preview:
+    """Return what would be there again, and what could get worse."""
     if why := restore_why_not(now):
         return Preview(impossible=why)
     made = Preview(undo="The user deletes it again.")

@@ -41,12 +41,14 @@ def retry(uid: str, memory_id: str, *, actor: str, reason: str, run: str = "", f
 
 
 def retry_why_not(now: Situation) -> str:
+    """Return why no run can be retried; empty where one that ended can."""
     if not now.alive:
         return GONE
     return "" if now.ended else ("Its run has not ended yet; cancel it first." if now.runs else "It never had a run.")
 
 
 def retry_preview(now: Situation, options: Options) -> Preview:
+    """Return what retrying the chosen run (else the newest that ended) would do, and what could get worse."""
     chosen = next((run for run in now.runs if str(run.pk) == options.get("run")), None)
     chosen = chosen or (now.ended[0] if now.ended else None)
     if chosen is None:
@@ -86,6 +88,7 @@ def post_process(uid: str, memory_id: str, *, actor: str, reason: str) -> str:
 
 
 def post_process_why_not(now: Situation) -> str:
+    """Return why the recording cannot be transcribed again; empty where it can."""
     if not now.alive:
         return GONE
     busy = next((run for run in now.unfinished if run.kind == Kind.POSTPROCESS), None)
@@ -95,6 +98,7 @@ def post_process_why_not(now: Situation) -> str:
 
 
 def post_process_preview(now: Situation, options: Options) -> Preview:
+    """Return what transcribing the recording again would do, and what could get worse."""
     if why := post_process_why_not(now):
         return Preview(impossible=why)
     last = next((run for run in now.runs if run.kind == Kind.POSTPROCESS), None)
@@ -116,12 +120,14 @@ def reprocess(uid: str, memory_id: str, *, actor: str, reason: str) -> str:
 
 
 def reprocess_why_not(now: Situation) -> str:
+    """Return why no new summary can be made; empty where one can."""
     if not now.alive or now.memory is None:
         return GONE
     return "" if now.memory.transcript_segments else "The memory shows no transcript to make a summary from."
 
 
 def reprocess_preview(now: Situation, options: Options) -> Preview:
+    """Return what making the summary again would do, and what could get worse."""
     if why := reprocess_why_not(now):
         return Preview(impossible=why)
     made = _preview(now, Kind.REPROCESS, None, None)
@@ -142,6 +148,7 @@ def identify(uid: str, memory_id: str, *, actor: str, reason: str) -> str:
 
 
 def identify_why_not(now: Situation) -> str:
+    """Return why the voices cannot be compared again; empty where they can."""
     if not now.alive:
         return GONE
     if now.unfinished:
@@ -152,6 +159,7 @@ def identify_why_not(now: Situation) -> str:
 
 
 def identify_preview(now: Situation, options: Options) -> Preview:
+    """Return what comparing the voices again would do, and what could get worse."""
     if why := identify_why_not(now):
         return Preview(impossible=why)
     last = _heard(now)

@@ -108,6 +108,7 @@ def alive(uid: str, memory_id: str) -> Memory:
 
 
 def now() -> datetime:
+    """Return the time (UTC) by this machine's clock."""
     return datetime.now(UTC)
 
 

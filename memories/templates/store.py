@@ -64,7 +64,7 @@ def find(uid: str, template_id: str, language: str | None) -> Template | None:
 
 
 def require(uid: str, template_id: str) -> Template:
-    """Raises TemplateNotFound."""
+    """Return the template of this id, built-in or the user's; raises TemplateNotFound."""
     found = find(uid, template_id, None)
     if found is None:
         raise TemplateNotFound(template_id)

@@ -50,7 +50,10 @@ _per_user: Counter[str] = Counter()
 
 
 def enter(uid: str, issued_at: float | None = None) -> Stream:
-    """Raises TooManyStreams. Whoever enters leaves. ``issued_at``: of the sign-in, now where it is not given."""
+    """Count a new event stream of the user as open, for ``leave`` to end; raises TooManyStreams.
+
+    ``issued_at``: when the user signed in, in Unix seconds; now where it is not given.
+    """
     if _per_user[uid] >= settings.OMI_STREAMS_PER_USER or len(_streams) >= settings.OMI_STREAMS:
         raise TooManyStreams
     stream = Stream(uid, time.time() if issued_at is None else issued_at)
@@ -62,7 +65,7 @@ def enter(uid: str, issued_at: float | None = None) -> Stream:
 
 
 def leave(stream: Stream) -> None:
-    """Idempotent."""
+    """Count a stream as closed; it may have been left before."""
     if stream in _streams:
         _streams.discard(stream)
         _per_user[stream.uid] -= 1
@@ -71,6 +74,7 @@ def leave(stream: Stream) -> None:
 
 
 def count() -> int:
+    """Return how many event streams are open in this process."""
     return len(_streams)
 
 

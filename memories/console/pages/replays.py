@@ -99,7 +99,7 @@ class ReplayForm(forms.Form):
 
 @needs()
 def listed(request: HttpRequest) -> HttpResponse:
-    """Newest first."""
+    """Answer with the list of incident replays, the newest first."""
     page = paged(request, Replay.objects.order_by("-id"))
     rows = [(row, replay.progress(row)) for row in page.rows[:20]] + [(row, None) for row in page.rows[20:]]
     return answer(request, "replays", "Incident replays", page=page, rows=rows)

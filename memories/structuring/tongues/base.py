@@ -126,4 +126,5 @@ def either(words: Mapping[str, object] | frozenset[str]) -> str:
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern of a language, which takes no notice of case."""
     return re.compile(pattern, re.IGNORECASE)

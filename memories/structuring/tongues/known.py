@@ -17,7 +17,7 @@ CODES = tuple(_NAMES)
 
 @cache
 def by_code(code: str) -> Tongue:
-    """One of ``CODES``."""
+    """Return the language of a code, which is one of ``CODES``."""
     found: Tongue = getattr(import_module(f"memories.structuring.tongues.{code}"), _NAMES[code])
     return found
 

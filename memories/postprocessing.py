@@ -9,9 +9,11 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from memories.pipeline import service
+from memories.capture import conversations
+from memories.pipeline import queries, service
 from memories.pipeline.engine import notifications
 from memories.pipeline.models import PostProcessingRun
+from memories.pipeline.states import State
 from memories.repository import memories as repository
 from memories.repository import seen as as_read
 from memories.repository import stored
@@ -22,6 +24,22 @@ from omi.core.decoders import decoding
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
+
+
+class Discarded(Exception):
+    """The memory was too little to keep, and nothing more comes of its conversation (400)."""
+
+
+class ConversationGoesOn(Exception):
+    """What was heard so far was too little to keep; what is said since may be enough (409)."""
+
+
+def require_kept(uid: str, memory: Memory) -> None:
+    """Raise Discarded or ConversationGoesOn for a memory that is not shown: no recording is taken for it (now)."""
+    if not memory.discarded:
+        return
+    being_made = queries.runs_of(uid, memory.id).exclude(state=State.FINISHED).exists()
+    raise ConversationGoesOn if being_made or conversations.may_go_on(uid, memory) else Discarded
 
 
 def begin(

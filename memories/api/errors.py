@@ -1,5 +1,5 @@
 """Every failure as the app knows it: ``{"detail": …}`` with the original's status codes. ``REFUSALS`` says of each
-exception of the project what the API answers; the pages in the browser show the same sentence.
+exception of the project what the API answers; the pages in the browser answer with the same status.
 
 401 is only said of a token that is missing or bad: the app signs the user out on a second one, so a store or an
 identity provider that is out of reach is 503.
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
-from memories import editing
+from memories import editing, postprocessing
 from memories.changes import agenda, comments, healing, making, voices
 from memories.document_parts import MOST_COMMENT_CHARACTERS, MOST_COMMENTS, MOST_TAGS
 from memories.feedback.reports import ReportNotFound, TooMuchFeedback
@@ -134,6 +134,9 @@ REFUSALS: Final[Mapping[type[Exception], ApiError | Callable[[Any], ApiError]]] 
     # It cannot be done as things stand
     IdempotencyConflict: ApiError(409, "This Idempotency-Key was used for another recording"),
     batches.AnotherRequest: ApiError(409, "This Idempotency-Key was used for other files"),
+    postprocessing.ConversationGoesOn: ApiError(
+        409, "The memory's conversation goes on, please try again", headers={"Retry-After": "5"}, code="under_way"
+    ),
     PipelineError: lambda error: ApiError(409, str(error)[:1].upper() + str(error)[1:]),
     RevisionConflict: ApiError(409, "The memory was changed meanwhile, please read it again"),
     AlreadyExists: ApiError(409, "This was deleted, and is not made again", code="deleted"),
@@ -182,6 +185,7 @@ REFUSALS: Final[Mapping[type[Exception], ApiError | Callable[[Any], ApiError]]] 
     ),
     ProviderError: _provider,
     # The request itself
+    postprocessing.Discarded: ApiError(400, "Memory is discarded"),
     AudioError: lambda error: ApiError(413 if error.code == "too_long" else 400, error.sentence, code=error.code),
     RejectedAudio: lambda error: ApiError(400, error.sentence, code=error.code),
     BadRecording: lambda error: ApiError(400, str(error), code="broken"),

@@ -17,10 +17,8 @@ from memories.api.reading import Query, idempotency_key, key_parameter, paramete
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail, RunStatus
 from memories.api.uploads import limit_upload
-from memories.capture import conversations
 from memories.pipeline import budgets, queries, service, status
 from memories.pipeline.models import PostProcessingRun
-from memories.pipeline.states import State
 from memories.repository import memories as repository
 from memories.shapes import Memory
 from omi.accounts.requests import fence_of, uid_of
@@ -64,12 +62,7 @@ class PostProcessingViewSet(InTurn, viewsets.ViewSet):
         uid = uid_of(request)
         memory = repository.get_memory(uid, memory_id)  # before a byte of the upload is read
         self.give_way()  # an upload is read and looked at for longer than a memory, and others wait for their turn
-        if memory.discarded:
-            being_made = queries.runs_of(uid, memory_id).exclude(state=State.FINISHED).exists()
-            if being_made or conversations.may_go_on(uid, memory):  # what was heard so far was too little to keep
-                said = "The memory's conversation goes on, please try again"
-                raise ApiError(409, said, headers={"Retry-After": "5"}, code="under_way")
-            raise ApiError(400, "Memory is discarded")
+        postprocessing.require_kept(uid, memory)
         limit_upload(request)
         upload = request.FILES.get("file")
         if upload is None:

@@ -91,14 +91,11 @@ def _named(request: HttpRequest, who: Principal, memory_id: str, said: NamedVoic
         found = repository.get_memory(who.uid, memory_id)
         segment = next((item for item in found.transcript_segments if item.id == said.segment), None)
         if segment is None:
-            raise ApiError(409, _("This passage is not there any more."))
+            raise editing.UnresolvedTargets([said.segment])
         decision = _decision(who, said)
         whole = segment.speaker if said.reach == "voice" else None
-        try:
-            ids = editing.targets(found, speaker=whole, ids=[segment.id], indexes=[])
-            editing.assign_segments(who.uid, memory_id, ids, decision, speaker=whole, learn=True)
-        except editing.UnresolvedTargets as error:
-            raise ApiError(409, _("This passage is not there any more.")) from error
+        ids = editing.targets(found, speaker=whole, ids=[segment.id], indexes=[])
+        editing.assign_segments(who.uid, memory_id, ids, decision, speaker=whole, learn=True)
     messages.success(request, _("Saved. The voice is known by this name from now on."))
     return back_to(memory_id, segment.start)
 
@@ -133,12 +130,7 @@ def activate(request: HttpRequest, who: Principal, memory_id: str) -> HttpRespon
         repository.require(who.uid, memory_id)
         service.bounded(who.uid, memory_id, settings.OMI_RETRIES_PER_DAY)
         budgets.spend(who.uid, runs=1)
-        try:
-            editing.activate_transcript(who.uid, memory_id, said.model, said.version)
-        except editing.NoSuchTranscript as error:
-            raise ApiError(404, _("There is no such transcript.")) from error
-        except editing.EmptyTranscript as error:
-            raise ApiError(409, _("This transcript is empty and cannot be shown in place of another.")) from error
+        editing.activate_transcript(who.uid, memory_id, said.model, said.version)
     messages.success(request, _("This transcript is shown now. The summary is being made from it."))
     return back_to(memory_id)
 

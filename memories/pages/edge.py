@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 from pydantic import BaseModel, ValidationError
 
+from memories import editing
 from memories.api.errors import ApiError, exception_handler, fastapi_errors
 from memories.pages import session
+from memories.recaps import reading
 from omi.accounts.erased import AccountErased
 from omi.accounts.identity import IdentityUnavailable, InvalidToken
 from omi.accounts.throttles import allowed
@@ -24,6 +27,12 @@ from omi.accounts.users import zone_of
 M = TypeVar("M", bound=BaseModel)
 View = Callable[..., HttpResponseBase]
 PRIVATE = "private, no-store"
+
+WORDS: Final[Mapping[type[Exception], Any]] = {
+    editing.UnresolvedTargets: gettext_lazy("This passage is not there any more."),
+    reading.RecapNotFound: gettext_lazy("There is no recap of this time. It is made when the time is over."),
+}
+"""What a page says where the API's sentence would not help somebody who reads it in a browser."""
 
 
 def page(*methods: str, cost: str = "requests") -> Callable[[View], View]:
@@ -66,11 +75,11 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
 
 
 def refusal(request: HttpRequest, error: Exception) -> HttpResponse:
-    """The page that says why not, with the API's status. What nobody expected is raised on."""
+    """The page that says why not, with the API's status (``REFUSALS``). What nobody expected is raised on."""
     told = exception_handler(error, {})
     if told is None:
         raise error
-    detail = (told.data or {}).get("detail", "")
+    detail = WORDS.get(type(error)) or (told.data or {}).get("detail", "")
     if isinstance(detail, list):
         detail = "; ".join(f"{'.'.join(str(part) for part in item['loc'][1:])}: {item['msg']}" for item in detail)
     headline = _("This is not here") if told.status_code == 404 else _("That did not work")

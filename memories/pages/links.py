@@ -12,7 +12,6 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from memories.api.errors import ApiError
 from memories.api.links import NewLink
 from memories.api.recordings import recording_of
 from memories.links import shared
@@ -33,12 +32,7 @@ def listed(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
     }  # fmt: skip
     if request.method == "POST":
         said = given(NewLink, _form(request), "body")
-        try:
-            _link, secret = shared.make(
-                who.uid, memory_id, said.fields, said.days, audio=said.audio, fence=fence_of(who)
-            )
-        except shared.TooManyLinks as error:
-            raise ApiError(409, _("There are as many links as may be.")) from error
+        _link, secret = shared.make(who.uid, memory_id, said.fields, said.days, audio=said.audio, fence=fence_of(who))
         told["url"] = f"{settings.OMI_PUBLIC_URL or request.build_absolute_uri('/').rstrip('/')}/v1/shared/{secret}"
     told["links"] = [(link, link.expires_at <= timezone.now()) for link in shared.listed(who.uid, memory_id)]
     return render(request, "pages/links.html", told)
@@ -47,10 +41,7 @@ def listed(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse
 @page("POST")
 def revoke(request: HttpRequest, who: Principal, memory_id: str, link_id: str) -> HttpResponse:
     """End a link at once."""
-    try:
-        shared.revoke(who.uid, memory_id, link_id)
-    except shared.LinkNotFound as error:
-        raise ApiError(404, _("There is no such link.")) from error
+    shared.revoke(who.uid, memory_id, link_id)
     messages.success(request, _("The link has ended."))
     return redirect(f"/app/memories/{quote(memory_id, safe='')}/links")
 

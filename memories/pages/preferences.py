@@ -10,7 +10,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
-from memories.api.errors import ApiError
 from memories.api.retention import ChangedRetention
 from memories.api.user_settings import ChangedSettings
 from memories.feedback import permissions
@@ -64,11 +63,7 @@ def consents(request: HttpRequest, who: Principal) -> HttpResponse:
 def vocabulary(request: HttpRequest, who: Principal) -> HttpResponse:
     """Words that recognition shall know, one a line."""
     lines = request.POST.get("terms", "").splitlines()
-    try:
-        terms.put(who.uid, lines[:1000], fence=fence_of(who))
-    except terms.TooManyTerms as error:
-        told = _("There may be %(most)d words.") % {"most": terms.MOST_TERMS}
-        raise ApiError(422, told) from error
+    terms.put(who.uid, lines[:1000], fence=fence_of(who))
     return _saved(request)
 
 

@@ -11,7 +11,6 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from memories.api.errors import ApiError
 from memories.api.recaps import RecapsQuery
 from memories.pages.edge import clock, given, page
 from memories.pipeline import budgets
@@ -39,19 +38,13 @@ def recap(request: HttpRequest, who: Principal, kind: str, day: str) -> HttpResp
     """One recap; posted to, a worker makes it again."""
     chosen = _day(day)
     if kind not in KINDS or chosen is None:
-        raise ApiError(404, _("There is no such recap."))
+        raise reading.RecapNotFound
     if request.method == "POST":
         budgets.spend(who.uid, runs=1)
-        try:
-            reading.make_again(who.uid, kind, chosen, fence=fence_of(who))
-        except reading.RecapNotFound as error:
-            raise ApiError(404, _("No memories lie in this time.")) from error
+        reading.make_again(who.uid, kind, chosen, fence=fence_of(who))
         messages.success(request, _("The recap is being made. Reload the page in a moment."))
         return redirect(f"/app/recaps/{kind}/{chosen.isoformat()}")
-    try:
-        row, found = reading.get(who.uid, kind, chosen)
-    except reading.RecapNotFound as error:
-        raise ApiError(404, _("There is no recap of this time. It is made when the time is over.")) from error
+    row, found = reading.get(who.uid, kind, chosen)
     return render(request, "pages/recap.html", {"row": row, "recap": _shown(found), "here": "recaps"})
 
 

@@ -83,3 +83,13 @@ def test_what_a_memory_says_of_its_post_processing_is_made_in_one_place() -> Non
         if re.search(r"(?<!class )\bPostProcessing\(", path.read_text(encoding="utf-8"))
     }
     assert makers == {"memories/pipeline/engine/notifications.py"}
+
+
+def test_only_the_table_of_refusals_answers_409() -> None:
+    answering = {
+        str(path.relative_to(ROOT))
+        for package in ("memories", "speakers", "transcription", "omi")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if re.search(r"(?:ApiError|Refused)\(\s*409|HTTP_409", path.read_text(encoding="utf-8"))
+    }
+    assert answering == {"memories/api/errors.py"}

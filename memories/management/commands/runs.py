@@ -59,8 +59,8 @@ class Command(BaseCommand):
         by_vendor = tries.values("step__name", "vendor", "outcome", "error_code").order_by().annotate(n=Count("pk"))
         for group in by_vendor.order_by("-n")[:limit]:
             self.stdout.write(
-                f"{group['n']} attempts  {group['step__name']} with {group['vendor'] or 'no vendor'}: {group['outcome']} "
-                f"{group['error_code']}".rstrip()
+                f"{group['n']} attempts  {group['step__name']} with {group['vendor'] or 'no vendor'}: "
+                f"{group['outcome']} {group['error_code']}".rstrip()
             )
         for run in bad.order_by("-finished_at")[:3]:
             self.stdout.write(f"See one: manage.py explain {run.memory_id} --uid {run.uid}")

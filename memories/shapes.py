@@ -45,6 +45,8 @@ class Category(StrEnum):
 
 
 class PostProcessingStatus(StrEnum):
+    """The states of a memory's post-processing, by the names that the app knows."""
+
     NOT_STARTED = "not_started"
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
@@ -53,6 +55,8 @@ class PostProcessingStatus(StrEnum):
 
 
 class Visibility(StrEnum):
+    """Who may see a memory: its owner, whoever has its address, or everybody."""
+
     PRIVATE = "private"
     SHARED = "shared"
     PUBLIC = "public"
@@ -120,6 +124,8 @@ class Structured(BaseModel):
 
 
 class Geolocation(BaseModel):
+    """Where a conversation was: latitude and longitude in degrees, and the place's name as the app sent it."""
+
     google_place_id: str | None = None
     latitude: float = Field(allow_inf_nan=False)
     longitude: float = Field(allow_inf_nan=False)
@@ -138,11 +144,15 @@ class PostProcessing(BaseModel):
 
 
 class PluginResult(BaseModel):
+    """What a plugin said of a memory; the original backend had plugins, and old documents hold their results."""
+
     plugin_id: str | None = None
     content: str
 
 
 class Photo(BaseModel):
+    """A picture of a memory, encoded in Base64, with its description."""
+
     base64: str
     description: str
 

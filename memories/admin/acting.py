@@ -26,6 +26,8 @@ STATUSES = [(item.value, item.value.replace("_", " ")) for item in PostProcessin
 
 
 class ReasonForm(forms.Form):
+    """The form of an action: why it is done."""
+
     reason = forms.CharField(
         max_length=REASON,
         widget=forms.TextInput(attrs={"size": 80, "autocomplete": "off"}),
@@ -34,6 +36,8 @@ class ReasonForm(forms.Form):
 
 
 class StatusForm(ReasonForm):
+    """The form of the action that sets a status: the status, and why it is set."""
+
     status = forms.ChoiceField(choices=STATUSES)
     field_order = ["status", "reason"]
 

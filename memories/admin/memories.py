@@ -35,6 +35,8 @@ MOST = 50
 
 
 class LastOutcome(admin.SimpleListFilter):
+    """The filter of the list of memories by how the last run ended."""
+
     title = "last run"
     parameter_name = "last_run"
 
@@ -51,6 +53,8 @@ class LastOutcome(admin.SimpleListFilter):
 
 @admin.register(MemoryRow)
 class MemoryAdmin(ReadOnlyAdmin):
+    """The list of memories and a memory's page, for support; words are shown where somebody revealed them."""
+
     list_display = ["memory", "uid", "created", "status", "last_run", "duration", "category", "flags"]
     list_filter = [
         "postprocessing_status",

@@ -45,6 +45,8 @@ EVENTS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
+    """One run in the list of a memory's runs; ``seconds``: how long it has taken, ``chosen``: whether it is drawn."""
+
     row: PostProcessingRun
     url: str
     chosen: bool

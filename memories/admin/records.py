@@ -11,6 +11,8 @@ from omi.stores.models import DamagedDocument
 
 @admin.register(ProcessingMemoryRow)
 class ProcessingMemoryAdmin(ReadOnlyAdmin):
+    """The list of conversations that go on, or went on."""
+
     list_display = ["processing_memory_id", "uid", "device_id", "created_at", "finished", "segments", "memory_id"]
     list_filter = ["finished", "created_at"]
     search_fields = ["uid", "processing_memory_id", "memory_id"]
@@ -28,6 +30,8 @@ class DamagedDocumentAdmin(ReadOnlyAdmin):
 
 @admin.register(UserEvent)
 class UserEventAdmin(ReadOnlyAdmin):
+    """The list of events that users' apps were told."""
+
     list_display = ["uid", "number", "type", "memory_id", "created_at"]
     list_filter = ["type", "created_at"]
     search_fields = ["uid", "memory_id"]
@@ -35,6 +39,8 @@ class UserEventAdmin(ReadOnlyAdmin):
 
 @admin.register(VendorCallback)
 class VendorCallbackAdmin(ReadOnlyAdmin):
+    """The list of callbacks from vendors."""
+
     list_display = ["vendor", "callback_id", "received_at", "runs"]
     list_filter = ["vendor", "received_at"]
     search_fields = ["callback_id"]
@@ -42,6 +48,8 @@ class VendorCallbackAdmin(ReadOnlyAdmin):
 
 @admin.register(ErasureReceipt)
 class ErasureReceiptAdmin(ReadOnlyAdmin):
+    """The list of erasures and whether they reached every store."""
+
     list_display = ["subject", "kind", "complete", "started_at", "finished_at"]
     list_filter = ["kind", "complete", "started_at"]
     search_fields = ["subject"]

@@ -18,6 +18,8 @@ from omi.core.readonly_admin import ReadOnlyAdmin
 
 @admin.register(PostProcessingRun)
 class RunAdmin(ReadOnlyAdmin):
+    """The list of runs over all memories."""
+
     list_display = ["id", "what", "memory", "uid", "how", "current_step", "message_id", "actor", "created", "took"]
     list_filter = ["kind", "state", "outcome", "dead_letter", "blocked", "message_id", "created_at"]
     search_fields = ["=id", "memory_id", "uid"]
@@ -63,6 +65,8 @@ class RunAdmin(ReadOnlyAdmin):
 
 @admin.register(VendorCall)
 class VendorCallAdmin(ReadOnlyAdmin):
+    """The list of calls to vendors over all runs."""
+
     list_display = ["id", "vendor", "operation", "run_link", "result", "latency", "audio_seconds", "cost", "duplicate"]
     list_filter = ["vendor", "operation", "outcome", "duplicate", "started_at"]
     search_fields = ["reference", "run__memory_id", "run__uid", "uid"]
@@ -86,4 +90,6 @@ class VendorCallAdmin(ReadOnlyAdmin):
 
 @admin.register(VendorBreaker)
 class VendorBreakerAdmin(ReadOnlyAdmin):
+    """The list of vendors' circuit breakers in the pipeline."""
+
     list_display = ["vendor", "open", "failures", "reason", "opened_at", "retry_at"]

@@ -53,6 +53,8 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
+    """One mark of a trace's time axis: its place in per cent, its text, and how the text is anchored (SVG)."""
+
     x: float
     label: str
     anchor: str

@@ -10,6 +10,8 @@ from omi.core.readonly_admin import ReadOnlyAdmin
 
 @admin.register(DailyUse)
 class DailyUseAdmin(ReadOnlyAdmin):
+    """The list of what each user has used by day."""
+
     list_display = ["day", "uid", "kind", "amount"]
     list_filter = ["kind", "day"]
     search_fields = ["uid"]

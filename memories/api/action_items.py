@@ -29,6 +29,8 @@ from omi.core.moments import Moment
 
 
 class TasksQuery(Query):
+    """The query of the list of tasks."""
+
     state: agenda.State = "open"
     limit: int = Field(default=50, ge=1, le=100)
     cursor: str | None = Field(default=None, max_length=600, description="`next_cursor` of the page before")
@@ -50,6 +52,8 @@ class ChangedTask(BaseModel):
 
 
 class SaidIn(BaseModel):
+    """Where a task was said: the memory with its title and time, and the item in it."""
+
     memory_id: str
     item_id: str
     title: str
@@ -68,11 +72,15 @@ class TaskShown(BaseModel):
 
 
 class TaskPage(BaseModel):
+    """A page of tasks; ``next_cursor`` is null on the last one."""
+
     items: list[TaskShown]
     next_cursor: str | None
 
 
 class FeedShown(BaseModel):
+    """That the user has a calendar feed, and since when; its address is shown only when it is made."""
+
     created_at: datetime
 
 

@@ -32,6 +32,8 @@ Question = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class Before(BaseModel):
+    """A question that was asked before, and its answer."""
+
     question: Question
     answer: str = Field(default="", max_length=4000)
 
@@ -64,6 +66,8 @@ _THREADS = pool("questions", PER_PROCESS)
 
 
 class AskViewSet(viewsets.ViewSet):
+    """Answers to questions from the user's memories."""
+
     throttle_classes = [UserRate, SearchRate]
 
     @extend_schema(

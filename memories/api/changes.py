@@ -39,6 +39,8 @@ Owner = Annotated[str, AfterValidator(_words), Field(max_length=100)]
 
 
 class NewText(BaseModel):
+    """The words that replace those of a segment."""
+
     model_config = ConfigDict(extra="forbid")
 
     text: Text
@@ -62,6 +64,8 @@ class SplitVoice(BaseModel):
 
 
 class NewItem(BaseModel):
+    """An action item that the user adds."""
+
     model_config = ConfigDict(extra="forbid")
 
     description: Description
@@ -87,6 +91,8 @@ class ChangedItem(BaseModel):
 
 
 class ItemShown(BaseModel):
+    """An action item of a memory."""
+
     id: str
     description: str
     completed: bool

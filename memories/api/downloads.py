@@ -34,6 +34,8 @@ EXPORTS_IN_ALL = 4
 
 
 class Format(StrEnum):
+    """The formats of a memory as a file."""
+
     SRT = "srt"
     VTT = "vtt"
     TXT = "txt"
@@ -51,6 +53,8 @@ _TYPES = {
 
 
 class DownloadViewSet(viewsets.ViewSet):
+    """A memory as a file."""
+
     @extend_schema(
         parameters=[OpenApiParameter("file_format", str, OpenApiParameter.PATH, enum=list(Format))],
         responses={(200, "text/plain"): OpenApiTypes.BINARY, 404: Detail, 429: Detail},

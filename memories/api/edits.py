@@ -27,12 +27,16 @@ _FALSE = {"false", "0", "no", "off"}
 
 
 class AssignQuery(Query):
+    """The query of an assignment of a segment: to the user, to a person, or to nobody."""
+
     assign_type: str
     value: str | None = Field(default=None, max_length=128, description="true, false or a person's id; null unassigns")
     use_for_speech_training: bool = True
 
 
 class VisibilityQuery(Query):
+    """The query that sets a memory's visibility; the app also names it ``visibility``."""
+
     value: Visibility
 
     @model_validator(mode="before")
@@ -42,6 +46,8 @@ class VisibilityQuery(Query):
 
 
 class EditViewSet(InTurn, viewsets.ViewSet):
+    """What a user decides about a memory: events in the calendar, who speaks, who may see it."""
+
     @extend_schema(request=EventFlags, responses={200: Status, 404: Detail, 422: Detail})
     def events(self, request: Request, memory_id: str) -> Response:
         given = body(EventFlags, request)

@@ -47,6 +47,8 @@ class GiveFeedback(BaseModel):
 
 
 class FeedbackShown(BaseModel):
+    """What a user said of a part of a memory."""
+
     id: str
     part: Part
     memory_id: str | None
@@ -65,6 +67,8 @@ class FeedbackList(RootModel[list[FeedbackShown]]):
 
 
 class FeedbackQuery(Query):
+    """The query of the list of feedback, the newest first."""
+
     before: str | None = Field(default=None, max_length=40, description="the last id of the page before")
     limit: int = Field(default=50, ge=1, le=200)
 
@@ -87,6 +91,8 @@ class ImprovementGiven(BaseModel):
 
 
 class VocabularyGiven(BaseModel):
+    """The whole list of words that recognition is to know."""
+
     terms: list[str] = Field(max_length=1000)
 
 
@@ -99,6 +105,8 @@ class VocabularyShown(BaseModel):
 
 
 class FeedbackViewSet(viewsets.ViewSet):
+    """What the user says of parts of memories."""
+
     @extend_schema(
         request=GiveFeedback,
         responses={200: FeedbackShown, 404: Detail, 422: Detail, 429: Detail},
@@ -124,6 +132,8 @@ class FeedbackViewSet(viewsets.ViewSet):
 
 
 class ImprovementViewSet(viewsets.ViewSet):
+    """What the user permits so that recognition becomes better."""
+
     @extend_schema(responses={200: ImprovementShown})
     def retrieve(self, request: Request) -> Response:
         """What the user permits."""
@@ -142,6 +152,8 @@ class ImprovementViewSet(viewsets.ViewSet):
 
 
 class VocabularyViewSet(viewsets.ViewSet):
+    """The names and terms that recognition is to know of the user."""
+
     @extend_schema(responses={200: VocabularyShown})
     def retrieve(self, request: Request) -> Response:
         """Return the words that recognition knows of the user."""

@@ -49,6 +49,8 @@ Tags = (
 
 
 class SearchQuery(Query):
+    """The query of the search in a user's memories."""
+
     q: str = Field(min_length=1, max_length=1000, description="what is looked for")
     limit: int = Field(default=10, ge=1, le=50)
     start: date | None = Field(default=None, description="first day, in the user's time zone")
@@ -85,6 +87,8 @@ class PassageShown(BaseModel):
 
 
 class FoundMemory(BaseModel):
+    """A memory that was found, with its scores and the passages that match."""
+
     memory_id: str
     title: str
     emoji: str
@@ -101,10 +105,14 @@ class FoundMemory(BaseModel):
 
 
 class FoundMemories(BaseModel):
+    """The memories that were found, best first."""
+
     hits: list[FoundMemory]
 
 
 class FindingViewSet(viewsets.ViewSet):
+    """The search in a user's memories."""
+
     throttle_classes = [UserRate, SearchRate]
 
     @extend_schema(

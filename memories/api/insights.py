@@ -27,11 +27,15 @@ LONGEST = timedelta(days=366)
 
 
 class InsightsQuery(Query):
+    """The query of the insights: their first and last day."""
+
     start: date | None = Field(default=None, description="first day in the user's zone; four weeks before the last")
     end: date | None = Field(default=None, description="last day; today")
 
 
 class InsightsViewSet(viewsets.ViewSet):
+    """How the user and people they named speak, over a period."""
+
     throttle_classes = [UserRate, SearchRate]
 
     @extend_schema(parameters=parameters(InsightsQuery), responses={200: Insights, 422: Detail})

@@ -46,6 +46,8 @@ LabelId = Annotated[str, Field(min_length=1, max_length=40)]
 
 
 class NewLabel(BaseModel):
+    """A folder or tag that the user makes."""
+
     model_config = ConfigDict(extra="forbid")
 
     kind: Literal["folder", "tag"]
@@ -53,12 +55,16 @@ class NewLabel(BaseModel):
 
 
 class RenamedLabel(BaseModel):
+    """The new name of a folder or tag."""
+
     model_config = ConfigDict(extra="forbid")
 
     name: Name
 
 
 class LabelsQuery(Query):
+    """The query of the list of labels: folders, tags, or both."""
+
     kind: Literal["folder", "tag"] | None = None
 
 
@@ -87,6 +93,8 @@ class LabelsOfMemory(BaseModel):
 
 
 class NewComment(BaseModel):
+    """A comment that the user writes on a memory."""
+
     model_config = ConfigDict(extra="forbid")
 
     text: Text

@@ -46,6 +46,8 @@ class NewLink(BaseModel):
 
 
 class LinkShown(BaseModel):
+    """A link to a memory as its owner sees it; the secret of its address is not in it."""
+
     id: str
     fields: list[FieldName]
     audio: bool
@@ -67,12 +69,16 @@ class LinkList(RootModel[list[LinkShown]]):
 
 
 class SharedItem(BaseModel):
+    """An action item as a link shows it."""
+
     description: str
     completed: bool
     due_at: datetime | None
 
 
 class SharedEvent(BaseModel):
+    """A calendar event as a link shows it; ``duration`` in minutes."""
+
     title: str
     description: str
     start: datetime

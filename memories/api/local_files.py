@@ -58,6 +58,8 @@ class LocalFilesTaken(BaseModel):
 
 
 class LocalFilesViewSet(viewsets.ViewSet):
+    """The app's upload of recordings that it made offline."""
+
     parser_classes = [MultiPartParser]
 
     @extend_schema(

@@ -40,12 +40,16 @@ MAX_PHOTOS = 400
 
 
 class CreateQuery(Query):
+    """The query that makes a memory of the last conversation."""
+
     trigger_integrations: bool
     language_code: str | None = Field(default=None, max_length=16)
     source: str | None = Field(default=None, max_length=64)
 
 
 class ListQuery(Query):
+    """The query of the list of memories, the newest first."""
+
     limit: int = Field(default=100, ge=1, le=500)
     offset: int = Field(default=0, ge=0, le=1_000_000)
     cursor: str | None = Field(default=None, description="`X-Next-Cursor` of the page before; wins over `offset`")
@@ -61,6 +65,8 @@ class ListQuery(Query):
 
 
 class ReprocessQuery(Query):
+    """The query that makes the summary again."""
+
     language_code: str | None = Field(default=None, max_length=16)
 
 

@@ -34,10 +34,14 @@ _KEY = key_parameter("same key, same file: same run")
 
 
 class UploadQuery(Query):
+    """The query of an upload: whether emotions are measured."""
+
     emotional_feedback: bool = False
 
 
 class RetryQuery(Query):
+    """The query of a retry: the step from which on everything is done anew."""
+
     from_step: str | None = Field(default=None, max_length=64)
 
 

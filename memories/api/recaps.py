@@ -46,12 +46,16 @@ class RecapList(RootModel[list[RecapBrief]]):
 
 
 class RecapsQuery(Query):
+    """The query of the list of recaps, the newest first."""
+
     kind: Literal["day", "week"] | None = None
     before: date | None = Field(default=None, description="the first day of the last of the page before")
     limit: int = Field(default=30, ge=1, le=100)
 
 
 class RecapViewSet(viewsets.ViewSet):
+    """The recaps of the user's days and weeks."""
+
     @extend_schema(parameters=parameters(RecapsQuery), responses={200: RecapList, 422: Detail})
     def list(self, request: Request) -> Response:
         """The recaps of the user, newest first."""

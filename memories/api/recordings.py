@@ -19,6 +19,8 @@ from omi.stores.ranged import ranged
 
 
 class RecordingViewSet(viewsets.ViewSet):
+    """The kept recording of a memory."""
+
     @extend_schema(responses={200: HasRecording, 404: Detail})
     def retrieve(self, request: Request, memory_id: str) -> Response:
         repository.require(uid_of(request), memory_id)

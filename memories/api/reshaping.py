@@ -34,6 +34,8 @@ Id = Annotated[str, AfterValidator(checked)]
 
 
 class MergeMemories(BaseModel):
+    """The memories that are to become one."""
+
     model_config = ConfigDict(extra="forbid")
 
     memory_ids: Annotated[list[Id], AfterValidator(_once)] = Field(min_length=2, max_length=plans.MOST_MEMORIES)
@@ -48,6 +50,8 @@ class SplitMemory(BaseModel):
 
 
 class ReshapingQuery(Query):
+    """The query of the list of merges and splits."""
+
     memory_id: str | None = Field(default=None, max_length=128, description="only those of this memory")
     limit: int = Field(default=50, ge=1, le=100)
 

@@ -25,6 +25,8 @@ class ChangedRetention(BaseModel):
 
 
 class RetentionViewSet(viewsets.ViewSet):
+    """How long recordings are kept, and what is kept."""
+
     @extend_schema(responses={200: recordings_kept.Kept})
     def retrieve(self, request: Request) -> Response:
         """What is kept of the user's audio, for how long, and what the server keeps besides."""

@@ -20,6 +20,8 @@ from omi.core.metrics import search_seconds
 
 
 class SearchViewSet(viewsets.ViewSet):
+    """The search in a user's memories by meaning and words, as the app asks for it."""
+
     throttle_classes = [UserRate, SearchRate]
 
     @extend_schema(

@@ -20,6 +20,8 @@ class Status(BaseModel):
 
 
 class Detail(BaseModel):
+    """The body of an error: what is wrong."""
+
     detail: Any
 
 
@@ -31,6 +33,8 @@ class CreatedMemory(BaseModel):
 
 
 class PhotoList(RootModel[list[Photo]]):
+    """The pictures of a memory."""
+
     pass
 
 
@@ -52,6 +56,8 @@ class OtherVersion(BaseModel):
 
 
 class TranscriptInfo(BaseModel):
+    """One transcript of a memory: its model and version, its segments, and whether it is the one that is shown."""
+
     model: str
     version: str = ""
     active: bool
@@ -62,10 +68,14 @@ class TranscriptInfo(BaseModel):
 
 
 class TranscriptVersions(RootModel[list[TranscriptInfo]]):
+    """All transcripts of a memory."""
+
     pass
 
 
 class HasRecording(BaseModel):
+    """Whether a recording of the memory is kept."""
+
     has_recording: bool
 
 
@@ -102,6 +112,8 @@ class PatchProcessingMemory(BaseModel):
 
 
 class ProcessingMemoryBrief(BaseModel):
+    """A conversation that goes on, without its words; ``timer_start`` in Unix seconds."""
+
     id: str
     timer_start: float
     created_at: datetime
@@ -110,14 +122,20 @@ class ProcessingMemoryBrief(BaseModel):
 
 
 class PatchedProcessingMemory(BaseModel):
+    """A conversation that goes on, after what was changed."""
+
     result: ProcessingMemoryBrief
 
 
 class Permission(BaseModel):
+    """Whether the user permits that recordings are stored."""
+
     store_recording_permission: bool
 
 
 class FcmToken(BaseModel):
+    """A device's push token with its time zone; an unknown zone counts as UTC."""
+
     fcm_token: str = Field(min_length=1, max_length=4096)
     time_zone: str = Field(default="UTC", max_length=64)
 
@@ -130,6 +148,8 @@ class FcmToken(BaseModel):
 
 
 class SearchBody(BaseModel):
+    """What is searched for, and what limits the hits."""
+
     query: str = Field(min_length=1, max_length=1000)
     limit: int = Field(default=10, ge=1, le=50)
     include_discarded: bool = False
@@ -151,10 +171,14 @@ class SearchHit(BaseModel):
 
 
 class SearchAnswer(BaseModel):
+    """The hits of a search, best first."""
+
     hits: list[SearchHit]
 
 
 class Emotions(RootModel[dict[str, Any]]):
+    """The measured emotions of a memory."""
+
     pass
 
 
@@ -177,6 +201,8 @@ class Speaker(BaseModel):
 
 
 class Speakers(RootModel[list[Speaker]]):
+    """The speakers of a memory."""
+
     pass
 
 

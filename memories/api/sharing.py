@@ -22,11 +22,15 @@ from omi.accounts.throttles import StrangerRate
 
 
 class PublicQuery(Query):
+    """The query of the page of public memories."""
+
     offset: int = Field(default=0, ge=0, le=1_000_000)
     limit: int = Field(default=100, ge=1, le=1000)
 
 
 class PublicViewSet(InTurn, viewsets.ViewSet):
+    """Memories that their owners share or publish, read without a token."""
+
     authentication_classes = []
     permission_classes = [AllowAny]
     throttle_classes = [StrangerRate]

@@ -145,6 +145,8 @@ class BatchList(RootModel[list[BatchShown]]):
 
 
 class BatchQuery(Query):
+    """The query of the list of batches, the newest first."""
+
     before: str | None = Field(default=None, max_length=40, description="the last id of the page before")
     limit: int = Field(default=20, ge=1, le=50)
 

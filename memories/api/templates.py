@@ -48,6 +48,8 @@ class SectionGiven(BaseModel):
 
 
 class TemplateGiven(BaseModel):
+    """A summary template that the user makes or replaces."""
+
     model_config = ConfigDict(extra="forbid")
 
     name: Name
@@ -59,6 +61,8 @@ class TemplateGiven(BaseModel):
 
 
 class SectionShown(BaseModel):
+    """A section of a template: its heading, and what belongs into it."""
+
     heading: str
     instruction: str
 

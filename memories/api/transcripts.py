@@ -43,10 +43,14 @@ def _within(chosen: dict[str, TranscriptVersion]) -> dict[str, TranscriptVersion
 
 
 class ActivateQuery(Query):
+    """The query that shows another transcript: which version of its model."""
+
     version: str | None = Field(default=None, max_length=100)
 
 
 class TranscriptViewSet(InTurn, viewsets.ViewSet):
+    """The transcripts of a memory by model and version."""
+
     @extend_schema(
         responses={200: TranscriptsByVendor, 404: Detail},
         description="The four vendors of the original, always all present. Every model: `/transcripts/versions`.",

@@ -19,11 +19,15 @@ from omi.accounts.requests import uid_of
 
 
 class TrashQuery(Query):
+    """The query of the list of deleted memories."""
+
     before: str | None = Field(default=None, max_length=128, description="the last `memory_id` of the page before")
     limit: int = Field(default=50, ge=1, le=100)
 
 
 class TrashedShown(BaseModel):
+    """A deleted memory, and until when it can be restored."""
+
     memory_id: str
     title: str
     created_at: datetime

@@ -60,6 +60,8 @@ class ChangedSettings(BaseModel):
 
 
 class UserSettingsViewSet(viewsets.ViewSet):
+    """The user's time zone, language and recaps."""
+
     @extend_schema(responses={200: UserSettings})
     def retrieve(self, request: Request) -> Response:
         """The settings of the user."""

@@ -19,14 +19,20 @@ from omi.accounts.requests import fence_of, uid_of
 
 
 class PermissionQuery(Query):
+    """The query that permits, or no longer permits, that recordings are stored."""
+
     value: bool
 
 
 class VaultQuery(Query):
+    """The query of the archive of notes: the cursor in an earlier archive."""
+
     since: str = Field(default="", max_length=60)
 
 
 class UserViewSet(viewsets.ViewSet):
+    """The user's account: permission, export, push token, deletion."""
+
     @extend_schema(responses={200: Permission})
     def permission(self, request: Request) -> Response:
         user = users.get_user(uid_of(request))

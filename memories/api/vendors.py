@@ -25,6 +25,8 @@ PIECE = 64 * 1024
 
 
 class FalWebhook(APIView):
+    """The address that fal.ai calls when a job has ended."""
+
     authentication_classes = []
     permission_classes = [AllowAny]
 

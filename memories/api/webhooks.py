@@ -90,6 +90,8 @@ class DeliveryList(RootModel[list[DeliveryShown]]):
 
 
 class DeliveriesQuery(Query):
+    """The query of a webhook's delivery log."""
+
     before: int | None = Field(default=None, ge=1, le=2**53, description="the last number of the page before")
     limit: int = Field(default=50, ge=1, le=200)
 

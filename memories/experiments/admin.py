@@ -199,6 +199,8 @@ class TunedValueAdmin(ReadOnlyAdmin):
 
 @admin.register(DecisionRecord)
 class DecisionRecordAdmin(ReadOnlyAdmin):
+    """The list of what was decided about experiments and learned values."""
+
     list_display = ["at", "subject", "action", "variant", "actor", "reason"]
     list_filter = ["action", "at"]
     search_fields = ["subject"]

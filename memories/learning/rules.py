@@ -28,6 +28,8 @@ LEFT_FOR: Final = timedelta(days=14)
 
 
 class NeverWorse(ByName):
+    """Learns how much shorter a new transcript may be than the one it replaces."""
+
     name = "never_worse"
     for_one = False
 
@@ -67,6 +69,8 @@ def rated(since: TunedValue | None = None) -> list[Point]:
 
 
 class Discards(ByName):
+    """Learns with how few different words a talk is discarded."""
+
     name = "discard"
     for_one = False
 

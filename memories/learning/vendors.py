@@ -61,6 +61,8 @@ def _rows(variants: Mapping[str, Any], kind: str, language: str, measured: str) 
 
 
 class Order(ByName):
+    """Learns the order of the vendors of recorded speech, by language."""
+
     name = "vendors"
     for_one = False
 
@@ -97,6 +99,8 @@ class Order(ByName):
 
 
 class Weights(ByName):
+    """Learns the weights of the live vendors in the consensus vote."""
+
     name = "weights"
     for_one = False
 

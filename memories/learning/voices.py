@@ -35,6 +35,8 @@ WRONG_NAME: Final = 5.0
 
 
 class Samples:
+    """Learns which voice samples of a user were confirmed for the wrong person, and sets them aside."""
+
     name = "voices"
     for_one = True
 
@@ -131,6 +133,8 @@ def _set(uid: str, ids: Sequence[str], before: str, after: str) -> None:
 
 
 class Calibration(ByName):
+    """Learns how sure a voice must be for one user (``speaker_accept``)."""
+
     name = "calibration"
     for_one = True
 

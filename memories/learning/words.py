@@ -27,6 +27,8 @@ _SMALL: Final = frozenset(word for words in FUNCTION_WORDS.values() for word in 
 
 
 class Words:
+    """Learns which terms a user has corrected, and adds them to the vocabulary."""
+
     name = "vocabulary"
     for_one = True
 

@@ -61,6 +61,8 @@ class MemoryRow(models.Model):
 
 
 class ProcessingMemoryRow(models.Model):
+    """The mirror of a conversation that goes on, or went on, without its words."""
+
     uid = models.CharField(max_length=128)
     processing_memory_id = models.CharField(max_length=128)
     device_id = models.CharField(max_length=200, default="", blank=True)

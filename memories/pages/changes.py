@@ -33,6 +33,8 @@ MOST_ID = 200
 
 
 class VoiceQuery(Query):
+    """The query of the page of one voice: a segment in which it speaks."""
+
     segment: str = Field(min_length=1, max_length=MOST_ID)
 
 
@@ -46,10 +48,14 @@ class NamedVoice(BaseModel):
 
 
 class ShownTo(BaseModel):
+    """The form that says who may see the memory."""
+
     visibility: Literal["private", "shared"]
 
 
 class Activated(BaseModel):
+    """The form that shows another transcript."""
+
     model: str = Field(min_length=1, max_length=100)
     version: str = Field(min_length=1, max_length=100)
 

@@ -31,6 +31,8 @@ MOST_BEFORE = 3
 
 
 class Words(Query):
+    """The query of the search page: what is looked for."""
+
     q: str = Field(default="", max_length=1000)
 
 

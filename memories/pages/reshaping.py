@@ -29,6 +29,8 @@ SHOWN = 50
 
 
 class Passage(Query):
+    """The query of the page that splits a memory: the first segment of the second one."""
+
     segment: str = Field(min_length=1, max_length=200)
 
 

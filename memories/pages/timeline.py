@@ -29,6 +29,8 @@ SHOWN = 30
 
 
 class TimelineQuery(Query):
+    """The query of the page of memories by day."""
+
     cursor: str | None = Field(default=None, max_length=2000)
     discarded: bool = False
     aside: bool = Field(default=False, description="what was set aside, and nothing else")

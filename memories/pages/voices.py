@@ -26,6 +26,8 @@ PASSAGES = 100
 
 
 class Undone(BaseModel):
+    """The form that takes a change of voices back."""
+
     change: str = Field(min_length=1, max_length=64)
 
 

@@ -44,6 +44,8 @@ NEAREST = 200
 
 @dataclass(frozen=True, slots=True)
 class Filters:
+    """What limits a search: people's ids, times, category, leading emotion, language, labels."""
+
     include_discarded: bool = False
     category: str | None = None
     person_id: str | None = None

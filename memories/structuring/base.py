@@ -78,6 +78,8 @@ class FillResult:
 
 
 class Structurer(Protocol):
+    """The port that makes a memory's summary, and fills the sections of a template."""
+
     name: str
     model_name: str
     remote: bool

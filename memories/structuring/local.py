@@ -40,6 +40,8 @@ GUESSED_BY = 2000
 
 
 class LocalStructurer:
+    """Makes the summary on this machine out of the sentences that were said, without a language model."""
+
     name = "local"
     model_name = "extractive"
     remote = False

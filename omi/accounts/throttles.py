@@ -45,11 +45,15 @@ class UserRate(BaseThrottle):
 
 
 class SearchRate(UserRate):
+    """How many searches a user may make within a minute (``OMI_SEARCHES_PER_MINUTE``)."""
+
     kind = "searches"
     setting = "OMI_SEARCHES_PER_MINUTE"
 
 
 class CreateRate(UserRate):
+    """How many things a user may create within a minute, counted by POST (``OMI_CREATES_PER_MINUTE``)."""
+
     kind = "creates"
     setting = "OMI_CREATES_PER_MINUTE"
     methods = frozenset({"POST"})

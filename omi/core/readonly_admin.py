@@ -19,6 +19,8 @@ NEWEST = 5000
 
 
 class ReadOnlyAdmin(Base):
+    """The base of admin lists in which nothing can be added, changed or deleted."""
+
     show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -20,6 +20,8 @@ class PushResult:
 
 
 class Push(Protocol):
+    """The port that sends notifications to a user's devices."""
+
     name: str
 
     def send(self, tokens: Sequence[str], title: str, body: str, data: Mapping[str, str]) -> PushResult:

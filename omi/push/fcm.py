@@ -23,6 +23,8 @@ _OFFICIAL = "https://fcm.googleapis.com"
 
 
 class FcmPush:
+    """Sends notifications through Firebase Cloud Messaging."""
+
     name = VENDOR
 
     def __init__(self) -> None:

@@ -8,6 +8,8 @@ from omi.push.base import PushResult
 
 
 class NoPush:
+    """Sends nothing."""
+
     name = "none"
 
     def send(self, tokens: Sequence[str], title: str, body: str, data: Mapping[str, str]) -> PushResult:

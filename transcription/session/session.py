@@ -1,8 +1,4 @@
-"""One live session: audio in, journal, vendors, shown segments, the sink that stores them, and the account at the end.
-
-Everything is in session time: seconds since the first audio byte. The socket above knows frames and JSON; the vendors
-below know streams; the session knows neither.
-"""
+"""One live session: audio in, journal, vendors, shown segments, the sink that stores them, the account at the end."""
 
 from __future__ import annotations
 
@@ -45,6 +41,9 @@ UTTERANCE_GAP = 1.5
 
 
 class Session:
+    """Hears one client, in session time: seconds since the first audio byte. The socket above knows frames and JSON,
+    the vendors below know streams; the session knows neither."""
+
     def __init__(self, plan: Plan, dependencies: Dependencies, callbacks: Callbacks) -> None:
         self.plan = plan
         self.info = SessionInfo(

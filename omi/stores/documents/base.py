@@ -101,6 +101,8 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class OrderBy:
+    """One field by which a query orders its documents."""
+
     field: str
     descending: bool = False
 

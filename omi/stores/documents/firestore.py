@@ -40,6 +40,8 @@ ATTEMPTS = 8
 
 
 class FirestoreDocuments:
+    """The document store on Firestore."""
+
     name = "firestore"
 
     def __init__(self, timeout: float = TIMEOUT) -> None:

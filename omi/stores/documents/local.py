@@ -46,6 +46,8 @@ ATTEMPTS = 8
 
 
 class LocalDocuments:
+    """The document store in the Django database."""
+
     name = "local"
 
     def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:

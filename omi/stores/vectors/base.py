@@ -21,6 +21,8 @@ class InvalidVector(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Vector:
+    """A vector with its id and the metadata by which it is filtered."""
+
     id: str
     values: Sequence[float]
     metadata: Metadata = field(default_factory=dict)
@@ -28,12 +30,16 @@ class Vector:
 
 @dataclass(frozen=True, slots=True)
 class Match:
+    """A vector that a query found, with its cosine as ``score``."""
+
     id: str
     score: float
     metadata: Metadata
 
 
 class Vectors(Protocol):
+    """The port of vector stores; each call names the namespace, and raises ProviderError or InvalidVector."""
+
     name: str
 
     def upsert(self, vectors: Sequence[Vector], *, namespace: str) -> None: ...

@@ -38,6 +38,8 @@ _NEXT_DELETION = _NEXT.replace("SET", f"SET deletions = {_LATER},")
 
 
 class LocalVectors:
+    """The vector store in the Django database, which compares with every vector."""
+
     name = "local"
 
     def __init__(self, using: str = DEFAULT_DB_ALIAS, cache_bytes: int = 256 * 1024 * 1024) -> None:

@@ -35,6 +35,8 @@ MAX_ADDRESS = 6000
 
 
 class PineconeVectors:
+    """The vector store on Pinecone."""
+
     name = VENDOR
 
     def __init__(self, timeout: float = TIMEOUT) -> None:

@@ -68,6 +68,4 @@ class EmotionMeter(Protocol):
     remote: bool
 
     def measure(self, request: EmotionRequest) -> EmotionTimeline:
-        """Measure the emotions of the request's segments; the spans are sorted, and there may be none. Raises
-        ProviderError only.
-        """
+        """Measure the emotions of the request's segments as sorted spans, maybe none. Raises ProviderError only."""

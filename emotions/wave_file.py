@@ -15,8 +15,7 @@ RATE = 16_000
 @contextmanager
 def open_wave(path: Path, *, vendor: str) -> Iterator[wave.Wave_read]:
     """Open a WAV file of 16 kHz mono 16-bit audio; raises ProviderError (permanent, invalid_input) where it is missing,
-    broken or of another form.
-    """
+    broken or of another form."""
     try:
         handle = wave.open(str(path), "rb")  # noqa: SIM115 - closed below; opening alone may fail
     except (OSError, EOFError, wave.Error) as error:

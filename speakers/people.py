@@ -101,9 +101,7 @@ def delete_person(uid: str, person_id: str) -> None:
 
 
 def clean_name(name: str) -> str:
-    """Return the name with single spaces; raises InvalidName for one that is too short, too long, or not one visible
-    line.
-    """
+    """Return the name with single spaces; raises InvalidName where it is too short, too long, or no visible line."""
     clean = " ".join(str(name).split())
     if not SHORTEST_NAME <= len(clean) <= LONGEST_NAME or not is_one_line(clean) or not is_seen(clean):
         raise InvalidName(f"A name has {SHORTEST_NAME} to {LONGEST_NAME} characters")

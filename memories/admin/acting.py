@@ -117,9 +117,7 @@ def claimed(request: HttpRequest, action: Action, rows: list[MemoryRow], seen: s
 
 
 def form_of(action: Action, data: Any = None) -> ReasonForm:
-    """Return the form of an action's page: with a choice of the new status where the action needs one, else the reason
-    only.
-    """
+    """Return the form of an action's page: the reason, and the new status where the action sets one."""
     kind = StatusForm if "status" in action.fields else ReasonForm
     return kind(data)
 

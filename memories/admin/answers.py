@@ -61,9 +61,7 @@ def told(run: PostProcessingRun | None) -> Message | None:
 
 
 def spent_on(uid: str, memory_id: str) -> Spent:
-    """Return what the calls to vendors for the memory's runs cost: their number, US dollars, and how many were
-    duplicates.
-    """
+    """Return what vendors' calls for the memory's runs cost: their number, US dollars, and how many were duplicates."""
     calls = VendorCall.objects.filter(run__uid=uid, run__memory_id=memory_id)
     sums = calls.aggregate(calls=Count("pk"), dollars=Sum("cost"), duplicates=Count("pk", filter=Q(duplicate=True)))
     return Spent(sums["calls"], float(sums["dollars"] or 0.0), sums["duplicates"])

@@ -32,9 +32,7 @@ def find(row: MemoryRow, name: str) -> AudioObject:
 
 
 def play(request: HttpRequest, row: MemoryRow, found: AudioObject) -> HttpResponseBase:
-    """Answer with the recording's bytes, of which the request may ask for a range, and note the playback in the audit
-    log.
-    """
+    """Answer with the recording's bytes (or the range that was asked for), and note the playback in the audit log."""
     _note(request, row, found)
     return ranged(request, found)
 

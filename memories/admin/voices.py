@@ -59,8 +59,7 @@ def colours(segments: Sequence[Segment]) -> dict[str, int]:
 
 
 def decided(uid: str, memory_id: str, names: Names, palette: Mapping[str, int]) -> list[Voice]:
-    """Return what was last decided about each of the memory's voices, in the order of their numbers; at most ``SHOWN``.
-    """
+    """Return what was last decided about each of the memory's voices, by their numbers; at most ``SHOWN``."""
     rows = SpeakerDecision.objects.filter(uid=uid, memory_id=memory_id).order_by("voice")[:SHOWN]
     return [_voice(row, names, palette) for row in sorted(rows, key=lambda row: (speaker_number(row.voice), row.voice))]
 

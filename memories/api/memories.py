@@ -40,7 +40,7 @@ MAX_PHOTOS = 400
 
 
 class CreateQuery(Query):
-    """The query that makes a memory of the last conversation."""
+    """The query of a memory that the app creates from segments or photos."""
 
     trigger_integrations: bool
     language_code: str | None = Field(default=None, max_length=16)

@@ -39,8 +39,7 @@ class LimitedUploadHandler(TemporaryFileUploadHandler):
 
 def admit_upload() -> None:
     """Let an upload begin; raises ApiError 503 where the server has no room for more (``admission``); large bodies are
-    refused at the door.
-    """
+    refused at the door."""
     refused = admission.refusal("upload")
     if refused is not None:
         raise ApiError(503, refused.sentence, headers={"Retry-After": str(refused.retry_after)}, code=refused.code)

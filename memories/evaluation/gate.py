@@ -68,8 +68,7 @@ def write_bounds(file: Path, bounds: Mapping[str, Bound]) -> None:
 
 
 def read_bounds(file: Path) -> dict[str, Bound]:
-    """Return the bounds in a JSON file by their figure; raises DatasetError where it holds none, or an unknown figure.
-    """
+    """Return the bounds in a JSON file by figure; raises DatasetError where it holds none, or an unknown figure."""
     try:
         found = {key: Bound(**bound) for key, bound in json.loads(file.read_text()).items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:

@@ -104,8 +104,7 @@ def _all(collection: str) -> Iterator[Document]:
 
 
 def stale(row: Any, values: Mapping[str, Any]) -> str:
-    """Return the names of the row's fields that are not as ``values`` has them, joined by commas; empty where all are.
-    """
+    """Return the names of the row's fields that differ from ``values``, joined by commas; empty where none does."""
     return ", ".join(sorted(name for name, value in values.items() if getattr(row, name) != value))
 
 
@@ -157,8 +156,7 @@ def extra_words(uid: str, ids: Collection[str]) -> Iterator[Difference]:
 
 
 def check_audio(uid: str, ids: Collection[str]) -> Iterator[Difference]:
-    """Yield the user's audio that is missing, of another size, or the recording of a memory that is not among ``ids``.
-    """
+    """Yield the user's audio that is missing, of another size, or a recording of no memory among ``ids``."""
     for row in audio.for_user(uid):
         yield from compare_audio(row)
         if row.memory_id and row.purpose == AudioObject.Purpose.RECORDING and row.memory_id not in ids:

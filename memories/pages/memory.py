@@ -43,8 +43,7 @@ LATEST = 10_000_000.0
 
 
 class MemoryQuery(Query):
-    """The query of a memory's page: the first segment that is shown, and the moment that a link points to, in seconds.
-    """
+    """The query of a memory's page: the first segment shown, and the moment (s) that a link points to."""
 
     start: int = Field(default=0, ge=0, le=1_000_000, alias="from")
     t: float | None = Field(default=None, ge=0, le=LATEST, allow_inf_nan=False)

@@ -51,8 +51,7 @@ def speech(path: str) -> dict[str, Any]:
 def assess(
     new: list[Any], shown: list[Any], live: dict[str, list[Any]], regions: list[tuple[float, float]], **more: Any
 ) -> dict[str, Any]:
-    """Call ``acceptance.assess`` with segments as JSON (``more``: its other arguments); returns its Assessment as JSON.
-    """
+    """Call ``acceptance.assess`` with segments as JSON (``more``: its other arguments); returns JSON, too."""
     return asdict(
         acceptance.assess(
             new=_segments(new), shown=_segments(shown), live={name: _segments(item) for name, item in live.items()},

@@ -32,9 +32,7 @@ MOSTLY = 0.8
 
 
 def accounting(found: ProcessingMemory) -> dict[str, dict[str, Any]]:
-    """Return what each live session counted (seconds heard and failed, by vendor), by session id; empty where nothing
-    was kept.
-    """
+    """Return by session id what each live session counted: seconds heard and failed, by vendor. Empty where unknown."""
     return dict((found.model_extra or {}).get("accounting") or {})
 
 
@@ -101,9 +99,7 @@ def transcribed(ctx: Context) -> list[Segment]:
 
 
 def asked(ctx: Context) -> list[Span]:
-    """Return the spans, in seconds of memory time, that the step ``gather`` asks to be transcribed again; empty for all
-    of it.
-    """
+    """Return the spans (s of memory time) that ``gather`` wants transcribed; empty for the whole recording."""
     return [(float(start), float(end)) for start, end in ctx.output("gather").get("missing") or []]
 
 

@@ -239,8 +239,7 @@ def cancel_for_memory(uid: str, memory_id: str, *, actor: str = "system", messag
 
 
 def cancel_for_user(uid: str, *, actor: str = "system") -> int:
-    """Cancel at once every run of the user that has not finished, blocked ones first; returns how many were canceled.
-    """
+    """Cancel at once every unfinished run of the user, blocked ones first; returns how many were canceled."""
     runs = PostProcessingRun.objects.filter(uid=uid).exclude(state=State.FINISHED)
     return sum(
         cancel(run, actor=actor, message_id="account_gone", at_once=True) for run in runs.order_by("-blocked", "id")

@@ -99,8 +99,7 @@ os.register_at_fork(after_in_child=_forked)
 
 def call(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
     """Call ``function`` in the child process and return its answer; raises OwnFault (the child died, or took longer
-    than ``timeout`` seconds: ``TOO_LONG``), MissingDependency, or Crashed.
-    """
+    than ``timeout`` seconds: ``TOO_LONG``), MissingDependency, or Crashed."""
     request = json.dumps({"function": function, "arguments": arguments}).encode() + b"\n"
     answer = json.loads(_child.ask(request, timeout))
     if "missing" in answer:

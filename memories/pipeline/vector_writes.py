@@ -33,8 +33,7 @@ def write(uid: str, memory: Memory, values: list[float] | None) -> None:
 
 def metadata_of(uid: str, memory: Memory) -> dict[str, Any]:
     """Return the metadata of a memory's vector; ``created_at`` is the memory's own time in seconds (the original
-    backend: the time of the upsert divided by 1000).
-    """
+    backend: the time of the upsert divided by 1000)."""
     return {
         "uid": uid, "memory_id": memory.id, "created_at": int(memory.created_at.timestamp()),
         "category": memory.structured.category.value,

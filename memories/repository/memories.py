@@ -230,8 +230,7 @@ def new_document(uid: str, memory: Memory, left_out: frozenset[str]) -> stored.P
 
 def may_be_made(uid: str, memory_id: str, left_out: frozenset[str], fence: Fence, current: Transaction) -> None:
     """Make sure within the transaction that the memory may be stored; raises AlreadyExists where it or the account was
-    erased, and what ``fence`` and ``same_people`` raise.
-    """
+    erased, and what ``fence`` and ``same_people`` raise."""
     fence()
     same_people(uid, left_out)
     # Read here: a store that looks for conflicts refuses the commit where the account is erased meanwhile.

@@ -91,9 +91,7 @@ def plan_for(row: Reshaping, memories: Sequence[Memory]) -> Plan:
 
 
 def check(uid: str, memories: Sequence[Memory]) -> None:
-    """Make sure that these can be one memory and that nobody still speaks in one of them; raises NotPossible with the
-    reason's code.
-    """
+    """Make sure that these can be one memory and that nobody still speaks in one of them; raises NotPossible."""
     for memory in memories:
         if memory.processing_memory_id and _going_on(uid, memory.processing_memory_id):
             raise NotPossible("going_on")

@@ -33,8 +33,7 @@ def digests(text: str) -> list[str]:
 
 
 def mark_erased(uid: str) -> None:
-    """Mark the account as erased: what was begun until now is not stored any more, tokens issued until now are refused.
-    """
+    """Mark the account as erased: work begun before stores nothing any more, tokens issued before are refused."""
     ErasedAccount.objects.update_or_create(digest=uid_digest(uid), defaults={"erased_at": clock.now()})
     account_erased.send(sender=ErasedAccount, uid=uid)
 

@@ -35,9 +35,7 @@ class IdentityUnavailable(Exception):
 
 
 def verify_token(token: str) -> Principal:
-    """Return whose bearer token it is; raises InvalidToken (also for an erased or signed-out user),
-    IdentityUnavailable.
-    """
+    """Return whose token it is; raises InvalidToken (also for an erased or signed-out user), IdentityUnavailable."""
     if not token or len(token) > MAX_TOKEN or not token.isascii():
         raise InvalidToken("Invalid authorization token")
     principal = _firebase(token) if settings.OMI_AUTH == "firebase" else _dev(token)

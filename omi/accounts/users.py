@@ -128,8 +128,7 @@ def recordings_age(uid: str) -> timedelta | None:
 
 
 def add_fcm_token(uid: str, token: str, time_zone: str | None = None, *, fence: Fence = no_fence) -> None:
-    """Add a device's push token to the user, the newest last, at most ``MAX_TOKENS``; the time zone where it is given.
-    """
+    """Add a device's push token, the newest last, at most ``MAX_TOKENS``; and the time zone where it is given."""
     def change(user: UserDoc) -> dict[str, Any]:
         tokens = [*(known for known in user.fcm_tokens if known != token), token][-MAX_TOKENS:]
         fields: dict[str, Any] = {"fcm_tokens": tokens, "fcm_token": token}

@@ -26,5 +26,4 @@ class Push(Protocol):
 
     def send(self, tokens: Sequence[str], title: str, body: str, data: Mapping[str, str]) -> PushResult:
         """Send one notification to all devices and say what became of each; raises ProviderError only where no device
-        could be tried (configuration, credentials).
-        """
+        could be tried (configuration, credentials)."""

@@ -110,8 +110,7 @@ class SpeechProfileViewSet(ViewSet):
 
 
 def uploaded(request: Request, done: Enrolment) -> dict[str, object]:
-    """Return the answer's body after an enrolment: the sample and its address, the profile's version, and the quality.
-    """
+    """Return the answer after an enrolment: the sample and its address, the profile's version, the quality."""
     return Uploaded(
         url=sample_url(request, done.sample),
         sample_id=str(done.sample.id),

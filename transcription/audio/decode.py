@@ -52,8 +52,7 @@ def demuxer(head: bytes) -> str | None:
 
 def decode(source: BinaryIO, dest: str, max_seconds: float) -> dict[str, Any]:
     """Decode the first audio stream to a 16 kHz mono WAV at ``dest``; returns what was made, or ``error`` with one of
-    the codes of ``convert``.
-    """
+    the codes of ``convert``."""
     import av
 
     head = source.read(64)

@@ -81,7 +81,6 @@ def not_started(engine: str, code: int | None, detail: str) -> ProviderError:
 
 def require_files(engine: str, folder: Path, missing: Sequence[str]) -> None:
     """Make sure that a model folder lacks nothing, before a native library fails in its own words; raises one
-    ProviderError (configuration) that names all that is missing.
-    """
+    ProviderError (configuration) that names all that is missing."""
     if missing:
         raise configuration_error(engine, f"the model folder {folder.name!r} lacks {', '.join(missing)}")

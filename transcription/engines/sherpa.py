@@ -29,9 +29,7 @@ _TAIL = np.zeros(RATE // 2, np.float32)  # a streaming transducer looks ahead: s
 
 
 class Kind(StrEnum):
-    """The kinds of models that sherpa-onnx loads; only STREAMING hears while somebody speaks, the others whole
-    utterances.
-    """
+    """The kinds of models that sherpa-onnx loads; only STREAMING hears while somebody speaks, the others utterances."""
 
     STREAMING = "streaming transducer"
     TRANSDUCER = "offline transducer"

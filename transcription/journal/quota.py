@@ -46,8 +46,7 @@ class Quota:
 
     def require(self, uid: str) -> None:
         """Make sure that the user's audio may be kept; raises OSError where the disk is nearly full (ENOSPC), or the
-        user's journals fill their share of it (EDQUOT).
-        """
+        user's journals fill their share of it (EDQUOT)."""
         now = time.monotonic()
         looked, free = self._room
         if now - looked >= 1.0 or not looked:

@@ -34,8 +34,7 @@ class ListenRequest:
 
 def parse(query: bytes, *, web: bool = False) -> ListenRequest:
     """Parse the query of ``/listen``; raises BadRequest. ``web``: the v4 path, whose clients replace segments by id and
-    always want the memory.
-    """
+    always want the memory."""
     try:
         raw = parse_qs(query.decode("ascii"), keep_blank_values=True, max_num_fields=50)
     except (UnicodeDecodeError, ValueError) as error:

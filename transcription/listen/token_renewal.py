@@ -46,8 +46,7 @@ class SignIn:
 
     async def look(self) -> None:
         """Verify the token again when it is time; raises Refused when the user may not stay. An identity service that
-        is away changes nothing before the token's own end.
-        """
+        is away changes nothing before the token's own end."""
         if time.time() >= self._visitor.expires_at:
             raise authentication.Refused("unauthenticated", "The token has expired.")
         if time.monotonic() < self._look_at:

@@ -40,9 +40,7 @@ def listed(request: HttpRequest) -> HttpResponse:
 
 @needs()
 def one(request: HttpRequest, uid: str) -> HttpResponse:
-    """Answer with the page of one user: counts, consents, sessions, failures, storage and spend, without words or
-    names.
-    """
+    """Answer with a user's page: counts, consents, sessions, failures, storage and spend, without words or names."""
     if len(uid) > 128:
         raise Http404
     memories = MemoryRow.objects.filter(uid=uid)

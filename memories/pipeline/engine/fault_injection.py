@@ -24,9 +24,7 @@ _ACTIONS: dict[str, Callable[[], object]] = {
 
 
 def point(name: str) -> None:
-    """Kill or freeze this worker where a test left a file for the place ``name``; a file not named ``.always`` works
-    once.
-    """
+    """Kill or freeze this worker if a test left a file for the place ``name``; one without ``.always`` works once."""
     if not _FOLDER:
         return
     for action, do in _ACTIONS.items():

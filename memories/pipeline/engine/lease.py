@@ -116,9 +116,7 @@ def change(lease: Lease, to: State, **fields: Any) -> None:
 
 
 def check(lease: Lease) -> None:
-    """Make sure that this worker still has the run; raises LeaseLost where it does not, RunCanceled where an end was
-    asked for.
-    """
+    """Make sure that this worker still has the run; raises LeaseLost, or RunCanceled where an end was asked for."""
     if not PostProcessingRun.objects.filter(lease.condition(), cancel_requested=False).exists():
         refuse(lease)
 

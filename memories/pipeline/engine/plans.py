@@ -29,9 +29,7 @@ def plan_for(kind: str) -> list[str]:
 
 
 def first_step(kind: str, from_step: str | None) -> str:
-    """Return the step that a run begins with: ``from_step``, else the first one. Raises ValueError for a step of
-    another kind.
-    """
+    """Return the step that a run begins with: ``from_step``, else the first. Raises ValueError, naming the steps."""
     plan = PLANS[kind]
     if from_step and from_step not in plan:
         raise ValueError(f"{kind} has no step {from_step!r}; its steps are {', '.join(plan)}")

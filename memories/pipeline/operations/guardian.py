@@ -16,8 +16,7 @@ import time
 
 def main() -> None:
     """Read process groups from stdin (``+id``, ``-id``) until the supervisor is gone, then ask those left to end and
-    kill them after the grace (seconds, the first argument).
-    """
+    kill them after the grace (seconds, the first argument)."""
     grace = float(sys.argv[1])
     groups: set[int] = set()
     for line in sys.stdin:

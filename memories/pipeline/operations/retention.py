@@ -42,9 +42,7 @@ class Report:
 
 
 def prune() -> Report:
-    """Delete in bounded pieces every artifact, late answer, run and vendor call that is older than it is kept; returns
-    the counts.
-    """
+    """Delete artifacts, late answers, runs and vendor calls that are too old, in bounded pieces; returns the counts."""
     report = Report()
     for _ in range(PIECES):
         if not (done := _artifacts()):

@@ -12,9 +12,7 @@ from memories.shapes import ProcessingMemory
 
 
 def lines(uid: str, processing_memory_id: str) -> Iterator[str]:
-    """Yield lines for support about the live sessions of one processing memory: times, state, seconds and vendors, no
-    words.
-    """
+    """Yield lines about the live sessions of a processing memory: times, state, seconds and vendors, no words."""
     try:
         found = processing.get(uid, processing_memory_id)
     except processing.ProcessingMemoryNotFound:

@@ -15,8 +15,7 @@ def tokens(segments: Sequence[Segment]) -> list[str]:
 
 
 def tokens_in(text: str) -> list[str]:
-    """Return the words of a text in lower case (NFKC); of Japanese, Chinese, Korean and Thai each character is a word.
-    """
+    """Return the words of a text in lower case (NFKC); in Japanese, Chinese, Korean and Thai each character is one."""
     text = composed(text, "NFKC").casefold()
     spaced = re.sub(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f])", r" \1 ", text)
     return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", spaced)

@@ -20,8 +20,7 @@ COMPUTING: Final = 60.0
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
-    """Return what the decision depends on: both transcripts, the live ones, the recording, the language and the bounds.
-    """
+    """Return what the decision depends on: the new, shown and live transcripts, the recording, language and bounds."""
     if not ctx.did("transcribe"):
         return {}
     return {

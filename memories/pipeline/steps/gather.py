@@ -25,9 +25,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
 
 
 def run(ctx: Context) -> Done:
-    """Read what live transcription heard, and fetch the recording where words failed or are missing, or the user stores
-    audio.
-    """
+    """Read what was heard live, and fetch the recording where words failed or are missing, or the user stores audio."""
     found = processing_memory(ctx)
     failed = failed_seconds(found)
     segments = first_transcript(ctx, found)

@@ -40,9 +40,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
 
 
 def run(ctx: Context) -> Done | Skip:
-    """Name the speakers of the transcript by their voices; what the user set wins. A failing engine leaves the labels
-    as they are.
-    """
+    """Name the speakers by their voices; what the user set wins, and a failing engine leaves the labels as they are."""
     accepted = ctx.did("transcribe") and bool(ctx.output("assess").get("accepted"))
     if not ctx.did("transcribe"):
         # The live labels were decided on what had been heard until then; now all of it is there.

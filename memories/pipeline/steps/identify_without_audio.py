@@ -22,8 +22,7 @@ GONE = "the recording is no longer stored"
 def run(
     ctx: Context, accepted: bool, edited: UserEdits, stored: dict[str | None, list[Segment]], active: str | None
 ) -> Done | Skip:
-    """Label the speakers as an earlier run heard them, or as they stand, and apply what the user set; ``voices`` is 0.
-    """
+    """Label the speakers as an earlier run heard them, or as they stand, and apply what the user set."""
     note = f"{GONE}: the names stay as they were"
     if not accepted:
         segments, model = shown(ctx), active

@@ -40,9 +40,7 @@ MIN_SPEECH = 0.3
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
-    """Return what the WAV depends on: the recording, the shortest and longest that are taken, and the spans that were
-    asked for.
-    """
+    """Return what the WAV depends on: the recording, the lengths that are taken, and the spans that were asked for."""
     name = source(ctx)
     return {
         "audio": _sha256(ctx, name) or name,
@@ -86,16 +84,12 @@ def _heard(ctx: Context, earlier: RunStep) -> bool:
 
 
 def source(ctx: Context) -> str:
-    """Return the name of the stored recording: the one that ``gather`` fetched, else the uploaded one; empty without
-    either.
-    """
+    """Return the name of the stored recording, which ``gather`` fetched or the user uploaded; empty without either."""
     return str(ctx.output("gather").get("audio") or ctx.run.audio)
 
 
 def run(ctx: Context) -> Done | Skip:
-    """Decode the recording to WAV, find its speech regions and store it; raises StepError for a recording that cannot
-    be used.
-    """
+    """Decode the recording to WAV, find its speech regions and store it; raises StepError for an unusable recording."""
     name = source(ctx)
     if ctx.run.kind == Kind.CAPTURE and not ctx.output("gather").get("transcribe"):
         return Skip("the live transcript is there")

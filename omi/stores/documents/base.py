@@ -137,8 +137,7 @@ class Documents(Protocol):
 
     def get(self, path: str) -> Document | None:
         """Return the document at the path, None where there is none; raises Unreadable for a damaged one, as every call
-        does that needs the contents of one document.
-        """
+        does that needs the contents of one document."""
 
     def get_many(self, paths: Sequence[str]) -> dict[str, Document]: ...
 

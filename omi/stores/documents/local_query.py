@@ -27,9 +27,7 @@ def run(
     offset: int,
     start_after: Document | None,
 ) -> list[Document]:
-    """Run one query over the rows and return its documents in order; ``start_after`` is the last one of the page
-    before.
-    """
+    """Run one query over the rows; returns documents in order, behind ``start_after`` where it is given."""
     check(where, order_by, limit, offset)
     order = full_order(where, order_by)
     rows, rest = _narrow(rows, where)

@@ -25,9 +25,7 @@ def check_id(identity: str) -> None:
 
 
 def check_values(values: Sequence[float], dimension: int | None = None) -> NDArray[np.float32]:
-    """Return the values as a float32 array of shape (dimension,); raises InvalidVector unless it is finite and not all
-    zeros.
-    """
+    """Return the values as float32 of shape (dimension,), finite and not all zeros; raises InvalidVector."""
     try:
         with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
             array = np.asarray(values, dtype=np.float32)
@@ -45,17 +43,14 @@ def check_values(values: Sequence[float], dimension: int | None = None) -> NDArr
 
 
 def check_vector(vector: Vector, dimension: int | None = None) -> NDArray[np.float32]:
-    """Check a vector's id, metadata and values, and return the values as ``check_values`` does; raises InvalidVector.
-    """
+    """Check a vector's id and metadata, and return its values as ``check_values`` does; raises InvalidVector."""
     check_id(vector.id)
     check_metadata(vector.metadata)
     return check_values(vector.values, dimension)
 
 
 def check_metadata(metadata: Metadata) -> None:
-    """Make sure that metadata holds text, numbers, booleans and lists of texts only, within its size; raises
-    InvalidVector.
-    """
+    """Make sure that metadata is text, numbers, booleans, lists of texts, and small enough; raises InvalidVector."""
     for key, value in metadata.items():
         if not isinstance(key, str) or not key or key.startswith("$"):
             raise InvalidVector("a metadata key is a string that does not start with $")

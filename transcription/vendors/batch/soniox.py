@@ -112,8 +112,7 @@ class SonioxPrerecorded:
 
     def forget(self, ticket: Ticket) -> None:
         """Delete the job and its file at Soniox; raises ProviderError (transient, ``processing``) while the job runs:
-        ask again, or its text stays there.
-        """
+        ask again, or its text stays there."""
         paths = [f"/transcriptions/{ticket.id}"]
         if file_id := ticket.state.get("file_id") or self._file_of(ticket):
             paths.insert(0, f"/files/{file_id}")  # first: the job alone knows its file when nothing else does

@@ -127,9 +127,7 @@ class LiveTranscriber(Protocol):
 
 
 def require(name: str, capabilities: LiveCapabilities, request: LiveRequest) -> None:
-    """Make sure that the vendor can do what is asked, so that nothing is downgraded in silence; raises
-    UnsupportedFeature.
-    """
+    """Make sure that the vendor can do what is asked, and downgrade nothing in silence; raises UnsupportedFeature."""
     if not capabilities.hears(request.language):
         raise UnsupportedFeature(name, f"language {request.language!r}")
     if request.codec not in capabilities.codecs:

@@ -8,7 +8,7 @@ from omi.push.base import PushResult
 
 
 class NoPush:
-    """Sends nothing."""
+    """The push port's adapter that sends nothing."""
 
     name = "none"
 

@@ -77,7 +77,7 @@ class Meta:
 
 
 class Entry:
-    """One session's folder."""
+    """One session's folder: what its audio and metadata files say."""
 
     def __init__(self, folder: Path, meta: Meta) -> None:
         self.folder = folder

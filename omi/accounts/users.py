@@ -129,6 +129,7 @@ def recordings_age(uid: str) -> timedelta | None:
 
 def add_fcm_token(uid: str, token: str, time_zone: str | None = None, *, fence: Fence = no_fence) -> None:
     """Add a device's push token, the newest last, at most ``MAX_TOKENS``; and the time zone where it is given."""
+
     def change(user: UserDoc) -> dict[str, Any]:
         tokens = [*(known for known in user.fcm_tokens if known != token), token][-MAX_TOKENS:]
         fields: dict[str, Any] = {"fcm_tokens": tokens, "fcm_token": token}
@@ -139,6 +140,7 @@ def add_fcm_token(uid: str, token: str, time_zone: str | None = None, *, fence: 
 
 def forget_fcm_tokens(uid: str, tokens: Sequence[str]) -> None:
     """Take push tokens away from the user, such as those that FCM no longer knows."""
+
     def change(user: UserDoc) -> dict[str, Any]:
         left = [known for known in user.fcm_tokens if known not in set(tokens)]
         return {"fcm_tokens": left, "fcm_token": left[-1] if left else None}

@@ -282,6 +282,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer ``handler400`` of Django with 400 in the app's form."""
     return JsonResponse({"detail": "Bad Request"}, status=400)
 
 

@@ -100,7 +100,7 @@ def given(model: type[M], data: QueryDict | dict[str, Any], place: str = "query"
 
 
 def clock(seconds: float | None) -> str:
-    """``1:02:03``, ``2:03``."""
+    """Return seconds as a time of a recording: ``1:02:03``, ``2:03``; none as ``0:00``."""
     whole = max(0, int(seconds or 0))
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

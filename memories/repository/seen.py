@@ -27,8 +27,7 @@ class Seen:
 
 
 def seen(memory: Memory) -> Seen:
-    """Return the memory with its row's values for ``write``; it counts the transcript: call it outside a transaction.
-    """
+    """Return the memory with its row's values, for ``write``; it counts the transcript: not within a transaction."""
     return Seen(memory, rows.row_values(memory))
 
 

@@ -48,8 +48,7 @@ class SherpaVoiceEngine:
             raise _configuration(f"{model.name!r} says that it gives {self.dimension} numbers, and gives {found}")
 
     def embed_segments(self, pcm: NDArray[np.int16], segments: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
-        """Embed each segment (start, end in seconds) as a row of unit length, zeros for silence: see ``VoiceEngine``.
-        """
+        """Embed each segment (start, end in seconds) as a row of unit length, of silence zeros: see ``VoiceEngine``."""
         if pcm.dtype != np.int16 or pcm.ndim != 1:
             raise TypeError(f"audio must be a one-dimensional int16 array, not {pcm.dtype} {pcm.shape}")
         embeddings = np.zeros((len(segments), self.dimension), np.float32)

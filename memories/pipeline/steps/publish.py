@@ -37,8 +37,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
 
 
 def run(ctx: Context) -> Done:
-    """Write the memory's document, then vector, emotions, event and push; raises RunCanceled or LeaseLost before that.
-    """
+    """Write the memory's document, then vector, emotions, event and push; raises RunCanceled or LeaseLost before it."""
     ctx.user  # noqa: B018 - raises RunCanceled where the account is gone
     ctx.check()
     if ctx.run.kind == Kind.CAPTURE:

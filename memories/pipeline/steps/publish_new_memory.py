@@ -34,8 +34,7 @@ MARGIN = 2.0
 
 
 def write(ctx: Context) -> Memory:
-    """Create the conversation's memory, or update that of an earlier attempt; raises RunCanceled where it was deleted.
-    """
+    """Create the conversation's memory, or update an earlier attempt's; raises RunCanceled where it was deleted."""
     conversation = _settle(ctx, processing_memory(ctx))
     recording = _recording(ctx)
     try:

@@ -9,6 +9,7 @@ import sys
 
 
 def main() -> None:
+    """Run the command that the command line names."""
     gc.disable()  # until the apps are loaded (omi/apps.py): to look for garbage then is a sixth of a start's time
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "omi.settings")
     try:

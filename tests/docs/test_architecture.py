@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 DOTTED = re.compile(r"`((?:omi|memories|transcription|speakers|emotions)(?:\.\w+)+)`")
+BARE = re.compile(r"`(\w+\.py)`")
+NAMES = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)*)`")
 FILES = re.compile(r"`((?:omi|memories|transcription|speakers|emotions|demo|tests|bench|docs)/[\w./-]*)`")
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 
@@ -60,6 +62,41 @@ def test_every_file_that_a_change_is_sent_to_exists() -> None:
     assert len(rows) >= 20
     assert [row for row in rows if not FILES.search(row)] == []
     assert [name for name in sorted(set(FILES.findall(PAGE))) if not (ROOT / name).exists()] == []
+
+
+def named_beside(line: str) -> list[Path]:
+    """The folders that a line of the page speaks of: those that it names, and those of the files that it names."""
+    found = [ROOT / name for name in FILES.findall(line)]
+    found += [ROOT.joinpath(*name.split(".")) for name in DOTTED.findall(line)]
+    return [path if path.is_dir() else path.parent for path in found]
+
+
+def test_a_file_that_is_named_without_its_folder_lies_in_one_that_is_named_beside_it() -> None:
+    lines = [line for line in PAGE.splitlines() if BARE.search(line)]
+    assert len(lines) >= 3
+    lost = [
+        name
+        for line in lines
+        for name in BARE.findall(line)
+        if not any((folder / name).is_file() for folder in named_beside(line))
+    ]
+    assert lost == []
+
+
+def test_each_question_opens_few_files_and_names_functions_that_are_in_them() -> None:
+    rows = [line for line in section("Eight questions").splitlines() if line.startswith("| ")][2:]
+    assert len(rows) == 8
+    for row in rows:
+        question, answer = (cell.strip() for cell in row.strip("| ").split(" | ", 1))
+        opened = [ROOT / name for name in FILES.findall(answer)]
+        sources = [path for path in opened if path.is_file()]
+        sources += [file for path in opened if path.is_dir() for file in sorted(path.glob("*.py"))]
+        trees = [ast.parse(file.read_text(encoding="utf-8")) for file in sources if file.suffix == ".py"]
+        assert len({path for path in opened if path.is_file()}) <= 3, question
+        for name in NAMES.findall(answer):
+            elsewhere = name.startswith("OMI_") or BARE.fullmatch(f"`{name}`") or DOTTED.fullmatch(f"`{name}`")
+            known = elsewhere or any(_defines(tree, name.split(".")) for tree in trees)
+            assert known, (question, name)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from memories.pipeline import runner
 from memories.pipeline.engine import checkpoints
 from memories.pipeline.engine.lease import machine
 from memories.pipeline.models import PostProcessingRun, StepArtifact, StepAttempt, VendorBreaker, VendorCall
-from memories.pipeline.vendor_calls import executor, partial_results, records
+from memories.pipeline.vendor_calls import executor, partial_results, patience, records
 from memories.repository import memories as repository
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
@@ -127,7 +127,7 @@ def test_a_slow_vendor_holds_no_worker_and_is_asked_once(begin: Begin, gate: Gat
     assert step.attempts == 0
     out = pending()
     assert run.due_at is not None
-    assert out.limit <= (run.due_at - timezone.now()).total_seconds() <= out.limit + records.MARGIN + 1
+    assert out.limit <= (run.due_at - timezone.now()).total_seconds() <= out.limit + patience.MARGIN + 1
     assert [row.outcome for row in VendorCall.objects.filter(step=slow)] == [""], "nobody has seen its end yet"
     gate.answers()
     assert called_back(run)

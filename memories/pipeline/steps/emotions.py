@@ -11,12 +11,11 @@ from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip
 from memories.pipeline.models import VendorCall
 from memories.pipeline.steps.structure import result_segments
-from memories.pipeline.vendor_calls import client
+from memories.pipeline.vendor_calls import client, patience
 from omi.core.errors import Outcome
 from omi.core.paid_parts import PaidParts
 
 LIMIT = 900.0
-TIMEOUT: Final = 120.0  # for each part of a recording
 ANSWER: Final = TypeAdapter(EmotionTimeline)
 
 
@@ -49,13 +48,14 @@ def run(ctx: Context) -> Done | Skip:
         def call(record: VendorCall, parts: PaidParts) -> EmotionTimeline:
             if not provider.remote:
                 record.audio_seconds = seconds  # what is paid for is told part by part
-            made: EmotionTimeline = provider.measure(EmotionRequest(path, seconds, segments, language, TIMEOUT, parts))
+            request = EmotionRequest(path, seconds, segments, language, patience.EMOTIONS, parts)
+            made: EmotionTimeline = provider.measure(request)
             return made
 
         return call
 
     what = [prepared["sha256"], provider.model_name]
-    question = client.Question(provider.name, "emotions", what, ANSWER, remote=provider.remote, limit=TIMEOUT)
+    question = client.Question(provider.name, "emotions", what, ANSWER, remote=provider.remote, limit=patience.EMOTIONS)
     timeline = client.ask(ctx, question, prepare)
     return Done(
         {"vendor": timeline.vendor, "model": timeline.model, "kind": timeline.kind, "spans": len(timeline.spans)},

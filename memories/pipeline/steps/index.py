@@ -14,7 +14,7 @@ from memories.pipeline.engine.results import Done, Skip
 from memories.pipeline.models import VendorCall
 from memories.pipeline.rules import changes, user_edits
 from memories.pipeline.states import Kind
-from memories.pipeline.vendor_calls import client
+from memories.pipeline.vendor_calls import client, patience
 from memories.shapes import Structured
 from omi.core import providers
 from omi.core.errors import ErrorKind, ProviderError
@@ -24,7 +24,6 @@ VERSION = 1
 REUSE = "always"  # the same text has the same vector, whoever asks and why
 ANSWER: Final = TypeAdapter(list[float])
 COMPUTING: Final = 60.0  # on this machine; a text takes a tenth of a second
-TIMEOUT: Final = 120.0  # an embedder's own is shorter
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def run(ctx: Context) -> Done | Skip:
             )  # fmt: skip
         return vector
 
-    asked = client.Question(provider.name, "embed", what, ANSWER, remote=provider.remote, limit=TIMEOUT)
+    asked = client.Question(provider.name, "embed", what, ANSWER, remote=provider.remote, limit=patience.EMBEDDING)
     vector = client.ask(ctx, asked, lambda: call)
     return Done({"model": provider.model_name, "dimension": provider.dimension}, {"vector": vector})
 

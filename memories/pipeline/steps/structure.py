@@ -16,7 +16,7 @@ from memories.pipeline.engine.results import Done, Skip
 from memories.pipeline.models import VendorCall
 from memories.pipeline.rules import changes
 from memories.pipeline.states import Kind
-from memories.pipeline.vendor_calls import client
+from memories.pipeline.vendor_calls import client, patience
 from memories.shapes import Structured
 from memories.structuring import choosing
 from memories.structuring.base import FillResult, StructureRequest, StructureResult, Wanted
@@ -172,6 +172,7 @@ def _request(ctx: Context, segments: list[Segment]) -> StructureRequest:
         names=_names(ctx, segments),
         user_name=ctx.user.name or "User",
         discard_below=int(tuned.value("discard_below", MIN_CONTENT_WORDS, uid=ctx.uid, memory_id=ctx.memory_id)),
+        timeout=patience.STRUCTURE,
     )
 
 

@@ -18,7 +18,7 @@ from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, LeaseLost, RunCanceled, Skip, StepError, Wait
 from memories.pipeline.models import VendorCall
 from memories.pipeline.states import Kind, StepState
-from memories.pipeline.vendor_calls import client, jobs, records, signed_urls
+from memories.pipeline.vendor_calls import client, jobs, patience, records, signed_urls
 from omi.accounts.users import vocabulary_version
 from omi.core import providers, tuned
 from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
@@ -28,12 +28,6 @@ from transcription.segments import Word, segments_from_words, speaker_label
 from transcription.vendors.batch.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
 
 LIMIT = 19 * 3600.0  # a local engine at a third of real time on the longest recording; its child has its own limit
-EXTRA_WAIT = 1800.0
-"""A queued job may take this long plus three times the length of the recording; then the next provider is asked."""
-
-
-POLL_LIMIT: Final = 60.0
-"""Seconds that asking about a job may take: an adapter's own limits are shorter."""
 
 ANSWER: Final[TypeAdapter[Pending | Transcript]] = TypeAdapter(Pending | Transcript)
 
@@ -159,12 +153,11 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
     raw = checkpoint.get("ticket")
     if raw and raw.get("vendor") == provider.name:
         ticket = Ticket.model_validate(raw)
-        patience = EXTRA_WAIT + 3 * seconds
         now = timezone.now().timestamp()
-        if now - float(checkpoint.get("submitted_at", now)) > patience:
+        if now - float(checkpoint.get("submitted_at", now)) > patience.job(seconds):
             raise ProviderError(provider.name, "the job was not done in time", kind=ErrorKind.PERMANENT,
                                 code="job_timeout", outcome=Outcome.TIMEOUT)  # fmt: skip
-        poll = client.Question(provider.name, VendorCall.POLL, ticket.id, ANSWER, remote=remote, limit=POLL_LIMIT)
+        poll = client.Question(provider.name, VendorCall.POLL, ticket.id, ANSWER, remote=remote, limit=patience.POLL)
         return client.ask(ctx, poll, lambda: lambda record, parts: provider.poll(ticket), checkpoint)
 
     def accept(answer: Pending | Transcript) -> None:
@@ -186,7 +179,7 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
     vocabulary = _vocabulary(ctx) if provider.capabilities.vocabulary else ()
     what += [list(vocabulary)] if vocabulary else []
     submit = client.Question(
-        provider.name, "transcribe", what, ANSWER, remote=remote, limit=_timeout(seconds), accept=accept,
+        provider.name, "transcribe", what, ANSWER, remote=remote, limit=patience.submission(seconds), accept=accept,
         unwanted=unwanted,
     )  # fmt: skip
     return client.ask(ctx, submit, lambda: _submit(provider, _request(ctx, provider, seconds)), checkpoint)
@@ -205,15 +198,11 @@ def _submit(provider: Any, request: PrerecordedRequest) -> client.Made[Pending |
     return call
 
 
-def _timeout(seconds: float) -> float:
-    return max(120.0, 3 * seconds)
-
-
 def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
     capabilities = provider.capabilities
     audio, url = _sent(ctx)[2], None
     if capabilities.remote:
-        url = signed_urls.fetch_url(audio, EXTRA_WAIT + 3 * seconds)
+        url = signed_urls.fetch_url(audio, patience.job(seconds))
     return PrerecordedRequest(
         path=ctx.local_copy(audio) if ctx.output("prepare_audio").get("pieces") else ctx.wav(),
         seconds=seconds,
@@ -224,7 +213,7 @@ def _request(ctx: Context, provider: Any, seconds: float) -> PrerecordedRequest:
         url=url,
         webhook_url=signed_urls.webhook_url(),
         reference=f"run-{ctx.run.pk}",
-        timeout=_timeout(seconds),
+        timeout=patience.submission(seconds),
     )
 
 

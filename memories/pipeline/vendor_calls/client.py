@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import connection
@@ -22,16 +22,13 @@ from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import AnswersLater, StepError, Wait
 from memories.pipeline.models import VendorCall
 from memories.pipeline.states import State
-from memories.pipeline.vendor_calls import circuit_breaker, executor, records
+from memories.pipeline.vendor_calls import circuit_breaker, executor, patience, records
 from memories.pipeline.vendor_calls.partial_results import PartialResults
 from memories.pipeline.vendor_calls.question import Made, Question
 
 __all__ = ["Made", "Question", "ask", "fire_and_forget"]
 
 T = TypeVar("T")
-
-TURN: Final = 2.0
-"""Seconds, about, that a run is suspended for while its worker has as many calls out as it may have."""
 
 
 def ask(
@@ -56,7 +53,7 @@ def ask(
         raise StepError("worker_died", f"{lost} calls to {question.vendor} were lost with their process")
     threaded = not connection.in_atomic_block
     if threaded and not executor.has_room():
-        turn = TURN * random.uniform(0.5, 1.5)
+        turn = patience.TURN * random.uniform(0.5, 1.5)
         raise AnswersLater(Wait(turn, checkpoint, f"{question.vendor}: asked when it is its turn"))
     made = prepare()
     recently_failed, call = _begin(ctx, question, request_key, earlier)

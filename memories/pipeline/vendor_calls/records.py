@@ -25,19 +25,13 @@ from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import LeaseLost, RunCanceled
 from memories.pipeline.models import PostProcessingRun, RunStep, VendorCall
 from memories.pipeline.states import State, StepState
-from memories.pipeline.vendor_calls import circuit_breaker, in_flight
+from memories.pipeline.vendor_calls import circuit_breaker, in_flight, patience
 from omi.accounts.erased import erased_since
 from omi.core import traces
 from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
 from transcription.vendors.batch.base import JobLost
 
 log = structlog.get_logger(__name__)
-
-MARGIN: Final = 60.0
-"""Seconds beyond a call's own limit in which its answer is waited for: connecting, sending, storing it."""
-
-LONGEST: Final = 600.0
-"""Seconds after which a suspended run looks again, whatever the deadline (``lease.LONGEST_WAIT`` bounds due times)."""
 
 OPEN: Final = ~Q(owner="") | Q(answer__isnull=False)
 """Calls that are pending, or whose answer has not been used."""
@@ -104,19 +98,19 @@ def unstored(ctx: Context, vendor: str, operation: str, request_key: str) -> Ven
 
 
 def _deadline(limit: float) -> datetime:
-    return timezone.now() + timedelta(seconds=limit + MARGIN)
+    return timezone.now() + timedelta(seconds=limit + patience.MARGIN)
 
 
 def seconds_left(call: VendorCall) -> float:
     """Seconds until the deadline. A clock that was put back makes no call last longer than it may."""
     if call.deadline is None:
         return 0.0
-    return min((call.deadline - timezone.now()).total_seconds(), call.limit + MARGIN)
+    return min((call.deadline - timezone.now()).total_seconds(), call.limit + patience.MARGIN)
 
 
 def pause(call: VendorCall) -> float:
     """Seconds until a run that waits for this call looks again by itself."""
-    return min(max(0.0, seconds_left(call)), LONGEST) + 1.0
+    return min(max(0.0, seconds_left(call)), patience.LOOK_AGAIN) + 1.0
 
 
 def process_lives(call: VendorCall) -> bool:

@@ -55,8 +55,13 @@ def work(run_id: int, *, owner: str | None = None) -> str:
     if held.previous is State.RUNNING:
         processes.end_hung(held.lost_owner, run_id=run.pk)
     fault_injection.point("claimed")
-    ctx = Context(run, held, list(RunStep.objects.filter(run=run).order_by("position")))
     heartbeat = Heartbeat(held)
+
+    def more_time() -> None:
+        heartbeat.begin_anew()
+        _check_deadline(ctx, ctx.step)
+
+    ctx = Context(run, held, list(RunStep.objects.filter(run=run).order_by("position")), more_time=more_time)
     structlog.contextvars.bind_contextvars(
         uid=run.uid, memory_id=run.memory_id, run_id=run.pk, run_kind=run.kind, fence=held.fence
     )
@@ -128,12 +133,6 @@ def _step(ctx: Context, step: RunStep, following: str, heartbeat: Heartbeat) -> 
             checkpoints.set_deadline(ctx, step, retry_policy.optional_deadline(audio_seconds))
         limit = min(limit, max(0.0, _seconds_left(step)))  # a worker that hangs in it is reclaimed: the run goes on
     heartbeat.step(limit)
-
-    def more_time() -> None:
-        heartbeat.step(limit)
-        _check_deadline(ctx, step)
-
-    ctx.more_time = more_time
     try:
         _check_deadline(ctx, step)
         input_hash = content_hash.of_step(step.name, module, ctx)

@@ -43,6 +43,19 @@ def test_a_beat_renews_the_lease_of_its_holder_only(lease: leases.Lease) -> None
 
 
 @pytest.mark.django_db
+def test_a_step_that_got_on_has_its_whole_time_again(lease: leases.Lease, monkeypatch: pytest.MonkeyPatch) -> None:
+    beat = heartbeat.Heartbeat(lease)
+    try:
+        beat.step(40.0)
+        began = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: began + 30)
+        beat.begin_anew()
+        assert began + 69 < beat._until <= began + 70
+    finally:
+        beat.stop()
+
+
+@pytest.mark.django_db
 def test_a_step_over_its_time_is_not_renewed_whatever_the_wall_clock_does(
     lease: leases.Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,8 @@
 """What a step is given: the run, what earlier steps left, the memory, the prepared audio, and a place for files.
 
-It is read by steps and by whoever writes for them (``checkpoints``, ``recordings``); it writes nothing itself.
+Steps read it, and so does whoever writes for them (``checkpoints``, ``recordings``): it changes no row, document or
+object itself. What it changes is its own: calls that have ended and late answers are collected here until the next
+write of the step takes them along, and what was read or prepared is kept so that it need not be fetched again.
 """
 
 from __future__ import annotations
@@ -28,9 +30,15 @@ from omi.stores import audio
 
 
 class Context:
-    """One worker's hold of one run. What it has read is kept while it lasts."""
+    """One worker's hold of one run. What it has read is kept while it lasts.
 
-    def __init__(self, run: PostProcessingRun, held: lease.Lease, steps: list[RunStep]) -> None:
+    ``more_time`` is called when the step at work got on (a part of its answer is kept): its time begins anew.
+    """
+
+    def __init__(
+        self, run: PostProcessingRun, held: lease.Lease, steps: list[RunStep], *,
+        more_time: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
         self.run = run
         self.lease = held
         self.steps = {step.name: step for step in steps}
@@ -44,7 +52,7 @@ class Context:
         self.answers: list[VendorCall] = []  # late answers that the step at work was given (client.ask)
         self.paid = 0  # calls of this execution of the step that cost money
         self.has_parts = False  # parts of the step's request were kept (partial_results)
-        self.more_time: Callable[[], None] = lambda: None  # the step at work got on: its time begins anew
+        self.more_time = more_time
         self._artifacts: dict[tuple[str, str], Any] = {}
         self._users = 1  # of the folder: the worker, and each call that is out (hold, close)
         self._counting = threading.Lock()

@@ -25,13 +25,18 @@ class Heartbeat:
     """
 
     def __init__(self, lease: Lease) -> None:
-        self._lease = lease
+        self._lease, self._limit = lease, 0.0
         self._until = 0.0  # of the monotonic clock: putting the wall clock on must not end a step
 
     def step(self, limit: float) -> None:
         """A step begins that may take ``limit`` seconds."""
-        self._until = time.monotonic() + limit
+        self._limit = limit
+        self.begin_anew()
         _pulse.add(self)
+
+    def begin_anew(self) -> None:
+        """The step got on: it may take as long again."""
+        self._until = time.monotonic() + self._limit
 
     def stop(self) -> None:
         _pulse.remove(self)

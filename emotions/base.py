@@ -14,7 +14,8 @@ from transcription.segments import Segment
 
 
 class EmotionScore(BaseModel):
-    """``name`` in the vendor's vocabulary, lower case; ``score`` 0..1, comparable within one model only."""
+    """One emotion of a span. ``name`` in the vendor's vocabulary, lower case; ``score`` 0..1, comparable within one
+    model only."""
 
     name: str
     score: float
@@ -36,7 +37,8 @@ class EmotionSpan(BaseModel):
 
 
 class EmotionTimeline(BaseModel):
-    """``kind`` says what the numbers are: ``expression`` (a vendor's model) or ``estimate`` (lexicon and prosody)."""
+    """What was measured of a memory's emotions. ``kind`` says what the numbers are: ``expression`` (a vendor's model)
+    or ``estimate`` (lexicon and prosody)."""
 
     vendor: str
     model: str
@@ -47,7 +49,8 @@ class EmotionTimeline(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EmotionRequest:
-    """``path``: 16 kHz mono 16-bit WAV in memory time; ``segments``: who spoke when and what was said.
+    """What is to be measured. ``path``: 16 kHz mono 16-bit WAV in memory time; ``segments``: who spoke when and what
+    was said.
 
     ``parts`` keeps what is paid for of a recording that takes several calls. ``timeout`` in seconds, for each call.
     """

@@ -43,7 +43,8 @@ _MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """``confidence``: the mean probability (or the distance from neutral) that the message rests on."""
+    """A supportive message to the user. ``confidence``: the mean probability (or the distance from neutral) that the
+    message rests on."""
 
     title: str
     text: str

@@ -35,7 +35,8 @@ MAX_PER_SPAN = 20  # 415 expressions exist; the strongest are kept
 
 
 class HumeEmotions:
-    """``probability`` is stored as it comes: the chance that the expression is truly there, per window of <= 10 s."""
+    """Measures emotions at Hume. ``probability`` is stored as it comes: the chance that the expression is truly there,
+    per window of <= 10 s."""
 
     name = "hume"
     model_name = "hume_expression_2026"

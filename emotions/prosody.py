@@ -21,8 +21,9 @@ MIN_VOICED_FRAMES = 30
 
 @dataclass(frozen=True, slots=True)
 class Prosody:
-    """``energy`` mean dBFS of sounding frames; ``pitch`` median semitones over 100 Hz; ``pitch_range`` semitones
-    between the 10th and 90th percentile; ``pauses`` share of the time 0..1; ``sounding`` seconds."""
+    """How a segment was spoken: ``energy`` mean dBFS of sounding frames; ``pitch`` median semitones over 100 Hz;
+    ``pitch_range`` semitones between the 10th and 90th percentile; ``pauses`` share of the time 0..1; ``sounding``
+    seconds."""
 
     energy: float
     pitch: float

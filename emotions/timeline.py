@@ -15,8 +15,8 @@ OWN_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class EmotionMean:
-    """``mean``: probability averaged over ``seconds`` of the person's speech (absent counts as 0); ``spans`` in which
-    it was found; ``peak`` the highest."""
+    """How strong one emotion was. ``mean``: probability averaged over ``seconds`` of the person's speech (absent counts
+    as 0); ``spans`` in which it was found; ``peak`` the highest."""
 
     name: str
     mean: float

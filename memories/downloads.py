@@ -188,7 +188,7 @@ def _one_line(text: str) -> str:
 
 
 def literal(text: str) -> str:
-    """``text`` so that a Markdown reader shows it and takes none of it for markup."""
+    """Return ``text`` so that a Markdown reader shows it and takes none of it for markup."""
     return _LIST_OR_RULE.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", _one_line(text)))
 
 

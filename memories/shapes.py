@@ -67,8 +67,8 @@ class _Document(BaseModel):
 
 
 class ActionItem(BaseModel):
-    """``owner`` (a name as people read it) and ``due_at`` are ours, None where neither was said; the description says
-    both, too, for an app that does not know them."""
+    """A task that came up in a conversation. ``owner`` (a name as people read it) and ``due_at`` are ours, None where
+    neither was said; the description says both, too, for an app that does not know them."""
 
     description: str
     completed: bool = False
@@ -92,7 +92,8 @@ class Event(BaseModel):
 
 
 class Structured(BaseModel):
-    """``sections`` and ``template``: the summary by a template, where the user chose one."""
+    """The summary of a memory: title, overview, category, action items and events. ``sections`` and ``template``: the
+    summary by a template, where the user chose one."""
 
     title: str = ""
     overview: str = ""
@@ -234,7 +235,8 @@ class UserEdits(BaseModel):
 
 
 class Memory(_Document):
-    """``users/{uid}/memories/{id}``. Segment times are seconds since ``time_zero`` (else ``started_at``).
+    """The document of a memory, ``users/{uid}/memories/{id}``. Segment times are seconds since ``time_zero`` (else
+    ``started_at``).
 
     From ``started_at`` to ``finished_at`` is what was said, with a margin, however long the socket was open around it.
     """
@@ -307,7 +309,8 @@ class SessionAudio(BaseModel):
 
 
 class ProcessingMemory(_Document):
-    """``users/{uid}/processing_memories/{id}``: a conversation that is still going on (or waits for its memory)."""
+    """The document ``users/{uid}/processing_memories/{id}``: a conversation that is still going on (or waits for its
+    memory)."""
 
     id: str
     session_id: str | None = None

@@ -116,7 +116,7 @@ class _Number:
 
 
 def composed(text: str, form: Literal["NFC", "NFKC"] = "NFC") -> str:
-    """``unicodedata.normalize`` in linear time: a run of more than MAX_MARKS combining marks loses the rest."""
+    """Do ``unicodedata.normalize`` in linear time: a run of more than MAX_MARKS combining marks loses the rest."""
     if text.isascii():
         return text
     run = 0

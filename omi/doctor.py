@@ -31,7 +31,7 @@ VENDOR_SETTINGS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``fix`` is what to type or set; empty where all is well."""
+    """What the doctor found about one dependency. ``fix`` is what to type or set; empty where all is well."""
 
     name: str
     ok: bool

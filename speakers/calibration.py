@@ -43,9 +43,9 @@ class Weights:
 
 @dataclass(frozen=True)
 class Calibration:
-    """``profile``: weights of a voice against a profile, ``voice``: of two voices of one conversation; ``cohort``: unit
-    rows (conditions, voices, dimension), with one condition where copies are not used; ``least``: ``coverage`` under
-    which nobody is named."""
+    """What turns an engine's cosines into log odds. ``profile``: weights of a voice against a profile, ``voice``: of
+    two voices of one conversation; ``cohort``: unit rows (conditions, voices, dimension), with one condition where
+    copies are not used; ``least``: ``coverage`` under which nobody is named."""
 
     engine: str
     engine_version: str

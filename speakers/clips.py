@@ -180,7 +180,7 @@ def pieces(seconds: float) -> list[Turn]:
 
 
 def without(turns: Iterable[Turn], others: Iterable[Turn]) -> list[Turn]:
-    """``turns`` minus every stretch of ``others``; what is left of under 0.2 s is dropped."""
+    """Return ``turns`` minus every stretch of ``others``; what is left of under 0.2 s is dropped."""
     return [turn for turn in subtract(merge(turns), merge(others)) if turn[1] - turn[0] >= 0.2]
 
 

@@ -12,7 +12,8 @@ from transcription.segments import speaker_number
 
 
 def explain(uid: str, memory_id: str) -> dict[str, Any]:
-    """``{"voices": [...], "suggestions": [...]}`` for a memory of this user; both empty where nothing was decided.
+    """Return ``{"voices": [...], "suggestions": [...]}`` for a memory of this user; both empty where nothing was
+    decided.
 
     Each voice: label, ``is_user``, ``person_id``, name, probability and cosine of the best candidate, the runner-up,
     the margin, seconds of evidence, the stretches that were heard, engine, reason and a sentence. The caller has

@@ -98,7 +98,7 @@ def embed_copies(engine: VoiceEngine, pcm: NDArray[np.int16]) -> NDArray[np.floa
 
 
 def store_embedding(sample: VoiceSample, engine: VoiceEngine, copies: NDArray[np.float32]) -> VoiceEmbedding:
-    """``copies`` as ``embed_copies`` gives them."""
+    """Store an engine's embedding of a sample, with the ``copies`` that ``embed_copies`` gives."""
     embedding, _ = VoiceEmbedding.objects.update_or_create(
         sample=sample,
         engine=engine.name,

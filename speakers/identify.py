@@ -36,7 +36,8 @@ Manual = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """``segments`` in the order given, relabelled; ``voices`` one decision each; ``heard`` seconds of evidence."""
+    """Whose voices were recognised. ``segments`` in the order given, relabelled; ``voices`` one decision each;
+    ``heard`` seconds of evidence."""
 
     segments: list[Segment]
     voices: list[VoiceDecision]

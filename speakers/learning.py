@@ -48,7 +48,8 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """``sample`` None: nothing was learned, and ``code`` and ``sentence`` say why. A candidate waits for a person."""
+    """What came of learning from a segment. ``sample`` None: nothing was learned, and ``code`` and ``sentence`` say
+    why. A candidate waits for a person."""
 
     sample: VoiceSample | None
     code: str

@@ -36,8 +36,8 @@ _THREADS = pool("voices", 4)
 
 
 class LiveLabeller:
-    """``settings.PROVIDERS["voice_labeller"]``. Only a thread waits for the engine, which runs in a process of its
-    own."""
+    """Names voices in a live session, ``settings.PROVIDERS["voice_labeller"]``. Only a thread waits for the engine,
+    which runs in a process of its own."""
 
     async def label(self, uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[str, VoiceLabel]:
         """A label for each of ``voices``, which are all of the conversation: named or not, a name can be taken back.

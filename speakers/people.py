@@ -59,12 +59,13 @@ def list_people(uid: str) -> list[Person]:
 
 
 def names(uid: str) -> dict[str, str]:
-    """``person_id`` to name, of people that are not deleted."""
+    """Return the names of the user's people by ``person_id``, of those that are not deleted."""
     return {person.id: person.name for person in list_people(uid)}
 
 
 def create_person(uid: str, name: str, *, fence: Fence = lambda: None) -> Person:
-    """``fence`` is called inside of the transaction; what it raises refuses the person."""
+    """Add a person to those whom the user knows; raises InvalidName, TooManyPeople. ``fence`` is called inside of the
+    transaction; what it raises refuses the person."""
     clean = clean_name(name)
     if len(list_people(uid)) >= MOST_PEOPLE:
         raise TooManyPeople(f"There are {MOST_PEOPLE} people already")

@@ -49,7 +49,8 @@ class Quality:
 
 
 def measure(pcm: NDArray[np.int16], regions: list[Turn], rows: NDArray[np.float32]) -> Quality:
-    """``regions``: where speech is, in seconds; ``rows``: embeddings of consecutive ``WINDOW``s of that speech."""
+    """Measure how fit a recording (16 kHz mono) is to learn a voice from. ``regions``: where speech is, in seconds;
+    ``rows``: embeddings of consecutive ``WINDOW``s of that speech."""
     speech = np.concatenate([pcm[round(a * RATE) : round(b * RATE)] for a, b in regions] or [pcm[:0]])
     voiced_seconds = sum(end - start for start, end in regions)
     return Quality(

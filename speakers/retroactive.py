@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """``state``: found, unlike, no_recording or unreadable. ``candidate`` is ``user`` or a person id where somebody was
-    found."""
+    """What came of one unknown voice. ``state``: found, unlike, no_recording or unreadable. ``candidate`` is ``user``
+    or a person id where somebody was found."""
 
     memory_id: str
     voice: str

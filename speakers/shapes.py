@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Person(BaseModel):
-    """``users/{uid}/people/{id}``. Samples and embeddings are rows of ``speakers``; the document names the person."""
+    """The document of a person whom a user knows, ``users/{uid}/people/{id}``. Samples and embeddings are rows of
+    ``speakers``; the document names the person."""
 
     model_config = ConfigDict(extra="allow")
 

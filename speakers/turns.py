@@ -45,7 +45,7 @@ def assign_speakers(
     max_speakers: int = 8,
     audio_offset: float = 0.0,
 ) -> list[Word]:
-    """``words`` with the label of the voice that speaks most of each: same order, times and texts, nothing lost.
+    """Return ``words`` with the label of the voice that speaks most of each: same order, times and texts, nothing lost.
 
     ``regions`` (speech, in the recording's seconds) are found when not given; ``audio_offset`` is the time of the
     WAV's first sample in the words' time base. Words outside of all speech take the label of the nearest word. Where

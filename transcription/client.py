@@ -62,7 +62,8 @@ class Closed(Exception):
 
 @dataclass(slots=True)
 class ListenClient:
-    """``on_message`` gets every message as parsed JSON. The token goes in the header, as the app sends it."""
+    """A client of ``/listen``. ``on_message`` gets every message as parsed JSON. The token goes in the header, as the
+    app sends it."""
 
     url: str
     token: str

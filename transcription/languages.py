@@ -50,5 +50,5 @@ WHISPER = frozenset(
 
 
 def base(language: str | None) -> str | None:
-    """``en`` for ``en-US``; None where the vendor shall find out by itself."""
+    """Return a language without its region, ``en`` for ``en-US``; None where the vendor shall find out by itself."""
     return None if language in (None, "", "multi") else language.split("-")[0].lower()

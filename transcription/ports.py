@@ -209,7 +209,8 @@ class VoiceLabeller(Protocol):
     """Names live voices. Implemented by ``speakers.live``. Runs its engine outside the web process."""
 
     async def label(self, uid: str, voices: dict[str, list[NDArray[np.int16]]]) -> dict[str, VoiceLabel]:
-        """``voices`` maps a session-wide speaker label to clips (16 kHz mono int16) of that voice alone.
+        """Say who speaks. ``voices`` maps a session-wide speaker label to clips (16 kHz mono int16) of that voice
+        alone.
 
         It must hold **all** voices of the conversation, also those that were named before: one person is one voice of
         the room. Returns a label for each of them; where it names nobody and was ``judged``, an earlier name no longer

@@ -123,7 +123,7 @@ def end_of(segments: Iterable[Segment]) -> float:
 
 
 def joined(text: str, more: str) -> str:
-    """``clean_text`` of a text that is clean and of more, without going through the first one again."""
+    """Return ``clean_text`` of a text that is clean and of more, without going through the first one again."""
     more = more.strip()
     if not text or more[:1] in _CLOSING:
         return clean_text(f"{text} {more}")

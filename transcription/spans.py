@@ -34,7 +34,7 @@ def intersect(a: Sequence[Span], b: Sequence[Span]) -> list[Span]:
 
 
 def subtract(a: Sequence[Span], b: Sequence[Span]) -> list[Span]:
-    """``a`` without ``b``, each sorted and free of overlap."""
+    """Return ``a`` without ``b``, each sorted and free of overlap."""
     found: list[Span] = []
     first = 0
     for start, end in a:

@@ -25,7 +25,7 @@ ALIKE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``points``: the sentences; ``tone`` colours the box."""
+    """One of the six questions with its answer. ``points``: the sentences; ``tone`` colours the box."""
 
     question: str
     points: list[str]

@@ -11,7 +11,7 @@ BUSY = {"queued", "running", "waiting", "in_progress", "pending"}
 
 
 def tone(word: str | None) -> str:
-    """``good``, ``bad``, ``busy`` or ``plain``: the colour of a state."""
+    """Return ``good``, ``bad``, ``busy`` or ``plain``: the colour of a state."""
     text = word or ""
     return "good" if text in GOOD else "bad" if text in BAD else "busy" if text in BUSY else "plain"
 

@@ -12,7 +12,7 @@ _UNITS = ((86400.0 * 365, "y"), (86400.0 * 30, "mo"), (86400.0, "d"), (3600.0, "
 
 
 def length(seconds: float | None) -> str:
-    """``0.42 s``, ``12.3 s``, ``4 min 05 s``, ``2 h 03 min``, ``3 d 4 h``."""
+    """Return seconds in words: ``0.42 s``, ``12.3 s``, ``4 min 05 s``, ``2 h 03 min``, ``3 d 4 h``."""
     if seconds is None:
         return "–"
     value = max(0.0, seconds)
@@ -27,7 +27,7 @@ def length(seconds: float | None) -> str:
 
 
 def relative(moment: datetime, now: datetime | None = None) -> str:
-    """``2 h ago`` or ``in 3 d``."""
+    """Return how far a moment is from now: ``2 h ago`` or ``in 3 d``."""
     seconds = ((now or timezone.now()) - moment).total_seconds()
     size = abs(seconds)
     text = next((f"{int(size // unit)} {name}" for unit, name in _UNITS if size >= unit), f"{int(size)} s")
@@ -68,7 +68,7 @@ def both(moment: datetime) -> str:
 
 
 def clock(seconds: float) -> str:
-    """``3:07`` or ``1:02:03``, of a moment in a recording."""
+    """Return a moment in a recording as ``3:07`` or ``1:02:03``."""
     whole = int(max(0.0, seconds))
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

@@ -64,7 +64,7 @@ class NotDrawn(Exception):
 
 
 def loudness(found: AudioObject) -> list[float]:
-    """``COLUMNS`` peaks, 0..1. Raises NotDrawn, AudioNotFound, ProviderError."""
+    """Return the loudness of a recording as ``COLUMNS`` peaks, 0..1. Raises NotDrawn, AudioNotFound, ProviderError."""
     key = f"peaks:{found.sha256}"
     known = cache.get(key)
     if known is None:

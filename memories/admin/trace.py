@@ -62,7 +62,8 @@ class Tick:
 
 @dataclass
 class Trace:
-    """``begin`` to ``end`` is the axis. ``step``: the chosen one; ``attempt`` and ``call``: of what is chosen in it."""
+    """One run as its page draws it. ``begin`` to ``end`` is the axis. ``step``: the chosen one; ``attempt`` and
+    ``call``: of what is chosen in it."""
 
     run: PostProcessingRun
     begin: datetime

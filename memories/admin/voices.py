@@ -17,7 +17,8 @@ SHOWN: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """``who``: the label's name; ``numbers``: what decided, short; ``sentence``: the rule in words."""
+    """What was decided about one voice of a memory. ``who``: the label's name; ``numbers``: what decided, short;
+    ``sentence``: the rule in words."""
 
     label: str
     colour: int

@@ -29,7 +29,8 @@ Kind = Literal["same", "changed", "left", "right"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``at``: seconds at which the left (else the right) words begin. ``same`` rows have ``count`` words in all."""
+    """One row of the comparison. ``at``: seconds at which the left (else the right) words begin. ``same`` rows have
+    ``count`` words in all."""
 
     kind: Kind
     left: str
@@ -40,7 +41,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``same``, ``removed`` and ``added`` words; ``whole``: everything was compared and is shown."""
+    """Two transcripts, compared: ``same``, ``removed`` and ``added`` words; ``whole``: everything was compared and is
+    shown."""
 
     rows: list[Row]
     same: int

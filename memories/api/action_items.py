@@ -61,7 +61,7 @@ class SaidIn(BaseModel):
 
 
 class TaskShown(BaseModel):
-    """``memories``: where it was said, the first one first."""
+    """A task of one of the user's memories. ``memories``: where it was said, the first one first."""
 
     id: str
     description: str

@@ -39,8 +39,8 @@ class Before(BaseModel):
 
 
 class AskBody(BaseModel):
-    """``history``: what was asked before, oldest first, so that "and when was that?" is understood. ``start`` and
-    ``end``: days in the user's zone; without them those that the question names."""
+    """A question over the user's memories. ``history``: what was asked before, oldest first, so that "and when was
+    that?" is understood. ``start`` and ``end``: days in the user's zone; without them those that the question names."""
 
     model_config = ConfigDict(extra="forbid")
 

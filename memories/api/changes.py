@@ -47,7 +47,7 @@ class NewText(BaseModel):
 
 
 class MergedVoices(BaseModel):
-    """``voice`` is ``into``: labels of the transcript that is shown."""
+    """Two voices that are one: ``voice`` is ``into``: labels of the transcript that is shown."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,7 +56,7 @@ class MergedVoices(BaseModel):
 
 
 class SplitVoice(BaseModel):
-    """``segment_ids``: passages of one voice that are another one."""
+    """A voice that is two. ``segment_ids``: passages of one voice that are another one."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -105,9 +105,9 @@ class ItemList(RootModel[list[ItemShown]]):
 
 
 class ChangeShown(BaseModel):
-    """``before`` and ``after``: the words of a segment (of ``heal``: the word), the action item, or the voice's label;
-    null where there was or is none. ``healing_id``: what it was done together with. ``state``: ``orphaned`` where the
-    transcript of now has no such words any more."""
+    """One change that the user made. ``before`` and ``after``: the words of a segment (of ``heal``: the word), the
+    action item, or the voice's label; null where there was or is none. ``healing_id``: what it was done together with.
+    ``state``: ``orphaned`` where the transcript of now has no such words any more."""
 
     id: str
     kind: Literal["text", "heal", "item_add", "item_change", "item_delete", "voice_merge", "voice_split"]

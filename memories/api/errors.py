@@ -218,7 +218,8 @@ REFUSALS: Final[Mapping[type[Exception], ApiError | Callable[[Any], ApiError]]] 
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """``settings.REST_FRAMEWORK["EXCEPTION_HANDLER"]``. None leaves the error to Django: a logged 500."""
+    """Answer an exception as ``REFUSALS`` says (``settings.REST_FRAMEWORK["EXCEPTION_HANDLER"]``); None leaves it to
+    Django: a logged 500."""
     told = _refusal(error, context)
     return None if told is None else Response(_content(told), status=told.status_code, headers=told.headers)
 
@@ -277,7 +278,7 @@ def fastapi_errors(error: ValidationError, place: str) -> list[dict[str, Any]]:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """``handler404``: also an unknown path answers as the app expects."""
+    """Answer 404 (``handler404``): also an unknown path answers as the app expects."""
     return JsonResponse({"detail": "Not Found"}, status=404)
 
 
@@ -287,5 +288,5 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """``handler500``: Django has logged the error with the request id."""
+    """Answer 500 (``handler500``); Django has logged the error with the request id."""
     return JsonResponse({"detail": "Internal Server Error"}, status=500)

@@ -25,7 +25,8 @@ from transcription.ids import SegmentId
 
 
 class GiveFeedback(BaseModel):
-    """``memory_id`` may be left out of search, recap and other. ``audio_consent``: support may listen to the audio."""
+    """What a user says of a part of a memory. ``memory_id`` may be left out of search, recap and other.
+    ``audio_consent``: support may listen to the audio."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -74,8 +75,9 @@ class FeedbackQuery(Query):
 
 
 class ImprovementShown(BaseModel):
-    """``learning``: from your corrections, for you. ``cases``: corrections and reports may be looked at and
-    measured with. ``shadow``: a second vendor may be tried on your recordings; its result is not shown."""
+    """What the user permits. ``learning``: from your corrections, for you. ``cases``: corrections and reports may be
+    looked at and measured with. ``shadow``: a second vendor may be tried on your recordings; its result is not shown.
+    """
 
     learning: bool
     cases: bool
@@ -97,7 +99,8 @@ class VocabularyGiven(BaseModel):
 
 
 class VocabularyShown(BaseModel):
-    """``learned``: those that came from corrections. ``version`` stands in transcripts made with this list."""
+    """The words that recognition knows of the user. ``learned``: those that came from corrections. ``version`` stands
+    in transcripts made with this list."""
 
     terms: list[str]
     learned: list[str]

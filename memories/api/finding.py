@@ -74,7 +74,8 @@ class SearchQuery(Query):
 
 
 class PassageShown(BaseModel):
-    """``highlights``: offsets of the matched words in ``text``. ``start`` and ``end`` in seconds of the recording."""
+    """The best passage of a memory that was found. ``highlights``: offsets of the matched words in ``text``. ``start``
+    and ``end`` in seconds of the recording."""
 
     text: str
     highlights: list[tuple[int, int]]

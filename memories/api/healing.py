@@ -28,7 +28,8 @@ Word = Annotated[str, Field(min_length=1, max_length=terms.LONGEST)]
 
 
 class Asked(BaseModel):
-    """``heard``: what stands there, as whole words, whatever its case; ``term``: what was said, as it is written."""
+    """The word that is to be healed. ``heard``: what stands there, as whole words, whatever its case; ``term``: what
+    was said, as it is written."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,19 +38,19 @@ class Asked(BaseModel):
 
 
 class AskedPreview(Asked):
-    """``cursor``: that of the page before."""
+    """The query of a preview. ``cursor``: that of the page before."""
 
     cursor: str | None = Field(default=None, max_length=200)
 
 
 class AskedHealing(Asked):
-    """``left_out``: ids of memories that stay as they are."""
+    """The body that begins a healing. ``left_out``: ids of memories that stay as they are."""
 
     left_out: list[Annotated[str, AfterValidator(checked)]] = Field(default_factory=list, max_length=200)
 
 
 class PlaceShown(BaseModel):
-    """``before`` and ``after``: the segment's words around the place."""
+    """One place that a healing changes. ``before`` and ``after``: the segment's words around the place."""
 
     memory_id: str
     title: str
@@ -61,7 +62,8 @@ class PlaceShown(BaseModel):
 
 
 class PreviewShown(BaseModel):
-    """``more_places``: how many more a memory has than are shown. ``next_cursor``: null on the last page."""
+    """A page of what a healing would change. ``more_places``: how many more a memory has than are shown.
+    ``next_cursor``: null on the last page."""
 
     places: list[PlaceShown]
     more_places: dict[str, int]
@@ -69,8 +71,9 @@ class PreviewShown(BaseModel):
 
 
 class HealingShown(BaseModel):
-    """``memories``: in how many words were changed; ``skipped``: in how many there is no room for more changes.
-    ``state``: ``going_on`` and ``undoing`` where the same call has to be made again for the rest."""
+    """A healing, and how far it is. ``memories``: in how many words were changed; ``skipped``: in how many there is no
+    room for more changes. ``state``: ``going_on`` and ``undoing`` where the same call has to be made again for the
+    rest."""
 
     id: str
     heard: str

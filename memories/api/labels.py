@@ -69,7 +69,7 @@ class LabelsQuery(Query):
 
 
 class LabelShown(BaseModel):
-    """``memories``: how many bear it."""
+    """A folder or tag. ``memories``: how many bear it."""
 
     id: str
     kind: Literal["folder", "tag"]

@@ -35,8 +35,8 @@ FieldNames = Annotated[list[FieldName], AfterValidator(lambda names: list(dict.f
 
 
 class NewLink(BaseModel):
-    """``fields``: what the link shows. ``audio``: whether the owner's own voice is heard, and silence where others
-    speak. ``days``: how long it lasts."""
+    """A link that the user makes. ``fields``: what the link shows. ``audio``: whether the owner's own voice is heard,
+    and silence where others speak. ``days``: how long it lasts."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -86,7 +86,7 @@ class SharedEvent(BaseModel):
 
 
 class SharedSegment(BaseModel):
-    """``speaker``: a label without a name."""
+    """A segment as a link shows it. ``speaker``: a label without a name."""
 
     speaker: str
     text: str

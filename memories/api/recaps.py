@@ -24,7 +24,8 @@ KINDS = ("day", "week")
 
 
 class RecapBrief(BaseModel):
-    """``making``: a worker has to make it (again); until then the earlier text stands, where there is one."""
+    """A recap in the list. ``making``: a worker has to make it (again); until then the earlier text stands, where there
+    is one."""
 
     kind: Literal["day", "week"]
     first: date
@@ -34,9 +35,9 @@ class RecapBrief(BaseModel):
 
 
 class RecapShown(RecapBrief):
-    """``recap``: title, summary, memories, decisions, action_items, people, moods and quotes, with the moments that
-    they come from; null while the first is being made. ``summary``: sentences of the language model that ``method``
-    names, each with its moment; empty without one."""
+    """A recap with its content. ``recap``: title, summary, memories, decisions, action_items, people, moods and quotes,
+    with the moments that they come from; null while the first is being made. ``summary``: sentences of the language
+    model that ``method`` names, each with its moment; empty without one."""
 
     recap: dict[str, Any] | None
 

@@ -42,7 +42,7 @@ class MergeMemories(BaseModel):
 
 
 class SplitMemory(BaseModel):
-    """``segment_id``: the first segment of the second memory."""
+    """Where a memory is split. ``segment_id``: the first segment of the second memory."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -57,10 +57,10 @@ class ReshapingQuery(Query):
 
 
 class ReshapingShown(BaseModel):
-    """``state``: ``making`` (nothing is changed yet), ``done``, ``failed`` (nothing was changed), ``undoing``,
-    ``undone``. ``originals``: what is, or was, replaced by ``made``. ``recording``: ``kept``, or why what was made has
-    none; null before it is done. ``message``: why it failed or could not be undone. ``undo_until``: null where there is
-    nothing to undo."""
+    """A merge or a split, and how far it is. ``state``: ``making`` (nothing is changed yet), ``done``, ``failed``
+    (nothing was changed), ``undoing``, ``undone``. ``originals``: what is, or was, replaced by ``made``. ``recording``:
+    ``kept``, or why what was made has none; null before it is done. ``message``: why it failed or could not be undone.
+    ``undo_until``: null where there is nothing to undo."""
 
     id: str
     kind: Literal["merge", "split"]

@@ -26,7 +26,8 @@ class Detail(BaseModel):
 
 
 class CreatedMemory(BaseModel):
-    """``messages`` were answers of plugins' webhooks; there are none, the app needs the list."""
+    """The answer to a memory that was created. ``messages`` were answers of plugins' webhooks; there are none, the app
+    needs the list."""
 
     memory: Memory
     messages: list[dict[str, Any]] = Field(default_factory=list)
@@ -160,7 +161,8 @@ class SearchBody(BaseModel):
 
 
 class SearchHit(BaseModel):
-    """``score`` 0..1 orders the hits of one answer; ``matched`` says by what; ``snippet`` is the best passage."""
+    """A memory that was found. ``score`` 0..1 orders the hits of one answer; ``matched`` says by what; ``snippet`` is
+    the best passage."""
 
     memory: Memory
     score: float
@@ -187,7 +189,8 @@ class RunStatus(RootModel[dict[str, Any]]):
 
 
 class Speaker(BaseModel):
-    """``decision``: what the last run heard (score, runner-up, evidence, reason, suggestion): speakers.explain."""
+    """One speaker of a memory. ``decision``: what the last run heard (score, runner-up, evidence, reason, suggestion):
+    speakers.explain."""
 
     speaker: str
     speaker_id: int
@@ -207,7 +210,7 @@ class Speakers(RootModel[list[Speaker]]):
 
 
 class AccountDeleted(BaseModel):
-    """``receipt``: what was erased, by kind."""
+    """The answer to the deletion of an account. ``receipt``: what was erased, by kind."""
 
     status: str
     message: str

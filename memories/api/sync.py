@@ -67,9 +67,9 @@ def _captured(moment: datetime) -> datetime:
 
 
 class NewFile(BaseModel):
-    """``captured_at``: of its first sample. ``codec``: ``file`` for a recording that says itself what it is (WAV, MP3,
-    M4A, Ogg); ``opus`` and ``opus_fs320`` are packets of 10 and 20 ms, each behind its length as 4 bytes,
-    little-endian; ``pcm8`` and ``pcm16`` are 16-bit samples at 8 and 16 kHz."""
+    """A file that a client announces. ``captured_at``: of its first sample. ``codec``: ``file`` for a recording that
+    says itself what it is (WAV, MP3, M4A, Ogg); ``opus`` and ``opus_fs320`` are packets of 10 and 20 ms, each behind
+    its length as 4 bytes, little-endian; ``pcm8`` and ``pcm16`` are 16-bit samples at 8 and 16 kHz."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -90,7 +90,8 @@ class NewFile(BaseModel):
 
 
 class NewBatch(BaseModel):
-    """``device_id`` is that of ``/listen``: what one device captured continues what it was heard to say live."""
+    """The files that a client announces together. ``device_id`` is that of ``/listen``: what one device captured
+    continues what it was heard to say live."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -100,8 +101,9 @@ class NewBatch(BaseModel):
 
 
 class FileShown(BaseModel):
-    """``offset``: bytes that are here. ``heard``: all of it was received live or stood in another file; ``silent``:
-    nobody speaks in it; ``refused``: no recording, ``problem`` says why. ``memory_ids``: what it became a part of."""
+    """A file of a batch, and what became of it. ``offset``: bytes that are here. ``heard``: all of it was received live
+    or stood in another file; ``silent``: nobody speaks in it; ``refused``: no recording, ``problem`` says why.
+    ``memory_ids``: what it became a part of."""
 
     number: int
     name: str
@@ -117,8 +119,9 @@ class FileShown(BaseModel):
 
 
 class ConversationShown(BaseModel):
-    """``joined``: it was there before, live. ``state``: of its memory; ``waiting`` until it is asked for, ``goes_on``
-    while the device is heard in it, ``none`` where its run made none."""
+    """A conversation that files of the batch became a part of. ``joined``: it was there before, live. ``state``: of its
+    memory; ``waiting`` until it is asked for, ``goes_on`` while the device is heard in it, ``none`` where its run made
+    none."""
 
     processing_memory_id: str
     memory_id: str
@@ -127,7 +130,7 @@ class ConversationShown(BaseModel):
 
 
 class BatchShown(BaseModel):
-    """``expires_at``: what is whole by then is worked on, the rest is dropped."""
+    """A batch of offline recordings. ``expires_at``: what is whole by then is worked on, the rest is dropped."""
 
     id: str
     state: Literal["receiving", "queued", "done", "expired", "failed"]

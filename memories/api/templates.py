@@ -39,7 +39,7 @@ TemplateId = Annotated[str, Field(min_length=1, max_length=40)]
 
 
 class SectionGiven(BaseModel):
-    """``instruction``: what belongs into the section."""
+    """A section of a template that the user makes. ``instruction``: what belongs into the section."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -68,7 +68,7 @@ class SectionShown(BaseModel):
 
 
 class TemplateShown(BaseModel):
-    """``categories``: memories of these get the template where the user chose no other."""
+    """A summary template. ``categories``: memories of these get the template where the user chose no other."""
 
     id: str
     name: str
@@ -82,7 +82,8 @@ class TemplateList(RootModel[list[TemplateShown]]):
 
 
 class ChosenTemplate(BaseModel):
-    """``none``: no sections; null: the template of the memory's category."""
+    """The template that the user chooses for a memory. ``none``: no sections; null: the template of the memory's
+    category."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -90,7 +91,7 @@ class ChosenTemplate(BaseModel):
 
 
 class Defaults(BaseModel):
-    """``template_id`` null: the category has none any more."""
+    """The template that memories of a category get. ``template_id`` null: the category has none any more."""
 
     model_config = ConfigDict(extra="forbid")
 

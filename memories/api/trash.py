@@ -40,7 +40,8 @@ class TrashList(RootModel[list[TrashedShown]]):
 
 
 class Emptied(BaseModel):
-    """``erased``: memories that are gone for good. ``left``: those still in the trash; ask again for them."""
+    """What emptying the trash did. ``erased``: memories that are gone for good. ``left``: those still in the trash; ask
+    again for them."""
 
     erased: int
     left: int

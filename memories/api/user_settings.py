@@ -22,7 +22,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z")
 
 
 class UserSettings(BaseModel):
-    """``time_zone``: an IANA name. ``language``: of titles and recaps; null: as spoken."""
+    """The user's settings. ``time_zone``: an IANA name. ``language``: of titles and recaps; null: as spoken."""
 
     name: str
     time_zone: str

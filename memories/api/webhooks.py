@@ -31,7 +31,7 @@ Url = Annotated[str, Field(min_length=1, max_length=rules.MAX_URL)]
 
 
 class NewWebhook(BaseModel):
-    """``kinds``: all of them where it is left out."""
+    """A webhook that the user adds. ``kinds``: all of them where it is left out."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -50,7 +50,8 @@ class ChangedWebhook(BaseModel):
 
 
 class WebhookShown(BaseModel):
-    """``off_reason``: who switched it off, the user or its failing; null while it is active."""
+    """A webhook, without its secret. ``off_reason``: who switched it off, the user or its failing; null while it is
+    active."""
 
     id: str
     url: str
@@ -69,7 +70,8 @@ class WebhookWithSecret(WebhookShown):
 
 
 class DeliveryShown(BaseModel):
-    """``error``: a word for the last try that failed; ``next_at`` only while it waits."""
+    """One delivery in the log of a webhook. ``error``: a word for the last try that failed; ``next_at`` only while it
+    waits."""
 
     number: int
     message_id: str

@@ -27,8 +27,8 @@ FOLLOWING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """``start`` and ``end`` in seconds of the memory's recording; ``at`` when it was; ``speaker`` as the user names
-    them; ``hits``: how many words of the question it holds."""
+    """A passage that may answer the question. ``start`` and ``end`` in seconds of the memory's recording; ``at`` when
+    it was; ``speaker`` as the user names them; ``hits``: how many words of the question it holds."""
 
     number: int
     memory_id: str

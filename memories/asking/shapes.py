@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 
 class Sentence(BaseModel):
-    """``cites``: numbers of the passages that say so, at least one."""
+    """A sentence of an answer. ``cites``: numbers of the passages that say so, at least one."""
 
     text: str
     cites: list[int] = Field(min_length=1)
@@ -28,8 +28,9 @@ class Cited(BaseModel):
 
 
 class Answer(BaseModel):
-    """``known`` false: the memories do not say it, and there are no sentences. ``method``: the model's name, or
-    ``extractive``. ``start`` and ``end``: the days the question was understood to be about."""
+    """An answer from the user's memories. ``known`` false: the memories do not say it, and there are no sentences.
+    ``method``: the model's name, or ``extractive``. ``start`` and ``end``: the days the question was understood to be
+    about."""
 
     known: bool
     sentences: list[Sentence]

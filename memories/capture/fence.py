@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def fenced(function: Callable[..., T], session: SessionInfo, *args: Any, **kwargs: Any) -> T:
-    """``function(session, ...)``, whose result or first argument is the conversation. Raises AccountErased."""
+    """Call ``function(session, ...)``, whose result or first argument is the conversation; raises AccountErased."""
     require_alive(session.uid, session.fenced_from)
     return fenced_after(function, session, *args, **kwargs)
 

@@ -58,7 +58,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``next_cursor`` is None on the last page."""
+    """A page of tasks. ``next_cursor`` is None on the last page."""
 
     tasks: list[Task]
     next_cursor: str | None

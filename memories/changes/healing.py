@@ -50,7 +50,7 @@ class NoSuchHealing(LookupError):
 
 
 class NothingToHeal(ValueError):
-    """``field`` holds no word, or both say the same (422)."""
+    """There is nothing to do: ``field`` holds no word, or both say the same (422)."""
 
     def __init__(self, field: str, sentence: str) -> None:
         super().__init__(sentence)

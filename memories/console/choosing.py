@@ -107,7 +107,7 @@ def _preview_of(of: selection.Selection) -> Preview:
 
 
 def asked(text: str) -> dict[str, str]:
-    """``provider=deepgram model=nova-3`` as conditions. Raises UnknownCondition."""
+    """Parse ``provider=deepgram model=nova-3`` as conditions. Raises UnknownCondition."""
     pairs = [pair.partition("=") for pair in text.split()]
     if any(not equals or not value for _, equals, value in pairs):
         raise records.UnknownCondition("write conditions as NAME=VALUE, with blanks between them")

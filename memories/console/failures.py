@@ -183,7 +183,7 @@ def _lines(groups: list[FailureGroup]) -> list[Line]:
 
 
 def state_of(group: FailureGroup, hours: list[int], now: datetime) -> str:
-    """``resolved``, ``ignored``, ``escalating``, ``regressed``, ``new`` or ``ongoing``, the first that holds."""
+    """Return ``resolved``, ``ignored``, ``escalating``, ``regressed``, ``new`` or ``ongoing``, the first that holds."""
     if group.status == FailureGroup.Status.RESOLVED:
         return "resolved"
     if group.status == FailureGroup.Status.IGNORED and not (group.ignored_until and group.ignored_until <= now):

@@ -53,8 +53,9 @@ class VendorToday:
 
 @dataclass(slots=True)
 class Today:
-    """``since``: from when on (None: since the installation began). ``budget``: what all vendors may cost in a day, a
-    thirtieth of ``OMI_VENDOR_BUDGET``. ``step_seconds``: mean seconds of each step."""
+    """The figures of a period on the console's home page. ``since``: from when on (None: since the installation began).
+    ``budget``: what all vendors may cost in a day, a thirtieth of ``OMI_VENDOR_BUDGET``. ``step_seconds``: mean seconds
+    of each step."""
 
     since: datetime | None
     runs: int = 0

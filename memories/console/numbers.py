@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def percent(share: float | None) -> str:
-    """``99.3 %`` of 0.993; never 100 % of what is not all."""
+    """Return a share in per cent: ``99.3 %`` of 0.993; never 100 % of what is not all."""
     if share is None:
         return "–"
     if 0.999 < share < 1:
@@ -13,5 +13,5 @@ def percent(share: float | None) -> str:
 
 
 def words(name: str) -> str:
-    """``same_failure`` as ``same failure``."""
+    """Return a code such as ``same_failure`` as ``same failure``."""
     return name.replace("_", " ")

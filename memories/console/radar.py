@@ -45,7 +45,8 @@ class Stuck:
 
 @dataclass(slots=True)
 class Radar:
-    """``counts``: runs of each kind of being stuck (at most ``MOST``). ``by_step`` and ``by_worker``: runs at work.
+    """The runs that are stuck, and the work that goes on. ``counts``: runs of each kind of being stuck (at most
+    ``MOST``). ``by_step`` and ``by_worker``: runs at work.
 
     ``queue_depth``, ``queue_oldest``: messages that are due, and since when the oldest is."""
 

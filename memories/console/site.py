@@ -23,7 +23,7 @@ ZONE = "console_zone"
 
 
 class ConsoleSite(AdminSite):
-    """``admin.site`` of this project (``memories.console.admin_apps``)."""
+    """The admin site of the support console, ``admin.site`` of this project (``memories.console.admin_apps``)."""
 
     index_template = "admin/console/home.html"
 

@@ -19,8 +19,9 @@ WORDS_MISSED: Final = 0.0
 
 @dataclass(frozen=True, slots=True)
 class NowRight:
-    """``right`` of ``whole`` cases; ``open``: names of those that still are wrong. Where an earlier evaluation was
-    compared with: ``mended`` were wrong in it and are right, ``broken`` the other way round."""
+    """How many labelled cases are right by now: ``right`` of ``whole`` cases; ``open``: names of those that still are
+    wrong. Where an earlier evaluation was compared with: ``mended`` were wrong in it and are right, ``broken`` the
+    other way round."""
 
     right: int
     whole: int

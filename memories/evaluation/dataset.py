@@ -122,7 +122,7 @@ class Dataset(_Strict):
 
 
 def parsed(model: type[BaseModel], given: Any, file: Path, place: str = "") -> Any:
-    """``given`` as ``model``. Raises DatasetError, which names the file and the field."""
+    """Return ``given`` as ``model``. Raises DatasetError, which names the file and the field."""
     try:
         return model.model_validate(given)
     except ValidationError as error:

@@ -22,7 +22,8 @@ CONFIDENCE: Final = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """``good`` is the direction in which the figure gets better; ``unit`` is ``%`` or what is written behind it."""
+    """How one figure of an evaluation is read. ``good`` is the direction in which the figure gets better; ``unit`` is
+    ``%`` or what is written behind it."""
 
     label: str
     good: str
@@ -75,7 +76,8 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """``other`` minus ``base`` over the ``items`` that both have. ``verdict``: ``better``, ``worse``, or ``not shown``.
+    """The difference between two evaluations in one figure: ``other`` minus ``base`` over the ``items`` that both have.
+    ``verdict``: ``better``, ``worse``, or ``not shown``.
 
     ``no_worse`` is the share of items on which ``other`` is no worse.
     """

@@ -65,7 +65,7 @@ class Heard:
 
 
 def stretches(words: Sequence[HeardWord]) -> list[Stretch]:
-    """``words`` joined where one voice goes on."""
+    """Return ``words`` joined where one voice goes on."""
     found: list[Stretch] = []
     for word in sorted(words, key=lambda item: (item.start, item.end)):
         last = found[-1] if found else None

@@ -13,7 +13,8 @@ DEPTH: Final = 10
 
 
 def ranking_parts(ranked: Sequence[str], wanted: Collection[str]) -> Parts:
-    """``ranked``: names of the items found, the best first; ``wanted``: those that answer the question."""
+    """Return recall, reciprocal rank and nDCG of one search, each as a sum and a count. ``ranked``: names of the items
+    found, the best first; ``wanted``: those that answer the question."""
     gains = [1.0 / math.log2(place + 1) for place, name in enumerate(ranked[:DEPTH], 1) if name in wanted]
     ideal = [1.0 / math.log2(place + 1) for place in range(1, min(len(wanted), DEPTH) + 1)]
     first = next((place for place, name in enumerate(ranked, 1) if name in wanted), None)

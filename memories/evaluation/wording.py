@@ -33,7 +33,7 @@ def _english() -> Any:
 
 
 def normalised(text: str, language: str) -> str:
-    """``text`` as it is compared: words apart by one blank, without case and punctuation.
+    """Return ``text`` as it is compared: words apart by one blank, without case and punctuation.
 
     Whisper's normalizer also evens out English numbers, contractions and spellings; it has no rules for another
     language. Of a writing without blanks every character is a word.

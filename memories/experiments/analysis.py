@@ -30,7 +30,8 @@ class Verdict:
 
 @dataclass(slots=True)
 class Analysis:
-    """``ratio``: the evidence against the intended sizes of the groups, over ``1 / RATIO_ALPHA`` they are wrong."""
+    """What an experiment shows so far. ``ratio``: the evidence against the intended sizes of the groups, over ``1 /
+    RATIO_ALPHA`` they are wrong."""
 
     experiment: str
     verdicts: dict[str, Verdict]

@@ -6,7 +6,8 @@ from django.db import models
 
 
 class Experiment(models.Model):
-    """``variants`` maps a variant's name to the tunable's value, ``control`` is the one that is compared with.
+    """An experiment with one tunable. ``variants`` maps a variant's name to the tunable's value, ``control`` is the one
+    that is compared with.
 
     ``mode`` assign: each user has one variant, by hash. Shadow: every memory gets the control, and the other variants'
     results on the same audio are kept aside. ``stopped``: variants that a guardrail ended, with the reason.

@@ -20,7 +20,7 @@ PER_RESULT: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """``first`` and ``second`` are what is shown as A and B."""
+    """Two results that a person compares blind. ``first`` and ``second`` are what is shown as A and B."""
 
     result: ShadowResult
     first: Any

@@ -24,7 +24,8 @@ BOLDEST: Final = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """``low`` to ``high`` holds the mean with the stated confidence, at every look at once."""
+    """A confidence interval of a mean: ``low`` to ``high`` holds the mean with the stated confidence, at every look at
+    once."""
 
     mean: float
     low: float

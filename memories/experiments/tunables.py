@@ -22,10 +22,10 @@ class BadValue(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Tunable:
-    """``check`` raises BadValue. ``default`` is what holds without any experiment. ``shadow``: another value's result
-    can be had aside, on the same audio. ``used``: where it takes effect. ``learned_only``: a learner changes it
-    in its own place, and no experiment can. ``vendors``: the setting that lists the vendors that are asked at all; a
-    value may name others in shadow mode only."""
+    """A value that an experiment or a learner may change. ``check`` raises BadValue. ``default`` is what holds without
+    any experiment. ``shadow``: another value's result can be had aside, on the same audio. ``used``: where it takes
+    effect. ``learned_only``: a learner changes it in its own place, and no experiment can. ``vendors``: the setting
+    that lists the vendors that are asked at all; a value may name others in shadow mode only."""
 
     used: str
     check: Callable[[Any], None]

@@ -17,7 +17,7 @@ MOST_NAMES = 500
 
 
 def without(text: str, names: Iterable[str]) -> str:
-    """``text`` with each of ``names`` as ``[name]``, and e-mail addresses, links and long numbers masked."""
+    """Return ``text`` with each of ``names`` as ``[name]``, and e-mail addresses, links and long numbers masked."""
     for pattern, instead in _PATTERNS:
         text = pattern.sub(instead, text)
     words = {part for name in names for part in (name, *name.split()) if len(part) > 2}

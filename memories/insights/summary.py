@@ -82,7 +82,8 @@ class Pattern(BaseModel):
 
 
 class Insights(BaseModel):
-    """``thresholds`` say from what count and effect on a pattern is told."""
+    """How the user and people they named speak in a period. ``thresholds`` say from what count and effect on a pattern
+    is told."""
 
     start: date
     end: date

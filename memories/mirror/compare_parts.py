@@ -32,8 +32,9 @@ _OURS = re.compile(r"[0-9a-f]{32}(\.[a-z0-9]{1,8})?\Z")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """``kind`` out of ``mirror.compare.KINDS``; ``store`` says which rows or objects; ``detail`` names fields, never
-    contents. ``uid`` is empty for what belongs to nobody who is known."""
+    """One difference between a document and what mirrors it. ``kind`` out of ``mirror.compare.KINDS``; ``store`` says
+    which rows or objects; ``detail`` names fields, never contents. ``uid`` is empty for what belongs to nobody who is
+    known."""
 
     kind: str
     uid: str

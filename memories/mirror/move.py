@@ -31,7 +31,8 @@ Tick = Callable[[], None]
 
 @dataclass(slots=True)
 class Report:
-    """``different``: paths, ids or names that are not the same in the target. ``extra``: only there."""
+    """What a move of a store did. ``different``: paths, ids or names that are not the same in the target. ``extra``:
+    only there."""
 
     moved: int = 0
     different: list[str] = field(default_factory=list)

@@ -39,7 +39,8 @@ NEW_SESSIONS = 3
 
 
 def record_processing(uid: str, processing: ProcessingMemory, *, whole: bool = False) -> None:
-    """``whole``: rows of its earlier sessions may be missing, too."""
+    """Write the rows of a processing memory and its newest sessions. ``whole``: rows of its earlier sessions may be
+    missing, too."""
     row, made = ProcessingMemoryRow.objects.update_or_create(
         uid=uid, processing_memory_id=processing.id, defaults=processing_values(processing)
     )

@@ -21,7 +21,8 @@ SEARCHED: Final = 1024 * 1024
 
 
 class PacketFile:
-    """``damaged``: a record was none, as far as the file was walked through. The first walk begins at its start."""
+    """A file of Opus packets, each behind its length, which may be damaged. ``damaged``: a record was none, as far as
+    the file was walked through. The first walk begins at its start."""
 
     def __init__(self, path: Path, longest: int) -> None:
         self.damaged = False

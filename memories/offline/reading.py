@@ -16,8 +16,8 @@ from memories.pipeline.service import UNFINISHED
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """``batch`` has its files and conversations with it. ``memories``: ids by the number of the file that became a part
-    of them. ``states``: by memory id."""
+    """A batch as the API shows it. ``batch`` has its files and conversations with it. ``memories``: ids by the number
+    of the file that became a part of them. ``states``: by memory id."""
 
     batch: SyncBatch
     memories: dict[int, list[str]]

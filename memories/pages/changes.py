@@ -39,7 +39,7 @@ class VoiceQuery(Query):
 
 
 class NamedVoice(BaseModel):
-    """``who``: ``user``, ``nobody``, ``new`` (with ``name``) or a person's id."""
+    """The form that says who speaks. ``who``: ``user``, ``nobody``, ``new`` (with ``name``) or a person's id."""
 
     segment: str = Field(min_length=1, max_length=MOST_ID)
     who: str = Field(min_length=1, max_length=128)

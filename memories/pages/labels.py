@@ -22,7 +22,7 @@ from omi.accounts.principal import Principal
 
 
 class LabelsForm(BaseModel):
-    """``new_tag``: the name of a tag that is made and put on the memory, too."""
+    """The form that puts labels on a memory. ``new_tag``: the name of a tag that is made and put on the memory, too."""
 
     folder: LabelId | None = None
     tags: list[LabelId] = Field(default_factory=list)

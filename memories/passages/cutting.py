@@ -17,7 +17,8 @@ MOST = 2000
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """``start`` and ``end`` in seconds of the memory; ``first`` and ``last`` are indexes of segments, both in it."""
+    """A stretch of a transcript that is embedded as one. ``start`` and ``end`` in seconds of the memory; ``first`` and
+    ``last`` are indexes of segments, both in it."""
 
     number: int
     start: float

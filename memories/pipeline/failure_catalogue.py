@@ -13,7 +13,8 @@ Fault = Literal["nobody", "user", "vendor", "configuration", "ours"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``header`` and ``sentence`` are for the user of the app, ``what_to_do`` for whoever ``fault`` names."""
+    """One entry of the catalogue. ``header`` and ``sentence`` are for the user of the app, ``what_to_do`` for whoever
+    ``fault`` names."""
 
     id: str
     header: str

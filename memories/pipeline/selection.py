@@ -58,9 +58,9 @@ class Chosen:
 
 @dataclass(slots=True)
 class SelectionForecast:
-    """``count`` memories, of which about ``impossible`` cannot be done anew (no recording, gone). ``seconds`` of
-    workers' time and US dollars for the rest, from what this installation did lately; ``unknown``: steps that nobody
-    has paid yet."""
+    """What doing a selection anew would take: ``count`` memories, of which about ``impossible`` cannot be done anew (no
+    recording, gone). ``seconds`` of workers' time and US dollars for the rest, from what this installation did lately;
+    ``unknown``: steps that nobody has paid yet."""
 
     count: int = 0
     impossible: int = 0

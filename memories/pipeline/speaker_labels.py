@@ -81,7 +81,7 @@ def journal_wav(ctx: Context, found: ProcessingMemory) -> Path | None:
 def continued(
     shown: Sequence[Segment], live: Sequence[Segment], later: Sequence[Segment], *, taken: Iterable[str] = ()
 ) -> list[Segment]:
-    """``later`` (what was said since, a part of ``live``) with labels that can stand behind ``shown``.
+    """Return ``later`` (what was said since, a part of ``live``) with labels that can stand behind ``shown``.
 
     Both transcripts number their voices from 0, each in its own order. Where they cover the same moments it is heard
     which live voice is which shown one: at least half of those moments must agree, and they must be enough

@@ -59,7 +59,7 @@ def inputs(ctx: Context) -> dict[str, Any]:
 def filled(
     ctx: Context, provider: Any, request: StructureRequest, made: Structured, here: Here, checkpoint: dict[str, Any]
 ) -> Structured:
-    """``made`` with the sections of the memory's template; those that it has, where that was deleted.
+    """Return ``made`` with the sections of the memory's template; those that it has, where that was deleted.
 
     ``checkpoint`` holds the summary, which was paid for, while the sections are waited for. Raises AnswersLater.
     """

@@ -39,7 +39,8 @@ Part = tuple[str, Callable[[], Any]]
 
 
 class Receipt(BaseModel):
-    """``erased``: per store, how many things were removed. ``failed``: stores that are taken up again later.
+    """What an erasure did. ``erased``: per store, how many things were removed. ``failed``: stores that are taken up
+    again later.
 
     ``restorable_until``: the memory is only hidden, and goes for good then.
     """

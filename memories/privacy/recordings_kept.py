@@ -32,10 +32,11 @@ class Stored(BaseModel):
 
 
 class Kept(BaseModel):
-    """``recordings_allowed``: recordings of memories are kept at all; ``recordings_keep_days``: for how long, null:
-    until they are deleted. ``uploads``: audio that processing needs, kept ``uploads_keep_hours`` with and without
-    permission. The rest is the server's: days that a deleted memory can be restored (0: it goes at once), that events
-    and feedback are kept. ``voice_samples`` are kept until they, their person or their memory are deleted."""
+    """What is kept of a user's audio, and for how long. ``recordings_allowed``: recordings of memories are kept at all;
+    ``recordings_keep_days``: for how long, null: until they are deleted. ``uploads``: audio that processing needs, kept
+    ``uploads_keep_hours`` with and without permission. The rest is the server's: days that a deleted memory can be
+    restored (0: it goes at once), that events and feedback are kept. ``voice_samples`` are kept until they, their
+    person or their memory are deleted."""
 
     recordings_allowed: bool
     recordings_keep_days: int | None

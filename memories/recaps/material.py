@@ -21,8 +21,8 @@ USER, SOMEBODY = "@0", "somebody"
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """``text``: what the model reads. ``memories`` by the number under which they stand in it. ``voices``: tags of
-    people (``@1``) and whose they are; None is the user."""
+    """What a model makes a recap from. ``text``: what the model reads. ``memories`` by the number under which they
+    stand in it. ``voices``: tags of people (``@1``) and whose they are; None is the user."""
 
     text: str
     memories: dict[int, Memory]

@@ -6,10 +6,10 @@ from django.db import models
 
 
 class MadeWith(models.Model):
-    """``part``: transcript, speakers, structure, sections (``version`` is then the template's id), index, emotions.
-    ``prompt`` and ``thresholds`` are hashes of the texts and numbers that were in force, ``vocabulary`` names the
-    user's list; "" where there is none. ``variant`` maps an experiment (``memories.experiments``) to its variant.
-    ``run_id`` is the pipeline's run."""
+    """What made one part of a memory. ``part``: transcript, speakers, structure, sections (``version`` is then the
+    template's id), index, emotions. ``prompt`` and ``thresholds`` are hashes of the texts and numbers that were in
+    force, ``vocabulary`` names the user's list; "" where there is none. ``variant`` maps an experiment
+    (``memories.experiments``) to its variant. ``run_id`` is the pipeline's run."""
 
     uid = models.CharField(max_length=128)
     memory_id = models.CharField(max_length=128)

@@ -48,7 +48,7 @@ class InvalidCursor(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``next_cursor`` is None on the last page."""
+    """A page of memories. ``next_cursor`` is None on the last page."""
 
     memories: list[Memory] = field(default_factory=list)
     next_cursor: str | None = None

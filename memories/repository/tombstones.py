@@ -45,7 +45,7 @@ def without(found: Document) -> Document:
 
 
 def cleared(data: Data, gone: frozenset[str]) -> Data:
-    """``data`` with nobody where somebody of ``gone`` was named; the very same object where nobody was.
+    """Return ``data`` with nobody where somebody of ``gone`` was named; the very same object where nobody was.
 
     Knows the segments of memories, conversations and transcripts, what a person decided (``edits``) and what was
     assigned while a conversation went on.

@@ -32,7 +32,8 @@ _MODEL = re.compile(r"^[a-z0-9][a-z0-9_.\-]{0,99}\Z")
 
 @dataclass(frozen=True, slots=True)
 class TranscriptVersion:
-    """``version`` names the content; ``active``: this is the version that the memory shows."""
+    """A stored transcript of a memory. ``version`` names the content; ``active``: this is the version that the memory
+    shows."""
 
     model: str
     segments: list[Segment]

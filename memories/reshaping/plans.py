@@ -72,7 +72,8 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``pieces``: the recording of each new memory; ``timelines``: the emotions in it; both by its id."""
+    """What a merge or a split will make. ``pieces``: the recording of each new memory; ``timelines``: the emotions in
+    it; both by its id."""
 
     made: list[Memory]
     pieces: Mapping[str, Sequence[Piece]]

@@ -21,7 +21,7 @@ def moment(second: float, offset: float) -> float:
 
 
 def shifted(item: Timed, offset: float, **more: Any) -> Timed:
-    """``item`` in the other memory's times. ``more``: fields that are others there."""
+    """Return ``item`` in the other memory's times. ``more``: fields that are others there."""
     start = moment(item.start, offset)
     return item.model_copy(update={"start": start, "end": max(start, moment(item.end, offset)), **more})
 

@@ -15,7 +15,8 @@ TITLES = frozenset("mr mrs ms dr frau herr madame monsieur señor señora grandm
 
 
 def names(uid: str) -> dict[str, str]:
-    """``person_id`` to name, kept for some minutes and as long as no person changes."""
+    """Return the names of the user's people, ``person_id`` to name, kept for some minutes and as long as no person
+    changes."""
     rows = PersonRow.objects.filter(uid=uid).aggregate(count=Count("pk"), newest=Max("updated_at"))
     if not rows["count"]:
         return {}

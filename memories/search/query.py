@@ -93,7 +93,8 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """``semantic`` is a cosine, ``lexical`` 0..1; None where this way did not find it. ``score`` 0..1 orders them."""
+    """A memory that was found. ``semantic`` is a cosine, ``lexical`` 0..1; None where this way did not find it.
+    ``score`` 0..1 orders them."""
 
     memory: Memory
     score: float

@@ -17,8 +17,9 @@ LENGTH = 240
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """``text`` as it was said, cut to ``LENGTH`` around the first match; ``highlights`` are offsets in it. ``start``
-    and ``end`` in seconds of the memory, None where the text is the overview; ``segment`` is the segment's index."""
+    """The passage that a hit shows: ``text`` as it was said, cut to ``LENGTH`` around the first match; ``highlights``
+    are offsets in it. ``start`` and ``end`` in seconds of the memory, None where the text is the overview; ``segment``
+    is the segment's index."""
 
     text: str
     highlights: list[tuple[int, int]]

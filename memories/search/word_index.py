@@ -112,7 +112,7 @@ EVERYTHING = Among()
 
 @dataclass(frozen=True, slots=True)
 class WordHit:
-    """``score`` 0..1: how much of the query's weight the memory's words carry."""
+    """A memory that was found by its words. ``score`` 0..1: how much of the query's weight the memory's words carry."""
 
     memory_id: str
     score: float

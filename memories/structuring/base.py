@@ -38,7 +38,8 @@ class StructureRequest:
 
 @dataclass(frozen=True, slots=True)
 class StructureResult:
-    """``discarded`` with ``discard_reason``; ``method`` says what made it (``extractive``, a model's name).
+    """What a structurer made of a conversation: ``discarded`` with ``discard_reason``; ``method`` says what made it
+    (``extractive``, a model's name).
 
     Tokens and cost (US dollars) are of the calls that were made now, not of parts that were kept from before.
     """
@@ -68,7 +69,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class FillResult:
-    """``sections`` in the order of what was wanted; the rest as in ``StructureResult``."""
+    """The sections that a structurer filled: ``sections`` in the order of what was wanted; the rest as in
+    ``StructureResult``."""
 
     sections: list[Section]
     method: str = ""
@@ -95,7 +97,8 @@ class Structurer(Protocol):
 
 
 class Embedder(Protocol):
-    """``embed`` gives one unit vector of ``dimension`` floats per text, in order, in as few calls as may be."""
+    """The port of text embedding: ``embed`` gives one unit vector of ``dimension`` floats per text, in order, in as few
+    calls as may be."""
 
     name: str
     model_name: str

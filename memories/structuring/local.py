@@ -113,7 +113,7 @@ class LocalStructurer:
 
 
 def local_time(moment: datetime, zone: str) -> datetime:
-    """``moment`` on the user's clock; an unknown zone reads as UTC."""
+    """Return ``moment`` on the user's clock; an unknown zone reads as UTC."""
     try:
         known = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -110,7 +110,8 @@ def _readable(listed: object, losses: Losses, *needed: str) -> list[dict[str, An
 
 
 class OpenAIStructurer:
-    """``input_price``, ``output_price``: US dollars per million tokens (gpt-4o's list price of 2025, from memory)."""
+    """Makes the summary by a language model, asked as OpenAI's are. ``input_price``, ``output_price``: US dollars per
+    million tokens (gpt-4o's list price of 2025, from memory)."""
 
     name = VENDOR
     remote = True

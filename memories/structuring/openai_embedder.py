@@ -22,7 +22,8 @@ BLANK = "(empty)"  # the API refuses an empty text
 
 
 class OpenAIEmbedder:
-    """``dimension``: needed for a model that is not OpenAI's; of ``text-embedding-3-*`` it shortens the vectors."""
+    """Embeds texts by a model of OpenAI, or of a server that speaks its interface. ``dimension``: needed for a model
+    that is not OpenAI's; of ``text-embedding-3-*`` it shortens the vectors."""
 
     name = VENDOR
     remote = True

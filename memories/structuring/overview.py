@@ -112,7 +112,7 @@ def bonus(sentence: Sentence, tongue: Tongue, *, dated: bool = False) -> float:
 
 
 def overview(chosen: Sequence[Sentence], items: Sequence[ActionItem], tongue: Tongue) -> str:
-    """``chosen`` in the order of the talk, then what is to be done; at most CHARACTERS, cut between words."""
+    """Return ``chosen`` in the order of the talk, then what is to be done; at most CHARACTERS, cut between words."""
     lines = [_told(sentence, tongue) for sentence in chosen]
     told = [set(words(line)) for line in lines]
     tasks = _tasks([item for item in items if not _is_told(item, told)], tongue)

@@ -50,7 +50,8 @@ MAX_UNPUNCTUATED = 40  # words: a stretch without any opener is cut here
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """``speaker`` is who said it as people read it (a name, ``User``, ``Speaker 2``). ``start`` in seconds."""
+    """One sentence of a conversation. ``speaker`` is who said it as people read it (a name, ``User``, ``Speaker 2``).
+    ``start`` in seconds."""
 
     text: str
     speaker: str

@@ -6,8 +6,8 @@ from django.db import models
 
 
 class Submission(models.Model):
-    """``key``: the random number of the form's page. ``answer``: what the page said when it was done, "" until then.
-    Holds no id and no word of a user."""
+    """A form that was submitted. ``key``: the random number of the form's page. ``answer``: what the page said when it
+    was done, "" until then. Holds no id and no word of a user."""
 
     key = models.CharField(max_length=64, primary_key=True)
     at = models.DateTimeField(auto_now_add=True, db_index=True)

@@ -50,7 +50,8 @@ class Claim:
 
 
 def token(purpose: str, seen: str) -> str:
-    """``purpose``: who may do what to which object; ``seen``: a short text that changes with what the page shows."""
+    """Return a signed token for one display of a form. ``purpose``: who may do what to which object; ``seen``: a short
+    text that changes with what the page shows."""
     return signing.dumps([secrets.token_hex(16), purpose, seen], salt=_SALT)
 
 

@@ -29,8 +29,9 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """``permission`` is one of ``memories.console.roles``. ``fields``: what its form asks for besides the reason.
-    ``why_not``: why it cannot be done now, "" where it can. ``deed`` takes the fields as keyword arguments."""
+    """One action of support. ``permission`` is one of ``memories.console.roles``. ``fields``: what its form asks for
+    besides the reason. ``why_not``: why it cannot be done now, "" where it can. ``deed`` takes the fields as keyword
+    arguments."""
 
     name: str
     verb: str

@@ -33,7 +33,8 @@ class Impossible(Exception):
 
 @dataclass(frozen=True)
 class Situation:
-    """``memory`` is None where it is gone or cannot be read; ``problem`` says why. ``runs``: newest first."""
+    """What support sees of a memory before it acts. ``memory`` is None where it is gone or cannot be read; ``problem``
+    says why. ``runs``: newest first."""
 
     uid: str
     memory_id: str

@@ -14,7 +14,8 @@ SECTIONS_ONLY: Final = "sections_only"
 
 
 class TemplateSection(BaseModel):
-    """``instruction``: what belongs there. ``rule``: how it is found without a language model."""
+    """A section of a summary template. ``instruction``: what belongs there. ``rule``: how it is found without a
+    language model."""
 
     heading: str
     instruction: str = ""
@@ -22,7 +23,7 @@ class TemplateSection(BaseModel):
 
 
 class Template(BaseModel):
-    """``built_in``: everybody has it, and nobody changes it."""
+    """A summary template. ``built_in``: everybody has it, and nobody changes it."""
 
     id: str
     name: str

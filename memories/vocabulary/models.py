@@ -6,8 +6,8 @@ from django.db import models
 
 
 class Healing(models.Model):
-    """``term`` in the place of ``heard``. ``cursor``: the memory that was looked at last, the newest come first; ""
-    before the first. ``through``: all were looked at."""
+    """One healing of old transcripts: ``term`` in the place of ``heard``. ``cursor``: the memory that was looked at
+    last, the newest come first; "" before the first. ``through``: all were looked at."""
 
     id = models.CharField(max_length=40, primary_key=True)
     uid = models.CharField(max_length=128)

@@ -24,7 +24,8 @@ LEARNED = "vocabulary_learned"
 
 
 class Vocabulary(BaseModel):
-    """``learned``: those of ``terms`` that came from corrections. ``version``: "" where there are no terms."""
+    """The words that recognition is told of the user. ``learned``: those of ``terms`` that came from corrections.
+    ``version``: "" where there are no terms."""
 
     terms: list[str] = Field(default_factory=list)
     learned: list[str] = Field(default_factory=list)

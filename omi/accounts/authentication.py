@@ -14,7 +14,8 @@ from omi.accounts.principal import Principal
 
 
 class BearerAuthentication(BaseAuthentication):
-    """``request.user`` is a Principal, ``request.auth`` the token. Without a header: nobody (views decide)."""
+    """Authenticates a request by its bearer token: ``request.user`` is a Principal, ``request.auth`` the token. Without
+    a header: nobody (views decide)."""
 
     def authenticate(self, request: Request) -> tuple[Principal, str] | None:
         header = request.headers.get("Authorization", "")

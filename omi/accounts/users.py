@@ -31,9 +31,9 @@ class Improvement(BaseModel):
 
 
 class UserDoc(BaseModel):
-    """``time_zone`` is an IANA name, ``language`` a code or None for "as spoken"; ``vocabulary`` helps recognition.
-    ``templates``: category to the id of the summary template that its memories get. ``recordings_keep_days``: None
-    keeps recordings until they are deleted."""
+    """The document of a user. ``time_zone`` is an IANA name, ``language`` a code or None for "as spoken";
+    ``vocabulary`` helps recognition. ``templates``: category to the id of the summary template that its memories get.
+    ``recordings_keep_days``: None keeps recordings until they are deleted."""
 
     model_config = ConfigDict(extra="allow")
 

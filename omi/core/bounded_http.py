@@ -30,7 +30,8 @@ def bounded_client(library: ModuleType, *, timeout: float, max_body: int = MAX_B
 
 
 def bounded_transport(library: ModuleType, inner: Any, *, timeout: float, max_body: int = MAX_BODY) -> Any:
-    """``inner`` with an end to every answer. httpx's own limit is for each read: a byte a second goes on for ever.
+    """Return ``inner`` with an end to every answer. httpx's own limit is for each read: a byte a second goes on for
+    ever.
 
     Packed answers are not asked for, and are unpacked here where they come nevertheless: the limit is for what is
     unpacked, of which 100 kB on the wire can hold 100 MB."""

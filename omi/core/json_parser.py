@@ -22,7 +22,7 @@ MAX_CONTAINERS = 50_000
 
 
 class StrictJSONParser(JSONParser):
-    """``application/json`` in UTF-8. Raises ParseError."""
+    """Parses ``application/json`` in UTF-8. Raises ParseError."""
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None

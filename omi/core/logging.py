@@ -43,7 +43,8 @@ _PROCESSORS: list[Any] = [
 
 
 def configure(config: dict[str, Any]) -> None:
-    """``settings.LOGGING_CONFIG``: ``config`` holds ``level`` and ``format`` (auto, json, console)."""
+    """Set up the logs of a process by ``settings.LOGGING_CONFIG``: ``config`` holds ``level`` and ``format`` (auto,
+    json, console)."""
     chosen, level = config.get("format", "auto"), config.get("level", "INFO")
     console = chosen == "console" or (chosen == "auto" and sys.stderr.isatty())
     renderer: Any = (

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 
 class PaidParts(Protocol):
-    """``part`` is ``part_id`` of everything that the answer depends on; answers are JSON."""
+    """Keeps the parts of an answer that were paid for. ``part`` is ``part_id`` of everything that the answer depends
+    on; answers are JSON."""
 
     def get(self, part: str) -> Any:
         """The answer that was kept, or None."""

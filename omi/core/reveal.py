@@ -16,7 +16,8 @@ HEAR: Final = "console.play_audio"
 
 
 def open_for(request: HttpRequest, kind: str, key: str) -> None:
-    """``kind``: what is revealed (a name of the session's); ``key``: which one."""
+    """Let this session read or hear something for ``MINUTES``. ``kind``: what is revealed (a name of the session's);
+    ``key``: which one."""
     known = request.session.get(kind, {})
     until = {name: value for name, value in known.items() if value > time.time()}
     request.session[kind] = {**until, key: time.time() + MINUTES * 60}

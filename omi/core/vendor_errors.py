@@ -113,7 +113,8 @@ def unreadable(vendor: str, what: str) -> ProviderError:
 
 
 def unreachable(vendor: str, *, timed_out: bool, cause: BaseException | None = None) -> ProviderError:
-    """``cause``: the error of httpx (of any of its versions), which tells whether the request was on its way."""
+    """Return the error for a vendor that did not answer, or not in time. ``cause``: the error of httpx (of any of its
+    versions), which tells whether the request was on its way."""
     possibly_billed = type(cause).__name__ not in _NEVER_SENT
     if timed_out:
         return ProviderError(

@@ -53,7 +53,7 @@ def damaged(uid: str, memory_id: str) -> None:
 
 
 def many(uid: str, count: int) -> None:
-    """``count`` memories whose summaries failed for one reason."""
+    """Make ``count`` memories whose summaries failed for one reason."""
     now = timezone.now()
     for number in range(count):
         said = [Segment(id=f"s{number}", text=f"we meet at the station at noon on day {number}", speaker="SPEAKER_00",

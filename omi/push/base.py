@@ -11,8 +11,9 @@ from omi.core.errors import ProviderError
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """``unregistered``: tokens that the vendor will never deliver to again; the caller forgets them.
-    ``failure``: why some device was not reached; not raised, so that dead tokens are forgotten all the same."""
+    """What became of a notification. ``unregistered``: tokens that the vendor will never deliver to again; the caller
+    forgets them. ``failure``: why some device was not reached; not raised, so that dead tokens are forgotten all the
+    same."""
 
     delivered: int = 0
     unregistered: tuple[str, ...] = ()

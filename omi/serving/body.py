@@ -87,7 +87,7 @@ class Piecewise:
 
 
 def drawing(application: Application) -> Application:
-    """``application``, drawing its body from where ``Piecewise`` left it; unchanged under another server."""
+    """Return ``application``, drawing its body from where ``Piecewise`` left it; unchanged under another server."""
 
     async def run(scope: Any, receive: Receive, send: Any) -> None:
         body = _offered.get()

@@ -14,7 +14,8 @@ CHUNK = 8 * 1024 * 1024
 
 
 class AudioBucket(GoogleCloudStorage):  # type: ignore[misc]
-    """``if_generation_match=0`` on upload: a name is written once, whatever retries or races do."""
+    """The bucket of audio objects at Google. ``if_generation_match=0`` on upload: a name is written once, whatever
+    retries or races do."""
 
     def get_default_settings(self) -> dict[str, Any]:
         return super().get_default_settings() | {  # type: ignore[no-any-return]

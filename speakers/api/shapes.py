@@ -26,7 +26,7 @@ class Url(BaseModel):
 
 
 class Uploaded(BaseModel):
-    """``url`` is all that the 2024 app reads."""
+    """The answer to an enrolment; ``url`` is all that the 2024 app reads."""
 
     url: str | None
     sample_id: str
@@ -35,7 +35,8 @@ class Uploaded(BaseModel):
 
 
 class ProfileStatus(BaseModel):
-    """``learned_count``: samples from assigned segments; ``candidates`` wait for a person's confirmation."""
+    """The state of the user's speech profile. ``learned_count``: samples from assigned segments; ``candidates`` wait
+    for a person's confirmation."""
 
     has_profile: bool
     duration_seconds: float

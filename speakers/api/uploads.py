@@ -48,7 +48,8 @@ def uploaded_wav(request: Request) -> Iterator[Path]:
 
 @contextmanager
 def packets_wav(packets: Sequence[Sequence[int]]) -> Iterator[Path]:
-    """``upload-bytes``: Opus packets of 10 ms, each a list of byte values. A broken packet becomes 10 ms of silence."""
+    """Yield a WAV file of ``upload-bytes``: Opus packets of 10 ms, each a list of byte values. A broken packet becomes
+    10 ms of silence."""
     try:
         frames = [bytes(packet) for packet in packets]
     except (TypeError, ValueError) as error:

@@ -44,7 +44,8 @@ class _Dense:
 
 
 class CamppNetwork:
-    """``weights``: the checkpoint's tensors by name. Only reads after construction, so threads may share it."""
+    """The network of CAM++. ``weights``: the checkpoint's tensors by name. Only reads after construction, so threads
+    may share it."""
 
     def __init__(self, weights: dict[str, Array]) -> None:
         self._weights = weights

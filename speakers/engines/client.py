@@ -36,7 +36,7 @@ class WorkerClient:
         self.hello: dict[str, Any] = {}
 
     def describe(self) -> dict[str, Any]:
-        """``name``, ``version`` and ``dimension`` of the engine; starts the child if that is not known yet."""
+        """Return ``name``, ``version`` and ``dimension`` of the engine; starts the child if that is not known yet."""
         if not self.hello:
             with self._lock:
                 if not self.hello:

@@ -19,7 +19,8 @@ from speakers.engines.client import VENDOR, WorkerClient
 
 
 class ConfiguredVoices:
-    """``model``: path of an .onnx model; None takes the setting, the empty string the bundled engine.
+    """The voice engine that the settings name, in a child process. ``model``: path of an .onnx model; None takes the
+    setting, the empty string the bundled engine.
 
     Every method raises ProviderError: permanent for a missing model, transient where the child died or hung.
     """

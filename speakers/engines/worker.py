@@ -40,7 +40,7 @@ def load_engine(model: str) -> VoiceEngine:
 
 
 def write_message(stream: IO[bytes], header: dict[str, Any], payload: bytes | memoryview = b"") -> None:
-    """``payload``: bytes, or a memoryview of single bytes, which is not copied."""
+    """Write one message of the protocol. ``payload``: bytes, or a memoryview of single bytes, which is not copied."""
     size = len(payload)
     stream.write(json.dumps({**header, "bytes": size}).encode() + b"\n")
     if size:

@@ -37,7 +37,8 @@ _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGF
 
 
 class AudioError(Exception):
-    """``code``: not_audio, unknown_codec, empty, too_short, too_long or broken. ``sentence`` may be shown to users."""
+    """The recording cannot be used. ``code``: not_audio, unknown_codec, empty, too_short, too_long or broken.
+    ``sentence`` may be shown to users."""
 
     def __init__(self, code: str, sentence: str) -> None:
         super().__init__(sentence)

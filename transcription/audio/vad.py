@@ -38,7 +38,8 @@ class Region(NamedTuple):
 
 
 def checked_pcm(pcm: NDArray[np.int16]) -> NDArray[np.int16]:
-    """`pcm` itself if it is one-dimensional 16-bit audio; TypeError otherwise (floats would be silently misread)."""
+    """Return `pcm` itself if it is one-dimensional 16-bit audio; TypeError otherwise (floats would be silently
+    misread)."""
     if not isinstance(pcm, np.ndarray) or pcm.dtype != np.int16 or pcm.ndim != 1:
         kind = f"{pcm.dtype} with {pcm.ndim} dimensions" if isinstance(pcm, np.ndarray) else type(pcm).__name__
         raise TypeError(f"audio must be a one-dimensional int16 array at 16 kHz, not {kind}")

@@ -27,7 +27,8 @@ Stretch = dict[str, list[Word]]
 
 @dataclass(slots=True)
 class Slot:
-    """``words`` by vendor; who has none here heard nothing, or did not listen. ``middle`` in seconds."""
+    """One place in the aligned transcripts. ``words`` by vendor; who has none here heard nothing, or did not listen.
+    ``middle`` in seconds."""
 
     middle: float
     words: dict[str, Word] = field(default_factory=dict)

@@ -52,7 +52,8 @@ class LiveModel(Protocol):
     def model(self) -> str: ...
 
     def stream(self, *, language: str | None = None, vocabulary: str = "", offset: float = 0.0) -> LiveEngine:
-        """``offset`` is added to the stream's times. ProviderError (permanent) for a language that it does not know."""
+        """Open a live stream, to whose times ``offset`` (s) is added; raises ProviderError (permanent) for an unknown
+        language."""
         ...
 
 

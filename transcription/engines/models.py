@@ -15,7 +15,8 @@ _K2 = "github.com/k2-fsa/sherpa-onnx, releases tag {tag}, archive {name}.tar.bz2
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """`setting` takes the folder (speech) or file (voice); `files` are glob patterns that must be there."""
+    """A model that this installation can use. `setting` takes the folder (speech) or file (voice); `files` are glob
+    patterns that must be there."""
 
     name: str
     kind: str

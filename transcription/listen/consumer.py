@@ -395,6 +395,6 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
 
 class WebListenConsumer(ListenConsumer):
-    """``/v4/web/listen``: the browser's path; segments are whole and replace those with the same id."""
+    """Serves ``/v4/web/listen``: the browser's path; segments are whole and replace those with the same id."""
 
     web = True

@@ -24,8 +24,8 @@ PAGE = 10
 
 
 class EventFeed:
-    """``out`` takes each event as JSON text. ``layer`` None: there are no nudges. ``memories``: the client asked for
-    the memory of an event that tells of one."""
+    """Sends a user's events to one socket. ``out`` takes each event as JSON text. ``layer`` None: there are no nudges.
+    ``memories``: the client asked for the memory of an event that tells of one."""
 
     def __init__(self, uid: str, sink: SessionSink, layer: Any, out: Outgoing, *, memories: bool = True) -> None:
         self.tasks: list[asyncio.Task[None]] = []

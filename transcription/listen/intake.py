@@ -31,7 +31,8 @@ _KEEP_ALIVE = b"\x8a\x00"
 
 
 class Intake:
-    """``begin`` makes a session; ``status`` tells the client; ``part`` closes the socket (reason, sentence)."""
+    """Takes the frames and commands of one socket. ``begin`` makes a session; ``status`` tells the client; ``part``
+    closes the socket (reason, sentence)."""
 
     def __init__(
         self,

@@ -16,7 +16,8 @@ EASY = 128 * 1024
 
 
 class Outgoing:
-    """``send`` is the ASGI channel; ``too_slow`` is told once when the client leaves too much unread."""
+    """Sends one client its messages. ``send`` is the ASGI channel; ``too_slow`` is told once when the client leaves too
+    much unread."""
 
     def __init__(
         self, direct: Direct, send: Callable[[dict[str, Any]], Awaitable[None]], too_slow: Callable[[], None]

@@ -12,7 +12,8 @@ FRAMES_PER_AUDIO_SECOND = 100.0
 
 
 class Pace:
-    """``take`` gives the seconds to wait before reading on. ``abusive``: far more frames than any audio needs."""
+    """Bounds how fast one client sends audio. ``take`` gives the seconds to wait before reading on. ``abusive``: far
+    more frames than any audio needs."""
 
     def __init__(self, max_speed: float, now: float | None = None) -> None:
         self._speed = max_speed

@@ -23,8 +23,9 @@ def account(
     lost: Sequence[Span] = (),
     vendors: dict[str, dict[str, Any]] | None = None,
 ) -> Accounting:
-    """``covered``: what the shown vendors decided; ``speech``: where the gate heard a voice; ``lost``: what no vendor
-    could be given, because neither memory nor journal had it any more (all spans in seconds).
+    """Divide a session's seconds into transcribed, silence and failed. ``covered``: what the shown vendors decided;
+    ``speech``: where the gate heard a voice; ``lost``: what no vendor could be given, because neither memory nor
+    journal had it any more (all spans in seconds).
 
     Covered time is transcribed around its words and silence elsewhere. Time that nobody decided is silence where no
     voice was heard, and failed where there was one. What was lost has failed, whatever it held.

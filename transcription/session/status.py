@@ -12,7 +12,7 @@ _FAILING = {
 
 
 class SessionStatus:
-    """``send`` takes one message, which the socket gives its type."""
+    """Tells the client how vendors and stores do. ``send`` takes one message, which the socket gives its type."""
 
     def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
         self._send = send

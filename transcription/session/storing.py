@@ -50,8 +50,8 @@ class Ending:
 
 
 class Storing:
-    """``mark(what, failing)`` is told when the ``storage`` or the ``journal`` begins to fail or is well again;
-    ``opened`` once, when it is known which conversation the session writes into."""
+    """Stores what a session hears. ``mark(what, failing)`` is told when the ``storage`` or the ``journal`` begins to
+    fail or is well again; ``opened`` once, when it is known which conversation the session writes into."""
 
     def __init__(
         self,

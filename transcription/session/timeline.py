@@ -22,7 +22,7 @@ class Timeline:
     sent: int = 0
 
     def add(self, session_start: int, samples: int) -> None:
-        """``samples`` were sent that begin at ``session_start`` of the session."""
+        """Note that ``samples`` were sent that begin at ``session_start`` of the session."""
         if not self.stream or self.session[-1] + (self.sent - self.stream[-1]) != session_start:
             self.stream.append(self.sent)
             self.session.append(session_start)

@@ -40,7 +40,8 @@ OURS = "internal"
 
 
 class VendorSession:
-    """``words`` are final, sorted as they came, in session seconds; ``done_until``: all before it is decided."""
+    """One vendor's work in a session. ``words`` are final, sorted as they came, in session seconds; ``done_until``: all
+    before it is decided."""
 
     def __init__(
         self,

@@ -71,7 +71,7 @@ class Page:
 
 
 def paged(request: HttpRequest, rows: Any, *, size: int = PAGE) -> Page:
-    """``rows``: an ordered query. One query of ``size`` rows and one more."""
+    """Return one page of ``rows``, an ordered query: one query of ``size`` rows and one more."""
     at = number(request, "page", most=2000)
     found = list(rows[(at - 1) * size : at * size + 1])
     return Page(found[:size], at, len(found) > size)

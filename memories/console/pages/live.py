@@ -23,8 +23,8 @@ READ = 25
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """``seconds``: received, transcribed, silence, failed of the sessions that were accounted for; of one that goes on
-    only what is stored. ``problem``: why they cannot be read."""
+    """A conversation in the list of live ones. ``seconds``: received, transcribed, silence, failed of the sessions that
+    were accounted for; of one that goes on only what is stored. ``problem``: why they cannot be read."""
 
     row: ProcessingMemoryRow
     sessions: int = 0

@@ -198,7 +198,8 @@ def field(
     status: PostProcessingStatus = PostProcessingStatus.NOT_STARTED, *, before: PostProcessing | None = None,
     message_id: str | None = None, **of_run: str | None,
 ) -> PostProcessing:  # fmt: skip
-    """``memory.postprocessing``, wherever it is made: a sentence of the catalogue, never an exception's text.
+    """Return the value of ``memory.postprocessing``, wherever it is made: a sentence of the catalogue, never an
+    exception's text.
 
     ``before``: what the memory says so far, of which the model and the run stay. Where that was a failure and is to
     be one again without another message, its reason stays, too.

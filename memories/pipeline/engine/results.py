@@ -10,7 +10,8 @@ from omi.core.errors import Outcome, ProviderError
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """``output`` is small JSON; ``artifacts`` are large JSON results by name; ``note`` is one safe sentence."""
+    """The result of a step that did its work. ``output`` is small JSON; ``artifacts`` are large JSON results by name;
+    ``note`` is one safe sentence."""
 
     output: dict[str, Any] = field(default_factory=dict)
     artifacts: dict[str, Any] = field(default_factory=dict)

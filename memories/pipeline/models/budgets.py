@@ -6,7 +6,7 @@ from django.db import models
 
 
 class DailyUse(models.Model):
-    """``amount`` of ``kind`` (``budgets.Kind``) that a user has used on one day (UTC)."""
+    """The ``amount`` of ``kind`` (``budgets.Kind``) that a user has used on one day (UTC)."""
 
     uid = models.CharField(max_length=128)
     day = models.DateField()

@@ -6,7 +6,8 @@ from django.db import models
 
 
 class ClusterBeat(models.Model):
-    """``number`` is the last beat that travelled queue -> pusher -> worker; ``at`` when the worker ran it."""
+    """The last proof that a cluster works. ``number`` is the last beat that travelled queue -> pusher -> worker; ``at``
+    when the worker ran it."""
 
     name = models.CharField(max_length=64, primary_key=True)
     number = models.PositiveBigIntegerField(default=0)

@@ -27,8 +27,8 @@ RECENT: Final = 200  # calls of this installation that an estimate rests on
 
 @dataclass(slots=True)
 class StepForecast:
-    """``seconds``, and ``cost`` in US dollars at list prices (None: nothing is known yet), of one step that runs.
-    ``vendor``: who is paid for it, "" where it is done on this machine."""
+    """What one step would do: ``seconds``, and ``cost`` in US dollars at list prices (None: nothing is known yet), of
+    one step that runs. ``vendor``: who is paid for it, "" where it is done on this machine."""
 
     name: str
     runs: bool
@@ -40,7 +40,7 @@ class StepForecast:
 
 @dataclass(slots=True)
 class Forecast:
-    """``warnings``: why the run would not get far."""
+    """What a run would do, step by step. ``warnings``: why the run would not get far."""
 
     steps: list[StepForecast]
     warnings: list[str] = field(default_factory=list)

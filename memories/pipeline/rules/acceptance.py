@@ -74,7 +74,8 @@ def assess(
     length_ratio: float = LENGTH_RATIO,
     min_coverage: float = MIN_COVERAGE,
 ) -> Assessment:
-    """``regions``: speech in the recording, seconds; ``live``: other transcripts of the same conversation by model.
+    """Decide whether ``new`` may replace ``shown``. ``regions``: speech in the recording, seconds; ``live``: other
+    transcripts of the same conversation by model.
 
     ``timed``: the new transcript's words, each with its own time. Without them a word is as long as its segment, and
     what was made up in the pauses of a true segment is not seen. ``same_engine``: the engine that made the shown

@@ -72,12 +72,13 @@ def on_items(edits: UserEdits) -> bool:
 
 
 def lay(segments: Sequence[Segment], edits: UserEdits) -> tuple[list[Segment], UserEdits]:
-    """``segments`` (the machine's) with the person's voices and words, and the edits with the places of each."""
+    """Return ``segments`` (the machine's) with the person's voices and words, and the edits with the places of each."""
     return lay_texts(*voices.lay(segments, edits))
 
 
 def lay_texts(segments: Sequence[Segment], edits: UserEdits) -> tuple[list[Segment], UserEdits]:
-    """``segments`` (the machine's words) with the person's, and the edits with the places at which each now stands."""
+    """Return ``segments`` (the machine's words) with the person's, and the edits with the places at which each now
+    stands."""
     changes, heals = active(edits, "text"), active(edits, "heal")
     if not changes and not heals:
         return list(segments), edits

@@ -46,7 +46,7 @@ def found(text: str, heard: str) -> Iterator[tuple[int, int]]:
 
 
 def healed(text: str, heard: str, term: str) -> str:
-    """``text`` with ``term`` in each of these places; as it was where there is none, or it says so already.
+    """Return ``text`` with ``term`` in each of these places; as it was where there is none, or it says so already.
 
     Where ``heard`` is a part of ``term`` (``York`` of ``New York``) what says all of it is not made longer.
     """

@@ -175,8 +175,8 @@ def _key(voice: str, label: Label) -> tuple[str, Any, Any]:
 def kept_whole(
     segments: Sequence[Segment], edits: UserEdits, known: Mapping[str | None, Sequence[Segment]]
 ) -> list[Segment]:
-    """``segments`` of another transcript, joined where they lie in one segment that a person edited: who speaks there
-    was decided for all of it, and no later hearing cuts it. It is the voice's that has the most of it.
+    """Return ``segments`` of another transcript, joined where they lie in one segment that a person edited: who speaks
+    there was decided for all of it, and no later hearing cuts it. It is the voice's that has the most of it.
 
     ``known`` as for ``manual_labels``. Segments that a person named themselves stay as they are.
     """

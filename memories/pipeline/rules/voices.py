@@ -54,8 +54,9 @@ def free_label(taken: Sequence[str]) -> str:
 
 
 def lay(segments: Sequence[Segment], edits: UserEdits) -> tuple[list[Segment], UserEdits]:
-    """``segments`` (with the machine's labels) with the person's voices, and the edits with what each operation changed
-    here. One that finds its voices nowhere, or too many segments of them, changes nothing and is ``orphaned``."""
+    """Return ``segments`` (with the machine's labels) with the person's voices, and the edits with what each operation
+    changed here. One that finds its voices nowhere, or too many segments of them, changes nothing and is ``orphaned``.
+    """
     changes = active(edits)
     if not changes:
         return list(segments), edits

@@ -247,8 +247,8 @@ def _done(ctx: Context, provider: Any, transcript: Transcript, checkpoint: dict[
 
 
 def scope_of(scope: str, words: Sequence[Word]) -> str:
-    """``scope`` for these very words: the same recording, heard again and cut otherwise, must not hand the ids of its
-    segments to other utterances, for a person's assignments name ids."""
+    """Return ``scope`` for these very words: the same recording, heard again and cut otherwise, must not hand the ids
+    of its segments to other utterances, for a person's assignments name ids."""
     return f"{scope}/{content_hash.of([[item.text, item.speaker, item.start, item.end] for item in words])[:16]}"
 
 

@@ -192,7 +192,8 @@ _ZU = re.compile(rf"\b(?:zu (\w+en|\w+ern|\w+eln)|({'|'.join(_PREFIXES)})zu(\w+e
 
 
 def infinitive(verb: str, what: str) -> str:
-    """``rufe``, ``morgen den Arzt an`` as ``morgen den Arzt anrufen``; ``Blumen zu kaufen`` as ``Blumen kaufen``."""
+    """Return a task with its verb in the infinitive: ``rufe``, ``morgen den Arzt an`` as ``morgen den Arzt anrufen``;
+    ``Blumen zu kaufen`` as ``Blumen kaufen``."""
     if not verb:
         return _ZU.sub(lambda found: found[1] or f"{found[2]}{found[3]}", what)
     head, _, last = what.rpartition(" ")

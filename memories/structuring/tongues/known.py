@@ -23,8 +23,9 @@ def by_code(code: str) -> Tongue:
 
 
 def tongue_of(language: str | None, written: str | None) -> Tongue:
-    """``written``: what the text looks like, which counts for more than what was expected to be spoken. A talk in any
-    other language is read as English: nothing is found in it, rather than something wrong."""
+    """Return the language in which a talk is read. ``written``: what the text looks like, which counts for more than
+    what was expected to be spoken. A talk in any other language is read as English: nothing is found in it, rather than
+    something wrong."""
     for code in (written, language):
         known = (code or "").casefold()[:2]
         if known in CODES:

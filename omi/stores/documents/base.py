@@ -41,11 +41,11 @@ class DocumentError(Exception):
 
 
 class AlreadyExists(DocumentError):
-    """``create`` found a document at the path."""
+    """A document cannot be made: ``create`` found a document at the path."""
 
 
 class NotFound(DocumentError):
-    """``update`` found no document at the path."""
+    """A document cannot be changed: ``update`` found no document at the path."""
 
 
 class VersionConflict(DocumentError):
@@ -92,7 +92,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """``field`` may be dotted: ``structured.category``."""
+    """A condition of a query. ``field`` may be dotted: ``structured.category``."""
 
     field: str
     op: Operator

@@ -13,7 +13,8 @@ VENDOR = "firestore"
 
 @contextmanager
 def mapped(*, conflict: str | None = None) -> Iterator[None]:
-    """``conflict``: the path whose version was given; a failed precondition then means that it was changed."""
+    """Raise Firestore's errors as the port's. ``conflict``: the path whose version was given; a failed precondition
+    then means that it was changed."""
     from google.api_core import exceptions
     from google.auth.exceptions import GoogleAuthError
 

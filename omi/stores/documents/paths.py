@@ -16,7 +16,8 @@ _RESERVED = re.compile(r"^__.*__$", re.DOTALL)
 
 
 def path(*parts: str) -> str:
-    """``path("users", uid, "memories", id)``. Raises InvalidPath: a part with a slash cannot reach another document."""
+    """Return the path of a document or collection, such as ``path("users", uid, "memories", id)``. Raises InvalidPath:
+    a part with a slash cannot reach another document."""
     for part in parts:
         check_part(part)
     joined = "/".join(parts)

@@ -27,7 +27,7 @@ def clean(data: Mapping[str, Any]) -> Data:
 
 
 def clean_fields(fields: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
-    """``update``'s fields with their dotted names taken apart. Raises InvalidData if one lies within another."""
+    """Return ``update``'s fields with their dotted names taken apart. Raises InvalidData if one lies within another."""
     cleaned: dict[tuple[str, ...], Any] = {}
     for name, value in fields.items():
         parts = tuple(_key(part) for part in name.split("."))

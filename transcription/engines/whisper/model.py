@@ -119,7 +119,7 @@ class Whisper:
         self.heads = bool(config.get("alignment_heads"))
 
     def window(self, pcm: NDArray[np.int16], *, whole: bool = False) -> Window:
-        """``whole``: with silence up to 30 s behind it."""
+        """Encode at most 30 s of audio (16 kHz int16). ``whole``: with silence up to 30 s behind it."""
         pcm = pcm[: round(WINDOW_SECONDS * RATE)]
         spectrum = log_mel(pcm, self.bands)
         seconds = max(SHORTEST_SECONDS, len(pcm) / RATE + PADDING_SECONDS)
@@ -142,8 +142,8 @@ class Whisper:
         temperature: float = 0.0,
         fresh: float | None = None,
     ) -> Answer:
-        """``prefix``: tokens that the answer begins with; they are part of it. ``fresh``: seconds of the window that
-        they do not cover (its whole length where there is no prefix)."""
+        """Have the model write what it hears in a window. ``prefix``: tokens that the answer begins with; they are part
+        of it. ``fresh``: seconds of the window that they do not cover (its whole length where there is no prefix)."""
         if temperature:
             self._library.set_random_seed(0)  # the same for every process; within one, chance goes on where it was
         search = (

@@ -24,8 +24,8 @@ CLOSING = frozenset("\"'.。,，!！?？:：”)]}、;；」』）…")
 
 
 class WordTokens(NamedTuple):
-    """``text`` with its leading blank, if it has one; ``length``: how many tokens make it, ``spoken`` of which are no
-    closing marks."""
+    """A word of the model's answer: ``text`` with its leading blank, if it has one; ``length``: how many tokens make
+    it, ``spoken`` of which are no closing marks."""
 
     text: str
     length: int
@@ -60,7 +60,8 @@ class Tokens:
         return [self._start] if number is None else [self._start, number, self._transcribe]
 
     def prompt(self, language: str | None, *, vocabulary: str = "", context: Sequence[int] = ()) -> list[int]:
-        """``vocabulary`` (words to favour) and ``context`` (the tokens before) are told as what was said before."""
+        """Return the tokens before an answer. ``vocabulary`` (words to favour) and ``context`` (the tokens before) are
+        told as what was said before."""
         told = self.encode(f" {vocabulary}")[:VOCABULARY_TOKENS] if vocabulary else []
         told += list(context[-CONTEXT_TOKENS:])
         before = [self._before, *told] if told else []
@@ -73,8 +74,8 @@ class Tokens:
         return str(self._tokenizer.decode([token for token in tokens if token < self.end]))
 
     def words(self, tokens: Sequence[int]) -> list[WordTokens]:
-        """``tokens`` (text only) cut at blanks; at characters in writing that has none. Marks belong to the word before
-        them: "$4,000." is one word."""
+        """Return ``tokens`` (text only) cut at blanks; at characters in writing that has none. Marks belong to the word
+        before them: "$4,000." is one word."""
         found: list[WordTokens] = []
         for text, length in self._characters(tokens):
             closing = all(mark in CLOSING for mark in text.strip())

@@ -54,7 +54,8 @@ class TimedWord:
 def timed(
     words: Sequence[WordTokens], alignments: Sequence[tuple[int, int]], probabilities: Sequence[float], seconds: float
 ) -> list[TimedWord]:
-    """``alignments``: (token, step) pairs as CTranslate2 gives them, in order; the last token is the end's."""
+    """Return the words with their times and probabilities. ``alignments``: (token, step) pairs as CTranslate2 gives
+    them, in order; the last token is the end's."""
     first_step: dict[int, int] = {}
     for token, step in alignments:
         first_step.setdefault(token, step)
@@ -81,12 +82,11 @@ def timed(
 
 
 def trimmed(pcm: NDArray[np.int16], regions: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """``regions`` (seconds of ``pcm``) without the quiet that speech detection leaves at both ends: from the first to
-    the last 20 ms that are louder than the room (the quietest tenth of ``pcm``), within bounds by the region's loudest.
-    Most of what detection adds goes in any case, since breath and clicks are louder than a room; and no more than that
-    where the room is loud: the level then says little, and the quietest tenth may be speech. Where two regions touch,
-    one was cut in two, and nothing was added.
-    """
+    """Return ``regions`` (seconds of ``pcm``) without the quiet that speech detection leaves at both ends: from the
+    first to the last 20 ms that are louder than the room (the quietest tenth of ``pcm``), within bounds by the region's
+    loudest. Most of what detection adds goes in any case, since breath and clicks are louder than a room; and no more
+    than that where the room is loud: the level then says little, and the quietest tenth may be speech. Where two
+    regions touch, one was cut in two, and nothing was added."""
     room = ABOVE_NOISE * float(np.quantile(_power(pcm), 0.1)) if len(pcm) >= FRAME else 0.0
     found = []
     for index, (start, end) in enumerate(regions):

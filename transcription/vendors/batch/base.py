@@ -37,7 +37,8 @@ class PrerecordedCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class PrerecordedRequest:
-    """``path``: a 16 kHz mono WAV on this machine. ``url``: the same for the vendor to fetch, where there is one.
+    """A recording that is to be transcribed. ``path``: a 16 kHz mono WAV on this machine. ``url``: the same for the
+    vendor to fetch, where there is one.
 
     ``language`` None or ``multi`` asks for detection. ``speakers`` is a hint for the number of voices, not an order.
     ``webhook_url`` is where a queueing vendor may call back. ``seconds`` is the length of the audio.
@@ -137,7 +138,7 @@ def online(languages: frozenset[str], cost_per_minute: float) -> PrerecordedCapa
 def transcript_of(
     provider: PrerecordedTranscriber, words: list[Word], *, language: str | None, seconds: float, losses: Losses
 ) -> Transcript:
-    """``words`` as ``provider``'s answer about a recording of ``seconds``, at its list price.
+    """Return ``words`` as ``provider``'s answer about a recording of ``seconds``, at its list price.
 
     Raises ProviderError (permanent) where the answer held parts and not one word of them could be read.
     """

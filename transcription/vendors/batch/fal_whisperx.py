@@ -206,7 +206,8 @@ def _asking_failed(result: Answer, status: Mapping[str, Any]) -> bool:
 
 
 def error_from(vendor: str, answer: Answer, *, fallback: str | None = None) -> ProviderError:
-    """``X-Fal-Retryable`` and infrastructure types are transient, 403 may be the balance."""
+    """Return fal's refusal as an error: ``X-Fal-Retryable`` and infrastructure types are transient, 403 may be the
+    balance."""
     headers, detail = answer.headers, answer.fields.get("detail")
     named = headers.get("x-fal-error-type") or answer.fields.get("error_type") or fallback or ""
     named = named or str(first(detail).get("type") or "")

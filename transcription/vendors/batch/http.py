@@ -21,7 +21,7 @@ CONNECT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``body`` is parsed JSON, or None where there was none to read."""
+    """A vendor's answer. ``body`` is parsed JSON, or None where there was none to read."""
 
     status: int
     headers: Mapping[str, str]

@@ -101,7 +101,8 @@ class LiveStream(Protocol):
     async def send(self, audio: bytes) -> None: ...
 
     def send_now(self, audio: bytes) -> bool:
-        """``send`` without waiting, or False where that cannot be. Never raises: what is wrong ``send`` says."""
+        """Send without waiting and return True, or return False where that cannot be; never raises: the next ``send``
+        does."""
 
     async def keep_alive(self) -> None: ...
 

@@ -52,7 +52,7 @@ _SCRIPTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """``reasons`` are sentences; ``figures`` the numbers they rest on."""
+    """Whether a new transcript is accepted, with sentences that say why and the figures that they rest on."""
 
     accepted: bool
     reasons: list[str]

@@ -29,7 +29,8 @@ async def call(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 
 
 class AsyncDocuments:
-    """``await AsyncDocuments().get(path)``: every method of the port as a coroutine."""
+    """Wraps the document store for coroutines: ``await AsyncDocuments().get(path)``: every method of the port as a
+    coroutine."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(one("documents"), name)

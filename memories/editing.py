@@ -56,7 +56,7 @@ class Decision:
 
 
 def set_texts(uid: str, memory_id: str, given: dict[str, str | None]) -> Memory:
-    """``title`` and/or ``overview`` in the user's words; None or blank withdraws them (the next run shows its own)."""
+    """Set title and/or overview in the user's words; None or blank withdraws them (the next run shows its own)."""
 
     before: list[Memory] = []
 

@@ -88,7 +88,7 @@ def env_choices(name: str, default: str, choices: tuple[str, ...]) -> list[str]:
 
 
 def env_shares(name: str, keys: tuple[str, ...]) -> dict[str, float]:
-    """Return ``deepgram=0.92,soniox=0.9``: numbers between 0 and 1, both excluded, by key."""
+    """Return numbers by key from ``deepgram=0.92,soniox=0.9``, all between 0 and 1 (both excluded)."""
     shares = {}
     for item in env_list(name):
         key, _, text = item.partition("=")
@@ -105,7 +105,7 @@ def env_shares(name: str, keys: tuple[str, ...]) -> dict[str, float]:
 
 
 def env_amounts(name: str) -> dict[str, float]:
-    """Return ``deepgram=300,openai=120.5``: amounts over 0, by key."""
+    """Return amounts over 0 by key from ``deepgram=300,openai=120.5``."""
     amounts = {}
     for item in env_list(name):
         key, _, text = item.partition("=")

@@ -56,7 +56,7 @@ def handover() -> Any:
 
 
 def of_store(backend: Any, store: str) -> Any:
-    """Return ``backend`` itself, or what makes a span of each of its calls."""
+    """Return ``backend`` itself, or a wrapper that makes a span of each of its calls."""
     return _TracedStore(backend, store) if enabled() else backend
 
 

@@ -39,7 +39,7 @@ class Losses:
         self.counts["part"] += 1
 
     def field(self, value: object, read: Readable) -> Readable:
-        """Return ``read``, and a loss where there was a value that could not be read."""
+        """Return ``read``, and count a loss where there was a value that could not be read."""
         if read is None and value is not None:
             self.counts["field"] += 1
         return read

@@ -48,8 +48,8 @@ def uploaded_wav(request: Request) -> Iterator[Path]:
 
 @contextmanager
 def packets_wav(packets: Sequence[Sequence[int]]) -> Iterator[Path]:
-    """Yield a WAV file of ``upload-bytes``: Opus packets of 10 ms, each a list of byte values. A broken packet becomes
-    10 ms of silence."""
+    """Yield a WAV file that is made of Opus packets of 10 ms (``upload-bytes``), each a list of byte values. A broken
+    packet becomes 10 ms of silence; raises Refused where most are."""
     try:
         frames = [bytes(packet) for packet in packets]
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""A vendor says that a job is done: wake the run that waits for it. The result itself is fetched by the run.
+"""A vendor says that a job is done: the run that waits for it is resumed. The result itself is fetched by the run.
 
 A callback is only a nudge: what it says of the result is not used, so a forged one could at worst make a run look
 early, and a lost one costs the time until the run looks by itself.
@@ -19,19 +19,19 @@ log = structlog.get_logger(__name__)
 
 
 def accept(vendor: str, request_id: str) -> bool:
-    """Wake what waits for job ``request_id`` of ``vendor`` (the adapter's name). False for a repeated callback."""
+    """Resume what waits for job ``request_id`` of ``vendor`` (the adapter's name). False for a repeated callback."""
     with transaction.atomic():
         row, new = VendorCallback.objects.get_or_create(vendor=vendor, callback_id=request_id)
         if not new and row.runs:
             return False
         runs = VendorCall.objects.filter(vendor=vendor, reference=request_id).values_list("run_id", flat=True)
-        woken = 0
+        resumed = 0
         for run_id in set(runs):
             waiting = PostProcessingRun.objects.filter(pk=run_id, state=State.WAITING)
             if waiting.update(due_at=timezone.now()):
                 queue.wake_on_commit(run_id)
-                woken += 1
-        # A callback that came before the ticket was stored woke nobody: its repetition may.
-        VendorCallback.objects.filter(pk=row.pk).update(runs=woken)
-    log.info("vendor_callback", vendor=vendor, request_id=request_id, woken=woken, repeated=not new)
+                resumed += 1
+        # A callback that came before the ticket was stored resumed no run: its repetition may.
+        VendorCallback.objects.filter(pk=row.pk).update(runs=resumed)
+    log.info("vendor_callback", vendor=vendor, request_id=request_id, resumed=resumed, repeated=not new)
     return new

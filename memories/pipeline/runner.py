@@ -113,9 +113,9 @@ def _walk(ctx: Context, heartbeat: Heartbeat) -> str:
     published = ctx.output(order[-1].name)
     outcome, message_id = _verdict(ctx, published)
     if run.state != State.FINISHED:  # the last step's transaction ends the run, unless that step was not run by us
-        checkpoints.finish(ctx, outcome, message_id, notified=published.get("announced", False))
+        checkpoints.finish(ctx, outcome, message_id, notified=published.get("notified", False))
     ctx.log.info("run_finished", outcome=outcome.value, message=message_id)
-    if not published.get("announced", False):
+    if not published.get("notified", False):
         notifications.end(run.pk)
     return "finished"
 

@@ -79,7 +79,7 @@ class Slots:
         """
         slot = self._wait(uid, per_user, in_all, patience, may_wait)
         if slot is None:
-            log.warning("no_seat", kind=self.kind, uid=uid)
+            log.warning("slot_refused", kind=self.kind, uid=uid)
             raise Busy(self.kind, again)
         try:
             yield

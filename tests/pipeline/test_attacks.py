@@ -25,7 +25,7 @@ from tests.pipeline.conftest import MEMORY, UID, copied
 
 pytestmark = [pytest.mark.django_db, pytest.mark.parametrize("step", plans.PLANS["postprocess"])]
 
-COUNTS = {"announced", "segments", "revision"}
+COUNTS = {"notified", "segments", "revision"}
 """What a step's row may hold of an erased memory: no content."""
 
 Attack = Callable[[], Any]

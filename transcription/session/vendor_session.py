@@ -153,7 +153,7 @@ class VendorSession:
                 if not await self._failed(error):
                     return
             except Exception:  # ours: said aloud, and tried again, or the session would go deaf and count as healthy
-                log.exception("live_leg_broken", vendor=self.name)
+                log.exception("live_session_failed", vendor=self.name)
                 broken = ProviderError(self.name, "this server failed", kind=ErrorKind.TRANSIENT, code=OURS)
                 if not await self._failed(broken):
                     return

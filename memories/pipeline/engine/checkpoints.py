@@ -269,7 +269,7 @@ def _end_step(
             # One claim is left to count: that of this worker, which goes on to the next step with it.
             lease.write(ctx.lease, current_step=following or step.name, step_started_at=clock.now(), claims=1)
         else:
-            _end_run(ctx, *verdict, notified=bool(values["output"].get("announced")))
+            _end_run(ctx, *verdict, notified=bool(values["output"].get("notified")))
         _update(step, attempts, **values, checkpoint={})
         if artifacts:
             deleted_people.leave_out(ctx.uid, artifacts)

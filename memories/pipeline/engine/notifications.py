@@ -70,7 +70,7 @@ def claimed(run: PostProcessingRun) -> None:
         with transaction.atomic():
             events.append(run.uid, events.POST_PROCESSING_STARTED, payload, dedupe_key=_started(run))
     except Error as error:
-        log.warning("event_not_told", kind=events.POST_PROCESSING_STARTED, error=type(error).__name__)
+        log.warning("event_not_written", kind=events.POST_PROCESSING_STARTED, error=type(error).__name__)
 
 
 def _started(run: PostProcessingRun) -> str:
@@ -95,7 +95,7 @@ def _event(ctx: Context, kind: str, key: str, *, fenced: bool = False, **more: A
                 lease.write(ctx.lease)
             events.append(ctx.uid, kind, payload, dedupe_key=key)
     except Error as error:
-        ctx.log.warning("event_not_told", kind=kind, error=type(error).__name__)
+        ctx.log.warning("event_not_written", kind=kind, error=type(error).__name__)
 
 
 def end(run_id: int) -> bool:
@@ -107,11 +107,11 @@ def end(run_id: int) -> bool:
         there = run.message_id != "account_gone" and (run.kind != Kind.POSTPROCESS or mark(run, status_of(run)))
         with transaction.atomic():
             # An UPDATE: the log of a user who is erased at this moment does not begin anew.
-            untold = PostProcessingRun.objects.filter(pk=run_id, notified=False)
-            if untold.update(notified=True) and there:  # else nobody is there to tell
+            unnotified = PostProcessingRun.objects.filter(pk=run_id, notified=False)
+            if unnotified.update(notified=True) and there:  # else nobody is there to tell
                 _tell(run)
     except (ProviderError, DocumentError, Error) as error:
-        log.error("end_not_told", run_id=run_id, error=type(error).__name__)
+        log.error("end_not_notified", run_id=run_id, error=type(error).__name__)
         return False
     return True
 

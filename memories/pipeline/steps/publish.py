@@ -50,7 +50,7 @@ def run(ctx: Context) -> Done:
     publish_side_effects.emotions(ctx, memory)
     _tell(ctx)
     publish_side_effects.push(ctx)
-    return Done({"announced": True, "segments": len(memory.transcript_segments), "revision": memory.revision},
+    return Done({"notified": True, "segments": len(memory.transcript_segments), "revision": memory.revision},
                 note=note)  # fmt: skip
 
 

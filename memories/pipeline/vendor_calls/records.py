@@ -162,7 +162,7 @@ def tell_breaker(call: VendorCall, error: BaseException | None, *, recently_fail
             elif isinstance(error, ProviderError):
                 circuit_breaker.failed(error)
     except Error as problem:
-        log.warning("breaker_not_told", vendor=call.vendor, error=type(problem).__name__)
+        log.warning("breaker_not_updated", vendor=call.vendor, error=type(problem).__name__)
 
 
 def store_late(call: VendorCall, answer: Any, error: BaseException | None) -> bool:

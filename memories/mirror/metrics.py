@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from django.db.models import Count, Min
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 
 from memories.mirror.models import ErasureReceipt, MemoryRow, MirrorSample
 
-MOST_STALE: Final = 10_000
-"""An import marks every memory at once: a scrape counts no further than this."""
+MOST: Final = 10_000
+"""A scrape counts no further than this: an import marks every memory at once."""
 
 
 def families() -> Iterable[Any]:
@@ -30,9 +29,11 @@ def families() -> Iterable[Any]:
         taken.add_metric([], sample.at.timestamp())
     yield from (found, checked, taken)
     # Looked up in the index, for which SQLite needs a list: NOT complete would go through all that were ever completed.
-    waiting = ErasureReceipt.objects.filter(complete__in=[False]).aggregate(count=Count("pk"), oldest=Min("started_at"))
-    age = (timezone.now() - waiting["oldest"]).total_seconds() if waiting["oldest"] else 0.0
-    yield GaugeMetricFamily("omi_erasures_open", "Erasures that have not reached every store yet", waiting["count"])
+    waiting = ErasureReceipt.objects.filter(complete__in=[False])
+    oldest = waiting.order_by("started_at").values_list("started_at", flat=True).first()
+    age = (timezone.now() - oldest).total_seconds() if oldest else 0.0
+    count = waiting.order_by()[:MOST].count()
+    yield GaugeMetricFamily("omi_erasures_open", "Erasures that have not reached every store, 10,000 at most", count)
     yield GaugeMetricFamily("omi_erasures_oldest_seconds", "Age of the oldest of them", age)
-    stale = MemoryRow.objects.filter(words_stale=True)[:MOST_STALE].count()
+    stale = MemoryRow.objects.filter(words_stale=True)[:MOST].count()
     yield GaugeMetricFamily("omi_words_stale", "Memories that the word index has not read, 10,000 at most", stale)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from django.db import Error
-from django.db.models import Count, Q
 from django.utils import timezone
 from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily
@@ -15,19 +15,31 @@ from memories.offline import ending
 from memories.offline.batches import UNFINISHED
 from memories.offline.models import SyncBatch
 
+MOST: Final = 10_000
+"""Rows that a scrape reads or counts, whatever there is."""
+FRESH: Final = 5.0
+"""Seconds for which what was read is told again."""
+
 
 class OfflineCollector:
-    """Three queries by an index for each scrape. While the rows cannot be read nothing is told: that the figures are
-    unreadable is said by the pipeline's."""
+    """A few queries by an index, at most every ``FRESH`` seconds. While the rows cannot be read nothing is told: the
+    pipeline's figures say that rows are unreadable."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._families: list[Any] = []
 
     def describe(self) -> Iterable[Any]:
         return []  # nothing is asked of the database while the process starts
 
     def collect(self) -> Iterable[Any]:
-        try:
-            return list(_families())
-        except Error:
-            return []
+        if time.monotonic() > self._until:
+            try:
+                self._families = list(_families())
+            except Error:
+                self._families = []
+            self._until = time.monotonic() + FRESH
+        return self._families
 
 
 def register() -> None:
@@ -37,22 +49,27 @@ def register() -> None:
 
 
 def _families() -> Iterable[Any]:
-    counted = dict.fromkeys(UNFINISHED, 0)
-    unfinished = SyncBatch.objects.filter(state__in=UNFINISHED).values("state").order_by()
-    for row in unfinished.annotate(count=Count("pk")):
-        counted[SyncBatch.State(row["state"])] = row["count"]
     batches = GaugeMetricFamily(
-        "omi_offline_batches", "Offline batches that are not over, and those that failed and can be tried again",
+        "omi_offline_batches",
+        "Offline batches that are not over, and those that failed and can be tried again, 10,000 at most of each state",
         labels=["state"],
-    )  # fmt: skip
-    for state, count in counted.items():
-        batches.add_metric([state.value], count)
-    batches.add_metric([SyncBatch.State.FAILED.value], ending.given_up().order_by().count())
+    )
+    for state in UNFINISHED:
+        batches.add_metric([state.value], SyncBatch.objects.filter(state=state).order_by()[:MOST].count())
+    batches.add_metric([SyncBatch.State.FAILED.value], _given_up())
     yield batches
     now = timezone.now()
-    queued = SyncBatch.objects.filter(Q(until=None) | Q(until__lt=now), state=SyncBatch.State.QUEUED)
-    oldest = queued.order_by("due_at").values_list("due_at", flat=True).first()
+    queued = SyncBatch.objects.filter(state=SyncBatch.State.QUEUED).order_by("due_at")
+    # Workers are at a handful of the oldest: what they are at is left out here, not by going on through the table.
+    first = queued.values_list("due_at", "until")[:MOST]
+    oldest = next((due for due, until in first.iterator() if due and (until is None or until < now)), None)
     age = (now - oldest).total_seconds() if oldest else 0.0
     yield GaugeMetricFamily(
         "omi_offline_oldest_seconds", "How long the oldest batch that no worker is at has been due", max(0.0, age)
     )
+
+
+def _given_up() -> int:
+    """Of ``MOST`` batches that failed (they are kept for days) those of which something is still here."""
+    failed = SyncBatch.objects.filter(state=SyncBatch.State.FAILED).order_by().values("pk")[:MOST]
+    return ending.given_up().filter(pk__in=failed).order_by().count()

@@ -46,14 +46,23 @@ def dead_letters() -> QuerySet[PostProcessingRun]:
     return PostProcessingRun.objects.filter(dead_letter=True, followed_by=None).order_by("id")
 
 
-_UNFINISHED: Final = [state for state in State if state is not State.FINISHED]
-"""Named one by one: "not finished" cannot be looked up in an index."""
+def unfinished(state: State) -> QuerySet[PostProcessingRun]:
+    """Runs in one state that is not the end. By an index that holds only what the totals do not (``counted``), and is
+    sorted by age within a state: several states at once, or "not finished", would be sorted in full."""
+    return PostProcessingRun.objects.filter(counted=False, state=state)
+
+
+def newest_dead_letters(most: int) -> QuerySet[PostProcessingRun]:
+    """Of the newest ``most`` runs that were given up those that no later run has followed."""
+    given_up = PostProcessingRun.objects.filter(dead_letter=True).order_by("-id").values("pk")[:most]
+    return PostProcessingRun.objects.filter(pk__in=given_up, followed_by=None).order_by()
 
 
 def oldest_age(now: datetime | None = None) -> float:
     """Age in seconds of the oldest run that has not ended; 0 where there is none."""
-    unfinished = PostProcessingRun.objects.filter(state__in=_UNFINISHED).order_by("created_at")
-    oldest = unfinished.values_list("created_at", flat=True).first()
+    begun = [unfinished(state).order_by("created_at").values_list("created_at", flat=True).first()
+             for state in State if state is not State.FINISHED]  # fmt: skip
+    oldest = min((at for at in begun if at is not None), default=None)
     return max(0.0, ((now or timezone.now()) - oldest).total_seconds()) if oldest else 0.0
 
 

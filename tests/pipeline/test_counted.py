@@ -26,7 +26,7 @@ Drive = Callable[..., PostProcessingRun]
 THROUGH_A_TABLE = re.compile(r"^SCAN (pipeline_(?!figuretotal|vendorbreaker)|[A-Z]\d )")
 """Of the pipeline, also under an alias (``U0``). The totals and the breakers are as many as labels and vendors."""
 
-OF_WHAT_IS_OPEN = re.compile(r"INDEX (run_not_counted|call_not_counted|run_dead_letters)$")
+OF_WHAT_IS_OPEN = re.compile(r"INDEX (run_not_counted|run_open_age|call_not_counted|run_dead_letters)$")
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ from memories.pipeline.models.budgets import DailyUse, UserTurn
 from memories.pipeline.models.cluster import ClusterBeat
 from memories.pipeline.models.history import RunEvent, StepArtifact, StepAttempt
 from memories.pipeline.models.runs import PostProcessingRun, RequestKey, RunStep
-from memories.pipeline.models.vendors import FigureTotal, VendorBreaker, VendorCall
+from memories.pipeline.models.vendors import FigureTotal, MonthlyCallFigures, VendorBreaker, VendorCall
 
 __all__ = [
     "ClusterBeat",
     "DailyUse",
     "FigureTotal",
+    "MonthlyCallFigures",
     "PostProcessingRun",
     "RequestKey",
     "RunEvent",

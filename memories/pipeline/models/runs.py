@@ -72,6 +72,7 @@ class PostProcessingRun(models.Model):
             models.Index(fields=["kind", "outcome", "-id"], name="run_by_outcome"),
             models.Index(fields=["id"], name="run_not_counted", condition=Q(counted=False)),
             models.Index(fields=["id"], name="run_dead_letters", condition=Q(dead_letter=True)),
+            models.Index(fields=["state", "created_at"], name="run_open_age", condition=Q(counted=False)),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=State.values), name="run_state_known"),

@@ -71,11 +71,21 @@ def _trigger(vendor: str, name: str, table: str, event: str, when: str) -> list[
     raise NotImplementedError(f"no trigger is written for {vendor}")
 
 
+QUEUE: Final = "django_q_ormq"
+QUEUE_INDEX: Final = f"CREATE INDEX IF NOT EXISTS queue_due ON {QUEUE} (key, lock)"
+"""What is due, and since when, is asked for at every scrape, by the admission's watch and by every worker that is free.
+The table is Django-Q2's, so no model of ours can declare the index; its own migrations remake the table on SQLite."""
+
+
 def install(*, using: str, **_: Any) -> None:
-    """After ``migrate``. Does nothing where the table is not there (a database of other apps)."""
+    """After ``migrate``: the triggers, and the index of the queue. Nothing is done to a table that is not there (a
+    database of other apps)."""
     connection = connections[using]
     with connection.cursor() as cursor:
-        if TABLE not in connection.introspection.table_names(cursor):
+        tables = connection.introspection.table_names(cursor)
+        if QUEUE in tables:
+            cursor.execute(QUEUE_INDEX)
+        if TABLE not in tables:
             return
         for statement in statements(connection.vendor):
             cursor.execute(statement)

@@ -107,6 +107,30 @@ class FigureTotal(models.Model):
         return f"{self.key}: {self.value}"
 
 
+class MonthlyCallFigures(models.Model):
+    """What the calls of one month (``month`` is its first day, UTC) came to, by vendor, operation and outcome
+    (``unknown``: nobody saw the end). A call is added when it is added to ``FigureTotal``, to the month in which it was
+    made, and stays here when its row goes. Calls that were counted before this table are in no month."""
+
+    month = models.DateField()
+    vendor = models.CharField(max_length=64)
+    operation = models.CharField(max_length=32)
+    outcome = models.CharField(max_length=24)
+    calls = models.PositiveBigIntegerField(default=0)
+    duplicates = models.PositiveBigIntegerField(default=0)
+    audio_seconds = models.FloatField(default=0.0)
+    cost = models.FloatField(default=0.0)
+
+    class Meta:
+        ordering = ["month", "vendor", "operation", "outcome"]
+        constraints = [
+            models.UniqueConstraint(fields=["month", "vendor", "operation", "outcome"], name="monthly_figures_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m} {self.vendor} {self.operation} {self.outcome}: {self.calls}"
+
+
 class VendorBreaker(models.Model):
     """A vendor that is not called until ``retry_at``. One probe passes then; its success closes the breaker."""
 

@@ -5,7 +5,8 @@ rows are right whoever answers the scrape. Rows that will not change any more ar
 scheduled job (``fold``) and marked as ``counted``; what is erased before that is added with the erasure. So no counter
 ever falls (Prometheus would take that for a restart, and count everything again), and a scrape reads only the totals,
 as many as there are labels, and the rows that are not counted yet: work that has not ended, and what ended since the
-last job. It does so at most every ``FRESH`` seconds.
+last job. It does so at most every ``FRESH`` seconds, and reads no more than the oldest ``MOST`` of such rows: where
+there are more, ``memory_pipeline_figures_behind`` says so, and what ended beyond them is told when it is in the totals.
 """
 
 from __future__ import annotations
@@ -36,11 +37,14 @@ from memories.pipeline.models import (
     VendorBreaker,
     VendorCall,
 )
+from memories.pipeline.operations import months
 from memories.pipeline.states import GOOD, Kind, State
 from omi.core.errors import Outcome
 from transcription.hosts import metrics as host_metrics
 
 FRESH: Final = 5.0
+MOST: Final = 10_000
+"""Rows of one kind that a scrape reads or counts, whatever there is."""
 BUCKETS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600)
 LATENCIES: Final = (0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -82,6 +86,7 @@ class PipelineCollector:
     def __init__(self) -> None:
         self._until = 0.0
         self._families: list[Any] = []
+        self._told: Figures = defaultdict(float)
 
     def describe(self) -> Iterable[Any]:
         return []  # nothing is asked of the database while the process starts
@@ -89,11 +94,21 @@ class PipelineCollector:
     def collect(self) -> Iterable[Any]:
         if time.monotonic() > self._until:
             try:
-                self._families = list(_families())
+                self._families = list(_families(self._figures()))
             except Error:
                 self._families = [GaugeMetricFamily("memory_pipeline_metrics_up", "1 if the rows could be read", 0)]
             self._until = time.monotonic() + FRESH
         return self._families
+
+    def _figures(self) -> Figures:
+        """Never less than before while not all rows are read: a row that is committed late, with an id before theirs,
+        takes another one's place among the oldest."""
+        found = _all_figures()
+        if any(behind().values()):
+            for key, value in self._told.items():
+                found[key] = max(found[key], value)
+        self._told = found
+        return found
 
 
 def register() -> None:
@@ -103,15 +118,30 @@ def register() -> None:
 
 
 def figures() -> Figures:
-    """What the rows add up to that are not counted yet."""
+    """What the rows add up to that are not counted yet, of each kind the oldest ``MOST``."""
     found: Figures = defaultdict(float)
     # By their keys: SQLite takes an index by which all rows are in the order of the groups for the better one.
-    open_runs = PostProcessingRun.objects.filter(counted=False).order_by().values("pk")
+    open_runs = _not_counted(PostProcessingRun).order_by().values("pk")
     _add_runs(found, PostProcessingRun.objects.filter(pk__in=open_runs))
     # What is out now will have an outcome: counted as unknown it would be taken away again.
-    open_calls = VendorCall.objects.filter(counted=False).order_by().values("pk")
+    open_calls = _not_counted(VendorCall).order_by().values("pk")
     _add_calls(found, VendorCall.objects.filter(pk__in=open_calls), ~_final_call())
     return found
+
+
+def _not_counted(model: type[PostProcessingRun] | type[VendorCall]) -> QuerySet[Any]:
+    """The oldest ``MOST`` rows that stand in no total. The oldest, because they stay among the oldest until they are
+    counted, so that no figure falls; bounded by a key, because a subquery with a limit would be sorted at each use."""
+    rows: QuerySet[Any] = model.objects.filter(counted=False)
+    beyond = rows.order_by("id").values_list("pk", flat=True)[MOST : MOST + 1]
+    return rows.filter(pk__lt=beyond[0]) if beyond else rows
+
+
+def behind() -> dict[str, bool]:
+    """Of runs and of calls: whether more than ``MOST`` stand in no total."""
+    rows: dict[str, QuerySet[Any]] = {"runs": PostProcessingRun.objects.all(), "calls": VendorCall.objects.all()}
+    late = {name: of.filter(counted=False).order_by("id").values_list("pk") for name, of in rows.items()}
+    return {name: bool(of[MOST : MOST + 1]) for name, of in late.items()}
 
 
 def _final_call() -> Q:
@@ -196,6 +226,7 @@ def fold() -> int:
             _add_runs(found, PostProcessingRun.objects.filter(pk__in=runs))
             _add_calls(found, VendorCall.objects.filter(pk__in=calls), Q(pk=None))
             _add(found)
+            months.add(VendorCall.objects.filter(pk__in=calls))
             PostProcessingRun.objects.filter(pk__in=runs).update(counted=True)
             VendorCall.objects.filter(pk__in=calls).update(counted=True)
         done += len(runs) + len(calls)
@@ -212,16 +243,20 @@ def keep(runs: QuerySet[Any], uid: str = "") -> None:
     _hold_totals()
     found: Figures = defaultdict(float)
     _add_runs(found, runs.filter(counted=False))
-    _add_calls(found, VendorCall.objects.filter(of_user(runs, uid), counted=False), Q(pk=None))
+    calls = VendorCall.objects.filter(of_user(runs, uid), counted=False)
+    _add_calls(found, calls, Q(pk=None))
     _add(found)
+    months.add(calls)
 
 
 def keep_calls(calls: Q) -> None:
     """The same for calls that belong to no run."""
     _hold_totals()
     found: Figures = defaultdict(float)
-    _add_calls(found, VendorCall.objects.filter(calls, run=None, counted=False), Q(pk=None))
+    going = VendorCall.objects.filter(calls, run=None, counted=False)
+    _add_calls(found, going, Q(pk=None))
     _add(found)
+    months.add(going)
 
 
 def _hold_totals() -> None:
@@ -255,9 +290,15 @@ def _all_figures() -> Figures:
     return found
 
 
-def _families() -> Iterable[Any]:
+def _families(found: Figures) -> Iterable[Any]:
     yield GaugeMetricFamily("memory_pipeline_metrics_up", "1 if the rows could be read", 1)
-    found = _all_figures()
+    late = GaugeMetricFamily(
+        "memory_pipeline_figures_behind", "1 while counters leave out what ended lately: too many rows are in no total",
+        labels=["rows"],
+    )  # fmt: skip
+    for kind, more in behind().items():
+        late.add_metric([kind], int(more))
+    yield late
     yield _histogram(found, DURATION, "Time of an attempt of a step", ["step", "outcome"], BUCKETS)
     yield _histogram(found, LATENCY, "Time until a vendor answered a call", ["vendor", "operation"], LATENCIES)
     for name, (said, labels) in COUNTERS.items():
@@ -266,19 +307,17 @@ def _families() -> Iterable[Any]:
         for key, value in {**_at_nought(name), **rows}.items():
             family.add_metric(key[1:], value)
         yield family
-    states = GaugeMetricFamily("memory_postprocessing_unfinished", "Runs that have not ended", labels=["state"])
-    counted = dict.fromkeys([State.QUEUED, State.RUNNING, State.WAITING], 0)
-    unfinished = PostProcessingRun.objects.filter(state__in=list(counted)).values("state").order_by()
-    for row in unfinished.annotate(count=Count("id")):
-        counted[State(row["state"])] = row["count"]
-    for state, count in counted.items():
-        states.add_metric([state.value], count)
+    states = GaugeMetricFamily(
+        "memory_postprocessing_unfinished", "Runs that have not ended, 10,000 at most of each state", labels=["state"]
+    )
+    for state in (State.QUEUED, State.RUNNING, State.WAITING):
+        states.add_metric([state.value], queries.unfinished(state).order_by()[:MOST].count())
     yield states
     yield GaugeMetricFamily(
         "memory_postprocessing_oldest_seconds", "Age of the oldest unfinished run", queries.oldest_age()
     )
-    yield GaugeMetricFamily("memory_postprocessing_dead_letters", "Given up and not retried",
-                            queries.dead_letters().count())  # fmt: skip
+    yield GaugeMetricFamily("memory_postprocessing_dead_letters", "Given up, of the newest 10,000, and not retried",
+                            queries.newest_dead_letters(MOST).count())  # fmt: skip
     breakers = GaugeMetricFamily(
         "memory_vendor_breaker_open", "1 while a vendor is not called", labels=["vendor", "reason"]
     )
@@ -301,8 +340,8 @@ def _at_nought(name: str) -> dict[tuple[str, ...], float]:
 
 def _queue() -> Iterable[Any]:
     """What waits for a worker: the queue holds as many messages as there are unfinished runs, about."""
-    due = queue.messages().filter(lock__lt=timezone.now()).count()
-    yield GaugeMetricFamily("memory_queue_due", "Messages of the queue that no worker has taken yet", due)
+    due = queue.messages().filter(lock__lt=timezone.now()).order_by()[:MOST].count()
+    yield GaugeMetricFamily("memory_queue_due", "Messages of the queue that no worker has taken, 10,000 at most", due)
     yield GaugeMetricFamily(
         "memory_queue_oldest_seconds", "How long the oldest of them has been due", queue.oldest_due_seconds()
     )

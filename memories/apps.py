@@ -16,6 +16,7 @@ class MemoriesConfig(AppConfig):
         from memories import upkeep, voice_labels
         from memories.mirror import rows
         from memories.privacy import person_forgetting
+        from memories.webhooks import metrics as webhook_metrics
         from speakers.signals import person_changed, voice_found
 
         person_changed.connect(rows.on_person_changed, dispatch_uid="memories.mirror.rows")
@@ -23,3 +24,4 @@ class MemoriesConfig(AppConfig):
         person_changed.connect(person_forgetting.on_person_changed, dispatch_uid="memories.privacy.person_forgetting")
         voice_found.connect(voice_labels.on_voice_found, dispatch_uid="memories.voice_labels")
         post_migrate.connect(upkeep.ensure_schedules, sender=self)
+        webhook_metrics.register()

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from memories.user_events import log as events
 from memories.user_events.models import EventCounter, UserEvent
-from memories.webhooks import hooks, reaching, rules, signing
+from memories.webhooks import hooks, metrics, reaching, rules, signing
 from memories.webhooks.models import Webhook, WebhookDelivery
 from omi.core.pruning import delete_in_pieces
 
@@ -140,6 +140,7 @@ def _secrets(hook: Webhook) -> list[str]:
 
 def _note(found: WebhookDelivery, good: bool, status: int | None, error: str, spent: int) -> None:
     """Write down what came of a try. Only rows that are still there are changed: an erasure may have come between."""
+    over, dropped, off = False, 0, False
     with transaction.atomic():
         if not good:
             events.lock_if_there(found.webhook.uid)
@@ -149,14 +150,15 @@ def _note(found: WebhookDelivery, good: bool, status: int | None, error: str, sp
         told = {"status_code": status, "error": error, "milliseconds": spent}
         mine = hook.deliveries.filter(id=found.id)
         if good:
-            mine.update(state=DELIVERED, **told)
+            over = bool(mine.update(state=DELIVERED, **told))
             hook.failures, hook.failing_since = 0, None
         else:
             mine.update(**told)
-            _hold_back(hook, found)
+            over = _hold_back(hook, found)
             if hook.active and _hopeless(hook, status):
-                _switch_off(hook)
+                dropped, off = _switch_off(hook), True
         hook.save(update_fields=["failures", "failing_since", "active", "off_reason"])
+    _count(good, error, over, dropped, off)
     told = {"webhook": hook.id, "memory_id": found.memory_id, "tries": found.tries, "milliseconds": spent}
     if good:
         log.info("webhook_delivered", **told)
@@ -164,16 +166,29 @@ def _note(found: WebhookDelivery, good: bool, status: int | None, error: str, sp
         log.info("webhook_failed", error=error, status=status, off=not hook.active, **told)
 
 
-def _hold_back(hook: Webhook, found: WebhookDelivery) -> None:
+def _count(good: bool, error: str, over: bool, dropped: int, off: bool) -> None:
+    """Tell the figures, when what they are about is written: ``over``: the message ended with this try."""
+    if not good:
+        metrics.FAILED_TRIES.inc(error)
+    if over:
+        metrics.ENDED.inc(metrics.DELIVERED if good else metrics.GIVEN_UP)
+    if dropped:
+        metrics.ENDED.inc(metrics.SWITCHED_OFF, amount=dropped)
+    if off:
+        metrics.OFF.inc()
+
+
+def _hold_back(hook: Webhook, found: WebhookDelivery) -> bool:
     """Leave the address alone for a while, and longer each time. What failed comes after what waits: a message that the
-    receiver cannot take must not stand before those that it can."""
+    receiver cannot take must not stand before those that it can. True: this message is given up."""
     now = timezone.now()
     hook.failures, hook.failing_since = hook.failures + 1, hook.failing_since or now
     waiting = hook.deliveries.filter(state=WAITING)
     later = now + rules.pause(hook.failures)
     waiting.filter(next_at__lt=later).exclude(id=found.id).update(next_at=later)
     own = max(later, now + rules.pause(found.tries)) + timedelta(seconds=1)
-    waiting.filter(id=found.id).update(next_at=own, state=WAITING if own < found.give_up_at else FAILED)
+    state = WAITING if own < found.give_up_at else FAILED
+    return bool(waiting.filter(id=found.id).update(next_at=own, state=state)) and state == FAILED
 
 
 def _hopeless(hook: Webhook, status: int | None) -> bool:
@@ -182,12 +197,14 @@ def _hopeless(hook: Webhook, status: int | None) -> bool:
     return status == 410 or now - (hook.failing_since or now) >= rules.OFF_AFTER
 
 
-def _switch_off(hook: Webhook) -> None:
+def _switch_off(hook: Webhook) -> int:
+    """How many messages that waited were dropped."""
     hook.active, hook.off_reason = False, "failing"
-    hooks.drop_waiting(hook)
+    dropped = hooks.drop_waiting(hook)
     if hooks.alive(hook):
         # The webhook's row is held: an erasure waits for it and clears the log behind this.
         events.append(hook.uid, events.WEBHOOK_SWITCHED_OFF, {"webhook_id": hook.id})
+    return dropped
 
 
 def prune() -> int:

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from memories.user_events import log as events
-from memories.webhooks import rules, signing
+from memories.webhooks import metrics, rules, signing
 from memories.webhooks.models import Webhook, WebhookDelivery
 from omi.accounts import erased
 from omi.accounts.erased import Fence
@@ -82,6 +82,7 @@ def change(
     """
     if url is not None:
         rules.address_of(url)
+    dropped = 0
     with events.user_write(uid, fence) as latest:
         hook = locked(uid, webhook_id)
         if url is not None and url != hook.url:
@@ -96,8 +97,10 @@ def change(
             if active:
                 hook.cursor = latest
             else:
-                drop_waiting(hook)
+                dropped = drop_waiting(hook)
         hook.save()
+    if dropped:
+        metrics.ENDED.inc(metrics.SWITCHED_OFF, amount=dropped)
     return hook
 
 
@@ -177,10 +180,10 @@ def full(hook: Webhook) -> bool:
     return hook.deliveries.filter(state=WebhookDelivery.State.WAITING).count() >= rules.MOST_WAITING
 
 
-def drop_waiting(hook: Webhook) -> None:
-    """End what waits for an address that is switched off; it may be sent again later."""
+def drop_waiting(hook: Webhook) -> int:
+    """End what waits for an address that is switched off; it may be sent again later. How many messages."""
     waiting = hook.deliveries.filter(state=WebhookDelivery.State.WAITING)
-    waiting.update(state=WebhookDelivery.State.FAILED, error="switched_off")
+    return waiting.update(state=WebhookDelivery.State.FAILED, error="switched_off")
 
 
 def locked(uid: str, webhook_id: str) -> Webhook:

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, Field
 
-from omi.core.paid_parts import NothingKept, PaidParts
+from omi.core.partial_results import NothingKept, PartialResults
 from transcription.segments import Segment
 
 
@@ -60,7 +60,7 @@ class EmotionRequest:
     segments: Sequence[Segment]
     language: str | None = None
     timeout: float = 120.0
-    parts: PaidParts = field(default_factory=NothingKept)
+    parts: PartialResults = field(default_factory=NothingKept)
 
 
 class EmotionMeter(Protocol):

@@ -20,7 +20,7 @@ from emotions.timeline import attribute
 from emotions.wave_file import RATE, open_wave, read_samples
 from omi.core.bounded_http import bounded_client
 from omi.core.errors import MissingDependency, Outcome
-from omi.core.paid_parts import PaidParts, part_id
+from omi.core.partial_results import PartialResults, part_id
 from omi.core.vendor_errors import broken_answer, from_status, safe_code, unreachable, unreadable
 from omi.core.vendor_fields import Losses, code, fields, items, number
 from transcription.audio.wav import wav_bytes
@@ -63,7 +63,7 @@ class HumeEmotions:
             vendor=self.name, model=self.model_name, kind="expression", spans=attribute(spans, request.segments)
         )
 
-    def _once(self, hume: Any, pcm: bytes, parts: PaidParts, one_of_many: bool) -> list[EmotionSpan]:
+    def _once(self, hume: Any, pcm: bytes, parts: PartialResults, one_of_many: bool) -> list[EmotionSpan]:
         """The windows of a part, in its own time, from before where they were kept."""
         part = part_id(self.model_name, hashlib.sha256(pcm).hexdigest()) if one_of_many else ""
         kept = parts.get(part) if part else None
@@ -74,7 +74,7 @@ class HumeEmotions:
             parts.keep(part, [span.model_dump(mode="json") for span in spans])
         return spans
 
-    def _part(self, hume: Any, pcm: bytes, parts: PaidParts) -> list[EmotionSpan]:
+    def _part(self, hume: Any, pcm: bytes, parts: PartialResults) -> list[EmotionSpan]:
         from hume_expression_measurement.core.parse_error import ParsingError
 
         with _mapped_errors(self.name):

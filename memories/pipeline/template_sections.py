@@ -27,7 +27,7 @@ from memories.structuring.local import LocalStructurer
 from memories.templates import store
 from memories.templates.shapes import SECTIONS_ONLY, Template
 from omi.core.errors import OwnFault, ProviderError
-from omi.core.paid_parts import PaidParts
+from omi.core.partial_results import PartialResults
 from transcription.segments import render
 
 ANSWER: Final[TypeAdapter[FillResult]] = TypeAdapter(FillResult)
@@ -84,7 +84,7 @@ def _asked(
 ) -> FillResult:  # fmt: skip
     wanted = [Wanted(item.heading, item.instruction, item.rule) for item in template.sections]
 
-    def call(record: VendorCall, parts: PaidParts) -> FillResult:
+    def call(record: VendorCall, parts: PartialResults) -> FillResult:
         result: FillResult = (
             provider.fill(replace(request, parts=parts), wanted, made)
             if provider.remote

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from memories.document_parts import Section
 from memories.shapes import Structured
-from omi.core.paid_parts import NothingKept, PaidParts
+from omi.core.partial_results import NothingKept, PartialResults
 from transcription.segments import Segment
 
 
@@ -33,7 +33,7 @@ class StructureRequest:
     timeout: float = 120.0
     prompt: str = ""
     discard_below: int = 4
-    parts: PaidParts = field(default_factory=NothingKept)
+    parts: PartialResults = field(default_factory=NothingKept)
 
 
 @dataclass(frozen=True, slots=True)

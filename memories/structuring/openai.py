@@ -18,7 +18,7 @@ from memories.structuring.discard import must_keep
 from memories.structuring.local import local_time
 from memories.structuring.openai_client import VENDOR, client, refused
 from memories.structuring.parts import groups, pieces, token_estimate
-from omi.core.paid_parts import part_id
+from omi.core.partial_results import part_id
 from omi.core.vendor_errors import broken_answer, unreadable
 from omi.core.vendor_fields import Losses, fields, first, items, number, text
 from transcription.segments import plain_text, render

@@ -15,7 +15,7 @@ from memories.structuring.base import StructureRequest, Wanted
 from memories.structuring.grounding import LONGEST, Talk, one_line, plain
 from memories.structuring.openai_client import VENDOR, refused
 from memories.structuring.parts import pieces
-from omi.core.paid_parts import part_id
+from omi.core.partial_results import part_id
 from omi.core.vendor_fields import Losses, fields, items, number, text
 from transcription.segments import render
 

@@ -101,7 +101,7 @@ class Guarded:
         except IdentityUnavailable:
             self._deny(503, "The identity service cannot be reached, please try again", "Retry-After: 5\r\n")
         except Exception as error:  # the application meets the same, and has an answer and a log line for it
-            log.warning("token_not_looked_at", error=type(error).__name__)
+            log.warning("token_not_checked", error=type(error).__name__)
         self._judging = None
         if self.channel is None or self.channel.transport is None:  # the client has left
             return

@@ -19,7 +19,7 @@ from memories.repository import memories as repository
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
 from omi.core.errors import ErrorKind, Outcome, ProviderError
-from omi.core.paid_parts import part_id
+from omi.core.partial_results import part_id
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, live_segments
 from tests.pipeline.late import (
@@ -77,7 +77,7 @@ def test_an_answer_in_time_leaves_the_same_rows_as_a_call_without_a_thread(
 
 def test_a_part_is_kept_by_the_thread_that_was_answered(begin: Begin, monkeypatch: Any) -> None:
     threads: list[tuple[str, str]] = []
-    real = partial_results.PartialResults.keep
+    real = partial_results.StoredPartialResults.keep
 
     def keep(self: Any, part: str, answer: Any) -> None:
         threads.append(("keep", threading.current_thread().name))
@@ -89,7 +89,7 @@ def test_a_part_is_kept_by_the_thread_that_was_answered(begin: Begin, monkeypatc
         assert request.parts.get(part_id("one")) == {"said": 1}
         return StructureResult(Structured(title="In parts", overview="Two of them."), method="fake-llm")
 
-    monkeypatch.setattr(partial_results.PartialResults, "keep", keep)
+    monkeypatch.setattr(partial_results.StoredPartialResults, "keep", keep)
     monkeypatch.setattr(fakes.FakeStructurer, "structure", structure)
     assert runner.work(begin().pk) == "finished"
     [(_, asked_in), (_, kept_in)] = threads

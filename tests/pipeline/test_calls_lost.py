@@ -16,7 +16,7 @@ from memories.pipeline.vendor_calls import in_flight, patience, records
 from memories.privacy import account, erasure
 from memories.shapes import Structured
 from memories.structuring.base import StructureRequest, StructureResult
-from omi.core.paid_parts import part_id
+from omi.core.partial_results import part_id
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 from tests.pipeline.late import (

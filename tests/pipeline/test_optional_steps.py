@@ -15,7 +15,7 @@ from memories.pipeline.steps import emotions
 from memories.pipeline.vendor_calls import records
 from memories.repository import memories as repository
 from memories.shapes import Memory
-from omi.core.paid_parts import part_id
+from omi.core.partial_results import part_id
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, copied
 from tests.pipeline.late import Begin, Gate, at_work, begin, called_back, due, gate, pending, suspend, until

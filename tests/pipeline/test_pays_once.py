@@ -182,13 +182,13 @@ def test_a_run_that_is_canceled_pays_for_no_further_part(
 ) -> None:
     long_talk(settings)
     run = service.start("reprocess", UID, MEMORY, actor="test")
-    real = partial_results.PartialResults.keep
+    real = partial_results.StoredPartialResults.keep
 
     def keep(self: Any, part: str, answer: Any) -> None:
         service.cancel(run, actor="user")
         real(self, part, answer)
 
-    monkeypatch.setattr(partial_results.PartialResults, "keep", keep)
+    monkeypatch.setattr(partial_results.StoredPartialResults, "keep", keep)
     assert runner.work(run.pk) == "canceled"
     assert len(vendors.log("openai", "chat")) == 1
 

@@ -58,7 +58,7 @@ async def part_with(uid: str, erased_at: datetime) -> None:
             log.error("session_not_discarded", error=type(error).__name__)
         capacity.leave(uid, session)
     if sockets or sessions:
-        log.info("erased_user_parted_with", sockets=len(sockets), sessions=len(sessions))
+        log.info("erased_user_disconnected", sockets=len(sockets), sessions=len(sessions))
 
 
 async def close_sockets(uid: str, signed_out_at: datetime) -> None:
@@ -68,7 +68,7 @@ async def close_sockets(uid: str, signed_out_at: datetime) -> None:
         with contextlib.suppress(Exception):  # it may be closing by itself
             await socket.end_sign_in("The user was signed out everywhere.", keep=True)
     if sockets:
-        log.info("signed_out_user_parted_with", sockets=len(sockets))
+        log.info("signed_out_user_disconnected", sockets=len(sockets))
 
 
 def _since_before(uid: str, moment: float) -> list[LiveSocket]:

@@ -13,7 +13,7 @@ from memories.pipeline.models import VendorCall
 from memories.pipeline.steps.structure import result_segments
 from memories.pipeline.vendor_calls import client, patience
 from omi.core.errors import Outcome
-from omi.core.paid_parts import PaidParts
+from omi.core.partial_results import PartialResults
 
 LIMIT = 900.0
 ANSWER: Final = TypeAdapter(EmotionTimeline)
@@ -45,7 +45,7 @@ def run(ctx: Context) -> Done | Skip:
         path, segments, language = ctx.wav(), result_segments(ctx), ctx.language
         seconds = float(prepared["seconds"])
 
-        def call(record: VendorCall, parts: PaidParts) -> EmotionTimeline:
+        def call(record: VendorCall, parts: PartialResults) -> EmotionTimeline:
             if not provider.remote:
                 record.audio_seconds = seconds  # what is paid for is told part by part
             request = EmotionRequest(path, seconds, segments, language, patience.EMOTIONS, parts)

@@ -18,7 +18,7 @@ from memories.pipeline.vendor_calls import client, patience
 from memories.shapes import Structured
 from omi.core import providers
 from omi.core.errors import ErrorKind, ProviderError
-from omi.core.paid_parts import PaidParts
+from omi.core.partial_results import PartialResults
 
 VERSION = 1
 REUSE = "always"  # the same text has the same vector, whoever asks and why
@@ -46,7 +46,7 @@ def run(ctx: Context) -> Done | Skip:
     provider = ctx.provider("embedder")
     what = [content_hash.of(text), provider.model_name]
 
-    def call(record: VendorCall, parts: PaidParts) -> list[float]:
+    def call(record: VendorCall, parts: PartialResults) -> list[float]:
         record.input_tokens = len(text) // 4 if provider.remote else 0
         record.cost = provider.price * record.input_tokens / 1e6
         vectors = provider.embed([text]) if provider.remote else _here(provider, text)

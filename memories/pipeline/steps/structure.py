@@ -24,7 +24,7 @@ from memories.structuring.discard import MIN_CONTENT_WORDS
 from memories.structuring.local import LocalStructurer
 from omi.core import providers, tuned
 from omi.core.errors import ErrorKind, Outcome, OwnFault, ProviderError
-from omi.core.paid_parts import PaidParts
+from omi.core.partial_results import PartialResults
 from speakers import people
 from transcription.segments import Segment, render
 
@@ -90,7 +90,7 @@ def _asked(ctx: Context, provider: Any, request: StructureRequest) -> StructureR
         *([request.prompt] if request.prompt else []),
     ]
 
-    def call(record: VendorCall, parts: PaidParts) -> StructureResult:
+    def call(record: VendorCall, parts: PartialResults) -> StructureResult:
         made: StructureResult = (
             provider.structure(replace(request, parts=parts)) if provider.remote else _here(provider, request)
         )

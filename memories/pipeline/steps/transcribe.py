@@ -22,7 +22,7 @@ from memories.pipeline.vendor_calls import client, jobs, patience, records, sign
 from omi.accounts.users import vocabulary_version
 from omi.core import providers, tuned
 from omi.core.errors import ErrorKind, Outcome, ProviderError, StoreError
-from omi.core.paid_parts import PaidParts
+from omi.core.partial_results import PartialResults
 from transcription.languages import base
 from transcription.segments import Word, segments_from_words, speaker_label
 from transcription.vendors.batch.base import JobLost, Pending, PrerecordedRequest, Ticket, Transcript
@@ -186,7 +186,7 @@ def _ask(ctx: Context, provider: Any, checkpoint: dict[str, Any]) -> Pending | T
 
 
 def _submit(provider: Any, request: PrerecordedRequest) -> client.Made[Pending | Transcript]:
-    def call(record: VendorCall, parts: PaidParts) -> Pending | Transcript:
+    def call(record: VendorCall, parts: PartialResults) -> Pending | Transcript:
         answer: Pending | Transcript = provider.submit(request)
         record.audio_seconds = request.seconds
         record.cost = getattr(answer, "cost", 0.0) or provider.capabilities.cost_per_minute * request.seconds / 60

@@ -23,7 +23,7 @@ from memories.pipeline.engine.results import AnswersLater, StepError, Wait
 from memories.pipeline.models import VendorCall
 from memories.pipeline.states import State
 from memories.pipeline.vendor_calls import circuit_breaker, executor, patience, records
-from memories.pipeline.vendor_calls.partial_results import PartialResults
+from memories.pipeline.vendor_calls.partial_results import StoredPartialResults
 from memories.pipeline.vendor_calls.question import Made, Question
 
 __all__ = ["Made", "Question", "ask", "fire_and_forget"]
@@ -84,7 +84,7 @@ def _ask_here(
     began, answer, failure = time.perf_counter(), None, None
     try:
         with question.span(ctx.run.pk):
-            answer = made(call, PartialResults(ctx, call))
+            answer = made(call, StoredPartialResults(ctx, call))
     except BaseException as error:
         failure = error
         if not isinstance(error, Exception):

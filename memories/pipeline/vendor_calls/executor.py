@@ -25,7 +25,7 @@ from memories.pipeline.engine import queue
 from memories.pipeline.engine.context import Context
 from memories.pipeline.models import VendorCall
 from memories.pipeline.vendor_calls import in_flight, records
-from memories.pipeline.vendor_calls.partial_results import PartialResults
+from memories.pipeline.vendor_calls.partial_results import StoredPartialResults
 from memories.pipeline.vendor_calls.question import Question
 from omi.core import traces
 
@@ -96,7 +96,7 @@ class Call(Generic[T]):
         began = time.perf_counter()
         try:
             try:
-                parts = PartialResults(self._ctx, self._record, lambda: records.renew(self._record))
+                parts = StoredPartialResults(self._ctx, self._record, lambda: records.renew(self._record))
                 with self._question.span(self._ctx.run.pk, trace):
                     self.answer = self._function(self._record, parts)
             except BaseException as error:

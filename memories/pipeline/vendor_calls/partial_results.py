@@ -15,7 +15,7 @@ from memories.pipeline.models import StepArtifact, VendorCall
 from omi.accounts.erased import Fence
 
 
-class PartialResults:
+class StoredPartialResults:
     """The parts of one call. A run that does the step anew sees only what it has paid for itself.
 
     ``fence`` begins each transaction that keeps something; it raises LeaseLost or RunCanceled: nothing more is paid for

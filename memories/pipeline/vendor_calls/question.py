@@ -13,11 +13,11 @@ from memories.pipeline.engine.results import LeaseLost, RunCanceled
 from memories.pipeline.models import VendorCall
 from omi.core import traces
 from omi.core.errors import ProviderError
-from omi.core.paid_parts import PaidParts
+from omi.core.partial_results import PartialResults
 
 T = TypeVar("T")
 
-Made = Callable[[VendorCall, PaidParts], T]
+Made = Callable[[VendorCall, PartialResults], T]
 """The call itself: without database work, for it may run in a thread. It tells the record what it cost."""
 
 

@@ -10,7 +10,7 @@ import json
 from typing import Any, Protocol
 
 
-class PaidParts(Protocol):
+class PartialResults(Protocol):
     """Keeps the parts of an answer that were paid for. ``part`` is ``part_id`` of everything that the answer depends
     on; answers are JSON."""
 

@@ -1,11 +1,13 @@
-"""Every panel of every dashboard parses, and returns data from a Prometheus that scraped a run of the real servers."""
+"""Every query of every panel parses, and returns data from a Prometheus that scraped a run of the real servers."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -47,19 +49,51 @@ def test_panels_ask_the_provisioned_source_and_do_not_overlap() -> None:
             taken |= cells
 
 
+FALLBACK = re.compile(r"\s+or (?:on \(\) )?vector\(0\)")
+"""What a panel shows where there is no series: it would hide that a metric's name is wrong."""
+QUIET = {
+    "omi_audio_dropped_seconds_total": "no server was drained or full",
+    "omi_audio_failed_seconds_total": "all audio was transcribed",
+    "omi_throttled_total": "the deployment has its rates switched off",
+    "omi_live_vendor_breaker_open": "it has a series once a live vendor has failed",
+    "omi_live_vendor_failures_total": "no live vendor failed",
+    "omi_vendor_callbacks_total": "no vendor of the deployment calls back",
+    "omi_vendor_answer_losses_total": "every answer could be read",
+    "django_http_exceptions_total_by_type_total": "no view raised what nobody caught",
+    'django_http_responses_total_by_status_total{status=~"5.."}': "no answer was an error of ours",
+}
+"""Series that do not exist before what they count has happened, and why it does not in the day of the tests. A query of
+one of them may be empty; the server must tell the metric all the same."""
+
+
+def queries() -> list[tuple[str, str, str]]:
+    """(dashboard, title, one expression)."""
+    return [(name, title, expression) for name, title, expressions in panels() for expression in expressions]
+
+
+def test_what_may_be_empty_is_asked_for() -> None:
+    asked = " ".join(expression for _, _, expression in queries())
+    assert {series for series in QUIET if series not in asked} == set()
+
+
 @pytest.mark.process
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("dashboard", "title", "expressions"), panels(), ids=lambda value: value if isinstance(value, str) else ""
+    ("dashboard", "title", "expression"), queries(), ids=[f"{name} {title}" for name, title, _ in queries()]
 )
-def test_a_panel_returns_data(
-    dashboard: str, title: str, expressions: list[str], lived_in: Deployment, watched: Watch
+def test_a_query_returns_data(
+    dashboard: str, title: str, expression: str, lived_in: Deployment, watched: Watch
 ) -> None:
-    """The first of a panel's queries must; the others say nothing where there is nothing to say (a breaker)."""
-    asked = [expression.replace("$__rate_interval", INTERVAL) for expression in expressions]
-    for expression in asked:
-        watched.query(expression)  # parses
-    until(lambda: numbers(watched, asked), 60, f"{dashboard}: {title} shows nothing: {asked}")
+    """Each by itself, without the zero that a panel may put in its place."""
+    asked = FALLBACK.sub("", expression.replace("$__rate_interval", INTERVAL))
+    watched.query(expression.replace("$__rate_interval", INTERVAL))  # as it is written it parses, too
+    quiet = [series.partition("{")[0] for series in QUIET if series in asked]
+    if quiet:
+        watched.query(asked)
+        told = httpx.get(f"{lived_in.url}/metrics", timeout=30).text
+        assert [metric for metric in quiet if f"# TYPE {metric} " not in told] == []
+        return
+    until(lambda: numbers(watched, [asked]), 60, f"{dashboard}: {title} shows nothing: {asked}")
 
 
 def numbers(watched: Watch, expressions: list[str]) -> list[Any]:

@@ -7,19 +7,18 @@ parts, statements and transactions.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.pipeline.process.cluster import Installation
-from tests.support.processes import Unavailable, free_port, running
+from tests.support.migrated import fill_postgres
+from tests.support.processes import Unavailable
+from tests.support.services import postgres_cluster
 
 OWN_TIME = """
 import contextlib, time
@@ -118,37 +117,6 @@ def lines(item: dict[str, Any]) -> list[str]:
     ]
 
 
-@contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """A PostgreSQL of our own with fsync off. Raises Unavailable."""
-    from tests.support import services
-
-    initdb, server = services._postgres_programs()
-    user = services._unprivileged()
-    with tempfile.TemporaryDirectory(prefix="bench-postgres-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        home = folder / "data"
-        home.mkdir()
-        if user:
-            import shutil
-
-            shutil.chown(home, user)
-        as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
-        locale = ["--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"]
-        services._do([*as_user, initdb, "-D", str(home), "-U", "omi", *locale])
-        port = free_port()
-        options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-c", "fsync=off"]
-        with running(
-            [*as_user, server, "-D", str(home), *options],
-            ready=lambda: services._answers(["pg_isready", "-h", "127.0.0.1", "-p", str(port)]),
-            log=folder / "log",
-            stop=signal.SIGINT,
-        ):
-            services._do(["createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "omi", "omi"])
-            yield f"postgres://omi@127.0.0.1:{port}/omi"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=240)
@@ -161,7 +129,8 @@ def main() -> None:
         results.append(measure("sqlite", "", options.runs))
     if options.only != "sqlite":
         try:
-            with postgres() as url:
+            with postgres_cluster() as url:
+                fill_postgres(url)
                 results.append(measure("postgresql", url, options.runs))
         except Unavailable as problem:
             print(f"PostgreSQL is not measured: {problem}", file=sys.stderr)

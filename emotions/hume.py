@@ -46,7 +46,7 @@ class HumeEmotions:
         self._price = cost_per_minute / 60
 
     def measure(self, request: EmotionRequest) -> EmotionTimeline:
-        """All windows of the recording, in its time, each with the speaker under it.
+        """Return all windows of the recording, in its time, each with the speaker under it.
 
         The windows of a part are kept as soon as they are there: a later part that fails does not make it paid again.
         """

@@ -44,7 +44,7 @@ it was deleted) and holds the cursor with which you get what has changed since: 
 
 
 class BadCursor(ValueError):
-    """Not a cursor of ours (422)."""
+    """The cursor is none that an archive of this server gave (422)."""
 
 
 def vault(uid: str, since: str = "") -> io.BufferedReader:

@@ -130,8 +130,9 @@ def loses_audio_on_several_hosts(app_configs: Any, **_: Any) -> list[CheckMessag
 
 
 def refuse_unsafe_production() -> None:
-    """Called when the project starts: production does not come up with an emulator, without a secret of its own,
-    with development tokens, with webhooks to itself or with DEBUG."""
+    """Stop a production whose settings are unsafe (ImproperlyConfigured). Called when the project starts: production
+    does not come up with an emulator, without a secret of its own, with development tokens, with webhooks to itself or
+    with DEBUG."""
     from django.core.exceptions import ImproperlyConfigured
 
     if settings.OMI_ENVIRONMENT != "production":

@@ -40,7 +40,7 @@ class Finding:
 
 
 def findings() -> Iterator[Finding]:
-    """One finding per dependency that is in use. Never raises; no check takes longer than a few seconds."""
+    """Yield one finding per dependency that is in use; never raises, and no check takes longer than a few seconds."""
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("disk", _disk),
         ("admission", _admission),

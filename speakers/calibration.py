@@ -95,7 +95,7 @@ class Calibration:
         return np.asarray(1 / (1 + np.exp(-np.clip(self.scores(test, profiles)[1], -50, 50))), np.float32)
 
     def same(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-        """Probability that two voices heard in one recording are one.
+        """Return the probability that two voices heard in one recording are one.
 
         Of the cohort the condition counts in which they stand out least: over one telephone everybody is alike.
         """
@@ -133,7 +133,7 @@ def cohort_name(engine: str, engine_version: str) -> str:
 
 
 def cohort_path(engine: str, engine_version: str) -> Path:
-    """Where the calibration of exactly this engine and version lies, without suffix."""
+    """Return where the calibration of exactly this engine and version lies, without suffix."""
     return FOLDER / cohort_name(engine, engine_version)
 
 

@@ -119,7 +119,7 @@ def add_sample(
     source: str = "api",
     fence: Fence = no_fence,
 ) -> Enrolment:
-    """One more sample of a person (or with ``USER`` of the user). Raises PersonNotFound, also where the person is
+    """Enrol one more sample of a person (or with ``USER`` of the user). Raises PersonNotFound, also where the person is
     deleted while the voice is measured."""
     return _enrol(
         uid, person_id, wav, SAMPLE_SECONDS, SAMPLE_VOICED, VoiceSample.Source.UPLOAD, consent, source, fence,

@@ -24,7 +24,7 @@ from speakers.reasons import Reason
 
 
 def no_fence() -> None:
-    """Nothing but the person is looked at."""
+    """Do nothing: no condition but the person is checked."""
 
 
 @contextlib.contextmanager

@@ -304,7 +304,8 @@ def has_profile(uid: str, person_id: str = USER) -> bool:
 
 
 def similarities(uid: str, person_id: str) -> tuple[list[VoiceSample], NDArray[np.float32]]:
-    """Samples that are not removed, with the cosine of each pair (NaN where the engine has no embedding of one)."""
+    """Return the samples that are not removed, with the cosine of each pair (NaN where the engine has no embedding of
+    one)."""
     engine: VoiceEngine = one("voices")
     samples = list(VoiceSample.objects.filter(uid=uid, person_id=person_id).exclude(status=VoiceSample.Status.REMOVED))
     vectors = {

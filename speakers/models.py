@@ -20,8 +20,8 @@ USER = ""
 
 
 class VoiceConsent(models.Model):
-    """That a voice may be kept, by whom, to which text (version) and when. Withdrawing erases; the row stays as
-    proof."""
+    """The proof that a voice may be kept, by whom, to which text (version) and when. Withdrawing erases; the row stays
+    as proof."""
 
     uid = models.CharField(max_length=128, db_index=True)
     person_id = models.CharField(max_length=128, blank=True, default=USER)

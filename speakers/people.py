@@ -53,7 +53,7 @@ def _find(uid: str, person_id: str) -> Person | None:
 
 
 def list_people(uid: str) -> list[Person]:
-    """People that are not deleted, by creation."""
+    """Return the people whom the user knows and who are not deleted, by creation."""
     people = (_read(document) for document in _documents().query(_collection(uid)))
     return sorted((person for person in people if person and not person.deleted), key=lambda person: person.created_at)
 

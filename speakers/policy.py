@@ -189,7 +189,7 @@ def _lowest(values: NDArray[np.float32]) -> float:
 
 
 def decide(room: Room, rules: Rules | None = None) -> list[VoiceDecision]:
-    """One decision per voice, in the order of ``room.voices``."""
+    """Return one decision per voice, in the order of ``room.voices``."""
     rules = rules or Rules()
     return [_in_the_room(at, _alone(at, room, rules), room, rules) for at in range(len(room.voices))]
 

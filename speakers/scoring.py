@@ -35,8 +35,8 @@ class VoiceEvidence:
 
 
 def room_of(evidence: Sequence[VoiceEvidence], known: Candidates, calibration: Calibration | None) -> Room:
-    """All voices of the conversation with their scores. Without a calibration the cosine stands for the probability,
-    which is good enough for a suggestion only."""
+    """Return all voices of the conversation with their scores. Without a calibration the cosine stands for the
+    probability, which is good enough for a suggestion only."""
     voices = [_scored(item, known, calibration) for item in evidence]
     same = np.zeros((len(voices), len(voices)), np.float32)
     for first, a in enumerate(voices):

@@ -115,7 +115,8 @@ def repair_labels(
 
 
 def connections(segments: Sequence[Segment], starts: Sequence[float] = ()) -> list[Key]:
-    """For each segment its connection (a number) and label. Labels of one connection are known to be different voices.
+    """Return for each segment its connection (a number) and label. Labels of one connection are known to be different
+    voices.
 
     A connection ends where a session does (``starts``), where another provider speaks, and at every moment that no
     label reaches across: after a reconnect all labels are new ones. Voices that merely never took turns look like two
@@ -142,8 +143,9 @@ def connections(segments: Sequence[Segment], starts: Sequence[float] = ()) -> li
 
 
 def relabelled(segments: Sequence[Segment], owner: Sequence[Key], voice: Mapping[Key, Hashable]) -> list[Segment]:
-    """One label for all keys of a voice (``owner``: the key of each segment): the one it had first; where an earlier
-    voice has that, the next free number. A key that is not in ``voice`` is a voice of its own."""
+    """Return the segments with one label for all keys of a voice (``owner``: the key of each segment): the one it had
+    first; where an earlier voice has that, the next free number. A key that is not in ``voice`` is a voice of its own.
+    """
     names: dict[Hashable, str] = {}
     used: set[str] = set()
     free = max((speaker_number(item.speaker) for item in segments), default=0) + 1

@@ -88,6 +88,6 @@ class _Breakers:
 
 
 def register() -> None:
-    """Once per process, when the app is ready."""
+    """Register the figures of live sessions at Prometheus; once per process, when the app is ready."""
     if not any(isinstance(item, _Breakers) for item in list(REGISTRY._collector_to_names)):
         REGISTRY.register(_Breakers())

@@ -8,7 +8,7 @@ Span = tuple[float, float]
 
 
 def merge(spans: Iterable[Span]) -> list[Span]:
-    """In order, touching and overlapping ones as one, empty ones left out."""
+    """Return the spans in order, touching and overlapping ones as one, empty ones left out."""
     merged: list[Span] = []
     for start, end in sorted(span for span in spans if span[1] > span[0]):
         if merged and start <= merged[-1][1]:

@@ -91,7 +91,8 @@ def purpose(request: HttpRequest, action: Action, rows: list[MemoryRow]) -> str:
 def do(
     request: HttpRequest, action: Action, row: MemoryRow, reason: str, options: Mapping[str, str]
 ) -> tuple[str, int]:
-    """Do it and write it into the audit log, both or neither. The sentence about it, and the level of the message."""
+    """Do an action and write it into the audit log, both or neither; returns the sentence about it and the message's
+    level."""
     actor = audit.actor_of(request)
     try:
         with transaction.atomic():

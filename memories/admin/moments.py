@@ -42,7 +42,7 @@ def absolute(moment: datetime) -> str:
 
 
 def shown(moment: datetime | None) -> SafeString | str:
-    """For a page: in UTC, how long ago, and in the reader's own zone where that is another one."""
+    """Return a moment for a page: in UTC, how long ago, and in the reader's own zone where that is another one."""
     if moment is None:
         return "–"
     zone = timezone.get_current_timezone_name()
@@ -63,7 +63,7 @@ def stamp(moment: datetime) -> SafeString:
 
 
 def both(moment: datetime) -> str:
-    """The same as plain text."""
+    """Return a moment as plain text: how long ago, and exactly in UTC."""
     return f"{relative(moment)} ({absolute(moment)})"
 
 

@@ -31,5 +31,5 @@ def close(request: HttpRequest, row: MemoryRow) -> None:
 
 
 def until(request: HttpRequest, row: MemoryRow) -> datetime:
-    """When the words are masked again."""
+    """Return when the memory's words are masked again."""
     return datetime.fromtimestamp(reveal.until(request, _KIND, str(row.pk)), UTC)

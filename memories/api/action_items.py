@@ -94,7 +94,8 @@ class TaskViewSet(InTurn, viewsets.ViewSet):
     """Tasks of all memories of the user."""
 
     def weight(self, request: Request) -> int:
-        """Of the memory that a change is written to; a list reads no long transcript."""
+        """Return the bytes that the request reads. Of the memory that a change is written to; a list reads no long
+        transcript."""
         memory_id = agenda.memory_of(self.kwargs.get("task_id", ""))
         uid = uid_of(request)
         return weight(MemoryRow.objects.filter(uid=uid, memory_id=memory_id)) if memory_id else 0

@@ -126,7 +126,7 @@ class ChangeList(RootModel[list[ChangeShown]]):
 
 
 class ChangeViewSet(InTurn, viewsets.ViewSet):
-    """Changes of a memory by its owner. Somebody else's is 404."""
+    """Changes of a memory by its owner; those of somebody else's memory are 404."""
 
     @extend_schema(
         request=NewText,

@@ -145,7 +145,7 @@ class SharedViewSet(InTurn, viewsets.ViewSet):
     throttle_classes = [StrangerRate]
 
     def weight(self, request: Request) -> int:
-        """Of the memory that the link leads to."""
+        """Return the bytes of the memory that the link leads to."""
         link = shared.find(self.kwargs["token"])
         return weight(MemoryRow.objects.filter(uid=link.uid, memory_id=link.memory_id)) if link else 0
 

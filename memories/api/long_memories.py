@@ -28,8 +28,8 @@ MAY_WAIT = 2
 
 
 def weight(rows: QuerySet[MemoryRow], *, listed: bool = False) -> int:
-    """Bytes that these memories have as JSON, nearly. ``listed``: in a list, where the longest have no segments and
-    none its photos."""
+    """Return about how many bytes these memories have as JSON. ``listed``: in a list, where the longest have no
+    segments and none its photos."""
     told = rows.values_list("text_size", "segments", "photo_size")
     sizes = [(text + listing.SEGMENT * count, photos) for text, count, photos in told]
     if listed:

@@ -128,7 +128,7 @@ class MemoryViewSet(InTurn, viewsets.ViewSet):
         return [UserRate(), CreateRate()] if self.action == "create" else [UserRate()]
 
     def weight(self, request: Request) -> int:
-        """Of a list: what its rows weigh. Deleting reads no transcript."""
+        """Return the bytes that the request reads. Of a list: what its rows weigh. Deleting reads no transcript."""
         if self.action != "list":
             return 0 if self.action in ("create", "destroy", "emotions") else super().weight(request)
         return weight(rows_of(uid_of(request), query(ListQuery, request)), listed=True)

@@ -25,7 +25,8 @@ class ProcessingMemoryViewSet(InTurn, viewsets.ViewSet):
     """A long conversation is read in its turn, as the memory is that it becomes."""
 
     def weight(self, request: Request) -> int:
-        """By how long it has lasted: while it goes on its row does not say how many segments there are."""
+        """Return about how many bytes the request reads. By how long it has lasted: while it goes on its row does not
+        say how many segments there are."""
         name = self.kwargs["processing_memory_id"]
         row = ProcessingMemoryRow.objects.filter(uid=uid_of(request), processing_memory_id=name).first()
         if row is None:

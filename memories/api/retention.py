@@ -39,7 +39,7 @@ class RetentionViewSet(viewsets.ViewSet):
         "kept already, too: what is older goes within minutes.",
     )
     def partial_update(self, request: Request) -> Response:
-        """Change what is given."""
+        """Change the settings that are given."""
         uid, fence = uid_of(request), fence_of(request)
         given = body(ChangedRetention, request).model_dump(exclude_unset=True)
         if "recordings_keep_days" in given:

@@ -36,7 +36,7 @@ class PublicViewSet(InTurn, viewsets.ViewSet):
     throttle_classes = [StrangerRate]
 
     def weight(self, request: Request) -> int:
-        """Of the shared memory, or of the page of public ones."""
+        """Return the bytes that the request reads. Of the shared memory, or of the page of public ones."""
         if self.action == "retrieve":
             return weight(sharing.rows_of(self.kwargs["memory_id"]))
         asked = query(PublicQuery, request)

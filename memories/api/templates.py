@@ -56,7 +56,7 @@ class TemplateGiven(BaseModel):
     sections: list[SectionGiven] = Field(min_length=1, max_length=MOST_SECTIONS)
 
     def kept_sections(self) -> list[TemplateSection]:
-        """As they are stored."""
+        """Return the sections in the form in which they are stored."""
         return [TemplateSection(heading=item.heading, instruction=item.instruction) for item in self.sections]
 
 

@@ -69,7 +69,7 @@ class UserSettingsViewSet(viewsets.ViewSet):
 
     @extend_schema(request=ChangedSettings, responses={200: UserSettings, 422: Detail})
     def partial_update(self, request: Request) -> Response:
-        """Change what is given."""
+        """Change the settings that are given."""
         given = body(ChangedSettings, request).model_dump(exclude_unset=True)
         changed = {name: value for name, value in given.items() if value is not None or name == "language"}
         return Response(_shown(users.update_user(uid_of(request), fence=fence_of(request), **changed)))

@@ -129,7 +129,7 @@ class WebhookViewSet(viewsets.ViewSet):
         description="Switched off, what waits is not sent; on again, it hears what happens from then on.",
     )
     def partial_update(self, request: Request, webhook_id: str) -> Response:
-        """Change what is given."""
+        """Change the fields of a webhook that are given."""
         given = body(ChangedWebhook, request)
         changed = hooks.change(
             uid_of(request), webhook_id, url=given.url, kinds=given.kinds, active=given.active,

@@ -63,7 +63,7 @@ def remembered() -> Receipts:
 
 
 def read(file: Path) -> Receipts:
-    """Receipts that ``manage.py backup --receipts`` wrote. Raises BackupError."""
+    """Return the receipts that ``manage.py backup --receipts`` wrote. Raises BackupError."""
     try:
         return Receipts.model_validate_json(file.read_bytes())
     except OSError as error:

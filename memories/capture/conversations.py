@@ -88,7 +88,7 @@ def may_go_on(uid: str, memory: Memory) -> bool:
 
 
 def deleted_at(uid: str, memory_id: str | None) -> float | None:
-    """When (Unix seconds) the user deleted the memory that a conversation has become; None where they have not."""
+    """Return when (Unix seconds) the user deleted the memory that a conversation became; None where they have not."""
     if not memory_id:
         return None
     memory = memories.glance(uid, memory_id)

@@ -34,8 +34,8 @@ def fenced(function: Callable[..., T], session: SessionInfo, *args: Any, **kwarg
 
 
 def fenced_after(function: Callable[..., T], session: SessionInfo, *args: Any, **kwargs: Any) -> T:
-    """As ``fenced``, without the look before: for what is written every few seconds, and only below a conversation that
-    is there. An erasure that came before took the conversation away."""
+    """Call a function as ``fenced`` does, without the look before: for what is written every few seconds, and only
+    below a conversation that is there. An erasure that came before took the conversation away."""
     try:
         result = function(session, *args, **kwargs)
     except ConversationGone:

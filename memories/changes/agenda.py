@@ -43,7 +43,7 @@ class NoSuchTask(LookupError):
 
 
 class BadCursor(ValueError):
-    """Not a cursor of ours."""
+    """The cursor is none that a page of tasks gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def _told(uid: str, groups: Sequence[Sequence[ActionItemRow]]) -> list[Task]:
 
 
 def without_long_transcripts(uid: str, ids: Sequence[str]) -> list[Memory]:
-    """Those of these memories that are there; the words of a long one, which lie apart, are not fetched."""
+    """Return those of these memories that are there; the words of a long one, which lie apart, are not fetched."""
     room = listing.Room(sys.maxsize)
     return [memory for _, memory in listing.get_bounded([(uid, name) for name in ids], room)]
 

@@ -58,7 +58,7 @@ class NothingToHeal(ValueError):
 
 
 class BadCursor(ValueError):
-    """Not a cursor of ours (422)."""
+    """The cursor is none that a preview gave (422)."""
 
 
 class TooManyHealings(Exception):

@@ -69,7 +69,7 @@ class Today:
 
     @property
     def success(self) -> float | None:
-        """Of those that were not canceled."""
+        """Return the share of good runs among those that were not canceled."""
         ended = self.good + self.failed
         return self.good / ended if ended else None
 
@@ -96,7 +96,7 @@ def _totals() -> dict[str, float]:
 
 
 def today(day: date | None = None) -> Today:
-    """Two queries, over as many rows as there are labels."""
+    """Return the figures since the beginning of ``day`` (today). Two queries, over as many rows as there are labels."""
     begun = FigureSnapshot.objects.filter(day=day or timezone.now().date()).first()
     before = begun.totals if begun is not None else {}
     found: dict[Key, float] = defaultdict(float)

@@ -95,7 +95,7 @@ def resume(replay: Replay, *, actor: str, reason: str, spend_cap: float | None =
 
 
 def stop(replay: Replay, *, actor: str, reason: str) -> None:
-    """End it: what waits is not started any more, what is at work ends by itself."""
+    """End a replay: what waits is not started any more, what is at work ends by itself."""
     with transaction.atomic():
         _turn(
             replay, Replay.State.STOPPED, [Replay.State.RUNNING, Replay.State.PAUSED], actor, "Stopped", reason,
@@ -133,7 +133,7 @@ def _turn(
 
 
 def wake_all() -> int:
-    """For the schedule: replays at work whose message was lost. How many."""
+    """Send the messages of replays at work that were lost, for the schedule; returns how many."""
     now = timezone.now()
     idle = Replay.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now))
     late = idle.filter(state__in=AT_WORK) | idle.filter(items__state=ReplayItem.State.STARTED).exclude(

@@ -43,7 +43,7 @@ class Analysis:
         return self.ratio > 1 / RATIO_ALPHA
 
     def figures(self) -> dict[str, Any]:
-        """As JSON, for the record of a decision."""
+        """Return the analysis as JSON, for the record of a decision."""
         return asdict(self) | {"skewed": self.skewed}
 
 

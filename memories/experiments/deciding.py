@@ -44,7 +44,7 @@ def start(experiment: Experiment, *, actor: str, reason: str = "") -> Experiment
 
 
 def stop(experiment: Experiment, *, actor: str, reason: str) -> Experiment:
-    """End it without a winner: everybody has the default again. Raises Refused where it does not run."""
+    """End an experiment without a winner: everybody has the default again. Raises Refused where it does not run."""
     with transaction.atomic():
         held = _held(experiment)
         if held.state != Experiment.State.RUNNING:

@@ -52,7 +52,7 @@ class Experiment(models.Model):
 
 
 class Exposure(models.Model):
-    """That a variant took effect on a user for the first time."""
+    """The record that a variant took effect on a user for the first time."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="exposures")
     uid = models.CharField(max_length=128)
@@ -93,7 +93,7 @@ class ShadowResult(models.Model):
     result and of the control's; ``values`` as of an observation. ``ticket``: of a vendor that answers later."""
 
     class State(models.TextChoices):
-        """Whether it is there."""
+        """Whether the result of the shadow vendor is there."""
 
         WAITING = "waiting"
         DONE = "done"
@@ -152,7 +152,7 @@ class TunedValue(models.Model):
     of a name counts; taken back, the one before does. ``origin``: ``experiment:NAME`` or ``learner:NAME``."""
 
     class State(models.TextChoices):
-        """Whether it is in force."""
+        """Whether the value is in force."""
 
         APPLIED = "applied"
         ROLLED_BACK = "rolled_back"

@@ -36,9 +36,9 @@ class Interval:
 def mean_interval(
     values: Sequence[float], *, alpha: float, planned: int, low: float = 0.0, high: float = 1.0
 ) -> Interval:
-    """Of the mean of values between ``low`` and ``high``, in the order in which they came.
-    ``planned``: the count at which the interval shall be narrowest; it is valid at all others. Raises
-    ValueError for a value outside of the range."""
+    """Return the interval of the mean of values between ``low`` and ``high``, in the order in which they came.
+    ``planned``: the count at which the interval shall be narrowest; it is valid at all others. Raises ValueError for a
+    value outside of the range."""
     if not values:
         return Interval((low + high) / 2, low, high, 0)
     lows, highs = path(np.asarray(values, np.float64), alpha=alpha, planned=planned, low=low, high=high)
@@ -70,8 +70,9 @@ def path(
 
 
 def difference_interval(base: Sequence[float], other: Sequence[float], *, alpha: float, planned: int) -> Interval:
-    """Of the mean of ``other`` minus that of ``base``, both of independent units with values 0..1 in the order in which
-    they came. The i-th of the one is compared with the i-th of the other; the rest of the longer one waits."""
+    """Return the interval of the mean of ``other`` minus that of ``base``, both of independent units with values 0..1
+    in the order in which they came. The i-th of the one is compared with the i-th of the other; the rest of the longer
+    one waits."""
     count = min(len(base), len(other))
     pairs = [other[at] - base[at] for at in range(count)]
     return mean_interval(pairs, alpha=alpha, planned=planned, low=-1.0, high=1.0)

@@ -77,7 +77,7 @@ def remaining(uid: str) -> int:
 
 
 def exported(uid: str) -> dict[str, Any]:
-    """For the user's export: of which experiments they were part, and which values are their own."""
+    """Return for the user's export of which experiments they were part, and which values are their own."""
     exposures = Exposure.objects.filter(uid=uid).order_by("at")
     values = TunedValue.objects.filter(uid=uid).order_by("at")
     tried = ShadowResult.objects.filter(uid=uid).order_by("at")

@@ -46,7 +46,7 @@ class ReportAdmin(ReadOnlyAdmin):
 
     @admin.display(description="thumb")
     def thumb_shown(self, row: Report) -> str:
-        """In words: a picture of a thumb is read by nobody who cannot see it."""
+        """Return the thumb in words: a picture of a thumb is read by nobody who cannot see it."""
         return {1: "up", -1: "down"}.get(row.thumb, "–")
 
     @admin.display(description="reasons")

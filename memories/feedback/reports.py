@@ -50,7 +50,7 @@ class Given:
 
 
 def give(uid: str, given: Given, *, fence: Fence) -> Report:
-    """Keep it; a second time for the same part of the same memory replaces the first.
+    """Keep what a user says; a second time for the same part of the same memory replaces the first.
 
     Raises MemoryNotFound for a memory that is not the user's, TooMuchFeedback and what ``fence`` raises.
     """

@@ -38,7 +38,7 @@ def voice_of(segment: Segment) -> str | None:
 
 
 def count(segments: Sequence[Segment], timeline: EmotionTimeline | None) -> dict[str, Counted]:
-    """By voice, those who spoke longest."""
+    """Return the figures of each voice of a memory, of those who spoke longest."""
     found: dict[str, Counted] = defaultdict(Counted)
     before: Segment | None = None
     for segment in segments[:LOOKED_AT]:

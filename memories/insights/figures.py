@@ -26,8 +26,8 @@ log = structlog.get_logger(__name__)
 
 
 def permitted(uid: str) -> dict[str, str]:
-    """Voices that are counted, with their names: of people whom the user named and for whom a consent to keep the voice
-    holds; the user's own ("") unless they withdrew theirs."""
+    """Return the voices that are counted, with their names: of people whom the user named and for whom a consent to
+    keep the voice holds; the user's own ("") unless they withdrew theirs."""
     held: dict[str, bool] = {}
     for voice, withdrawn in VoiceConsent.objects.filter(uid=uid).values_list("person_id", "withdrawn_at"):
         held[voice] = held.get(voice, False) or withdrawn is None

@@ -100,7 +100,7 @@ def svg(plot: Plot) -> str:
 
 
 def table(plot: Plot) -> str:
-    """The same as an HTML table."""
+    """Return the values of a plot as an HTML table."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in plot.series)
     body = "".join(
         f'<tr><th scope="row">{escape(label)}</th>{"".join(f"<td>{value:.1f}</td>" for value in values)}</tr>'

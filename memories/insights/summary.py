@@ -96,7 +96,7 @@ class Insights(BaseModel):
 
 
 def insights(uid: str, start: date, end: date) -> Insights:
-    """Of the days from ``start`` to ``end`` in the user's zone."""
+    """Return the insights of the days from ``start`` to ``end`` in the user's zone."""
     own = zone_of(uid)
     figures.have_a_worker_count(uid)
     names = figures.permitted(uid)

@@ -42,7 +42,7 @@ class Learner(Protocol):
         """What should be otherwise by now. ``uid`` "" for learners of everybody."""
 
     def apply(self, proposal: Proposal) -> None:
-        """Put it in force, where it is not a tunable's value that is asked for by name."""
+        """Put a proposal in force, where it is not a tunable's value that is asked for by name."""
 
     def take_back(self, row: TunedValue) -> None:
         """Undo what ``apply`` did with this value."""
@@ -62,7 +62,7 @@ class Point:
 
 
 def halves(points: Sequence[Point]) -> tuple[list[Point], list[Point]]:
-    """To choose on, and held out."""
+    """Divide the points into those to choose a threshold on and those held out, by the hash of their key."""
     kept: tuple[list[Point], list[Point]] = ([], [])
     for point in points:
         kept[hashlib.sha256(point.key.encode()).digest()[0] % 2].append(point)
@@ -93,7 +93,7 @@ def threshold_proposal(
     points: Sequence[Point], grid: Sequence[float], now: float, *, learner: str, name: str, uid: str = "",
     least: int, wrong: float = 1.0, told: str, value: Callable[[float], Any] = lambda chosen: chosen,
 ) -> Iterator[Proposal]:  # fmt: skip
-    """At most one proposal: a better threshold, chosen on one half of the points and judged on the other one."""
+    """Yield at most one proposal: a better threshold, chosen on one half of the points and judged on the other one."""
     chosen_on, held_out = halves(points)
     if len(points) < least or not chosen_on or not held_out:
         return
@@ -113,7 +113,7 @@ class ByName:
     """A learner whose value is asked for by name (``omi.core.tuned``): the record of it is what is in force."""
 
     def apply(self, proposal: Proposal) -> None:
-        """Nothing more than the record."""
+        """Do nothing: the record of the value puts it in force."""
 
     def take_back(self, row: TunedValue) -> None:
-        """Nothing more than the record."""
+        """Do nothing: the record of the value takes it out of force."""

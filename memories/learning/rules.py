@@ -54,7 +54,8 @@ class NeverWorse(ByName):
 
 
 def rated(since: TunedValue | None = None) -> list[Point]:
-    """Transcripts that replaced another one, with how long they were against it, and whether users found them good."""
+    """Return transcripts that replaced another one, with how long they were against it, and whether users found them
+    good."""
     rows = Report.objects.filter(part=Part.TRANSCRIPT).exclude(thumb=0)
     rows = rows.filter(created_at__gt=since.at) if since is not None else rows
     found = []

@@ -132,7 +132,7 @@ def _recorded(learner: Learner, action: str, uid: str, reason: str, figures: dic
 
 
 def since_switched_off() -> int:
-    """With ``OMI_LEARNING`` off nothing learned stays in force; how many values were taken back."""
+    """Take back all learned values where ``OMI_LEARNING`` is off; returns how many."""
     rows = list(TunedValue.objects.filter(origin__startswith="learner:", state=TunedValue.State.APPLIED))
     for row in rows:
         roll_back(row, actor=ACTOR, reason=f"OMI_LEARNING was switched off, {timezone.now():%Y-%m-%d}")

@@ -70,8 +70,8 @@ class Samples:
 
 
 def foreign_samples(vectors: Vectors) -> dict[str, float]:
-    """Samples that are nearer to another person's than to their own person's others, by how much. What was found
-    foreign is left out of the next look: one wrong sample makes none of the right ones suspicious."""
+    """Return the samples that are nearer to another person's than to their own person's others, by how much. What was
+    found foreign is left out of the next look: one wrong sample makes none of the right ones suspicious."""
     left = dict(vectors)
     found: dict[str, float] = {}
     while True:
@@ -157,7 +157,7 @@ class Calibration(ByName):
 
 
 def judged_voices(uid: str, since: TunedValue | None = None) -> list[Point]:
-    """Voices that a person named: the probability of the best candidate, and whether that was the one."""
+    """Return the voices that a person named: the probability of the best candidate, and whether that was the one."""
     rows = SpeakerDecision.objects.filter(uid=uid, manual=True).exclude(best="")
     rows = rows.filter(created_at__gt=since.at) if since is not None else rows
     return [

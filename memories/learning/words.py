@@ -93,8 +93,8 @@ class Offer:
 
 
 def offered(uid: str) -> list[Offer]:
-    """Words that the user corrected twice or more in the same way, the most frequent first, and that no healing has put
-    right. Of what the user changed only, and shown to nobody else."""
+    """Return the words that the user corrected twice or more in the same way, the most frequent first, and that no
+    healing has put right. Of what the user changed only, and shown to nobody else."""
     seen: Counter[tuple[str, str]] = Counter()
     for case in _cases(uid):
         seen.update(set(replaced(case)))

@@ -129,7 +129,7 @@ def check_runs(uid: str, memories: Mapping[str, Memory]) -> Iterator[Difference]
 
 
 def extra_runs(uid: str, ids: Collection[str]) -> Iterator[Difference]:
-    """Work that goes on for memories that are gone. (A capture's memory is not there yet.)"""
+    """Yield work that goes on for memories that are gone. (A capture's memory is not there yet.)"""
     runs = PostProcessingRun.objects.filter(uid=uid).exclude(state=State.FINISHED).exclude(kind=Kind.CAPTURE)
     for identity in sorted(set(runs.values_list("memory_id", flat=True)) - set(ids)):
         yield Difference("run_extra", uid, identity, "runs")

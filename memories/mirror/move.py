@@ -96,7 +96,8 @@ def move_vectors(source: Vectors, target: Vectors, namespace: str, *, tick: Tick
 
 
 def compare_vectors(source: Vectors, target: Vectors, namespace: str, *, prune: bool = False) -> Report:
-    """Ids that are missing in the target or differ there (beyond the rounding of float32), and those only there."""
+    """Return the ids that are missing in the target or differ there (beyond the rounding of float32), and those only
+    there."""
     report = Report()
     for part in batches(source.list_ids(namespace=namespace), PAGE):
         ours, theirs = source.fetch(part, namespace=namespace), target.fetch(part, namespace=namespace)

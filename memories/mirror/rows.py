@@ -65,7 +65,7 @@ def on_person_changed(*, uid: str, person: Any, **_: Any) -> None:
 
 
 def mark_deleted(uid: str, memory_id: str, at: datetime) -> None:
-    """For a memory whose document cannot be read."""
+    """Mark the row as deleted, for a memory whose document cannot be read."""
     MemoryRow.objects.filter(uid=uid, memory_id=memory_id).update(deleted=True, deleted_at=at, words_stale=True)
 
 
@@ -130,7 +130,7 @@ def memory_values(memory: Memory) -> dict[str, Any]:
 
 
 def labelled(rows: QuerySet[MemoryRow], labels: Iterable[str]) -> QuerySet[MemoryRow]:
-    """Those of ``rows`` that bear each of these labels (ids of folders and tags)."""
+    """Return those of ``rows`` that bear each of these labels (ids of folders and tags)."""
     for label in labels:
         rows = rows.exclude(labels="").filter(labels__contains=f" {label} ")
     return rows

@@ -36,7 +36,8 @@ class BatchNotFound(LookupError):
 
 
 class TooManyBatches(Exception):
-    """As many batches of the user as may be are unfinished, or as many files were announced within a day (429)."""
+    """Nothing more is taken: as many batches of the user as may be are unfinished, or as many files were announced
+    within a day (429)."""
 
 
 class TooMuchWaiting(Exception):

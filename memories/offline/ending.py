@@ -101,7 +101,7 @@ def _let_go(batch: SyncBatch) -> None:
 
 
 def given_up() -> QuerySet[SyncBatch]:
-    """Batches that failed and of which something is still here, the oldest first."""
+    """Return the batches that failed and of which something is still here, the oldest first."""
     here = SyncFile.objects.filter(batch=OuterRef("pk")).exclude(pieces=[])
     return SyncBatch.objects.filter(Exists(here), state=SyncBatch.State.FAILED).order_by("ended_at", "pk")
 

@@ -43,7 +43,7 @@ class OfflineCollector:
 
 
 def register() -> None:
-    """Once per process, when the app is ready."""
+    """Register the figures of offline batches at Prometheus; once per process, when the app is ready."""
     if not any(isinstance(item, OfflineCollector) for item in list(REGISTRY._collector_to_names)):
         REGISTRY.register(OfflineCollector())
 

@@ -73,7 +73,8 @@ def texts(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
 
 @page("GET", "POST")
 def voice(request: HttpRequest, who: Principal, memory_id: str) -> HttpResponse:
-    """Who it is that speaks: asked for one passage, said of the whole voice or of this passage."""
+    """Show and answer the page that asks who it is that speaks: asked for one passage, said of the whole voice or of
+    this passage."""
     if request.method == "POST":
         return _named(request, who, memory_id, given(NamedVoice, request.POST, "body"))
     asked = given(VoiceQuery, request.GET)

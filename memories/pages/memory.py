@@ -144,7 +144,7 @@ def weight_of(uid: str, memory_id: str) -> int:
 
 
 def back_to(memory_id: str, moment: float | None = None) -> HttpResponse:
-    """To the memory's page, at a moment of it."""
+    """Redirect to the memory's page, at a moment of it in seconds."""
     return redirect(f"/app/memories/{quote(memory_id, safe='')}" + ("" if moment is None else f"?t={moment:.2f}#meant"))
 
 

@@ -39,7 +39,8 @@ class TimelineQuery(Query):
     choose: bool = Field(default=False, description="with boxes, to merge some")
 
     def address(self, **changed: str) -> str:
-        """The same without the cursor, for an address; ``changed``: with these instead, "" for without."""
+        """Return this query without its cursor as text, for an address; ``changed`` replaces parameters ("": without
+        them)."""
         told = {name: "true" if getattr(self, name) else "" for name in ("discarded", "aside", "choose")}
         asked = {"folder": self.folder or "", "tags": self.tags or "", **told, **changed}
         return urlencode({name: value for name, value in asked.items() if value})

@@ -29,7 +29,8 @@ class Passage:
 
 
 def passages(segments: Sequence[Segment]) -> list[Passage]:
-    """In order, without overlap. A segment is never cut; one without words belongs to none."""
+    """Cut a transcript into passages, in order and without overlap. A segment is never cut; one without words belongs
+    to none."""
     made: list[Passage] = []
     held: list[tuple[int, Segment]] = []
     size = 0

@@ -181,7 +181,7 @@ def _emotions(row: IndexedMemory, timeline: EmotionTimeline | None) -> None:
 
 
 def leading(timeline: EmotionTimeline | None) -> list[str]:
-    """Emotions that lead in at least a tenth of the measured time, most first."""
+    """Return the emotions that lead in at least a tenth of the measured time, most first."""
     seconds: dict[str, float] = defaultdict(float)
     for span in timeline.spans if timeline is not None else []:
         if name := span.leading:

@@ -23,7 +23,7 @@ VERSION = "1"
 
 
 def transcript(ctx: Context) -> dict[str, Any]:
-    """Of the words that this run transcribed."""
+    """Return what made the words that this run transcribed."""
     made = ctx.output("transcribe")
     return {
         "provider": made.get("vendor", ""), "model": made.get("model", ""), "version": VERSION,

@@ -154,8 +154,8 @@ def settled(
 
 
 def settled_of_live(before: ProcessingMemory, books: Mapping[str, Mapping[str, Any]]) -> float:
-    """Seconds that ``books`` have settled since ``before``, of sessions that were live: what was captured offline was
-    never counted as a failure."""
+    """Return the seconds that ``books`` have settled since ``before``, of sessions that were live: what was captured
+    offline was never counted as a failure."""
     return sum(
         float(books[session].get("settled") or 0.0) - float(counted.get("settled") or 0.0)
         for session, counted in accounting(before).items()

@@ -42,7 +42,7 @@ def get_run(uid: str, run_id: int | str) -> PostProcessingRun:
 
 
 def dead_letters() -> QuerySet[PostProcessingRun]:
-    """Runs that were given up and that no later run has followed."""
+    """Return the runs that were given up and that no later run has followed."""
     return PostProcessingRun.objects.filter(dead_letter=True, followed_by=None).order_by("id")
 
 
@@ -53,7 +53,7 @@ def unfinished(state: State) -> QuerySet[PostProcessingRun]:
 
 
 def newest_dead_letters(most: int) -> QuerySet[PostProcessingRun]:
-    """Of the newest ``most`` runs that were given up those that no later run has followed."""
+    """Return, of the newest ``most`` runs that were given up, those that no later run has followed."""
     given_up = PostProcessingRun.objects.filter(dead_letter=True).order_by("-id").values("pk")[:most]
     return PostProcessingRun.objects.filter(pk__in=given_up, followed_by=None).order_by()
 

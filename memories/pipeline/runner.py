@@ -323,7 +323,8 @@ def _verdict(ctx: Context, published: dict[str, Any]) -> tuple[Outcome, str]:
 
 
 def reusable(ctx: Context, step: RunStep, input_hash: str) -> RunStep | None:
-    """The same step of an earlier run of this memory, with the same inputs, unless this run was asked to do it anew.
+    """Return the same step of an earlier run of this memory, with the same inputs, unless this run was asked to do it
+    anew.
 
     A run that follows another one, or that was given a recording, reuses whatever is unchanged; other runs were asked
     for to do their work again, and reuse only what cannot come out differently (``REUSE = "always"``).

@@ -87,7 +87,7 @@ def _of(row: MadeWith) -> Chosen:
 
 
 def forecast(selection: Selection) -> SelectionForecast:
-    """What it would take, without doing it: counts, seconds, cost. Raises UnknownCondition."""
+    """Return what doing the selection anew would take: counts, seconds, cost. Raises UnknownCondition."""
     made = SelectionForecast()
     looked = 0
     for row in records.selected(selection.made_with, selection.since, selection.until).iterator():

@@ -44,7 +44,8 @@ Part = tuple[str, Callable[[], Any]]
 
 
 def memory_parts(uid: str, memory_id: str) -> list[Part]:
-    """In the order in which they are carried out. Later names may need what earlier ones still find."""
+    """Return the parts of a memory's erasure in the order in which they are carried out. Later names may need what
+    earlier ones still find."""
     return [
         ("runs", lambda: service.forget_memory(uid, memory_id)),
         ("voices", lambda: speakers.forget_memory(uid, memory_id)),
@@ -143,7 +144,8 @@ def vectors_of(uid: str) -> list[str]:
 
 
 def erase_vectors(uid: str, memory_id: str) -> int:
-    """By the id rule, and by metadata: whatever else was stored for this memory (parts of a transcript)."""
+    """Delete a memory's vectors, by the id rule, and by metadata: whatever else was stored for this memory (parts of a
+    transcript)."""
     store, space = vectors(), namespace()
     identity = vector_id(uid, memory_id)
     known = len(store.fetch([identity], namespace=space)) if is_id(uid) and is_id(memory_id) else 0

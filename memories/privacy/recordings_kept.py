@@ -68,8 +68,8 @@ def told(uid: str) -> Kept:
 
 
 def keep_recordings_for(uid: str, days: int | None, *, fence: Fence = users.no_fence) -> None:
-    """From now on, and of what is kept already: recordings go so many days after they were stored, within minutes
-    after that, by the worker's housekeeping. None: they stay until they are deleted."""
+    """Set how long recordings are kept, from now on, and of what is kept already: recordings go so many days after they
+    were stored, within minutes after that, by the worker's housekeeping. None: they stay until they are deleted."""
     users.update_user(uid, fence=fence, recordings_keep_days=days)
     audio.limit_age(uid, AudioObject.Purpose.RECORDING, users.recordings_age(uid))
 

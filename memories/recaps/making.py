@@ -48,7 +48,7 @@ FETCHED = 20
 
 
 def tick() -> int:
-    """See what is due, and make it. How many recaps were made."""
+    """Make the recaps that are due; returns how many were made."""
     now = timezone.now()
     look(now)
     due = Recap.objects.filter(Q(until=None) | Q(until__lt=now), due=True, tries__lt=MOST_TRIES).order_by("first", "pk")

@@ -30,7 +30,8 @@ class Material:
 
 
 def gathered(memories: Sequence[Memory], zone: tzinfo) -> Material:
-    """Of ``memories``, oldest first. A name stands in it only where somebody said it, or in a title."""
+    """Return the material of ``memories``, oldest first. A name stands in it only where somebody said it, or in a
+    title."""
     voices: dict[str, str | None] = {}
     share = max(LEAST_SHARE, MOST_CHARACTERS // max(1, len(memories)))
     numbered: dict[int, Memory] = {}

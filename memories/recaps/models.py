@@ -52,7 +52,7 @@ class RecapSource(models.Model):
 
 
 class RecapTurn(models.Model):
-    """When a user is to be looked at next: after their next midnight."""
+    """The time when a user is to be looked at next: after their next midnight."""
 
     uid = models.CharField(max_length=128, primary_key=True)
     next_at = models.DateTimeField(db_index=True)

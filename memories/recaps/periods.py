@@ -39,7 +39,7 @@ def ended(kind: str, now: datetime, zone: ZoneInfo) -> list[date]:
 
 
 def next_look(now: datetime, zone: ZoneInfo) -> datetime:
-    """When something may be due again."""
+    """Return when a recap may be due again."""
     today = now.astimezone(zone).date()
     settled = midnight(today, zone) + SETTLED
     return settled if settled > now else midnight(today + timedelta(days=1), zone) + SETTLED

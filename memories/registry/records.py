@@ -71,7 +71,7 @@ def of_memory(uid: str, memory_id: str) -> dict[str, dict[str, Any]]:
 
 
 def lines(uid: str, memory_id: str) -> list[str]:
-    """For the terminal, one line a part."""
+    """Return what made a memory for the terminal, one line a part."""
     found = of_memory(uid, memory_id)
     return [
         f"{part} made with " + ", ".join(f"{name} {value}" for name, value in found[part].items())

@@ -59,7 +59,8 @@ def trimmed(memory: Memory, size: int) -> Memory:
 
 
 def list_bounded(uid: str, *, limit: int, offset: int, cursor: str | None, include_discarded: bool, size: int) -> Page:
-    """As ``list_memories``, within ``size`` bytes. A page that ends early has a cursor that goes on behind it."""
+    """List memories as ``list_memories``, within ``size`` bytes. A page that ends early has a cursor that goes on
+    behind it."""
     room, page, wanted = Room(size), Page(), limit
     left_out = tombstones.people(uid)
     while wanted > 0:
@@ -83,8 +84,8 @@ def list_labelled(
     uid: str, labels: Sequence[str], *, limit: int, offset: int, cursor: str | None, include_discarded: bool, size: int,
     only_discarded: bool = False,
 ) -> Page:  # fmt: skip
-    """As ``list_bounded``, of the memories that bear each of these labels (ids of folders and tags), or of the
-    discarded ones alone. The rows know which these are; documents cannot be asked for several tags at once.
+    """List memories as ``list_bounded``, of the memories that bear each of these labels (ids of folders and tags), or
+    of the discarded ones alone. The rows know which these are; documents cannot be asked for several tags at once.
 
     Raises InvalidCursor.
     """

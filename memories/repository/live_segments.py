@@ -34,7 +34,7 @@ class LivePiece:
     written_at: float
 
     def path(self, conversation: str) -> str:
-        """Its path below the conversation's."""
+        """Return the path of the piece's document below the conversation's."""
         return f"{conversation}/{COLLECTION}/{self.session_id}-{self.number:05d}"
 
     def data(self) -> Data:

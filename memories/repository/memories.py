@@ -43,7 +43,7 @@ class RevisionConflict(Exception):
 
 
 class InvalidCursor(ValueError):
-    """Not a cursor of ours (422)."""
+    """The cursor is none that a list gave (422)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,13 +365,13 @@ def _memory(document: Document) -> Memory:
 
 
 def cursor_of(last: Document) -> str:
-    """From where a page goes on that ended with this document."""
+    """Return from where the next page goes on after one that ended with this document."""
     moment = last.data[_CREATED].isoformat()
     return base64.urlsafe_b64encode(json.dumps([moment, last.id]).encode()).decode().rstrip("=")
 
 
 def moment_of(uid: str, cursor: str) -> datetime:
-    """When the memory was created that ended the page. Raises InvalidCursor."""
+    """Return when the last memory of the cursor's page was created. Raises InvalidCursor."""
     return position(uid, cursor).created_at
 
 

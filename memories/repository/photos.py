@@ -14,7 +14,7 @@ from omi.stores.documents.base import Data
 
 
 def photos_of(where: str) -> list[Photo]:
-    """Those of the memory whose document is ``where``, in their order; a damaged one costs itself only."""
+    """Return the photos of the memory whose document is ``where``, in their order; a damaged one costs itself only."""
     photos: list[tuple[float, str, Photo]] = []
     for document in documents().query(f"{where}/photos"):
         try:

@@ -26,7 +26,7 @@ def memory_subject(uid: str, memory_id: str) -> str:
 
 
 def was_erased(uid: str, memory_id: str) -> bool:
-    """Whether this very memory was erased: its id is never used again, so nothing brings it back."""
+    """Return whether this very memory was erased: its id is never used again, so nothing brings it back."""
     return ErasureReceipt.objects.filter(subject__in=digests(f"{uid}/{memory_id}"), kind="memory").exists()
 
 

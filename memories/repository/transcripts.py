@@ -85,7 +85,7 @@ def list_transcripts(uid: str, memory_id: str) -> dict[str, TranscriptVersion]:
 
 
 def preferred(versions: Sequence[TranscriptVersion]) -> TranscriptVersion:
-    """Of one model's versions, newest first: the one that is shown, else the newest that no run rejected."""
+    """Choose of one model's versions, newest first: the one that is shown, else the newest that no run rejected."""
     good = (item for item in versions if item.meta.get("accepted") is not False)
     return next((item for item in versions if item.active), None) or next(good, versions[0])
 

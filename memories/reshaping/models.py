@@ -7,7 +7,8 @@ from django.db.models import Q
 
 
 class Reshaping(models.Model):
-    """Memories that take the place of others. ``key``: a digest of what was asked for, so that asking twice makes one.
+    """A merge or a split: memories that take the place of others. ``key``: a digest of what was asked for, so that
+    asking twice makes one.
 
     ``making``: the originals are shown, and what takes their place is prepared. ``done``: it is shown, the originals
     are hidden. ``undoing``, ``undone``: the other way round. ``failed``: nothing was changed.

@@ -34,7 +34,7 @@ class NotFound(LookupError):
 
 
 class TooMany(Exception):
-    """As many are under way as may be (429)."""
+    """As many merges and splits of the user are under way as may be (429)."""
 
 
 class UnderWay(Exception):
@@ -142,12 +142,13 @@ def replacement_of(uid: str, memory_id: str) -> str | None:
 
 
 def hidden() -> QuerySet[ReshapedMemory]:
-    """Originals that may be hidden behind what took their place: they are not in the trash, and go by another time."""
+    """Return the originals that may be hidden behind what took their place: they are not in the trash, and go by
+    another time."""
     return ReshapedMemory.objects.filter(made=False, reshaping__state__in=HOLDING)
 
 
 def hidden_behind(uid: str, memory_id: str) -> list[str]:
-    """Originals that are hidden behind this memory: they say what it says, and go with it."""
+    """Return the originals that are hidden behind this memory: they say what it says, and go with it."""
     # Of a worker that died behind the change the row may say that it is still being made.
     rows = Reshaping.objects.filter(state__in=(State.MAKING, State.DONE), memories__uid=uid,
                                     memories__memory_id=memory_id, memories__made=True)  # fmt: skip

@@ -16,7 +16,7 @@ Timed = TypeVar("Timed", Segment, EmotionSpan, Change)
 
 
 def moment(second: float, offset: float) -> float:
-    """Nothing lies before second 0."""
+    """Return a moment in the other memory's time, rounded to ms; nothing lies before second 0."""
     return max(0.0, round(second + offset, 3))
 
 

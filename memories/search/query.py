@@ -61,7 +61,7 @@ class Filters:
 
     @property
     def among(self) -> word_index.Among:
-        """The same for the index."""
+        """Return the filters that the word index knows."""
         return word_index.Among(
             self.start, self.end, self.category, self.person_id, self.include_discarded or self.only_discarded,
             self.people, self.emotion, self.language, self.open_items, self.only_discarded,
@@ -105,7 +105,7 @@ class Hit:
 
     @property
     def sure(self) -> bool:
-        """Whether it is near enough to answer a question from."""
+        """Whether the memory is near enough to answer a question from."""
         return near_enough(self.semantic or 0.0, self.lexical or 0.0)
 
     @property

@@ -119,7 +119,8 @@ class WordHit:
 
 
 def refresh_at_once(uid: str) -> int:
-    """As ``refresh``, as far as it is quickly done: for a search. What is long, or too much, a worker reads, soon."""
+    """Read what is stale as ``refresh``, as far as it is quickly done: for a search. What is long, or too much, a
+    worker reads, soon."""
     stale = MemoryRow.objects.filter(uid=uid, words_stale=True)
     sizes = list(stale.order_by("-created_at").values_list("text_size", flat=True)[: REFRESHED_AT_ONCE + 1])
     if sizes and (len(sizes) > REFRESHED_AT_ONCE or max(sizes) > LONGEST_AT_ONCE or sum(sizes) > TEXT_AT_ONCE):
@@ -180,7 +181,8 @@ def ids(uid: str, among: Among, most: int) -> list[str]:
 
 
 def find(uid: str, query: str, among: Among = EVERYTHING) -> list[WordHit]:
-    """Memories that hold words of the query, best first. Reads a bounded number of index entries for each word."""
+    """Return the memories that hold words of the query, best first; reads a bounded number of index entries for each
+    word."""
     asked = word_rows.digests(uid, terms(query)[:MOST_WORDS])
     wanted = list(asked.values())
     start, end = among.start, among.end

@@ -48,7 +48,7 @@ def terms(text: str) -> list[str]:
 
 
 def stem(word: str) -> str:
-    """Without a plural ending: ``budgets`` finds ``budget``."""
+    """Return a word without its plural ending: ``budgets`` finds ``budget``."""
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 

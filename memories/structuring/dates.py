@@ -113,7 +113,8 @@ def on_the_clock(day: date, clock: time, anchor: datetime) -> datetime:
 
 
 def is_ahead(moment: datetime, anchor: datetime) -> bool:
-    """In UTC: Python compares two times of one zone by their clocks, and a clock goes back once a year."""
+    """Return whether a moment lies within the horizon after ``anchor``. In UTC: Python compares two times of one zone
+    by their clocks, and a clock goes back once a year."""
     return anchor.astimezone(UTC) < moment.astimezone(UTC) <= (anchor + HORIZON).astimezone(UTC)
 
 

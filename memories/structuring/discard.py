@@ -28,7 +28,7 @@ _FILLERS = frozenset(
 
 
 def must_keep(request: StructureRequest) -> str:
-    """Why this talk is kept without asking anybody; empty when it has to be judged."""
+    """Return why this talk is kept without asking anybody; empty when it has to be judged."""
     text = plain_text(request.segments)
     if request.force:
         return "asked for by the user"

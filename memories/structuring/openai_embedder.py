@@ -95,7 +95,7 @@ def estimate(text: str) -> int:
 
 
 def split(text: str) -> list[str]:
-    """Parts that the model can take, cut between words where there are any."""
+    """Return the parts of a text that the model can take, cut between words where there are any."""
     text = text.strip() or BLANK
     if estimate(text) <= INPUT_TOKENS:
         return [text]

@@ -45,7 +45,7 @@ class Claim:
         Submission.objects.filter(pk=self.key).update(answer=answer[:400])
 
     def undone(self) -> None:
-        """Nothing was done: the same page may be submitted again."""
+        """Take the claim back, as nothing was done: the same page may be submitted again."""
         Submission.objects.filter(pk=self.key).delete()
 
 

@@ -135,7 +135,7 @@ def activate_preview(now: Situation, options: Options) -> Preview:
 
 
 def others(now: Situation) -> list[tuple[str, TranscriptVersion]]:
-    """Versions that can be activated, by ``model@version``; the newest of each model first."""
+    """Return the versions that can be activated, by ``model@version``; the newest of each model first."""
     return [
         (f"{item.model}@{item.version}", item)
         for _, versions in sorted(now.versions.items())

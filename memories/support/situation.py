@@ -74,7 +74,7 @@ class Situation:
 
     @property
     def seen(self) -> str:
-        """Changes with everything that an action's page shows."""
+        """Return a text that changes with everything that an action's page shows."""
         runs = ",".join(f"{run.pk}{run.state[0]}" for run in self.runs[:5])
         kept = ",".join(item.name[:8] for item in self.recordings)
         return f"{self.memory.revision if self.memory else '-'}/{runs}/{kept}"
@@ -88,7 +88,7 @@ class Situation:
 
 
 def of(uid: str, memory_id: str, *, versions: bool = True) -> Situation:
-    """Read it. A store that is down is a ``problem`` and hides no runs."""
+    """Read what is known of a memory; a store that is down is a ``problem`` and hides no runs."""
     memory, problem = _document(uid, memory_id)
     stored: Mapping[str, list[TranscriptVersion]] = {}
     if versions and memory is not None:

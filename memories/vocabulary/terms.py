@@ -42,7 +42,7 @@ def of(uid: str) -> Vocabulary:
 
 
 def cleaned(terms: Sequence[str]) -> list[str]:
-    """Without blanks around and doubled ones (case does not count), cut to ``LONGEST``."""
+    """Return the terms without doubled ones (case does not count) and surrounding blanks, cut to ``LONGEST``."""
     found: dict[str, str] = {}
     for term in terms:
         plain = " ".join(composed(term).split())[:LONGEST].strip()

@@ -76,7 +76,8 @@ def create(uid: str, url: str, kinds: list[str], *, fence: Fence) -> tuple[Webho
 def change(
     uid: str, webhook_id: str, *, url: str | None, kinds: list[str] | None, active: bool | None, fence: Fence
 ) -> Webhook:
-    """Change what is given. Switched on again it is told what happens from then on, not what it missed.
+    """Change the fields of a webhook: change what is given. Switched on again it is told what happens from then on, not
+    what it missed.
 
     Raises WebhookNotFound, BadAddress, SameAddress and AccountErased.
     """

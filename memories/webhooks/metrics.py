@@ -63,7 +63,7 @@ class WebhookCollector:
 
 
 def register() -> None:
-    """Once per process, when the app is ready."""
+    """Register the figures of webhooks at Prometheus; once per process, when the app is ready."""
     if not any(isinstance(item, WebhookCollector) for item in list(REGISTRY._collector_to_names)):
         REGISTRY.register(WebhookCollector())
 

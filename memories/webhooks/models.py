@@ -35,7 +35,7 @@ class WebhookDelivery(models.Model):
     """One message for one address. ``body`` holds ids and links, never words, and is the same at every try."""
 
     class State(models.TextChoices):
-        """Whether it is still tried."""
+        """Whether a delivery is still tried."""
 
         WAITING = "waiting"
         DELIVERED = "delivered"

@@ -69,5 +69,5 @@ _task = WatchTask("ended-sign-ins", _watch)
 
 
 def look(users: Collection[str]) -> tuple[dict[str, datetime], dict[str, datetime]]:
-    """Of these users: when each was erased, and when each was signed out everywhere. Blocking."""
+    """Ask the database of these users: when each was erased, and when each was signed out everywhere. Blocking."""
     return erased_among(users), signed_out_among(users)

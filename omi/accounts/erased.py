@@ -58,7 +58,7 @@ def fence_of(principal: Principal) -> Fence:
 
 
 def erased_among(uids: Iterable[str]) -> dict[str, datetime]:
-    """When each of these accounts was erased, of those that were."""
+    """Return when each of these accounts was erased, of those that were."""
     asked = {digest: uid for uid in uids for digest in digests(uid)}
     found: dict[str, datetime] = {}
     for part in batches(asked, 500):

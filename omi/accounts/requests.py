@@ -16,5 +16,6 @@ def uid_of(request: Request) -> str:
 
 
 def fence_of(request: Request) -> erased.Fence:
-    """Called inside of the transaction that stores something: raises AccountErased where the account is gone."""
+    """Return the fence of a request's writes. Called inside of the transaction that stores something: raises
+    AccountErased where the account is gone."""
     return erased.fence_of(cast("Principal", request.user))

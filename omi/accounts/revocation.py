@@ -39,7 +39,7 @@ def is_signed_out(uid: str, issued_at: float) -> bool:
 
 
 def signed_out_among(uids: Iterable[str]) -> dict[str, datetime]:
-    """When each of these users was signed out everywhere, of those that were."""
+    """Return when each of these users was signed out everywhere, of those that were."""
     found: dict[str, datetime] = {}
     for part in batches(uids, CHUNK):
         found.update(SignOut.objects.filter(uid__in=part).values_list("uid", "at"))

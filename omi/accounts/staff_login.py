@@ -37,7 +37,7 @@ _places = threading.BoundedSemaphore(1 + WAITING)
 @never_cache
 @sensitive_post_parameters()
 def login(request: HttpRequest) -> HttpResponse:
-    """In front of the admin's own login view: 429 with ``Retry-After`` where an address has failed too often."""
+    """Guard the admin's own login view: 429 with ``Retry-After`` where an address has failed too often."""
     if request.method != "POST":
         return admin.site.login(request)
     name, address = str(request.POST.get("username", ""))[:150], address_of(request)

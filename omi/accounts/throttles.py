@@ -94,8 +94,8 @@ def within(kind: str, most: int, uid: str) -> bool:
 
 
 def allowed(kind: str, uid: str) -> bool:
-    """The same for a door that is no view of the REST framework. ``kind``: ``requests``, ``searches``, ``creates``,
-    ``sockets``."""
+    """Count a request and say whether the user's rate allows it, for a door that is no view of the REST framework.
+    ``kind``: ``requests``, ``searches``, ``creates``, ``sockets``."""
     most = int(getattr(settings, f"OMI_{kind.upper()}_PER_MINUTE"))
     return most <= 0 or within(kind, most, uid)
 

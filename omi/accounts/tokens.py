@@ -15,7 +15,7 @@ MAX_DAYS = 3650
 
 
 class BadToken(ValueError):
-    """Not a token of ours, or expired."""
+    """The token is none of this server, or has expired."""
 
 
 def mint(uid: str, days: float = 30) -> str:

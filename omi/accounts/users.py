@@ -91,7 +91,7 @@ def zone_of(uid: str) -> ZoneInfo:
 
 
 def zone(user: UserDoc) -> ZoneInfo:
-    """As ``zone_of``, of a document that was read."""
+    """Return the user's time zone as ``zone_of``, of a document that was read."""
     try:
         return ZoneInfo(user.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -99,13 +99,13 @@ def zone(user: UserDoc) -> ZoneInfo:
 
 
 def find_user(uid: str) -> UserDoc | None:
-    """None where there is no document. Raises Unreadable."""
+    """Return the user's document, None where there is none. Raises Unreadable."""
     found = documents().get(user_path(uid))
     return None if found is None else _parse(uid, found)
 
 
 def no_fence() -> None:
-    """Nothing stands against the write."""
+    """Do nothing: no condition stands against the write."""
 
 
 def update_user(uid: str, *, fence: Fence = no_fence, **fields: Any) -> UserDoc:

@@ -11,8 +11,8 @@ T = TypeVar("T")
 def batches(
     items: Iterable[T], budget: int, cost: Callable[[T], int] = lambda _: 1, *, most: int | None = None
 ) -> Iterator[list[T]]:
-    """In order, each of at most ``budget`` (items, or what ``cost`` counts) and of at most ``most`` items. An item is
-    never cut: one over the budget is a batch of its own."""
+    """Yield the items in batches: in order, each of at most ``budget`` (items, or what ``cost`` counts) and of at most
+    ``most`` items. An item is never cut: one over the budget is a batch of its own."""
     batch: list[T] = []
     size = 0
     for item in items:

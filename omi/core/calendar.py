@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
-    """When a day begins in a zone, in UTC. Where clocks jump over midnight it begins with the jump; what lies beyond
-    the moments that there are is the first or the last of them."""
+    """Return when a day begins in a zone, in UTC. Where clocks jump over midnight it begins with the jump; what lies
+    beyond the moments that there are is the first or the last of them."""
     begins = datetime(day.year, day.month, day.day, tzinfo=zone)
     try:
         return begins.astimezone(UTC)

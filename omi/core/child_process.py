@@ -26,7 +26,8 @@ def command(module: str, *arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """One thread each, so that N children do not start N times the cores' number of threads; found from any folder."""
+    """Return the environment of a child process: one thread each, so that N children do not start N times the cores'
+    number of threads; found from any folder."""
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return {**os.environ, **threads, "PYTHONPATH": path}
@@ -61,7 +62,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def may_start_later(code: int | None) -> bool:
-    """Of a child that was not ready; ``code``: how it ended, None where it lives on.
+    """Return whether another start is worth trying of a child that was not ready; ``code``: how it ended, None where it
+    lives on.
 
     Killed from outside (memory, time) it may start another time. What ends by itself will do so again: native code that
     meets a file it does not understand ends the process, with a code or a segmentation fault.

@@ -114,7 +114,7 @@ def now() -> datetime:
 
 
 def time() -> float:
-    """The same in seconds since 1970."""
+    """Return the time by the database's clock in seconds since 1970."""
     return machine.time() + behind()
 
 

@@ -14,7 +14,8 @@ PAGE = 500
 
 
 def forget(rows: QuerySet[Any]) -> None:
-    """Of these rows, before they are deleted: an entry names its row as text, and may have a reason in words."""
+    """Blank the history of these rows, before they are deleted: an entry names its row as text, and may have a reason
+    in words."""
     keys = [str(pk) for pk in rows.values_list("pk", flat=True)]
     kind = ContentType.objects.get_for_model(rows.model)
     for part in batches(keys, PAGE):
@@ -26,5 +27,5 @@ def forget(rows: QuerySet[Any]) -> None:
 
 
 def of_user(uid: str) -> QuerySet[LogEntry]:
-    """Entries that name the user, as memories (``uid/id``) and voices (``... of uid/person``) are named."""
+    """Return the entries that name the user, as memories (``uid/id``) and voices (``... of uid/person``) are named."""
     return LogEntry.objects.filter(Q(object_repr__startswith=f"{uid}/") | Q(object_repr__contains=f" of {uid}/"))

@@ -21,7 +21,7 @@ def is_id(text: object) -> bool:
 
 
 def checked(text: str) -> str:
-    """For pydantic. Raises ValueError."""
+    """Return the id if it may be one, as pydantic's validator. Raises ValueError."""
     if not is_id(text):
         raise ValueError(f"an id has 1 to {LONGEST} printable ASCII characters, without blanks and slashes")
     return text

@@ -101,8 +101,9 @@ def _number(level: str | int) -> int:
 
 
 def safe_traceback(exc_info: Any) -> str:
-    """Where it happened and what kind of error it was, for the whole chain. Not every error's own words: a ValueError
-    or a validation error quotes the value, which may be what somebody said (``TELLING`` says whose words are kept)."""
+    """Return where it happened and what kind of error it was, for the whole chain. Not every error's own words: a
+    ValueError or a validation error quotes the value, which may be what somebody said (``TELLING`` says whose words are
+    kept)."""
     written: list[str] = []
     error, seen = exc_info[1], set[int]()
     while error is not None and id(error) not in seen:

@@ -15,7 +15,8 @@ RESERVE = 64
 
 
 def raise_limit() -> int:
-    """As high as the hard limit lets us, ``WANTED`` at most. Returns the limit that now holds."""
+    """Raise the limit of open files as high as the hard limit lets us, ``WANTED`` at most. Returns the limit that now
+    holds."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

@@ -90,7 +90,7 @@ def number(value: object) -> float | None:
 
 
 def text(value: object) -> str | None:
-    """Text that a store can hold: no NUL, no half of a surrogate pair. A number is its digits."""
+    """Return text that a store can hold: no NUL, no half of a surrogate pair. A number is its digits."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:g}" if number(value) is not None else None
     if not isinstance(value, str):

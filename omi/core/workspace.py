@@ -27,7 +27,7 @@ _held: list[int] = []
 
 
 def temporary(prefix: str = "work-") -> tempfile.TemporaryDirectory[str]:
-    """As ``tempfile.TemporaryDirectory``, in the folder of this process."""
+    """Give a temporary folder as ``tempfile.TemporaryDirectory``, in the folder of this process."""
     return tempfile.TemporaryDirectory(prefix=prefix, dir=root())
 
 

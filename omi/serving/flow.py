@@ -19,7 +19,8 @@ PATIENCE_SECONDS = 60.0
 
 
 def unsent(transport: Any) -> int:
-    """Bytes that wait in Twisted's buffer; 0 where that cannot be known (over TLS Twisted holds them elsewhere)."""
+    """Return the bytes that wait in Twisted's buffer; 0 where that cannot be known (over TLS Twisted holds them
+    elsewhere)."""
     from twisted.internet.tcp import Connection
 
     if not isinstance(transport, Connection):
@@ -28,7 +29,7 @@ def unsent(transport: Any) -> int:
 
 
 def install() -> None:
-    """Idempotent. Does nothing under another server."""
+    """Have daphne's answers wait for slow readers; may be called again. Does nothing under another server."""
     if "daphne.server" not in sys.modules:
         return
     from daphne.server import Server

@@ -71,7 +71,7 @@ class SharedCounter:
             _pending[self.name, labels] += amount  # type: ignore[assignment]  # seconds are no integers
 
     def pending(self, *labels: str) -> float:
-        """What this process has counted and not handed over yet."""
+        """Return what this process has counted and not handed over yet."""
         with _lock:
             return float(_pending[self.name, labels])
 
@@ -94,7 +94,7 @@ def flush() -> None:
 
 
 def after_task(**_: Any) -> None:
-    """In a worker, after each task: hand over, and note that a worker finished something."""
+    """Hand a worker's counts over after each task, and note that it finished something."""
     global _noted_at
     if not _noted_at:
         # A worker that ends in order hands over the rest; Django-Q2's do not run ``atexit``.

@@ -173,12 +173,12 @@ def exists(obj: AudioObject) -> bool:
 
 
 def stored_size(obj: AudioObject) -> int | None:
-    """Bytes that the storage itself has of the object; None where it has none."""
+    """Return how many bytes the storage itself has of the object; None where it has none."""
     return int(storage().size(obj.name)) if exists(obj) else None
 
 
 def names() -> list[str]:
-    """Everything that lies in the storage, whether a row speaks of it or not."""
+    """Return the names of everything in the storage, whether a row speaks of it or not."""
     try:
         return list(storage().listdir("")[1])
     except FileNotFoundError:  # nothing was ever stored

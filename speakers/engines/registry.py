@@ -51,7 +51,7 @@ class ConfiguredVoices:
         return rows
 
     def speech_regions(self, pcm: NDArray[np.int16]) -> list[tuple[float, float]]:
-        """Where somebody speaks, (start, end) in seconds of the 16 kHz mono ``pcm``."""
+        """Return where somebody speaks, as (start, end) in seconds of the 16 kHz mono ``pcm``."""
         return self._client.speech(pcm)
 
     def live(self) -> ConfiguredVoices:

@@ -170,7 +170,7 @@ nothing to do with each other leave a quarter, and so does one beside a silent o
 
 
 class Mix:
-    """Two channels become one: their mean, or the louder one where they are in opposite phase (a microphone wired the
+    """Makes one channel of two: their mean, or the louder one where they are in opposite phase (a microphone wired the
     wrong way round, a "karaoke" track). Judged over the last second or so: one frame says too little."""
 
     def __init__(self) -> None:

@@ -39,7 +39,8 @@ def detect(folder: Path | None) -> str:
 
 
 def check(folder: Path | None) -> None:
-    """Everything that can be said of a model without loading it. ProviderError (permanent), one sentence."""
+    """Make sure that a model can be used, as far as that can be said without loading it; raises ProviderError
+    (permanent), one sentence."""
     if detect(folder) == "whisper":
         place = folder or files.bundled_model()
         files.checked_folder(place)

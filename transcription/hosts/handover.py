@@ -138,7 +138,7 @@ def _keep_for(row: HostJournal, meta: Meta) -> timedelta:
 
 
 def recording_for(uid: str, conversation: ConversationLike, dest: Path) -> Path | None:
-    """As ``transcription.journal.recording.recording_for``, with the sessions of all hosts.
+    """Return the recording as ``transcription.journal.recording.recording_for``, with the sessions of all hosts.
 
     Raises StoreError (transient) while the journal of an ended session is still on its way.
     """

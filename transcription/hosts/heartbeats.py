@@ -114,7 +114,7 @@ def forget_lost(kept: timedelta = timedelta(days=30)) -> int:
 
 
 def lost_after() -> timedelta:
-    """For how long a host may be silent before it is declared lost."""
+    """Return for how long a host may be silent before it is declared lost."""
     return timedelta(minutes=settings.OMI_HOST_LOST_MINUTES)
 
 

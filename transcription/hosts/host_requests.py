@@ -81,7 +81,8 @@ def forget_handed(uid: str, session_id: str = "") -> int:
 
 
 def look(uid: str, patience: float = ANSWER_SECONDS) -> dict[str, int]:
-    """How many journals of a user the other hosts' disks hold; those that do not answer in time count as one each."""
+    """Return how many journals of a user the other hosts' disks hold; those that do not answer in time count as one
+    each."""
     if not several():
         return {}
     folder, now = store.user_folder(uid).name, clock.now()

@@ -144,7 +144,7 @@ def _marker(entry: Entry, file: BinaryIO) -> bytes:
 
 
 def read_pcm(entry: Entry) -> Iterator[bytes]:
-    """All of a session as 16 kHz PCM, in pieces of about a second."""
+    """Yield all audio of a session as 16 kHz PCM, in pieces of about a second."""
     with Reader(entry) as reader:
         while piece := reader.read(CHUNK_SECONDS):
             yield piece

@@ -60,7 +60,7 @@ def recording_for(uid: str, conversation: ConversationLike, dest: Path) -> Path 
 
 
 def recording_of(journals: Iterable[Entry], conversation: ConversationLike, dest: Path) -> Path | None:
-    """As ``recording_for``, of these journals."""
+    """Return the recording as ``recording_for``, of these journals."""
     sessions = placed_sessions(journals, conversation)
     if not any(item.entry.audio.exists() and item.entry.audio.stat().st_size for item in sessions):
         return None

@@ -274,7 +274,7 @@ def for_conversation(uid: str, conversation_id: str) -> list[Entry]:
 
 
 def orphans() -> Iterator[Entry]:
-    """Sessions that were not finished and that no living process writes."""
+    """Yield the sessions that were not finished and that no living process writes."""
     for entry in sessions():
         if entry.meta.state != OPEN:
             continue
@@ -339,7 +339,7 @@ def forget_user(uid: str) -> int:
 
 
 def forget_folder(folder: Path) -> int:
-    """As ``forget_user``, by the folder."""
+    """Erase a user's journals, as ``forget_user``, by the folder."""
     for rest in _inside(root() / REMOVED):  # of an earlier try that failed half-way
         shutil.rmtree(rest)
     count = left_in(folder)
@@ -364,5 +364,5 @@ def remaining(uid: str) -> int:
 
 
 def left_in(folder: Path) -> int:
-    """As ``remaining``, by the user's folder."""
+    """Return how many journals are left, as ``remaining``, by the user's folder."""
     return len(_inside(folder))

@@ -18,7 +18,7 @@ _PIECE_SECONDS = 1.0
 
 
 class Version1File:
-    """The same face as ``RecordFile``."""
+    """Reads a journal of version 1, with the methods of ``RecordFile``."""
 
     def __init__(self, file: BinaryIO, codec: Codec) -> None:
         self._file = file

@@ -72,7 +72,7 @@ async def admit(token: str) -> Visitor:
 
 
 async def verify(token: str) -> Visitor:
-    """As ``admit``, without the user's vocabulary."""
+    """Check a token as ``admit``, without the user's vocabulary."""
     return await _threaded(_verify, token)
 
 

@@ -50,7 +50,8 @@ def draining() -> bool:
 
 
 def install() -> None:
-    """Idempotent. Does nothing outside the main thread (tests) or where the server handles no signals."""
+    """Have SIGTERM drain this server; may be called again. Does nothing outside the main thread (tests) or without
+    signal handlers."""
     global _installed
     if _installed or threading.current_thread() is not threading.main_thread():
         return

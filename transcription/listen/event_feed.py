@@ -42,7 +42,7 @@ class EventFeed:
         self._expected_until = 0.0
 
     async def begin(self, after: int | None) -> None:
-        """From the number ``after`` on; None: from now on."""
+        """Send the client the events from the number ``after`` on; None: from now on."""
         self.number = after
         if after is None:
             await self._from_now_on()

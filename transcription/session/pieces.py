@@ -28,7 +28,7 @@ class Pieces:
             self._changed.add(number if number is not None else self._place(segment))
 
     def all_changed(self) -> None:
-        """Nothing of what was taken counts: the segments go to another conversation."""
+        """Mark all pieces as changed, as nothing of what was taken counts: the segments go to another conversation."""
         self._changed = set(range(len(self._runs)))
 
     def take(self) -> list[Piece]:
@@ -49,7 +49,7 @@ class Pieces:
 
 
 def divided(segments: Iterable[Segment]) -> list[Piece]:
-    """All segments of a session as its pieces."""
+    """Return all segments of a session as its pieces."""
     pieces = Pieces()
     pieces.changed(segments)
     return pieces.take()

@@ -20,7 +20,7 @@ class OnlyAdded(models.QuerySet[Any]):
         raise TypeError("entries of the audit log are never deleted")
 
     def blank(self, values: dict[str, Any]) -> int:
-        """For erasure: the only change that the database lets pass is to exactly these ``values``."""
+        """Blank entries, for erasure: the only change that the database lets pass is to exactly these ``values``."""
         return super().update(**values)
 
 

@@ -42,8 +42,8 @@ def find(request: HttpRequest) -> HttpResponse:
 
 
 def look_up(asked: str) -> list[Hit]:
-    """Everything that has this id: of a memory, conversation, session, offline batch, run, call, replay, event
-    or user.
+    """Return everything that has this id: of a memory, conversation, session, offline batch, run, call, replay, event
+    or user. ``run 12``, ``call 12``, ``event 12``, ``replay 12`` ask for one kind. Each look-up is by an index.
 
     ``run 12``, ``call 12``, ``event 12``, ``replay 12`` ask for one kind. Each look-up is by an index.
     """

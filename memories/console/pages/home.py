@@ -21,7 +21,7 @@ HIDDEN = (FailureGroup.Status.IGNORED, FailureGroup.Status.RESOLVED)
 
 
 def context() -> dict[str, Any]:
-    """As many queries whatever there is; each of bounded rows."""
+    """Return what the home page shows. As many queries whatever there is; each of bounded rows."""
     lines = failures.lines(limit=GROUPS + 1)
     stuck = radar.look()
     today = figures.today()

@@ -36,7 +36,7 @@ class Conversation:
 
 @needs()
 def now(request: HttpRequest) -> HttpResponse:
-    """Conversations that have not ended, the newest first."""
+    """Answer with the page of conversations that have not ended, the newest first."""
     since = timezone.now() - timedelta(days=2)
     rows = list(
         ProcessingMemoryRow.objects.filter(finished=False, created_at__gt=since).order_by("-created_at")[: SHOWN + 1]

@@ -15,7 +15,7 @@ def of(value: Any) -> str:
 
 
 def of_step(name: str, module: Any, ctx: Any) -> str:
-    """Of everything that the result of a step depends on."""
+    """Return the hash of everything that the result of a step depends on."""
     return of([name, getattr(module, "VERSION", 1), module.inputs(ctx)])
 
 

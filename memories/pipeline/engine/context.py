@@ -61,7 +61,7 @@ class Context:
 
     @property
     def emotions_asked(self) -> bool:
-        """By this run's options, or by the memory."""
+        """Whether emotions were asked for, by this run's options or by the memory."""
         return bool(self.options.get("emotional_feedback") or self.memory.emotional_feedback)
 
     # --- the step at work ---

@@ -42,7 +42,7 @@ class Heartbeat:
         _pulse.remove(self)
 
     def beat(self) -> bool:
-        """False when there is nothing to renew any more. Raises what the database raises."""
+        """Renew the lease; False when there is nothing to renew any more. Raises what the database raises."""
         if time.monotonic() > self._until:
             log.warning("step_over_its_time", run_id=self._lease.run_id)
             return True

@@ -50,12 +50,14 @@ def lease_time() -> timedelta:
 
 
 def lapsed(now: datetime) -> Q:
-    """Running under a lease that ran out, or that reaches further than any can: the clock was put back since."""
+    """Select the runs that are running under a lease that ran out, or that reaches further than any can: the clock was
+    put back since."""
     return Q(state=State.RUNNING) & (Q(lease_until__lt=now) | Q(lease_until__gt=now + 2 * lease_time()))
 
 
 def claimable(now: datetime, *, since: timedelta | None = None) -> Q:
-    """Runs that a worker may take: queued and not behind another one, waiting and due, or running with a lapsed lease.
+    """Select the runs that a worker may take: queued and not behind another one, waiting and due, or with a lapsed
+    lease.
 
     ``since``: only those that are queued or due for so long already. A due time that lies further ahead than any step
     waits was set before the clock was put back.

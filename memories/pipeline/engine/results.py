@@ -34,7 +34,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Nothing to do in this run, and why."""
+    """The result of a step that has nothing to do in this run, and why."""
 
     reason: str
 

@@ -62,7 +62,8 @@ def delay(checkpoint: dict[str, Any], scope: str, error: ProviderError, *, elsew
 
 
 def store_delay(checkpoint: dict[str, Any], error: StoreError) -> float | None:
-    """As ``delay``, for a store of ours: bounded in time only. None once its patience is over, or it refused for good.
+    """Return how long to wait as ``delay``, for a store of ours: bounded in time only. None once its patience is over,
+    or it refused for good.
 
     The outage is remembered in ``checkpoint["store"]`` until the step ends or waits for something else.
     """
@@ -78,7 +79,7 @@ def store_delay(checkpoint: dict[str, Any], error: StoreError) -> float | None:
 
 
 def optional_deadline(audio_seconds: float) -> datetime:
-    """When the rest of the run no longer waits for an optional step that begins now."""
+    """Return when the rest of the run no longer waits for an optional step that begins now."""
     return clock.now() + timedelta(seconds=OPTIONAL_PATIENCE + audio_seconds / 60)
 
 

@@ -22,7 +22,7 @@ class DailyUse(models.Model):
 
 
 class UserTurn(models.Model):
-    """When a worker last took a run of this user."""
+    """The time at which a worker last took a run of this user."""
 
     uid = models.CharField(max_length=128, primary_key=True)
     at = models.DateTimeField()

@@ -62,8 +62,8 @@ def forecast(
     uid: str, memory_id: str, kind: str, follows: PostProcessingRun | None, from_step: str | None, *,
     recording: str = "",
 ) -> Forecast:  # fmt: skip
-    """Of the run that ``service.start`` would begin now with the recording and options of ``follows``, or with the
-    audio object ``recording``.
+    """Return the forecast of the run that ``service.start`` would begin now with the recording and options of
+    ``follows``, or with the audio object ``recording``.
 
     Whether a step is reused is found as the runner finds it: by the hash of its inputs, as far as these are known
     before the steps in front of it have run. Raises ValueError for an unknown step.
@@ -179,7 +179,7 @@ def _away(ctx: Context, name: str) -> str:
 
 
 def lines(made: Forecast, kind: str) -> list[str]:
-    """For the terminal: one line per step, a sum, and what stands in the way."""
+    """Return a forecast for the terminal: one line per step, a sum, and what stands in the way."""
     width = max(len(step.name) for step in made.steps)
     written = []
     for step in made.steps:

@@ -112,7 +112,7 @@ class PipelineCollector:
 
 
 def register() -> None:
-    """Once per process, when the app is ready."""
+    """Register the pipeline's figures at Prometheus; once per process, when the app is ready."""
     if not any(isinstance(item, PipelineCollector) for item in list(REGISTRY._collector_to_names)):
         REGISTRY.register(PipelineCollector())
 
@@ -205,7 +205,7 @@ def _add_calls(found: Figures, calls: QuerySet[Any], out: Q) -> None:
 
 
 def of_user(runs: QuerySet[Any], uid: str) -> Q:
-    """Of the ledger: the calls of ``runs``, and those of ``uid`` that belong to no run."""
+    """Return the condition of the ledger: the calls of ``runs``, and those of ``uid`` that belong to no run."""
     return Q(run__in=runs) | Q(run=None, uid=uid) if uid else Q(run__in=runs)
 
 

@@ -28,7 +28,7 @@ _JOINERS: Final = "\u200c\u200d"
 
 
 def is_healable(heard: str) -> bool:
-    """Whether it holds a word: marks and blanks alone stand everywhere."""
+    """Whether the text holds a word: marks and blanks alone stand everywhere."""
     return any(_letter(character) for character in heard)
 
 

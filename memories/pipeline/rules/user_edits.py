@@ -144,7 +144,7 @@ def naming(
     segments: Sequence[Segment], labels: Mapping[str, Label], edits: UserEdits, *, model: str | None,
     version: str | None = None,
 ) -> dict[str, Label]:  # fmt: skip
-    """Those of ``labels`` (``manual_labels``) that may say whose a whole voice is.
+    """Return those of ``labels`` (``manual_labels``) that may say whose a whole voice is.
 
     What was said of this very segment or voice may. What was carried over by time counts for its seconds: it names a
     voice only where most of that voice's speech bears it, or one "yeah" inside of somebody's sentence would.

@@ -37,7 +37,7 @@ def active(edits: UserEdits) -> list[Change]:
 
 
 def spans_of(segments: Sequence[Segment]) -> list[float]:
-    """When these speak: start and end of each moment behind one another (a document holds no list in a list)."""
+    """Return when these speak: start and end of each moment behind one another (a document holds no list in a list)."""
     joined: Spans = []
     for item in sorted(segments, key=lambda one: one.start):
         if joined and item.start - joined[-1][1] <= PAUSE:

@@ -188,7 +188,8 @@ def result_segments(ctx: Context) -> list[Segment]:
 
 
 def told(ctx: Context) -> list[Segment]:
-    """The same with the words that the person corrected: the summary is made of these."""
+    """Return the segments of ``result_segments`` with the words that the person corrected, of which the summary is
+    made."""
     segments = result_segments(ctx)
     return segments if ctx.run.kind == Kind.CAPTURE else changes.lay(segments, ctx.memory.edits)[0]
 

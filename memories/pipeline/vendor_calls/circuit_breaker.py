@@ -86,7 +86,7 @@ def open_by_hand(vendor: str, *, minutes: int) -> None:
 
 
 def reset(vendor: str) -> bool:
-    """Close it by hand (support staff, after the account was topped up). False where it was not open."""
+    """Close a vendor's breaker by hand (support, after the account was topped up); False where it was not open."""
     rows = VendorBreaker.objects.filter(pk=vendor, open=True)
     if not rows.update(open=False, failures=0, reason="", retry_at=None):
         return False
@@ -95,6 +95,6 @@ def reset(vendor: str) -> bool:
 
 
 def closes_at(vendor: str) -> datetime | None:
-    """When a vendor that is not called at the moment will be tried again."""
+    """Return when a vendor that is not called at the moment will be tried again."""
     row = VendorBreaker.objects.filter(pk=vendor, open=True).first()
     return row.retry_at if row is not None else None

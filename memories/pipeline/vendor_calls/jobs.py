@@ -49,7 +49,8 @@ def forget(run: PostProcessingRun) -> int:
 
 
 def forget_quietly(run: PostProcessingRun) -> None:
-    """As ``forget``, by a worker, where there is a later chance: what fails is only logged."""
+    """Have the vendors forget a run's jobs as ``forget``, by a worker, where there is a later chance: what fails is
+    only logged."""
     if tickets := _given(run):
         client.fire_and_forget(lambda: _quietly(tickets, "forget", run))
 

@@ -33,10 +33,12 @@ TURN: Final = 2.0
 
 
 def submission(seconds: float) -> float:
-    """For taking a recording of ``seconds``: a vendor that answers at once transcribes it meanwhile."""
+    """Return how many seconds are allowed for taking a recording of ``seconds``: a vendor that answers at once
+    transcribes it meanwhile."""
     return max(120.0, 3 * seconds)
 
 
 def job(seconds: float) -> float:
-    """For a queued job on a recording of ``seconds``, from its submission; then the next provider is asked."""
+    """Return how many seconds are allowed for a queued job on a recording of ``seconds``, from its submission; then the
+    next provider is asked."""
     return 1800.0 + 3 * seconds

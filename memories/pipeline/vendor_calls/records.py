@@ -121,7 +121,7 @@ def process_lives(call: VendorCall) -> bool:
 
 
 def give_up(call: VendorCall) -> None:
-    """Nothing is expected of the call any more."""
+    """Note that nothing is expected of the call any more."""
     call.owner = ""
     VendorCall.objects.filter(pk=call.pk).update(owner="")
 

@@ -172,7 +172,7 @@ class Documents(Protocol):
         """Ids in a collection, those of documents that exist only as parents included."""
 
     def batch(self, writes: Sequence[Write]) -> None:
-        """All or nothing, up to 500 writes."""
+        """Do all writes or none, up to 500."""
 
     def transaction(self, function: Callable[[Transaction], T]) -> T:
         """Run ``function`` until its reads and writes form one atomic step (jittered retries around conflicts).

@@ -34,7 +34,7 @@ def snapshot(row: Any) -> Document:
 
 
 def one_of_many(row: Any) -> Document:
-    """For readers of many: a damaged row is told as such and hides no other."""
+    """Return a row as a document, for readers of many: a damaged row is told as such and hides no other."""
     try:
         return snapshot(row)
     except Unreadable:
@@ -72,7 +72,8 @@ def facets(data: Data) -> dict[str, Any]:
 
 
 def is_facet(value: Any) -> bool:
-    """Values that mean the same to SQL's JSON functions as to us. PostgreSQL's jsonb cannot hold a NUL."""
+    """Whether a value is one of the values that mean the same to SQL's JSON functions as to us. PostgreSQL's jsonb
+    cannot hold a NUL."""
     return isinstance(value, bool) or (isinstance(value, str) and len(value) <= MAX_FACET and "\x00" not in value)
 
 

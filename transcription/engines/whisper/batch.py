@@ -40,7 +40,8 @@ class Hearing:
 
 
 def windows(regions: Sequence[Region]) -> list[list[Region]]:
-    """Regions that one window holds, in order; each at most ``WINDOW_SECONDS`` from its first start to its last end."""
+    """Return the regions by the window that holds them, in order; a window has at most ``WINDOW_SECONDS`` from its
+    first start to its last end."""
     packed: list[list[Region]] = []
     for region in regions:
         last = packed[-1] if packed else None

@@ -217,7 +217,7 @@ def _whole(model: Path) -> bool:
 
 
 def memory_needed(folder: Path, allowed_mb: int | None) -> int:
-    """Megabytes that the model takes at most: its weights as stored and as loaded, and what decoding needs.
+    """Return the megabytes that the model takes at most: its weights as stored and as loaded, and what decoding needs.
 
     ProviderError (permanent) where that is more than ``allowed_mb``.
     """

@@ -83,7 +83,8 @@ class Ticket(BaseModel):
 
 
 class Pending(BaseModel):
-    """Not ready. Ask again after ``seconds``. ``detail`` is safe to show (queue position, in progress)."""
+    """The answer of a vendor that is not ready. Ask again after ``seconds``. ``detail`` is safe to show (queue
+    position, in progress)."""
 
     ticket: Ticket
     seconds: float = 5.0
@@ -158,7 +159,7 @@ def transcript_of(
 
 
 def later(ticket: Ticket, detail: str) -> Pending:
-    """Not ready: asked ever more rarely, every half a minute in the end."""
+    """Return that a job is not ready: it is asked ever more rarely, every half a minute in the end."""
     polls = int(ticket.state.get("polls", 0)) + 1
     following = ticket.model_copy(update={"state": {**ticket.state, "polls": polls}})
     return Pending(ticket=following, seconds=min(30.0, 2.0 + polls), detail=detail)

@@ -52,7 +52,8 @@ def raw_word(
 
 
 def without_islands(words: Sequence[RawWord], turns: Sequence[Turn]) -> list[RawWord]:
-    """One word of another voice inside a sentence becomes the sentence's, where the vendor's own turns say so.
+    """Return the words with each outlier put right: one word of another voice inside a sentence becomes the sentence's,
+    where the vendor's own turns say so.
 
     Vendors label words by the turn they lie under, and a turn's edge that is out by half a word makes an island. Said
     so: the voice around it has more of the word's time in ``turns`` than the voice that it bears. Where both speak all

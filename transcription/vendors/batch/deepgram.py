@@ -101,7 +101,7 @@ def _query(request: PrerecordedRequest) -> list[tuple[str, str]]:
 
 
 def error_from(vendor: str, answer: Answer) -> ProviderError:
-    """Two error shapes; 402 is the account, the rest as the common table."""
+    """Return Deepgram's refusal as an error: two error shapes; 402 is the account, the rest as the common table."""
     said = answer.fields
     named = str(said.get("err_code") or said.get("category") or "")
     return from_status(vendor, answer.status, headers=answer.headers, code=named)

@@ -48,7 +48,7 @@ class FalWhisperX:
         self.capabilities = online(WHISPER, cost_per_minute)
 
     def submit(self, request: PrerecordedRequest) -> Pending:
-        """One POST. The ticket must be stored before anything else: a repeated submit is paid twice."""
+        """Submit a job by one POST. The ticket must be stored before anything else: a repeated submit is paid twice."""
         require(self.name, self.capabilities, request)
         callback = request.webhook_url or settings.FAL_WEBHOOK_URL
         answer = exchange(

@@ -56,7 +56,7 @@ class LocalPrerecorded:
         )
 
     def about(self) -> str:
-        """What it is, for ``doctor``. ProviderError, one sentence, where it cannot be used."""
+        """Return what the model is, for ``doctor``; raises ProviderError, one sentence, where it cannot be used."""
         return describe(self._folder)
 
     def submit(self, request: PrerecordedRequest) -> Transcript:
@@ -89,7 +89,7 @@ class LocalPrerecorded:
         )
 
     def cancel(self, ticket: Ticket) -> None:
-        """Nothing runs between two calls."""
+        """Do nothing: nothing runs between two calls."""
 
     def forget(self, ticket: Ticket) -> None:
         """Do nothing: this machine keeps nothing of a job."""

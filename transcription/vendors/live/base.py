@@ -54,7 +54,7 @@ class LiveCapabilities:
         return known.get(language.lower(), language.split("-")[0].lower())
 
     def terms(self, vocabulary: Sequence[str]) -> tuple[str, ...]:
-        """As much of a vocabulary as this vendor takes, in its order."""
+        """Return as much of a vocabulary as this vendor takes, in its order."""
         taken: list[str] = []
         left = self.max_term_bytes
         for term in vocabulary if self.vocabulary else ():

@@ -49,7 +49,7 @@ class LocalLive:
         self._opening: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
     def about(self) -> str:
-        """What it is, for ``doctor``. ProviderError, one sentence, where it cannot be used."""
+        """Return what the model is, for ``doctor``; raises ProviderError, one sentence, where it cannot be used."""
         return describe(self._folder)
 
     async def open(self, request: LiveRequest) -> LocalStream:
@@ -92,7 +92,8 @@ class LocalLive:
 
 
 def take_slot(folder: Path, slots: int) -> IO[str] | None:
-    """One of the machine's slots, held by a lock until the file is closed or the process ends; None: all are taken."""
+    """Take one of the machine's slots, held by a lock until the file is closed or the process ends; None: all are
+    taken."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(slots):
         file = (folder / f"local-stream-{number}").open("w")

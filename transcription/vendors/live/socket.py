@@ -84,7 +84,7 @@ class VendorSocket:
         await self.send(json.dumps(message))
 
     def expect_end(self) -> None:
-        """From now on a normal close is the end, not a failure."""
+        """Take a normal close for the end from now on, not for a failure."""
         self._finished = True
 
     async def messages(self) -> AsyncIterator[dict[str, Any]]:
@@ -137,6 +137,6 @@ def refused_handshake(name: str, status: int, headers: Mapping[str, str], code: 
 
 
 def asked_to_wait(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a vendor asks to be left alone for, an hour at most: a session does not outlive a day."""
+    """Return the seconds that a vendor asks to be left alone for, an hour at most: a session does not outlive a day."""
     asked = retry_after(headers)
     return None if asked is None else min(asked, LONGEST_WAIT)

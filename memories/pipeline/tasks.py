@@ -12,7 +12,7 @@ from django_q.models import Task
 from memories.pipeline import recovery, runner
 from memories.pipeline.engine import fairness
 from memories.pipeline.models import ClusterBeat, PostProcessingRun
-from memories.pipeline.operations import metrics
+from memories.pipeline.operations import metrics, unknown_tasks
 from memories.pipeline.states import State
 from memories.pipeline.vendor_calls import jobs
 from omi.core.env import env_str
@@ -56,8 +56,8 @@ def reconcile() -> dict[str, float]:
 
 
 def housekeeping() -> dict[str, int]:
-    """Finish sessions whose process died; delete audio past its deadline, broken-off uploads and old queue records; add
-    what has ended to the totals of the counters.
+    """Finish sessions whose process died; delete audio past its deadline, broken-off uploads and old queue records;
+    send again what a worker of another release did not know; add what has ended to the totals of the counters.
 
     One part that fails is logged and keeps no other from its work.
     """
@@ -72,7 +72,7 @@ def housekeeping() -> dict[str, int]:
 
     done = {}
     parts = {"sessions": recover_sessions, "audio": expired_audio, "uploads": uploads.sweep, "tasks": old_tasks,
-             "figures": metrics.fold}  # fmt: skip
+             "unknown": unknown_tasks.send_again, "figures": metrics.fold}  # fmt: skip
     for name, part in parts.items():
         try:
             done[name] = int(part() or 0)

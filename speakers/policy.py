@@ -99,7 +99,7 @@ class VoiceScores:
         return _lowest(self.moments) < MOMENT_ODDS or _lowest(self.likeness) < MOMENT_LIKENESS
 
     def foreign(self, agrees: float = AGREES) -> tuple[float, float]:
-        """Seconds that were judged piece by piece, and those of them that are rather not the best candidate."""
+        """Return the seconds that were judged piece by piece, and those of them rather not the best candidate's."""
         long = self.piece_seconds >= LEAST_PIECE - 1e-3
         strange = long & (self.pieces < np.log(agrees / (1 - agrees)))
         return float(self.piece_seconds[long].sum()), float(self.piece_seconds[strange].sum())

@@ -129,7 +129,7 @@ class SessionSink(Protocol):
         """
 
     async def resume(self, session: SessionInfo) -> Conversation | None:
-        """As ``open``, but None where there is nothing to resume: nothing is created."""
+        """Open a conversation as ``open`` does, but create nothing: None where there is nothing to resume."""
 
     async def store(
         self,

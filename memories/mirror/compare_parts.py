@@ -139,7 +139,7 @@ def extra_runs(uid: str, ids: Collection[str]) -> Iterator[Difference]:
 
 
 def check_words(uid: str, rows: Mapping[str, MemoryRow]) -> Iterator[Difference]:
-    """Rows that say that they are indexed, against the index. What is marked to be read again is no difference."""
+    """Compare rows that say that they are indexed with the index; what is marked to be read again is no difference."""
     entries = {entry.memory_id: entry for entry in SearchTerms.objects.filter(uid=uid, memory_id__in=list(rows))}
     for identity, row in rows.items():
         if not row.words_stale and not row.deleted and not word_index.current(entries.get(identity), row.revision):

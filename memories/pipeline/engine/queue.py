@@ -62,9 +62,7 @@ def wake(run_id: int, *, at: datetime | None = None) -> None:
 
 
 def send(function: str, *args: Any, at: datetime | None = None) -> None:
-    """Put a call of ``function`` (a dotted name) into Django-Q2's queue, for now or hidden from the workers until
-    ``at``.
-    """
+    """Put a call of ``function`` (a dotted name) into Django-Q2's queue, due now or at ``at``."""
     if at is None or at <= clock.now():
         from django_q.tasks import async_task
 
@@ -121,8 +119,7 @@ def oldest_due_seconds() -> float:
 
 def load() -> float:
     """Return how far behind the queue is: ``oldest_due_seconds`` as a share of ``OMI_ADMIT_QUEUE_SECONDS``, for
-    ``omi.serving.admission``.
-    """
+    ``omi.serving.admission``."""
     limit = settings.OMI_ADMIT_QUEUE_SECONDS
     return oldest_due_seconds() / limit if limit else 0.0
 

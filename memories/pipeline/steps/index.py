@@ -33,9 +33,8 @@ def inputs(ctx: Context) -> dict[str, Any]:
 
 
 def run(ctx: Context) -> Done | Skip:
-    """Ask the embedder for the vector of the structured text; raises ProviderError where it is no finite vector of its
-    dimension.
-    """
+    """Ask the embedder for the structured text's vector; raises ProviderError where it is not finite or of another
+    size."""
     if ctx.output("structure").get("discarded"):
         return Skip("the conversation is not kept")
     if not ctx.did("structure"):

@@ -36,9 +36,7 @@ ANSWER: Final[TypeAdapter[StructureResult]] = TypeAdapter(StructureResult)
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
-    """Return what the summary depends on: words, speakers, names, language, time, the model with its prompt, and the
-    template.
-    """
+    """Return what the summary depends on: words, speakers, names, language, time, model, prompt and template."""
     segments = told(ctx)
     provider, prompt = choosing.chosen(ctx.uid, ctx.memory_id)
     return {

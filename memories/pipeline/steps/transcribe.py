@@ -33,9 +33,7 @@ ANSWER: Final[TypeAdapter[Pending | Transcript]] = TypeAdapter(Pending | Transcr
 
 
 def inputs(ctx: Context) -> dict[str, Any]:
-    """Return what the transcript depends on: the audio, its placing, the language, the vocabulary and the vendors in
-    order.
-    """
+    """Return what the transcript depends on: the audio and its placing, language, vocabulary, the vendors in order."""
     asked = {"vocabulary": list(vocabulary)} if (vocabulary := _vocabulary(ctx)) else {}  # none: hashed as before
     return {
         **asked,

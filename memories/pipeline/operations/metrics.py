@@ -83,6 +83,8 @@ Figures = defaultdict[tuple[str, ...], float]
 
 
 class PipelineCollector:
+    """Gives Prometheus the pipeline's figures from the rows, which it reads again after ``FRESH`` seconds."""
+
     def __init__(self) -> None:
         self._until = 0.0
         self._families: list[Any] = []

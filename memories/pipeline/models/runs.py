@@ -136,7 +136,8 @@ class RequestKey(models.Model):
 
 
 class RunStep(models.Model):
-    """``input_hash`` is of everything the step read; ``output`` is small; large results are artifacts.
+    """One step of a run. ``input_hash`` is of everything the step read; ``output`` is small; large results are
+    artifacts.
 
     ``checkpoint`` is what must be remembered while the step waits (a vendor's ticket, failures so far).
     ``deadline_at``: when the rest of the run no longer waits for an optional step.

@@ -238,7 +238,8 @@ def fold() -> int:
 
 
 def keep(runs: QuerySet[Any], uid: str = "") -> None:
-    """``runs`` (without a slice), and the other calls of ``uid``, are about to be deleted: their figures stay.
+    """Keep the figures of rows that are deleted: ``runs`` (without a slice), and the other calls of ``uid``, are about
+    to be deleted: their figures stay.
 
     Call it inside the transaction that deletes them.
     """

@@ -83,7 +83,8 @@ def housekeeping() -> dict[str, int]:
 
 
 def beat(name: str, number: int) -> None:
-    """Proof that a message travels from the queue through the pusher to a worker (``manage.py serve`` looks).
+    """Prove that a message travels from the queue through the pusher to a worker (``manage.py serve`` looks). Another
+    cluster on the same database may have got it: then it proves nothing for ``name``.
 
     Another cluster on the same database may have got it: then it proves nothing for ``name``.
     """

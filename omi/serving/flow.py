@@ -29,7 +29,7 @@ def unsent(transport: Any) -> int:
 
 
 def install() -> None:
-    """Have daphne's answers wait for slow clients; may be called again. Does nothing under another server."""
+    """Have daphne's answers wait for slow readers; may be called again. Does nothing under another server."""
     if "daphne.server" not in sys.modules:
         return
     from daphne.server import Server

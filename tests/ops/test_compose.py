@@ -13,6 +13,7 @@ from django.core.management import get_commands, load_command_class
 ROOT = Path(__file__).resolve().parents[2]
 OPS = ROOT / "ops"
 COMPOSE = (OPS / "compose.yml").read_text()
+CADDYFILE = (OPS / "caddy" / "Caddyfile").read_text()
 CONTAINERFILE = (OPS / "Containerfile").read_text()
 OWN = ("web", "worker")
 
@@ -68,9 +69,7 @@ def test_every_setting_of_the_image_is_documented() -> None:
 
 def test_every_variable_of_the_operator_is_in_the_readme() -> None:
     page = (OPS / "README.md").read_text()
-    for variable in set(re.findall(r"\$\{(\w+)", COMPOSE)) | set(
-        re.findall(r"\{\$(\w+)", (OPS / "caddy" / "Caddyfile").read_text())
-    ):
+    for variable in set(re.findall(r"\$\{(\w+)", COMPOSE)) | set(re.findall(r"\{\$(\w+)", CADDYFILE)):
         assert f"| `{variable}` |" in page
 
 
@@ -84,12 +83,41 @@ def test_every_command_can_be_said() -> None:
         check_command(words.split('", "'))
 
 
-@pytest.mark.parametrize("name", sorted(set(services()) - {"proxy", "grafana"}))
+@pytest.mark.parametrize("name", sorted(services()))
 def test_a_service_is_asked_for_its_health(name: str) -> None:
     assert services()[name]["healthcheck"]["test"][0] == "CMD"
 
 
-@pytest.mark.parametrize("name", sorted(set(services()) - {"grafana"}))
+def test_the_health_of_the_proxy_is_asked_where_it_answers_and_nobody_else_is() -> None:
+    """The site of the public name redirects to TLS and to a certificate that a health check does not have."""
+    address = services()["proxy"]["healthcheck"]["test"][-1]
+    site = re.search(rf"^{re.escape(address.rstrip('/'))} \{{\n(.*?)^\}}", CADDYFILE, re.MULTILINE | re.DOTALL)
+    assert site is not None
+    assert "bind 127.0.0.1" in site[1]
+    assert "respond" in site[1]
+    assert not any(str(address.rsplit(":", 1)[1].rstrip("/")) in port for port in services()["proxy"]["ports"])
+
+
+@pytest.mark.parametrize("name", sorted(services()))
+def test_the_log_of_a_service_is_bounded(name: str) -> None:
+    assert services()[name]["logging"] == {"driver": "json-file", "options": {"max-size": "20m", "max-file": "5"}}
+    assert "the last 100 MB of each service" in (ROOT / "docs" / "privacy.md").read_text()
+
+
+def test_with_the_journal_every_service_logs_there() -> None:
+    beside = yaml.safe_load((OPS / "compose.journald.yml").read_text())
+    assert beside == {"services": {name: {"logging": {"driver": "journald"}} for name in services()}}
+
+
+def test_postgresql_logs_no_words_of_users() -> None:
+    """A statement that failed and a key that was there already stand in its log otherwise."""
+    command = " ".join(services()["postgres"]["command"])
+    for setting, value in (("log_min_error_statement", "panic"), ("log_error_verbosity", "terse")):
+        assert f"-c {setting}={value}" in command
+        assert f"ALTER SYSTEM SET {setting} = '{value}'" in (OPS / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(services()))
 def test_a_service_writes_only_where_it_must_and_gains_no_rights(name: str) -> None:
     service = services()[name]
     assert service["read_only"] is True

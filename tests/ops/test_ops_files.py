@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import shutil
 import subprocess
@@ -114,6 +115,18 @@ def test_a_page_reaches_pagerduty_and_the_webhook() -> None:
     assert receivers["pager"]["webhook_configs"]
     assert config["global"]["pagerduty_url"] == "https://events.pagerduty.com/v2/enqueue"
     assert "routing_key" not in receivers["pager"]["pagerduty_configs"][0], "a key stands in a file, not here"
+
+
+def test_the_journal_keeps_lines_for_the_days_that_the_data_map_says() -> None:
+    kept = configparser.ConfigParser()
+    kept.optionxform = str  # type: ignore[assignment,method-assign]
+    kept.read_string((ROOT / "ops" / "systemd" / "journald-omi.conf").read_text())
+    journal = dict(kept["Journal"])
+    assert set(journal) == {"Storage", "MaxRetentionSec", "MaxFileSec", "SystemMaxUse"}
+    days = int(journal["MaxRetentionSec"].removesuffix("day"))
+    assert journal["MaxFileSec"] == "1day", "a file is deleted as a whole: the default of a month would double the days"
+    assert f"{days} days where the journal keeps them" in (ROOT / "docs" / "privacy.md").read_text()
+    assert f"after **{days} days** by the machine's journal" in (ROOT / "ops" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("unit", ["omi-web.service", "omi-worker.service"])

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from transcription.audio.codecs import RATE, _Decimator
+from transcription.audio.codecs import RATE, Decimator
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -30,7 +30,7 @@ def encode(wav: Path, codec: str) -> list[bytes]:
     if codec.startswith("opus"):
         return _opus(pcm, round(_FRAME_SECONDS[codec] * RATE))
     if codec == "pcm8":
-        pcm = np.frombuffer(_Decimator(2)(pcm), "<i2")
+        pcm = np.frombuffer(Decimator(2)(pcm), "<i2")
     step = round(_FRAME_SECONDS[codec] * (8000 if codec == "pcm8" else RATE))
     return [pcm[at : at + step].tobytes() for at in range(0, len(pcm), step)]
 

@@ -39,7 +39,7 @@ class Stretch:
 
 
 @dataclass(slots=True)
-class Heard:
+class MadeMemory:
     """The memory that came of an item. ``failure`` is why none did; then the rest is empty.
 
     ``latency`` is seconds from the upload to the finished memory, ``cost`` US dollars at list prices. ``steps`` are

@@ -11,7 +11,7 @@ import structlog
 
 from memories.evaluation import product
 from memories.evaluation.dataset import Dataset, Item
-from memories.evaluation.heard import Heard
+from memories.evaluation.heard import MadeMemory
 from memories.evaluation.judge import Judged, judge
 from memories.evaluation.ranking import DEPTH, ranking_parts
 from memories.evaluation.structure import structure_parts
@@ -30,7 +30,7 @@ QUESTION: Final = "question: "
 class Measured:
     """One item: what came of it, its parts of every figure, and how its words lie against the reference."""
 
-    heard: Heard
+    heard: MadeMemory
     parts: Parts
     pieces: list[Piece] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -68,7 +68,7 @@ def measure(
     return made
 
 
-def measured(item: Item, heard: Heard, *, judged: bool = False) -> Measured:
+def measured(item: Item, heard: MadeMemory, *, judged: bool = False) -> Measured:
     """What ``heard`` is worth, held against what is true of ``item``."""
     parts: Parts = {"failed": (float(bool(heard.failure)), 1.0)}
     parts |= word_parts(item, heard) | structure_parts(item, heard)
@@ -85,7 +85,7 @@ def measured(item: Item, heard: Heard, *, judged: bool = False) -> Measured:
     return found
 
 
-def _judged(item: Item, heard: Heard) -> Judged | None:
+def _judged(item: Item, heard: MadeMemory) -> Judged | None:
     if heard.structured is None or not heard.structured.title:
         return None
     try:

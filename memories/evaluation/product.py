@@ -23,7 +23,7 @@ from django.utils import timezone
 from memories import postprocessing
 from memories.capture import create
 from memories.evaluation.dataset import Item
-from memories.evaluation.heard import UNKNOWN, Heard, HeardWord
+from memories.evaluation.heard import UNKNOWN, HeardWord, MadeMemory
 from memories.pipeline import queries, runner
 from memories.pipeline.engine import content_hash
 from memories.pipeline.models import PostProcessingRun, RunStep, StepArtifact
@@ -54,19 +54,19 @@ class NoEnd(Exception):
     """The run of an item did not end in time."""
 
 
-def heard_of(item: Item, folder: Path, *, nudge: int = 0) -> Heard:
+def heard_of(item: Item, folder: Path, *, nudge: int = 0) -> MadeMemory:
     """The memory that the product makes of ``item``. ``folder`` is for files; ``nudge`` other than 0 changes the audio
     by something that nobody hears (another number, another change), to see how much of a figure is chance.
 
-    What fails is told in ``Heard.failure``; nothing of the item is raised.
+    What fails is told in ``MadeMemory.failure``; nothing of the item is raised.
     """
     try:
         return _of_audio(item, folder, nudge) if item.audio is not None else _of_text(item)
     except (AudioError, RejectedAudio, ProviderError, NoEnd, people.InvalidName) as error:
-        return Heard(failure=f"{type(error).__name__}: {error}")
+        return MadeMemory(failure=f"{type(error).__name__}: {error}")
 
 
-def memorise(item: Item, heard: Heard) -> str:
+def memorise(item: Item, heard: MadeMemory) -> str:
     """A memory of what was heard among those of the searcher, who has those of the texts already. Its id."""
     if item.audio is None:
         return heard.memory_id
@@ -82,7 +82,7 @@ def found_for(question: str, limit: int) -> list[str]:
     return [hit.memory.id for hit in query.search(SEARCHER, question, limit)]
 
 
-def _of_audio(item: Item, folder: Path, nudge: int) -> Heard:
+def _of_audio(item: Item, folder: Path, nudge: int) -> MadeMemory:
     assert item.audio is not None
     uid = f"evaluation-{hashlib.sha256(item.name.encode()).hexdigest()[:24]}-{nudge}"
     update_user(uid, name=item.user or "", time_zone=item.time_zone, vocabulary=list(item.vocabulary))
@@ -105,7 +105,7 @@ def _of_audio(item: Item, folder: Path, nudge: int) -> Heard:
     return heard
 
 
-def _of_text(item: Item) -> Heard:
+def _of_text(item: Item) -> MadeMemory:
     return _read(SEARCHER, _created(item, _given(item)), {})
 
 
@@ -175,10 +175,10 @@ def recording_of(item: Item, folder: Path, nudge: int = 0) -> tuple[Path, float]
     return wav, len(pcm) / RATE
 
 
-def _read(uid: str, run: PostProcessingRun, names: dict[str, str]) -> Heard:
+def _read(uid: str, run: PostProcessingRun, names: dict[str, str]) -> MadeMemory:
     steps = {step.name: step for step in run.steps.all()}
     calls = list(run.vendor_calls.all())
-    heard = Heard(
+    heard = MadeMemory(
         cost=sum(call.cost for call in calls),
         steps={name: round(step.seconds or 0.0, 3) for name, step in steps.items()},
         models=_models(steps),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from memories.evaluation.dataset import Item
-from memories.evaluation.heard import Heard
+from memories.evaluation.heard import MadeMemory
 from memories.evaluation.words import Parts
 from memories.wording import figures, terms
 
@@ -21,7 +21,7 @@ NOBODYS_NAME: Final = re.compile(r"\b[Ss]peaker \d+\b")
 """How the product calls a voice without a name: no word, and no number, of the conversation."""
 
 
-def structure_parts(item: Item, heard: Heard) -> Parts:
+def structure_parts(item: Item, heard: MadeMemory) -> Parts:
     """Entries and figures that the transcript supports, and the expected entries that are there.
 
     An entry is held against what was said where that is known, so that a misheard word counts as unsupported; else
@@ -83,7 +83,7 @@ def _covered(name: str, expected: Sequence[str] | None, found: Sequence[str]) ->
     return parts
 
 
-def _absent(item: Item, heard: Heard) -> Parts:
+def _absent(item: Item, heard: MadeMemory) -> Parts:
     """Of an item that became no memory: all that was expected of it is missing."""
     if not heard.failure:
         return {}

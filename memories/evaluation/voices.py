@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memories.evaluation.dataset import Item
-from memories.evaluation.heard import UNKNOWN, Heard
+from memories.evaluation.heard import UNKNOWN, MadeMemory
 from memories.evaluation.wording import MissingLibrary
 from memories.evaluation.words import Parts
 
@@ -24,7 +24,7 @@ FRAMES: Final = 100
 NOBODY, SEVERAL = -1, -2
 
 
-def voice_parts(item: Item, heard: Heard) -> Parts:
+def voice_parts(item: Item, heard: MadeMemory) -> Parts:
     """Everything that is measured against the turns. Empty without turns, or without audio."""
     if item.audio is None or item.turns is None:
         return invented_parts(item, heard) if item.audio is not None and item.text == "" else {}
@@ -36,7 +36,7 @@ def voice_parts(item: Item, heard: Heard) -> Parts:
     return parts
 
 
-def diarization_parts(item: Item, heard: Heard) -> Parts:
+def diarization_parts(item: Item, heard: MadeMemory) -> Parts:
     """Seconds of missed, invented and confused speech of the reference's seconds; overlapping speech counts."""
     reference = [(turn.speaker, turn.start, turn.end) for turn in item.turns or []]
     said = [(it.voice, it.start, it.end) for it in heard.stretches]
@@ -45,7 +45,7 @@ def diarization_parts(item: Item, heard: Heard) -> Parts:
     return {"der": (wrong, found["ref_length"])} if found["ref_length"] > 0 else {}
 
 
-def label_parts(item: Item, heard: Heard) -> Parts:
+def label_parts(item: Item, heard: MadeMemory) -> Parts:
     """Seconds in which one speaker talks and a word was heard, by whether the name on it is right.
 
     Nobody is named where nobody is enrolled: then nothing is measured.
@@ -75,7 +75,7 @@ def label_parts(item: Item, heard: Heard) -> Parts:
     }
 
 
-def edge_parts(item: Item, heard: Heard) -> Parts:
+def edge_parts(item: Item, heard: MadeMemory) -> Parts:
     """How far the first word of a turn begins, and the last one ends, from where the turn does (seconds, edges)."""
     wrong, edges = 0.0, 0
     for turn in item.turns or []:
@@ -87,7 +87,7 @@ def edge_parts(item: Item, heard: Heard) -> Parts:
     return {"edge_error": (wrong, edges)} if edges else {}
 
 
-def invented_parts(item: Item, heard: Heard) -> Parts:
+def invented_parts(item: Item, heard: MadeMemory) -> Parts:
     """Words where nobody speaks, and the hours of that silence."""
     turns = item.turns or []
     invented = sum(

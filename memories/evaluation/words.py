@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memories.evaluation.dataset import Item
-from memories.evaluation.heard import Heard
+from memories.evaluation.heard import MadeMemory
 from memories.evaluation.wording import MissingLibrary, normalised
 
 Parts = dict[str, tuple[float, float]]
@@ -26,7 +26,7 @@ class Piece:
     heard: str
 
 
-def word_parts(item: Item, heard: Heard) -> Parts:
+def word_parts(item: Item, heard: MadeMemory) -> Parts:
     """Word and character errors, and those that count a word under the wrong speaker as wrong. Empty without a
     reference text, or where nothing is said."""
     reference = item.reference
@@ -44,7 +44,7 @@ def word_parts(item: Item, heard: Heard) -> Parts:
     }
 
 
-def alignment(item: Item, heard: Heard) -> list[Piece]:
+def alignment(item: Item, heard: MadeMemory) -> list[Piece]:
     """The reference and what was heard, side by side; empty without a reference text."""
     if item.reference is None or item.audio is None:
         return []
@@ -61,7 +61,7 @@ def alignment(item: Item, heard: Heard) -> list[Piece]:
     ]
 
 
-def _with_speakers(item: Item, heard: Heard) -> Parts:
+def _with_speakers(item: Item, heard: MadeMemory) -> Parts:
     turns = item.turns or []
     if item.partial or len({turn.speaker for turn in turns}) < 2 or any(not turn.text for turn in turns):
         return {}

@@ -15,7 +15,7 @@ import pytest
 
 from omi.core.errors import ErrorKind, Outcome, ProviderError
 from tests.support.speech_model import write_speech_model
-from transcription.engines.base import Heard
+from transcription.engines.base import RecognitionEvent
 from transcription.engines.batch import transcribe_in_child
 from transcription.engines.process import EngineProcess
 from transcription.engines.sherpa import Kind, SherpaBatch, _Recognizer, kind_of
@@ -50,7 +50,7 @@ def test_the_batch_child_gives_the_same(folder: Path, conversation: Conversation
 
 
 def test_the_live_child_gives_finals(folder: Path, conversation: Conversation) -> None:
-    async def run() -> list[Heard]:
+    async def run() -> list[RecognitionEvent]:
         engine = EngineProcess("sherpa-onnx", folder)
         await engine.start()
         try:

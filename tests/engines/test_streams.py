@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from omi.core.errors import ErrorKind, ProviderError, UnsupportedFeature
-from transcription.engines.base import Heard
+from transcription.engines.base import RecognitionEvent
 from transcription.engines.process import IN_FLIGHT, EngineProcess, error_of
 from transcription.engines.worker import AUDIO, BEHIND, DROP, END, OPEN, Streams
 from transcription.segments import Word
@@ -22,14 +22,14 @@ class Stream:
         self.name = name
         self.log = log
 
-    def feed(self, pcm: bytes, *, partials: bool = True) -> list[Heard]:
+    def feed(self, pcm: bytes, *, partials: bool = True) -> list[RecognitionEvent]:
         self.log.append((self.name, len(pcm), partials))
         if pcm.startswith(b"bad"):
             raise ValueError("broken")
-        return [Heard([Word(text=self.name, start=0.0, end=1.0)], True, 1.0)]
+        return [RecognitionEvent([Word(text=self.name, start=0.0, end=1.0)], True, 1.0)]
 
-    def finish(self) -> list[Heard]:
-        return [Heard([], True, 2.0)]
+    def finish(self) -> list[RecognitionEvent]:
+        return [RecognitionEvent([], True, 2.0)]
 
 
 class Model:

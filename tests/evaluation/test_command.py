@@ -17,7 +17,7 @@ from django.core.management import CommandError, call_command
 from demo.vendors.server import VendorServer
 from memories.evaluation import isolation, judge, measure, report
 from memories.evaluation.dataset import DatasetError, Item, Turn
-from memories.evaluation.heard import Heard
+from memories.evaluation.heard import MadeMemory
 from memories.evaluation.isolation import EMBEDDED, LEFT_OUT, Variant, environment
 from memories.evaluation.measure import Measurement
 from memories.management.commands import evaluate
@@ -198,6 +198,6 @@ def test_a_model_judges_where_one_is_configured(vendors: VendorServer) -> None:
 def test_a_judge_that_fails_leaves_the_other_figures(vendors: VendorServer, fault: dict[str, Any]) -> None:
     vendors.faults("openai", fault)
     item = Item(name="a", turns=[Turn(speaker="A", start=0, end=1, text="We meet at 9.")])
-    made = measure.measured(item, Heard(structured=Structured(title="Meeting at 9")), judged=True)
+    made = measure.measured(item, MadeMemory(structured=Structured(title="Meeting at 9")), judged=True)
     assert made.parts["numbers_supported"] == (1, 1)
     assert "judge_faithfulness" not in made.parts

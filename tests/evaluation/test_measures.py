@@ -11,7 +11,7 @@ import pytest
 
 from memories.evaluation import wording
 from memories.evaluation.dataset import Expected, Item, Speaker, Turn
-from memories.evaluation.heard import UNKNOWN, Heard, HeardWord
+from memories.evaluation.heard import UNKNOWN, HeardWord, MadeMemory
 from memories.evaluation.ranking import ranking_parts
 from memories.evaluation.structure import structure_parts, supported
 from memories.evaluation.voices import voice_parts
@@ -22,7 +22,7 @@ from memories.shapes import ActionItem, Event, Structured
 AUDIO = Path("a.wav")
 
 
-def heard(*said: tuple[str, float, float, str, str], seconds: float = 100.0, **more: Any) -> Heard:
+def heard(*said: tuple[str, float, float, str, str], seconds: float = 100.0, **more: Any) -> MadeMemory:
     """Words (several in one text share its time), each with voice and name."""
     words = []
     for text, start, end, voice, who in said:
@@ -31,7 +31,7 @@ def heard(*said: tuple[str, float, float, str, str], seconds: float = 100.0, **m
         words += [
             HeardWord(part, start + at * step, start + (at + 1) * step, voice, who) for at, part in enumerate(parts)
         ]
-    return Heard(words=words, text=" ".join(text for text, *_ in said), seconds=seconds, **more)
+    return MadeMemory(words=words, text=" ".join(text for text, *_ in said), seconds=seconds, **more)
 
 
 def item(*turns: tuple[str, float, float, str], **more: Any) -> Item:
@@ -133,8 +133,8 @@ def test_of_part_of_the_turns_only_names_are_measured() -> None:
     assert not {"invented", "der", "edge_error"} & set(parts)
 
 
-def made(**fields: Any) -> Heard:
-    return Heard(structured=Structured(**fields))
+def made(**fields: Any) -> MadeMemory:
+    return MadeMemory(structured=Structured(**fields))
 
 
 def test_what_was_not_said_is_not_supported() -> None:
@@ -166,7 +166,7 @@ def test_structure_is_held_against_what_was_said_and_what_was_expected() -> None
 
 def test_of_an_item_that_failed_everything_expected_is_missing() -> None:
     true = item(("Anna", 0, 5, "hello"), expected=Expected(action_items=["budget"], events=[]))
-    assert structure_parts(true, Heard(failure="x")) == {"items_found": (0, 1)}
+    assert structure_parts(true, MadeMemory(failure="x")) == {"items_found": (0, 1)}
 
 
 def test_search_is_measured_by_rank() -> None:

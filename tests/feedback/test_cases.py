@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from memories import editing
 from memories.evaluation import cases as release
 from memories.evaluation.dataset import DatasetError
-from memories.evaluation.heard import Heard
+from memories.evaluation.heard import MadeMemory
 from memories.evaluation.measure import Measurement, measured
 from memories.evaluation.readers import load
 from memories.feedback import corrections, identities
@@ -72,13 +72,13 @@ def test_shared_cases_are_a_dataset_and_the_release_says_how_many_are_right(
     wanted = release.wanted_of(folder)
     made = Measurement(
         items={
-            spoken.name: measured(spoken, Heard(text=spoken.text, structured=Structured())),
-            written.name: measured(written, Heard(structured=Structured(title="A boat trip"))),
+            spoken.name: measured(spoken, MadeMemory(text=spoken.text, structured=Structured())),
+            written.name: measured(written, MadeMemory(structured=Structured(title="A boat trip"))),
         }
     )
     assert release.now_right(wanted, made).sentence == "1 of 2 reported cases are right now."
-    made.items[written.name] = measured(written, Heard(structured=Structured(title="Ferry to an island")))
-    made.items[spoken.name] = measured(spoken, Heard(text="We take the boat with Nora on Sunday."))
+    made.items[written.name] = measured(written, MadeMemory(structured=Structured(title="Ferry to an island")))
+    made.items[spoken.name] = measured(spoken, MadeMemory(text="We take the boat with Nora on Sunday."))
     told = release.now_right(wanted, made)
     assert (told.right, told.whole, told.open) == (1, 2, (spoken.name,))
 
@@ -86,8 +86,8 @@ def test_shared_cases_are_a_dataset_and_the_release_says_how_many_are_right(
     before, after, page = tmp_path / "before.json", tmp_path / "after.json", tmp_path / "page.html"
     monkeypatch.setattr(evaluate, "measured_apart", lambda *_, **__: made)
     assert "current: 1 of 2 reported cases are right now." in evaluated(folder, "--json", before)
-    made.items[spoken.name] = measured(spoken, Heard(text=spoken.text, structured=Structured()))
-    made.items[written.name] = measured(written, Heard(structured=Structured(title="A boat trip")))
+    made.items[spoken.name] = measured(spoken, MadeMemory(text=spoken.text, structured=Structured()))
+    made.items[written.name] = measured(written, MadeMemory(structured=Structured(title="A boat trip")))
     said = "1 of 2 reported cases are right now (1 mended, 1 broken since the baseline)."
     assert said in evaluated(folder, "--compare", before, "--json", after, "--html", page)
     assert json.loads(after.read_text())["variants"]["current"]["cases"] == {

@@ -14,7 +14,7 @@ from memories.language_detection import FUNCTION_WORDS, written_in
 from memories.pipeline import service
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.rules import acceptance
-from memories.pipeline.rules.text_similarity import likeness, same_speech
+from memories.pipeline.rules.text_similarity import same_speech, similarity
 from memories.repository import memories as repository
 from memories.repository import transcripts
 from memories.shapes import Memory
@@ -61,7 +61,7 @@ def judge(new: str, shown: str, **more: Any) -> acceptance.Assessment:
 def test_two_hearings_of_one_conversation_are_of_the_same_speech(one: str, other: str) -> None:
     """The worst of them has 54 % word errors."""
     assert same_speech(HEARD[one], HEARD[other])
-    assert likeness(HEARD[one], HEARD[other]) > 0.4
+    assert similarity(HEARD[one], HEARD[other]) > 0.4
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(sorted(set(HEARD) - {"phrases"}), 2)))

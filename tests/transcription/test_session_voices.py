@@ -176,8 +176,8 @@ def test_words_wait_once_for_a_slow_engine_and_are_told_apart_as_soon_as_it_has_
 
         ready = asyncio.Event()
         window = AudioWindow(None)
-        separator = voices.Separator(Starting(), window)
-        separator.prepare()
+        clustering = voices.OnlineClustering(Starting(), window)
+        clustering.prepare()
         labels = []
         for number in (1, 2, 3, 4):
             if number == 2:
@@ -187,9 +187,9 @@ def test_words_wait_once_for_a_slow_engine_and_are_told_apart_as_soon_as_it_has_
                 await asyncio.sleep(0.01)
             start = window.end / 16000
             window.append(np.full(32000, number * 100, "<i2").tobytes())
-            [word] = await separator.told_apart([Word(text="so", start=start, end=start + 0.5)])
+            [word] = await clustering.told_apart([Word(text="so", start=start, end=start + 0.5)])
             labels.append(word.speaker)
-        separator.close()
+        clustering.close()
         return labels
 
     assert run(work) == [None, None, "voice/0", "voice/1"]

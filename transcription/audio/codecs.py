@@ -103,7 +103,7 @@ class FfmpegOpusDecoder:
         self._av: Any = av
         self._context = self._open()
         self._nominal = round(packet_seconds * 48_000)
-        self._decimate = _Decimator(3)
+        self._decimate = Decimator(3)
         self.bad = 0
 
     def _open(self) -> Any:
@@ -152,7 +152,7 @@ def _low_pass(taps: int, cutoff: float) -> NDArray[np.float32]:
     return normal
 
 
-class _Decimator:
+class Decimator:
     """Every ``factor``-th sample after a low-pass; the output has exactly one sample per ``factor`` of the input.
 
     Why not a library's resampler: soxr and FFmpeg hold samples back and give them at the end, so a live stream would be
@@ -194,8 +194,8 @@ class _Doubler:
         return _to_bytes(np.convolve(data, self._kernel, "valid"))
 
 
-def _resampler(rate: int) -> _Decimator | _Doubler:
-    return _Doubler() if rate == 8000 else _Decimator(rate // RATE)
+def _resampler(rate: int) -> Decimator | _Doubler:
+    return _Doubler() if rate == 8000 else Decimator(rate // RATE)
 
 
 def _to_bytes(samples: NDArray[Any]) -> bytes:

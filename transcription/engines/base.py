@@ -23,7 +23,7 @@ MEMORY_MB = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class RecognitionEvent:
     """Words of one utterance. A partial may still change and is replaced by the next event; a final will not.
 
     `through`: seconds of the stream that are dealt with (for a final: everything before it is final or silence).
@@ -60,11 +60,11 @@ class LiveModel(Protocol):
 class LiveEngine(Protocol):
     """Transcribes one stream. Not thread-safe; one per session."""
 
-    def feed(self, pcm: bytes, *, partials: bool = True) -> list[Heard]:
+    def feed(self, pcm: bytes, *, partials: bool = True) -> list[RecognitionEvent]:
         """Take 16-bit audio of any length. `partials=False` when the caller is behind: finals only, and cheaper."""
         ...
 
-    def finish(self) -> list[Heard]:
+    def finish(self) -> list[RecognitionEvent]:
         """The stream is over: what is still open becomes final."""
         ...
 

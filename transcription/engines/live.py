@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from transcription.engines.base import Heard
+from transcription.engines.base import RecognitionEvent
 from transcription.engines.utterances import Utterance, UtteranceSplitter
 from transcription.segments import text_of
 
@@ -34,7 +34,7 @@ class LiveByUtterances:
         self._splitter = UtteranceSplitter(longest=longest)
         self._shown = ""
 
-    def feed(self, pcm: bytes, *, partials: bool = True) -> list[Heard]:
+    def feed(self, pcm: bytes, *, partials: bool = True) -> list[RecognitionEvent]:
         events = self._finals(self._splitter.feed(pcm))
         current = self._splitter.current
         if not partials or current is None:
@@ -43,20 +43,20 @@ class LiveByUtterances:
         text = text_of(words or ())
         if words and text != self._shown:
             self._shown = text
-            events.append(Heard(self._shifted(words), False, self._offset + current.end))
+            events.append(RecognitionEvent(self._shifted(words), False, self._offset + current.end))
         return events
 
-    def finish(self) -> list[Heard]:
+    def finish(self) -> list[RecognitionEvent]:
         events = self._finals(self._splitter.finish())
         end = self._offset + self._splitter.seconds
         if not events or events[-1].through < end:
-            events.append(Heard([], True, end))
+            events.append(RecognitionEvent([], True, end))
         return events
 
-    def _finals(self, ended: list[Utterance]) -> list[Heard]:
+    def _finals(self, ended: list[Utterance]) -> list[RecognitionEvent]:
         if ended:
             self._shown = ""
-        return [Heard(self._shifted(self._decoder.final(u)), True, self._offset + u.end) for u in ended]
+        return [RecognitionEvent(self._shifted(self._decoder.final(u)), True, self._offset + u.end) for u in ended]
 
     def _shifted(self, words: list[Word]) -> list[Word]:
         if not self._offset:

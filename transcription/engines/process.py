@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omi.core import child_process
 from omi.core.errors import ErrorKind, ProviderError, UnsupportedFeature
-from transcription.engines.base import MEMORY_MB, Heard, not_started
+from transcription.engines.base import MEMORY_MB, RecognitionEvent, not_started
 from transcription.engines.worker import AUDIO, DROP, END, HEADER, OPEN
 from transcription.segments import Word
 
@@ -223,7 +223,7 @@ class EngineStream:
         self._process.write(self._number, END)
         await self._process.drain()
 
-    async def __aiter__(self) -> AsyncIterator[Heard]:
+    async def __aiter__(self) -> AsyncIterator[RecognitionEvent]:
         while True:
             message = await self._messages.get()
             if isinstance(message, ProviderError):
@@ -231,7 +231,7 @@ class EngineStream:
             if message["type"] == "done":
                 return
             words = [Word.model_validate(word) for word in message["words"]]
-            yield Heard(words, message["type"] == "final", float(message["through"]))
+            yield RecognitionEvent(words, message["type"] == "final", float(message["through"]))
 
     def close(self) -> None:
         """Nobody wants the rest. Safe to call twice and in any state."""

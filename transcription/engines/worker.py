@@ -28,14 +28,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from omi.core.errors import ErrorKind, ProviderError, UnsupportedFeature
-from transcription.engines.base import Heard
+from transcription.engines.base import RecognitionEvent
 from transcription.engines.registry import batch_engine, live_model
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from transcription.engines.base import Heard, LiveEngine, LiveModel
+    from transcription.engines.base import LiveEngine, LiveModel, RecognitionEvent
 
 HEADER = struct.Struct("<IBI")
 AUDIO, OPEN, END, DROP = range(4)
@@ -153,7 +153,7 @@ def limit(memory_mb: int, nice: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
 
 
-def event(heard: Heard) -> dict[str, Any]:
+def event(heard: RecognitionEvent) -> dict[str, Any]:
     """Return what was heard as the message that goes to the server's process."""
     words = [word.model_dump(exclude_none=True) for word in heard.words]
     return {"type": "final" if heard.final else "partial", "words": words, "through": round(heard.through, 3)}
@@ -230,7 +230,7 @@ def _batch(options: argparse.Namespace, inbox: Inbox, say: Say) -> None:
     engine = batch_engine(options.engine, options.model, memory_mb=options.memory_mb, **wishes)
     say({"type": "ready", "model": engine.model})
     pcm = read_wav(options.wav) if options.wav else np.frombuffer(data, np.int16)
-    say(event(Heard(engine.transcribe(pcm), True, len(pcm) / 16_000)))
+    say(event(RecognitionEvent(engine.transcribe(pcm), True, len(pcm) / 16_000)))
     say({"type": "done"})
 
 

@@ -27,7 +27,7 @@ from transcription.session.segment_builder import SegmentBuilder
 from transcription.session.status import SessionStatus
 from transcription.session.storing import Ending, Storing
 from transcription.session.supervisor import Supervisor, eligible
-from transcription.session.voices import Separator, Voices
+from transcription.session.voices import OnlineClustering, Voices
 from transcription.session.window import AudioWindow
 
 log = structlog.get_logger(__name__)
@@ -90,12 +90,11 @@ class Session:
             tuning=dependencies.tuning,
         )
         self._agreement = Agreement(self._supervisor, self._builder, plan.accuracy or dependencies.accuracy)
+        labeller = dependencies.labeller
         self._voices = (
-            Voices(plan.uid, dependencies.labeller, self._window, self._named)
-            if dependencies.labeller is not None and plan.profile
-            else None
+            Voices(plan.uid, labeller, self._window, self._named) if labeller is not None and plan.profile else None
         )
-        self._separator = Separator(dependencies.labeller, self._window) if dependencies.labeller is not None else None
+        self._clustering = OnlineClustering(labeller, self._window) if labeller is not None else None
         self._utterances: asyncio.Queue[tuple[list[Word], str]] = asyncio.Queue()
         self._separating: asyncio.Task[None] | None = None
         self._shown: list[Word] = []
@@ -117,10 +116,10 @@ class Session:
 
     def start(self) -> None:
         self._supervisor.start()
-        if self._separator is not None and not all(
+        if self._clustering is not None and not all(
             item.capabilities.diarization for item in self._dependencies.vendors
         ):
-            self._separator.prepare()
+            self._clustering.prepare()
         self._keeper = asyncio.create_task(self._keep(), name="session-keeper")
         self._rejoining = asyncio.create_task(self._storing.rejoin(), name="session-rejoin")
 
@@ -147,7 +146,7 @@ class Session:
     # --- words ------------------------------------------------------------------------------------------------------
 
     def _words(self, words: Sequence[Word], model: str) -> None:
-        separate = self._separator is not None and all(word.speaker is None for word in words)
+        separate = self._clustering is not None and all(word.speaker is None for word in words)
         if separate or not self._utterances.empty() or self._separating is not None:
             # In order: words wait for the voices of those before them (a fifth of a second, the local engine's only).
             self._utterances.put_nowait((list(words), model))
@@ -157,12 +156,12 @@ class Session:
             self._show(words, model)
 
     async def _separate(self) -> None:
-        assert self._separator is not None
+        assert self._clustering is not None
         try:
             while not self._utterances.empty():
                 words, model = self._utterances.get_nowait()
                 if all(word.speaker is None for word in words):
-                    words = await self._separator.told_apart(words)
+                    words = await self._clustering.told_apart(words)
                     self._told_apart.setdefault(model, {}).update({(w.start, w.text): w.speaker for w in words})
                 self._show(words, model)
         finally:
@@ -315,8 +314,8 @@ class Session:
         await asyncio.wait([task for task in (closing, self._rejoining, self._writing) if task is not None])
         if self._separating is not None:
             await asyncio.wait([self._separating], timeout=FINISH_SECONDS)
-        if self._separator is not None:
-            self._separator.close()
+        if self._clustering is not None:
+            self._clustering.close()
         if self._voices is not None and wait >= FINISH_SECONDS:
             await self._voices.settle()
         result = self.accounting()

@@ -50,7 +50,7 @@ ASK_SECONDS = 20.0
 RETRY_SECONDS = 15.0
 
 
-class Separator:
+class OnlineClustering:
     """Tells voices apart where the vendor does not: words join the nearest voice so far, or begin one."""
 
     def __init__(self, labeller: VoiceLabeller, window: AudioWindow) -> None:

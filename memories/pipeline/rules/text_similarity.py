@@ -23,7 +23,7 @@ _SIZE: Final = 3
 
 
 def bound(words: int) -> float:
-    """The likeness below which two texts, the shorter one of so many words, are not of the same speech.
+    """The similarity below which two texts, the shorter one of so many words, are not of the same speech.
 
     Chosen on 51 read utterances (LibriSpeech, fifteen readers) that the bundled engine heard with 65 % word errors,
     against what was read (a perfect new transcript): alone and up to ten in a row. From 60 words on the right pairs
@@ -41,10 +41,10 @@ def same_speech(a: Sequence[str], b: Sequence[str]) -> bool | None:
     fewest, most = sorted((len(a), len(b)))
     if fewest < LEAST_WORDS or fewest < LENGTHS * most:
         return None
-    return likeness(a, b) >= bound(fewest)
+    return similarity(a, b) >= bound(fewest)
 
 
-def likeness(a: Sequence[str], b: Sequence[str]) -> float:
+def similarity(a: Sequence[str], b: Sequence[str]) -> float:
     """0..1: the letter trigrams that both have in the same order, twice, over all of them."""
     first, second = _trigrams(a[:MOST_WORDS]), _trigrams(b[:MOST_WORDS])
     if not first or not second:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from transcription.audio.vad import FRAME_SECONDS
-from transcription.engines.base import RATE, Heard
+from transcription.engines.base import RATE, RecognitionEvent
 from transcription.engines.utterances import Utterance, UtteranceSplitter
 from transcription.engines.whisper.batch import FORGET_AFTER, LONGEST_PAUSE, words_of
 from transcription.engines.whisper.languages import Spoken
@@ -72,8 +72,8 @@ class WhisperStream:
         self._last: list[str] = []  # what the hearing before said beyond that
         self._heard_frames = 0
 
-    def feed(self, pcm: bytes, *, partials: bool = True) -> list[Heard]:
-        events: list[Heard] = []
+    def feed(self, pcm: bytes, *, partials: bool = True) -> list[RecognitionEvent]:
+        events: list[RecognitionEvent] = []
         for at in range(
             0, len(pcm), RATE * 2
         ):  # a second at a time: of a long piece, too, the surroundings are at hand
@@ -85,14 +85,14 @@ class WhisperStream:
         if partials and current is not None and self._due(current):
             words = self._agreed(current)
             if words:
-                events.append(Heard(self._shifted(words), True, self._offset + words[-1].end))
+                events.append(RecognitionEvent(self._shifted(words), True, self._offset + words[-1].end))
         return events
 
-    def finish(self) -> list[Heard]:
+    def finish(self) -> list[RecognitionEvent]:
         events = [self._final(utterance) for utterance in self._splitter.finish()]
         end = self._offset + self._splitter.seconds
         if not events or events[-1].through < end:
-            events.append(Heard([], True, end))
+            events.append(RecognitionEvent([], True, end))
         return events
 
     # --- the utterance being spoken ----------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class WhisperStream:
 
     # --- the end of one ----------------------------------------------------------------------------------------------
 
-    def _final(self, utterance: Utterance) -> Heard:
+    def _final(self, utterance: Utterance) -> RecognitionEvent:
         if self._open.start != utterance.start:
             self._begin(utterance.start)
         start, window, answer, shown = self._hear(utterance, beam=FINAL_BEAM)
@@ -165,7 +165,7 @@ class WhisperStream:
             self._said = [*self._said[-12:], self._open]
         # What follows a cut belongs to the same breath: its beginning is another utterance all the same.
         self._begin(utterance.end)
-        return Heard(self._shifted(words), True, self._offset + utterance.end)
+        return RecognitionEvent(self._shifted(words), True, self._offset + utterance.end)
 
     # --- hearing -----------------------------------------------------------------------------------------------------
 

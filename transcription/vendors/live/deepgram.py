@@ -14,7 +14,7 @@ from omi.core.vendor_fields import Losses, fields, first, items, text
 from transcription.languages import DEEPGRAM, DEEPGRAM_REGIONS
 from transcription.vendors.live.base import LiveCapabilities, LiveRequest, LiveResult, require
 from transcription.vendors.live.socket import VendorSocket, refused_handshake, transient
-from transcription.vendors.live.words import Heard, moment, timed_words, unusable
+from transcription.vendors.live.words import VendorWord, moment, timed_words, unusable
 
 NAME = "deepgram"
 MAX_KEYTERMS = 50
@@ -113,7 +113,7 @@ def result(message: Mapping[str, Any]) -> LiveResult:
     until = start + duration if start is not None and duration is not None else None
     words = timed_words(
         [
-            Heard(
+            VendorWord(
                 text(item.get("punctuated_word")) or text(item.get("word")), item.get("start"), item.get("end"),
                 item.get("speaker"), item.get("confidence"), item.get("language"),
             )

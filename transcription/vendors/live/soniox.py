@@ -16,7 +16,7 @@ from transcription.languages import SONIOX
 from transcription.segments import Word
 from transcription.vendors.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
 from transcription.vendors.live.socket import VendorSocket, asked_to_wait, transient
-from transcription.vendors.live.words import LATEST, Heard, timed_words
+from transcription.vendors.live.words import LATEST, VendorWord, timed_words
 
 NAME = "soniox"
 MAX_TERMS = 100
@@ -182,7 +182,7 @@ class TokenJoiner:
         starts = [token.start_ms for token in tokens if token.start_ms is not None]
         ends = [token.end_ms for token in tokens if token.end_ms is not None]
         confidences = [token.confidence for token in tokens if token.confidence is not None]
-        word = Heard(
+        word = VendorWord(
             "".join(token.text for token in tokens).strip(),
             min(starts) / 1000 if starts else None,
             max(ends) / 1000 if ends else None,

@@ -15,7 +15,7 @@ from omi.core.vendor_fields import Losses, fields, first, items, text
 from transcription.languages import SPEECHMATICS
 from transcription.vendors.live.base import PCM, LiveCapabilities, LiveRequest, LiveResult, require
 from transcription.vendors.live.socket import VendorSocket, refused_handshake, transient
-from transcription.vendors.live.words import Heard, moment, timed_words, unusable
+from transcription.vendors.live.words import VendorWord, moment, timed_words, unusable
 
 NAME = "speechmatics"
 START_SECONDS = 8.0
@@ -142,7 +142,7 @@ def result(message: Mapping[str, Any]) -> LiveResult:
     losses = Losses(NAME)
     final = message.get("message") == "AddTranscript"
     listed, metadata = message.get("results"), fields(message.get("metadata"))
-    heard: list[Heard] = []
+    heard: list[VendorWord] = []
     for item in items(listed, losses):
         best = first(item.get("alternatives"))
         said = text(best.get("content"))
@@ -150,7 +150,7 @@ def result(message: Mapping[str, Any]) -> LiveResult:
             heard[-1] = replace(heard[-1], text=(heard[-1].text or "") + (said or ""))
         elif item.get("type") in ("word", "entity"):
             heard.append(
-                Heard(
+                VendorWord(
                     said, item.get("start_time"), item.get("end_time"), _speaker(best.get("speaker")),
                     best.get("confidence"), best.get("language"),
                 )

@@ -15,7 +15,7 @@ GUESSED_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class VendorWord:
     """What the vendor gave for one word, unread but for the text; None: that cannot be read."""
 
     text: str | None
@@ -26,7 +26,7 @@ class Heard:
     language: object = None
 
 
-def timed_words(heard: Sequence[Heard], begins: float, until: float | None, losses: Losses) -> tuple[Word, ...]:
+def timed_words(heard: Sequence[VendorWord], begins: float, until: float | None, losses: Losses) -> tuple[Word, ...]:
     """The words that have a text. A start that cannot be read is the end of the word before, or where the message
     ``begins``; an end lasts a moment, within ``until`` where that is known."""
     words: list[Word] = []

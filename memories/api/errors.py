@@ -46,6 +46,7 @@ from omi.accounts.erased import AccountErased
 from omi.accounts.identity import IdentityUnavailable, InvalidToken
 from omi.core.errors import ErrorKind, ProviderError
 from omi.core.slots import Busy
+from omi.serving.admission import NoRoom
 from omi.stores.audio import AudioNotFound
 from omi.stores.documents.base import AlreadyExists, TooLarge
 from speakers.api.errors import Refused
@@ -82,6 +83,11 @@ def _provider(error: ProviderError) -> ApiError:
     if error.kind is ErrorKind.PERMANENT:
         return ApiError(502, error.message)
     return ApiError(503, error.message, headers={"Retry-After": str(max(1, round(error.retry_after or 5)))})
+
+
+def _no_room(error: NoRoom) -> ApiError:
+    headers = {"Retry-After": str(error.refusal.retry_after)}
+    return ApiError(503, error.refusal.sentence, headers=headers, code=error.refusal.code)
 
 
 def _wrong_offset(error: receiving.WrongOffset) -> ApiError:
@@ -183,6 +189,7 @@ REFUSALS: Final[Mapping[type[Exception], ApiError | Callable[[Any], ApiError]]] 
     batches.TooMuchWaiting: lambda _: ApiError(
         429, f"The files of unfinished batches may have {settings.OMI_SYNC_BYTES} bytes together", headers=SOON
     ),
+    NoRoom: _no_room,
     ProviderError: _provider,
     # The request itself
     postprocessing.Discarded: ApiError(400, "Memory is discarded"),

@@ -57,10 +57,11 @@ class PostProcessingViewSet(InTurn, viewsets.ViewSet):
     @extend_schema(
         request=_UPLOAD,
         parameters=[*parameters(UploadQuery), _KEY],
-        responses={200: Memory, 400: Detail, 404: Detail, 409: Detail, 413: Detail, 422: Detail, 429: Detail},
+        responses={200: Memory, 400: Detail, 404: Detail, 409: Detail, 413: Detail, 422: Detail, 429: Detail,
+                   503: Detail},
         description="The recording of the memory. Answers at once with `postprocessing.status = in_progress`. The same "
         "recording again joins its run; another one while a run is active waits for it.",
-    )
+    )  # fmt: skip
     def create(self, request: Request, memory_id: str) -> Response:
         asked = query(UploadQuery, request)
         uid = uid_of(request)

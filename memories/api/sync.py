@@ -19,13 +19,13 @@ from memories.api.errors import ApiError, invalid
 from memories.api.reading import Query, body, idempotency_key, key_parameter, parameters, query
 from memories.api.rendering import as_json
 from memories.api.shapes import Detail
-from memories.api.uploads import admit_upload
 from memories.offline import batches, decoding, reading, receiving
 from memories.offline.models import SyncBatch
 from omi.accounts.principal import Principal
 from omi.accounts.requests import fence_of, uid_of
 from omi.core.moments import Moment
 from omi.core.one_line import is_one_line
+from omi.serving import admission
 from transcription.audio.codecs import UnknownCodec
 from transcription.listen.request import BadRequest, language_tag
 
@@ -228,7 +228,7 @@ class SyncFileViewSet(viewsets.ViewSet):
         offset = request.headers.get("Upload-Offset", "")
         if not (offset.isascii() and offset.isdigit() and len(offset) <= 15):
             raise invalid(("header", "Upload-Offset"), "Should be a number of bytes", "int_parsing")
-        admit_upload()
+        admission.admit_upload()
         found = receiving.receive(
             uid, batch_id, number, int(offset), request._request,
             declared=int(request.META.get("CONTENT_LENGTH") or 0), fence=fence_of(request),

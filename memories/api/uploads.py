@@ -37,18 +37,10 @@ class LimitedUploadHandler(TemporaryFileUploadHandler):
         super().receive_data_chunk(raw_data, start)
 
 
-def admit_upload() -> None:
-    """Let an upload begin; raises ApiError 503 where the server has no room for more (``admission``); large bodies are
-    refused at the door."""
-    refused = admission.refusal("upload")
-    if refused is not None:
-        raise ApiError(503, refused.sentence, headers={"Retry-After": str(refused.retry_after)}, code=refused.code)
-
-
 def limit_upload(request: Request, limit: int | None = None) -> None:
     """Call before the request's files are first touched. ``limit`` in bytes, ``OMI_MAX_UPLOAD_BYTES`` by default.
-    Raises ApiError 503 where the server has no room for more."""
-    admit_upload()
+    Raises NoRoom where the server has no room for more."""
+    admission.admit_upload()
     chosen = settings.OMI_MAX_UPLOAD_BYTES if limit is None else limit
     request._request.upload_handlers = [LimitedUploadHandler(request._request, chosen)]
 

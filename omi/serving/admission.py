@@ -43,6 +43,14 @@ class Refusal:
     retry_after: int = RETRY_SECONDS
 
 
+class NoRoom(Exception):
+    """Nothing new is taken now (503). ``refusal`` says why, and when to try again."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.sentence)
+        self.refusal = refusal
+
+
 class Gate:
     """One reason to refuse newcomers. ``load`` says how near its limit something is (1.0: at the limit, 0: no limit);
     ``patience``: how many looks in a row must find it there before the gate shuts."""
@@ -141,6 +149,14 @@ def refusal(what: str, size: int = 0) -> Refusal | None:
         REFUSED.labels(what, found.code).inc()
         log.info("newcomer_refused", what=what, reason=found.code)
     return found
+
+
+def admit_upload() -> None:
+    """Let an upload begin, or raise NoRoom. For every view that takes bytes; large ones were refused at the door
+    (``guard``)."""
+    found = refusal("upload")
+    if found is not None:
+        raise NoRoom(found)
 
 
 def _too_large(size: int) -> bool:

@@ -43,6 +43,13 @@ def install() -> None:
         http_protocol.WebRequest = type("GuardedWebRequest", (Guarded, http_protocol.WebRequest), {})
 
 
+UPLOADS = (b"multipart/", b"application/offset+octet-stream")
+"""Content types of recordings: forms, and pieces of offline batches."""
+
+PACKETS = b"/v3/upload-bytes"
+"""A recording as JSON."""
+
+
 class Guarded:
     """Mixed into ``daphne.http_protocol.WebRequest``, in front of everything else."""
 
@@ -114,7 +121,7 @@ class Guarded:
 
     def _is_upload(self) -> bool:
         kind = (self.requestHeaders.getRawHeaders(b"content-type") or [b""])[0]
-        return bool(kind.lower().startswith(b"multipart/"))
+        return bool(kind.lower().startswith(UPLOADS)) or self.channel._path.split(b"?", 1)[0] == PACKETS
 
     def _deny(self, status: int, sentence: str, headers: str = "", **more: str) -> None:
         """Answer now; what still comes is thrown away for a while, because a reset would hide the answer."""

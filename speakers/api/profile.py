@@ -13,6 +13,7 @@ from rest_framework.viewsets import ViewSet
 from omi.accounts.requests import fence_of, uid_of
 from omi.core.json_parser import StrictJSONParser
 from omi.core.sent_files import sent
+from omi.serving import admission
 from omi.stores import audio
 from omi.stores.audio import AudioNotFound
 from speakers import enrolment, gallery, people
@@ -56,9 +57,10 @@ class SpeechProfileViewSet(ViewSet):
             done = enrolment.enrol_user(uid_of(request), wav, consent=consent_of(request), fence=fence_of(request))
         return Response(uploaded(request, done))
 
-    @extend_schema(request=PacketsBody, responses={200: Status, 400: Detail, 422: Detail})
+    @extend_schema(request=PacketsBody, responses={200: Status, 400: Detail, 422: Detail, 503: Detail})
     def upload_packets(self, request: Request) -> Response:
         """The oldest app's form: Opus packets of 10 ms as lists of numbers."""
+        admission.admit_upload()
         try:
             body = PacketsBody.model_validate(request.data)
         except ValidationError as error:

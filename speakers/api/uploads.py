@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from omi.accounts.requests import uid_of
 from omi.core import workspace
 from omi.core.decoders import decoding
+from omi.serving import admission
 from speakers.api.errors import Refused
 from transcription.audio.codecs import codec, open_decoder
 from transcription.audio.convert import AudioError, AudioLimits, decode_to_wav
@@ -27,8 +28,10 @@ LONGEST_PACKET = 1275
 def uploaded_wav(request: Request) -> Iterator[Path]:
     """The multipart field ``file``, decoded in a child process into a folder that is gone afterwards.
 
-    Raises Refused: 413 too large, 422 no file, 400 with a reason where it is no audio of a fit length.
+    Raises Refused: 413 too large, 422 no file, 400 with a reason where it is no audio of a fit length. NoRoom where the
+    server takes nothing new.
     """
+    admission.admit_upload()
     if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST:
         raise Refused(413, "too_large", f"The upload is larger than {LARGEST} bytes.")
     upload = request.FILES.get("file")

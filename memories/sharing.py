@@ -14,12 +14,12 @@ _SHOWN = {Visibility.SHARED, Visibility.PUBLIC}
 
 
 def rows_of(memory_id: str) -> QuerySet[MemoryRow]:
-    """Where a memory of this id may be that its owner shares."""
+    """Return the rows of the memories of this id that their owners share."""
     return MemoryRow.objects.filter(memory_id=memory_id, visibility__in=_SHOWN)
 
 
 def public_rows() -> QuerySet[MemoryRow]:
-    """Where public memories are, newest first."""
+    """Return the rows of public memories, newest first."""
     rows = MemoryRow.objects.filter(visibility=Visibility.PUBLIC, deleted=False, discarded=False)
     return rows.order_by("-created_at", "memory_id")
 

@@ -122,7 +122,7 @@ class ChangeShown(BaseModel):
 
 
 class ChangeList(RootModel[list[ChangeShown]]):
-    """All of a memory, newest first; there are at most 200."""
+    """All changes of a memory, newest first; there are at most 200."""
 
 
 class ChangeViewSet(InTurn, viewsets.ViewSet):

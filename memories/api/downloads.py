@@ -74,7 +74,7 @@ def file_of(uid: str, memory_id: str, file_format: str) -> HttpResponse:
 
 
 def export_of(uid: str) -> HttpResponseBase:
-    """All that the user has, as a ZIP file. Raises Busy."""
+    """Answer with all that the user has, as a ZIP file. Raises Busy."""
     return _archive(uid, lambda: account.export(uid), "omi-export.zip")
 
 

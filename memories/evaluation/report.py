@@ -20,7 +20,7 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two sides on the same items: what ``other`` does otherwise than ``base``."""
+    """A comparison of two sides on the same items: what ``other`` does otherwise than ``base``."""
 
     base: str
     other: str

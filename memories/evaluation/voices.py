@@ -25,7 +25,7 @@ NOBODY, SEVERAL = -1, -2
 
 
 def voice_parts(item: Item, heard: MadeMemory) -> Parts:
-    """Everything that is measured against the turns. Empty without turns, or without audio."""
+    """Return the parts of every figure that is measured against the turns; empty without turns, or without audio."""
     if item.audio is None or item.turns is None:
         return invented_parts(item, heard) if item.audio is not None and item.text == "" else {}
     parts = label_parts(item, heard)

@@ -14,7 +14,7 @@ class Experiment(models.Model):
     """
 
     class State(models.TextChoices):
-        """Where it stands; only a running one has an effect."""
+        """Where an experiment stands; only a running one has an effect."""
 
         DRAFT = "draft"
         RUNNING = "running"

@@ -129,7 +129,7 @@ def forget_user(uid: str) -> int:
 
 
 def remaining(uid: str) -> int:
-    """How many rows of a user there are."""
+    """Return how many rows of a user feedback still holds."""
     return sum(rows.objects.filter(uid=uid).count() for rows in (Report, LabelledCase))
 
 

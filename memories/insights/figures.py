@@ -36,7 +36,7 @@ def permitted(uid: str) -> dict[str, str]:
 
 
 def have_a_worker_count(uid: str) -> None:
-    """Where memories of a user wait to be counted: at once, and once a minute at most."""
+    """Have a worker count where memories of a user wait to be counted: at once, and once a minute at most."""
     with contextlib.suppress(Exception):  # a cache or a queue that is away: the schedule comes by anyhow
         waiting = IndexedMemory.objects.filter(uid=uid, insights_due=True).exists()
         if waiting and cache.add(f"count-insights-{uid}", 1, 60):

@@ -76,8 +76,8 @@ class Discards(ByName):
     for_one = False
 
     def proposals(self, uid: str) -> Iterator[Proposal]:
-        """With how few different words a talk is small change, from talks that users fetched back and those that they
-        left. A talk that is lost costs more than one that is kept for nothing."""
+        """Propose with how few different words a talk is small change, from talks that users fetched back and those
+        that they left. A talk that is lost costs more than one that is kept for nothing."""
         now = float(tuned.value("discard_below", MIN_CONTENT_WORDS, uid=""))
         yield from threshold_proposal(
             judged_talks(), [2.0, 3.0, 4.0, 5.0, 6.0], now, learner=self.name, name="discard_below",

@@ -41,7 +41,7 @@ class Samples:
     for_one = True
 
     def proposals(self, uid: str) -> Iterator[Proposal]:
-        """At most one: the samples to set aside."""
+        """Yield at most one proposal: the samples to set aside."""
         vectors = _vectors(uid)
         foreign = foreign_samples(vectors)
         if not foreign:

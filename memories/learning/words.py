@@ -33,7 +33,7 @@ class Words:
     for_one = True
 
     def proposals(self, uid: str) -> Iterator[Proposal]:
-        """At most one: the terms that were corrected in two memories or more and are not in the list."""
+        """Yield at most one proposal: the terms corrected in two memories or more that are not in the list."""
         known = terms.of(uid)
         by_case = {case.pk: corrected(case) for case in _cases(uid)}
         seen: dict[str, list[str]] = defaultdict(list)

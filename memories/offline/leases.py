@@ -30,8 +30,8 @@ class Turn:
 
     @classmethod
     def take(cls, batch_id: str) -> Turn | None:
-        """None where the batch is not due, somebody is at it, or at another one of its user: what two batches hold of
-        one moment is placed beside each other only one after the other."""
+        """Take the turn; None where the batch is not due, somebody is at it, or at another one of its user: what two
+        batches hold of one moment is placed beside each other only one after the other."""
         now, claim = timezone.now(), secrets.token_hex(8)
         found = SyncBatch.objects.filter(pk=batch_id).first()
         if found is None:

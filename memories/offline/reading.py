@@ -36,7 +36,7 @@ def page(uid: str, *, before: str | None, limit: int) -> list[SyncBatch]:
 
 
 def shown(found: Sequence[SyncBatch]) -> list[Shown]:
-    """All that is shown of a user's batches, in four queries however many they are."""
+    """Return all that is shown of a user's batches, in four queries however many they are."""
     if not found:
         return []
     prefetch_related_objects(

@@ -19,13 +19,13 @@ WORD = "DELETE"
 
 @page("GET")
 def export(request: HttpRequest, who: Principal) -> HttpResponseBase:
-    """All of the user's data as a ZIP file."""
+    """Answer with all of the user's data as a ZIP file."""
     return export_of(who.uid)
 
 
 @page("GET")
 def vault(request: HttpRequest, who: Principal) -> HttpResponseBase:
-    """All memories as a folder of linked Markdown notes."""
+    """Answer with all memories as a folder of linked Markdown notes."""
     return vault_of(who.uid)
 
 

@@ -23,7 +23,7 @@ from omi.accounts.principal import Principal
 
 @page("GET", "POST")
 def listed(request: HttpRequest, who: Principal) -> HttpResponse:
-    """All templates with their sections; posted to, a new one."""
+    """Answer with all templates with their sections; posted to, a new one."""
     if request.method == "POST":
         said = given(TemplateGiven, _form(request), "body")
         store.create(who.uid, said.name, said.kept_sections(), fence=fence_of(who))

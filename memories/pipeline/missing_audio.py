@@ -37,7 +37,8 @@ def accounting(found: ProcessingMemory) -> dict[str, dict[str, Any]]:
 
 
 def stretches(found: ProcessingMemory) -> list[Span]:
-    """Where it failed. Sessions of older servers do not say where: then it is the whole session."""
+    """Return where live transcription failed, as spans in seconds of memory time. Sessions of older servers do not say
+    where: then it is the whole session."""
     spans: list[Span] = []
     for session, counted in accounting(found).items():
         if float(counted.get("failed") or 0.0) <= 0.0:

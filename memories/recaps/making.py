@@ -204,5 +204,5 @@ def _push(row: Recap) -> None:
 
 
 def document_path(uid: str, kind: str, first: date) -> str:
-    """Where the text of a recap is."""
+    """Return the path of the document with the text of a recap."""
     return path("users", uid, "recaps", f"{kind}-{first.isoformat()}")

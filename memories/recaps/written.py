@@ -69,7 +69,7 @@ def sentences(
 
 
 def asked(model: str, material: Material, language: str) -> list[str]:
-    """All that the answer depends on, for the request's key."""
+    """Return all that the answer depends on, for the request's key."""
     return [model, settings.OPENAI_BASE_URL, _RULES, language, material.text]
 
 

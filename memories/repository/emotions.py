@@ -42,7 +42,7 @@ def save_emotions(uid: str, memory_id: str, timeline: EmotionTimeline, *, fence:
 
 
 def document_of(uid: str, memory_id: str, timeline: EmotionTimeline) -> tuple[str, Data]:
-    """Where a timeline is kept, and what is kept there."""
+    """Return the path and the data of the document that keeps a timeline."""
     name = re.sub(r"[^a-z0-9_.\-]+", "_", f"{timeline.vendor}-{timeline.model}".lower()).strip("._") or "unnamed"
     data = timeline.model_dump(mode="python")
     # The spans travel under the name that the large-list encoding knows.

@@ -103,7 +103,7 @@ class Glance:
 
 
 def glance(uid: str, memory_id: str) -> Glance | None:
-    """None where there is nothing."""
+    """Return what is known of a memory without its transcript; None where there is nothing."""
     try:
         found = documents().get(memory_path(uid, memory_id))
     except InvalidPath:

@@ -134,7 +134,7 @@ def _manual(uid: str, memory: Memory) -> dict[str, dict[str, Any]]:
 
 
 def moves_of(row: Reshaping, memories: Sequence[Memory]) -> list[Move]:
-    """Where the originals' moments lie in what took their place. ``memories``: the originals, hidden or not."""
+    """Return where the originals' moments lie in what took their place. ``memories``: the originals, hidden or not."""
     new = records.made(row)
     if row.kind == Reshaping.Kind.MERGE:
         return _merge_moves(merging.placed(memories, new[0]), new[0]) if new else []

@@ -61,8 +61,8 @@ def _cut(word: str) -> Iterator[str]:
 
 
 def held(wanted: set[str], text: str) -> list[tuple[int, int]]:
-    """Where in ``text`` words of ``wanted`` (as ``terms`` gives them) stand, as offsets of characters; misspelled ones,
-    too. In order, without overlap."""
+    """Return where in ``text`` words of ``wanted`` (as ``terms`` gives them) stand, as offsets of characters;
+    misspelled ones, too. In order, without overlap."""
     found: list[tuple[int, int]] = []
     for match in _WORD.finditer(text):
         token, at = match[0], match.start()

@@ -31,7 +31,7 @@ BATCH_TOKENS = 2048  # padded tokens per matrix product: about 60 MB of activati
 
 
 def model_folder() -> Path:
-    """Where the weights lie. Raises MissingDependency with the command that brings them."""
+    """Return the folder of the weights. Raises MissingDependency with the command that brings them."""
     spec = importlib.util.find_spec(PACKAGE)
     folder = Path(spec.origin).parent / "model" if spec is not None and spec.origin else None
     if folder is None or not (folder / "model.safetensors").is_file() or not (folder / "tokenizer.json").is_file():

@@ -217,5 +217,5 @@ def _worse(told: Forecast, now: Situation) -> list[str]:
 
 
 def steps_of(run: PostProcessingRun) -> list[str]:
-    """Where a retry of the run may begin."""
+    """Return the steps from which a retry of the run may begin."""
     return [name for name in run.plan if name in plans.plan_for(run.kind)]

@@ -81,7 +81,7 @@ class Situation:
 
     @property
     def restorable_until(self) -> datetime | None:
-        """None where it was not deleted, or deletion is for good."""
+        """Until when the memory can be restored; None where it was not deleted, or deletion is for good."""
         if self.memory is None or not self.memory.deleted or self.memory.deleted_at is None:
             return None
         return self.memory.deleted_at + timedelta(days=settings.OMI_RESTORE_DAYS)

@@ -26,7 +26,8 @@ WINDOW = 60
 
 
 class UserRate(BaseThrottle):
-    """All requests of a user. Strangers have a rate where they read what others share (``StrangerRate``)."""
+    """How many requests a user may make within a minute, counted over all requests of a user. Strangers have a rate
+    where they read what others share (``StrangerRate``)."""
 
     kind = "requests"
     setting = "OMI_REQUESTS_PER_MINUTE"

@@ -27,7 +27,7 @@ class PartialResults(Protocol):
 
 
 class NothingKept:
-    """For callers that do not come back."""
+    """Keeps no partial results, for callers that do not come back."""
 
     def get(self, part: str) -> Any:
         return None
@@ -42,5 +42,5 @@ class NothingKept:
 
 
 def part_id(*what: Any) -> str:
-    """The same for the same JSON."""
+    """Return the id of a part, which is the same for the same JSON."""
     return hashlib.sha256(json.dumps(what, sort_keys=True, ensure_ascii=True, default=str).encode()).hexdigest()

@@ -60,7 +60,7 @@ class Slots:
         self._waiting: Counter[str] = Counter()
 
     def take(self, uid: str, *, per_user: int, in_all: int) -> Slot | None:
-        """Take a place; none where there is no place."""
+        """Take a place; None where there is no place."""
         with self._changed:
             return self._take(uid, per_user, in_all)
 

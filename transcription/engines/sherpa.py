@@ -44,7 +44,7 @@ def find(folder: Path, part: str, ending: str = ".onnx") -> Path | None:
 
 
 def kind_of(folder: Path) -> Kind | None:
-    """None when the folder is not a sherpa-onnx model at all."""
+    """Return the kind of the model in the folder; None when it is not a sherpa-onnx model at all."""
     encoder, joiner = find(folder, "encoder"), find(folder, "joiner")
     if joiner and encoder:
         return Kind.STREAMING if _streams(folder, encoder) else Kind.TRANSDUCER

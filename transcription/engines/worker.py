@@ -68,7 +68,7 @@ class Inbox:
         return self._frames.empty()
 
     def waiting(self) -> list[tuple[int, int, bytes]]:
-        """All frames that are there; waits for the first one."""
+        """Return all frames that are there; waits for the first one."""
         frames = [self._frames.get()]
         while not self._frames.empty():
             frames.append(self._frames.get())

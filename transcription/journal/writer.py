@@ -146,7 +146,7 @@ class Journal:
             self._dirty_since = time.monotonic()
 
     def sync_when_due(self) -> None:
-        """Once a second: have the disk keep what was written. Returns at once; the thread does the waiting."""
+        """Have the disk keep what was written, called once a second. Returns at once; the thread does the waiting."""
         now = time.monotonic()
         self._account()
         if now - self._synced_at < SYNC_SECONDS or self._syncing is not None or self._closed:

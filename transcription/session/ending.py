@@ -31,8 +31,8 @@ def endings() -> set[Awaitable[None]]:
 
 
 def hand_over(entry: Entry, *, removed: bool) -> None:
-    """Where there are several hosts the journal goes to the audio store; the session has ended without waiting for it.
-    What cannot go now does at a later heartbeat of this host."""
+    """Hand the journal over: where there are several hosts the journal goes to the audio store; the session has ended
+    without waiting for it. What cannot go now does at a later heartbeat of this host."""
     if several():
         keep(asyncio.create_task(_hand_over(entry, removed), name="session-hand-over"))
 

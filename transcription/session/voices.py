@@ -234,7 +234,7 @@ class Voices:
             voice.owed.remove((place, size))
 
     def tick(self) -> None:
-        """Once a second: ask in the background when there is something new to ask."""
+        """Ask for names in the background when there is something new to ask; called once a second."""
         if self._anybody is False or (self._asking is not None and not self._asking.done()):
             return
         if time.monotonic() < self._not_before or not self._due():

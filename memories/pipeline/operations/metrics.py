@@ -140,7 +140,7 @@ def _not_counted(model: type[PostProcessingRun] | type[VendorCall]) -> QuerySet[
 
 
 def behind() -> dict[str, bool]:
-    """Of runs and of calls: whether more than ``MOST`` stand in no total."""
+    """Return, of runs and of calls, whether more than ``MOST`` stand in no total."""
     rows: dict[str, QuerySet[Any]] = {"runs": PostProcessingRun.objects.all(), "calls": VendorCall.objects.all()}
     late = {name: of.filter(counted=False).order_by("id").values_list("pk") for name, of in rows.items()}
     return {name: bool(of[MOST : MOST + 1]) for name, of in late.items()}

@@ -254,8 +254,8 @@ def loop_share(words: Sequence[str]) -> float:
 
 
 def looped(words: Sequence[str], longest: int = 12) -> int:
-    """How many words stand in phrases of up to ``longest`` words that are repeated at once, at least four times over:
-    of all such phrases together, for a model that loops does so with one phrase after the other."""
+    """Count how many words stand in phrases of up to ``longest`` words that are repeated at once, at least four times
+    over: of all such phrases together, for a model that loops does so with one phrase after the other."""
     within = bytearray(len(words))
     for size in range(1, min(longest, len(words) // 4) + 1):
         run = 0

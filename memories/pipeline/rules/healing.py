@@ -33,7 +33,7 @@ def is_healable(heard: str) -> bool:
 
 
 def found(text: str, heard: str) -> Iterator[tuple[int, int]]:
-    """Where ``heard`` stands in ``composed(text)`` as whole words, in order."""
+    """Yield where ``heard`` stands in ``composed(text)`` as whole words, in order."""
     whole = composed(text)
     pattern, at = _pattern(composed(heard)), 0
     while match := pattern.search(whole, at):

@@ -37,7 +37,8 @@ def bound(words: int) -> float:
 
 
 def same_speech(a: Sequence[str], b: Sequence[str]) -> bool | None:
-    """None where there are too few words, or too many more on one side, to judge."""
+    """Judge whether two texts are of the same speech; None where there are too few words, or too many more on one side,
+    to judge."""
     fewest, most = sorted((len(a), len(b)))
     if fewest < LEAST_WORDS or fewest < LENGTHS * most:
         return None

@@ -52,7 +52,7 @@ def key(ctx: Context, vendor: str, operation: str, request: object) -> str:
 
 
 def of_request(request_key: str) -> list[VendorCall]:
-    """All calls with this request, newest first."""
+    """Return all calls with this request, newest first."""
     return list(VendorCall.objects.filter(request_key=request_key).order_by("-id"))
 
 
@@ -307,7 +307,7 @@ def outside(uid: str, vendor: str, operation: str, *, remote: bool) -> Iterator[
 
 
 class MadeBefore(Exception):
-    """The same request was made before, and may be on the bill."""
+    """The call is not made, since the same request was made before and may be on the bill."""
 
 
 @contextmanager

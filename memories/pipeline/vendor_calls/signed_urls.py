@@ -21,7 +21,7 @@ _SALT: Final = "omi.vendor-audio"
 
 
 def fetch_url(name: str, seconds: float) -> str | None:
-    """Where a vendor can read audio object ``name`` during ``seconds``; None where there is no such place."""
+    """Return where a vendor can read audio object ``name`` during ``seconds``; None where there is no such place."""
     own = audio.signed_url(name, seconds)
     if own is not None or not settings.OMI_PUBLIC_URL:
         return own

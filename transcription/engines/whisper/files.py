@@ -49,7 +49,7 @@ AGAIN = f"delete the folder, then {REINSTALL}"
 
 
 def bundled_folder() -> Path:
-    """Where the bundled model lies, or will."""
+    """Return where the bundled model lies, or will."""
     return Path(sys.prefix) / "share" / "omi" / NAME
 
 

@@ -232,7 +232,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def refusal(error: Exception) -> HttpResponse:
-    """The same answer from a view outside of the REST framework. What nobody expected is raised on."""
+    """Answer an error as ``exception_handler`` does, for a view outside of the REST framework; raises what nobody
+    expected."""
     told = _refusal(error, {})
     if told is None:
         raise error

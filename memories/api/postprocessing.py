@@ -51,7 +51,7 @@ class PostProcessingViewSet(InTurn, viewsets.ViewSet):
     parser_classes = [MultiPartParser]
 
     def weight(self, request: Request) -> int:
-        """Only the upload's answer holds the memory."""
+        """Return the bytes that the request reads. Only the upload's answer holds the memory."""
         return super().weight(request) if self.action == "create" else 0
 
     @extend_schema(

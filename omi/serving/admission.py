@@ -84,7 +84,7 @@ class Gate:
                 log.warning("admission_changed", gate=self.refusal.code, shut=self.shut, load=round(self.last, 2))
 
     def open(self) -> None:
-        """As it was in the beginning, for tests."""
+        """Forget what was seen, for tests."""
         self.shut, self.last, self._bad = False, 0.0, 0
 
 

@@ -49,7 +49,7 @@ class Codec:
 
     @property
     def max_frame(self) -> int:
-        """Bytes that one message may hold."""
+        """Return how many bytes one message may hold."""
         return MAX_PACKET if self.packets else MAX_PCM
 
     def ticks(self, frame: bytes) -> int:

@@ -124,7 +124,7 @@ class Session:
         self._rejoining = asyncio.create_task(self._storing.rejoin(), name="session-rejoin")
 
     def feed(self, frames: Sequence[bytes]) -> None:
-        """One batch: to the journal first, then to everybody else."""
+        """Take one batch of audio: to the journal first, then to everybody else."""
         self._audio_at = time.monotonic()
         if self._journal is not None:
             self._status.mark("journal", not self._journal.append(frames))
@@ -386,7 +386,7 @@ class Session:
         await self._close_journal(None, remove=True)
 
     async def abort(self) -> None:
-        """For tests: end as a killed process does. The journal stays as it is."""
+        """End as a killed process does, for tests: the journal stays as it is."""
         for task in (self._keeper, self._rejoining):
             if task is not None:
                 task.cancel()

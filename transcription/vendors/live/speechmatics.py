@@ -177,7 +177,8 @@ def _language(language: str) -> str:
 
 
 def failure(kind: str, retry: float | None = None) -> ProviderError:
-    """By the vendor's error type: it advises to try again after 5 to 10 s for some, never for the others."""
+    """Return the error for a message of the vendor, by the vendor's error type: it advises to try again after 5 to 10 s
+    for some, never for the others."""
     if kind in _QUOTA_TYPES:
         return ProviderError(NAME, "the account's quota is used up", kind=ErrorKind.QUOTA, code=kind, retry_after=retry)
     if kind in _TRANSIENT_TYPES:

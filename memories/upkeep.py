@@ -51,7 +51,7 @@ def erasures() -> int:
 
 
 def mirror_sample() -> int:
-    """Look again at damaged documents, and compare a sample of memories with their rows; returns the differences."""
+    """Look again at damaged documents, and compare a sample of memories with their rows; returns how many differ."""
     look_again()
     return len(compare.check_sample(SAMPLE))
 

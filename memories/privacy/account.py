@@ -27,5 +27,5 @@ def delete_account(uid: str) -> dict[str, Any]:
 
 
 def export(uid: str) -> IO[bytes]:
-    """Return the user's export as an open file: see ``exports.export_user``."""
+    """Return the user's export as a ZIP file to read once; raises ProviderError while a store is out of reach."""
     return exports.export_user(uid)

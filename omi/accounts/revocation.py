@@ -47,8 +47,7 @@ def signed_out_among(uids: Iterable[str]) -> dict[str, datetime]:
 
 
 def forget_user(uid: str) -> int:
-    """Delete the sign-outs delete the sign-out of an erased account, whose own fence names nobody and refuses the same
-    tokens and more."""
+    """Delete the sign-out of an erased account, whose own fence names nobody and refuses the same tokens and more."""
     return int(SignOut.objects.filter(uid=uid).delete()[0])
 
 

@@ -15,8 +15,8 @@ USER = "user"
 
 
 class Assignment(BaseModel):
-    """The command that says who speaks: the command ``speaker_assigned``, which says who spoke these segments.
-    ``person_id``: one of the user's people, or ``user``."""
+    """The command ``speaker_assigned``, which says who spoke these segments. ``person_id``: one of the user's people,
+    or ``user``."""
 
     segment_ids: list[SegmentId] = Field(min_length=1, max_length=1000)
     person_id: PersonId

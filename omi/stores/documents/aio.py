@@ -29,8 +29,7 @@ async def call(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 
 
 class AsyncDocuments:
-    """Wraps the document store for coroutines: gives every method of the document store as a coroutine: ``await
-    AsyncDocuments().get(path)``."""
+    """Gives every method of the document store as a coroutine: ``await AsyncDocuments().get(path)``."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(one("documents"), name)

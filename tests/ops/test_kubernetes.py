@@ -1,12 +1,15 @@
 """``ops/kubernetes``: whole, shut, drained with patience, and scaled by figures and columns that exist.
 
 The schemas of Kubernetes are 70 MB and no part of the set-up: ``make test-kubernetes`` fetches them and runs the last
-test; without them it is skipped and says so. KEDA's kinds are in no schema package: their fields are checked here.
+tests; without them they are skipped and say so. KEDA's kinds are in no schema package: their fields are checked here.
+Where ``kubectl`` is installed the kustomization is rendered by it, as ``kubectl apply -k`` would.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -137,18 +140,81 @@ def test_workers_are_scaled_on_runs_that_can_be_worked_on() -> None:
     assert wanted() - before == 3
 
 
-def test_the_schemas_of_kubernetes_take_every_object() -> None:
-    validator = pytest.importorskip(
+@pytest.fixture(scope="module")
+def rendered() -> list[dict[str, Any]]:
+    """What ``kubectl apply -k`` would send; asks no cluster."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("NOT RENDERED: kubectl is not installed here (kubectl 1.27 or newer, of Kubernetes' own packages)")
+    done = subprocess.run([kubectl, "kustomize", FOLDER], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "", "kustomize warns, as of a field that a later one takes no more"
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_the_kustomization_is_rendered_whole_and_into_its_namespace(rendered: list[dict[str, Any]]) -> None:
+    made = sorted((item["kind"], item["metadata"]["name"]) for item in rendered)
+    [generated] = [name for kind, name in made if kind == "ConfigMap"]
+    assert re.fullmatch(r"omi-[0-9a-z]{10}", generated), (
+        "its name is of its content, so that a change restarts the pods"
+    )
+    written = sorted((item["kind"], item["metadata"]["name"]) for item in OBJECTS)
+    assert [each for each in made if each[0] != "ConfigMap"] == written
+    for item in rendered:
+        assert item["metadata"]["labels"]["app.kubernetes.io/part-of"] == "omi"
+        assert item["kind"] == "Namespace" or item["metadata"]["namespace"] == "omi"
+
+
+def test_rendered_pods_have_the_image_the_settings_and_labels_that_selectors_find(
+    rendered: list[dict[str, Any]],
+) -> None:
+    [settings_of_pods] = [item for item in rendered if item["kind"] == "ConfigMap"]
+    [image] = KUSTOMIZATION["images"]
+    seen = 0
+    for item in rendered:
+        if item["kind"] not in ("StatefulSet", "Job"):
+            continue
+        template = item["spec"]["template"]
+        [container] = template["spec"]["containers"]
+        assert container["image"] == f"{image['newName']}:{image['newTag']}"
+        assert container["envFrom"] == [
+            {"configMapRef": {"name": settings_of_pods["metadata"]["name"]}},
+            {"secretRef": {"name": "omi"}},
+        ], "the name with the hash is put in everywhere, and the Secret keeps the one that it was made by hand with"
+        if "selector" in item["spec"]:
+            assert item["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        seen += 1
+    assert seen == 3
+    [generated] = KUSTOMIZATION["configMapGenerator"]
+    assert settings_of_pods["data"] == dict(line.split("=", 1) for line in generated["literals"])
+
+
+def schemas() -> Any:
+    """The validator, or a skip that says why."""
+    return pytest.importorskip(
         "kubernetes_validate", reason="NOT CHECKED against the schemas of Kubernetes: make test-kubernetes fetches them"
     )
+
+
+def check_all(items: list[dict[str, Any]]) -> int:
+    """Validate every object of a kind that the schemas know; how many there were."""
     checked = 0
-    for item in OBJECTS:
+    for item in items:
         if item["apiVersion"] == KEDA:
             continue
         for version in ("1.30", "1.34"):
-            validator.validate(item, version, strict=True)
+            schemas().validate(item, version, strict=True)
         checked += 1
-    assert checked == 10
+    return checked
+
+
+def test_the_schemas_of_kubernetes_take_every_rendered_object(rendered: list[dict[str, Any]]) -> None:
+    assert check_all(rendered) == 11
+
+
+def test_the_schemas_of_kubernetes_take_every_object() -> None:
+    validator = schemas()
+    assert check_all(OBJECTS) == 10
     broken = {**named("PodDisruptionBudget", "omi-web"), "spec": {"maxUnavailabel": 1}}
     with pytest.raises(validator.ValidationError):
         validator.validate(broken, "1.34", strict=True)

@@ -29,7 +29,8 @@ class Month:
 
 
 def add(calls: QuerySet[Any]) -> None:
-    """``calls`` are being added to the totals. Call it inside that transaction, which nobody else has at that time."""
+    """Add the figures of ``calls`` to those of their months, in the transaction that adds them to the totals and that
+    nobody else has at that time."""
     by_month = calls.order_by().annotate(month=TruncMonth("started_at", tzinfo=UTC))
     groups = by_month.values("month", "vendor", "operation", "outcome")
     for row in groups.annotate(

@@ -35,7 +35,7 @@ class ConversationGoesOn(Exception):
 
 
 def require_kept(uid: str, memory: Memory) -> None:
-    """Raise Discarded or ConversationGoesOn for a memory that is not shown: no recording is taken for it (now)."""
+    """Make sure that a recording of the memory may be taken; raises Discarded, or ConversationGoesOn (not yet)."""
     if not memory.discarded:
         return
     being_made = queries.runs_of(uid, memory.id).exclude(state=State.FINISHED).exists()

@@ -17,6 +17,7 @@ import structlog
 from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily
 
+from omi.core.host import several
 from transcription.journal.store import FINISHED, OPEN, RELEASED, sessions
 from transcription.journal.writer import OPEN as WRITTEN_HERE
 
@@ -28,11 +29,13 @@ EVERY: Final = 60.0
 
 @dataclass(slots=True)
 class Seen:
-    """One look: journals and bytes by state, and how long ago the most neglected open one was written to."""
+    """One look: journals and bytes by state, how long ago the most neglected open one was written to, and the one that
+    has waited longest for the audio store (``unsent``)."""
 
     count: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     size: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     idle: float = 0.0
+    unsent: float = 0.0
 
 
 def look() -> Seen:
@@ -51,6 +54,8 @@ def look() -> Seen:
         seen.size[state] += status.st_size
         if state == OPEN:
             seen.idle = max(seen.idle, now - status.st_mtime)
+        elif entry.meta.watch and several():  # as ``transcription.hosts.handover`` chooses them
+            seen.unsent = max(seen.unsent, now - status.st_mtime)
     return seen
 
 
@@ -72,12 +77,17 @@ class JournalCollector:
         idle = GaugeMetricFamily(
             "omi_journal_idle_seconds", "Since the open journal that was neglected longest was written to."
         )
+        unsent = GaugeMetricFamily(
+            "omi_journal_unsent_seconds",
+            "Since the ended journal that has waited longest for the audio store was written to.",
+        )
         if (seen := self._seen) is not None:
             for state in (OPEN, FINISHED, RELEASED):
                 count.add_metric([state], seen.count[state])
                 size.add_metric([state], seen.size[state])
             idle.add_metric([], seen.idle)
-        yield from (count, size, idle)
+            unsent.add_metric([], seen.unsent)
+        yield from (count, size, idle, unsent)
         waiting = max((journal.unsynced_seconds() for journal in list(WRITTEN_HERE)), default=0.0)
         yield GaugeMetricFamily(
             "omi_journal_unsynced_seconds",

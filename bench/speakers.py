@@ -183,8 +183,8 @@ def engine_speed() -> None:
     client = WorkerClient()
     client.embed(pcm, windows[:4])
     short, long = (min(timed(partial(client.embed, pcm, cuts)) for _ in range(3)) for cuts in (windows, voice))
-    assert client._process is not None
-    status = Path(f"/proc/{client._process.pid}/status").read_text()
+    assert client._child._process is not None
+    status = Path(f"/proc/{client._child._process.pid}/status").read_text()
     peak = int(status.split("VmHWM:")[1].split()[0]) // 1024
     client.close()
     print(

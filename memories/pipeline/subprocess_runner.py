@@ -14,9 +14,7 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
-import threading
 import traceback
 from typing import IO, Any, Final
 
@@ -32,66 +30,18 @@ class Crashed(Exception):
     """The function raised something: a fault of ours. The child's traceback is the text."""
 
 
-class _Child:
-    """The process, and whose it is: a forked copy of this one starts its own."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
-
-    def ask(self, request: bytes, timeout: float) -> bytes:
-        with self._lock:
-            for _ in range(2):  # a child that idled may have ended just now: one fresh start
-                process, fresh = self._running()
-                assert process.stdin is not None
-                assert process.stdout is not None
-                with child_process.killed_after(process, timeout) as late:
-                    try:
-                        process.stdin.write(request)
-                        process.stdin.flush()
-                        answer = process.stdout.readline()
-                    except OSError:
-                        answer = b""
-                if answer.endswith(b"\n"):
-                    return answer
-                code = self._end()
-                if late.is_set():
-                    raise OwnFault("the work took too long", code=TOO_LONG, outcome=Outcome.TIMEOUT)
-                if fresh or code != 0:
-                    raise OwnFault("the work ended unexpectedly", code=f"child_exit_{code}")
-            raise OwnFault("the work did not start", code="child_start")
-
-    def _running(self) -> tuple[subprocess.Popen[bytes], bool]:
-        if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
-            return self._process, False
-        self._end()
-        self._owner = os.getpid()
-        self._process = subprocess.Popen(
-            child_process.command("memories.pipeline.subprocess_runner", str(os.getpid())), stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, env=child_process.environment(),
-        )  # fmt: skip
-        return self._process, True
-
-    def _end(self) -> int | None:
-        """Also of one that has ended. Its exit code: 0 where it ended by itself."""
-        process, self._process = self._process, None
-        if process is None or self._owner != os.getpid():
-            return None
-        try:
-            process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
-            pass
-        child_process.end(process)
-        return process.returncode
+def _new_child() -> child_process.KeptChild:
+    """It is told whose it is: it ends with this process."""
+    return child_process.KeptChild("memories.pipeline.subprocess_runner", str(os.getpid()))
 
 
-_child = _Child()
+_child = _new_child()
 
 
 def _forked() -> None:
+    """The lock may be held by a thread that this copy of the process has not."""
     global _child
-    _child = _Child()
+    _child = _new_child()
 
 
 os.register_at_fork(after_in_child=_forked)
@@ -101,12 +51,35 @@ def call(function: str, arguments: dict[str, Any], *, timeout: float) -> Any:
     """Call ``function`` in the child process and return its answer; raises OwnFault (the child died, or took longer
     than ``timeout`` seconds: ``TOO_LONG``), MissingDependency, or Crashed."""
     request = json.dumps({"function": function, "arguments": arguments}).encode() + b"\n"
-    answer = json.loads(_child.ask(request, timeout))
+    answer = json.loads(_asked_of(_child, request, timeout))
     if "missing" in answer:
         raise MissingDependency(*answer["missing"])
     if "crashed" in answer:
         raise Crashed(answer["crashed"])
     return answer["answer"]
+
+
+def _asked_of(child: child_process.KeptChild, request: bytes, timeout: float) -> bytes:
+    with child.lock:
+        for _ in range(2):  # a child that idled may have ended just now: one fresh start
+            process, fresh = child.running()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            with child_process.killed_after(process, timeout) as late:
+                try:
+                    process.stdin.write(request)
+                    process.stdin.flush()
+                    answer = process.stdout.readline()
+                except OSError:
+                    answer = b""
+            if answer.endswith(b"\n"):
+                return answer
+            code = child.end(grace=1.0)
+            if late.is_set():
+                raise OwnFault("the work took too long", code=TOO_LONG, outcome=Outcome.TIMEOUT)
+            if fresh or code != 0:
+                raise OwnFault("the work ended unexpectedly", code=f"child_exit_{code}")
+        raise OwnFault("the work did not start", code="child_start")
 
 
 # --- the child ---

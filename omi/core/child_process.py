@@ -1,7 +1,7 @@
 """Children that run native code away from web process and workers: their start, their time, and their end.
 
 Whose child it is says which module it runs and how it is talked to; what is the same for all of them is here. It
-imports no Django: the children's own modules may import it.
+imports no Django: the children's own modules may import it. Why they are talked to in three ways: docs/decisions/0023.
 """
 
 from __future__ import annotations
@@ -59,6 +59,43 @@ def end(process: subprocess.Popen[bytes]) -> None:
         if stream is not None:
             with contextlib.suppress(OSError):
                 stream.close()
+
+
+class KeptChild:
+    """One child that is kept for many questions: started with the first one, and anew where it has ended.
+
+    Whoever asks holds ``lock`` from the question to its answer: the child answers one after the other. A forked copy of
+    this process starts a child of its own, and leaves its parent's alone.
+    """
+
+    def __init__(self, module: str, *arguments: str, cwd: Path | None = None) -> None:
+        self.lock = threading.Lock()
+        self._command = command(module, *arguments)
+        self._cwd = cwd
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+
+    def running(self) -> tuple[subprocess.Popen[bytes], bool]:
+        """Return the child, and whether it was started just now."""
+        if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
+            return self._process, False
+        self.end()
+        self._owner = os.getpid()
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=self._cwd, env=environment()
+        )
+        return self._process, True
+
+    def end(self, grace: float = 0.0) -> int | None:
+        """End the child, also one that has ended. Its exit code: 0 where it ended by itself within ``grace`` seconds;
+        None where there is none, or it is the parent's of before a fork."""
+        process, self._process = self._process, None
+        if process is None or self._owner != os.getpid():
+            return None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=grace)
+        end(process)
+        return process.returncode
 
 
 def may_start_later(code: int | None) -> bool:

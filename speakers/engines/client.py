@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +28,13 @@ class WorkerClient:
 
     def __init__(self, model: str = "") -> None:
         self._arguments = ["--model", model] if model else []
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
+        self._child = child_process.KeptChild("speakers.engines.worker", *self._arguments, cwd=child_process.ROOT)
         self.hello: dict[str, Any] = {}
 
     def describe(self) -> dict[str, Any]:
         """Return ``name``, ``version`` and ``dimension`` of the engine; starts the child if that is not known yet."""
         if not self.hello:
-            with self._lock:
+            with self._child.lock:
                 if not self.hello:
                     self._start()
         return self.hello
@@ -52,8 +48,8 @@ class WorkerClient:
         return [(float(start), float(end)) for start, end in header["regions"]]
 
     def close(self) -> None:
-        with self._lock:
-            self._end()
+        with self._child.lock:
+            self._child.end()
 
     def _call(self, header: dict[str, Any], pcm: NDArray[np.int16]) -> tuple[dict[str, Any], bytes]:
         """Send and wait. ProviderError: transient when the child died or was too slow, permanent when it refused, or
@@ -70,7 +66,7 @@ class WorkerClient:
         # Windows overlap when a recording is diarized: then more is embedded than was sent.
         embedded = sum(max(0.0, end - start) for start, end in header.get("segments", []))
         timeout = SHORTEST_TIMEOUT + max(len(audio) / 16_000, embedded) / SLOWEST
-        with self._lock:
+        with self._child.lock:
             reply = self._exchange(header, audio, timeout)
             if reply is None:  # idle children end themselves: one fresh start, then it is a failure
                 reply = self._exchange(header, audio, timeout)
@@ -93,47 +89,33 @@ class WorkerClient:
             except (OSError, EOFError, ValueError):
                 reply = None
         if late.is_set():
-            self._end()
+            self._child.end()
             raise ProviderError(
                 VENDOR, f"the voice engine took longer than {timeout:.0f} s", kind=ErrorKind.TRANSIENT, code="timeout"
             )
         if reply is None:
-            self._end()
+            self._child.end()
         return reply
 
     def _start(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
-            return self._process
-        self._end()
-        process = subprocess.Popen(
-            child_process.command("speakers.engines.worker", *self._arguments),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=child_process.ROOT,
-            env=child_process.environment(),
-        )
+        process, fresh = self._child.running()
+        if not fresh:
+            return process
         assert process.stdout is not None
         with child_process.killed_after(process, START_TIMEOUT):
             try:
                 message = read_message(process.stdout)
             except (EOFError, ValueError):
                 message = None
-        self._process, self._owner = process, os.getpid()
         if message is None:
             code = _exit_code(process)
-            self._end()
+            self._child.end()
             raise _not_started(code, self._arguments)
         if "error" in message[0]:
-            self._end()
+            self._child.end()
             raise MissingDependency(VENDOR, "the voice engine", str(message[0]["error"]))
         self.hello = message[0]
         return process
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is None or self._owner != os.getpid():
-            return  # of the parent before a fork: not ours to end
-        child_process.end(process)
 
 
 def _exit_code(process: subprocess.Popen[bytes]) -> int | None:

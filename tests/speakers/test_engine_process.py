@@ -37,7 +37,7 @@ def test_the_child_answers_as_the_engine_itself(client: WorkerClient, talk: Talk
 
 def test_a_dead_child_is_replaced(client: WorkerClient, talk: Talk) -> None:
     client.embed(talk.enrol_user, [(0.0, 1.6)])
-    process = client._process
+    process = client._child._process
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -48,7 +48,7 @@ def test_a_child_that_hangs_is_ended_and_is_a_transient_error(
     client: WorkerClient, talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client.embed(talk.enrol_user, [(0.0, 1.6)])
-    process = client._process
+    process = client._child._process
     assert process is not None
     os.kill(process.pid, signal.SIGSTOP)
     monkeypatch.setattr(module, "SHORTEST_TIMEOUT", 0.3)
@@ -71,7 +71,7 @@ def test_a_missing_model_says_how_to_get_it() -> None:
 
 def test_a_forked_process_gets_a_child_of_its_own(client: WorkerClient, talk: Talk) -> None:
     client.embed(talk.enrol_user, [(0.0, 1.6)])
-    parent = client._process
+    parent = client._child._process
     assert parent is not None
     pid = os.fork()
     if pid == 0:
@@ -92,7 +92,7 @@ def test_the_child_ends_when_its_owner_does(tmp_path: Path) -> None:
             "from speakers.engines.client import WorkerClient",
             "client = WorkerClient()",
             "client.describe()",
-            "print(client._process.pid, flush=True)",
+            "print(client._child._process.pid, flush=True)",
             "import os; os._exit(0)",
         ]
     )

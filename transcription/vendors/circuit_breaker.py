@@ -6,7 +6,7 @@ longer. A vendor that says *no money* or *wrong key* opens at once and for long:
 
 ``retry_at`` is wall-clock time, the only clock that processes (and machines) share. A clock that is set shortens or
 keeps a wait, but never lengthens it: the row says how long was meant (``wait``), and a process that has seen it counts
-by its own monotonic clock from then on.
+by its own monotonic clock from then on. Why the pipeline has another one: docs/decisions/0022.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A breaker per vendor: a vendor whose money or limit ran out is not asked again for a while.
 
 Quota opens it at once; so do ``FAILURES`` transient failures in a row. After ``retry_at`` one probe passes.
-The rows are shared by all workers. An open breaker is a metric, and its opening is logged as an error: the alarm.
+The rows are shared by all workers. An open breaker is a metric, and its opening is logged as an error: the alarm. Why
+live speech has another one: docs/decisions/0022.
 """
 
 from __future__ import annotations

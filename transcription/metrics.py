@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import Error
-from prometheus_client import REGISTRY, Counter, Gauge
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 
 from omi.shared_metrics.counters import SharedCounter
@@ -26,6 +26,12 @@ VENDOR_REPLAYED = Counter(
     "omi_live_vendor_replayed_seconds",
     "Of these, seconds that a vendor was sent before, after a reconnection.",
     ["vendor"],
+)
+VENDOR_WORDS = Histogram(
+    "omi_live_vendor_words_seconds",
+    "Seconds of audio that came between the end of the last word of a final result and that result, while audio comes.",
+    ["vendor"],
+    buckets=(0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30),
 )
 DROPPED = Counter(
     "omi_audio_dropped_seconds", "Seconds of audio that a socket brought and no session took, by reason.", ["reason"]
@@ -46,6 +52,9 @@ FAILED = SharedCounter(
 )
 SETTLED = SharedCounter(
     "omi_audio_settled_seconds", "Failed seconds that were transcribed, or found silent, from the journal afterwards."
+)
+LIVE_DOLLARS = SharedCounter(
+    "omi_live_vendor_cost_dollars", "Audio that was sent to live vendors, at list prices (an estimate).", ["vendor"]
 )
 ENDED = SharedCounter("omi_sessions_ended", "Live sessions that ended.", ["reason"])
 RECOVERED = SharedCounter("omi_sessions_recovered", "Sessions finished after their process had died.")

@@ -20,6 +20,7 @@ from memories.pipeline.models import FigureTotal
 from memories.pipeline.operations.metrics import DURATION, LATENCIES, LATENCY, MOVES
 from memories.pipeline.states import GOOD
 from omi.core.pruning import delete_in_pieces
+from transcription.metrics import LIVE_DOLLARS
 
 KEPT: Final = timedelta(days=40)
 RUNS: Final = "memory_postprocessing_runs"
@@ -92,11 +93,16 @@ def snapshot(now: datetime | None = None) -> bool:
 
 
 def _totals() -> dict[str, float]:
-    return dict(FigureTotal.objects.exclude(key=MOVES).values_list("key", "value"))
+    """The totals by key; in those of cost also what live vendors cost, which has no calls."""
+    found = dict(FigureTotal.objects.exclude(key=MOVES).values_list("key", "value"))
+    for (vendor,), dollars in LIVE_DOLLARS.totals().items():
+        key = json.dumps((COST, vendor))
+        found[key] = found.get(key, 0.0) + dollars
+    return found
 
 
 def today(day: date | None = None) -> Today:
-    """Return the figures since the beginning of ``day`` (today). Two queries, over as many rows as there are labels."""
+    """Return the figures since the beginning of ``day`` (today). Three queries, of as many rows as there are labels."""
     begun = FigureSnapshot.objects.filter(day=day or timezone.now().date()).first()
     before = begun.totals if begun is not None else {}
     found: dict[Key, float] = defaultdict(float)
@@ -158,7 +164,8 @@ def _vendors(found: dict[Key, float]) -> list[VendorToday]:
             waits[key[1]][key[3]] += value
     for name, limits in waits.items():
         of(name).p50, of(name).p95 = quantile(limits, 0.5), quantile(limits, 0.95)
-    return sorted((item for item in vendors.values() if item.calls), key=lambda item: (-item.cost, item.name))
+    told = (item for item in vendors.values() if item.calls or item.cost)
+    return sorted(told, key=lambda item: (-item.cost, item.name))
 
 
 def quantile(limits: dict[str, float], share: float) -> float | None:

@@ -70,6 +70,11 @@ class SharedCounter:
                 self._seen.add(labels)
             _pending[self.name, labels] += amount  # type: ignore[assignment]  # seconds are no integers
 
+    def totals(self) -> dict[tuple[str, ...], float]:
+        """What all processes have handed over, by labels. One query; raises what the database does."""
+        rows = _rows().filter(name=self.name).values_list("labels", "value")
+        return {tuple(json.loads(labels)): value for labels, value in rows}
+
     def pending(self, *labels: str) -> float:
         """Return what this process has counted and not handed over yet."""
         with _lock:

@@ -20,7 +20,7 @@ import structlog
 from omi.core.errors import ErrorKind, Outcome, ProviderError
 from transcription.audio.codecs import RATE
 from transcription.audio.vad import SpeechGate
-from transcription.metrics import VENDOR_AUDIO, VENDOR_FAILURES, VENDOR_REPLAYED
+from transcription.metrics import LIVE_DOLLARS, VENDOR_AUDIO, VENDOR_FAILURES, VENDOR_REPLAYED, VENDOR_WORDS
 from transcription.segments import Word
 from transcription.session.timeline import Timeline
 from transcription.session.vendor_state import State, Tuning
@@ -83,6 +83,8 @@ class VendorSession:
         self._furthest = 0  # sample up to which the vendor was ever sent audio
         self._sent_seconds = VENDOR_AUDIO.labels(vendor.name)
         self._replayed_seconds = VENDOR_REPLAYED.labels(vendor.name)
+        self._words_seconds = VENDOR_WORDS.labels(vendor.name)
+        self._dollars_per_sample = vendor.capabilities.cost_per_minute / 60 / RATE
 
     @property
     def name(self) -> str:
@@ -236,6 +238,8 @@ class VendorSession:
     def _sent(self, start: int, samples: int) -> None:
         self._cursor = start + samples
         self._sent_seconds.inc(samples / RATE)
+        if self._dollars_per_sample:
+            LIVE_DOLLARS.inc(self.name, amount=samples * self._dollars_per_sample)
         if start < self._furthest:
             self._replayed_seconds.inc((min(self._cursor, self._furthest) - start) / RATE)
         self._furthest = max(self._furthest, self._cursor)
@@ -322,6 +326,8 @@ class VendorSession:
             label = None if word.speaker is None else f"{self.name}/{self.connections}/{word.speaker}"
             fresh.append(word.model_copy(update={"start": start, "end": end, "speaker": label}))
         self.words.extend(fresh)
+        if fresh and not self._window.closed:  # then no audio comes by which to tell the time
+            self._words_seconds.observe(max(0.0, self._window.end / RATE - fresh[-1].end))
         heard = result.heard_until
         if heard is None and result.words:
             heard = result.words[-1].end

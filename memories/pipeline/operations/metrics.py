@@ -41,6 +41,7 @@ from memories.pipeline.operations import months
 from memories.pipeline.states import GOOD, Kind, State
 from omi.core.errors import Outcome
 from transcription.hosts import metrics as host_metrics
+from transcription.metrics import LIVE_DOLLARS
 
 FRESH: Final = 5.0
 MOST: Final = 10_000
@@ -55,7 +56,7 @@ COUNTERS: Final = {
     "memory_postprocessing_leases_lost": ("Runs reclaimed from a worker that showed no sign of life", []),
     "memory_vendor_calls": ("Calls in the ledger", ["vendor", "operation", "outcome"]),
     "memory_vendor_audio_seconds": ("Seconds of recordings that vendors were paid for", ["vendor"]),
-    "memory_vendor_cost_dollars": ("Estimated, at list prices", ["vendor"]),
+    "memory_vendor_cost_dollars": ("Calls, and audio sent live, estimated at list prices", ["vendor"]),
     "memory_vendor_calls_doubled": ("Paid calls that were made again", []),
 }  # fmt: skip
 LONGEST_CALL: Final = timedelta(hours=20)
@@ -109,7 +110,7 @@ class PipelineCollector:
         if any(behind().values()):
             for key, value in self._told.items():
                 found[key] = max(found[key], value)
-        self._told = found
+        self._told = found.copy()
         return found
 
 
@@ -302,6 +303,8 @@ def _families(found: Figures) -> Iterable[Any]:
     for kind, more in behind().items():
         late.add_metric([kind], int(more))
     yield late
+    for (vendor,), dollars in LIVE_DOLLARS.totals().items():
+        found["memory_vendor_cost_dollars", vendor] += dollars
     yield _histogram(found, DURATION, "Time of an attempt of a step", ["step", "outcome"], BUCKETS)
     yield _histogram(found, LATENCY, "Time until a vendor answered a call", ["vendor", "operation"], LATENCIES)
     for name, (said, labels) in COUNTERS.items():

@@ -38,6 +38,7 @@ class LiveCapabilities:
     multilingual: bool = True  # hears ``multi``: several languages in one stream, without being told which
     reports_progress: bool = True  # False: says nothing during silence, so its own silence is no sign of a fault
     regions: frozenset[str] = frozenset()
+    cost_per_minute: float = 0.0  # US dollars for a minute of audio that is sent, list price, for estimates only
     max_terms: int = 100
     max_term_bytes: int = 8000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +22,10 @@ MAX_KEYTERMS = 50
 """Of 500 tokens that the vendor allows in all; a name has a few."""
 
 
+COST_PER_MINUTE = 0.0077
+"""US dollars, nova-3 streaming, pay as you go, as of 2025 and from memory: overrule with OPTIONS cost_per_minute."""
+
+
 class DeepgramLive:
     """The adapter of Deepgram's live transcription; it opens one socket a session."""
 
@@ -34,6 +39,9 @@ class DeepgramLive:
         max_terms=MAX_KEYTERMS,
         max_term_bytes=500,  # the vendor allows 500 tokens in all, and no token is shorter than a byte
     )
+
+    def __init__(self, cost_per_minute: float = COST_PER_MINUTE) -> None:
+        self.capabilities = replace(type(self).capabilities, cost_per_minute=cost_per_minute)
 
     async def open(self, request: LiveRequest) -> DeepgramStream:
         require(self.name, self.capabilities, request)

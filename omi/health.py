@@ -15,6 +15,7 @@ from omi.core.errors import ProviderError
 from omi.core.operators import is_operator
 from omi.serving import admission
 from omi.stores.documents.base import DocumentError
+from transcription.hosts import heartbeats
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +31,8 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """503 where something is out of reach. Operators read what, the seconds that each check took, and
-    whether newcomers are let in."""
+    """503 where something is out of reach. Operators read what, the seconds that each check took, whether newcomers are
+    let in, and which other hosts live that OMI_HOSTS does not count."""
     checks = _look.latest()
     ready = all(check["ok"] for check in checks.values())
     told: dict[str, Any] = {"status": "ok" if ready else "unavailable"}
@@ -39,6 +40,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         told["checks"] = checks
         # Not a part of "ready": what was accepted is still served here, and reads are answered.
         told["admission"] = {gate.refusal.code: "closed" if gate.shut else "open" for gate in admission.gates()}
+        told["hosts_not_counted"] = _look.uncounted
     return JsonResponse(told, status=200 if ready else 503)
 
 
@@ -49,11 +51,13 @@ class _Look:
         self._lock = threading.Lock()
         self._until = 0.0
         self._checks: dict[str, Any] = {}
+        self.uncounted: list[str] = []
 
     def latest(self) -> dict[str, Any]:
         with self._lock:
             if time.monotonic() >= self._until:
                 self._checks = _checks()
+                self.uncounted = _uncounted()
                 self._until = time.monotonic() + FRESH
             return self._checks
 
@@ -73,6 +77,15 @@ def _checks() -> dict[str, Any]:
             checks[name] = {"ok": False}
         checks[name]["seconds"] = round(time.monotonic() - began, 4)
     return checks
+
+
+def _uncounted() -> list[str]:
+    """Other hosts that live although this one takes itself for the only one. A settings' fault, which operators read: a
+    server that is not ready would be no help."""
+    try:
+        return heartbeats.uncounted()
+    except DatabaseError:
+        return []
 
 
 def _database() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from django.core.management.base import SystemCheckError
 
 from omi import checks
 from omi.core import host
+from tests.support.interpreter import Interpreter
 
 
 def test_one_host_is_well(settings: Any) -> None:
@@ -57,3 +60,42 @@ def test_a_host_keeps_its_name_in_its_data_folder(settings: Any, tmp_path: Path)
     assert host.host_id() == first == (tmp_path / host.FILE).read_text().strip()
     settings.OMI_HOST_ID = "web-1"
     assert host.host_id() == "web-1"
+
+
+def test_two_only_hosts_on_one_postgresql_are_noticed(new_postgres: Callable[[str], str], tmp_path: Path) -> None:
+    """``OMI_HOSTS`` was left at 1 on both, and nothing else is shared."""
+    environment = {
+        **os.environ, "DJANGO_SETTINGS_MODULE": "omi.settings", "DATABASE_URL": new_postgres("only_hosts"),
+        "OMI_DATA_DIR": str(tmp_path), "OMI_HOST_ID": "first",
+    }  # fmt: skip
+    interpreter = Interpreter(environment)
+    try:
+        beats = interpreter.answer(BEATS)
+        assert beats == [{"beat": 0, "uncounted": 0}, {"beat": 0, "uncounted": 1}, {"beat": 0, "uncounted": 1}]
+        refused = interpreter.run("manage.py", "check", "--deploy")
+        assert refused.returncode != 0
+        assert "hosts.E001) OMI_HOSTS=1, but other hosts than this one (first)" in refused.stderr
+        assert "the same database: second." in refused.stderr
+        assert interpreter.answer(STOPPED) == []
+        assert "hosts.E001" not in interpreter.run("manage.py", "check", "--deploy").stderr
+    finally:
+        interpreter.close()
+
+
+BEATS = """
+from django.conf import settings
+from transcription.session import host_upkeep
+answer = []
+for name in ("first", "second", "first"):
+    settings.OMI_HOST_ID = name
+    answer.append(host_upkeep.tick())
+"""
+STOPPED = """
+from django.conf import settings
+from transcription.hosts import heartbeats
+from transcription.session import host_upkeep
+settings.OMI_HOST_ID = "second"
+host_upkeep.leave()
+settings.OMI_HOST_ID = "first"
+answer = heartbeats.uncounted()
+"""

@@ -13,14 +13,10 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.core.management.base import SystemCheckError
-from django.db import OperationalError
-from django.test import Client
 from django.utils import timezone
 
 from memories.mirror.models import ErasureReceipt
 from memories.privacy import erasure
-from omi import health
 from omi.core import clock, providers
 from omi.core.errors import StoreError
 from omi.stores import audio
@@ -28,7 +24,7 @@ from omi.stores.models import AudioObject
 from tests.transcription.fakes import MemorySink
 from transcription import journal
 from transcription.audio.codecs import codec
-from transcription.hosts import checks, handover, heartbeats, host_requests, metrics
+from transcription.hosts import handover, heartbeats, host_requests
 from transcription.hosts.models import Host, HostJournal, HostRequest
 from transcription.journal import survey, whole
 from transcription.journal.store import FINISHED
@@ -120,79 +116,6 @@ def test_on_one_host_journals_stay_on_its_disk(on: On, settings: Any, tmp_path: 
     assert host_upkeep.tick() == {}
     assert seconds_of(handover.recording_for(UID, Talk(), tmp_path / "out.wav")) == pytest.approx(2.0)
     assert not HostJournal.objects.exists()
-
-
-@pytest.fixture
-def alone(on: On, settings: Any, monkeypatch: pytest.MonkeyPatch) -> On:
-    """As ``on``, where each host takes itself for the only one. The time is this machine's: nothing runs on PostgreSQL
-    here."""
-    settings.OMI_HOSTS = 1
-    monkeypatch.setattr(heartbeats, "connection", type("PostgreSQL", (), {"vendor": "postgresql"}))
-    monkeypatch.setattr(host_upkeep, "_seldom_at", 0.0)
-    Host.objects.all().delete()
-    return on
-
-
-def test_two_hosts_that_each_take_themselves_for_the_only_one_are_noticed(
-    alone: On, capsys: pytest.CaptureFixture[str], client: Client
-) -> None:
-    alone("a")
-    assert host_upkeep.tick() == {"beat": 0, "uncounted": 0}
-    assert checks.hosts_not_counted(None) == []
-    alone("b")
-    assert host_upkeep.tick() == {"beat": 0, "uncounted": 1}
-    with pytest.raises(SystemCheckError, match=r"(?s)OMI_HOSTS=1, but other hosts.*\(b\).*: a\..*hosts\.E001") as refused:
-        call_command("check", "--deploy")
-    assert "Set OMI_HOSTS to the number of hosts" in str(refused.value)
-    call_command("hosts")
-    assert "b: the only host (OMI_HOSTS=1), but a live on this database, too" in capsys.readouterr().out
-    health.forget()
-    ready = client.get("/readyz")
-    assert (ready.status_code, ready.json()["hosts_not_counted"]) == (200, ["a"])
-    told = {family.name: family.samples[0].value for family in metrics.families()}
-    assert told["omi_hosts_not_counted"] == 1
-    health.forget()
-
-
-def test_a_host_that_has_stopped_is_no_other_host(alone: On) -> None:
-    alone("a")
-    host_upkeep.tick()
-    alone("b")
-    spoken()  # a journal on its disk does not hold the row: nobody else reads it
-    host_upkeep.tick()
-    host_upkeep.leave()
-    alone("a")
-    assert heartbeats.uncounted() == []
-    alone("b")
-    host_upkeep.tick()
-    silent_since("a", 2)  # its folder was made anew, under another name
-    assert heartbeats.uncounted() == []
-    silent_since("a", 60 * 25)
-    assert heartbeats.forget_stopped() == 1
-    assert list(Host.objects.values_list("pk", flat=True)) == ["b"]
-
-
-def test_a_database_that_is_away_is_no_matter_of_the_only_host(alone: On, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away() -> None:
-        raise OperationalError("away")
-
-    alone("a")
-    for name in ("beat", "retire", "uncounted"):
-        monkeypatch.setattr(heartbeats, name, away)
-    assert host_upkeep.tick() == {"beat": -1}
-    assert checks.hosts_not_counted(None) == []
-    host_upkeep.leave()
-
-
-def test_on_sqlite_the_only_host_keeps_no_row(on: On, settings: Any) -> None:
-    settings.OMI_HOSTS = 1
-    before = set(Host.objects.values_list("pk", "seen_at"))
-    on("c")
-    assert not heartbeats.kept()
-    host_upkeep.tick()
-    host_upkeep.leave()
-    assert checks.hosts_not_counted(None) == []
-    assert {*Host.objects.exclude(pk="c").values_list("pk", "seen_at")} == before
 
 
 def test_the_audio_store_may_be_away_for_a_while(on: On, monkeypatch: pytest.MonkeyPatch) -> None:

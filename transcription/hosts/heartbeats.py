@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
+from django.db import connection
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from omi.core import clock
-from omi.core.host import host_id
+from omi.core.host import host_id, several
 from omi.core.pruning import delete_in_pieces
 from omi.stores.models import AudioObject
 from transcription.hosts.models import Host, HostJournal
@@ -22,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 SILENT_SECONDS = 60.0
 """A host that was not heard of for so long is called silent: it may be cut off, or dead."""
+STOPPED_AFTER = timedelta(days=1)
+"""A host that takes itself for the only one forgets another that was not heard of for so long."""
 GROWING = ("conversation", "received", "decided", "meta", "changed_at")
 """What changes of a journal while its session goes on."""
 State = HostJournal.State
@@ -29,9 +33,15 @@ HERE = (State.OPEN, State.CLOSED)
 """States of a journal whose audio lies on its host."""
 
 
+def kept() -> bool:
+    """Whether hosts say that they live: where there are several, and wherever others can reach the database. Two that
+    each take themselves for the only one are noticed by it."""
+    return several() or connection.vendor == "postgresql"
+
+
 def beat() -> None:
     """This host lives. One that was declared lost and comes back is no longer lost."""
-    now = clock.now()
+    now = clock.now() if several() else Now()  # whose clocks are not compared agree on the database's all the same
     fields = {"seen_at": now, "clock_behind": round(clock.behind(), 2), "lost_at": None}
     returned = Host.objects.filter(pk=host_id(), lost_at__isnull=False).exists()
     if not Host.objects.filter(pk=host_id()).update(**fields):
@@ -49,6 +59,27 @@ def leave() -> bool:
         return False
     Host.objects.filter(pk=host_id()).delete()
     return True
+
+
+def uncounted() -> list[str]:
+    """Names of other hosts that live on this database although this one takes itself for the only one; empty where
+    several hosts are expected."""
+    if several() or not kept():
+        return []
+    living = others().filter(seen_at__gte=Now() - timedelta(seconds=SILENT_SECONDS))
+    return list(living.values_list("pk", flat=True))
+
+
+def retire() -> None:
+    """The only host has stopped: its row goes. It waits for nobody, and nobody waits for it."""
+    Host.objects.filter(pk=host_id()).delete()
+
+
+def forget_stopped() -> int:
+    """Delete the rows of other hosts that were not heard of for long and on whose disk nothing is known to lie, as a
+    data folder leaves that was made anew."""
+    waited_for = HostJournal.objects.filter(state__in=HERE).values("host")
+    return delete_in_pieces(others().filter(seen_at__lt=Now() - STOPPED_AFTER).exclude(pk__in=waited_for))
 
 
 def silent(host: Host, now: datetime) -> bool:

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from omi.core import clock
 from omi.core.host import several
-from transcription.hosts.heartbeats import HERE, SILENT_SECONDS
+from transcription.hosts.heartbeats import HERE, SILENT_SECONDS, uncounted
 from transcription.hosts.models import Host, HostJournal
 
 MOST: Final = 10_000
@@ -18,8 +18,10 @@ MOST: Final = 10_000
 
 
 def families() -> Iterable[Any]:
-    """Every family is told at every scrape; on a single host they are 0 and nothing is asked."""
+    """Every family is told at every scrape; on a single host they are 0, and only PostgreSQL is asked whether another
+    lives."""
     living = silent = waiting = 0
+    not_counted = len(uncounted())
     if several():
         before = clock.now() - timedelta(seconds=SILENT_SECONDS)
         hosts = {host.pk: host.seen_at < before for host in Host.objects.filter(lost_at__isnull=True)}
@@ -31,6 +33,9 @@ def families() -> Iterable[Any]:
     hosts_of.add_metric(["living"], living)
     hosts_of.add_metric(["silent"], silent)
     yield hosts_of
+    yield GaugeMetricFamily(
+        "omi_hosts_not_counted", "Other hosts that live although OMI_HOSTS says that there are none.", not_counted
+    )
     yield GaugeMetricFamily("omi_hosts_journals_waiting", "Journals on disks of silent hosts, 10,000 at most.", waiting)
     yield GaugeMetricFamily(
         "omi_clock_behind_seconds", "Seconds that this host's clock is behind the database's.", clock.behind()

@@ -21,7 +21,7 @@ from django.db import Error, connection
 from memories.pipeline import recovery
 from memories.pipeline.operations.supervisor import CLUSTER_VARIABLE, ClusterWatch, Group, Guardian
 from omi.core import addresses, open_files
-from omi.core.host import several
+from transcription.hosts import heartbeats
 from transcription.session import host_upkeep
 
 log = structlog.get_logger(__name__)
@@ -125,7 +125,7 @@ class Command(BaseCommand):
         hangs: queue.SimpleQueue[str] = queue.SimpleQueue()
         background("watch", look, lambda: _look_at_runs(watch, hangs))
         background("ends", look, recovery.notify_ends)
-        if several():
+        if heartbeats.kept():
             background("host", host_upkeep.HEARTBEAT_SECONDS, host_upkeep.tick)
         failures = dict.fromkeys((group.name for group in groups), 0)
         restart_at: dict[str, float] = {}

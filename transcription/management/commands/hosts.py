@@ -23,7 +23,9 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         if not several():
-            self.stdout.write(f"{host_id()}: the only host (OMI_HOSTS=1)")
+            others = heartbeats.uncounted()
+            told = f", but {', '.join(others)} live on this database, too: set OMI_HOSTS" if others else ""
+            self.stdout.write(f"{host_id()}: the only host (OMI_HOSTS=1){told}")
             return
         if options["lost"]:
             self._lose(options["lost"], dry=options["dry_run"])

@@ -61,7 +61,7 @@ def test_a_client_that_leaves_is_noticed_between_two_pieces(probe: tuple[WebServ
 
 
 def test_a_large_upload_does_not_sit_in_the_web_process(tmp_path: Path) -> None:
-    """Issue 5: "a 4-hour upload must not sit in memory". It was 150 MB for 150 MB."""
+    """A recording of four hours must not sit in memory. It was 150 MB for 150 MB."""
     segment = {"text": "Hello there", "speaker": "SPEAKER_00", "is_user": True, "start": 0, "end": 2}
     given = {"started_at": STARTED, "finished_at": STARTED, "transcript_segments": [segment]}
     with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,6 +44,21 @@ def test_audio_that_is_sent_live_is_spend_also_where_it_is_sent_again() -> None:
     counters.flush()
     assert scraped()[COST] == pytest.approx(0.009)
     assert LIVE_DOLLARS.totals() == {("alpha",): pytest.approx(0.009)}
+
+
+def test_less_than_a_second_is_counted_when_the_connection_ends() -> None:
+    live = session(0.006)
+    live._sent(0, RATE // 2)
+    assert LIVE_DOLLARS.pending("alpha") == 0.0
+
+    async def ends(*_: Any) -> Any:
+        raise asyncio.CancelledError
+
+    live._open = ends  # type: ignore[method-assign]
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(live._run())
+    assert LIVE_DOLLARS.pending("alpha") == pytest.approx(0.00005)
+    counters.flush()
 
 
 def test_a_vendor_without_a_price_costs_nothing() -> None:

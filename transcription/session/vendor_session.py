@@ -85,6 +85,7 @@ class VendorSession:
         self._replayed_seconds = VENDOR_REPLAYED.labels(vendor.name)
         self._words_seconds = VENDOR_WORDS.labels(vendor.name)
         self._dollars_per_sample = vendor.capabilities.cost_per_minute / 60 / RATE
+        self._unpaid = 0  # samples
 
     @property
     def name(self) -> str:
@@ -163,6 +164,7 @@ class VendorSession:
                 self._set(State.DONE)
                 return
             finally:
+                self._pay()
                 if stream is not None:
                     await stream.close()
 
@@ -238,13 +240,19 @@ class VendorSession:
     def _sent(self, start: int, samples: int) -> None:
         self._cursor = start + samples
         self._sent_seconds.inc(samples / RATE)
-        if self._dollars_per_sample:
-            LIVE_DOLLARS.inc(self.name, amount=samples * self._dollars_per_sample)
+        self._unpaid += samples
+        if self._unpaid >= RATE:  # once a second: adding to a counter of all processes costs more than the rest of this
+            self._pay()
         if start < self._furthest:
             self._replayed_seconds.inc((min(self._cursor, self._furthest) - start) / RATE)
         self._furthest = max(self._furthest, self._cursor)
         self._sent_since_result += samples
         self._sent_at = time.monotonic()
+
+    def _pay(self) -> None:
+        if self._dollars_per_sample and self._unpaid:
+            LIVE_DOLLARS.inc(self.name, amount=self._unpaid * self._dollars_per_sample)
+        self._unpaid = 0
 
     def _stretch(self) -> tuple[int, int]:
         """What is to be sent next: from and to in the session. No further than from: there is nothing yet."""

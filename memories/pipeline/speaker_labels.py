@@ -55,6 +55,30 @@ def one_label_a_voice(ctx: Context, found: ProcessingMemory, segments: Sequence[
     return turns.relabelled(segments, owner, known)
 
 
+def joined_with_shown(
+    ctx: Context, found: ProcessingMemory, segments: Sequence[Segment], shown: Sequence[Segment], wav: Path
+) -> list[Segment]:
+    """Return ``segments`` with the labels of ``shown`` for what was transcribed beside it afterwards, where it is one
+    of those voices.
+
+    Whoever transcribes what failed live counts its speakers anew, too: a user's own last sentence was nobody's. Where
+    the voice engine fails the new labels stay apart.
+    """
+    starts = [moment - found.timer_start for moment in found.timer_starts]
+    ids = {item.id for item in shown}
+    owner = turns.connections(segments, starts)
+    known = {key: key[1] for item, key in zip(segments, owner, strict=True) if item.id in ids}
+    if len(known) == len(set(owner)):
+        return list(segments)
+    try:
+        return turns.repair_labels(segments, wav, starts=starts, known=known)
+    except StoreError:
+        raise
+    except (ProviderError, BadRecording) as error:
+        ctx.log.warning("labels_not_joined", error=type(error).__name__, reason=str(error))
+        return list(segments)
+
+
 def _unbroken(ctx: Context, found: ProcessingMemory, session: str) -> list[Segment]:
     """What a vendor heard of a session on one connection, which tells speakers apart; the one that heard most."""
     counted = missing_audio.accounting(found).get(session) or {}

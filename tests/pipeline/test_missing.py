@@ -18,7 +18,7 @@ from tests.pipeline import fakes
 from tests.pipeline.conftest import UID, wav
 from tests.pipeline.conversations import MEMORY, PROCESSING, STARTED, conversation, segment, start
 from transcription.metrics import SETTLED
-from transcription.segments import Word
+from transcription.segments import Segment, Word
 
 pytestmark = pytest.mark.django_db
 Drive = Callable[..., PostProcessingRun]
@@ -69,6 +69,25 @@ def test_a_recapture_sends_only_what_failed_and_puts_it_in_its_place(journal: No
     ]  # fmt: skip
     assert made.transcript_segments[1].start == pytest.approx(8.2)
     assert sent() == [5.0]  # three that failed, and one on either side
+
+
+def test_what_is_heard_afterwards_has_the_label_of_its_voice(
+    journal: None, spoken: None, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever makes good what failed counts speakers from 0: the user's own last sentence stood under a new label, too
+    short to be named."""
+    asked: list[Any] = []
+
+    def repair(segments: list[Segment], path: Path, *, starts: list[float], known: Any) -> list[Segment]:
+        asked.append(([item.speaker for item in segments], sorted(set(known.values())), path.exists()))
+        return [item.model_copy(update={"speaker": "SPEAKER_00"}) for item in segments]
+
+    monkeypatch.setattr("speakers.turns.repair_labels", repair)
+    broken()
+    fakes.SCRIPT["first"] = [fakes.words("for friday evening", start=1.2, step=0.5)]
+    assert drive(start()).outcome == "success"
+    assert asked == [(["SPEAKER_00", "SPEAKER_01", "SPEAKER_00"], ["SPEAKER_00"], True)]
+    assert {item.speaker for item in repository.get_memory(UID, MEMORY).transcript_segments} == {"SPEAKER_00"}
 
 
 def test_failed_seconds_are_settled_when_the_words_are_there_and_paid_once(

@@ -12,7 +12,7 @@ from memories.pipeline.engine import content_hash, lease
 from memories.pipeline.engine.context import Context
 from memories.pipeline.engine.results import Done, Skip
 from memories.pipeline.rules import user_edits
-from memories.pipeline.speaker_labels import journal_wav
+from memories.pipeline.speaker_labels import joined_with_shown, journal_wav
 from memories.pipeline.states import Kind
 from memories.pipeline.steps import identify_without_audio
 from memories.pipeline.steps.assess import shown
@@ -133,7 +133,7 @@ def _new_segments(ctx: Context) -> list[Segment]:
     """The new transcript; a provider without diarization gets its voices from ours."""
     made = ctx.output("transcribe")
     if made.get("diarized", True):
-        return missing_audio.transcribed(ctx)
+        return _joined(ctx, missing_audio.transcribed(ctx))
     words = [Word.model_validate(item) for item in ctx.artifact("transcribe", "words")]
     regions = [(start, end) for start, end in ctx.output("prepare_audio")["regions"]]
     named = turns.assign_speakers(words, ctx.wav(), regions)
@@ -141,4 +141,10 @@ def _new_segments(ctx: Context) -> list[Segment]:
     segments = segments_from_words(named, scope=scope_of(made["scope"], named), provider=made["model"])
     if ctx.run.kind != Kind.CAPTURE:
         return segments
-    return missing_audio.together(shown(ctx), segments, missing_audio.asked(ctx))
+    return _joined(ctx, missing_audio.together(shown(ctx), segments, missing_audio.asked(ctx)))
+
+
+def _joined(ctx: Context, segments: list[Segment]) -> list[Segment]:
+    if ctx.run.kind != Kind.CAPTURE or not missing_audio.asked(ctx):
+        return segments
+    return joined_with_shown(ctx, processing_memory(ctx), segments, shown(ctx), ctx.wav())

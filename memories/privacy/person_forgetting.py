@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import structlog
-from django.db import transaction
 
-from memories.pipeline.engine import deleted_people
+from memories.pipeline.engine import deleted_people, queue
 from memories.repository import live_segments, memories, processing, stored, tombstones
 from memories.repository.memories import collection
 from memories.repository.transcripts import NOT_MODELS
 from memories.shapes import Memory, ProcessingMemory
+from omi.core import clock
 from omi.core.errors import ProviderError
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import Document, DocumentError, NotFound, OrderBy
 
 log = structlog.get_logger(__name__)
 
+FINISH = "memories.privacy.person_forgetting.finish"
+AGAIN = timedelta(minutes=10)
 PAGE = 20
 AT_ONCE = 2.0
 """Seconds of clearing up in the request that deletes a person: some hundreds of memories."""
@@ -40,9 +43,17 @@ def on_person_changed(*, uid: str, person: Any, **_: Any) -> None:
         log.warning("person_not_forgotten_at_once", uid=uid, person_id=person.id, error=type(error).__name__)
         done = False
     if not done:
-        from django_q.tasks import async_task
+        queue.send_on_commit(FINISH, uid, person.id)
 
-        transaction.on_commit(lambda: async_task("memories.privacy.person_forgetting.forget", uid, person.id))
+
+def finish(uid: str, person_id: str) -> bool:
+    """Clear in a worker what the request left over; where a store is away it is tried again, until all is clear."""
+    try:
+        return forget(uid, person_id)
+    except (ProviderError, DocumentError) as error:
+        log.warning("person_not_forgotten_yet", uid=uid, person_id=person_id, error=type(error).__name__)
+        queue.send(FINISH, uid, person_id, at=clock.now() + AGAIN)
+        return False
 
 
 def forget(uid: str, person_id: str, seconds: float | None = None) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from memories import editing
 from memories.models import MemoryRow
@@ -152,9 +153,19 @@ def test_a_worker_clears_what_the_request_had_no_time_for(
         assert app().delete(f"/v1/users/people/{named.id}").status_code == 204
     assert named.id in stored()
     tasks = [item.task for item in OrmQ.objects.all()]
-    [arguments] = [task["args"] for task in tasks if task["func"] == "memories.privacy.person_forgetting.forget"]
-    assert person_forgetting.forget(*arguments)
+    [arguments] = [task["args"] for task in tasks if task["func"] == person_forgetting.FINISH]
+    with monkeypatch.context() as away:
+        away.setattr(person_forgetting, "forget", _fails)
+        assert not person_forgetting.finish(*arguments), "a store is away: once this was all that was tried"
+    again = next(item for item in OrmQ.objects.order_by("-pk") if item.task["func"] == person_forgetting.FINISH)
+    assert again.lock is not None
+    assert again.lock > timezone.now() + timedelta(minutes=9)
+    assert person_forgetting.finish(*again.task["args"])
     assert named.id not in stored()
+
+
+def _fails(*_: Any) -> bool:
+    raise ProviderError("firestore", "the store is away", kind=ErrorKind.TRANSIENT)
 
 
 def test_a_late_writer_does_not_bring_them_back(named: Person) -> None:

@@ -108,8 +108,8 @@ def journalctl(words: list[str]) -> int:
         if option == "-k":
             found += (HERE / "kernel").read_text().splitlines()
         elif option == "-u":
-            name = left.pop(0)
-            found += _lines(name, units.get(name, {}))  # of a unit that is not there the real one has no entries either
+            for name in _matching(left.pop(0), units):  # of a unit that is not there the real one has no entries either
+                found += _lines(name, units.get(name, {}))
         elif option == "--since":
             if not SPAN.match(span := left.pop(0)):
                 print(f"Failed to parse timestamp: {span}", file=sys.stderr)

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
-from django.db import transaction
-from django_q.tasks import async_task
+import structlog
 
 from memories.document_parts import MOST_TAGS
 from memories.labels import store
 from memories.mirror import rows
 from memories.mirror.models import MemoryRow
+from memories.pipeline.engine import queue
 from memories.repository import memories as repository
 from memories.repository.large import Unreadable
 from memories.shapes import Memory
 from omi.accounts.erased import Fence
+from omi.core import clock
+from omi.core.errors import ProviderError
 
+log = structlog.get_logger(__name__)
+
+CLEAR: Final = "memories.labels.labelling.clear"
+AGAIN: Final = timedelta(minutes=10)
 CLEARED_AT_ONCE: Final = 50
 """Memories that a request takes a deleted label off; a worker does the rest, so many at a time."""
 
@@ -72,12 +79,17 @@ def clear(uid: str, label_id: str) -> None:
     bearing = rows.labelled(MemoryRow.objects.filter(uid=uid), [label_id]).order_by("-created_at")
     found = list(bearing.values_list("memory_id", flat=True)[: CLEARED_AT_ONCE + 1])
     cleared = 0
-    for memory_id in found[:CLEARED_AT_ONCE]:
-        with contextlib.suppress(repository.MemoryNotFound, Unreadable):
-            repository.mutate_memory(uid, memory_id, partial(_without, label_id), unless_deleted=False)
-            cleared += 1
+    try:
+        for memory_id in found[:CLEARED_AT_ONCE]:
+            with contextlib.suppress(repository.MemoryNotFound, Unreadable):
+                repository.mutate_memory(uid, memory_id, partial(_without, label_id), unless_deleted=False)
+                cleared += 1
+    except ProviderError as error:  # the store is away; nobody else would look for what is left
+        log.warning("label_not_cleared_yet", uid=uid, error=type(error).__name__)
+        queue.send(CLEAR, uid, label_id, at=clock.now() + AGAIN)
+        return
     if cleared and len(found) > CLEARED_AT_ONCE:
-        transaction.on_commit(partial(async_task, "memories.labels.labelling.clear", uid, label_id))
+        queue.send_on_commit(CLEAR, uid, label_id)
 
 
 def _without(label_id: str, memory: Memory) -> dict[str, Any]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
+from django_q.models import OrmQ
 
 from memories.document_parts import MOST_TAGS
 from memories.labels import labelling, store
@@ -15,18 +18,16 @@ from memories.pipeline.rules import changes
 from memories.privacy import erasure
 from memories.repository import memories as repository
 from memories.shapes import Memory
+from omi.core.errors import ErrorKind, ProviderError
 from omi.stores.documents import documents
 from tests.api.conftest import Caller
 
 Make = Callable[..., Memory]
 
 
-@pytest.fixture(autouse=True)
-def tasks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What would be handed to a worker."""
-    sent: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(labelling, "async_task", lambda *args, **kwargs: sent.append(args))
-    return sent
+def waiting() -> list[OrmQ]:
+    """The tasks of this package that a worker will come to."""
+    return [item for item in OrmQ.objects.order_by("pk") if item.task["func"] == labelling.CLEAR]
 
 
 def made(app: Caller, kind: str, name: str) -> str:
@@ -83,10 +84,29 @@ def test_the_same_name_is_the_same_label_and_no_other_may_take_it(alice: Caller)
     assert alice.send("POST", "/v1/labels", {"kind": "shelf", "name": "x"}).status_code == 422
 
 
+def test_a_deleted_label_is_taken_off_once_the_store_is_there_again(
+    alice: Caller, make_memory: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task was given up: nobody looked for what was left."""
+    boat = made(alice, "tag", "boat")
+    put(alice, make_memory(), tag_ids=[boat])
+    with monkeypatch.context() as away:
+        away.setattr(repository, "mutate_memory", _fails)
+        assert alice.delete(f"/v1/labels/{boat}").status_code == 204
+    [later] = waiting()
+    assert later.lock is not None
+    assert later.lock > timezone.now() + timedelta(minutes=9)
+    labelling.clear(*later.task["args"])
+    assert not MemoryRow.objects.exclude(labels="").exists()
+
+
+def _fails(*_: Any, **__: Any) -> None:
+    raise ProviderError("firestore", "the store is away", kind=ErrorKind.TRANSIENT)
+
+
 def test_a_new_name_is_everywhere_and_a_deleted_label_nowhere(
-    alice: Caller, make_memory: Make, monkeypatch: pytest.MonkeyPatch, tasks: list[Any],
-    django_capture_on_commit_callbacks: Any,
-) -> None:  # fmt: skip
+    alice: Caller, make_memory: Make, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
     monkeypatch.setattr(labelling, "CLEARED_AT_ONCE", 2)
     boat, work = made(alice, "tag", "boat"), made(alice, "folder", "Work")
     for _ in range(3):
@@ -96,7 +116,7 @@ def test_a_new_name_is_everywhere_and_a_deleted_label_nowhere(
     with django_capture_on_commit_callbacks(execute=True):
         assert alice.delete(f"/v1/labels/{boat}").status_code == 204
     assert names(alice) == [("folder", "Work", 3)]
-    assert tasks == [("memories.labels.labelling.clear", "alice", boat)]
+    assert [item.task["args"] for item in waiting()] == [("alice", boat)]
     labelling.clear("alice", boat)
     alice.delete(f"/v1/labels/{work}")
     labelling.clear("alice", work)

@@ -6,7 +6,7 @@ import time
 from datetime import datetime
 from typing import Any, Final
 
-from django.db.models import Avg, Count, QuerySet
+from django.db.models import Avg, Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from memories.pipeline.models import PostProcessingRun, RunStep
@@ -52,10 +52,13 @@ def unfinished(state: State) -> QuerySet[PostProcessingRun]:
     return PostProcessingRun.objects.filter(counted=False, state=state)
 
 
-def newest_dead_letters(most: int) -> QuerySet[PostProcessingRun]:
-    """Return, of the newest ``most`` runs that were given up, those that no later run has followed."""
-    given_up = PostProcessingRun.objects.filter(dead_letter=True).order_by("-id").values("pk")[:most]
-    return PostProcessingRun.objects.filter(pk__in=given_up, followed_by=None).order_by()
+def count_dead_letters(most: int) -> int:
+    """Return how many of the newest ``most`` runs that were given up no later run has followed. It takes one look in an
+    index for each: joined, PostgreSQL went through all pairs of them (6 s with 6,000)."""
+    followers = PostProcessingRun.objects.filter(follows=OuterRef("pk"))
+    given_up = PostProcessingRun.objects.filter(dead_letter=True).order_by("-id")
+    newest = given_up.annotate(followed=Exists(followers)).values("pk", "followed")[:most]
+    return int(newest.aggregate(left=Count("pk", filter=Q(followed=False)))["left"])
 
 
 def oldest_age(now: datetime | None = None) -> float:

@@ -111,6 +111,19 @@ def test_figures_that_leave_rows_out_say_so_and_never_fall(monkeypatch: pytest.M
     assert _told(collector, f'{late}{{rows="calls"}}') == "0.0"
 
 
+def test_dead_letters_are_those_that_no_later_run_has_followed() -> None:
+    ended: dict[str, Any] = {"state": State.FINISHED, "outcome": "upstream_error", "finished_at": timezone.now()}
+    runs = [
+        PostProcessingRun.objects.create(
+            uid="x", memory_id=str(number), kind="capture", dead_letter=True, follows=None, **ended
+        )
+        for number in range(3)
+    ]
+    PostProcessingRun.objects.create(uid="x", memory_id="1", kind="reprocess", follows=runs[1])
+    assert [queries.count_dead_letters(most) for most in (1, 2, 3, 100)] == [1, 1, 2, 2]
+    assert queries.dead_letters().count() == 2
+
+
 def test_the_oldest_run_is_found_among_all_that_have_not_ended() -> None:
     assert queries.oldest_age() == 0.0
     for number, state in enumerate((State.WAITING, State.QUEUED)):

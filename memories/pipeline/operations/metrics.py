@@ -323,7 +323,7 @@ def _families(found: Figures) -> Iterable[Any]:
         "memory_postprocessing_oldest_seconds", "Age of the oldest unfinished run", queries.oldest_age()
     )
     yield GaugeMetricFamily("memory_postprocessing_dead_letters", "Given up, of the newest 10,000, and not retried",
-                            queries.newest_dead_letters(MOST).count())  # fmt: skip
+                            queries.count_dead_letters(MOST))  # fmt: skip
     breakers = GaugeMetricFamily(
         "memory_vendor_breaker_open", "1 while a vendor is not called", labels=["vendor", "reason"]
     )

@@ -57,8 +57,15 @@ print(memory, held)
 CLEAR = """
 from django.utils import timezone
 from django_q.models import Schedule
-from memories.pipeline.models import PostProcessingRun
-PostProcessingRun.objects.filter(uid="early", actor="test").delete()
+from memories.mirror import compare
+from memories.models import ErasureReceipt
+from memories.offline.models import SyncBatch
+from memories.pipeline.models import PostProcessingRun, VendorBreaker
+PostProcessingRun.objects.filter(actor="test").delete()
+VendorBreaker.objects.filter(vendor="openai").delete()
+ErasureReceipt.objects.filter(memory_id="gone").delete()
+SyncBatch.objects.filter(id="sync_gave_up").delete()
+compare.rebuild_user("early")
 Schedule.objects.filter(next_run__gt=timezone.now()).update(next_run=timezone.now())
 """
 

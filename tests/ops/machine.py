@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,12 +48,7 @@ class Machine:
         subprocess.run([self.folder / "systemctl", *words], env=self.environment, check=True, timeout=60)
 
     def lives(self, unit: str) -> bool:
-        return stand_ins._runs(self._units()[unit])
-
-    def asked(self) -> list[str]:
-        """What ``systemctl`` was asked for, in order."""
-        file = self.folder / "asked"
-        return file.read_text().splitlines() if file.exists() else []
+        return stand_ins.runs(self._units()[unit])
 
     def ready(self, unit: str) -> None:
         """Wait until what was started is at work."""
@@ -102,5 +96,5 @@ def machine(folder: Path, installation: Installation, past: Mapping[str, Sequenc
     finally:
         for unit in found._units().values():
             if "pid" in unit and unit["pid"] not in began:
-                os.kill(unit["pid"], signal.SIGTERM)
+                stand_ins.stop(unit)
         shutil.rmtree(folder, ignore_errors=True)

@@ -2,8 +2,7 @@
 
 ``units.json`` beside it says which units there are, with their process and log. ``systemctl`` really stops and starts
 those that have a process; ``journalctl`` prints their log, and before it the file ``UNIT.past``: what a bad day left
-there. What was asked for is appended to ``asked``. An option, a unit or a span of time that the real program would
-refuse is refused, with its exit status.
+there. An option, a unit or a span of time that the real program would refuse is refused, with its exit status.
 """
 
 from __future__ import annotations
@@ -34,8 +33,6 @@ def systemctl(words: list[str]) -> int:
         if name not in units:
             print(f"Unit {name}.service could not be found.", file=sys.stderr)
             return 4 if verb == "status" else UNKNOWN
-    with (HERE / "asked").open("a") as file:
-        file.write(f"{verb} {' '.join(asked)}\n")
     if verb == "status":
         return max([_status(name, units[name]) for name in asked])
     if verb not in ("start", "stop", "restart", "reload"):
@@ -43,7 +40,7 @@ def systemctl(words: list[str]) -> int:
         return 1
     for name in asked:
         if verb in ("stop", "restart"):
-            _stop(units[name])
+            stop(units[name])
         if verb in ("start", "restart"):
             _start(units[name])
     UNITS.write_text(json.dumps(units))
@@ -57,13 +54,14 @@ def _matching(pattern: str, units: dict[str, Any]) -> list[str]:
 
 
 def _status(name: str, unit: dict[str, Any]) -> int:
-    runs = _runs(unit)
-    print(f"{'●' if runs else '○'} {name}.service\n     Active: {'active (running)' if runs else 'inactive (dead)'}")
+    lives = runs(unit)
+    print(f"{'●' if lives else '○'} {name}.service\n     Active: {'active (running)' if lives else 'inactive (dead)'}")
     print("\n".join(_lines(name, unit)[-10:]))
-    return 0 if runs else STOPPED
+    return 0 if lives else STOPPED
 
 
-def _runs(unit: dict[str, Any]) -> bool:
+def runs(unit: dict[str, Any]) -> bool:
+    """Whether its process lives; one that has ended and that nobody waited for does not."""
     if "argv" not in unit:
         return bool(unit["runs"])
     try:
@@ -72,15 +70,15 @@ def _runs(unit: dict[str, Any]) -> bool:
         return False
 
 
-def _stop(unit: dict[str, Any]) -> None:
+def stop(unit: dict[str, Any]) -> None:
     """SIGTERM, and what is left after a while is killed with its whole group (``KillMode=mixed``)."""
     unit["runs"] = False
     if "argv" not in unit:
         return
-    if _runs(unit):
+    if runs(unit):
         os.kill(unit["pid"], signal.SIGTERM)
     until = time.monotonic() + 20
-    while _runs(unit) and time.monotonic() < until:
+    while runs(unit) and time.monotonic() < until:
         time.sleep(0.05)
     try:
         os.killpg(unit["pid"], signal.SIGKILL)
@@ -90,7 +88,7 @@ def _stop(unit: dict[str, Any]) -> None:
 
 def _start(unit: dict[str, Any]) -> None:
     unit["runs"] = True
-    if "argv" not in unit or _runs(unit):
+    if "argv" not in unit or runs(unit):
         return
     with Path(unit["log"]).open("ab") as log:
         process = subprocess.Popen(

@@ -23,6 +23,8 @@ from tests.support.processes import free_port, running
 
 OPS = Path(__file__).resolve().parents[2] / "ops"
 RETENTION = "--storage.tsdb.retention.time=40d"
+RESEND = "--rules.alert.resend-delay=10s"
+"""What was sent before Prometheus knew Alertmanager is sent again after this, and not after a minute."""
 SHORT = "20s"
 """Every window of the rules, in the copy. A scrape is due every second, and figures are up to five seconds old."""
 
@@ -139,7 +141,7 @@ def _prometheus(folder: Path, target: str, alertmanager: str, program: str) -> I
     file.write_text(yaml.safe_dump(config))
     url = f"http://127.0.0.1:{free_port()}"
     address = url.removeprefix("http://")
-    arguments = [f"--config.file={file}", f"--storage.tsdb.path={folder / 'prometheus'}", RETENTION]
+    arguments = [f"--config.file={file}", f"--storage.tsdb.path={folder / 'prometheus'}", RETENTION, RESEND]
     with running(
         [program, *arguments, f"--web.listen-address={address}"],
         ready=lambda: _ready(f"{url}/-/ready"), log=folder / "prometheus.log",

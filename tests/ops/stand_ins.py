@@ -22,6 +22,8 @@ UNITS = HERE / "units.json"
 ROOTS_OWN = ("PATH", "HOME", "LANG", "TERM")
 """What ``sudo`` leaves of the environment (``env_reset``): none of the servers' settings."""
 SPAN = re.compile(r"-\d+ ?(s|m|min|h|d)$")
+STAND_STILL = "STAND_STILL"
+"""A variable with which ``systemctl`` lets processes be: a start takes seconds."""
 STOPPED, UNKNOWN = 3, 5
 """Exit status of ``systemctl status`` for a unit that does not run, and of most verbs for one that is not there."""
 
@@ -73,7 +75,7 @@ def runs(unit: dict[str, Any]) -> bool:
 def stop(unit: dict[str, Any]) -> None:
     """SIGTERM, and what is left after a while is killed with its whole group (``KillMode=mixed``)."""
     unit["runs"] = False
-    if "argv" not in unit:
+    if "argv" not in unit or STAND_STILL in os.environ:
         return
     if runs(unit):
         os.kill(unit["pid"], signal.SIGTERM)
@@ -88,7 +90,7 @@ def stop(unit: dict[str, Any]) -> None:
 
 def _start(unit: dict[str, Any]) -> None:
     unit["runs"] = True
-    if "argv" not in unit or runs(unit):
+    if "argv" not in unit or STAND_STILL in os.environ or runs(unit):
         return
     with Path(unit["log"]).open("ab") as log:
         process = subprocess.Popen(

@@ -153,7 +153,7 @@ NOT_SEEDED: dict[str, str] = {
     "Watchdog": "it fires always; that it is missed is seen by nobody in here",
     "WebhooksNotArriving": "a message that is due for an hour is taken at once by the worker that lives",
 }
-"""Pages whose condition is not there when they are tried, and why. Their commands run all the same, but stop no process."""
+"""Pages whose condition is not there when they are tried, and why. Their commands run, but stop no process."""
 
 MAY_END: dict[str, dict[str, int]] = {
     "ServerDown": {

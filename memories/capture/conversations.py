@@ -60,7 +60,9 @@ def resume_conversation(session: SessionInfo) -> Conversation | None:
 
     What ended by gap or by ``finish`` has ended. The gap is counted from the wall clock of the last audio: audio time
     is behind it where packets were lost or the device paused. A session that seems to begin long before the last one
-    did is a new conversation: the clock was set back, and nobody knows how much time has passed.
+    did is a new conversation: the clock was set back, and nobody knows how much time has passed. So is one that began
+    before the conversation, as one of a killed process that is recovered when its user has long begun anew: no moment
+    of a conversation lies before its beginning, and what failed there would never be heard.
     """
     found = processing.latest_open(session.uid, session.device_id)
     if found is None or deleted_at(session.uid, found.memory_id) is not None:
@@ -71,6 +73,8 @@ def resume_conversation(session: SessionInfo) -> Conversation | None:
     began = session.started_at.timestamp()
     earliest = (found.timer_starts or [found.timer_start])[-1] - settings.OMI_GAP_SECONDS
     if found.ended or not earliest <= began <= continuing.last_heard(found) + settings.OMI_GAP_SECONDS:
+        return None
+    if max(began, continuing.free_from(found)) < found.timer_start - continuing.AHEAD:
         return None
     return _resume(session, found)
 
@@ -102,7 +106,7 @@ def _resume(session: SessionInfo, found: ProcessingMemory) -> Conversation | Non
     def join(current: ProcessingMemory) -> dict[str, Any]:
         if current.ended or session.session_id in current.session_ids:
             return {}
-        began = max(session.started_at.timestamp(), continuing.free_from(current))
+        began = max(session.started_at.timestamp(), current.timer_start, continuing.free_from(current))
         return {
             "session_id": session.session_id,
             "session_ids": [*current.session_ids, session.session_id],

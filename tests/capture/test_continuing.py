@@ -46,6 +46,22 @@ def test_lost_packets_and_pauses_do_not_split_a_conversation() -> None:
     assert first == second
 
 
+@pytest.mark.parametrize(("before", "same"), [(1.5, True), (30.0, False)])
+def test_a_session_that_is_recovered_after_another_one_began_the_conversation_lies_within_one(
+    before: float, same: bool
+) -> None:
+    """Its process was killed before a word of it was stored, and the device came back on another host: half a second
+    of what it had heard lay before the conversation's beginning, failed, and was never transcribed."""
+
+    async def work() -> tuple[Conversation, Conversation]:
+        sink = CaptureSink()
+        one = await heard(sink, session("s-2"), said("a", "Words.", 0, 2), audio=5.0)
+        return one, await sink.open(session("s-1", after=-before))
+
+    one, recovered = asyncio.run(work())
+    assert (recovered.id == one.id, recovered.offset) == (same, 0.0)
+
+
 @pytest.mark.parametrize("reason", ["gap", "finish"])
 def test_what_ended_by_gap_or_finish_is_not_resumed(reason: str) -> None:
     async def work() -> tuple[str, str]:

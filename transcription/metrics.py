@@ -36,9 +36,11 @@ VENDOR_WORDS = Histogram(
 DROPPED = Counter(
     "omi_audio_dropped_seconds", "Seconds of audio that a socket brought and no session took, by reason.", ["reason"]
 )
-JOURNAL_FAILURES = Counter("omi_journal_failures", "Writes and syncs of a journal that the disk refused.", ["what"])
+JOURNAL_FAILURES = Counter(
+    "omi_journal_failures", "Journals that could not be opened, and writes and syncs that the disk refused.", ["what"]
+)
 
-for _what in ("write", "sync"):
+for _what in ("open", "write", "sync"):
     JOURNAL_FAILURES.labels(_what)
 
 SECONDS = SharedCounter(

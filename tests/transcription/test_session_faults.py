@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from tests.transcription.fakes import MemorySink, Script, spoken_pcm
 from tests.transcription.live_session import TEN, Run, run, words
 from transcription import journal
+from transcription.metrics import JOURNAL_FAILURES
 
 
 @pytest.fixture(autouse=True)
@@ -122,3 +123,17 @@ def test_a_disk_that_could_not_sync_is_told_to_the_end(monkeypatch: pytest.Monke
     run(work)
     assert [status["reason"] for status in it.statuses if status["status"] == "degraded"] == ["journal"]
     assert "journal_recovered" not in [status["reason"] for status in it.statuses]
+
+
+def test_a_session_whose_journal_cannot_be_opened_goes_on_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that became read-only: nothing of the session is kept, and nobody was told."""
+
+    def refuses(*_: Any, **__: Any) -> Any:
+        raise OSError("read-only")
+
+    monkeypatch.setattr(journal.Journal, "open", refuses)
+    before = JOURNAL_FAILURES.labels("open")._value.get()
+    it = Run(Script())
+    run(lambda: it.live(spoken_pcm(TEN)))
+    assert it.shown == words(*TEN)
+    assert JOURNAL_FAILURES.labels("open")._value.get() == before + 1

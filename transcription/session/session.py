@@ -141,6 +141,7 @@ class Session:
             return Journal.open(self.info, self.plan.codec, watch=self.plan.watch, device_id=self.plan.device_id or "")
         except OSError as error:
             log.error("journal_unavailable", error=type(error).__name__)
+            metrics.JOURNAL_FAILURES.labels("open").inc()
             return None
 
     # --- words ------------------------------------------------------------------------------------------------------

@@ -239,8 +239,7 @@ def fold() -> int:
 
 
 def keep(runs: QuerySet[Any], uid: str = "") -> None:
-    """Keep the figures of rows that are deleted: ``runs`` (without a slice), and the other calls of ``uid``, are about
-    to be deleted: their figures stay.
+    """Add to the totals what is about to be deleted: ``runs`` (without a slice), and the other calls of ``uid``.
 
     Call it inside the transaction that deletes them.
     """

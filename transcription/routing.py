@@ -6,7 +6,8 @@ from typing import Any
 
 from django.urls import path, re_path
 
-from transcription.listen.consumer import ListenConsumer, WebListenConsumer
+from transcription.listen.consumer import ListenConsumer
+from transcription.listen.web_consumer import WebListenConsumer
 
 
 async def _nothing_here(scope: Any, receive: Any, send: Any) -> None:

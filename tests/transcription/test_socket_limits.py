@@ -15,7 +15,7 @@ from tests.transcription.fakes import MemorySink, Script, spoken_pcm
 from tests.transcription.live_session import TEN, run, words
 from tests.transcription.wire import REAL_ADMIT, Wire, fill, fresh
 from transcription import journal
-from transcription.listen import authentication, capacity, drain, outgoing
+from transcription.listen import authentication, capacity, consumer, drain, outgoing
 from transcription.listen.pace import Pace, TextPace
 
 pytestmark = pytest.mark.django_db
@@ -145,6 +145,7 @@ def test_no_session_begins_while_the_process_stops(monkeypatch: pytest.MonkeyPat
             await fill(wire)
             began = len(vendor.streams)
             monkeypatch.setattr(drain, "_draining", True)
+            monkeypatch.setattr(consumer, "KNOWS_SECONDS", 0.2)  # this client never answers the close frame
             ending = asyncio.create_task(wire.consumer.drain())
             for _ in range(50):
                 wire.send(bytes(3200))

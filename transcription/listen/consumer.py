@@ -33,7 +33,7 @@ from transcription.session.session import Session
 
 log = structlog.get_logger(__name__)
 
-AUTH_SECONDS, PING_SECONDS, DRAIN_SECONDS = 5.0, 30.0, 3.0
+AUTH_SECONDS, PING_SECONDS, DRAIN_SECONDS, KNOWS_SECONDS = 5.0, 30.0, 3.0, 3.0
 IDLE_SECONDS = 300.0
 """A client that sends nothing at all for this long is gone (half-open connections die sooner by the server's pings)."""
 
@@ -58,6 +58,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self._tasks: set[asyncio.Task[None]] = set()
         self._auth_timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self._left = asyncio.Event()
         self._feed: EventFeed | None = None
         self._handling, self._talking = False, False  # a message from the queue; words of this session were shown
         self._direct = Direct(self.take)
@@ -115,8 +116,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         if token is not None:
             await self._authenticate(token)
             return
-        loop = asyncio.get_running_loop()
-        self._auth_timer = loop.call_later(AUTH_SECONDS, lambda: self._spawn(self._unauthenticated()))
+        later = asyncio.get_running_loop().call_later
+        self._auth_timer = later(AUTH_SECONDS, lambda: self._spawn(self._unauthenticated()))
 
     async def _authenticate(self, token: str, *, answer: bool = False) -> None:
         if self._auth_timer is not None:
@@ -180,8 +181,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             await self._unauthenticated()
             return
         if len(data) > self.intake.max_frame:
-            text = f"A frame of this codec may have {self.intake.max_frame} bytes at most."
-            await self._refuse(TOO_BIG, "frame_too_big", text)
+            most = self.intake.max_frame
+            await self._refuse(TOO_BIG, "frame_too_big", f"A frame of this codec may have {most} bytes at most.")
             return
         wait = self.intake.accept(data, now)
         if wait:
@@ -222,8 +223,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self.last_message = now = time.monotonic()
         if self._closed:
             return
-        if wait := self._text_pace.take(len(text), now):
-            await asyncio.sleep(wait)
+        await asyncio.sleep(self._text_pace.take(len(text), now))
         command = parse_command(text)
         if command is None:
             self._status({"status": "ignored", "reason": "bad_message", "status_text": "Text must be a JSON command."})
@@ -270,8 +270,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
     async def _renew(self, token: object) -> None:
         """A fresh token on an open socket: it may stay for as long as that one holds. A bad one changes nothing."""
         assert self.sign_in is not None
-        success = isinstance(token, str) and await self.sign_in.renew(token)
-        self._tell({"type": "auth_response", "success": success})
+        self._tell({"type": "auth_response", "success": isinstance(token, str) and await self.sign_in.renew(token)})
 
     # --- what goes out ----------------------------------------------------------------------------------------------
 
@@ -282,10 +281,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         if self._feed is not None and not self._talking:
             self._talking = True
             self._feed.expect(6.0)  # the first words lead to an event (the processing memory's)
-        if self._request.updates:
-            self._out.put(json.dumps([delta.segment.model_dump() for delta in deltas]))
-        else:
-            self._out.put(json.dumps([delta.as_message() for delta in deltas]))
+        whole = self._request.updates
+        self._out.put(json.dumps([delta.segment.model_dump() if whole else delta.as_message() for delta in deltas]))
 
     def _updated(self, segments: Sequence[Segment]) -> None:
         assert self._request is not None
@@ -329,13 +326,17 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
     # --- the end ----------------------------------------------------------------------------------------------------
 
     async def drain(self) -> None:
-        """The process is asked to stop: nothing more is taken, what came is kept, the client is told to come back."""
+        """The process is asked to stop: the client is told to come back, and what it sent until it knew is kept."""
+        if not self._closed:
+            self._direct.to_the_end = True
+            await self._part_with(SERVICE_RESTART, "the server is restarting")
+            await asyncio.wait([asyncio.ensure_future(self._left.wait())], timeout=KNOWS_SECONDS)
         if self.intake is not None:
             self.intake.close()
         ending = self._end_session("drain", wait=DRAIN_SECONDS)
         if ending is not None:
             await asyncio.wait([ending], timeout=DRAIN_SECONDS * 2)
-        await self._close(SERVICE_RESTART, "the server is restarting")
+        await self._gone("drain")
 
     @property
     def signed_in_at(self) -> float | None:
@@ -357,16 +358,21 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         await self._close(code, sentence)
 
     async def _close(self, code: int, reason: str) -> None:
-        if self._closed:
-            return
-        self._closed = True
+        if not self._closed and not self._direct.to_the_end:
+            self._closed = True
+            await self._part_with(code, reason)
+            await self._gone("closed")
+
+    async def _part_with(self, code: int, reason: str) -> None:
         await self._out.flush()
         self._out.closed = True
         await self.send({"type": "websocket.close", "code": code, "reason": reason[:120]})
-        await self._gone("closed")
 
     async def _gone(self, reason: str) -> None:
         """Idempotent. The session's own ending goes on in its task: daphne grants a consumer ten seconds."""
+        self._left.set()
+        if self._direct.to_the_end and reason != "drain":
+            return  # ``drain`` ends it
         self._closed = self._out.closed = True
         if self.intake is not None:
             self.intake.close()
@@ -392,9 +398,3 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class WebListenConsumer(ListenConsumer):
-    """Serves ``/v4/web/listen``: the browser's path; segments are whole and replace those with the same id."""
-
-    web = True

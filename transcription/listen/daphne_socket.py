@@ -59,6 +59,8 @@ class Direct:
     write: Callable[[str], bool] | None = None
     waiting: Callable[[], int] | None = None
     held: bool = False
+    to_the_end: bool = False
+    """Set by the consumer: audio is taken until the client, which sends until then, has answered the close frame."""
     first_at: float | None = None
     """Wall clock (Unix seconds) at which the first audio frame came. It waits where the user is not known yet."""
 
@@ -156,7 +158,7 @@ def install() -> None:
             if self._takes_audio() and self._between_messages():
                 frames, data = whole_audio_frames(self.torn + data if self.torn else data)
                 self.torn = b""
-                if frames and self.state == self.STATE_OPEN:  # else nobody will hear them
+                if frames and self._hears():  # else nobody will hear them
                     self._hand_on(frames)
                 if is_torn_audio(data):
                     self.torn = data
@@ -226,6 +228,9 @@ def install() -> None:
             return self.state == self.STATE_CLOSING or (
                 self.state == self.STATE_OPEN and self.autoPingTimeoutCall is None
             )
+
+        def _hears(self) -> bool:
+            return self.state == self.STATE_OPEN or (self.direct is not None and self.direct.to_the_end)
 
         def _between_messages(self) -> bool:
             return not self.data and self.current_frame is None and not self.inside_message

@@ -15,6 +15,8 @@ from omi.core import clock
 from transcription.ports import FINAL
 from transcription.segments import end_of
 
+AT_ONCE = 0.5
+"""Seconds by which a session may begin before the conversation that it joins: two sockets that were opened at once."""
 AHEAD = 2.0
 """Seconds that a session's audio may be ahead of the wall clock: more was sent faster than it was spoken."""
 

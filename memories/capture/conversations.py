@@ -74,7 +74,7 @@ def resume_conversation(session: SessionInfo) -> Conversation | None:
     earliest = (found.timer_starts or [found.timer_start])[-1] - settings.OMI_GAP_SECONDS
     if found.ended or not earliest <= began <= continuing.last_heard(found) + settings.OMI_GAP_SECONDS:
         return None
-    if max(began, continuing.free_from(found)) < found.timer_start - continuing.AHEAD:
+    if max(began, continuing.free_from(found)) < found.timer_start - continuing.AT_ONCE:
         return None
     return _resume(session, found)
 

@@ -46,8 +46,8 @@ def test_lost_packets_and_pauses_do_not_split_a_conversation() -> None:
     assert first == second
 
 
-@pytest.mark.parametrize(("before", "same"), [(1.5, True), (30.0, False)])
-def test_a_session_that_is_recovered_after_another_one_began_the_conversation_lies_within_one(
+@pytest.mark.parametrize(("before", "same"), [(0.3, True), (1.5, False), (30.0, False)])
+def test_no_session_lies_before_the_beginning_of_its_conversation(
     before: float, same: bool
 ) -> None:
     """Its process was killed before a word of it was stored, and the device came back on another host: half a second

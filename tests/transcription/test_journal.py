@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import threading
+import wave
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -159,14 +160,30 @@ def test_the_recording_stands_in_conversation_time_with_silence_in_the_gap(tmp_p
         it.abandon()
     wav = recording_for("u/../1", Talk(began, "s1", "s2"), tmp_path / "out.wav")
     assert wav is not None
-    import wave
-
     with wave.open(str(wav)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
         pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     assert len(pcm) == 7 * 16000
     assert np.abs(pcm[2 * 16000 : 5 * 16000]).max() == 0
     assert np.abs(pcm[5 * 16000 :]).max() > 5000
+
+
+@pytest.mark.parametrize("within", [0.0, 2.0])
+def test_a_session_within_another_one_does_not_end_it(tmp_path: Path, within: float) -> None:
+    """Two sockets at once, one for a moment only: the recording was silent from there on."""
+    began = datetime.now(UTC)
+    for name, offset, seconds, level in (("s1", 0.0, 6.0, 1000), ("s2", within, 1.0, 2000)):
+        it, _ = start(session=name, at=began + timedelta(seconds=offset, milliseconds=level))
+        it.append([np.full(round(seconds * 16000), level, "<i2").tobytes()])
+        it.attach(Conversation("c1", began, offset))
+        it.abandon()
+    path = recording_for("u/../1", Talk(began, "s1", "s2"), tmp_path / "out.wav")
+    assert path is not None
+    with wave.open(str(path)) as file:
+        pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    heard = [int(pcm[round((second + 0.5) * 16000)]) for second in range(6)]
+    assert heard == [2000 if within <= second < within + 1 else 1000 for second in range(6)]
+    assert len(pcm) == 6 * 16000
 
 
 def test_a_session_that_died_before_it_knew_its_conversation_is_placed_by_its_clock(tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from typing import Protocol
 from transcription import journal
 from transcription.audio.codecs import BYTES_PER_SECOND, RATE
 from transcription.audio.wav import writing_wav
+from transcription.journal.reader import seconds_on_disk
 from transcription.journal.store import Entry
+from transcription.spans import Span, merge, subtract
 
 
 class ConversationLike(Protocol):
@@ -47,14 +49,14 @@ def placed_sessions(sessions: Iterable[Entry], conversation: ConversationLike) -
         noted = entry.meta.conversation == conversation.id
         began = datetime.fromisoformat(entry.meta.started_at).timestamp()
         placed.append(Placed(entry, entry.meta.offset if noted else max(0.0, began - conversation.timer_start)))
-    return sorted(placed, key=lambda item: item.offset)
+    return sorted(placed, key=lambda item: (item.offset, item.entry.meta.started_at))
 
 
 def recording_for(uid: str, conversation: ConversationLike, dest: Path) -> Path | None:
     """Write ``dest``: 16 kHz mono WAV in conversation time, silence where no session was. None: there is no audio.
 
     Blocking; a minute of Opus takes about a second. Where two sessions overlap (a half-open socket and its
-    successor), the later one is heard.
+    successor), the one that began later is heard.
     """
     return recording_of(entries(uid, conversation).values(), conversation, dest)
 
@@ -71,20 +73,50 @@ def recording_of(journals: Iterable[Entry], conversation: ConversationLike, dest
 
 
 def _timeline(sessions: Sequence[Placed]) -> Iterator[bytes]:
+    readers = [_Forwards(journal.read_pcm(item.entry)) for item in sessions]
     position = 0  # bytes
-    for index, item in enumerate(sessions):
-        start = round(item.offset * RATE) * 2
-        until = round(sessions[index + 1].offset * RATE) * 2 if index + 1 < len(sessions) else None
+    for start, end, index in _heard(sessions):
         while position < start:
             silence = min(start - position, BYTES_PER_SECOND)
             yield b"\0" * silence
             position += silence
-        passed = max(0, -start)  # of a session that began before its conversation: that was deleted
-        for whole in journal.read_pcm(item.entry):
-            piece, passed = whole[passed:], max(0, passed - len(whole))
-            cut = piece if until is None else piece[: max(0, until - position)]
-            if cut:
-                yield cut
-                position += len(cut)
-            if len(cut) < len(piece):
-                break
+        begin = _bytes(sessions[index].offset)
+        for piece in readers[index].between(start - begin, end - begin):
+            yield piece
+            position += len(piece)
+
+
+def _heard(sessions: Sequence[Placed]) -> list[tuple[int, int, int]]:
+    """From when to when (bytes of the recording) which session is heard: of two at once the one that began later. What
+    lies before the conversation's beginning was deleted."""
+    found: list[tuple[int, int, int]] = []
+    later: list[Span] = []
+    for index, item in reversed(list(enumerate(sessions))):
+        own = (max(0.0, item.offset), item.offset + seconds_on_disk(item.entry))
+        found += [(_bytes(start), _bytes(end), index) for start, end in subtract(merge([own]), merge(later))]
+        later.append(own)
+    return sorted(found)
+
+
+def _bytes(seconds: float) -> int:
+    return round(seconds * RATE) * 2
+
+
+class _Forwards:
+    """PCM that is read once, from its beginning to its end."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces, self._rest, self._at = pieces, b"", 0
+
+    def between(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the bytes from ``start`` to ``end``; calls come in order."""
+        while self._at < end:
+            self._rest = self._rest or next(self._pieces, b"")
+            if not self._rest:
+                return
+            passed = min(len(self._rest), max(0, start - self._at))
+            piece = self._rest[passed : max(passed, end - self._at)]
+            used = passed + len(piece)
+            self._at, self._rest = self._at + used, self._rest[used:]
+            if piece:
+                yield piece

@@ -14,8 +14,8 @@ from tests.topology.deployment import Topology
 
 SEAM = 0.5
 """Seconds on either side of a cut in which a word may be half on one connection: heard by neither, or by both."""
-IN_FLIGHT = 1.0
-"""Seconds that were on their way when a server stopped reading or died: client, nginx and two kernels hold them."""
+IN_FLIGHT = 0.5
+"""Seconds that may be lost where a server ends in order: it takes what was on its way, but not for ever."""
 
 
 @dataclass

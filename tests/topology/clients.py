@@ -31,18 +31,28 @@ class Piece:
     start: float
     end: float
     orderly: bool = False
+    opened: float = field(default_factory=time.monotonic)
+
+    def lasted(self, begin: float, end: float) -> bool:
+        """Whether audio went out on it between two moments (``time.monotonic``)."""
+        return self.opened < end and self.opened + self.end - self.start > begin
 
 
 @dataclass
 class Talker:
-    """A user who says the whole recording, in real time, on as many connections as it takes; then ``finish``."""
+    """A user who says the whole recording, in real time, on as many connections as it takes; then ``finish``.
+
+    ``waits``: they say nothing while they are cut off. Without it they go on talking, as people do: what they say
+    meanwhile reaches nobody, and a recording of the talk keeps the conversation's clock."""
 
     url: str
     uid: str
     pcm: bytes
+    waits: bool = True
     pieces: list[Piece] = field(default_factory=list)
     refused: int = 0
     done: bool = False
+    _begun: float | None = None
 
     @property
     def token(self) -> str:
@@ -68,10 +78,13 @@ class Talker:
                 await asyncio.sleep(0.3 + random.random() * 0.5)
 
     async def _say(self, socket: Any, at: int) -> int:
+        if self._begun is None or self.waits:
+            self._begun = time.monotonic() - at / 32000
+        begun = self._begun
+        at = max(at, min(len(self.pcm), round((time.monotonic() - begun) / STEP) * CHUNK))
         piece = Piece(at / 32000, at / 32000)
         self.pieces.append(piece)
         reading = asyncio.create_task(_read(socket))
-        begun = time.monotonic() - at / 32000
         try:
             while at < len(self.pcm) and not reading.done():
                 await socket.send(self.pcm[at : at + CHUNK])

@@ -47,9 +47,7 @@ def test_lost_packets_and_pauses_do_not_split_a_conversation() -> None:
 
 
 @pytest.mark.parametrize(("before", "same"), [(0.3, True), (1.5, False), (30.0, False)])
-def test_no_session_lies_before_the_beginning_of_its_conversation(
-    before: float, same: bool
-) -> None:
+def test_no_session_lies_before_the_beginning_of_its_conversation(before: float, same: bool) -> None:
     """Its process was killed before a word of it was stored, and the device came back on another host: half a second
     of what it had heard lay before the conversation's beginning, failed, and was never transcribed."""
 

@@ -27,6 +27,8 @@ PAUSE = 0.5
 """Seconds of silence between two pieces."""
 EDGE = 0.2
 """Seconds by which a word may lie outside of its stretch: vendors differ about where a word lies."""
+LEAST = 0.001
+"""Seconds of a stretch that is worth a look: less is what floats leave of two ends that are one."""
 MOSTLY = 0.8
 """Share of a shown segment that must lie in a stretch to be what the new words replace."""
 
@@ -47,7 +49,7 @@ def stretches(found: ProcessingMemory) -> list[Span]:
         told = [(float(item["start"]), float(item["end"])) for item in counted.get("missing") or []]
         end = float(counted.get("received") or 0.0) or found.last_audio
         spans += [(at + start, at + stop) for start, stop in told or [(0.0, end)]]
-    return merge([(max(0.0, start), end) for start, end in spans])
+    return [span for span in merge([(max(0.0, start), end) for start, end in spans]) if length([span]) >= LEAST]
 
 
 def _offset(found: ProcessingMemory, session: str) -> float:

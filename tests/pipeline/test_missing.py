@@ -71,6 +71,22 @@ def test_a_recapture_sends_only_what_failed_and_puts_it_in_its_place(journal: No
     assert sent() == [5.0]  # three that failed, and one on either side
 
 
+def test_what_failed_by_a_rounding_error_is_not_transcribed_beside_what_is_shown(
+    journal: None, spoken: None, drive: Drive
+) -> None:
+    """Two ends that are one, 13.8 s, left 2e-15 s that had failed, in a stretch without length: the whole recording was
+    transcribed, and every word stood in the memory twice."""
+    first, last = segment(1, "we should book the table", 1.0), segment(2, "and bring the slides", 12.0)
+    counted = books(failed=1.7763568394002505e-15, start=13.8)
+    counted["session"]["missing"] = [{"start": 13.8, "end": 13.8}]
+    conversation(first, last, accounting=counted, timer_starts=[BEGAN])
+    fakes.SCRIPT["first"] = [fakes.words("we should book the table and bring the slides", start=1.0, step=0.5)]
+    assert drive(start()).outcome == "success"
+    made = repository.get_memory(UID, MEMORY)
+    assert [item.text for item in made.transcript_segments] == ["we should book the table", "and bring the slides"]
+    assert sent() == []
+
+
 def test_what_is_heard_afterwards_has_the_label_of_its_voice(
     journal: None, spoken: None, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,6 +111,12 @@ def test_audio_that_nobody_could_be_given_any_more_has_failed_and_is_not_silence
     assert books.missing[0].start == 0.0
 
 
+def test_what_floats_leave_of_two_ends_that_are_one_has_not_failed() -> None:
+    end = 13.8 + 1.7763568394002505e-15
+    counted = account(end, [(0.0, 13.8)], [], [(0.0, end)], "alpha:dropped")
+    assert (counted.failed, counted.missing, counted.reasons) == (0.0, [], {})
+
+
 def test_the_books_say_where_it_failed() -> None:
     counted = account(20.0, [(0.0, 8.0)], [], [(0.0, 10.0), (15.0, 18.0)], "alpha:dropped", lost=[(2.0, 3.0)])
     assert [(item.start, item.end) for item in counted.missing] == [(2.0, 3.0), (8.0, 10.0), (15.0, 18.0)]

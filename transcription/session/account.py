@@ -34,7 +34,8 @@ def account(
     gone = intersect(merge(lost), whole)
     decided = subtract(intersect(merge(covered), whole), gone)
     spoken = intersect(merge([(word.start - AROUND_WORD, word.end + AROUND_WORD) for word in words]), decided)
-    undecided = intersect(subtract(subtract(whole, decided), gone), merge(speech))
+    undecided = _real(intersect(subtract(subtract(whole, decided), gone), merge(speech)))
+    gone = _real(gone)
     missing = merge([*undecided, *gone])
     failed, transcribed = length(missing), length(spoken)
     reasons = {reason: length(undecided), "journal_unavailable": length(gone)}
@@ -47,3 +48,8 @@ def account(
         missing=[Stretch(round(start, 3), round(end, 3)) for start, end in missing],
         vendors=vendors or {},
     )
+
+
+def _real(spans: Sequence[Span]) -> list[Span]:
+    """Without spans of under a millisecond, in which nothing is said: what floats leave of two ends that are one."""
+    return [(start, end) for start, end in spans if end - start >= 0.001]

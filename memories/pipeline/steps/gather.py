@@ -41,10 +41,12 @@ def run(ctx: Context) -> Done:
     }
     # Kept for the user where they allow it; else only as long as it is needed to make up for what failed.
     output["permitted"] = ctx.user.store_recording_permission
-    if failed > 0.0 or not words or output["permitted"]:
+    missing = missing_audio.stretches(found)
+    if missing or not words or output["permitted"]:
         output["audio"] = _recording(ctx, found, permitted=output["permitted"])
-    output["transcribe"] = bool(output["audio"]) and (failed > 0.0 or not words)
-    output["missing"] = [list(span) for span in missing_audio.stretches(found)] if failed > 0.0 else []
+    # Only what says where it failed: transcribed as a whole, the conversation would stand there twice.
+    output["transcribe"] = bool(output["audio"]) and (bool(missing) or not words)
+    output["missing"] = [list(span) for span in missing]
     if not words and not output["audio"]:
         raise StepError("nothing_to_process")
     segments = one_label_a_voice(ctx, found, segments)

@@ -60,3 +60,8 @@ def test_a_grouped_figure_is_the_plain_one(value: int) -> None:
 @given(st.text(max_size=200))
 def test_any_text_is_read_without_an_error(text: str) -> None:
     assert all(word and word == word.strip() for word in terms(text))
+
+
+def test_a_full_stop_behind_a_number_is_not_the_numbers() -> None:
+    """On Python 3.11.2 "$4,000. Peter" held another number than was said."""
+    assert list(figures("about $4,000. Peter pays 1,234.5. Then 3,")) == ["4000", "1234.5", "3"]

@@ -20,7 +20,7 @@ from transcription.audio.codecs import Codec, codec
 from transcription.client import _opus
 from transcription.journal import disk
 from transcription.journal.reader import seconds_on_disk
-from transcription.journal.recording import recording_for
+from transcription.journal.recording import entries, recording_for, recording_of
 from transcription.journal.writer import Journal
 from transcription.ports import Conversation, SessionInfo
 
@@ -184,6 +184,20 @@ def test_a_session_within_another_one_does_not_end_it(tmp_path: Path, within: fl
     heard = [int(pcm[round((second + 0.5) * 16000)]) for second in range(6)]
     assert heard == [2000 if within <= second < within + 1 else 1000 for second in range(6)]
     assert len(pcm) == 6 * 16000
+
+
+def test_a_recording_is_not_made_without_a_session_whose_audio_went_meanwhile(tmp_path: Path) -> None:
+    """It was handed over to the store between two looks: whoever asks looks again."""
+    began = datetime.now(UTC)
+    for name, offset in (("s1", 0.0), ("s2", 5.0)):
+        it, _ = start(session=name, at=began + timedelta(seconds=offset))
+        it.append([tone(16000, 2.0).tobytes()])
+        it.attach(Conversation("c1", began, offset))
+        it.abandon()
+    journals = list(entries("u/../1", Talk(began, "s1", "s2")).values())
+    journals[0].audio.unlink()
+    with pytest.raises(FileNotFoundError):
+        recording_of(journals, Talk(began, "s1", "s2"), tmp_path / "out.wav")
 
 
 def test_a_session_that_died_before_it_knew_its_conversation_is_placed_by_its_clock(tmp_path: Path) -> None:

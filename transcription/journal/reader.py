@@ -159,9 +159,14 @@ def as_sent(entry: Entry) -> Iterator[bytes]:
 
 
 def seconds_on_disk(entry: Entry) -> float:
-    """Length of the journal without decoding it."""
+    """Return the length of the journal without decoding it; 0 where its audio is not there."""
     try:
-        with entry.audio.open("rb") as file:
-            return _source(entry, file, entry.codec).end() / entry.codec.ticks_per_second
+        return seconds_of(entry)
     except FileNotFoundError:
         return 0.0
+
+
+def seconds_of(entry: Entry) -> float:
+    """Return the length of the journal without decoding it; raises FileNotFoundError where its audio is not there."""
+    with entry.audio.open("rb") as file:
+        return _source(entry, file, entry.codec).end() / entry.codec.ticks_per_second

@@ -11,7 +11,7 @@ from typing import Protocol
 from transcription import journal
 from transcription.audio.codecs import BYTES_PER_SECOND, RATE
 from transcription.audio.wav import writing_wav
-from transcription.journal.reader import seconds_on_disk
+from transcription.journal.reader import seconds_of
 from transcription.journal.store import Entry
 from transcription.spans import Span, merge, subtract
 
@@ -62,7 +62,8 @@ def recording_for(uid: str, conversation: ConversationLike, dest: Path) -> Path 
 
 
 def recording_of(journals: Iterable[Entry], conversation: ConversationLike, dest: Path) -> Path | None:
-    """Return the recording as ``recording_for``, of these journals."""
+    """Return the recording as ``recording_for``, of these journals; raises FileNotFoundError where the audio of one
+    went meanwhile."""
     sessions = placed_sessions(journals, conversation)
     if not any(item.entry.audio.exists() and item.entry.audio.stat().st_size for item in sessions):
         return None
@@ -92,7 +93,7 @@ def _heard(sessions: Sequence[Placed]) -> list[tuple[int, int, int]]:
     found: list[tuple[int, int, int]] = []
     later: list[Span] = []
     for index, item in reversed(list(enumerate(sessions))):
-        own = (max(0.0, item.offset), item.offset + seconds_on_disk(item.entry))
+        own = (max(0.0, item.offset), item.offset + seconds_of(item.entry))
         found += [(_bytes(start), _bytes(end), index) for start, end in subtract(merge([own]), merge(later))]
         later.append(own)
     return sorted(found)
@@ -103,7 +104,7 @@ def _bytes(seconds: float) -> int:
 
 
 class _Forwards:
-    """PCM that is read once, from its beginning to its end."""
+    """Reads PCM once, from its beginning to its end."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces, self._rest, self._at = pieces, b"", 0

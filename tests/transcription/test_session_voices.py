@@ -161,29 +161,35 @@ def test_words_before_and_after_a_pause_may_be_two_peoples_though_they_come_toge
     assert [speaker for speaker, _ in shown] == ["SPEAKER_00", "SPEAKER_01"]
 
 
-def test_words_wait_once_for_a_slow_engine_and_are_told_apart_as_soon_as_it_has_answered(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("started", [False, True])
+def test_only_the_words_that_are_asked_about_wait_for_a_slow_engine(
+    started: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a busy machine the engine took longer to start than words wait: for a quarter of a minute nobody was told
     apart, then again, and a talk of three people was one speaker's to its end."""
     monkeypatch.setattr(voices, "EMBED_SECONDS", 0.05)
 
     async def work() -> list[str | None]:
-        class Starting(Labeller):
+        class Slow(Labeller):
             async def same_utterance(self) -> float:
-                await ready.wait()
+                await (busy.wait() if not started else asyncio.sleep(0))
                 return await super().same_utterance()
 
-        ready = asyncio.Event()
+            async def embed(self, clips: list[Any]) -> list[Any]:
+                await busy.wait()
+                return await super().embed(clips)
+
+        busy = asyncio.Event()
         window = AudioWindow(None)
-        clustering = voices.OnlineClustering(Starting(), window)
+        clustering = voices.OnlineClustering(Slow(), window)
         clustering.prepare()
+        await asyncio.sleep(0.01)
         labels = []
         for number in (1, 2, 3, 4):
             if number == 2:
                 monkeypatch.setattr(voices, "EMBED_SECONDS", 3600.0)  # these words do not wait, else all ends here
             if number == 3:
-                ready.set()
+                busy.set()
                 await asyncio.sleep(0.01)
             start = window.end / 16000
             window.append(np.full(32000, number * 100, "<i2").tobytes())

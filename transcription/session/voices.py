@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import structlog
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from transcription.session.window import AudioWindow
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 MIN_CLIP = 0.8
 """Seconds: a shorter one says more about the word than about the voice."""
@@ -59,15 +60,12 @@ class OnlineClustering:
         self._backlog = window.backlog()
         self._sums: list[NDArray[np.float32]] = []
         self._not_before = 0.0
-        self._asked: asyncio.Task[NDArray[np.float32] | None] | None = None
-        self._late: asyncio.Task[NDArray[np.float32] | None] | None = None  # words have waited for it long enough
+        self._asked: asyncio.Task[Any] | None = None  # the engine answers one question after the other
         self._same: float | None = None  # cosine from which two utterances are one voice, on the engine's scale
 
     def prepare(self) -> None:
         """Have the engine started before the first words come: that takes a busy machine longer than words wait."""
-        if self._asked is None:
-            self._asked = asyncio.create_task(self._vector(b""), name="live-voices-prepare")
-            self._asked.add_done_callback(_heed)
+        self._ask(self._learn_scale())
 
     async def told_apart(self, words: Sequence[Word]) -> list[Word]:
         """The words (session seconds) with a label for the speaker of each; None where it cannot be told."""
@@ -93,35 +91,34 @@ class OnlineClustering:
         return f"voice/{self._nearest(vector)}" if vector is not None else None
 
     async def _in_time(self, pcm: bytes) -> NDArray[np.float32] | None:
-        """The vector of this audio; None where the engine fails, or is slower than words may wait. It is asked again
-        as soon as it has answered."""
-        if self._asked is not None and not await self._answered(self._asked):
+        """The vector of this audio; None where the engine fails, is slower than words may wait, or is still at an
+        earlier question: words do not wait for what was asked before them."""
+        if self._asked is not None and not self._asked.done():
             return None
-        self._asked = asyncio.create_task(self._vector(pcm), name="live-voices-embed")
-        self._asked.add_done_callback(_heed)
-        if not await self._answered(self._asked):
+        asked = self._ask(self._vector(pcm))
+        await asyncio.wait([asked], timeout=EMBED_SECONDS)
+        if not asked.done():
+            log.warning("live_voices_slow", seconds=EMBED_SECONDS)
             return None
         try:
-            return self._asked.result()
+            return asked.result()
         except Exception as error:  # as in Voices: without it the words are shown as one voice's
             self._not_before = time.monotonic() + RETRY_SECONDS
             log.warning("live_voices_unavailable", error=type(error).__name__)
             return None
 
-    async def _answered(self, asked: asyncio.Task[NDArray[np.float32] | None]) -> bool:
-        """Wait for an answer, once: the words behind these do not wait for it again."""
-        if not asked.done() and asked is not self._late:
-            await asyncio.wait([asked], timeout=EMBED_SECONDS)
-            if not asked.done():
-                self._late = asked
-                log.warning("live_voices_slow", seconds=EMBED_SECONDS)
-        return asked.done()
+    def _ask(self, question: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        asked = asyncio.create_task(question, name="live-voices-engine")
+        asked.add_done_callback(_heed)
+        self._asked = asked
+        return asked
 
-    async def _vector(self, pcm: bytes) -> NDArray[np.float32] | None:
+    async def _learn_scale(self) -> None:
         if self._same is None:
             self._same = await self._labeller.same_utterance()
-        if not pcm:
-            return None
+
+    async def _vector(self, pcm: bytes) -> NDArray[np.float32] | None:
+        await self._learn_scale()
         [vector] = await self._labeller.embed([np.frombuffer(pcm, "<i2").astype(np.int16)])
         return vector
 
@@ -141,8 +138,8 @@ class OnlineClustering:
         return best
 
 
-def _heed(asked: asyncio.Task[NDArray[np.float32] | None]) -> None:
-    """Whoever waited for it may have gone: its error is nobody's surprise then."""
+def _heed(asked: asyncio.Task[Any]) -> None:
+    """Take note of an error for which nobody waits any more: asyncio logs it otherwise when the task is collected."""
     if not asked.cancelled():
         asked.exception()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 Span = tuple[float, float]
+LEAST = 0.001
+"""Seconds of a stretch in which something can be said: less is what floats leave of two ends that are one."""
 
 
 def merge(spans: Iterable[Span]) -> list[Span]:
@@ -54,3 +56,8 @@ def subtract(a: Sequence[Span], b: Sequence[Span]) -> list[Span]:
 def length(spans: Iterable[Span]) -> float:
     """Seconds of spans that do not overlap."""
     return sum(end - start for start, end in spans)
+
+
+def lasting(spans: Iterable[Span]) -> list[Span]:
+    """Those of ``LEAST`` seconds or more, as they come."""
+    return [(start, end) for start, end in spans if end - start >= LEAST]

@@ -15,7 +15,7 @@ from transcription.audio.codecs import RATE
 from transcription.ports import OFFLINE
 from transcription.segments import Segment, Word, speaker_label
 from transcription.session.account import AROUND_WORD
-from transcription.spans import Span, intersect, length, merge, subtract
+from transcription.spans import Span, intersect, lasting, length, merge, subtract
 
 if TYPE_CHECKING:
     from memories.pipeline.engine.context import Context
@@ -27,8 +27,6 @@ PAUSE = 0.5
 """Seconds of silence between two pieces."""
 EDGE = 0.2
 """Seconds by which a word may lie outside of its stretch: vendors differ about where a word lies."""
-LEAST = 0.001
-"""Seconds of a stretch that is worth a look: less is what floats leave of two ends that are one."""
 MOSTLY = 0.8
 """Share of a shown segment that must lie in a stretch to be what the new words replace."""
 
@@ -49,7 +47,7 @@ def stretches(found: ProcessingMemory) -> list[Span]:
         told = [(float(item["start"]), float(item["end"])) for item in counted.get("missing") or []]
         end = float(counted.get("received") or 0.0) or found.last_audio
         spans += [(at + start, at + stop) for start, stop in told or [(0.0, end)]]
-    return [span for span in merge([(max(0.0, start), end) for start, end in spans]) if length([span]) >= LEAST]
+    return lasting(merge([(max(0.0, start), end) for start, end in spans]))
 
 
 def _offset(found: ProcessingMemory, session: str) -> float:

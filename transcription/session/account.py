@@ -7,7 +7,7 @@ from typing import Any
 
 from transcription.ports import Accounting, Stretch
 from transcription.segments import Word
-from transcription.spans import Span, intersect, length, merge, subtract
+from transcription.spans import Span, intersect, lasting, length, merge, subtract
 
 AROUND_WORD = 0.5
 """Seconds on either side of a word that count as transcribed speech."""
@@ -34,8 +34,8 @@ def account(
     gone = intersect(merge(lost), whole)
     decided = subtract(intersect(merge(covered), whole), gone)
     spoken = intersect(merge([(word.start - AROUND_WORD, word.end + AROUND_WORD) for word in words]), decided)
-    undecided = _real(intersect(subtract(subtract(whole, decided), gone), merge(speech)))
-    gone = _real(gone)
+    undecided = lasting(intersect(subtract(subtract(whole, decided), gone), merge(speech)))
+    gone = lasting(gone)
     missing = merge([*undecided, *gone])
     failed, transcribed = length(missing), length(spoken)
     reasons = {reason: length(undecided), "journal_unavailable": length(gone)}
@@ -48,8 +48,3 @@ def account(
         missing=[Stretch(round(start, 3), round(end, 3)) for start, end in missing],
         vendors=vendors or {},
     )
-
-
-def _real(spans: Sequence[Span]) -> list[Span]:
-    """Without spans of under a millisecond, in which nothing is said: what floats leave of two ends that are one."""
-    return [(start, end) for start, end in spans if end - start >= 0.001]

@@ -22,7 +22,7 @@ from transcription.journal.store import FINISHED, Entry
 from transcription.ports import FINAL, Accounting, Conversation, SessionSink, Stretch, VoiceLabel
 from transcription.segments import Segment, speaker_label
 from transcription.session.pieces import divided
-from transcription.spans import intersect, length, merge
+from transcription.spans import intersect, lasting, length, merge
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +105,7 @@ def _counted(entry: Entry, received: float) -> Accounting:
     speech = merge([(cut.session, cut.session + cut.seconds) for cut in gate.cuts])
     decided = min(received, entry.progress()[0])
     transcribed = length(intersect(speech, [(0.0, decided)]))
-    missing = intersect(speech, [(decided, received)])
+    missing = lasting(intersect(speech, [(decided, received)]))
     failed = length(missing)
     return Accounting(
         received=received,

@@ -145,7 +145,7 @@ def test_no_session_begins_while_the_process_stops(monkeypatch: pytest.MonkeyPat
             await fill(wire)
             began = len(vendor.streams)
             monkeypatch.setattr(drain, "_draining", True)
-            monkeypatch.setattr(consumer, "KNOWS_SECONDS", 0.2)  # this client never answers the close frame
+            monkeypatch.setattr(consumer, "ANSWER_SECONDS", 0.2)  # this client never answers the close frame
             ending = asyncio.create_task(wire.consumer.drain())
             for _ in range(50):
                 wire.send(bytes(3200))

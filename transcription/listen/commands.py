@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import structlog
 from pydantic import BaseModel, Field, ValidationError
 
 from transcription.ids import PersonId, SegmentId
-from transcription.ports import VoiceLabel
+from transcription.ports import SessionSink, VoiceLabel
+
+log = structlog.get_logger(__name__)
 
 MAX_TEXT = 64 * 1024
 USER = "user"
@@ -45,3 +48,16 @@ def parse_assignment(command: dict[str, Any]) -> Assignment | None:
         return Assignment.model_validate(command)
     except ValidationError:
         return None
+
+
+async def why_ignored(given: Assignment, uid: str, sink: SessionSink) -> str:
+    """Return why an assignment is not taken: its person is not one of the user's, or the store cannot say so now;
+    empty where it is."""
+    if given.person_id == USER:
+        return ""
+    try:
+        known = await sink.knows_person(uid, given.person_id)
+    except Exception as error:  # whatever the store is: said again when it is back
+        log.warning("person_unchecked", error=type(error).__name__)
+        return "people_unavailable"
+    return "" if known else "unknown_person"

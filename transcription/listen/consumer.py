@@ -7,6 +7,7 @@ The protocol of September 2024 stays as that app knows it; what was added is opt
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from channels.layers import get_channel_layer
 
 from omi.core import open_files
 from transcription.listen import authentication, connection_limits, drain, ended_users, event_watch
-from transcription.listen.commands import USER, parse_assignment, parse_command
+from transcription.listen.commands import parse_assignment, parse_command, why_ignored
 from transcription.listen.daphne_socket import DIRECT, Direct
 from transcription.listen.event_feed import EventFeed
 from transcription.listen.intake import Intake
@@ -33,7 +34,9 @@ from transcription.session.session import Session
 
 log = structlog.get_logger(__name__)
 
-AUTH_SECONDS, PING_SECONDS, DRAIN_SECONDS, KNOWS_SECONDS = 5.0, 30.0, 3.0, 3.0
+AUTH_SECONDS, PING_SECONDS, DRAIN_SECONDS = 5.0, 30.0, 3.0
+ANSWER_SECONDS = 3.0
+"""How long a client may take to answer that the server restarts; what it sends until then is kept."""
 IDLE_SECONDS = 300.0
 """A client that sends nothing at all for this long is gone (half-open connections die sooner by the server's pings)."""
 
@@ -116,8 +119,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         if token is not None:
             await self._authenticate(token)
             return
-        later = asyncio.get_running_loop().call_later
-        self._auth_timer = later(AUTH_SECONDS, lambda: self._spawn(self._unauthenticated()))
+        loop = asyncio.get_running_loop()
+        self._auth_timer = loop.call_later(AUTH_SECONDS, lambda: self._spawn(self._unauthenticated()))
 
     async def _authenticate(self, token: str, *, answer: bool = False) -> None:
         if self._auth_timer is not None:
@@ -181,8 +184,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             await self._unauthenticated()
             return
         if len(data) > self.intake.max_frame:
-            most = self.intake.max_frame
-            await self._refuse(TOO_BIG, "frame_too_big", f"A frame of this codec may have {most} bytes at most.")
+            text = f"A frame of this codec may have {self.intake.max_frame} bytes at most."
+            await self._refuse(TOO_BIG, "frame_too_big", text)
             return
         wait = self.intake.accept(data, now)
         if wait:
@@ -223,7 +226,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self.last_message = now = time.monotonic()
         if self._closed:
             return
-        await asyncio.sleep(self._text_pace.take(len(text), now))
+        if wait := self._text_pace.take(len(text), now):
+            await asyncio.sleep(wait)
         command = parse_command(text)
         if command is None:
             self._status({"status": "ignored", "reason": "bad_message", "status_text": "Text must be a JSON command."})
@@ -247,30 +251,22 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
             self._status({"status": "ignored", "reason": "unknown_command"})
 
     async def _assign(self, command: dict[str, Any]) -> None:
-        given = parse_assignment(command)
-        if given is None:
-            self._status({"status": "ignored", "reason": "bad_message"})
-            return
         assert self.intake is not None
         assert self._dependencies is not None
-        if given.person_id != USER:
-            try:
-                known = await self._dependencies.sink.knows_person(self.uid, given.person_id)
-            except Exception as error:  # whatever the store is: said again when it is back
-                log.warning("person_unchecked", error=type(error).__name__)
-                self._status({"status": "ignored", "reason": "people_unavailable"})
-                return
-            if not known:
-                self._status({"status": "ignored", "reason": "unknown_person"})
-                return
-        session = self.intake.session
-        if session is None or not session.assign(given.segment_ids, given.voice):
-            self._status({"status": "ignored", "reason": "unknown_segments"})
+        given = parse_assignment(command)
+        reason = await why_ignored(given, self.uid, self._dependencies.sink) if given is not None else "bad_message"
+        if given is not None and not reason:
+            session = self.intake.session
+            assigned = session is not None and session.assign(given.segment_ids, given.voice)
+            reason = "" if assigned else "unknown_segments"
+        if reason:
+            self._status({"status": "ignored", "reason": reason})
 
     async def _renew(self, token: object) -> None:
         """A fresh token on an open socket: it may stay for as long as that one holds. A bad one changes nothing."""
         assert self.sign_in is not None
-        self._tell({"type": "auth_response", "success": isinstance(token, str) and await self.sign_in.renew(token)})
+        success = isinstance(token, str) and await self.sign_in.renew(token)
+        self._tell({"type": "auth_response", "success": success})
 
     # --- what goes out ----------------------------------------------------------------------------------------------
 
@@ -330,7 +326,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         if not self._closed:
             self._direct.to_the_end = True
             await self._part_with(SERVICE_RESTART, "the server is restarting")
-            await asyncio.wait([asyncio.ensure_future(self._left.wait())], timeout=KNOWS_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._left.wait(), ANSWER_SECONDS)
         if self.intake is not None:
             self.intake.close()
         ending = self._end_session("drain", wait=DRAIN_SECONDS)

@@ -111,7 +111,7 @@ def _readable(listed: object, losses: Losses, *needed: str) -> list[dict[str, An
 
 class OpenAIStructurer:
     """Makes the summary by a language model, asked as OpenAI's are. ``input_price``, ``output_price``: US dollars per
-    million tokens (gpt-4o's list price of 2025, from memory)."""
+    million tokens (gpt-4o's list price: docs/reference/limits-and-prices.md)."""
 
     name = VENDOR
     remote = True

@@ -16,7 +16,7 @@ MAX_INPUTS = 2048  # per request (docs/reference/vendors.md)
 MAX_TOKENS = 250_000  # of the 300,000 per request: the estimate may be a little low
 INPUT_TOKENS = 7500  # of the 8192 per input
 PRICES = {"text-embedding-3-large": 0.13, "text-embedding-3-small": 0.02, "text-embedding-ada-002": 0.10}
-"""US dollars per million tokens, list prices of 2025, from memory: overrule with OPTIONS price."""
+"""US dollars per million tokens, list prices (docs/reference/limits-and-prices.md): overrule with OPTIONS price."""
 DIMENSIONS = {"text-embedding-3-large": 3072, "text-embedding-3-small": 1536, "text-embedding-ada-002": 1536}
 BLANK = "(empty)"  # the API refuses an empty text
 

@@ -27,7 +27,7 @@ from transcription.vendors.batch.cleaning import RawWord, clean_words, commonest
 from transcription.vendors.batch.http import Answer, exchange, open_recording, require_key
 
 COST_PER_MINUTE = 0.0043
-"""US dollars, nova-3 pre-recorded, pay as you go, as of 2025 and from memory: overrule with OPTIONS."""
+"""US dollars, nova-3 pre-recorded, pay as you go, docs/reference/limits-and-prices.md: overrule with OPTIONS."""
 
 
 class DeepgramPrerecorded:

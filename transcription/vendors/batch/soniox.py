@@ -30,7 +30,7 @@ from transcription.vendors.batch.http import Answer, exchange, open_recording, r
 
 CALL_SECONDS = 20.0
 COST_PER_MINUTE = 0.0017
-"""US dollars (about 0.10 an hour), as of 2025 and from memory: overrule with OPTIONS cost_per_minute."""
+"""US dollars (about 0.10 an hour), docs/reference/limits-and-prices.md: overrule with OPTIONS cost_per_minute."""
 
 BUSY = "processing"
 UNKNOWN_JOB = "unknown_job"

@@ -20,10 +20,8 @@ from transcription.vendors.live.words import VendorWord, moment, timed_words, un
 NAME = "deepgram"
 MAX_KEYTERMS = 50
 """Of 500 tokens that the vendor allows in all; a name has a few."""
-
-
-COST_PER_MINUTE = 0.0077
-"""US dollars, nova-3 streaming, pay as you go, as of 2025 and from memory: overrule with OPTIONS cost_per_minute."""
+COST_PER_MINUTE = 0.0068
+"""US dollars, nova-3 with speakers (docs/reference/limits-and-prices.md): overrule with OPTIONS cost_per_minute."""
 
 
 class DeepgramLive:

@@ -32,10 +32,8 @@ _QUOTA = {
 }
 WAIT_SECONDS = 30.0
 """For a limit of the account: the vendor names no time."""
-
-
 COST_PER_MINUTE = 0.002
-"""US dollars, real time, about 0.12 an hour, as of 2025 and from memory: overrule with OPTIONS cost_per_minute."""
+"""US dollars, real time, with speakers (docs/reference/limits-and-prices.md): overrule with OPTIONS cost_per_minute."""
 
 
 class SonioxLive:

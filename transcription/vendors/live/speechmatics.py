@@ -39,10 +39,8 @@ _TYPES_OF_CODES = {
     4006: "timelimit_exceeded",
     4013: "job_error",
 }
-
-
 COST_PER_MINUTE = 0.004
-"""US dollars, real time, about 0.24 an hour, as of 2025 and from memory: overrule with OPTIONS cost_per_minute."""
+"""US dollars, real time, with speakers (docs/reference/limits-and-prices.md): overrule with OPTIONS cost_per_minute."""
 
 
 class SpeechmaticsLive:

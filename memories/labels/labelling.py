@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -19,13 +18,11 @@ from memories.repository import memories as repository
 from memories.repository.large import Unreadable
 from memories.shapes import Memory
 from omi.accounts.erased import Fence
-from omi.core import clock
 from omi.core.errors import ProviderError
 
 log = structlog.get_logger(__name__)
 
 CLEAR: Final = "memories.labels.labelling.clear"
-AGAIN: Final = timedelta(minutes=10)
 CLEARED_AT_ONCE: Final = 50
 """Memories that a request takes a deleted label off; a worker does the rest, so many at a time."""
 
@@ -86,7 +83,7 @@ def clear(uid: str, label_id: str) -> None:
                 cleared += 1
     except ProviderError as error:  # the store is away; nobody else would look for what is left
         log.warning("label_not_cleared_yet", uid=uid, error=type(error).__name__)
-        queue.send(CLEAR, uid, label_id, at=clock.now() + AGAIN)
+        queue.try_again(CLEAR, uid, label_id)
         return
     if cleared and len(found) > CLEARED_AT_ONCE:
         queue.send_on_commit(CLEAR, uid, label_id)

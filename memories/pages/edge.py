@@ -30,7 +30,9 @@ PRIVATE = "private, no-store"
 
 WORDS: Final[Mapping[type[Exception], Any]] = {
     editing.UnresolvedTargets: gettext_lazy("This passage is not there any more."),
-    reading.RecapNotFound: gettext_lazy("There is no recap of this time. It is made when the time is over."),
+    reading.RecapNotFound: gettext_lazy(
+        "There is no recap of this time. It is made of the memories in it, when the time is over."
+    ),
 }
 """What a page says where the API's sentence would not help somebody who reads it in a browser."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -19,7 +18,6 @@ from memories.repository import live_segments, memories, processing, stored, tom
 from memories.repository.memories import collection
 from memories.repository.transcripts import NOT_MODELS
 from memories.shapes import Memory, ProcessingMemory
-from omi.core import clock
 from omi.core.errors import ProviderError
 from omi.stores.documents import documents, path
 from omi.stores.documents.base import Document, DocumentError, NotFound, OrderBy
@@ -27,7 +25,6 @@ from omi.stores.documents.base import Document, DocumentError, NotFound, OrderBy
 log = structlog.get_logger(__name__)
 
 FINISH = "memories.privacy.person_forgetting.finish"
-AGAIN = timedelta(minutes=10)
 PAGE = 20
 AT_ONCE = 2.0
 """Seconds of clearing up in the request that deletes a person: some hundreds of memories."""
@@ -52,7 +49,7 @@ def finish(uid: str, person_id: str) -> bool:
         return forget(uid, person_id)
     except (ProviderError, DocumentError) as error:
         log.warning("person_not_forgotten_yet", uid=uid, person_id=person_id, error=type(error).__name__)
-        queue.send(FINISH, uid, person_id, at=clock.now() + AGAIN)
+        queue.try_again(FINISH, uid, person_id)
         return False
 
 

@@ -5,9 +5,9 @@ A message is only a hint: lost, repeated or late ones do no harm.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from django.conf import settings
@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 WAKE = "memories.pipeline.tasks.wake"
 STOP_JOBS = "memories.pipeline.tasks.stop_jobs"
+AGAIN: Final = timedelta(minutes=10)
+"""Until work is tried again for which a store was away."""
 
 
 @cache
@@ -80,6 +82,11 @@ def send(function: str, *args: Any, at: datetime | None = None) -> None:
         "ack_failure": True,
     }  # fmt: skip
     OrmQ.objects.create(key=broker().list_key, payload=SignedPackage.dumps(task), lock=at)
+
+
+def try_again(function: str, *args: Any) -> None:
+    """Put a call of ``function`` into the queue for later, where a store is away and no schedule looks for the work."""
+    send(function, *args, at=clock.now() + AGAIN)
 
 
 def resume_now(run_id: int) -> bool:

@@ -121,8 +121,7 @@ def assess(
         stranger = _other_language(words, before, alike, base(language), base(heard_language))
         stranger = stranger or _other_speech(new, shown, others, language)
         against += [stranger] if stranger else []
-        better = _gains(figures, shown, language, regions) or _tells_apart(new, shown)
-        if same_engine and not against and not better:
+        if same_engine and not against and not _gains(figures, new, shown, language, regions):
             against = ["the same engine heard it before, and nothing speaks for hearing it better now"]
     if lost and seconds is not None:
         against.insert(0, _ends_early(shown, seconds, cut_off=cut_off))
@@ -162,14 +161,16 @@ def _against(
 
 
 def _gains(
-    figures: Mapping[str, float], shown: Sequence[Segment], language: str | None, regions: Sequence[Region]
-) -> bool:
-    """Whether the new transcript has speech that the shown one lacks, or the shown one is no true text itself.
+    figures: Mapping[str, float], new: Sequence[Segment], shown: Sequence[Segment], language: str | None,
+    regions: Sequence[Region],
+) -> bool:  # fmt: skip
+    """Whether the new transcript has speech or speakers that the shown one lacks, or the shown one is no true text
+    itself.
 
     Of two hearings by one engine neither is better by what it is; that the second one has other words is no sign.
     """
     before = tokens(shown)
-    if figures["coverage"] >= figures["shown_coverage"] + COVERAGE_GAIN:
+    if figures["coverage"] >= figures["shown_coverage"] + COVERAGE_GAIN or _tells_apart(new, shown):
         return True
     alone = unsounded(spread(shown), regions)
     return loop_share(before) > MAX_LOOP or wrong_script(before, language) or len(alone) > MAX_OUTSIDE * len(before)

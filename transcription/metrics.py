@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import Error
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from omi.shared_metrics.collectors import register_once
 from omi.shared_metrics.counters import SharedCounter
 from transcription.models import LiveVendorBreaker
 from transcription.ports import Accounting
@@ -77,7 +79,7 @@ def session_ended(reason: str, account: Accounting, *, recovered: bool = False, 
         FAILED.inc(why.partition(":")[0], amount=seconds)
 
 
-class _Breakers:
+class _Breakers(Collector):
     """Breakers of live vendors, read from their rows: as many as there are vendors."""
 
     def describe(self) -> Iterable[Any]:
@@ -100,5 +102,4 @@ class _Breakers:
 
 def register() -> None:
     """Register the figures of live sessions at Prometheus; once per process, when the app is ready."""
-    if not any(isinstance(item, _Breakers) for item in list(REGISTRY._collector_to_names)):
-        REGISTRY.register(_Breakers())
+    register_once(_Breakers)

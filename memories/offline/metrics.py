@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from django.db import Error
 from django.utils import timezone
-from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from memories.offline import ending
 from memories.offline.batches import UNFINISHED
 from memories.offline.models import SyncBatch
+from omi.shared_metrics.collectors import register_once
 
 MOST: Final = 10_000
 """Rows that a scrape reads or counts, whatever there is."""
@@ -21,7 +22,7 @@ FRESH: Final = 5.0
 """Seconds for which what was read is told again."""
 
 
-class OfflineCollector:
+class OfflineCollector(Collector):
     """A few queries by an index, at most every ``FRESH`` seconds. While the rows cannot be read nothing is told: the
     pipeline's figures say that rows are unreadable."""
 
@@ -44,8 +45,7 @@ class OfflineCollector:
 
 def register() -> None:
     """Register the figures of offline batches at Prometheus; once per process, when the app is ready."""
-    if not any(isinstance(item, OfflineCollector) for item in list(REGISTRY._collector_to_names)):
-        REGISTRY.register(OfflineCollector())
+    register_once(OfflineCollector)
 
 
 def _families() -> Iterable[Any]:

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from django.db import Error
 from django.utils import timezone
-from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from memories.webhooks.models import Webhook, WebhookDelivery
+from omi.shared_metrics.collectors import register_once
 from omi.shared_metrics.counters import SharedCounter
 
 MOST: Final = 10_000
@@ -48,7 +49,7 @@ FAILED_TRIES: Final = SharedCounter(
 OFF: Final = SharedCounter("omi_webhook_switched_off", "Addresses that were switched off because nothing arrived there")
 
 
-class WebhookCollector:
+class WebhookCollector(Collector):
     """Three queries by an index for each scrape. While the rows cannot be read nothing is told: that the figures are
     unreadable is said by the pipeline's."""
 
@@ -64,8 +65,7 @@ class WebhookCollector:
 
 def register() -> None:
     """Register the figures of webhooks at Prometheus; once per process, when the app is ready."""
-    if not any(isinstance(item, WebhookCollector) for item in list(REGISTRY._collector_to_names)):
-        REGISTRY.register(WebhookCollector())
+    register_once(WebhookCollector)
 
 
 def _families() -> Iterable[Any]:

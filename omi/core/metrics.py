@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
-from prometheus_client import REGISTRY, Counter, Histogram
+from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from omi.shared_metrics.collectors import register_once
 from omi.shared_metrics.counters import SharedCounter
 
 documents_unreadable_total = SharedCounter(
@@ -37,7 +39,7 @@ vendor_callbacks_total = Counter(
 )
 
 
-class MachineCollector:
+class MachineCollector(Collector):
     """The disk under ``OMI_DATA_DIR``, and the monthly budgets that the settings name."""
 
     def describe(self) -> Iterable[Any]:
@@ -64,5 +66,4 @@ class MachineCollector:
 
 def register() -> None:
     """Register the collector of the machine's figures, once per process."""
-    if not any(isinstance(item, MachineCollector) for item in list(REGISTRY._collector_to_names)):
-        REGISTRY.register(MachineCollector())
+    register_once(MachineCollector)

@@ -20,8 +20,10 @@ import structlog
 from django.apps import apps
 from django.db import Error, transaction
 from django.db.models import F
-from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from omi.shared_metrics.collectors import register_once
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +131,7 @@ def _add(name: str, labels: tuple[str, ...], value: float) -> None:
         rows.filter(name=name, labels=key).update(value=F("value") + value)
 
 
-class SharedCollector:
+class SharedCollector(Collector):
     """Shows every declared counter: one query, as many rows as there are series."""
 
     def describe(self) -> Iterable[Any]:
@@ -156,6 +158,5 @@ class SharedCollector:
 
 def register() -> None:
     """Register the collector, once per process; a forked process begins with nothing counted."""
-    if not any(isinstance(item, SharedCollector) for item in list(REGISTRY._collector_to_names)):
-        REGISTRY.register(SharedCollector())
+    if register_once(SharedCollector):
         os.register_at_fork(after_in_child=_pending.clear)

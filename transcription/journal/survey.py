@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
-from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from omi.core.host import several
+from omi.shared_metrics.collectors import register_once
 from transcription.journal.store import FINISHED, OPEN, RELEASED, sessions
 from transcription.journal.writer import OPEN as WRITTEN_HERE
 
@@ -59,7 +60,7 @@ def look() -> Seen:
     return seen
 
 
-class JournalCollector:
+class JournalCollector(Collector):
     """Shows the last look, and has the next one taken by a thread when it is due."""
 
     def __init__(self) -> None:
@@ -111,5 +112,4 @@ class JournalCollector:
 
 def register() -> None:
     """Register the collector, once per process."""
-    if not any(isinstance(item, JournalCollector) for item in list(REGISTRY._collector_to_names)):
-        REGISTRY.register(JournalCollector())
+    register_once(JournalCollector)

@@ -21,8 +21,8 @@ from typing import Any, Final
 from django.db import DatabaseError, Error, transaction
 from django.db.models import Case, Count, F, Q, QuerySet, Sum, Value, When
 from django.utils import timezone
-from prometheus_client import REGISTRY
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 import memories.pipeline.counters  # noqa: F401  # declared in every process, so that it is told before it counts
 from memories.mirror import metrics
@@ -40,6 +40,7 @@ from memories.pipeline.models import (
 from memories.pipeline.operations import months
 from memories.pipeline.states import GOOD, Kind, State
 from omi.core.errors import Outcome
+from omi.shared_metrics.collectors import register_once
 from transcription.hosts import metrics as host_metrics
 from transcription.metrics import LIVE_DOLLARS
 
@@ -83,7 +84,7 @@ Figures = defaultdict[tuple[str, ...], float]
 """Name and values of the labels to a number; of a duration also which number it is (a limit, ``sum``, ``count``)."""
 
 
-class PipelineCollector:
+class PipelineCollector(Collector):
     """Gives Prometheus the pipeline's figures from the rows, which it reads again after ``FRESH`` seconds."""
 
     def __init__(self) -> None:
@@ -116,8 +117,7 @@ class PipelineCollector:
 
 def register() -> None:
     """Register the pipeline's figures at Prometheus; once per process, when the app is ready."""
-    if not any(isinstance(item, PipelineCollector) for item in list(REGISTRY._collector_to_names)):
-        REGISTRY.register(PipelineCollector())
+    register_once(PipelineCollector)
 
 
 def figures() -> Figures:

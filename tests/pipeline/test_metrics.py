@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.test import Client
 from prometheus_client import CollectorRegistry, generate_latest
 
 from memories.pipeline import service
@@ -16,6 +15,7 @@ from memories.pipeline.operations.metrics import PipelineCollector
 from memories.shapes import Memory
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
+from tests.support import scrape
 
 pytestmark = pytest.mark.django_db
 Drive = Callable[..., PostProcessingRun]
@@ -49,7 +49,7 @@ def test_no_counter_falls_when_a_user_is_erased(memory: Memory, upload: Any, hea
 def test_the_two_names_of_the_seed_have_their_labels(memory: Memory, upload: Any, heard: Any, drive: Drive) -> None:
     fakes.SCRIPT["first"] = [fakes.permanent()]
     drive(service.start("postprocess", UID, MEMORY, actor="test", audio=upload()))
-    told = Client().get("/metrics").content.decode()
+    told = scrape.scraped()
     assert "# TYPE memory_postprocessing_duration_seconds histogram" in told
     assert "# TYPE memory_postprocessing_errors_total counter" in told
     assert 'memory_postprocessing_errors_total{outcome="upstream_error",step="transcribe",vendor="first"} 1.0' in told

@@ -10,13 +10,10 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.test import Client
-from prometheus_client import REGISTRY
 
 from memories.mirror import compare, metrics
 from memories.models import MemoryRow, MirrorProgress, PersonRow, ProcessingMemoryRow, SearchTerms, SessionRow
 from memories.pipeline import service
-from memories.pipeline.operations.metrics import PipelineCollector
 from memories.repository import memories, processing
 from memories.search import word_index
 from memories.shapes import Memory
@@ -25,6 +22,7 @@ from omi.stores import audio
 from omi.stores.documents import documents, path
 from omi.stores.models import LocalVector
 from omi.stores.vectors.base import Vector
+from tests.support.scrape import scraped
 from transcription.ports import SessionInfo
 
 pytestmark = pytest.mark.django_db
@@ -158,12 +156,10 @@ def test_a_sample_feeds_the_metric_of_another_process(furnish: Furnish) -> None:
     assert metric("omi_mirror_differences", kind="row_stale") == 0.0
 
 
-def test_the_metrics_are_scraped(furnish: Furnish, client: Client) -> None:
+def test_the_metrics_are_scraped(furnish: Furnish) -> None:
     furnish("ana", "m")
     compare.check_sample()
-    for collector in {item for item in REGISTRY._collector_to_names if isinstance(item, PipelineCollector)}:
-        collector._until = 0.0
-    told = client.get("/metrics").content.decode()
+    told = scraped()
     assert 'omi_mirror_differences{kind="vector_missing"} 0.0' in told
     assert "omi_words_stale 1.0" in told
 

@@ -16,6 +16,14 @@ from tests.support.migrated import migrated
 from tests.support.processes import Unavailable
 from tests.support.services import missing
 
+MORNING = (
+    'memory_postprocessing_runs_total{outcome="success"}',
+    'memory_postprocessing_duration_seconds_count{outcome="success"}',
+    'memory_vendor_latency_seconds_count{vendor="openai"}',
+    "omi_search_seconds_count",
+)
+"""Series that the morning's run and search leave."""
+
 
 @pytest.fixture(scope="session")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
@@ -49,12 +57,13 @@ def lived_in(deployment: Deployment, request: pytest.FixtureRequest) -> Deployme
     """The deployment with a day of the app behind it, seen by Prometheus where that is installed.
 
     Prometheus sees an increase only of a series that it has seen before: the morning is scraped before noon begins.
+    A memory's title is there before its run has ended, and the figures of runs are read again after some seconds only.
     """
     watch = request.getfixturevalue("watched") if shutil.which("prometheus") else None
     morning(deployment)
     if watch is not None:
-        for series in ('memory_vendor_latency_seconds_count{vendor="openai"}', "omi_search_seconds_count"):
-            until(lambda series=series: watch.query(series), 60, f"Prometheus has not seen {series}")
+        for series in MORNING:
+            until(lambda series=series: watch.query(f"{series} > 0"), 60, f"Prometheus has not seen {series}")
     noon(deployment, pcm(bundled().recording))
     return deployment
 

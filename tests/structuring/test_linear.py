@@ -126,8 +126,8 @@ def grows_in_proportion(work: Callable[[str], object], small: str, large: str) -
 @pytest.mark.parametrize("unit", UNITS)
 def test_four_times_the_text_takes_about_four_times_the_time(what: str, unit: str) -> None:
     def text(length: int) -> str:
-        body = (UNITS[unit] * (length // len(UNITS[unit]) + 1))[:length]
-        return f"two {body} words"
+        body = (UNITS[unit] * (length // len(UNITS[unit]) + 1))[: length // 2 - 1]
+        return f"two {body} words {body}a"  # a pattern that fails at the very end may begin anew at each letter
 
     grows_in_proportion(WORK[what], text(SMALL), text(TIMES * SMALL))
 

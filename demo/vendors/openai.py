@@ -270,8 +270,20 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     return web.json_response({"object": "list", "data": data, "model": body["model"], "usage": usage})
 
 
+async def model(request: web.Request) -> web.StreamResponse:
+    """What the vendor says of a model; of one without an announced end its date is null."""
+    if not state_of(request).authorised("openai", bearer(request)):
+        return refuse("openai", 401, message="Incorrect API key provided.")
+    name = request.match_info["model"]
+    if name.startswith("retired"):
+        return refuse("openai", 404, message=f"The model '{name}' does not exist", code="model_not_found")
+    known = {"id": name, "object": "model", "created": 1715367049, "owned_by": "system", "shutdown_date": None}
+    return web.json_response(known)
+
+
 def routes() -> list[web.RouteDef]:
     return [
+        web.get("/openai/v1/models/{model}", model, name="openai.model"),
         web.post("/openai/v1/chat/completions", chat, name="openai.chat"),
         web.post("/openai/v1/responses", responses, name="openai.responses"),
         web.post("/openai/v1/embeddings", embeddings, name="openai.embeddings"),

@@ -16,7 +16,7 @@ from memories.structuring.base import FillResult, StructureRequest, StructureRes
 from memories.structuring.category import EMOJI
 from memories.structuring.discard import must_keep
 from memories.structuring.local import local_time
-from memories.structuring.openai_client import VENDOR, client, refused
+from memories.structuring.openai_client import VENDOR, about, client, refused
 from memories.structuring.parts import groups, pieces, token_estimate
 from omi.core.partial_results import part_id
 from omi.core.vendor_errors import broken_answer, unreadable
@@ -127,6 +127,10 @@ class OpenAIStructurer:
     @property
     def model_name(self) -> str:
         return self._model or str(settings.OMI_OPENAI_MODEL)
+
+    def about(self) -> str:
+        """Return what the server says of the model, for ``doctor``; raises ProviderError where it cannot be used."""
+        return about(self.model_name, "OMI_OPENAI_MODEL")
 
     def structure(self, request: StructureRequest) -> StructureResult:
         if not plain_text(request.segments).strip() and not request.force:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils import timezone
 
 from omi.core.bounded_http import bounded_client
 from omi.core.errors import ErrorKind, MissingDependency, Outcome, ProviderError
@@ -27,6 +29,10 @@ _MONEY = frozenset(
         "organization_usage_limit_exceeded",
     }
 )
+
+SOON: Final = timedelta(days=30)
+"""A model that ends within this is something to mend today."""
+ABOUT_SECONDS: Final = 5.0
 
 
 @contextmanager
@@ -93,6 +99,30 @@ def answer(
         if reason == "length":
             raise refused("length", "the answer was cut off: it is too long for the model")
         return json.loads(content or "")  # what is no JSON comes out as an unknown form
+
+
+def about(model: str, setting: str) -> str:
+    """Return what the server says of a model, for ``doctor``: that it is there, and when it ends. Nothing is paid.
+
+    Raises ProviderError where the key is refused, the model is gone, or it ends within SOON; the ``fix`` names
+    ``setting``. A server of one's own that knows no list of models is believed.
+    """
+    fix = f"Set {setting} to a model that the vendor will keep."
+    try:
+        with client(ABOUT_SECONDS) as openai:
+            told = openai.models.retrieve(model).shutdown_date
+            ends = date.fromisoformat(told) if told else None
+    except ProviderError as error:
+        if error.code == "404":
+            return f"{model}, of which the server says nothing"
+        if error.code == "model_not_found":
+            raise MissingDependency(VENDOR, f"the model {model}", fix) from error
+        raise
+    if ends is None:
+        return model
+    if ends <= timezone.now().date() + SOON:
+        raise MissingDependency(VENDOR, f"a model that stays ({model} ends on {ends})", fix)
+    return f"{model}, until {ends}"
 
 
 def refused(code: str, sentence: str) -> ProviderError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from django.conf import settings
 
-from memories.structuring.openai_client import VENDOR, client
+from memories.structuring.openai_client import VENDOR, about, client
 from omi.core.batches import batches
 from omi.core.errors import MissingDependency
 from omi.core.vendor_errors import broken_answer
@@ -49,6 +49,10 @@ class OpenAIEmbedder:
                 "Set OMI_OPENAI_EMBEDDING_DIMENSION to the length of its vectors.",
             )
         return int(known)
+
+    def about(self) -> str:
+        """Return what the server says of the model, for ``doctor``; raises ProviderError where it cannot be used."""
+        return about(self.model_name, "OMI_OPENAI_EMBEDDING_MODEL")
 
     def embed(self, texts: Sequence[str], *, query: bool = False) -> list[list[float]]:
         """Unit vectors in order. A text too long for the model is the mean of its parts, weighted by length."""

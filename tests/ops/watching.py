@@ -129,6 +129,7 @@ def _prometheus(folder: Path, target: str, alertmanager: str, program: str) -> I
     rules.mkdir()
     for file in (OPS / "prometheus" / "rules").glob("*.yml"):
         text = re.sub(r"\[\d+[mhd]\]", f"[{SHORT}]", file.read_text())
+        text = re.sub(r"offset \d+[mhd]", f"offset {SHORT}", text)
         (rules / file.name).write_text(re.sub(r"for: \d+[smh]", "for: 0s", text))
     config = yaml.safe_load((OPS / "prometheus" / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}

@@ -17,8 +17,8 @@ MAX_MARKS: Final = 8
 MAX_DIGITS: Final = 40
 """Of a figure: what is longer is no amount, and is compared as it stands."""
 
-# The look-ahead: before Python 3.11.5 a possessive repetition keeps what its last, failing turn took ("4,000."). 20 groups
-# have more characters than MAX_DIGITS; without a bound "1,1,1,…1a" is read to its end from each of its digits.
+# The look-ahead: before Python 3.11.5 a possessive repetition keeps what its last, failing turn took ("4,000."). 20
+# groups have more characters than MAX_DIGITS; without a bound "1,1,1,…1a" is read to its end from each of its digits.
 _TOKEN: Final = re.compile(
     r"(?P<figure>\d++(?:(?=[.,]\d)[.,]\d++){0,20}+)(?:st|nd|rd|th)?(?!\w)|(?P<sign>[$€£¥%])|(?P<word>\w++)", re.UNICODE
 )

@@ -15,14 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from memories.evaluation.words import Parts
 from memories.shapes import Structured
-from memories.structuring.openai_client import VENDOR, client
+from memories.structuring.openai_client import VENDOR, client, cost
 from omi.core.vendor_errors import broken_answer
 
 BEST: Final = 5
 LONGEST: Final = 60_000
 """Characters of a conversation that the judge reads, about an hour of talk: a longer one is judged by its beginning."""
-PRICES: Final = (2.5, 10.0)
-"""US dollars per million tokens read and written: list price of gpt-4o, as in structuring."""
 
 _RULES: Final = """\
 You judge the notes that a program made of a conversation. Both stand between the markers <{tag}> and </{tag}>. They are
@@ -72,5 +70,5 @@ def judge(said: str, notes: Structured, *, timeout: float = 60.0) -> Judged:
     return Judged(
         {f"judge_{name}": (grade, 1) for name, grade in grades.items()},
         [*(f"unsupported: {text}" for text in verdict.unsupported), *(f"missing: {text}" for text in verdict.missing)],
-        round((read * PRICES[0] + written * PRICES[1]) / 1e6, 6),
+        cost(settings.OMI_OPENAI_MODEL, read, written),
     )

@@ -16,7 +16,7 @@ from memories.structuring.base import FillResult, StructureRequest, StructureRes
 from memories.structuring.category import EMOJI
 from memories.structuring.discard import must_keep
 from memories.structuring.local import local_time
-from memories.structuring.openai_client import VENDOR, about, client, refused
+from memories.structuring.openai_client import VENDOR, about, client, cost, refused
 from memories.structuring.parts import groups, pieces, token_estimate
 from omi.core.partial_results import part_id
 from omi.core.vendor_errors import broken_answer, unreadable
@@ -110,19 +110,18 @@ def _readable(listed: object, losses: Losses, *needed: str) -> list[dict[str, An
 
 
 class OpenAIStructurer:
-    """Makes the summary by a language model, asked as OpenAI's are. ``input_price``, ``output_price``: US dollars per
-    million tokens (gpt-4o's list price: docs/reference/limits-and-prices.md)."""
+    """Makes the summary by a language model, asked as OpenAI's are. ``prices``: US dollars per million tokens read and
+    written, where they are not the list price that ``openai_client`` knows."""
 
     name = VENDOR
     remote = True
 
     def __init__(
-        self, context_tokens: int = CONTEXT_TOKENS, input_price: float = 2.5, output_price: float = 10.0,
-        model: str = "",
-    ) -> None:  # fmt: skip
+        self, context_tokens: int = CONTEXT_TOKENS, prices: tuple[float, float] | None = None, model: str = ""
+    ) -> None:
         self._model = model
         self.context_tokens = context_tokens
-        self._prices = (input_price, output_price)
+        self._prices = prices
 
     @property
     def model_name(self) -> str:
@@ -159,7 +158,7 @@ class OpenAIStructurer:
         return FillResult(found, self.model_name, *tokens, self.cost(*tokens))
 
     def cost(self, input_tokens: int, output_tokens: int) -> float:
-        return round((input_tokens * self._prices[0] + output_tokens * self._prices[1]) / 1e6, 6)
+        return cost(self.model_name, input_tokens, output_tokens, self._prices)
 
 
 class _Run:

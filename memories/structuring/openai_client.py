@@ -30,6 +30,10 @@ _MONEY = frozenset(
     }
 )
 
+PRICES: Final = {"gpt-4o": (2.5, 10.0), "gpt-6-luna": (0.1, 0.5)}
+"""US dollars per million tokens read and written, list prices (docs/reference/limits-and-prices.md)."""
+DEAREST: Final = max(PRICES.values())
+"""For a model that is not listed: a budget that is reached too early is better than one that is reached too late."""
 SOON: Final = timedelta(days=30)
 """A model that ends within this is something to mend today."""
 ABOUT_SECONDS: Final = 5.0
@@ -99,6 +103,12 @@ def answer(
         if reason == "length":
             raise refused("length", "the answer was cut off: it is too long for the model")
         return json.loads(content or "")  # what is no JSON comes out as an unknown form
+
+
+def cost(model: str, read: int, written: int, prices: tuple[float, float] | None = None) -> float:
+    """Return US dollars for so many tokens read and written, at ``prices`` a million or the model's list price."""
+    reading, writing = prices or PRICES.get(model, DEAREST)
+    return round((read * reading + written * writing) / 1e6, 6)
 
 
 def about(model: str, setting: str) -> str:

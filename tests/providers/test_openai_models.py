@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from demo.vendors.server import VendorServer
 from memories.structuring.openai import OpenAIStructurer
-from memories.structuring.openai_client import SOON
+from memories.structuring.openai_client import SOON, cost
 from memories.structuring.openai_embedder import OpenAIEmbedder
 from omi import doctor
 from omi.core.errors import ProviderError
@@ -70,3 +70,11 @@ def test_a_refused_key_and_a_foreign_answer_are_findings(
     assert not found.ok
     assert found.detail
     assert found.fix
+
+
+def test_tokens_cost_what_the_model_does_and_an_unknown_one_is_taken_for_the_dearest() -> None:
+    assert cost("gpt-6-luna", 1_000_000, 1_000_000) == 0.6
+    assert cost("gpt-of-tomorrow", 1_000_000, 1_000_000) == cost("gpt-4o", 1_000_000, 1_000_000) == 12.5
+    assert cost("gpt-4o", 1_000_000, 0, (1.0, 2.0)) == 1.0
+    assert OpenAIStructurer(model="gpt-6-luna").cost(2_000_000, 0) == 0.2
+    assert OpenAIStructurer(prices=(1.0, 2.0)).cost(0, 1_000_000) == 2.0

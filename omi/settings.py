@@ -220,6 +220,7 @@ Q_WORKERS = env_int("OMI_WORKERS", 2)
 Q_CLUSTER: dict[str, Any] = {
     "name": "omi",
     "orm": "default",
+    "broker_class": "memories.pipeline.engine.broker.InOrder",
     "cache": "queue",
     "workers": Q_WORKERS,
     "queue_limit": Q_WORKERS,

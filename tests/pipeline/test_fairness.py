@@ -64,6 +64,20 @@ def test_who_has_runs_at_work_waits_for_who_has_none() -> None:
     assert fairness.choose(busy[1]) == idle[0]
 
 
+def test_a_run_whose_worker_died_does_not_count_as_at_work() -> None:
+    """Else its user would wait for it to end, and it for its user's turn."""
+    [left], [new] = queued("left", 1), queued("new", 1)
+    assert leases.claim(PostProcessingRun.objects.get(pk=left), owner="killed") is not None
+    PostProcessingRun.objects.filter(pk=left).update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert fairness.choose(new) == left
+
+
+def test_who_had_a_turn_is_not_overtaken_by_everybody_who_comes_later_and_had_none() -> None:
+    UserTurn.objects.create(uid="before", at=timezone.now() - timedelta(hours=1))
+    [mine], [newcomer] = queued("before", 1), queued("newcomer", 1)
+    assert fairness.choose(newcomer) == mine
+
+
 def test_alone_a_user_is_given_what_the_message_names() -> None:
     runs = queued("only", 3)
     assert fairness.choose(runs[2]) == runs[2]

@@ -1,13 +1,13 @@
 """Whose run a free worker takes: users take turns, however many runs one of them has in the queue.
 
 A message of the queue says that there is work, and names a run. Where runs of other users wait, too, the worker takes
-the oldest run of the user who has the fewest at work, and among those of who had a turn the longest time ago. There are
-as many messages as runs, so that each still has its turn.
+the oldest run of the user who has the fewest at work, and among those of who has waited longest: since the last turn,
+or since the run was asked for, whichever is later. So nobody is overtaken for long, neither by one who asks for much
+nor by a stream of users who never had a turn. There are as many messages as runs, so that each still has its turn.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final
 
 from django.db.models import Count, Min
@@ -20,23 +20,23 @@ from omi.core import clock
 USERS: Final = 200
 """Users whose turns are compared: those whose runs have waited longest."""
 
-_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def choose(run_id: int) -> int:
     """The run to work on when the message names ``run_id``."""
-    waiting = PostProcessingRun.objects.filter(lease.claimable(clock.now()))
+    now = clock.now()
+    waiting = PostProcessingRun.objects.filter(lease.claimable(now))
     named = PostProcessingRun.objects.filter(pk=run_id).values_list("uid", flat=True).first()
     if not waiting.exclude(uid=named).exists():
         return run_id
-    oldest = dict(
-        waiting.order_by().values("uid").annotate(first=Min("id")).order_by("first").values_list("uid", "first")[:USERS]
-    )
-    at_work = PostProcessingRun.objects.filter(state=State.RUNNING, uid__in=oldest).order_by()
-    counts = dict(at_work.values("uid").annotate(count=Count("id")).values_list("uid", "count"))
+    of_users = waiting.order_by().values("uid").annotate(first=Min("id"), since=Min("created_at")).order_by("first")
+    oldest = {row["uid"]: row for row in of_users[:USERS]}
+    # One whose worker died is at work no more: counted, it would keep its user waiting for itself.
+    at_work = PostProcessingRun.objects.filter(state=State.RUNNING, uid__in=oldest).exclude(lease.lapsed(now))
+    counts = dict(at_work.order_by().values("uid").annotate(count=Count("id")).values_list("uid", "count"))
     turns = dict(UserTurn.objects.filter(uid__in=oldest).values_list("uid", "at"))
-    uid = min(oldest, key=lambda each: (counts.get(each, 0), turns.get(each, _NEVER), oldest[each]))
-    return run_id if uid == named and waiting.filter(pk=run_id).exists() else oldest[uid]
+    waits_since = {uid: max(row["since"], turns.get(uid, row["since"])) for uid, row in oldest.items()}
+    uid = min(oldest, key=lambda each: (counts.get(each, 0), waits_since[each], oldest[each]["first"]))
+    return run_id if uid == named and waiting.filter(pk=run_id).exists() else int(oldest[uid]["first"])
 
 
 def took_turn(uid: str) -> None:

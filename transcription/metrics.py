@@ -10,19 +10,34 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import structlog
+from django.conf import settings
 from django.db import Error
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from omi.core.errors import ErrorKind
 from omi.shared_metrics.collectors import register_once
 from omi.shared_metrics.counters import SharedCounter
 from transcription.models import LiveVendorBreaker
 from transcription.ports import Accounting
 
+log = structlog.get_logger(__name__)
+
 SOCKETS = Gauge("omi_listen_sockets", "Open /listen connections.", multiprocess_mode="livesum")
 SESSIONS = Gauge("omi_sessions_live", "Live conversations of this process, with those that are being ended.")
+ADMITTED = Counter("omi_listen_admitted", "/listen connections that were let in.")
+REFUSED = Counter("omi_listen_refused", "/listen connections that were refused or sent away, by reason.", ["reason"])
+REFUSALS = (
+    "unauthenticated", "identity_unavailable", "bad_request", "server_full", "too_often", "too_many_sockets",
+    "daily_audio", "disk_nearly_full", "database_slow", "queue_too_old", "frame_too_big", "too_fast",
+)  # fmt: skip
+"""Every reason that a client is told (docs/listen.md)."""
 VENDOR_FAILURES = Counter("omi_live_vendor_failures", "Failures of live vendors.", ["vendor", "kind"])
+FAILURE_KINDS = (*(kind.value for kind in ErrorKind), "local_streams", "internal")
+"""Kinds of a live vendor's failures: what may be done about it, and two that are no vendor's fault. ``local_streams``:
+a stream too many for this machine; ``internal``: a fault of our own."""
 VENDOR_AUDIO = Counter("omi_live_vendor_audio_seconds", "Seconds of audio sent to live vendors.", ["vendor"])
 VENDOR_REPLAYED = Counter(
     "omi_live_vendor_replayed_seconds",
@@ -38,12 +53,25 @@ VENDOR_WORDS = Histogram(
 DROPPED = Counter(
     "omi_audio_dropped_seconds", "Seconds of audio that a socket brought and no session took, by reason.", ["reason"]
 )
+VOICES = Counter(
+    "omi_live_voices",
+    "Questions of live sessions to the voice engine, by what was asked and how it ended.",
+    ["what", "outcome"],
+)
 JOURNAL_FAILURES = Counter(
     "omi_journal_failures", "Journals that could not be opened, and writes and syncs that the disk refused.", ["what"]
 )
 
+# From the start at 0: Prometheus sees no increase in a series that begins with what it has counted.
 for _what in ("open", "write", "sync"):
     JOURNAL_FAILURES.labels(_what)
+for _reason in REFUSALS:
+    REFUSED.labels(_reason)
+for _reason in ("draining", "no_room"):
+    DROPPED.labels(_reason)
+for _what in ("name", "tell_apart"):
+    for _outcome in ("answered", "failed", "slow"):
+        VOICES.labels(_what, _outcome)
 
 SECONDS = SharedCounter(
     "omi_audio_seconds",
@@ -62,6 +90,12 @@ LIVE_DOLLARS = SharedCounter(
 )
 ENDED = SharedCounter("omi_sessions_ended", "Live sessions that ended.", ["reason"])
 RECOVERED = SharedCounter("omi_sessions_recovered", "Sessions finished after their process had died.")
+
+
+def socket_refused(reason: str) -> None:
+    """Count and log that a socket was refused or sent away. Who it was stays unsaid; the client was told why."""
+    REFUSED.labels(reason).inc()
+    log.info("socket_refused", reason=reason)
 
 
 def session_ended(reason: str, account: Accounting, *, recovered: bool = False, counted: bool = False) -> None:
@@ -101,5 +135,10 @@ class _Breakers(Collector):
 
 
 def register() -> None:
-    """Register the figures of live sessions at Prometheus; once per process, when the app is ready."""
+    """Register the figures of live sessions at Prometheus; once per process, when the app is ready. The series of the
+    live vendors in use begin at 0."""
     register_once(_Breakers)
+    for vendor in settings.OMI_LIVE:
+        VENDOR_AUDIO.labels(vendor)
+        for kind in FAILURE_KINDS:
+            VENDOR_FAILURES.labels(vendor, kind)

@@ -10,10 +10,11 @@ import structlog
 from django.conf import settings
 from django.core.cache import cache
 
+from omi.accounts import sign_ins
 from omi.accounts.erased import erased_since
 from omi.accounts.principal import Principal
 from omi.accounts.revocation import is_signed_out
-from omi.accounts.tokens import BadToken, read
+from omi.accounts.tokens import BadToken, ExpiredToken, read
 from omi.core.errors import MissingDependency
 from omi.core.ids import is_id
 from omi.stores.google import firebase_app
@@ -26,8 +27,16 @@ CLOCK_SKEW = 10
 MAX_TOKEN = 8192
 
 
+REFUSED = "Invalid authorization token"
+
+
 class InvalidToken(Exception):
-    """401: no token, not ours, expired, revoked, or of a user who is disabled or gone."""
+    """401: no token, not ours, expired, revoked, or of a user who is disabled or gone. ``outcome`` says which of them,
+    for ``sign_ins``; the client is not told."""
+
+    def __init__(self, sentence: str = REFUSED, *, outcome: str = "invalid") -> None:
+        super().__init__(sentence)
+        self.outcome = outcome
 
 
 class IdentityUnavailable(Exception):
@@ -35,20 +44,42 @@ class IdentityUnavailable(Exception):
 
 
 def verify_token(token: str) -> Principal:
-    """Return whose token it is; raises InvalidToken (also for an erased or signed-out user), IdentityUnavailable."""
-    if not token or len(token) > MAX_TOKEN or not token.isascii():
-        raise InvalidToken("Invalid authorization token")
+    """Return whose token it is; raises InvalidToken (also for an erased or signed-out user), IdentityUnavailable.
+
+    Every door asks here, so that what became of it is counted here."""
+    if not token:  # a visitor who has none does not try to sign in
+        raise InvalidToken
+    try:
+        principal = _principal(token)
+    except InvalidToken as error:
+        sign_ins.refused(error.outcome, token)
+        raise
+    except IdentityUnavailable as error:
+        sign_ins.refused("unavailable", token)
+        log.warning("identity_unavailable", error=type(error.__cause__ or error).__name__)
+        raise
+    sign_ins.accepted()
+    return principal
+
+
+def _principal(token: str) -> Principal:
+    if len(token) > MAX_TOKEN or not token.isascii():
+        raise InvalidToken
     principal = _firebase(token) if settings.OMI_AUTH == "firebase" else _dev(token)
-    if not is_id(principal.uid) or _erased_since(principal) or _signed_out(principal):
-        raise InvalidToken("Invalid authorization token")
+    if not is_id(principal.uid):
+        raise InvalidToken
+    if _erased_since(principal) or _signed_out(principal):
+        raise InvalidToken(outcome="ended")
     return principal
 
 
 def _dev(token: str) -> Principal:
     try:
         return read(token)
+    except ExpiredToken as error:
+        raise InvalidToken(outcome="expired") from error
     except BadToken as error:
-        raise InvalidToken("Invalid authorization token") from error
+        raise InvalidToken from error
 
 
 def _firebase(token: str) -> Principal:
@@ -63,8 +94,12 @@ def _firebase(token: str) -> Principal:
         claims = auth.verify_id_token(token, app=firebase_app(), check_revoked=ask, clock_skew_seconds=CLOCK_SKEW)
     except auth.CertificateFetchError as error:
         raise IdentityUnavailable("Google's certificates are out of reach") from error
-    except (auth.InvalidIdTokenError, auth.UserDisabledError, auth.UserNotFoundError, ValueError) as error:
-        raise InvalidToken("Invalid authorization token") from error
+    except auth.ExpiredIdTokenError as error:
+        raise InvalidToken(outcome="expired") from error
+    except (auth.RevokedIdTokenError, auth.UserDisabledError, auth.UserNotFoundError) as error:
+        raise InvalidToken(outcome="ended") from error
+    except (auth.InvalidIdTokenError, ValueError) as error:
+        raise InvalidToken from error
     except (
         exceptions.FirebaseError,
         google.auth.exceptions.GoogleAuthError,

@@ -18,6 +18,10 @@ class BadToken(ValueError):
     """The token is none of this server, or has expired."""
 
 
+class ExpiredToken(BadToken):
+    """It was a token of this server."""
+
+
 def mint(uid: str, days: float = 30) -> str:
     """A bearer token for ``uid``. Raises InvalidPath for a uid that cannot be one, ValueError for absurd ages."""
     if not is_id(uid):
@@ -36,5 +40,5 @@ def read(token: str) -> Principal:
     except (signing.BadSignature, ValueError, KeyError, TypeError) as error:
         raise BadToken("not a token of this server") from error
     if expires <= time.time():
-        raise BadToken("the token has expired")
+        raise ExpiredToken("the token has expired")
     return Principal(uid=uid, issued_at=issued, expires_at=expires)

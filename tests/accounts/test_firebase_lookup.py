@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 
-from omi.accounts import identity
+from omi.accounts import identity, sign_ins
 
 pytestmark = pytest.mark.django_db
 PROJECT = "demo-lookup"
@@ -95,33 +95,38 @@ def test_a_user_in_good_standing_is_taken_and_the_service_was_asked() -> None:
 
 def test_a_disabled_user_is_refused() -> None:
     Users.users = {"ana": {"validSince": "0", "disabled": True}}
-    with pytest.raises(identity.InvalidToken):
+    with pytest.raises(identity.InvalidToken) as caught:
         identity.verify_token(token("ana"))
+    assert caught.value.outcome == "ended"
 
 
 def test_a_user_who_is_gone_is_refused() -> None:
-    with pytest.raises(identity.InvalidToken):
+    with pytest.raises(identity.InvalidToken) as caught:
         identity.verify_token(token("ana"))
+    assert caught.value.outcome == "ended"
 
 
 def test_a_token_from_before_the_revocation_is_refused_and_one_from_after_it_taken() -> None:
     now = time.time()
     Users.users = {"ana": {"validSince": str(int(now - 60))}}
-    with pytest.raises(identity.InvalidToken):
+    with pytest.raises(identity.InvalidToken) as caught:
         identity.verify_token(token("ana", signed_in=now - 120))
+    assert caught.value.outcome == "ended"
     assert identity.verify_token(token("ana", signed_in=now - 30)).uid == "ana"
 
 
 @pytest.mark.parametrize("wrong", [{"aud": "other"}, {"iss": "https://securetoken.google.com/other"}])
 def test_another_projects_token_is_refused_before_anybody_is_asked(wrong: dict[str, Any]) -> None:
     Users.users = {"ana": {"validSince": "0"}}
-    with pytest.raises(identity.InvalidToken):
+    with pytest.raises(identity.InvalidToken) as caught:
         identity.verify_token(token("ana", **wrong))
-    assert Users.asked == []
+    assert (caught.value.outcome, Users.asked) == ("invalid", [])
 
 
 def test_a_look_up_that_fails_signs_nobody_out() -> None:
     """Whether the token was revoked cannot be known: 503, never 401."""
     Users.status = 502  # the SDK itself tries again after 500 and 503
+    counted = sign_ins.SIGN_INS.labels("unavailable")._value.get()
     with pytest.raises(identity.IdentityUnavailable):
         identity.verify_token(token("ana"))
+    assert sign_ins.SIGN_INS.labels("unavailable")._value.get() == counted + 1

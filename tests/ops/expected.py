@@ -9,6 +9,13 @@ WOKEN = r"\d+ runs sent again, .* oldest unfinished run: \d+ s old"
 DONE: dict[str, tuple[str, ...]] = {
     "AdmissionClosed": (r'reason="disk_nearly_full"', r'reason="queue_too_old"', r'"admission"', r"Use%"),
     "ApiErrors": (r'"status": "ok"', r"ok   database", r"openai: not called since", r'"request_id": .*Traceback'),
+    "AudioDropped": (
+        r'reason="no_room"\} => 0 ',
+        r"openai: not called since",
+        r"ok   database",
+        r'"audio_not_taken"',
+        r'"session_ended"',
+    ),
     "AudioFailed": (r"openai: not called since", r"server_ended", r"Killed process", WOKEN),
     "DeadLetters": (
         r"given up in structure after 8 workers",
@@ -65,6 +72,14 @@ DONE: dict[str, tuple[str, ...]] = {
     "JournalsNotHandedOver": (r"the only host \(OMI_HOSTS=1\)", r"ok   documents", r"journal_handed_over"),
     "JournalUnsynced": (r"Use%", r'what="sync"\} => 0 ', r"Remounting filesystem read-only"),
     "LeasesLost": (r"reincarnated worker", r"worker_hangs", r"Killed process", r"Unfinished: .*1 waiting"),
+    "LiveVendorFails": (
+        r'kind="transient", vendor="deepgram"\} => \d',
+        r"openai: not called since",
+        r'"live_vendor_failed"',
+        r"Killed process",
+        r"ok   deepgram",
+        r'"live_session_failed"',
+    ),
     "MemoriesOverdue": (r'outcome="success"', r"Unfinished: .*1 waiting", r"openai: not called since", WOKEN),
     "MemorySuccessLow": (
         r'outcome="timeout"',
@@ -106,6 +121,14 @@ DONE: dict[str, tuple[str, ...]] = {
     ),
     "QueueNotTaken": (r"\{\} => [1-9]", r"\d queued", r"\d+ s old  reprocess  queued at .*waits/"),
     "ServerDown": (r"\(7\) Failed to connect", r"inactive \(dead\)", r"daphne", WOKEN),
+    "SignInFails": (
+        r'outcome="accepted"\} => \d',
+        r'reason="unauthenticated"\} => \d',
+        r'"identity_unavailable"',
+        r"NTP service: inactive",
+        r"ok   secret key",
+        r"identity +dev",
+    ),
     "VendorBreakerOpen": (
         r"openai: not called since",
         r'outcome="success", vendor="openai"',
@@ -121,6 +144,13 @@ DONE: dict[str, tuple[str, ...]] = {
         r": run \d+ \(postprocess\) ",
     ),
     "VendorQuotaExhausted": (r"openai: not called since", r'vendor="openai"\} => 0\.00\d', r"openai is called again"),
+    "VoicesNotHeard": (
+        r'outcome="failed", what="name"\} => 0 ',
+        r'"live_voices_unavailable"',
+        r"CAM\+\+",
+        r"Killed process",
+        r'"live_voices_slow"',
+    ),
     "Watchdog": (r'ALERTS\{.*alertname="Watchdog".* => 1', r"Watchdog .* active", r"is valid prometheus config"),
     "WebhooksNotArriving": (r"Unfinished: ", r"webhook_delivered", r"webhook_failed", r"ok   database"),
     "WorkersSilent": (r"ok   database", r"inactive \(dead\)", r"run_finished", r"Killed process", WOKEN),
@@ -129,6 +159,7 @@ DONE: dict[str, tuple[str, ...]] = {
 
 OVER: dict[str, tuple[str, ...]] = {
     "AdmissionClosed": (r"\{\} => 0 ",),
+    "AudioDropped": (r"\{\} => 0 ", NO_ALERT),
     "DeadLetters": (r"0 dead letters", r"\{\} => 0 "),
     "DiskNearlyFull": (r"\} => 0\.\d",),
     "ErasureOpen": (r"\{\} => 0 ",),
@@ -143,6 +174,7 @@ OVER: dict[str, tuple[str, ...]] = {
     "JournalUnsynced": (r"\} => 0 ", NO_ALERT),
     "JournalsNotHandedOver": (r"\{\} => 0 ", NO_ALERT),
     "LeasesLost": (r"\{\} => 0 ", NO_ALERT),
+    "LiveVendorFails": (r'vendor="deepgram"\} => \d', NO_ALERT),
     "MetricsMissing": (r"\{\} => 1 ",),
     "MirrorDrift": (r"no differences",),
     "NoMemoryFinished": (r"\{\} => [1-9]",),
@@ -150,10 +182,12 @@ OVER: dict[str, tuple[str, ...]] = {
     "OldestRunTooOld": (r"\{\} => \d{1,3}(\.\d+)? @",),
     "QueueNotTaken": (r"\{\} => 0 ",),
     "ServerDown": (r'up\{.*job="omi"\} => 1 ',),
+    "SignInFails": (r"\{\} => \d", r'outcome="accepted"\} => \d', NO_ALERT),
     "VendorBreakerOpen": (r"Every vendor is called",),
     "VendorBudgetLow": (r'vendor="openai"\} => 0\.0000', NO_ALERT),
     "VendorCallsFail": (r'outcome="success", vendor="openai"', NO_ALERT),
     "VendorQuotaExhausted": (r"Every vendor is called", r'outcome="success", vendor="openai"'),
+    "VoicesNotHeard": (r'outcome="answered", what="name"\} => ', NO_ALERT),
     "Watchdog": (r"Watchdog .* active",),
     "WebhooksNotArriving": (r"\{\} => 0 ",),
     "WorkersSilent": (r"\{\} => \d",),
@@ -163,6 +197,7 @@ OVER: dict[str, tuple[str, ...]] = {
 NOT_SEEDED: dict[str, str] = {
     "AdmissionClosed": "a door shuts for a disk that is full, a database that is slow, or work of six hours",
     "ApiErrors": "views do not fail by themselves: the log's line of one that did is made up",
+    "AudioDropped": "two thousand conversations: tests/transcription/test_live_counters.py has the limit of one user",
     "AudioFailed": "ten minutes of audio that no vendor heard",
     "DiskNearlyFull": "it needs a disk of its own: tests/omi/test_small_disk.py",
     "FiguresBehind": "ten thousand runs that are in no total: tests/ops/test_scrape_cost.py has as many in small",
@@ -171,9 +206,12 @@ NOT_SEEDED: dict[str, str] = {
     "JournalsNotHandedOver": "half an hour without the audio store: tests/transcription/test_hosts.py has less",
     "JournalUnsynced": "a disk that refuses: tests/transcription/test_journal_faults.py has one",
     "LeasesLost": "workers would have to be killed again and again for longer than a lease",
+    "LiveVendorFails": "a vendor that breaks for ten minutes while somebody talks",
     "MetricsMissing": "Prometheus would have to forget the server for minutes",
+    "SignInFails": "users who are refused while nobody else is let in: tests/accounts/test_sign_ins.py has some",
     "VendorBudgetLow": "80 dollars at list prices",
     "VendorCallsFail": "a key that is refused, of which test_page_arrives.py has one",
+    "VoicesNotHeard": "an engine that fails for minutes: tests/transcription/test_live_counters.py has one that fails",
     "Watchdog": "it fires always; that it is missed is seen by nobody in here",
     "WebhooksNotArriving": "a message that is due for an hour is taken at once by the worker that lives",
 }

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import structlog
 from channels.consumer import AsyncConsumer
 from channels.layers import get_channel_layer
 
@@ -27,12 +26,11 @@ from transcription.listen.outgoing import Outgoing
 from transcription.listen.pace import TextPace
 from transcription.listen.request import BadRequest, ListenRequest, parse
 from transcription.listen.token_renewal import SignIn
+from transcription.metrics import ADMITTED, socket_refused
 from transcription.segments import Segment
 from transcription.session.dependencies import Callbacks, Dependencies, Plan, from_settings
 from transcription.session.segment_builder import Delta
 from transcription.session.session import Session
-
-log = structlog.get_logger(__name__)
 
 AUTH_SECONDS, PING_SECONDS, DRAIN_SECONDS = 5.0, 30.0, 3.0
 ANSWER_SECONDS = 3.0
@@ -149,6 +147,7 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
 
     async def _begin(self) -> None:
         assert self._request is not None
+        ADMITTED.inc()
         self._dependencies = self.dependencies()
         ended_users.watch()
         self.intake = Intake(
@@ -351,6 +350,8 @@ class ListenConsumer(AsyncConsumer):  # type: ignore[misc]  # channels has no ty
         self._spawn(self._refuse(POLICY, reason, sentence))
 
     async def _refuse(self, code: int, reason: str, sentence: str) -> None:
+        if not self._closed:
+            socket_refused(reason)
         self._status({"status": "refused", "reason": reason, "status_text": sentence})
         await self._close(code, sentence)
 

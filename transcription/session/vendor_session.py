@@ -362,9 +362,12 @@ class VendorSession:
         # Where our own question was wrong the vendor is well: for everybody else it goes on.
         if error.code not in ("unsupported", OURS, NO_ROOM) and error.outcome is not Outcome.INVALID_INPUT:
             await self.breaker.failed(error)
-        VENDOR_FAILURES.labels(self.name, error.kind.value).inc()
-        level = log.warning if error.retryable else log.error
-        level("live_vendor_failed", vendor=self.name, kind=error.kind.value, code=error.code)
+        VENDOR_FAILURES.labels(self.name, error.code if error.code in (OURS, NO_ROOM) else error.kind.value).inc()
+        told = {"vendor": self.name, "kind": error.kind.value, "code": error.code}
+        if error.retryable:
+            log.warning("live_vendor_failed", **told)
+        else:
+            log.error("live_vendor_failed", **told)
         if error.kind is not ErrorKind.TRANSIENT:
             self._set(State.OFF)
             return False

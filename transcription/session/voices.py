@@ -18,6 +18,7 @@ import structlog
 from numpy.typing import NDArray
 
 from transcription.audio.codecs import RATE
+from transcription.metrics import VOICES
 from transcription.ports import VoiceLabel
 
 if TYPE_CHECKING:
@@ -98,14 +99,18 @@ class OnlineClustering:
         asked = self._ask(self._vector(pcm))
         await asyncio.wait([asked], timeout=EMBED_SECONDS)
         if not asked.done():
+            VOICES.labels("tell_apart", "slow").inc()
             log.warning("live_voices_slow", seconds=EMBED_SECONDS)
             return None
         try:
-            return asked.result()
+            vector = asked.result()
         except Exception as error:  # as in Voices: without it the words are shown as one voice's
             self._not_before = time.monotonic() + RETRY_SECONDS
+            VOICES.labels("tell_apart", "failed").inc()
             log.warning("live_voices_unavailable", error=type(error).__name__)
             return None
+        VOICES.labels("tell_apart", "answered").inc()
+        return vector
 
     def _ask(self, question: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         asked = asyncio.create_task(question, name="live-voices-engine")
@@ -275,8 +280,10 @@ class Voices:
                 found = await self._labeller.label(self._uid, {label: self._voices[label].clips for label in due})
         except Exception as error:  # whatever stands behind the port: names are a help, the words go on
             self._not_before = time.monotonic() + RETRY_SECONDS
+            VOICES.labels("name", "slow" if isinstance(error, TimeoutError) else "failed").inc()
             log.warning("live_voices_unavailable", error=type(error).__name__)
             return
+        VOICES.labels("name", "answered").inc()
         if self._renamed is not renamed:  # while it was asked
             due = [self._renamed.get(label, label) for label in due]
             found = {self._renamed.get(label, label): voice for label, voice in found.items()}

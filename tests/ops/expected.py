@@ -106,6 +106,14 @@ DONE: dict[str, tuple[str, ...]] = {
     ),
     "QueueNotTaken": (r"\{\} => [1-9]", r"\d queued", r"\d+ s old  reprocess  queued at .*waits/"),
     "ServerDown": (r"\(7\) Failed to connect", r"inactive \(dead\)", r"daphne", WOKEN),
+    "StepsFail": (
+        r'outcome="success", step="structure"',
+        r"[1-9]\d* of them not well",
+        r"openai: not called since",
+        r"voices_not_judged",
+        r"Killed process",
+        r"a postprocess run .* Nothing is done or changed now",
+    ),
     "VendorBreakerOpen": (
         r"openai: not called since",
         r'outcome="success", vendor="openai"',
@@ -123,6 +131,7 @@ DONE: dict[str, tuple[str, ...]] = {
     "VendorQuotaExhausted": (r"openai: not called since", r'vendor="openai"\} => 0\.00\d', r"openai is called again"),
     "Watchdog": (r'ALERTS\{.*alertname="Watchdog".* => 1', r"Watchdog .* active", r"is valid prometheus config"),
     "WebhooksNotArriving": (r"Unfinished: ", r"webhook_delivered", r"webhook_failed", r"ok   database"),
+    "WordsLate": (r'vendor="deepgram"\} => ', r"openai: not called since", r"omi_sessions_live\{.*\} => 0 "),
     "WorkersSilent": (r"ok   database", r"inactive \(dead\)", r"run_finished", r"Killed process", WOKEN),
 }
 """By page, the part "What to do"."""
@@ -145,17 +154,19 @@ OVER: dict[str, tuple[str, ...]] = {
     "LeasesLost": (r"\{\} => 0 ", NO_ALERT),
     "MetricsMissing": (r"\{\} => 1 ",),
     "MirrorDrift": (r"no differences",),
-    "NoMemoryFinished": (r"\{\} => [1-9]",),
+    "NoMemoryFinished": (r'kind="capture"\} => [1-9]',),
     "OfflineBatchesStuck": (r"\d unfinished, 0 failed",),
     "OldestRunTooOld": (r"\{\} => \d{1,3}(\.\d+)? @",),
     "QueueNotTaken": (r"\{\} => 0 ",),
     "ServerDown": (r'up\{.*job="omi"\} => 1 ',),
+    "StepsFail": (r'outcome="success", step="structure"', NO_ALERT),
     "VendorBreakerOpen": (r"Every vendor is called",),
     "VendorBudgetLow": (r'vendor="openai"\} => 0\.0000', NO_ALERT),
     "VendorCallsFail": (r'outcome="success", vendor="openai"', NO_ALERT),
     "VendorQuotaExhausted": (r"Every vendor is called", r'outcome="success", vendor="openai"'),
     "Watchdog": (r"Watchdog .* active",),
     "WebhooksNotArriving": (r"\{\} => 0 ",),
+    "WordsLate": (NO_ALERT,),
     "WorkersSilent": (r"\{\} => \d",),
 }
 """The part that says how it is seen to be over. Figures of pages that lack here look back for longer than a test."""
@@ -172,8 +183,10 @@ NOT_SEEDED: dict[str, str] = {
     "JournalUnsynced": "a disk that refuses: tests/transcription/test_journal_faults.py has one",
     "LeasesLost": "workers would have to be killed again and again for longer than a lease",
     "MetricsMissing": "Prometheus would have to forget the server for minutes",
+    "StepsFail": "an engine of this machine that does not start: tests/pipeline/test_never_worse.py has one",
     "VendorBudgetLow": "80 dollars at list prices",
     "VendorCallsFail": "a key that is refused, of which test_page_arrives.py has one",
+    "WordsLate": "a quarter of an hour of talk with a vendor that is slow",
     "Watchdog": "it fires always; that it is missed is seen by nobody in here",
     "WebhooksNotArriving": "a message that is due for an hour is taken at once by the worker that lives",
 }

@@ -129,6 +129,14 @@ DONE: dict[str, tuple[str, ...]] = {
         r"ok   secret key",
         r"identity +dev",
     ),
+    "StepsFail": (
+        r'outcome="success", step="structure"',
+        r"[1-9]\d* of them not well",
+        r"openai: not called since",
+        r"voices_not_judged",
+        r"Killed process",
+        r"a postprocess run .* Nothing is done or changed now",
+    ),
     "VendorBreakerOpen": (
         r"openai: not called since",
         r'outcome="success", vendor="openai"',
@@ -153,6 +161,7 @@ DONE: dict[str, tuple[str, ...]] = {
     ),
     "Watchdog": (r'ALERTS\{.*alertname="Watchdog".* => 1', r"Watchdog .* active", r"is valid prometheus config"),
     "WebhooksNotArriving": (r"Unfinished: ", r"webhook_delivered", r"webhook_failed", r"ok   database"),
+    "WordsLate": (r'vendor="deepgram"\} => ', r"openai: not called since", r"omi_sessions_live\{.*\} => 0 "),
     "WorkersSilent": (r"ok   database", r"inactive \(dead\)", r"run_finished", r"Killed process", WOKEN),
 }
 """By page, the part "What to do"."""
@@ -177,12 +186,13 @@ OVER: dict[str, tuple[str, ...]] = {
     "LiveVendorFails": (r'vendor="deepgram"\} => \d', NO_ALERT),
     "MetricsMissing": (r"\{\} => 1 ",),
     "MirrorDrift": (r"no differences",),
-    "NoMemoryFinished": (r"\{\} => [1-9]",),
+    "NoMemoryFinished": (r'kind="capture"\} => [1-9]',),
     "OfflineBatchesStuck": (r"\d unfinished, 0 failed",),
     "OldestRunTooOld": (r"\{\} => \d{1,3}(\.\d+)? @",),
     "QueueNotTaken": (r"\{\} => 0 ",),
     "ServerDown": (r'up\{.*job="omi"\} => 1 ',),
     "SignInFails": (r"\{\} => \d", r'outcome="accepted"\} => \d', NO_ALERT),
+    "StepsFail": (r'outcome="success", step="structure"', NO_ALERT),
     "VendorBreakerOpen": (r"Every vendor is called",),
     "VendorBudgetLow": (r'vendor="openai"\} => 0\.0000', NO_ALERT),
     "VendorCallsFail": (r'outcome="success", vendor="openai"', NO_ALERT),
@@ -190,6 +200,7 @@ OVER: dict[str, tuple[str, ...]] = {
     "VoicesNotHeard": (r'outcome="answered", what="name"\} => ', NO_ALERT),
     "Watchdog": (r"Watchdog .* active",),
     "WebhooksNotArriving": (r"\{\} => 0 ",),
+    "WordsLate": (NO_ALERT,),
     "WorkersSilent": (r"\{\} => \d",),
 }
 """The part that says how it is seen to be over. Figures of pages that lack here look back for longer than a test."""
@@ -209,9 +220,11 @@ NOT_SEEDED: dict[str, str] = {
     "LiveVendorFails": "a vendor that breaks for ten minutes while somebody talks",
     "MetricsMissing": "Prometheus would have to forget the server for minutes",
     "SignInFails": "users who are refused while nobody else is let in: tests/accounts/test_sign_ins.py has some",
+    "StepsFail": "an engine of this machine that does not start: tests/pipeline/test_never_worse.py has one",
     "VendorBudgetLow": "80 dollars at list prices",
     "VendorCallsFail": "a key that is refused, of which test_page_arrives.py has one",
     "VoicesNotHeard": "an engine that fails for minutes: tests/transcription/test_live_counters.py has one that fails",
+    "WordsLate": "a quarter of an hour of talk with a vendor that is slow",
     "Watchdog": "it fires always; that it is missed is seen by nobody in here",
     "WebhooksNotArriving": "a message that is due for an hour is taken at once by the worker that lives",
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from django.urls import resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMETHEUS = ROOT / "ops" / "prometheus"
@@ -76,7 +77,8 @@ def test_the_list_of_pages_has_each_alert_with_its_severity() -> None:
 
 def test_the_page_of_metrics_names_the_alerts_that_read_each() -> None:
     """Both ways: an alert reads what the page says, and the page says who reads it."""
-    recorded = (PROMETHEUS / "rules" / "recording.yml").read_text()
+    groups = yaml.safe_load((PROMETHEUS / "rules" / "recording.yml").read_text())["groups"]
+    recorded = {str(rule["record"]): str(rule["expr"]) for group in groups for rule in group["rules"]}
     page = (ROOT / "docs" / "metrics.md").read_text()
     said, read = set(), set()
     names = set()
@@ -88,11 +90,17 @@ def test_the_page_of_metrics_names_the_alerts_that_read_each() -> None:
                 said |= {(name, alert) for alert in re.findall(r"\w+", cells[-1])}
     for alert, rule in alerts().items():
         text = str(rule["expr"])
-        if "omi:runs_failed" in text:
-            text += recorded
-        read |= {(name, alert) for name in names if re.search(rf"\b{name}\b", text)}
+        text += "".join(recorded[name] for name in set(re.findall(r"omi:\w+:\w+", text)))
+        read |= {(name, alert) for name in names if re.search(rf"\b{name}(_bucket|_count|_sum)?\b", text)}
     assert said - read == set(), "the page names an alert that does not read the metric"
     assert read - said == set(), "an alert reads a metric whose line does not name it"
+
+
+def test_what_prometheus_and_probes_ask_is_no_part_of_the_answers_that_an_alert_is_about() -> None:
+    left_out = set(re.findall(r'view!~"([^"]+)"', str(alerts()["ApiErrors"]["expr"])))
+    assert len(left_out) == 1
+    for path, counts in (("/healthz", False), ("/readyz", False), ("/metrics", False), ("/v1/memories", True)):
+        assert (re.fullmatch(*left_out, str(resolve(path).view_name)) is None) is counts, path
 
 
 def test_alertmanager_takes_its_configuration(amtool: str) -> None:

@@ -17,6 +17,7 @@ from omi.core import providers
 from omi.core.errors import Outcome
 from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID, wav
+from tests.support import scrape
 from transcription.segments import Segment
 
 pytestmark = pytest.mark.django_db
@@ -186,6 +187,8 @@ def test_a_failing_voice_engine_erases_no_label(memory: Memory, upload: Any, hea
     assert run.outcome == "success"
     assert repository.get_memory(UID, MEMORY).transcript_segments[0].is_user is True
     assert "voices were not judged" in RunStep.objects.get(run=run, name="identify_speakers").note
+    failed = 'memory_postprocessing_duration_seconds_count{outcome="upstream_error",step="identify_speakers"} 1.0'
+    assert failed in scrape.scraped(), "the alert StepsFail reads it, for the run itself ends well"
 
 
 def test_a_transcript_activated_meanwhile_is_not_overwritten(

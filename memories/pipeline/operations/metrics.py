@@ -39,6 +39,7 @@ from memories.pipeline.models import (
 )
 from memories.pipeline.operations import months
 from memories.pipeline.states import GOOD, Kind, State
+from memories.pipeline.vendor_calls import circuit_breaker
 from omi.core.errors import Outcome
 from omi.shared_metrics.collectors import register_once
 from transcription.hosts import metrics as host_metrics
@@ -324,10 +325,10 @@ def _families(found: Figures) -> Iterable[Any]:
     yield GaugeMetricFamily("memory_postprocessing_dead_letters", "Given up, of the newest 10,000, and not retried",
                             queries.count_dead_letters(MOST))  # fmt: skip
     breakers = GaugeMetricFamily(
-        "memory_vendor_breaker_open", "1 while a vendor is not called", labels=["vendor", "reason"]
+        "memory_vendor_breaker_open", "1 while calls to a vendor are held back", labels=["vendor", "reason"]
     )
     for breaker in VendorBreaker.objects.all():
-        breakers.add_metric([breaker.vendor, breaker.reason or "-"], int(breaker.open))
+        breakers.add_metric([breaker.vendor, breaker.reason or "-"], int(circuit_breaker.holds_back(breaker)))
     yield breakers
     yield from _queue()
     yield from metrics.families()

@@ -14,7 +14,7 @@ import structlog
 from django.db.models import F, Q
 from django.utils import timezone
 
-from memories.pipeline.engine.retry_policy import BREAKER_OPEN
+from memories.pipeline.engine.retry_policy import BREAKER_OPEN, LONGEST
 from memories.pipeline.models import VendorBreaker
 from omi.core.errors import ErrorKind, ProviderError
 
@@ -93,6 +93,18 @@ def reset(vendor: str) -> bool:
         return False
     log.warning("breaker_closed_by_hand", vendor=vendor)
     return True
+
+
+def holds_back(row: VendorBreaker) -> bool:
+    """Return whether an open breaker keeps anybody from its vendor, as the metric tells it.
+
+    It does for its time, and while whoever it refused may still wait for the next try. Later it stands open because
+    nobody has called since, which says nothing about the vendor. Only where the money or the limit is at an end has
+    somebody something to do, whether it is called or not.
+    """
+    if not row.open or row.retry_at is None or row.reason == ErrorKind.QUOTA:
+        return row.open
+    return row.retry_at > timezone.now() - timedelta(seconds=LONGEST)
 
 
 def closes_at(vendor: str) -> datetime | None:

@@ -23,6 +23,8 @@ from memories.mirror.models import MemoryRow
 from memories.models import ErasureReceipt
 from memories.offline.models import SyncBatch
 from memories.pipeline.models import PostProcessingRun, VendorBreaker
+from omi.shared_metrics import schedules
+from omi.shared_metrics.models import SharedTotal
 now = timezone.now()
 # Else the worker mends it before anybody has read the page: they are due when the deployment begins.
 mending = ("memories.upkeep.erasures", "memories.pipeline.tasks.reconcile", "memories.pipeline.tasks.housekeeping")
@@ -49,6 +51,9 @@ if not SyncBatch.objects.exists():
     batch.files.create(number=0, captured_at=now, codec="opus", size=9, sha256="0" * 64, state="whole", pieces=["gone"])
 VendorBreaker.objects.update_or_create(
     vendor="openai", defaults={"open": True, "reason": "quota", "opened_at": now, "retry_at": now + timedelta(hours=1)}
+)
+SharedTotal.objects.filter(name=schedules.LAST_SUCCESS, labels='["housekeeping/audio"]').update(
+    value=now.timestamp() - 86400
 )
 MemoryRow.objects.filter(uid="early", memory_id=held).update(language="xx")
 print(memory, held)

@@ -105,6 +105,14 @@ DONE: dict[str, tuple[str, ...]] = {
         r"oldest unfinished run: 7\d\d\d s old",
     ),
     "QueueNotTaken": (r"\{\} => [1-9]", r"\d queued", r"\d+ s old  reprocess  queued at .*waits/"),
+    "ScheduleFails": (
+        r'schedule="housekeeping/audio"\} => [1-9]',
+        r"housekeeping', 'memories.pipeline.tasks.housekeeping'",
+        r"failures",
+        r"housekeeping_failed",
+        r"ok   audio",
+        r"done \{'sessions': \d",
+    ),
     "ServerDown": (r"\(7\) Failed to connect", r"inactive \(dead\)", r"daphne", WOKEN),
     "VendorBreakerOpen": (
         r"openai: not called since",

@@ -171,6 +171,7 @@ def environment(
         "OWNER": OWNER,
         "HOST": bad_days.GONE,
         "OPERATOR": "somebody",
+        "SCHEDULE": "housekeeping",
         "PROMETHEUS_FILE": "ops/prometheus/prometheus.yml",
         "ALERTMANAGER_FILE": "ops/alertmanager/alertmanager.yml",
     }
@@ -369,6 +370,6 @@ SCENES: dict[str, tuple[Callable[[Scene], None], Callable[[Scene], None]]] = {
 """What is done before a page is opened, and between what it has somebody do and how that is seen to be over."""
 SEEDED = {
     "ErrorBudgetBurnFast", "ErrorBudgetBurnSlow", "MemoriesOverdue", "MemorySuccessLow", "MirrorDrift",
-    "NoMemoryFinished", "OfflineBatchesStuck", "VendorBreakerOpen", "VendorQuotaExhausted",
+    "NoMemoryFinished", "OfflineBatchesStuck", "ScheduleFails", "VendorBreakerOpen", "VendorQuotaExhausted",
 }  # fmt: skip
 """Pages about what ``bad_days.SEED`` has: runs that failed and wait, an old row, a batch, an open breaker."""

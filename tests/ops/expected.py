@@ -104,6 +104,7 @@ DONE: dict[str, tuple[str, ...]] = {
         r"openai: not called since",
         r"oldest unfinished run: 7\d\d\d s old",
     ),
+    "PushFails": (r'outcome="failed"\} => 0 ', r"recap_push_failed", r"ok   database", r"push .*none"),
     "QueueNotTaken": (r"\{\} => [1-9]", r"\d queued", r"\d+ s old  reprocess  queued at .*waits/"),
     "ScheduleFails": (
         r'schedule="housekeeping/audio"\} => [1-9]',
@@ -180,6 +181,7 @@ NOT_SEEDED: dict[str, str] = {
     "JournalUnsynced": "a disk that refuses: tests/transcription/test_journal_faults.py has one",
     "LeasesLost": "workers would have to be killed again and again for longer than a lease",
     "MetricsMissing": "Prometheus would have to forget the server for minutes",
+    "PushFails": "a push service that refuses: tests/accounts/test_users.py has one",
     "VendorBudgetLow": "80 dollars at list prices",
     "VendorCallsFail": "a key that is refused, of which test_page_arrives.py has one",
     "Watchdog": "it fires always; that it is missed is seen by nobody in here",

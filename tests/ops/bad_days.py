@@ -23,6 +23,8 @@ from memories.mirror.models import MemoryRow
 from memories.models import ErasureReceipt
 from memories.offline.models import SyncBatch
 from memories.pipeline.models import PostProcessingRun, VendorBreaker
+from memories.recaps import making
+from memories.recaps.models import Recap
 from omi.shared_metrics import schedules
 from omi.shared_metrics.models import SharedTotal
 now = timezone.now()
@@ -54,6 +56,9 @@ VendorBreaker.objects.update_or_create(
 )
 SharedTotal.objects.filter(name=schedules.LAST_SUCCESS, labels='["housekeeping/audio"]').update(
     value=now.timestamp() - 86400
+)
+Recap.objects.update_or_create(
+    uid="lived", kind="day", first=(now - timedelta(days=9)).date(), defaults={"due": True, "tries": making.MOST_TRIES}
 )
 MemoryRow.objects.filter(uid="early", memory_id=held).update(language="xx")
 print(memory, held)

@@ -106,6 +106,13 @@ DONE: dict[str, tuple[str, ...]] = {
     ),
     "PushFails": (r'outcome="failed"\} => 0 ', r"recap_push_failed", r"ok   database", r"push .*none"),
     "QueueNotTaken": (r"\{\} => [1-9]", r"\d queued", r"\d+ s old  reprocess  queued at .*waits/"),
+    "RecapsGivenUp": (
+        r"\{\} => 1 ",
+        r"given up \[\('lived', 'day', ",
+        r"recap_not_made",
+        r"ok   documents",
+        r"1 begun again",
+    ),
     "ScheduleFails": (
         r'schedule="housekeeping/audio"\} => [1-9]',
         r"housekeeping', 'memories.pipeline.tasks.housekeeping'",
@@ -158,6 +165,7 @@ OVER: dict[str, tuple[str, ...]] = {
     "OfflineBatchesStuck": (r"\d unfinished, 0 failed",),
     "OldestRunTooOld": (r"\{\} => \d{1,3}(\.\d+)? @",),
     "QueueNotTaken": (r"\{\} => 0 ",),
+    "RecapsGivenUp": (r"\{\} => 0 ", NO_ALERT),
     "ServerDown": (r'up\{.*job="omi"\} => 1 ',),
     "VendorBreakerOpen": (r"Every vendor is called",),
     "VendorBudgetLow": (r'vendor="openai"\} => 0\.0000', NO_ALERT),

@@ -363,6 +363,7 @@ SCENES: dict[str, tuple[Callable[[Scene], None], Callable[[Scene], None]]] = {
     "OldestRunTooOld": (seen("max(memory_postprocessing_oldest_seconds) > 3600"), run_has_ended),
     "MetricsMissing": (watchdog_beats, nothing),
     "QueueNotTaken": (work_waits, worker_is_up),
+    "RecapsGivenUp": (seen("max(omi_recaps_given_up) > 0"), seen("max(omi_recaps_given_up) == 0")),
     "ServerDown": (server_is_down, seen('up{job="omi"} == 1')),
     "Watchdog": (watchdog_beats, nothing),
     "WorkersSilent": (worker_is_down, nothing),

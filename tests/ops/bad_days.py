@@ -19,6 +19,7 @@ SEED = """
 from datetime import timedelta
 from django.utils import timezone
 from django_q.models import Schedule
+from memories.backup import metrics as backups
 from memories.mirror.models import MemoryRow
 from memories.models import ErasureReceipt
 from memories.offline.models import SyncBatch
@@ -60,6 +61,8 @@ SharedTotal.objects.filter(name=schedules.LAST_SUCCESS, labels='["housekeeping/a
 Recap.objects.update_or_create(
     uid="lived", kind="day", first=(now - timedelta(days=9)).date(), defaults={"due": True, "tries": making.MOST_TRIES}
 )
+backups.note(backups.TIMER)
+SharedTotal.objects.filter(name=backups.LAST).update(value=now.timestamp() - 2 * 86400)
 MemoryRow.objects.filter(uid="early", memory_id=held).update(language="xx")
 print(memory, held)
 """

@@ -10,6 +10,7 @@ DONE: dict[str, tuple[str, ...]] = {
     "AdmissionClosed": (r'reason="disk_nearly_full"', r'reason="queue_too_old"', r'"admission"', r"Use%"),
     "ApiErrors": (r'"status": "ok"', r"ok   database", r"openai: not called since", r'"request_id": .*Traceback'),
     "AudioFailed": (r"openai: not called since", r"server_ended", r"Killed process", WOKEN),
+    "BackupOld": (r'by="timer"\} => 17\d{4}', r"omi-backup\.timer", r"Use%", r"1 forgotten"),
     "DeadLetters": (
         r"given up in structure after 8 workers",
         r"1 dead letters",
@@ -145,6 +146,7 @@ DONE: dict[str, tuple[str, ...]] = {
 
 OVER: dict[str, tuple[str, ...]] = {
     "AdmissionClosed": (r"\{\} => 0 ",),
+    "BackupOld": (r"\{\} => 0 ", NO_ALERT),
     "DeadLetters": (r"0 dead letters", r"\{\} => 0 "),
     "DiskNearlyFull": (r"\} => 0\.\d",),
     "ErasureOpen": (r"\{\} => 0 ",),

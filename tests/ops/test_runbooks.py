@@ -352,6 +352,10 @@ def run_has_ended(scene: Scene) -> None:
 
 
 SCENES: dict[str, tuple[Callable[[Scene], None], Callable[[Scene], None]]] = {
+    "BackupOld": (
+        seen('time() - omi_backup_last_timestamp_seconds{by="timer"} > 36 * 3600'),
+        seen("absent(omi_backup_last_timestamp_seconds)"),
+    ),
     "DeadLetters": (
         seen("max(memory_postprocessing_dead_letters) > 0"),
         seen("max(memory_postprocessing_dead_letters) == 0"),

@@ -123,6 +123,15 @@ DONE: dict[str, tuple[str, ...]] = {
         r"done \{'sessions': \d",
     ),
     "ServerDown": (r"\(7\) Failed to connect", r"inactive \(dead\)", r"daphne", WOKEN),
+    "ServerRestarts": (
+        r'instance="[^"]+", job="omi"\} => \d',
+        r'process="worker"\} => \d',
+        r"server_ended",
+        r"worker_hangs",
+        r"Killed process",
+        r"Use%",
+        r"run \d+ ",
+    ),
     "VendorBreakerOpen": (
         r"openai: not called since",
         r'outcome="success", vendor="openai"',
@@ -192,6 +201,7 @@ NOT_SEEDED: dict[str, str] = {
     "LeasesLost": "workers would have to be killed again and again for longer than a lease",
     "MetricsMissing": "Prometheus would have to forget the server for minutes",
     "PushFails": "a push service that refuses: tests/accounts/test_users.py has one",
+    "ServerRestarts": "a server would have to end four times: tests/pipeline/process/test_kills.py has it end once",
     "VendorBudgetLow": "80 dollars at list prices",
     "VendorCallsFail": "a key that is refused, of which test_page_arrives.py has one",
     "Watchdog": "it fires always; that it is missed is seen by nobody in here",

@@ -155,7 +155,7 @@ DONE: dict[str, tuple[str, ...]] = {
 
 OVER: dict[str, tuple[str, ...]] = {
     "AdmissionClosed": (r"\{\} => 0 ",),
-    "BackupOld": (r"\{\} => 0 ", NO_ALERT),
+    "BackupOld": (r"\{\} => 0 ",),
     "DeadLetters": (r"0 dead letters", r"\{\} => 0 "),
     "DiskNearlyFull": (r"\} => 0\.\d",),
     "ErasureOpen": (r"\{\} => 0 ",),
@@ -176,7 +176,7 @@ OVER: dict[str, tuple[str, ...]] = {
     "OfflineBatchesStuck": (r"\d unfinished, 0 failed",),
     "OldestRunTooOld": (r"\{\} => \d{1,3}(\.\d+)? @",),
     "QueueNotTaken": (r"\{\} => 0 ",),
-    "RecapsGivenUp": (r"\{\} => 0 ", NO_ALERT),
+    "RecapsGivenUp": (r"\{\} => 0 ",),
     "ServerDown": (r'up\{.*job="omi"\} => 1 ',),
     "VendorBreakerOpen": (r"Every vendor is called",),
     "VendorBudgetLow": (r'vendor="openai"\} => 0\.0000', NO_ALERT),

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from django_q.models import Schedule
+from django_q.models import OrmQ, Schedule
+from django_q.scheduler import scheduler
 from django_q.signals import post_execute_in_worker
+from django_q.signing import SignedPackage
 from prometheus_client import CollectorRegistry, generate_latest
 
 from memories import upkeep
@@ -86,6 +88,15 @@ def test_only_a_success_of_the_schedules_own_task_counts() -> None:
     assert last("make recaps") > 1.7e9
     assert last("count insights") == LONG_AGO
     assert ("omi_schedule_period_seconds", "of an operator") not in told()
+
+
+def test_django_q_sends_a_schedules_task_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own scheduler, queue and signing: what reaches a worker has the name where ``after_task`` looks for it."""
+    Schedule.objects.exclude(name="console: wake replays").update(next_run=timezone.now() + timedelta(hours=1))
+    monkeypatch.setattr("django_q.scheduler.close_old_django_connections", lambda: None)  # the test's own is one
+    scheduler()
+    (row,) = OrmQ.objects.all()
+    assert SignedPackage.loads(row.payload)["group"] == "console: wake replays"
 
 
 @pytest.mark.usefixtures("long_ago")

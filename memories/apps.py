@@ -14,6 +14,7 @@ class MemoriesConfig(AppConfig):
         from django.db.models.signals import post_migrate
 
         from memories import upkeep, voice_labels
+        from memories.backup import metrics as backup_metrics
         from memories.mirror import rows
         from memories.privacy import person_forgetting
         from memories.webhooks import metrics as webhook_metrics
@@ -25,3 +26,4 @@ class MemoriesConfig(AppConfig):
         voice_found.connect(voice_labels.on_voice_found, dispatch_uid="memories.voice_labels")
         post_migrate.connect(upkeep.ensure_schedules, sender=self)
         webhook_metrics.register()
+        backup_metrics.register()

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from datetime import timedelta
 
 import structlog
-from django.db import DEFAULT_DB_ALIAS, connection
 from django.utils import timezone
 
 from memories.feedback import reports
@@ -28,6 +27,7 @@ from memories.submissions import once
 from memories.user_events import log as events
 from memories.webhooks import delivery
 from omi.core.pruning import delete_in_pieces
+from omi.shared_metrics.schedules import Schedules
 from omi.stores import damaged
 from omi.stores.documents.base import DocumentError
 from omi.stores.models import DamagedDocument
@@ -46,8 +46,12 @@ INDEXED_PASSAGES = 200
 
 def erasures() -> int:
     """Take up erasures that did not reach every store, and memories whose time to be restored, or to come back from a
-    merge or a split, is over."""
-    return erasure.finish_pending() + working.expire()
+    merge or a split, is over. Raises, at its end, where one of these could not be begun."""
+    try:
+        done = erasure.finish_pending()
+    finally:
+        expired = working.expire()
+    return done + expired
 
 
 def mirror_sample() -> int:
@@ -135,26 +139,22 @@ def retention() -> dict[str, int]:
     return asdict(rules.prune())
 
 
-def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
-    """After ``migrate``: the schedules are there once."""
-    from django_q.models import Schedule
-
-    if using != DEFAULT_DB_ALIAS or Schedule._meta.db_table not in connection.introspection.table_names():
-        return  # another database, or only some apps were migrated
-    for name, task, minutes in (
-        ("finish erasures", "erasures", 5),
-        ("compare a sample of the mirror", "mirror_sample", 15),
-        ("index words", "index_words", 5),
-        ("index passages", "index_passages", 1),
-        ("merge and split", "reshapings", 1),
-        ("make recaps", "recaps", 10),
-        ("count insights", "insights", 5),
-        ("deliver webhooks", "webhooks", 1),
-        ("go on with offline batches", "offline", 1),
-        ("delete old events and callbacks", "prune", 24 * 60),
-        ("delete rows of old runs", "retention", 24 * 60),
-    ):
-        Schedule.objects.get_or_create(
-            name=name,
-            defaults={"func": f"memories.upkeep.{task}", "schedule_type": Schedule.MINUTES, "minutes": minutes},
+SCHEDULES = Schedules(
+    {
+        name: (f"{__name__}.{task}", minutes)
+        for name, task, minutes in (
+            ("finish erasures", "erasures", 5),
+            ("compare a sample of the mirror", "mirror_sample", 15),
+            ("index words", "index_words", 5),
+            ("index passages", "index_passages", 1),
+            ("merge and split", "reshapings", 1),
+            ("make recaps", "recaps", 10),
+            ("count insights", "insights", 5),
+            ("deliver webhooks", "webhooks", 1),
+            ("go on with offline batches", "offline", 1),
+            ("delete old events and callbacks", "prune", 24 * 60),
+            ("delete rows of old runs", "retention", 24 * 60),
         )
+    }
+)
+ensure_schedules = SCHEDULES.ensure

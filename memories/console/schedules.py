@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from django.db import DEFAULT_DB_ALIAS, connection
-
 from memories.console import failures, figures, replay
-
-MINUTES = {
-    "console: wake replays": ("replays", 1),
-    "console: count failures that were missed": ("missed_failures", 15),
-    "console: totals of the day": ("totals", 10),
-}
-"""Name to function of this module and minutes."""
+from omi.shared_metrics.schedules import Schedules
 
 
 def replays() -> int:
@@ -29,18 +21,11 @@ def totals() -> bool:
     return figures.snapshot()
 
 
-def ensure(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
-    """After ``migrate``: the schedules are there once."""
-    from django_q.models import Schedule
-
-    if using != DEFAULT_DB_ALIAS or Schedule._meta.db_table not in connection.introspection.table_names():
-        return  # another database, or only some apps were migrated
-    for name, (function, minutes) in MINUTES.items():
-        Schedule.objects.get_or_create(
-            name=name,
-            defaults={
-                "func": f"{__name__}.{function}",
-                "schedule_type": Schedule.MINUTES,
-                "minutes": minutes,
-            },
-        )
+SCHEDULES = Schedules(
+    {
+        "console: wake replays": (f"{__name__}.replays", 1),
+        "console: count failures that were missed": (f"{__name__}.missed_failures", 15),
+        "console: totals of the day": (f"{__name__}.totals", 10),
+    }
+)
+ensure = SCHEDULES.ensure

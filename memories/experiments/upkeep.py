@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -16,6 +15,7 @@ from memories.experiments.models import Experiment, Exposure, Observation, Shado
 from memories.pipeline.models import PostProcessingRun
 from memories.pipeline.states import State
 from omi.core.pruning import delete_in_pieces
+from omi.shared_metrics.schedules import Schedules
 
 SETTLED: Final = timedelta(days=7)
 """After so long without a correction a memory counts as not corrected."""
@@ -91,16 +91,10 @@ def exported(uid: str) -> dict[str, Any]:
 _OF_USERS = (Exposure, Observation, ShadowResult, TunedValue)
 
 
-def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
-    """After ``migrate``: the schedules are there once."""
-    from django_q.models import Schedule
-
-    if using != DEFAULT_DB_ALIAS or Schedule._meta.db_table not in connection.introspection.table_names():
-        return
-    for name, task, minutes in (("experiments", "tick", 10), ("delete old shadow results", "prune", 24 * 60)):
-        Schedule.objects.get_or_create(
-            name=name,
-            defaults={
-                "func": f"memories.experiments.upkeep.{task}", "schedule_type": Schedule.MINUTES, "minutes": minutes,
-            },
-        )  # fmt: skip
+SCHEDULES: Final = Schedules(
+    {
+        "experiments": ("memories.experiments.upkeep.tick", 10),
+        "delete old shadow results": ("memories.experiments.upkeep.prune", 24 * 60),
+    }
+)
+ensure_schedules = SCHEDULES.ensure

@@ -44,10 +44,14 @@ def have_a_worker_count(uid: str) -> None:
 
 
 def refresh_due(limit: int) -> int:
-    """Count memories that changed, and drop voices whose consent was withdrawn. How many memories were looked at."""
+    """Count memories that changed, and drop voices whose consent was withdrawn. How many memories were looked at.
+
+    Raises, at its end, where not one of them could be counted: then it is no fault of a single memory.
+    """
     _drop_withdrawn()
     rows = list(IndexedMemory.objects.filter(insights_due=True).order_by("uid", "-created_at")[:limit])
     voices: dict[str, dict[str, str]] = {}
+    failures: list[ProviderError | DocumentError] = []
     for row in rows:
         try:
             if row.uid not in voices:
@@ -55,6 +59,9 @@ def refresh_due(limit: int) -> int:
             _refresh(row, set(voices[row.uid]))
         except (ProviderError, DocumentError) as error:
             log.warning("insights_not_counted", uid=row.uid, memory_id=row.memory_id, error=type(error).__name__)
+            failures.append(error)
+    if failures and len(failures) == len(rows):
+        raise failures[-1]
     return len(rows)
 
 

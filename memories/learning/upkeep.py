@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connection
 
 from memories.learning import running
+from omi.shared_metrics.schedules import Schedules
 
 
 def learn() -> int:
@@ -15,12 +15,4 @@ def learn() -> int:
     return sum(outcome.done in ("applied", "rolled back") for outcome in running.learn())
 
 
-def ensure_schedules(*, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
-    """After ``migrate``: the schedule is there once."""
-    from django_q.models import Schedule
-
-    if using != DEFAULT_DB_ALIAS or Schedule._meta.db_table not in connection.introspection.table_names():
-        return
-    Schedule.objects.get_or_create(
-        name="learn", defaults={"func": "memories.learning.upkeep.learn", "schedule_type": Schedule.DAILY}
-    )
+ensure_schedules = Schedules({"learn": ("memories.learning.upkeep.learn", 24 * 60)}).ensure

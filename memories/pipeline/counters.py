@@ -9,3 +9,9 @@ from omi.shared_metrics.counters import SharedCounter
 ASSESSED: Final = SharedCounter(
     "memory_transcripts_assessed", "New transcripts that were compared with the shown one", ["accepted"]
 )
+RESTARTS: Final = SharedCounter(
+    "omi_server_restarts",
+    "Servers that ended or hung and were started again by manage.py serve.",
+    ["process"],
+    begin=(("web",), ("worker",)),
+)

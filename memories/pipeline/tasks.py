@@ -13,10 +13,13 @@ from memories.pipeline import recovery, runner
 from memories.pipeline.engine import fairness
 from memories.pipeline.models import ClusterBeat, PostProcessingRun
 from memories.pipeline.operations import metrics, unknown_tasks
+from memories.pipeline.operations.schedules import HOUSEKEEPING
 from memories.pipeline.states import State
 from memories.pipeline.vendor_calls import jobs
 from omi.core.env import env_str
 from omi.core.pruning import delete_in_pieces
+from omi.shared_metrics import schedules
+from omi.shared_metrics.schedules import part_of
 from omi.stores import audio, uploads
 from transcription.session.recovery import recover_sessions
 
@@ -59,7 +62,7 @@ def housekeeping() -> dict[str, int]:
     """Finish sessions whose process died; delete audio past its deadline, broken-off uploads and old queue records;
     send again what a worker of another release did not know; add what has ended to the totals of the counters.
 
-    One part that fails is logged and keeps no other from its work.
+    One part that fails is logged and keeps no other from its work; that it succeeds is noted of each by itself.
     """
 
     def expired_audio() -> int:
@@ -76,6 +79,7 @@ def housekeeping() -> dict[str, int]:
     for name, part in parts.items():
         try:
             done[name] = int(part() or 0)
+            schedules.succeeded(part_of(HOUSEKEEPING, name))
         except Exception:
             log.exception("housekeeping_failed", part=name)
             done[name] = -1

@@ -111,8 +111,12 @@ def verify_user_erased(uid: str) -> dict[str, int]:
 
 
 def finish_pending(limit: int = 100) -> int:
-    """Take up erasures that did not reach every store, and memories whose time to be restored is over."""
+    """Take up erasures that did not reach every store, and memories whose time to be restored is over.
+
+    Raises, at its end, the error of one of these that could not be begun: it has no receipt yet by which it is seen.
+    """
     done = 0
+    failed: ProviderError | DocumentError | None = None
     for receipt in ErasureReceipt.objects.filter(complete=False).order_by("started_at")[:limit]:
         done += _run(receipt).complete
     for row in expired(limit):
@@ -123,6 +127,9 @@ def finish_pending(limit: int = 100) -> int:
             mirror.forget_memory(row.uid, row.memory_id)
         except (ProviderError, DocumentError) as error:
             log.warning("erasure.not_begun", memory_id=row.memory_id, error=type(error).__name__)
+            failed = error
+    if failed is not None:
+        raise failed
     return done
 
 

@@ -9,3 +9,8 @@ class RecapsConfig(AppConfig):
     name = "memories.recaps"
     label = "recaps"
     verbose_name = "Recaps"
+
+    def ready(self) -> None:
+        from memories.recaps import metrics
+
+        metrics.register()

@@ -42,6 +42,11 @@ CLAIM = timedelta(minutes=5)
 USERS_AT_ONCE, RECAPS_AT_ONCE = 500, 50
 TURN_SECONDS = 300.0
 MOST_TRIES = 10
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=10), timedelta(hours=4)
+"""After a try that failed, doubled each time: a store that is away for hours costs a few tries, and the last of them is
+21 hours after the first."""
+GIVEN_UP_FOR = timedelta(days=15)
+"""A recap that was given up is asked after by operators until its period began this long ago."""
 MOST_MEMORIES = 200
 """Of one period, the newest: a week of talk has some hundred."""
 FETCHED = 20
@@ -51,7 +56,8 @@ def tick() -> int:
     """Make the recaps that are due; returns how many were made."""
     now = timezone.now()
     look(now)
-    due = Recap.objects.filter(Q(until=None) | Q(until__lt=now), due=True, tries__lt=MOST_TRIES).order_by("first", "pk")
+    due = Recap.objects.filter(Q(until=None) | Q(until__lt=now), due=True, tries__lt=MOST_TRIES)
+    due = due.order_by("tries", "first", "pk")  # what has failed keeps none waiting that has not
     made, began = 0, monotonic()
     for identity in list(due.values_list("pk", flat=True)[:RECAPS_AT_ONCE]):
         if monotonic() - began > TURN_SECONDS:
@@ -100,15 +106,37 @@ def make(identity: int) -> bool:
     row = Recap.objects.get(pk=identity)
     try:
         made = _make(row, now)
-    except (ProviderError, DocumentError) as error:
-        log.warning("recap_not_made", uid=row.uid, kind=row.kind, error=type(error).__name__)
-        return False
     except AccountErased:
         Recap.objects.filter(pk=identity).delete()
+        return False
+    except Exception as error:
+        _later(row)
+        given_up = row.tries >= MOST_TRIES
+        log.warning("recap_not_made", uid=row.uid, kind=row.kind, error=type(error).__name__, given_up=given_up)
+        if not isinstance(error, (ProviderError, DocumentError)):
+            raise  # a fault of ours: the task fails, and its next turn goes on with the others
         return False
     if made:
         _push(row)
     return made
+
+
+def _later(row: Recap) -> None:
+    """Give the claim back, and have the next try wait: most failures are a store or a vendor that is away."""
+    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** max(0, row.tries - 1))
+    mine = Recap.objects.filter(pk=row.pk, claim=row.claim, due=True)
+    mine.update(until=timezone.now() + pause, claim="")
+
+
+def given_up() -> QuerySet[Recap]:
+    """Recaps of the last weeks that were tried so often that no turn tries them again."""
+    since = (timezone.now() - GIVEN_UP_FOR).date()
+    return Recap.objects.filter(due=True, tries__gte=MOST_TRIES, first__gte=since)
+
+
+def try_again() -> int:
+    """Have the next turn try again what was given up; how many."""
+    return given_up().update(tries=0, until=None)
 
 
 def _make(row: Recap, began: datetime) -> bool:
@@ -200,7 +228,7 @@ def _push(row: Recap) -> None:
         title = str(found.data.get("title", "")) if found else ""
         push(row.uid, title, "", {"recap": f"{row.kind}/{row.first}"})
     except (ProviderError, DocumentError) as error:
-        log.warning("recap_push_failed", error=type(error).__name__)
+        log.warning("recap_push_failed", error=type(error).__name__, code=getattr(error, "code", ""))
 
 
 def document_path(uid: str, kind: str, first: date) -> str:

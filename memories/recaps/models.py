@@ -9,7 +9,8 @@ class Recap(models.Model):
     """One recap of one period; the row is what makes it one, however often and by whomever it is begun.
 
     ``first`` is the first day of the period in the user's zone. ``due``: it has to be made (again). ``until``: a worker
-    is at it; after that moment another may. ``memories``: how many it was made of.
+    is at it or, where ``claim`` is empty, the last try failed; after that moment a worker may. ``memories``: how many
+    it was made of.
     """
 
     class Kind(models.TextChoices):

@@ -88,6 +88,7 @@ def make_again(uid: str, kind: str, day: date, *, fence: Fence) -> Recap:
     with events.user_write(uid, fence):
         row, _ = Recap.objects.get_or_create(uid=uid, kind=kind, first=first)
         Recap.objects.filter(pk=row.pk).update(due=True, tries=0)
+        Recap.objects.filter(pk=row.pk, claim="").update(until=None)  # nobody is at it: it only waits after a failure
         transaction.on_commit(lambda: async_task("memories.recaps.making.make", row.pk))
     row.due = True
     return row

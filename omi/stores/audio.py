@@ -244,7 +244,8 @@ def forget_user(uid: str, purpose: str | None = None) -> int:
 
 
 def sweep_expired(limit: int = 1000, *, in_use: Collection[str] = ()) -> int:
-    """Delete what is past its deadline or was never completed, and old rows. One broken object stops no other.
+    """Delete what is past its deadline or was never completed, and old rows. One broken object stops no other; it is
+    raised at the end, for somebody has to see that audio is kept for longer than was promised.
 
     ``in_use``: ids of memories that are being worked on; their audio is swept when that is over.
     """
@@ -254,12 +255,16 @@ def sweep_expired(limit: int = 1000, *, in_use: Collection[str] = ()) -> int:
         | Q(complete=False, created_at__lte=now - ABANDONED_AFTER)
     )
     done = 0
+    failed: ProviderError | None = None
     for row in list(doomed.order_by("delete_after")[:limit]):
         try:
             done += delete(row)
         except ProviderError as error:
             log.warning("audio.sweep_failed", object=row.name, code=error.code)
+            failed = error
     delete_in_pieces(AudioObject.objects.filter(deleted_at__lte=now - KEEP_ROWS))
+    if failed is not None:
+        raise failed
     return done
 
 

@@ -19,10 +19,15 @@ SEED = """
 from datetime import timedelta
 from django.utils import timezone
 from django_q.models import Schedule
+from memories.backup import metrics as backups
 from memories.mirror.models import MemoryRow
 from memories.models import ErasureReceipt
 from memories.offline.models import SyncBatch
 from memories.pipeline.models import PostProcessingRun, VendorBreaker
+from memories.recaps import making
+from memories.recaps.models import Recap
+from omi.shared_metrics import schedules
+from omi.shared_metrics.models import SharedTotal
 now = timezone.now()
 # Else the worker mends it before anybody has read the page: they are due when the deployment begins.
 mending = ("memories.upkeep.erasures", "memories.pipeline.tasks.reconcile", "memories.pipeline.tasks.housekeeping")
@@ -50,6 +55,14 @@ if not SyncBatch.objects.exists():
 VendorBreaker.objects.update_or_create(
     vendor="openai", defaults={"open": True, "reason": "quota", "opened_at": now, "retry_at": now + timedelta(hours=1)}
 )
+SharedTotal.objects.filter(name=schedules.LAST_SUCCESS, labels='["housekeeping/audio"]').update(
+    value=now.timestamp() - 86400
+)
+Recap.objects.update_or_create(
+    uid="lived", kind="day", first=(now - timedelta(days=9)).date(), defaults={"due": True, "tries": making.MOST_TRIES}
+)
+backups.note(backups.TIMER)
+SharedTotal.objects.filter(name=backups.LAST).update(value=now.timestamp() - 2 * 86400)
 MemoryRow.objects.filter(uid="early", memory_id=held).update(language="xx")
 print(memory, held)
 """

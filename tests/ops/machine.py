@@ -20,8 +20,11 @@ from tests.ops import stand_ins
 from tests.ops.deployment import until
 
 WEB, WORKER = "omi-web", "omi-worker"
-OTHERS = ("postgresql", "postgresql@17-main", "prometheus", "prometheus-alertmanager", "systemd-timesyncd")
-"""Units that the pages name and that are not ours: nothing runs behind them here."""
+OTHERS = (
+    "postgresql", "postgresql@17-main", "prometheus", "prometheus-alertmanager", "systemd-timesyncd",
+    "omi-backup", "omi-backup.timer",
+)  # fmt: skip
+"""Other units that the pages name: nothing runs behind them here."""
 KERNEL = (
     "kernel: python invoked oom-killer: gfp_mask=0x140cca, order=0, oom_score_adj=0",
     "kernel: Out of memory: Killed process 4242 (python) total-vm:9000000kB, UID:999 oom_score_adj:0",

@@ -137,15 +137,17 @@ def test_the_journal_keeps_lines_for_the_days_that_the_data_map_says() -> None:
     assert f"after **{days} days** by the machine's journal" in (ROOT / "ops" / "README.md").read_text()
 
 
-@pytest.mark.parametrize("unit", ["omi-web.service", "omi-worker.service"])
+@pytest.mark.parametrize("unit", ["omi-backup.timer", "omi-backup.service", "omi-web.service", "omi-worker.service"])
 def test_systemd_takes_the_units(unit: str, tmp_path: Path) -> None:
     """As they are, but for the folder of the installation, which is this one."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze cannot be had here: apt-get install systemd")
-    for file in (ROOT / "ops" / "systemd").glob("*.service"):
+    for file in (ROOT / "ops" / "systemd").glob("omi-*"):
         (tmp_path / file.name).write_text(file.read_text().replace("/opt/omi", str(ROOT)))
     done("systemd-analyze", "verify", tmp_path / unit)
     text = (ROOT / "ops" / "systemd" / unit).read_text()
-    assert {"omi-web.service", "omi-worker.service"} == {f.name for f in (ROOT / "ops" / "systemd").glob("*.service")}
-    assert "manage.py serve" in text
-    assert "User=omi" in text
+    services = {"omi-backup.service", "omi-web.service", "omi-worker.service"}
+    assert services == {f.name for f in (ROOT / "ops" / "systemd").glob("*.service")}
+    if unit in services:
+        assert ("manage.py backup /var/backups/omi --daily" if "backup" in unit else "manage.py serve") in text
+        assert "User=omi" in text

@@ -171,6 +171,7 @@ def environment(
         "OWNER": OWNER,
         "HOST": bad_days.GONE,
         "OPERATOR": "somebody",
+        "SCHEDULE": "housekeeping",
         "PROMETHEUS_FILE": "ops/prometheus/prometheus.yml",
         "ALERTMANAGER_FILE": "ops/alertmanager/alertmanager.yml",
     }
@@ -351,6 +352,10 @@ def run_has_ended(scene: Scene) -> None:
 
 
 SCENES: dict[str, tuple[Callable[[Scene], None], Callable[[Scene], None]]] = {
+    "BackupOld": (
+        seen('time() - omi_backup_last_timestamp_seconds{by="timer"} > 36 * 3600'),
+        seen("absent(omi_backup_last_timestamp_seconds)"),
+    ),
     "DeadLetters": (
         seen("max(memory_postprocessing_dead_letters) > 0"),
         seen("max(memory_postprocessing_dead_letters) == 0"),
@@ -362,6 +367,7 @@ SCENES: dict[str, tuple[Callable[[Scene], None], Callable[[Scene], None]]] = {
     "OldestRunTooOld": (seen("max(memory_postprocessing_oldest_seconds) > 3600"), run_has_ended),
     "MetricsMissing": (watchdog_beats, nothing),
     "QueueNotTaken": (work_waits, worker_is_up),
+    "RecapsGivenUp": (seen("max(omi_recaps_given_up) > 0"), seen("max(omi_recaps_given_up) == 0")),
     "ServerDown": (server_is_down, seen('up{job="omi"} == 1')),
     "Watchdog": (watchdog_beats, nothing),
     "WorkersSilent": (worker_is_down, nothing),
@@ -369,6 +375,6 @@ SCENES: dict[str, tuple[Callable[[Scene], None], Callable[[Scene], None]]] = {
 """What is done before a page is opened, and between what it has somebody do and how that is seen to be over."""
 SEEDED = {
     "ErrorBudgetBurnFast", "ErrorBudgetBurnSlow", "MemoriesOverdue", "MemorySuccessLow", "MirrorDrift",
-    "NoMemoryFinished", "OfflineBatchesStuck", "VendorBreakerOpen", "VendorQuotaExhausted",
+    "NoMemoryFinished", "OfflineBatchesStuck", "ScheduleFails", "VendorBreakerOpen", "VendorQuotaExhausted",
 }  # fmt: skip
 """Pages about what ``bad_days.SEED`` has: runs that failed and wait, an old row, a batch, an open breaker."""

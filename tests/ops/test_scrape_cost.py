@@ -31,10 +31,18 @@ SMALL = (
     "shared_metrics_sharedtotal",
     "transcription_vendorbreaker",
     "hosts_host",
+    "django_q_schedule",
 )
-"""As many rows as there are series, vendors or hosts."""
+"""As many rows as there are series, vendors, hosts or schedules."""
 
-OF_WHAT_IS_OPEN = ("run_not_counted", "run_open_age", "call_not_counted", "run_dead_letters", "memories_row_stale")
+OF_WHAT_IS_OPEN = (
+    "run_not_counted",
+    "run_open_age",
+    "call_not_counted",
+    "run_dead_letters",
+    "memories_row_stale",
+    "recaps_due",
+)
 """Indexes that hold only what has not ended, or was not read yet; how far they are read is the next test's."""
 
 NEWEST_FIRST = ("memories_mirrorsample_at",)

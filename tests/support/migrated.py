@@ -126,7 +126,8 @@ def _key() -> str:
     for app in ("omi", "memories", "transcription", "speakers", "emotions"):
         sources += sorted((ROOT / app).glob("**/migrations/*.py"))
     sources += sorted((ROOT / "memories").glob("**/apps.py"))
-    sources += [ROOT / "memories/upkeep.py", ROOT / "memories/pipeline/operations/schedules.py"]
+    sources += [*sorted((ROOT / "memories").glob("**/upkeep.py")), *sorted((ROOT / "memories").glob("**/schedules.py"))]
+    sources += [ROOT / "omi/shared_metrics/schedules.py"]
     sources += sorted((ROOT / "memories").glob("**/triggers.py"))
     digest = hashlib.sha256()
     for source in sources:

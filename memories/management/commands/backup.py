@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from memories.backup import making, receipts
+from memories.backup import making, metrics, receipts
 from memories.backup.archive import BackupError, one_sentence
 
 
@@ -22,6 +22,10 @@ class Command(BaseCommand):
             "--receipts", action="store_true",
             help="write only digests and times of erasures, for `restore --receipts`; replaces an earlier FILE",
         )  # fmt: skip
+        parser.add_argument(
+            "--daily", action="store_true",
+            help="for a timer that makes one each day: the alert BackupOld comes where the next one does not",
+        )  # fmt: skip
 
     def handle(self, target: Path, **options: Any) -> None:
         try:
@@ -31,6 +35,7 @@ class Command(BaseCommand):
             made = making.take(target)
         except BackupError as error:
             raise CommandError(str(error)) from error
+        metrics.note(metrics.TIMER if options["daily"] else metrics.HAND)
         size = made.file.stat().st_size
         self.stdout.write(f"{made.file}: {len(made.manifest.parts)} files, {size} bytes.")
         self.stdout.write("It holds personal data and secrets in the clear: keep it encrypted, on another machine.")

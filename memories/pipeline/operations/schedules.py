@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
-SCHEDULES = {
-    "reconcile runs": ("memories.pipeline.tasks.reconcile", 1),
-    "housekeeping": ("memories.pipeline.tasks.housekeeping", 5),
-}
-"""Name to function and minutes."""
+from omi.shared_metrics.schedules import Schedules
 
+HOUSEKEEPING: Final = "housekeeping"
+PARTS: Final = ("sessions", "audio", "uploads", "tasks", "unknown", "figures")
+"""What housekeeping does: one part that fails keeps no other from its work."""
 
-def ensure(**_: Any) -> None:
-    """Create the schedules that are not there (after ``migrate``, and when ``serve`` starts)."""
-    from django_q.models import Schedule
-
-    for name, (function, minutes) in SCHEDULES.items():
-        Schedule.objects.get_or_create(
-            name=name, defaults={"func": function, "schedule_type": Schedule.MINUTES, "minutes": minutes}
-        )
+SCHEDULES: Final = Schedules(
+    {
+        "reconcile runs": ("memories.pipeline.tasks.reconcile", 1),
+        HOUSEKEEPING: ("memories.pipeline.tasks.housekeeping", 5),
+    },
+    parts={HOUSEKEEPING: PARTS},
+)
+ensure = SCHEDULES.ensure

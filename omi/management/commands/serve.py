@@ -18,9 +18,10 @@ from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser, call_command
 from django.db import Error, connection
 
-from memories.pipeline import recovery
+from memories.pipeline import counters, recovery
 from memories.pipeline.operations.supervisor import CLUSTER_VARIABLE, ClusterWatch, Group, Guardian
 from omi.core import addresses, open_files
+from omi.shared_metrics.counters import flush
 from transcription.hosts import heartbeats
 from transcription.session import host_upkeep
 
@@ -32,6 +33,8 @@ BACKLOG = 2048
 """Connections that the kernel takes before daphne does. Twisted's 50 leave a crowd that comes back at once to TCP's own
 retries, which double from one second on."""
 LONGEST_PAUSE = 10.0
+COUNTS_EVERY = 5.0
+"""Seconds between two hand-overs of what this process counted: no web server sees its memory."""
 FEW_FILES = 4096
 """Open files below which a few hundred sockets are too many: each live conversation needs about five."""
 
@@ -125,6 +128,7 @@ class Command(BaseCommand):
         hangs: queue.SimpleQueue[str] = queue.SimpleQueue()
         background("watch", look, lambda: _look_at_runs(watch, hangs))
         background("ends", look, recovery.notify_ends)
+        background("counts", COUNTS_EVERY, flush)
         if heartbeats.kept():
             background("host", host_upkeep.HEARTBEAT_SECONDS, host_upkeep.tick)
         failures = dict.fromkeys((group.name for group in groups), 0)
@@ -146,6 +150,7 @@ class Command(BaseCommand):
                     continue
                 del restart_at[group.name]
                 group.restart()  # kills what the first process left behind
+                counters.RESTARTS.inc(group.name)
                 if watch and group is worker:
                     watch.fresh()
             while not hangs.empty():
@@ -153,6 +158,7 @@ class Command(BaseCommand):
                 if watch and worker:
                     log.error("worker_hangs", reason=reason)
                     worker.restart()
+                    counters.RESTARTS.inc(worker.name)
                     watch.fresh()
             time.sleep(min(0.2, look))
 

@@ -10,6 +10,7 @@ DONE: dict[str, tuple[str, ...]] = {
     "AdmissionClosed": (r'reason="disk_nearly_full"', r'reason="queue_too_old"', r'"admission"', r"Use%"),
     "ApiErrors": (r'"status": "ok"', r"ok   database", r"openai: not called since", r'"request_id": .*Traceback'),
     "AudioFailed": (r"openai: not called since", r"server_ended", r"Killed process", WOKEN),
+    "CertificateEnds": (r"\} => 59\.\d", r"expire date: ", r"subject: CN=127\.0\.0\.1"),
     "DeadLetters": (
         r"given up in structure after 8 workers",
         r"1 dead letters",
@@ -85,6 +86,12 @@ DONE: dict[str, tuple[str, ...]] = {
         r"alertmanager\.yml'  SUCCESS",
     ),
     "MirrorDrift": (r"row_stale +memories +early \S+ language", r"1 differences", r"1 repaired", r"no differences"),
+    "MonitoringDown": (
+        r'up\{.*job="way-in"\} => 1',
+        r'"activeTargets"',
+        r"active \(running\)",
+        r"is valid prometheus config",
+    ),
     "NoMemoryFinished": (
         r"Unfinished: .*1 waiting",
         r"worker_died\. See the attempts",
@@ -104,7 +111,19 @@ DONE: dict[str, tuple[str, ...]] = {
         r"openai: not called since",
         r"oldest unfinished run: 7\d\d\d s old",
     ),
+    "PagesNotDelivered": (
+        r'alertname="PagesNotDelivered".*integration="pagerduty".* => 1',
+        r'failed_total\{integration="pagerduty"\} [1-9]',
+        r"alertmanager\.yml'  SUCCESS",
+    ),
     "QueueNotTaken": (r"\{\} => [1-9]", r"\d queued", r"\d+ s old  reprocess  queued at .*waits/"),
+    "RulesFail": (
+        r'"name":"omi:broken"\n"lastError":"vector cannot contain metrics with the same labelset"',
+        r'rule_group=".*;broken"\} => [1-9]',
+        r'up\{.*job="omi"\} => 1',
+        r'rule_group=".*;omi-\w+"\} => 0\.0',
+        r"is valid prometheus config",
+    ),
     "ServerDown": (r"\(7\) Failed to connect", r"inactive \(dead\)", r"daphne", WOKEN),
     "VendorBreakerOpen": (
         r"openai: not called since",
@@ -122,6 +141,12 @@ DONE: dict[str, tuple[str, ...]] = {
     ),
     "VendorQuotaExhausted": (r"openai: not called since", r'vendor="openai"\} => 0\.00\d', r"openai is called again"),
     "Watchdog": (r'ALERTS\{.*alertname="Watchdog".* => 1', r"Watchdog .* active", r"is valid prometheus config"),
+    "WayInClosed": (
+        r"connection refused",
+        r"\(7\) Failed to connect",
+        r'"status": "ok"',
+        r"is valid prometheus config",
+    ),
     "WebhooksNotArriving": (r"Unfinished: ", r"webhook_delivered", r"webhook_failed", r"ok   database"),
     "WorkersSilent": (r"ok   database", r"inactive \(dead\)", r"run_finished", r"Killed process", WOKEN),
 }
@@ -129,6 +154,7 @@ DONE: dict[str, tuple[str, ...]] = {
 
 OVER: dict[str, tuple[str, ...]] = {
     "AdmissionClosed": (r"\{\} => 0 ",),
+    "CertificateEnds": (r"\} => 59\.\d", NO_ALERT),
     "DeadLetters": (r"0 dead letters", r"\{\} => 0 "),
     "DiskNearlyFull": (r"\} => 0\.\d",),
     "ErasureOpen": (r"\{\} => 0 ",),
@@ -145,16 +171,20 @@ OVER: dict[str, tuple[str, ...]] = {
     "LeasesLost": (r"\{\} => 0 ", NO_ALERT),
     "MetricsMissing": (r"\{\} => 1 ",),
     "MirrorDrift": (r"no differences",),
+    "MonitoringDown": (r'up\{.*job="alertmanager"\} => 1',),
     "NoMemoryFinished": (r"\{\} => [1-9]",),
     "OfflineBatchesStuck": (r"\d unfinished, 0 failed",),
     "OldestRunTooOld": (r"\{\} => \d{1,3}(\.\d+)? @",),
+    "PagesNotDelivered": (r'integration="pagerduty"\} => \d',),
     "QueueNotTaken": (r"\{\} => 0 ",),
+    "RulesFail": (r"\{\} => \d",),
     "ServerDown": (r'up\{.*job="omi"\} => 1 ',),
     "VendorBreakerOpen": (r"Every vendor is called",),
     "VendorBudgetLow": (r'vendor="openai"\} => 0\.0000', NO_ALERT),
     "VendorCallsFail": (r'outcome="success", vendor="openai"', NO_ALERT),
     "VendorQuotaExhausted": (r"Every vendor is called", r'outcome="success", vendor="openai"'),
     "Watchdog": (r"Watchdog .* active",),
+    "WayInClosed": (r"probe_success\{.*\} => 1 ", NO_ALERT),
     "WebhooksNotArriving": (r"\{\} => 0 ",),
     "WorkersSilent": (r"\{\} => \d",),
 }
@@ -164,6 +194,7 @@ NOT_SEEDED: dict[str, str] = {
     "AdmissionClosed": "a door shuts for a disk that is full, a database that is slow, or work of six hours",
     "ApiErrors": "views do not fail by themselves: the log's line of one that did is made up",
     "AudioFailed": "ten minutes of audio that no vendor heard",
+    "CertificateEnds": "the door's certificate is good for months: tests/ops/test_way_in.py has one of three days",
     "DiskNearlyFull": "it needs a disk of its own: tests/omi/test_small_disk.py",
     "FiguresBehind": "ten thousand runs that are in no total: tests/ops/test_scrape_cost.py has as many in small",
     "FiguresUnreadable": "the database of this deployment is a file, which is never away",
@@ -172,6 +203,7 @@ NOT_SEEDED: dict[str, str] = {
     "JournalUnsynced": "a disk that refuses: tests/transcription/test_journal_faults.py has one",
     "LeasesLost": "workers would have to be killed again and again for longer than a lease",
     "MetricsMissing": "Prometheus would have to forget the server for minutes",
+    "MonitoringDown": "what would have to be away is what the other pages are tried with",
     "VendorBudgetLow": "80 dollars at list prices",
     "VendorCallsFail": "a key that is refused, of which test_page_arrives.py has one",
     "Watchdog": "it fires always; that it is missed is seen by nobody in here",
@@ -186,6 +218,7 @@ MAY_END: dict[str, dict[str, int]] = {
         'curl -sS -m 10 -o /dev/null -w "%{http_code}" "$OMI_URL/metrics"': 7,
         "systemctl status omi-web": 3,
     },
+    "WayInClosed": {'curl -sS -m 10 "$OMI_PUBLIC_URL/healthz"': 7},
     "WorkersSilent": {"systemctl status omi-worker": 3},
 }
 """Exit statuses beside 0 with which a command may end, where the page says so."""

@@ -20,7 +20,10 @@ from tests.ops import stand_ins
 from tests.ops.deployment import until
 
 WEB, WORKER = "omi-web", "omi-worker"
-OTHERS = ("postgresql", "postgresql@17-main", "prometheus", "prometheus-alertmanager", "systemd-timesyncd")
+OTHERS = (
+    "postgresql", "postgresql@17-main", "prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter",
+    "caddy", "systemd-timesyncd",
+)  # fmt: skip
 """Units that the pages name and that are not ours: nothing runs behind them here."""
 KERNEL = (
     "kernel: python invoked oom-killer: gfp_mask=0x140cca, order=0, oom_score_adj=0",

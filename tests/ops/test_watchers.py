@@ -75,6 +75,20 @@ def test_a_page_that_pagerduty_does_not_take_is_told_by_webhook(mended: Watch) -
     until(lambda: "PagesNotDelivered" not in mended.firing(), 90, "it is not over")
 
 
+def test_a_page_of_several_alerts_has_a_summary_without_which_pagerduty_takes_none(watched: Watch) -> None:
+    """One vendor whose key is refused fails in several operations, each with a summary of its own."""
+    both = [{"alertname": "TryTwo", "vendor": "openai", "operation": name} for name in ("structure", "embed")]
+    bad_watch.put(watched, *both)
+    summary = until(lambda: page_of_both(watched), 30, "PagerDuty was sent nothing of both that it takes")
+    assert "TryTwo of structure." in summary
+
+
+def page_of_both(watched: Watch) -> str:
+    """The first page may hold only the alert that came first."""
+    summaries = [event["payload"]["summary"] for event in watched.receiver.pages("trigger", "TryTwo")]
+    return next((summary for summary in summaries if "TryTwo of embed." in summary and "structure" in summary), "")
+
+
 def test_a_rule_that_cannot_be_evaluated_is_a_ticket(mended: Watch) -> None:
     before = len(mended.receiver.arrived)
     bad_watch.rule_fails(mended)

@@ -47,7 +47,8 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 def watched(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
     """Prometheus scrapes the deployment every second from before anything happened in it."""
     programs = program("prometheus", "prometheus"), program("prometheus-alertmanager", "prometheus-alertmanager")
-    with watch(tmp_path_factory.mktemp("watch"), deployment.url, programs) as found:
+    blackbox = shutil.which("prometheus-blackbox-exporter")  # without it the rest can be watched all the same
+    with watch(tmp_path_factory.mktemp("watch"), deployment.url, programs, blackbox) as found:
         until(lambda: found.query('up{job="omi"} == 1'), 60, "Prometheus does not reach the server")
         yield found
 
@@ -75,6 +76,11 @@ def program(name: str, package: str) -> str:
         missing(name, Unavailable(f"apt-get install {package} (`make packages` does so where it may)"))
         raise AssertionError("unreachable")
     return found
+
+
+@pytest.fixture(scope="session")
+def blackbox() -> str:
+    return program("prometheus-blackbox-exporter", "prometheus-blackbox-exporter")
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,8 @@ from tests.ops.deployment import until
 
 WEB, WORKER = "omi-web", "omi-worker"
 OTHERS = (
-    "postgresql", "postgresql@17-main", "prometheus", "prometheus-alertmanager", "systemd-timesyncd",
-    "omi-backup", "omi-backup.timer",
+    "postgresql", "postgresql@17-main", "prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter",
+    "caddy", "systemd-timesyncd", "omi-backup", "omi-backup.timer",
 )  # fmt: skip
 """Other units that the pages name: nothing runs behind them here."""
 KERNEL = (

@@ -51,7 +51,7 @@ def check_command(words: list[str]) -> None:
 
 
 def test_all_that_a_machine_needs_is_there() -> None:
-    expected = {"proxy", "web", "worker", "postgres", "redis", "prometheus", "alertmanager", "grafana"}
+    expected = {"proxy", "web", "worker", "postgres", "redis", "prometheus", "alertmanager", "blackbox", "grafana"}
     assert set(services()) == expected
 
 
@@ -176,6 +176,22 @@ def test_grafana_and_prometheus_read_the_files_of_this_folder() -> None:
     assert provisioned["providers"][0]["options"]["path"] == "/etc/grafana/dashboards/omi"
     key = next(secret for secret in services()["alertmanager"]["secrets"] if isinstance(secret, dict))
     assert f"routing_key_file: {key['target']}" in (OPS / "alertmanager" / "alertmanager.yml").read_text()
+
+
+def test_the_exporter_of_the_way_in_is_where_prometheus_asks_for_it_and_nobody_else_reaches_it() -> None:
+    """Whoever reaches it has it ask any address for him."""
+    service = services()["blackbox"]
+    assert re.fullmatch(r"prom/blackbox-exporter:v\d+\.\d+\.\d+", service["image"])
+    assert service["network_mode"] == services()["prometheus"]["network_mode"] == "service:proxy"
+    jobs = yaml.safe_load((OPS / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    [job] = [job for job in jobs if job["job_name"] == "way-in"]
+    address = job["relabel_configs"][-1]["replacement"]
+    assert f"--web.listen-address={address}" in service["command"]
+    assert f"--web.listen-address={address}" in (OPS / "README.md").read_text()
+    [mount] = service["volumes"]
+    assert mount.startswith("./prometheus/blackbox.yml:")
+    assert f"--config.file={mount.split(':')[1]}" in service["command"]
+    assert set(job["params"]["module"]) <= set(yaml.safe_load((OPS / mount.split(":")[0]).read_text())["modules"])
 
 
 def test_the_image_runs_as_nobody_in_particular_and_says_how_it_is() -> None:

@@ -44,7 +44,9 @@ def test_what_calls_the_environment_has_it_made_first() -> None:
     assert bare == set()
 
 
-@pytest.mark.parametrize("program", ["redis-server", "nginx", "ip", "curl", "promtool", "amtool"])
+@pytest.mark.parametrize(
+    "program", ["redis-server", "nginx", "ip", "curl", "promtool", "amtool", "prometheus-blackbox-exporter"]
+)
 def test_a_program_that_tests_run_is_installed_where_it_may_be(program: str) -> None:
     """``ip`` makes the hosts of tests/topology, ``curl`` is in the runbooks."""
     packages = (ROOT / "tests" / "support" / "packages.sh").read_text()

@@ -20,7 +20,7 @@ import django_q.cluster
 import httpx
 import pytest
 
-from tests.ops import bad_days, stand_ins
+from tests.ops import bad_days, bad_watch, stand_ins
 from tests.ops.deployment import Deployment, until
 from tests.ops.expected import DONE, MAY_END, NOT_SEEDED, OVER
 from tests.ops.machine import WEB, WORKER, Machine, machine
@@ -165,8 +165,11 @@ def environment(
         **os.environ,
         **lived_in.installation.environment,
         "OMI_URL": lived_in.url,
+        "OMI_PUBLIC_URL": watched.door.url,
+        "CURL_CA_BUNDLE": str(watched.door.pem),
         "PROMETHEUS": watched.prometheus,
         "ALERTMANAGER": watched.alertmanager,
+        "BLACKBOX": watched.blackbox or "",
         "VENDOR": VENDOR,
         "OWNER": OWNER,
         "HOST": bad_days.GONE,
@@ -356,6 +359,7 @@ SCENES: dict[str, tuple[Callable[[Scene], None], Callable[[Scene], None]]] = {
         seen('time() - omi_backup_last_timestamp_seconds{by="timer"} > 36 * 3600'),
         seen("absent(omi_backup_last_timestamp_seconds)"),
     ),
+    "CertificateEnds": (lambda scene: bad_watch.door_is_open(scene.watched), nothing),
     "DeadLetters": (
         seen("max(memory_postprocessing_dead_letters) > 0"),
         seen("max(memory_postprocessing_dead_letters) == 0"),
@@ -366,10 +370,23 @@ SCENES: dict[str, tuple[Callable[[Scene], None], Callable[[Scene], None]]] = {
     "JournalNeglected": (session_is_left, nothing),
     "OldestRunTooOld": (seen("max(memory_postprocessing_oldest_seconds) > 3600"), run_has_ended),
     "MetricsMissing": (watchdog_beats, nothing),
+    "MonitoringDown": (lambda scene: bad_watch.door_is_open(scene.watched), nothing),
+    "PagesNotDelivered": (
+        lambda scene: bad_watch.key_is_wrong(scene.watched),
+        lambda scene: bad_watch.key_is_right(scene.watched),
+    ),
     "QueueNotTaken": (work_waits, worker_is_up),
     "RecapsGivenUp": (seen("max(omi_recaps_given_up) > 0"), seen("max(omi_recaps_given_up) == 0")),
+    "RulesFail": (
+        lambda scene: bad_watch.rule_fails(scene.watched),
+        lambda scene: bad_watch.rule_is_gone(scene.watched),
+    ),
     "ServerDown": (server_is_down, seen('up{job="omi"} == 1')),
     "Watchdog": (watchdog_beats, nothing),
+    "WayInClosed": (
+        lambda scene: bad_watch.door_is_shut(scene.watched),
+        lambda scene: bad_watch.door_is_open(scene.watched),
+    ),
     "WorkersSilent": (worker_is_down, nothing),
 }
 """What is done before a page is opened, and between what it has somebody do and how that is seen to be over."""

@@ -13,6 +13,7 @@ need ip iproute2
 need curl curl
 need promtool prometheus
 need amtool prometheus-alertmanager
+need prometheus-blackbox-exporter prometheus-blackbox-exporter
 ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing faketime"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 [ -z "$missing" ] && exit 0

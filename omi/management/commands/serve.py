@@ -157,6 +157,7 @@ class Command(BaseCommand):
                 reason = hangs.get()
                 if watch and worker:
                     log.error("worker_hangs", reason=reason)
+                    failures[worker.name] = 0  # it did start, and lived until it hung
                     worker.restart()
                     counters.RESTARTS.inc(worker.name)
                     watch.fresh()

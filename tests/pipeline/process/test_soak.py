@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from omi.management.commands.serve import TOO_SOON
 from tests.pipeline.process.cluster import Installation, processes_of, workers_of
 
 RUNS = int(os.environ.get("PIPELINE_SOAK_RUNS", "20"))
@@ -30,17 +31,20 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     made.close()
 
 
-def kill_somebody(installation: Installation, serve: int, dice: random.Random) -> bool:
-    """One process of the cluster: mostly a worker, sometimes the monitor, the pusher, the sentinel or the parent."""
+def kill_somebody(installation: Installation, serve: int, dice: random.Random, since: dict[int, float]) -> bool:
+    """One process of the cluster: mostly a worker, sometimes the monitor, the pusher, the sentinel or the parent.
+
+    ``since``: when each parent was first seen with a whole pool, which this notes.
+    """
     parents = processes_of(installation.folder)
     pools = {pid: workers_of(installation.folder, pid) for pid, parent in parents.items() if parent == serve}
     leader, pool = max(pools.items(), key=lambda item: len(item[1]), default=(0, []))
     if len(pool) < 4:  # still starting: on a busy machine nothing but the start would ever be hit
         return False
     others = [leader, *(pid for pid, parent in parents.items() if parent == leader)]
-    chosen = dice.choice(pool) if pool and dice.random() < 0.8 else (dice.choice(others) if others else None)
-    if chosen is None:
-        return False
+    # A cluster whose parent ends within seconds of each of three starts is given up by serve, and rightly so.
+    young = time.monotonic() - since.setdefault(leader, time.monotonic()) < TOO_SOON
+    chosen = dice.choice(pool if young or dice.random() < 0.8 else others)
     try:
         os.kill(chosen, signal.SIGKILL)
     except ProcessLookupError:
@@ -56,7 +60,7 @@ def test_runs_under_random_kills_all_end_once(installation: Installation) -> Non
     runs: list[int] = []
     while len(runs) < RUNS:
         runs += installation.start_runs(BATCH)
-    kills, began, next_kill = 0, time.monotonic(), 0.0
+    kills, began, next_kill, since = 0, time.monotonic(), 0.0, dict[int, float]()
     while True:  # somebody is killed every few seconds until the last run has ended
         found = installation.runs()
         ended = sum(1 for run in found.values() if run["state"] == "finished")
@@ -64,7 +68,7 @@ def test_runs_under_random_kills_all_end_once(installation: Installation) -> Non
             break
         assert serve.poll() is None, "serve itself goes on"
         assert time.monotonic() - began < 60 + 3 * RUNS, installation.log.read_text()[-3000:]
-        if ended and time.monotonic() > next_kill and kill_somebody(installation, serve.pid, dice):
+        if ended and time.monotonic() > next_kill and kill_somebody(installation, serve.pid, dice, since):
             kills, next_kill = kills + 1, time.monotonic() + dice.uniform(1.5, 4.5)
         time.sleep(0.2)
     took = time.monotonic() - began

@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.support.migrated",
     "tests.support.heard_once",
     "tests.support.interpreter",
+    "tests.support.journals",
 ]
 
 ONE_DEPLOYMENT = ("tests/cloud/", "tests/acceptance/", "tests/ops/", "tests/api/test_wire", "tests/contracts/")

@@ -16,6 +16,7 @@ from omi.stores import audio
 from omi.stores.models import AudioObject
 from tests.api.conftest import Caller
 
+pytestmark = pytest.mark.usefixtures("own_journals")
 Make = Callable[..., Memory]
 PATH = "/v1/users/retention"
 

@@ -33,7 +33,7 @@ from omi.shared_metrics import schedules
 from omi.shared_metrics.models import SharedTotal
 from omi.stores import audio
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_journals")]
 LONG_AGO = 1_000_000.0
 
 

@@ -21,7 +21,7 @@ from tests.pipeline import fakes
 from tests.pipeline.conftest import MEMORY, UID
 from tests.pipeline.test_metrics import scraped
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_journals")]
 Drive = Callable[..., PostProcessingRun]
 THROUGH_A_TABLE = re.compile(r"^SCAN (pipeline_(?!figuretotal|vendorbreaker)|[A-Z]\d )")
 """Of the pipeline, also under an alias (``U0``). The totals and the breakers are as many as labels and vendors."""

@@ -21,7 +21,7 @@ from django_q.worker import worker
 from memories.pipeline import tasks
 from memories.pipeline.operations import unknown_tasks
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_journals")]
 NAME = "module_of_the_next_release"
 
 

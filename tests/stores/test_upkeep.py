@@ -12,7 +12,7 @@ from memories import upkeep
 from memories.models import UserEvent, VendorCallback
 from memories.user_events import log
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_journals")]
 
 
 def test_events_and_callbacks_go_when_they_are_too_old_and_no_sooner() -> None:

@@ -16,6 +16,7 @@ from memories.privacy import erasure
 from memories.repository import memories
 from memories.shapes import Memory
 from omi.stores.models import LocalDocument
+from tests.pipeline.late import until
 from tests.support.vendor_fixtures import silence, talk, vendor_server, vendors
 from transcription.vendors.batch.base import Pending, PrerecordedRequest
 from transcription.vendors.batch.soniox import SonioxPrerecorded
@@ -37,6 +38,8 @@ def sent(vendors: Any, silence: Path, settings: Any) -> Any:
     assert isinstance(answer, Pending)
     ticket = answer.ticket.model_dump(mode="json")
     RunStep.objects.update_or_create(run=run, name="transcribe", defaults={"position": 1, "output": {"ticket": ticket}})
+    jobs = vendors.state.store["soniox"]["transcriptions"]
+    until(lambda: all(job["public"]["status"] != "processing" for job in jobs.values()))
     return vendors
 
 

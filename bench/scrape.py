@@ -86,9 +86,12 @@ def collectors() -> list[Any]:
     """A new one of each of the project's collectors: those of the process remember for seconds what they read."""
     from prometheus_client import REGISTRY
 
-    own = {type(item) for item in list(REGISTRY._collector_to_names)}
+    from omi.shared_metrics.collectors import RowCollector
+
     libraries = ("prometheus_client.", "django_prometheus.")
-    return [kind() for kind in sorted(own, key=str) if not kind.__module__.startswith(libraries)]
+    own = [item for item in list(REGISTRY._collector_to_names) if not type(item).__module__.startswith(libraries)]
+    rows = [RowCollector(item.families) for item in own if isinstance(item, RowCollector)]
+    return [*rows, *(kind() for kind in sorted({type(item) for item in own} - {RowCollector}, key=str))]
 
 
 def scrape() -> dict[str, Any]:

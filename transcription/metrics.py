@@ -12,13 +12,11 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import Error
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from omi.core.errors import ErrorKind
-from omi.shared_metrics.collectors import register_once
+from omi.shared_metrics.collectors import register_rows
 from omi.shared_metrics.counters import SharedCounter
 from transcription.models import LiveVendorBreaker
 from transcription.ports import Accounting
@@ -113,31 +111,22 @@ def session_ended(reason: str, account: Accounting, *, recovered: bool = False, 
         FAILED.inc(why.partition(":")[0], amount=seconds)
 
 
-class _Breakers(Collector):
+def breakers() -> Iterable[Any]:
     """Breakers of live vendors, read from their rows: as many as there are vendors."""
-
-    def describe(self) -> Iterable[Any]:
-        return []
-
-    def collect(self) -> Iterable[Any]:
-        family = GaugeMetricFamily(
-            "omi_live_vendor_breaker_open",
-            "1 while a live vendor is not called; alarm: it refused by key or quota.",
-            labels=["vendor", "alarm"],
-        )
-        try:
-            rows = list(LiveVendorBreaker.objects.values_list("vendor", "retry_at", "alarm"))
-        except Error:
-            return
-        for vendor, retry_at, alarm in rows:
-            family.add_metric([vendor, str(alarm).lower()], float(alarm or retry_at > time.time()))
-        yield family
+    family = GaugeMetricFamily(
+        "omi_live_vendor_breaker_open",
+        "1 while a live vendor is not called; alarm: it refused by key or quota.",
+        labels=["vendor", "alarm"],
+    )
+    for vendor, retry_at, alarm in LiveVendorBreaker.objects.values_list("vendor", "retry_at", "alarm"):
+        family.add_metric([vendor, str(alarm).lower()], float(alarm or retry_at > time.time()))
+    yield family
 
 
 def register() -> None:
     """Register the figures of live sessions at Prometheus; once per process, when the app is ready. The series of the
     live vendors in use begin at 0."""
-    register_once(_Breakers)
+    register_rows(breakers)
     for vendor in settings.OMI_LIVE:
         VENDOR_AUDIO.labels(vendor)
         for kind in FAILURE_KINDS:

@@ -10,9 +10,8 @@ from typing import Any, Final
 import structlog
 from django.db import Error
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
-from omi.shared_metrics.collectors import register_once
+from omi.shared_metrics.collectors import register_rows
 from omi.shared_metrics.models import SharedTotal
 
 log = structlog.get_logger(__name__)
@@ -36,22 +35,14 @@ def forget() -> int:
     return int(SharedTotal.objects.filter(name=LAST).delete()[0])
 
 
-class BackupCollector(Collector):
+def families() -> Iterable[Any]:
     """One query. There is no sample where no backup was made."""
-
-    def describe(self) -> Iterable[Any]:
-        return []  # nothing is asked of the database while the process starts
-
-    def collect(self) -> Iterable[Any]:
-        last = GaugeMetricFamily(LAST, "When the last backup was made, by whom.", labels=["by"])
-        try:
-            for labels, value in SharedTotal.objects.filter(name=LAST).values_list("labels", "value"):
-                last.add_metric(json.loads(labels), value)
-        except Error:
-            return
-        yield last
+    last = GaugeMetricFamily(LAST, "When the last backup was made, by whom.", labels=["by"])
+    for labels, value in SharedTotal.objects.filter(name=LAST).values_list("labels", "value"):
+        last.add_metric(json.loads(labels), value)
+    yield last
 
 
 def register() -> None:
-    """Register the collector, once per process."""
-    register_once(BackupCollector)
+    """Register the figure of backups at Prometheus, when the app is ready."""
+    register_rows(families)

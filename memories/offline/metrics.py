@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-from django.db import Error
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from memories.offline import ending
 from memories.offline.batches import UNFINISHED
 from memories.offline.models import SyncBatch
-from omi.shared_metrics.collectors import register_once
+from omi.shared_metrics.collectors import register_rows
 
 MOST: Final = 10_000
 """Rows that a scrape reads or counts, whatever there is."""
@@ -22,33 +19,13 @@ FRESH: Final = 5.0
 """Seconds for which what was read is told again."""
 
 
-class OfflineCollector(Collector):
-    """A few queries by an index, at most every ``FRESH`` seconds. While the rows cannot be read nothing is told: the
-    pipeline's figures say that rows are unreadable."""
-
-    def __init__(self) -> None:
-        self._until = 0.0
-        self._families: list[Any] = []
-
-    def describe(self) -> Iterable[Any]:
-        return []  # nothing is asked of the database while the process starts
-
-    def collect(self) -> Iterable[Any]:
-        if time.monotonic() > self._until:
-            try:
-                self._families = list(_families())
-            except Error:
-                self._families = []
-            self._until = time.monotonic() + FRESH
-        return self._families
-
-
 def register() -> None:
-    """Register the figures of offline batches at Prometheus; once per process, when the app is ready."""
-    register_once(OfflineCollector)
+    """Register the figures of offline batches at Prometheus, when the app is ready."""
+    register_rows(families, fresh=FRESH)
 
 
-def _families() -> Iterable[Any]:
+def families() -> Iterable[Any]:
+    """A few queries by an index."""
     batches = GaugeMetricFamily(
         "omi_offline_batches",
         "Offline batches that are not over, and those that failed and can be tried again, 10,000 at most of each state",

@@ -89,8 +89,6 @@ def housekeeping() -> dict[str, int]:
 def beat(name: str, number: int) -> None:
     """Prove that a message travels from the queue through the pusher to a worker (``manage.py serve`` looks). Another
     cluster on the same database may have got it: then it proves nothing for ``name``.
-
-    Another cluster on the same database may have got it: then it proves nothing for ``name``.
     """
     own = env_str("OMI_CLUSTER_ID")
     if own and own == name:

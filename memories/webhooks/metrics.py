@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from django.db import Error
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from memories.webhooks.models import Webhook, WebhookDelivery
-from omi.shared_metrics.collectors import register_once
+from omi.shared_metrics.collectors import register_rows
 from omi.shared_metrics.counters import SharedCounter
 
 MOST: Final = 10_000
@@ -49,26 +47,8 @@ FAILED_TRIES: Final = SharedCounter(
 OFF: Final = SharedCounter("omi_webhook_switched_off", "Addresses that were switched off because nothing arrived there")
 
 
-class WebhookCollector(Collector):
-    """Three queries by an index for each scrape. While the rows cannot be read nothing is told: that the figures are
-    unreadable is said by the pipeline's."""
-
-    def describe(self) -> Iterable[Any]:
-        return []  # nothing is asked of the database while the process starts
-
-    def collect(self) -> Iterable[Any]:
-        try:
-            return list(_families())
-        except Error:
-            return []
-
-
-def register() -> None:
-    """Register the figures of webhooks at Prometheus; once per process, when the app is ready."""
-    register_once(WebhookCollector)
-
-
-def _families() -> Iterable[Any]:
+def families() -> Iterable[Any]:
+    """Three queries by an index."""
     waiting = WebhookDelivery.objects.filter(state=WebhookDelivery.State.WAITING)
     yield GaugeMetricFamily(
         "omi_webhook_waiting", "Messages of webhooks that wait, 10,000 at most", waiting[:MOST].count()
@@ -82,3 +62,8 @@ def _families() -> Iterable[Any]:
     # Looked up in the index, for which SQLite needs a list: NOT active would go through all that are on.
     off = Webhook.objects.filter(active__in=[False])[:MOST].count()
     yield GaugeMetricFamily("omi_webhook_addresses_off", "Addresses that are switched off, 10,000 at most", off)
+
+
+def register() -> None:
+    """Register the figures of webhooks at Prometheus, when the app is ready."""
+    register_rows(families)

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import structlog
 from django.db import DEFAULT_DB_ALIAS, Error, connection
+from django_q.models import Schedule
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
-from omi.shared_metrics.collectors import register_once
+from omi.shared_metrics.collectors import register_rows
 from omi.shared_metrics.models import SharedTotal
 
 log = structlog.get_logger(__name__)
@@ -45,8 +45,6 @@ class Schedules:
 
     def ensure(self, *, using: str = DEFAULT_DB_ALIAS, **_: object) -> None:
         """Create what is not there (after ``migrate``). What an operator changed about a schedule stays."""
-        from django_q.models import Schedule
-
         needed = {Schedule._meta.db_table, SharedTotal._meta.db_table}
         if using != DEFAULT_DB_ALIAS or not needed <= set(connection.introspection.table_names()):
             return  # another database, or only some apps were migrated
@@ -86,22 +84,8 @@ def _key(label: str) -> str:
     return json.dumps([label], ensure_ascii=False)
 
 
-class ScheduleCollector(Collector):
+def families() -> Iterable[Any]:
     """Two queries, as many rows as there are schedules. One that was deleted or has no turns left is not told."""
-
-    def describe(self) -> Iterable[Any]:
-        return []  # nothing is asked of the database while the process starts
-
-    def collect(self) -> Iterable[Any]:
-        try:
-            return list(_families())
-        except Error:
-            return []
-
-
-def _families() -> Iterable[Any]:
-    from django_q.models import Schedule
-
     last = GaugeMetricFamily(LAST_SUCCESS, "When a schedule's work last succeeded.", labels=["schedule"])
     period = GaugeMetricFamily(PERIOD, "Seconds between two turns of a schedule.", labels=["schedule"])
     own = Schedule.objects.filter(name__in=set(_of.values())).exclude(repeats=0)
@@ -118,5 +102,5 @@ def _families() -> Iterable[Any]:
 
 
 def register() -> None:
-    """Register the collector, once per process."""
-    register_once(ScheduleCollector)
+    """Register the figures of schedules at Prometheus, when the app is ready."""
+    register_rows(families)

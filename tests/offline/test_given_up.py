@@ -12,9 +12,9 @@ from django.utils import timezone
 from prometheus_client import CollectorRegistry
 
 from memories.console.models import AuditEntry
-from memories.offline import batches, ending, working
-from memories.offline.metrics import OfflineCollector
+from memories.offline import batches, ending, metrics, working
 from memories.offline.models import SyncBatch, SyncFile
+from omi.shared_metrics.collectors import RowCollector
 from omi.stores import audio
 from omi.stores.models import AudioObject
 from tests.console.conftest import staff
@@ -36,7 +36,7 @@ def failed(app: App) -> str:
 
 def figure(state: str) -> float | None:
     registry = CollectorRegistry()
-    registry.register(OfflineCollector())  # type: ignore[arg-type]
+    registry.register(RowCollector(metrics.families))
     return registry.get_sample_value("omi_offline_batches", {"state": state})
 
 

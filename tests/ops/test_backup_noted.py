@@ -14,13 +14,14 @@ from prometheus_client import CollectorRegistry
 
 from memories.backup import making, metrics
 from memories.backup.archive import BackupError
+from omi.shared_metrics.collectors import RowCollector
 
 pytestmark = pytest.mark.django_db
 
 
 def last(by: str) -> float | None:
     registry = CollectorRegistry()
-    registry.register(metrics.BackupCollector())
+    registry.register(RowCollector(metrics.families))
     return registry.get_sample_value(metrics.LAST, {"by": by})
 
 

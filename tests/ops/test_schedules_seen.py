@@ -30,6 +30,7 @@ from memories.reshaping import working
 from memories.shapes import Memory
 from omi.core.errors import ErrorKind, ProviderError
 from omi.shared_metrics import schedules
+from omi.shared_metrics.collectors import RowCollector
 from omi.shared_metrics.models import SharedTotal
 from omi.stores import audio
 
@@ -40,7 +41,7 @@ LONG_AGO = 1_000_000.0
 def told() -> dict[tuple[str, str], float]:
     """(metric, schedule) to value, as a scrape has them."""
     registry = CollectorRegistry()
-    registry.register(schedules.ScheduleCollector())
+    registry.register(RowCollector(schedules.families))
     lines = [line for line in generate_latest(registry).decode().splitlines() if not line.startswith("#")]
     parts = [line.rpartition(" ") for line in lines]
     return {(name.split("{")[0], name.split('"')[1]): float(value) for name, _, value in parts}

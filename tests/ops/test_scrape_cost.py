@@ -63,7 +63,7 @@ def two_hosts(settings: Any) -> None:
 @pytest.mark.usefixtures("two_hosts")
 def test_no_query_of_a_scrape_goes_through_a_table_that_grows() -> None:
     names = {type(collector).__name__ for collector in scrape.collectors()}
-    assert names >= {"PipelineCollector", "OfflineCollector", "MachineCollector", "SharedCollector", "JournalCollector"}
+    assert names >= {"PipelineCollector", "RowCollector", "MachineCollector", "SharedCollector", "JournalCollector"}
     found = scrape.scrape()
     assert "memory_pipeline_metrics_up 1.0" in found["told"]
     assert 'omi_hosts{state="silent"} 1.0' in found["told"]

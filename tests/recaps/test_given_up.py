@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from memories.recaps import making, reading
-from memories.recaps.metrics import RecapCollector
+from memories.recaps import making, metrics, reading
 from memories.recaps.models import Recap
 from memories.shapes import Memory
 from omi.accounts.users import update_user
 from omi.core.errors import ErrorKind, ProviderError
+from omi.shared_metrics.collectors import RowCollector
 
 Remember = Callable[..., Memory]
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -56,7 +56,7 @@ def clock(remember: Remember, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def given_up() -> float | None:
     registry = CollectorRegistry()
-    registry.register(RecapCollector())
+    registry.register(RowCollector(metrics.families))
     return registry.get_sample_value("omi_recaps_given_up")
 
 
